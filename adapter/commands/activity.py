@@ -1,0 +1,341 @@
+"""A command: what was asked for (CommandRequest), where it stands (Activity), what it sent."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from adapter.commands.calls import (
+    FailureReason,
+    RemoteResult,
+    RequestStatus,
+    SwitchState,
+)
+from adapter.commands.flows import FLOWS, CommandKind, Completion, Flow, Operation
+from adapter.model.device import InstallStatus
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    EventId,
+    ExchangeId,
+    OrderId,
+    RequestToken,
+)
+
+
+class State(StrEnum):
+    """States of a command activity. Names follow the product's; the last four are final.
+
+    NEEDS_PERSON is ours: the outcome of a switch order could not be learned. It never changes by
+    itself; what a person decides about it is appended.
+    """
+
+    PENDING = "pending"
+    VALIDATION_ERROR = "validation_error"
+    AWAITING_APPROVAL = "awaiting_approval"
+    WAITING_FOR_EFFECTIVE_DATE = "waiting_for_effective_date"
+    CONNECTION_READY = "connection_ready"
+    COMMUNICATION_IN_PROGRESS = "communication_in_progress"
+    COMMUNICATION_ERROR = "communication_error"
+    WAITING_FOR_MEASUREMENT = "waiting_for_measurement"
+    EXECUTING_COMPLETION_EVENTS = "executing_completion_events"
+    COMPLETION_EVENT_ERROR = "completion_event_error"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    DISCARDED = "discarded"
+    CANCELED = "canceled"
+    NEEDS_PERSON = "needs_person"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL: Final = frozenset({State.COMPLETED, State.DISCARDED, State.CANCELED, State.NEEDS_PERSON})
+TO_DO: Final = frozenset(
+    {
+        State.VALIDATION_ERROR,
+        State.AWAITING_APPROVAL,
+        State.COMMUNICATION_ERROR,
+        State.COMPLETION_EVENT_ERROR,
+        State.NEEDS_PERSON,
+    }
+)
+"""States in which a person is asked for something."""
+
+
+class Priority(StrEnum):
+    """Order of sending. A reconnect is urgent by default: being dark is the worse harm."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+    @property
+    def rank(self) -> int:
+        return ("urgent", "normal", "bulk").index(self.value)
+
+
+class Verdict(StrEnum):
+    """What came out, for the requester. The state says how far, this says what."""
+
+    SUCCEEDED = "succeeded"
+    SUCCEEDED_INFERRED = "succeeded_inferred"
+    """Nobody confirmed it; the switch state read afterwards shows it."""
+    ALREADY_SATISFIED = "already_satisfied"
+    UNREACHABLE = "unreachable"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    NO_DATA = "no_data"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+class StepKind(StrEnum):
+    """One step of a command: one exchange, or several when the request is split."""
+
+    LOAD_CHECK = "load_check"
+    SWITCH_CHECK = "switch_check"
+    READ = "read"
+    MAIN = "main"
+    SETTLE = "settle"
+    """The switch state read that settles an unclear switch order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPeriod:
+    """Data wanted in [start, end); `window_*` is when the head end may work (scheduled reads)."""
+
+    start: datetime
+    end: datetime
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    device: DeviceId
+    endpoint: EndpointId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRequest:
+    """What a requester asks for. Validated by `rules` before an activity exists.
+
+    devices             one, or several for kinds of scope METERS; empty for a group
+    group               the head end's group name, for scheduled reads
+    effective_at        not before this time (UTC); None: now
+    expires_at          past it the request is never sent; None: the kind's policy
+    idempotency_key     the same key gives the same activity, for ever; other content: Conflict
+    optional            may be dropped silently when an opposite command is open
+    check_load          detect load-side voltage before a connect; present: not sent
+    check_switch        read the switch state before a connect or disconnect
+    with_read           also fetch a register reading before a connect or disconnect
+    ignore_install_state  skip the install-state rule (the registry may be wrong); audited
+    through_fence       operator and approver who send a reconnect past an unclear order
+    install_status_override  status to set instead of the usual one (D1-REMONOFF)
+    """
+
+    kind: CommandKind
+    devices: tuple[DeviceId, ...] = ()
+    group: str | None = None
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    idempotency_key: str | None = None
+    requester: str = ""
+    reference: str = ""
+    order: OrderId | None = None
+    priority: Priority | None = None
+    period: ReadPeriod | None = None
+    configuration_group: str | None = None
+    optional: bool = False
+    check_load: bool = False
+    check_switch: bool = False
+    with_read: bool = False
+    emergency_override: bool = False
+    user_intervention_required: bool = False
+    ignore_install_state: bool = False
+    through_fence: tuple[str, str] | None = None
+    install_status_override: InstallStatus | None = None
+
+    @property
+    def flow(self) -> Flow:
+        return FLOWS[self.kind]
+
+
+class ExchangeState(StrEnum):
+    """States of one exchange with the head end (communication out, and its answer)."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    AWAITING = "awaiting"
+    FETCHING = "fetching"
+    UNCLEAR = "unclear"
+    """A switch order that may or may not have been taken; never sent again by the program."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNRESOLVED = "unresolved"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL_EXCHANGE
+
+
+FINAL_EXCHANGE: Final = frozenset(
+    {
+        ExchangeState.COMPLETED,
+        ExchangeState.FAILED,
+        ExchangeState.CANCELED,
+        ExchangeState.UNRESOLVED,
+    }
+)
+
+
+class Work(StrEnum):
+    """What the gateway has to do next for an exchange, not before its `wake`."""
+
+    SEND = "send"
+    STATUS = "status"
+    RESULT = "result"
+    CANCEL = "cancel"
+    NONE = "none"
+    """Nothing to call; `wake` is a deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an exchange failed. `cause` is a row of `failures.FAILURES`."""
+
+    cause: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One attempt to have one request carried out: request, token, status, result.
+
+    The id is `{command}-{ordinal}` and part of the callback address. `deadline` bounds the time
+    from token to result; `tries` counts sends that provably did nothing; `asked` counts polls.
+    """
+
+    id: ExchangeId
+    step: StepKind
+    operation: Operation
+    endpoints: tuple[EndpointId, ...] = ()
+    state: ExchangeState = ExchangeState.QUEUED
+    work: Work = Work.SEND
+    wake: datetime | None = None
+    token: RequestToken | None = None
+    deadline: datetime | None = None
+    sent_at: datetime | None = None
+    tries: int = 0
+    asked: int = 0
+    looks: int = 0
+    status: RequestStatus | None = None
+    result: RemoteResult | None = None
+    endpoint_failure: FailureReason | None = None
+    switch: SwitchState | None = None
+    voltage_present: bool | None = None
+    failure: Failure | None = None
+    acted_at: datetime | None = None
+    cancel_wanted: bool = False
+    inferred: bool = False
+    attempt: int = 1
+    superseded: bool = False
+    """A later attempt has taken its place; its late answers are kept and ignored."""
+
+
+class CompletionState(StrEnum):
+    PENDING = "pending"
+    EXECUTED = "executed"
+    ERROR = "error"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionEvent:
+    """A durable record of what must change in the registry; executed once by its id."""
+
+    id: EventId
+    kind: Completion
+    at: datetime
+    state: CompletionState = CompletionState.PENDING
+    tries: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Endpoints by outcome (I16): the four add up to `requested`."""
+
+    requested: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    missing: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What people decided about an unknown outcome; two of them."""
+
+    done: bool
+    operator: str
+    approver: str
+    at: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """The intent and where it stands. Only `lifecycle.step` makes a new one."""
+
+    id: CommandId
+    state: State = State.PENDING
+    created_at: datetime
+    effective_at: datetime
+    expires_at: datetime
+    hold_until: datetime | None = None
+    retry_at: datetime | None = None
+    window_until: datetime | None = None
+    steps_done: tuple[StepKind, ...] = ()
+    exchanges_made: int = 0
+    retries: int = 0
+    approved_by: str | None = None
+    violations: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    reason: str = ""
+    switch_before: SwitchState | None = None
+    switch_state: SwitchState | None = None
+    voltage_present: bool | None = None
+    tally: Tally = field(default_factory=Tally)
+    completions: tuple[CompletionEvent, ...] = ()
+    resolution: Resolution | None = None
+    canceled_by: str | None = None
+    late: int = 0
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """The aggregate that is loaded, stepped and saved as one. `version` guards the save."""
+
+    request: CommandRequest
+    targets: tuple[Target, ...]
+    activity: Activity
+    exchanges: tuple[Exchange, ...] = ()
+    version: int = 0
+
+    @property
+    def id(self) -> CommandId:
+        return self.activity.id
+
+    @property
+    def flow(self) -> Flow:
+        return self.request.flow
+
+    def exchange(self, exchange_id: ExchangeId) -> Exchange:
+        return next(item for item in self.exchanges if item.id == exchange_id)

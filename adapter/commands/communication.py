@@ -1,0 +1,265 @@
+"""One exchange with the head end: TRANSITIONS and step().
+
+    queued ──dispatched──> sending ──token──> awaiting ──final status──> fetching ──> completed
+       ^                      |  └──unclear, switch order──> unclear <──time-out, token forgotten
+       └──not sent, busy──────┘                                 └──callback adopted──> awaiting
+
+A switch order whose fate is not known goes to `unclear` and is never sent again from there.
+Anything else that is unclear fails and may be sent again under a new exchange (SAFETY policy).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.activity import Exchange, ExchangeState, Failure, Work
+from adapter.commands.calls import Outcome, RemoteResult, RemoteState, RequestStatus
+from adapter.commands.events import (
+    AskFailed,
+    CancelAnswered,
+    Dispatched,
+    ExchangeEvent,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TokenReceived,
+)
+from adapter.commands.flows import RESULT_OF, SWITCH_OPERATIONS
+from adapter.commands.timing import Policy, after, next_poll, next_try
+from adapter.errors import Fault, FaultClass, IllegalTransition
+from adapter.model.ids import RequestToken
+
+S = ExchangeState
+_IN_FLIGHT: Final = frozenset({S.AWAITING, S.FETCHING, S.UNCLEAR, S.FAILED, S.CANCELED})
+
+Arrow = tuple[ExchangeState, type[ExchangeEvent]]
+# fmt: off
+TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType({
+    (S.QUEUED,   Dispatched):      frozenset({S.SENDING}),
+    (S.SENDING,  TokenReceived):   frozenset({S.AWAITING}),
+    (S.SENDING,  OutcomeReceived): frozenset({S.COMPLETED}),
+    (S.SENDING,  SendFailed):      frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
+    (S.SENDING,  SendRefused):     frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
+    (S.SENDING,  SendUnclear):     frozenset({S.UNCLEAR, S.FAILED}),
+    (S.SENDING,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
+    (S.AWAITING, TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR, S.FAILED}),
+    (S.AWAITING, SendFailed):      frozenset({S.AWAITING}),
+    (S.AWAITING, SendRefused):     frozenset({S.AWAITING}),
+    (S.AWAITING, SendUnclear):     frozenset({S.AWAITING}),
+    (S.AWAITING, StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
+    (S.AWAITING, AskFailed):       _IN_FLIGHT,
+    (S.AWAITING, CancelAnswered):  frozenset({S.AWAITING}),
+    (S.FETCHING, TokenReceived):   frozenset({S.FETCHING, S.UNCLEAR, S.FAILED}),
+    (S.FETCHING, SendFailed):      frozenset({S.FETCHING}),
+    (S.FETCHING, SendRefused):     frozenset({S.FETCHING}),
+    (S.FETCHING, SendUnclear):     frozenset({S.FETCHING}),
+    (S.FETCHING, StatusNotified):  frozenset({S.FETCHING}),
+    (S.FETCHING, OutcomeReceived): frozenset({S.AWAITING, S.COMPLETED}),
+    (S.FETCHING, AskFailed):       _IN_FLIGHT,
+    (S.FETCHING, CancelAnswered):  frozenset({S.FETCHING}),
+    (S.UNCLEAR,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
+    (S.UNCLEAR,  TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR}),
+})
+# fmt: on
+
+
+def step(exchange: Exchange, event: ExchangeEvent, *, now: datetime, policy: Policy) -> Exchange:
+    """Apply one event. Raises IllegalTransition, and changes nothing, where there is no arrow."""
+    allowed = TRANSITIONS.get((exchange.state, type(event)))
+    if allowed is None:
+        raise IllegalTransition(f"{type(event).__name__} in {exchange.state} of {exchange.id}")
+    moved = _apply(exchange, event, now, policy)
+    if moved.state not in allowed:
+        raise IllegalTransition(f"{exchange.state} to {moved.state} by {type(event).__name__}")
+    return moved
+
+
+def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Policy) -> Exchange:
+    match event:
+        case Dispatched():
+            return replace(
+                exchange,
+                state=S.SENDING,
+                work=Work.NONE,
+                wake=after(now, policy.send_s),
+                sent_at=now,
+            )
+        case TokenReceived(token=token):
+            return _take_token(exchange, token, now, policy)
+        case OutcomeReceived(outcome=outcome):
+            return _take_outcome(exchange, outcome, now, policy)
+        case StatusNotified(status=status, polled=polled):
+            return _take_status(exchange, status, polled, now, policy)
+        case SendFailed() | SendRefused() | SendUnclear() if exchange.state is not S.SENDING:
+            # A callback overtook the reply and proved the request taken: its loss is moot.
+            return exchange
+        case SendFailed(detail=detail):
+            return _not_taken(exchange, "not_sent", detail, now, policy)
+        case SendRefused(fault=fault):
+            return _refused(exchange, fault, now, policy)
+        case SendUnclear(detail=detail):
+            return lose(exchange, Failure(cause="unclear", detail=detail), now=now, policy=policy)
+        case AskFailed(detail=detail, fault=fault):
+            return _ask_again(exchange, detail, fault, now, policy)
+        case CancelAnswered():
+            return replace(exchange, work=Work.STATUS, wake=now)
+
+
+def lose(exchange: Exchange, failure: Failure, *, now: datetime, policy: Policy) -> Exchange:
+    """The fate of a request that was or may have been taken cannot be followed any more."""
+    if exchange.operation in SWITCH_OPERATIONS:
+        return replace(
+            exchange,
+            state=S.UNCLEAR,
+            work=Work.NONE,
+            wake=after(now, policy.settle_s),
+            failure=failure,
+        )
+    return fail(exchange, failure)
+
+
+def fail(exchange: Exchange, failure: Failure) -> Exchange:
+    return replace(exchange, state=S.FAILED, work=Work.NONE, wake=None, failure=failure)
+
+
+def withdraw(exchange: Exchange) -> Exchange:
+    """End an exchange that has not been sent, or whose answer is no longer wanted."""
+    return replace(exchange, state=S.CANCELED, work=Work.NONE, wake=None)
+
+
+def want_cancel(exchange: Exchange, *, now: datetime) -> Exchange:
+    """Ask the head end to cancel: at once where the token is known, else when it comes."""
+    if exchange.state is S.QUEUED:
+        return withdraw(exchange)
+    if exchange.state is S.AWAITING:
+        return replace(exchange, cancel_wanted=True, work=Work.CANCEL, wake=now)
+    return replace(exchange, cancel_wanted=True)
+
+
+def overdue(exchange: Exchange, *, now: datetime, policy: Policy) -> Exchange:
+    """What a deadline does to an exchange that waits for its answer, if it has passed."""
+    if exchange.state is S.SENDING and exchange.wake is not None and exchange.wake <= now:
+        failure = Failure(cause="unclear", detail="the send was interrupted")
+        return lose(exchange, failure, now=now, policy=policy)
+    return exchange
+
+
+def _await(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
+    cancel = exchange.cancel_wanted
+    return replace(
+        exchange,
+        state=S.AWAITING,
+        work=Work.CANCEL if cancel else Work.STATUS,
+        wake=now if cancel else next_poll(policy, 0, now=now),
+        deadline=exchange.deadline or after(now, policy.reply_s),
+        asked=0,
+        failure=None,
+    )
+
+
+def _take_token(exchange: Exchange, token: RequestToken, now: datetime, policy: Policy) -> Exchange:
+    if exchange.token is None:
+        return _await(replace(exchange, token=token), now, policy)
+    if exchange.token == token:
+        return exchange
+    conflict = Failure(cause="token_conflict", detail=f"{exchange.token} and {token}")
+    return lose(exchange, conflict, now=now, policy=policy)
+
+
+def _take_status(
+    exchange: Exchange, status: RequestStatus, polled: bool, now: datetime, policy: Policy
+) -> Exchange:
+    """A status moves forward only; what was learned later stays learned (I11)."""
+    asked = exchange.asked + 1 if polled else exchange.asked
+    if exchange.state is S.FETCHING:
+        return replace(exchange, asked=asked)
+    noted = replace(exchange, token=exchange.token or status.token, asked=asked)
+    if status.state is RemoteState.COMPLETED:
+        noted = replace(noted, status=status, acted_at=status.finished_at, failure=None)
+        if status.result is RemoteResult.CANCELED:
+            canceled = Failure(cause="canceled_there", detail="the head end reports Canceled")
+            return replace(withdraw(noted), failure=canceled)
+        deadline = exchange.deadline or after(now, policy.reply_s)
+        return replace(noted, state=S.FETCHING, work=Work.RESULT, wake=now, deadline=deadline)
+    if exchange.state is not S.AWAITING:
+        return replace(_await(noted, now, policy), status=status)
+    if polled:
+        return _poll_later(replace(noted, status=status), now, policy)
+    return replace(noted, status=status)
+
+
+def _poll_later(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
+    if exchange.deadline is not None and now >= exchange.deadline:
+        return lose(exchange, Failure(cause="timed_out"), now=now, policy=policy)
+    due = next_poll(policy, exchange.asked, now=now)
+    if exchange.deadline is not None:
+        due = min(due, exchange.deadline)
+    return replace(exchange, state=S.AWAITING, work=Work.STATUS, wake=due)
+
+
+def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: Policy) -> Exchange:
+    if outcome.result is RemoteResult.PENDING and exchange.operation in RESULT_OF:
+        return _poll_later(exchange, now, policy)
+    failures = outcome.failures
+    single = failures[0].reason if failures and len(exchange.endpoints) == 1 else None
+    return replace(
+        exchange,
+        state=S.COMPLETED,
+        work=Work.NONE,
+        wake=None,
+        failure=None,
+        result=outcome.result,
+        endpoint_failure=single,
+        switch=outcome.switches[0].state if outcome.switches else None,
+        voltage_present=outcome.voltage_present,
+        acted_at=exchange.acted_at or now,
+    )
+
+
+def _not_taken(
+    exchange: Exchange, cause: str, detail: str, now: datetime, policy: Policy
+) -> Exchange:
+    if exchange.cancel_wanted:
+        return withdraw(exchange)
+    tries = exchange.tries + 1
+    again = next_try(policy.retry, tries, now=now)
+    failure = Failure(cause=cause, detail=detail)
+    if again is None:
+        return fail(replace(exchange, tries=tries), failure)
+    return replace(
+        exchange, state=S.QUEUED, work=Work.SEND, wake=again, tries=tries, failure=failure
+    )
+
+
+def _refused(exchange: Exchange, fault: Fault, now: datetime, policy: Policy) -> Exchange:
+    detail = f"{fault.name}: {fault.message}" if fault.name else fault.message
+    if fault.klass is FaultClass.RETRY:
+        return _not_taken(exchange, "busy", detail, now, policy)
+    if exchange.cancel_wanted:
+        return withdraw(exchange)
+    return fail(exchange, Failure(cause="refused", detail=detail))
+
+
+def _ask_again(
+    exchange: Exchange, detail: str, fault: Fault | None, now: datetime, policy: Policy
+) -> Exchange:
+    """A question without a usable answer: ask again, until the deadline."""
+    asked = replace(exchange, asked=exchange.asked + 1)
+    if fault is not None and fault.name == "RequestNotFoundFault":
+        forgotten = Failure(cause="token_forgotten", detail=detail)
+        return lose(asked, forgotten, now=now, policy=policy)
+    if exchange.deadline is not None and now >= exchange.deadline:
+        late = Failure(cause="timed_out", detail=detail)
+        return lose(asked, late, now=now, policy=policy)
+    if fault is not None and fault.klass is FaultClass.PERMANENT and exchange.state is S.FETCHING:
+        refused = Failure(cause="refused", detail=detail)
+        return lose(asked, refused, now=now, policy=policy)
+    work = Work.RESULT if exchange.state is S.FETCHING else Work.STATUS
+    due = next_poll(policy, max(asked.asked, 1), now=now)
+    if exchange.deadline is not None:
+        due = min(due, exchange.deadline)
+    return replace(asked, work=work, wake=due)

@@ -1,0 +1,143 @@
+"""Completion events: what each one changes in the model. Pure; the engine stores the change."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.activity import Command, CompletionEvent
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.flows import INTERVAL_KINDS, Completion
+from adapter.model.device import (
+    ComponentKind,
+    DeviceView,
+    InstallEffect,
+    InstallEvent,
+    MeasuringComponent,
+    apply_effect,
+)
+from adapter.model.reading import InitialMeasurement, InitialValue
+
+_EFFECT: Final[Mapping[Completion, InstallEffect]] = MappingProxyType(
+    {
+        Completion.COMMISSION_DEVICE: InstallEffect.COMMISSION,
+        Completion.DECOMMISSION_DEVICE: InstallEffect.DECOMMISSION,
+        Completion.CONNECT_DEVICE: InstallEffect.CONNECT,
+        Completion.DISCONNECT_DEVICE: InstallEffect.DISCONNECT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldChange:
+    """What a completion event changes; applying it twice changes nothing more."""
+
+    installs: tuple[InstallEvent, ...] = ()
+    measurements: tuple[InitialMeasurement, ...] = ()
+
+
+def execute(
+    command: Command,
+    event: CompletionEvent,
+    views: Sequence[DeviceView],
+    readings: Iterable[Reading],
+) -> WorldChange:
+    """What `event` changes, given the devices as they are and the readings that arrived.
+
+    Raises InstallRefused when the install event has no arrow for it: the event waits in error,
+    and is retried without sending the command again.
+    """
+    effect = _EFFECT.get(event.kind)
+    if effect is None:
+        return WorldChange(measurements=_measurements(command, event, views, readings))
+    request = command.request
+    armed = effect is InstallEffect.CONNECT and request.user_intervention_required
+    changed = tuple(
+        apply_effect(
+            view,
+            effect,
+            at=event.at,
+            cause=event.id,
+            armed=armed,
+            override=request.install_status_override,
+        )
+        for view in views
+    )
+    return WorldChange(installs=changed)
+
+
+def _measurements(
+    command: Command,
+    event: CompletionEvent,
+    views: Sequence[DeviceView],
+    readings: Iterable[Reading],
+) -> tuple[InitialMeasurement, ...]:
+    """One IMD for each device, quantity and kind that the command asked for.
+
+    Only quantities that the device is configured for are kept; a device without any configured
+    component keeps all.
+    """
+    wanted = (
+        ReadingKind.INTERVAL if command.request.kind in INTERVAL_KINDS else ReadingKind.REGISTER
+    )
+    by_endpoint = {view.device.endpoint: view for view in views}
+    groups: dict[tuple[str, str, int], list[Reading]] = {}
+    for reading in readings:
+        if reading.kind is wanted and reading.endpoint in by_endpoint:
+            key = (reading.endpoint, same_quantity(reading.quantity), reading.seconds)
+            groups.setdefault(key, []).append(reading)
+    made: list[InitialMeasurement] = []
+    for (endpoint, quantity, seconds), rows in sorted(groups.items()):
+        view = next(v for e, v in by_endpoint.items() if e == endpoint)
+        component = component_for(view, quantity, wanted)
+        if component is not None:
+            made.append(_measurement(view, component, wanted, quantity, seconds, rows, event))
+    return tuple(made)
+
+
+def same_quantity(quantity: str) -> str:
+    """`Whd` and `Wh d` both occur and mean the same (known)."""
+    return "".join(quantity.lower().split())
+
+
+def component_for(view: DeviceView, quantity: str, kind: ReadingKind) -> str | None:
+    """The id of the component that takes this quantity; None where the device has none for it."""
+    components = view.device.components
+    if not components:
+        return f"{view.device.id}:{quantity}"
+    wanted = ComponentKind.INTERVAL if kind is ReadingKind.INTERVAL else ComponentKind.SCALAR
+
+    def fits(item: MeasuringComponent) -> bool:
+        return item.kind is wanted and same_quantity(item.quantity) == quantity
+
+    return next((item.id for item in components if fits(item)), None)
+
+
+def _measurement(
+    view: DeviceView,
+    component: str,
+    kind: ReadingKind,
+    quantity: str,
+    seconds: int,
+    rows: list[Reading],
+    event: CompletionEvent,
+) -> InitialMeasurement:
+    ordered = sorted({row.at: row for row in rows}.values(), key=lambda row: row.at)
+    if kind is ReadingKind.REGISTER:
+        ordered = ordered[-1:]
+    start, end = ordered[0].at, ordered[-1].at
+    interval = kind is ReadingKind.INTERVAL
+    return InitialMeasurement(
+        id=f"{component}:{kind}:{start.isoformat()}:{end.isoformat()}",
+        device=view.device.id,
+        component=component,
+        kind=ComponentKind.INTERVAL if interval else ComponentKind.SCALAR,
+        quantity=rows[0].quantity,
+        start=start,
+        end=end,
+        seconds=seconds,
+        values=tuple(
+            InitialValue(at=row.at, value=row.value, statuses=row.statuses) for row in ordered
+        ),
+        cause=event.id,
+    )

@@ -1,0 +1,36 @@
+"""What a step asks for besides the new state; stored in the same transaction as the state."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from adapter.commands.outcomes import EndpointOutcome
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOutcomes:
+    """Outcomes of endpoints; a later one for the same endpoint replaces the earlier."""
+
+    rows: tuple[EndpointOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Tell the requester. `name` is the last part of the event's id: once per command (I2)."""
+
+    name: str
+    severity: Severity = Severity.INFO
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseLanes:
+    """The command no longer holds its meter."""
+
+
+Effect = RecordOutcomes | Publish | ReleaseLanes

@@ -1,0 +1,186 @@
+"""What happened, past tense. Facts only: deciding is `lifecycle.step`."""
+
+from dataclasses import dataclass
+
+from adapter.commands.calls import Outcome, RequestStatus
+from adapter.commands.rules import Violation
+from adapter.errors import Fault
+from adapter.model.ids import EndpointId, EventId, ExchangeId, RequestToken
+
+# ---------------------------------------------------------------- about one exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatched:
+    """The intent to send is about to be committed; the first byte leaves after that."""
+
+    exchange: ExchangeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReceived:
+    exchange: ExchangeId
+    token: RequestToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFailed:
+    """Nothing left this machine (class N)."""
+
+    exchange: ExchangeId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRefused:
+    """The head end refused by a named fault or a 4xx of its own (class R)."""
+
+    exchange: ExchangeId
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendUnclear:
+    """Anything may have happened (class A): broken reply, time-out, our own crash."""
+
+    exchange: ExchangeId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusNotified:
+    """The head end told how far it is: an authenticated callback, or the answer to our poll."""
+
+    exchange: ExchangeId
+    status: RequestStatus
+    polled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeReceived:
+    """The result call, or a synchronous request, was answered."""
+
+    exchange: ExchangeId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFailed:
+    """A status, result or cancel call brought no answer; it is harmless to ask again.
+
+    `fault` is set where the head end did answer, with a fault.
+    """
+
+    exchange: ExchangeId
+    detail: str
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAnswered:
+    exchange: ExchangeId
+
+
+ExchangeEvent = (
+    Dispatched
+    | TokenReceived
+    | SendFailed
+    | SendRefused
+    | SendUnclear
+    | StatusNotified
+    | OutcomeReceived
+    | AskFailed
+    | CancelAnswered
+)
+
+# ---------------------------------------------------------------- about the command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """The rules were applied to fresh facts; no violations means accepted."""
+
+    violations: tuple[Violation, ...] = ()
+    needs_approval: bool = False
+    drop_optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePassed:
+    """`now` has moved; whatever is due by it happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked:
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAsked:
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardAsked:
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Two people decided what became of an unknown outcome."""
+
+    done: bool
+    operator: str
+    approver: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataLookedUp:
+    """For which endpoints readings in the wanted period are in the store, and for which not."""
+
+    found: tuple[EndpointId, ...]
+    missing: tuple[EndpointId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionExecuted:
+    event: EventId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionFailed:
+    event: EventId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateNotified:
+    """A status for an exchange that is over: appended, it moves nothing."""
+
+    exchange: ExchangeId
+    status: RequestStatus
+
+
+ActivityEvent = (
+    Validated
+    | TimePassed
+    | Approved
+    | CancelAsked
+    | RetryAsked
+    | DiscardAsked
+    | Resolved
+    | DataLookedUp
+    | CompletionExecuted
+    | CompletionFailed
+    | LateNotified
+)
+
+Event = ExchangeEvent | ActivityEvent

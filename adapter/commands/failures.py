@@ -1,0 +1,74 @@
+"""What each failure means and what follows from it: rows, not branches.
+
+The reasons are the contract's (known); meaning and remedy are ours (inferred from the names).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.calls import FailureReason
+
+
+class Remedy(StrEnum):
+    RETRY = "retry"
+    """Send again by the retry policy; a switch order only where the row proves it idle."""
+    ASK = "ask"
+    """Wait in Communication Error for a person, then discard."""
+    VISIT = "visit"
+    """The meter needs somebody on site; discarded with that advice."""
+    STOP = "stop"
+    """Repeating cannot help; discarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    meaning: str
+    remedy: Remedy
+    idle: bool
+    """Whether this answer proves that the meter did nothing, so that a resend is safe (I3)."""
+
+
+F, R = FailureReason, Remedy
+# fmt: off
+FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
+    # an endpoint's own failure reasons
+    F.UNSPECIFIED:             FailureRow("the head end gave no reason",                         R.ASK,   False),
+    F.TARGET_NOT_REGISTERED:   FailureRow("the meter is not registered at the head end",         R.STOP,  True),
+    F.TARGET_NOT_FOUND:        FailureRow("the head end does not know the meter",                R.STOP,  True),
+    F.COMMUNICATION_ERROR:     FailureRow("the network did not reach the meter, or lost it",     R.RETRY, False),
+    F.SECURITY_FAILURE:        FailureRow("keys or rights between head end and meter",           R.ASK,   True),
+    F.CONFIGURATION_ERROR:     FailureRow("the meter's configuration does not fit",              R.ASK,   True),
+    F.OPERATION_NOT_SUPPORTED: FailureRow("this meter cannot do it",                             R.STOP,  True),
+    F.ERROR_RESPONSE:          FailureRow("the meter answered with an error",                    R.ASK,   False),
+    F.NO_RESPONSE:             FailureRow("the meter did not answer; it may have acted",         R.RETRY, False),
+    F.INVALID_IDENTIFIER:      FailureRow("the identifier is not one of the head end's",         R.STOP,  True),
+    F.INVALID_TARGET_STATE:    FailureRow("the meter is in a state that forbids it",             R.ASK,   True),
+    F.PUBLISHING_ERROR:        FailureRow("data were read but could not be delivered",           R.RETRY, False),
+    F.TOO_MANY_REQUESTS:       FailureRow("the head end is busy with this meter",                R.RETRY, True),
+    F.TYPE_MISMATCH:           FailureRow("the meter is of another type",                        R.STOP,  True),
+    F.READ_WRITE_DENIED:       FailureRow("the meter denied access",                             R.ASK,   True),
+    # what happened to the exchange itself
+    "not_sent":                FailureRow("no byte of the request left this machine",            R.RETRY, True),
+    "refused":                 FailureRow("the head end refused the request",                    R.STOP,  True),
+    "busy":                    FailureRow("the head end has too many requests",                  R.RETRY, True),
+    "unclear":                 FailureRow("it is not known whether the request was taken",       R.RETRY, False),
+    "timed_out":               FailureRow("no result within the reply time",                     R.RETRY, False),
+    "token_forgotten":         FailureRow("the head end no longer knows the request",            R.RETRY, False),
+    "token_conflict":          FailureRow("two different tokens claim to be this request's",     R.ASK,   False),
+    "request_failed":          FailureRow("the head end reports failure without a reason",       R.ASK,   False),
+    "canceled_there":          FailureRow("the request was canceled at the head end",            R.STOP,  False),
+    # what the gateway itself decided
+    "load_side_voltage":       FailureRow("voltage on the load side: customer generation or a bypass", R.VISIT, True),
+    "load_check_unsure":       FailureRow("the load check gave no answer; treated as not safe",  R.ASK,   True),
+    "switch_state_unsafe":     FailureRow("the switch state does not allow the order",           R.VISIT, True),
+    "switch_check_unsure":     FailureRow("the switch state is not known; treated as not safe",  R.ASK,   True),
+})
+# fmt: on
+
+
+def failure_row(cause: str) -> FailureRow:
+    """The row of a cause; an unknown cause is treated as the head end's Unspecified."""
+    return FAILURES.get(cause, FAILURES[FailureReason.UNSPECIFIED])

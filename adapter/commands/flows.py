@@ -1,0 +1,144 @@
+"""THE COMMAND-FLOW TABLE: which messages and completion events each smart meter command has.
+
+Its rows are the source document "Itron OpenWay Command Flows", names included; the operations are
+PROTOCOL.md section 9. `openway tables` prints it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class CommandKind(StrEnum):
+    DEVICE_COMMISSIONING = "device_commissioning"
+    DEVICE_DECOMMISSIONING = "device_decommissioning"
+    REMOTE_CONNECT = "remote_connect"
+    REMOTE_DISCONNECT = "remote_disconnect"
+    ON_DEMAND_READ_SCALAR = "on_demand_read_scalar"
+    ON_DEMAND_READ_INTERVAL = "on_demand_read_interval"
+    SCHEDULED_READ_SCALAR = "scheduled_read_scalar"
+    SCHEDULED_READ_INTERVAL = "scheduled_read_interval"
+    DEVICE_STATUS_CHECK = "device_status_check"
+    MULTI_DEVICE_STATUS_CHECK = "multi_device_status_check"
+    LOAD_CHECK = "load_check"
+    READ_DISCONNECT_STATE = "read_disconnect_state"
+
+
+class Operation(StrEnum):
+    """The head end's operations that a command uses, as `{Service}.{Operation}` of the WSDL."""
+
+    ADD_METER_DEFINITIONS = "ProvisioningService.AddMeterDefinitions"
+    DEREGISTER_METERS = "ProvisioningService.DeregisterMeters"
+    RECONNECT_METER = "ControlService.ReconnectMeter"
+    RECONNECT_RESULT = "ControlService.GetReconnectMeterResult"
+    DISCONNECT_METER = "ControlService.DisconnectMeter"
+    DISCONNECT_RESULT = "ControlService.GetDisconnectMeterResult"
+    LOAD_SIDE_VOLTAGE = "ControlService.DetectLoadSideVoltageByMeter"
+    LOAD_SIDE_VOLTAGE_RESULT = "ControlService.GetDetectLoadSideVoltageByMeterResult"
+    CONTINGENCY_READ = "DataService.ContingencyReadByEndpoints"
+    CONTINGENCY_READ_RESULT = "DataService.GetContingencyReadByEndpointsResult"
+    INTERROGATE_GROUP = "DataService.InterrogateByGroup"
+    INTERROGATE_GROUP_RESULT = "DataService.GetInterrogateByGroupResult"
+    PING = "DiagnosticService.PingByEndpoints"
+    PING_RESULT = "DiagnosticService.GetPingByEndpointsResult"
+    SWITCH_STATE = "DiagnosticService.ReadDisconnectStateByMeters"
+    SWITCH_STATE_RESULT = "DiagnosticService.GetReadDisconnectStateByMetersResult"
+    REQUEST_STATUS = "RequestService.GetRequestStatus"
+    CANCEL_REQUEST = "RequestService.CancelRequest"
+
+
+class Completion(StrEnum):
+    COMMISSION_DEVICE = "D1-CommissionDevice"
+    DECOMMISSION_DEVICE = "D1-DecommissionDevice"
+    CONNECT_DEVICE = "D1-ConnectDevice"
+    DISCONNECT_DEVICE = "D1-DisconnectDevice"
+    CREATE_IMD = "D1-CreateIMD"
+
+
+class Scope(StrEnum):
+    """How many meters one request of this kind may name."""
+
+    METER = "meter"
+    METERS = "meters"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One communication: its name and business object in the source, its operation on the wire."""
+
+    title: str
+    business_object: str
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    kind: CommandKind
+    title: str
+    business_object: str
+    scope: Scope
+    request: Message
+    result: Message | None
+    notice: str | None
+    completion: Completion | None
+
+    @property
+    def synchronous(self) -> bool:
+        """The reply is the outcome: no token, no callback, no result call."""
+        return self.result is None
+
+
+COMPLETION_TITLES: Final[Mapping[Completion, str]] = MappingProxyType(
+    {
+        Completion.COMMISSION_DEVICE: "Device Commissioning Completion Event",
+        Completion.DECOMMISSION_DEVICE: "Device Decommissioning Completion Event",
+        Completion.CONNECT_DEVICE: "Connect Device Completion Event",
+        Completion.DISCONNECT_DEVICE: "Disconnect Device Completion Event",
+        Completion.CREATE_IMD: "Create IMD Completion Event",
+    }
+)
+
+C, O, E, M, S = CommandKind, Operation, Completion, Message, Scope  # noqa: E741
+STATUS_CHANGED: Final = "D8-StatusChanged"
+
+# fmt: off
+_ROWS: Final = (
+    #    command                      title in the source            activity object          scope     outbound communication                                                                                             result outbound communication                                                                                                inbound         completion event
+    Flow(C.DEVICE_COMMISSIONING,      "Device Commissioning",        "D1-DeviceCommission",   S.METER,  M("Itron - Add Meter Definition (Commission)", "D8-AddMeterDefinitionsDR", O.ADD_METER_DEFINITIONS),                None,                                                                                                                        None,           E.COMMISSION_DEVICE),
+    Flow(C.DEVICE_DECOMMISSIONING,    "Device Decommissioning",      "D1-DeviceDecommission", S.METER,  M("Itron - Deregister Meter (Decommission)", "D8-DeregisterMeterDR", O.DEREGISTER_METERS),                          None,                                                                                                                        None,           E.DECOMMISSION_DEVICE),
+    Flow(C.REMOTE_CONNECT,            "Remote Connect",              "D1-RemoteConnect",      S.METER,  M("Itron - Reconnect Meter (Remote Connect)", "D8-ReconnectMeterDR", O.RECONNECT_METER),                            M("Itron - Reconnect Meter Result", "D8-ReconnectMeterResultDR", O.RECONNECT_RESULT),                                        STATUS_CHANGED, E.CONNECT_DEVICE),
+    Flow(C.REMOTE_DISCONNECT,         "Remote Disconnect",           "D1-RemoteDisconnect",   S.METER,  M("Itron - Meter Remote Disconnect", "D8-DisconnectMeterDR", O.DISCONNECT_METER),                                   M("Itron - Disconnect Meter Result", "D8-DisconnectMeterResultDR", O.DISCONNECT_RESULT),                                     STATUS_CHANGED, E.DISCONNECT_DEVICE),
+    Flow(C.ON_DEMAND_READ_SCALAR,     "On-Demand Read (Scalar)",     "D1-OnDemandReadScalar", S.METERS, M("Itron - Contingency Read (Scalar)", "D8-ReadScalarDR", O.CONTINGENCY_READ),                                      M("Itron - On Demand Read Result", "D8-ReadOnDemandReadResultDR", O.CONTINGENCY_READ_RESULT),                                STATUS_CHANGED, E.CREATE_IMD),
+    Flow(C.ON_DEMAND_READ_INTERVAL,   "On-Demand Read (Interval)",   "D1-OnDemandReadInterval", S.METERS, M("Itron - Contingency Read (Interval)", "D8-ReadIntervalDR", O.CONTINGENCY_READ),                                M("Itron - On Demand Read Result", "D8-ReadOnDemandReadResultDR", O.CONTINGENCY_READ_RESULT),                                STATUS_CHANGED, E.CREATE_IMD),
+    Flow(C.SCHEDULED_READ_SCALAR,     "Scheduled Read (Scalar)",     "D8-ScheduleRead",       S.GROUP,  M("Itron - Interrogate By Group", "D8-InterrogateByGroupDR", O.INTERROGATE_GROUP),                                  M("Itron - Interrogate by Group Results", "D8-InterrogateByGroupResultDR", O.INTERROGATE_GROUP_RESULT),                      STATUS_CHANGED, E.CREATE_IMD),
+    Flow(C.SCHEDULED_READ_INTERVAL,   "Scheduled Read (Interval)",   "D8-ScheduleRead",       S.GROUP,  M("Itron - Interrogate By Group", "D8-InterrogateByGroupDR", O.INTERROGATE_GROUP),                                  M("Itron - Interrogate by Group Results", "D8-InterrogateByGroupResultDR", O.INTERROGATE_GROUP_RESULT),                      STATUS_CHANGED, E.CREATE_IMD),
+    Flow(C.DEVICE_STATUS_CHECK,       "Device Status Check",         "D1-DeviceStatusCheck",  S.METER,  M("Itron - Ping By Endpoints (Status Check)", "D8-PingByEndpointsDR", O.PING),                                      M("Itron - Ping By Endpoints Result", "D8-PingByEndpointsResultDR", O.PING_RESULT),                                         STATUS_CHANGED, None),
+    Flow(C.MULTI_DEVICE_STATUS_CHECK, "Multi-Device Status Check",   "D1-MultiDeviceStatusCheck", S.METERS, M("Itron – Ping By Endpoints Multi-Device", "D8-PingByEndpointsMultiDvcDR", O.PING),                            M("Itron – Ping By Endpoints Multi Dvc Result", "D8-PingByEndpointsMDResultDR", O.PING_RESULT),                             STATUS_CHANGED, None),
+    Flow(C.LOAD_CHECK,                "Load Check",                  "D1-LoadCheck",          S.METER,  M("Itron – Detect Load Side Voltage", "D8-DetectLoadSideVoltgeByMtrDR", O.LOAD_SIDE_VOLTAGE),                       M("Itron – Detect Load Side Voltage Result", "D8-DetLoadSideVoltageMtrRsltDR", O.LOAD_SIDE_VOLTAGE_RESULT),                 STATUS_CHANGED, None),
+    Flow(C.READ_DISCONNECT_STATE,     "Read Disconnect State",       "D1-ReadDisconnectState", S.METERS, M("Itron - Read Disconnect State", "D8-ReadDisconStateByMtrDR", O.SWITCH_STATE),                                   M("Itron - ReadDisconnectStateByMeter Result", "D8-ReadDisconStByMtrResultDR", O.SWITCH_STATE_RESULT),                     STATUS_CHANGED, None),
+)
+# fmt: on
+
+FLOWS: Final[Mapping[CommandKind, Flow]] = MappingProxyType({row.kind: row for row in _ROWS})
+
+RESULT_OF: Final[Mapping[Operation, Operation]] = MappingProxyType(
+    {row.request.operation: row.result.operation for row in _ROWS if row.result is not None}
+)
+"""The result operation that belongs to a request operation."""
+
+SWITCH_OPERATIONS: Final = frozenset({Operation.RECONNECT_METER, Operation.DISCONNECT_METER})
+"""Requests that move a switch: never sent twice on a guess (I3)."""
+
+PROVISIONING_OPERATIONS: Final = frozenset(
+    {Operation.ADD_METER_DEFINITIONS, Operation.DEREGISTER_METERS}
+)
+SWITCH_KINDS: Final = frozenset({CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT})
+READ_KINDS: Final = frozenset(
+    kind for kind, row in FLOWS.items() if row.completion is Completion.CREATE_IMD
+)
+INTERVAL_KINDS: Final = frozenset(
+    {CommandKind.ON_DEMAND_READ_INTERVAL, CommandKind.SCHEDULED_READ_INTERVAL}
+)

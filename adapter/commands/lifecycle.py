@@ -1,0 +1,656 @@
+"""The command activity: TRANSITIONS and step().
+
+    pending ─> validation_error | awaiting_approval | waiting_for_effective_date
+            ─> connection_ready ─> communication_in_progress ─┐
+                     ^                                        │ one step after another:
+                     └────────────────────────────────────────┘ checks, read, request
+            ─> waiting_for_measurement ─> executing_completion_events ─> completed
+
+The activity returns to connection_ready after each exchange; the next step is chosen from what is
+done. Errors wait for a person, within a bound; every command ends in exactly one final state (I1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands import communication, steps
+from adapter.commands.activity import (
+    TO_DO,
+    Activity,
+    Command,
+    CompletionEvent,
+    CompletionState,
+    Exchange,
+    ExchangeState,
+    Resolution,
+    State,
+    StepKind,
+    Verdict,
+    Work,
+)
+from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
+from adapter.commands.events import (
+    Approved,
+    CancelAsked,
+    CompletionExecuted,
+    CompletionFailed,
+    DataLookedUp,
+    DiscardAsked,
+    Event,
+    ExchangeEvent,
+    LateNotified,
+    OutcomeReceived,
+    Resolved,
+    RetryAsked,
+    TimePassed,
+    Validated,
+)
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Completion
+from adapter.commands.outcomes import EndpointResult, add, resolve, same_for_all, tally
+from adapter.commands.timing import Policy, after, next_try
+from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.ids import EventId
+
+S = State
+_ENDS: Final = frozenset({S.DISCARDED, S.CANCELED})
+# fmt: off
+TRANSITIONS: Final[Mapping[State, frozenset[State]]] = MappingProxyType({
+    S.PENDING:                     frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY, S.DISCARDED}),
+    S.VALIDATION_ERROR:            frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY}) | _ENDS,
+    S.AWAITING_APPROVAL:           frozenset({S.VALIDATION_ERROR, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY}) | _ENDS,
+    S.WAITING_FOR_EFFECTIVE_DATE:  frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.CONNECTION_READY}) | _ENDS,
+    S.CONNECTION_READY:            frozenset({S.COMMUNICATION_IN_PROGRESS, S.WAITING_FOR_MEASUREMENT, S.EXECUTING_COMPLETION_EVENTS, S.COMPLETED, S.DISCARDED}),
+    S.COMMUNICATION_IN_PROGRESS:   frozenset({S.CONNECTION_READY, S.COMMUNICATION_ERROR, S.CANCELLING, S.NEEDS_PERSON, S.EXECUTING_COMPLETION_EVENTS}) | _ENDS,
+    S.COMMUNICATION_ERROR:         frozenset({S.CONNECTION_READY}) | _ENDS,
+    S.WAITING_FOR_MEASUREMENT:     frozenset({S.EXECUTING_COMPLETION_EVENTS, S.DISCARDED}),
+    S.EXECUTING_COMPLETION_EVENTS: frozenset({S.COMPLETION_EVENT_ERROR, S.COMPLETED}),
+    S.COMPLETION_EVENT_ERROR:      frozenset({S.EXECUTING_COMPLETION_EVENTS, S.DISCARDED, S.NEEDS_PERSON}),
+    S.CANCELLING:                  frozenset({S.CONNECTION_READY, S.COMMUNICATION_ERROR, S.NEEDS_PERSON}) | _ENDS,
+    S.COMPLETED:                   frozenset(),
+    S.DISCARDED:                   frozenset(),
+    S.CANCELED:                    frozenset(),
+    S.NEEDS_PERSON:                frozenset(),
+})
+
+ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
+    Validated:          frozenset({S.PENDING, S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE}),
+    Approved:           frozenset({S.AWAITING_APPROVAL}),
+    CancelAsked:        frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_IN_PROGRESS, S.COMMUNICATION_ERROR}),
+    RetryAsked:         frozenset({S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR}),
+    DiscardAsked:       frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR}),
+    Resolved:           frozenset({S.NEEDS_PERSON}),
+    DataLookedUp:       frozenset({S.WAITING_FOR_MEASUREMENT}),
+    CompletionExecuted: frozenset({S.EXECUTING_COMPLETION_EVENTS, S.NEEDS_PERSON}),
+    CompletionFailed:   frozenset({S.EXECUTING_COMPLETION_EVENTS, S.NEEDS_PERSON}),
+    LateNotified:       frozenset(State),
+    TimePassed:         frozenset(State),
+})
+# fmt: on
+"""In which states an event is taken. Exchange events are taken while their exchange is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One change of state, for the history: of the command, or of one of its exchanges."""
+
+    subject: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    command: Command
+    effects: tuple[Effect, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> Step:
+    """Apply one event. Raises IllegalTransition or Forbidden, and then changes nothing."""
+    state = command.activity.state
+    accepted = ACCEPTS.get(type(event))
+    if accepted is not None and state not in accepted:
+        raise IllegalTransition(f"{type(event).__name__} in {state} of {command.id}")
+    return _Stepping(command, now, policy).run(event)
+
+
+def wake_of(command: Command) -> datetime | None:
+    """When the command next needs attention by itself; None: only events move it."""
+    activity = command.activity
+    times: list[datetime | None] = []
+    match activity.state:
+        case S.VALIDATION_ERROR | S.AWAITING_APPROVAL:
+            times.append(activity.expires_at)
+        case S.WAITING_FOR_EFFECTIVE_DATE:
+            times += [activity.effective_at, activity.expires_at]
+        case S.COMMUNICATION_ERROR:
+            times.append(activity.hold_until)
+        case S.COMPLETION_EVENT_ERROR:
+            times += [activity.retry_at, activity.hold_until]
+        case S.WAITING_FOR_MEASUREMENT:
+            times += [activity.retry_at, activity.window_until]
+        case S.COMMUNICATION_IN_PROGRESS if any(map(_stops_at_expiry, command.exchanges)):
+            times.append(activity.expires_at)
+        case _:
+            pass
+    if any(item.state is CompletionState.PENDING for item in activity.completions):
+        times.append(activity.retry_at or activity.created_at)
+    if not activity.state.final:
+        times += [item.wake for item in command.exchanges if item.work is Work.NONE]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _stops_at_expiry(exchange: Exchange) -> bool:
+    if exchange.step is StepKind.SETTLE or exchange.state.final:
+        return False
+    return exchange.state is ExchangeState.QUEUED or not steps.moves_switch(exchange)
+
+
+class _Stepping:
+    """One run of `step`: the command as it becomes, and what is gathered on the way."""
+
+    def __init__(self, command: Command, now: datetime, policy: Policy) -> None:
+        self._command = command
+        self._now = now
+        self._policy = policy
+        self._effects: list[Effect] = []
+        self._moves: list[Move] = []
+
+    @property
+    def _activity(self) -> Activity:
+        return self._command.activity
+
+    def run(self, event: Event) -> Step:
+        match event:
+            case Validated():
+                self._validated(event)
+            case Approved(by=by):
+                self._set(approved_by=by)
+                self._ready()
+            case CancelAsked(by=by, reason=reason):
+                self._cancel(by, reason)
+            case RetryAsked():
+                self._retry()
+            case DiscardAsked(by=by, reason=reason):
+                self._discard_completions()
+                self._end(S.DISCARDED, Verdict.FAILED, reason or f"discarded by {by}")
+            case Resolved():
+                self._resolved(event)
+            case DataLookedUp():
+                self._looked_up(event)
+            case CompletionExecuted(event=event_id):
+                self._executed(event_id)
+            case CompletionFailed(event=event_id, error=error):
+                self._completion_failed(event_id, error)
+            case LateNotified(status=status):
+                self._late(status.result.value)
+            case TimePassed():
+                self._time_passed()
+            case _:
+                self._exchange_event(event)
+        return Step(command=self._command, effects=tuple(self._effects), moves=tuple(self._moves))
+
+    # ------------------------------------------------------------ small movements
+
+    def _set(self, **changes: object) -> None:
+        activity = replace(self._activity, **changes)  # type: ignore[arg-type]
+        self._command = replace(self._command, activity=activity)
+
+    def _to(self, state: State, **changes: object) -> None:
+        before = self._activity.state
+        if state not in TRANSITIONS[before]:
+            raise IllegalTransition(f"{before} to {state} of {self._command.id}")
+        self._set(state=state, **changes)
+        self._moves.append(Move(subject=self._command.id, before=before, after=state))
+        if state in TO_DO and state is not S.NEEDS_PERSON:
+            self._effects.append(
+                Publish(
+                    name=f"to_do.{state}.{self._activity.retries}",
+                    severity=Severity.WARNING,
+                    text=self._activity.reason,
+                )
+            )
+
+    def _end(self, state: State, verdict: Verdict, reason: str = "") -> None:
+        """Enter a final state: nothing stays open, the requester is told once."""
+        for exchange in self._command.exchanges:
+            if not exchange.state.final and state is not S.NEEDS_PERSON:
+                self._put(communication.withdraw(exchange))
+        self._to(state, verdict=verdict, reason=reason, finished_at=self._now)
+        severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
+        self._effects.append(Publish(name=state.value, severity=severity, text=reason))
+        if state is not S.NEEDS_PERSON:
+            self._effects.append(ReleaseLanes())
+
+    def _put(self, exchange: Exchange) -> None:
+        known = {item.id: item for item in self._command.exchanges}
+        before = known.get(exchange.id)
+        known[exchange.id] = exchange
+        self._command = replace(self._command, exchanges=tuple(known.values()))
+        if before is None or before.state is not exchange.state:
+            self._moves.append(
+                Move(
+                    subject=exchange.id,
+                    before=before.state if before else "",
+                    after=exchange.state,
+                )
+            )
+
+    def _error(self, cause: str) -> None:
+        hold = after(self._now, self._policy.hold_s)
+        self._to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Verdict.FAILED)
+
+    # ------------------------------------------------------------ acceptance
+
+    def _validated(self, event: Validated) -> None:
+        first = self._activity.state is S.PENDING
+        if event.drop_optional:
+            self._end(S.DISCARDED, Verdict.CANCELED, "optional, and an opposite command is open")
+            return
+        texts = tuple(item.text for item in event.violations)
+        self._set(violations=texts)
+        if texts:
+            self._to(S.VALIDATION_ERROR, reason="; ".join(texts))
+            return
+        if first or self._activity.state is S.VALIDATION_ERROR:
+            self._effects.append(Publish(name="received"))
+        if event.needs_approval and self._activity.approved_by is None:
+            if self._activity.state is not S.AWAITING_APPROVAL:
+                self._to(S.AWAITING_APPROVAL, reason="a second person must approve")
+            return
+        self._ready()
+
+    def _ready(self) -> None:
+        self._set(reason="", verdict=None)
+        if self._activity.effective_at > self._now:
+            self._to(S.WAITING_FOR_EFFECTIVE_DATE)
+            return
+        self._to(S.CONNECTION_READY)
+        self._next_step()
+
+    def _next_step(self) -> None:
+        done = self._activity.steps_done
+        remaining = [kind for kind in steps.plan(self._command.request) if kind not in done]
+        if not remaining:
+            self._finish()
+            return
+        self._make(steps.exchanges(self._command, remaining[0], self._policy, now=self._now))
+        self._to(S.COMMUNICATION_IN_PROGRESS)
+
+    def _make(self, exchanges: tuple[Exchange, ...]) -> None:
+        self._set(exchanges_made=self._activity.exchanges_made + len(exchanges))
+        for exchange in exchanges:
+            self._put(exchange)
+
+    # ------------------------------------------------------------ exchanges
+
+    def _exchange_event(self, event: ExchangeEvent) -> None:
+        exchange = self._command.exchange(event.exchange)
+        moved = communication.step(exchange, event, now=self._now, policy=self._policy)
+        self._put(moved)
+        if isinstance(event, OutcomeReceived) and moved.state is ExchangeState.COMPLETED:
+            self._note_outcome(moved, event)
+        self._review()
+
+    def _note_outcome(self, exchange: Exchange, event: OutcomeReceived) -> None:
+        if exchange.step is not StepKind.MAIN or not steps.for_many(self._command.request):
+            return
+        rows = resolve(exchange.operation, exchange.endpoints, event.outcome, exchange.status)
+        counted = tally(_scheduled(exchange), rows)
+        self._set(tally=add(self._activity.tally, counted))
+        self._effects.append(RecordOutcomes(rows=rows))
+
+    def _review(self) -> None:
+        """After an exchange moved: settle, retry, go on, or wait for the others."""
+        if self._activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
+            return
+        self._settle()
+        current = steps.current(self._command)
+        for exchange in current:
+            if exchange.state is ExchangeState.FAILED and self._try_again(exchange):
+                return
+            if exchange.state is ExchangeState.COMPLETED and self._business_retry(exchange):
+                return
+        if any(not item.state.final for item in current):
+            return
+        self._step_over(current)
+
+    def _settle(self) -> None:
+        """A look at the switch is over: does it tell what became of the unclear order?"""
+        unclear = steps.unclear(self._command)
+        looks = steps.open_looks(self._command)
+        if unclear is None or any(not item.state.final for item in looks) or not looks:
+            return
+        for look in looks:
+            self._put(replace(look, superseded=True))
+        seen = looks[-1].switch
+        wanted = steps.wanted_switch(self._command.request)
+        before = self._activity.switch_before
+        if seen in wanted and before is not None and before not in wanted:
+            self._set(switch_state=seen)
+            self._put(
+                replace(
+                    unclear,
+                    state=ExchangeState.COMPLETED,
+                    wake=None,
+                    inferred=True,
+                    acted_at=self._now,
+                )
+            )
+        elif unclear.looks >= self._policy.settle_looks:
+            self._put(replace(unclear, state=ExchangeState.UNRESOLVED, wake=None))
+        else:
+            self._put(replace(unclear, wake=after(self._now, self._policy.settle_s)))
+
+    def _try_again(self, exchange: Exchange) -> bool:
+        cause = exchange.failure.cause if exchange.failure else "unclear"
+        if cause in ("not_sent", "busy"):  # its own tries are used up
+            return False
+        return self._resend(exchange, cause)
+
+    def _business_retry(self, exchange: Exchange) -> bool:
+        if exchange.endpoint_failure is None or exchange.step is StepKind.SETTLE:
+            return False
+        if self._command.request.kind is CommandKind.DEVICE_STATUS_CHECK:
+            return False
+        return self._resend(exchange, exchange.endpoint_failure.value)
+
+    def _resend(self, exchange: Exchange, cause: str) -> bool:
+        """A new attempt under a new exchange, where the failure's row and the policy allow it."""
+        if self._activity.state is S.CANCELLING or not steps.may_resend(exchange, cause):
+            return False
+        due = next_try(self._policy.retry, exchange.attempt, now=self._now)
+        if due is None or due >= self._activity.expires_at:
+            return False
+        self._put(replace(exchange, superseded=True))
+        self._make((steps.again(self._command, exchange, due),))
+        self._set(retries=self._activity.retries + 1)
+        return True
+
+    def _step_over(self, current: tuple[Exchange, ...]) -> None:
+        if any(item.state is ExchangeState.UNRESOLVED for item in current):
+            self._end(S.NEEDS_PERSON, Verdict.UNKNOWN, "the switch order's outcome is not known")
+            return
+        if all(item.state is ExchangeState.CANCELED for item in current):
+            self._all_canceled(current)
+            return
+        verdict = steps.conclude(self._command, current)
+        if verdict.cause is not None and steps.for_many(self._command.request):
+            self._note_broken(current)
+            if any(item.state is ExchangeState.COMPLETED for item in current):
+                verdict = steps.Conclusion()
+        self._set(
+            switch_state=verdict.switch or self._activity.switch_state,
+            switch_before=verdict.switch_before or self._activity.switch_before,
+            voltage_present=(
+                self._activity.voltage_present
+                if verdict.voltage_present is None
+                else verdict.voltage_present
+            ),
+        )
+        if verdict.stop is not None:
+            self._end(S.DISCARDED, Verdict.FAILED, verdict.reason)
+        elif verdict.cause is not None:
+            self._error(verdict.reason)
+        elif self._activity.canceled_by is not None and current[0].step is not StepKind.MAIN:
+            self._end(S.CANCELED, Verdict.CANCELED, f"canceled by {self._activity.canceled_by}")
+        elif verdict.satisfied:
+            self._set(verdict=Verdict.ALREADY_SATISFIED)
+            self._complete()
+        else:
+            too_late = "the cancel came too late" if self._activity.canceled_by else ""
+            self._set(verdict=verdict.verdict, reason=verdict.reason or too_late)
+            self._set(steps_done=(*self._activity.steps_done, current[0].step))
+            self._to(S.CONNECTION_READY)
+            self._next_step()
+
+    def _note_broken(self, current: tuple[Exchange, ...]) -> None:
+        for exchange in current:
+            if exchange.state is ExchangeState.COMPLETED:
+                continue
+            cause = exchange.failure.cause if exchange.failure else "canceled"
+            known = steps.proves_idle(exchange)
+            result = EndpointResult.FAILED if known else EndpointResult.UNKNOWN
+            rows = same_for_all(exchange.endpoints, result, cause)
+            self._effects.append(RecordOutcomes(rows=rows))
+            self._set(tally=add(self._activity.tally, tally(len(rows), rows)))
+
+    def _all_canceled(self, current: tuple[Exchange, ...]) -> None:
+        if self._activity.canceled_by is not None:
+            by = self._activity.canceled_by
+            self._end(S.CANCELED, Verdict.CANCELED, f"canceled by {by}")
+        else:
+            failure = current[0].failure
+            self._end(S.DISCARDED, Verdict.CANCELED, failure.cause if failure else "canceled")
+
+    # ------------------------------------------------------------ the end of a command
+
+    def _finish(self) -> None:
+        request = self._command.request
+        if request.kind in READ_KINDS:
+            counts = self._activity.tally
+            if steps.for_many(request) and counts.requested and not counts.succeeded:
+                self._end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
+                return
+            until = after(self._now, self._policy.measurement_s)
+            self._to(S.WAITING_FOR_MEASUREMENT, window_until=until, retry_at=self._now)
+            return
+        self._complete()
+
+    def _complete(self) -> None:
+        """The head end's part is over: record what has to change in the registry."""
+        kinds = self._completion_kinds()
+        acted = [item.acted_at for item in steps.current(self._command) if item.acted_at]
+        events = tuple(
+            CompletionEvent(
+                id=EventId(f"{self._command.id}:{kind.value}"),
+                kind=kind,
+                at=max(acted, default=self._now),
+            )
+            for kind in kinds
+        )
+        if self._activity.verdict is None:
+            self._set(verdict=self._verdict())
+        if events:
+            self._to(S.EXECUTING_COMPLETION_EVENTS, completions=events, retry_at=None)
+        else:
+            self._to_completed()
+
+    def _completion_kinds(self) -> tuple[Completion, ...]:
+        main = self._command.flow.completion
+        kinds = () if main is None else (main,)
+        read = StepKind.READ in self._activity.steps_done
+        return (*kinds, Completion.CREATE_IMD) if read else kinds
+
+    def _verdict(self) -> Verdict:
+        counts = self._activity.tally
+        if not steps.for_many(self._command.request) or counts.succeeded == counts.requested:
+            return Verdict.SUCCEEDED
+        return Verdict.PARTIAL if counts.succeeded else Verdict.FAILED
+
+    def _to_completed(self) -> None:
+        verdict = self._activity.verdict or Verdict.SUCCEEDED
+        self._end(S.COMPLETED, verdict, self._activity.reason)
+
+    def _looked_up(self, event: DataLookedUp) -> None:
+        passed = (
+            self._activity.window_until is not None and self._now >= self._activity.window_until
+        )
+        if event.missing and not passed:
+            self._set(retry_at=after(self._now, self._policy.poll_every_s))
+            return
+        if not event.found:
+            self._end(S.DISCARDED, Verdict.NO_DATA, "no data arrived within the window")
+            return
+        if event.missing:
+            self._data_missing(event)
+        self._complete()
+
+    def _data_missing(self, event: DataLookedUp) -> None:
+        counts = self._activity.tally
+        lost = len(event.missing)
+        self._set(
+            tally=replace(counts, succeeded=counts.succeeded - lost, missing=counts.missing + lost)
+        )
+        rows = same_for_all(event.missing, EndpointResult.MISSING, "no data arrived")
+        self._effects.append(RecordOutcomes(rows=rows))
+
+    def _with_completion(self, event_id: EventId, **changes: object) -> None:
+        events = tuple(
+            replace(item, **changes) if item.id == event_id else item  # type: ignore[arg-type]
+            for item in self._activity.completions
+        )
+        self._set(completions=events)
+
+    def _executed(self, event_id: EventId) -> None:
+        event = next(item for item in self._activity.completions if item.id == event_id)
+        if event.state is CompletionState.EXECUTED:
+            return
+        self._with_completion(event_id, state=CompletionState.EXECUTED, error="")
+        self._effects.append(Publish(name=f"completion.{event.kind.value}"))
+        left = [x for x in self._activity.completions if x.state is CompletionState.PENDING]
+        if not left and self._activity.state is S.EXECUTING_COMPLETION_EVENTS:
+            self._to_completed()
+
+    def _completion_failed(self, event_id: EventId, error: str) -> None:
+        event = next(item for item in self._activity.completions if item.id == event_id)
+        tries = event.tries + 1
+        self._with_completion(event_id, state=CompletionState.ERROR, error=error, tries=tries)
+        if self._activity.state is S.NEEDS_PERSON:
+            return
+        again = next_try(self._policy.retry, tries, now=self._now)
+        hold = after(self._now, self._policy.hold_s)
+        self._to(S.COMPLETION_EVENT_ERROR, reason=error, retry_at=again, hold_until=hold)
+
+    def _discard_completions(self) -> None:
+        for event in self._activity.completions:
+            if event.state is not CompletionState.EXECUTED:
+                self._with_completion(event.id, state=CompletionState.DISCARDED)
+
+    # ------------------------------------------------------------ people
+
+    def _cancel(self, by: str, reason: str) -> None:
+        if steps.unclear(self._command) is not None:
+            raise Forbidden("the order's outcome is unclear: it cannot be canceled any more")
+        self._set(canceled_by=by)
+        open_ones = [item for item in self._command.exchanges if not item.state.final]
+        for exchange in open_ones:
+            self._put(communication.want_cancel(exchange, now=self._now))
+        if all(item.state.final for item in self._command.exchanges):
+            self._end(S.CANCELED, Verdict.CANCELED, reason or f"canceled by {by}")
+        else:
+            self._to(S.CANCELLING, reason=reason)
+
+    def _retry(self) -> None:
+        if self._activity.state is S.COMPLETION_EVENT_ERROR:
+            self._completions_again()
+            return
+        many = steps.for_many(self._command.request)
+        for exchange in steps.current(self._command):
+            if not many or exchange.state is not ExchangeState.COMPLETED:
+                self._put(replace(exchange, superseded=True))
+        self._set(retries=self._activity.retries + 1, verdict=None, reason="", hold_until=None)
+        self._to(S.CONNECTION_READY)
+        self._next_step()
+
+    def _errors_again(self) -> None:
+        for event in self._activity.completions:
+            if event.state is CompletionState.ERROR:
+                self._with_completion(event.id, state=CompletionState.PENDING)
+
+    def _completions_again(self) -> None:
+        self._errors_again()
+        self._to(S.EXECUTING_COMPLETION_EVENTS, retry_at=None, hold_until=None, reason="")
+
+    def _resolved(self, event: Resolved) -> None:
+        if event.operator == event.approver or not event.operator or not event.approver:
+            raise Forbidden("an unknown outcome is closed by two different people")
+        if self._activity.resolution is not None:
+            raise Forbidden("this command has been closed already")
+        self._set(
+            resolution=Resolution(
+                done=event.done,
+                operator=event.operator,
+                approver=event.approver,
+                at=self._now,
+                note=event.note,
+            )
+        )
+        kind = self._command.flow.completion
+        if event.done and kind is not None and not self._activity.completions:
+            made = CompletionEvent(
+                id=EventId(f"{self._command.id}:{kind.value}"), kind=kind, at=self._now
+            )
+            self._set(completions=(made,))
+        elif event.done:
+            self._errors_again()
+        self._effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]
+
+    def _late(self, result: str) -> None:
+        """A late success of a switch order that was given up: the world may differ from ours."""
+        self._set(late=self._activity.late + 1)
+        switch = self._command.request.kind in SWITCH_KINDS
+        differs = self._activity.state is not S.COMPLETED and result == "Success"
+        if switch and differs and self._activity.state.final:
+            text = "the head end reports success for an order that was given up"
+            name = f"late.{self._activity.late}"
+            self._effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))
+
+    # ------------------------------------------------------------ time
+
+    def _time_passed(self) -> None:
+        activity = self._activity
+        match activity.state:
+            case S.VALIDATION_ERROR | S.AWAITING_APPROVAL | S.WAITING_FOR_EFFECTIVE_DATE:
+                if activity.expires_at <= self._now:
+                    self._end(S.DISCARDED, Verdict.EXPIRED, activity.reason or "expired")
+            case S.COMMUNICATION_ERROR:
+                if activity.hold_until is not None and activity.hold_until <= self._now:
+                    self._end(S.DISCARDED, Verdict.FAILED, activity.reason)
+            case S.COMPLETION_EVENT_ERROR:
+                self._completion_error_due()
+            case S.COMMUNICATION_IN_PROGRESS | S.CANCELLING:
+                self._exchanges_due()
+            case _:
+                pass
+
+    def _completion_error_due(self) -> None:
+        activity = self._activity
+        if activity.retry_at is not None and activity.retry_at <= self._now:
+            self._completions_again()
+        elif activity.hold_until is not None and activity.hold_until <= self._now:
+            reason = f"the meter acted, the registry did not follow: {activity.reason}"
+            self._end(S.NEEDS_PERSON, Verdict.UNKNOWN, reason)
+
+    def _exchanges_due(self) -> None:
+        for exchange in self._command.exchanges:
+            moved = communication.overdue(exchange, now=self._now, policy=self._policy)
+            if moved is not exchange:
+                self._put(moved)
+        unclear = steps.unclear(self._command)
+        if unclear is not None and unclear.wake is not None and unclear.wake <= self._now:
+            self._put(replace(unclear, wake=None, looks=unclear.looks + 1))
+            self._make(steps.look(self._command, unclear, now=self._now))
+        if self._activity.expires_at <= self._now:
+            self._expire()
+        if not self._activity.state.final:
+            self._review()
+
+    def _expire(self) -> None:
+        stopping = [item for item in self._command.exchanges if _stops_at_expiry(item)]
+        if not stopping or self._activity.state is S.CANCELLING:
+            return
+        for exchange in stopping:
+            self._put(communication.withdraw(exchange))
+        if all(item.state.final for item in self._command.exchanges):
+            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+
+
+def _scheduled(exchange: Exchange) -> int:
+    """How many endpoints an exchange covers; for a group the head end's own count."""
+    if exchange.endpoints:
+        return len(exchange.endpoints)
+    return exchange.status.scheduled if exchange.status else 0

@@ -1,0 +1,231 @@
+"""Validation of commands: shape of the request, rules against the world, guard before a cut.
+
+Three moments, three functions: `check_request` before anything is stored, `judge` on acceptance
+and on every retry (fresh facts), `may_dispatch` in the transaction before the first byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from adapter.commands.activity import Activity, CommandRequest, Priority
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Scope
+from adapter.errors import InvalidRequest
+from adapter.model.device import DeviceView, InstallEffect, allows, already
+from adapter.model.ids import CommandId
+
+EFFECT_OF: Final[Mapping[CommandKind, InstallEffect]] = MappingProxyType(
+    {
+        CommandKind.DEVICE_COMMISSIONING: InstallEffect.COMMISSION,
+        CommandKind.DEVICE_DECOMMISSIONING: InstallEffect.DECOMMISSION,
+        CommandKind.REMOTE_CONNECT: InstallEffect.CONNECT,
+        CommandKind.REMOTE_DISCONNECT: InstallEffect.DISCONNECT,
+    }
+)
+_MAX_DEVICES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A rule that the request breaks in the world as it is. `rule` is stable."""
+
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchPolicy:
+    """What bars a disconnect from leaving (I8).
+
+    window          local times between which disconnects may be sent; None: always
+    per_hour        at most so many disconnects in any hour; None: no limit
+    needs_approval  a second person must approve every disconnect
+    """
+
+    window: tuple[time, time] | None = None
+    time_zone: str = "UTC"
+    weekdays: frozenset[int] = frozenset(range(7))
+    per_hour: int | None = None
+    needs_approval: bool = False
+
+
+def check_request(request: CommandRequest, *, now: datetime) -> None:
+    """Refuse what can never become a command. Raises InvalidRequest naming the field."""
+    scope = request.flow.scope
+    if scope is Scope.GROUP:
+        if not request.group:
+            raise InvalidRequest("group", f"{request.kind} names a group")
+        if request.devices:
+            raise InvalidRequest("devices", f"{request.kind} names a group, not devices")
+    elif request.group:
+        raise InvalidRequest("group", f"{request.kind} names devices, not a group")
+    elif not request.devices:
+        raise InvalidRequest("devices", "at least one device")
+    elif scope is Scope.METER and len(request.devices) != 1:
+        raise InvalidRequest("devices", f"{request.kind} takes exactly one device")
+    if len(request.devices) > _MAX_DEVICES:
+        raise InvalidRequest("devices", f"at most {_MAX_DEVICES}")
+    if len(set(request.devices)) != len(request.devices):
+        raise InvalidRequest("devices", "a device is named twice")
+    _check_times(request, now)
+    _check_options(request)
+
+
+def _check_times(request: CommandRequest, now: datetime) -> None:
+    for name in ("effective_at", "expires_at"):
+        value = getattr(request, name)
+        if value is not None and value.tzinfo is None:
+            raise InvalidRequest(name, "needs a time zone")
+    if request.expires_at is not None:
+        if request.expires_at <= now:
+            raise InvalidRequest("expires_at", "is in the past")
+        if request.effective_at is not None and request.expires_at <= request.effective_at:
+            raise InvalidRequest("expires_at", "must be after effective_at")
+    period = request.period
+    if period is None:
+        if request.kind in READ_KINDS:
+            raise InvalidRequest("period", f"{request.kind} needs the period to read")
+        return
+    if request.kind not in READ_KINDS:
+        raise InvalidRequest("period", f"{request.kind} reads no period")
+    bounds = (period.start, period.end, period.window_start, period.window_end)
+    if any(value is not None and value.tzinfo is None for value in bounds):
+        raise InvalidRequest("period", "needs a time zone")
+    if period.end <= period.start:
+        raise InvalidRequest("period", "end must be after start")
+    if (period.window_start is None) != (period.window_end is None):
+        raise InvalidRequest("period", "window_start and window_end go together")
+    if period.window_start and period.window_end and period.window_end <= period.window_start:
+        raise InvalidRequest("period", "window_end must be after window_start")
+
+
+def _check_options(request: CommandRequest) -> None:
+    for name in ("check_load", "user_intervention_required"):
+        if getattr(request, name) and request.kind is not CommandKind.REMOTE_CONNECT:
+            raise InvalidRequest(name, "belongs to remote_connect")
+    for name in ("check_switch", "with_read", "emergency_override"):
+        if getattr(request, name) and request.kind not in SWITCH_KINDS:
+            raise InvalidRequest(name, "belongs to remote_connect and remote_disconnect")
+    if request.through_fence is not None:
+        if request.kind is not CommandKind.REMOTE_CONNECT:
+            raise InvalidRequest("through_fence", "only a reconnect may pass the fence")
+        operator, approver = request.through_fence
+        if not operator or not approver or operator == approver:
+            raise InvalidRequest("through_fence", "needs two different people")
+    if request.idempotency_key is not None and not 1 <= len(request.idempotency_key) <= 200:
+        raise InvalidRequest("idempotency_key", "1 to 200 characters")
+    if len(request.reference) > 200:
+        raise InvalidRequest("reference", "at most 200 characters")
+
+
+def priority_of(request: CommandRequest) -> Priority:
+    """The request's priority, or its kind's: connects first, group reads last."""
+    if request.priority is not None:
+        return request.priority
+    if request.kind is CommandKind.REMOTE_CONNECT:
+        return Priority.URGENT
+    return Priority.BULK if request.flow.scope is Scope.GROUP else Priority.NORMAL
+
+
+def judge(
+    request: CommandRequest,
+    views: Sequence[DeviceView],
+    *,
+    head_end_kinds: frozenset[CommandKind],
+    open_commands: Mapping[str, CommandId],
+) -> tuple[Violation, ...]:
+    """The rules a command breaks in the world as it is now.
+
+    `head_end_kinds` is what the head end can do; `open_commands` maps the lanes this command needs
+    to the open command that holds them (duplicates and opposites).
+    """
+    found: list[Violation] = []
+    if request.kind not in head_end_kinds:
+        found.append(
+            Violation(rule="head_end_capability", text=f"the head end cannot {request.kind}")
+        )
+    for view in views:
+        found.extend(_judge_device(request, view))
+    for lane, holder in sorted(open_commands.items()):
+        text = f"command {holder} is open for {lane}"
+        found.append(Violation(rule="open_command", text=text))
+    return tuple(found)
+
+
+def _judge_device(request: CommandRequest, view: DeviceView) -> list[Violation]:
+    device = view.device
+    if not device.smart:
+        return [Violation(rule="smart_device", text=f"{device.id} is not a smart meter")]
+    found: list[Violation] = []
+    if request.kind.value not in device.capabilities:
+        text = f"{device.id} does not support {request.kind}"
+        found.append(Violation(rule="eligible_command", text=text))
+    effect = EFFECT_OF.get(request.kind)
+    if effect is not None and not request.ignore_install_state:
+        found.extend(_judge_install(view, effect))
+    if request.kind is CommandKind.REMOTE_DISCONNECT:
+        found.extend(_judge_protection(view))
+    return found
+
+
+def _judge_install(view: DeviceView, effect: InstallEffect) -> list[Violation]:
+    if allows(view.installed, effect):
+        return []
+    status = view.installed.status if view.installed else "not installed"
+    verb = "already is as wanted" if already(view.installed, effect) else "does not allow it"
+    text = f"{view.device.id}: install status {status} {verb} ({effect})"
+    return [Violation(rule="install_state", text=text)]
+
+
+def _judge_protection(view: DeviceView) -> list[Violation]:
+    point = view.service_point
+    if point is not None and (point.protected or point.life_support):
+        why = "life support" if point.life_support else "protected"
+        text = f"service point {point.id} is {why}: no disconnect"
+        return [Violation(rule="protected", text=text)]
+    return []
+
+
+def lanes_of(request: CommandRequest) -> tuple[str, ...]:
+    """What this command holds alone while it is open: one switch order, one of a kind per meter."""
+    if request.flow.scope is not Scope.METER and len(request.devices) != 1:
+        return ()
+    family = "switch" if request.kind in SWITCH_KINDS else request.kind.value
+    return (f"{family}:{request.devices[0]}",)
+
+
+def may_dispatch(
+    request: CommandRequest,
+    activity: Activity,
+    view: DeviceView | None,
+    policy: SwitchPolicy,
+    *,
+    now: datetime,
+) -> Violation | None:
+    """The last look before a disconnect leaves (I8); None lets it go. Not-after is `expires_at`."""
+    if activity.expires_at <= now:
+        return Violation(rule="not_after", text="the command has expired")
+    if request.kind is not CommandKind.REMOTE_DISCONNECT:
+        return None
+    if view is not None and (barred := _judge_protection(view)):
+        return barred[0]
+    if policy.needs_approval and activity.approved_by is None:
+        return Violation(rule="approval", text="not approved")
+    if not in_window(policy, now=now):
+        return Violation(rule="window", text="outside the hours for disconnects")
+    return None
+
+
+def in_window(policy: SwitchPolicy, *, now: datetime) -> bool:
+    local = now.astimezone(ZoneInfo(policy.time_zone))
+    if local.weekday() not in policy.weekdays:
+        return False
+    if policy.window is None:
+        return True
+    opens, closes = policy.window
+    if opens <= closes:
+        return opens <= local.time() < closes
+    return local.time() >= opens or local.time() < closes

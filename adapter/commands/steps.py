@@ -1,0 +1,294 @@
+"""The steps of a command: which there are, what each one sends, what its answer means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.activity import (
+    Command,
+    CommandRequest,
+    Exchange,
+    ExchangeState,
+    Failure,
+    StepKind,
+    Verdict,
+)
+from adapter.commands.calls import Call, ReadParameters, RemoteResult, SwitchState
+from adapter.commands.failures import Remedy, failure_row
+from adapter.commands.flows import (
+    INTERVAL_KINDS,
+    READ_KINDS,
+    SWITCH_KINDS,
+    SWITCH_OPERATIONS,
+    CommandKind,
+    Operation,
+    Scope,
+)
+from adapter.commands.timing import Policy
+from adapter.model.ids import ExchangeId
+
+_OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
+    {
+        StepKind.LOAD_CHECK: Operation.LOAD_SIDE_VOLTAGE,
+        StepKind.SWITCH_CHECK: Operation.SWITCH_STATE,
+        StepKind.READ: Operation.CONTINGENCY_READ,
+        StepKind.SETTLE: Operation.SWITCH_STATE,
+    }
+)
+_RECENT: Final = timedelta(hours=1)
+OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What a finished step means. At most one of `stop`, `cause`, `satisfied` is set.
+
+    stop       the command ends, discarded, for this cause
+    cause      the command waits in Communication Error for a person
+    satisfied  the meter already is as wanted: nothing needs to be sent
+    """
+
+    stop: str | None = None
+    cause: str | None = None
+    satisfied: bool = False
+    verdict: Verdict | None = None
+    reason: str = ""
+    switch: SwitchState | None = None
+    switch_before: SwitchState | None = None
+    voltage_present: bool | None = None
+
+
+def plan(request: CommandRequest) -> tuple[StepKind, ...]:
+    """The steps of a command, in order."""
+    wanted = (
+        (StepKind.LOAD_CHECK, request.check_load),
+        (StepKind.SWITCH_CHECK, request.check_switch),
+        (StepKind.READ, request.with_read),
+        (StepKind.MAIN, True),
+    )
+    return tuple(kind for kind, flag in wanted if flag)
+
+
+def for_many(request: CommandRequest) -> bool:
+    """Whether outcomes are kept per endpoint."""
+    return request.flow.scope is Scope.GROUP or len(request.devices) > 1
+
+
+def moves_switch(exchange: Exchange) -> bool:
+    return exchange.operation in SWITCH_OPERATIONS
+
+
+def exchanges(
+    command: Command, kind: StepKind, policy: Policy, *, now: datetime
+) -> tuple[Exchange, ...]:
+    """The exchanges of a step: one, or one per chunk of `policy.max_endpoints` endpoints.
+
+    On a retry only the endpoints of the parts that failed are asked again.
+    """
+    made = [item for item in command.exchanges if item.step is kind]
+    failed = [item for item in made if item.superseded]
+    operation = _OPERATION.get(kind, command.flow.request.operation)
+    endpoints = tuple(target.endpoint for target in command.targets)
+    if any(not item.superseded for item in made):
+        chunks = [item.endpoints for item in _last_of_each(failed, made)]
+    elif command.flow.scope is Scope.GROUP and kind is StepKind.MAIN:
+        chunks = [endpoints]
+    else:
+        size = policy.max_endpoints
+        chunks = [endpoints[at : at + size] for at in range(0, len(endpoints), size)]
+    first = command.activity.exchanges_made + 1
+    return tuple(
+        Exchange(
+            id=exchange_id(command, first + number),
+            step=kind,
+            operation=operation,
+            endpoints=chunk,
+            wake=now,
+        )
+        for number, chunk in enumerate(chunks)
+    )
+
+
+def _last_of_each(failed: list[Exchange], made: list[Exchange]) -> list[Exchange]:
+    covered = {item.endpoints for item in made if not item.superseded}
+    last = {item.endpoints: item for item in failed if item.endpoints not in covered}
+    return list(last.values())
+
+
+def exchange_id(command: Command, ordinal: int) -> ExchangeId:
+    return ExchangeId(f"{command.id}-{ordinal}")
+
+
+def again(command: Command, exchange: Exchange, due: datetime) -> Exchange:
+    """A further attempt at the same request, under an identity of its own."""
+    return Exchange(
+        id=exchange_id(command, command.activity.exchanges_made + 1),
+        step=exchange.step,
+        operation=exchange.operation,
+        endpoints=exchange.endpoints,
+        wake=due,
+        attempt=exchange.attempt + 1,
+    )
+
+
+def look(command: Command, unclear: Exchange, *, now: datetime) -> tuple[Exchange, ...]:
+    """The switch state read that may settle an unclear order."""
+    made = Exchange(
+        id=exchange_id(command, command.activity.exchanges_made + 1),
+        step=StepKind.SETTLE,
+        operation=_OPERATION[StepKind.SETTLE],
+        endpoints=unclear.endpoints,
+        wake=now,
+    )
+    return (made,)
+
+
+def current(command: Command) -> tuple[Exchange, ...]:
+    """The latest attempts of the step in progress (looks are beside it, not in it)."""
+    own = [item for item in command.exchanges if item.step is not StepKind.SETTLE]
+    if not own:
+        return ()
+    return tuple(item for item in own if item.step is own[-1].step and not item.superseded)
+
+
+def unclear(command: Command) -> Exchange | None:
+    return next((x for x in command.exchanges if x.state is ExchangeState.UNCLEAR), None)
+
+
+def open_looks(command: Command) -> tuple[Exchange, ...]:
+    return tuple(
+        item for item in command.exchanges if item.step is StepKind.SETTLE and not item.superseded
+    )
+
+
+def wanted_switch(request: CommandRequest) -> frozenset[SwitchState]:
+    """The switch states that show a switch order done."""
+    if request.kind is CommandKind.REMOTE_DISCONNECT:
+        return OPEN_SWITCH
+    if request.user_intervention_required:
+        return frozenset({SwitchState.ARMED, SwitchState.CONNECTED})
+    return frozenset({SwitchState.CONNECTED})
+
+
+def proves_idle(exchange: Exchange) -> bool:
+    """Whether what is known of a failed exchange proves that no meter acted."""
+    return exchange.failure is None or failure_row(exchange.failure.cause).idle
+
+
+def may_resend(exchange: Exchange, cause: str) -> bool:
+    """I3: a switch order only where the failure proves it idle; all others by their row."""
+    row = failure_row(cause)
+    return row.remedy is Remedy.RETRY and (row.idle or not moves_switch(exchange))
+
+
+def call_of(command: Command, exchange: Exchange, *, callback: str) -> Call:
+    """The request that an exchange sends."""
+    request = command.request
+    main = exchange.step is StepKind.MAIN
+    group = request.group if main and request.flow.scope is Scope.GROUP else None
+    return Call(
+        operation=exchange.operation,
+        endpoints=() if group else exchange.endpoints,
+        group=group,
+        callback=None if main and request.flow.synchronous else callback,
+        read=_read_of(command, exchange),
+        configuration_group=request.configuration_group,
+        emergency_override=request.emergency_override and main,
+        user_intervention_required=request.user_intervention_required and main,
+    )
+
+
+def _read_of(command: Command, exchange: Exchange) -> ReadParameters | None:
+    request = command.request
+    period = request.period
+    if exchange.step is StepKind.READ:
+        end = exchange.wake or command.activity.effective_at
+        return ReadParameters(start=end - _RECENT, end=end, registers=True)
+    if period is None or request.kind not in READ_KINDS:
+        return None
+    interval = request.kind in INTERVAL_KINDS
+    scheduled = request.flow.scope is Scope.GROUP
+    return ReadParameters(
+        start=period.start,
+        end=period.end,
+        window_start=(period.window_start or command.activity.effective_at) if scheduled else None,
+        window_end=(period.window_end or command.activity.expires_at) if scheduled else None,
+        load_profile=interval,
+        registers=not interval,
+    )
+
+
+def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:
+    """What the finished step means for the command."""
+    kind = finished[0].step
+    broken = next((x for x in finished if x.state is not ExchangeState.COMPLETED), None)
+    if kind is StepKind.READ:
+        return Conclusion()
+    if kind is StepKind.LOAD_CHECK:
+        return _load_checked(finished[0])
+    if kind is StepKind.SWITCH_CHECK:
+        return _switch_checked(command.request, finished[0])
+    if broken is not None:
+        failure = broken.failure or Failure(cause="unclear")
+        return _failed(failure.cause, failure.detail)
+    if for_many(command.request):
+        return Conclusion()
+    return _concluded_single(command, finished[0])
+
+
+def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
+    kind = command.request.kind
+    if kind is CommandKind.DEVICE_STATUS_CHECK and exchange.endpoint_failure is not None:
+        return Conclusion(verdict=Verdict.UNREACHABLE, reason=exchange.endpoint_failure.value)
+    if exchange.endpoint_failure is not None:
+        return _failed(exchange.endpoint_failure.value)
+    if exchange.result is RemoteResult.FAILURE:
+        return _failed("request_failed")
+    if kind is CommandKind.LOAD_CHECK and exchange.voltage_present is None:
+        return _failed("load_check_unsure")
+    if kind is CommandKind.READ_DISCONNECT_STATE and exchange.switch is None:
+        return _failed("switch_check_unsure")
+    seen = exchange.switch
+    if kind in SWITCH_KINDS:
+        seen = _switch_after(command.request)
+    return Conclusion(
+        verdict=Verdict.SUCCEEDED_INFERRED if exchange.inferred else None,
+        switch=seen,
+        voltage_present=exchange.voltage_present,
+    )
+
+
+def _switch_after(request: CommandRequest) -> SwitchState:
+    if request.kind is CommandKind.REMOTE_DISCONNECT:
+        return SwitchState.DISCONNECTED
+    armed = request.user_intervention_required
+    return SwitchState.ARMED if armed else SwitchState.CONNECTED
+
+
+def _failed(cause: str, detail: str = "") -> Conclusion:
+    row = failure_row(cause)
+    reason = f"{cause}: {detail or row.meaning}"
+    if row.remedy in (Remedy.STOP, Remedy.VISIT):
+        return Conclusion(stop=cause, reason=reason)
+    return Conclusion(cause=cause, reason=reason)
+
+
+def _load_checked(exchange: Exchange) -> Conclusion:
+    if exchange.voltage_present is None or exchange.endpoint_failure is not None:
+        return replace(_failed("load_check_unsure"), voltage_present=None)
+    if exchange.voltage_present:
+        return replace(_failed("load_side_voltage"), voltage_present=True)
+    return Conclusion(voltage_present=False)
+
+
+def _switch_checked(request: CommandRequest, exchange: Exchange) -> Conclusion:
+    seen = exchange.switch
+    if seen is None or seen is SwitchState.UNKNOWN or exchange.endpoint_failure is not None:
+        return _failed("switch_check_unsure")
+    if seen in wanted_switch(request):
+        return Conclusion(satisfied=True, switch=seen, switch_before=seen)
+    if request.kind is CommandKind.REMOTE_CONNECT and seen is SwitchState.DISCONNECTED_OR_DIVERSION:
+        return replace(_failed("switch_state_unsafe"), switch=seen)
+    return Conclusion(switch=seen, switch_before=seen)

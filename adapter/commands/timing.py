@@ -1,0 +1,81 @@
+"""Deadlines and retry policy of commands, in seconds. No clock: `now` is handed in.
+
+The head end prescribes none of these figures; they are ours, one row per command kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Waits double from `first_wait_s` to `longest_wait_s`; at most `attempts` in all."""
+
+    attempts: int = 5
+    first_wait_s: float = 5.0
+    longest_wait_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The clocks of one command kind.
+
+    expires_s       from acceptance to the end of sending, where the request names none
+    send_s          from the intent to send until silence counts as unclear
+    reply_s         from token to result
+    poll_first_s    from token to the first GetRequestStatus; callbacks usually come first
+    poll_every_s    between further polls; doubles up to `poll_longest_s`
+    settle_s        how long an unclear switch order is listened for before each look
+    settle_looks    switch state reads before a person is asked
+    hold_s          how long an error waits for a person before the command is discarded
+    measurement_s   how long a read waits for its data after the result
+    max_endpoints   per request; larger ones are split
+    """
+
+    expires_s: float = 86_400.0
+    send_s: float = 60.0
+    reply_s: float = 1_800.0
+    poll_first_s: float = 60.0
+    poll_every_s: float = 60.0
+    poll_longest_s: float = 900.0
+    settle_s: float = 900.0
+    settle_looks: int = 2
+    hold_s: float = 3_600.0
+    measurement_s: float = 3_600.0
+    max_endpoints: int = 1_000
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+def default_policies() -> dict[CommandKind, Policy]:
+    rows = {kind: Policy() for kind in CommandKind}
+    for kind in SWITCH_KINDS:
+        rows[kind] = Policy(expires_s=4 * 3_600.0)
+    for kind in READ_KINDS:
+        rows[kind] = Policy(reply_s=4 * 3_600.0)
+    return rows
+
+
+POLICIES: Final[Mapping[CommandKind, Policy]] = MappingProxyType(default_policies())
+
+
+def after(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=seconds)
+
+
+def next_try(policy: RetryPolicy, tries: int, *, now: datetime) -> datetime | None:
+    """When to try again after `tries` tries, or None when the policy is used up."""
+    if tries >= policy.attempts:
+        return None
+    wait = min(policy.first_wait_s * 2 ** max(tries - 1, 0), policy.longest_wait_s)
+    return after(now, wait)
+
+
+def next_poll(policy: Policy, asked: int, *, now: datetime) -> datetime:
+    """When to ask for the status again after `asked` polls."""
+    wait = policy.poll_first_s if asked == 0 else policy.poll_every_s * 2 ** (asked - 1)
+    return after(now, min(wait, policy.poll_longest_s))

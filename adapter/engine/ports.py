@@ -1,0 +1,437 @@
+"""What the engine needs from outside: Store, HeadEnd, Registry, Sink, Clock. Small Protocols.
+
+The store works in batches and every call is idempotent: a batch may be run again as a whole after
+a lost connection. A call that returns has its effect on disk; a call that raises StoreFailed has
+an unknown effect, and nothing is acknowledged until recovery from disk (I12).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from adapter.commands.activity import Command, Exchange, State, Work
+from adapter.commands.calls import Answer, Call, Reading, ReadingKind
+from adapter.commands.effects import Severity
+from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    EventId,
+    ExchangeId,
+    InboxId,
+    RequestToken,
+)
+from adapter.model.reading import InitialMeasurement
+
+
+class Clock(Protocol):
+    """The store's clock. It never goes back; only the engine's edges read it."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    async def wait(self, until: datetime) -> None:
+        """Return when `now()` has reached `until`."""
+
+
+class HeadEnd(Protocol):
+    async def call(self, call: Call) -> Answer:
+        """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
+
+    def admits(self, operation: Operation, priority: str) -> bool:
+        """Whether a call may start now (limits, back-off, breaker). Asking costs nothing."""
+
+
+class Registry(Protocol):
+    """Master data: devices, service points, install events. A site may bring its own."""
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        """The devices that exist, with where they stand now."""
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        """The devices that belong to a head end group, in a fixed order."""
+
+    async def apply(self, installs: Sequence[InstallEvent], cause: EventId) -> None:
+        """Take install events as they became. The same cause again changes nothing.
+
+        The built-in registry does nothing here: its rows change in the transaction that marks the
+        completion event executed (`Change.installs`).
+        """
+
+
+# ---------------------------------------------------------------- rows that go in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditNote:
+    """One audit entry: who did what to which subject, and why. Never a secret, never a name."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One event for the outside. `id` is fixed: the receiver keys on it (I2)."""
+
+    id: EventId
+    type: str
+    subject: str
+    severity: Severity
+    data: Mapping[str, object]
+
+
+class InboxState(StrEnum):
+    NEW = "new"
+    PARKED = "parked"
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    STORED = "stored"
+    """Data, events, exceptions: kept raw and listed."""
+    QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One inbound message as it came. `operation` is "" when it could not be told.
+
+    `exchange` is set when the callback address named one and its signature was right.
+    """
+
+    operation: str
+    raw: bytes
+    at: datetime
+    exchange: ExchangeId | None = None
+    remote: str = ""
+    state: InboxState = InboxState.NEW
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposition:
+    """What became of an inbox row."""
+
+    inbox: InboxId
+    state: InboxState
+    reason: str = ""
+    command: CommandId | None = None
+    token: RequestToken | None = None
+    wake: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debit:
+    """Takes one from a budget: at most `limit` in any `window_s` seconds."""
+
+    bucket: str
+    limit: int
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A new command, already stepped to its first resting state, with what goes with it.
+
+    `key` is the requester's idempotency key and `content` a hash of what was asked; `lanes` are
+    taken in the same transaction, or the command is not stored at all. `steal` takes the lanes
+    from whoever holds them (a reconnect through the fence).
+    """
+
+    command: Command
+    key: str | None
+    content: str
+    priority: int
+    wake: datetime | None
+    lanes: tuple[str, ...] = ()
+    steal: bool = False
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    outcomes: tuple[EndpointOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """The key is known with the same content: this is its command."""
+
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyConflict:
+    """The key is known with other content."""
+
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneTaken:
+    """Nothing was stored: these lanes are held by these commands."""
+
+    holders: Mapping[str, CommandId]
+
+
+Submitted = Accepted | Duplicate | KeyConflict | LaneTaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One transaction's worth: all of it happens, or none.
+
+    command       the aggregate as it becomes; its `version` is the one that was loaded, and the
+                  save is refused (MOVED) when the row has another by now
+    acquire       lanes to take (LANE_TAKEN when somebody holds one); release: give all back
+    installs      install events; the built-in registry guards each by `version`
+    debit         OVER_BUDGET when the bucket is empty
+    """
+
+    command: Command | None = None
+    wake: datetime | None = None
+    acquire: tuple[str, ...] = ()
+    release: bool = False
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    outcomes: tuple[EndpointOutcome, ...] = ()
+    inbox: tuple[Disposition, ...] = ()
+    installs: tuple[InstallEvent, ...] = ()
+    measurements: tuple[InitialMeasurement, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    readings_from: InboxId | None = None
+    debit: Debit | None = None
+
+
+class Saved(StrEnum):
+    SAVED = "saved"
+    MOVED = "moved"
+    LANE_TAKEN = "lane_taken"
+    OVER_BUDGET = "over_budget"
+
+
+# ---------------------------------------------------------------- rows that come out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """One exchange that has something to be done; its `wake` has been moved on by the lease."""
+
+    command: CommandId
+    exchange: ExchangeId
+    operation: Operation
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    id: InboxId
+    operation: str
+    raw: bytes
+    at: datetime
+    exchange: ExchangeId | None
+    remote: str
+    state: InboxState
+    reason: str
+    command: CommandId | None = None
+    token: RequestToken | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An exchange and the command it belongs to."""
+
+    command: CommandId
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """`digest` covers the entry and the digest before it, so that edits and gaps show (I6)."""
+
+    seq: int
+    at: datetime
+    note: AuditNote
+    previous: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationRow:
+    seq: int
+    at: datetime
+    publication: Publication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """One SOAP message of an exchange, for people; callback secrets are masked."""
+
+    exchange: ExchangeId
+    at: datetime
+    outbound: bool
+    operation: str
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What to list; None is any. Newest first, `limit` at most, older than `before`."""
+
+    kind: CommandKind | None = None
+    state: State | None = None
+    device: DeviceId | None = None
+    open_only: bool = False
+    before: CommandId | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Counts that must agree with each other (I10)."""
+
+    accepted: int
+    by_state: Mapping[str, int]
+    received: int
+    inbox_by_state: Mapping[str, int]
+    sends: Mapping[str, int]
+    completions: Mapping[str, int]
+    publications: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """Master data to load; rows with known ids are replaced."""
+
+    devices: tuple[Device, ...] = ()
+    service_points: tuple[ServicePoint, ...] = ()
+    installs: tuple[InstallEvent, ...] = ()
+
+
+class Store(Protocol):
+    """Batch in, batch out. One contract suite holds every implementation."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    # commands
+    async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]: ...
+
+    async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]: ...
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]: ...
+
+    async def claim(
+        self,
+        work: Work,
+        *,
+        limit: int,
+        now: datetime,
+        lease_until: datetime,
+        skip: frozenset[Operation] = frozenset(),
+    ) -> Sequence[Leased]:
+        """Exchanges whose `work` is due, most urgent and oldest first; `wake` := `lease_until`."""
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        """Commands whose own `wake` has passed; it is moved to `lease_until`."""
+
+    async def sending(self) -> Sequence[Leased]:
+        """Exchanges in SENDING: after a restart, sends whose outcome nobody noted."""
+
+    async def next_wake(self) -> datetime | None:
+        """The earliest time at which `claim`, `due` or `unread` can return something."""
+
+    async def find(
+        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+    ) -> Sequence[Found]: ...
+
+    async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]: ...
+
+    # inbound
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        """Durable when it returns; only then may the head end be answered (I4)."""
+
+    async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""
+
+    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        """Make parked rows of these tokens due at once."""
+
+    async def inbox(
+        self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
+    ) -> Sequence[InboxRow]: ...
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow | None: ...
+
+    # readings
+    async def readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> Sequence[Reading]:
+        """Readings with `start <= at <= end`."""
+
+    async def measurements(
+        self, device: DeviceId, *, limit: int = 100
+    ) -> Sequence[InitialMeasurement]: ...
+
+    # queries
+    async def list(self, wanted: Filter) -> Sequence[Command]: ...
+
+    async def by_key(self, key: str) -> CommandId | None: ...
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]: ...
+
+    async def audit(
+        self, *, subject: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[AuditEntry]:
+        """Entries of a subject (a command's include those of its exchanges), oldest first."""
+
+    async def verify_audit(self) -> int:
+        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break."""
+
+    async def ledger(self) -> Ledger: ...
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None: ...
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]: ...
+
+    # events out
+    async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        """What `sink` has not confirmed yet, in order."""
+
+    async def delivered(self, sink: str, seq: int) -> None:
+        """`sink` has everything up to and including `seq`."""
+
+    # registry
+    async def import_(self, what: Import) -> None: ...
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]: ...
+
+    async def members(self, group: str) -> Sequence[DeviceId]: ...
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]: ...
+
+
+class Sink(Protocol):
+    """Where publications go: at least once, in order, each with its fixed id."""
+
+    name: str
+
+    async def deliver(self, batch: Sequence[PublicationRow]) -> None:
+        """Return when the receiver has them; raise to have them offered again."""

@@ -1,0 +1,1 @@
+"""The things the gateway speaks of: identities, devices, readings. Values only."""

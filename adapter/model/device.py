@@ -1,0 +1,261 @@
+"""Service points, devices and install events, and how a command's completion moves them.
+
+The install statuses are the product's documented ones; the arrows of `INSTALL_TRANSITIONS` are
+inferred from them (COMMANDS notes, section 3.3) and are data for that reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from adapter.errors import GatewayError
+from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
+
+
+class InstallStatus(StrEnum):
+    """Option value of an install event's status, as the algorithm parameters spell it."""
+
+    PENDING = "Pending"
+    CONN_PRECOMM = "Conn-PreComm"
+    PRECONN_COMM = "PreConn-Comm"
+    CONN_COMM = "Conn-Comm"
+    DISCONN_COMM = "Disconn-Comm"
+    CONN_DECOMM = "Conn-Decomm"
+    DISCONN_DECOMM = "Disconn-Decomm"
+    MANUAL_ON = "ManualOn"
+    MANUAL_OFF = "ManualOff"
+    REMOVED = "Removed"
+
+
+CONNECTED: Final = frozenset(
+    {
+        InstallStatus.CONN_PRECOMM,
+        InstallStatus.CONN_COMM,
+        InstallStatus.CONN_DECOMM,
+        InstallStatus.MANUAL_ON,
+    }
+)
+COMMISSIONED: Final = frozenset(
+    {InstallStatus.PRECONN_COMM, InstallStatus.CONN_COMM, InstallStatus.DISCONN_COMM}
+)
+
+
+class InstallEffect(StrEnum):
+    """What a completion event does to an install event."""
+
+    COMMISSION = "commission"
+    DECOMMISSION = "decommission"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+
+
+_S, _E = InstallStatus, InstallEffect
+INSTALL_TRANSITIONS: Final[Mapping[tuple[InstallStatus, InstallEffect], InstallStatus]] = (
+    MappingProxyType(
+        {
+            (_S.PENDING, _E.COMMISSION): _S.PRECONN_COMM,
+            (_S.PENDING, _E.CONNECT): _S.CONN_PRECOMM,
+            (_S.CONN_PRECOMM, _E.COMMISSION): _S.CONN_COMM,
+            (_S.PRECONN_COMM, _E.CONNECT): _S.CONN_COMM,
+            (_S.PRECONN_COMM, _E.DECOMMISSION): _S.DISCONN_DECOMM,
+            (_S.CONN_COMM, _E.DISCONNECT): _S.DISCONN_COMM,
+            (_S.CONN_COMM, _E.DECOMMISSION): _S.CONN_DECOMM,
+            (_S.DISCONN_COMM, _E.CONNECT): _S.CONN_COMM,
+            (_S.DISCONN_COMM, _E.DECOMMISSION): _S.DISCONN_DECOMM,
+            (_S.CONN_DECOMM, _E.COMMISSION): _S.CONN_COMM,
+            (_S.DISCONN_DECOMM, _E.COMMISSION): _S.DISCONN_COMM,
+        }
+    )
+)
+
+
+class Category(StrEnum):
+    """SP_CATEGORY_FLG: what is measured at a service point."""
+
+    METER = "D1MT"
+    ITEM = "D1IT"
+    MULTI_ITEM = "D1MI"
+
+
+class DisconnectLocation(StrEnum):
+    """DISCONN_LOC_FLG: where a service point that is not connected is open."""
+
+    SOURCE = "D1SR"
+    DEVICE = "D1DV"
+
+
+class ComponentKind(StrEnum):
+    SCALAR = "scalar"
+    INTERVAL = "interval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePoint:
+    """Where service is delivered. `connected` is the source status; `protected` bars disconnects.
+
+    `measurement_cycle` names the meter reading schedule; `sp_type` the site's own classification.
+    """
+
+    id: ServicePointId
+    category: Category = Category.METER
+    connected: bool = True
+    disconnect_location: DisconnectLocation = DisconnectLocation.DEVICE
+    time_zone: str = "UTC"
+    life_support: bool = False
+    protected: bool = False
+    sp_type: str = ""
+    measurement_cycle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuringComponent:
+    """One channel or register of a device that the utility bills or analyses.
+
+    `quantity` is the head end's word ("Wh d"), compared without case and blanks.
+    """
+
+    id: str
+    kind: ComponentKind
+    quantity: str
+    unit: str = "kWh"
+    seconds: int = 0
+    bills: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A meter or item. `capabilities` names the command kinds it supports; empty means none.
+
+    A meter without an endpoint is a manual meter.
+    """
+
+    id: DeviceId
+    endpoint: EndpointId | None = None
+    serial: str = ""
+    device_type: str = ""
+    head_end: str = "openway"
+    configuration_group: str = ""
+    groups: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = frozenset()
+    components: tuple[MeasuringComponent, ...] = ()
+    category: Category = Category.METER
+
+    @property
+    def smart(self) -> bool:
+        return self.endpoint is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnOff:
+    """One entry of an install event's on/off history; `cause` is the completion event."""
+
+    at: datetime
+    on: bool
+    cause: EventId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallEvent:
+    """A device at a service point. `version` guards concurrent change; times are UTC."""
+
+    device: DeviceId
+    service_point: ServicePointId
+    installed_at: datetime
+    removed_at: datetime | None = None
+    status: InstallStatus = InstallStatus.PENDING
+    armed: bool = False
+    history: tuple[OnOff, ...] = ()
+    version: int = 0
+
+    @property
+    def connected(self) -> bool:
+        return self.removed_at is None and self.status in CONNECTED
+
+    @property
+    def commissioned(self) -> bool:
+        return self.removed_at is None and self.status in COMMISSIONED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceView:
+    """A device with where it stands now; what rules and completion events look at."""
+
+    device: Device
+    service_point: ServicePoint | None = None
+    installed: InstallEvent | None = None
+
+
+class InstallRefused(GatewayError):
+    """An install event has no arrow for this effect in its status."""
+
+    code = "install_state"
+
+
+def allows(installed: InstallEvent | None, effect: InstallEffect) -> bool:
+    """Whether `effect` has an arrow from the current status (commission also creates).
+
+    A removed device keeps its last status, so that it can still be decommissioned: the meter that
+    an exchange brought back is registered at the head end until then.
+    """
+    if installed is None:
+        return effect is InstallEffect.COMMISSION
+    if installed.removed_at is not None and effect is not InstallEffect.DECOMMISSION:
+        return effect is InstallEffect.COMMISSION
+    return (installed.status, effect) in INSTALL_TRANSITIONS
+
+
+def already(installed: InstallEvent | None, effect: InstallEffect) -> bool:
+    """Whether the world already is as `effect` would leave it."""
+    if installed is None:
+        return False
+    if installed.removed_at is not None and effect is not InstallEffect.DECOMMISSION:
+        return False
+    match effect:
+        case InstallEffect.COMMISSION:
+            return installed.commissioned
+        case InstallEffect.DECOMMISSION:
+            return installed.status in (InstallStatus.CONN_DECOMM, InstallStatus.DISCONN_DECOMM)
+        case InstallEffect.CONNECT:
+            return installed.connected
+        case InstallEffect.DISCONNECT:
+            return installed.status in (InstallStatus.DISCONN_COMM, InstallStatus.DISCONN_DECOMM)
+
+
+def apply_effect(
+    view: DeviceView,
+    effect: InstallEffect,
+    *,
+    at: datetime,
+    cause: EventId,
+    armed: bool = False,
+    override: InstallStatus | None = None,
+) -> InstallEvent:
+    """The install event after `effect` at `at` (the head end's execution time where it gave one).
+
+    A repeated cause changes nothing. A status that already is as wanted stays, with a history
+    entry: the command did run. `override` is the status that D1-REMONOFF wants instead.
+    Raises InstallRefused when there is no arrow and the wish is not already met.
+    """
+    installed = view.installed
+    gone = installed is not None and installed.removed_at is not None
+    if installed is None or (gone and effect is not InstallEffect.DECOMMISSION):
+        if effect is not InstallEffect.COMMISSION or view.service_point is None:
+            raise InstallRefused(f"device {view.device.id} is not installed at a service point")
+        installed = InstallEvent(
+            device=view.device.id, service_point=view.service_point.id, installed_at=at
+        )
+    if any(entry.cause == cause for entry in installed.history):
+        return installed
+    status = INSTALL_TRANSITIONS.get((installed.status, effect))
+    if status is None:
+        if not already(installed, effect):
+            raise InstallRefused(f"no {effect} from install status {installed.status}")
+        status = installed.status
+    history = installed.history
+    if effect in (InstallEffect.CONNECT, InstallEffect.DISCONNECT):
+        on = effect is InstallEffect.CONNECT
+        history = (*history, OnOff(at=at, on=on, cause=cause))
+    return replace(installed, status=override or status, armed=armed, history=history)

@@ -1,0 +1,31 @@
+"""Distinct types for the identities that must never be mixed up."""
+
+from typing import NewType
+
+CommandId = NewType("CommandId", str)
+"""One command activity: 26 characters that sort by time."""
+
+ExchangeId = NewType("ExchangeId", str)
+"""One attempt to send one request. It is part of the callback address (DESIGN section 4)."""
+
+RequestToken = NewType("RequestToken", str)
+"""The head end's GUID for a request, lower case, 8-4-4-4-12."""
+
+EndpointId = NewType("EndpointId", str)
+"""The head end's ElectronicSerialNumber. An opaque key."""
+
+DeviceId = NewType("DeviceId", str)
+ServicePointId = NewType("ServicePointId", str)
+OrderId = NewType("OrderId", str)
+EventId = NewType("EventId", str)
+"""A completion event or publication: `{command}:{event}`, fixed for ever (I2)."""
+
+InboxId = NewType("InboxId", int)
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def sortable_id(milliseconds: int, entropy: int) -> str:
+    """26 characters, Crockford base 32: 48 bits of time, then 80 bits of `entropy`."""
+    value = (milliseconds & (2**48 - 1)) << 80 | (entropy & (2**80 - 1))
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))
