@@ -1,0 +1,181 @@
+"""The WSDL files as a table of operations, loaded once, with the network off.
+
+zeep reads the files and is asked for nothing else here; a site's own folder takes the place of the
+packaged one, and its names, namespaces, actions and order of fields are what is then sent.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any as Untyped
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import zeep
+from lxml import etree
+from zeep.wsdl import Document
+
+from adapter.errors import ContractError
+from adapter.wire.shapes import Facets, Field, field_of, read_facets
+
+HOSTED_HERE: Final = MappingProxyType(
+    {
+        "RequestStatusChangedService.StatusChanged": "StatusChanged",
+        "DataSubscriberService.DataArrived": "DataArrived",
+        "EventSubscriberService.EventsArrived": "EventsArrived",
+        "ExceptionSubscriberService.ExceptionsArrived": "ExceptionsArrived",
+    }
+)
+"""The operations that the head end calls on us, by key, and their names."""
+
+_PACKAGED: Final = Path(__file__).parent / "contract"
+_CHECKOUT: Final = Path(__file__).parents[2] / "wsdl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationSpec:
+    """One operation. `path` is the URL path of its service; `request` and `response` its elements.
+
+    `key` is `{Service}.{Operation}`, the value of `commands.flows.Operation` where a command uses
+    it.
+    """
+
+    key: str
+    service: str
+    name: str
+    namespace: str
+    soap_action: str
+    path: str
+    faults: tuple[str, ...]
+    request: Field
+    response: Field
+
+
+class Catalog:
+    """All operations and faults of one folder of WSDL files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        operations: Mapping[str, OperationSpec],
+        faults: Mapping[str, Field],
+        documents: Mapping[str, Document],
+    ) -> None:
+        self.folder = folder
+        self.operations = MappingProxyType(dict(operations))
+        self.faults = MappingProxyType(dict(faults))
+        """The detail element of each fault, by the fault's name."""
+        self._documents = documents
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> "Catalog":
+        """Read every *.wsdl in `folder`, or the packaged contract.
+
+        Raises ContractError for a folder without WSDL, for files that are not readable as WSDL, for
+        an import that would leave the machine, and for two files that define one operation.
+        """
+        folder = folder or (_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
+        files = sorted(folder.glob("*.wsdl"))
+        if not files:
+            raise ContractError(f"no *.wsdl in {folder}")
+        operations: dict[str, OperationSpec] = {}
+        faults: dict[str, Field] = {}
+        documents: dict[str, Document] = {}
+        for file in files:
+            document, facets = _read(file)
+            for spec in _operations(document, facets):
+                if spec.key in operations:
+                    raise ContractError(f"{file.name}: {spec.key} is defined in two files")
+                operations[spec.key] = spec
+                documents[spec.key] = document
+            faults |= {
+                element.name: field_of(element, facets)
+                for element in document.types.elements
+                if element.name.endswith("Fault")
+            }
+        return cls(folder, operations, faults, documents)
+
+    def spec(self, key: str) -> OperationSpec:
+        """Raises ContractError where the WSDL has no such operation."""
+        try:
+            return self.operations[key]
+        except KeyError:
+            raise ContractError(f"{self.folder} has no operation {key}") from None
+
+    def document(self, key: str) -> Document:
+        """zeep's own model of the file that defines `key`: the reference the codec is tested by."""
+        self.spec(key)
+        return self._documents[key]
+
+
+class _FilesOnly:
+    """What zeep asks for documents: gives local files and nothing else, and remembers them."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, bytes] = {}
+
+    def load(self, url: str) -> bytes:
+        parts = urlsplit(str(url))
+        if parts.scheme not in ("", "file") or parts.netloc:
+            raise ContractError(f"{url}: WSDL files are read from disk only")
+        path = Path(unquote(parts.path) if parts.scheme else str(url))
+        try:
+            self.loaded[str(path)] = path.read_bytes()
+        except OSError as error:
+            raise ContractError(f"{url}: {error.strerror}") from error
+        return self.loaded[str(path)]
+
+
+def _read(file: Path) -> tuple[Document, dict[str, Facets]]:
+    transport = _FilesOnly()
+    settings = zeep.Settings(
+        strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True
+    )
+    try:
+        document = Document(
+            str(file.resolve()),
+            transport,  # type: ignore[arg-type]  # only its load() is used
+            settings=settings,
+        )
+    except ContractError:
+        raise
+    except (zeep.exceptions.Error, etree.Error, LookupError, ValueError, TypeError) as error:
+        raise ContractError(f"{file.name}: {error}") from error
+    facets = {
+        name: found
+        for content in transport.loaded.values()
+        for name, found in read_facets(etree.fromstring(content, _PLAIN))
+    }
+    return document, facets
+
+
+def _operations(document: Document, facets: Mapping[str, Facets]) -> Iterable[OperationSpec]:
+    for service in document.services.values():
+        port = next(iter(service.ports.values()), None)
+        if port is None:
+            raise ContractError(f"service {service.name} has no port")
+        path = urlsplit(port.binding_options["address"]).path
+        service_name = port.binding.port_type.name.localname
+        for operation in port.binding._operations.values():
+            request, response = _element(operation.input), _element(operation.output)
+            yield OperationSpec(
+                key=f"{service_name}.{operation.name}",
+                service=service_name,
+                name=operation.name,
+                namespace=request.qname.namespace,
+                soap_action=operation.soapaction,
+                path=path,
+                faults=tuple(operation.faults),
+                request=field_of(request, facets),
+                response=field_of(response, facets),
+            )
+
+
+def _element(message: Untyped) -> Untyped:
+    if message is None or message.body is None:
+        raise ContractError("an operation without input or output is not understood")
+    return message.body
+
+
+_PLAIN: Final = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)

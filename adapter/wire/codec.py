@@ -1,0 +1,161 @@
+"""Messages of the contract to bytes and back.
+
+The JSON form of a message, which `openway wire` prints and reads:
+
+- `operation` is `{Service}.{Operation}`, `direction` is request, response or fault;
+- `body` holds the content of the wrapper element under exactly the contract's element names,
+  nested: {"request": {"MeterRequest": {"ElectronicSerialNumber": "...", ...}}};
+- a type whose only member repeats is a list of its items:
+  {"ElectronicSerialNumbers": ["...", "..."]};
+- xs:boolean and integers are JSON's; decimals, floats, dateTimes, GUIDs, words of enumerations and
+  addresses are the text that stood on the wire, so that nothing is lost on the way back;
+- xs:anyType is {"type": "xs:decimal", "value": "123"}; "type" is absent where the message had none;
+- xsi:nil is null, an absent element an absent key; `Metadata` and elements that the contract does
+  not have are passed over;
+- a fault is {"fault": "MeterNotFoundFault", "faultcode": "Client", "reason": "...", "detail":
+  {...}} with the fault's own fields in `detail`; "fault" is "" where the detail is none of the
+  contract's faults, and its operation is null.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from lxml import etree
+
+from adapter.errors import ContractError, ContractViolation
+from adapter.wire.catalog import Catalog
+from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
+from adapter.wire.reader import Read, content_reader, tags_of
+from adapter.wire.scalars import JsonValue
+from adapter.wire.shapes import Field, Struct
+from adapter.wire.writer import Write, message_writer
+from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope, where
+
+__all__ = ["Codec", "Direction", "JsonValue", "Message"]
+
+_HEAD: Final = {
+    soap: f'<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="{ns}">'
+    for soap, ns in ENVELOPE_NS.items()
+}
+_TAIL: Final = "</s:Body></s:Envelope>"
+
+
+class Direction(StrEnum):
+    REQUEST = "request"
+    RESPONSE = "response"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What one envelope says. `operation` is None for faults: they do not name theirs."""
+
+    operation: str | None
+    direction: Direction
+    body: dict[str, JsonValue]
+
+
+class Codec:
+    """Writers and readers of every operation and fault in a catalog, compiled when it is made."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._requests: dict[str, Write] = {}
+        self._responses: dict[str, Write] = {}
+        self._readers: dict[str, tuple[str, Direction, Read]] = {}
+        for spec in catalog.operations.values():
+            self._requests[spec.key] = message_writer(_with_parameter(spec.request))
+            self._responses[spec.key] = message_writer(spec.response)
+            self._add_reader(spec.request.tag, spec.key, Direction.REQUEST, spec.request)
+            self._add_reader(spec.response.tag, spec.key, Direction.RESPONSE, spec.response)
+        # Only after all own names are known may a message also be read under a related namespace.
+        for spec in catalog.operations.values():
+            for tag in tags_of(spec.request)[1:]:
+                self._add_reader(tag, spec.key, Direction.REQUEST, spec.request)
+            for tag in tags_of(spec.response)[1:]:
+                self._add_reader(tag, spec.key, Direction.RESPONSE, spec.response)
+        self._faults = {
+            name: (message_writer(field), content_reader(field.content))
+            for name, field in catalog.faults.items()
+        }
+
+    def encode_request(
+        self, key: str, body: Mapping[str, object], *, header: bytes = b"", soap: Soap = Soap.V11
+    ) -> bytes:
+        """The envelope of a request. `header` is a ready SOAP header block, or several.
+
+        Raises ContractViolation naming the place in `body` that does not fit the contract.
+        """
+        content = self._writer(self._requests, key)(body)
+        block = f"<s:Header>{header.decode()}</s:Header>" if header else ""
+        return f"{_HEAD[soap]}{block}<s:Body>{content}{_TAIL}".encode()
+
+    def encode_response(
+        self, key: str, body: Mapping[str, object], *, soap: Soap = Soap.V11
+    ) -> bytes:
+        """The envelope of an answer, as the head end, or we to a callback, give it."""
+        content = self._writer(self._responses, key)(body)
+        return f"{_HEAD[soap]}<s:Body>{content}{_TAIL}".encode()
+
+    def encode_fault(
+        self, name: str, fields: Mapping[str, object], *, reason: str, soap: Soap = Soap.V11
+    ) -> bytes:
+        """The envelope of one of the contract's faults."""
+        try:
+            write, _ = self._faults[name]
+        except KeyError:
+            raise ContractError(f"{self.catalog.folder} has no fault {name}") from None
+        return soap_fault("Client", reason, soap=soap, detail=write(fields))
+
+    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> Message:
+        """Read a message of any direction.
+
+        Raises NotWellFormed, or ContractViolation for an element that begins no message of the
+        contract or a value that cannot be what it should be.
+        """
+        return self.decode_content(open_envelope(data, max_bytes=max_bytes).content)
+
+    def decode_content(self, content: etree._Element) -> Message:
+        """As `decode`, from the element inside the SOAP body."""
+        if is_fault(content):
+            return Message(operation=None, direction=Direction.FAULT, body=self._fault(content))
+        try:
+            key, direction, read = self._readers[content.tag]
+        except KeyError:
+            raise ContractViolation(
+                f"{content.tag} begins no message of the contract", at=where(content)
+            ) from None
+        body = read(content)
+        return Message(
+            operation=key, direction=direction, body=body if isinstance(body, dict) else {}
+        )
+
+    def _add_reader(self, tag: str, key: str, direction: Direction, field: Field) -> None:
+        self._readers.setdefault(tag, (key, direction, content_reader(field.content)))
+
+    def _writer(self, writers: Mapping[str, Write], key: str) -> Write:
+        try:
+            return writers[key]
+        except KeyError:
+            raise ContractError(f"{self.catalog.folder} has no operation {key}") from None
+
+    def _fault(self, content: etree._Element) -> dict[str, JsonValue]:
+        name, detail = read_fault(content).name, detail_of(content)
+        body: dict[str, JsonValue] = {
+            "fault": name,
+            "faultcode": code_of(content),
+            "reason": reason_of(content),
+        }
+        if name in self._faults and detail is not None:
+            body["detail"] = self._faults[name][1](detail)
+        return body
+
+
+def _with_parameter(field: Field) -> Field:
+    """A request whose parameter is required: .NET marks it optional, but never means it."""
+    if not isinstance(field.content, Struct):
+        return field
+    parameters = tuple(replace(parameter, required=True) for parameter in field.content.fields)
+    return replace(field, content=Struct(parameters))

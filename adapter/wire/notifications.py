@@ -1,0 +1,142 @@
+"""What the head end tells us unasked: status callbacks, readings, events, exceptions.
+
+The wrappers of DataArrived and EventsArrived are inferred, so messages are told apart by the local
+name of their element in any namespace they may come in.
+"""
+
+from datetime import UTC, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from adapter.commands.calls import Reading, ReadingKind, RequestStatus
+from adapter.errors import ContractViolation
+from adapter.model.ids import EndpointId
+from adapter.wire.catalog import HOSTED_HERE
+from adapter.wire.codec import Codec, Direction, JsonValue
+from adapter.wire.fields import Fields, count, group, groups, needed, text
+from adapter.wire.results import request_status
+from adapter.wire.scalars import instant
+from adapter.wire.xml import MAX_BYTES, Soap, open_envelope
+
+STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
+DATA_ARRIVED: Final = "DataSubscriberService.DataArrived"
+EVENTS_ARRIVED: Final = "EventSubscriberService.EventsArrived"
+EXCEPTIONS_ARRIVED: Final = "ExceptionSubscriberService.ExceptionsArrived"
+
+MAX_DATA_BYTES: Final = 16 * 1024 * 1024
+"""The most DataArrived that is read in one piece; larger ones want a streaming reader."""
+
+_NUMBERS: Final = ("INF", "-INF", "NaN")
+
+
+def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
+    """Read one StatusChanged. Raises WireError naming the element that is missing or wrong."""
+    fields = _input(codec, STATUS_CHANGED, body, MAX_BYTES)
+    return request_status(group(fields, "RequestStatus"), zone=zone)
+
+
+def data_arrived(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> tuple[Reading, ...]:
+    """Every register and interval value of one DataArrived, in the order of the message.
+
+    Raises WireError naming the element that is missing or wrong; then none of it is taken.
+    """
+    fields = _input(codec, DATA_ARRIVED, body, MAX_DATA_BYTES)
+    return tuple(
+        reading
+        for device in groups(fields, "ReadDataCollection")
+        for reading in readings(device, zone=zone)
+    )
+
+
+def readings(device: Fields, *, zone: tzinfo = UTC) -> list[Reading]:
+    """The values of one dat:ReadData."""
+    endpoint = EndpointId(needed(device, "Identifier"))
+    scaled = text(device, "ScalingType") != "None"
+    found = [_register(endpoint, register, zone) for register in groups(device, "RegisterValues")]
+    for channel in groups(device, "LoadProfileChannels"):
+        found += _intervals(endpoint, channel, scaled, zone)
+    return found
+
+
+def inbound_operation(codec: Codec, body: bytes, soap_action: str | None) -> str:
+    """The key of the operation that `body` calls on us.
+
+    Raises WireError for a message that is none of ours, and where the SOAPAction header, if there
+    is one, names another operation; the service part of inferred actions is not compared.
+    """
+    message = codec.decode_content(open_envelope(body, max_bytes=MAX_DATA_BYTES).content)
+    key = message.operation
+    if key is None or key not in HOSTED_HERE or message.direction is not Direction.REQUEST:
+        raise ContractViolation(f"{key or 'a fault'} is not an operation of this listener")
+    action = (soap_action or "").strip().strip('"')
+    if action and action.rpartition("/")[2] != HOSTED_HERE[key]:
+        raise ContractViolation(f"{action[:200]} does not name {HOSTED_HERE[key]}", at="SOAPAction")
+    return key
+
+
+def acknowledgement(codec: Codec, key: str, soap_version: Soap = Soap.V11) -> bytes:
+    """The empty response that tells the head end its message was taken."""
+    return codec.encode_response(key, {}, soap=soap_version)
+
+
+def _input(codec: Codec, key: str, body: bytes, max_bytes: int) -> Fields:
+    message = codec.decode(body, max_bytes=max_bytes)
+    if message.operation != key or message.direction is not Direction.REQUEST:
+        raise ContractViolation(f"is not {key}")
+    return group(message.body, "input")
+
+
+def _register(endpoint: EndpointId, fields: Fields, zone: tzinfo) -> Reading:
+    return Reading(
+        endpoint=endpoint,
+        kind=ReadingKind.REGISTER,
+        quantity=text(fields, "Quantity") or "",
+        source=text(fields, "Source") or "",
+        at=instant(needed(fields, "Timestamp"), zone=zone),
+        value=_number(group(fields, "Value").get("value")),
+        statuses=_words(fields, "Status"),
+    )
+
+
+def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo) -> list[Reading]:
+    """TimeDataEnd ends the last interval, values stand oldest first, lengths are minutes, raw
+    values are multiplied where nothing scaled them (all inferred)."""
+    values = groups(channel, "IntervalValues")
+    end = instant(needed(channel, "TimeDataEnd"), zone=zone)
+    minutes = count(channel, "IntervalLength")
+    if values and minutes <= 0:
+        raise ContractViolation("needs a length in minutes", at="IntervalLength")
+    factor = Decimal(1) if scaled else (_number(channel.get("PulseMultiplier")) or Decimal(1))
+    length = timedelta(minutes=minutes)
+    return [
+        Reading(
+            endpoint=endpoint,
+            kind=ReadingKind.INTERVAL,
+            quantity=text(channel, "Quantity") or "",
+            source="",
+            at=end - length * (len(values) - 1 - index),
+            value=_scaled(_number(fields.get("ChannelValue")), factor),
+            seconds=minutes * 60,
+            statuses=_words(fields, "ProfileStatuses") + _words(fields, "ExtendedProfileStatuses"),
+        )
+        for index, fields in enumerate(values)
+    ]
+
+
+def _number(value: JsonValue) -> Decimal | None:
+    """The exact value of a number's text; None for text that is none (a date, a word)."""
+    if not isinstance(value, str) or value.strip() in _NUMBERS:
+        return None
+    try:
+        return Decimal(value.strip())
+    except InvalidOperation:
+        return None
+
+
+def _scaled(value: Decimal | None, factor: Decimal) -> Decimal | None:
+    return value if value is None or factor == 1 else value * factor
+
+
+def _words(fields: Fields, name: str) -> tuple[str, ...]:
+    value = fields.get(name)
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()

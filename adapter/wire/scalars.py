@@ -1,0 +1,226 @@
+"""Text of simple XML Schema types: from values when writing, to JSON values when reading.
+
+Reading keeps what JSON can hold without loss: booleans and integers become JSON's, everything else
+(decimals, floats, dateTimes, GUIDs, words of enumerations) stays the text that stood on the wire.
+Writing takes those same JSON values, and also Decimal, UUID and datetimes that know their zone.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from adapter.errors import ContractViolation
+from adapter.wire.shapes import Facets, Scalar
+
+JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
+ToText: TypeAlias = Callable[[object], str]
+"""A value's text, escaped for XML. Raises ValueError for what the type does not allow."""
+FromText: TypeAlias = Callable[[str], JsonValue]
+"""The JSON value of a text. Raises ValueError where the text is not of the type."""
+
+_BITS: Final = MappingProxyType({"byte": 8, "short": 16, "int": 32, "long": 64})
+_INTEGERS: Final[Mapping[str, tuple[int | None, int | None]]] = MappingProxyType(
+    {name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _BITS.items()}
+    | {f"unsigned{name.capitalize()}": (0, 2**bits - 1) for name, bits in _BITS.items()}
+    | {
+        "integer": (None, None),
+        "nonNegativeInteger": (0, None),
+        "positiveInteger": (1, None),
+        "nonPositiveInteger": (None, 0),
+        "negativeInteger": (None, -1),
+    }
+)
+_WORDS: Final = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
+_SPECIAL: Final = re.compile("[<>&\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ESCAPES: Final = MappingProxyType({"<": "&lt;", ">": "&gt;", "&": "&amp;", "\r": "&#13;"})
+_DATE_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+)
+_LEXICAL: Final = MappingProxyType(
+    {
+        "boolean": re.compile("true|false|1|0"),
+        "decimal": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII),
+        "float": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|-?INF|NaN", re.ASCII),
+        "double": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|-?INF|NaN", re.ASCII),
+        "dateTime": _DATE_TIME,
+    }
+    | dict.fromkeys(_INTEGERS, re.compile(r"[+-]?\d{1,40}", re.ASCII))
+)
+_NOT_SET: Final = "0001-01-01T00:00:00"
+"""DateTime.MinValue, which .NET sends for a time nobody set."""
+
+
+def is_open_text(scalar: Scalar) -> bool:
+    """Whether any characters that XML allows are a value: no words, pattern or number to check."""
+    return scalar.kind in ("string", "anyURI") and scalar.facets == Facets()
+
+
+def escaped(text: str) -> str:
+    """`text` for element content. Refuses the characters that XML 1.0 does not have."""
+    return text if _SPECIAL.search(text) is None else _SPECIAL.sub(_escape, text)
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` needs no escaping and holds no forbidden character."""
+    return _SPECIAL.search(text) is None
+
+
+def to_text(scalar: Scalar) -> ToText:
+    """The writer of one simple type."""
+    if scalar.kind == "boolean":
+        return _boolean_text
+    if scalar.kind in _INTEGERS:
+        return _integer_writer(scalar.kind)
+    if scalar.facets.words:
+        return _word_writer(scalar.facets.words)
+    if scalar.facets.pattern is not None:
+        return _pattern_writer(scalar.facets.pattern)
+    if scalar.kind in _LEXICAL:
+        return _lexical_writer(scalar.kind)
+    return _open_text
+
+
+def from_text(scalar: Scalar) -> FromText:
+    """The reader of one simple type. Words outside an enumeration are read as they stand."""
+    if scalar.kind == "boolean":
+        return _boolean
+    if scalar.kind in _INTEGERS:
+        return _integer
+    if is_open_text(scalar):
+        return _same
+    return str.strip
+
+
+def any_text(kind: str, value: object) -> str:
+    """The text of an xs:anyType value that says it is of `kind`; a str must be of its form."""
+    lexical = _LEXICAL.get(kind)
+    if isinstance(value, str) and lexical is not None:
+        if lexical.fullmatch(value) is None:
+            raise ValueError(f"{value!r} is not an xs:{kind}")
+        return value
+    return to_text(Scalar(kind))(value)
+
+
+def instant(text: str, *, zone: tzinfo = UTC) -> datetime:
+    """An xs:dateTime in UTC. Fractions past the microsecond are cut; without an offset it is in
+    `zone`, the head end's. Raises ContractViolation."""
+    try:
+        if _DATE_TIME.fullmatch(text) is None:
+            raise ValueError(text)
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ContractViolation(f"{text[:40]!r} is not a time") from None
+
+
+def optional_instant(text: str | None, *, zone: tzinfo = UTC) -> datetime | None:
+    """As `instant`, and None for an absent time or .NET's time that nobody set."""
+    return None if not text or text.startswith(_NOT_SET) else instant(text, zone=zone)
+
+
+def date_time(value: datetime) -> str:
+    """The text of a time, in UTC with `Z`. Raises ValueError where it knows no zone."""
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone is not sent")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _escape(found: re.Match[str]) -> str:
+    try:
+        return _ESCAPES[found[0]]
+    except KeyError:
+        raise ValueError(f"character U+{ord(found[0]):04X} cannot stand in XML") from None
+
+
+def _open_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"needs text, not {type(value).__name__}")
+    return value if _SPECIAL.search(value) is None else _SPECIAL.sub(_escape, value)
+
+
+def _boolean_text(value: object) -> str:
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    raise ValueError(f"needs true or false, not {value!r}")
+
+
+def _integer_writer(kind: str) -> ToText:
+    low, high = _INTEGERS[kind]
+
+    def write(value: object) -> str:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"needs a whole number, not {value!r}")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{value} is outside xs:{kind}")
+        return str(value)
+
+    return write
+
+
+def _word_writer(words: tuple[str, ...]) -> ToText:
+    texts = {word: escaped(word) for word in words}
+
+    def write(value: object) -> str:
+        if isinstance(value, str) and value in texts:
+            return texts[value]
+        raise ValueError(f"{value!r} is none of {', '.join(words)}")
+
+    return write
+
+
+def _pattern_writer(pattern: re.Pattern[str]) -> ToText:
+    def write(value: object) -> str:
+        text = str(value) if isinstance(value, str | UUID) else ""
+        if pattern.fullmatch(text) is None:
+            raise ValueError(f"{value!r} does not have the form {pattern.pattern}")
+        return escaped(text)
+
+    return write
+
+
+def _lexical_writer(kind: str) -> ToText:
+    lexical = _LEXICAL[kind]
+
+    def write(value: object) -> str:
+        text = _plain_text(value)
+        if lexical.fullmatch(text) is None:
+            raise ValueError(f"{value!r} is not an xs:{kind}")
+        return text
+
+    return write
+
+
+def _plain_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return date_time(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"{type(value).__name__} is not taken; give it as text")
+
+
+def _same(text: str) -> JsonValue:
+    return text
+
+
+def _boolean(text: str) -> JsonValue:
+    word = _WORDS.get(text.strip())
+    if word is None:
+        raise ValueError(f"{text[:40]!r} is neither true nor false")
+    return word
+
+
+def _integer(text: str) -> JsonValue:
+    text = text.strip()
+    if _LEXICAL["integer"].fullmatch(text) is None:
+        raise ValueError(f"{text[:40]!r} is not a whole number")
+    return int(text)
