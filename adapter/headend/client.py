@@ -1,0 +1,302 @@
+"""The head end as a port: `call` gives an Answer, or says what may have happened out there.
+
+    NotSent         no byte of the request left this machine
+    Refused         the head end said no, by a named fault or a 4xx of its own
+    OutcomeUnknown  everything else: it may have acted
+
+Nothing else is raised but CancelledError; who cancels a call that had started must count it as
+unknown. The durable machine retries; here only a connection attempt is repeated, and only while
+nothing has left.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Protocol
+
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from adapter.commands.calls import Answer, Call
+from adapter.commands.flows import Operation
+from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown, Refused
+from adapter.headend.limits import Admission, Limits, Priority
+from adapter.headend.security import authorization, security_header, tls_context
+from adapter.headend.settings import HeadEndSettings
+from adapter.headend.transport import NotConnected, Reply, Transport
+from adapter.headend.verdict import judge
+
+log = logging.getLogger(__name__)
+
+_THREAD_BYTES: Final = 256 * 1024
+"""Replies from this size on are read in a thread, so that the loop keeps its pace."""
+
+_SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """A request ready to go. `path` is the URL path of its service in the contract."""
+
+    body: bytes
+    soap_action: str
+    path: str
+
+
+class Wire(Protocol):
+    """What this client needs of the codec."""
+
+    def encode(self, call: Call, *, header: bytes) -> Encoded:
+        """Raises a GatewayError when the call cannot be written."""
+
+    def read(self, operation: Operation, data: bytes) -> Answer:
+        """Raises Refused for a fault envelope, WireError for what is not the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One call as it was on the wire, for recordings.
+
+    Credentials are left out: the WS-Security header, Authorization and cookies. The callback
+    address is in `request` as it was sent, secret included: a recording needs it to be played back.
+    `status` is None where no reply began; `reply` holds what came, decoded, also of a broken one.
+    """
+
+    call: Call
+    url: str
+    request: bytes
+    request_headers: tuple[tuple[str, str], ...]
+    status: int | None
+    reply: bytes
+    reply_headers: tuple[tuple[str, str], ...]
+    error: GatewayError | None
+
+
+Observer = Callable[[Exchange], None]
+
+
+class HeadEndClient:
+    """Implements the engine's HeadEnd port over aiohttp.
+
+    `async with HeadEndClient(...)` opens the connections and closes them. `limits` may be shared
+    with a dispatcher that asks for admission itself and hands it in with the call.
+    """
+
+    def __init__(
+        self,
+        settings: HeadEndSettings,
+        wire: Wire,
+        *,
+        limits: Limits | None = None,
+        observe: Observer | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        nonce: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._observe = observe
+        self._clock = clock
+        self._nonce = nonce
+        self.limits = limits or Limits(settings.limits, clock=time.monotonic)
+        self._context = tls_context(settings.tls) if settings.tls is not None else None
+        self._transport: Transport | None = None
+
+    async def __aenter__(self) -> "HeadEndClient":
+        self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def open(self) -> None:
+        """Make the (empty) pool. Needs the running event loop; connects to nothing yet."""
+        if self._transport is None:
+            self._transport = Transport(self._settings, context=self._context)
+
+    async def close(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
+
+    async def call(
+        self,
+        call: Call,
+        *,
+        admission: Admission | None = None,
+        priority: str = Priority.NORMAL,
+    ) -> Answer:
+        """Send one request and judge its reply.
+
+        Without an `admission` one is awaited within the operation's time-out; one that is given is
+        used up, whatever happens. Raises NotSent, Refused or OutcomeUnknown.
+        """
+        timeouts = self._settings.timeouts_for(call.operation)
+        deadline = asyncio.get_running_loop().time() + timeouts.total_s
+        if admission is None:
+            wait_s = min(timeouts.admission_s, timeouts.total_s)
+            admission = await self.limits.admit(call.operation, priority, wait_s=wait_s)
+        with admission:
+            try:
+                answer = await self._exchange(call, deadline)
+            except Refused as refused:
+                admission.answered(fault=refused.fault.name or refused.fault.message)
+                raise
+            except NotConnected:
+                admission.failed(sent=False)
+                raise
+            except OutcomeUnknown:
+                admission.failed(sent=True)
+                raise
+            admission.answered()
+            return answer
+
+    async def _exchange(self, call: Call, deadline: float) -> Answer:
+        transport = self._transport
+        if transport is None:
+            raise NotSent("the head end client is not open")
+        encoded = self._encode(call)
+        url = self._settings.url_for(call.operation, encoded.path)
+        headers = self._headers(encoded.soap_action)
+        reply = Reply()
+        error: HeadEndError | None = None
+        try:
+            await self._send(transport, call, url, encoded.body, headers, deadline, reply)
+            return await self._judge(call, reply)
+        except HeadEndError as raised:
+            error = raised
+            raise
+        except asyncio.CancelledError:
+            error = OutcomeUnknown("the call was cancelled")
+            raise
+        finally:
+            self._report(call, url, encoded, headers, reply, error)
+
+    async def _send(
+        self,
+        transport: Transport,
+        call: Call,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        deadline: float,
+        reply: Reply,
+    ) -> None:
+        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        connecting = AsyncRetrying(
+            retry=retry_if_exception(_connect_again),
+            stop=stop_after_attempt(self._settings.connect_attempts) | stop_before_delay(left_s),
+            wait=wait_random_exponential(multiplier=self._settings.connect_retry_wait_s, max=2.0),
+            reraise=True,
+        )
+        # The deadline is the transport's alone: a second time-out around it, due at the same
+        # instant, would hide whether the request had left.
+        async for attempt in connecting:
+            with attempt:
+                await transport.post(
+                    url,
+                    body,
+                    headers,
+                    timeouts=self._settings.timeouts_for(call.operation),
+                    deadline=deadline,
+                    fresh=call.operation in self._settings.fresh_connection,
+                    reply=reply,
+                )
+
+    async def _judge(self, call: Call, reply: Reply) -> Answer:
+        assert reply.status is not None
+        body = bytes(reply.body)
+        generic = self._settings.generic_faults
+
+        def judged() -> Answer:
+            assert reply.status is not None
+            return judge(call, reply.status, body, read=self._wire.read, generic_faults=generic)
+
+        try:
+            if len(body) < _THREAD_BYTES:
+                return judged()
+            return await asyncio.to_thread(judged)
+        except HeadEndError:
+            raise
+        except Exception as error:
+            # A defect of ours after the request has left: the head end may have acted all the same.
+            log.error("reply_not_judged", extra={"error": type(error).__name__})
+            raise OutcomeUnknown(
+                f"sent; the reply could not be judged: {type(error).__name__}"
+            ) from None
+
+    def _encode(self, call: Call) -> Encoded:
+        header = b""
+        try:
+            if self._settings.username_token is not None:
+                header = security_header(
+                    self._settings.username_token, clock=self._clock, nonce=self._nonce
+                )
+            return self._wire.encode(call, header=header)
+        except GatewayError as error:
+            raise NotSent(f"the request cannot be written: {error.code}") from error
+
+    def _headers(self, soap_action: str) -> dict[str, str]:
+        headers = {
+            "Content-Type": "text/xml; charset=utf-8",
+            "SOAPAction": f'"{soap_action}"',
+            "Accept": "text/xml",
+            "Accept-Encoding": "gzip",
+            "User-Agent": "openway-gateway",
+        }
+        if self._settings.basic is not None:
+            headers["Authorization"] = authorization(self._settings.basic)
+        return headers
+
+    def _report(
+        self,
+        call: Call,
+        url: str,
+        encoded: Encoded,
+        headers: dict[str, str],
+        reply: Reply,
+        error: HeadEndError | None,
+    ) -> None:
+        if self._observe is None:
+            return
+        request = encoded.body
+        try:
+            if self._settings.username_token is not None:
+                request = self._wire.encode(call, header=b"").body
+            self._observe(
+                Exchange(
+                    call=call,
+                    url=url,
+                    request=request,
+                    request_headers=_without_secrets(headers.items()),
+                    status=reply.status,
+                    reply=bytes(reply.body),
+                    reply_headers=_without_secrets(reply.headers),
+                    error=error,
+                )
+            )
+        except Exception as failure:
+            # A recording that fails must not turn a known outcome into an unknown one.
+            log.error("exchange_not_observed", extra={"error": type(failure).__name__})
+
+
+def _connect_again(error: BaseException) -> bool:
+    return isinstance(error, NotConnected) and error.again
+
+
+def _without_secrets(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(each for each in headers if each[0].lower() not in _SECRET_HEADERS)

@@ -1,0 +1,281 @@
+"""Our own limits towards one head end: concurrency, rate, back-off and a circuit breaker.
+
+`try_admit` decides at once and is what a dispatcher asks before it commits a send; `admit` waits
+for a place, most urgent class first, but never longer than told. Both give an `Admission`, which is
+handed to the client with the call, told how it went, and released.
+
+Time is a monotonic clock handed in; only `admit` uses the event loop's timers, to be woken.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+
+from adapter.commands.flows import Operation
+from adapter.errors import NotSent
+from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
+from adapter.headend.settings import Limit, LimitSettings
+
+
+class Priority(StrEnum):
+    """The classes of the default settings, most urgent first. Any other name may be configured."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsState:
+    """For metrics and people."""
+
+    in_flight: int
+    waiting: int
+    concurrency: int
+    breaker_open: bool
+    paused_for_s: float
+
+
+class Admission:
+    """One place within the limits. Say how the call went, once; leaving the block gives it back."""
+
+    def __init__(
+        self, limits: "Limits", operation: Operation, *, admitted_at: float, probe: bool
+    ) -> None:
+        self._limits = limits
+        self.operation = operation
+        self.admitted_at = admitted_at
+        self.probe = probe
+        self._told = False
+        self._released = False
+
+    def answered(self, *, fault: str = "") -> None:
+        """The head end answered; `fault` is the name of its refusal, if it was one."""
+        if not self._told:
+            self._told = True
+            self._limits.answered(self, fault)
+
+    def failed(self, *, sent: bool) -> None:
+        """No answer: `sent` says whether the request may have left."""
+        if not self._told:
+            self._told = True
+            self._limits.failed(self, sent=sent)
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._limits.released(self, told=self._told)
+
+    def __enter__(self) -> "Admission":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+_Place = asyncio.Future[Admission]
+
+
+class _Queue:
+    """Those who wait for the same operation in the same class, longest waiting first."""
+
+    def __init__(self, rank: int, operation: Operation, priority: str) -> None:
+        self.rank = rank
+        self.operation = operation
+        self.priority = priority
+        self.places: dict[int, _Place] = {}
+
+    @property
+    def head(self) -> int:
+        return next(iter(self.places))
+
+
+class Limits:
+    """All limits of one head end together. Not thread-safe: one event loop, as the client."""
+
+    def __init__(self, settings: LimitSettings, *, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        now = clock()
+        whole = Limit(rate_per_s=settings.rate_per_s, burst=settings.burst)
+        self._bucket = _bucket(whole, now)
+        self._buckets = {
+            operation: bucket
+            for operation, limit in settings.operations.items()
+            if (bucket := _bucket(limit, now)) is not None
+        }
+        self._ranks = {name: rank for rank, name in enumerate(settings.shares)}
+        self._least = min(settings.shares.values())
+        self._backoff = Backoff(settings)
+        self._breaker = Breaker(settings)
+        self._in_flight = 0
+        self._by_operation: Counter[Operation] = Counter()
+        self._queues: dict[tuple[str, Operation], _Queue] = {}
+        self._waiting = 0
+        self._number = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def state(self) -> LimitsState:
+        return LimitsState(
+            in_flight=self._in_flight,
+            waiting=self._waiting,
+            concurrency=self._backoff.concurrency,
+            breaker_open=self._breaker.open,
+            paused_for_s=max(0.0, self._backoff.paused_until - self._clock()),
+        )
+
+    def try_admit(
+        self, operation: Operation, priority: str = Priority.NORMAL
+    ) -> Admission | Denied:
+        """A place now, or why there is none. Takes nothing when denied."""
+        now = self._clock()
+        share = self._settings.shares.get(priority, self._least)
+        denied = (
+            self._breaker.denied(now)
+            or self._paused(now)
+            or self._crowded(operation, share)
+            or self._too_fast(operation, share, now)
+        )
+        if denied is not None:
+            return denied
+        for bucket in (self._bucket, self._buckets.get(operation)):
+            if bucket is not None:
+                bucket.take(now)
+        self._in_flight += 1
+        self._by_operation[operation] += 1
+        return Admission(self, operation, admitted_at=now, probe=self._breaker.admitted())
+
+    async def admit(
+        self, operation: Operation, priority: str = Priority.NORMAL, *, wait_s: float
+    ) -> Admission:
+        """A place, after at most `wait_s` seconds. Raises NotSent when none came free."""
+        if self._waiting >= self._settings.max_waiting:
+            raise NotSent("over our own limit: too many calls are waiting already")
+        place: _Place = asyncio.get_running_loop().create_future()
+        number = self._join(operation, priority, place)
+        self._serve()
+        admission: Admission | None = None
+        try:
+            async with asyncio.timeout(wait_s):
+                admission = await place
+                return admission
+        except TimeoutError:
+            raise NotSent(f"over our own limit: {self._reason(operation, priority)}") from None
+        finally:
+            if admission is None:
+                self._leave(operation, priority, number)
+                if place.done() and not place.cancelled():
+                    place.result().release()
+
+    def answered(self, admission: Admission, fault: str) -> None:
+        self._breaker.answered()
+        if fault in PUSHBACK_FAULTS:
+            self._backoff.pushed_back(self._clock(), admitted_at=admission.admitted_at)
+        elif not fault:
+            self._backoff.succeeded()
+
+    def failed(self, admission: Admission, *, sent: bool) -> None:
+        self._breaker.failed(self._clock(), sent=sent, probe=admission.probe)
+
+    def released(self, admission: Admission, *, told: bool) -> None:
+        self._in_flight -= 1
+        self._by_operation[admission.operation] -= 1
+        if admission.probe and not told:
+            self._breaker.abandoned()
+        self._serve()
+
+    def _paused(self, now: float) -> Denied | None:
+        left_s = self._backoff.paused_until - now
+        if left_s <= 0:
+            return None
+        return Denied(reason="the head end asked for a pause", retry_after_s=left_s)
+
+    def _crowded(self, operation: Operation, share: float) -> Denied | None:
+        if self._in_flight >= max(1, int(self._backoff.concurrency * share)):
+            return Denied(reason="concurrency of the head end")
+        limit = self._settings.operations.get(operation)
+        if limit is None or limit.concurrency is None:
+            return None
+        if self._by_operation[operation] >= limit.concurrency:
+            return Denied(reason=f"concurrency of {operation}")
+        return None
+
+    def _too_fast(self, operation: Operation, share: float, now: float) -> Denied | None:
+        if self._bucket is not None:
+            wait_s = self._bucket.wait_s(now, keep=1.0 - share)
+            if wait_s > 0:
+                return Denied(reason="rate of the head end", retry_after_s=wait_s)
+        bucket = self._buckets.get(operation)
+        if bucket is not None and (wait_s := bucket.wait_s(now)) > 0:
+            return Denied(reason=f"rate of {operation}", retry_after_s=wait_s)
+        return None
+
+    def _reason(self, operation: Operation, priority: str) -> str:
+        """Why a call waited in vain. Only asks; a place that is free by now is not taken."""
+        now = self._clock()
+        share = self._settings.shares.get(priority, self._least)
+        denied = (
+            self._breaker.denied(now)
+            or self._paused(now)
+            or self._crowded(operation, share)
+            or self._too_fast(operation, share, now)
+        )
+        return denied.reason if denied is not None else "others came first"
+
+    def _join(self, operation: Operation, priority: str, place: _Place) -> int:
+        key = (priority, operation)
+        if key not in self._queues:
+            rank = self._ranks.get(priority, len(self._ranks))
+            self._queues[key] = _Queue(rank, operation, priority)
+        self._number += 1
+        self._queues[key].places[self._number] = place
+        self._waiting += 1
+        return self._number
+
+    def _leave(self, operation: Operation, priority: str, number: int) -> None:
+        key = (priority, operation)
+        queue = self._queues.get(key)
+        if queue is None or queue.places.pop(number, None) is None:
+            return
+        self._waiting -= 1
+        if not queue.places:
+            del self._queues[key]
+
+    def _serve(self) -> None:
+        """Give free places to those who wait, most urgent and longest waiting first."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        soonest_s = float("inf")
+        open_queues = list(self._queues.values())
+        while open_queues:
+            queue = min(open_queues, key=lambda each: (each.rank, each.head))
+            number = queue.head
+            place = queue.places[number]
+            if not place.done():
+                outcome = self.try_admit(queue.operation, queue.priority)
+                if isinstance(outcome, Denied):
+                    open_queues.remove(queue)
+                    soonest_s = min(soonest_s, outcome.retry_after_s or soonest_s)
+                    continue
+                place.set_result(outcome)
+            self._leave(queue.operation, queue.priority, number)
+            if not queue.places:
+                open_queues.remove(queue)
+        if soonest_s < float("inf"):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(soonest_s, 0.001), self._serve)
+
+
+def _bucket(limit: Limit, now: float) -> TokenBucket | None:
+    if limit.rate_per_s is None:
+        return None
+    return TokenBucket(limit.rate_per_s, limit.burst, now=now)
