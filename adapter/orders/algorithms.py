@@ -1,0 +1,413 @@
+"""The algorithm types of "Are SP and Device Ready?" as pure functions of order, facts, parameters.
+
+Each acts only if the world still needs it, for every pass starts again from the first (documented).
+Steps marked (inferred) or (ours) are not in the source. D1-CHKMSMT is in `reading.py`; D1-CANSPACT
+and D1-UPDSPAC, which act for another kind of activity, are in `maintenance.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from adapter.commands.flows import CommandKind
+from adapter.model.device import COMMISSIONED, Category, InstallStatus
+from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
+from adapter.orders.order import (
+    CONNECT_NEW_DEVICE,
+    DO_CONNECT,
+    DO_NOT_CONNECT,
+    ChildFact,
+    ChildSpec,
+    Create,
+    Customs,
+    Error,
+    Installation,
+    Pass,
+    Problem,
+    ServiceOrder,
+    SetField,
+    Verdict,
+    View,
+    Wait,
+)
+from adapter.orders.parameters import (
+    SKIP,
+    CheckMeasurement,
+    CompatibilityCheckParameters,
+    ConnectIfConnectedBefore,
+    CreateMeterExchange,
+    CreateSpecificActivity,
+    CustomFunction,
+    DecommissionRemoved,
+    MaintainSpecificActivity,
+    MissingService,
+    Parameters,
+    RemoteOffOn,
+    Row,
+    UpdateDevice,
+)
+from adapter.orders.reading import check_measurement
+from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+
+OLD_DEVICE: Final = "oldDevice"
+NEW_DEVICE: Final = "newDevice"
+_CARRIED: Final = (NEW_DEVICE, CONNECT_NEW_DEVICE, "appointmentStart", "appointmentEnd", "contact")
+
+
+def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool = False) -> Error:
+    return Error(problem=Problem(code=code, text=text, action=action, dark=dark), row=row)
+
+
+def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:
+    """A field activity at the service point, for the device that is there, if one is."""
+    return ChildSpec(
+        business_object=business_object or FIELD_ACTIVITY,
+        kind=ChildKind.FIELD,
+        task=task,
+        device=view.device.id if view.device is not None and view.device_installed else None,
+        details=details,
+    )
+
+
+def command_child(view: View, business_object: str, **more: object) -> ChildSpec:
+    """A command to the device that is installed now."""
+    override = more.get("override")
+    return ChildSpec(
+        business_object=business_object,
+        kind=ChildKind.COMMAND,
+        command=BUSINESS_OBJECTS[business_object].command,
+        device=view.device.id if view.device is not None else None,
+        override=override if isinstance(override, InstallStatus) else None,
+    )
+
+
+def check_compatibility(
+    order: ServiceOrder, view: View, params: CompatibilityCheckParameters, customs: Customs
+) -> Verdict:
+    """D1-DVCOMCHK: run the activity type's own check; the base package ships none."""
+    name = view.activity_type.compatibility_algorithm
+    if not name:
+        return Pass(note="the activity type has no compatibility algorithm")
+    if not view.device_installed:
+        return Pass(note="no device installed")  # ours
+    check = customs.compatibility.get(name)
+    if check is None:
+        return refuse("algorithm_missing", f"compatibility algorithm {name} is not installed")
+    if check(order, view):
+        return Pass(note="compatible")
+    own = view.of(params.activity_bo)
+    waiting = next((child for child in own if not child.final), None)
+    if waiting is not None:
+        return Wait(child=waiting.id)  # ours: never a second one
+    if any(child.completed and child.number > order.first_of_retry for child in own):
+        return refuse(
+            "incompatible",
+            "the device is still incompatible after the work that was to change it",
+            "look at the device, then retry",
+        )  # ours
+    return Create(child=field_child(view, params.activity_bo, params.task))
+
+
+def connect_if_connected_before(
+    order: ServiceOrder, view: View, _params: ConnectIfConnectedBefore
+) -> Verdict:
+    """D1-CONPRECON: fill the empty flag from the old device; never override a value.
+
+    A device behind an open source is not connected (inferred).
+    """
+    if order.fields.get(CONNECT_NEW_DEVICE):
+        return Pass(note="the flag has a value")
+    connected = view.on and view.service_point.connected
+    return SetField(fields={CONNECT_NEW_DEVICE: DO_CONNECT if connected else DO_NOT_CONNECT})
+
+
+def create_specific_activity(
+    order: ServiceOrder, view: View, params: CreateSpecificActivity, customs: Customs
+) -> Verdict:
+    """D1-CRSPACT: the first row that matches the service point says what to create.
+
+    The activity type's zone rows come first, being local (ours).
+    """
+    row = first_match((*view.activity_type.point_rows, *params.rows), view)
+    if row is None:
+        return Pass(note="no row matches: nothing to install or connect")
+    if row.execute_override:
+        return _override(order, view, row, params.field_activity_bo, customs)
+    return Create(child=_result(view, row, params.field_activity_bo), row=row.label)
+
+
+def first_match(rows: Sequence[Row], view: View) -> Row | None:
+    """The first row all of whose conditions hold; a row of another category never matches."""
+    return next((row for row in rows if matches(row, view)), None)
+
+
+def matches(row: Row, view: View) -> bool:
+    point = view.service_point
+    return (
+        row.connected in (None, point.connected)
+        and row.disconnect_location in (None, point.disconnect_location)
+        and row.device_installed in (None, view.device_installed)
+        and row.status in (None, view.status)
+        and row.category in (None, point.category)
+        and row.sp_type in ("", point.sp_type)
+    )
+
+
+def _result(view: View, row: Row, field_bo: str) -> ChildSpec:
+    if not row.business_object:
+        return field_child(view, field_bo, row.task)
+    known = BUSINESS_OBJECTS[row.business_object]
+    if known.kind is ChildKind.COMMAND:
+        return command_child(view, row.business_object)
+    return field_child(view, row.business_object, known.task)
+
+
+def _override(
+    order: ServiceOrder, view: View, row: Row, field_bo: str, customs: Customs
+) -> Verdict:
+    """Ask the activity type's Override Device/Task Algorithm; without an answer, the row's own."""
+    name = view.activity_type.override_algorithm
+    ask = customs.override.get(name)
+    child = ask(order, view) if ask is not None else None
+    if child is None and (row.business_object or row.task):
+        child = _result(view, row, field_bo)
+    if child is None:
+        return refuse(
+            "algorithm_missing",
+            f"the override algorithm {name or '(none configured)'} gave nothing to create",
+            "configure the activity type, then retry",
+            row=row.label,
+        )
+    return Create(child=child, row=row.label)
+
+
+def create_meter_exchange(order: ServiceOrder, view: View, params: CreateMeterExchange) -> Verdict:
+    """D1-CREMTREXC, by its own child: the new device is often unknown before (inferred)."""
+    item = view.service_point.category is Category.ITEM
+    task = params.item_task if item else params.task
+    own = [child for child in view.of(params.activity_bo) if child.spec.task == task]
+    if any(child.completed for child in own):
+        return Pass(note="exchanged")
+    if own and not own[-1].final:
+        return Wait(child=own[-1].id)
+    if own and own[-1].number > order.first_of_retry:
+        return refuse(
+            "exchange_not_done",
+            f"the exchange ended as {own[-1].state}: {own[-1].reason or 'no reason given'}",
+            "retry for a new visit, or discard",
+        )  # ours
+    if not view.device_installed:
+        return refuse("no_device", "there is no device to exchange", "correct the order or discard")
+    details = {name: order.fields[name] for name in _CARRIED if order.fields.get(name)}
+    if view.device is not None:
+        details[OLD_DEVICE] = view.device.id
+    return Create(child=field_child(view, params.activity_bo, task, **details))
+
+
+def update_device(order: ServiceOrder, view: View, params: UpdateDevice) -> Verdict:
+    """D1-UPDDVC: bring the device to the state that the order wants, one child at a time.
+
+    The stop value is looked at before the missing device (ours: the source gives no order).
+    """
+    element = params.element.rpartition("/")[2]
+    if element and order.fields.get(element) == params.stop_value:
+        return Pass(note=f"{element} is {params.stop_value}")
+    point_row = first_match(params.service_point_rows, view)
+    if point_row is not None:
+        return Create(child=_result(view, point_row, params.field_activity_bo), row=point_row.label)
+    missing = _missing(view)
+    if missing and params.missing is MissingService.YES:
+        return refuse("not_ready", missing, "repair the service point's data or work, then retry")
+    if missing or not view.device_installed:
+        return Pass(note=missing or "a multi-item has no device")
+    return _by_status(view, params)
+
+
+def _missing(view: View) -> str:
+    if not view.service_point.connected:
+        return "the service point is not connected"
+    if view.device_expected and not view.device_installed:
+        return "no device is installed at the service point"
+    return ""
+
+
+def _by_status(view: View, params: UpdateDevice) -> Verdict:
+    skipped: list[str] = []
+    for row in (*view.activity_type.device_rows, *params.rows):
+        if not matches(row, view):
+            continue
+        verdict = _device_row(view, row, params.field_activity_bo)
+        if verdict is not None:
+            return verdict
+        skipped.append(row.label)
+    if skipped:
+        return Pass(
+            note=f"{', '.join(skipped)} skipped: the device does not support the command",
+            row=skipped[-1],
+        )
+    return Pass(note="the device is as the order wants it")
+
+
+def _device_row(view: View, row: Row, field_bo: str) -> Verdict | None:
+    """What one matching row gives; None for `skip`."""
+    known = BUSINESS_OBJECTS.get(row.business_object)
+    command = known.command if known is not None else None
+    if command is None or view.supports(command):
+        return Create(child=_result(view, row, field_bo), row=row.label)
+    if row.alternative == SKIP:
+        return None
+    if not row.alternative:
+        return refuse(
+            "not_supported",
+            f"the device does not support {row.business_object} and there is no alternative",
+            "configure an alternative field task, or discard",
+            row=row.label,
+        )  # ours
+    return Create(
+        child=field_child(view, field_bo, row.alternative),
+        note=f"{row.business_object} is not supported",
+        row=row.label,
+    )
+
+
+def remote_off_on(view: View, params: RemoteOffOn) -> Verdict:
+    """D1-REMONOFF: off, then on, resumed wherever it was interrupted.
+
+    A connection that D1-UPDDVC or a crew made after our disconnect counts as the second half: the
+    two algorithms must not fight. A customer we left dark comes before every other rule (ours).
+    """
+    if left_dark(view.children):
+        return _restore(view, params)
+    if view.of(params.incompatibility_bo):
+        return Pass(note="the device was or will be changed in the field")
+    waiting = next((c for c in view.children if not c.final and _switches(c, params)), None)
+    if waiting is not None:
+        return Wait(child=waiting.id)
+    if any(c.completed for c in view.of(params.disconnect_bo)):
+        return Pass(note="off and on again")
+    supported = all(
+        view.supports(k) for k in (CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT)
+    )
+    if not (supported and view.commissioned):
+        return Pass(note="the device cannot be switched remotely")  # inferred: no field parameter
+    if view.restricted:
+        return Pass(note=f"not switched off: {view.restricted}")  # ours
+    if not view.on:
+        return refuse("not_ready", "the device is off before the change-over", "retry")
+    child = command_child(view, params.disconnect_bo, override=params.status_after_disconnect)
+    return Create(child=child, note="first half: off")
+
+
+def _restore(view: View, params: RemoteOffOn) -> Verdict:
+    if view.on:
+        return Pass(note="supply was restored by other means")
+    if not view.supports(CommandKind.REMOTE_CONNECT):
+        return refuse(
+            "customer_dark",
+            "switched off by this order, and the device no longer supports a remote connect",
+            "send a crew at once",
+            dark=True,
+        )
+    child = command_child(view, params.connect_bo, override=params.status_after_connect)
+    return Create(child=child, note="second half: on")
+
+
+def left_dark(children: Sequence[ChildFact]) -> bool:
+    """Whether the order switched the customer off and nothing has completed since to restore it.
+
+    Asked of back-to-back orders only: for Disable and Cut, dark is the purpose.
+    """
+    dark = False
+    for child in sorted(children, key=lambda each: each.number):
+        if not child.completed:
+            continue
+        if child.spec.command is CommandKind.REMOTE_DISCONNECT:
+            dark = True
+        elif _restores(child):
+            dark = False
+    return dark
+
+
+def _restores(child: ChildFact) -> bool:
+    if child.spec.command is CommandKind.REMOTE_CONNECT:
+        return True
+    task = FIELD_TASKS.get(child.spec.task)
+    return task is not None and bool(
+        {FieldEffect.TURN_ON, FieldEffect.INSTALL} & set(task.successful)
+    )
+
+
+def _switches(child: ChildFact, params: RemoteOffOn) -> bool:
+    return child.spec.business_object in (params.connect_bo, params.disconnect_bo)
+
+
+def decommission_removed(order: ServiceOrder, view: View, params: DecommissionRemoved) -> Verdict:
+    """D1-DCRMMTR: take the meter that left the service point off the head end (steps inferred)."""
+    old = removed_device(order, view)
+    if old is None:
+        return Pass(note="no device was removed")
+    if not old.device.smart or old.event.status not in COMMISSIONED:
+        return Pass(note=f"removed device {old.device.id} is not commissioned")
+    own = [c for c in view.of(params.activity_bo) if c.spec.device == old.device.id]
+    if any(child.completed for child in own):
+        return Pass(note="decommissioned")
+    if own and not own[-1].final:
+        return Wait(child=own[-1].id)
+    if own and not params.blocking:
+        return Pass(note=f"decommissioning ended as {own[-1].state}; configured not to block")
+    if CommandKind.DEVICE_DECOMMISSIONING not in old.capabilities:
+        return Pass(note=f"removed device {old.device.id} supports no decommissioning")
+    return Create(
+        child=ChildSpec(
+            business_object=params.activity_bo,
+            kind=ChildKind.COMMAND,
+            command=BUSINESS_OBJECTS[params.activity_bo].command,
+            device=old.device.id,
+            blocking=params.blocking,
+        )
+    )
+
+
+def removed_device(order: ServiceOrder, view: View) -> Installation | None:
+    """The device that the order's own exchange took away, else the last one removed since."""
+    named = {c.spec.details.get(OLD_DEVICE) for c in view.children if c.completed}
+    gone = [each for each in view.removed if each.event.removed_at is not None]
+    ours = [each for each in gone if each.device.id in named]
+    if not ours:
+        ours = [g for g in gone if g.event.removed_at and g.event.removed_at >= order.created_at]
+    current = view.device.id if view.device is not None and view.device_installed else None
+    return next((each for each in reversed(ours) if each.device.id != current), None)
+
+
+def run_custom(
+    order: ServiceOrder, view: View, params: CustomFunction, customs: Customs
+) -> Verdict:
+    """A site's own algorithm."""
+    function = customs.algorithms.get(params.function)
+    if function is None:
+        return refuse("algorithm_missing", f"algorithm {params.function} is not installed")
+    return function(order, view)
+
+
+def decide(order: ServiceOrder, view: View, params: Parameters, customs: Customs) -> Verdict:
+    """Run the algorithm that these parameters belong to."""
+    match params:
+        case CompatibilityCheckParameters():
+            return check_compatibility(order, view, params, customs)
+        case ConnectIfConnectedBefore():
+            return connect_if_connected_before(order, view, params)
+        case CreateSpecificActivity():
+            return create_specific_activity(order, view, params, customs)
+        case CreateMeterExchange():
+            return create_meter_exchange(order, view, params)
+        case UpdateDevice():
+            return update_device(order, view, params)
+        case RemoteOffOn():
+            return remote_off_on(view, params)
+        case DecommissionRemoved():
+            return decommission_removed(order, view, params)
+        case CheckMeasurement():
+            return check_measurement(order, view, params)
+        case MaintainSpecificActivity():
+            return Pass(note="acts for maintenance activities only")
+        case CustomFunction():
+            return run_custom(order, view, params, customs)

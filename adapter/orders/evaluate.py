@@ -1,0 +1,180 @@
+"""One pass of "Are SP and Device Ready?": run the kind's algorithms in order on fresh facts.
+
+The first that creates, waits or fails ends the pass; the rest are skipped (documented). What the
+pass decided, and what each algorithm saw, is kept for `order show` and `order plan`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from adapter.commands.flows import CommandKind
+from adapter.orders.algorithms import decide, left_dark
+from adapter.orders.matrix import MATRIX, Orchestrations
+from adapter.orders.order import (
+    NO_CUSTOMS,
+    ChildSpec,
+    Create,
+    Customs,
+    Decision,
+    Error,
+    OrderKind,
+    Pass,
+    Problem,
+    ServiceOrder,
+    SetField,
+    Verdict,
+    View,
+    Wait,
+)
+from adapter.orders.parameters import Algorithm, AlgorithmType
+from adapter.orders.tasks import field_task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What one pass decided. `verdict` is Pass when the order's wish is met.
+
+    `fields` are the elements that algorithms filled on the way; `stopped` says that the order has
+    to end here because someone withdrew it.
+    """
+
+    verdict: Pass | Create | Wait | Error
+    decisions: tuple[Decision, ...]
+    fields: Mapping[str, str]
+    stopped: bool = False
+
+    @property
+    def last(self) -> Decision | None:
+        return self.decisions[-1] if self.decisions else None
+
+
+def evaluate(
+    order: ServiceOrder,
+    view: View,
+    *,
+    matrix: Orchestrations = MATRIX,
+    customs: Customs = NO_CUSTOMS,
+) -> Evaluation:
+    """Decide the next child, or that none is needed. Pure: the same facts, the same decision."""
+    waiting = next((child for child in view.children if not child.final), None)
+    if waiting is not None:
+        return Evaluation(
+            verdict=Wait(child=waiting.id, note="a child is open"), decisions=(), fields={}
+        )
+    fields: dict[str, str] = {}
+    decisions: list[Decision] = []
+    for cell, algorithm in _sequence(order, view, matrix):
+        now = replace(order, fields={**order.fields, **fields})
+        verdict = _guarded(now, view, _run(now, view, algorithm, customs))
+        decisions.append(
+            Decision(
+                cell=cell,
+                type=algorithm.type.value,
+                algorithm=algorithm.name,
+                verdict=verdict,
+                facts=view.facts(),
+            )
+        )
+        if isinstance(verdict, SetField):
+            fields.update(verdict.fields)
+        elif not isinstance(verdict, Pass):
+            stopped = bool(order.stop) and _may_stop(order, view, verdict)
+            return Evaluation(
+                verdict=verdict, decisions=tuple(decisions), fields=fields, stopped=stopped
+            )
+    return Evaluation(
+        verdict=Pass(note="the service point is as the order wants it"),
+        decisions=tuple(decisions),
+        fields=fields,
+    )
+
+
+def _sequence(
+    order: ServiceOrder, view: View, matrix: Orchestrations
+) -> list[tuple[int, Algorithm]]:
+    """The kind's algorithms with their place; restoring supply comes first where we took it."""
+    cells = list(enumerate(matrix[order.kind], start=1))
+    if customer_dark(order, view):
+        cells.sort(key=lambda cell: cell[1].type is not AlgorithmType.REMONOFF)
+    return cells
+
+
+def customer_dark(order: ServiceOrder, view: View) -> bool:
+    """Whether this order switched the customer off on the way to something else."""
+    return order.kind is OrderKind.BACK_TO_BACK and left_dark(view.children) and not view.on
+
+
+def _may_stop(order: ServiceOrder, view: View, verdict: Verdict) -> bool:
+    """A withdrawn order ends before its next child, unless that child restores supply."""
+    return isinstance(verdict, Create | Error) and not customer_dark(order, view)
+
+
+def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs) -> Verdict:
+    """A site's own function may raise anything: the order then waits for people, as documented."""
+    try:
+        return decide(order, view, algorithm.parameters, customs)
+    except Exception as error:
+        return Error(
+            problem=Problem(
+                code="algorithm_failed",
+                text=f"{algorithm.name} ({algorithm.type}) failed: {type(error).__name__}: {error}",
+                action="repair the algorithm or its data, then retry",
+            )
+        )
+
+
+def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
+    """Rules that stand above every algorithm's wish to create a child."""
+    if not isinstance(verdict, Create):
+        return verdict
+    problem = (
+        _restriction(view, verdict.child)
+        or _no_progress(order, view, verdict.child)
+        or _too_many_passes(order, view)
+    )
+    if problem is None:
+        return verdict
+    return Error(problem=replace(problem, dark=customer_dark(order, view)), row=verdict.row)
+
+
+def disconnects(child: ChildSpec) -> bool:
+    """Whether the child takes supply away."""
+    task = field_task(child.task)
+    return child.command is CommandKind.REMOTE_DISCONNECT or (task is not None and task.disconnects)
+
+
+def _restriction(view: View, child: ChildSpec) -> Problem | None:
+    if not (view.restricted and disconnects(child)):
+        return None
+    return Problem(
+        code="restricted",
+        text=f"nothing may be disconnected here: {view.restricted}",
+        action="lift the restriction in the master data, or discard",
+    )
+
+
+def _no_progress(order: ServiceOrder, view: View, child: ChildSpec) -> Problem | None:
+    """The same work, completed just now, would be ordered again: the facts did not follow it.
+
+    Ours. The pass bound would end this too, after moving the same switch twenty times.
+    """
+    last = view.children[-1] if view.children else None
+    if last is None or not last.completed or last.number <= order.first_of_retry:
+        return None
+    if last.spec.purpose != child.purpose:
+        return None
+    return Problem(
+        code="no_progress",
+        text=f"{child.business_object} {child.task}".strip() + " completed and changed nothing",
+        action="compare the install event and the service point with the field, then retry",
+    )
+
+
+def _too_many_passes(order: ServiceOrder, view: View) -> Problem | None:
+    if order.passes < view.activity_type.pass_bound:
+        return None
+    return Problem(
+        code="no_progress",
+        text=f"{order.passes} children and the order's wish is still not met",
+        action="look at what the children changed, then retry or discard",
+    )

@@ -1,0 +1,449 @@
+"""Service orders, the facts they are decided from, and what a decision can be.
+
+Everything here is a value that can be stored as JSON (`persist.py`). Times are UTC.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NewType
+
+from adapter.commands.flows import CommandKind
+from adapter.model.device import (
+    Category,
+    Device,
+    InstallEvent,
+    InstallStatus,
+    MeasuringComponent,
+    ServicePoint,
+)
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.activities import ChildKind
+from adapter.orders.parameters import Row
+
+ChildId = NewType("ChildId", str)
+"""`{order}.{number}`: creating the same child twice gives the same id."""
+
+NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def _no_fields() -> Mapping[str, str]:
+    return NO_FIELDS
+
+
+CONNECT_NEW_DEVICE: Final = "connectNewDevice"
+DO_NOT_CONNECT: Final = "D1NC"
+"""Do Not Connect / Turn On; documented."""
+DO_CONNECT: Final = "D1CN"
+"""Ours: the product's code for "connect" is not published."""
+
+
+class OrderKind(StrEnum):
+    ENABLE = "enable"
+    DISABLE = "disable"
+    CUT = "cut"
+    RECONNECT = "reconnect"
+    EXCHANGE = "exchange"
+    BACK_TO_BACK = "back_to_back"
+
+
+class OrderState(StrEnum):
+    """The states up to READY are documented; those after it are inferred, except DISCARDED."""
+
+    PENDING = "Pending"
+    VALIDATE = "Validate"
+    VALIDATION_ERROR = "Validation Error"
+    WAITING = "Waiting for Effective Date"
+    READY = "Are SP and Device Ready?"
+    IN_PROGRESS = "Activity In Progress"
+    ACTIVITY_ERROR = "Activity Error"
+    RETRY = "Retry"
+    COMPLETED = "Completed"
+    DISCARDED = "Discarded"
+
+
+FINAL_STATES: Final = frozenset({OrderState.COMPLETED, OrderState.DISCARDED})
+ERROR_STATES: Final = frozenset({OrderState.VALIDATION_ERROR, OrderState.ACTIVITY_ERROR})
+
+
+class ChildState(StrEnum):
+    """Where a child stands, as far as its order needs to know; one scale for all kinds."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    STARTED = "started"
+    VALIDATION_ERROR = "validation_error"
+    COMMUNICATION_ERROR = "communication_error"
+    COMPLETION_ERROR = "completion_error"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELED = "canceled"
+    DISCARDED = "discarded"
+
+
+CHILD_FINAL: Final = frozenset(
+    {
+        ChildState.COMPLETED,
+        ChildState.FAILED,
+        ChildState.TIMED_OUT,
+        ChildState.CANCELED,
+        ChildState.DISCARDED,
+    }
+)
+CHILD_ERROR: Final = frozenset(
+    {
+        ChildState.VALIDATION_ERROR,
+        ChildState.COMMUNICATION_ERROR,
+        ChildState.COMPLETION_ERROR,
+    }
+)
+
+
+class TimeoutPolicy(StrEnum):
+    """What follows a wait for a reading that ended without one. Ours."""
+
+    FIELD_READ = "field_read"
+    ERROR = "error"
+
+
+class Components(StrEnum):
+    """Which billing components need a measurement. Ours: the source does not say."""
+
+    ALL = "all"
+    FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityType:
+    """What a site configures for one orchestration activity type.
+
+    The two algorithms, the three window settings and the two zones are the source's: `point_rows`
+    is "Field Task By Service Point Condition", `device_rows` "Field Task By Device Condition". The
+    default values and everything else are ours.
+    """
+
+    name: str
+    kind: OrderKind
+    compatibility_algorithm: str = ""
+    override_algorithm: str = ""
+    within_the_day: bool = False
+    minimum_offset_days: int = 1
+    maximum_offset_days: int = 7
+    components: Components = Components.ALL
+    wait_time_out_hours: int = 72
+    on_wait_time_out: TimeoutPolicy = TimeoutPolicy.FIELD_READ
+    pass_bound: int = 20
+    require_evidence: bool = False
+    moratoria: tuple["Moratorium", ...] = ()
+    point_rows: tuple[Row, ...] = ()
+    device_rows: tuple[Row, ...] = ()
+
+    @property
+    def wait_time_out(self) -> timedelta:
+        return timedelta(hours=self.wait_time_out_hours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moratorium:
+    """Days on which nobody is cut, both included, in the service point's own calendar. Ours."""
+
+    first: date
+    last: date
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why an order cannot go on, for people: a stable code, a sentence, the next action.
+
+    `dark` says that the order itself took away a customer's supply and has not restored it;
+    `order` names the one that blocks this.
+    """
+
+    code: str
+    text: str
+    action: str = ""
+    dark: bool = False
+    order: OrderId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOrder:
+    """One orchestration activity. `version` guards concurrent change.
+
+    `service_at` is the service date/time that measurements are looked for at. `fields` are the
+    activity's own elements (connectNewDevice, newDevice, noticeReference, read...), by name.
+    `passes` counts children since the last retry by people, of which `first_of_retry` is the
+    number before the first; `stop` is why the order must end before another child is created.
+    """
+
+    id: OrderId
+    kind: OrderKind
+    service_point: ServicePointId
+    activity_type: str
+    requester: str
+    external_reference: str
+    created_at: datetime
+    effective_at: datetime
+    service_at: datetime
+    account: str = ""
+    priority: int = 0
+    fields: Mapping[str, str] = field(default_factory=_no_fields)
+    state: OrderState = OrderState.PENDING
+    state_since: datetime | None = None
+    ended_at: datetime | None = None
+    passes: int = 0
+    children: int = 0
+    first_of_retry: int = 0
+    awaiting: ChildId | None = None
+    stop: str = ""
+    problem: Problem | None = None
+    retry_to: OrderState | None = None
+    replies: int = 0
+    version: int = 0
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    def child_id(self, number: int) -> ChildId:
+        return ChildId(f"{self.id}.{number}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """The child that an algorithm wants: business object, target, and what it has to carry.
+
+    `override` is the install status that a command's completion sets instead of the usual one.
+    A child that is not `blocking` may fail without stopping the order: the algorithm that made it
+    has another way. `due_at` is when a wait ends; `effective_at` when a command or visit may start.
+    """
+
+    business_object: str
+    kind: ChildKind
+    command: CommandKind | None = None
+    task: str = ""
+    device: DeviceId | None = None
+    override: InstallStatus | None = None
+    blocking: bool = True
+    effective_at: datetime | None = None
+    due_at: datetime | None = None
+    details: Mapping[str, str] = field(default_factory=_no_fields)
+
+    @property
+    def purpose(self) -> tuple[str, str, str]:
+        """What makes two children the same work: object, field task, device."""
+        return self.business_object, self.task, self.device or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFact:
+    """One child of an order as its algorithms see it. `number` orders them by creation.
+
+    `may_push` is the flag "Allow Child to Transition Parent Activity" (documented).
+    """
+
+    id: ChildId
+    number: int
+    spec: ChildSpec
+    state: ChildState
+    created_at: datetime
+    ended_at: datetime | None = None
+    algorithm: str = ""
+    row: str = ""
+    reason: str = ""
+    may_push: bool = False
+
+    @property
+    def final(self) -> bool:
+        return self.state in CHILD_FINAL
+
+    @property
+    def completed(self) -> bool:
+        return self.state is ChildState.COMPLETED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A device that was installed at the service point, its install event, what it supports."""
+
+    device: Device
+    event: InstallEvent
+    capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """Another order on the same service point that is not final."""
+
+    id: OrderId
+    kind: OrderKind
+    state: OrderState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The fresh facts of one pass. Loaded anew each time; nothing is carried from pass to pass.
+
+    `capabilities` are the command kinds that the device type and its head end both support.
+    `removed` are former installations, latest last. `scheduled_reads` belong to the service point's
+    measurement cycle. `reading_on_its_way` says that an initial measurement is being validated.
+    """
+
+    now: datetime
+    service_point: ServicePoint
+    activity_type: ActivityType
+    device: Device | None = None
+    installed: InstallEvent | None = None
+    removed: tuple[Installation, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    measurements: tuple[Measurement, ...] = ()
+    scheduled_reads: tuple[datetime, ...] = ()
+    reading_on_its_way: bool = False
+    children: tuple[ChildFact, ...] = ()
+    open_orders: tuple[OpenOrder, ...] = ()
+
+    @property
+    def status(self) -> InstallStatus | None:
+        """Status of the current install event; None where the device is gone or was never there."""
+        if self.installed is None or self.installed.removed_at is not None:
+            return None
+        return self.installed.status
+
+    @property
+    def device_installed(self) -> bool:
+        """By removal date and by status: production data hold OFF meters that were taken away.
+
+        A Pending install event is a device that is planned and not yet in place (inferred).
+        """
+        return self.device is not None and self.status not in (
+            None,
+            InstallStatus.PENDING,
+            InstallStatus.REMOVED,
+        )
+
+    @property
+    def device_expected(self) -> bool:
+        """Multi-items have no device records (documented for unbadged items)."""
+        return self.service_point.category is not Category.MULTI_ITEM
+
+    @property
+    def on(self) -> bool:
+        """The device is installed and lets supply through."""
+        return self.device_installed and self.installed is not None and self.installed.connected
+
+    @property
+    def commissioned(self) -> bool:
+        return self.installed is not None and self.installed.commissioned
+
+    @property
+    def restricted(self) -> str:
+        """Why nothing may be disconnected here, or nothing."""
+        if self.service_point.life_support:
+            return "life support"
+        return "protected list" if self.service_point.protected else ""
+
+    def supports(self, command: CommandKind) -> bool:
+        return self.device is not None and self.device.smart and command in self.capabilities
+
+    def billing_components(self) -> tuple[MeasuringComponent, ...]:
+        if self.device is None:
+            return ()
+        found = tuple(each for each in self.device.components if each.bills)
+        return found[:1] if self.activity_type.components is Components.FIRST else found
+
+    def of(self, business_object: str) -> tuple[ChildFact, ...]:
+        """Own children of that business object, oldest first."""
+        return tuple(c for c in self.children if c.spec.business_object == business_object)
+
+    def facts(self) -> Mapping[str, str]:
+        """What a decision saw, for the record: names and values, no customer data."""
+        point = self.service_point
+        return {
+            "servicePointConnected": str(point.connected).lower(),
+            "disconnectLocation": point.disconnect_location.value,
+            "deviceInstalledAtSP": str(self.device_installed).lower(),
+            "installationEventStatus": self.status.value if self.status is not None else "-",
+            "spTypeCategory": point.category.value,
+            "device": self.device.id if self.device is not None else "-",
+            "commands": " ".join(sorted(self.capabilities)) or "-",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """Nothing to do here: on to the next algorithm. `note` is for the record."""
+
+    note: str = ""
+    row: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetField:
+    """Fill elements of the activity, then on to the next algorithm."""
+
+    fields: Mapping[str, str]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Create this child; the remaining algorithms are skipped (documented)."""
+
+    child: ChildSpec
+    note: str = ""
+    row: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """An own child is still at it."""
+
+    child: ChildId
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """The algorithm cannot decide: the order goes to Activity Error with this problem."""
+
+    problem: Problem
+    row: str = ""
+
+
+Verdict = Pass | SetField | Create | Wait | Error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One algorithm's verdict with the matrix cell and row that gave it, and the facts it saw."""
+
+    cell: int
+    type: str
+    algorithm: str
+    verdict: Verdict
+    facts: Mapping[str, str] = field(default_factory=_no_fields)
+
+
+CompatibilityCheck = Callable[[ServiceOrder, View], bool]
+OverrideAlgorithm = Callable[[ServiceOrder, View], ChildSpec | None]
+CustomAlgorithm = Callable[[ServiceOrder, View], Verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customs:
+    """A site's own functions by their configured name `package.module:function`.
+
+    Resolving the names is the edge's work; here they are only called.
+    """
+
+    compatibility: Mapping[str, CompatibilityCheck] = field(default_factory=dict)
+    override: Mapping[str, OverrideAlgorithm] = field(default_factory=dict)
+    algorithms: Mapping[str, CustomAlgorithm] = field(default_factory=dict)
+
+
+NO_CUSTOMS: Final = Customs()

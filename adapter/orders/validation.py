@@ -1,0 +1,152 @@
+"""What is checked before an order may look at the world, as rows; once more on its release.
+
+Documented: the activity type, the service point, and that no other order is open there. The rest
+is ours, from what regulators and operators ask before a cut.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from adapter.model.device import Category
+from adapter.orders.order import OpenOrder, OrderKind, OrderState, Problem, ServiceOrder, View
+
+EVIDENCE: Final = "noticeReference"
+"""The element of a cut order that refers to the notices the customer was given."""
+
+ORDER_OPEN: Final = "order_open"
+
+_ALL: Final = frozenset(OrderKind)
+_OFF: Final = frozenset({OrderKind.CUT, OrderKind.DISABLE})
+
+OPPOSITE: Final[Mapping[OrderKind, frozenset[OrderKind]]] = MappingProxyType(
+    {OrderKind.RECONNECT: frozenset({OrderKind.CUT})}
+)
+"""A payment's reconnect voids a queued cut (ours)."""
+
+_UNDER_WAY: Final = frozenset({OrderState.IN_PROGRESS, OrderState.ACTIVITY_ERROR})
+
+Rule = Callable[[ServiceOrder, View], str]
+
+
+def _type_fits(order: ServiceOrder, view: View) -> str:
+    kind = view.activity_type.kind
+    return "" if kind is order.kind else f"activity type {order.activity_type} is for {kind}"
+
+
+def _alone(order: ServiceOrder, view: View) -> str:
+    other = blocking_order(order, view)
+    return "" if other is None else f"{other.kind} order {other.id} is open here ({other.state})"
+
+
+def _unrestricted(_order: ServiceOrder, view: View) -> str:
+    return f"nothing may be disconnected here: {view.restricted}" if view.restricted else ""
+
+
+def _evidence(order: ServiceOrder, view: View) -> str:
+    if not view.activity_type.require_evidence or order.fields.get(EVIDENCE):
+        return ""
+    return f"a cut needs {EVIDENCE}: what the customer was told, and when"
+
+
+def _no_moratorium(_order: ServiceOrder, view: View) -> str:
+    today = view.now.astimezone(ZoneInfo(view.service_point.time_zone)).date()
+    for each in view.activity_type.moratoria:
+        if each.first <= today <= each.last:
+            return f"no cuts from {each.first} to {each.last}: {each.reason or 'moratorium'}"
+    return ""
+
+
+def _exchangeable(_order: ServiceOrder, view: View) -> str:
+    if view.service_point.category is Category.MULTI_ITEM:
+        return "a multi-item has no device to exchange"
+    done = any(child.completed for child in view.children)
+    return "" if view.device_installed or done else "there is no device to exchange"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRule:
+    code: str
+    kinds: frozenset[OrderKind]
+    broken: Rule
+    action: str
+
+
+RULES: Final = (
+    ValidationRule(
+        code="activity_type", kinds=_ALL, broken=_type_fits, action="correct the activity type"
+    ),
+    ValidationRule(
+        code="order_open",
+        kinds=_ALL,
+        broken=_alone,
+        action="wait for it, or cancel it",
+    ),
+    ValidationRule(
+        code="restricted",
+        kinds=_OFF,
+        broken=_unrestricted,
+        action="lift it or discard",
+    ),
+    ValidationRule(
+        code="evidence", kinds=frozenset({OrderKind.CUT}), broken=_evidence, action="add the notice"
+    ),
+    ValidationRule(
+        code="moratorium",
+        kinds=frozenset({OrderKind.CUT}),
+        broken=_no_moratorium,
+        action="retry afterwards or discard",
+    ),
+    ValidationRule(
+        code="no_device",
+        kinds=frozenset({OrderKind.EXCHANGE}),
+        broken=_exchangeable,
+        action="correct the order or discard",
+    ),
+)
+
+
+def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
+    """Every rule that the order breaks; empty means valid. Without a view: no service point."""
+    if view is None:
+        return (
+            Problem(
+                code="service_point",
+                text=f"service point or activity type unknown: {order.service_point}",
+                action="correct the order, or add the master data",
+            ),
+        )
+    other = blocking_order(order, view)
+    return tuple(
+        Problem(
+            code=rule.code,
+            text=text,
+            action=rule.action,
+            order=other.id if other is not None and rule.code == ORDER_OPEN else None,
+        )
+        for rule in RULES
+        if order.kind in rule.kinds and (text := rule.broken(order, view))
+    )
+
+
+def blocking_order(order: ServiceOrder, view: View) -> OpenOrder | None:
+    """The open order that this one has to wait for; one that it supersedes does not block it."""
+    superseded = {each.id for each in superseded_orders(order, view)}
+    return next(
+        (each for each in view.open_orders if each.id != order.id and each.id not in superseded),
+        None,
+    )
+
+
+def superseded_orders(order: ServiceOrder, view: View) -> tuple[OpenOrder, ...]:
+    """Open opposite orders that this one withdraws because nothing has left for the field yet.
+
+    One whose child is under way blocks instead: its outcome has to be known first.
+    """
+    return tuple(
+        each
+        for each in view.open_orders
+        if each.kind in OPPOSITE.get(order.kind, ()) and each.state not in _UNDER_WAY
+    )
