@@ -1,0 +1,220 @@
+"""Turns the schedule and carries its deliveries to their addresses, each lane in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import aiohttp
+
+from adapter.simulator.clock import Clock
+from adapter.simulator.jobs import Delivery
+from adapter.simulator.journal import Journal
+from adapter.simulator.world import World
+from adapter.wire.codec import Codec
+
+_STEPS_PER_TURN: Final = 64
+_BACKLOG: Final = 512
+"""Deliveries waiting past which no further step is taken: a bound for memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    delivery: Delivery
+    attempt: int
+
+
+class Deliverer:
+    """Runs due steps of a world by the clock, and sends what they give."""
+
+    def __init__(self, world: World, codec: Codec, journal: Journal, clock: Clock) -> None:
+        self._world = world
+        self._codec = codec
+        self._journal = journal
+        self._clock = clock
+        self._lanes: dict[str, deque[_Queued]] = {}
+        self._lane_tasks: dict[str, asyncio.Task[None]] = {}
+        self._waiting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due: datetime | None = None
+        self._stopped = False
+        self._pauses: set[asyncio.Future[None]] = set()
+
+    async def start(self) -> None:
+        limits, access = self._world.config.limits, self._world.config.access
+        auth = None
+        if access.callback_user:
+            auth = aiohttp.BasicAuth(access.callback_user, access.callback_password)
+        self._slots = asyncio.Semaphore(limits.callback_concurrency)
+        self._session = aiohttp.ClientSession(
+            auth=auth,
+            connector=aiohttp.TCPConnector(
+                limit=limits.callback_concurrency, keepalive_timeout=4.0, ttl_dns_cache=60
+            ),
+            timeout=aiohttp.ClientTimeout(total=limits.callback_timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self.wake()
+
+    async def stop(self) -> None:
+        """Drop what is still to be sent; every pause ends now."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for pause in tuple(self._pauses):
+            if not pause.done():
+                pause.set_result(None)
+        tasks = tuple(self._lane_tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._session.close()
+
+    def wake(self) -> None:
+        """To be called when steps were put into the schedule."""
+        due = self._world.schedule.next_due
+        if due is None or self._stopped or not self._clock.runs_by_itself:
+            return
+        if self._timer is not None and self._timer_due is not None:
+            if self._timer_due <= due:
+                return
+            self._timer.cancel()
+        wait = max(0.0, (due - self._clock.now()).total_seconds())
+        self._timer_due = due
+        self._timer = asyncio.get_running_loop().call_later(wait, self._turn)
+
+    def send(self, deliveries: Iterable[Delivery]) -> None:
+        """Queue deliveries in their lanes; returns at once."""
+        for delivery in deliveries:
+            self._queue(_Queued(delivery, 1))
+
+    async def sent(self) -> None:
+        """Wait until nothing is queued or under way."""
+        await self._idle.wait()
+
+    async def lane_sent(self, lane: str) -> None:
+        """Wait until the lane that is busy now is empty."""
+        task = self._lane_tasks.get(lane)
+        if task is not None:
+            await asyncio.wait((task,))
+
+    async def run_due(self) -> None:
+        """Run every step that is due now, and those that these bring; wait for all deliveries."""
+        while True:
+            deliveries = self._world.schedule.run_one(self._clock.now())
+            if deliveries is None:
+                if self._waiting == 0:
+                    return
+                await self._idle.wait()
+                continue
+            self.send(deliveries)
+            if self._waiting >= _BACKLOG:
+                await self._idle.wait()
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait by the simulator's clock; None waits until the simulator stops."""
+        pause: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pauses.add(pause)
+
+        def end(_: datetime) -> list[Delivery]:
+            if not pause.done():
+                pause.set_result(None)
+            return []
+
+        if seconds is not None:
+            self._world.schedule.put(self._clock.now() + timedelta(seconds=seconds), end)
+            self.wake()
+        try:
+            await pause
+        finally:
+            self._pauses.discard(pause)
+
+    def _turn(self) -> None:
+        self._timer = self._timer_due = None
+        now = self._clock.now()
+        for _ in range(_STEPS_PER_TURN):
+            if self._waiting >= _BACKLOG:
+                return  # the lane that empties next wakes us
+            deliveries = self._world.schedule.run_one(now)
+            if deliveries is None:
+                break
+            self.send(deliveries)
+        self.wake()
+
+    def _queue(self, queued: _Queued) -> None:
+        if self._stopped:
+            return
+        self._waiting += 1
+        self._idle.clear()
+        lane = self._lanes.get(queued.delivery.lane)
+        if lane is not None:
+            lane.append(queued)
+            return
+        self._lanes[queued.delivery.lane] = deque((queued,))
+        name = queued.delivery.lane
+        self._lane_tasks[name] = asyncio.get_running_loop().create_task(self._empty(name))
+
+    async def _empty(self, name: str) -> None:
+        lane = self._lanes[name]
+        try:
+            while lane:
+                async with self._slots:
+                    await self._deliver(lane[0])
+                lane.popleft()
+                self._done(1)
+        finally:
+            del self._lanes[name], self._lane_tasks[name]
+            self._done(len(lane))
+            self.wake()
+
+    def _done(self, count: int) -> None:
+        self._waiting -= count
+        if self._waiting == 0:
+            self._idle.set()
+
+    async def _deliver(self, queued: _Queued) -> None:
+        delivery = queued.delivery
+        status, error = await self._post(delivery)
+        self._journal.delivered(
+            at=self._clock.now(),
+            operation=delivery.operation,
+            address=delivery.address,
+            token=delivery.token,
+            state=delivery.state,
+            endpoints=delivery.endpoints,
+            status=status,
+            error=error,
+        )
+        good = status is not None and 200 <= status < 300
+        limits = self._world.config.limits
+        if good or queued.attempt >= limits.callback_attempts:
+            return
+        again = _Queued(delivery, queued.attempt + 1)
+        due = self._clock.now() + timedelta(seconds=limits.callback_retry_s)
+        self._world.schedule.put(due, lambda _: self._again(again))
+
+    def _again(self, queued: _Queued) -> list[Delivery]:
+        self._queue(queued)
+        return []
+
+    async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
+        spec = self._codec.catalog.spec(delivery.operation)
+        payload = self._codec.encode_request(delivery.operation, delivery.body)
+        headers = {
+            "Content-Type": "text/xml; charset=utf-8",
+            "SOAPAction": f'"{spec.soap_action}"',
+        }
+        try:
+            async with self._session.post(
+                delivery.address, data=payload, headers=headers, allow_redirects=False
+            ) as response:
+                with suppress(aiohttp.ClientPayloadError):
+                    await response.read()
+                return response.status, ""
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return None, f"{type(error).__name__}: {error}"

@@ -1,0 +1,192 @@
+"""What a meter counts: energy as a function of seed, meter and time, with nothing stored.
+
+The running total is the primitive and an interval is the difference of two totals, so registers
+and load profiles of one meter always agree to the watt-hour. Days and quarter hours vary by
+amounts drawn from the seed; the total never falls. Periods without supply or with the switch open
+count nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import shake_128
+from itertools import accumulate
+from typing import Final
+
+from adapter.simulator.meters import EPOCH, Meter
+from adapter.simulator.seeded import number
+
+INTERVAL: Final = timedelta(minutes=15)
+SLOTS: Final = 96
+DELIVERED: Final = "Wh d"
+RECEIVED: Final = "Wh r"
+
+_SLOT_S: Final = 900
+_DAY_S: Final = 86_400
+_EPOCH_S: Final = int(EPOCH.timestamp())
+_WHOLE: Final = 1_000_000
+
+
+def _shape(hourly: tuple[int, ...]) -> tuple[int, ...]:
+    """96 weights from 24, straight lines between the hours, scaled to about a million in all."""
+    steps = [
+        hourly[hour] * (4 - quarter) + hourly[(hour + 1) % 24] * quarter
+        for hour in range(24)
+        for quarter in range(4)
+    ]
+    return tuple(step * _WHOLE // sum(steps) for step in steps)
+
+
+# Percent of a usual hour, midnight first: a household with an evening peak, and a roof at noon.
+_HOUSEHOLD: Final = _shape(
+    (
+        *(55, 45, 40, 38, 40, 50, 80, 115, 110, 95, 90, 95),
+        *(105, 100, 90, 90, 105, 140, 180, 190, 175, 150, 110, 75),
+    )
+)
+_ROOF: Final = _shape(
+    (
+        *(0, 0, 0, 0, 0, 0, 5, 25, 60, 100, 135, 155),
+        *(160, 150, 130, 95, 55, 20, 5, 0, 0, 0, 0, 0),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    weights: tuple[int, ...]
+    totals: tuple[int, ...]
+    """Running sum of the weights: 97 members, from 0."""
+
+
+def _curve(weights: tuple[int, ...]) -> _Curve:
+    return _Curve(weights, tuple(accumulate(weights, initial=0)))
+
+
+_CURVES: Final = {DELIVERED: _curve(_HOUSEHOLD), RECEIVED: _curve(_ROOF)}
+
+
+def quantities(meter: Meter) -> tuple[str, ...]:
+    """The channels this meter records."""
+    return (DELIVERED, RECEIVED) if meter.generates else (DELIVERED,)
+
+
+@lru_cache(maxsize=4_096)
+def _daily(seed: int, esn: str, quantity: str) -> int:
+    """Watt-hours of a usual day: 8 to 32 kWh taken, a third of that given."""
+    usual = 8_000 + number(seed, esn, quantity, "daily") % 24_000
+    return usual if quantity == DELIVERED else usual // 3
+
+
+@lru_cache(maxsize=4_096)
+def _noise(seed: int, esn: str, quantity: str, day: int) -> bytes:
+    return shake_128(f"{seed}|{esn}|{quantity}|{day}".encode()).digest(SLOTS + 1)
+
+
+def _day_start(seed: int, esn: str, quantity: str, day: int) -> int:
+    """Micro-shares of Wh (1e-6 Wh) counted before the day. Two days differ by half at most."""
+    daily = _daily(seed, esn, quantity) * _WHOLE
+    return daily * day + daily // 2 * _noise(seed, esn, quantity, day)[SLOTS] // 256
+
+
+def _counted(seed: int, esn: str, quantity: str, seconds: int) -> int:
+    """Watt-hours since EPOCH with the supply never off. Never falls."""
+    if seconds <= 0:
+        return 0
+    day, rest = divmod(seconds, _DAY_S)
+    slot, within = divmod(rest, _SLOT_S)
+    start = _day_start(seed, esn, quantity, day)
+    length = _day_start(seed, esn, quantity, day + 1) - start
+    here = _boundary(seed, esn, quantity, day, slot)
+    share = here
+    if within:
+        there = _boundary(seed, esn, quantity, day, slot + 1)
+        share += (there - here) * within // _SLOT_S
+    return (start + length * share // _CURVES[quantity].totals[SLOTS]) // _WHOLE
+
+
+def _boundary(seed: int, esn: str, quantity: str, day: int, slot: int) -> int:
+    """Share of the day that is over at the start of `slot`.
+
+    Moved by less than half of the smaller neighbour, so that no interval can be negative.
+    """
+    curve = _CURVES[quantity]
+    if slot in (0, SLOTS):
+        return curve.totals[slot]
+    room = min(curve.weights[slot - 1], curve.weights[slot]) // 2
+    return curve.totals[slot] + room * _noise(seed, esn, quantity, day)[slot] // 256
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp()) - _EPOCH_S
+
+
+def total_wh(meter: Meter, quantity: str, at: datetime, *, seed: int) -> int:
+    """The register at `at`: watt-hours since EPOCH, less what the switch or an outage kept back."""
+    until = _seconds(at)
+    total = _counted(seed, meter.esn, quantity, until)
+    for start, end in _without_supply(meter, at):
+        first, last = _seconds(start), min(_seconds(end), until)
+        if last > max(first, 0):
+            total -= _counted(seed, meter.esn, quantity, last)
+            total += _counted(seed, meter.esn, quantity, first)
+    return total
+
+
+def _without_supply(meter: Meter, at: datetime) -> list[tuple[datetime, datetime]]:
+    """Periods without energy, merged so that none counts twice."""
+    periods = sorted((*meter.off, *meter.outages))
+    if meter.open_since is not None and meter.open_since < at:
+        periods = sorted((*periods, (meter.open_since, at)))
+    merged: list[tuple[datetime, datetime]] = []
+    for start, end in periods:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`end` in UTC, energy in Wh, and the words of dat:ProfileStatus that apply."""
+
+    end: datetime
+    wh: int
+    statuses: tuple[str, ...]
+
+
+def intervals(
+    meter: Meter, quantity: str, *, start: datetime, end: datetime, seed: int
+) -> Iterator[Interval]:
+    """The whole quarter hours inside [start, end], oldest first."""
+    first = -(-int(start.timestamp()) // _SLOT_S) * _SLOT_S
+    last = int(end.timestamp()) // _SLOT_S * _SLOT_S
+    if last <= first:
+        return
+    interrupted = bool(meter.off or meter.outages or meter.open_since)
+    before = _total_at(meter, quantity, first, seed, interrupted)
+    for moment in range(first + _SLOT_S, last + 1, _SLOT_S):
+        after = _total_at(meter, quantity, moment, seed, interrupted)
+        at = datetime.fromtimestamp(moment, UTC)
+        yield Interval(at, after - before, _statuses(meter, at) if meter.outages else ())
+        before = after
+
+
+def _total_at(meter: Meter, quantity: str, moment: int, seed: int, interrupted: bool) -> int:
+    if interrupted:
+        return total_wh(meter, quantity, datetime.fromtimestamp(moment, UTC), seed=seed)
+    return _counted(seed, meter.esn, quantity, moment - _EPOCH_S)
+
+
+def _statuses(meter: Meter, end: datetime) -> tuple[str, ...]:
+    start = end - INTERVAL
+    dark = sum(
+        max(0.0, (min(end, to) - max(start, since)).total_seconds()) for since, to in meter.outages
+    )
+    if dark <= 0:
+        return ()
+    if dark < INTERVAL.total_seconds():
+        return ("PartialInterval", "PowerFailure")
+    return ("PowerFailure",)

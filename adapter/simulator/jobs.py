@@ -1,0 +1,92 @@
+"""One request the head end has taken: its token, what it covers, how far it is, how it ended."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from adapter.commands.calls import (
+    FailureReason,
+    ReadParameters,
+    RemoteResult,
+    RemoteState,
+    SwitchReading,
+)
+from adapter.errors import GatewayError
+from adapter.model.ids import EndpointId, RequestToken
+from adapter.simulator.meters import Failed
+
+
+class FaultRaised(GatewayError):
+    """The simulated head end answers with a named fault. `fields` in the contract's names."""
+
+    code = "simulated_fault"
+
+    def __init__(self, name: str, message: str, **fields: object) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+        self.fields = fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request asks for, whatever the operation: targets, address, parameters."""
+
+    endpoints: tuple[EndpointId, ...] = ()
+    group: str | None = None
+    address: str | None = None
+    read: ReadParameters | None = None
+    self_reads: str = "None"
+    user_intervention: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """`failures` and `switches` fill when the endpoints are reached; `missing` are left out.
+
+    `mishaps` are the effects of scripts that go with the whole request.
+    """
+
+    token: RequestToken
+    operation: str
+    asked: Asked
+    created_at: datetime
+    acts_at: datetime
+    state: RemoteState = RemoteState.INITIALIZING
+    result: RemoteResult = RemoteResult.PENDING
+    finished_at: datetime | None = None
+    acted: bool = False
+    succeeded: int = 0
+    failures: dict[EndpointId, Failed] = field(default_factory=dict)
+    switches: list[SwitchReading] = field(default_factory=list)
+    voltage: bool | None = None
+    data: list[dict[str, object]] = field(default_factory=list)
+    missing: set[EndpointId] = field(default_factory=set)
+    said: set[RemoteState] = field(default_factory=set)
+    forgets: bool = False
+    never_finishes: bool = False
+    pending_instead: bool = False
+    reorders: bool = False
+    failures_cut_to: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state is RemoteState.COMPLETED
+
+    def fail(self, esn: EndpointId, reason: FailureReason, description: str) -> None:
+        self.failures[esn] = Failed(reason=reason, description=description)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message from the head end to an address of ours: a callback or data.
+
+    Deliveries of one `lane` go one after the other; lanes do not wait for each other.
+    """
+
+    operation: str
+    address: str
+    body: dict[str, object]
+    lane: str
+    token: RequestToken | None = None
+    state: str = ""
+    endpoints: tuple[EndpointId, ...] = ()

@@ -1,0 +1,300 @@
+"""The meters: what one is, what a command does to it, and a population of many that costs little.
+
+A meter that nobody changed is not stored: it is a function of the seed and its number. All of the
+behaviour here is the simulator's own reading of the contract's names (inferred), above all that
+the head end refuses to close a switch while it sees voltage on the load side.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.calls import FailureReason, SwitchState
+from adapter.model.ids import EndpointId
+from adapter.simulator.seeded import fraction
+
+EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Since when a meter that nobody touched has been in its state, and counts energy."""
+
+R, S = FailureReason, SwitchState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """One endpoint as the head end and the street know it.
+
+    `commissioned`: the head end has its definition; `registered`: it also talks to the network.
+    `backfeed`: voltage stands on the load side while the switch is open. `open_since` is set while
+    the switch is not closed; `off` are the past periods without consumption, `outages` those
+    without supply, both as (from, to) in UTC.
+    """
+
+    esn: EndpointId
+    serial: str
+    device_class: str
+    configuration_group: str
+    groups: tuple[str, ...] = ()
+    registered: bool = True
+    commissioned: bool = True
+    switch: SwitchState = S.CONNECTED
+    switch_changed_at: datetime = EPOCH
+    remote_switch: bool = True
+    backfeed: bool = False
+    reachable: bool = True
+    generates: bool = False
+    open_since: datetime | None = None
+    off: tuple[tuple[datetime, datetime], ...] = ()
+    outages: tuple[tuple[datetime, datetime], ...] = ()
+
+    @property
+    def load_side_voltage(self) -> bool:
+        """What DetectLoadSideVoltageByMeter tells: supply through a closed switch, or back-feed."""
+        return self.switch is S.CONNECTED or self.backfeed
+
+    @property
+    def known(self) -> bool:
+        return self.commissioned and self.registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Why an endpoint did not do what it was asked."""
+
+    reason: FailureReason
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The endpoint did it. `meter` is how it is afterwards."""
+
+    meter: Meter
+
+
+Answered = Done | Failed
+
+
+def addressable(meter: Meter | None, esn: EndpointId) -> Failed | None:
+    """Why the head end will not even try to reach this endpoint, or None when it will."""
+    if meter is None:
+        return Failed(reason=R.TARGET_NOT_FOUND, description=f"No endpoint {esn} is known.")
+    if not meter.known:
+        return Failed(reason=R.TARGET_NOT_REGISTERED, description=f"{esn} is not registered.")
+    return None
+
+
+def reached(meter: Meter) -> Failed | None:
+    if not meter.reachable:
+        return Failed(reason=R.NO_RESPONSE, description="No answer from the endpoint.")
+    return None
+
+
+def _switchable(meter: Meter) -> Failed | None:
+    if not meter.remote_switch:
+        return Failed(reason=R.OPERATION_NOT_SUPPORTED, description="There is no remote switch.")
+    return reached(meter)
+
+
+def moved(meter: Meter, switch: SwitchState, *, now: datetime) -> Meter:
+    """The meter with its switch in another position since `now`."""
+    if switch is meter.switch:
+        return meter
+    off, open_since = meter.off, meter.open_since
+    if switch is S.CONNECTED:
+        if open_since is not None:
+            off, open_since = (*off, (open_since, now)), None
+    elif open_since is None:
+        open_since = now
+    return replace(meter, switch=switch, switch_changed_at=now, off=off, open_since=open_since)
+
+
+def disconnect(meter: Meter, *, now: datetime) -> Answered:
+    if (failed := _switchable(meter)) is not None:
+        return failed
+    return Done(meter=moved(meter, S.DISCONNECTED, now=now))
+
+
+def reconnect(meter: Meter, *, by_customer: bool, now: datetime) -> Answered:
+    """Close the switch, or arm it for the customer's hand. Refused while the load side is live."""
+    if (failed := _switchable(meter)) is not None:
+        return failed
+    if meter.switch is S.CONNECTED:
+        return Done(meter=meter)
+    if meter.backfeed:
+        return Failed(reason=R.INVALID_TARGET_STATE, description="Load side voltage is present.")
+    return Done(meter=moved(meter, S.ARMED if by_customer else S.CONNECTED, now=now))
+
+
+def read_switch(meter: Meter) -> Answered:
+    failed = _switchable(meter)
+    return Done(meter=meter) if failed is None else failed
+
+
+def answer(meter: Meter) -> Answered:
+    """What any other request meets: an answer, or silence."""
+    failed = reached(meter)
+    return Done(meter=meter) if failed is None else failed
+
+
+def ping(meter: Meter) -> Answered:
+    if not meter.reachable:
+        return Failed(reason=R.COMMUNICATION_ERROR, description="The endpoint is unreachable.")
+    return Done(meter=meter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationPlan:
+    """How many meters there are and how they differ. Shares are of all meters, 0 to 1."""
+
+    count: int = 1_000
+    seed: int = 1
+    esn_prefix: str = "2.16.840.1.114416.15.243."
+    first_number: int = 700_001
+    group_size: int = 1_000
+    device_classes: Sequence[str] = ("OpenWay CENTRON", "OpenWay CENTRON Polyphase")
+    configuration_groups: Sequence[str] = ("Residential", "Commercial")
+    unregistered_share: float = 0.0
+    disconnected_share: float = 0.0
+    unreachable_share: float = 0.0
+    backfeed_share: float = 0.0
+    without_switch_share: float = 0.0
+    generating_share: float = 0.1
+
+
+@dataclass(slots=True)
+class Population:
+    """All meters. Only those that were changed or added take memory."""
+
+    plan: PopulationPlan
+    _changed: dict[EndpointId, Meter] = field(default_factory=dict)
+    _added: dict[EndpointId, None] = field(default_factory=dict)
+    _groups: dict[str, tuple[EndpointId, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.plan.count + len(self._added)
+
+    def __iter__(self) -> Iterator[EndpointId]:
+        plan = self.plan
+        for index in range(plan.count):
+            yield EndpointId(f"{plan.esn_prefix}{plan.first_number + index}")
+        yield from tuple(self._added)
+
+    @property
+    def changed(self) -> int:
+        return len(self._changed)
+
+    def find(self, esn: EndpointId) -> Meter | None:
+        meter = self._changed.get(esn)
+        if meter is not None:
+            return meter
+        index = self._index(esn)
+        return None if index is None else self._born(esn, index)
+
+    def put(self, meter: Meter) -> None:
+        """Keep a changed meter, or add a new one."""
+        if meter.esn not in self._changed and self._index(meter.esn) is None:
+            self._added[meter.esn] = None
+        self._changed[meter.esn] = meter
+
+    def new(self, esn: EndpointId, configuration_group: str = "") -> Meter:
+        """A meter outside the plan, as it comes from the factory; not kept until it is put."""
+        serial = esn.rpartition(".")[2]
+        group = configuration_group or self.plan.configuration_groups[0]
+        return Meter(
+            esn=esn,
+            serial=serial,
+            device_class=self.plan.device_classes[0],
+            configuration_group=group,
+            registered=False,
+            commissioned=False,
+        )
+
+    def reset(self) -> None:
+        """Every meter as it was born; added meters and named groups are gone."""
+        self._changed.clear()
+        self._added.clear()
+        self._groups.clear()
+
+    @property
+    def named_groups(self) -> Mapping[str, tuple[EndpointId, ...]]:
+        """The groups given by name and list; the planned ones are not among them."""
+        return MappingProxyType(self._groups)
+
+    def set_group(self, name: str, members: Sequence[EndpointId]) -> None:
+        self._groups[name] = tuple(dict.fromkeys(members))
+
+    def drop_group(self, name: str) -> bool:
+        return self._groups.pop(name, None) is not None
+
+    def group_names(self) -> tuple[str, ...]:
+        size = self.plan.group_size
+        substations = -(-self.plan.count // size)
+        planned = tuple(f"Substation {number + 1}" for number in range(substations))
+        return tuple(dict.fromkeys((*planned, *self.plan.configuration_groups, *self._groups)))
+
+    def members(self, name: str) -> tuple[EndpointId, ...] | None:
+        """The meters of a group, or None where there is no such group.
+
+        A group is a named list, a planned "Substation n" of neighbouring numbers, or all meters of
+        one configuration group.
+        """
+        if name in self._groups:
+            return self._groups[name]
+        if name in self.plan.configuration_groups:
+            return tuple(
+                esn
+                for esn in self
+                if (meter := self.find(esn)) is not None and meter.configuration_group == name
+            )
+        return self._substation(name)
+
+    def _substation(self, name: str) -> tuple[EndpointId, ...] | None:
+        word, _, digits = name.rpartition(" ")
+        if word != "Substation" or not digits.isascii() or not digits.isdigit():
+            return None
+        plan = self.plan
+        first = (int(digits) - 1) * plan.group_size
+        if not 0 <= first < plan.count:
+            return None
+        last = min(first + plan.group_size, plan.count)
+        return tuple(
+            EndpointId(f"{plan.esn_prefix}{plan.first_number + index}")
+            for index in range(first, last)
+        )
+
+    def _index(self, esn: EndpointId) -> int | None:
+        plan = self.plan
+        digits = esn.removeprefix(plan.esn_prefix)
+        if digits == esn or not (digits.isascii() and digits.isdigit()) or digits[0] == "0":
+            return None
+        index = int(digits) - plan.first_number if len(digits) < 19 else -1
+        return index if 0 <= index < plan.count else None
+
+    def _born(self, esn: EndpointId, index: int) -> Meter:
+        plan, seed = self.plan, self.plan.seed
+
+        def falls(what: str, share: float) -> bool:
+            return share > 0 and fraction(seed, esn, what) < share
+
+        registered = not falls("unregistered", plan.unregistered_share)
+        open_switch = falls("disconnected", plan.disconnected_share)
+        commercial = fraction(seed, esn, "class")
+        return Meter(
+            esn=esn,
+            serial=str(plan.first_number + index),
+            device_class=plan.device_classes[int(commercial * len(plan.device_classes))],
+            configuration_group=plan.configuration_groups[
+                int(commercial * len(plan.configuration_groups))
+            ],
+            groups=(f"Substation {index // plan.group_size + 1}",),
+            registered=registered,
+            commissioned=registered,
+            switch=S.DISCONNECTED if open_switch else S.CONNECTED,
+            open_since=EPOCH if open_switch else None,
+            remote_switch=not falls("without switch", plan.without_switch_share),
+            backfeed=falls("backfeed", plan.backfeed_share),
+            reachable=not falls("unreachable", plan.unreachable_share),
+            generates=falls("generates", plan.generating_share),
+        )

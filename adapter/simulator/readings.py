@@ -1,0 +1,175 @@
+"""dat:ReadData of one meter, as asked: registers, load profile, events, in one block or several.
+
+Which register a flag brings and at which moment is inferred from the flags' names.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.calls import ReadParameters
+from adapter.simulator.bodies import Body, flag, text, wire_time
+from adapter.simulator.energy import Interval, intervals, quantities, total_wh
+from adapter.simulator.meters import Meter
+
+_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "RetrieveRecentRegisters": "CurrentRegister",
+        "RetrieveRecentRegisterData": "CurrentRegister",
+        "RetrieveInstantaneousData": "PresentRegister",
+        "PerformAndRetrieveSelfRead": "SelfReadRegister",
+        "RetrievePriorSelfRead": "SelfReadRegister",
+        "RetrieveLastDemandReset": "DemandResetRegister",
+    }
+)
+"""Which dat:RegisterSource a flag brings (inferred)."""
+
+
+def asked_for(parameters: Body, start: datetime, end: datetime) -> tuple[ReadParameters, str]:
+    """The parameters of a read, and its ReportSelfReadOption.
+
+    A request without any flag brings registers (inferred): one that asks for nothing is of no use.
+    """
+    profile = flag(parameters, "RetrieveLoadProfileData")
+    profile = profile or flag(parameters, "RetrieveExtendedLoadProfileData")
+    events = flag(parameters, "RetrieveLogEvents")
+    self_reads = text(parameters, "ReportSelfReadOption") or "None"
+    registers = self_reads != "None" or any(flag(parameters, name) for name in _SOURCES)
+    if not (profile or events or registers):
+        registers = True
+    read = ReadParameters(
+        start=start, end=end, load_profile=profile, registers=registers, events=events
+    )
+    return read, self_reads
+
+
+def read_data(
+    meter: Meter,
+    read: ReadParameters,
+    *,
+    self_reads: str,
+    now: datetime,
+    seed: int,
+    per_block: int = 0,
+) -> list[dict[str, object]]:
+    """What this meter sends for one read: its blocks, numbered from 1 (inferred)."""
+    until = min(read.end, now)
+    head: dict[str, object] = {
+        "Identifier": meter.esn,
+        "DeviceClass": meter.device_class,
+        "ScalingType": "Scaled",
+    }
+    profile = _profile(meter, read, until, seed) if read.load_profile else {}
+    blocks = _blocks(profile, per_block)
+    sent: list[dict[str, object]] = []
+    for index, channels in enumerate(blocks):
+        row = dict(head)
+        if read.events and index == 0:
+            row["EventLog"] = _event_log(meter, read.start, until)
+        if channels:
+            row["LoadProfileChannels"] = channels
+        if read.registers and index == 0:
+            row["RegisterValues"] = _registers(meter, read, self_reads, until, seed)
+        row["BlockInfo"] = {"Block": index + 1, "TotalBlocks": len(blocks)}
+        row["DeviceSerialNumber"] = meter.serial
+        sent.append(row)
+    return sent
+
+
+def _profile(
+    meter: Meter, read: ReadParameters, until: datetime, seed: int
+) -> dict[str, list[Interval]]:
+    return {
+        quantity: list(intervals(meter, quantity, start=read.start, end=until, seed=seed))
+        for quantity in quantities(meter)
+    }
+
+
+def _blocks(profile: Mapping[str, list[Interval]], per_block: int) -> list[list[dict[str, object]]]:
+    """Channels cut alike into blocks of at most `per_block` intervals; 0 cuts nothing."""
+    longest = max((len(rows) for rows in profile.values()), default=0)
+    size = per_block or max(longest, 1)
+    count = max(1, -(-longest // size))
+    return [
+        [
+            _channel(quantity, rows[block * size : (block + 1) * size])
+            for quantity, rows in profile.items()
+            if rows[block * size : (block + 1) * size]
+        ]
+        for block in range(count)
+    ]
+
+
+def _channel(quantity: str, rows: list[Interval]) -> dict[str, object]:
+    return {
+        "IntervalLength": 15,
+        "PulseMultiplier": "1",
+        "Quantity": quantity,
+        "TimeDataEnd": wire_time(rows[-1].end),
+        "IntervalValues": [
+            {"ChannelValue": str(row.wh), "ProfileStatuses": list(row.statuses)} for row in rows
+        ],
+    }
+
+
+def _registers(
+    meter: Meter, read: ReadParameters, self_reads: str, until: datetime, seed: int
+) -> list[dict[str, object]]:
+    moments = [("CurrentRegister", until)]
+    if self_reads == "ReportAtStartTime":
+        moments = [("SelfReadRegister", read.start)]
+    elif self_reads == "ReportAtEndTime":
+        moments = [("SelfReadRegister", until)]
+    elif self_reads == "ReportAllInPeriod":
+        moments = [("SelfReadRegister", midnight) for midnight in _midnights(read.start, until)]
+    return [
+        {
+            "Quantity": quantity,
+            "Source": source,
+            "Timestamp": wire_time(moment.replace(microsecond=0)),
+            "Value": typed("xs:decimal", str(total_wh(meter, quantity, moment, seed=seed))),
+        }
+        for source, moment in moments
+        for quantity in quantities(meter)
+    ]
+
+
+def typed(kind: str, value: str) -> dict[str, object]:
+    """A value of xs:anyType with its xsi:type."""
+    return {"type": kind, "value": value}
+
+
+def _midnights(start: datetime, end: datetime) -> list[datetime]:
+    first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = (end - first).days + 1
+    midnights = (first + timedelta(days=day) for day in range(days))
+    return [midnight for midnight in midnights if start <= midnight <= end]
+
+
+def _event_log(meter: Meter, start: datetime, end: datetime) -> dict[str, object]:
+    """The meter's outages of the period, as the two events whose names and numbers are known."""
+    rows = [
+        power_event(name, number, at, index)
+        for index, (name, number, at) in enumerate(
+            (name, number, at)
+            for since, to in meter.outages
+            for name, number, at in (
+                ("Primary Power Down", 18_001, since),
+                ("Primary Power Up", 18_002, to),
+            )
+            if start <= at <= end
+        )
+    ]
+    return {"MeterEvents": rows, "UnreportedEventCount": 0}
+
+
+def power_event(name: str, number: int, at: datetime, sequence: int) -> dict[str, object]:
+    return {
+        "Timestamp": wire_time(at),
+        "Category": "PowerOutageOrRestoration",
+        "LogType": "Event",
+        "Name": name,
+        "ID": number,
+        "SequenceNumber": sequence,
+    }

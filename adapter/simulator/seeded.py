@@ -1,0 +1,23 @@
+"""Numbers that look random and are a function of a seed and a name, without any state."""
+
+from hashlib import blake2b
+from uuid import UUID
+
+_WHOLE = float(1 << 64)
+
+
+def number(seed: int, *names: object) -> int:
+    """64 bits that depend on `seed` and `names` alone."""
+    text = "\x1f".join(map(str, (seed, *names)))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def fraction(seed: int, *names: object) -> float:
+    """A number in [0, 1)."""
+    return number(seed, *names) / _WHOLE
+
+
+def guid(seed: int, *names: object) -> str:
+    """A GUID of version 4 in the form the wire wants: lower case, 8-4-4-4-12."""
+    text = "\x1f".join(map(str, (seed, *names)))
+    return str(UUID(bytes=blake2b(text.encode(), digest_size=16).digest(), version=4))

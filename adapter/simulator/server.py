@@ -1,0 +1,128 @@
+"""The simulator as a server: the head end's services, their WSDL, and the admin address."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from adapter.simulator.admin import admin_routes
+from adapter.simulator.clock import Clock, SystemClock
+from adapter.simulator.contract import FILES, ContractPages, hosted
+from adapter.simulator.delivery import Deliverer
+from adapter.simulator.journal import Journal
+from adapter.simulator.settings import SimulatorConfig
+from adapter.simulator.soap import SoapDoor
+from adapter.simulator.world import World
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+
+_CLIENT_KEEPALIVE_S: Final = 30.0
+_DRAIN_S: Final = 1.0
+
+
+class Simulator:
+    """A head end for as long as it runs. `world` and `journal` are open to tests in the process.
+
+    With a clock that does not run by itself nothing happens between requests until `run_due`.
+    """
+
+    def __init__(
+        self,
+        config: SimulatorConfig | None = None,
+        *,
+        clock: Clock | None = None,
+        codec: Codec | None = None,
+    ) -> None:
+        self.config = config or SimulatorConfig()
+        self.clock: Clock = clock or SystemClock()
+        self.codec = codec or Codec(Catalog.load(self.config.wsdl))
+        self.world = World(self.config)
+        self.journal = Journal(self.config.limits.journal_entries, self.config.journal)
+        self._deliverer = Deliverer(self.world, self.codec, self.journal, self.clock)
+        self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
+        self._runners: list[web.AppRunner] = []
+        self.url = ""
+        """Without a path, as `http://127.0.0.1:8103`. The service paths are the contract's."""
+        self.admin_url = ""
+
+    async def start(self) -> str:
+        """Listen. Gives `url`; raises OSError where the port cannot be had."""
+        self.journal.open()
+        await self._deliverer.start()
+        app = self._application()
+        for path in {spec.path for spec in hosted(self.codec.catalog)}:
+            app.router.add_post(path, self._door.handle)
+            app.router.add_get(path, self._wsdl)
+        app.router.add_get(FILES + "{file:.+}", self._contract_file)
+        if self.config.admin_port is None:
+            app.add_routes(admin_routes(self))
+        self.url = await self._listen(app, self.config.port)
+        self._pages = ContractPages(self.codec.catalog, self.url)
+        self.admin_url = f"{self.url}/admin"
+        if self.config.admin_port is not None:
+            admin = self._application()
+            admin.add_routes(admin_routes(self))
+            self.admin_url = f"{await self._listen(admin, self.config.admin_port)}/admin"
+        return self.url
+
+    async def stop(self) -> None:
+        """Close everything; callbacks not yet sent are dropped, hanging requests are let go."""
+        await self._deliverer.stop()
+        for runner in reversed(self._runners):
+            await runner.cleanup()
+        self._runners.clear()
+        self.journal.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def run_due(self) -> None:
+        """Do all that is due by the clock and wait until its deliveries are answered."""
+        await self._deliverer.run_due()
+
+    async def sent(self) -> None:
+        """Wait until no delivery is queued or under way."""
+        await self._deliverer.sent()
+
+    def wake(self) -> None:
+        """To be called after the world was given something to do from outside."""
+        self._deliverer.wake()
+
+    def _application(self) -> web.Application:
+        return web.Application(client_max_size=self.config.limits.body_bytes)
+
+    async def _listen(self, app: web.Application, port: int) -> str:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=_CLIENT_KEEPALIVE_S,
+            shutdown_timeout=_DRAIN_S,
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, self.config.host, port, backlog=1_024)
+        await site.start()
+        host, bound, *_ = runner.addresses[0]
+        return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+
+    async def _wsdl(self, request: web.Request) -> web.Response:
+        if "wsdl" not in {name.lower() for name in request.query}:
+            return web.Response(text="This is a simulated service. Its contract is at ?wsdl\n")
+        text = self._pages.page(request.path)
+        return web.Response(text=text, content_type="text/xml", charset="utf-8")
+
+    async def _contract_file(self, request: web.Request) -> web.Response:
+        content = self._pages.file(request.match_info["file"])
+        if content is None:
+            raise web.HTTPNotFound
+        return web.Response(body=content, content_type="text/xml", charset="utf-8")

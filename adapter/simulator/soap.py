@@ -1,0 +1,249 @@
+"""One SOAP request of a caller: understand it, apply the scripts, act, and answer or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from adapter.errors import ContractError, WireError
+from adapter.simulator.access import Gate
+from adapter.simulator.bodies import wire_time
+from adapter.simulator.clock import Clock
+from adapter.simulator.delivery import Deliverer
+from adapter.simulator.faults import Effect, Script
+from adapter.simulator.jobs import FaultRaised
+from adapter.simulator.journal import Entry, Journal
+from adapter.simulator.operations import WORK
+from adapter.simulator.seeded import guid
+from adapter.simulator.world import Arrival, Reply, World
+from adapter.wire.codec import Codec, Direction
+
+_XML: Final = "text/xml"
+_DISPATCHER: Final = (
+    "http://schemas.microsoft.com/net/2005/12/windowscommunicationfoundation/dispatcher"
+)
+_ADDRESSING: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
+_HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+
+
+class _Gone(Exception):
+    """The connection is to be closed without an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    body: bytes = b""
+    kind: str = _XML
+    fault: str | None = None
+    half: bool = False
+
+
+def unnamed_fault(code: str, reason: str, *, namespace: str = _DISPATCHER) -> bytes:
+    """A fault of WCF itself, without a named detail."""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault>'
+        f'<faultcode xmlns:a="{namespace}">a:{code}</faultcode>'
+        f'<faultstring xml:lang="en-US">{reason}</faultstring>'
+        "</s:Fault></s:Body></s:Envelope>"
+    ).encode()
+
+
+class SoapDoor:
+    """The services of the head end, all behind one handler."""
+
+    def __init__(
+        self, world: World, codec: Codec, journal: Journal, clock: Clock, deliverer: Deliverer
+    ) -> None:
+        self._world = world
+        self._codec = codec
+        self._journal = journal
+        self._clock = clock
+        self._deliverer = deliverer
+        self._body_bytes = world.config.limits.body_bytes
+        self._gate = Gate(world.config.access, body_bytes=self._body_bytes)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one POST to a service path."""
+        body = await request.read()
+        refusal = self._gate.refusal(request.headers, body)
+        if refusal is not None:
+            return self._not_let_in(body, refusal)
+        try:
+            message = self._codec.decode(body, max_bytes=self._body_bytes)
+        except WireError as error:
+            return self._not_understood(body, "DeserializationFailed", str(error))
+        operation = message.operation or ""
+        if message.direction is not Direction.REQUEST or not self._served_at(operation, request):
+            return self._not_understood(body, "ActionNotSupported", "no such action here")
+        arrival = self._world.arrive(operation, message.body)
+        entry = self._journal.received(
+            at=self._clock.now(),
+            operation=operation,
+            endpoints=arrival.endpoints,
+            body=body,
+            effects=arrival.hits,
+        )
+        return await self._conclude(request, arrival, entry)
+
+    def _served_at(self, operation: str, request: web.Request) -> bool:
+        """WCF finds the operation by path and SOAPAction; the body must agree."""
+        spec = self._codec.catalog.operations.get(operation)
+        if spec is None or spec.path != request.path:
+            return False
+        action = request.headers.get("SOAPAction", "").strip().strip('"')
+        return action in ("", spec.soap_action)
+
+    async def _conclude(
+        self, request: web.Request, arrival: Arrival, entry: Entry
+    ) -> web.StreamResponse:
+        try:
+            answer = await self._answer(arrival, entry)
+        except _Gone:
+            self._journal.answered(entry, status=None, fault=None)
+            return _closed(request)
+        self._journal.answered(entry, status=answer.status, fault=answer.fault)
+        if answer.half:
+            return await _half(request, answer)
+        return web.Response(
+            status=answer.status, body=answer.body, content_type=answer.kind, charset="utf-8"
+        )
+
+    async def _answer(self, arrival: Arrival, entry: Entry) -> _Answer:
+        hits = arrival.hits
+        if hits and (early := await self._before(hits)) is not None:
+            return early
+        now = self._clock.now()
+        try:
+            reply = self._world.act(arrival, now=now)
+        except FaultRaised as fault:
+            return self._fault(fault.name, fault.message, fault.fields)
+        self._journal.took(
+            entry, operation=arrival.operation, endpoints=arrival.endpoints, token=reply.token
+        )
+        if hits:
+            return await self._after(arrival, reply)
+        self._deliverer.wake()
+        return _Answer(status=200, body=self._codec.encode_response(arrival.operation, reply.body))
+
+    async def _before(self, hits: Mapping[Effect, Script]) -> _Answer | None:
+        """What scripts do before anything acts; None goes on."""
+        if (delay := hits.get(Effect.DELAY)) is not None:
+            await self._deliverer.pause(delay.seconds)
+        if Effect.HANG in hits:
+            await self._deliverer.pause(None)
+            raise _Gone
+        if Effect.CLOSE_BEFORE in hits:
+            raise _Gone
+        if (script := hits.get(Effect.FAULT)) is not None:
+            return self._fault(script.fault or "", script.text or "Scripted.", {})
+        if Effect.INTERNAL_FAULT in hits:
+            return _internal()
+        if (script := hits.get(Effect.HTTP_STATUS)) is not None:
+            return _Answer(
+                status=script.status or 500, body=script.text.encode(), kind="text/plain"
+            )
+        if (script := hits.get(Effect.HTML_PAGE)) is not None:
+            return _Answer(status=script.status or 502, body=_HTML, kind="text/html")
+        return None
+
+    async def _after(self, arrival: Arrival, reply: Reply) -> _Answer:
+        """What scripts do once the request was carried out."""
+        hits = arrival.hits
+        if Effect.CALLBACK_FIRST in hits and reply.token is not None:
+            self._deliverer.send(self._world.first_callback(reply.token, now=self._clock.now()))
+            await self._deliverer.lane_sent(reply.token)
+        self._deliverer.wake()
+        if (delay := hits.get(Effect.DELAY_REPLY)) is not None:
+            await self._deliverer.pause(delay.seconds)
+        if Effect.HANG_AFTER in hits:
+            await self._deliverer.pause(None)
+            raise _Gone
+        if Effect.LOSE_REPLY in hits:
+            raise _Gone
+        if Effect.ERROR_AFTER in hits:
+            return _internal()
+        if (script := hits.get(Effect.HTTP_STATUS_AFTER)) is not None:
+            return _Answer(status=script.status or 500, kind="text/plain")
+        if Effect.EMPTY_REPLY in hits:
+            return _Answer(status=202)
+        body = self._codec.encode_response(arrival.operation, self._token_scripted(arrival, reply))
+        return _Answer(status=200, body=body, half=Effect.TRUNCATE_REPLY in hits)
+
+    def _token_scripted(self, arrival: Arrival, reply: Reply) -> dict[str, object]:
+        """The reply with another token, or none, where a script wants that."""
+        if arrival.operation not in WORK:
+            return reply.body
+        name = f"{arrival.operation.rpartition('.')[2]}Result"
+        if Effect.WRONG_TOKEN in arrival.hits:
+            return {name: {"Id": self._world.stranger()}}
+        if Effect.REPEAT_TOKEN in arrival.hits:
+            return {name: {"Id": self._world.previous_token(reply.token)}}
+        if Effect.NO_TOKEN in arrival.hits:
+            return {}
+        return reply.body
+
+    def _fault(self, name: str, message: str, fields: Mapping[str, object]) -> _Answer:
+        told: dict[str, object] = {"Message": message, **fields}
+        if name in _NEEDS:
+            told = {**_NEEDS[name](self._world.config.seed, self._clock.now()), **told}
+        try:
+            body = self._codec.encode_fault(name, told, reason=message)
+        except (ContractError, WireError):
+            body = unnamed_fault("InternalServiceFault", "the contract in use lacks this fault")
+        return _Answer(status=500, body=body, fault=name)
+
+    def _not_let_in(self, body: bytes, reason: str) -> web.Response:
+        basic = self._world.config.access.caller_security == "basic"
+        status = 401 if basic else 500
+        self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=status)
+        if basic:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="simulator"'})
+        namespace = (
+            "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+        )
+        fault = unnamed_fault("FailedAuthentication", "Not let in.", namespace=namespace)
+        return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
+
+    def _not_understood(self, body: bytes, code: str, reason: str) -> web.Response:
+        self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=500)
+        fault = unnamed_fault(code, "The message could not be processed.", namespace=_ADDRESSING)
+        return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
+
+
+def _internal() -> _Answer:
+    body = unnamed_fault("InternalServiceFault", "The server could not process the request.")
+    return _Answer(status=500, body=body, fault="InternalServiceFault")
+
+
+def _closed(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=499)
+
+
+async def _half(request: web.Request, answer: _Answer) -> web.StreamResponse:
+    """Headers for the whole body, then half of it, then the end of the connection."""
+    response = web.StreamResponse(status=answer.status)
+    response.content_type = answer.kind
+    response.content_length = len(answer.body)
+    await response.prepare(request)
+    await response.write(answer.body[: len(answer.body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _security(seed: int, now: datetime) -> dict[str, object]:
+    return {"Id": guid(seed, "security", now.isoformat()), "OccurredWhen": wire_time(now)}
+
+
+def _range(seed: int, now: datetime) -> dict[str, object]:
+    return {"Start": wire_time(now), "End": wire_time(now)}
+
+
+_NEEDS: Final = {"SecurityFault": _security, "InvalidDateTimeRangeFault": _range}
+"""Fields that the contract requires of some faults, for those that a script raises."""

@@ -1,0 +1,267 @@
+"""How a taken request is worked off: the steps of a job, its callbacks, its data.
+
+Initializing, Executing, then the endpoints are asked, in portions, then Completed. A script can
+drop, double, delay or turn round what is sent on the way.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from adapter.commands.calls import RemoteResult, RemoteState
+from adapter.model.ids import EndpointId, RequestToken
+from adapter.simulator.bodies import status_body
+from adapter.simulator.faults import Effect, Scripts, Stage
+from adapter.simulator.jobs import Delivery, Job
+from adapter.simulator.meters import Failed, Meter, Population, addressable
+from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
+from adapter.simulator.readings import read_data
+from adapter.simulator.schedule import Schedule
+from adapter.simulator.seeded import fraction, guid
+from adapter.simulator.settings import SimulatorConfig
+from adapter.simulator.subscriptions import Subscriptions
+
+DATA_ARRIVED: Final = "DataSubscriberService.DataArrived"
+STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
+
+_ORDERLY: Final = (RemoteState.INITIALIZING, RemoteState.EXECUTING, RemoteState.COMPLETED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """Works off jobs step by step. Every step is put into `schedule`; none of them waits."""
+
+    config: SimulatorConfig
+    population: Population
+    scripts: Scripts
+    subscriptions: Subscriptions
+    schedule: Schedule
+    jobs: dict[RequestToken, Job]
+
+    def begin(self, work: Work, job: Job, *, now: datetime) -> None:
+        """Put the first steps of a new job into the schedule."""
+        timing = self.config.timing
+        stretch = 1 + timing.jitter * fraction(self.config.seed, "pace", job.token)
+        read = job.asked.read
+        starts = now
+        if read is not None and read.window_start is not None and timing.honour_windows:
+            starts = max(now, read.window_start)
+
+        def after(seconds: float) -> datetime:
+            return starts + timedelta(seconds=seconds * stretch)
+
+        completed = after(timing.completed_s)
+        self.schedule.put(
+            now + timedelta(seconds=timing.initializing_s * stretch),
+            lambda due: self.say(job, RemoteState.INITIALIZING, due),
+        )
+        self.schedule.put(after(timing.executing_s), lambda due: self._execute(job, due))
+        if not job.never_finishes:
+            self.schedule.put(
+                after(timing.acting_s), lambda due: self._reach(work, job, 0, completed, due)
+            )
+
+    def cancel(self, job: Job, *, now: datetime) -> None:
+        """Stop a job whose endpoints were not asked yet; later it has no effect (inferred)."""
+        if job.acted or job.finished:
+            return
+        job.acted = True
+        job.result = RemoteResult.CANCELED
+        due = now + timedelta(seconds=self.config.timing.initializing_s)
+        self.schedule.put(due, lambda at: self._finish(job, at))
+
+    def refusal(self, operation: str, esn: EndpointId) -> Failed | None:
+        """The failure that a script has for this endpoint."""
+        hits = self.scripts.match((Stage.ENDPOINT,), operation=operation, meters=(esn,))
+        script = hits.get(Effect.ENDPOINT_FAILURE)
+        if script is None:
+            return None
+        return Failed(reason=script.reason, description=script.text)
+
+    def say(self, job: Job, state: RemoteState, now: datetime) -> list[Delivery]:
+        """The callback for `state`, once, as the scripts leave it."""
+        if state in job.said or self.jobs.get(job.token) is not job:
+            return []
+        job.said.add(state)
+        if job.asked.address is None:
+            return []
+        if not job.reorders:
+            return self._as_scripted(job, state, status_body(job), now)
+        if state is not RemoteState.COMPLETED:
+            return []
+        return [
+            delivery
+            for told in reversed(_ORDERLY)
+            for delivery in self._as_scripted(job, told, self._as_it_was(job, told), now)
+        ]
+
+    def _as_it_was(self, job: Job, state: RemoteState) -> dict[str, object]:
+        if state is RemoteState.COMPLETED:
+            return status_body(job)
+        return status_body(replace(job, state=state, result=RemoteResult.PENDING, finished_at=None))
+
+    def _as_scripted(
+        self, job: Job, state: RemoteState, status: dict[str, object], now: datetime
+    ) -> list[Delivery]:
+        hits = self.scripts.match(
+            (Stage.CALLBACK,), operation=job.operation, meters=job.asked.endpoints, state=state
+        )
+        if Effect.DROP_CALLBACK in hits:
+            return []
+        if Effect.WRONG_CALLBACK_TOKEN in hits:
+            status["RequestToken"] = {"Id": guid(self.config.seed, "stranger", job.token, state)}
+        delivery = Delivery(
+            operation=STATUS_CHANGED,
+            address=job.asked.address or "",
+            body={"input": {"RequestStatus": status}},
+            lane=job.token,
+            token=job.token,
+            state=str(state),
+        )
+        copies = [delivery]
+        if (twice := hits.get(Effect.DUPLICATE_CALLBACK)) is not None:
+            copies += [delivery] * (1 if twice.count is None else twice.count)
+        if (late := hits.get(Effect.DELAY_CALLBACK)) is not None:
+            self.schedule.put(now + timedelta(seconds=late.seconds or 0), lambda _: copies)
+            return []
+        return copies
+
+    def _execute(self, job: Job, now: datetime) -> list[Delivery]:
+        if job.finished:
+            return []
+        job.state = RemoteState.EXECUTING
+        return self.say(job, RemoteState.EXECUTING, now)
+
+    def _reach(
+        self, work: Work, job: Job, position: int, completed: datetime, now: datetime
+    ) -> list[Delivery]:
+        """Ask the next portion of endpoints; after the last one schedule the end."""
+        if self.jobs.get(job.token) is not job or (position == 0 and job.acted):
+            return []
+        job.acted = True
+        upto = position + self.config.limits.meters_per_message
+        portion = job.asked.endpoints[position:upto]
+        answered = [meter for esn in portion if (meter := self._ask(work, job, esn, now))]
+        deliveries: list[Delivery] = []
+        if work.asks is Asks.READ:
+            deliveries = self._publish(work, job, answered, completed, now)
+        if upto < len(job.asked.endpoints):
+            self.schedule.put(now, lambda due: self._reach(work, job, upto, completed, due))
+        else:
+            self.schedule.put(max(now, completed), lambda due: self._finish(job, due))
+        return deliveries
+
+    def _ask(self, work: Work, job: Job, esn: EndpointId, now: datetime) -> Meter | None:
+        """One endpoint: its failure goes into the job, its new state into the population."""
+        hits = {}
+        if self.scripts.has(Stage.ENDPOINT):
+            hits = self.scripts.match((Stage.ENDPOINT,), operation=job.operation, meters=(esn,))
+        if Effect.OMIT_DEVICE in hits:
+            job.missing.add(esn)
+        meter = self.population.find(esn)
+        failed = addressable(meter, esn)
+        if failed is None and (script := hits.get(Effect.ENDPOINT_FAILURE)) is not None:
+            failed = Failed(reason=script.reason, description=script.text)
+        if failed is not None:
+            job.failures[esn] = failed
+            return None
+        assert meter is not None  # addressable() has a failure for it otherwise
+        answered = ask(work, meter, job, now=now)
+        if isinstance(answered, Failed):
+            job.failures[esn] = answered
+            return None
+        if answered.meter is not meter:
+            self.population.put(answered.meter)
+        job.succeeded += 1
+        return answered.meter
+
+    def _finish(self, job: Job, now: datetime) -> list[Delivery]:
+        job.state = RemoteState.COMPLETED
+        job.finished_at = now
+        if job.result is RemoteResult.PENDING:
+            job.result = self._result(job)
+        lifetime = timedelta(seconds=self.config.timing.token_lifetime_s)
+        self.schedule.put(now + lifetime, lambda _: self._forget(job))
+        return self.say(job, RemoteState.COMPLETED, now)
+
+    def _result(self, job: Job) -> RemoteResult:
+        if not job.failures:
+            return RemoteResult.SUCCESS
+        if not job.succeeded:
+            return RemoteResult.FAILURE
+        return RemoteResult(self.config.answers.mixed)
+
+    def _forget(self, job: Job) -> list[Delivery]:
+        self.jobs.pop(job.token, None)
+        return []
+
+    def _publish(
+        self, work: Work, job: Job, answered: Iterable[Meter], completed: datetime, now: datetime
+    ) -> list[Delivery]:
+        """The data of one portion: into the result of an interactive read, else to subscribers."""
+        scripted = self.scripts.has(Stage.DATA)
+        rows: list[dict[str, object]] = []
+        again: list[dict[str, object]] = []
+        deliveries: list[Delivery] = []
+        for meter in answered:
+            blocks = self._read(job, meter, now)
+            hits = {}
+            if scripted:
+                hits = self.scripts.match(
+                    (Stage.DATA,), operation=job.operation, meters=(meter.esn,)
+                )
+            if (twice := hits.get(Effect.DUPLICATE_DATA)) is not None:
+                again += blocks * (1 if twice.count is None else twice.count)
+            if (late := hits.get(Effect.LATE_DATA)) is not None:
+                due = completed + timedelta(seconds=late.seconds or 0)
+                self.schedule.put(due, partial(self._data, job.token, blocks))
+            elif Effect.DROP_DATA not in hits:
+                rows += blocks
+            if Effect.UNASKED_DATA in hits:
+                deliveries += self._data(job.token, self._unasked(job, meter, now))
+        if work.operation not in PUBLISHES:
+            job.data += rows
+            return deliveries
+        return deliveries + self._data(job.token, rows) + self._data(job.token, again)
+
+    def _read(self, job: Job, meter: Meter, now: datetime) -> list[dict[str, object]]:
+        if job.asked.read is None:
+            return []
+        return read_data(
+            meter,
+            job.asked.read,
+            self_reads=job.asked.self_reads,
+            now=now,
+            seed=self.config.seed,
+            per_block=self.config.limits.intervals_per_block,
+        )
+
+    def _unasked(self, job: Job, meter: Meter, now: datetime) -> list[dict[str, object]]:
+        """The data of the first meter that the job is not about."""
+        asked = frozenset(job.asked.endpoints)
+        for esn in self.population:
+            other = self.population.find(esn) if esn not in asked else None
+            if other is not None:
+                return self._read(job, other, now)
+        return []
+
+    def _data(
+        self, token: RequestToken | None, rows: list[dict[str, object]], _: datetime | None = None
+    ) -> list[Delivery]:
+        """One DataArrived to every data subscriber."""
+        if not rows:
+            return []
+        endpoints = tuple(EndpointId(str(row["Identifier"])) for row in rows)
+        return [
+            Delivery(
+                operation=DATA_ARRIVED,
+                address=address,
+                body={"input": {"ReadDataCollection": rows}},
+                lane=f"{address} {token}",
+                token=token,
+                endpoints=endpoints,
+            )
+            for address in self.subscriptions.data_addresses()
+        ]
