@@ -68,7 +68,9 @@ class SingleUseBody(Payload):
         return self._data.decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        # One turn of the loop, so that a close or stray bytes that wait in the socket are seen.
+        # Two turns of the loop: what waits in the socket, a close or stray bytes, is seen in the
+        # one that begins with the next look at the sockets.
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         if self._sealed or self.left:
             raise _Stale("this request has had its one chance to leave")
@@ -185,6 +187,9 @@ class Transport:
                 sock_read=timeouts.reply_s,
             ),
         ) as response:
+            if not body.left:
+                response.close()
+                raise _Stale("an answer came before the request had left")
             reply.status = response.status
             reply.headers = tuple(response.headers.items())
             try:

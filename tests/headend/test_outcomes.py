@@ -33,13 +33,13 @@ HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 GOOD = http(200, token_reply())
 
 
-async def calling(url: str, call: Call = DISCONNECT, **changes: object) -> Answer:
+async def calling(url: str, call: Call = DISCONNECT, /, **changes: object) -> Answer:
     async with HeadEndClient(settings(url, **changes), the_wire()) as client:
         return await client.call(call)
 
 
 async def failing(
-    server: Server, kind: type[HeadEndError], call: Call = DISCONNECT, **changes: object
+    server: Server, kind: type[HeadEndError], call: Call = DISCONNECT, /, **changes: object
 ) -> HeadEndError:
     """Call once, expect exactly `kind`."""
     with pytest.raises(HeadEndError) as caught:

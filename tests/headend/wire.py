@@ -69,15 +69,15 @@ def fault(name: str, message: str = "No.") -> bytes:
 
 def settings(url: str, **changes: object) -> HeadEndSettings:
     """Short time-outs and waits, so that no test waits for long."""
-    quick = HeadEndSettings(
-        base_url=url,
-        timeouts=Timeouts(admission_s=0.5, pool_s=2.0, connect_s=1.0, reply_s=2.0, total_s=5.0),
-        operation_timeouts=MappingProxyType({}),
-        limits=LimitSettings(breaker_not_sent=1000, breaker_unknown=1000),
-        connect_attempts=1,
-        connect_retry_wait_s=0.01,
-    )
-    return replace(quick, **changes)  # type: ignore[arg-type]
+    quick: dict[str, object] = {
+        "base_url": url,
+        "timeouts": Timeouts(admission_s=0.5, pool_s=2.0, connect_s=1.0, reply_s=2.0, total_s=5.0),
+        "operation_timeouts": MappingProxyType({}),
+        "limits": LimitSettings(breaker_not_sent=1000, breaker_unknown=1000),
+        "connect_attempts": 1,
+        "connect_retry_wait_s": 0.01,
+    }
+    return HeadEndSettings(**(quick | changes))  # type: ignore[arg-type]
 
 
 @cache

@@ -1,0 +1,281 @@
+"""Pooled connections, and what must never ride on them."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from adapter.commands.calls import TokenGiven
+from adapter.errors import NotSent, OutcomeUnknown
+from adapter.headend.client import HeadEndClient
+from adapter.headend.settings import Timeouts
+from adapter.headend.transport import SingleUseBody
+from tests.headend.servers import Peer, Seen, Server, http, replying
+from tests.headend.wire import (
+    DISCONNECT,
+    OTHER,
+    PING,
+    TOKEN,
+    ping_reply,
+    settings,
+    the_wire,
+    token_reply,
+)
+from tests.support import run
+
+PONG = http(200, ping_reply())
+
+
+def test_reads_share_a_connection() -> None:
+    async def scene() -> None:
+        async with Server(replying(PONG)) as server:
+            async with HeadEndClient(settings(server.url), the_wire()) as client:
+                for _ in range(3):
+                    await client.call(PING)
+            assert [seen.connection for seen in server.seen] == [1, 1, 1]
+
+    run(scene())
+
+
+def test_an_order_that_moves_a_switch_has_a_connection_of_its_own() -> None:
+    async def scene() -> None:
+        async with Server(replying(http(200, token_reply()))) as server:
+            async with HeadEndClient(settings(server.url), the_wire()) as client:
+                await client.call(DISCONNECT)
+                await client.call(DISCONNECT)
+            assert [seen.connection for seen in server.seen] == [1, 2]
+            assert server.seen[0].headers["connection"] == "close"
+
+    run(scene())
+
+
+def test_a_connection_closed_while_idle_is_replaced() -> None:
+    closed = asyncio.Event()
+
+    async def once(peer: Peer, seen: Seen) -> None:
+        await peer.send(PONG)
+        peer.writer.close()
+        await peer.writer.wait_closed()
+        closed.set()
+
+    async def scene() -> None:
+        async with Server(once) as server:
+            async with HeadEndClient(
+                settings(server.url, connect_attempts=2), the_wire()
+            ) as client:
+                for _ in range(5):
+                    closed.clear()
+                    assert await client.call(PING) == TokenGiven(token=TOKEN)
+                    await closed.wait()
+            assert len(server.seen) == 5
+
+    run(scene())
+
+
+def test_a_post_on_a_reused_connection_that_dies_is_unknown_and_goes_out_once() -> None:
+    async def first_only(peer: Peer, seen: Seen) -> None:
+        if len(server_seen) == 1:
+            await peer.send(PONG)
+        else:
+            peer.writer.close()
+
+    server_seen: list[Seen] = []
+
+    async def scene() -> None:
+        async with Server(first_only, seen=server_seen) as server:
+            site = settings(server.url, connect_attempts=5)
+            async with HeadEndClient(site, the_wire()) as client:
+                await client.call(PING)
+                with pytest.raises(OutcomeUnknown):
+                    await client.call(PING)
+            assert len(server.seen) == 2
+            assert server.connections == 1
+
+    run(scene())
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_body_itself_refuses_what_the_library_would_send_again(guarded: bool) -> None:
+    """aiohttp repeats idempotent methods on a reused connection that dies; the body does not go."""
+    data = b"<order/>"
+
+    async def scene() -> int:
+        seen: list[Seen] = []
+
+        async def first_only(peer: Peer, request: Seen) -> None:
+            if len(seen) == 1:
+                await peer.send(PONG)
+            else:
+                peer.writer.close()
+
+        async with Server(first_only, seen=seen) as server, aiohttp.ClientSession() as session:
+            async with session.put(server.url, data=data) as response:
+                await response.read()
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.put(server.url, data=SingleUseBody(data) if guarded else data)
+        return len(seen)
+
+    assert run(scene()) == (2 if guarded else 3)
+
+
+def test_a_stray_reply_on_an_idle_connection_answers_nothing() -> None:
+    idle, sent = asyncio.Event(), asyncio.Event()
+
+    async def scene() -> None:
+        async def chatty(peer: Peer, seen: Seen) -> None:
+            await peer.send(PONG)
+            if seen.connection == 1:
+                await idle.wait()
+                await peer.send(http(200, ping_reply(OTHER)))
+                sent.set()
+
+        async with Server(chatty) as server:
+            site = settings(server.url, connect_attempts=2)
+            async with HeadEndClient(site, the_wire()) as client:
+                assert await client.call(PING) == TokenGiven(token=TOKEN)
+                idle.set()
+                await sent.wait()
+                assert await client.call(PING) == TokenGiven(token=TOKEN)
+            assert [seen.connection for seen in server.seen] == [1, 2]
+
+    run(scene())
+
+
+def test_two_replies_to_one_request_spoil_the_connection() -> None:
+    async def scene() -> None:
+        async def double(peer: Peer, seen: Seen) -> None:
+            await peer.send(PONG + http(200, ping_reply(OTHER)))
+
+        async with Server(double) as server:
+            async with HeadEndClient(settings(server.url), the_wire()) as client:
+                for _ in range(3):
+                    assert await client.call(PING) == TokenGiven(token=TOKEN)
+            assert [seen.connection for seen in server.seen] == [1, 2, 3]
+
+    run(scene())
+
+
+def test_a_sealed_body_does_not_leave_any_more() -> None:
+    async def scene() -> None:
+        body = SingleUseBody(b"<order/>")
+        assert body.seal()
+        async with Server(replying(PONG)) as server, aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.post(server.url, data=body)
+            assert server.bytes_seen == 0
+
+    run(scene())
+
+
+@pytest.mark.parametrize("total_s", [0.1, 0.15])
+def test_two_time_outs_in_one_instant_never_make_a_sent_request_unsent(total_s: float) -> None:
+    both = Timeouts(admission_s=1.0, pool_s=1.0, connect_s=1.0, reply_s=0.1, total_s=total_s)
+
+    async def never(peer: Peer, seen: Seen) -> None:
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        async with Server(never) as server:
+            site = settings(server.url, timeouts=both, connect_attempts=3)
+            async with HeadEndClient(site, the_wire()) as client:
+                outcomes = await asyncio.gather(
+                    *(client.call(PING) for _ in range(5)),
+                    *(_impatient(client, total_s) for _ in range(5)),
+                    return_exceptions=True,
+                )
+            assert {type(each) for each in outcomes} <= {OutcomeUnknown, TimeoutError}
+            assert len(server.seen) == 10
+
+    run(scene())
+
+
+async def _impatient(client: HeadEndClient, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await client.call(PING)
+
+
+def test_the_environment_sends_nothing_through_a_proxy_and_gives_no_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    async def scene() -> None:
+        async with Server(replying(PONG)) as proxy, Server(replying(PONG)) as server:
+            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            monkeypatch.delenv("no_proxy", raising=False)
+            async with HeadEndClient(settings(server.url), the_wire()) as client:
+                await client.call(PING)
+            assert proxy.connections == 0
+            assert "authorization" not in server.seen[0].headers
+
+    run(scene())
+
+
+def test_a_session_cookie_goes_back_unchanged_to_the_host_that_set_it_and_nowhere_else() -> None:
+    cookie = "affinity=a{b}c=="
+    setting = http(200, ping_reply(), f"Set-Cookie: {cookie}; path=/; HttpOnly")
+
+    async def scene() -> None:
+        control = replying(http(200, token_reply()))
+        async with Server(replying(setting)) as server, Server(control) as other:
+            elsewhere = {"ControlService": f"http://localhost:{other.port}/control"}
+            site = settings(server.url, service_urls=elsewhere)
+            async with HeadEndClient(site, the_wire()) as client:
+                await client.call(PING)
+                await client.call(PING)
+                await client.call(DISCONNECT)
+            async with HeadEndClient(site, the_wire()) as stranger:
+                await stranger.call(PING)
+            cookies = [seen.headers.get("cookie") for seen in server.seen]
+            assert cookies == [None, cookie, None]
+            assert "cookie" not in other.seen[0].headers
+
+    run(scene())
+
+
+def test_no_more_calls_run_at_once_than_the_limit() -> None:
+    running = most = 0
+
+    async def counting(peer: Peer, seen: Seen) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        running -= 1
+        await peer.send(PONG)
+
+    async def scene() -> None:
+        async with Server(counting) as server:
+            site = settings(server.url)
+            patient = Timeouts(admission_s=10.0)
+            async with HeadEndClient(settings(server.url, timeouts=patient), the_wire()) as client:
+                await asyncio.gather(*(client.call(PING, priority="urgent") for _ in range(100)))
+            assert most <= site.limits.concurrency
+            assert most > 1
+            assert len(server.seen) == 100
+            assert server.connections <= site.limits.concurrency
+
+    run(scene())
+
+
+def test_a_place_that_does_not_come_free_in_time_is_not_sent() -> None:
+    async def never(peer: Peer, seen: Seen) -> None:
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        async with Server(never) as server:
+            site = settings(server.url, timeouts=Timeouts(admission_s=0.05, reply_s=0.5))
+            async with HeadEndClient(site, the_wire()) as client:
+                held = [client.limits.try_admit(PING.operation, "urgent") for _ in range(16)]
+                with pytest.raises(NotSent, match="over our own limit: concurrency"):
+                    await client.call(PING)
+                assert len(held) == 16
+            assert server.connections == 0
+
+    run(scene())
