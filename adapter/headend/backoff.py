@@ -13,6 +13,9 @@ PUSHBACK_FAULTS: Final = frozenset(
 )
 """Refusals by which the head end asks us to slow down."""
 
+_ROUNDING: Final = 1e-6
+"""Part of a token; what floating point loses over a wait."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denied:
@@ -35,7 +38,8 @@ class TokenBucket:
         """Seconds until one token can be taken that leaves the part `keep` of the burst behind."""
         self._fill(now)
         wanted = min(1.0 + keep * self._burst, float(self._burst))
-        return max(0.0, (wanted - self._tokens) / self._rate_per_s)
+        missing = wanted - self._tokens
+        return missing / self._rate_per_s if missing > _ROUNDING else 0.0
 
     def take(self, now: float) -> None:
         self._fill(now)
