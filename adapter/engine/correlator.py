@@ -1,0 +1,184 @@
+"""Inbox to events: reads stored messages, finds their exchange, applies what they tell.
+
+Every row ends with a disposition. A callback nobody knows yet is parked and looked at again at
+each new token and by the sweep; what contradicts what is known is quarantined, never applied.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from adapter.commands.calls import Reading, RequestStatus
+from adapter.commands.correlation import Correlation, Match, correlate
+from adapter.commands.events import Event, LateNotified, StatusNotified
+from adapter.engine import points
+from adapter.engine.apply import Along, Applier
+from adapter.engine.ports import (
+    AuditNote,
+    Change,
+    Clock,
+    Disposition,
+    Found,
+    InboxRow,
+    InboxState,
+    Store,
+)
+from adapter.errors import Conflict, WireError
+from adapter.model.ids import EndpointId
+
+log = logging.getLogger(__name__)
+
+STATUS_CHANGED = "RequestStatusChangedService.StatusChanged"
+DATA_ARRIVED = "DataSubscriberService.DataArrived"
+
+
+class Reader(Protocol):
+    """How stored bytes are understood. Both raise WireError."""
+
+    def status(self, raw: bytes) -> RequestStatus: ...
+
+    def readings(self, raw: bytes) -> tuple[Reading, ...]: ...
+
+
+class Correlator:
+    """`data_arrived` is told which endpoints have new readings: a hint for waiting commands."""
+
+    def __init__(
+        self,
+        store: Store,
+        applier: Applier,
+        clock: Clock,
+        reader: Reader,
+        *,
+        data_arrived: Callable[[Sequence[EndpointId]], None] = lambda endpoints: None,
+    ) -> None:
+        self._store = store
+        self._applier = applier
+        self._clock = clock
+        self._reader = reader
+        self._data_arrived = data_arrived
+
+    async def once(self, *, limit: int = 256) -> int:
+        """Work one batch of the inbox. Returns how many rows were looked at."""
+        rows = await self._store.unread(limit=limit, now=self._clock.now())
+        if not rows:
+            return 0
+        points.reached("inbox.before_apply")
+        read = [(row, self._read(row)) for row in rows]
+        exchanges = [row.exchange for row, _ in read if row.exchange is not None]
+        tokens = [
+            told.token
+            for row, told in read
+            if isinstance(told, RequestStatus) and row.exchange is None
+        ]
+        found = await self._store.find(exchanges=exchanges, tokens=tokens)
+        by_id = {item.exchange.id: item for item in found}
+        by_token = {item.exchange.token: item for item in found if item.exchange.token}
+        seen: set[object] = set()
+        work = []
+        for row, told in read:
+            if isinstance(told, RequestStatus):
+                known = by_id.get(row.exchange) if row.exchange else by_token.get(told.token)
+                key = known.exchange.id if known else None
+                if key is not None and key in seen:
+                    continue  # judged in the next batch, against what this one learns
+                seen.add(key)
+                work.append(self._notify(row, told, known))
+            else:
+                work.append(self._keep(row, told))
+        await asyncio.gather(*work)
+        return len(rows)
+
+    def _read(self, row: InboxRow) -> RequestStatus | tuple[Reading, ...] | WireError:
+        try:
+            if row.operation == STATUS_CHANGED:
+                return self._reader.status(row.raw)
+            if row.operation == DATA_ARRIVED:
+                return self._reader.readings(row.raw)
+        except WireError as error:
+            return error
+        return ()
+
+    async def _keep(self, row: InboxRow, told: tuple[Reading, ...] | WireError) -> None:
+        """Data, events and exceptions: raw bytes stay, readings become rows, garbage is shown."""
+        if isinstance(told, WireError):
+            await self._close(row, InboxState.QUARANTINED, str(told))
+            return
+        done = Disposition(inbox=row.id, state=InboxState.STORED)
+        await self._store.save([Change(inbox=(done,), readings=told, readings_from=row.id)])
+        if told:
+            self._data_arrived(tuple(dict.fromkeys(reading.endpoint for reading in told)))
+
+    async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
+        verdict = correlate(
+            status,
+            found.exchange if found else None,
+            addressed=row.exchange is not None,
+            received_at=row.at,
+            now=self._clock.now(),
+        )
+        if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
+            await self._set_aside(row, status, verdict)
+            return
+        if verdict.match is Match.MATCHED:
+            event: Event = StatusNotified(exchange=found.exchange.id, status=status)
+        else:
+            event = LateNotified(exchange=found.exchange.id, status=status)
+        done = Disposition(
+            inbox=row.id,
+            state=InboxState.APPLIED,
+            reason=verdict.match.value,
+            command=found.command,
+            token=status.token,
+        )
+        try:
+            await self._applier.apply(found.command, event, Along(actor="head-end", inbox=(done,)))
+        except Conflict as error:
+            # The exchange moved while this was judged: judge again against what it is now.
+            log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})
+
+    async def _set_aside(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
+        match verdict.match:
+            case Match.EARLY:
+                await self._close(
+                    row,
+                    InboxState.PARKED,
+                    verdict.reason,
+                    status=status,
+                    wake=verdict.look_again_at,
+                )
+            case Match.DUPLICATE:
+                await self._close(row, InboxState.IGNORED, verdict.reason, status=status)
+            case _:
+                await self._close(row, InboxState.QUARANTINED, verdict.reason, status=status)
+
+    async def _close(
+        self,
+        row: InboxRow,
+        state: InboxState,
+        reason: str,
+        *,
+        status: RequestStatus | None = None,
+        wake: datetime | None = None,
+    ) -> None:
+        done = Disposition(
+            inbox=row.id,
+            state=state,
+            reason=reason,
+            token=status.token if status else None,
+            wake=wake,
+        )
+        audit: tuple[AuditNote, ...] = ()
+        if state is InboxState.QUARANTINED:
+            audit = (
+                AuditNote(
+                    actor="gateway",
+                    action="Quarantined",
+                    subject=f"inbox:{row.id}",
+                    detail={"reason": reason},
+                ),
+            )
+            log.warning("message_quarantined", extra={"inbox": row.id, "reason": reason})
+        await self._store.save([Change(inbox=(done,), audit=audit)])

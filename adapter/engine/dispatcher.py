@@ -1,0 +1,276 @@
+"""Works what is due at the head end: send, ask for the status, fetch the result, cancel.
+
+The intent to send is committed before the first byte leaves; the head end's answer becomes an
+event. Nothing here decides: the policy for unclear sends is in `commands/communication.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from adapter.commands.activity import Command, Exchange, Priority, StepKind, Work
+from adapter.commands.calls import Call, CancelTaken, Outcome, RequestStatus, TokenGiven
+from adapter.commands.events import (
+    AskFailed,
+    CancelAnswered,
+    CancelAsked,
+    Dispatched,
+    Event,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TimePassed,
+    TokenReceived,
+)
+from adapter.commands.flows import (
+    RESULT_OF,
+    SWITCH_OPERATIONS,
+    CommandKind,
+    Operation,
+)
+from adapter.commands.rules import SwitchPolicy, may_dispatch
+from adapter.commands.steps import call_of
+from adapter.engine import points
+from adapter.engine.apply import Along, Applier, OverBudget
+from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Registry, Store
+from adapter.errors import (
+    Conflict,
+    Forbidden,
+    HeadEndError,
+    IllegalTransition,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+)
+from adapter.model.ids import ExchangeId
+
+log = logging.getLogger(__name__)
+
+current_exchange: ContextVar[ExchangeId | None] = ContextVar("current_exchange", default=None)
+"""The exchange whose call is under way in this task; the message log reads it."""
+
+_ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
+_OPERATION: Final = {
+    Work.STATUS: Operation.REQUEST_STATUS,
+    Work.CANCEL: Operation.CANCEL_REQUEST,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """At most `concurrency` calls at once; a claimed exchange is offered again after `lease_s`."""
+
+    concurrency: int = 64
+    lease_s: float = 30.0
+    switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        head_end: HeadEnd,
+        applier: Applier,
+        clock: Clock,
+        address: Callable[[ExchangeId], str],
+        settings: DispatchSettings,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._head_end = head_end
+        self._applier = applier
+        self._clock = clock
+        self._address = address
+        self._settings = settings
+        self._running: set[asyncio.Task[None]] = set()
+        self.hold_switches = False
+        """No switch order leaves while this is set (a store older than its witness)."""
+
+    async def once(self, *, inline: bool = False) -> int:
+        """Claim what is due and start it; with `inline`, carry it out in order and wait for it."""
+        started = 0
+        for work in _ORDER:
+            free = self._settings.concurrency - len(self._running)
+            if free <= 0:
+                break
+            for leased in await self._claim(work, free):
+                started += 1
+                if inline:
+                    await self._carry(leased, work)
+                else:
+                    self._start(leased, work)
+        return started
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way any more."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def recover(self) -> int:
+        """After a restart: every send that was under way is unclear, none is sent again blindly."""
+        found = await self._store.sending()
+        for leased in found:
+            await self._apply(
+                leased,
+                SendUnclear(exchange=leased.exchange, detail="the gateway stopped while sending"),
+            )
+        return len(found)
+
+    def _start(self, leased: Leased, work: Work) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry(leased, work))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatch_failed", exc_info=error)
+
+    async def _claim(self, work: Work, limit: int) -> list[Leased]:
+        now = self._clock.now()
+        lease = now + timedelta(seconds=self._settings.lease_s)
+        asked = _OPERATION.get(work)
+        if asked is not None and not self._head_end.admits(asked, Priority.NORMAL):
+            return []
+        skip = frozenset(item for item in Operation if not self._admitted(item, work))
+        leased = await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
+        return list(leased)
+
+    def _admitted(self, operation: Operation, work: Work) -> bool:
+        if work is Work.SEND:
+            if self.hold_switches and operation in SWITCH_OPERATIONS:
+                return False
+            return self._head_end.admits(operation, Priority.NORMAL)
+        if work is Work.RESULT and operation in RESULT_OF:
+            return self._head_end.admits(RESULT_OF[operation], Priority.NORMAL)
+        return True
+
+    async def _carry(self, leased: Leased, work: Work) -> None:
+        loaded = await self._store.load([leased.command])
+        command = loaded.get(leased.command)
+        if command is None:
+            return
+        exchange = command.exchange(leased.exchange)
+        if exchange.work is not work:
+            return
+        current_exchange.set(exchange.id)
+        if work is Work.SEND:
+            await self._send(leased, command, exchange)
+        else:
+            await self._ask(leased, exchange, work)
+
+    # ------------------------------------------------------------ sending
+
+    async def _send(self, leased: Leased, command: Command, exchange: Exchange) -> None:
+        if not await self._allowed(leased, command, exchange):
+            return
+        debit = self._debit(command, exchange)
+        try:
+            await self._applier.apply(
+                command.id, Dispatched(exchange=exchange.id), Along(debit=debit)
+            )
+        except (OverBudget, Conflict) as error:
+            # Over the limit it waits for its lease; moved on, somebody else has it.
+            log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
+            return
+        points.reached("send.before")
+        event = await self._sent(command, exchange)
+        points.reached("send.after")
+        await self._apply(leased, event)
+        if isinstance(event, TokenReceived):
+            await self._store.unpark([event.token])
+
+    async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
+        if exchange.step is StepKind.SETTLE:
+            return True
+        view = None
+        if command.request.kind is CommandKind.REMOTE_DISCONNECT:
+            device = command.request.devices[0]
+            view = (await self._registry.views([device])).get(device)
+        barred = may_dispatch(
+            command.request,
+            command.activity,
+            view,
+            self._settings.switch,
+            now=self._clock.now(),
+        )
+        if barred is None:
+            return True
+        if barred.rule == "not_after":
+            await self._apply(leased, TimePassed())
+        elif barred.rule == "protected":
+            await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
+        return False
+
+    def _debit(self, command: Command, exchange: Exchange) -> Debit | None:
+        limit = self._settings.switch.per_hour
+        if limit is None or exchange.operation is not Operation.DISCONNECT_METER:
+            return None
+        return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
+
+    async def _sent(self, command: Command, exchange: Exchange) -> Event:
+        call = call_of(command, exchange, callback=self._address(exchange.id))
+        try:
+            answer = await self._head_end.call(call)
+        except NotSent as error:
+            return SendFailed(exchange=exchange.id, detail=str(error))
+        except Refused as error:
+            return SendRefused(exchange=exchange.id, fault=error.fault)
+        except OutcomeUnknown as error:
+            return SendUnclear(exchange=exchange.id, detail=str(error))
+        match answer:
+            case TokenGiven(token=token) if not command.flow.synchronous:
+                return TokenReceived(exchange=exchange.id, token=token)
+            case Outcome() if command.flow.synchronous:
+                return OutcomeReceived(exchange=exchange.id, outcome=answer)
+            case _:
+                return SendUnclear(exchange=exchange.id, detail="an answer of another kind")
+
+    # ------------------------------------------------------------ asking
+
+    async def _ask(self, leased: Leased, exchange: Exchange, work: Work) -> None:
+        operation = RESULT_OF[exchange.operation] if work is Work.RESULT else _OPERATION[work]
+        call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
+        try:
+            answer = await self._head_end.call(call)
+        except Refused as error:
+            event: Event = AskFailed(exchange=exchange.id, detail=str(error), fault=error.fault)
+        except HeadEndError as error:
+            event = AskFailed(exchange=exchange.id, detail=str(error))
+        else:
+            event = _answered(exchange, answer)
+        points.reached(f"{work}.after")
+        await self._apply(leased, event)
+
+    async def _apply(self, leased: Leased, event: Event) -> None:
+        """Apply what was learned; if the exchange has moved on meanwhile, it is moot."""
+        try:
+            await self._applier.apply(leased.command, event)
+        except (IllegalTransition, Forbidden) as error:
+            log.info(
+                "answer_moot",
+                extra={
+                    "exchange": leased.exchange,
+                    "event": type(event).__name__,
+                    "why": str(error),
+                },
+            )
+
+
+def _answered(exchange: Exchange, answer: object) -> Event:
+    match answer:
+        case RequestStatus(token=token) if token == exchange.token:
+            return StatusNotified(exchange=exchange.id, status=answer, polled=True)
+        case Outcome(token=token) if token in (None, exchange.token):
+            return OutcomeReceived(exchange=exchange.id, outcome=answer)
+        case CancelTaken():
+            return CancelAnswered(exchange=exchange.id)
+        case _:
+            return AskFailed(exchange=exchange.id, detail="an answer about another request")

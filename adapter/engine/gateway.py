@@ -1,0 +1,456 @@
+"""The one public surface: REST, command line, console, listener and tests call this."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+
+from adapter.commands.activity import Activity, Command, CommandRequest, State, Target
+from adapter.commands.calls import SwitchState
+from adapter.commands.events import (
+    Approved,
+    CancelAsked,
+    DiscardAsked,
+    Resolved,
+    RetryAsked,
+)
+from adapter.commands.flows import CommandKind, Scope
+from adapter.commands.lifecycle import step, wake_of
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.rules import check_request, lanes_of, priority_of
+from adapter.commands.timing import POLICIES, Policy, after
+from adapter.engine.apply import Along, Applier, note, outcomes, publications
+from adapter.engine.correlator import Correlator, Reader
+from adapter.engine.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.monitor import Facts, Monitor, Validation
+from adapter.engine.ports import (
+    Accepted,
+    AuditEntry,
+    AuditNote,
+    Change,
+    Clock,
+    Disposition,
+    Duplicate,
+    Filter,
+    HeadEnd,
+    Import,
+    InboxRow,
+    InboxState,
+    KeyConflict,
+    LaneTaken,
+    Ledger,
+    Logged,
+    Received,
+    Registry,
+    Sink,
+    Store,
+    Submission,
+)
+from adapter.engine.publisher import Publisher
+from adapter.engine.runner import Runner
+from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound, UnknownDevice
+from adapter.model.device import DeviceView, InstallEvent
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EventId,
+    InboxId,
+    sortable_id,
+)
+from adapter.model.reading import InitialMeasurement
+
+_SUBMIT_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """How this gateway behaves. `head_end_kinds` are the commands that the head end offers."""
+
+    policies: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
+    dispatch: DispatchSettings = field(default_factory=DispatchSettings)
+    head_end_kinds: frozenset[CommandKind] = frozenset(CommandKind)
+
+
+class StoreRegistry:
+    """The built-in registry: master data in the gateway's own store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        return await self._store.views(devices)
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        return await self._store.members(group)
+
+    async def apply(self, installs: Sequence[InstallEvent], cause: EventId) -> None:
+        """The change is stored with the completion event itself."""
+
+
+class Gateway:
+    """Submit commands, look at them, decide about them, hand in what the head end says.
+
+    Commands are durable when `submit` returns. Everything may be called from several tasks at
+    once. Errors are those of `adapter.errors`: InvalidRequest names field and rule, NotFound,
+    Conflict (idempotency key with other content, or the state forbids it), StoreFailed.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        head_end: HeadEnd,
+        reader: Reader,
+        clock: Clock,
+        identity: CallbackIdentity,
+        settings: GatewaySettings | None = None,
+        registry: Registry | None = None,
+        sinks: Sequence[Sink] = (),
+        entropy: Callable[[], int] = lambda: secrets.randbits(80),
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._identity = identity
+        self._settings = settings or GatewaySettings()
+        self._registry = registry or StoreRegistry(store)
+        self._entropy = entropy
+        dispatch = self._settings.dispatch
+        self._validation = Validation(
+            store, self._registry, self._settings.head_end_kinds, dispatch.switch
+        )
+        self._applier = Applier(store, clock, self._settings.policies, changed=self._changed)
+        self._monitor = Monitor(
+            store, self._registry, self._applier, clock, self._validation, lease_s=dispatch.lease_s
+        )
+        self._dispatcher = Dispatcher(
+            store, self._registry, head_end, self._applier, clock, identity.address, dispatch
+        )
+        self._correlator = Correlator(
+            store, self._applier, clock, reader, data_arrived=self._monitor.data_arrived
+        )
+        self._publisher = Publisher(store, clock, sinks)
+        self._runner = Runner(
+            clock,
+            {
+                "correlate": self._correlator.once,
+                "dispatch": self._dispatcher.once,
+                "monitor": self._monitor.once,
+                "publish": self._publisher.once,
+            },
+        )
+        self._watchers: dict[CommandId, set[asyncio.Event]] = {}
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, *, background: bool = True) -> None:
+        """Recover from the last stop, then run. Without `background`, `drain` does the work."""
+        await self._dispatcher.recover()
+        if background:
+            self._runner.start()
+
+    async def stop(self) -> None:
+        """Stop claiming, let what is under way finish, leave the rest to the store."""
+        await self._runner.stop()
+        await self._dispatcher.settle()
+
+    @property
+    def failed(self) -> "asyncio.Future[BaseException] | None":
+        """Done when the store has failed and the process must stop (I12)."""
+        return self._runner.failed
+
+    async def drain(self) -> None:
+        """Work everything that is due now, in a fixed order, and return (I17)."""
+        worked = 1
+        while worked:
+            worked = await self._correlator.once()
+            worked += await self._monitor.once()
+            worked += await self._dispatcher.once(inline=True)
+            worked += await self._publisher.once()
+
+    def _changed(self, command: Command) -> None:
+        self._runner.poke()
+        for event in self._watchers.get(command.id, ()):
+            event.set()
+
+    # ------------------------------------------------------------ commands
+
+    async def submit(self, request: CommandRequest, *, actor: str = "api") -> Command:
+        """Accept a command. The same idempotency key gives the same command, for ever.
+
+        A request that can never work raises InvalidRequest and stores nothing. One that breaks a
+        rule of the world as it is (install state, open opposite command) is stored in
+        `validation_error`, from where it can be retried.
+        """
+        now = self._clock.now()
+        content = _fingerprint(request)
+        if (known := await self._known(request, content)) is not None:
+            return known
+        check_request(request, now=now)
+        command = await self._draft(request)
+        taken: Mapping[str, CommandId] = {}
+        for _ in range(_SUBMIT_TRIES):
+            facts = await self._validation.facts(command)
+            facts = replace(facts, open_commands={**facts.open_commands, **taken})
+            submission = self._submission(command, facts, content, actor)
+            (result,) = await self._store.submit([submission])
+            match result:
+                case Accepted(id=made):
+                    self._runner.poke()
+                    return await self.get(made)
+                case Duplicate(id=made):
+                    return await self.get(made)
+                case KeyConflict(id=made):
+                    raise _key_conflict(made)
+                case LaneTaken(holders=holders):
+                    taken = holders
+        raise Conflict("other commands for this device keep coming and going; try again")
+
+    async def _known(self, request: CommandRequest, content: str) -> Command | None:
+        if request.idempotency_key is None:
+            return None
+        known = await self._store.by_key(request.idempotency_key)
+        if known is None:
+            return None
+        command = await self.get(known)
+        if _fingerprint(command.request) != content:
+            raise _key_conflict(known)
+        return command
+
+    async def _draft(self, request: CommandRequest) -> Command:
+        now = self._clock.now()
+        devices: Sequence[DeviceId] = request.devices
+        if request.flow.scope is Scope.GROUP and request.group is not None:
+            devices = await self._registry.members(request.group)
+        views = await self._registry.views(devices)
+        targets = tuple(_target(device, views.get(device)) for device in devices)
+        policy = self._settings.policies[request.kind]
+        effective = max(request.effective_at or now, now)
+        activity = Activity(
+            id=CommandId(sortable_id(int(now.timestamp() * 1000), self._entropy())),
+            created_at=now,
+            effective_at=effective,
+            expires_at=request.expires_at or after(effective, policy.expires_s),
+            switch_before=_switch_before(request, views),
+        )
+        return Command(request=request, targets=targets, activity=activity)
+
+    def _submission(self, command: Command, facts: Facts, content: str, actor: str) -> Submission:
+        request = command.request
+        verdict = self._validation.judge(command, facts)
+        policy = self._settings.policies[request.kind]
+        made = step(command, verdict, now=self._clock.now(), policy=policy)
+        accepted = not verdict.violations and not made.command.activity.state.final
+        asked = AuditNote(
+            actor=actor,
+            action="Submitted",
+            subject=command.id,
+            detail={"kind": request.kind.value, "requester": request.requester},
+        )
+        return Submission(
+            command=made.command,
+            key=request.idempotency_key,
+            content=content,
+            priority=priority_of(request).rank,
+            wake=wake_of(made.command),
+            lanes=lanes_of(request) if accepted else (),
+            steal=request.through_fence is not None,
+            audit=(asked, note(actor, verdict, made)),
+            publications=publications(made.command, made.effects),
+            outcomes=outcomes(made.effects),
+        )
+
+    async def get(self, command: CommandId) -> Command:
+        """Raises NotFound."""
+        found = await self._store.load([command])
+        if command not in found:
+            raise NotFound(f"no command {command}")
+        return found[command]
+
+    async def list(self, wanted: Filter | None = None) -> Sequence[Command]:
+        return await self._store.list(wanted or Filter())
+
+    async def wait(self, command: CommandId, *, timeout_s: float) -> Command:
+        """The command when it is final, or as it is after `timeout_s` seconds."""
+        changed = asyncio.Event()
+        self._watchers.setdefault(command, set()).add(changed)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            while True:
+                changed.clear()
+                found = await self.get(command)
+                left = deadline - asyncio.get_running_loop().time()
+                if found.activity.state.final or left <= 0:
+                    return found
+                try:
+                    async with asyncio.timeout(min(left, 1.0)):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            watching = self._watchers[command]
+            watching.discard(changed)
+            if not watching:
+                del self._watchers[command]
+
+    async def history(self, command: CommandId) -> Sequence[AuditEntry]:
+        """Every transition with its cause, oldest first."""
+        return await self._store.audit(subject=command)
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
+        return await self._store.outcomes(command)
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]:
+        """The SOAP messages of the command's exchanges, callback secrets masked."""
+        return await self._store.messages(command)
+
+    async def cancel(self, command: CommandId, *, by: str, reason: str = "") -> Command:
+        """Cancel: at once if nothing was sent, else by CancelRequest. Conflict when too late."""
+        event = CancelAsked(by=by, reason=reason)
+        return await self._applier.apply(command, event, Along(actor=by))
+
+    async def retry(self, command: CommandId, *, by: str) -> Command:
+        """Try again what waits in an error state, on fresh facts."""
+        found = await self.get(command)
+        if found.activity.state is State.VALIDATION_ERROR:
+            return await self._monitor.revalidate(found, actor=by)
+        return await self._applier.apply(command, RetryAsked(by=by), Along(actor=by))
+
+    async def discard(self, command: CommandId, *, by: str, reason: str = "") -> Command:
+        event = DiscardAsked(by=by, reason=reason)
+        return await self._applier.apply(command, event, Along(actor=by))
+
+    async def approve(self, command: CommandId, *, by: str) -> Command:
+        """Approve a disconnect. Raises Forbidden for the requester."""
+        found = await self.get(command)
+        if by == found.request.requester:
+            raise Forbidden("the requester cannot approve the own command")
+        return await self._applier.apply(command, Approved(by=by), Along(actor=by))
+
+    async def resolve(
+        self, command: CommandId, *, done: bool, operator: str, approver: str, note: str = ""
+    ) -> Command:
+        """Close an unknown outcome, as done or as not done, by two different people."""
+        event = Resolved(done=done, operator=operator, approver=approver, note=note)
+        return await self._applier.apply(command, event, Along(actor=operator))
+
+    # ------------------------------------------------------------ inbound
+
+    async def receive(self, received: Received) -> InboxId:
+        """Store one inbound message. When this returns it is durable and may be answered (I4)."""
+        (made,) = await self._store.receive([received])
+        self._runner.poke("correlate")
+        return made
+
+    def genuine(self, exchange: str, secret: str) -> bool:
+        """Whether a callback address is one of ours."""
+        return self._identity.genuine(exchange, secret)
+
+    async def inbox(
+        self,
+        *,
+        state: InboxState | None = None,
+        limit: int = 50,
+        before: InboxId | None = None,
+    ) -> Sequence[InboxRow]:
+        return await self._store.inbox(state=state, limit=limit, before=before)
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow:
+        found = await self._store.inbox_row(inbox)
+        if found is None:
+            raise NotFound(f"no inbound message {inbox}")
+        return found
+
+    async def replay_quarantined(self, inbox: InboxId, *, by: str) -> None:
+        """Judge a quarantined message again, as if it had just come."""
+        await self._move_quarantined(inbox, InboxState.NEW, "Replayed", by)
+        self._runner.poke("correlate")
+
+    async def discard_quarantined(self, inbox: InboxId, *, by: str) -> None:
+        await self._move_quarantined(inbox, InboxState.DISCARDED, "Discarded", by)
+
+    async def _move_quarantined(self, inbox: InboxId, to: InboxState, action: str, by: str) -> None:
+        row = await self.inbox_row(inbox)
+        if row.state is not InboxState.QUARANTINED:
+            raise Conflict(f"message {inbox} is {row.state}, not quarantined")
+        audit = AuditNote(
+            actor=by, action=action, subject=f"inbox:{inbox}", detail={"reason": row.reason}
+        )
+        moved = Disposition(inbox=inbox, state=to, reason=row.reason)
+        await self._store.save([Change(inbox=(moved,), audit=(audit,))])
+
+    # ------------------------------------------------------------ devices and data
+
+    async def import_devices(self, what: Import, *, by: str = "api") -> None:
+        await self._store.import_(what)
+        audit = AuditNote(
+            actor=by,
+            action="Imported",
+            subject="registry",
+            detail={
+                "devices": len(what.devices),
+                "service_points": len(what.service_points),
+                "installs": len(what.installs),
+            },
+        )
+        await self._store.save([Change(audit=(audit,))])
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]:
+        return await self._store.devices(after=after, limit=limit)
+
+    async def device(self, device: DeviceId) -> DeviceView:
+        found = await self._registry.views([device])
+        if device not in found:
+            raise NotFound(f"no device {device}")
+        return found[device]
+
+    async def measurements(self, device: DeviceId) -> Sequence[InitialMeasurement]:
+        return await self._store.measurements(device)
+
+    # ------------------------------------------------------------ books
+
+    async def ledger(self) -> Ledger:
+        """Counts that must agree with each other (I10)."""
+        return await self._store.ledger()
+
+    async def audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        return await self._store.audit(after=after, limit=limit)
+
+    async def verify_audit(self) -> int:
+        return await self._store.verify_audit()
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None:
+        await self._store.log_messages(batch)
+
+
+def _target(device: DeviceId, view: DeviceView | None) -> Target:
+    if view is None:
+        raise UnknownDevice("devices", f"{device} is not in the registry")
+    if view.device.endpoint is None:
+        raise InvalidRequest("devices", f"{device} is not a smart meter")
+    return Target(device=device, endpoint=view.device.endpoint)
+
+
+def _switch_before(
+    request: CommandRequest, views: Mapping[DeviceId, DeviceView]
+) -> SwitchState | None:
+    """What the registry says of the switch now; a switch check replaces it."""
+    view = views.get(request.devices[0]) if len(request.devices) == 1 else None
+    if view is None or view.installed is None:
+        return None
+    return SwitchState.CONNECTED if view.installed.connected else SwitchState.DISCONNECTED
+
+
+def _fingerprint(request: CommandRequest) -> str:
+    plain = replace(request, idempotency_key=None)
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
+
+
+def _key_conflict(known: CommandId) -> Conflict:
+    return Conflict(f"the idempotency key belongs to command {known}, with other content")

@@ -1,0 +1,36 @@
+"""Callback addresses that carry the identity of one attempt (DESIGN: the only key we can choose).
+
+`{public_url}/openway/status/{exchange}/{secret}`: the secret is 128 bits of an HMAC over the
+exchange's id, so that it need not be stored, and nobody can make one for another exchange.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from adapter.model.ids import ExchangeId
+
+STATUS_PATH = "/openway/status"
+_SECRET_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackIdentity:
+    """Makes and checks callback addresses. The first key signs; all of them are accepted."""
+
+    public_url: str
+    keys: tuple[bytes, ...]
+
+    def address(self, exchange: ExchangeId) -> str:
+        return f"{self.public_url}{STATUS_PATH}/{exchange}/{_secret(self.keys[0], exchange)}"
+
+    def genuine(self, exchange: str, secret: str) -> bool:
+        """Whether the secret belongs to the exchange, in constant time."""
+        given = secret.encode()
+        wanted = [_secret(key, exchange).encode() for key in self.keys]
+        return any([hmac.compare_digest(given, item) for item in wanted])  # noqa: C419
+
+
+def _secret(key: bytes, exchange: str) -> str:
+    digest = hmac.new(key, b"status/" + exchange.encode(), hashlib.sha256).digest()
+    return digest[:_SECRET_BYTES].hex()

@@ -1,0 +1,215 @@
+"""What time brings: effective dates, expiry, time-outs, waits for data, completion events.
+
+Every timer is a command's `wake` in the store; a restart loses none (I1, I15).
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from adapter.commands.activity import (
+    Command,
+    CompletionEvent,
+    CompletionState,
+    State,
+)
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.completion import WorldChange, execute
+from adapter.commands.events import (
+    CompletionExecuted,
+    CompletionFailed,
+    DataLookedUp,
+    TimePassed,
+    Validated,
+)
+from adapter.commands.flows import INTERVAL_KINDS, CommandKind, Completion
+from adapter.commands.rules import SwitchPolicy, judge, lanes_of
+from adapter.engine import points
+from adapter.engine.apply import Along, Applier
+from adapter.engine.ports import Clock, Registry, Store
+from adapter.errors import Conflict, GatewayError
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, EndpointId
+
+log = logging.getLogger(__name__)
+
+_RECENT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What validation looks at besides the request."""
+
+    views: tuple[DeviceView, ...]
+    open_commands: Mapping[str, CommandId]
+
+
+class Validation:
+    """Gathers fresh facts and applies the rules to them."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        head_end_kinds: frozenset[CommandKind],
+        switch: SwitchPolicy,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._kinds = head_end_kinds
+        self._switch = switch
+
+    async def facts(self, command: Command) -> Facts:
+        ids = [target.device for target in command.targets]
+        views = await self._registry.views(ids)
+        lanes = lanes_of(command.request)
+        holders = await self._store.holders(lanes) if lanes else {}
+        others = {lane: holder for lane, holder in holders.items() if holder != command.id}
+        return Facts(
+            views=tuple(views[item] for item in ids if item in views), open_commands=others
+        )
+
+    def judge(self, command: Command, facts: Facts) -> Validated:
+        request = command.request
+        open_commands = {} if request.through_fence else facts.open_commands
+        violations = judge(
+            request, facts.views, head_end_kinds=self._kinds, open_commands=open_commands
+        )
+        blocked = any(item.rule == "open_command" for item in violations)
+        disconnect = request.kind is CommandKind.REMOTE_DISCONNECT
+        return Validated(
+            violations=violations,
+            needs_approval=self._switch.needs_approval and disconnect,
+            drop_optional=request.optional and blocked,
+        )
+
+
+class Monitor:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        applier: Applier,
+        clock: Clock,
+        validation: Validation,
+        *,
+        lease_s: float = 30.0,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._applier = applier
+        self._clock = clock
+        self._validation = validation
+        self._lease = timedelta(seconds=lease_s)
+        self._waiting: dict[EndpointId, set[CommandId]] = {}
+        self._hinted: set[CommandId] = set()
+
+    async def once(self, *, limit: int = 256) -> int:
+        """Handle commands that are due by time or by a hint. Returns how many."""
+        now = self._clock.now()
+        ids = await self._store.due(limit=limit, now=now, lease_until=now + self._lease)
+        hinted, self._hinted = self._hinted, set()
+        wanted = list(dict.fromkeys((*ids, *sorted(hinted))))
+        if not wanted:
+            return 0
+        commands = await self._store.load(wanted)
+        points.reached("monitor.before_apply")
+        await asyncio.gather(*(self._attend(commands[item]) for item in wanted if item in commands))
+        return len(wanted)
+
+    def data_arrived(self, endpoints: Sequence[EndpointId]) -> None:
+        """Readings came for these endpoints: look at the commands that wait for them, now."""
+        for endpoint in endpoints:
+            self._hinted |= self._waiting.pop(endpoint, set())
+
+    async def revalidate(self, command: Command, *, actor: str) -> Command:
+        """Apply the rules to fresh facts, taking the lanes the command does not hold yet."""
+        facts = await self._validation.facts(command)
+        verdict = self._validation.judge(command, facts)
+        held = command.activity.state is not State.VALIDATION_ERROR
+        lanes = () if held or verdict.violations else lanes_of(command.request)
+        return await self._applier.apply(command.id, verdict, Along(actor=actor, acquire=lanes))
+
+    async def _attend(self, command: Command) -> None:
+        activity = command.activity
+        now = self._clock.now()
+        pending = [x for x in activity.completions if x.state is CompletionState.PENDING]
+        try:
+            if pending:
+                await self._complete(command, pending[0])
+            elif activity.state is State.WAITING_FOR_MEASUREMENT:
+                await self._look_up(command)
+            elif (
+                activity.state is State.WAITING_FOR_EFFECTIVE_DATE
+                and activity.effective_at <= now < activity.expires_at
+            ):
+                await self.revalidate(command, actor="gateway")
+            else:
+                await self._applier.apply(command.id, TimePassed())
+        except Conflict as error:
+            log.info("attention_moot", extra={"command": command.id, "why": str(error)})
+
+    # ------------------------------------------------------------ data and completion events
+
+    async def _look_up(self, command: Command) -> None:
+        readings = await self._readings(command)
+        have = {reading.endpoint for reading in readings}
+        wanted = await self._succeeded(command)
+        found = tuple(item for item in wanted if item in have)
+        missing = tuple(item for item in wanted if item not in have)
+        for endpoint in missing:
+            self._waiting.setdefault(endpoint, set()).add(command.id)
+        await self._applier.apply(command.id, DataLookedUp(found=found, missing=missing))
+
+    async def _succeeded(self, command: Command) -> tuple[EndpointId, ...]:
+        """The endpoints whose data are expected: those that did not fail."""
+        rows = await self._store.outcomes(command.id)
+        if not rows:
+            return tuple(target.endpoint for target in command.targets)
+        return tuple(row.endpoint for row in rows if row.result == "succeeded")
+
+    async def _readings(self, command: Command) -> Sequence[Reading]:
+        start, end = _period(command, self._clock.now())
+        kind = (
+            ReadingKind.INTERVAL if command.request.kind in INTERVAL_KINDS else ReadingKind.REGISTER
+        )
+        endpoints = [target.endpoint for target in command.targets]
+        return await self._store.readings(endpoints, kind, start, end)
+
+    async def _complete(self, command: Command, event: CompletionEvent) -> None:
+        try:
+            change = await self._world(command, event)
+            await self._registry.apply(change.installs, event.id)
+        except GatewayError as error:
+            await self._applier.apply(
+                command.id, CompletionFailed(event=event.id, error=str(error))
+            )
+            return
+        points.reached("completion.before_apply")
+        await self._applier.apply(
+            command.id,
+            CompletionExecuted(event=event.id),
+            Along(installs=change.installs, measurements=change.measurements),
+        )
+        points.reached("completion.after_apply")
+
+    async def _world(self, command: Command, event: CompletionEvent) -> WorldChange:
+        ids: list[DeviceId] = [target.device for target in command.targets]
+        views = await self._registry.views(ids)
+        readings: Sequence[Reading] = ()
+        if event.kind is Completion.CREATE_IMD:
+            readings = await self._readings(command)
+        known = [views[item] for item in ids if item in views]
+        return execute(command, event, known, readings)
+
+
+def _period(command: Command, now: datetime) -> tuple[datetime, datetime]:
+    """Where this command's readings lie; a register read on demand carries its own, later time."""
+    period = command.request.period
+    if period is None:
+        return command.activity.created_at - _RECENT, now
+    if command.request.kind in INTERVAL_KINDS:
+        return period.start, period.end
+    return period.start, max(period.end, now)

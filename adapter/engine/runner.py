@@ -1,0 +1,70 @@
+"""The loops: each works what is due, then sleeps until poked or until the next wake."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from adapter.engine.ports import Clock
+from adapter.errors import StoreFailed
+
+log = logging.getLogger(__name__)
+
+_IDLE_S: Final = 0.25
+"""How long a loop sleeps when nobody pokes it: the sweep that makes lost hints harmless."""
+
+Once = Callable[[], Awaitable[int]]
+
+
+class Runner:
+    """Runs `once` functions until stopped. A StoreFailed ends all of them (fail-stop, I12)."""
+
+    def __init__(self, clock: Clock, loops: dict[str, Once]) -> None:
+        self._clock = clock
+        self._loops = loops
+        self._pokes = {name: asyncio.Event() for name in loops}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[BaseException] | None = None
+
+    def start(self) -> None:
+        self.failed = asyncio.get_running_loop().create_future()
+        for name, once in self._loops.items():
+            task = asyncio.get_running_loop().create_task(self._run(name, once), name=name)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def poke(self, *names: str) -> None:
+        """Something may be due: a hint that may be lost."""
+        for name in names or self._pokes:
+            self._pokes[name].set()
+
+    async def _run(self, name: str, once: Once) -> None:
+        poke = self._pokes[name]
+        while True:
+            poke.clear()
+            try:
+                worked = await once()
+            except StoreFailed as error:
+                self._fail(error)
+                return
+            except Exception:
+                # Rows stay due in the store: the loop goes on, slowly, and says so.
+                log.exception("loop_failed", extra={"loop": name})
+                worked = 0
+                await asyncio.sleep(_IDLE_S)
+            if not worked:
+                try:
+                    async with asyncio.timeout(_IDLE_S):
+                        await poke.wait()
+                except TimeoutError:
+                    pass
+
+    def _fail(self, error: BaseException) -> None:
+        log.critical("store_failed", extra={"error": str(error)})
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_result(error)

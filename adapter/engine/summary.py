@@ -1,0 +1,72 @@
+"""What the outside is told about a command: plain data, stable names, no secrets."""
+
+from datetime import datetime
+
+from adapter.commands.activity import Command
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def summary(command: Command) -> dict[str, object]:
+    """The command for publications, REST, command line and demo. Times are ISO 8601, UTC."""
+    activity, request = command.activity, command.request
+    counts = activity.tally
+    return {
+        "id": command.id,
+        "kind": request.kind.value,
+        "title": command.flow.title,
+        "state": activity.state.value,
+        "final": activity.state.final,
+        "outcome": activity.verdict.value if activity.verdict else None,
+        "reason": activity.reason or None,
+        "devices": list(request.devices[:100]),
+        "device_count": len(command.targets),
+        "group": request.group,
+        "requester": request.requester or None,
+        "reference": request.reference or None,
+        "order": request.order,
+        "created_at": _text(activity.created_at),
+        "effective_at": _text(activity.effective_at),
+        "expires_at": _text(activity.expires_at),
+        "finished_at": _text(activity.finished_at),
+        "switch_state": activity.switch_state.value if activity.switch_state else None,
+        "voltage_present": activity.voltage_present,
+        "violations": list(activity.violations),
+        "endpoints": {
+            "requested": counts.requested,
+            "succeeded": counts.succeeded,
+            "failed": counts.failed,
+            "missing": counts.missing,
+            "unknown": counts.unknown,
+        }
+        if counts.requested
+        else None,
+        "completion_events": [
+            {"event": item.kind.value, "state": item.state.value, "error": item.error or None}
+            for item in activity.completions
+        ],
+        "exchanges": [
+            {
+                "id": item.id,
+                "step": item.step.value,
+                "operation": item.operation.value,
+                "state": item.state.value,
+                "token": item.token,
+                "attempt": item.attempt,
+                "failure": item.failure.cause if item.failure else None,
+            }
+            for item in command.exchanges
+        ],
+        "retries": activity.retries,
+        "late_messages": activity.late,
+        "resolution": None
+        if activity.resolution is None
+        else {
+            "done": activity.resolution.done,
+            "operator": activity.resolution.operator,
+            "approver": activity.resolution.approver,
+            "at": _text(activity.resolution.at),
+        },
+    }
