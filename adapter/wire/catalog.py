@@ -29,6 +29,15 @@ HOSTED_HERE: Final = MappingProxyType(
 )
 """The operations that the head end calls on us, by key, and their names."""
 
+_SUBSCRIBERS: Final = MappingProxyType(
+    {
+        "DataSubscriberService": "data-subscriber.wsdl",
+        "EventSubscriberService": "event-subscriber.wsdl",
+        "ExceptionSubscriberService": "exception-subscriber.wsdl",
+    }
+)
+"""Services of ours that no head end's own WSDL need describe; the packaged ones fill the gap."""
+
 _PACKAGED: Final = Path(__file__).parent / "contract"
 _CHECKOUT: Final = Path(__file__).parents[2] / "wsdl"
 
@@ -53,55 +62,62 @@ class OperationSpec:
 
 
 class Catalog:
-    """All operations and faults of one folder of WSDL files."""
+    """All operations and faults of one contract. `place` is where it was read from."""
 
     def __init__(
         self,
-        folder: Path,
+        place: Path,
         operations: Mapping[str, OperationSpec],
         faults: Mapping[str, Field],
         documents: Mapping[str, Document],
     ) -> None:
-        self.folder = folder
+        self.place = place
         self.operations = MappingProxyType(dict(operations))
         self.faults = MappingProxyType(dict(faults))
         """The detail element of each fault, by the fault's name."""
         self._documents = documents
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> "Catalog":
-        """Read every *.wsdl in `folder`, or the packaged contract.
+    def load(cls, place: Path | None = None) -> "Catalog":
+        """Read one WSDL file, every *.wsdl of a folder, or (None) the packaged contract.
 
         Raises ContractError for a folder without WSDL, for files that are not readable as WSDL, for
         an import that would leave the machine, and for two files that define one operation.
         """
-        folder = folder or (_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
-        files = sorted(folder.glob("*.wsdl"))
+        packaged = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+        place = place or packaged
+        files = sorted(place.glob("*.wsdl")) if place.is_dir() else [place]
         if not files:
-            raise ContractError(f"no *.wsdl in {folder}")
+            raise ContractError(f"no *.wsdl in {place}")
+        loaded = [_load(file) for file in files]
+        services = {spec.service for one in loaded for spec in one.operations}
+        missing = _SUBSCRIBERS.keys() - services
+        loaded += [_load(packaged / _SUBSCRIBERS[service]) for service in sorted(missing)]
         operations: dict[str, OperationSpec] = {}
-        faults: dict[str, Field] = {}
         documents: dict[str, Document] = {}
-        for file in files:
-            document, facets = _read(file)
-            for spec in _operations(document, facets):
+        for one in loaded:
+            for spec in one.operations:
                 if spec.key in operations:
-                    raise ContractError(f"{file.name}: {spec.key} is defined in two files")
+                    raise ContractError(f"{one.file}: {spec.key} is defined in two files")
                 operations[spec.key] = spec
-                documents[spec.key] = document
-            faults |= {
-                element.name: field_of(element, facets)
-                for element in document.types.elements
-                if element.name.endswith("Fault")
-            }
-        return cls(folder, operations, faults, documents)
+                documents[spec.key] = one.document
+        faults = {name: field for one in loaded for name, field in one.faults.items()}
+        return cls(place, operations, faults, documents)
 
     def spec(self, key: str) -> OperationSpec:
         """Raises ContractError where the WSDL has no such operation."""
         try:
             return self.operations[key]
         except KeyError:
-            raise ContractError(f"{self.folder} has no operation {key}") from None
+            raise ContractError(f"{self.place} has no operation {key}") from None
+
+    def services_of(self, file: Path) -> frozenset[str]:
+        """The services that `file` defines, which must be one of those this was loaded from."""
+        return frozenset(
+            key.partition(".")[0]
+            for key, document in self._documents.items()
+            if document.location == str(file.resolve())
+        )
 
     def document(self, key: str) -> Document:
         """zeep's own model of the file that defines `key`: the reference the codec is tested by."""
@@ -127,7 +143,15 @@ class _FilesOnly:
         return self.loaded[str(path)]
 
 
-def _read(file: Path) -> tuple[Document, dict[str, Facets]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    file: Path
+    document: Document
+    operations: tuple[OperationSpec, ...]
+    faults: Mapping[str, Field]
+
+
+def _load(file: Path) -> _Loaded:
     transport = _FilesOnly()
     settings = zeep.Settings(
         strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True
@@ -138,8 +162,6 @@ def _read(file: Path) -> tuple[Document, dict[str, Facets]]:
             transport,  # type: ignore[arg-type]  # only its load() is used
             settings=settings,
         )
-    except ContractError:
-        raise
     except (zeep.exceptions.Error, etree.Error, LookupError, ValueError, TypeError) as error:
         raise ContractError(f"{file.name}: {error}") from error
     facets = {
@@ -147,7 +169,16 @@ def _read(file: Path) -> tuple[Document, dict[str, Facets]]:
         for content in transport.loaded.values()
         for name, found in read_facets(etree.fromstring(content, _PLAIN))
     }
-    return document, facets
+    return _Loaded(
+        file=file,
+        document=document,
+        operations=tuple(_operations(document, facets)),
+        faults={
+            element.name: field_of(element, facets)
+            for element in document.types.elements
+            if element.name.endswith("Fault")
+        },
+    )
 
 
 def _operations(document: Document, facets: Mapping[str, Facets]) -> Iterable[OperationSpec]:

@@ -106,7 +106,7 @@ class Codec:
         try:
             write, _ = self._faults[name]
         except KeyError:
-            raise ContractError(f"{self.catalog.folder} has no fault {name}") from None
+            raise ContractError(f"{self.catalog.place} has no fault {name}") from None
         return soap_fault("Client", reason, soap=soap, detail=write(fields))
 
     def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> Message:
@@ -121,16 +121,24 @@ class Codec:
         """As `decode`, from the element inside the SOAP body."""
         if is_fault(content):
             return Message(operation=None, direction=Direction.FAULT, body=self._fault(content))
-        try:
-            key, direction, read = self._readers[content.tag]
-        except KeyError:
-            raise ContractViolation(
-                f"{content.tag} begins no message of the contract", at=where(content)
-            ) from None
+        key, direction, read = self._reader(content)
         body = read(content)
         return Message(
             operation=key, direction=direction, body=body if isinstance(body, dict) else {}
         )
+
+    def recognise(self, content: etree._Element) -> tuple[str, Direction]:
+        """Which message `content` begins, without reading it. Raises ContractViolation."""
+        key, direction, _ = self._reader(content)
+        return key, direction
+
+    def _reader(self, content: etree._Element) -> tuple[str, Direction, Read]:
+        try:
+            return self._readers[content.tag]
+        except KeyError:
+            raise ContractViolation(
+                f"{content.tag[:200]} begins no message of the contract", at=where(content)
+            ) from None
 
     def _add_reader(self, tag: str, key: str, direction: Direction, field: Field) -> None:
         self._readers.setdefault(tag, (key, direction, content_reader(field.content)))
@@ -139,7 +147,7 @@ class Codec:
         try:
             return writers[key]
         except KeyError:
-            raise ContractError(f"{self.catalog.folder} has no operation {key}") from None
+            raise ContractError(f"{self.catalog.place} has no operation {key}") from None
 
     def _fault(self, content: etree._Element) -> dict[str, JsonValue]:
         name, detail = read_fault(content).name, detail_of(content)

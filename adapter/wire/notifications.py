@@ -16,7 +16,7 @@ from adapter.wire.codec import Codec, Direction, JsonValue
 from adapter.wire.fields import Fields, count, group, groups, needed, text
 from adapter.wire.results import request_status
 from adapter.wire.scalars import instant
-from adapter.wire.xml import MAX_BYTES, Soap, open_envelope
+from adapter.wire.xml import MAX_BYTES, Soap, local_name, open_envelope
 
 STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
 DATA_ARRIVED: Final = "DataSubscriberService.DataArrived"
@@ -64,10 +64,10 @@ def inbound_operation(codec: Codec, body: bytes, soap_action: str | None) -> str
     Raises WireError for a message that is none of ours, and where the SOAPAction header, if there
     is one, names another operation; the service part of inferred actions is not compared.
     """
-    message = codec.decode_content(open_envelope(body, max_bytes=MAX_DATA_BYTES).content)
-    key = message.operation
-    if key is None or key not in HOSTED_HERE or message.direction is not Direction.REQUEST:
-        raise ContractViolation(f"{key or 'a fault'} is not an operation of this listener")
+    content = open_envelope(body, max_bytes=MAX_DATA_BYTES).content
+    key, direction = codec.recognise(content)
+    if key not in HOSTED_HERE or direction is not Direction.REQUEST:
+        raise ContractViolation("is not an operation of this listener", at=local_name(content))
     action = (soap_action or "").strip().strip('"')
     if action and action.rpartition("/")[2] != HOSTED_HERE[key]:
         raise ContractViolation(f"{action[:200]} does not name {HOSTED_HERE[key]}", at="SOAPAction")

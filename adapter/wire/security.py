@@ -37,6 +37,8 @@ def username_token(user: str, password: str, *, digest: bool, now: datetime, non
     security = utils.get_security_header(envelope)  # type: ignore[no-untyped-call]
     if not digest:
         _add_nonce_and_created(security, nonce, created)
+    security.getparent().remove(security)
+    etree.cleanup_namespaces(security)
     return etree.tostring(security)
 
 

@@ -74,7 +74,7 @@ def parse(
     if data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
     try:
-        root = etree.fromstring(data, _parser())
+        root = etree.fromstring(data, _PARSER)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise NotWellFormed(str(error)) from error
     if _deeper_than(max_depth)(root):
@@ -93,7 +93,8 @@ def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> Opened:
     version = _VERSION_OF.get(root.tag)
     if version is None:
         raise ContractViolation(f"not a SOAP envelope but {root.tag}", at=local_name(root))
-    bodies = root.findall(f"{{{ENVELOPE_NS[version]}}}Body")
+    body = f"{{{ENVELOPE_NS[version]}}}Body"
+    bodies = [child for child in root if child.tag == body]
     if len(bodies) != 1 or len(bodies[0]) != 1:
         raise ContractViolation("needs exactly one Body with exactly one element", at="Envelope")
     return Opened(content=bodies[0][0], soap=version)
@@ -144,16 +145,15 @@ def _as_utf8(data: bytes) -> bytes:
     return data[declaration.end() :]
 
 
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        recover=False,
-        remove_comments=True,
-    )
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8",
+    resolve_entities=False,
+    load_dtd=False,
+    no_network=True,
+    huge_tree=False,
+    recover=False,
+    remove_comments=True,
+)
 
 
 @lru_cache

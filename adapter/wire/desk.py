@@ -1,0 +1,95 @@
+"""What an integration engineer does at a desk: `openway wire` and `openway wsdl check`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+from adapter.errors import InvalidRequest
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec, Direction, JsonValue
+from adapter.wire.gate import Finding, check_contract
+
+MAX_DESK_BYTES = 64 * 1024 * 1024
+
+
+def decode_to_json(data: bytes, *, contract: Path | None = None) -> dict[str, JsonValue]:
+    """A message as {"operation", "direction", "body"}; see `codec` for the form of the body.
+
+    Raises WireError for bytes that are no message of the contract.
+    """
+    message = _codec(contract).decode(data, max_bytes=MAX_DESK_BYTES)
+    return {
+        "operation": message.operation,
+        "direction": message.direction.value,
+        "body": message.body,
+    }
+
+
+def encode_from_json(
+    operation: str, message: Mapping[str, object], *, contract: Path | None = None
+) -> bytes:
+    """The envelope for what `decode_to_json` gives, or for the bare body of a request.
+
+    `operation` is a key (`ControlService.DisconnectMeter`), or the operation's name alone where
+    only one service has it; for faults it does not matter. Raises InvalidRequest for a name that is
+    unknown or not unique, ContractViolation for a body that does not fit the contract.
+    """
+    codec = _codec(contract)
+    bare = "direction" not in message
+    direction = Direction.REQUEST if bare else _direction(message["direction"])
+    body = message if bare else message.get("body")
+    if not isinstance(body, Mapping):
+        raise InvalidRequest("body", "needs the fields of the message")
+    if direction is Direction.FAULT:
+        return _encode_fault(codec, body)
+    key = operation_key(codec.catalog, operation)
+    if direction is Direction.RESPONSE:
+        return codec.encode_response(key, body)
+    return codec.encode_request(key, body)
+
+
+def operation_key(catalog: Catalog, name: str) -> str:
+    """The key that `name` stands for. Raises InvalidRequest."""
+    if name in catalog.operations:
+        return name
+    keys = [key for key, spec in catalog.operations.items() if spec.name == name]
+    if len(keys) != 1:
+        rule = f"is in several services: {', '.join(keys)}" if keys else "is not in the contract"
+        raise InvalidRequest("operation", f"{name} {rule}")
+    return keys[0]
+
+
+def check(place: Path) -> list[Finding]:
+    """What in a WSDL file, or a folder of them, breaks which command; [] where nothing does.
+
+    One file is judged by its own services alone. Raises ContractError for what cannot be read.
+    """
+    catalog = Catalog.load(place)
+    if place.is_dir():
+        return list(check_contract(catalog))
+    return list(check_contract(catalog, services=catalog.services_of(place)))
+
+
+def check_as_json(place: Path) -> list[dict[str, str]]:
+    """The findings of `check` as plain values."""
+    return [asdict(finding) for finding in check(place)]
+
+
+@lru_cache(maxsize=4)
+def _codec(contract: Path | None) -> Codec:
+    return Codec(Catalog.load(contract))
+
+
+def _direction(value: object) -> Direction:
+    try:
+        return Direction(str(value))
+    except ValueError:
+        raise InvalidRequest("direction", "is none of request, response, fault") from None
+
+
+def _encode_fault(codec: Codec, body: Mapping[str, object]) -> bytes:
+    name, detail = str(body.get("fault", "")), body.get("detail", {})
+    if name not in codec.catalog.faults or not isinstance(detail, Mapping):
+        raise InvalidRequest("body.fault", f"{name!r} is none of the contract's faults")
+    return codec.encode_fault(name, detail, reason=str(body.get("reason", "")))

@@ -1,0 +1,205 @@
+"""The WSDL gate: which commands a contract can carry, and what breaks the others.
+
+Compared is what each command needs, element by element: what we write must have a place and nothing
+more may be demanded; what we read must be there. Names, namespaces, actions and order may differ,
+since messages are compiled from the contract that is given.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.calls import Call, ReadParameters
+from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation
+from adapter.errors import ContractViolation
+from adapter.model.ids import EndpointId, RequestToken
+from adapter.wire.catalog import Catalog, OperationSpec
+from adapter.wire.codec import Codec
+from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
+from adapter.wire.requests import request_body
+from adapter.wire.shapes import Field, ListOf, Struct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing in a contract that breaks one command."""
+
+    command: CommandKind
+    operation: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.command}: {self.operation}: {self.problem}"
+
+
+def check_contract(catalog: Catalog, *, services: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Everything that stops a command, in the order of the command-flow table; () is good.
+
+    `services` limits the look to those services, for one WSDL file out of many.
+    """
+    codec = Codec(catalog)
+    problems: dict[str, tuple[str, ...]] = {}
+    findings: list[Finding] = []
+    for command in FLOWS:
+        for key in operations_of(command):
+            if services and key.partition(".")[0] not in services:
+                continue
+            if key not in problems:
+                problems[key] = tuple(_problems(codec, key))
+            findings += (
+                Finding(command=command, operation=key, problem=problem)
+                for problem in problems[key]
+            )
+    return tuple(findings)
+
+
+def operations_of(command: CommandKind) -> tuple[str, ...]:
+    """The operations that a command uses in either direction, by key."""
+    flow = FLOWS[command]
+    if flow.result is None:
+        return (flow.request.operation,)
+    always = (
+        flow.request.operation,
+        flow.result.operation,
+        Operation.REQUEST_STATUS,
+        Operation.CANCEL_REQUEST,
+        STATUS_CHANGED,
+    )
+    return (*always, DATA_ARRIVED) if command in READ_KINDS else always
+
+
+def _problems(codec: Codec, key: str) -> Iterator[str]:
+    spec = codec.catalog.operations.get(key)
+    if spec is None:
+        yield "the operation is missing"
+        return
+    if not spec.soap_action:
+        yield "the operation has no SOAPAction"
+    inbound = key in _READ_FROM_REQUESTS
+    if not inbound:
+        yield from _unwritable(codec, spec)
+    field, reads = (
+        (spec.request, _READ_FROM_REQUESTS[key])
+        if inbound
+        else (spec.response, _READ_FROM_RESPONSES.get(Operation(key), ()))
+    )
+    present = frozenset(_paths(field, ""))
+    for path in reads:
+        path = path.format(result=f"{spec.name}Result")
+        if path not in present:
+            yield f"{field.name} has no {path}, which is read"
+
+
+def _unwritable(codec: Codec, spec: OperationSpec) -> Iterator[str]:
+    """What stops the fullest and the shortest request we write."""
+    present = frozenset(_paths(spec.request, ""))
+    fullest = request_body(_call(Operation(spec.key), full=True))
+    missing = [path for path in _written(fullest, "") if path not in present]
+    if missing:
+        yield from (f"{spec.name} has no {path}, which is sent" for path in missing)
+        return
+    for full in (True, False):
+        try:
+            codec.encode_request(spec.key, request_body(_call(Operation(spec.key), full=full)))
+        except ContractViolation as violation:
+            yield f"cannot be sent: {violation}"
+            return
+
+
+def _call(operation: Operation, *, full: bool) -> Call:
+    """A call with everything, or as little as possible, in it."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Call(
+        operation=operation,
+        endpoints=(EndpointId("1"),),
+        group="group",
+        token=RequestToken("5b0c7e0e-6d0f-4a55-9a6e-2f6f4a1f0c11"),
+        callback="https://gateway.example/openway/status" if full else None,
+        read=ReadParameters(
+            start=at,
+            end=at,
+            window_start=at,
+            window_end=at,
+            load_profile=full,
+            registers=full,
+            events=full,
+        ),
+        configuration_group="group" if full else None,
+        emergency_override=full,
+    )
+
+
+def _paths(field: Field, above: str) -> Iterator[str]:
+    """Every path below an element as JSON has it: items of a list stand for their list."""
+    content = field.content.item.content if isinstance(field.content, ListOf) else field.content
+    for child in content.fields if isinstance(content, Struct) else ():
+        path = f"{above}{child.name}"
+        yield path
+        yield from _paths(child, f"{path}/")
+
+
+def _written(body: Mapping[str, object], above: str) -> Iterator[str]:
+    for name, value in body.items():
+        yield f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _written(value, f"{above}{name}/")
+
+
+def _below(above: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{above}/{name}" for name in names)
+
+
+_STATUS: Final = (
+    "RequestToken/Id",
+    "State",
+    "Result",
+    "SuccessfulEndpoints",
+    "FailedEndpoints",
+)
+_FAILURE: Final = ("ElectronicSerialNumber", "FailureReason")
+_TOKEN: Final = ("{result}/Id",)
+_ONE: Final = (*_below("{result}", "Result"), *_below("{result}/MeterFailure", *_FAILURE))
+_MANY: Final = (
+    *_below("{result}", "Result", "EndpointFailureResult/MaximumResultsSent"),
+    *_below("{result}/EndpointFailureResult/Failures", *_FAILURE),
+)
+_SWITCHES: Final = _below(
+    "{result}/MeterDisconnectSwitchResults", "ElectronicSerialNumber", "SwitchState"
+)
+_DEVICE: Final = "input/ReadDataCollection"
+
+_O = Operation
+_READ_FROM_RESPONSES: Final[Mapping[Operation, tuple[str, ...]]] = MappingProxyType(
+    {
+        _O.RECONNECT_METER: _TOKEN,
+        _O.RECONNECT_RESULT: _ONE,
+        _O.DISCONNECT_METER: _TOKEN,
+        _O.DISCONNECT_RESULT: _ONE,
+        _O.LOAD_SIDE_VOLTAGE: _TOKEN,
+        _O.LOAD_SIDE_VOLTAGE_RESULT: (*_ONE, "{result}/IsVoltagePresent"),
+        _O.CONTINGENCY_READ: _TOKEN,
+        _O.CONTINGENCY_READ_RESULT: _MANY,
+        _O.INTERROGATE_GROUP: _TOKEN,
+        _O.INTERROGATE_GROUP_RESULT: _MANY,
+        _O.PING: _TOKEN,
+        _O.PING_RESULT: _MANY,
+        _O.SWITCH_STATE: _TOKEN,
+        _O.SWITCH_STATE_RESULT: (*_MANY, *_SWITCHES),
+        _O.REQUEST_STATUS: _below("{result}", *_STATUS),
+    }
+)
+"""The other responses are either empty or read without regard to their type."""
+
+_READ_FROM_REQUESTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        STATUS_CHANGED: _below("input/RequestStatus", *_STATUS),
+        DATA_ARRIVED: (
+            *_below(_DEVICE, "Identifier"),
+            *_below(f"{_DEVICE}/RegisterValues", "Quantity", "Source", "Timestamp", "Value"),
+            *_below(f"{_DEVICE}/LoadProfileChannels", "Quantity", "IntervalLength", "TimeDataEnd"),
+            *_below(f"{_DEVICE}/LoadProfileChannels/IntervalValues", "ChannelValue"),
+        ),
+    }
+)
