@@ -6,7 +6,7 @@ event. Nothing here decides: the policy for unclear sends is in `commands/commun
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,7 +38,7 @@ from adapter.commands.rules import SwitchPolicy, may_dispatch
 from adapter.commands.steps import call_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier, OverBudget
-from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Registry, Store
+from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
 from adapter.errors import (
     Conflict,
     Forbidden,
@@ -133,28 +133,31 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dispatch_failed", exc_info=error)
 
-    async def _claim(self, work: Work, limit: int) -> list[Leased]:
+    async def _claim(self, work: Work, limit: int) -> Sequence[Leased]:
         now = self._clock.now()
         lease = now + timedelta(seconds=self._settings.lease_s)
-        asked = _OPERATION.get(work)
-        if asked is not None and not self._head_end.admits(asked, Priority.NORMAL):
-            return []
-        skip = frozenset(item for item in Operation if not self._admitted(item, work))
-        leased = await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
-        return list(leased)
-
-    def _admitted(self, operation: Operation, work: Work) -> bool:
-        if work is Work.SEND:
-            if self.hold_switches and operation in SWITCH_OPERATIONS:
-                return False
-            return self._head_end.admits(operation, Priority.NORMAL)
-        if work is Work.RESULT and operation in RESULT_OF:
-            return self._head_end.admits(RESULT_OF[operation], Priority.NORMAL)
-        return True
+        held = self.hold_switches and work is Work.SEND
+        skip = SWITCH_OPERATIONS if held else frozenset[Operation]()
+        return await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
 
     async def _carry(self, leased: Leased, work: Work) -> None:
-        loaded = await self._store.load([leased.command])
-        command = loaded.get(leased.command)
+        """Carry out one piece of work; without a place at the head end it waits for its lease."""
+        operation = _operation(leased, work)
+        priority = tuple(Priority)[leased.priority]
+        try:
+            place = await self._head_end.admit(
+                operation, priority, wait_s=self._settings.lease_s / 2
+            )
+        except NotSent as error:
+            log.info("head_end_busy", extra={"exchange": leased.exchange, "why": str(error)})
+            return
+        try:
+            await self._work(leased, work, operation, place)
+        finally:
+            place.release()
+
+    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Place) -> None:
+        command = (await self._store.load([leased.command])).get(leased.command)
         if command is None:
             return
         exchange = command.exchange(leased.exchange)
@@ -162,13 +165,15 @@ class Dispatcher:
             return
         current_exchange.set(exchange.id)
         if work is Work.SEND:
-            await self._send(leased, command, exchange)
+            await self._send(leased, command, exchange, place)
         else:
-            await self._ask(leased, exchange, work)
+            await self._ask(leased, exchange, operation, place)
 
     # ------------------------------------------------------------ sending
 
-    async def _send(self, leased: Leased, command: Command, exchange: Exchange) -> None:
+    async def _send(
+        self, leased: Leased, command: Command, exchange: Exchange, place: Place
+    ) -> None:
         if not await self._allowed(leased, command, exchange):
             return
         debit = self._debit(command, exchange)
@@ -181,7 +186,7 @@ class Dispatcher:
             log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
             return
         points.reached("send.before")
-        event = await self._sent(command, exchange)
+        event = await self._sent(command, exchange, place)
         points.reached("send.after")
         await self._apply(leased, event)
         if isinstance(event, TokenReceived):
@@ -215,10 +220,10 @@ class Dispatcher:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
-    async def _sent(self, command: Command, exchange: Exchange) -> Event:
+    async def _sent(self, command: Command, exchange: Exchange, place: Place) -> Event:
         call = call_of(command, exchange, callback=self._address(exchange.id))
         try:
-            answer = await self._head_end.call(call)
+            answer = await place.call(call)
         except NotSent as error:
             return SendFailed(exchange=exchange.id, detail=str(error))
         except Refused as error:
@@ -235,18 +240,19 @@ class Dispatcher:
 
     # ------------------------------------------------------------ asking
 
-    async def _ask(self, leased: Leased, exchange: Exchange, work: Work) -> None:
-        operation = RESULT_OF[exchange.operation] if work is Work.RESULT else _OPERATION[work]
+    async def _ask(
+        self, leased: Leased, exchange: Exchange, operation: Operation, place: Place
+    ) -> None:
         call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
         try:
-            answer = await self._head_end.call(call)
+            answer = await place.call(call)
         except Refused as error:
             event: Event = AskFailed(exchange=exchange.id, detail=str(error), fault=error.fault)
         except HeadEndError as error:
             event = AskFailed(exchange=exchange.id, detail=str(error))
         else:
             event = _answered(exchange, answer)
-        points.reached(f"{work}.after")
+        points.reached("ask.after")
         await self._apply(leased, event)
 
     async def _apply(self, leased: Leased, event: Event) -> None:
@@ -262,6 +268,12 @@ class Dispatcher:
                     "why": str(error),
                 },
             )
+
+
+def _operation(leased: Leased, work: Work) -> Operation:
+    if work is Work.SEND:
+        return leased.operation
+    return RESULT_OF[leased.operation] if work is Work.RESULT else _OPERATION[work]
 
 
 def _answered(exchange: Exchange, answer: object) -> Event:

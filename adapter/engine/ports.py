@@ -39,12 +39,19 @@ class Clock(Protocol):
         """Return when `now()` has reached `until`."""
 
 
-class HeadEnd(Protocol):
+class Place(Protocol):
+    """Leave to make one call, within the limits of the head end."""
+
     async def call(self, call: Call) -> Answer:
         """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
 
-    def admits(self, operation: Operation, priority: str) -> bool:
-        """Whether a call may start now (limits, back-off, breaker). Asking costs nothing."""
+    def release(self) -> None:
+        """Give the place back; without effect once it was used."""
+
+
+class HeadEnd(Protocol):
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Place:
+        """A place within `wait_s` seconds, urgent ones first. Raises NotSent when none is free."""
 
 
 class Registry(Protocol):

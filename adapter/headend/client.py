@@ -133,6 +133,10 @@ class HeadEndClient:
         if transport is not None:
             await transport.close()
 
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "Place":
+        """A place for one call, after at most `wait_s` seconds. Raises NotSent when none is free."""
+        return Place(self, await self.limits.admit(operation, priority, wait_s=wait_s))
+
     async def call(
         self,
         call: Call,
@@ -292,6 +296,20 @@ class HeadEndClient:
         except Exception as failure:
             # A recording that fails must not turn a known outcome into an unknown one.
             log.error("exchange_not_observed", extra={"error": type(failure).__name__})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Leave to make one call: the admission, and who makes the call with it."""
+
+    client: HeadEndClient
+    admission: Admission
+
+    async def call(self, call: Call) -> Answer:
+        return await self.client.call(call, admission=self.admission)
+
+    def release(self) -> None:
+        self.admission.release()
 
 
 def _connect_again(error: BaseException) -> bool:
