@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import shake_128
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 from adapter.simulator.meters import EPOCH, Meter
@@ -25,6 +25,7 @@ RECEIVED: Final = "Wh r"
 _SLOT_S: Final = 900
 _DAY_S: Final = 86_400
 _EPOCH_S: Final = int(EPOCH.timestamp())
+_EPOCH_DAY: Final = _EPOCH_S // _DAY_S
 _WHOLE: Final = 1_000_000
 
 
@@ -58,10 +59,13 @@ class _Curve:
     weights: tuple[int, ...]
     totals: tuple[int, ...]
     """Running sum of the weights: 97 members, from 0."""
+    rooms: tuple[int, ...]
+    """How far each start of a slot may be moved: 96 members, none at midnight."""
 
 
 def _curve(weights: tuple[int, ...]) -> _Curve:
-    return _Curve(weights, tuple(accumulate(weights, initial=0)))
+    rooms = (0, *(min(pair) // 2 for pair in pairwise(weights)))
+    return _Curve(weights, tuple(accumulate(weights, initial=0)), rooms)
 
 
 _CURVES: Final = {DELIVERED: _curve(_HOUSEHOLD), RECEIVED: _curve(_ROOF)}
@@ -112,10 +116,9 @@ def _boundary(seed: int, esn: str, quantity: str, day: int, slot: int) -> int:
     Moved by less than half of the smaller neighbour, so that no interval can be negative.
     """
     curve = _CURVES[quantity]
-    if slot in (0, SLOTS):
+    if slot == SLOTS:
         return curve.totals[slot]
-    room = min(curve.weights[slot - 1], curve.weights[slot]) // 2
-    return curve.totals[slot] + room * _noise(seed, esn, quantity, day)[slot] // 256
+    return curve.totals[slot] + curve.rooms[slot] * _noise(seed, esn, quantity, day)[slot] // 256
 
 
 def _seconds(at: datetime) -> int:
@@ -161,23 +164,52 @@ def intervals(
     meter: Meter, quantity: str, *, start: datetime, end: datetime, seed: int
 ) -> Iterator[Interval]:
     """The whole quarter hours inside [start, end], oldest first."""
-    first = -(-int(start.timestamp()) // _SLOT_S) * _SLOT_S
-    last = int(end.timestamp()) // _SLOT_S * _SLOT_S
-    if last <= first:
-        return
+    first = -(-int(start.timestamp()) // _SLOT_S)
+    last = int(end.timestamp()) // _SLOT_S
     interrupted = bool(meter.off or meter.outages or meter.open_since)
-    before = _total_at(meter, quantity, first, seed, interrupted)
-    for moment in range(first + _SLOT_S, last + 1, _SLOT_S):
-        after = _total_at(meter, quantity, moment, seed, interrupted)
-        at = datetime.fromtimestamp(moment, UTC)
-        yield Interval(at, after - before, _statuses(meter, at) if meter.outages else ())
-        before = after
+    before = _total_at(meter, quantity, first * _SLOT_S, seed) if first < last else 0
+    for day, slots in _days(first + 1, last + 1):
+        ends = [_aware(day * SLOTS + slot) for slot in slots]
+        if interrupted:
+            totals = [total_wh(meter, quantity, at, seed=seed) for at in ends]
+        else:
+            whole_day = _day_totals(seed, meter.esn, quantity, day - _EPOCH_DAY)
+            totals = [whole_day[slot] for slot in slots]
+        for at, after in zip(ends, totals, strict=True):
+            yield Interval(at, after - before, _statuses(meter, at) if meter.outages else ())
+            before = after
 
 
-def _total_at(meter: Meter, quantity: str, moment: int, seed: int, interrupted: bool) -> int:
-    if interrupted:
-        return total_wh(meter, quantity, datetime.fromtimestamp(moment, UTC), seed=seed)
-    return _counted(seed, meter.esn, quantity, moment - _EPOCH_S)
+def _days(first: int, last: int) -> Iterator[tuple[int, range]]:
+    """Quarter hours from `first` to before `last`, since 1970, as days and slots in them."""
+    while first < last:
+        day, slot = divmod(first, SLOTS)
+        upto = min(SLOTS, slot + last - first)
+        yield day, range(slot, upto)
+        first += upto - slot
+
+
+def _aware(quarters: int) -> datetime:
+    return datetime.fromtimestamp(quarters * _SLOT_S, UTC)
+
+
+def _day_totals(seed: int, esn: str, quantity: str, day: int) -> list[int]:
+    """`_counted` at the start of each quarter hour of one day, all at once."""
+    if day < 0:
+        return [0] * SLOTS
+    start = _day_start(seed, esn, quantity, day)
+    length = _day_start(seed, esn, quantity, day + 1) - start
+    noise = _noise(seed, esn, quantity, day)
+    curve = _CURVES[quantity]
+    whole = curve.totals[SLOTS]
+    return [
+        (start + length * (total + room * moved // 256) // whole) // _WHOLE
+        for total, room, moved in zip(curve.totals, curve.rooms, noise, strict=False)
+    ]
+
+
+def _total_at(meter: Meter, quantity: str, moment: int, seed: int) -> int:
+    return total_wh(meter, quantity, datetime.fromtimestamp(moment, UTC), seed=seed)
 
 
 def _statuses(meter: Meter, end: datetime) -> tuple[str, ...]:

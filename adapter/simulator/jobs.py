@@ -29,12 +29,16 @@ class FaultRaised(GatewayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a request asks for, whatever the operation: targets, address, parameters."""
+    """What a request asks for, whatever the operation: targets, address, parameters.
+
+    `sources` are the words of dat:RegisterSource wanted, `self_reads` a dat:ReportSelfReadOption.
+    """
 
     endpoints: tuple[EndpointId, ...] = ()
     group: str | None = None
     address: str | None = None
     read: ReadParameters | None = None
+    sources: tuple[str, ...] = ()
     self_reads: str = "None"
     user_intervention: bool = False
 

@@ -109,12 +109,14 @@ def read_request(work: Work, body: Body) -> Asked:
     if address is not None:
         check_address(address)
     read, self_reads = None, "None"
+    sources: tuple[str, ...] = ()
     if work.asks is Asks.READ:
         parameters = part(request, "Parameters")
         start = read_time(parameters.get("ReadingStartTime"), "ReadingStartTime")
         end = read_time(parameters.get("ReadingEndTime"), "ReadingEndTime")
         check_range(start, end)
-        read, self_reads = asked_for(parameters, start, end)
+        read, sources = asked_for(parameters, start, end)
+        self_reads = text(parameters, "ReportSelfReadOption") or "None"
         if work.operation.endswith(("InterrogateByGroup", "InterrogateByEndpoints")):
             read = _with_window(read, parameters)
     return Asked(
@@ -122,6 +124,7 @@ def read_request(work: Work, body: Body) -> Asked:
         group=_group(holder) if work.targets is T.GROUP else None,
         address=address,
         read=read,
+        sources=sources,
         self_reads=self_reads,
         user_intervention=flag(request, "IsUserInterventionRequired"),
     )

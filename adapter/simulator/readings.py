@@ -11,6 +11,7 @@ from typing import Final
 from adapter.commands.calls import ReadParameters
 from adapter.simulator.bodies import Body, flag, text, wire_time
 from adapter.simulator.energy import Interval, intervals, quantities, total_wh
+from adapter.simulator.jobs import Asked
 from adapter.simulator.meters import Meter
 
 _SOURCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -23,37 +24,43 @@ _SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "RetrieveLastDemandReset": "DemandResetRegister",
     }
 )
-"""Which dat:RegisterSource a flag brings (inferred)."""
+"""Which dat:RegisterSource a flag brings (inferred). All are told as of the period's end."""
 
 
-def asked_for(parameters: Body, start: datetime, end: datetime) -> tuple[ReadParameters, str]:
-    """The parameters of a read, and its ReportSelfReadOption.
+def asked_for(
+    parameters: Body, start: datetime, end: datetime
+) -> tuple[ReadParameters, tuple[str, ...]]:
+    """The parameters of a read, and the sources of the registers that its flags bring.
 
     A request without any flag brings registers (inferred): one that asks for nothing is of no use.
     """
     profile = flag(parameters, "RetrieveLoadProfileData")
     profile = profile or flag(parameters, "RetrieveExtendedLoadProfileData")
     events = flag(parameters, "RetrieveLogEvents")
-    self_reads = text(parameters, "ReportSelfReadOption") or "None"
-    registers = self_reads != "None" or any(flag(parameters, name) for name in _SOURCES)
-    if not (profile or events or registers):
-        registers = True
+    given = (source for name, source in _SOURCES.items() if flag(parameters, name))
+    sources = tuple(dict.fromkeys(given))
+    reports = text(parameters, "ReportSelfReadOption") not in ("", "None")
+    if not (profile or events or sources or reports):
+        sources = ("CurrentRegister",)
+    registers = bool(sources) or reports
     read = ReadParameters(
         start=start, end=end, load_profile=profile, registers=registers, events=events
     )
-    return read, self_reads
+    return read, sources
 
 
 def read_data(
     meter: Meter,
-    read: ReadParameters,
+    asked: Asked,
     *,
-    self_reads: str,
     now: datetime,
     seed: int,
     per_block: int = 0,
 ) -> list[dict[str, object]]:
     """What this meter sends for one read: its blocks, numbered from 1 (inferred)."""
+    read = asked.read
+    if read is None:
+        return []
     until = min(read.end, now)
     head: dict[str, object] = {
         "Identifier": meter.esn,
@@ -70,7 +77,7 @@ def read_data(
         if channels:
             row["LoadProfileChannels"] = channels
         if read.registers and index == 0:
-            row["RegisterValues"] = _registers(meter, read, self_reads, until, seed)
+            row["RegisterValues"] = _registers(meter, asked, read.start, until, seed)
         row["BlockInfo"] = {"Block": index + 1, "TotalBlocks": len(blocks)}
         row["DeviceSerialNumber"] = meter.serial
         sent.append(row)
@@ -114,15 +121,15 @@ def _channel(quantity: str, rows: list[Interval]) -> dict[str, object]:
 
 
 def _registers(
-    meter: Meter, read: ReadParameters, self_reads: str, until: datetime, seed: int
+    meter: Meter, asked: Asked, start: datetime, until: datetime, seed: int
 ) -> list[dict[str, object]]:
-    moments = [("CurrentRegister", until)]
-    if self_reads == "ReportAtStartTime":
-        moments = [("SelfReadRegister", read.start)]
-    elif self_reads == "ReportAtEndTime":
-        moments = [("SelfReadRegister", until)]
-    elif self_reads == "ReportAllInPeriod":
-        moments = [("SelfReadRegister", midnight) for midnight in _midnights(read.start, until)]
+    moments = [(source, until) for source in asked.sources]
+    if asked.self_reads == "ReportAtStartTime":
+        moments.append(("SelfReadRegister", start))
+    elif asked.self_reads == "ReportAtEndTime":
+        moments.append(("SelfReadRegister", until))
+    elif asked.self_reads == "ReportAllInPeriod":
+        moments += [("SelfReadRegister", midnight) for midnight in _midnights(start, until)]
     return [
         {
             "Quantity": quantity,
@@ -130,7 +137,7 @@ def _registers(
             "Timestamp": wire_time(moment.replace(microsecond=0)),
             "Value": typed("xs:decimal", str(total_wh(meter, quantity, moment, seed=seed))),
         }
-        for source, moment in moments
+        for source, moment in dict.fromkeys(moments)
         for quantity in quantities(meter)
     ]
 

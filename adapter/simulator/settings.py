@@ -38,6 +38,7 @@ class Limits:
 
     `callback_attempts`: how often a callback is tried that was not answered with 2xx. Nothing is
     documented, so by default it is tried once. `intervals_per_block` cuts a meter's load profile.
+    Of more than `requests_kept` requests the oldest finished ones are forgotten.
     """
 
     concurrent_requests: int = 0
@@ -51,6 +52,7 @@ class Limits:
     callback_timeout_s: float = 30.0
     callback_concurrency: int = 32
     body_bytes: int = 16_777_216
+    requests_kept: int = 200_000
     journal_entries: int = 10_000
 
 

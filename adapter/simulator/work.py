@@ -5,7 +5,7 @@ drop, double, delay or turn round what is sent on the way.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -39,9 +39,12 @@ class Worker:
     subscriptions: Subscriptions
     schedule: Schedule
     jobs: dict[RequestToken, Job]
+    open: set[RequestToken] = field(default_factory=set)
+    """The requests that have not finished."""
 
     def begin(self, work: Work, job: Job, *, now: datetime) -> None:
         """Put the first steps of a new job into the schedule."""
+        self.open.add(job.token)
         timing = self.config.timing
         stretch = 1 + timing.jitter * fraction(self.config.seed, "pace", job.token)
         read = job.asked.read
@@ -82,7 +85,8 @@ class Worker:
 
     def say(self, job: Job, state: RemoteState, now: datetime) -> list[Delivery]:
         """The callback for `state`, once, as the scripts leave it."""
-        if state in job.said or self.jobs.get(job.token) is not job:
+        over = job.finished and state is not RemoteState.COMPLETED
+        if over or state in job.said or self.jobs.get(job.token) is not job:
             return []
         job.said.add(state)
         if job.asked.address is None:
@@ -182,8 +186,7 @@ class Worker:
         job.finished_at = now
         if job.result is RemoteResult.PENDING:
             job.result = self._result(job)
-        lifetime = timedelta(seconds=self.config.timing.token_lifetime_s)
-        self.schedule.put(now + lifetime, lambda _: self._forget(job))
+        self.open.discard(job.token)
         return self.say(job, RemoteState.COMPLETED, now)
 
     def _result(self, job: Job) -> RemoteResult:
@@ -192,10 +195,6 @@ class Worker:
         if not job.succeeded:
             return RemoteResult.FAILURE
         return RemoteResult(self.config.answers.mixed)
-
-    def _forget(self, job: Job) -> list[Delivery]:
-        self.jobs.pop(job.token, None)
-        return []
 
     def _publish(
         self, work: Work, job: Job, answered: Iterable[Meter], completed: datetime, now: datetime
@@ -227,12 +226,9 @@ class Worker:
         return deliveries + self._data(job.token, rows) + self._data(job.token, again)
 
     def _read(self, job: Job, meter: Meter, now: datetime) -> list[dict[str, object]]:
-        if job.asked.read is None:
-            return []
         return read_data(
             meter,
-            job.asked.read,
-            self_reads=job.asked.self_reads,
+            job.asked,
             now=now,
             seed=self.config.seed,
             per_block=self.config.limits.intervals_per_block,

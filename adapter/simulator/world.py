@@ -7,7 +7,7 @@ same messages at the same times say the same, byte for byte.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from adapter.commands.calls import FailureReason, RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
@@ -101,6 +101,7 @@ class World:
         self.scripts.clear()
         self.subscriptions.clear()
         self.jobs.clear()
+        self.worker.open.clear()
         self.schedule.clear()
         self.requests_taken = 0
         self._settle_in()
@@ -135,15 +136,15 @@ class World:
         if (work := WORK.get(operation)) is not None:
             return self._take(work, arrival, now)
         if (work := RESULTS.get(operation)) is not None:
-            return self._result(work, arrival)
+            return self._result(work, arrival, now)
         if (handler := subscriptions.HANDLERS.get(operation)) is not None:
             return Reply(body=handler(self.subscriptions, body))
         match operation:
             case "RequestService.GetRequestStatus":
-                job = self._job(token_of(body))
+                job = self._job(token_of(body), now)
                 return Reply(body={"GetRequestStatusResult": status_body(job)}, token=job.token)
             case "RequestService.CancelRequest":
-                job = self._job(token_of(body))
+                job = self._job(token_of(body), now)
                 self.worker.cancel(job, now=now)
                 return Reply(body={}, token=job.token)
             case provisioning.ADD_METERS:
@@ -173,15 +174,30 @@ class World:
         """What a restart of the head end may do: no request is known, none is worked off."""
         forgotten = len(self.jobs)
         self.jobs.clear()
+        self.worker.open.clear()
         return forgotten
 
     @property
     def open_requests(self) -> int:
-        return sum(not job.finished for job in self.jobs.values())
+        return len(self.worker.open)
+
+    def _drop_old(self, now: datetime) -> None:
+        """Forget finished requests past their lifetime, and the oldest past the number kept."""
+        while self.jobs:
+            oldest = next(iter(self.jobs.values()))
+            full = len(self.jobs) >= self.config.limits.requests_kept
+            if not (self._expired(oldest, now) or (full and oldest.finished)):
+                return
+            del self.jobs[oldest.token]
+
+    def _expired(self, job: Job, now: datetime) -> bool:
+        lifetime = timedelta(seconds=self.config.timing.token_lifetime_s)
+        return job.finished_at is not None and job.finished_at + lifetime <= now
 
     def _take(self, work: Work, arrival: Arrival, now: datetime) -> Reply:
+        self._drop_old(now)
         most = self.config.limits.concurrent_requests
-        if most and self.open_requests >= most:
+        if most and len(self.worker.open) >= most:
             raise FaultRaised("TooManyConcurrentRequestsFault", "Too many requests are open.")
         asked = self._resolve(work, read_request(work, arrival.body))
         self._check_targets(work, asked)
@@ -232,17 +248,17 @@ class World:
         rows = [failure_row(esn, failed, dia=False) for esn, failed in bad.items()]
         raise FaultRaised("NoValidTargetsFoundFault", "No valid targets.", InvalidEndpoints=rows)
 
-    def _job(self, token: RequestToken) -> Job:
+    def _job(self, token: RequestToken, now: datetime) -> Job:
         job = self.jobs.get(token)
-        if job is None or job.forgets:
+        if job is None or job.forgets or self._expired(job, now):
             raise FaultRaised("RequestNotFoundFault", "The request is not known.", Id=token)
         return job
 
-    def _result(self, work: Work, arrival: Arrival) -> Reply:
+    def _result(self, work: Work, arrival: Arrival, now: datetime) -> Reply:
         token = token_of(arrival.body)
         if Effect.FORGET_TOKEN in arrival.hits:
             raise FaultRaised("RequestNotFoundFault", "The request is not known.", Id=token)
-        job = self._job(token)
+        job = self._job(token, now)
         if job.operation != work.operation:
             raise FaultRaised("RequestNotFoundFault", "This is another operation's.", Id=token)
         name = work.result.rpartition(".")[2]
