@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -27,6 +28,7 @@ from adapter.engine.apply import Along, Applier, note, outcomes, publications
 from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
+from adapter.engine.message_log import MessageLog
 from adapter.engine.monitor import Facts, Monitor, Validation
 from adapter.engine.ports import (
     Accepted,
@@ -53,7 +55,14 @@ from adapter.engine.ports import (
 )
 from adapter.engine.publisher import Publisher
 from adapter.engine.runner import Runner
-from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound, UnknownDevice
+from adapter.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    StoreFailed,
+    UnknownDevice,
+)
 from adapter.model.device import DeviceView, InstallEvent
 from adapter.model.ids import (
     CommandId,
@@ -65,6 +74,7 @@ from adapter.model.ids import (
 from adapter.model.reading import InitialMeasurement
 
 _SUBMIT_TRIES: Final = 5
+_STATEFUL: Final = ("correlate", "dispatch", "monitor", "publish")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +121,7 @@ class Gateway:
         settings: GatewaySettings | None = None,
         registry: Registry | None = None,
         sinks: Sequence[Sink] = (),
+        messages: MessageLog | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
@@ -134,13 +145,14 @@ class Gateway:
             store, self._applier, clock, reader, data_arrived=self._monitor.data_arrived
         )
         self._publisher = Publisher(store, clock, sinks)
+        self._messages = messages or MessageLog(store, clock)
         self._runner = Runner(
-            clock,
             {
                 "correlate": self._correlator.once,
                 "dispatch": self._dispatcher.once,
                 "monitor": self._monitor.once,
                 "publish": self._publisher.once,
+                "messages": self._messages.once,
             },
         )
         self._watchers: dict[CommandId, set[asyncio.Event]] = {}
@@ -157,6 +169,8 @@ class Gateway:
         """Stop claiming, let what is under way finish, leave the rest to the store."""
         await self._runner.stop()
         await self._dispatcher.settle()
+        with suppress(StoreFailed):
+            await self._messages.once()
 
     @property
     def failed(self) -> "asyncio.Future[BaseException] | None":
@@ -171,9 +185,10 @@ class Gateway:
             worked += await self._monitor.once()
             worked += await self._dispatcher.once(inline=True)
             worked += await self._publisher.once()
+        await self._messages.once()
 
     def _changed(self, command: Command) -> None:
-        self._runner.poke()
+        self._runner.poke(*_STATEFUL)
         for event in self._watchers.get(command.id, ()):
             event.set()
 
@@ -424,9 +439,6 @@ class Gateway:
 
     async def verify_audit(self) -> int:
         return await self._store.verify_audit()
-
-    async def log_messages(self, batch: Sequence[Logged]) -> None:
-        await self._store.log_messages(batch)
 
 
 def _target(device: DeviceId, view: DeviceView | None) -> Target:

@@ -224,6 +224,8 @@ class Saved(StrEnum):
     MOVED = "moved"
     LANE_TAKEN = "lane_taken"
     OVER_BUDGET = "over_budget"
+    TOKEN_TAKEN = "token_taken"
+    """A token in it belongs to another exchange: the head end gave a stranger's, or one twice."""
 
 
 # ---------------------------------------------------------------- rows that come out
@@ -409,6 +411,9 @@ class Store(Protocol):
 
     async def verify_audit(self) -> int:
         """Walk the whole chain; the number of entries. Raises StoreFailed at the first break."""
+
+    async def audit_head(self) -> tuple[int, str]:
+        """Number and digest of the last durable entry, to be noted outside the store."""
 
     async def ledger(self) -> Ledger: ...
 

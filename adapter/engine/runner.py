@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from adapter.engine.ports import Clock
 from adapter.errors import StoreFailed
 
 log = logging.getLogger(__name__)
@@ -19,8 +18,7 @@ Once = Callable[[], Awaitable[int]]
 class Runner:
     """Runs `once` functions until stopped. A StoreFailed ends all of them (fail-stop, I12)."""
 
-    def __init__(self, clock: Clock, loops: dict[str, Once]) -> None:
-        self._clock = clock
+    def __init__(self, loops: dict[str, Once]) -> None:
         self._loops = loops
         self._pokes = {name: asyncio.Event() for name in loops}
         self._tasks: list[asyncio.Task[None]] = []
@@ -40,7 +38,7 @@ class Runner:
 
     def poke(self, *names: str) -> None:
         """Something may be due: a hint that may be lost."""
-        for name in names or self._pokes:
+        for name in names:
             self._pokes[name].set()
 
     async def _run(self, name: str, once: Once) -> None:

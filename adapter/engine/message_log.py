@@ -1,0 +1,50 @@
+"""The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
+
+import re
+from typing import Final
+
+from adapter.engine.ports import Clock, Logged, Store
+from adapter.model.ids import ExchangeId
+
+_SECRET: Final = re.compile(rb"(/openway/status/[^/<\s]+/)[0-9a-f]+")
+_MAX_BODY: Final = 64 * 1024
+_MAX_WAITING: Final = 5_000
+
+
+class MessageLog:
+    """Gathers messages and writes them in batches. Under pressure the newest are dropped, counted.
+
+    What is lost with a crash is only this picture: nothing is decided from it.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[Logged] = []
+        self.dropped = 0
+
+    def add(
+        self, exchange: ExchangeId, operation: str, request: bytes, status: int, reply: bytes
+    ) -> None:
+        if len(self._waiting) >= _MAX_WAITING:
+            self.dropped += 1
+            return
+        now = self._clock.now()
+        for outbound, body, code in ((True, request, 0), (False, reply, status)):
+            self._waiting.append(
+                Logged(
+                    exchange=exchange,
+                    at=now,
+                    outbound=outbound,
+                    operation=operation,
+                    status=code,
+                    body=_SECRET.sub(rb"\1***", body[:_MAX_BODY]),
+                )
+            )
+
+    async def once(self) -> int:
+        """Write what was gathered."""
+        batch, self._waiting = self._waiting, []
+        if batch:
+            await self._store.log_messages(batch)
+        return len(batch)
