@@ -1,0 +1,92 @@
+"""The utility's side of the simulated meters: devices, service points and install events.
+
+What a site's master data would say of this population, so that a gateway can be tried at once.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from adapter.commands.calls import SwitchState
+from adapter.commands.flows import CommandKind
+from adapter.engine.ports import Import
+from adapter.model.device import (
+    ComponentKind,
+    Device,
+    InstallEvent,
+    InstallStatus,
+    MeasuringComponent,
+    ServicePoint,
+)
+from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.simulator.meters import EPOCH, Meter, Population
+
+_ALL: Final = frozenset(kind.value for kind in CommandKind)
+_SWITCHES: Final = frozenset(
+    {CommandKind.REMOTE_CONNECT.value, CommandKind.REMOTE_DISCONNECT.value}
+)
+_QUARTER_HOUR_S: Final = 900
+
+
+def device_id(endpoint: EndpointId) -> DeviceId:
+    return DeviceId(f"M{endpoint.rpartition('.')[2]}")
+
+
+def registry_of(population: Population, endpoints: Iterable[EndpointId] | None = None) -> Import:
+    """Master data for all meters, or for `endpoints`, in the state they are in now."""
+    devices: list[Device] = []
+    points: list[ServicePoint] = []
+    installs: list[InstallEvent] = []
+    groups = _groups(population)
+    for endpoint in population if endpoints is None else endpoints:
+        meter = population.find(endpoint)
+        if meter is None:
+            continue
+        device = _device(meter, groups.get(endpoint, frozenset()))
+        point = ServicePointId(f"SP{device.id[1:]}")
+        devices.append(device)
+        points.append(ServicePoint(id=point))
+        installs.append(
+            InstallEvent(
+                device=device.id, service_point=point, installed_at=EPOCH, status=_status(meter)
+            )
+        )
+    return Import(
+        devices=tuple(devices), service_points=tuple(points), installs=tuple(installs)
+    )
+
+
+def _groups(population: Population) -> dict[EndpointId, frozenset[str]]:
+    found: dict[EndpointId, set[str]] = {}
+    for name in population.group_names():
+        for endpoint in population.members(name) or ():
+            found.setdefault(endpoint, set()).add(name)
+    return {endpoint: frozenset(names) for endpoint, names in found.items()}
+
+
+def _device(meter: Meter, groups: frozenset[str]) -> Device:
+    identity = device_id(meter.esn)
+    return Device(
+        id=identity,
+        endpoint=meter.esn,
+        serial=meter.serial,
+        device_type=meter.device_class,
+        configuration_group=meter.configuration_group,
+        groups=groups,
+        capabilities=_ALL if meter.remote_switch else _ALL - _SWITCHES,
+        components=(
+            MeasuringComponent(id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d"),
+            MeasuringComponent(
+                id=f"{identity}-L",
+                kind=ComponentKind.INTERVAL,
+                quantity="Wh d",
+                seconds=_QUARTER_HOUR_S,
+            ),
+        ),
+    )
+
+
+def _status(meter: Meter) -> InstallStatus:
+    closed = meter.switch is SwitchState.CONNECTED
+    if not meter.commissioned:
+        return InstallStatus.CONN_PRECOMM if closed else InstallStatus.PENDING
+    return InstallStatus.CONN_COMM if closed else InstallStatus.DISCONN_COMM
