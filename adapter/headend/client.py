@@ -27,10 +27,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from adapter.commands.activity import Priority
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown, Refused
-from adapter.headend.limits import Admission, Limits, Priority
+from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import authorization, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import NotConnected, Reply, Transport
@@ -134,7 +135,7 @@ class HeadEndClient:
             await transport.close()
 
     async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "Place":
-        """A place for one call, after at most `wait_s` seconds. Raises NotSent when none is free."""
+        """A place for one call within `wait_s` seconds. Raises NotSent when none comes free."""
         return Place(self, await self.limits.admit(operation, priority, wait_s=wait_s))
 
     async def call(
@@ -144,16 +145,19 @@ class HeadEndClient:
         admission: Admission | None = None,
         priority: str = Priority.NORMAL,
     ) -> Answer:
-        """Send one request and judge its reply.
+        """Send one request and judge its reply. Raises NotSent, Refused or OutcomeUnknown.
 
-        Without an `admission` one is awaited within the operation's time-out; one that is given is
-        used up, whatever happens. Raises NotSent, Refused or OutcomeUnknown.
+        An `admission` that is given is used up, whatever happens. Without one a place is awaited
+        in the class `priority`, within the operation's time-out.
         """
         timeouts = self._settings.timeouts_for(call.operation)
         deadline = asyncio.get_running_loop().time() + timeouts.total_s
         if admission is None:
-            wait_s = min(timeouts.admission_s, timeouts.total_s)
-            admission = await self.limits.admit(call.operation, priority, wait_s=wait_s)
+            admission = await self.limits.admit(
+                call.operation,
+                priority,
+                wait_s=min(timeouts.admission_s, timeouts.total_s),
+            )
         with admission:
             try:
                 answer = await self._exchange(call, deadline)

@@ -11,21 +11,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 
+from adapter.commands.activity import Priority
 from adapter.commands.flows import Operation
 from adapter.errors import NotSent
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings
-
-
-class Priority(StrEnum):
-    """The classes of the default settings, most urgent first. Any other name may be configured."""
-
-    URGENT = "urgent"
-    NORMAL = "normal"
-    BULK = "bulk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +129,7 @@ class Limits:
     ) -> Admission | Denied:
         """A place now, or why there is none. Takes nothing when denied."""
         now = self._clock()
-        share = self._settings.shares.get(priority, self._least)
-        denied = (
-            self._breaker.denied(now)
-            or self._paused(now)
-            or self._crowded(operation, share)
-            or self._too_fast(operation, share, now)
-        )
+        denied = self._denied(operation, priority, now)
         if denied is not None:
             return denied
         for bucket in (self._bucket, self._buckets.get(operation)):
@@ -168,7 +154,9 @@ class Limits:
                 admission = await place
                 return admission
         except TimeoutError:
-            raise NotSent(f"over our own limit: {self._reason(operation, priority)}") from None
+            denied = self._denied(operation, priority, self._clock())
+            reason = denied.reason if denied is not None else "others came first"
+            raise NotSent(f"over our own limit: {reason}") from None
         finally:
             if admission is None:
                 self._leave(operation, priority, number)
@@ -191,6 +179,15 @@ class Limits:
         if admission.probe and not told:
             self._breaker.abandoned()
         self._serve()
+
+    def _denied(self, operation: Operation, priority: str, now: float) -> Denied | None:
+        share = self._settings.shares.get(priority, self._least)
+        return (
+            self._breaker.denied(now)
+            or self._paused(now)
+            or self._crowded(operation, share)
+            or self._too_fast(operation, share, now)
+        )
 
     def _paused(self, now: float) -> Denied | None:
         left_s = self._backoff.paused_until - now
@@ -217,18 +214,6 @@ class Limits:
         if bucket is not None and (wait_s := bucket.wait_s(now)) > 0:
             return Denied(reason=f"rate of {operation}", retry_after_s=wait_s)
         return None
-
-    def _reason(self, operation: Operation, priority: str) -> str:
-        """Why a call waited in vain. Only asks; a place that is free by now is not taken."""
-        now = self._clock()
-        share = self._settings.shares.get(priority, self._least)
-        denied = (
-            self._breaker.denied(now)
-            or self._paused(now)
-            or self._crowded(operation, share)
-            or self._too_fast(operation, share, now)
-        )
-        return denied.reason if denied is not None else "others came first"
 
     def _join(self, operation: Operation, priority: str, place: _Place) -> int:
         key = (priority, operation)

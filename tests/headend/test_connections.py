@@ -1,6 +1,11 @@
 """Pooled connections, and what must never ride on them."""
 
 import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -138,6 +143,81 @@ def test_a_stray_reply_on_an_idle_connection_answers_nothing() -> None:
                 await sent.wait()
                 assert await client.call(PING) == TokenGiven(token=TOKEN)
             assert [seen.connection for seen in server.seen] == [1, 2]
+
+    run(scene())
+
+
+class ThreadedServer:
+    """Acts while the client's event loop stands still, so that its acts wait in the socket.
+
+    After its first reply on the first connection it does `act`; all later connections behave.
+    """
+
+    def __init__(self, act: Callable[[socket.socket], None]) -> None:
+        self._act = act
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.requests = 0
+        self.go, self.done = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "ThreadedServer":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.go.set()
+        self.thread.join(timeout=5)
+        self._listening.close()
+
+    def _serve(self) -> None:
+        for number in range(2):
+            connection, _ = self._listening.accept()
+            with connection:
+                connection.settimeout(5)
+                self._answer(connection)
+                if number == 0:
+                    self.go.wait(5)
+                    self._act(connection)
+                    self.done.set()
+                    # Until the client gives this connection up, which it may do by a reset.
+                    with contextlib.suppress(OSError):
+                        self.requests += bool(connection.recv(65536))
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = b""
+        while not data.endswith(b"</s:Envelope>"):
+            data += connection.recv(65536)
+        self.requests += 1
+        connection.sendall(PONG)
+
+
+def hang_up(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def send_stray(connection: socket.socket) -> None:
+    connection.sendall(http(200, ping_reply(OTHER)))
+
+
+@pytest.mark.parametrize("act", [hang_up, reset, send_stray])
+def test_what_waits_in_the_socket_is_seen_before_the_request_leaves(
+    act: Callable[[socket.socket], None],
+) -> None:
+    async def scene() -> None:
+        with ThreadedServer(act) as server:
+            site = settings(server.url, connect_attempts=2)
+            async with HeadEndClient(site, the_wire()) as client:
+                await client.call(PING)
+                server.go.set()
+                server.done.wait(5)
+                assert await client.call(PING) == TokenGiven(token=TOKEN)
+        assert server.requests == 2
 
     run(scene())
 

@@ -355,9 +355,13 @@ def test_an_admission_taken_beforehand_is_used_up_by_the_call_however_it_ends() 
             assert client.limits.state().in_flight == 1
             await client.call(PING, admission=admission)
             assert client.limits.state().in_flight == 0
-            admission = await client.limits.admit(P, wait_s=1.0)
+            granted = await client.admit(P, "urgent", wait_s=1.0)
             with pytest.raises(OutcomeUnknown):
-                await client.call(PING, admission=admission)
+                await granted.call(PING)
+            assert client.limits.state().in_flight == 0
+            granted.release()
+            unused = await client.admit(P, "urgent", wait_s=1.0)
+            unused.release()
             assert client.limits.state().in_flight == 0
         assert len(requests) == 2
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -414,8 +415,15 @@ def test_a_gzip_bomb_is_cut_while_it_unfolds() -> None:
     bomb = gzip.compress(b"<" * (64 * 1024 * 1024))
     assert len(bomb) < 100_000
     reply = http(200, bomb, "Content-Encoding: gzip")
-    text = judged(replying(reply), OutcomeUnknown, max_reply_bytes=1_000_000)
+    the_wire()
+    tracemalloc.start()
+    try:
+        text = judged(replying(reply), OutcomeUnknown, max_reply_bytes=1_000_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert text.endswith("longer than 1000000 bytes")
+    assert most < 8_000_000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -428,6 +436,31 @@ def test_a_redirect_is_not_followed(status: int) -> None:
                 assert len(server.seen) == 1
                 assert stranger.connections == 0
                 assert stranger.url not in str(error)
+
+    run(scene())
+
+
+def test_a_redirect_with_a_named_fault_is_still_no_refusal() -> None:
+    judged(replying(http(302, fault("MeterNotFoundFault"))), OutcomeUnknown)
+
+
+def test_a_comment_inside_a_token_does_not_cut_it() -> None:
+    commented = token_reply(token=f"{TOKEN[:10]}<!-- x -->{TOKEN[10:]}")
+
+    async def scene() -> None:
+        async with Server(replying(http(200, commented))) as server:
+            assert await calling(server.url) == TokenGiven(token=TOKEN)
+
+    run(scene())
+
+
+def test_the_text_of_a_fault_is_bounded_and_on_one_line() -> None:
+    async def scene() -> None:
+        long = http(500, fault("MeterNotFoundFault", "No.\n\x85" + "long " * 5000))
+        async with Server(replying(long)) as server:
+            error = await failing(server, Refused)
+            assert len(str(error)) < 400
+            assert str(error).isprintable()
 
     run(scene())
 
