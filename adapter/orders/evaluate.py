@@ -9,6 +9,14 @@ from dataclasses import dataclass, replace
 
 from adapter.commands.flows import CommandKind
 from adapter.orders.algorithms import decide, left_dark
+from adapter.orders.events import (
+    ChildAwaited,
+    ChildWanted,
+    Event,
+    Satisfied,
+    Stopped,
+    Undecidable,
+)
 from adapter.orders.matrix import MATRIX, Orchestrations
 from adapter.orders.order import (
     NO_CUSTOMS,
@@ -87,6 +95,25 @@ def evaluate(
         decisions=tuple(decisions),
         fields=fields,
     )
+
+
+def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:
+    """The event that a pass feeds to the order's lifecycle."""
+    decisions, fields = evaluation.decisions, evaluation.fields
+    if evaluation.stopped:
+        return Stopped(reason=order.stop, decisions=decisions)
+    match evaluation.verdict:
+        case Pass():
+            return Satisfied(fields=fields, decisions=decisions)
+        case Create(child=child, row=row):
+            by = evaluation.last.algorithm if evaluation.last is not None else ""
+            return ChildWanted(
+                child=child, algorithm=by, row=row, fields=fields, decisions=decisions
+            )
+        case Wait(child=waiting):
+            return ChildAwaited(child=waiting, fields=fields, decisions=decisions)
+        case Error(problem=problem):
+            return Undecidable(problem=problem, fields=fields, decisions=decisions)
 
 
 def _sequence(

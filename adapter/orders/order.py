@@ -70,9 +70,14 @@ ERROR_STATES: Final = frozenset({OrderState.VALIDATION_ERROR, OrderState.ACTIVIT
 
 
 class ChildState(StrEnum):
-    """Where a child stands, as far as its order needs to know; one scale for all kinds."""
+    """Where a child stands, as far as its order needs to know; one scale for all kinds.
+
+    QUEUED: nothing has left. SENDING: its message is being sent. SENT: with the field system or
+    the head end. STARTED: the crew or the meter is at it.
+    """
 
     QUEUED = "queued"
+    SENDING = "sending"
     SENT = "sent"
     STARTED = "started"
     VALIDATION_ERROR = "validation_error"
@@ -202,7 +207,6 @@ class ServiceOrder:
     awaiting: ChildId | None = None
     stop: str = ""
     problem: Problem | None = None
-    retry_to: OrderState | None = None
     replies: int = 0
     version: int = 0
 

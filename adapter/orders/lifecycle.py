@@ -1,0 +1,374 @@
+"""The one lifecycle of the six orchestrations: TRANSITIONS and step().
+
+Documented: the states up to "Are SP and Device Ready?", Discarded, the acknowledgement on Pending,
+the failure notification on Discarded, and that after each child everything is looked at again.
+Inferred: the states between, the success notification. Ours: negative acknowledgement, stopping.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from adapter.errors import Forbidden, IllegalTransition
+from adapter.orders import events as e
+from adapter.orders.activities import ChildKind
+from adapter.orders.order import (
+    CHILD_ERROR,
+    ERROR_STATES,
+    FINAL_STATES,
+    NO_FIELDS,
+    ChildFact,
+    ChildState,
+    OrderKind,
+    OrderState,
+    Problem,
+    ServiceOrder,
+)
+
+S = OrderState
+Event: TypeAlias = e.Event
+Effect: TypeAlias = e.Effect
+
+TRANSITIONS: Final[Mapping[tuple[OrderState, type[Event]], OrderState]] = MappingProxyType(
+    {
+        (S.PENDING, e.Opened): S.VALIDATE,
+        (S.PENDING, e.Corrected): S.PENDING,
+        (S.PENDING, e.DiscardAsked): S.DISCARDED,
+        (S.VALIDATE, e.Validated): S.WAITING,
+        (S.VALIDATE, e.Rejected): S.VALIDATION_ERROR,
+        (S.VALIDATE, e.Corrected): S.VALIDATE,
+        (S.VALIDATE, e.DiscardAsked): S.DISCARDED,
+        (S.VALIDATION_ERROR, e.RetryAsked): S.RETRY,
+        (S.VALIDATION_ERROR, e.Corrected): S.VALIDATION_ERROR,
+        (S.VALIDATION_ERROR, e.DiscardAsked): S.DISCARDED,
+        (S.WAITING, e.EffectiveDateReached): S.READY,
+        (S.WAITING, e.Corrected): S.VALIDATE,
+        (S.WAITING, e.DiscardAsked): S.DISCARDED,
+        (S.READY, e.Satisfied): S.COMPLETED,
+        (S.READY, e.ChildWanted): S.IN_PROGRESS,
+        (S.READY, e.ChildAwaited): S.IN_PROGRESS,
+        (S.READY, e.Undecidable): S.ACTIVITY_ERROR,
+        (S.READY, e.Rejected): S.VALIDATION_ERROR,
+        (S.READY, e.Stopped): S.DISCARDED,
+        (S.READY, e.StopWanted): S.READY,
+        (S.READY, e.DiscardAsked): S.DISCARDED,
+        (S.IN_PROGRESS, e.ChildCompleted): S.READY,
+        (S.IN_PROGRESS, e.ChildGaveUp): S.READY,
+        (S.IN_PROGRESS, e.ChildFailed): S.ACTIVITY_ERROR,
+        (S.IN_PROGRESS, e.StopWanted): S.IN_PROGRESS,
+        (S.IN_PROGRESS, e.Corrected): S.IN_PROGRESS,
+        (S.IN_PROGRESS, e.DiscardAsked): S.DISCARDED,
+        (S.ACTIVITY_ERROR, e.ChildCompleted): S.READY,
+        (S.ACTIVITY_ERROR, e.ChildGaveUp): S.READY,
+        (S.ACTIVITY_ERROR, e.ChildRepaired): S.IN_PROGRESS,
+        (S.ACTIVITY_ERROR, e.RetryAsked): S.RETRY,
+        (S.ACTIVITY_ERROR, e.Corrected): S.ACTIVITY_ERROR,
+        (S.ACTIVITY_ERROR, e.CompletedByHand): S.COMPLETED,
+        (S.ACTIVITY_ERROR, e.StopWanted): S.ACTIVITY_ERROR,
+        (S.ACTIVITY_ERROR, e.RestoreWanted): S.READY,
+        (S.ACTIVITY_ERROR, e.DiscardAsked): S.DISCARDED,
+        (S.RETRY, e.RevalidationDue): S.VALIDATE,
+        (S.RETRY, e.EvaluationDue): S.READY,
+        (S.RETRY, e.StopWanted): S.RETRY,
+        (S.RETRY, e.DiscardAsked): S.DISCARDED,
+    }
+)
+
+POLL: Final = timedelta(minutes=5)
+"""How often an order looks at its child by itself: a lost push heals within this. Ours."""
+
+DARK_PRIORITY: Final = 100
+TODO_PRIORITY: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    order: ServiceOrder
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    order: ServiceOrder
+    effects: tuple[Effect, ...] = ()
+
+
+def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
+    """Apply one event. Raises IllegalTransition, or Forbidden, and changes nothing.
+
+    The caller saves order and effects together, guarded by `version`.
+    """
+    to = TRANSITIONS.get((order.state, type(event)))
+    if to is None:
+        raise IllegalTransition(f"order {order.id}: no {type(event).__name__} in {order.state}")
+    change = _change(order, event, now)
+    moved = to is not order.state
+    effects = (*_leaving(order, to), *change.effects)
+    after = replace(
+        change.order,
+        state=to,
+        state_since=now if moved else order.state_since,
+        ended_at=now if to in FINAL_STATES else None,
+        problem=None if moved and to not in ERROR_STATES else change.order.problem,
+        awaiting=None if to in FINAL_STATES else change.order.awaiting,
+        replies=order.replies + sum(isinstance(each, e.SendReply) for each in effects),
+        version=order.version + 1,
+    )
+    return Step(order=after, effects=effects)
+
+
+def _leaving(order: ServiceOrder, to: OrderState) -> tuple[Effect, ...]:
+    """An object that leaves its error closes its own To Do (documented)."""
+    return (e.CloseTodo(),) if order.state in ERROR_STATES and to is not order.state else ()
+
+
+def _change(order: ServiceOrder, event: Event, now: datetime) -> _Change:
+    match event:
+        case e.Opened() | e.RevalidationDue():
+            return _opened(order, event)
+        case e.Validated():
+            withdraw = (e.WithdrawOrder(order=o, reason=order.id) for o in event.superseded)
+            return _Change(order, (*withdraw, e.Wake(at=max(order.effective_at, now))))
+        case e.EffectiveDateReached() | e.EvaluationDue():
+            return _Change(order, (e.LookAtWorld(),))
+        case e.Rejected():
+            return _rejected(order, event)
+        case e.Satisfied() | e.ChildWanted() | e.ChildAwaited() | e.Undecidable() | e.Stopped():
+            return _decided(order, event, now)
+        case e.ChildCompleted() | e.ChildGaveUp() | e.ChildFailed() | e.ChildRepaired():
+            return _child(order, event, now)
+        case _:
+            return _people(order, event)
+
+
+def _opened(order: ServiceOrder, event: e.Opened | e.RevalidationDue) -> _Change:
+    if isinstance(event, e.RevalidationDue):
+        return _Change(order, (e.CheckRules(),))
+    return _Change(
+        order, (_reply(order, e.ReplyKind.ACKNOWLEDGEMENT, {"order": order.id}), e.CheckRules())
+    )
+
+
+def _rejected(order: ServiceOrder, event: e.Rejected) -> _Change:
+    first = event.problems[0]
+    text = "; ".join(each.text for each in event.problems)
+    blocking = tuple(e.AwaitOrder(order=p.order) for p in event.problems if p.order is not None)
+    details = {"code": first.code, "reason": text}
+    reply = _reply(order, e.ReplyKind.NEGATIVE_ACKNOWLEDGEMENT, details)
+    problem = replace(first, text=text)
+    return _Change(replace(order, problem=problem), (_todo(order, problem), reply, *blocking))
+
+
+Decided = e.Satisfied | e.ChildWanted | e.ChildAwaited | e.Undecidable | e.Stopped
+
+
+def _decided(order: ServiceOrder, event: Decided, now: datetime) -> _Change:
+    kept = e.KeepDecisions(state=order.state, decisions=event.decisions)
+    if not isinstance(event, e.Stopped):
+        order = replace(order, fields={**order.fields, **event.fields})
+    match event:
+        case e.Satisfied():
+            reply = _reply(order, e.ReplyKind.SUCCESS, _success(order, now))
+            return _Change(order, (kept, reply))
+        case e.ChildWanted():
+            return _wanted(order, event, now, kept)
+        case e.ChildAwaited():
+            awaiting = replace(order, awaiting=event.child)
+            return _Change(awaiting, (kept, e.Wake(at=now + POLL)))
+        case e.Undecidable():
+            return _troubled(order, event.problem, (kept,))
+        case e.Stopped():
+            reply = _reply(order, e.ReplyKind.FAILURE, {"reason": event.reason})
+            return _Change(order, (kept, reply))
+
+
+def _wanted(
+    order: ServiceOrder, event: e.ChildWanted, now: datetime, kept: e.KeepDecisions
+) -> _Change:
+    number = order.children + 1
+    child = order.child_id(number)
+    details = {
+        "child": child,
+        "activity": event.child.business_object,
+        "task": event.child.task,
+    }
+    create = e.CreateChild(
+        id=child, number=number, child=event.child, algorithm=event.algorithm, row=event.row
+    )
+    reply = _reply(order, e.ReplyKind.INTERIM, {k: v for k, v in details.items() if v})
+    after = replace(order, children=number, passes=order.passes + 1, awaiting=child)
+    return _Change(after, (kept, create, reply, e.Wake(at=now + POLL)))
+
+
+def _success(order: ServiceOrder, now: datetime) -> Mapping[str, str]:
+    details = {"completedAt": now.isoformat(), **order.fields}
+    if order.stop:
+        details["withdrawal"] = f"too late: {order.stop}"
+        if order.kind in (OrderKind.CUT, OrderKind.DISABLE):
+            details["advice"] = "supply is off: order a reconnection"
+    return details
+
+
+def _child(
+    order: ServiceOrder,
+    event: e.ChildCompleted | e.ChildGaveUp | e.ChildFailed | e.ChildRepaired,
+    now: datetime,
+) -> _Change:
+    if event.child != order.awaiting:
+        raise IllegalTransition(f"order {order.id} does not wait for {event.child}")
+    match event:
+        case e.ChildFailed():
+            return _troubled(order, event.problem, ())
+        case e.ChildRepaired():
+            return _Change(order, (e.Wake(at=now + POLL),))
+        case _:
+            return _Change(replace(order, awaiting=None), (e.LookAtWorld(),))
+
+
+def _troubled(order: ServiceOrder, problem: Problem, before: tuple[Effect, ...]) -> _Change:
+    reply = _reply(order, e.ReplyKind.INTERIM, {"exception": problem.code, "reason": problem.text})
+    return _Change(replace(order, problem=problem), (*before, _todo(order, problem), reply))
+
+
+def _people(order: ServiceOrder, event: Event) -> _Change:
+    match event:
+        case e.RetryAsked():
+            return _retried(order, event)
+        case e.Corrected():
+            return _corrected(order, event)
+        case e.CompletedByHand():
+            details = {"completedBy": "hand", "reason": event.reason}
+            return _Change(order, (_reply(order, e.ReplyKind.SUCCESS, details),))
+        case e.StopWanted():
+            cancel = e.CancelChild(child=event.child, reason=event.reason) if event.child else None
+            after = replace(order, stop=event.reason)
+            return _Change(after, () if cancel is None else (cancel,))
+        case e.RestoreWanted():
+            after = replace(order, stop=event.reason, awaiting=None)
+            return _Change(_new_attempt(after), (e.LookAtWorld(),))
+        case e.DiscardAsked():
+            return _discarded(order, event)
+        case _:
+            raise IllegalTransition(f"order {order.id}: {type(event).__name__} means nothing here")
+
+
+def _retried(order: ServiceOrder, event: e.RetryAsked) -> _Change:
+    if order.state is S.VALIDATION_ERROR:
+        return _Change(order, (e.Continue(event=e.RevalidationDue()),))
+    retry = (e.RetryChild(child=event.open_child, who=event.who),) if event.open_child else ()
+    return _Change(_new_attempt(order), (*retry, e.Continue(event=e.EvaluationDue())))
+
+
+def _new_attempt(order: ServiceOrder) -> ServiceOrder:
+    """Children made before this no longer count against the bound or against a second try."""
+    return replace(order, passes=0, first_of_retry=order.children)
+
+
+def _corrected(order: ServiceOrder, event: e.Corrected) -> _Change:
+    after = replace(
+        order,
+        fields={**order.fields, **event.fields},
+        effective_at=event.effective_at or order.effective_at,
+        service_at=event.service_at or order.service_at,
+    )
+    checked = order.state in (S.VALIDATE, S.WAITING)
+    return _Change(after, (e.CheckRules(),) if checked else ())
+
+
+def _discarded(order: ServiceOrder, event: e.DiscardAsked) -> _Change:
+    """Raises Forbidden while a child needs a cancel activity, or while we left someone dark."""
+    if event.dark:
+        raise Forbidden(f"order {order.id} switched the customer off: restore supply first")
+    open_ = [child for child in event.children if not child.final]
+    held = [child for child in open_ if not discardable(child)]
+    if held:
+        raise Forbidden(f"child {held[0].id} is {held[0].state}: cancel it first")
+    reply = _reply(order, e.ReplyKind.FAILURE, {"reason": event.reason})
+    gone = (e.DiscardChild(child=child.id, reason=event.reason) for child in open_)
+    return _Change(order, (*gone, reply))
+
+
+def discardable(child: ChildFact) -> bool:
+    """Whether a child may be discarded without a cancel activity: nothing of it has left.
+
+    A wait never leaves; a field activity in communication error was never taken by the field
+    system, while a command there may have reached the meter.
+    """
+    if child.spec.kind in (ChildKind.WAIT_MEASUREMENT, ChildKind.WAIT_SCHEDULED_READ):
+        return True
+    if child.spec.kind is ChildKind.FIELD and child.state is ChildState.COMMUNICATION_ERROR:
+        return True
+    return child.state in (ChildState.QUEUED, ChildState.VALIDATION_ERROR)
+
+
+def _reply(order: ServiceOrder, kind: e.ReplyKind, details: Mapping[str, str]) -> e.SendReply:
+    return e.SendReply(kind=kind, number=order.replies + 1, details=details or NO_FIELDS)
+
+
+def _todo(order: ServiceOrder, problem: Problem) -> e.OpenTodo:
+    urgent = DARK_PRIORITY if problem.dark else TODO_PRIORITY + order.priority
+    return e.OpenTodo(problem=problem, priority=urgent)
+
+
+def observe(
+    order: ServiceOrder, children: Sequence[ChildFact], *, dark: bool = False
+) -> Event | None:
+    """What the order's monitor learns from its child now, or None. A lost push heals here.
+
+    `dark` is `evaluate.customer_dark` for these children.
+    """
+    child = next((each for each in children if each.id == order.awaiting), None)
+    if child is None or order.state not in (S.IN_PROGRESS, S.ACTIVITY_ERROR):
+        return None
+    troubled = order.state is S.ACTIVITY_ERROR
+    if child.completed:
+        return e.ChildCompleted(child=child.id)
+    if child.final and (order.stop or not child.spec.blocking):
+        return e.ChildGaveUp(child=child.id, reason=child.reason)
+    if child.final or child.state in CHILD_ERROR:
+        return None if troubled else e.ChildFailed(child=child.id, problem=_failure(child, dark))
+    return e.ChildRepaired(child=child.id) if troubled else None
+
+
+def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Event | None:
+    """What a child may tell its order by itself: nothing unless its flag allows it (documented)."""
+    return observe(order, (child,), dark=dark) if child.may_push else None
+
+
+def _failure(child: ChildFact, dark: bool) -> Problem:
+    what = child.spec.task or child.spec.business_object
+    return Problem(
+        code="customer_dark" if dark else "child_failed",
+        text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
+        action="restore supply at once" if dark else "repair the child or retry the order",
+        dark=dark,
+    )
+
+
+def withdraw(
+    order: ServiceOrder,
+    children: Sequence[ChildFact],
+    *,
+    who: str,
+    reason: str,
+    dark: bool = False,
+) -> Event:
+    """The event by which a payment or a cancellation ends the order, at whatever moment it comes.
+
+    Nothing under way: discarded at once. A child under way: the order stops before the next one.
+    A customer whom the order left dark: supply is restored first, and what restores it is left
+    alone. Raises IllegalTransition on a
+    final order.
+    """
+    if order.final:
+        raise IllegalTransition(f"order {order.id} is already {order.state}")
+    held = next((c for c in children if not c.final and not discardable(c)), None)
+    busy = order.state in (S.IN_PROGRESS, S.READY, S.RETRY)
+    if held is not None or (dark and busy):
+        cancelled = held.id if held is not None and not dark else None
+        return e.StopWanted(who=who, reason=reason, child=cancelled)
+    if dark:
+        return e.RestoreWanted(who=who, reason=reason)
+    return e.DiscardAsked(who=who, reason=reason, children=tuple(children))
