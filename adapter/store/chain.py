@@ -1,0 +1,52 @@
+"""The audit chain: each digest covers its entry and the digest before it (I6).
+
+An edit, a gap or a changed order breaks it. A tail that was cut off leaves a chain that is whole;
+it shows only against a head that was noted elsewhere.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.errors import StoreFailed
+
+ORIGIN: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The last entry. `seq` counts from 1; 0 is the empty chain."""
+
+    seq: int = 0
+    digest: str = ORIGIN
+
+
+def follow(head: Head, at: int, note: bytes) -> Head:
+    """The head after one more entry. `at` in microseconds, `note` its canonical JSON."""
+    seq = head.seq + 1
+    entry = b"[%d,%d,%s]" % (seq, at, note)
+    digest = hashlib.sha256(head.digest.encode() + entry).hexdigest()
+    return Head(seq=seq, digest=digest)
+
+
+def verify(entries: Iterable[tuple[int, int, bytes, str]], expected: Head) -> int:
+    """Walk (seq, at, note, digest) from the first entry; how many there are.
+
+    `expected` is a head known from elsewhere: the chain must pass through it. Raises StoreFailed
+    at the first break.
+    """
+    head = Head()
+    for seq, at, note, digest in entries:
+        head = follow(head, at, note)
+        if seq != head.seq:
+            raise StoreFailed(f"audit entry {head.seq} is missing")
+        if digest != head.digest:
+            raise StoreFailed(f"audit entry {seq} was changed, or one before it")
+        if seq == expected.seq and digest != expected.digest:
+            raise StoreFailed(f"audit entry {seq} is not the one that was written")
+    if head.seq < expected.seq:
+        raise StoreFailed(
+            f"audit entries after {head.seq} are missing, {expected.seq} were written"
+        )
+    return head.seq

@@ -1,0 +1,87 @@
+"""Opening the database file: one process at a time, and only with settings that keep promises."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from adapter.errors import StoreFailed
+
+_WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+_READER: Final = apsw.SQLITE_OPEN_READWRITE
+_FULL: Final = 2
+_BUSY_MS: Final = 5_000
+_CACHE_KIB: Final = 65_536
+
+
+class FileLock:
+    """Held for as long as the database is open; the operating system ends it with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Raises StoreFailed when another process, or another store here, has it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StoreFailed(f"the database is in use by process {holder}") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _pragma(connection: apsw.Connection, name: str, value: object, expected: object) -> None:
+    """Set, read back, and refuse to go on when it did not take."""
+    connection.pragma(name, value)
+    actual = connection.pragma(name)
+    if actual != expected:
+        raise StoreFailed(f"SQLite answers {name}={actual!r}, needed is {expected!r}")
+
+
+def _common(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(_BUSY_MS)
+    connection.pragma("trusted_schema", False)
+    connection.pragma("temp_store", "memory")
+    connection.pragma("mmap_size", 0)
+
+
+def connect_writer(path: Path, vfs: str | None) -> apsw.Connection:
+    """A connection whose COMMIT returns only when the data has reached the disk."""
+    connection = apsw.Connection(str(path), flags=_WRITER, vfs=vfs)
+    try:
+        _common(connection)
+        _pragma(connection, "journal_mode", "wal", "wal")
+        _pragma(connection, "synchronous", "full", _FULL)
+        _pragma(connection, "fullfsync", True, 1)
+        _pragma(connection, "checkpoint_fullfsync", True, 1)
+        connection.pragma("cache_size", -_CACHE_KIB)
+        connection.pragma("journal_size_limit", 64 * 2**20)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, vfs: str | None) -> apsw.Connection:
+    # Opened for writing as far as the file goes: a reader of a write-ahead log needs its index.
+    connection = apsw.Connection(str(path), flags=_READER, vfs=vfs)
+    try:
+        _common(connection)
+        _pragma(connection, "query_only", True, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,539 @@
+"""The store as plain dictionaries: what every other store must do, and nothing on disk.
+
+Used by tests and by replay. What JSON would change on its way through a database (mappings in
+notes and publications) is changed here as well.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from adapter.commands.activity import Command, Exchange, ExchangeState, Work
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.completion import same_quantity
+from adapter.commands.flows import Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.ports import (
+    Accepted,
+    AuditEntry,
+    AuditNote,
+    Change,
+    Debit,
+    Disposition,
+    Duplicate,
+    Filter,
+    Found,
+    Import,
+    InboxRow,
+    InboxState,
+    KeyConflict,
+    LaneTaken,
+    Leased,
+    Ledger,
+    Logged,
+    Publication,
+    PublicationRow,
+    Received,
+    Saved,
+    Submission,
+    Submitted,
+)
+from adapter.errors import NotFound
+from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    EventId,
+    ExchangeId,
+    InboxId,
+    RequestToken,
+    ServicePointId,
+)
+from adapter.model.reading import InitialMeasurement
+from adapter.store import rows
+from adapter.store.chain import Head, follow, verify
+from adapter.store.rows import due_of, encode, micros
+
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+_ReadingKey = tuple[EndpointId, ReadingKind, datetime, str, str, int]
+_InstallKey = tuple[DeviceId, ServicePointId, datetime]
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A command with what the store keeps beside it; `due` of its exchanges moves with leases."""
+
+    command: Command
+    key: str | None
+    content: str
+    priority: int
+    wake: datetime | None
+    due: dict[ExchangeId, datetime | None]
+
+
+class MemoryStore:
+    """The Store port without a disk. Closing keeps the content, so that it can be opened again."""
+
+    def __init__(self, *, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._commands: dict[CommandId, _Stored] = {}
+        self._exchanges: dict[ExchangeId, CommandId] = {}
+        self._tokens: dict[RequestToken, ExchangeId] = {}
+        self._keys: dict[str, CommandId] = {}
+        self._outcomes: dict[CommandId, dict[EndpointId, EndpointOutcome]] = {}
+        self._lanes: dict[str, CommandId] = {}
+        self._debits: dict[str, list[datetime]] = {}
+        self._inbox: dict[InboxId, InboxRow] = {}
+        self._parked: dict[InboxId, datetime | None] = {}
+        self._publications: dict[EventId, PublicationRow] = {}
+        self._cursors: dict[str, int] = {}
+        self._audit: list[AuditEntry] = []
+        self._head = Head()
+        self._messages: list[Logged] = []
+        self._readings: dict[_ReadingKey, Reading] = {}
+        self._measurements: dict[str, InitialMeasurement] = {}
+        self._devices: dict[DeviceId, Device] = {}
+        self._service_points: dict[ServicePointId, ServicePoint] = {}
+        self._installs: dict[_InstallKey, InstallEvent] = {}
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    # ------------------------------------------------------------ commands
+
+    async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
+        at = self._now()
+        return [self._submit(item, at) for item in batch]
+
+    def _submit(self, item: Submission, at: datetime) -> Submitted:
+        command = item.command
+        known = self._commands.get(command.id)
+        if known is not None:
+            same = known.content == item.content
+            return Accepted(id=command.id) if same else KeyConflict(id=command.id)
+        owner = None if item.key is None else self._keys.get(item.key)
+        if owner is not None:
+            same = self._commands[owner].content == item.content
+            return Duplicate(id=owner) if same else KeyConflict(id=owner)
+        holders = self._other_holders(item.lanes, command.id)
+        if holders and not item.steal:
+            return LaneTaken(holders=holders)
+        if item.key is not None:
+            self._keys[item.key] = command.id
+        self._commands[command.id] = _Stored(
+            command, item.key, item.content, item.priority, item.wake, due={}
+        )
+        self._put_exchanges(command)
+        self._lanes.update(dict.fromkeys(item.lanes, command.id))
+        self._put_outcomes(command.id, item.outcomes)
+        self._publish(item.publications, at)
+        self._note(item.audit, at)
+        return Accepted(id=command.id)
+
+    async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
+        return {item: self._commands[item].command for item in ids if item in self._commands}
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        at = self._now()
+        for change in batch:
+            for item in change.inbox:
+                if item.inbox not in self._inbox:
+                    raise NotFound(f"no inbox row {item.inbox}")
+        return [self._save(change, at) for change in batch]
+
+    def _save(self, change: Change, at: datetime) -> Saved:
+        command = change.command
+        if command is not None:
+            stored = self._commands.get(command.id)
+            if stored is None or stored.command.version != command.version:
+                return Saved.MOVED
+        if not all(self._install_unmoved(install) for install in change.installs):
+            return Saved.MOVED
+        if command is not None:
+            if self._other_holders(change.acquire, command.id):
+                return Saved.LANE_TAKEN
+            if self._token_taken(command.exchanges):
+                return Saved.TOKEN_TAKEN
+        if change.debit is not None and not self._affordable(change.debit, at):
+            return Saved.OVER_BUDGET
+        if command is not None:
+            self._save_command(command, change)
+        if change.debit is not None:
+            self._debits.setdefault(change.debit.bucket, []).append(at)
+        for install in change.installs:
+            self._installs[_key(install)] = replace(install, version=install.version + 1)
+        for measurement in change.measurements:
+            self._measurements.setdefault(measurement.id, measurement)
+        for reading in change.readings:
+            self._readings.setdefault(_reading_key(reading), reading)
+        self._dispose(change.inbox)
+        self._publish(change.publications, at)
+        self._note(change.audit, at)
+        return Saved.SAVED
+
+    def _save_command(self, command: Command, change: Change) -> None:
+        stored = self._commands[command.id]
+        self._put_exchanges(command)
+        stored.wake = change.wake
+        if change.release:
+            self._lanes = {k: v for k, v in self._lanes.items() if v != command.id}
+        self._lanes.update(dict.fromkeys(change.acquire, command.id))
+        self._put_outcomes(command.id, change.outcomes)
+        written_once = {item.id: item.endpoints for item in stored.command.exchanges}
+        stored.command = replace(
+            command,
+            request=stored.command.request,
+            targets=stored.command.targets,
+            exchanges=tuple(
+                replace(item, endpoints=written_once.get(item.id, item.endpoints))
+                for item in command.exchanges
+            ),
+            version=command.version + 1,
+        )
+
+    def _put_exchanges(self, command: Command) -> None:
+        """A lease holds for as long as work, state and wake stay as they were."""
+        stored = self._commands[command.id]
+        before = {item.id: _plan(item) for item in stored.command.exchanges}
+        for item in command.exchanges:
+            self._exchanges[item.id] = command.id
+            if item.token is not None:
+                self._tokens[item.token] = item.id
+            if item.id not in stored.due or before[item.id] != _plan(item):
+                stored.due[item.id] = due_of(item)
+
+    def _token_taken(self, exchanges: Iterable[Exchange]) -> bool:
+        tokens = [(item.token, item.id) for item in exchanges if item.token is not None]
+        twice = len({token for token, _ in tokens}) < len(tokens)
+        return twice or any(self._tokens.get(token, owner) != owner for token, owner in tokens)
+
+    def _other_holders(self, lanes: Iterable[str], command: CommandId) -> dict[str, CommandId]:
+        held = {lane: self._lanes[lane] for lane in lanes if lane in self._lanes}
+        return {lane: holder for lane, holder in held.items() if holder != command}
+
+    def _affordable(self, debit: Debit, at: datetime) -> bool:
+        since = at - timedelta(microseconds=round(debit.window_s * 1_000_000))
+        used = [time for time in self._debits.get(debit.bucket, ()) if time > since]
+        return len(used) < debit.limit
+
+    def _put_outcomes(self, command: CommandId, outcomes: Iterable[EndpointOutcome]) -> None:
+        for item in outcomes:
+            self._outcomes.setdefault(command, {})[item.endpoint] = item
+
+    def _publish(self, publications: Iterable[Publication], at: datetime) -> None:
+        for item in publications:
+            if item.id not in self._publications:
+                plain = rows.decode_publication(encode(item))
+                seq = len(self._publications) + 1
+                self._publications[item.id] = PublicationRow(seq=seq, at=at, publication=plain)
+
+    def _note(self, notes: Iterable[AuditNote], at: datetime) -> None:
+        for note in notes:
+            body = rows.encode_note(note)
+            previous, self._head = self._head, follow(self._head, micros(at), body)
+            self._audit.append(
+                AuditEntry(
+                    seq=self._head.seq,
+                    at=at,
+                    note=rows.decode_note(body),
+                    previous=previous.digest,
+                    digest=self._head.digest,
+                )
+            )
+
+    def _all_exchanges(self) -> Iterable[tuple[_Stored, Exchange]]:
+        return ((stored, x) for stored in self._commands.values() for x in stored.command.exchanges)
+
+    async def claim(
+        self,
+        work: Work,
+        *,
+        limit: int,
+        now: datetime,
+        lease_until: datetime,
+        skip: frozenset[Operation] = frozenset(),
+    ) -> Sequence[Leased]:
+        ready = sorted(
+            (stored.priority, due, exchange.id)
+            for stored, exchange in self._all_exchanges()
+            if exchange.work is work
+            and exchange.operation not in skip
+            and (due := stored.due[exchange.id]) is not None
+            and due <= now
+        )[:limit]
+        leased = [self._lease(exchange) for _, _, exchange in ready]
+        for item in leased:
+            self._commands[item.command].due[item.exchange] = lease_until
+        return leased
+
+    def _lease(self, exchange: ExchangeId) -> Leased:
+        stored = self._commands[self._exchanges[exchange]]
+        return Leased(
+            command=stored.command.id,
+            exchange=exchange,
+            operation=stored.command.exchange(exchange).operation,
+            priority=stored.priority,
+        )
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        ready = sorted(
+            (stored.wake, command)
+            for command, stored in self._commands.items()
+            if stored.wake is not None and stored.wake <= now
+        )[:limit]
+        for _, command in ready:
+            self._commands[command].wake = lease_until
+        return [command for _, command in ready]
+
+    async def sending(self) -> Sequence[Leased]:
+        found = [x.id for _, x in self._all_exchanges() if x.state is ExchangeState.SENDING]
+        return [self._lease(exchange) for exchange in sorted(found)]
+
+    async def next_wake(self) -> datetime | None:
+        times = [stored.wake for stored in self._commands.values()]
+        times += [due for stored in self._commands.values() for due in stored.due.values()]
+        times += [row.at for row in self._inbox.values() if row.state is InboxState.NEW][:1]
+        times += [
+            self._parked[row.id] for row in self._inbox.values() if row.state is InboxState.PARKED
+        ]
+        return min((time for time in times if time is not None), default=None)
+
+    async def find(
+        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+    ) -> Sequence[Found]:
+        by_token = [self._tokens[token] for token in tokens if token in self._tokens]
+        known = [item for item in exchanges if item in self._exchanges]
+        found: list[Found] = []
+        for exchange in dict.fromkeys([*known, *by_token]):
+            command = self._commands[self._exchanges[exchange]].command
+            found.append(Found(command=command.id, exchange=command.exchange(exchange)))
+        return found
+
+    async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
+        return {lane: self._lanes[lane] for lane in sorted(set(lanes)) if lane in self._lanes}
+
+    # ------------------------------------------------------------ inbound
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        ids: list[InboxId] = []
+        for item in batch:
+            inbox = InboxId(len(self._inbox) + 1)
+            self._inbox[inbox] = InboxRow(
+                id=inbox,
+                operation=item.operation,
+                raw=item.raw,
+                at=item.at,
+                exchange=item.exchange,
+                remote=item.remote,
+                state=item.state,
+                reason=item.reason,
+            )
+            self._parked[inbox] = None
+            ids.append(inbox)
+        return ids
+
+    def _dispose(self, dispositions: Iterable[Disposition]) -> None:
+        for item in dispositions:
+            self._parked[item.inbox] = item.wake
+            self._inbox[item.inbox] = replace(
+                self._inbox[item.inbox],
+                state=item.state,
+                reason=item.reason,
+                command=item.command,
+                token=item.token,
+            )
+
+    async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        new = [row for row in self._inbox.values() if row.state is InboxState.NEW]
+        parked = sorted(
+            (wake, row.id)
+            for row in self._inbox.values()
+            if row.state is InboxState.PARKED
+            and (wake := self._parked[row.id]) is not None
+            and wake <= now
+        )
+        due = [self._inbox[inbox] for _, inbox in parked[:limit]]
+        return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
+
+    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        for row in self._inbox.values():
+            if row.state is InboxState.PARKED and row.token in tokens:
+                self._parked[row.id] = _AT_ONCE
+
+    async def inbox(
+        self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
+    ) -> Sequence[InboxRow]:
+        found = [
+            row
+            for row in reversed(self._inbox.values())
+            if state in (None, row.state) and (before is None or row.id < before)
+        ]
+        return found[:limit]
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
+        return self._inbox.get(inbox)
+
+    # ------------------------------------------------------------ readings
+
+    async def readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> Sequence[Reading]:
+        return [
+            reading
+            for key, reading in sorted(self._readings.items(), key=lambda item: item[0])
+            if reading.endpoint in endpoints and reading.kind is kind and start <= reading.at <= end
+        ]
+
+    async def measurements(
+        self, device: DeviceId, *, limit: int = 100
+    ) -> Sequence[InitialMeasurement]:
+        mine = [item for item in self._measurements.values() if item.device == device]
+        return sorted(mine, key=lambda item: (item.end, item.id), reverse=True)[:limit]
+
+    # ------------------------------------------------------------ queries
+
+    async def list(self, wanted: Filter) -> Sequence[Command]:
+        found = [
+            stored.command
+            for _, stored in sorted(self._commands.items(), reverse=True)
+            if _fits(stored.command, wanted)
+        ]
+        return found[: wanted.limit]
+
+    async def by_key(self, key: str) -> CommandId | None:
+        return self._keys.get(key)
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
+        return [outcome for _, outcome in sorted(self._outcomes.get(command, {}).items())]
+
+    async def audit(
+        self, *, subject: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[AuditEntry]:
+        subjects = {subject, *(x for x, owner in self._exchanges.items() if owner == subject)}
+        found = [
+            entry
+            for entry in self._audit[after:]
+            if subject is None or entry.note.subject in subjects
+        ]
+        return found[:limit]
+
+    async def verify_audit(self) -> int:
+        walk = ((x.seq, micros(x.at), rows.encode_note(x.note), x.digest) for x in self._audit)
+        return verify(walk, self._head)
+
+    async def audit_head(self) -> tuple[int, str]:
+        return self._head.seq, self._head.digest
+
+    async def ledger(self) -> Ledger:
+        commands = [stored.command for stored in self._commands.values()]
+        return Ledger(
+            accepted=len(commands),
+            by_state=_count(command.activity.state for command in commands),
+            received=len(self._inbox),
+            inbox_by_state=_count(row.state for row in self._inbox.values()),
+            sends=_count(x.state for _, x in self._all_exchanges() if x.sent_at is not None),
+            completions=_count(
+                f"{event.kind}:{event.state}"
+                for command in commands
+                for event in command.activity.completions
+            ),
+            publications=len(self._publications),
+        )
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None:
+        self._messages.extend(batch)
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]:
+        return [item for item in self._messages if self._exchanges.get(item.exchange) == command]
+
+    # ------------------------------------------------------------ events out
+
+    async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        after = self._cursors.get(sink, 0)
+        return [row for row in self._publications.values() if row.seq > after][:limit]
+
+    async def delivered(self, sink: str, seq: int) -> None:
+        self._cursors[sink] = max(seq, self._cursors.get(sink, 0))
+
+    # ------------------------------------------------------------ registry
+
+    async def import_(self, what: Import) -> None:
+        self._devices.update({item.id: item for item in what.devices})
+        self._service_points.update({item.id: item for item in what.service_points})
+        for install in what.installs:
+            stored = self._installs.get(_key(install))
+            version = install.version if stored is None else stored.version + 1
+            self._installs[_key(install)] = replace(install, version=version)
+
+    def _install_unmoved(self, install: InstallEvent) -> bool:
+        stored = self._installs.get(_key(install))
+        if stored is not None:
+            return stored.version == install.version
+        mine = [item for item in self._installs.values() if item.device == install.device]
+        return install.version == 0 and all(item.removed_at is not None for item in mine)
+
+    def _view(self, device: DeviceId) -> DeviceView:
+        mine = [item for item in self._installs.values() if item.device == device]
+        installed = max(
+            mine,
+            key=lambda item: (item.removed_at is None, item.installed_at, item.service_point),
+            default=None,
+        )
+        point = None if installed is None else self._service_points.get(installed.service_point)
+        return DeviceView(device=self._devices[device], service_point=point, installed=installed)
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        return {device: self._view(device) for device in devices if device in self._devices}
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        return sorted(item.id for item in self._devices.values() if group in item.groups)
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]:
+        ids = sorted(device for device in self._devices if device > (after or ""))
+        return [self._view(device) for device in ids[:limit]]
+
+
+def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
+    return exchange.work, exchange.state, exchange.wake
+
+
+def _key(install: InstallEvent) -> _InstallKey:
+    return install.device, install.service_point, install.installed_at
+
+
+def _reading_key(reading: Reading) -> _ReadingKey:
+    quantity = same_quantity(reading.quantity)
+    return (
+        reading.endpoint,
+        reading.kind,
+        reading.at,
+        quantity,
+        reading.source,
+        reading.seconds,
+    )
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted((str(name), count) for name, count in Counter(names).items()))
+
+
+def _fits(command: Command, wanted: Filter) -> bool:
+    state = command.activity.state
+    return (
+        wanted.kind in (None, command.request.kind)
+        and wanted.state in (None, state)
+        and (wanted.device is None or any(t.device == wanted.device for t in command.targets))
+        and not (wanted.open_only and state.final)
+        and (wanted.before is None or command.id < wanted.before)
+    )

@@ -1,0 +1,186 @@
+"""Every SQL statement. A test looks at the plan of each one that runs often."""
+
+from typing import Final
+
+# ---------------------------------------------------------------- commands
+
+INSERT_COMMAND: Final = """
+INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity, request,
+                     targets)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
+COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
+CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
+COMMAND_GUARD: Final = "SELECT version, priority FROM command WHERE id = ?"
+UPDATE_COMMAND: Final = """
+UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ?"""
+LOAD_COMMANDS: Final = """
+SELECT id, request, targets, activity, version FROM command
+WHERE id IN (SELECT value FROM json_each(?))"""
+COMMANDS_DUE: Final = """
+SELECT id FROM command WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
+DELAY_COMMAND: Final = "UPDATE command SET wake = ? WHERE id = ?"
+FIRST_COMMAND_WAKE: Final = "SELECT min(wake) FROM command WHERE wake IS NOT NULL"
+
+# The base table of a listing, its condition, and its order; newest first by id.
+LIST_ALL: Final = "SELECT id FROM command WHERE id < :before ORDER BY id DESC"
+LIST_KIND: Final = """
+SELECT id FROM command WHERE kind = :kind AND id < :before ORDER BY id DESC"""
+LIST_STATE: Final = """
+SELECT id FROM command WHERE state = :state AND id < :before ORDER BY id DESC"""
+LIST_DEVICE: Final = """
+SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
+COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
+IS_TARGET: Final = "SELECT 1 FROM target WHERE device = ? AND command = ?"
+
+# ---------------------------------------------------------------- exchanges
+
+INSERT_EXCHANGE: Final = """
+INSERT INTO exchange (id, command, position, operation, priority, work, state, wake, due, token,
+                      sent, body, endpoints)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# A lease holds for as long as work, state and wake stay as they were when it was taken.
+UPDATE_EXCHANGE: Final = """
+UPDATE exchange SET
+    due = CASE WHEN work = :work AND state = :state AND wake IS :wake THEN due ELSE :due END,
+    work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
+WHERE id = :id"""
+BODIES_OF_COMMAND: Final = "SELECT id, body FROM exchange WHERE command = ?"
+EXCHANGES_OF_COMMANDS: Final = """
+SELECT command, body, endpoints FROM exchange
+WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
+EXCHANGE_OF_TOKEN: Final = "SELECT id FROM exchange WHERE token IS NOT NULL AND token = ?"
+FIND_EXCHANGES: Final = """
+SELECT command, body, endpoints FROM exchange WHERE id IN (SELECT value FROM json_each(?))"""
+FIND_TOKENS: Final = """
+SELECT command, body, endpoints FROM exchange
+WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"""
+# The first of each (priority, operation) that has this work, one index search apiece.
+NEXT_CLAIM_GROUP: Final = """
+SELECT priority, operation, due FROM exchange
+WHERE work = ? AND due IS NOT NULL AND (priority, operation) > (?, ?)
+ORDER BY priority, operation, due LIMIT 1"""
+CLAIMABLE: Final = """
+SELECT due, id, command FROM exchange
+WHERE work = ? AND priority = ? AND operation = ? AND due IS NOT NULL AND due <= ?
+ORDER BY due, id LIMIT ?"""
+LEASE_EXCHANGE: Final = "UPDATE exchange SET due = ? WHERE id = ?"
+SENDING: Final = """
+SELECT command, id, operation, priority FROM exchange WHERE state = 'sending' ORDER BY id"""
+
+# ---------------------------------------------------------------- what goes with a command
+
+UPSERT_COMPLETION: Final = """
+INSERT INTO completion (id, command, kind, state) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state"""
+UPSERT_OUTCOME: Final = """
+INSERT INTO outcome (command, endpoint, body) VALUES (?, ?, ?)
+ON CONFLICT (command, endpoint) DO UPDATE SET body = excluded.body"""
+OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
+LANE_HOLDER: Final = "SELECT command FROM lane WHERE name = ?"
+TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
+RELEASE_LANES: Final = "DELETE FROM lane WHERE command = ?"
+HOLDERS: Final = """
+SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
+DEBITED: Final = """
+SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
+INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
+
+# ---------------------------------------------------------------- inbox
+
+INSERT_INBOX: Final = """
+INSERT INTO inbox (operation, at, state, exchange, remote, reason, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
+_INBOX: Final = """
+SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token
+FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id """
+UNREAD_NEW: Final = _INBOX + "WHERE state = 'new' ORDER BY inbox.id LIMIT ?"
+UNREAD_PARKED: Final = (
+    _INBOX + "WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"
+)
+INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
+INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+DISPOSE: Final = """
+UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
+UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
+FIRST_NEW: Final = "SELECT at FROM inbox WHERE state = 'new' ORDER BY id LIMIT 1"
+FIRST_PARKED: Final = "SELECT min(wake) FROM inbox WHERE state = 'parked'"
+
+# ---------------------------------------------------------------- events out, audit, messages
+
+INSERT_PUBLICATION: Final = """
+INSERT INTO publication (id, at, body)
+SELECT :id, :at, :body WHERE NOT EXISTS (SELECT 1 FROM publication WHERE id = :id)"""
+OUTBOX: Final = """
+SELECT seq, at, body FROM publication
+WHERE seq > coalesce((SELECT seq FROM sink_cursor WHERE sink = ?), 0) ORDER BY seq LIMIT ?"""
+DELIVERED: Final = """
+INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
+ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
+
+INSERT_AUDIT: Final = "INSERT INTO audit (seq, at, subject, note, digest) VALUES (?, ?, ?, ?, ?)"
+AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
+AUDIT_ALL: Final = "SELECT seq, at, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+AUDIT_OF_SUBJECT: Final = """
+SELECT seq, at, note, digest FROM audit
+WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM exchange WHERE command = :subject)
+  AND seq > :after
+ORDER BY seq LIMIT :limit"""
+AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
+AUDIT_WALK: Final = "SELECT seq, at, note, digest FROM audit ORDER BY seq"
+
+INSERT_MESSAGE: Final = """
+INSERT INTO message (exchange, at, outbound, operation, status, body) VALUES (?, ?, ?, ?, ?, ?)"""
+MESSAGES: Final = """
+SELECT exchange, at, outbound, operation, status, body FROM message
+WHERE exchange IN (SELECT id FROM exchange WHERE command = ?) ORDER BY id"""
+
+# ---------------------------------------------------------------- readings
+
+INSERT_READING: Final = """
+INSERT OR IGNORE INTO reading
+    (endpoint, kind, at, same_quantity, source, seconds, inbox, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+READINGS: Final = """
+SELECT body FROM reading
+WHERE endpoint IN (SELECT value FROM json_each(?)) AND kind = ? AND at BETWEEN ? AND ?
+ORDER BY endpoint, kind, at, same_quantity, source, seconds"""
+INSERT_MEASUREMENT: Final = """
+INSERT OR IGNORE INTO measurement (id, device, ends_at, body) VALUES (?, ?, ?, ?)"""
+MEASUREMENTS: Final = """
+SELECT body FROM measurement WHERE device = ? ORDER BY ends_at DESC, id DESC LIMIT ?"""
+
+# ---------------------------------------------------------------- registry
+
+UPSERT_DEVICE: Final = "INSERT OR REPLACE INTO device (id, body) VALUES (?, ?)"
+LEAVE_GROUPS: Final = "DELETE FROM device_group WHERE device = ?"
+JOIN_GROUP: Final = "INSERT INTO device_group (name, device) VALUES (?, ?)"
+UPSERT_SERVICE_POINT: Final = "INSERT OR REPLACE INTO service_point (id, body) VALUES (?, ?)"
+INSTALL_GUARD: Final = """
+SELECT version FROM install_event WHERE device = ? AND service_point = ? AND installed_at = ?"""
+INSTALL_OPEN: Final = "SELECT 1 FROM install_event WHERE device = ? AND removed = 0"
+PUT_INSTALL: Final = """
+INSERT INTO install_event (device, service_point, installed_at, removed, version, body)
+VALUES (:device, :service_point, :installed_at, :removed, :version, :body)
+ON CONFLICT (device, service_point, installed_at)
+DO UPDATE SET removed = excluded.removed, version = excluded.version, body = excluded.body"""
+# The installed one first, else the last that was removed.
+CURRENT_INSTALL: Final = """
+SELECT body FROM install_event WHERE device = ?
+ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1"""
+DEVICE: Final = "SELECT body FROM device WHERE id = ?"
+SERVICE_POINT: Final = "SELECT body FROM service_point WHERE id = ?"
+MEMBERS: Final = "SELECT device FROM device_group WHERE name = ? ORDER BY device"
+DEVICES_AFTER: Final = "SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?"
+
+# ---------------------------------------------------------------- ledger: whole tables are read
+
+COUNT_COMMANDS: Final = "SELECT state, count(*) FROM command GROUP BY state ORDER BY state"
+COUNT_INBOX: Final = "SELECT state, count(*) FROM inbox GROUP BY state ORDER BY state"
+COUNT_SENDS: Final = """
+SELECT state, count(*) FROM exchange WHERE sent = 1 GROUP BY state ORDER BY state"""
+COUNT_COMPLETIONS: Final = """
+SELECT kind || ':' || state, count(*) FROM completion GROUP BY 1 ORDER BY 1"""
+COUNT_PUBLICATIONS: Final = "SELECT count(*) FROM publication"

@@ -1,0 +1,98 @@
+"""Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from adapter.commands.activity import Activity, Command, CommandRequest, Exchange, Target, Work
+from adapter.commands.calls import Reading
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.ports import AuditNote, Publication
+from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.ids import EndpointId
+from adapter.model.reading import InitialMeasurement
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """`at` must be aware."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def micros_or_none(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def moment(at: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError(f"{type(value).__name__} cannot be stored")
+
+
+# "deterministic" sorts the keys of mappings and the members of sets: equal values, equal bytes.
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
+_CANONICAL: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted")
+encode: Final = _ENCODER.encode
+
+decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
+decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
+decode_activity: Final = msgspec.json.Decoder(Activity).decode
+decode_exchange: Final = msgspec.json.Decoder(Exchange).decode
+decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
+decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
+decode_note: Final = msgspec.json.Decoder(AuditNote).decode
+decode_publication: Final = msgspec.json.Decoder(Publication).decode
+decode_reading: Final = msgspec.json.Decoder(Reading).decode
+decode_measurement: Final = msgspec.json.Decoder(InitialMeasurement).decode
+decode_device: Final = msgspec.json.Decoder(Device).decode
+decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
+decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
+
+NO_ENDPOINTS: Final = b"[]"
+
+
+def encode_body(exchange: Exchange) -> bytes:
+    """The parts of an exchange that change; its endpoints are stored once, apart."""
+    return encode(replace(exchange, endpoints=()) if exchange.endpoints else exchange)
+
+
+def read_exchange(body: bytes, endpoints: bytes) -> Exchange:
+    exchange = decode_exchange(body)
+    if endpoints == NO_ENDPOINTS:
+        return exchange
+    return replace(exchange, endpoints=decode_endpoints(endpoints))
+
+
+def read_command(
+    request: bytes, targets: bytes, activity: bytes, version: int, exchanges: tuple[Exchange, ...]
+) -> Command:
+    return Command(
+        request=decode_request(request),
+        targets=decode_targets(targets),
+        activity=decode_activity(activity),
+        exchanges=exchanges,
+        version=version,
+    )
+
+
+def due_of(exchange: Exchange) -> datetime | None:
+    """When the exchange's work may be claimed; None where there is nothing to call."""
+    return None if exchange.work is Work.NONE else exchange.wake
+
+
+def encode_note(note: AuditNote) -> bytes:
+    """Canonical: the audit chain's digests are over these bytes."""
+    return _CANONICAL.encode(note)
+
+
+def encode_install(install: InstallEvent, version: int) -> bytes:
+    return encode(replace(install, version=version))

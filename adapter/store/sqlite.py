@@ -1,0 +1,271 @@
+"""The store in one SQLite file: durable when a call returns, one process at a time."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from adapter.commands.activity import Command, Work
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.flows import Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.ports import (
+    AuditEntry,
+    Change,
+    Filter,
+    Found,
+    Import,
+    InboxRow,
+    InboxState,
+    Leased,
+    Ledger,
+    Logged,
+    PublicationRow,
+    Received,
+    Saved,
+    Submission,
+    Submitted,
+)
+from adapter.errors import StoreFailed
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
+from adapter.model.reading import InitialMeasurement
+from adapter.store import reading, writing
+from adapter.store.files import FileLock, connect_reader, connect_writer
+from adapter.store.migrate import migrate
+from adapter.store.threads import Health, Reader, Transaction, Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """The Store port on one file, opened by one process (a lock file beside it says so).
+
+    One thread writes, in groups; one reads what the engine waits for; one answers the questions
+    that may take long. `now` gives the times of audit entries, publications and debits. `vfs` names
+    a registered SQLite file layer, None is the operating system's.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
+        self._path = path
+        self._now = now
+        self._vfs = vfs
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._connections: list[apsw.Connection] = []
+        self._health = Health()
+
+    async def open(self) -> None:
+        """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        self._lock.take()
+        try:
+            self._health = Health()
+            writer = connect_writer(self._path, self._vfs)
+            self._connections = [writer]
+            migrate(writer)
+            head = reading.audit_head(writer)
+            self._connections += [connect_reader(self._path, self._vfs) for _ in range(2)]
+        except (apsw.Error, OSError) as error:
+            self._release()
+            raise StoreFailed(f"cannot open {self._path.name}: {error}") from error
+        except BaseException:
+            self._release()
+            raise
+        _, quick, slow = self._connections
+        self._writer = Writer(writer, self._health, head)
+        self._quick = Reader("store-reader", quick, self._health)
+        self._slow = Reader("store-query", slow, self._health)
+        for worker in (self._writer, self._quick, self._slow):
+            worker.start()
+
+    async def close(self) -> None:
+        """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
+        if self._connections:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        for worker in (self._slow, self._quick, self._writer):
+            worker.stop()
+        writer = self._connections[0]
+        failed = self._health.failed
+        try:
+            if failed:
+                # What the file holds is for the next opening to find out.
+                writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            else:
+                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            self._health.fail(error)
+        self._release()
+        if self._health.failed and not failed:
+            raise self._health.error()
+
+    def _release(self) -> None:
+        for connection in reversed(self._connections):
+            try:
+                connection.close()
+            except apsw.Error as error:
+                self._health.fail(error)
+        self._connections = []
+        self._lock.release()
+
+    @property
+    def commits(self) -> int:
+        """Transactions written since the file was opened."""
+        return self._writer.commits
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        self._check_open()
+        return await self._writer.call(work)
+
+    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        self._check_open()
+        return await self._quick.call(work)
+
+    async def _query(self, work: Callable[[apsw.Connection], T]) -> T:
+        self._check_open()
+        return await self._slow.call(work)
+
+    def _check_open(self) -> None:
+        if not self._connections:
+            raise StoreFailed("the store is not open")
+
+    # ------------------------------------------------------------ commands
+
+    async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
+        at = self._now()
+        return await self._write(lambda tx: writing.submit(tx, batch, at))
+
+    async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
+        return await self._read(lambda db: reading.load(db, ids))
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        at = self._now()
+        return await self._write(lambda tx: writing.save(tx, batch, at))
+
+    async def claim(
+        self,
+        work: Work,
+        *,
+        limit: int,
+        now: datetime,
+        lease_until: datetime,
+        skip: frozenset[Operation] = frozenset(),
+    ) -> Sequence[Leased]:
+        return await self._write(lambda tx: writing.claim(tx, work, limit, now, lease_until, skip))
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        return await self._write(lambda tx: writing.due(tx, limit, now, lease_until))
+
+    async def sending(self) -> Sequence[Leased]:
+        return await self._read(reading.sending)
+
+    async def next_wake(self) -> datetime | None:
+        return await self._read(reading.next_wake)
+
+    async def find(
+        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+    ) -> Sequence[Found]:
+        return await self._read(lambda db: reading.find(db, exchanges, tokens))
+
+    async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
+        return await self._read(lambda db: reading.holders(db, lanes))
+
+    # ------------------------------------------------------------ inbound
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        return await self._write(lambda tx: writing.receive(tx, batch))
+
+    async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        return await self._read(lambda db: reading.unread(db, limit, now))
+
+    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        await self._write(lambda tx: writing.unpark(tx, tokens))
+
+    async def inbox(
+        self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
+    ) -> Sequence[InboxRow]:
+        return await self._query(lambda db: reading.inbox(db, state, limit, before))
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
+        return await self._query(lambda db: reading.inbox_row(db, inbox))
+
+    # ------------------------------------------------------------ readings
+
+    async def readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> Sequence[Reading]:
+        return await self._query(lambda db: reading.readings(db, endpoints, kind, start, end))
+
+    async def measurements(
+        self, device: DeviceId, *, limit: int = 100
+    ) -> Sequence[InitialMeasurement]:
+        return await self._query(lambda db: reading.measurements(db, device, limit))
+
+    # ------------------------------------------------------------ queries
+
+    async def list(self, wanted: Filter) -> Sequence[Command]:
+        return await self._query(lambda db: reading.list_commands(db, wanted))
+
+    async def by_key(self, key: str) -> CommandId | None:
+        return await self._read(lambda db: reading.by_key(db, key))
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
+        return await self._query(lambda db: reading.outcomes(db, command))
+
+    async def audit(
+        self, *, subject: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[AuditEntry]:
+        return await self._query(lambda db: reading.audit(db, subject, after, limit))
+
+    async def verify_audit(self) -> int:
+        head = self._writer.head
+        return await self._query(lambda db: reading.verify_audit(db, head))
+
+    async def audit_head(self) -> tuple[int, str]:
+        self._check_open()
+        self._health.check()
+        head = self._writer.head
+        return head.seq, head.digest
+
+    async def ledger(self) -> Ledger:
+        return await self._query(reading.ledger)
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None:
+        await self._write(lambda tx: writing.log_messages(tx, batch))
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]:
+        return await self._query(lambda db: reading.messages(db, command))
+
+    # ------------------------------------------------------------ events out
+
+    async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        return await self._read(lambda db: reading.outbox(db, sink, limit))
+
+    async def delivered(self, sink: str, seq: int) -> None:
+        await self._write(lambda tx: writing.delivered(tx, sink, seq))
+
+    # ------------------------------------------------------------ registry
+
+    async def import_(self, what: Import) -> None:
+        await self._write(lambda tx: writing.import_(tx, what))
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        return await self._read(lambda db: reading.views(db, devices))
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        return await self._query(lambda db: reading.members(db, group))
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]:
+        return await self._query(lambda db: reading.devices(db, after, limit))

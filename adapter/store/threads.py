@@ -1,0 +1,231 @@
+"""The threads that own the SQLite connections: one writer with group commit, and readers.
+
+While one transaction commits, everything that arrives becomes the next one; nobody waits for
+company. A call's answer is given only after COMMIT has returned. After any storage error nothing is
+answered any more but StoreFailed: whether the last commit happened is not known until the file is
+opened again (I12).
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from adapter.engine.points import reached
+from adapter.errors import StoreFailed
+from adapter.store.chain import Head
+
+T = TypeVar("T")
+
+_LARGEST_BATCH: Final = 512
+_CHECKPOINT_PAGES: Final = 4_000
+"""Pages in the write-ahead log after which the writer copies them into the database."""
+
+_ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
+"""What a single bad row can cause. Every other error of SQLite is one of the storage."""
+
+
+class Health:
+    """Whether the storage can still be trusted; once lost, it stays lost."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def fail(self, error: BaseException) -> None:
+        if self._reason is None:
+            self._reason = f"{type(error).__name__}: {error}"
+
+    @property
+    def failed(self) -> bool:
+        return self._reason is not None
+
+    def error(self) -> StoreFailed:
+        return StoreFailed(f"the store has failed and must be opened again ({self._reason})")
+
+    def check(self) -> None:
+        if self.failed:
+            raise self.error()
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What an operation of the writing thread works on; `head` is the audit chain's last entry."""
+
+    connection: apsw.Connection
+    head: Head = field(default_factory=Head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    # One job's result type is its caller's; the queue holds jobs of all kinds.
+    work: Callable[[Any], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+_Result = tuple[_Job, Any, BaseException | None]
+
+
+def _settle(results: list[_Result]) -> None:
+    for job, value, error in results:
+        if job.future.done():
+            continue
+        if error is None:
+            job.future.set_result(value)
+        else:
+            job.future.set_exception(error)
+
+
+def _answer(results: list[_Result]) -> None:
+    """Hand results to the event loops that wait for them, one wake-up for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
+    for result in results:
+        by_loop.setdefault(result[0].loop, []).append(result)
+    for loop, mine in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, mine)
+
+
+class _Worker:
+    """A thread with a queue. `_run_batch` is called with one or more jobs that have arrived."""
+
+    def __init__(self, name: str, connection: apsw.Connection, health: Health) -> None:
+        self._connection = connection
+        self._health = health
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def call(self, work: Callable[[Any], T]) -> T:
+        """Have `work` done by the thread. Raises StoreFailed once the storage has failed."""
+        self._health.check()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Job(work, future, loop))
+        return await future
+
+    def stop(self) -> None:
+        """Finish what has been asked for and end the thread; blocks."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            batch, more = self._take()
+            if not batch:
+                continue
+            if self._health.failed:
+                results = self._refusals(batch)
+            else:
+                try:
+                    results = self._run_batch(batch)
+                except Exception as error:
+                    # Anything unforeseen in a transaction leaves its outcome unknown.
+                    self._health.fail(error)
+                    results = self._refusals(batch)
+            _answer(results)
+            del batch, results
+            self._rest()
+
+    def _refusals(self, batch: list[_Job]) -> list[_Result]:
+        return [(job, None, self._health.error()) for job in batch]
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Wait for the first job, then take all that are there; False when told to stop."""
+        job = self._queue.get()
+        batch: list[_Job] = []
+        while job is not None:
+            batch.append(job)
+            if len(batch) == _LARGEST_BATCH:
+                return batch, True
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _run_batch(self, batch: list[_Job]) -> list[_Result]:
+        raise NotImplementedError
+
+    def _rest(self) -> None:
+        """After the answers have been given."""
+
+
+class Writer(_Worker):
+    """Owns the only connection that writes or checkpoints."""
+
+    def __init__(self, connection: apsw.Connection, health: Health, head: Head) -> None:
+        super().__init__("store-writer", connection, health)
+        self._transaction = Transaction(connection, head)
+        self._pages = 0
+        self.commits = 0
+        self.head = head
+        """The audit chain's last entry that is on disk."""
+        # Having a hook of our own also ends SQLite's automatic checkpoints, whose errors are lost.
+        connection.set_wal_hook(self._committed)
+
+    def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._pages = pages
+        return 0
+
+    def _run_batch(self, batch: list[_Job]) -> list[_Result]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        results = [self._run_job(job) for job in batch]
+        reached("store.before_commit")
+        self._connection.execute("COMMIT")
+        self.commits += 1
+        self.head = self._transaction.head
+        reached("store.after_commit")
+        return results
+
+    def _run_job(self, job: _Job) -> _Result:
+        """One job inside a savepoint of its own: a bad row cannot hurt the others."""
+        head = self._transaction.head
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result: _Result = (job, job.work(self._transaction), None)
+        except Exception as error:
+            if isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS):
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            self._transaction.head = head
+            result = (job, None, error)
+        self._connection.execute("RELEASE job")
+        return result
+
+    def _rest(self) -> None:
+        if self._pages < _CHECKPOINT_PAGES or self._health.failed:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            self._health.fail(error)
+        self._pages = 0
+
+
+class Reader(_Worker):
+    """Owns a connection that can only read; a batch of jobs sees one snapshot.
+
+    The snapshot begins after the jobs were asked for, so that everybody reads what was answered
+    to them before.
+    """
+
+    def _run_batch(self, batch: list[_Job]) -> list[_Result]:
+        self._connection.execute("BEGIN")
+        results: list[_Result] = []
+        for job in batch:
+            try:
+                results.append((job, job.work(self._connection), None))
+            except Exception as error:
+                if isinstance(error, apsw.Error):
+                    raise
+                results.append((job, None, error))
+        self._connection.execute("COMMIT")
+        return results

@@ -1,0 +1,482 @@
+"""What changes the database: functions over one open transaction. `at` is the store's clock."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from adapter.commands.activity import Command, Exchange, Work
+from adapter.commands.calls import Reading
+from adapter.commands.completion import same_quantity
+from adapter.commands.flows import Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.ports import (
+    Accepted,
+    AuditNote,
+    Change,
+    Debit,
+    Disposition,
+    Duplicate,
+    Import,
+    KeyConflict,
+    LaneTaken,
+    Leased,
+    Logged,
+    Publication,
+    Received,
+    Saved,
+    Submission,
+    Submitted,
+)
+from adapter.errors import NotFound
+from adapter.model.device import InstallEvent
+from adapter.model.ids import CommandId, ExchangeId, InboxId, RequestToken
+from adapter.model.reading import InitialMeasurement
+from adapter.store import queries, rows
+from adapter.store.chain import follow
+from adapter.store.rows import due_of, encode, encode_body, micros, micros_or_none
+from adapter.store.threads import Transaction
+
+_BEFORE_ALL: Final = (-(2**63), "")
+
+# ---------------------------------------------------------------- submit
+
+
+def submit(tx: Transaction, batch: Sequence[Submission], at: datetime) -> list[Submitted]:
+    return [_submit(tx, item, at) for item in batch]
+
+
+def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
+    known = _known(tx.connection, item)
+    if known is not None:
+        return known
+    if not item.steal:
+        holders = _other_holders(tx.connection, item.lanes, item.command.id)
+        if holders:
+            return LaneTaken(holders=holders)
+    command = item.command
+    wake = micros_or_none(item.wake)
+    tx.connection.execute(
+        queries.INSERT_COMMAND,
+        (
+            command.id,
+            item.key,
+            item.content,
+            command.request.kind,
+            command.activity.state,
+            item.priority,
+            wake,
+            command.version,
+            encode(command.activity),
+            encode(command.request),
+            encode(command.targets),
+        ),
+    )
+    tx.connection.executemany(
+        queries.INSERT_TARGET, [(target.device, command.id) for target in command.targets]
+    )
+    _put_exchanges(tx.connection, command, item.priority)
+    _put_completions(tx.connection, command)
+    _take_lanes(tx.connection, item.lanes, command.id)
+    _put_outcomes(tx.connection, command.id, item.outcomes)
+    _publish(tx.connection, item.publications, at)
+    _note(tx, item.audit, at)
+    return Accepted(id=command.id)
+
+
+def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
+    """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
+    content = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
+    if content is not None:
+        same = content == item.content
+        return Accepted(id=item.command.id) if same else KeyConflict(id=item.command.id)
+    if item.key is None:
+        return None
+    row = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
+    if row is None:
+        return None
+    owner, content = row
+    return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
+
+
+# ---------------------------------------------------------------- save
+
+
+def save(tx: Transaction, batch: Sequence[Change], at: datetime) -> list[Saved]:
+    return [_save(tx, change, at) for change in batch]
+
+
+def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
+    """Every guard first, then every write."""
+    connection, command = tx.connection, change.command
+    priority = 0
+    if command is not None:
+        row = connection.execute(queries.COMMAND_GUARD, (command.id,)).get
+        if row is None or row[0] != command.version:
+            return Saved.MOVED
+        priority = row[1]
+    if not all(_install_unmoved(connection, install) for install in change.installs):
+        return Saved.MOVED
+    if command is not None:
+        if _other_holders(connection, change.acquire, command.id):
+            return Saved.LANE_TAKEN
+        if _token_taken(connection, command.exchanges):
+            return Saved.TOKEN_TAKEN
+    if change.debit is not None and not _affordable(connection, change.debit, at):
+        return Saved.OVER_BUDGET
+    if command is not None:
+        _save_command(connection, command, change, priority)
+    if change.debit is not None:
+        owner = None if command is None else command.id
+        connection.execute(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
+    for install in change.installs:
+        _put_install(connection, install, install.version + 1)
+    _put_measurements(connection, change.measurements)
+    _put_readings(connection, change.readings, change.readings_from)
+    _dispose(connection, change.inbox)
+    _publish(connection, change.publications, at)
+    _note(tx, change.audit, at)
+    return Saved.SAVED
+
+
+def _save_command(
+    connection: apsw.Connection, command: Command, change: Change, priority: int
+) -> None:
+    activity = command.activity
+    connection.execute(
+        queries.UPDATE_COMMAND,
+        (
+            activity.state,
+            micros_or_none(change.wake),
+            command.version + 1,
+            encode(activity),
+            command.id,
+        ),
+    )
+    _put_exchanges(connection, command, priority)
+    _put_completions(connection, command)
+    if change.release:
+        connection.execute(queries.RELEASE_LANES, (command.id,))
+    _take_lanes(connection, change.acquire, command.id)
+    _put_outcomes(connection, command.id, change.outcomes)
+
+
+def _put_exchanges(connection: apsw.Connection, command: Command, priority: int) -> None:
+    """Insert the new ones, update those that changed."""
+    if not command.exchanges:
+        return
+    stored: dict[str, bytes] = dict(connection.execute(queries.BODIES_OF_COMMAND, (command.id,)))
+    for position, exchange in enumerate(command.exchanges):
+        body = encode_body(exchange)
+        before = stored.get(exchange.id)
+        if before is None:
+            _insert_exchange(connection, command.id, position, priority, exchange, body)
+        elif before != body:
+            _update_exchange(connection, exchange, body)
+
+
+def _insert_exchange(
+    connection: apsw.Connection,
+    command: CommandId,
+    position: int,
+    priority: int,
+    exchange: Exchange,
+    body: bytes,
+) -> None:
+    connection.execute(
+        queries.INSERT_EXCHANGE,
+        (
+            exchange.id,
+            command,
+            position,
+            exchange.operation,
+            priority,
+            exchange.work,
+            exchange.state,
+            micros_or_none(exchange.wake),
+            micros_or_none(due_of(exchange)),
+            exchange.token,
+            exchange.sent_at is not None,
+            body,
+            encode(exchange.endpoints),
+        ),
+    )
+
+
+def _update_exchange(connection: apsw.Connection, exchange: Exchange, body: bytes) -> None:
+    connection.execute(
+        queries.UPDATE_EXCHANGE,
+        {
+            "id": exchange.id,
+            "work": exchange.work,
+            "state": exchange.state,
+            "wake": micros_or_none(exchange.wake),
+            "due": micros_or_none(due_of(exchange)),
+            "token": exchange.token,
+            "sent": exchange.sent_at is not None,
+            "body": body,
+        },
+    )
+
+
+def _token_taken(connection: apsw.Connection, exchanges: Iterable[Exchange]) -> bool:
+    """Whether a token is another exchange's: the head end gave it twice, or gave a stranger's."""
+    seen: set[RequestToken] = set()
+    for exchange in exchanges:
+        if exchange.token is None:
+            continue
+        owner = connection.execute(queries.EXCHANGE_OF_TOKEN, (exchange.token,)).get
+        if exchange.token in seen or owner not in (None, exchange.id):
+            return True
+        seen.add(exchange.token)
+    return False
+
+
+def _put_completions(connection: apsw.Connection, command: Command) -> None:
+    for event in command.activity.completions:
+        connection.execute(
+            queries.UPSERT_COMPLETION, (event.id, command.id, event.kind, event.state)
+        )
+
+
+def _put_outcomes(
+    connection: apsw.Connection, command: CommandId, outcomes: Sequence[EndpointOutcome]
+) -> None:
+    connection.executemany(
+        queries.UPSERT_OUTCOME, [(command, item.endpoint, encode(item)) for item in outcomes]
+    )
+
+
+def _other_holders(
+    connection: apsw.Connection, lanes: Iterable[str], command: CommandId
+) -> dict[str, CommandId]:
+    found: dict[str, CommandId] = {}
+    for lane in lanes:
+        holder = connection.execute(queries.LANE_HOLDER, (lane,)).get
+        if holder is not None and holder != command:
+            found[lane] = holder
+    return found
+
+
+def _take_lanes(connection: apsw.Connection, lanes: Iterable[str], command: CommandId) -> None:
+    for lane in lanes:
+        connection.execute(queries.TAKE_LANE, (lane, command))
+
+
+def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool:
+    since = micros(at) - round(debit.window_s * 1_000_000)
+    used = connection.execute(queries.DEBITED, (debit.bucket, since, debit.limit)).get
+    return bool(used < debit.limit)
+
+
+def _publish(
+    connection: apsw.Connection, publications: Iterable[Publication], at: datetime
+) -> None:
+    for item in publications:
+        connection.execute(
+            queries.INSERT_PUBLICATION, {"id": item.id, "at": micros(at), "body": encode(item)}
+        )
+
+
+def _note(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+    for note in notes:
+        body = rows.encode_note(note)
+        tx.head = follow(tx.head, micros(at), body)
+        tx.connection.execute(
+            queries.INSERT_AUDIT, (tx.head.seq, micros(at), note.subject, body, tx.head.digest)
+        )
+
+
+# ---------------------------------------------------------------- timers
+
+
+def claim(
+    tx: Transaction,
+    work: Work,
+    limit: int,
+    now: datetime,
+    lease_until: datetime,
+    skip: frozenset[Operation],
+) -> list[Leased]:
+    """Group by group, so that neither what is not due nor what is skipped is ever looked at."""
+    found: list[tuple[int, int, str, str, str]] = []
+    for priority, operation, first in claim_groups(tx.connection, work):
+        if len(found) >= limit and priority > found[-1][0]:
+            break
+        if first > micros(now) or operation in skip:
+            continue
+        picked = tx.connection.execute(
+            queries.CLAIMABLE, (work, priority, operation, micros(now), limit)
+        )
+        found.extend((priority, *row, operation) for row in picked)
+    found.sort()
+    taken = found[:limit]
+    until = micros(lease_until)
+    tx.connection.executemany(queries.LEASE_EXCHANGE, [(until, row[2]) for row in taken])
+    return [
+        Leased(
+            command=CommandId(command),
+            exchange=ExchangeId(exchange),
+            operation=Operation(operation),
+            priority=priority,
+        )
+        for priority, _, exchange, command, operation in taken
+    ]
+
+
+def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int, str, int]]:
+    """(priority, operation, earliest due) of all that has this work, most urgent first."""
+    priority, operation = _BEFORE_ALL
+    while True:
+        row = connection.execute(queries.NEXT_CLAIM_GROUP, (work, priority, operation)).get
+        if row is None:
+            return
+        priority, operation, due = row
+        yield priority, operation, due
+
+
+def due(tx: Transaction, limit: int, now: datetime, lease_until: datetime) -> list[CommandId]:
+    ids = [row[0] for row in tx.connection.execute(queries.COMMANDS_DUE, (micros(now), limit))]
+    until = micros(lease_until)
+    tx.connection.executemany(queries.DELAY_COMMAND, [(until, command) for command in ids])
+    return ids
+
+
+# ---------------------------------------------------------------- inbound
+
+
+def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
+    ids: list[InboxId] = []
+    for item in batch:
+        inbox = tx.connection.execute(
+            queries.INSERT_INBOX,
+            (
+                item.operation,
+                micros(item.at),
+                item.state,
+                item.exchange,
+                item.remote,
+                item.reason,
+                hashlib.sha256(item.raw).digest(),
+            ),
+        ).get
+        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+        ids.append(inbox)
+    return ids
+
+
+def unpark(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
+    tx.connection.executemany(queries.UNPARK, [(token,) for token in tokens])
+
+
+def _dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
+    for item in dispositions:
+        connection.execute(
+            queries.DISPOSE,
+            (
+                item.state,
+                item.reason,
+                item.command,
+                item.token,
+                micros_or_none(item.wake),
+                item.inbox,
+            ),
+        )
+        if connection.changes() != 1:
+            raise NotFound(f"no inbox row {item.inbox}")
+
+
+# ---------------------------------------------------------------- readings, messages, events out
+
+
+def _put_readings(
+    connection: apsw.Connection, readings: Iterable[Reading], inbox: InboxId | None
+) -> None:
+    connection.executemany(
+        queries.INSERT_READING,
+        [
+            (
+                item.endpoint,
+                item.kind,
+                micros(item.at),
+                same_quantity(item.quantity),
+                item.source,
+                item.seconds,
+                inbox,
+                encode(item),
+            )
+            for item in readings
+        ],
+    )
+
+
+def _put_measurements(
+    connection: apsw.Connection, measurements: Iterable[InitialMeasurement]
+) -> None:
+    connection.executemany(
+        queries.INSERT_MEASUREMENT,
+        [(item.id, item.device, micros(item.end), encode(item)) for item in measurements],
+    )
+
+
+def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
+    tx.connection.executemany(
+        queries.INSERT_MESSAGE,
+        [
+            (item.exchange, micros(item.at), item.outbound, item.operation, item.status, item.body)
+            for item in batch
+        ],
+    )
+
+
+def delivered(tx: Transaction, sink: str, seq: int) -> None:
+    tx.connection.execute(queries.DELIVERED, (sink, seq))
+
+
+# ---------------------------------------------------------------- registry
+
+
+def import_(tx: Transaction, what: Import) -> None:
+    connection = tx.connection
+    for device in what.devices:
+        connection.execute(queries.UPSERT_DEVICE, (device.id, encode(device)))
+        connection.execute(queries.LEAVE_GROUPS, (device.id,))
+        connection.executemany(
+            queries.JOIN_GROUP, [(group, device.id) for group in sorted(device.groups)]
+        )
+    for point in what.service_points:
+        connection.execute(queries.UPSERT_SERVICE_POINT, (point.id, encode(point)))
+    for install in what.installs:
+        stored = _stored_version(connection, install)
+        _put_install(connection, install, install.version if stored is None else stored + 1)
+
+
+def _stored_version(connection: apsw.Connection, install: InstallEvent) -> int | None:
+    key = (install.device, install.service_point, micros(install.installed_at))
+    version: int | None = connection.execute(queries.INSTALL_GUARD, key).get
+    return version
+
+
+def _install_unmoved(connection: apsw.Connection, install: InstallEvent) -> bool:
+    """As it was loaded; a new one only where the device is not installed by now."""
+    stored = _stored_version(connection, install)
+    if stored is not None:
+        return stored == install.version
+    taken = connection.execute(queries.INSTALL_OPEN, (install.device,)).get
+    return install.version == 0 and taken is None
+
+
+def _put_install(connection: apsw.Connection, install: InstallEvent, version: int) -> None:
+    connection.execute(
+        queries.PUT_INSTALL,
+        {
+            "device": install.device,
+            "service_point": install.service_point,
+            "installed_at": micros(install.installed_at),
+            "removed": install.removed_at is not None,
+            "version": version,
+            "body": rows.encode_install(install, version),
+        },
+    )
