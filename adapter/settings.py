@@ -1,0 +1,227 @@
+"""Every setting of the gateway: one frozen table, read once, from a TOML file and the environment.
+
+A setting `section.name` stands in the file as `name` under `[section]`, and in the environment as
+OPENWAY_SECTION_NAME, which goes before the file. Units are in the names: `_s` seconds, `_bytes`
+bytes. Secrets come from files (`name_file`) or the environment, never from the settings file, and
+are never shown. An unknown or bad setting stops the start and is named.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from adapter.commands.flows import CommandKind
+from adapter.commands.rules import SwitchPolicy
+from adapter.commands.timing import POLICIES, Policy
+from adapter.errors import SettingsError
+from adapter.headend.secret import Secret
+from adapter.headend.settings import HeadEndSettings
+from adapter.settings_reader import PREFIX, Sources, leaves, read_section
+from adapter.settings_values import guess
+
+_NO_SECRETS: Final[Mapping[str, Secret]] = MappingProxyType({})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    path: Annotated[Path, "SQLite file of the store; made at the first start"] = Path("openway.db")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSettings:
+    """Where the head end calls us."""
+
+    host: Annotated[str, "address that callbacks are taken on"] = "127.0.0.1"
+    port: Annotated[int, "port that callbacks are taken on; 0: any free one"] = 8101
+    public_url: Annotated[str, "URL of the listener as the head end sees it; empty: host, port"] = (
+        ""
+    )
+    users: Annotated[
+        Mapping[str, Secret], "user:password lines; when given, callbacks need HTTP Basic"
+    ] = field(default_factory=lambda: _NO_SECRETS)
+    max_body_bytes: Annotated[int, "largest callback body that is read"] = 16_777_216
+    max_depth: Annotated[int, "deepest nesting of elements that is read"] = 64
+    read_timeout_s: Annotated[float, "seconds within which a request must have been received"] = (
+        30.0
+    )
+    max_connections: Annotated[int, "connections at once; further ones are closed"] = 256
+    max_connections_per_address: Annotated[int, "connections at once from one address"] = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """The REST API: where it listens, who may call it; and how the command line reaches it."""
+
+    host: Annotated[str, "address of the REST API"] = "127.0.0.1"
+    port: Annotated[int, "port of the REST API; 0: any free one"] = 8102
+    keys: Annotated[
+        Mapping[str, Secret], "name:key lines; the name is who acts. Empty: loopback only, no key"
+    ] = field(default_factory=lambda: _NO_SECRETS)
+    max_body_bytes: Annotated[int, "largest request body that is read"] = 16_777_216
+    url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
+    key: Annotated[Secret | None, "key that the command line presents"] = None
+    timeout_s: Annotated[float, "seconds the command line waits for an answer"] = 30.0
+
+    @property
+    def address(self) -> str:
+        """Where a client on this machine finds the API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.url.rstrip("/") or f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractSettings:
+    wsdl: Annotated[Path | None, "folder of the head end's own WSDL; empty: the packaged one"] = (
+        None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    concurrency: Annotated[int, "calls to the head end under way at once"] = 64
+    lease_s: Annotated[float, "seconds after which claimed work is offered again"] = 30.0
+    kinds: Annotated[frozenset[CommandKind], "command kinds that the head end offers"] = frozenset(
+        CommandKind
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSettings:
+    keys: Annotated[
+        tuple[Secret, ...],
+        "keys that sign callback addresses, one a line; the first signs, all are believed. "
+        "Empty: one is made beside the store",
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """`openway simulate`; all else is in a file of its own (`config`)."""
+
+    host: Annotated[str, "address of the simulated head end"] = "127.0.0.1"
+    port: Annotated[int, "port of the simulated head end; 0: any free one"] = 8103
+    meters: Annotated[int, "number of simulated meters"] = 1_000
+    seed: Annotated[int, "the same seed gives the same meters and the same chances"] = 1
+    journal: Annotated[Path | None, "JSON lines of every request and callback"] = None
+    config: Annotated[Path | None, "TOML file: population, timing, limits, faults"] = None
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    level: Annotated[LogLevel, "least level that is written; bodies only at debug"] = LogLevel.INFO
+    format: Annotated[LogFormat, "json, text, or auto: text on a terminal, else json"] = (
+        LogFormat.AUTO
+    )
+    per_minute: Annotated[int, "lines of one event a minute; the others are counted"] = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of it. `head_end` is None where none of its settings is given."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    listener: ListenerSettings = field(default_factory=ListenerSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    head_end: HeadEndSettings | None = None
+    contract: ContractSettings = field(default_factory=ContractSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
+    switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+    callbacks: CallbackSettings = field(default_factory=CallbackSettings)
+    simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    def __post_init__(self) -> None:
+        _check_url("listener.public_url", self.listener.public_url)
+        _check_url("api.url", self.api.url)
+        if not self.api.keys and self.api.host not in _LOOPBACK:
+            raise SettingsError("api.keys: an API that is not on loopback needs keys")
+        try:
+            ZoneInfo(self.switch.time_zone)
+        except (OSError, ValueError):
+            raise SettingsError(f"switch.time_zone: no zone {self.switch.time_zone!r}") from None
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if not url:
+        return
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{name}: an http or https URL with a host is needed")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise SettingsError(f"{name}: a URL without credentials, query and fragment is needed")
+
+
+# ---------------------------------------------------------------- reading
+
+_RESERVED: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}CRASH_AT"})
+"""Variables that are no settings: the file itself, and the crash points of the tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The settings and, by name, where each that was given came from ("file" or a variable)."""
+
+    settings: Settings
+    origin: Mapping[str, str]
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a file (or of OPENWAY_CONFIG) and the environment.
+
+    Raises SettingsError with one line for each setting that is unknown or bad. Relative paths in
+    the file start at the file's folder.
+    """
+    return load_with_origin(path, environ).settings
+
+
+def load_with_origin(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    environ = os.environ if environ is None else environ
+    named = environ.get(f"{PREFIX}CONFIG")
+    path = path or (Path(named) if named else None)
+    sources = Sources(environ=environ, folder=path.parent if path else Path())
+    table = _table(path) if path else {}
+    _refuse_unknown_variables(sources)
+    settings = read_section(Settings, table, sources)
+    if settings is None:
+        raise SettingsError("\n".join(sources.problems))
+    return Loaded(settings=settings, origin=MappingProxyType(sources.origin))
+
+
+def _table(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _refuse_unknown_variables(sources: Sources) -> None:
+    known = set(_RESERVED)
+    for leaf in leaves(Settings):
+        known |= {leaf.variable, f"{leaf.variable}_FILE"} if leaf.secret else {leaf.variable}
+    for name in sorted(sources.environ):
+        if name.startswith(PREFIX) and name not in known:
+            sources.complain(name, f"unknown variable{guess(name, frozenset(known))}")
