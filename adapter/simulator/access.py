@@ -20,6 +20,11 @@ _WSSE: Final = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecur
 _WSU: Final = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
 
 
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header of HTTP Basic."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 class Gate:
     """Lets callers in, or says why not."""
 
@@ -35,8 +40,7 @@ class Gate:
         if self._access.caller_security == "wsse":
             return self._wsse(body)
         given = headers.get("Authorization", "")
-        pair = f"{self._access.caller_user}:{self._access.caller_password}".encode()
-        wanted = f"Basic {b64encode(pair).decode()}"
+        wanted = basic(self._access.caller_user, self._access.caller_password)
         return None if compare_digest(given.encode(), wanted.encode()) else "wrong credentials"
 
     def _wsse(self, body: bytes) -> str | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import aiohttp
 
+from adapter.simulator.access import basic
 from adapter.simulator.clock import Clock
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.journal import Journal
@@ -47,12 +48,12 @@ class Deliverer:
 
     async def start(self) -> None:
         limits, access = self._world.config.limits, self._world.config.access
-        auth = None
+        headers = {"Content-Type": "text/xml; charset=utf-8"}
         if access.callback_user:
-            auth = aiohttp.BasicAuth(access.callback_user, access.callback_password)
+            headers["Authorization"] = basic(access.callback_user, access.callback_password)
         self._slots = asyncio.Semaphore(limits.callback_concurrency)
         self._session = aiohttp.ClientSession(
-            auth=auth,
+            headers=headers,
             connector=aiohttp.TCPConnector(
                 limit=limits.callback_concurrency, keepalive_timeout=4.0, ttl_dns_cache=60
             ),
@@ -104,17 +105,21 @@ class Deliverer:
             await asyncio.wait((task,))
 
     async def run_due(self) -> None:
-        """Run every step that is due now, and those that these bring; wait for all deliveries."""
+        """Run every step that is due now, and those that these bring; wait for all deliveries.
+
+        What was sent at one moment is answered before anything of a later moment happens.
+        """
+        moment: datetime | None = None
         while True:
-            deliveries = self._world.schedule.run_one(self._clock.now())
-            if deliveries is None:
-                if self._waiting == 0:
-                    return
+            due = self._world.schedule.next_due
+            if self._waiting and (due != moment or self._waiting >= _BACKLOG):
                 await self._idle.wait()
                 continue
+            deliveries = self._world.schedule.run_one(self._clock.now())
+            if deliveries is None:
+                return
+            moment = due
             self.send(deliveries)
-            if self._waiting >= _BACKLOG:
-                await self._idle.wait()
 
     async def pause(self, seconds: float | None) -> None:
         """Wait by the simulator's clock; None waits until the simulator stops."""
@@ -205,10 +210,7 @@ class Deliverer:
     async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
         spec = self._codec.catalog.spec(delivery.operation)
         payload = self._codec.encode_request(delivery.operation, delivery.body)
-        headers = {
-            "Content-Type": "text/xml; charset=utf-8",
-            "SOAPAction": f'"{spec.soap_action}"',
-        }
+        headers = {"SOAPAction": f'"{spec.soap_action}"'}
         try:
             async with self._session.post(
                 delivery.address, data=payload, headers=headers, allow_redirects=False

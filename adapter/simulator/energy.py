@@ -90,6 +90,8 @@ def _noise(seed: int, esn: str, quantity: str, day: int) -> bytes:
 
 def _day_start(seed: int, esn: str, quantity: str, day: int) -> int:
     """Micro-shares of Wh (1e-6 Wh) counted before the day. Two days differ by half at most."""
+    if day <= 0:
+        return 0
     daily = _daily(seed, esn, quantity) * _WHOLE
     return daily * day + daily // 2 * _noise(seed, esn, quantity, day)[SLOTS] // 256
 

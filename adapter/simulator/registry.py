@@ -50,9 +50,7 @@ def registry_of(population: Population, endpoints: Iterable[EndpointId] | None =
                 device=device.id, service_point=point, installed_at=EPOCH, status=_status(meter)
             )
         )
-    return Import(
-        devices=tuple(devices), service_points=tuple(points), installs=tuple(installs)
-    )
+    return Import(devices=tuple(devices), service_points=tuple(points), installs=tuple(installs))
 
 
 def _groups(population: Population) -> dict[EndpointId, frozenset[str]]:

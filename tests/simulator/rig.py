@@ -1,7 +1,7 @@
 """A simulator on a loopback port with a clock turned by hand, and a listener that hears it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction, JsonValue
+from tests.support import run
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PREFIX = "2.16.840.1.114416.15.243."
@@ -244,6 +245,19 @@ def _read_parameters(name: str, parameters: Mapping[str, object]) -> dict[str, o
         given["InterrogationWindowStartTime"] = "2026-03-02T00:00:00Z"
         given["InterrogationWindowEndTime"] = "2026-03-02T23:00:00Z"
     return {**given, **parameters}
+
+
+Scene = Callable[[Rig], Coroutine[object, object, None]]
+
+
+def play(scene: Scene, **settings: object) -> None:
+    """Run one scene on a fresh simulator with these settings."""
+
+    async def whole() -> None:
+        async with running(settings) as rig:
+            await scene(rig)
+
+    run(whole(), seconds=30)
 
 
 @asynccontextmanager

@@ -1,7 +1,5 @@
 """What each operation does, over real HTTP, in the contract's own words."""
 
-from collections.abc import Callable, Coroutine
-
 import pytest
 
 from adapter.simulator.contract import hosted
@@ -31,26 +29,16 @@ from tests.simulator.rig import (
     Rig,
     codec,
     dig,
+    play,
     request,
     result_of,
     rows,
-    running,
     text,
 )
-from tests.support import run
 
-Scene = Callable[[Rig], Coroutine[object, object, None]]
 WORK = (DISCONNECT, RECONNECT, VOLTAGE, CTL_PING, PING, SWITCHES, READ, GROUP_READ, INTERACTIVE)
 SINGLE = (DISCONNECT, RECONNECT, VOLTAGE, INTERACTIVE)
 MANY = (CTL_PING, PING, SWITCHES, READ)
-
-
-def play(scene: Scene, **settings: object) -> None:
-    async def whole() -> None:
-        async with running(settings) as rig:
-            await scene(rig)
-
-    run(whole(), seconds=30)
 
 
 def target(operation: str) -> str:

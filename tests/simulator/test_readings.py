@@ -1,0 +1,249 @@
+"""What DataArrived and the interactive result bring, by the flags of the request."""
+
+import pytest
+
+from tests.simulator.rig import (
+    GROUP_READ,
+    INTERACTIVE,
+    ONE,
+    READ,
+    THREE,
+    TWO,
+    Rig,
+    dig,
+    play,
+    rows,
+    text,
+)
+
+
+def test_load_profile_and_registers_agree_on_what_was_used() -> None:
+    async def scene(rig: Rig) -> None:
+        period = {
+            "ReadingStartTime": "2026-03-01T00:00:00Z",
+            "ReadingEndTime": "2026-03-02T00:00:00Z",
+        }
+        await rig.run(READ, ONE, RetrieveLoadProfileData=True, **period)
+        for end in period.values():
+            await rig.run(
+                READ,
+                ONE,
+                ReadingStartTime="2026-02-01T00:00:00Z",
+                ReadingEndTime=end,
+                RetrieveRecentRegisters=True,
+            )
+        profile, first, last = rig.data()
+        channel = dig(profile, "LoadProfileChannels", 0)
+        values = [int(text(row, "ChannelValue")) for row in rows(channel, "IntervalValues")]
+        assert len(values) == 96
+        assert text(channel, "TimeDataEnd") == "2026-03-02T00:00:00Z"
+        totals = [int(text(row, "RegisterValues", 0, "Value", "value")) for row in (first, last)]
+        assert sum(values) == totals[1] - totals[0]
+        assert "RegisterValues" not in profile
+        assert "LoadProfileChannels" not in first
+
+    play(scene)
+
+
+def test_a_register_names_quantity_source_time_and_type() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, RetrieveRecentRegisters=True)
+        [row] = rig.data()
+        register = dig(row, "RegisterValues", 0)
+        assert isinstance(register, dict)
+        value = register.pop("Value")
+        assert dig(value, "type") == "xs:decimal"
+        assert register == {
+            "Quantity": "Wh d",
+            "Source": "CurrentRegister",
+            "Timestamp": "2026-03-02T00:00:00Z",
+        }
+        assert (row["ScalingType"], row["DeviceSerialNumber"]) == ("Scaled", "700001")
+
+    play(scene, population={"generating_share": 0.0})
+
+
+def test_a_generating_meter_has_a_second_quantity() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, RetrieveRecentRegisters=True, RetrieveLoadProfileData=True)
+        [row] = rig.data()
+        for channels in ("RegisterValues", "LoadProfileChannels"):
+            assert [text(found, "Quantity") for found in rows(row, channels)] == ["Wh d", "Wh r"]
+
+    play(scene, population={"generating_share": 1.0})
+
+
+def test_nothing_is_read_from_the_future() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(
+            READ,
+            ONE,
+            ReadingStartTime="2026-03-02T11:00:00Z",
+            ReadingEndTime="2026-03-02T18:00:00Z",
+            RetrieveLoadProfileData=True,
+        )
+        [row] = rig.data()
+        channel = dig(row, "LoadProfileChannels", 0)
+        assert text(channel, "TimeDataEnd") == "2026-03-02T12:00:00Z"
+        assert len(rows(channel, "IntervalValues")) == 4
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("option", "times"),
+    [
+        ("ReportAtStartTime", ["2026-02-27T00:00:00Z"]),
+        ("ReportAtEndTime", ["2026-03-01T00:00:00Z"]),
+        (
+            "ReportAllInPeriod",
+            ["2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"],
+        ),
+    ],
+)
+def test_self_reads_come_at_the_times_asked_for(option: str, times: list[str]) -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(
+            READ,
+            ONE,
+            ReadingStartTime="2026-02-27T00:00:00Z",
+            ReadingEndTime="2026-03-01T00:00:00Z",
+            ReportSelfReadOption=option,
+        )
+        [row] = rig.data()
+        told = rows(row, "RegisterValues")
+        assert [text(register, "Timestamp") for register in told] == times
+        assert {text(register, "Source") for register in told} == {"SelfReadRegister"}
+
+    play(scene, population={"generating_share": 0.0})
+
+
+def test_a_group_is_read_meter_by_meter_in_portions() -> None:
+    async def scene(rig: Rig) -> None:
+        result = await rig.run(GROUP_READ, "Substation 2", RetrievePriorSelfRead=True)
+        assert (result["GroupName"], result["Result"]) == ("Substation 2", "Success")
+        assert len(rig.data()) == 25
+        sizes = [
+            len(rows(told.body, "input", "ReadDataCollection"))
+            for told in rig.heard
+            if told.path == "/data"
+        ]
+        assert sizes == [10, 10, 5]
+        assert {text(row, "RegisterValues", 0, "Source") for row in rig.data()} == {
+            "SelfReadRegister"
+        }
+        assert rig.heard[-1].status["SuccessfulEndpoints"] == 25
+
+    play(scene, population={"count": 100, "group_size": 25}, limits={"meters_per_message": 10})
+
+
+def test_a_named_group_and_a_configuration_group_can_be_read() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(GROUP_READ, "Feeder 7", RetrieveLoadProfileData=True)
+        assert [row["Identifier"] for row in rig.data()] == [TWO, THREE]
+        await rig.run(GROUP_READ, "All", RetrievePriorSelfRead=True)
+        assert len(rig.data()) == 2 + 5
+
+    play(
+        scene,
+        population={"count": 5, "configuration_groups": ["All"]},
+        groups={"Feeder 7": [TWO, THREE]},
+    )
+
+
+def test_an_interrogation_waits_for_its_window() -> None:
+    async def scene(rig: Rig) -> None:
+        token = await rig.start(
+            GROUP_READ,
+            "Substation 1",
+            InterrogationWindowStartTime="2026-03-02T14:00:00Z",
+            InterrogationWindowEndTime="2026-03-02T15:00:00Z",
+        )
+        await rig.turn(3_600)
+        assert rig.states() == ["Initializing"]
+        await rig.turn(3_601)
+        assert (await rig.result(GROUP_READ, token))["Result"] == "Success"
+
+    play(scene, population={"count": 2})
+
+
+def test_a_long_profile_comes_in_numbered_blocks() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, RetrieveLoadProfileData=True, RetrieveRecentRegisters=True)
+        blocks = rig.data()
+        assert [dig(row, "BlockInfo", "Block") for row in blocks] == [1, 2, 3]
+        assert {dig(row, "BlockInfo", "TotalBlocks") for row in blocks} == {3}
+        ends = [text(row, "LoadProfileChannels", 0, "TimeDataEnd") for row in blocks]
+        assert ends == ["2026-03-01T10:00:00Z", "2026-03-01T20:00:00Z", "2026-03-02T00:00:00Z"]
+        assert ["RegisterValues" in row for row in blocks] == [True, False, False]
+
+    play(scene, limits={"intervals_per_block": 40})
+
+
+def test_an_interactive_read_brings_its_data_with_the_result_only() -> None:
+    async def scene(rig: Rig) -> None:
+        result = await rig.run(INTERACTIVE, ONE, RetrieveRecentRegisterData=True)
+        assert result["Identifier"] == ONE
+        assert text(result, "ReadDataCollection", 0, "Identifier") == ONE
+        assert rig.data() == []
+
+    play(scene)
+
+
+def test_the_data_comes_before_the_request_has_completed() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE)
+        kinds = [told.operation.rpartition(".")[2] for told in rig.heard]
+        assert kinds == ["StatusChanged", "StatusChanged", "DataArrived", "StatusChanged"]
+
+    play(scene)
+
+
+def test_an_outage_is_told_as_exceptions_and_seen_in_reads_and_events() -> None:
+    async def scene(rig: Rig) -> None:
+        status, told = await rig.admin("POST", "/outage", {"match": f"*{ONE[-6:]}", "seconds": 600})
+        assert (status, told) == (200, {"dark": 1})
+        await rig.turn(0)
+        result = await rig.run(READ, ONE)
+        assert text(result, "EndpointFailureResult", "Failures", 0, "FailureReason") == "NoResponse"
+        await rig.turn(600)
+        exceptions = [
+            dig(told.body, "input", "MeterExceptionCollection", 0)
+            for told in rig.heard
+            if told.path == "/exceptions"
+        ]
+        assert [(text(row, "Name"), dig(row, "ID")) for row in exceptions] == [
+            ("Primary Power Down", 18001),
+            ("Primary Power Up", 18002),
+        ]
+        assert text(exceptions[0], "ElectronicSerialNumber") == ONE
+        await rig.turn(3_600)
+        await rig.run(
+            READ,
+            ONE,
+            ReadingStartTime="2026-03-02T11:45:00Z",
+            ReadingEndTime="2026-03-02T13:00:00Z",
+            RetrieveLoadProfileData=True,
+            RetrieveLogEvents=True,
+        )
+        [row] = rig.data()
+        events = rows(row, "EventLog", "MeterEvents")
+        assert [text(event, "Name") for event in events] == [
+            "Primary Power Down",
+            "Primary Power Up",
+        ]
+        values = rows(row, "LoadProfileChannels", 0, "IntervalValues")
+        statuses = [rows(value, "ProfileStatuses") for value in values]
+        assert ["PartialInterval", "PowerFailure"] in statuses
+
+    play(scene)
+
+
+def test_an_empty_event_log_is_there_when_asked_for() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, RetrieveLogEvents=True)
+        [row] = rig.data()
+        assert dig(row, "EventLog", "UnreportedEventCount") == 0
+        assert dig(row, "EventLog", "MeterEvents") == []
+
+    play(scene)

@@ -1,0 +1,462 @@
+"""The edges of the server: contract pages, callers' credentials, bad input, journal, admin."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from adapter.errors import SettingsError
+from adapter.simulator.contract import hosted
+from adapter.simulator.settings import SimulatorConfig
+from adapter.wire.catalog import Catalog
+from adapter.wire.security import username_token
+from tests.simulator.rig import (
+    DISCONNECT,
+    NOON,
+    ONE,
+    PING,
+    READ,
+    STRANGER,
+    TWO,
+    Faulted,
+    Rig,
+    codec,
+    dig,
+    play,
+    request,
+    rows,
+    text,
+)
+
+
+def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
+    async def scene(rig: Rig) -> None:
+        base = rig.simulator.url
+        paths = {spec.path for spec in hosted(codec().catalog)}
+        (tmp_path / "xsd").mkdir()
+        for number, path in enumerate(sorted(paths)):
+            async with rig.session.get(f"{base}{path}?wsdl") as response:
+                assert response.status == 200
+                page = await response.text()
+            assert f'location="{base}{path}"' in page
+            local = page.replace(f"{base}/wsdl/", "")
+            (tmp_path / f"{number}.wsdl").write_text(local, encoding="utf-8")
+        for file in (codec().catalog.place / "xsd").glob("*.xsd"):
+            async with rig.session.get(f"{base}/wsdl/xsd/{file.name}") as response:
+                (tmp_path / "xsd" / file.name).write_bytes(await response.read())
+
+    play(scene)
+    again = Catalog.load(tmp_path)
+    assert {
+        key: spec.path for key, spec in again.operations.items() if spec.path.startswith("/ami")
+    } == {spec.key: spec.path for spec in hosted(codec().catalog)}
+
+
+def test_only_files_of_the_contract_are_served() -> None:
+    async def scene(rig: Rig) -> None:
+        for name in ("../pyproject.toml", "%2e%2e/pyproject.toml", "xsd/nothing.xsd", "README.md"):
+            async with rig.session.get(f"{rig.simulator.url}/wsdl/{name}") as response:
+                assert response.status == 404
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", "DeserializationFailed"),
+        (b"no xml", "DeserializationFailed"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "DeserializationFailed"),
+        (b"<a/>", "DeserializationFailed"),
+        (
+            b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+            b'<DisconnectMeter xmlns="urn:other"/></s:Body></s:Envelope>',
+            "DeserializationFailed",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_a_fault_and_noted(payload: bytes, code: str) -> None:
+    async def scene(rig: Rig) -> None:
+        status, raw = await rig.post(DISCONNECT, payload)
+        assert status == 500
+        assert codec().decode(raw).body["faultcode"] == code
+        [entry] = rig.simulator.journal.entries()
+        assert entry["kind"] == "refused"
+        assert rig.simulator.journal.count(DISCONNECT) == 0
+
+    play(scene)
+
+
+def test_the_action_must_be_that_of_the_body_and_of_the_path() -> None:
+    async def scene(rig: Rig) -> None:
+        payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
+        for headers in ({"SOAPAction": '"urn:other"'},):
+            status, raw = await rig.post(DISCONNECT, payload, headers)
+            assert (status, codec().decode(raw).body["faultcode"]) == (500, "ActionNotSupported")
+        status, raw = await rig.post(READ, payload)
+        assert (status, codec().decode(raw).body["faultcode"]) == (500, "ActionNotSupported")
+        assert rig.simulator.journal.count(DISCONNECT) == 0
+
+    play(scene)
+
+
+def test_a_body_past_the_limit_is_not_read() -> None:
+    async def scene(rig: Rig) -> None:
+        status, _ = await rig.post(DISCONNECT, b" " * 2_000)
+        assert status == 413
+
+    play(scene, limits={"body_bytes": 1_000})
+
+
+def test_callers_without_the_right_basic_credentials_are_kept_out() -> None:
+    async def scene(rig: Rig) -> None:
+        payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
+        for given in ({}, {"Authorization": "Basic bWU6d3Jvbmc="}):
+            status, _ = await rig.post(DISCONNECT, payload, given)
+            assert status == 401
+        status, _ = await rig.post(DISCONNECT, payload, {"Authorization": "Basic bWU6cHc="})
+        assert status == 200
+        assert rig.simulator.journal.count(DISCONNECT) == 1
+
+    play(scene, access={"caller_user": "me", "caller_password": "pw"})
+
+
+@pytest.mark.parametrize("digest", [True, False])
+def test_callers_without_the_right_security_header_are_kept_out(digest: bool) -> None:
+    now = datetime.now(UTC)
+
+    def signed(password: str, nonce: bytes) -> bytes:
+        header = username_token("me", password, digest=digest, now=now, nonce=nonce)
+        return codec().encode_request(DISCONNECT, request(DISCONNECT, ONE), header=header)
+
+    async def scene(rig: Rig) -> None:
+        plain = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
+        for payload in (plain, signed("wrong", b"1" * 16)):
+            status, raw = await rig.post(DISCONNECT, payload)
+            fault = codec().decode(raw).body
+            assert (status, fault["faultcode"]) == (500, "FailedAuthentication")
+        good = signed("pw", b"2" * 16)
+        assert (await rig.post(DISCONNECT, good))[0] == 200
+        assert (await rig.post(DISCONNECT, good))[0] == 500, "a nonce is taken once"
+
+    access = {"caller_user": "me", "caller_password": "pw", "caller_security": "wsse"}
+    play(scene, access=access)
+
+
+def test_the_journal_counts_what_reached_each_meter_and_outlives_its_own_bound() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(DISCONNECT, ONE)
+        await rig.run(PING, ONE, TWO)
+        await rig.run(PING, TWO)
+        journal = rig.simulator.journal
+        assert len(journal.entries()) == 4
+        assert (journal.count(PING), journal.count(PING, TWO), journal.count(PING, ONE)) == (
+            2,
+            2,
+            1,
+        )
+        assert journal.count(DISCONNECT, ONE, acted=True) == 1
+        status, told = await rig.admin("GET", f"/counters?esn={ONE}")
+        assert status == 200
+        assert dig(told, "requests", DISCONNECT) == 1
+        assert dig(told, "acted", PING) == 1
+        _, told = await rig.admin("GET", "/counters?per_meter=1")
+        assert dig(told, "requests_by_meter", PING, TWO) == 2
+        assert dig(told, "deliveries", "RequestStatusChangedService.StatusChanged") == 9
+
+    play(scene, limits={"journal_entries": 4})
+
+
+def test_the_journal_file_tells_what_was_carried_out_before_the_answer_left(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+
+    async def scene(rig: Rig) -> None:
+        await rig.script("lose_reply", first=1)
+        with pytest.raises(Exception, match="disconnect"):
+            await rig.start(DISCONNECT, ONE)
+        written = [json.loads(line) for line in file.read_text().splitlines()]
+        kinds = [(line["kind"], line.get("operation")) for line in written]
+        assert kinds == [("request", DISCONNECT), ("acted", None)]
+        assert written[0]["endpoints"] == [ONE]
+        assert written[0]["scripts"] == ["lose_reply"]
+        assert written[1]["sequence"] == written[0]["sequence"]
+        assert written[1]["token"] in {str(token) for token in rig.simulator.world.jobs}
+
+    play(scene, journal=str(file))
+
+
+def test_the_journal_can_be_searched() -> None:
+    async def scene(rig: Rig) -> None:
+        token = await rig.start(DISCONNECT, ONE)
+        await rig.run(PING, TWO)
+        _, told = await rig.admin("GET", f"/journal?operation=DisconnectMeter&esn={quote(ONE)}")
+        [entry] = rows(told, "entries")
+        assert text(entry, "token") == token
+        _, told = await rig.admin("GET", f"/journal?token={token}")
+        assert len(rows(told, "entries")) == 4
+        _, told = await rig.admin("GET", "/journal?after=3&limit=1")
+        assert dig(told, "entries", 0, "sequence") == 4
+
+    play(scene)
+
+
+def test_a_meter_can_be_looked_at_and_changed() -> None:
+    async def scene(rig: Rig) -> None:
+        status, told = await rig.admin("GET", f"/meters/{ONE}")
+        assert (status, told["switch"], told["load_side_voltage"]) == (200, "Connected", True)
+        before = told["registers_wh"]
+        assert isinstance(before, dict)
+        status, told = await rig.admin(
+            "PUT", f"/meters/{ONE}", {"switch": "Armed", "reachable": False, "serial": "X1"}
+        )
+        assert status == 200
+        assert (told["switch"], told["reachable"], told["serial"]) == ("Armed", False, "X1")
+        assert told["switch_changed_at"] == "2026-03-02T12:00:00Z"
+        status, _ = await rig.admin("GET", f"/meters/{STRANGER}")
+        assert status == 404
+        status, told = await rig.admin("PUT", f"/meters/{ONE}", {"switch": "Molten"})
+        assert status == 400
+        assert "switch" in text(told, "detail")
+
+    play(scene)
+
+
+def test_a_new_meter_can_be_added_and_many_changed_at_once() -> None:
+    async def scene(rig: Rig) -> None:
+        added = "2.16.840.1.114416.3.5"
+        given = {"registered": True, "commissioned": True}
+        assert (await rig.admin("PUT", f"/meters/{added}", given))[0] == 200
+        assert (await rig.run(PING, added))["Result"] == "Success"
+        change = {"group": "Substation 1", "set": {"reachable": False}}
+        assert await rig.admin("PUT", "/meters", change) == (200, {"changed": 10})
+        _, told = await rig.admin("GET", "/meters?match=*3&limit=5")
+        assert [text(row, "esn") for row in rows(told, "meters")] == [f"{ONE[:-1]}3"]
+        assert (await rig.run(PING, ONE))["Result"] == "Failure"
+
+    play(scene, population={"count": 10})
+
+
+def test_groups_can_be_made_and_dropped() -> None:
+    async def scene(rig: Rig) -> None:
+        assert (await rig.admin("PUT", "/groups/Feeder", {"meters": [ONE, TWO]}))[0] == 200
+        assert (await rig.admin("GET", "/groups/Feeder"))[1]["meters"] == [ONE, TWO]
+        _, told = await rig.admin("GET", "/groups")
+        assert rows(told, "groups") == ["Substation 1", "Residential", "Commercial", "Feeder"]
+        assert (await rig.admin("DELETE", "/groups/Feeder"))[0] == 200
+        assert (await rig.admin("GET", "/groups/Feeder"))[0] == 404
+
+    play(scene, population={"count": 3})
+
+
+def test_scripts_can_be_listed_with_their_counts_and_taken_away() -> None:
+    async def scene(rig: Rig) -> None:
+        status, told = await rig.admin(
+            "POST",
+            "/scripts",
+            {"scripts": [{"effect": "hang", "meter": TWO}, {"effect": "no_token", "nth": 1}]},
+        )
+        assert (status, told["ids"]) == (201, ["s1", "s2"])
+        await rig.post(PING, codec().encode_request(PING, request(PING, ONE)))
+        _, told = await rig.admin("GET", "/scripts")
+        assert rows(told, "scripts") == [
+            {"effect": "hang", "meter": TWO, "id": "s1", "matched": 0, "hit": 0},
+            {"effect": "no_token", "nth": 1, "id": "s2", "matched": 1, "hit": 1},
+        ]
+        assert (await rig.admin("DELETE", "/scripts/s1"))[0] == 200
+        assert (await rig.admin("DELETE", "/scripts/s1"))[0] == 404
+        status, told = await rig.admin("POST", "/scripts", {"scripts": [{}, {"effect": "hang"}]})
+        assert (status, text(told, "detail")) == (400, "scripts[0].effect: is missing")
+        assert len(rows((await rig.admin("GET", "/scripts"))[1], "scripts")) == 1
+
+    play(scene)
+
+
+def test_subscriptions_can_be_made_over_soap_and_seen_over_admin() -> None:
+    async def scene(rig: Rig) -> None:
+        given = {"SystemName": "mdm", "Uri": f"{rig.base}/mdm"}
+        subscribe, cancel = (
+            f"DataService.{name}"
+            for name in ("SubscribeToEndpointData", "CancelEndpointDataSubscription")
+        )
+        await rig.call(subscribe, {"request": {"SubscriberRequest": given}})
+        await rig.run(READ, ONE)
+        assert {told.path for told in rig.heard if "Data" in told.operation} == {"/data", "/mdm"}
+        _, told = await rig.admin("GET", "/subscriptions")
+        assert [text(row, "system") for row in rows(told, "subscriptions")] == [
+            "gateway",
+            "gateway",
+            "mdm",
+        ]
+        await rig.call(cancel, {"request": {"SubscriberRequest": given}})
+        assert (await rig.admin("DELETE", "/subscriptions/data/mdm"))[0] == 404
+        bad = {"SystemName": "x", "Uri": "nowhere"}
+        with pytest.raises(Faulted, match="InvalidUriFormatFault"):
+            await rig.call(subscribe, {"request": {"SubscriberRequest": bad}})
+
+    play(scene)
+
+
+def test_the_provisional_subscription_service_subscribes_lists_and_cancels() -> None:
+    async def scene(rig: Rig) -> None:
+        service = "SubscriptionService."
+        wanted = {"SystemName": "oms", "UriCollection": [f"{rig.base}/oms"]}
+        await rig.call(
+            f"{service}SubscribeToEndpointExceptionsByMeter",
+            {"request": {"SubscriptionRequest": wanted, "ElectronicSerialNumbers": [TWO]}},
+        )
+        system = {"request": {"SystemName": "oms"}}
+        told = await rig.call(f"{service}RetrieveSubscriptionsBySystemName", system)
+        [row] = rows(told, "RetrieveSubscriptionsBySystemNameResult")
+        assert row == {**wanted, "Kind": "Exceptions"}
+        await rig.admin("POST", "/outage", {"group": "Substation 1", "seconds": 60})
+        await rig.turn(0)
+        [heard] = [told for told in rig.heard if told.path == "/oms"]
+        assert len(rows(heard.body, "input", "MeterExceptionCollection")) == 1
+        await rig.call(f"{service}CancelExceptionSubscription", system)
+        with pytest.raises(Faulted, match="SubscriberNotFoundFault"):
+            await rig.call(f"{service}CancelExceptionSubscription", system)
+
+    play(scene)
+
+
+def test_a_head_end_that_restarts_forgets_its_tokens() -> None:
+    async def scene(rig: Rig) -> None:
+        token = await rig.start(DISCONNECT, ONE)
+        assert await rig.admin("POST", "/forget-tokens") == (200, {"forgotten": 1})
+        await rig.turn()
+        assert rig.heard == []
+        with pytest.raises(Faulted, match="RequestNotFoundFault"):
+            await rig.status(token)
+
+    play(scene)
+
+
+def test_a_reset_brings_back_the_start() -> None:
+    async def scene(rig: Rig) -> None:
+        first = await rig.start(DISCONNECT, ONE)
+        await rig.turn()
+        await rig.script("hang")
+        assert (await rig.admin("POST", "/reset"))[0] == 200
+        assert await rig.start(DISCONNECT, ONE) == first, "the sequence begins again"
+        meter = rig.simulator.world.population.find(ONE)  # type: ignore[arg-type]
+        assert meter is not None
+        assert meter.switch == "Connected"
+        _, told = await rig.admin("GET", "")
+        assert (told["scripts"], told["requests"], told["subscriptions"]) == (0, 1, 2)
+
+    play(scene)
+
+
+def test_the_admin_address_can_want_a_token_and_never_serves_other_sites_pages() -> None:
+    async def scene(rig: Rig) -> None:
+        url = f"{rig.simulator.admin_url}/meters"
+        cases: list[tuple[Mapping[str, str], int]] = [
+            ({}, 401),
+            ({"Authorization": "Bearer wrong"}, 401),
+            ({"Authorization": "Bearer k"}, 200),
+            ({"Authorization": "Bearer k", "Origin": "http://evil.example"}, 403),
+        ]
+        for headers, status in cases:
+            async with rig.session.get(url, headers=headers) as response:
+                assert response.status == status
+
+    play(scene, access={"admin_token": "k"})
+
+
+def test_the_admin_address_can_have_a_port_of_its_own() -> None:
+    async def scene(rig: Rig) -> None:
+        assert not rig.simulator.admin_url.startswith(rig.simulator.url)
+        assert (await rig.admin("GET", ""))[0] == 200
+        async with rig.session.get(f"{rig.simulator.url}/admin") as response:
+            assert response.status == 404
+
+    play(scene, admin_port=0)
+
+
+@pytest.mark.parametrize("given", [b"", b"[]", b"{", b'"x"'])
+def test_admin_input_that_is_no_object_is_refused(given: bytes) -> None:
+    async def scene(rig: Rig) -> None:
+        url = f"{rig.simulator.admin_url}/scripts"
+        async with rig.session.post(url, data=given) as response:
+            assert response.status == 400
+            assert (await response.json(content_type=None))["code"] == "invalid_request"
+
+    play(scene)
+
+
+def test_settings_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "simulator.toml"
+    file.write_text(
+        """
+        port = 8103
+        [population]
+        count = 5
+        seed = 42
+        disconnected_share = 0.5
+        [timing]
+        completed_s = 2
+        [groups]
+        "Feeder 7" = ["1.2.3"]
+        [[script]]
+        effect = "lose_reply"
+        operation = "DisconnectMeter"
+        nth = 1
+        """
+    )
+    config = SimulatorConfig.load(file)
+    assert (config.port, config.seed, config.population.count) == (8103, 42, 5)
+    assert config.timing.completed_s == 2.0
+    assert config.groups["Feeder 7"] == ("1.2.3",)
+    assert config.scripts[0].effect == "lose_reply"
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"prot": 1}, "prot: unknown; known are"),
+        ({"port": 70_000}, "port: must be a port"),
+        ({"population": {"meters": 3}}, "population.meters: unknown"),
+        ({"population": {"count": -1}}, "population.count: must be a whole number"),
+        ({"population": {"count": 1.5}}, "population.count: must be a whole number"),
+        ({"population": {"unreachable_share": 1.5}}, "from 0 to 1"),
+        ({"population": {"device_classes": []}}, "list of texts"),
+        ({"population": 3}, "population: must be a table"),
+        ({"timing": {"executing_s": 9.0}}, "must rise"),
+        ({"answers": {"mixed": "Maybe"}}, "answers.mixed: must be one of"),
+        ({"access": {"caller_security": "none"}}, "access.caller_security"),
+        ({"timing": {"honour_windows": 1}}, "true or false"),
+        ({"script": [{"effect": "melt"}]}, r"script\[0\].effect"),
+        ({"groups": {"a": "b"}}, "groups.a: must be a list"),
+        ({"data_subscribers": {"a": 1}}, "data_subscribers.a: must be text"),
+    ],
+)
+def test_a_bad_setting_is_named(table: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        SimulatorConfig.read(table)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml"):
+        SimulatorConfig.load(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("port = ")
+    with pytest.raises(SettingsError, match=r"broken\.toml"):
+        SimulatorConfig.load(broken)
+
+
+def test_secrets_do_not_show_in_the_settings() -> None:
+    config = SimulatorConfig.read(
+        {"access": {"caller_password": "S", "callback_password": "S", "admin_token": "S"}}
+    )
+    assert "'S'" not in repr(config)
+
+
+def test_noon_is_the_rigs_clock() -> None:
+    async def scene(rig: Rig) -> None:
+        _, told = await rig.admin("GET", "")
+        assert told["now"] == NOON.isoformat().replace("+00:00", "Z")
+
+    play(scene)
