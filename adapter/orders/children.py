@@ -7,17 +7,50 @@ lifecycle follows a sibling product (inferred); the waits are ours in their deta
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import (
+    AcknowledgeField,
+    AppointmentBooked,
+    AppointmentNeeded,
+    CancelEventsExecuted,
+    CheckFieldRules,
+    CloseFieldTodo,
+    CrewStarted,
+    EventsExecuted,
+    EventsFailed,
+    ExecuteEvents,
+    FieldCancelAsked,
+    FieldDiscarded,
+    FieldEvent,
+    FieldModified,
+    FieldOpened,
+    FieldRejected,
+    FieldRetried,
+    FieldSent,
+    FieldValidated,
+    FieldWork,
+    MessageKind,
+    OpenFieldTodo,
+    PushParent,
+    Rescheduled,
+    SendFailed,
+    SendMessage,
+    Slot,
+    TellAppointment,
+    WakeParent,
+    WorkCanceled,
+    WorkReported,
+)
 from adapter.orders.order import ChildId, ChildSpec, ChildState, Problem, View
-from adapter.orders.tasks import Appointment, FieldEffect, field_task
+from adapter.orders.tasks import Appointment, field_task
 
 
 class FieldState(StrEnum):
@@ -49,15 +82,6 @@ class Progress(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """An appointment window, UTC."""
-
-    start: datetime
-    end: datetime
-    taken_by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldActivity:
     """One visit. `messages` counts what was sent out, so that each message has a fixed id."""
 
@@ -77,210 +101,6 @@ class FieldActivity:
     ended_at: datetime | None = None
     version: int = 0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldOpened:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldValidated:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppointmentNeeded:
-    """Valid, and the task type wants an appointment that is not booked yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldRejected:
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppointmentBooked:
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSent:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendFailed:
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewStarted:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rescheduled:
-    slot: Slot
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkReported:
-    """Done, by the field system or by hand (`who`)."""
-
-    report: CompletionReport
-    who: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkCanceled:
-    """Not done. `report` may still hold what the crew found."""
-
-    reason: str
-    report: CompletionReport
-    who: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventsExecuted:
-    """The completion events of a success took effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelEventsExecuted:
-    """The completion events of a cancellation took effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventsFailed:
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldRetried:
-    """After a correction. `report` replaces one whose completion events failed."""
-
-    who: str
-    report: CompletionReport | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldModified:
-    """What the requester changed; after sending it goes out as a change message (documented)."""
-
-    details: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldCancelAsked:
-    """The field system is asked to cancel; its answer decides."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldDiscarded:
-    reason: str
-
-
-FieldEvent: TypeAlias = (
-    FieldOpened
-    | FieldValidated
-    | AppointmentNeeded
-    | FieldRejected
-    | AppointmentBooked
-    | FieldSent
-    | SendFailed
-    | CrewStarted
-    | Rescheduled
-    | WorkReported
-    | WorkCanceled
-    | EventsExecuted
-    | CancelEventsExecuted
-    | EventsFailed
-    | FieldRetried
-    | FieldModified
-    | FieldCancelAsked
-    | FieldDiscarded
-)
-
-
-class MessageKind(StrEnum):
-    """What goes out to the field work system. The first two names are documented."""
-
-    DISPATCH = "D1-FieldActivityOBComm"
-    MODIFY = "D1-ActivityModifyOBComm"
-    CANCEL = "CM-ActivityCancelOBComm"
-    SLOTS = "CM-AppointmentSlots"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessage:
-    """One outbound message; `{activity}/message/{number}` is its fixed id."""
-
-    kind: MessageKind
-    number: int
-    details: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckFieldRules:
-    """Run `field_problems`, feed FieldValidated, AppointmentNeeded or FieldRejected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecuteEvents:
-    """Apply these to the records, then feed EventsExecuted, CancelEventsExecuted, EventsFailed."""
-
-    effects: tuple[FieldEffect, ...]
-    report: CompletionReport
-    successful: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcknowledgeField:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TellAppointment:
-    """Subscribers learn of a booked or moved appointment."""
-
-    slot: Slot
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeParent:
-    """Let the order's monitor look now instead of at its next turn. Moves nothing by itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushParent:
-    """Move the order: `lifecycle.pushed`. Only ever given while the flag allows it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenFieldTodo:
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseFieldTodo:
-    pass
-
-
-FieldWork: TypeAlias = (
-    SendMessage
-    | CheckFieldRules
-    | ExecuteEvents
-    | AcknowledgeField
-    | TellAppointment
-    | WakeParent
-    | PushParent
-    | OpenFieldTodo
-    | CloseFieldTodo
-)
 
 S = FieldState
 FIELD_TRANSITIONS: Final[Mapping[tuple[FieldState, type[FieldEvent]], FieldState]] = (

@@ -1,4 +1,4 @@
-"""Wait-for-measurement and wait-for-scheduled-read activities. They send nothing; ours in detail."""
+"""Wait-for-measurement and wait-for-scheduled-read activities. They send nothing; details ours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,0 +1,261 @@
+"""A site's orchestrations and activity types: from parsed TOML to typed values, or a clear refusal.
+
+Reading the file and resolving `package.module:function` names are the edge's work. What a site does
+not write stays as `matrix.py` has it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from adapter.errors import SettingsError
+from adapter.orders.activities import FIELD_ACTIVITY
+from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
+from adapter.orders.mnemonics import Grammar, RowList, parse_rows
+from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
+from adapter.orders.parameter_text import parse_algorithm
+from adapter.orders.parameters import Algorithm, AlgorithmType, CustomFunction, Row
+
+NONE: Final = "none"
+
+
+class FunctionRole(StrEnum):
+    """How a site's function is called: `order.CompatibilityCheck` and so on."""
+
+    COMPATIBILITY = "compatibility"
+    OVERRIDE = "override"
+    ALGORITHM = "algorithm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersConfiguration:
+    """`functions` are the names that the edge has to resolve before the start, with their roles."""
+
+    matrix: Orchestrations
+    activity_types: Mapping[str, ActivityType]
+    functions: frozenset[tuple[FunctionRole, str]] = field(default_factory=frozenset)
+
+
+def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
+    """The `[orders]` table. Raises SettingsError naming the place of the first mistake."""
+    read = _Table("orders", raw)
+    read.only("fourth_measurement_check", "orchestration", "activity_type")
+    matrix = dict(default_matrix(_fourth(read)))
+    for name, cells in read.table("orchestration").items():
+        kind = _kind(name, "orders.orchestration")
+        matrix[kind] = _orchestration(kind, cells)
+    types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
+    for name, values in read.table("activity_type").items():
+        types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values))
+    return OrdersConfiguration(
+        matrix=MappingProxyType(matrix),
+        activity_types=MappingProxyType(types),
+        functions=_functions(matrix, types),
+    )
+
+
+def _fourth(read: "_Table") -> OrderKind | None:
+    default = FOURTH_MEASUREMENT_CHECK.value if FOURTH_MEASUREMENT_CHECK is not None else NONE
+    name = read.text("fourth_measurement_check", default)
+    allowed = (OrderKind.EXCHANGE, OrderKind.CUT, OrderKind.RECONNECT)
+    if name != NONE and name not in {each.value for each in allowed}:
+        raise read.fail("fourth_measurement_check", f"{name} is not exchange, cut, reconnect, none")
+    return None if name == NONE else OrderKind(name)
+
+
+def _orchestration(kind: OrderKind, cells: object) -> tuple[Algorithm, ...]:
+    where = f"orders.orchestration.{kind}"
+    if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
+        raise SettingsError(f"{where}: must be a list of algorithms, in their order")
+    return tuple(
+        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell))
+        for number, cell in enumerate(cells, start=1)
+    )
+
+
+_MAINTENANCE: Final = (AlgorithmType.CANSPACT, AlgorithmType.UPDSPAC)
+
+
+def _algorithm(where: str, cell: Mapping[str, object]) -> Algorithm:
+    known = {each.value: each for each in AlgorithmType if each not in _MAINTENANCE}
+    type_ = known.get(str(cell.get("type", "")))
+    if type_ is None:
+        raise SettingsError(f"{where}: unknown algorithm type {cell.get('type')!r}")
+    name = cell.get("name", type_.value)
+    if not isinstance(name, str) or not name:
+        raise SettingsError(f"{where}, name: must be text")
+    raw = {key: value for key, value in cell.items() if key not in ("type", "name")}
+    return parse_algorithm(type_, name, raw, where=where)
+
+
+_KEYS: Final = (
+    "kind",
+    "compatibility_algorithm",
+    "override_algorithm",
+    "within_the_day",
+    "minimum_offset_days",
+    "maximum_offset_days",
+    "components",
+    "wait_time_out_hours",
+    "on_wait_time_out",
+    "pass_bound",
+    "require_evidence",
+    "moratoria",
+    "field_task_by_service_point_condition",
+    "field_task_by_device_condition",
+)
+
+
+def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
+    read = _Table(f"orders.activity_type.{name}", values)
+    read.only(*_KEYS)
+    kind = _kind(read.text("kind", name), f"{read.where}, kind")
+    plain = ActivityType(name=name, kind=kind)
+    return ActivityType(
+        name=name,
+        kind=kind,
+        compatibility_algorithm=read.function("compatibility_algorithm"),
+        override_algorithm=read.function("override_algorithm"),
+        within_the_day=read.flag("within_the_day", plain.within_the_day),
+        minimum_offset_days=read.whole("minimum_offset_days", plain.minimum_offset_days),
+        maximum_offset_days=read.whole("maximum_offset_days", plain.maximum_offset_days),
+        components=read.choice("components", Components, plain.components),
+        wait_time_out_hours=read.whole("wait_time_out_hours", plain.wait_time_out_hours, least=1),
+        on_wait_time_out=read.choice("on_wait_time_out", TimeoutPolicy, plain.on_wait_time_out),
+        pass_bound=read.whole("pass_bound", plain.pass_bound, least=1),
+        require_evidence=read.flag("require_evidence", plain.require_evidence),
+        moratoria=_moratoria(read),
+        point_rows=_zone(read, "field_task_by_service_point_condition", Grammar.SERVICE_POINT),
+        device_rows=_zone(read, "field_task_by_device_condition", Grammar.DEVICE),
+    )
+
+
+def _zone(read: "_Table", key: str, grammar: Grammar) -> tuple[Row, ...]:
+    """A zone's rows: no limit of twenty, and they may name a service point type (documented)."""
+    how = RowList(
+        where=f"{read.where}, {key}",
+        grammar=grammar,
+        origin="zone",
+        field_activity_bo=FIELD_ACTIVITY,
+        most=None,
+        zone=True,
+    )
+    return parse_rows(read.lines(key), how)
+
+
+def _moratoria(read: "_Table") -> tuple[Moratorium, ...]:
+    found = []
+    for number, each in enumerate(read.items("moratoria"), start=1):
+        inner = _Table(f"{read.where}, moratorium {number}", _mapping(read.where, each))
+        inner.only("first", "last", "reason")
+        first, last = inner.day("first"), inner.day("last")
+        if last < first:
+            raise inner.fail("last", "lies before first")
+        found.append(Moratorium(first=first, last=last, reason=inner.text("reason", "")))
+    return tuple(found)
+
+
+def _functions(
+    matrix: Orchestrations, types: Mapping[str, ActivityType]
+) -> frozenset[tuple[FunctionRole, str]]:
+    named = {
+        (FunctionRole.ALGORITHM, each.parameters.function)
+        for cells in matrix.values()
+        for each in cells
+        if isinstance(each.parameters, CustomFunction)
+    }
+    for each in types.values():
+        named.add((FunctionRole.COMPATIBILITY, each.compatibility_algorithm))
+        named.add((FunctionRole.OVERRIDE, each.override_algorithm))
+    return frozenset(pair for pair in named if pair[1])
+
+
+def _kind(name: str, where: str) -> OrderKind:
+    known = next((each for each in OrderKind if each.value == name), None)
+    if known is None:
+        raise SettingsError(f"{where}: {name} is not one of {', '.join(OrderKind)}")
+    return known
+
+
+def _mapping(where: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SettingsError(f"{where}: must be a table")
+    return value
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class _Table:
+    """Reads one table's values by type, naming the place of whatever is wrong."""
+
+    def __init__(self, where: str, raw: Mapping[str, object]) -> None:
+        self.where = where
+        self.raw = raw
+
+    def fail(self, key: str, rule: str) -> SettingsError:
+        return SettingsError(f"{self.where}, {key}: {rule}")
+
+    def only(self, *keys: str) -> None:
+        unknown = sorted(set(self.raw) - set(keys))
+        if unknown:
+            raise self.fail(unknown[0], "unknown setting")
+
+    def text(self, key: str, default: str) -> str:
+        value = self.raw.get(key, default)
+        if not isinstance(value, str):
+            raise self.fail(key, "must be text")
+        return value
+
+    def function(self, key: str) -> str:
+        name = self.text(key, "")
+        package, colon, function = name.partition(":")
+        if name and not (package and colon and function.isidentifier()):
+            raise self.fail(key, "must be package.module:function")
+        return name
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.raw.get(key, default)
+        if not isinstance(value, bool):
+            raise self.fail(key, "must be true or false")
+        return value
+
+    def whole(self, key: str, default: int, *, least: int = 0) -> int:
+        value = self.raw.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 10_000:
+            raise self.fail(key, f"must be a whole number from {least} to 10000")
+        return value
+
+    def choice(self, key: str, kinds: type[Choice], default: Choice) -> Choice:
+        value = self.text(key, default.value)
+        known = next((each for each in kinds if each.value == value), None)
+        if known is None:
+            raise self.fail(key, f"{value} is not one of {', '.join(kinds)}")
+        return known
+
+    def day(self, key: str) -> date:
+        value = self.raw.get(key)
+        if isinstance(value, date):
+            return date(value.year, value.month, value.day)
+        try:
+            return date.fromisoformat(self.text(key, ""))
+        except ValueError:
+            raise self.fail(key, "must be a date") from None
+
+    def table(self, key: str) -> Mapping[str, object]:
+        return _mapping(f"{self.where}.{key}", self.raw.get(key, {}))
+
+    def items(self, key: str) -> Sequence[object]:
+        value = self.raw.get(key, ())
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise self.fail(key, "must be a list")
+        return value
+
+    def lines(self, key: str) -> tuple[str, ...]:
+        found = self.items(key)
+        if not all(isinstance(each, str) for each in found):
+            raise self.fail(key, "must be a list of texts")
+        return tuple(str(each) for each in found)

@@ -1,0 +1,387 @@
+"""Cancel and Update orchestrations: D1-CANSPACT and D1-UPDSPAC, by the status of the child.
+
+Documented: both are activities of their own whose id answers the request; each acts according to
+the specific activity's current status; a crew under way must not be cancelled automatically. The
+matrix itself and this lifecycle are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from adapter.errors import IllegalTransition
+from adapter.model.ids import OrderId
+from adapter.orders.activities import ChildKind
+from adapter.orders.order import ChildFact, ChildId, ChildState, OrderKind, ServiceOrder
+
+
+class Purpose(StrEnum):
+    CANCEL = "cancel"
+    UPDATE = "update"
+
+
+class Action(StrEnum):
+    """What a maintenance activity does to its specific activity."""
+
+    DISCARD_ORDER = "discard the order"
+    CHANGE_ORDER = "change the order and validate it again"
+    DISCARD_CHILD = "discard the child; nothing was sent"
+    CHANGE_CHILD = "change the child; nothing was sent"
+    STOP_SENDING = "stop the communication, discard the child"
+    SEND_CANCEL = "ask the field system to cancel"
+    SEND_CHANGE = "send a change message"
+    STOP_AFTER = "nothing to cancel; the order stops before its next child"
+    ALREADY = "already so"
+    ASK_PEOPLE = "work was done: people decide"
+    REJECT = "too late"
+
+
+class Group(StrEnum):
+    """Children that can be called back, and those that cannot once sent."""
+
+    FIELD = "field"
+    COMMAND = "command"
+    WAIT = "wait"
+
+
+_GROUPS: Final[Mapping[ChildKind, Group]] = MappingProxyType(
+    {
+        ChildKind.FIELD: Group.FIELD,
+        ChildKind.COMMAND: Group.COMMAND,
+        ChildKind.WAIT_MEASUREMENT: Group.WAIT,
+        ChildKind.WAIT_SCHEDULED_READ: Group.WAIT,
+    }
+)
+
+A, C = Action, ChildState
+_COMMON: Final[Mapping[ChildState, tuple[Action, Action]]] = {
+    #  child                    cancel             update
+    C.QUEUED: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.VALIDATION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.SENDING: (A.STOP_SENDING, A.CHANGE_CHILD),
+    C.SENT: (A.SEND_CANCEL, A.SEND_CHANGE),
+    C.STARTED: (A.REJECT, A.REJECT),
+    C.COMMUNICATION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.COMPLETION_ERROR: (A.ASK_PEOPLE, A.REJECT),
+    C.COMPLETED: (A.STOP_AFTER, A.REJECT),
+    C.FAILED: (A.STOP_AFTER, A.REJECT),
+    C.TIMED_OUT: (A.STOP_AFTER, A.REJECT),
+    C.CANCELED: (A.ALREADY, A.REJECT),
+    C.DISCARDED: (A.ALREADY, A.REJECT),
+}
+_COMMAND: Final[Mapping[ChildState, tuple[Action, Action]]] = {
+    # What is with the head end may be with the meter; an error there proves nothing.
+    C.SENDING: (A.REJECT, A.REJECT),
+    C.SENT: (A.REJECT, A.REJECT),
+    C.COMMUNICATION_ERROR: (A.ASK_PEOPLE, A.REJECT),
+}
+_WAIT: Final[Mapping[ChildState, tuple[Action, Action]]] = {
+    C.SENDING: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.SENT: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.STARTED: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+}
+
+MAINTENANCE_MATRIX: Final[Mapping[tuple[Group, ChildState], tuple[Action, Action]]] = (
+    MappingProxyType(
+        {
+            (group, state): own.get(state, _COMMON[state])
+            for group, own in ((Group.FIELD, {}), (Group.COMMAND, _COMMAND), (Group.WAIT, _WAIT))
+            for state in ChildState
+        }
+    )
+)
+"""(group, status of the child) -> (on cancel, on update)."""
+
+
+def cancel_specific_activity(child: ChildFact | None) -> Action:
+    """D1-CANSPACT. Without a child the order itself is what is cancelled."""
+    if child is None:
+        return Action.DISCARD_ORDER
+    return MAINTENANCE_MATRIX[_GROUPS[child.spec.kind], child.state][0]
+
+
+def update_specific_activity(child: ChildFact | None) -> Action:
+    """D1-UPDSPAC. Without a child the order's own elements are changed."""
+    if child is None:
+        return Action.CHANGE_ORDER
+    return MAINTENANCE_MATRIX[_GROUPS[child.spec.kind], child.state][1]
+
+
+def maintain(purpose: Purpose, order: ServiceOrder, child: ChildFact | None) -> Action:
+    """The action for a request that comes now. A final order leaves nothing to maintain."""
+    if order.final:
+        return Action.ALREADY if purpose is Purpose.CANCEL else Action.REJECT
+    act = cancel_specific_activity if purpose is Purpose.CANCEL else update_specific_activity
+    return act(child)
+
+
+class MaintenanceState(StrEnum):
+    PENDING = "Pending"
+    VALIDATE = "Validate"
+    VALIDATION_ERROR = "Validation Error"
+    ACTING = "Cancel|Update Specific Activity"
+    WAITING = "Waiting for Response"
+    ERROR = "Error"
+    REJECTED = "Rejected"
+    COMPLETED = "Completed"
+
+
+MAINTENANCE_FINAL: Final = frozenset({MaintenanceState.REJECTED, MaintenanceState.COMPLETED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceActivity:
+    """One request to cancel or update an order. `reference` is the requester's: a repeated one is
+    answered by the first one's result. `child` is the specific activity, fixed when it acts.
+    """
+
+    id: str
+    purpose: Purpose
+    order: OrderId
+    requester: str
+    reference: str
+    created_at: datetime
+    reason: str = ""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    child: ChildId | None = None
+    state: MaintenanceState = MaintenanceState.PENDING
+    action: Action | None = None
+    outcome: str = ""
+    ended_at: datetime | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOpened:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestValid:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInvalid:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionTaken:
+    """The action took effect at once (discarded, changed, already so)."""
+
+    action: Action
+    child: ChildId | None = None
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseAwaited:
+    """The action needs the field system's answer, or the end of a child under way."""
+
+    action: Action
+    child: ChildId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLate:
+    """Refused: by the matrix, by the field system, or because completion came first."""
+
+    reason: str
+    action: Action | None = None
+    child: ChildId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The child ended as was asked."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFailed:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRetried:
+    who: str
+
+
+MaintenanceEvent: TypeAlias = (
+    RequestOpened
+    | RequestValid
+    | RequestInvalid
+    | ActionTaken
+    | ResponseAwaited
+    | TooLate
+    | Answered
+    | RequestFailed
+    | RequestRetried
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    """Does the order exist, may this requester maintain it? Feed RequestValid or RequestInvalid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActOnChild:
+    """In the transaction that locks order and child: `maintain`, carry out, feed what it gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyToRequest:
+    """Answer the requester (role Cancelation Activity); `accepted` tells the two answers apart."""
+
+    accepted: bool
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequestTodo:
+    reason: str
+
+
+MaintenanceEffect: TypeAlias = CheckRequest | ActOnChild | ReplyToRequest | OpenRequestTodo
+
+S = MaintenanceState
+MAINTENANCE_TRANSITIONS: Final[
+    Mapping[tuple[MaintenanceState, type[MaintenanceEvent]], MaintenanceState]
+] = MappingProxyType(
+    {
+        (S.PENDING, RequestOpened): S.VALIDATE,
+        (S.VALIDATE, RequestValid): S.ACTING,
+        (S.VALIDATE, RequestInvalid): S.VALIDATION_ERROR,
+        (S.VALIDATION_ERROR, RequestRetried): S.VALIDATE,
+        (S.VALIDATION_ERROR, TooLate): S.REJECTED,
+        (S.ACTING, ActionTaken): S.COMPLETED,
+        (S.ACTING, ResponseAwaited): S.WAITING,
+        (S.ACTING, TooLate): S.REJECTED,
+        (S.ACTING, RequestFailed): S.ERROR,
+        (S.WAITING, Answered): S.COMPLETED,
+        (S.WAITING, TooLate): S.REJECTED,
+        (S.WAITING, RequestFailed): S.ERROR,
+        (S.ERROR, RequestRetried): S.ACTING,
+        (S.ERROR, Answered): S.COMPLETED,
+        (S.ERROR, TooLate): S.REJECTED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceStep:
+    activity: MaintenanceActivity
+    effects: tuple[MaintenanceEffect, ...]
+
+
+def step_maintenance(
+    activity: MaintenanceActivity, event: MaintenanceEvent, *, now: datetime
+) -> MaintenanceStep:
+    """Apply one event. Raises IllegalTransition, and changes nothing, without an arrow."""
+    to = MAINTENANCE_TRANSITIONS.get((activity.state, type(event)))
+    if to is None:
+        raise IllegalTransition(
+            f"{activity.purpose} {activity.id}: no {type(event).__name__} in {activity.state}"
+        )
+    changed, effects = _change(activity, event, to)
+    after = replace(
+        changed,
+        state=to,
+        ended_at=now if to in MAINTENANCE_FINAL else None,
+        version=activity.version + 1,
+    )
+    return MaintenanceStep(activity=after, effects=effects)
+
+
+def _change(
+    activity: MaintenanceActivity, event: MaintenanceEvent, to: MaintenanceState
+) -> tuple[MaintenanceActivity, tuple[MaintenanceEffect, ...]]:
+    match event:
+        case RequestOpened():
+            return activity, (CheckRequest(),)
+        case RequestValid():
+            return activity, (ActOnChild(),)
+        case RequestRetried():
+            return activity, (CheckRequest() if to is S.VALIDATE else ActOnChild(),)
+        case RequestInvalid(reason=reason) | RequestFailed(reason=reason):
+            return replace(activity, outcome=reason), (OpenRequestTodo(reason=reason),)
+        case ResponseAwaited(action=action, child=child):
+            return replace(activity, action=action, child=child), ()
+        case ActionTaken(action=action, child=child, outcome=outcome):
+            done = replace(activity, action=action, child=child, outcome=outcome or action.value)
+            return done, (_answer(done, accepted=True),)
+        case TooLate(reason=reason, action=action, child=child):
+            late = replace(
+                activity,
+                action=action or activity.action,
+                child=child or activity.child,
+                outcome=reason,
+            )
+            return late, (_answer(late, accepted=False),)
+        case Answered(outcome=outcome):
+            done = replace(activity, outcome=outcome)
+            return done, (_answer(done, accepted=True),)
+
+
+def _answer(activity: MaintenanceActivity, *, accepted: bool) -> ReplyToRequest:
+    details = {"request": activity.id, "order": activity.order, "result": activity.outcome}
+    return ReplyToRequest(accepted=accepted, details=details)
+
+
+_TAKEN: Final = frozenset(
+    {A.DISCARD_ORDER, A.CHANGE_ORDER, A.DISCARD_CHILD, A.CHANGE_CHILD, A.STOP_SENDING, A.ALREADY}
+)
+
+
+def first_answer(
+    purpose: Purpose, order: ServiceOrder, child: ChildFact | None
+) -> ActionTaken | ResponseAwaited | TooLate | RequestFailed:
+    """The event that ActOnChild feeds, from order and child as they are in that transaction.
+
+    The first to commit wins: a child that completed a moment ago is Completed here.
+    """
+    action = maintain(purpose, order, child)
+    number = child.id if child is not None else None
+    if action in _TAKEN:
+        return ActionTaken(action=action, child=number)
+    match action:
+        case Action.SEND_CANCEL | Action.SEND_CHANGE:
+            return ResponseAwaited(action=action, child=number)
+        case Action.STOP_AFTER:
+            text = f"{action.value}. {reversal_advice(order, child)}".strip()
+            return ActionTaken(action=action, child=number, outcome=text)
+        case Action.ASK_PEOPLE:
+            return RequestFailed(reason=f"the child is {child.state if child else ''}: {action}")
+        case _:
+            text = "the order is final" if order.final else _rejection(order, child)
+            return TooLate(reason=text, action=action, child=number)
+
+
+def _rejection(order: ServiceOrder, child: ChildFact | None) -> str:
+    state = child.state if child is not None else order.state
+    return f"too late: the activity is {state}. {reversal_advice(order, child)}".strip()
+
+
+def child_ended(activity: MaintenanceActivity, child: ChildFact) -> MaintenanceEvent | None:
+    """What a waiting request learns when its child becomes final; None while it is not."""
+    if not child.final:
+        return None
+    if activity.purpose is Purpose.CANCEL and not child.completed:
+        return Answered(outcome=f"the activity is {child.state}")
+    if activity.purpose is Purpose.UPDATE and child.completed:
+        return Answered(outcome="the activity completed with the change")
+    return TooLate(reason=f"the activity is {child.state}")
+
+
+def reversal_advice(order: ServiceOrder, child: ChildFact | None) -> str:
+    """What a requester has to do about work that cannot be called back."""
+    off = order.kind in (OrderKind.CUT, OrderKind.DISABLE)
+    if off and child is not None and child.state in (C.COMPLETED, C.STARTED, C.SENT):
+        return "If supply is off, order a reconnection."
+    return ""

@@ -1,0 +1,107 @@
+"""Delivery of one reply to the requester: sent at least once, never lost, never holding the order.
+
+Documented: acknowledgement, success and failure notifications and their role. Their own delivery
+and retry are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from adapter.errors import IllegalTransition
+from adapter.model.ids import OrderId
+from adapter.orders.events import ReplyKind
+
+
+class ReplyState(StrEnum):
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One message to the requester. `id` is fixed, so that a repeated delivery is recognised."""
+
+    id: str
+    order: OrderId
+    kind: ReplyKind
+    requester: str
+    external_reference: str
+    created_at: datetime
+    due_at: datetime
+    details: Mapping[str, str] = field(default_factory=dict)
+    state: ReplyState = ReplyState.QUEUED
+    attempts: int = 0
+    last_error: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyAccepted:
+    """The requester's system took it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFailed:
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryGivenUp:
+    """People ended it."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRetried:
+    """People asked for another try of a reply that was given up."""
+
+    who: str
+
+
+ReplyEvent: TypeAlias = ReplyAccepted | DeliveryFailed | DeliveryGivenUp | DeliveryRetried
+S = ReplyState
+
+REPLY_TRANSITIONS: Final[Mapping[tuple[ReplyState, type[ReplyEvent]], ReplyState]] = (
+    MappingProxyType(
+        {
+            (S.QUEUED, ReplyAccepted): S.DELIVERED,
+            (S.QUEUED, DeliveryFailed): S.QUEUED,
+            (S.QUEUED, DeliveryGivenUp): S.GIVEN_UP,
+            (S.GIVEN_UP, DeliveryRetried): S.QUEUED,
+        }
+    )
+)
+
+FIRST_WAIT: Final = timedelta(seconds=10)
+LONGEST_WAIT: Final = timedelta(hours=1)
+ALARM_AFTER: Final = 10
+"""Attempts after which a reply belongs on the To Do list; it is tried on all the same."""
+
+
+def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
+    """Apply one event. Raises IllegalTransition. Waits double from 10 seconds to an hour."""
+    to = REPLY_TRANSITIONS.get((reply.state, type(event)))
+    if to is None:
+        raise IllegalTransition(f"reply {reply.id}: no {type(event).__name__} in {reply.state}")
+    after = replace(reply, state=to, version=reply.version + 1)
+    match event:
+        case DeliveryFailed(error=error):
+            wait = min(FIRST_WAIT * 2 ** min(reply.attempts, 20), LONGEST_WAIT)
+            return replace(after, attempts=reply.attempts + 1, last_error=error, due_at=now + wait)
+        case ReplyAccepted():
+            return replace(after, attempts=reply.attempts + 1, last_error="")
+        case DeliveryRetried():
+            return replace(after, due_at=now)
+        case DeliveryGivenUp():
+            return after
+
+
+def alarming(reply: Reply) -> bool:
+    """Whether people should look: the requester's system has not answered for a while."""
+    return reply.state is ReplyState.QUEUED and reply.attempts >= ALARM_AFTER
