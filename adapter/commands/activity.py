@@ -12,6 +12,7 @@ from adapter.commands.calls import (
     SwitchState,
 )
 from adapter.commands.flows import FLOWS, CommandKind, Completion, Flow, Operation
+from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import (
     CommandId,
@@ -218,7 +219,9 @@ class Exchange:
     """One attempt to have one request carried out: request, token, status, result.
 
     The id is `{command}-{ordinal}` and part of the callback address. `deadline` bounds the time
-    from token to result; `tries` counts sends that provably did nothing; `asked` counts polls.
+    from token to result (of a look: from its making to its result); `tries` counts sends that
+    provably did nothing; `asked` counts polls; `cancel_wanted` says that a CancelRequest is still
+    to be sent.
     """
 
     id: ExchangeId
@@ -318,6 +321,15 @@ class Activity:
     late: int = 0
     finished_at: datetime | None = None
 
+    @property
+    def next_completion(self) -> CompletionEvent | None:
+        """The completion event whose turn it is; None while one before it waits in error."""
+        if self.state not in (State.EXECUTING_COMPLETION_EVENTS, State.NEEDS_PERSON):
+            return None
+        left = (x for x in self.completions if x.state is not CompletionState.EXECUTED)
+        first = next(left, None)
+        return first if first and first.state is CompletionState.PENDING else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -338,4 +350,8 @@ class Command:
         return self.request.flow
 
     def exchange(self, exchange_id: ExchangeId) -> Exchange:
-        return next(item for item in self.exchanges if item.id == exchange_id)
+        """Raises NotFound."""
+        found = next((item for item in self.exchanges if item.id == exchange_id), None)
+        if found is None:
+            raise NotFound(f"no exchange {exchange_id} in command {self.id}")
+        return found

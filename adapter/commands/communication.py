@@ -6,6 +6,7 @@
 
 A switch order whose fate is not known goes to `unclear` and is never sent again from there.
 Anything else that is unclear fails and may be sent again under a new exchange (SAFETY policy).
+Answers that come when the exchange is over are taken and move nothing; only sending is refused.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,15 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.activity import Exchange, ExchangeState, Failure, Work
-from adapter.commands.calls import Outcome, RemoteResult, RemoteState, RequestStatus
+from adapter.commands.activity import FINAL_EXCHANGE, Exchange, ExchangeState, Failure, Work
+from adapter.commands.calls import (
+    FailureReason,
+    Outcome,
+    RemoteResult,
+    RemoteState,
+    RequestStatus,
+    SwitchState,
+)
 from adapter.commands.events import (
     AskFailed,
     CancelAnswered,
@@ -34,14 +42,30 @@ from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
 
 S = ExchangeState
+
+GRACE_S: Final = 120.0
+"""How long after its deadline an exchange is given up even if nobody could ask a last time."""
+
 _IN_FLIGHT: Final = frozenset({S.AWAITING, S.FETCHING, S.UNCLEAR, S.FAILED, S.CANCELED})
+
+_ANSWERS: Final[tuple[type[ExchangeEvent], ...]] = (
+    TokenReceived,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    AskFailed,
+    CancelAnswered,
+)
 
 Arrow = tuple[ExchangeState, type[ExchangeEvent]]
 # fmt: off
 TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType({
     (S.QUEUED,   Dispatched):      frozenset({S.SENDING}),
+    (S.QUEUED,   StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
     (S.SENDING,  TokenReceived):   frozenset({S.AWAITING}),
-    (S.SENDING,  OutcomeReceived): frozenset({S.COMPLETED}),
+    (S.SENDING,  OutcomeReceived): frozenset({S.COMPLETED, S.CANCELED}),
     (S.SENDING,  SendFailed):      frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
     (S.SENDING,  SendRefused):     frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
     (S.SENDING,  SendUnclear):     frozenset({S.UNCLEAR, S.FAILED}),
@@ -51,6 +75,7 @@ TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType(
     (S.AWAITING, SendRefused):     frozenset({S.AWAITING}),
     (S.AWAITING, SendUnclear):     frozenset({S.AWAITING}),
     (S.AWAITING, StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
+    (S.AWAITING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
     (S.AWAITING, AskFailed):       _IN_FLIGHT,
     (S.AWAITING, CancelAnswered):  frozenset({S.AWAITING}),
     (S.FETCHING, TokenReceived):   frozenset({S.FETCHING, S.UNCLEAR, S.FAILED}),
@@ -58,11 +83,18 @@ TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType(
     (S.FETCHING, SendRefused):     frozenset({S.FETCHING}),
     (S.FETCHING, SendUnclear):     frozenset({S.FETCHING}),
     (S.FETCHING, StatusNotified):  frozenset({S.FETCHING}),
-    (S.FETCHING, OutcomeReceived): frozenset({S.AWAITING, S.COMPLETED}),
+    (S.FETCHING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
     (S.FETCHING, AskFailed):       _IN_FLIGHT,
     (S.FETCHING, CancelAnswered):  frozenset({S.FETCHING}),
-    (S.UNCLEAR,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
+    (S.UNCLEAR,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED, S.UNCLEAR}),
     (S.UNCLEAR,  TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR}),
+    (S.UNCLEAR,  SendFailed):      frozenset({S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED}),
+    (S.UNCLEAR,  SendRefused):     frozenset({S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED}),
+    (S.UNCLEAR,  SendUnclear):     frozenset({S.UNCLEAR}),
+    (S.UNCLEAR,  OutcomeReceived): frozenset({S.UNCLEAR, S.COMPLETED, S.CANCELED}),
+    (S.UNCLEAR,  AskFailed):       frozenset({S.UNCLEAR}),
+    (S.UNCLEAR,  CancelAnswered):  frozenset({S.UNCLEAR}),
+    **{(state, event): frozenset({state}) for state in FINAL_EXCHANGE for event in _ANSWERS},
 })
 # fmt: on
 
@@ -72,6 +104,8 @@ def step(exchange: Exchange, event: ExchangeEvent, *, now: datetime, policy: Pol
     allowed = TRANSITIONS.get((exchange.state, type(event)))
     if allowed is None:
         raise IllegalTransition(f"{type(event).__name__} in {exchange.state} of {exchange.id}")
+    if exchange.state is S.QUEUED and isinstance(event, StatusNotified) and not exchange.sent_at:
+        raise IllegalTransition(f"{exchange.id} has not been sent")
     moved = _apply(exchange, event, now, policy)
     if moved.state not in allowed:
         raise IllegalTransition(f"{exchange.state} to {moved.state} by {type(event).__name__}")
@@ -79,6 +113,8 @@ def step(exchange: Exchange, event: ExchangeEvent, *, now: datetime, policy: Pol
 
 
 def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Policy) -> Exchange:
+    if exchange.state.final:
+        return _too_late(exchange, event)
     match event:
         case Dispatched():
             return replace(
@@ -87,6 +123,7 @@ def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Poli
                 work=Work.NONE,
                 wake=after(now, policy.send_s),
                 sent_at=now,
+                failure=None,
             )
         case TokenReceived(token=token):
             return _take_token(exchange, token, now, policy)
@@ -94,19 +131,46 @@ def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Poli
             return _take_outcome(exchange, outcome, now, policy)
         case StatusNotified(status=status, polled=polled):
             return _take_status(exchange, status, polled, now, policy)
-        case SendFailed() | SendRefused() | SendUnclear() if exchange.state is not S.SENDING:
-            # A callback overtook the reply and proved the request taken: its loss is moot.
+        case SendFailed() | SendRefused() | SendUnclear() if not _reply_counts(exchange):
             return exchange
         case SendFailed(detail=detail):
             return _not_taken(exchange, "not_sent", detail, now, policy)
         case SendRefused(fault=fault):
             return _refused(exchange, fault, now, policy)
+        case SendUnclear() if exchange.state is S.UNCLEAR:
+            return exchange
         case SendUnclear(detail=detail):
             return lose(exchange, Failure(cause="unclear", detail=detail), now=now, policy=policy)
         case AskFailed(detail=detail, fault=fault):
             return _ask_again(exchange, detail, fault, now, policy)
         case CancelAnswered():
-            return replace(exchange, work=Work.STATUS, wake=now)
+            return _cancel_answered(exchange, now)
+
+
+def _too_late(exchange: Exchange, event: ExchangeEvent) -> Exchange:
+    """An answer to an exchange that is over: a token is kept, as evidence and for callbacks."""
+    if isinstance(event, TokenReceived) and exchange.token is None:
+        return replace(exchange, token=event.token)
+    return exchange
+
+
+def _reply_counts(exchange: Exchange) -> bool:
+    """Whether a reply without a token still tells something.
+
+    Not once a callback has overtaken it and proved the request taken. A send that was given up as
+    unclear while it was under way can still prove that it did nothing.
+    """
+    if exchange.state is S.UNCLEAR:
+        unclear = exchange.failure is not None and exchange.failure.cause == "unclear"
+        return unclear and exchange.token is None
+    return exchange.state is S.SENDING
+
+
+def _cancel_answered(exchange: Exchange, now: datetime) -> Exchange:
+    told = replace(exchange, cancel_wanted=False)
+    if exchange.state is S.AWAITING:
+        return replace(told, work=Work.STATUS, wake=now)
+    return told
 
 
 def lose(exchange: Exchange, failure: Failure, *, now: datetime, policy: Policy) -> Exchange:
@@ -117,6 +181,7 @@ def lose(exchange: Exchange, failure: Failure, *, now: datetime, policy: Policy)
             state=S.UNCLEAR,
             work=Work.NONE,
             wake=after(now, policy.settle_s),
+            deadline=None,
             failure=failure,
         )
     return fail(exchange, failure)
@@ -126,9 +191,10 @@ def fail(exchange: Exchange, failure: Failure) -> Exchange:
     return replace(exchange, state=S.FAILED, work=Work.NONE, wake=None, failure=failure)
 
 
-def withdraw(exchange: Exchange) -> Exchange:
+def withdraw(exchange: Exchange, failure: Failure | None = None) -> Exchange:
     """End an exchange that has not been sent, or whose answer is no longer wanted."""
-    return replace(exchange, state=S.CANCELED, work=Work.NONE, wake=None)
+    why = exchange.failure or failure
+    return replace(exchange, state=S.CANCELED, work=Work.NONE, wake=None, failure=why)
 
 
 def want_cancel(exchange: Exchange, *, now: datetime) -> Exchange:
@@ -140,12 +206,35 @@ def want_cancel(exchange: Exchange, *, now: datetime) -> Exchange:
     return replace(exchange, cancel_wanted=True)
 
 
+def due_at(exchange: Exchange) -> datetime | None:
+    """When time alone moves this exchange, whatever the head end does or is allowed to hear."""
+    match exchange.state:
+        case S.SENDING | S.UNCLEAR:
+            return exchange.wake
+        case S.QUEUED:
+            return exchange.deadline
+        case S.AWAITING | S.FETCHING if exchange.deadline is not None:
+            return after(exchange.deadline, GRACE_S)
+        case _:
+            return None
+
+
 def overdue(exchange: Exchange, *, now: datetime, policy: Policy) -> Exchange:
     """What a deadline does to an exchange that waits for its answer, if it has passed."""
-    if exchange.state is S.SENDING and exchange.wake is not None and exchange.wake <= now:
-        failure = Failure(cause="unclear", detail="the send was interrupted")
-        return lose(exchange, failure, now=now, policy=policy)
-    return exchange
+    due = due_at(exchange)
+    if due is None or due > now:
+        return exchange
+    match exchange.state:
+        case S.SENDING:
+            failure = Failure(cause="unclear", detail="the send was interrupted")
+            return lose(exchange, failure, now=now, policy=policy)
+        case S.QUEUED:
+            return fail(exchange, Failure(cause="not_sent", detail="could not be sent in time"))
+        case S.AWAITING | S.FETCHING:
+            failure = Failure(cause="timed_out", detail="the head end could not be asked")
+            return lose(exchange, failure, now=now, policy=policy)
+        case _:
+            return exchange
 
 
 def _await(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
@@ -175,8 +264,14 @@ def _take_status(
 ) -> Exchange:
     """A status moves forward only; what was learned later stays learned (I11)."""
     asked = exchange.asked + 1 if polled else exchange.asked
+    if exchange.token is not None and status.token != exchange.token:
+        if polled:
+            return _ask_again(exchange, "a status of another request", None, now, policy)
+        raise IllegalTransition(f"{exchange.id} has another token than {status.token}")
     if exchange.state is S.FETCHING:
         return replace(exchange, asked=asked)
+    if exchange.state is S.UNCLEAR and not _adopts(exchange, status, polled):
+        return exchange
     noted = replace(exchange, token=exchange.token or status.token, asked=asked)
     if status.state is RemoteState.COMPLETED:
         noted = replace(noted, status=status, acted_at=status.finished_at, failure=None)
@@ -192,9 +287,25 @@ def _take_status(
     return replace(noted, status=status)
 
 
+def _adopts(exchange: Exchange, status: RequestStatus, polled: bool) -> bool:
+    """Whether a status brings an unclear order back among those whose fate is followed.
+
+    Not where two tokens claim it. A poll that was under way when its time ran out does so only
+    with a final status, else asking could go on for ever.
+    """
+    return not conflicted(exchange) and (not polled or status.state is RemoteState.COMPLETED)
+
+
+def conflicted(exchange: Exchange) -> bool:
+    """Whether two tokens claim this exchange, so that neither is trusted any more."""
+    return exchange.failure is not None and exchange.failure.cause == "token_conflict"
+
+
 def _poll_later(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
     if exchange.deadline is not None and now >= exchange.deadline:
         return lose(exchange, Failure(cause="timed_out"), now=now, policy=policy)
+    if exchange.cancel_wanted:  # asked for while the poll was under way: not to be forgotten
+        return replace(exchange, state=S.AWAITING, work=Work.CANCEL, wake=now)
     due = next_poll(policy, exchange.asked, now=now)
     if exchange.deadline is not None:
         due = min(due, exchange.deadline)
@@ -202,10 +313,22 @@ def _poll_later(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
 
 
 def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: Policy) -> Exchange:
-    if outcome.result is RemoteResult.PENDING and exchange.operation in RESULT_OF:
-        return _poll_later(exchange, now, policy)
-    failures = outcome.failures
-    single = failures[0].reason if failures and len(exchange.endpoints) == 1 else None
+    if exchange.token and outcome.token and outcome.token != exchange.token:
+        return _ask_again(exchange, "a result of another request", None, now, policy)
+    if conflicted(exchange):
+        return exchange
+    pending = outcome.result is RemoteResult.PENDING and exchange.operation in RESULT_OF
+    if pending:
+        unclear = exchange.state is S.UNCLEAR
+        return exchange if unclear else _poll_later(exchange, now, policy)
+    single = _own_failure(exchange, outcome)
+    if single is None and len(exchange.endpoints) == 1:
+        if outcome.result is RemoteResult.CANCELED:
+            canceled = Failure(cause="canceled_there", detail="the result is Canceled")
+            return withdraw(replace(exchange, failure=canceled))
+        if outcome.result is RemoteResult.UNKNOWN and exchange.operation in SWITCH_OPERATIONS:
+            unknown = Failure(cause="result_unknown")
+            return lose(exchange, unknown, now=now, policy=policy)
     return replace(
         exchange,
         state=S.COMPLETED,
@@ -214,10 +337,27 @@ def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: P
         failure=None,
         result=outcome.result,
         endpoint_failure=single,
-        switch=outcome.switches[0].state if outcome.switches else None,
+        switch=_own_switch(exchange, outcome),
         voltage_present=outcome.voltage_present,
         acted_at=exchange.acted_at or now,
     )
+
+
+def _own_failure(exchange: Exchange, outcome: Outcome) -> FailureReason | None:
+    """Why the one endpoint of a request failed. A failure in another name counts as well: a
+    request for one meter has no other, and success must not be read into doubt."""
+    if len(exchange.endpoints) != 1 or not outcome.failures:
+        return None
+    own = (x.reason for x in outcome.failures if x.endpoint == exchange.endpoints[0])
+    return next(own, outcome.failures[0].reason)
+
+
+def _own_switch(exchange: Exchange, outcome: Outcome) -> SwitchState | None:
+    """The switch state of the one endpoint asked for; another meter's tells nothing."""
+    if len(exchange.endpoints) != 1:
+        return None
+    own = (x.state for x in outcome.switches if x.endpoint == exchange.endpoints[0])
+    return next(own, None)
 
 
 def _not_taken(
@@ -248,6 +388,8 @@ def _ask_again(
     exchange: Exchange, detail: str, fault: Fault | None, now: datetime, policy: Policy
 ) -> Exchange:
     """A question without a usable answer: ask again, until the deadline."""
+    if exchange.state is S.UNCLEAR:
+        return exchange
     asked = replace(exchange, asked=exchange.asked + 1)
     if fault is not None and fault.name == "RequestNotFoundFault":
         forgotten = Failure(cause="token_forgotten", detail=detail)
@@ -255,10 +397,15 @@ def _ask_again(
     if exchange.deadline is not None and now >= exchange.deadline:
         late = Failure(cause="timed_out", detail=detail)
         return lose(asked, late, now=now, policy=policy)
-    if fault is not None and fault.klass is FaultClass.PERMANENT and exchange.state is S.FETCHING:
+    final_no = fault is not None and fault.named and fault.klass is FaultClass.PERMANENT
+    if final_no and exchange.state is S.FETCHING:
         refused = Failure(cause="refused", detail=detail)
         return lose(asked, refused, now=now, policy=policy)
+    if final_no and exchange.work is Work.CANCEL:
+        asked = replace(asked, cancel_wanted=False)
     work = Work.RESULT if exchange.state is S.FETCHING else Work.STATUS
+    if asked.cancel_wanted and exchange.state is S.AWAITING:
+        work = Work.CANCEL
     due = next_poll(policy, max(asked.asked, 1), now=now)
     if exchange.deadline is not None:
         due = min(due, exchange.deadline)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -125,10 +126,10 @@ def _measurement(
     ordered = sorted({row.at: row for row in rows}.values(), key=lambda row: row.at)
     if kind is ReadingKind.REGISTER:
         ordered = ordered[-1:]
-    start, end = ordered[0].at, ordered[-1].at
+    start, end = ordered[0].at - timedelta(seconds=seconds), ordered[-1].at
     interval = kind is ReadingKind.INTERVAL
     return InitialMeasurement(
-        id=f"{component}:{kind}:{start.isoformat()}:{end.isoformat()}",
+        id=f"{view.device.id}:{component}:{kind}:{start.isoformat()}:{end.isoformat()}",
         device=view.device.id,
         component=component,
         kind=ComponentKind.INTERVAL if interval else ComponentKind.SCALAR,

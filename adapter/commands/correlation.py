@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from adapter.commands.activity import Exchange, ExchangeState
 from adapter.commands.calls import RemoteState, RequestStatus
+from adapter.commands.communication import conflicted
 from adapter.commands.timing import after
 
 PARK_S = 2.0
@@ -66,16 +67,19 @@ def correlate(
     if exchange.token is not None and exchange.token != status.token:
         text = f"token {status.token} at the address of {exchange.id}, which has {exchange.token}"
         return Correlation(match=Match.CONTRADICTION, reason=text)
-    if exchange.state is ExchangeState.QUEUED:
+    if conflicted(exchange) and not exchange.state.final:
+        text = f"two tokens claim {exchange.id}: neither is trusted any more"
+        return Correlation(match=Match.CONTRADICTION, reason=text)
+    if exchange.state is ExchangeState.QUEUED and exchange.sent_at is None:
         return Correlation(match=Match.CONTRADICTION, reason=f"{exchange.id} has not been sent")
     if not addressed and exchange.token is None:
-        return Correlation(
-            match=Match.CONTRADICTION, reason="only its address tells a token"
-        )
+        return Correlation(match=Match.CONTRADICTION, reason="only its address tells a token")
     if exchange.state.final:
         known = exchange.status
         if known is not None and known.state is status.state and known.result is status.result:
             return Correlation(match=Match.DUPLICATE, reason="told before")
+        if known is not None and _RANK[status.state] < _RANK[known.state]:
+            return Correlation(match=Match.DUPLICATE, reason=f"{known.state} is known")
         return Correlation(match=Match.LATE, reason=f"{exchange.id} is {exchange.state}")
     if exchange.status is not None and _RANK[status.state] <= _RANK[exchange.status.state]:
         return Correlation(match=Match.DUPLICATE, reason=f"{exchange.status.state} is known")

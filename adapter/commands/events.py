@@ -144,7 +144,11 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataLookedUp:
-    """For which endpoints readings in the wanted period are in the store, and for which not."""
+    """For which endpoints readings in the wanted period are in the store, and for which not.
+
+    Asked about are those that the head end did not report as failed; an endpoint of which its
+    answer told nothing may be among them: data are proof enough.
+    """
 
     found: tuple[EndpointId, ...]
     missing: tuple[EndpointId, ...]

@@ -60,7 +60,9 @@ FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
     "token_conflict":          FailureRow("two different tokens claim to be this request's",     R.ASK,   False),
     "request_failed":          FailureRow("the head end reports failure without a reason",       R.ASK,   False),
     "canceled_there":          FailureRow("the request was canceled at the head end",            R.STOP,  False),
+    "result_unknown":          FailureRow("the head end gave a result that is not known here",   R.ASK,   False),
     # what the gateway itself decided
+    "expired":                 FailureRow("the command expired before the answer came",          R.STOP,  False),
     "load_side_voltage":       FailureRow("voltage on the load side: customer generation or a bypass", R.VISIT, True),
     "load_check_unsure":       FailureRow("the load check gave no answer; treated as not safe",  R.ASK,   True),
     "switch_state_unsafe":     FailureRow("the switch state does not allow the order",           R.VISIT, True),

@@ -25,12 +25,13 @@ from adapter.commands.activity import (
     CompletionState,
     Exchange,
     ExchangeState,
+    Failure,
     Resolution,
     State,
     StepKind,
     Verdict,
-    Work,
 )
+from adapter.commands.calls import RemoteResult
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
     Approved,
@@ -48,10 +49,18 @@ from adapter.commands.events import (
     TimePassed,
     Validated,
 )
-from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Completion
-from adapter.commands.outcomes import EndpointResult, add, resolve, same_for_all, tally
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, Completion
+from adapter.commands.outcomes import (
+    EndpointOutcome,
+    EndpointResult,
+    add,
+    resolve,
+    same_for_all,
+    tally,
+    tally_of_group,
+)
 from adapter.commands.timing import Policy, after, next_try
-from adapter.errors import Forbidden, IllegalTransition
+from adapter.errors import Forbidden, IllegalTransition, NotFound
 from adapter.model.ids import EventId
 
 S = State
@@ -79,7 +88,7 @@ ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
     Validated:          frozenset({S.PENDING, S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE}),
     Approved:           frozenset({S.AWAITING_APPROVAL}),
     CancelAsked:        frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_IN_PROGRESS, S.COMMUNICATION_ERROR}),
-    RetryAsked:         frozenset({S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR}),
+    RetryAsked:         frozenset({S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR, S.NEEDS_PERSON}),
     DiscardAsked:       frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR}),
     Resolved:           frozenset({S.NEEDS_PERSON}),
     DataLookedUp:       frozenset({S.WAITING_FOR_MEASUREMENT}),
@@ -89,7 +98,7 @@ ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
     TimePassed:         frozenset(State),
 })
 # fmt: on
-"""In which states an event is taken. Exchange events are taken while their exchange is open."""
+"""In which states an event is taken. For exchange events their exchange decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +131,7 @@ def wake_of(command: Command) -> datetime | None:
     activity = command.activity
     times: list[datetime | None] = []
     match activity.state:
-        case S.VALIDATION_ERROR | S.AWAITING_APPROVAL:
+        case S.PENDING | S.VALIDATION_ERROR | S.AWAITING_APPROVAL:
             times.append(activity.expires_at)
         case S.WAITING_FOR_EFFECTIVE_DATE:
             times += [activity.effective_at, activity.expires_at]
@@ -136,15 +145,18 @@ def wake_of(command: Command) -> datetime | None:
             times.append(activity.expires_at)
         case _:
             pass
-    if any(item.state is CompletionState.PENDING for item in activity.completions):
+    if activity.next_completion is not None:
         times.append(activity.retry_at or activity.created_at)
-    if not activity.state.final:
-        times += [item.wake for item in command.exchanges if item.work is Work.NONE]
+    if activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
+        times += [communication.due_at(item) for item in command.exchanges]
     return min((time for time in times if time is not None), default=None)
 
 
 def _stops_at_expiry(exchange: Exchange) -> bool:
+    """Not what is being sent: its reply is near, and may be the whole answer."""
     if exchange.step is StepKind.SETTLE or exchange.state.final:
+        return False
+    if exchange.state is ExchangeState.SENDING:
         return False
     return exchange.state is ExchangeState.QUEUED or not steps.moves_switch(exchange)
 
@@ -163,13 +175,16 @@ class _Stepping:
     def _activity(self) -> Activity:
         return self._command.activity
 
+    @property
+    def _expired(self) -> bool:
+        return self._activity.expires_at <= self._now
+
     def run(self, event: Event) -> Step:
         match event:
             case Validated():
                 self._validated(event)
             case Approved(by=by):
-                self._set(approved_by=by)
-                self._ready()
+                self._approved(by)
             case CancelAsked(by=by, reason=reason):
                 self._cancel(by, reason)
             case RetryAsked():
@@ -185,8 +200,8 @@ class _Stepping:
                 self._executed(event_id)
             case CompletionFailed(event=event_id, error=error):
                 self._completion_failed(event_id, error)
-            case LateNotified(status=status):
-                self._late(status.result.value)
+            case LateNotified():
+                self._late(event)
             case TimePassed():
                 self._time_passed()
             case _:
@@ -205,7 +220,7 @@ class _Stepping:
             raise IllegalTransition(f"{before} to {state} of {self._command.id}")
         self._set(state=state, **changes)
         self._moves.append(Move(subject=self._command.id, before=before, after=state))
-        if state in TO_DO and state is not S.NEEDS_PERSON:
+        if state in TO_DO and state is not S.NEEDS_PERSON and state is not before:
             self._effects.append(
                 Publish(
                     name=f"to_do.{state}.{self._activity.retries}",
@@ -217,8 +232,9 @@ class _Stepping:
     def _end(self, state: State, verdict: Verdict, reason: str = "") -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
         for exchange in self._command.exchanges:
-            if not exchange.state.final and state is not S.NEEDS_PERSON:
+            if not exchange.state.final:
                 self._put(communication.withdraw(exchange))
+        self._account_for_all()
         self._to(state, verdict=verdict, reason=reason, finished_at=self._now)
         severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
         self._effects.append(Publish(name=state.value, severity=severity, text=reason))
@@ -240,6 +256,9 @@ class _Stepping:
             )
 
     def _error(self, cause: str) -> None:
+        if self._expired:  # nobody could try again any more
+            self._end(S.DISCARDED, Verdict.FAILED, cause)
+            return
         hold = after(self._now, self._policy.hold_s)
         self._to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Verdict.FAILED)
 
@@ -263,10 +282,20 @@ class _Stepping:
             return
         self._ready()
 
+    def _approved(self, by: str) -> None:
+        if not by or by == self._command.request.requester:
+            raise Forbidden("a second person must approve, not the requester")
+        self._set(approved_by=by)
+        self._ready()
+
     def _ready(self) -> None:
+        if self._expired:
+            self._end(S.DISCARDED, Verdict.EXPIRED, "expired")
+            return
         self._set(reason="", verdict=None)
         if self._activity.effective_at > self._now:
-            self._to(S.WAITING_FOR_EFFECTIVE_DATE)
+            if self._activity.state is not S.WAITING_FOR_EFFECTIVE_DATE:
+                self._to(S.WAITING_FOR_EFFECTIVE_DATE)
             return
         self._to(S.CONNECTION_READY)
         self._next_step()
@@ -277,7 +306,14 @@ class _Stepping:
         if not remaining:
             self._finish()
             return
-        self._make(steps.exchanges(self._command, remaining[0], self._policy, now=self._now))
+        if self._expired:
+            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+            return
+        made = steps.exchanges(self._command, remaining[0], self._policy, now=self._now)
+        if not made:
+            self._end(S.DISCARDED, Verdict.FAILED, "there is nobody to send to")
+            return
+        self._make(made)
         self._to(S.COMMUNICATION_IN_PROGRESS)
 
     def _make(self, exchanges: tuple[Exchange, ...]) -> None:
@@ -291,15 +327,27 @@ class _Stepping:
         exchange = self._command.exchange(event.exchange)
         moved = communication.step(exchange, event, now=self._now, policy=self._policy)
         self._put(moved)
+        if exchange.state.final:
+            return
+        if communication.conflicted(moved) and not communication.conflicted(exchange):
+            self._alarm(f"token_conflict.{moved.id}", "two tokens claim one request")
         if isinstance(event, OutcomeReceived) and moved.state is ExchangeState.COMPLETED:
             self._note_outcome(moved, event)
         self._review()
+
+    def _alarm(self, name: str, text: str) -> None:
+        self._effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))
 
     def _note_outcome(self, exchange: Exchange, event: OutcomeReceived) -> None:
         if exchange.step is not StepKind.MAIN or not steps.for_many(self._command.request):
             return
         rows = resolve(exchange.operation, exchange.endpoints, event.outcome, exchange.status)
+        self._count(rows, exchange)
+
+    def _count(self, rows: tuple[EndpointOutcome, ...], exchange: Exchange) -> None:
         counted = tally(_scheduled(exchange), rows)
+        if not exchange.endpoints and exchange.state is ExchangeState.COMPLETED:
+            counted = tally_of_group(counted, exchange.status)
         self._set(tally=add(self._activity.tally, counted))
         self._effects.append(RecordOutcomes(rows=rows))
 
@@ -308,29 +356,33 @@ class _Stepping:
         if self._activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
             return
         self._settle()
+        for exchange in steps.current(self._command):
+            if exchange.state is ExchangeState.FAILED:
+                self._try_again(exchange)
+            elif exchange.state is ExchangeState.COMPLETED:
+                self._business_retry(exchange)
         current = steps.current(self._command)
-        for exchange in current:
-            if exchange.state is ExchangeState.FAILED and self._try_again(exchange):
-                return
-            if exchange.state is ExchangeState.COMPLETED and self._business_retry(exchange):
-                return
-        if any(not item.state.final for item in current):
-            return
-        self._step_over(current)
+        if current and all(item.state.final for item in current):
+            self._step_over(current)
 
     def _settle(self) -> None:
         """A look at the switch is over: does it tell what became of the unclear order?"""
         unclear = steps.unclear(self._command)
         looks = steps.open_looks(self._command)
-        if unclear is None or any(not item.state.final for item in looks) or not looks:
+        if unclear is None:
+            for look in looks:  # moot: the order's fate is known, or followed again
+                known = look if look.state.final else communication.withdraw(look)
+                self._put(replace(known, superseded=True))
+            return
+        if not looks or any(not item.state.final for item in looks):
             return
         for look in looks:
             self._put(replace(look, superseded=True))
         seen = looks[-1].switch
-        wanted = steps.wanted_switch(self._command.request)
+        self._set(switch_state=seen or self._activity.switch_state)
         before = self._activity.switch_before
-        if seen in wanted and before is not None and before not in wanted:
-            self._set(switch_state=seen)
+        request = self._command.request
+        if seen in steps.wanted_switch(request) and before in steps.opposite_switch(request):
             self._put(
                 replace(
                     unclear,
@@ -345,43 +397,47 @@ class _Stepping:
         else:
             self._put(replace(unclear, wake=after(self._now, self._policy.settle_s)))
 
-    def _try_again(self, exchange: Exchange) -> bool:
+    def _try_again(self, exchange: Exchange) -> None:
         cause = exchange.failure.cause if exchange.failure else "unclear"
-        if cause in ("not_sent", "busy"):  # its own tries are used up
-            return False
-        return self._resend(exchange, cause)
+        if cause not in ("not_sent", "busy"):  # else its own tries are used up
+            self._resend(exchange, cause)
 
-    def _business_retry(self, exchange: Exchange) -> bool:
-        if exchange.endpoint_failure is None or exchange.step is StepKind.SETTLE:
-            return False
-        if self._command.request.kind is CommandKind.DEVICE_STATUS_CHECK:
-            return False
-        return self._resend(exchange, exchange.endpoint_failure.value)
+    def _business_retry(self, exchange: Exchange) -> None:
+        request = self._command.request
+        if exchange.endpoint_failure is None or steps.for_many(request):
+            return
+        if request.kind not in steps.STATUS_CHECKS:
+            self._resend(exchange, exchange.endpoint_failure.value)
 
-    def _resend(self, exchange: Exchange, cause: str) -> bool:
+    def _resend(self, exchange: Exchange, cause: str) -> None:
         """A new attempt under a new exchange, where the failure's row and the policy allow it."""
         if self._activity.state is S.CANCELLING or not steps.may_resend(exchange, cause):
-            return False
+            return
         due = next_try(self._policy.retry, exchange.attempt, now=self._now)
         if due is None or due >= self._activity.expires_at:
-            return False
+            return
         self._put(replace(exchange, superseded=True))
         self._make((steps.again(self._command, exchange, due),))
         self._set(retries=self._activity.retries + 1)
-        return True
 
     def _step_over(self, current: tuple[Exchange, ...]) -> None:
         if any(item.state is ExchangeState.UNRESOLVED for item in current):
             self._end(S.NEEDS_PERSON, Verdict.UNKNOWN, "the switch order's outcome is not known")
             return
-        if all(item.state is ExchangeState.CANCELED for item in current):
+        done = any(item.state is ExchangeState.COMPLETED for item in current)
+        if self._activity.canceled_by is not None and not (
+            done and current[0].step is StepKind.MAIN
+        ):
+            self._end(S.CANCELED, Verdict.CANCELED, self._canceled_because(current))
+            return
+        optional = current[0].step is StepKind.READ and not self._expired
+        if not optional and all(item.state is ExchangeState.CANCELED for item in current):
             self._all_canceled(current)
             return
         verdict = steps.conclude(self._command, current)
-        if verdict.cause is not None and steps.for_many(self._command.request):
+        if done and steps.for_many(self._command.request):
             self._note_broken(current)
-            if any(item.state is ExchangeState.COMPLETED for item in current):
-                verdict = steps.Conclusion()
+            verdict = steps.Conclusion()
         self._set(
             switch_state=verdict.switch or self._activity.switch_state,
             switch_before=verdict.switch_before or self._activity.switch_before,
@@ -393,10 +449,11 @@ class _Stepping:
         )
         if verdict.stop is not None:
             self._end(S.DISCARDED, Verdict.FAILED, verdict.reason)
+        elif verdict.cause is not None and self._activity.canceled_by is not None:
+            reason = f"{verdict.reason}; the cancel came too late"
+            self._end(S.DISCARDED, Verdict.FAILED, reason)
         elif verdict.cause is not None:
             self._error(verdict.reason)
-        elif self._activity.canceled_by is not None and current[0].step is not StepKind.MAIN:
-            self._end(S.CANCELED, Verdict.CANCELED, f"canceled by {self._activity.canceled_by}")
         elif verdict.satisfied:
             self._set(verdict=Verdict.ALREADY_SATISFIED)
             self._complete()
@@ -414,16 +471,32 @@ class _Stepping:
             cause = exchange.failure.cause if exchange.failure else "canceled"
             known = steps.proves_idle(exchange)
             result = EndpointResult.FAILED if known else EndpointResult.UNKNOWN
-            rows = same_for_all(exchange.endpoints, result, cause)
-            self._effects.append(RecordOutcomes(rows=rows))
-            self._set(tally=add(self._activity.tally, tally(len(rows), rows)))
+            self._count(same_for_all(exchange.endpoints, result, cause), exchange)
+
+    def _account_for_all(self) -> None:
+        """Nobody asked for is left without an outcome, however the command ends (I16)."""
+        request = self._command.request
+        if not steps.for_many(request) or StepKind.MAIN in self._activity.steps_done:
+            return
+        current = steps.current(self._command)
+        if current:
+            self._note_broken(current)
+            return
+        endpoints = [target.endpoint for target in self._command.targets]
+        rows = same_for_all(endpoints, EndpointResult.FAILED, "not sent")
+        self._set(tally=tally(len(rows), rows))
+        self._effects.append(RecordOutcomes(rows=rows))
+
+    def _canceled_because(self, current: tuple[Exchange, ...]) -> str:
+        by = f"canceled by {self._activity.canceled_by}"
+        told = all(x.state is not ExchangeState.FAILED or steps.proves_idle(x) for x in current)
+        return by if told else f"{by}; whether the head end acted is not known"
 
     def _all_canceled(self, current: tuple[Exchange, ...]) -> None:
-        if self._activity.canceled_by is not None:
-            by = self._activity.canceled_by
-            self._end(S.CANCELED, Verdict.CANCELED, f"canceled by {by}")
+        failure = current[0].failure
+        if self._expired and (failure is None or failure.cause != "canceled_there"):
+            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
         else:
-            failure = current[0].failure
             self._end(S.DISCARDED, Verdict.CANCELED, failure.cause if failure else "canceled")
 
     # ------------------------------------------------------------ the end of a command
@@ -432,7 +505,8 @@ class _Stepping:
         request = self._command.request
         if request.kind in READ_KINDS:
             counts = self._activity.tally
-            if steps.for_many(request) and counts.requested and not counts.succeeded:
+            hopeless = counts.requested and not counts.succeeded + counts.unknown
+            if steps.for_many(request) and hopeless:
                 self._end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
                 return
             until = after(self._now, self._policy.measurement_s)
@@ -442,16 +516,8 @@ class _Stepping:
 
     def _complete(self) -> None:
         """The head end's part is over: record what has to change in the registry."""
-        kinds = self._completion_kinds()
         acted = [item.acted_at for item in steps.current(self._command) if item.acted_at]
-        events = tuple(
-            CompletionEvent(
-                id=EventId(f"{self._command.id}:{kind.value}"),
-                kind=kind,
-                at=max(acted, default=self._now),
-            )
-            for kind in kinds
-        )
+        events = self._completion_events(max(acted, default=self._now))
         if self._activity.verdict is None:
             self._set(verdict=self._verdict())
         if events:
@@ -459,17 +525,26 @@ class _Stepping:
         else:
             self._to_completed()
 
-    def _completion_kinds(self) -> tuple[Completion, ...]:
+    def _completion_events(self, at: datetime) -> tuple[CompletionEvent, ...]:
         main = self._command.flow.completion
         kinds = () if main is None else (main,)
-        read = StepKind.READ in self._activity.steps_done
-        return (*kinds, Completion.CREATE_IMD) if read else kinds
+        if StepKind.READ in self._activity.steps_done:
+            kinds = (*kinds, Completion.CREATE_IMD)
+        return tuple(
+            CompletionEvent(id=EventId(f"{self._command.id}:{kind.value}"), kind=kind, at=at)
+            for kind in kinds
+        )
 
     def _verdict(self) -> Verdict:
         counts = self._activity.tally
         if not steps.for_many(self._command.request) or counts.succeeded == counts.requested:
             return Verdict.SUCCEEDED
-        return Verdict.PARTIAL if counts.succeeded else Verdict.FAILED
+        if counts.succeeded:
+            return Verdict.PARTIAL
+        if counts.unknown:
+            return Verdict.UNKNOWN
+        ping = self._command.request.kind in steps.STATUS_CHECKS
+        return Verdict.UNREACHABLE if ping else Verdict.FAILED
 
     def _to_completed(self) -> None:
         verdict = self._activity.verdict or Verdict.SUCCEEDED
@@ -482,21 +557,34 @@ class _Stepping:
         if event.missing and not passed:
             self._set(retry_at=after(self._now, self._policy.poll_every_s))
             return
-        if not event.found:
+        if steps.for_many(self._command.request):
+            self._count_data(event)
+        if event.missing and not event.found:
             self._end(S.DISCARDED, Verdict.NO_DATA, "no data arrived within the window")
             return
-        if event.missing:
-            self._data_missing(event)
         self._complete()
 
-    def _data_missing(self, event: DataLookedUp) -> None:
+    def _count_data(self, event: DataLookedUp) -> None:
+        """Data are the proof of a read: they decide about all that did not fail."""
         counts = self._activity.tally
-        lost = len(event.missing)
+        pool = counts.succeeded + counts.unknown
+        found = min(len(event.found), pool)
+        missing = min(len(event.missing), pool - found)
+        if not found + missing:  # a group of which no member is known here
+            return
         self._set(
-            tally=replace(counts, succeeded=counts.succeeded - lost, missing=counts.missing + lost)
+            tally=replace(
+                counts,
+                succeeded=found,
+                missing=counts.missing + missing,
+                unknown=pool - found - missing,
+            )
         )
         rows = same_for_all(event.missing, EndpointResult.MISSING, "no data arrived")
-        self._effects.append(RecordOutcomes(rows=rows))
+        if counts.unknown:
+            rows += same_for_all(event.found, EndpointResult.SUCCEEDED, "")
+        if rows:
+            self._effects.append(RecordOutcomes(rows=rows))
 
     def _with_completion(self, event_id: EventId, **changes: object) -> None:
         events = tuple(
@@ -505,10 +593,18 @@ class _Stepping:
         )
         self._set(completions=events)
 
+    def _completion(self, event_id: EventId) -> CompletionEvent:
+        found = next((x for x in self._activity.completions if x.id == event_id), None)
+        if found is None:
+            raise NotFound(f"no completion event {event_id}")
+        return found
+
     def _executed(self, event_id: EventId) -> None:
-        event = next(item for item in self._activity.completions if item.id == event_id)
+        event = self._completion(event_id)
         if event.state is CompletionState.EXECUTED:
             return
+        if event.state is not CompletionState.PENDING:
+            raise IllegalTransition(f"{event_id} is {event.state}")
         self._with_completion(event_id, state=CompletionState.EXECUTED, error="")
         self._effects.append(Publish(name=f"completion.{event.kind.value}"))
         left = [x for x in self._activity.completions if x.state is CompletionState.PENDING]
@@ -516,12 +612,19 @@ class _Stepping:
             self._to_completed()
 
     def _completion_failed(self, event_id: EventId, error: str) -> None:
-        event = next(item for item in self._activity.completions if item.id == event_id)
+        event = self._completion(event_id)
+        if event.state is not CompletionState.PENDING:
+            raise IllegalTransition(f"{event_id} is {event.state}")
         tries = event.tries + 1
-        self._with_completion(event_id, state=CompletionState.ERROR, error=error, tries=tries)
-        if self._activity.state is S.NEEDS_PERSON:
-            return
         again = next_try(self._policy.retry, tries, now=self._now)
+        if self._activity.state is S.NEEDS_PERSON:
+            state = CompletionState.ERROR if again is None else CompletionState.PENDING
+            self._with_completion(event_id, state=state, error=error, tries=tries)
+            self._set(retry_at=again)
+            if again is None:
+                self._alarm(f"completion_failed.{event.kind.value}.{tries}", error)
+            return
+        self._with_completion(event_id, state=CompletionState.ERROR, error=error, tries=tries)
         hold = after(self._now, self._policy.hold_s)
         self._to(S.COMPLETION_EVENT_ERROR, reason=error, retry_at=again, hold_until=hold)
 
@@ -548,13 +651,28 @@ class _Stepping:
         if self._activity.state is S.COMPLETION_EVENT_ERROR:
             self._completions_again()
             return
-        many = steps.for_many(self._command.request)
-        for exchange in steps.current(self._command):
-            if not many or exchange.state is not ExchangeState.COMPLETED:
-                self._put(replace(exchange, superseded=True))
+        if self._activity.state is S.NEEDS_PERSON:
+            self._resolved_again()
+            return
+        if self._expired:
+            raise Forbidden("the command has expired: a new one is needed")
+        redo = self._command.request.kind in SWITCH_KINDS  # the checks too: the world has moved on
+        parts = self._command.exchanges if redo else steps.current(self._command)
+        for exchange in parts:
+            self._put(replace(exchange, superseded=True))
+        if redo:
+            self._set(steps_done=())
         self._set(retries=self._activity.retries + 1, verdict=None, reason="", hold_until=None)
         self._to(S.CONNECTION_READY)
         self._next_step()
+
+    def _resolved_again(self) -> None:
+        if all(x.state is not CompletionState.ERROR for x in self._activity.completions):
+            raise Forbidden("there is nothing to repeat; to order it again needs a new command")
+        if self._activity.resolution is None:
+            raise Forbidden("two people must first decide what became of it")
+        self._errors_again()
+        self._set(retry_at=None)
 
     def _errors_again(self) -> None:
         for event in self._activity.completions:
@@ -579,32 +697,33 @@ class _Stepping:
                 note=event.note,
             )
         )
-        kind = self._command.flow.completion
-        if event.done and kind is not None and not self._activity.completions:
-            made = CompletionEvent(
-                id=EventId(f"{self._command.id}:{kind.value}"), kind=kind, at=self._now
-            )
-            self._set(completions=(made,))
-        elif event.done:
+        if not event.done:
+            self._discard_completions()
+        elif self._activity.completions:
             self._errors_again()
+        else:
+            self._set(completions=self._completion_events(self._now))
+        self._set(retry_at=None)
         self._effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]
 
-    def _late(self, result: str) -> None:
+    def _late(self, event: LateNotified) -> None:
         """A late success of a switch order that was given up: the world may differ from ours."""
         self._set(late=self._activity.late + 1)
-        switch = self._command.request.kind in SWITCH_KINDS
-        differs = self._activity.state is not S.COMPLETED and result == "Success"
-        if switch and differs and self._activity.state.final:
+        exchange = self._command.exchange(event.exchange)
+        given_up = exchange.state is not ExchangeState.COMPLETED
+        done = event.status.result is RemoteResult.SUCCESS
+        if steps.moves_switch(exchange) and given_up and done:
             text = "the head end reports success for an order that was given up"
-            name = f"late.{self._activity.late}"
-            self._effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))
+            self._alarm(f"late.{self._activity.late}", text)
 
     # ------------------------------------------------------------ time
 
     def _time_passed(self) -> None:
         activity = self._activity
         match activity.state:
-            case S.VALIDATION_ERROR | S.AWAITING_APPROVAL | S.WAITING_FOR_EFFECTIVE_DATE:
+            case (
+                S.PENDING | S.VALIDATION_ERROR | S.AWAITING_APPROVAL | S.WAITING_FOR_EFFECTIVE_DATE
+            ):
                 if activity.expires_at <= self._now:
                     self._end(S.DISCARDED, Verdict.EXPIRED, activity.reason or "expired")
             case S.COMMUNICATION_ERROR:
@@ -633,20 +752,17 @@ class _Stepping:
         unclear = steps.unclear(self._command)
         if unclear is not None and unclear.wake is not None and unclear.wake <= self._now:
             self._put(replace(unclear, wake=None, looks=unclear.looks + 1))
-            self._make(steps.look(self._command, unclear, now=self._now))
-        if self._activity.expires_at <= self._now:
+            self._make(steps.look(self._command, unclear, self._policy, now=self._now))
+        if self._expired and self._activity.state is not S.CANCELLING:
             self._expire()
-        if not self._activity.state.final:
-            self._review()
+        self._review()
 
     def _expire(self) -> None:
-        stopping = [item for item in self._command.exchanges if _stops_at_expiry(item)]
-        if not stopping or self._activity.state is S.CANCELLING:
-            return
-        for exchange in stopping:
-            self._put(communication.withdraw(exchange))
-        if all(item.state.final for item in self._command.exchanges):
-            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+        """Give up what is not sent, and what is no switch order; what is done stays done."""
+        for exchange in self._command.exchanges:
+            if _stops_at_expiry(exchange):
+                why = Failure(cause="expired")
+                self._put(communication.withdraw(exchange, why))
 
 
 def _scheduled(exchange: Exchange) -> int:

@@ -205,12 +205,17 @@ def may_dispatch(
     *,
     now: datetime,
 ) -> Violation | None:
-    """The last look before a disconnect leaves (I8); None lets it go. Not-after is `expires_at`."""
+    """The last look before a request leaves (I8); None lets it go. Not-after is `expires_at`.
+
+    Not asked for a look (StepKind.SETTLE): what became of an order is learned past its expiry too.
+    """
     if activity.expires_at <= now:
         return Violation(rule="not_after", text="the command has expired")
     if request.kind is not CommandKind.REMOTE_DISCONNECT:
         return None
-    if view is not None and (barred := _judge_protection(view)):
+    if view is None:
+        return Violation(rule="unknown_device", text="nobody can tell whether it is protected")
+    if barred := _judge_protection(view):
         return barred[0]
     if policy.needs_approval and activity.approved_by is None:
         return Violation(rule="approval", text="not approved")
@@ -220,12 +225,14 @@ def may_dispatch(
 
 
 def in_window(policy: SwitchPolicy, *, now: datetime) -> bool:
+    """Whether disconnects may leave now. A window over midnight belongs to the day it opens on."""
     local = now.astimezone(ZoneInfo(policy.time_zone))
-    if local.weekday() not in policy.weekdays:
-        return False
+    day, clock = local.weekday(), local.time()
     if policy.window is None:
-        return True
+        return day in policy.weekdays
     opens, closes = policy.window
     if opens <= closes:
-        return opens <= local.time() < closes
-    return local.time() >= opens or local.time() < closes
+        return opens <= clock < closes and day in policy.weekdays
+    if clock < closes:
+        return (day - 1) % 7 in policy.weekdays
+    return clock >= opens and day in policy.weekdays

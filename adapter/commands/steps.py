@@ -26,7 +26,7 @@ from adapter.commands.flows import (
     Operation,
     Scope,
 )
-from adapter.commands.timing import Policy
+from adapter.commands.timing import Policy, after
 from adapter.model.ids import ExchangeId
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
@@ -38,6 +38,11 @@ _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     }
 )
 _RECENT: Final = timedelta(hours=1)
+STATUS_CHECKS: Final = frozenset(
+    {CommandKind.DEVICE_STATUS_CHECK, CommandKind.MULTI_DEVICE_STATUS_CHECK}
+)
+"""Kinds for which a meter that fails is an answer ("not reachable"), not an error."""
+
 OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
 
 
@@ -61,10 +66,13 @@ class Conclusion:
 
 
 def plan(request: CommandRequest) -> tuple[StepKind, ...]:
-    """The steps of a command, in order."""
+    """The steps of a command, in order.
+
+    The switch before the load: behind a switch that is closed already there is voltage anyway.
+    """
     wanted = (
-        (StepKind.LOAD_CHECK, request.check_load),
         (StepKind.SWITCH_CHECK, request.check_switch),
+        (StepKind.LOAD_CHECK, request.check_load),
         (StepKind.READ, request.with_read),
         (StepKind.MAIN, True),
     )
@@ -83,17 +91,10 @@ def moves_switch(exchange: Exchange) -> bool:
 def exchanges(
     command: Command, kind: StepKind, policy: Policy, *, now: datetime
 ) -> tuple[Exchange, ...]:
-    """The exchanges of a step: one, or one per chunk of `policy.max_endpoints` endpoints.
-
-    On a retry only the endpoints of the parts that failed are asked again.
-    """
-    made = [item for item in command.exchanges if item.step is kind]
-    failed = [item for item in made if item.superseded]
+    """The exchanges of a step: one, or one per chunk of `policy.max_endpoints` endpoints."""
     operation = _OPERATION.get(kind, command.flow.request.operation)
     endpoints = tuple(target.endpoint for target in command.targets)
-    if any(not item.superseded for item in made):
-        chunks = [item.endpoints for item in _last_of_each(failed, made)]
-    elif command.flow.scope is Scope.GROUP and kind is StepKind.MAIN:
+    if command.flow.scope is Scope.GROUP and kind is StepKind.MAIN:
         chunks = [endpoints]
     else:
         size = policy.max_endpoints
@@ -109,12 +110,6 @@ def exchanges(
         )
         for number, chunk in enumerate(chunks)
     )
-
-
-def _last_of_each(failed: list[Exchange], made: list[Exchange]) -> list[Exchange]:
-    covered = {item.endpoints for item in made if not item.superseded}
-    last = {item.endpoints: item for item in failed if item.endpoints not in covered}
-    return list(last.values())
 
 
 def exchange_id(command: Command, ordinal: int) -> ExchangeId:
@@ -133,14 +128,17 @@ def again(command: Command, exchange: Exchange, due: datetime) -> Exchange:
     )
 
 
-def look(command: Command, unclear: Exchange, *, now: datetime) -> tuple[Exchange, ...]:
-    """The switch state read that may settle an unclear order."""
+def look(
+    command: Command, unclear: Exchange, policy: Policy, *, now: datetime
+) -> tuple[Exchange, ...]:
+    """The switch state read that may settle an unclear order; it has `reply_s` in all."""
     made = Exchange(
         id=exchange_id(command, command.activity.exchanges_made + 1),
         step=StepKind.SETTLE,
         operation=_OPERATION[StepKind.SETTLE],
         endpoints=unclear.endpoints,
         wake=now,
+        deadline=after(now, policy.reply_s),
     )
     return (made,)
 
@@ -172,9 +170,18 @@ def wanted_switch(request: CommandRequest) -> frozenset[SwitchState]:
     return frozenset({SwitchState.CONNECTED})
 
 
+def opposite_switch(request: CommandRequest) -> frozenset[SwitchState]:
+    """The switch states before a switch order from which its effect can be told."""
+    if request.kind is CommandKind.REMOTE_DISCONNECT:
+        return frozenset({SwitchState.CONNECTED, SwitchState.ARMED})
+    return OPEN_SWITCH
+
+
 def proves_idle(exchange: Exchange) -> bool:
-    """Whether what is known of a failed exchange proves that no meter acted."""
-    return exchange.failure is None or failure_row(exchange.failure.cause).idle
+    """Whether what is known of an exchange that is over proves that no meter acted."""
+    if exchange.sent_at is None:
+        return True
+    return exchange.failure is not None and failure_row(exchange.failure.cause).idle
 
 
 def may_resend(exchange: Exchange, cause: str) -> bool:
@@ -240,12 +247,14 @@ def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:
 
 def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
     kind = command.request.kind
-    if kind is CommandKind.DEVICE_STATUS_CHECK and exchange.endpoint_failure is not None:
+    if kind in STATUS_CHECKS and exchange.endpoint_failure is not None:
         return Conclusion(verdict=Verdict.UNREACHABLE, reason=exchange.endpoint_failure.value)
     if exchange.endpoint_failure is not None:
         return _failed(exchange.endpoint_failure.value)
     if exchange.result is RemoteResult.FAILURE:
         return _failed("request_failed")
+    if exchange.result is not RemoteResult.SUCCESS and not exchange.inferred:
+        return _failed("result_unknown")
     if kind is CommandKind.LOAD_CHECK and exchange.voltage_present is None:
         return _failed("load_check_unsure")
     if kind is CommandKind.READ_DISCONNECT_STATE and exchange.switch is None:
@@ -276,7 +285,8 @@ def _failed(cause: str, detail: str = "") -> Conclusion:
 
 
 def _load_checked(exchange: Exchange) -> Conclusion:
-    if exchange.voltage_present is None or exchange.endpoint_failure is not None:
+    sure = exchange.result is RemoteResult.SUCCESS and exchange.endpoint_failure is None
+    if exchange.voltage_present is None or not sure:
         return replace(_failed("load_check_unsure"), voltage_present=None)
     if exchange.voltage_present:
         return replace(_failed("load_side_voltage"), voltage_present=True)

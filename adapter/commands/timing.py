@@ -63,6 +63,10 @@ def default_policies() -> dict[CommandKind, Policy]:
 POLICIES: Final[Mapping[CommandKind, Policy]] = MappingProxyType(default_policies())
 
 
+_MOST_DOUBLINGS: Final = 40
+"""Far past any cap; a longer row of doublings no longer fits a float."""
+
+
 def after(now: datetime, seconds: float) -> datetime:
     return now + timedelta(seconds=seconds)
 
@@ -71,11 +75,13 @@ def next_try(policy: RetryPolicy, tries: int, *, now: datetime) -> datetime | No
     """When to try again after `tries` tries, or None when the policy is used up."""
     if tries >= policy.attempts:
         return None
-    wait = min(policy.first_wait_s * 2 ** max(tries - 1, 0), policy.longest_wait_s)
+    doublings = min(max(tries - 1, 0), _MOST_DOUBLINGS)
+    wait = min(policy.first_wait_s * 2**doublings, policy.longest_wait_s)
     return after(now, wait)
 
 
 def next_poll(policy: Policy, asked: int, *, now: datetime) -> datetime:
     """When to ask for the status again after `asked` polls."""
-    wait = policy.poll_first_s if asked == 0 else policy.poll_every_s * 2 ** (asked - 1)
+    doublings = min(max(asked - 1, 0), _MOST_DOUBLINGS)
+    wait = policy.poll_first_s if asked == 0 else policy.poll_every_s * 2**doublings
     return after(now, min(wait, policy.poll_longest_s))

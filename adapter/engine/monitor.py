@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from adapter.commands.activity import (
     Command,
     CompletionEvent,
-    CompletionState,
     State,
 )
 from adapter.commands.calls import Reading, ReadingKind
@@ -135,10 +134,9 @@ class Monitor:
     async def _attend(self, command: Command) -> None:
         activity = command.activity
         now = self._clock.now()
-        pending = [x for x in activity.completions if x.state is CompletionState.PENDING]
         try:
-            if pending:
-                await self._complete(command, pending[0])
+            if activity.next_completion is not None:
+                await self._complete(command, activity.next_completion)
             elif activity.state is State.WAITING_FOR_MEASUREMENT:
                 await self._look_up(command)
             elif (
@@ -164,11 +162,11 @@ class Monitor:
         await self._applier.apply(command.id, DataLookedUp(found=found, missing=missing))
 
     async def _succeeded(self, command: Command) -> tuple[EndpointId, ...]:
-        """The endpoints whose data are expected: those that did not fail."""
+        """The endpoints whose data are expected: those that are not known to have failed."""
         rows = await self._store.outcomes(command.id)
         if not rows:
             return tuple(target.endpoint for target in command.targets)
-        return tuple(row.endpoint for row in rows if row.result == "succeeded")
+        return tuple(row.endpoint for row in rows if row.result in ("succeeded", "unknown"))
 
     async def _readings(self, command: Command) -> Sequence[Reading]:
         start, end = _period(command, self._clock.now())

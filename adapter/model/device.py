@@ -258,4 +258,5 @@ def apply_effect(
     if effect in (InstallEffect.CONNECT, InstallEffect.DISCONNECT):
         on = effect is InstallEffect.CONNECT
         history = (*history, OnOff(at=at, on=on, cause=cause))
-    return replace(installed, status=override or status, armed=armed, history=history)
+        installed = replace(installed, armed=armed and on)
+    return replace(installed, status=override or status, history=history)

@@ -22,7 +22,9 @@ class InitialMeasurement:
     """Initial measurement data (IMD) of one component: one value (scalar) or many (interval).
 
     `id` is fixed by device, component, kind and period, so that making it again changes nothing.
-    `quantity` is the head end's word, `seconds` the interval length (0 for scalar).
+    `start` and `end` bound the period: from the start of the first interval to the end of the last;
+    of a scalar both are the reading's time. `quantity` is the head end's word, `seconds` the
+    interval length (0 for scalar).
     """
 
     id: str
