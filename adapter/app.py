@@ -77,7 +77,11 @@ def connect(
             operation = exchange.call.operation.value
             messages.add(current, operation, exchange.request, exchange.status or 0, exchange.reply)
 
-    client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
+    client = HeadEndClient(
+        head_end,
+        ContractWire(codec, zone=zone, max_bytes=head_end.max_reply_bytes),
+        observe=observed,
+    )
     gateway = Gateway(
         store=store,
         head_end=client,

@@ -1,4 +1,4 @@
-"""TLS and credentials for requests to the head end (SAFETY 5.1: outbound)."""
+"""TLS and credentials for requests to the head end."""
 
 import base64
 import ssl

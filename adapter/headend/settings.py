@@ -1,11 +1,11 @@
 """What a site tells us about its head end. Frozen values; units are in the names.
 
-Addresses come from here and nowhere else: not from a WSDL, not from a reply (SAFETY 5.1).
+Addresses come from here and nowhere else: not from a WSDL, not from a reply.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -69,6 +69,12 @@ class Timeouts:
     reply_s: float = 30.0
     total_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        # Nought would switch a phase's limit off, not make it short.
+        for row in fields(self):
+            if not getattr(self, row.name) > 0:
+                raise SettingsError(f"{row.name}: more than 0 seconds")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -77,6 +83,14 @@ class Limit:
     concurrency: int | None = None
     rate_per_s: float | None = None
     burst: int = 1
+
+    def __post_init__(self) -> None:
+        if self.concurrency is not None and self.concurrency < 1:
+            raise SettingsError("concurrency: at least 1")
+        if self.rate_per_s is not None and not self.rate_per_s > 0:
+            raise SettingsError("rate_per_s: more than 0; None for no limit")
+        if self.burst < 1:
+            raise SettingsError("burst: at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +122,13 @@ class LimitSettings:
     breaker_unknown: int = 20
     breaker_open_s: float = 2.0
     breaker_longest_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        Limit(concurrency=self.concurrency, rate_per_s=self.rate_per_s, burst=self.burst)
+        if not self.shares or not all(0 < share <= 1 for share in self.shares.values()):
+            raise SettingsError("shares: at least one class, each more than 0 and at most 1")
+        if self.breaker_not_sent < 1 or self.breaker_unknown < 1:
+            raise SettingsError("breaker_not_sent, breaker_unknown: at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +172,6 @@ class HeadEndSettings:
             self._check_url(name, url)
         if self.max_reply_bytes <= 0 or self.connect_attempts < 1:
             raise SettingsError("max_reply_bytes and connect_attempts must be at least 1")
-        if self.limits.concurrency < 1 or not self.limits.shares:
-            raise SettingsError("limits: concurrency at least 1, shares at least one class")
         if self.basic is not None and ":" in self.basic.user:
             raise SettingsError("basic: HTTP Basic has no user names with a colon")
 

@@ -1,6 +1,6 @@
 """What a whole reply proves: status and bytes in, Answer or error out. Pure.
 
-The order of evidence is SAFETY 4.5: a named fault refuses whatever the status; then the status
+The order of evidence: a named fault refuses whatever the status; then the status
 must be a success; then the body must be exactly the answer that was asked for. What proves neither
 that the head end took the request nor that it refused leaves the outcome unknown.
 """

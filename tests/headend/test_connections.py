@@ -10,6 +10,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import StreamWriter
 
 from adapter.commands.calls import TokenGiven
 from adapter.errors import NotSent, OutcomeUnknown
@@ -243,6 +245,29 @@ def test_a_sealed_body_does_not_leave_any_more() -> None:
         async with Server(replying(PONG)) as server, aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientConnectionError):
                 await session.post(server.url, data=body)
+            assert server.bytes_seen == 0
+
+    run(scene())
+
+
+def test_a_body_does_not_leave_over_a_connection_on_which_an_answer_waits() -> None:
+    async def scene() -> None:
+        async def hasty(peer: Peer) -> None:
+            await peer.send(PONG)
+
+        loop = asyncio.get_running_loop()
+        async with Server(replying(PONG), greet=hasty) as server:
+            _, protocol = await loop.create_connection(
+                lambda: ResponseHandler(loop), "127.0.0.1", server.port
+            )
+            protocol.set_response_params()
+            while not protocol.should_close:  # noqa: ASYNC110 - aiohttp has no event for it
+                await asyncio.sleep(0)
+            body = SingleUseBody(b"<order/>")
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await body.write(StreamWriter(protocol, loop))
+            assert not body.left
+            protocol.close()
             assert server.bytes_seen == 0
 
     run(scene())

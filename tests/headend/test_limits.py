@@ -1,6 +1,7 @@
 """Our own limits, on a clock turned by hand; only the waiting itself uses the event loop."""
 
 import asyncio
+from collections.abc import Callable
 from types import MappingProxyType
 
 import pytest
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.commands.flows import Operation
-from adapter.errors import NotSent, OutcomeUnknown, Refused
+from adapter.errors import NotSent, OutcomeUnknown, Refused, SettingsError
 from adapter.headend.backoff import Denied
 from adapter.headend.client import HeadEndClient
 from adapter.headend.limits import Admission, Limits
-from adapter.headend.settings import Limit, LimitSettings
+from adapter.headend.settings import Limit, LimitSettings, Timeouts
 from tests.headend.servers import Peer, Seen, Server, http
 from tests.headend.wire import DISCONNECT, PING, fault, ping_reply, settings, the_wire
 from tests.support import run
@@ -129,6 +130,26 @@ def test_a_clock_that_goes_back_neither_blocks_nor_gives_away() -> None:
     denial(ours.try_admit(P, "urgent"))
     clock.now += 51
     place(ours.try_admit(P, "urgent"))
+
+
+@pytest.mark.parametrize(
+    ("named", "bad"),
+    [
+        ("concurrency", lambda: LimitSettings(concurrency=0)),
+        ("rate_per_s", lambda: LimitSettings(rate_per_s=0.0)),
+        ("burst", lambda: Limit(rate_per_s=1.0, burst=0)),
+        ("shares", lambda: LimitSettings(shares={})),
+        ("shares", lambda: LimitSettings(shares={"urgent": 1.5})),
+        ("breaker", lambda: LimitSettings(breaker_unknown=0)),
+        ("reply_s", lambda: Timeouts(reply_s=0.0)),
+        ("total_s", lambda: Timeouts(total_s=float("nan"))),
+    ],
+)
+def test_a_limit_that_would_be_none_or_block_for_ever_stops_the_start(
+    named: str, bad: Callable[[], object]
+) -> None:
+    with pytest.raises(SettingsError, match=named):
+        bad()
 
 
 def pushed_back(ours: Limits, admission: Admission) -> None:
