@@ -164,6 +164,9 @@ def _load(file: Path) -> _Loaded:
         )
     except (zeep.exceptions.Error, etree.Error, LookupError, ValueError, TypeError) as error:
         raise ContractError(f"{file.name}: {error}") from error
+    root = etree.fromstring(transport.loaded[str(file.resolve())], _PLAIN)
+    if root.tag != "{http://schemas.xmlsoap.org/wsdl/}definitions":
+        raise ContractError(f"{file.name}: not a WSDL but {root.tag}")
     facets = {
         name: found
         for content in transport.loaded.values()

@@ -5,7 +5,7 @@ name of their element in any namespace they may come in.
 """
 
 from datetime import UTC, timedelta, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Final
 
 from adapter.commands.calls import Reading, ReadingKind, RequestStatus
@@ -26,7 +26,8 @@ EXCEPTIONS_ARRIVED: Final = "ExceptionSubscriberService.ExceptionsArrived"
 MAX_DATA_BYTES: Final = 16 * 1024 * 1024
 """The most DataArrived that is read in one piece; larger ones want a streaming reader."""
 
-_NUMBERS: Final = ("INF", "-INF", "NaN")
+_MOST_DIGITS: Final = 60
+_EXACT: Final = Context(prec=4 * _MOST_DIGITS)
 
 
 def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
@@ -115,7 +116,7 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
             quantity=text(channel, "Quantity") or "",
             source="",
             at=end - length * (len(values) - 1 - index),
-            value=_scaled(_number(fields.get("ChannelValue")), factor),
+            value=_product(_number(fields.get("ChannelValue")), factor),
             seconds=minutes * 60,
             statuses=_words(fields, "ProfileStatuses") + _words(fields, "ExtendedProfileStatuses"),
         )
@@ -124,17 +125,21 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
 
 
 def _number(value: JsonValue) -> Decimal | None:
-    """The exact value of a number's text; None for text that is none (a date, a word)."""
-    if not isinstance(value, str) or value.strip() in _NUMBERS:
-        return None
+    """The exact value of a number's text; None for text that is none (a date, a word, infinity)
+    and for numbers too large to be a reading of anything."""
     try:
-        return Decimal(value.strip())
+        number = Decimal(value.strip()) if isinstance(value, str) else None
     except InvalidOperation:
         return None
+    if number is None or not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+        return None
+    return number
 
 
-def _scaled(value: Decimal | None, factor: Decimal) -> Decimal | None:
-    return value if value is None or factor == 1 else value * factor
+def _product(value: Decimal | None, factor: Decimal) -> Decimal:
+    if value is None:
+        raise ContractViolation("is not a number", at="ChannelValue")
+    return value if factor == 1 else _EXACT.multiply(value, factor)
 
 
 def _words(fields: Fields, name: str) -> tuple[str, ...]:
