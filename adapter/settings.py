@@ -25,9 +25,7 @@ from adapter.headend.secret import Secret
 from adapter.headend.settings import HeadEndSettings
 from adapter.settings_reader import PREFIX, Sources, leaves, read_section
 from adapter.settings_values import guess
-
-_NO_SECRETS: Final[Mapping[str, Secret]] = MappingProxyType({})
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+from adapter.web.settings import ListenerSettings, RestSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,45 +34,27 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerSettings:
+class Listening(ListenerSettings):
     """Where the head end calls us."""
 
-    host: Annotated[str, "address that callbacks are taken on"] = "127.0.0.1"
     port: Annotated[int, "port that callbacks are taken on; 0: any free one"] = 8101
-    public_url: Annotated[str, "URL of the listener as the head end sees it; empty: host, port"] = (
-        ""
-    )
-    users: Annotated[
-        Mapping[str, Secret], "user:password lines; when given, callbacks need HTTP Basic"
-    ] = field(default_factory=lambda: _NO_SECRETS)
-    max_body_bytes: Annotated[int, "largest callback body that is read"] = 16_777_216
-    max_depth: Annotated[int, "deepest nesting of elements that is read"] = 64
-    read_timeout_s: Annotated[float, "seconds within which a request must have been received"] = (
-        30.0
-    )
-    max_connections: Annotated[int, "connections at once; further ones are closed"] = 256
-    max_connections_per_address: Annotated[int, "connections at once from one address"] = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiSettings:
+class Api(RestSettings):
     """The REST API: where it listens, who may call it; and how the command line reaches it."""
 
-    host: Annotated[str, "address of the REST API"] = "127.0.0.1"
     port: Annotated[int, "port of the REST API; 0: any free one"] = 8102
-    keys: Annotated[
-        Mapping[str, Secret], "name:key lines; the name is who acts. Empty: loopback only, no key"
-    ] = field(default_factory=lambda: _NO_SECRETS)
-    max_body_bytes: Annotated[int, "largest request body that is read"] = 16_777_216
     url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
     key: Annotated[Secret | None, "key that the command line presents"] = None
-    timeout_s: Annotated[float, "seconds the command line waits for an answer"] = 30.0
+    timeout_s: Annotated[float, "the command line waits so long for an answer"] = 30.0
 
     @property
     def address(self) -> str:
         """Where a client on this machine finds the API."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.url.rstrip("/") or f"http://{host}:{self.port}"
+        scheme = "http" if self.tls is None else "https"
+        return self.url.rstrip("/") or f"{scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +62,7 @@ class ContractSettings:
     wsdl: Annotated[Path | None, "folder of the head end's own WSDL; empty: the packaged one"] = (
         None
     )
+    time_zone: Annotated[str, "zone of the head end's times that name none"] = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +122,8 @@ class Settings:
     """All of it. `head_end` is None where none of its settings is given."""
 
     store: StoreSettings = field(default_factory=StoreSettings)
-    listener: ListenerSettings = field(default_factory=ListenerSettings)
-    api: ApiSettings = field(default_factory=ApiSettings)
+    listener: Listening = field(default_factory=Listening)
+    api: Api = field(default_factory=Api)
     head_end: HeadEndSettings | None = None
     contract: ContractSettings = field(default_factory=ContractSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -155,12 +136,14 @@ class Settings:
     def __post_init__(self) -> None:
         _check_url("listener.public_url", self.listener.public_url)
         _check_url("api.url", self.api.url)
-        if not self.api.keys and self.api.host not in _LOOPBACK:
-            raise SettingsError("api.keys: an API that is not on loopback needs keys")
-        try:
-            ZoneInfo(self.switch.time_zone)
-        except (OSError, ValueError):
-            raise SettingsError(f"switch.time_zone: no zone {self.switch.time_zone!r}") from None
+        for name, zone in (
+            ("switch.time_zone", self.switch.time_zone),
+            ("contract.time_zone", self.contract.time_zone),
+        ):
+            try:
+                ZoneInfo(zone)
+            except (OSError, ValueError):
+                raise SettingsError(f"{name}: no time zone {zone!r}") from None
 
 
 def _check_url(name: str, url: str) -> None:

@@ -14,12 +14,12 @@ from typing import Annotated, Final, TypeVar, Union, get_args, get_origin, get_t
 
 from adapter.errors import SettingsError
 from adapter.headend.secret import Secret
+from adapter.settings_secrets import is_secret, secrets_of
 from adapter.settings_values import Wrong, convert, from_text, guess, path_of
 
 T = TypeVar("T")
 
 PREFIX: Final = "OPENWAY_"
-_SECRETS: Final = (Secret, tuple[Secret, ...], Mapping[str, Secret])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Leaf:
 
     @property
     def secret(self) -> bool:
-        return self.kind in _SECRETS
+        return is_secret(self.kind, self.name)
 
 
 @dataclass(slots=True)
@@ -156,7 +156,9 @@ def read_section(
 
 def _refuse_unknown(kind: type, table: Mapping[str, object], sources: Sources, at: str) -> None:
     known = {member.name for member in _members(kind)}
-    files = {f"{member.name}_file" for member in _members(kind) if member.kind in _SECRETS}
+    files = {
+        f"{member.name}_file" for member in _members(kind) if is_secret(member.kind, member.name)
+    }
     for name in table:
         if name not in known | files:
             where = f"{at}.{name}" if at else name
@@ -269,7 +271,7 @@ def _read_secret(
             )
         if variable in sources.environ:
             sources.origin[leaf.name] = variable
-            return _secrets(leaf, Secret.from_environment(variable, sources.environ), ",")
+            return secrets_of(leaf.kind, Secret.from_environment(variable, sources.environ), ";")
         if in_file in sources.environ:
             sources.origin[leaf.name] = in_file
             given = Secret.from_file(path_of(sources.environ[in_file], Path()))
@@ -280,24 +282,7 @@ def _read_secret(
             if leaf.default is MISSING:
                 raise Wrong(f"is needed: {member.name}_file, or {variable}")
             return leaf.default
-        return _secrets(leaf, given, "\n")
+        return secrets_of(leaf.kind, given, "\n")
     except (Wrong, SettingsError) as wrong:
         sources.complain(leaf.name, str(wrong))
         return None
-
-
-def _secrets(leaf: Leaf, given: Secret, separator: str) -> object:
-    """One secret, a list of them, or `name:secret` pairs; empty lines and `#` lines are skipped."""
-    if leaf.kind is Secret:
-        return given
-    lines = [line.strip() for line in given.reveal().split(separator)]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if leaf.kind == tuple[Secret, ...]:
-        return tuple(Secret(line) for line in lines)
-    pairs: dict[str, Secret] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not value.strip() or name.strip() in pairs:
-            raise Wrong("must be lines of name:secret, each name once")
-        pairs[name.strip()] = Secret(value.strip())
-    return MappingProxyType(pairs)

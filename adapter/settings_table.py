@@ -33,8 +33,52 @@ _LIMIT: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_CONNECTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "connections": "connections at once; past it the one that is idle longest is closed",
+        "per_address": "connections at once from one address",
+        "idle_s": "a connection without a whole request head for so long is closed",
+        "handshake_s": "longest TLS handshake",
+        "unsent_s": "a caller that does not take its answer for so long is cut off",
+        "drain_s": "when stopping, requests under way may take so long",
+    }
+)
+_SERVER_TLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "certificate_file": "PEM of the server's certificate",
+        "key_file": "PEM of its private key",
+        "key_password": "pass phrase of the private key",
+        "client_ca_file": "PEM of the issuer whose certificate callers must show",
+    }
+)
+
 HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "listener.host": "address that callbacks are taken on",
+        "listener.public_url": "URL of the listener as the head end sees it; empty: host and port",
+        "listener.path_prefix": "path before /openway, for a proxy that keeps one",
+        "listener.users": "lines of user:password; when given, callbacks need HTTP Basic",
+        "listener.allow_anonymous": "beyond loopback: take callbacks without any credentials",
+        **{f"listener.tls.{name}": text for name, text in _SERVER_TLS.items()},
+        **{f"listener.connections.{name}": text for name, text in _CONNECTIONS.items()},
+        "listener.bodies.status_bytes": "largest status message that is read",
+        "listener.bodies.data_bytes": "largest message of data, events or exceptions",
+        "listener.bodies.whole_bytes": "larger messages are judged in pieces as they come in",
+        "listener.bodies.large_at_once": "such messages held at a time; others wait unread",
+        "listener.bodies.deadline_s": "a status message must be complete in this time",
+        "listener.bodies.data_deadline_s": "the same for data, events and exceptions",
+        "listener.quarantine.message_bytes": "kept of one refused message",
+        "listener.quarantine.minute_bytes": "kept of all refused messages in a minute",
+        "listener.quarantine.capture_s": "a refused message is read on for so long",
+        "api.host": "address of the REST API",
+        "api.keys": "lines of: name role,role token [expiry]; without keys nobody is let in",
+        "api.allow_cleartext": "beyond loopback: serve without TLS",
+        "api.body_bytes": "largest request body that is read",
+        "api.deadline_s": "a request must be answered in this time",
+        "api.longest_wait_s": "longest ?wait= of a caller for a command to end",
+        "api.waiting_at_once": "callers that may wait at once",
+        **{f"api.tls.{name}": text for name, text in _SERVER_TLS.items()},
+        **{f"api.connections.{name}": text for name, text in _CONNECTIONS.items()},
         "head_end.base_url": "URL of the head end; services are below it at the contract's paths",
         "head_end.service_urls": "whole URL of single services, by the service's name",
         **{f"head_end.timeouts.{name}": text for name, text in _PHASES.items()},
@@ -224,13 +268,17 @@ def shown(loaded: Loaded, *, everything: bool = True) -> tuple[Shown, ...]:
     found = tuple(
         Shown(
             name=leaf.name,
-            value=text_of(_value(loaded.settings, leaf)),
+            value=_shown(leaf, _value(loaded.settings, leaf)),
             origin=loaded.origin.get(leaf.name, "default"),
         )
         for leaf in leaves(Settings)
         if not _absent(loaded, leaf)
     )
     return tuple(each for each in found if everything or each.origin != "default")
+
+
+def _shown(leaf: Leaf, value: object) -> str:
+    return "***" if leaf.secret and value else text_of(value)
 
 
 def _absent(loaded: Loaded, leaf: Leaf) -> bool:

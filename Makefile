@@ -1,0 +1,57 @@
+# The two that matter: `make demo` and `make test`. Each installs what it needs into .venv first.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+WORKERS ?= 2
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts unit bench soak wheel clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run ## twelve commands end to end against a simulated head end
+	$(BIN)/openway demo
+
+test: lint types contracts unit ## everything that must be green
+
+lint: $(VENV)/.dev ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy --strict adapter tests
+
+contracts: $(VENV)/.dev ## who may import whom
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev ## the tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' --durations=10
+
+bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
+	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev ## the long runs
+	$(BIN)/python -m pytest -n $(WORKERS) -m soak --timeout=3600
+
+wheel: $(VENV)/.dev ## dist/*.whl, with the WSDL inside
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean: ## all that can be made again
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find adapter tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
