@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Final
 
 import aiohttp
 
+from adapter.errors import GatewayError
 from adapter.simulator.access import basic
 from adapter.simulator.clock import Clock
 from adapter.simulator.jobs import Delivery
@@ -17,7 +19,9 @@ from adapter.simulator.journal import Journal
 from adapter.simulator.world import World
 from adapter.wire.codec import Codec
 
-_STEPS_PER_TURN: Final = 64
+_TURN_S: Final = 0.01
+"""How long due steps may keep requests and callbacks waiting."""
+
 _BACKLOG: Final = 512
 """Deliveries waiting past which no further step is taken: a bound for memory."""
 
@@ -65,6 +69,7 @@ class Deliverer:
     async def stop(self) -> None:
         """Drop what is still to be sent; every pause ends now."""
         self._stopped = True
+        self._idle.set()
         if self._timer is not None:
             self._timer.cancel()
         for pause in tuple(self._pauses):
@@ -110,7 +115,7 @@ class Deliverer:
         What was sent at one moment is answered before anything of a later moment happens.
         """
         moment: datetime | None = None
-        while True:
+        while not self._stopped:
             due = self._world.schedule.next_due
             if self._waiting and (due != moment or self._waiting >= _BACKLOG):
                 await self._idle.wait()
@@ -142,14 +147,16 @@ class Deliverer:
     def _turn(self) -> None:
         self._timer = self._timer_due = None
         now = self._clock.now()
-        for _ in range(_STEPS_PER_TURN):
-            if self._waiting >= _BACKLOG:
-                return  # the lane that empties next wakes us
-            deliveries = self._world.schedule.run_one(now)
-            if deliveries is None:
-                break
-            self.send(deliveries)
-        self.wake()
+        enough = perf_counter() + _TURN_S
+        try:
+            while self._waiting < _BACKLOG and perf_counter() < enough:
+                deliveries = self._world.schedule.run_one(now)
+                if deliveries is None:
+                    break
+                self.send(deliveries)
+        finally:
+            if self._waiting < _BACKLOG:  # else the lane that empties next wakes us
+                self.wake()
 
     def _queue(self, queued: _Queued) -> None:
         if self._stopped:
@@ -179,7 +186,7 @@ class Deliverer:
 
     def _done(self, count: int) -> None:
         self._waiting -= count
-        if self._waiting == 0:
+        if self._waiting == 0 or self._stopped:
             self._idle.set()
 
     async def _deliver(self, queued: _Queued) -> None:
@@ -209,7 +216,10 @@ class Deliverer:
 
     async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
         spec = self._codec.catalog.spec(delivery.operation)
-        payload = self._codec.encode_request(delivery.operation, delivery.body)
+        try:
+            payload = self._codec.encode_request(delivery.operation, delivery.body)
+        except GatewayError as error:
+            return None, f"{type(error).__name__}: {error}"
         headers = {"SOAPAction": f'"{spec.soap_action}"'}
         try:
             async with self._session.post(

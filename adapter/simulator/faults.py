@@ -84,7 +84,7 @@ EFFECTS: Final[Mapping[Effect, Row]] = MappingProxyType({
     E.CLOSE_BEFORE:         Row(G.BEFORE, None, "closes the connection without acting"),
     E.FAULT:                Row(G.BEFORE, "fault", "answers the named fault without acting"),
     E.INTERNAL_FAULT:       Row(G.BEFORE, None, "answers InternalServiceFault without acting"),
-    E.HTTP_STATUS:          Row(G.BEFORE, "status", "answers this HTTP status without acting"),
+    E.HTTP_STATUS:          Row(G.BEFORE, "status", "answers status and text; 3xx: leads to text"),
     E.HTML_PAGE:            Row(G.BEFORE, None, "answers a proxy's HTML page without acting"),
     E.DELAY_REPLY:          Row(G.AFTER, "seconds", "acts, then waits before it replies"),
     E.LOSE_REPLY:           Row(G.AFTER, None, "acts, then closes the connection without a reply"),

@@ -13,7 +13,7 @@ from typing import Final
 
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.model.ids import EndpointId
-from adapter.simulator.seeded import fraction
+from adapter.simulator.seeded import fractions
 
 EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Since when a meter that nobody touched has been in its state, and counts energy."""
@@ -273,28 +273,23 @@ class Population:
         return index if 0 <= index < plan.count else None
 
     def _born(self, esn: EndpointId, index: int) -> Meter:
-        plan, seed = self.plan, self.plan.seed
-
-        def falls(what: str, share: float) -> bool:
-            return share > 0 and fraction(seed, esn, what) < share
-
-        registered = not falls("unregistered", plan.unregistered_share)
-        open_switch = falls("disconnected", plan.disconnected_share)
-        commercial = fraction(seed, esn, "class")
+        plan = self.plan
+        lots = fractions(plan.seed, esn)
+        registered = lots[0] >= plan.unregistered_share
+        open_switch = lots[1] < plan.disconnected_share
+        classes, groups = plan.device_classes, plan.configuration_groups
         return Meter(
             esn=esn,
             serial=str(plan.first_number + index),
-            device_class=plan.device_classes[int(commercial * len(plan.device_classes))],
-            configuration_group=plan.configuration_groups[
-                int(commercial * len(plan.configuration_groups))
-            ],
+            device_class=classes[int(lots[6] * len(classes))],
+            configuration_group=groups[int(lots[6] * len(groups))],
             groups=(f"Substation {index // plan.group_size + 1}",),
             registered=registered,
             commissioned=registered,
             switch=S.DISCONNECTED if open_switch else S.CONNECTED,
             open_since=EPOCH if open_switch else None,
-            remote_switch=not falls("without switch", plan.without_switch_share),
-            backfeed=falls("backfeed", plan.backfeed_share),
-            reachable=not falls("unreachable", plan.unreachable_share),
-            generates=falls("generates", plan.generating_share),
+            remote_switch=lots[2] >= plan.without_switch_share,
+            backfeed=lots[3] < plan.backfeed_share,
+            reachable=lots[4] >= plan.unreachable_share,
+            generates=lots[5] < plan.generating_share,
         )

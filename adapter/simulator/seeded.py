@@ -1,6 +1,7 @@
 """Numbers that look random and are a function of a seed and a name, without any state."""
 
 from hashlib import blake2b
+from struct import unpack
 from uuid import UUID
 
 _WHOLE = float(1 << 64)
@@ -15,6 +16,12 @@ def number(seed: int, *names: object) -> int:
 def fraction(seed: int, *names: object) -> float:
     """A number in [0, 1)."""
     return number(seed, *names) / _WHOLE
+
+
+def fractions(seed: int, name: str) -> tuple[float, ...]:
+    """Eight independent numbers in [0, 1) at the price of one."""
+    drawn = blake2b(f"{seed}\x1f{name}".encode(), digest_size=64).digest()
+    return tuple(value / _WHOLE for value in unpack("<8Q", drawn))
 
 
 def guid(seed: int, *names: object) -> str:

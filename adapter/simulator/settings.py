@@ -18,14 +18,17 @@ T = TypeVar("T")
 class Timing:
     """Seconds after the request was taken, each stretched by up to `jitter` as the seed says.
 
-    What the endpoints do, and their data, come at `acting_s`. `token_lifetime_s` counts from the
-    end of a request; after it the token is unknown.
+    What the endpoints do, and their data, come at `acting_s`, in portions `portion_s` apart.
+    `token_lifetime_s` counts from the end of a request; after it the token is unknown.
+    `registration_s`: from AddMeterDefinitions until the meter is registered. `honour_windows`:
+    whether an interrogation waits for the start of its window.
     """
 
     initializing_s: float = 0.01
     executing_s: float = 0.02
     acting_s: float = 0.035
     completed_s: float = 0.05
+    portion_s: float = 0.005
     jitter: float = 0.2
     token_lifetime_s: float = 86_400.0
     registration_s: float = 0.0
@@ -45,7 +48,7 @@ class Limits:
     endpoints_per_request: int = 0
     failures_per_result: int = 0
     subscribers: int = 16
-    meters_per_message: int = 50
+    meters_per_message: int = 25
     intervals_per_block: int = 0
     callback_attempts: int = 1
     callback_retry_s: float = 1.0

@@ -39,6 +39,7 @@ class _Answer:
     kind: str = _XML
     fault: str | None = None
     half: bool = False
+    location: str = ""
 
 
 def unnamed_fault(code: str, reason: str, *, namespace: str = _DISPATCHER) -> bytes:
@@ -109,7 +110,11 @@ class SoapDoor:
         if answer.half:
             return await _half(request, answer)
         return web.Response(
-            status=answer.status, body=answer.body, content_type=answer.kind, charset="utf-8"
+            status=answer.status,
+            body=answer.body,
+            content_type=answer.kind,
+            charset="utf-8",
+            headers={"Location": answer.location} if answer.location else None,
         )
 
     async def _answer(self, arrival: Arrival, entry: Entry) -> _Answer:
@@ -143,9 +148,7 @@ class SoapDoor:
         if Effect.INTERNAL_FAULT in hits:
             return _internal()
         if (script := hits.get(Effect.HTTP_STATUS)) is not None:
-            return _Answer(
-                status=script.status or 500, body=script.text.encode(), kind="text/plain"
-            )
+            return _elsewhere_or(script)
         if (script := hits.get(Effect.HTML_PAGE)) is not None:
             return _Answer(status=script.status or 502, body=_HTML, kind="text/html")
         return None
@@ -212,6 +215,14 @@ class SoapDoor:
         self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=500)
         fault = unnamed_fault(code, "The message could not be processed.", namespace=_ADDRESSING)
         return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
+
+
+def _elsewhere_or(script: Script) -> _Answer:
+    """Any HTTP status with the script's text as body; for a redirect it is the new place."""
+    status = script.status or 500
+    if 300 <= status < 400:
+        return _Answer(status=status, kind="text/plain", location=script.text)
+    return _Answer(status=status, body=script.text.encode(), kind="text/plain")
 
 
 def _internal() -> _Answer:

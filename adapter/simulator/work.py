@@ -152,7 +152,8 @@ class Worker:
         if work.asks is Asks.READ:
             deliveries = self._publish(work, job, answered, completed, now)
         if upto < len(job.asked.endpoints):
-            self.schedule.put(now, lambda due: self._reach(work, job, upto, completed, due))
+            again = now + timedelta(seconds=self.config.timing.portion_s)
+            self.schedule.put(again, lambda due: self._reach(work, job, upto, completed, due))
         else:
             self.schedule.put(max(now, completed), lambda due: self._finish(job, due))
         return deliveries

@@ -150,6 +150,9 @@ async def error_after(rig: Rig) -> None:
 async def http_status(rig: Rig) -> None:
     await rig.script("http_status", status=503, text="busy")
     assert await send(rig) == (503, b"busy")
+    await rig.admin("DELETE", "/scripts")
+    await rig.script("http_status", status=307, text="http://elsewhere.example/")
+    assert (await send(rig))[0] == 307
     assert acted(rig) == 0
 
 
