@@ -78,8 +78,18 @@ _PERMANENT_CODES: Final = frozenset(
 
 _CODES: Final = MappingProxyType(
     {
-        Soap.V11: {"Client": "s:Client", "Server": "s:Server"},
-        Soap.V12: {"Client": "s:Sender", "Server": "s:Receiver"},
+        Soap.V11: {
+            "Client": "s:Client",
+            "Server": "s:Server",
+            "MustUnderstand": "s:MustUnderstand",
+            "VersionMismatch": "s:VersionMismatch",
+        },
+        Soap.V12: {
+            "Client": "s:Sender",
+            "Server": "s:Receiver",
+            "MustUnderstand": "s:MustUnderstand",
+            "VersionMismatch": "s:VersionMismatch",
+        },
     }
 )
 
@@ -132,7 +142,7 @@ def reason_of(content: etree._Element) -> str:
 
 
 def soap_fault(code: str, reason: str, *, soap: Soap = Soap.V11, detail: str = "") -> bytes:
-    """A whole fault envelope as .NET writes it. `code` is "Client" or "Server"; `detail` is XML."""
+    """A whole fault envelope as .NET writes it. `code` is SOAP 1.1's word; `detail` is XML."""
     ns, qualified = ENVELOPE_NS[soap], _CODES[soap][code]
     text = escaped(reason)
     if soap is Soap.V11:

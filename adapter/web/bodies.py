@@ -1,0 +1,91 @@
+"""Bodies read as streams: bounded in size and time, whatever the caller says or does."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What came. `status` is 0 for a whole body, else the HTTP status that says what is wrong.
+
+    `cut`: there was, or may be, more than `raw`.
+    """
+
+    raw: bytes
+    cut: bool = False
+    status: int = 0
+    text: str = ""
+
+
+async def continue_later(request: web.Request) -> web.StreamResponse | None:
+    """For routes: says nothing to `Expect: 100-continue` until the body is wanted."""
+    return None
+
+
+async def invite(request: web.Request) -> None:
+    """Tell a caller that waits for it to send the body."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.can_read_body:
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0  # as aiohttp's own handler does
+
+
+async def read_body(
+    request: web.Request,
+    *,
+    limit: int,
+    deadline_s: float,
+    each: Callable[[bytes], bool] = lambda piece: True,
+    places: asyncio.Semaphore | None = None,
+    free_bytes: int = 0,
+) -> Body:
+    """Read at most `limit` bytes in `deadline_s` seconds.
+
+    `each` sees every piece and ends the reading by False. Past `free_bytes` one of `places` is
+    held, to the end of the reading; the wait for it does not count.
+    """
+    raw = bytearray()
+    left = deadline_s
+    loop = asyncio.get_running_loop()
+    held = False
+    try:
+        await invite(request)
+        while True:
+            started = loop.time()
+            async with asyncio.timeout(left):
+                piece = await request.content.readany()
+            left -= loop.time() - started
+            if not piece:
+                return Body(raw=bytes(raw))
+            raw += piece
+            if len(raw) > limit:
+                return Body(
+                    raw=bytes(raw[:limit]), cut=True, status=413, text="The message is too large."
+                )
+            if not each(piece):
+                return Body(raw=bytes(raw), cut=True)
+            if places is not None and not held and len(raw) > free_bytes:
+                await places.acquire()
+                held = True
+    except TimeoutError:
+        return Body(raw=bytes(raw), cut=True, status=408, text="The message did not come in time.")
+    except (OSError, web.RequestPayloadError, HttpProcessingError) as error:
+        return Body(
+            raw=bytes(raw),
+            cut=True,
+            status=400,
+            text=f"The message ended early ({_kind(error)}).",
+        )
+    finally:
+        if held and places is not None:
+            places.release()
+
+
+def _kind(error: Exception) -> str:
+    return "connection lost" if isinstance(error, OSError) else "bad transfer coding"

@@ -1,0 +1,442 @@
+"""The listener: what the head end calls. It stores first and answers then (I4).
+
+What is decidable without the body is decided before the body is read. What is refused is kept in
+quarantine with its reason, answered with a fault that says little, and counted.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from adapter.engine import points
+from adapter.engine.clock import SystemClock
+from adapter.engine.gateway import Gateway
+from adapter.engine.identity import STATUS_PATH
+from adapter.engine.ports import Clock, Received
+from adapter.errors import StoreFailed
+from adapter.model.ids import ExchangeId
+from adapter.web.bodies import Body, continue_later, read_body
+from adapter.web.connections import Door, bind, url_of
+from adapter.web.credentials import BasicUsers
+from adapter.web.quarantine import Quarantine
+from adapter.web.seldom import SeldomLog
+from adapter.web.settings import ListenerSettings
+from adapter.wire.codec import Codec
+from adapter.wire.faults import soap_fault
+from adapter.wire.inbound import Call, FaultCode, LargeMessage, Unacceptable, examine
+from adapter.wire.notifications import (
+    DATA_ARRIVED,
+    EVENTS_ARRIVED,
+    EXCEPTIONS_ARRIVED,
+    STATUS_CHANGED,
+    acknowledgement,
+)
+from adapter.wire.served import HostedContract
+from adapter.wire.xml import Soap
+
+DATA_PATH: Final = "/openway/data"
+EVENTS_PATH: Final = "/openway/events"
+EXCEPTIONS_PATH: Final = "/openway/exceptions"
+CONTRACT_PATH: Final = "/openway/wsdl"
+
+_ADDRESSES: Final[Mapping[str, str]] = {
+    STATUS_PATH: STATUS_CHANGED,
+    DATA_PATH: DATA_ARRIVED,
+    EVENTS_PATH: EVENTS_ARRIVED,
+    EXCEPTIONS_PATH: EXCEPTIONS_ARRIVED,
+}
+_SOAP_OF: Final = {"text/xml": Soap.V11, "application/soap+xml": Soap.V12}
+_MEDIA_OF: Final = {soap: media for media, soap in _SOAP_OF.items()}
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_BUSY: Final = {"Retry-After": "5"}
+
+log = logging.getLogger(__name__)
+seldom = SeldomLog(log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    """`text` goes to the caller, `reason` to quarantine. `known`: the credentials were right."""
+
+    status: int
+    text: str
+    reason: str
+    code: FaultCode = FaultCode.CLIENT
+    soap: Soap | None = None
+    operation: str = ""
+    known: bool = True
+    headers: Mapping[str, str] | None = None
+
+
+class Listener:
+    """Serves the four inbound operations and their WSDL. `counts` only ever grow.
+
+    With `listening` (see `connections.bind`) the address can be known before there is a gateway.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        codec: Codec,
+        settings: ListenerSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
+        self._gateway = gateway
+        self._codec = codec
+        self.settings = settings or ListenerSettings()
+        self._clock = clock or SystemClock()
+        self._listening = listening
+        self._users = BasicUsers(self.settings.users)
+        self._contract = HostedContract(codec.catalog)
+        self._acks = {
+            (key, soap): acknowledgement(codec, key, soap)
+            for key in _ADDRESSES.values()
+            for soap in Soap
+        }
+        self.counts: Counter[str] = Counter()
+        self.url = ""
+        self._door: Door | None = None
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> str:
+        """Listen. Gives the bound address without a path.
+
+        Raises SettingsError, or OSError where the port cannot be had.
+        """
+        settings = self.settings
+        app = web.Application(middlewares=[self._bounded])
+        self._route(app)
+        door = Door(app, settings.connections, settings.tls, self.counts)
+        listening = self._listening or bind(settings.host, settings.port)
+        self.url = url_of(listening, tls=settings.tls is not None)
+        self._quarantine = Quarantine(self._gateway, settings.quarantine, self.counts)
+        self._large = asyncio.Semaphore(settings.bodies.large_at_once)
+        await door.open(listening)
+        self._door = door
+        log.info("listener_started", extra={"url": self.url})
+        return self.url
+
+    async def stop(self) -> None:
+        """Take nothing more, answer what is under way, close."""
+        if self._door is not None:
+            await self._door.close()
+            self._door = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def open_connections(self) -> int:
+        return self._door.open_connections if self._door is not None else 0
+
+    def _route(self, app: web.Application) -> None:
+        prefix = self.settings.path_prefix
+        signed = prefix + STATUS_PATH + "/{exchange}/{secret}"
+        addresses = {prefix + path: key for path, key in _ADDRESSES.items()}
+        for path, key in {**addresses, signed: STATUS_CHANGED}.items():
+            resource = app.router.add_resource(path)
+            resource.add_route("POST", self._taking(key), expect_handler=continue_later)
+        for path, key in addresses.items():
+            app.router.add_get(path, self._describing(path, key))
+        app.router.add_get(prefix + CONTRACT_PATH + "/{file:.+}", self._schema)
+
+    @web.middleware
+    async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whatever goes wrong below becomes a short answer here, never a traceback outside."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            self.counts[f"http_{error.status}"] += 1
+            if request.method == "POST":
+                refusal = _Refusal(status=error.status, text="No such address.", reason="")
+                return self._fault(request, refusal, allow=error.headers.get("Allow"))
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+        except StoreFailed:
+            self.counts["http_503"] += 1
+            seldom.warning("store_failed_nothing_acknowledged")
+            return self._fault(
+                request,
+                _Refusal(
+                    status=503,
+                    code=FaultCode.SERVER,
+                    text="The message could not be stored; send it again.",
+                    reason="",
+                    headers=_BUSY,
+                ),
+            )
+        except Exception:
+            self.counts["http_500"] += 1
+            log.exception("listener_failed")
+            return self._fault(
+                request,
+                _Refusal(
+                    status=500,
+                    code=FaultCode.SERVER,
+                    text="The message could not be processed.",
+                    reason="",
+                ),
+            )
+
+    # ------------------------------------------------------------ messages
+
+    def _taking(self, key: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def take(request: web.Request) -> web.StreamResponse:
+            self.counts["requests"] += 1
+            refusal = self._before_the_body(request, key)
+            if refusal is not None:
+                return await self._refuse_unread(request, refusal)
+            body, judged = await self._read(request, key)
+            exchange = _exchange(request)
+            refusal = _after_the_body(request, key, body, judged)
+            if refusal is not None:
+                await self._keep(request, refusal, body, exchange)
+                return self._fault(request, refusal)
+            assert isinstance(judged, Call)
+            await self._receive(request, judged, body.raw, exchange)
+            return self._answer(200, self._acks[key, judged.soap], judged.soap)
+
+        return take
+
+    async def _receive(
+        self, request: web.Request, call: Call, raw: bytes, exchange: ExchangeId | None
+    ) -> None:
+        """Durable when this returns; only then is there an answer."""
+        received = Received(
+            operation=call.operation,
+            raw=raw,
+            at=self._clock.now(),
+            exchange=exchange,
+            remote=request.remote or "",
+        )
+        points.reached("listener.before_receive")
+        await self._gateway.receive(received)
+        points.reached("listener.after_receive")
+        self.counts["received"] += 1
+
+    def _before_the_body(self, request: web.Request, key: str) -> _Refusal | None:
+        if not self._users.know(request.headers.get("Authorization")):
+            return _Refusal(
+                status=401,
+                text="Credentials are missing or wrong.",
+                reason="credentials missing or wrong",
+                operation=key,
+                known=False,
+                headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
+            )
+        address = request.match_info
+        if "exchange" in address and not self._gateway.genuine(
+            address["exchange"], address["secret"]
+        ):
+            return _Refusal(
+                status=404,
+                text="No such address.",
+                reason=f"callback address of {address['exchange'][:64]!r} is not genuine",
+                operation=key,
+                known=bool(self.settings.users),
+            )
+        return self._judge_headers(request, key)
+
+    def _judge_headers(self, request: web.Request, key: str) -> _Refusal | None:
+        def refused(status: int, text: str, found: str) -> _Refusal:
+            return _Refusal(
+                status=status, text=text, reason=f"{text} ({found[:100]})", operation=key
+            )
+
+        length, limit = request.content_length, self._limit(key)
+        if length is None and "Transfer-Encoding" not in request.headers:
+            return refused(411, "A length is needed.", "none given")
+        if length is not None and length > limit:
+            return refused(413, "The message is too large.", f"{length} bytes declared")
+        coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("identity", ""):
+            return refused(415, "No Content-Encoding is accepted.", coding)
+        expect = request.headers.get("Expect", "100-continue").lower()
+        if expect != "100-continue":
+            return refused(417, "This expectation cannot be met.", expect)
+        media = request.content_type if "Content-Type" in request.headers else "none"
+        if media not in _SOAP_OF:
+            return refused(415, "The media type must be text/xml or application/soap+xml.", media)
+        charset = (request.charset or "utf-8").lower()
+        if charset not in ("utf-8", "utf8", "utf-16"):
+            return refused(415, "The charset must be utf-8.", charset)
+        return None
+
+    async def _read(self, request: web.Request, key: str) -> tuple[Body, Call | Unacceptable]:
+        """The body and what it is. One past `whole_bytes` is judged while it comes in."""
+        bounds = self.settings.bodies
+        action = _action(request)
+        status = key == STATUS_CHANGED
+        large = LargeMessage(self._codec, action)
+        pieces: list[bytes] = []
+        size = 0
+
+        def each(piece: bytes) -> bool:
+            nonlocal size
+            size += len(piece)
+            pieces.append(piece)
+            if size <= bounds.whole_bytes:
+                return True
+            wanted = all([large.feed(item) is None for item in pieces])  # noqa: C419
+            pieces.clear()
+            return wanted
+
+        body = await read_body(
+            request,
+            limit=self._limit(key),
+            deadline_s=bounds.deadline_s if status else bounds.data_deadline_s,
+            each=each,
+            places=self._large,
+            free_bytes=bounds.whole_bytes,
+        )
+        if size > bounds.whole_bytes:
+            return body, large.finish()
+        return body, examine(self._codec, body.raw, action, max_bytes=bounds.whole_bytes)
+
+    def _limit(self, key: str) -> int:
+        bounds = self.settings.bodies
+        return bounds.status_bytes if key == STATUS_CHANGED else bounds.data_bytes
+
+    # ------------------------------------------------------------ refusals
+
+    async def _refuse_unread(self, request: web.Request, refusal: _Refusal) -> web.StreamResponse:
+        """Keep the beginning of the body, unless the caller waits to be invited to send it."""
+        limits = self.settings.quarantine
+        body = Body(raw=b"", cut=request.can_read_body)
+        if request.can_read_body and "Expect" not in request.headers:
+            body = await read_body(request, limit=limits.message_bytes, deadline_s=limits.capture_s)
+        await self._keep(request, refusal, body, None)
+        response = self._fault(request, refusal)
+        response.force_close()
+        return response
+
+    async def _keep(
+        self, request: web.Request, refusal: _Refusal, body: Body, exchange: ExchangeId | None
+    ) -> None:
+        self.counts[f"http_{refusal.status}"] += 1
+        remote = request.remote or ""
+        seldom.warning("message_refused", reason=refusal.reason, remote=remote)
+        await self._quarantine.keep(
+            body.raw,
+            reason=refusal.reason,
+            at=self._clock.now(),
+            remote=remote,
+            operation=refusal.operation,
+            exchange=exchange,
+            cut=body.cut,
+            length=request.content_length,
+            known=refusal.known,
+        )
+
+    def _fault(
+        self, request: web.Request, refusal: _Refusal, *, allow: str | None = None
+    ) -> web.Response:
+        soap = refusal.soap or _SOAP_OF.get(request.content_type, Soap.V11)
+        body = soap_fault(refusal.code.value, refusal.text, soap=soap)
+        headers = dict(refusal.headers or {})
+        if allow is not None:
+            headers["Allow"] = allow
+        response = self._answer(refusal.status, body, soap, headers)
+        if refusal.status in (408, 413):
+            response.force_close()
+        return response
+
+    def _answer(
+        self, status: int, body: bytes, soap: Soap, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        return web.Response(
+            status=status,
+            body=body,
+            content_type=_MEDIA_OF[soap],
+            charset="utf-8",
+            headers=headers,
+        )
+
+    # ------------------------------------------------------------ contract
+
+    def _describing(
+        self, path: str, key: str
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def describe(request: web.Request) -> web.StreamResponse:
+            if not {name.lower() for name in request.query} & {"wsdl", "singlewsdl"}:
+                return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
+            base = self.settings.public_url.rstrip("/") or self.url
+            schemas = f"{base}{self.settings.path_prefix}{CONTRACT_PATH}"
+            text = self._contract.wsdl(key, address=f"{base}{path}", schemas=schemas)
+            return web.Response(body=text, content_type="text/xml", charset="utf-8")
+
+        return describe
+
+    async def _schema(self, request: web.Request) -> web.StreamResponse:
+        content = self._contract.schemas.get(request.match_info["file"])
+        if content is None:
+            raise web.HTTPNotFound
+        return web.Response(body=content, content_type="text/xml", charset="utf-8")
+
+
+def _after_the_body(
+    request: web.Request, key: str, body: Body, judged: Call | Unacceptable
+) -> _Refusal | None:
+    if body.status:
+        return _Refusal(status=body.status, text=body.text, reason=body.text, operation=key)
+    if (request.charset or "").lower() == "utf-16" and not body.raw.startswith(_UTF16_MARKS):
+        text = "UTF-16 needs a byte order mark."
+        return _Refusal(status=415, text=text, reason=text, operation=key)
+    if isinstance(judged, Call):
+        if judged.operation == key:
+            return None
+        judged = Unacceptable(
+            code=FaultCode.CLIENT,
+            text="The message calls no operation of this service.",
+            reason=f"{judged.operation} does not belong to this address",
+            soap=judged.soap,
+            operation=judged.operation,
+        )
+    soap = judged.soap or _SOAP_OF.get(request.content_type, Soap.V11)
+    callers = judged.code is FaultCode.CLIENT and soap is Soap.V12
+    return _Refusal(
+        status=400 if callers else 500,
+        text=judged.text,
+        reason=judged.reason,
+        code=judged.code,
+        soap=judged.soap,
+        operation=judged.operation or key,
+    )
+
+
+def _exchange(request: web.Request) -> ExchangeId | None:
+    """The attempt that a genuine address names."""
+    named = request.match_info.get("exchange")
+    return ExchangeId(named) if named is not None else None
+
+
+def _action(request: web.Request) -> str | None:
+    """SOAPAction of 1.1, or the action parameter of 1.2's media type."""
+    given = request.headers.get("SOAPAction")
+    if given is None and request.content_type == _MEDIA_OF[Soap.V12]:
+        header = Message()
+        header["Content-Type"] = request.headers["Content-Type"]
+        found = header.get_param("action")
+        return found if isinstance(found, str) else None
+    return given
