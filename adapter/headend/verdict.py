@@ -1,8 +1,9 @@
 """What a whole reply proves: status and bytes in, Answer or error out. Pure.
 
-The order of evidence: a named fault refuses whatever the status; then the status
-must be a success; then the body must be exactly the answer that was asked for. What proves neither
-that the head end took the request nor that it refused leaves the outcome unknown.
+The order of evidence: a redirect proves nothing; a named fault refuses under any other status; so
+does a 4xx of the head end's own; then the status must be a success and the body exactly the answer
+that was asked for. What proves neither that the head end took the request nor that it refused
+leaves the outcome unknown.
 """
 
 from collections.abc import Callable

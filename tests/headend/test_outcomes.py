@@ -377,13 +377,9 @@ def test_a_refused_connection_is_tried_again_and_then_the_request_goes_once() ->
             calling(f"http://127.0.0.1:{port}", connect_attempts=40, connect_retry_wait_s=0.05)
         )
         await asyncio.sleep(0)
-        server = Server(replying(GOOD))
-        server._server = await asyncio.start_server(server._connected, "127.0.0.1", port)
-        try:
+        async with Server(replying(GOOD), port=port) as server:
             assert await calls == TokenGiven(token=TOKEN)
             assert len(server.seen) == 1
-        finally:
-            await server.__aexit__(None, None, None)
 
     run(scene())
 
