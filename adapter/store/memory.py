@@ -1,13 +1,12 @@
 """The store as plain dictionaries: what every other store must do, and nothing on disk.
 
-Used by tests and by replay. What JSON would change on its way through a database (mappings in
-notes and publications) is changed here as well.
+Used by tests and by replay.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from adapter.commands.activity import Command, Exchange, ExchangeState, Work
 from adapter.commands.calls import Reading, ReadingKind
@@ -17,10 +16,8 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.ports import (
     Accepted,
     AuditEntry,
-    AuditNote,
     Change,
     Debit,
-    Disposition,
     Duplicate,
     Filter,
     Found,
@@ -32,33 +29,28 @@ from adapter.engine.ports import (
     Leased,
     Ledger,
     Logged,
-    Publication,
     PublicationRow,
     Received,
     Saved,
     Submission,
     Submitted,
 )
-from adapter.errors import NotFound
-from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
     DeviceId,
     EndpointId,
-    EventId,
     ExchangeId,
     InboxId,
     RequestToken,
-    ServicePointId,
 )
 from adapter.model.reading import InitialMeasurement
-from adapter.store import rows
-from adapter.store.chain import Head, follow, verify
-from adapter.store.rows import due_of, encode, micros
+from adapter.store.memory_inbox import InboxModel
+from adapter.store.memory_journal import Journal
+from adapter.store.memory_registry import RegistryModel
+from adapter.store.rows import due_of
 
-_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _ReadingKey = tuple[EndpointId, ReadingKind, datetime, str, str, int]
-_InstallKey = tuple[DeviceId, ServicePointId, datetime]
 
 
 @dataclass(slots=True)
@@ -66,7 +58,6 @@ class _Stored:
     """A command with what the store keeps beside it; `due` of its exchanges moves with leases."""
 
     command: Command
-    key: str | None
     content: str
     priority: int
     wake: datetime | None
@@ -85,18 +76,12 @@ class MemoryStore:
         self._outcomes: dict[CommandId, dict[EndpointId, EndpointOutcome]] = {}
         self._lanes: dict[str, CommandId] = {}
         self._debits: dict[str, list[datetime]] = {}
-        self._inbox: dict[InboxId, InboxRow] = {}
-        self._parked: dict[InboxId, datetime | None] = {}
-        self._publications: dict[EventId, PublicationRow] = {}
-        self._cursors: dict[str, int] = {}
-        self._audit: list[AuditEntry] = []
-        self._head = Head()
         self._messages: list[Logged] = []
         self._readings: dict[_ReadingKey, Reading] = {}
         self._measurements: dict[str, InitialMeasurement] = {}
-        self._devices: dict[DeviceId, Device] = {}
-        self._service_points: dict[ServicePointId, ServicePoint] = {}
-        self._installs: dict[_InstallKey, InstallEvent] = {}
+        self._registry = RegistryModel()
+        self._inbox = InboxModel()
+        self._journal = Journal()
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -126,13 +111,13 @@ class MemoryStore:
         if item.key is not None:
             self._keys[item.key] = command.id
         self._commands[command.id] = _Stored(
-            command, item.key, item.content, item.priority, item.wake, due={}
+            command, item.content, item.priority, item.wake, due={}
         )
         self._put_exchanges(command)
         self._lanes.update(dict.fromkeys(item.lanes, command.id))
         self._put_outcomes(command.id, item.outcomes)
-        self._publish(item.publications, at)
-        self._note(item.audit, at)
+        self._journal.publish(item.publications, at)
+        self._journal.note(item.audit, at)
         return Accepted(id=command.id)
 
     async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
@@ -141,9 +126,7 @@ class MemoryStore:
     async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
         at = self._now()
         for change in batch:
-            for item in change.inbox:
-                if item.inbox not in self._inbox:
-                    raise NotFound(f"no inbox row {item.inbox}")
+            self._inbox.check(change.inbox)
         return [self._save(change, at) for change in batch]
 
     def _save(self, change: Change, at: datetime) -> Saved:
@@ -152,7 +135,7 @@ class MemoryStore:
             stored = self._commands.get(command.id)
             if stored is None or stored.command.version != command.version:
                 return Saved.MOVED
-        if not all(self._install_unmoved(install) for install in change.installs):
+        if not all(self._registry.unmoved(install) for install in change.installs):
             return Saved.MOVED
         if command is not None:
             if self._other_holders(change.acquire, command.id):
@@ -166,14 +149,14 @@ class MemoryStore:
         if change.debit is not None:
             self._debits.setdefault(change.debit.bucket, []).append(at)
         for install in change.installs:
-            self._installs[_key(install)] = replace(install, version=install.version + 1)
+            self._registry.put(install)
         for measurement in change.measurements:
             self._measurements.setdefault(measurement.id, measurement)
         for reading in change.readings:
             self._readings.setdefault(_reading_key(reading), reading)
-        self._dispose(change.inbox)
-        self._publish(change.publications, at)
-        self._note(change.audit, at)
+        self._inbox.dispose(change.inbox)
+        self._journal.publish(change.publications, at)
+        self._journal.note(change.audit, at)
         return Saved.SAVED
 
     def _save_command(self, command: Command, change: Change) -> None:
@@ -200,6 +183,9 @@ class MemoryStore:
         """A lease holds for as long as work, state and wake stay as they were."""
         stored = self._commands[command.id]
         before = {item.id: _plan(item) for item in stored.command.exchanges}
+        for item in stored.command.exchanges:
+            if item.token is not None:
+                self._tokens.pop(item.token, None)
         for item in command.exchanges:
             self._exchanges[item.id] = command.id
             if item.token is not None:
@@ -224,27 +210,6 @@ class MemoryStore:
     def _put_outcomes(self, command: CommandId, outcomes: Iterable[EndpointOutcome]) -> None:
         for item in outcomes:
             self._outcomes.setdefault(command, {})[item.endpoint] = item
-
-    def _publish(self, publications: Iterable[Publication], at: datetime) -> None:
-        for item in publications:
-            if item.id not in self._publications:
-                plain = rows.decode_publication(encode(item))
-                seq = len(self._publications) + 1
-                self._publications[item.id] = PublicationRow(seq=seq, at=at, publication=plain)
-
-    def _note(self, notes: Iterable[AuditNote], at: datetime) -> None:
-        for note in notes:
-            body = rows.encode_note(note)
-            previous, self._head = self._head, follow(self._head, micros(at), body)
-            self._audit.append(
-                AuditEntry(
-                    seq=self._head.seq,
-                    at=at,
-                    note=rows.decode_note(body),
-                    previous=previous.digest,
-                    digest=self._head.digest,
-                )
-            )
 
     def _all_exchanges(self) -> Iterable[tuple[_Stored, Exchange]]:
         return ((stored, x) for stored in self._commands.values() for x in stored.command.exchanges)
@@ -297,10 +262,7 @@ class MemoryStore:
     async def next_wake(self) -> datetime | None:
         times = [stored.wake for stored in self._commands.values()]
         times += [due for stored in self._commands.values() for due in stored.due.values()]
-        times += [row.at for row in self._inbox.values() if row.state is InboxState.NEW][:1]
-        times += [
-            self._parked[row.id] for row in self._inbox.values() if row.state is InboxState.PARKED
-        ]
+        times += self._inbox.next_wakes()
         return min((time for time in times if time is not None), default=None)
 
     async def find(
@@ -320,60 +282,18 @@ class MemoryStore:
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        ids: list[InboxId] = []
-        for item in batch:
-            inbox = InboxId(len(self._inbox) + 1)
-            self._inbox[inbox] = InboxRow(
-                id=inbox,
-                operation=item.operation,
-                raw=item.raw,
-                at=item.at,
-                exchange=item.exchange,
-                remote=item.remote,
-                state=item.state,
-                reason=item.reason,
-            )
-            self._parked[inbox] = None
-            ids.append(inbox)
-        return ids
-
-    def _dispose(self, dispositions: Iterable[Disposition]) -> None:
-        for item in dispositions:
-            self._parked[item.inbox] = item.wake
-            self._inbox[item.inbox] = replace(
-                self._inbox[item.inbox],
-                state=item.state,
-                reason=item.reason,
-                command=item.command,
-                token=item.token,
-            )
+        return self._inbox.receive(batch)
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
-        new = [row for row in self._inbox.values() if row.state is InboxState.NEW]
-        parked = sorted(
-            (wake, row.id)
-            for row in self._inbox.values()
-            if row.state is InboxState.PARKED
-            and (wake := self._parked[row.id]) is not None
-            and wake <= now
-        )
-        due = [self._inbox[inbox] for _, inbox in parked[:limit]]
-        return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
+        return self._inbox.unread(limit=limit, now=now)
 
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        for row in self._inbox.values():
-            if row.state is InboxState.PARKED and row.token in tokens:
-                self._parked[row.id] = _AT_ONCE
+        self._inbox.unpark(tokens)
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
     ) -> Sequence[InboxRow]:
-        found = [
-            row
-            for row in reversed(self._inbox.values())
-            if state in (None, row.state) and (before is None or row.id < before)
-        ]
-        return found[:limit]
+        return self._inbox.list(state=state, limit=limit, before=before)
 
     async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
         return self._inbox.get(inbox)
@@ -418,35 +338,30 @@ class MemoryStore:
     async def audit(
         self, *, subject: str | None = None, after: int = 0, limit: int = 1000
     ) -> Sequence[AuditEntry]:
-        subjects = {subject, *(x for x, owner in self._exchanges.items() if owner == subject)}
-        found = [
-            entry
-            for entry in self._audit[after:]
-            if subject is None or entry.note.subject in subjects
-        ]
-        return found[:limit]
+        mine = (exchange for exchange, owner in self._exchanges.items() if owner == subject)
+        subjects = None if subject is None else {subject, *mine}
+        return self._journal.audit(subjects, after, limit)
 
     async def verify_audit(self) -> int:
-        walk = ((x.seq, micros(x.at), rows.encode_note(x.note), x.digest) for x in self._audit)
-        return verify(walk, self._head)
+        return self._journal.verify_audit()
 
     async def audit_head(self) -> tuple[int, str]:
-        return self._head.seq, self._head.digest
+        return self._journal.head.seq, self._journal.head.digest
 
     async def ledger(self) -> Ledger:
         commands = [stored.command for stored in self._commands.values()]
         return Ledger(
             accepted=len(commands),
             by_state=_count(command.activity.state for command in commands),
-            received=len(self._inbox),
-            inbox_by_state=_count(row.state for row in self._inbox.values()),
+            received=len(self._inbox.states()),
+            inbox_by_state=_count(self._inbox.states()),
             sends=_count(x.state for _, x in self._all_exchanges() if x.sent_at is not None),
             completions=_count(
                 f"{event.kind}:{event.state}"
                 for command in commands
                 for event in command.activity.completions
             ),
-            publications=len(self._publications),
+            publications=self._journal.published,
         )
 
     async def log_messages(self, batch: Sequence[Logged]) -> None:
@@ -458,58 +373,30 @@ class MemoryStore:
     # ------------------------------------------------------------ events out
 
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
-        after = self._cursors.get(sink, 0)
-        return [row for row in self._publications.values() if row.seq > after][:limit]
+        return self._journal.outbox(sink, limit=limit)
 
     async def delivered(self, sink: str, seq: int) -> None:
-        self._cursors[sink] = max(seq, self._cursors.get(sink, 0))
+        self._journal.delivered(sink, seq)
 
     # ------------------------------------------------------------ registry
 
     async def import_(self, what: Import) -> None:
-        self._devices.update({item.id: item for item in what.devices})
-        self._service_points.update({item.id: item for item in what.service_points})
-        for install in what.installs:
-            stored = self._installs.get(_key(install))
-            version = install.version if stored is None else stored.version + 1
-            self._installs[_key(install)] = replace(install, version=version)
-
-    def _install_unmoved(self, install: InstallEvent) -> bool:
-        stored = self._installs.get(_key(install))
-        if stored is not None:
-            return stored.version == install.version
-        mine = [item for item in self._installs.values() if item.device == install.device]
-        return install.version == 0 and all(item.removed_at is not None for item in mine)
-
-    def _view(self, device: DeviceId) -> DeviceView:
-        mine = [item for item in self._installs.values() if item.device == device]
-        installed = max(
-            mine,
-            key=lambda item: (item.removed_at is None, item.installed_at, item.service_point),
-            default=None,
-        )
-        point = None if installed is None else self._service_points.get(installed.service_point)
-        return DeviceView(device=self._devices[device], service_point=point, installed=installed)
+        self._registry.import_(what)
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
-        return {device: self._view(device) for device in devices if device in self._devices}
+        return self._registry.views(devices)
 
     async def members(self, group: str) -> Sequence[DeviceId]:
-        return sorted(item.id for item in self._devices.values() if group in item.groups)
+        return self._registry.members(group)
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100
     ) -> Sequence[DeviceView]:
-        ids = sorted(device for device in self._devices if device > (after or ""))
-        return [self._view(device) for device in ids[:limit]]
+        return self._registry.devices(after=after, limit=limit)
 
 
 def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
     return exchange.work, exchange.state, exchange.wake
-
-
-def _key(install: InstallEvent) -> _InstallKey:
-    return install.device, install.service_point, install.installed_at
 
 
 def _reading_key(reading: Reading) -> _ReadingKey:

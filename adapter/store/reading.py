@@ -27,8 +27,8 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store import chain, queries, rows
+from adapter.store.claiming import claim_groups
 from adapter.store.rows import encode, micros, moment
-from adapter.store.writing import claim_groups
 
 _AFTER_ALL: Final = "\U0010ffff"
 _HIGHEST: Final = 2**63 - 1

@@ -33,7 +33,7 @@ from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
-from adapter.store import reading, writing
+from adapter.store import claiming, intake, master, reading, writing
 from adapter.store.files import FileLock, connect_reader, connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.threads import Health, Reader, Transaction, Writer
@@ -157,10 +157,10 @@ class SqliteStore:
         lease_until: datetime,
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
-        return await self._write(lambda tx: writing.claim(tx, work, limit, now, lease_until, skip))
+        return await self._write(lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip))
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
-        return await self._write(lambda tx: writing.due(tx, limit, now, lease_until))
+        return await self._write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
     async def sending(self) -> Sequence[Leased]:
         return await self._read(reading.sending)
@@ -179,13 +179,13 @@ class SqliteStore:
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        return await self._write(lambda tx: writing.receive(tx, batch))
+        return await self._write(lambda tx: intake.receive(tx, batch))
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return await self._read(lambda db: reading.unread(db, limit, now))
 
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        await self._write(lambda tx: writing.unpark(tx, tokens))
+        await self._write(lambda tx: intake.unpark(tx, tokens))
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
@@ -241,7 +241,7 @@ class SqliteStore:
         return await self._query(reading.ledger)
 
     async def log_messages(self, batch: Sequence[Logged]) -> None:
-        await self._write(lambda tx: writing.log_messages(tx, batch))
+        await self._write(lambda tx: intake.log_messages(tx, batch))
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         return await self._query(lambda db: reading.messages(db, command))
@@ -257,7 +257,7 @@ class SqliteStore:
     # ------------------------------------------------------------ registry
 
     async def import_(self, what: Import) -> None:
-        await self._write(lambda tx: writing.import_(tx, what))
+        await self._write(lambda tx: master.import_(tx, what))
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         return await self._read(lambda db: reading.views(db, devices))

@@ -1,45 +1,32 @@
 """What changes the database: functions over one open transaction. `at` is the store's clock."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
 
 import apsw
 
-from adapter.commands.activity import Command, Exchange, Work
-from adapter.commands.calls import Reading
-from adapter.commands.completion import same_quantity
-from adapter.commands.flows import Operation
+from adapter.commands.activity import Command, Exchange
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.ports import (
     Accepted,
     AuditNote,
     Change,
     Debit,
-    Disposition,
     Duplicate,
-    Import,
     KeyConflict,
     LaneTaken,
-    Leased,
-    Logged,
     Publication,
-    Received,
     Saved,
     Submission,
     Submitted,
 )
-from adapter.errors import NotFound
-from adapter.model.device import InstallEvent
-from adapter.model.ids import CommandId, ExchangeId, InboxId, RequestToken
-from adapter.model.reading import InitialMeasurement
+from adapter.model.ids import CommandId, RequestToken
 from adapter.store import queries, rows
 from adapter.store.chain import follow
+from adapter.store.intake import dispose, put_measurements, put_readings
+from adapter.store.master import install_unmoved, put_install
 from adapter.store.rows import due_of, encode, encode_body, micros, micros_or_none
 from adapter.store.threads import Transaction
-
-_BEFORE_ALL: Final = (-(2**63), "")
 
 # ---------------------------------------------------------------- submit
 
@@ -117,7 +104,7 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
         if row is None or row[0] != command.version:
             return Saved.MOVED
         priority = row[1]
-    if not all(_install_unmoved(connection, install) for install in change.installs):
+    if not all(install_unmoved(connection, install) for install in change.installs):
         return Saved.MOVED
     if command is not None:
         if _other_holders(connection, change.acquire, command.id):
@@ -132,10 +119,10 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
         owner = None if command is None else command.id
         connection.execute(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
     for install in change.installs:
-        _put_install(connection, install, install.version + 1)
-    _put_measurements(connection, change.measurements)
-    _put_readings(connection, change.readings, change.readings_from)
-    _dispose(connection, change.inbox)
+        put_install(connection, install, install.version + 1)
+    put_measurements(connection, change.measurements)
+    put_readings(connection, change.readings, change.readings_from)
+    dispose(connection, change.inbox)
     _publish(connection, change.publications, at)
     _note(tx, change.audit, at)
     return Saved.SAVED
@@ -289,194 +276,5 @@ def _note(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
         )
 
 
-# ---------------------------------------------------------------- timers
-
-
-def claim(
-    tx: Transaction,
-    work: Work,
-    limit: int,
-    now: datetime,
-    lease_until: datetime,
-    skip: frozenset[Operation],
-) -> list[Leased]:
-    """Group by group, so that neither what is not due nor what is skipped is ever looked at."""
-    found: list[tuple[int, int, str, str, str]] = []
-    for priority, operation, first in claim_groups(tx.connection, work):
-        if len(found) >= limit and priority > found[-1][0]:
-            break
-        if first > micros(now) or operation in skip:
-            continue
-        picked = tx.connection.execute(
-            queries.CLAIMABLE, (work, priority, operation, micros(now), limit)
-        )
-        found.extend((priority, *row, operation) for row in picked)
-    found.sort()
-    taken = found[:limit]
-    until = micros(lease_until)
-    tx.connection.executemany(queries.LEASE_EXCHANGE, [(until, row[2]) for row in taken])
-    return [
-        Leased(
-            command=CommandId(command),
-            exchange=ExchangeId(exchange),
-            operation=Operation(operation),
-            priority=priority,
-        )
-        for priority, _, exchange, command, operation in taken
-    ]
-
-
-def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int, str, int]]:
-    """(priority, operation, earliest due) of all that has this work, most urgent first."""
-    priority, operation = _BEFORE_ALL
-    while True:
-        row = connection.execute(queries.NEXT_CLAIM_GROUP, (work, priority, operation)).get
-        if row is None:
-            return
-        priority, operation, due = row
-        yield priority, operation, due
-
-
-def due(tx: Transaction, limit: int, now: datetime, lease_until: datetime) -> list[CommandId]:
-    ids = [row[0] for row in tx.connection.execute(queries.COMMANDS_DUE, (micros(now), limit))]
-    until = micros(lease_until)
-    tx.connection.executemany(queries.DELAY_COMMAND, [(until, command) for command in ids])
-    return ids
-
-
-# ---------------------------------------------------------------- inbound
-
-
-def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
-    ids: list[InboxId] = []
-    for item in batch:
-        inbox = tx.connection.execute(
-            queries.INSERT_INBOX,
-            (
-                item.operation,
-                micros(item.at),
-                item.state,
-                item.exchange,
-                item.remote,
-                item.reason,
-                hashlib.sha256(item.raw).digest(),
-            ),
-        ).get
-        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
-        ids.append(inbox)
-    return ids
-
-
-def unpark(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
-    tx.connection.executemany(queries.UNPARK, [(token,) for token in tokens])
-
-
-def _dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
-    for item in dispositions:
-        connection.execute(
-            queries.DISPOSE,
-            (
-                item.state,
-                item.reason,
-                item.command,
-                item.token,
-                micros_or_none(item.wake),
-                item.inbox,
-            ),
-        )
-        if connection.changes() != 1:
-            raise NotFound(f"no inbox row {item.inbox}")
-
-
-# ---------------------------------------------------------------- readings, messages, events out
-
-
-def _put_readings(
-    connection: apsw.Connection, readings: Iterable[Reading], inbox: InboxId | None
-) -> None:
-    connection.executemany(
-        queries.INSERT_READING,
-        [
-            (
-                item.endpoint,
-                item.kind,
-                micros(item.at),
-                same_quantity(item.quantity),
-                item.source,
-                item.seconds,
-                inbox,
-                encode(item),
-            )
-            for item in readings
-        ],
-    )
-
-
-def _put_measurements(
-    connection: apsw.Connection, measurements: Iterable[InitialMeasurement]
-) -> None:
-    connection.executemany(
-        queries.INSERT_MEASUREMENT,
-        [(item.id, item.device, micros(item.end), encode(item)) for item in measurements],
-    )
-
-
-def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
-    tx.connection.executemany(
-        queries.INSERT_MESSAGE,
-        [
-            (item.exchange, micros(item.at), item.outbound, item.operation, item.status, item.body)
-            for item in batch
-        ],
-    )
-
-
 def delivered(tx: Transaction, sink: str, seq: int) -> None:
     tx.connection.execute(queries.DELIVERED, (sink, seq))
-
-
-# ---------------------------------------------------------------- registry
-
-
-def import_(tx: Transaction, what: Import) -> None:
-    connection = tx.connection
-    for device in what.devices:
-        connection.execute(queries.UPSERT_DEVICE, (device.id, encode(device)))
-        connection.execute(queries.LEAVE_GROUPS, (device.id,))
-        connection.executemany(
-            queries.JOIN_GROUP, [(group, device.id) for group in sorted(device.groups)]
-        )
-    for point in what.service_points:
-        connection.execute(queries.UPSERT_SERVICE_POINT, (point.id, encode(point)))
-    for install in what.installs:
-        stored = _stored_version(connection, install)
-        _put_install(connection, install, install.version if stored is None else stored + 1)
-
-
-def _stored_version(connection: apsw.Connection, install: InstallEvent) -> int | None:
-    key = (install.device, install.service_point, micros(install.installed_at))
-    version: int | None = connection.execute(queries.INSTALL_GUARD, key).get
-    return version
-
-
-def _install_unmoved(connection: apsw.Connection, install: InstallEvent) -> bool:
-    """As it was loaded; a new one only where the device is not installed by now."""
-    stored = _stored_version(connection, install)
-    if stored is not None:
-        return stored == install.version
-    taken = connection.execute(queries.INSTALL_OPEN, (install.device,)).get
-    return install.version == 0 and taken is None
-
-
-def _put_install(connection: apsw.Connection, install: InstallEvent, version: int) -> None:
-    connection.execute(
-        queries.PUT_INSTALL,
-        {
-            "device": install.device,
-            "service_point": install.service_point,
-            "installed_at": micros(install.installed_at),
-            "removed": install.removed_at is not None,
-            "version": version,
-            "body": rows.encode_install(install, version),
-        },
-    )

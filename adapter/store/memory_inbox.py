@@ -1,0 +1,92 @@
+"""The inbox in dictionaries: a part of the store in memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from adapter.engine.ports import Disposition, InboxRow, InboxState, Received
+from adapter.errors import NotFound
+from adapter.model.ids import InboxId, RequestToken
+
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class InboxModel:
+    """Received messages by number; `wakes` says when a parked one is looked at again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[InboxId, InboxRow] = {}
+        self._wakes: dict[InboxId, datetime | None] = {}
+
+    def check(self, dispositions: Iterable[Disposition]) -> None:
+        for item in dispositions:
+            if item.inbox not in self._rows:
+                raise NotFound(f"no inbox row {item.inbox}")
+
+    def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        ids: list[InboxId] = []
+        for item in batch:
+            inbox = InboxId(len(self._rows) + 1)
+            self._rows[inbox] = InboxRow(
+                id=inbox,
+                operation=item.operation,
+                raw=item.raw,
+                at=item.at,
+                exchange=item.exchange,
+                remote=item.remote,
+                state=item.state,
+                reason=item.reason,
+            )
+            self._wakes[inbox] = None
+            ids.append(inbox)
+        return ids
+
+    def dispose(self, dispositions: Iterable[Disposition]) -> None:
+        for item in dispositions:
+            self._wakes[item.inbox] = item.wake
+            self._rows[item.inbox] = replace(
+                self._rows[item.inbox],
+                state=item.state,
+                reason=item.reason,
+                command=item.command,
+                token=item.token,
+            )
+
+    def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        new = [row for row in self._rows.values() if row.state is InboxState.NEW]
+        parked = sorted(
+            (wake, row.id)
+            for row in self._rows.values()
+            if row.state is InboxState.PARKED
+            and (wake := self._wakes[row.id]) is not None
+            and wake <= now
+        )
+        due = [self._rows[inbox] for _, inbox in parked[:limit]]
+        return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
+
+    def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        for row in self._rows.values():
+            if row.state is InboxState.PARKED and row.token in tokens:
+                self._wakes[row.id] = _AT_ONCE
+
+    def next_wakes(self) -> list[datetime | None]:
+        """When each row that waits can be read; of the new ones, the oldest counts."""
+        new = [row.at for row in self._rows.values() if row.state is InboxState.NEW]
+        parked = [row.id for row in self._rows.values() if row.state is InboxState.PARKED]
+        return [*new[:1], *(self._wakes[inbox] for inbox in parked)]
+
+    def states(self) -> list[InboxState]:
+        return [row.state for row in self._rows.values()]
+
+    def list(
+        self, *, state: InboxState | None, limit: int, before: InboxId | None
+    ) -> Sequence[InboxRow]:
+        found = [
+            row
+            for row in reversed(self._rows.values())
+            if state in (None, row.state) and (before is None or row.id < before)
+        ]
+        return found[:limit]
+
+    def get(self, inbox: InboxId) -> InboxRow | None:
+        return self._rows.get(inbox)

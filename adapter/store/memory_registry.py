@@ -1,0 +1,62 @@
+"""Master data in dictionaries: the registry's part of the store in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from adapter.engine.ports import Import
+from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.ids import DeviceId, ServicePointId
+
+_InstallKey = tuple[DeviceId, ServicePointId, datetime]
+
+
+def _key(install: InstallEvent) -> _InstallKey:
+    return install.device, install.service_point, install.installed_at
+
+
+class RegistryModel:
+    """Devices, service points and install events; each install event is guarded by its version."""
+
+    def __init__(self) -> None:
+        self._devices: dict[DeviceId, Device] = {}
+        self._service_points: dict[ServicePointId, ServicePoint] = {}
+        self._installs: dict[_InstallKey, InstallEvent] = {}
+
+    def import_(self, what: Import) -> None:
+        self._devices.update({item.id: item for item in what.devices})
+        self._service_points.update({item.id: item for item in what.service_points})
+        for install in what.installs:
+            stored = self._installs.get(_key(install))
+            version = install.version if stored is None else stored.version + 1
+            self._installs[_key(install)] = replace(install, version=version)
+
+    def unmoved(self, install: InstallEvent) -> bool:
+        stored = self._installs.get(_key(install))
+        if stored is not None:
+            return stored.version == install.version
+        mine = [item for item in self._installs.values() if item.device == install.device]
+        return install.version == 0 and all(item.removed_at is not None for item in mine)
+
+    def put(self, install: InstallEvent) -> None:
+        self._installs[_key(install)] = replace(install, version=install.version + 1)
+
+    def _view(self, device: DeviceId) -> DeviceView:
+        mine = [item for item in self._installs.values() if item.device == device]
+        installed = max(
+            mine,
+            key=lambda item: (item.removed_at is None, item.installed_at, item.service_point),
+            default=None,
+        )
+        point = None if installed is None else self._service_points.get(installed.service_point)
+        return DeviceView(device=self._devices[device], service_point=point, installed=installed)
+
+    def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        return {device: self._view(device) for device in devices if device in self._devices}
+
+    def members(self, group: str) -> Sequence[DeviceId]:
+        return sorted(item.id for item in self._devices.values() if group in item.groups)
+
+    def devices(self, *, after: DeviceId | None, limit: int) -> Sequence[DeviceView]:
+        ids = sorted(device for device in self._devices if device > (after or ""))
+        return [self._view(device) for device in ids[:limit]]
