@@ -11,9 +11,9 @@ from typing import Final
 
 import aiohttp
 
+from adapter.engine.ports import Clock
 from adapter.errors import GatewayError
 from adapter.simulator.access import basic
-from adapter.simulator.clock import Clock
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.journal import Journal
 from adapter.simulator.world import World
@@ -33,13 +33,19 @@ class _Queued:
 
 
 class Deliverer:
-    """Runs due steps of a world by the clock, and sends what they give."""
+    """Runs due steps of a world, and sends what they give.
 
-    def __init__(self, world: World, codec: Codec, journal: Journal, clock: Clock) -> None:
+    `by_hand`: only `run_due` runs steps; otherwise they run when the clock has come to them.
+    """
+
+    def __init__(
+        self, world: World, codec: Codec, journal: Journal, clock: Clock, *, by_hand: bool
+    ) -> None:
         self._world = world
         self._codec = codec
         self._journal = journal
         self._clock = clock
+        self._by_hand = by_hand
         self._lanes: dict[str, deque[_Queued]] = {}
         self._lane_tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting = 0
@@ -84,7 +90,7 @@ class Deliverer:
     def wake(self) -> None:
         """To be called when steps were put into the schedule."""
         due = self._world.schedule.next_due
-        if due is None or self._stopped or not self._clock.runs_by_itself:
+        if due is None or self._stopped or self._by_hand:
             return
         if self._timer is not None and self._timer_due is not None:
             if self._timer_due <= due:

@@ -1,12 +1,14 @@
 """The simulator as a server: the head end's services, their WSDL, and the admin address."""
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
 
+from adapter.engine.clock import HandClock, SystemClock
+from adapter.engine.ports import Clock
 from adapter.simulator.admin import admin_routes
-from adapter.simulator.clock import Clock, SystemClock
 from adapter.simulator.contract import FILES, ContractPages, hosted
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import Journal
@@ -23,7 +25,7 @@ _DRAIN_S: Final = 1.0
 class Simulator:
     """A head end for as long as it runs. `world` and `journal` are open to tests in the process.
 
-    With a clock that does not run by itself nothing happens between requests until `run_due`.
+    With a HandClock nothing happens between requests until `run_due`.
     """
 
     def __init__(
@@ -38,7 +40,13 @@ class Simulator:
         self.codec = codec or Codec(Catalog.load(self.config.wsdl))
         self.world = World(self.config)
         self.journal = Journal(self.config.limits.journal_entries, self.config.journal)
-        self._deliverer = Deliverer(self.world, self.codec, self.journal, self.clock)
+        self._deliverer = Deliverer(
+            self.world,
+            self.codec,
+            self.journal,
+            self.clock,
+            by_hand=isinstance(self.clock, HandClock),
+        )
         self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
         self._runners: list[web.AppRunner] = []
         self.url = ""
@@ -92,6 +100,12 @@ class Simulator:
     async def sent(self) -> None:
         """Wait until no delivery is queued or under way."""
         await self._deliverer.sent()
+
+    def subscribe(self, address: str, *, system: str = "gateway") -> None:
+        """Send data to `address` from now on, also after a reset."""
+        given = {**self.config.data_subscribers, system: address}
+        self.config = self.world.config = replace(self.config, data_subscribers=given)
+        self.world.subscribe_configured()
 
     def wake(self) -> None:
         """To be called after the world was given something to do from outside."""

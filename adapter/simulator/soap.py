@@ -7,10 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
+from adapter.engine.ports import Clock
 from adapter.errors import ContractError, WireError
 from adapter.simulator.access import Gate
 from adapter.simulator.bodies import wire_time
-from adapter.simulator.clock import Clock
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import FaultRaised

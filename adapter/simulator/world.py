@@ -111,6 +111,10 @@ class World:
             self.population.set_group(name, [EndpointId(esn) for esn in members])
         for script in self.config.scripts:
             self.scripts.add(script)
+        self.subscribe_configured()
+
+    def subscribe_configured(self) -> None:
+        """Put the subscriptions of `config` in force, as if they had been made over SOAP."""
         for kind, given in (
             (Kind.DATA, self.config.data_subscribers),
             (Kind.EXCEPTIONS, self.config.exception_subscribers),

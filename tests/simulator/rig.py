@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import aiohttp
 from aiohttp import web
 
-from adapter.simulator.clock import ManualClock
+from adapter.engine.clock import HandClock
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.catalog import Catalog
@@ -107,7 +107,7 @@ class Heard:
 @dataclass
 class Rig:
     simulator: Simulator
-    clock: ManualClock
+    clock: HandClock
     session: aiohttp.ClientSession
     base: str
     heard: list[Heard] = field(default_factory=list)
@@ -118,7 +118,7 @@ class Rig:
         return f"{self.base}/status"
 
     async def turn(self, seconds: float = 1.0) -> None:
-        self.clock.advance(seconds)
+        await self.clock.turn(self.clock.now() + timedelta(seconds=seconds))
         await self.simulator.run_due()
 
     async def post(
@@ -289,7 +289,7 @@ async def running(settings: Mapping[str, object] | None = None) -> AsyncIterator
             **(settings or {}),
         }
     )
-    clock = ManualClock(NOON)
+    clock = HandClock(NOON)
     try:
         async with (
             Simulator(config, clock=clock, codec=codec()) as simulator,

@@ -460,3 +460,13 @@ def test_noon_is_the_rigs_clock() -> None:
         assert told["now"] == NOON.isoformat().replace("+00:00", "Z")
 
     play(scene)
+
+
+def test_a_subscriber_added_in_the_process_stays_after_a_reset() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.simulator.subscribe(f"{rig.base}/later", system="later")
+        await rig.admin("POST", "/reset")
+        await rig.run(READ, ONE)
+        assert [told.path for told in rig.heard if "Data" in told.operation] == ["/data", "/later"]
+
+    play(scene)
