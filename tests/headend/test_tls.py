@@ -142,7 +142,8 @@ def test_plain_http_where_tls_is_spoken_is_not_sent(authority: Authority) -> Non
     async def scene() -> None:
         async with Server(GOOD) as server:
             url = server.url.replace("http:", "https:")
-            site = settings(url, tls=Tls(ca_file=authority.ca))
+            quick = Timeouts(connect_s=0.3)
+            site = settings(url, tls=Tls(ca_file=authority.ca), timeouts=quick)
             async with HeadEndClient(site, the_wire()) as client:
                 with pytest.raises(NotSent):
                     await client.call(DISCONNECT)
