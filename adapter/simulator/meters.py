@@ -146,7 +146,11 @@ def ping(meter: Meter) -> Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationPlan:
-    """How many meters there are and how they differ. Shares are of all meters, 0 to 1."""
+    """How many meters there are and how they differ. Shares are of all meters, 0 to 1.
+
+    `skipped_share` is of all intervals: recorded without a value, though the register went on.
+    `time_zone` is an IANA name: intervals of its summer time carry the status for it (inferred).
+    """
 
     count: int = 1_000
     seed: int = 1
@@ -161,6 +165,8 @@ class PopulationPlan:
     backfeed_share: float = 0.0
     without_switch_share: float = 0.0
     generating_share: float = 0.1
+    skipped_share: float = 0.0
+    time_zone: str = "UTC"
 
 
 @dataclass(slots=True)

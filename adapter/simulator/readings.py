@@ -11,6 +11,7 @@ from typing import Final
 from adapter.commands.calls import ReadParameters
 from adapter.simulator.bodies import Body, flag, text, wire_time
 from adapter.simulator.energy import Interval, intervals, quantities, total_wh
+from adapter.simulator.flaws import Flaws
 from adapter.simulator.jobs import Asked
 from adapter.simulator.meters import Meter
 
@@ -54,20 +55,20 @@ def read_data(
     asked: Asked,
     *,
     now: datetime,
-    seed: int,
+    flaws: Flaws,
     per_block: int = 0,
 ) -> list[dict[str, object]]:
     """What this meter sends for one read: its blocks, numbered from 1 (inferred)."""
     read = asked.read
     if read is None:
         return []
-    until = min(read.end, now)
+    until, seed = min(read.end, now), flaws.seed
     head: dict[str, object] = {
         "Identifier": meter.esn,
         "DeviceClass": meter.device_class,
         "ScalingType": "Scaled",
     }
-    profile = _profile(meter, read, until, seed) if read.load_profile else {}
+    profile = _profile(meter, read, until, flaws) if read.load_profile else {}
     blocks = _blocks(profile, per_block)
     sent: list[dict[str, object]] = []
     for index, channels in enumerate(blocks):
@@ -85,10 +86,12 @@ def read_data(
 
 
 def _profile(
-    meter: Meter, read: ReadParameters, until: datetime, seed: int
+    meter: Meter, read: ReadParameters, until: datetime, flaws: Flaws
 ) -> dict[str, list[Interval]]:
     return {
-        quantity: list(intervals(meter, quantity, start=read.start, end=until, seed=seed))
+        quantity: flaws.applied(
+            intervals(meter, quantity, start=read.start, end=until, seed=flaws.seed), meter.esn
+        )
         for quantity in quantities(meter)
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.simulator.faults import Script, read_script
@@ -242,6 +243,11 @@ def _check(config: SimulatorConfig) -> None:
     for item in fields(plan):
         if item.name.endswith("_share") and not 0 <= getattr(plan, item.name) <= 1:
             raise SettingsError(f"population.{item.name}: must be from 0 to 1")
+    try:
+        if plan.time_zone != "UTC":  # which needs no time zone data on the machine
+            ZoneInfo(plan.time_zone)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(f"population.time_zone: there is no {plan.time_zone!r}") from None
     if plan.group_size < 1:
         raise SettingsError("population.group_size: must be 1 or more")
     steps = (timing.initializing_s, timing.executing_s, timing.acting_s, timing.completed_s)

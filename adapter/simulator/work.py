@@ -14,6 +14,7 @@ from adapter.commands.calls import RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import status_body
 from adapter.simulator.faults import Effect, Scripts, Stage
+from adapter.simulator.flaws import Flaws
 from adapter.simulator.jobs import Delivery, Job
 from adapter.simulator.meters import Failed, Meter, Population, addressable
 from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
@@ -41,6 +42,10 @@ class Worker:
     jobs: dict[RequestToken, Job]
     open: set[RequestToken] = field(default_factory=set)
     """The requests that have not finished."""
+    flaws: Flaws = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flaws = Flaws.of(self.config.population)
 
     def begin(self, work: Work, job: Job, *, now: datetime) -> None:
         """Put the first steps of a new job into the schedule."""
@@ -231,7 +236,7 @@ class Worker:
             meter,
             job.asked,
             now=now,
-            seed=self.config.seed,
+            flaws=self.flaws,
             per_block=self.config.limits.intervals_per_block,
         )
 

@@ -1,5 +1,7 @@
 """What DataArrived and the interactive result bring, by the flags of the request."""
 
+from zoneinfo import available_timezones
+
 import pytest
 
 from tests.simulator.rig import (
@@ -247,3 +249,45 @@ def test_an_empty_event_log_is_there_when_asked_for() -> None:
         assert dig(row, "EventLog", "MeterEvents") == []
 
     play(scene)
+
+
+def test_a_share_of_the_intervals_is_skipped_and_the_same_ones_when_read_again() -> None:
+    async def scene(rig: Rig) -> None:
+        for _ in range(2):
+            await rig.run(
+                READ,
+                ONE,
+                ReadingStartTime="2026-02-20T00:00:00Z",
+                ReadingEndTime="2026-03-02T00:00:00Z",
+                RetrieveLoadProfileData=True,
+            )
+        first, again = rig.data()
+        assert first == again
+        values = rows(first, "LoadProfileChannels", 0, "IntervalValues")
+        skipped = [value for value in values if rows(value, "ProfileStatuses")]
+        assert 60 < len(skipped) < 140
+        assert {text(value, "ChannelValue") for value in skipped} == {"0"}
+        assert rows(skipped[0], "ProfileStatuses") == ["SkippedInterval"]
+
+    play(scene, population={"skipped_share": 0.1})
+
+
+@pytest.mark.skipif(
+    "Europe/Berlin" not in available_timezones(), reason="no time zone data on this machine"
+)
+def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.turn(30 * 86_400)
+        await rig.run(
+            READ,
+            ONE,
+            ReadingStartTime="2026-03-29T00:00:00Z",
+            ReadingEndTime="2026-03-29T02:00:00Z",
+            RetrieveLoadProfileData=True,
+        )
+        [row] = rig.data()
+        values = rows(row, "LoadProfileChannels", 0, "IntervalValues")
+        told = [rows(value, "ProfileStatuses") for value in values]
+        assert told == [[]] * 4 + [["DaylightSavingsTime"]] * 4
+
+    play(scene, population={"time_zone": "Europe/Berlin"})

@@ -424,6 +424,7 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         ({"population": {"unreachable_share": 1.5}}, "from 0 to 1"),
         ({"population": {"device_classes": []}}, "list of texts"),
         ({"population": 3}, "population: must be a table"),
+        ({"population": {"time_zone": "Mars/Olympus"}}, "population.time_zone: there is no"),
         ({"timing": {"executing_s": 9.0}}, "must rise"),
         ({"answers": {"mixed": "Maybe"}}, "answers.mixed: must be one of"),
         ({"access": {"caller_security": "none"}}, "access.caller_security"),
