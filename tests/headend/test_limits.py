@@ -347,7 +347,11 @@ def test_the_client_slows_down_when_the_head_end_says_too_many() -> None:
 
 def test_the_client_stops_knocking_at_a_door_that_is_shut() -> None:
     async def scene() -> None:
-        site = settings("http://127.0.0.1:1", limits=LimitSettings(breaker_not_sent=2))
+        site = settings(
+            "http://127.0.0.1:1",
+            limits=LimitSettings(breaker_not_sent=2, breaker_open_s=60.0),
+            timeouts=Timeouts(admission_s=0.05),
+        )
         async with HeadEndClient(site, the_wire()) as client:
             for _ in range(2):
                 with pytest.raises(NotSent, match="no connection"):
