@@ -47,7 +47,10 @@ def count(fields: Fields, name: str) -> int:
 
 def word(kind: type[Word], value: JsonValue, unknown: Word) -> Word:
     """The member that `value` names, or `unknown`: the head end's enumerations grow."""
-    return next((member for member in kind if member.value == value), unknown)
+    try:
+        return kind(value) if isinstance(value, str) else unknown
+    except ValueError:
+        return unknown
 
 
 def token_of(value: JsonValue, at: str) -> RequestToken:

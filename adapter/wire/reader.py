@@ -55,10 +55,12 @@ def content_reader(content: Content) -> Read:
 
 
 def _struct(struct: Struct) -> Read:
-    rows: dict[str, tuple[str, bool, Read]] = {}
+    rows: dict[str, tuple[str, bool, Read, FromText | None]] = {}
     for field in struct.fields:
-        if not isinstance(field.content, Skipped):
-            row = (field.name, field.repeated, content_reader(field.content))
+        content = field.content
+        if not isinstance(content, Skipped):
+            plain = from_text(content) if isinstance(content, Scalar) else None
+            row = (field.name, field.repeated, content_reader(content), plain)
             for tag in tags_of(field):
                 rows.setdefault(tag, row)
 
@@ -68,13 +70,22 @@ def _struct(struct: Struct) -> Read:
             row = rows.get(child.tag)
             if row is None:
                 continue
-            name, repeated, read_child = row
+            name, repeated, read_child, plain = row
+            # Plain text is most of every message, and is taken here to save the call.
+            text = child.text if plain is not None else None
+            if text and plain is not None and not len(child):
+                try:
+                    value = plain(text)
+                except ValueError as error:
+                    raise ContractViolation(str(error), at=where(child)) from None
+            else:
+                value = read_child(child)
             if repeated:
-                found.setdefault(name, []).append(read_child(child))  # type: ignore[union-attr]
+                found.setdefault(name, []).append(value)  # type: ignore[union-attr]
             elif name in found:
                 raise ContractViolation("stands twice", at=where(child))
             else:
-                found[name] = read_child(child)
+                found[name] = value
         return found if found or not _is_nil(element) else None
 
     return read

@@ -65,8 +65,14 @@ def escaped(text: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether `text` needs no escaping and holds no forbidden character."""
-    return _SPECIAL.search(text) is None
+    """Whether `text` is printable ASCII without markup, which may be written as it stands."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and "<" not in text
+        and ">" not in text
+        and "&" not in text
+    )
 
 
 def to_text(scalar: Scalar) -> ToText:
