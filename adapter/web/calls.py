@@ -1,0 +1,354 @@
+"""One function per route of the JSON interface, each a few lines over `Gateway`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+import msgspec
+
+from adapter.commands.activity import Command, State
+from adapter.commands.flows import SWITCH_KINDS, CommandKind
+from adapter.engine.gateway import Gateway
+from adapter.engine.ports import Filter, InboxState, Ledger
+from adapter.errors import NotFound, StoreFailed
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, InboxId
+from adapter.web import schema
+from adapter.web.credentials import ApiKeys
+from adapter.web.problems import ProblemRaised
+from adapter.web.settings import ApiKey, RestSettings, Role
+
+S = TypeVar("S", bound=msgspec.Struct)
+E = TypeVar("E", CommandKind, State, InboxState)
+
+PREFIX: Final = "/api/v1"
+MOST_ITEMS: Final = 500
+SECOND_KEY: Final = "X-Second-Key"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request, its body already read. Names in `query` are those of the route."""
+
+    key: ApiKey | None
+    headers: Mapping[str, str]
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: msgspec.Struct | None
+    now: datetime
+
+    @property
+    def actor(self) -> str:
+        return self.key.name if self.key is not None else ""
+
+    def read(self, kind: type[S]) -> S:
+        """The body, which the route has had read as `kind`."""
+        assert isinstance(self.body, kind)
+        return self.body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    body: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Api:
+    """What the calls work with."""
+
+    def __init__(self, gateway: Gateway, settings: RestSettings) -> None:
+        self.gateway = gateway
+        self.settings = settings
+        self.keys = ApiKeys(settings.keys)
+        self.waiting = asyncio.Semaphore(settings.waiting_at_once)
+
+
+# ---------------------------------------------------------------- commands
+
+
+async def submit(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.CommandIn)
+    require(asked.key, _role_for(wanted.kind))
+    key = _idempotency_key(asked, wanted)
+    fence = None
+    if wanted.through_fence:
+        fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
+    request = wanted.request(requester=asked.actor, key=key, through_fence=fence)
+    command = await api.gateway.submit(request, actor=asked.actor)
+    return Answered(
+        status=202,
+        body=schema.CommandOut.of(command),
+        headers={"Location": f"{PREFIX}/commands/{command.id}"},
+    )
+
+
+async def list_commands(api: Api, asked: Asked) -> Answered:
+    limit = _limit(asked)
+    device, cursor = asked.query.get("device"), asked.query.get("cursor")
+    wanted = Filter(
+        kind=_member(asked, "kind", CommandKind),
+        state=_member(asked, "state", State),
+        device=DeviceId(device) if device is not None else None,
+        open_only=_flag(asked, "open"),
+        before=CommandId(cursor) if cursor is not None else None,
+        limit=limit,
+    )
+    found = await api.gateway.list(wanted)
+    return Answered(
+        body=schema.CommandPage(
+            items=[schema.CommandOut.of(command) for command in found],
+            next=found[-1].id if len(found) == limit else None,
+        )
+    )
+
+
+async def get_command(api: Api, asked: Asked) -> Answered:
+    wait_s = min(_seconds(asked, "wait"), api.settings.longest_wait_s)
+    if not wait_s:
+        return _shown(await api.gateway.get(_command(asked)))
+    if api.waiting.locked():
+        raise ProblemRaised(
+            429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
+        )
+    async with api.waiting:
+        return _shown(await api.gateway.wait(_command(asked), timeout_s=wait_s))
+
+
+async def cancel(api: Api, asked: Asked) -> Answered:
+    await _require_for_kind(api, asked)
+    reason = asked.read(schema.ReasonIn).reason
+    return _shown(await api.gateway.cancel(_command(asked), by=asked.actor, reason=reason))
+
+
+async def retry(api: Api, asked: Asked) -> Answered:
+    await _require_for_kind(api, asked)
+    return _shown(await api.gateway.retry(_command(asked), by=asked.actor))
+
+
+async def discard(api: Api, asked: Asked) -> Answered:
+    await _require_for_kind(api, asked)
+    reason = asked.read(schema.ReasonIn).reason
+    return _shown(await api.gateway.discard(_command(asked), by=asked.actor, reason=reason))
+
+
+async def approve(api: Api, asked: Asked) -> Answered:
+    return _shown(await api.gateway.approve(_command(asked), by=asked.actor))
+
+
+async def resolve(api: Api, asked: Asked) -> Answered:
+    """Two people: whoever asks and whoever's key stands in X-Second-Key, one of each role."""
+    wanted = asked.read(schema.ResolveIn)
+    operates = asked.key is not None and Role.SWITCH in asked.key.roles
+    second = _second(api, asked, Role.APPROVE if operates else Role.SWITCH)
+    operator, approver = (asked.actor, second.name) if operates else (second.name, asked.actor)
+    command = await api.gateway.resolve(
+        _command(asked), done=wanted.done, operator=operator, approver=approver, note=wanted.note
+    )
+    return _shown(command)
+
+
+async def history(api: Api, asked: Asked) -> Answered:
+    command = (await api.gateway.get(_command(asked))).id
+    entries = await api.gateway.history(command)
+    return Answered(body=schema.History(items=[schema.HistoryEntry.of(item) for item in entries]))
+
+
+async def outcomes(api: Api, asked: Asked) -> Answered:
+    command = (await api.gateway.get(_command(asked))).id
+    return Answered(body=schema.Outcomes(items=list(await api.gateway.outcomes(command))))
+
+
+async def messages(api: Api, asked: Asked) -> Answered:
+    command = (await api.gateway.get(_command(asked))).id
+    logged = await api.gateway.messages(command)
+    return Answered(body=schema.Messages(items=[schema.MessageOut.of(item) for item in logged]))
+
+
+# ---------------------------------------------------------------- devices, inbox, books
+
+
+async def list_devices(api: Api, asked: Asked) -> Answered:
+    limit = _limit(asked)
+    cursor = asked.query.get("cursor")
+    after = DeviceId(cursor) if cursor is not None else None
+    found: Sequence[DeviceView] = await api.gateway.devices(after=after, limit=limit)
+    return Answered(
+        body=schema.DevicePage(
+            items=list(found), next=found[-1].device.id if len(found) == limit else None
+        )
+    )
+
+
+async def get_device(api: Api, asked: Asked) -> Answered:
+    return Answered(body=await api.gateway.device(DeviceId(asked.path["device"])))
+
+
+async def measurements(api: Api, asked: Asked) -> Answered:
+    device = (await api.gateway.device(DeviceId(asked.path["device"]))).device.id
+    return Answered(body=schema.Measurements(items=list(await api.gateway.measurements(device))))
+
+
+async def list_inbox(api: Api, asked: Asked) -> Answered:
+    limit = _limit(asked)
+    before = InboxId(_whole(asked, "cursor")) if "cursor" in asked.query else None
+    state = _member(asked, "state", InboxState)
+    found = await api.gateway.inbox(state=state, limit=limit, before=before)
+    return Answered(
+        body=schema.InboxPage(
+            items=[schema.InboxItem.of(row) for row in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def get_inbound(api: Api, asked: Asked) -> Answered:
+    return Answered(body=schema.InboxMessage.of(await api.gateway.inbox_row(_inbox(asked))))
+
+
+async def retry_inbound(api: Api, asked: Asked) -> Answered:
+    await api.gateway.replay_quarantined(_inbox(asked), by=asked.actor)
+    return await get_inbound(api, asked)
+
+
+async def discard_inbound(api: Api, asked: Asked) -> Answered:
+    await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
+    return await get_inbound(api, asked)
+
+
+async def ledger(api: Api, asked: Asked) -> Answered:
+    found: Ledger = await api.gateway.ledger()
+    return Answered(body=found)
+
+
+# ---------------------------------------------------------------- health
+
+
+async def healthy(api: Api, asked: Asked) -> Answered:
+    """The process answers."""
+    return Answered(body=schema.Health(status="ok"))
+
+
+async def ready(api: Api, asked: Asked) -> Answered:
+    """The store answers and has not failed."""
+    failed = api.gateway.failed
+    if failed is not None and failed.done():
+        raise StoreFailed("the store has failed")
+    await api.gateway.inbox(limit=1)
+    return Answered(body=schema.Health(status="ready"))
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def require(key: ApiKey | None, *roles: Role) -> None:
+    """Raises ProblemRaised 403 unless the key has one of the roles."""
+    if key is None or not key.roles & set(roles):
+        names = " or ".join(role.value for role in roles)
+        raise ProblemRaised(403, "role_missing", f"this needs the role {names}", rule=names)
+
+
+def _role_for(kind: CommandKind) -> Role:
+    return Role.SWITCH if kind in SWITCH_KINDS else Role.OPERATE
+
+
+async def _require_for_kind(api: Api, asked: Asked) -> None:
+    command = await api.gateway.get(_command(asked))
+    require(asked.key, _role_for(command.request.kind))
+
+
+def _second(api: Api, asked: Asked, role: Role) -> ApiKey:
+    """The other person's key. Raises ProblemRaised 403."""
+    given = asked.headers.get(SECOND_KEY, "")
+    second = api.keys.of_token(given.strip(), now=asked.now)
+    if second is None or role not in second.roles or second.name == asked.actor:
+        raise ProblemRaised(
+            403,
+            "second_person_missing",
+            f"this takes two people: {SECOND_KEY} needs the key of another one, with {role}",
+            field=SECOND_KEY,
+            rule=role.value,
+        )
+    return second
+
+
+def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
+    given = asked.headers.get(IDEMPOTENCY_KEY)
+    if given is not None and wanted.idempotency_key not in (None, given):
+        raise ProblemRaised(
+            400, "idempotency_key", "header and body name different keys", field=IDEMPOTENCY_KEY
+        )
+    key = wanted.idempotency_key if given is None else given
+    if key is None and wanted.kind in SWITCH_KINDS:
+        raise ProblemRaised(
+            400,
+            "idempotency_key",
+            f"{wanted.kind} needs an idempotency key",
+            field=IDEMPOTENCY_KEY,
+            rule="mandatory for commands that move a switch",
+        )
+    return key
+
+
+def _shown(command: Command) -> Answered:
+    return Answered(body=schema.CommandOut.of(command))
+
+
+def _command(asked: Asked) -> CommandId:
+    return CommandId(asked.path["command"])
+
+
+def _inbox(asked: Asked) -> InboxId:
+    text = asked.path["inbound"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NotFound(f"no inbound message {text[:40]}")
+    return InboxId(int(text))
+
+
+def _bad_query(name: str, rule: str) -> ProblemRaised:
+    return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
+
+
+def _member(asked: Asked, name: str, kind: type[E]) -> E | None:
+    given = asked.query.get(name)
+    if given is None:
+        return None
+    try:
+        return kind(given)
+    except ValueError:
+        raise _bad_query(name, f"one of {', '.join(kind)}") from None
+
+
+def _flag(asked: Asked, name: str) -> bool:
+    given = asked.query.get(name, "false")
+    if given not in ("true", "false"):
+        raise _bad_query(name, "true or false")
+    return given == "true"
+
+
+def _whole(asked: Asked, name: str) -> int:
+    given = asked.query[name]
+    if not (given.isascii() and given.isdigit() and len(given) <= 18):
+        raise _bad_query(name, "a whole number")
+    return int(given)
+
+
+def _limit(asked: Asked) -> int:
+    limit = _whole(asked, "limit") if "limit" in asked.query else 50
+    if not 1 <= limit <= MOST_ITEMS:
+        raise _bad_query("limit", f"1 to {MOST_ITEMS}")
+    return limit
+
+
+def _seconds(asked: Asked, name: str) -> float:
+    given = asked.query.get(name, "0")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise _bad_query(name, "seconds, 0 to 86400")
+    return seconds

@@ -1,0 +1,142 @@
+"""The OpenAPI 3.1 document, made from the route table and the types it names."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any as Untyped
+from typing import Final
+
+import msgspec
+
+from adapter import __version__
+from adapter.commands.activity import State
+from adapter.commands.flows import CommandKind
+from adapter.engine.ports import InboxState
+from adapter.web import calls
+from adapter.web.problems import MEDIA_TYPE, Problem
+from adapter.web.routes import ROUTES, Route
+
+Json = dict[str, Untyped]
+
+_ALWAYS: Final = (400, 500, 503)
+_WITH_KEY: Final = (401, 403)
+_WITH_BODY: Final = (408, 411, 413, 415, 422)
+_QUERY: Final[Mapping[str, Json]] = {
+    "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
+    "device": {"type": "string", "description": "Commands that name this device."},
+    "open": {"type": "boolean", "description": "Only those without a final state."},
+    "limit": {"type": "integer", "minimum": 1, "maximum": calls.MOST_ITEMS, "default": 50},
+    "cursor": {"type": "string", "description": "`next` of the page before."},
+    "wait": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 86_400,
+        "description": "Answer when the command is final, or after so many seconds; bounded.",
+    },
+}
+_STATES: Final = {"/commands": State, "/inbox": InboxState}
+_HEADERS: Final[Mapping[str, str]] = {
+    calls.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
+    "Mandatory for kinds that move a switch.",
+    calls.SECOND_KEY: "Token of the second person, where two are needed.",
+}
+
+
+def document() -> Json:
+    """The whole document, as plain values."""
+    named = [route.gives for route in ROUTES]
+    named += [route.takes for route in ROUTES if route.takes is not None]
+    kinds = [*dict.fromkeys(named), Problem]
+    schemas, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    of_kind = dict(zip(kinds, schemas, strict=True))
+    paths: Json = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, of_kind)
+    paths["/openapi.json"] = {"get": _own_operation()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "OpenWay gateway",
+            "version": __version__,
+            "description": "Smart meter commands through an Itron OpenWay head end.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, of_kind: Mapping[type, Json]) -> Json:
+    operation: Json = {
+        "operationId": route.call.__name__,
+        "summary": route.summary,
+        "responses": _responses(route, of_kind),
+        "security": [{"key": []}] if route.roles else [],
+    }
+    if route.roles:
+        names = ", ".join(role.value for role in route.roles)
+        operation["description"] = f"Needs one of the roles {names}."
+    if parameters := list(_parameters(route)):
+        operation["parameters"] = parameters
+    if route.takes is not None:
+        required = any(field.required for field in msgspec.structs.fields(route.takes))
+        content = {"application/json": {"schema": of_kind[route.takes]}}
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _parameters(route: Route) -> Iterable[Json]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in route.query:
+        yield {"name": name, "in": "query", "schema": _query(route, name)}
+    for name in route.headers:
+        yield {
+            "name": name,
+            "in": "header",
+            "description": _HEADERS[name],
+            "schema": {"type": "string", "maxLength": 200},
+        }
+
+
+def _query(route: Route, name: str) -> Json:
+    if name != "state":
+        return _QUERY[name]
+    members = _STATES[route.path.removeprefix(calls.PREFIX)]
+    return {"type": "string", "enum": [item.value for item in members]}
+
+
+def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
+    good: Json = {
+        "description": "Done" if route.status == 200 else "Accepted",
+        "content": {"application/json": {"schema": of_kind[route.gives]}},
+    }
+    if route.status == 202:
+        good["headers"] = {
+            "Location": {"description": "Where the command is.", "schema": {"type": "string"}}
+        }
+    statuses = {*_ALWAYS, *route.why}
+    statuses |= set(_WITH_KEY) if route.roles else set()
+    statuses |= set(_WITH_BODY) if route.takes is not None else set()
+    problem = {MEDIA_TYPE: {"schema": of_kind[Problem]}}
+    return {
+        str(route.status): good,
+        **{
+            str(status): {"description": "Problem", "content": problem}
+            for status in sorted(statuses)
+        },
+    }
+
+
+def _own_operation() -> Json:
+    return {
+        "operationId": "openapi",
+        "summary": "This document",
+        "security": [],
+        "responses": {
+            "200": {"description": "Done", "content": {"application/json": {"schema": {}}}}
+        },
+    }

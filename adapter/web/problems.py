@@ -1,0 +1,114 @@
+"""Every error of the JSON interface as RFC 9457 problem details: what, where, by which rule."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from adapter.errors import (
+    Conflict,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    StoreFailed,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """RFC 9457. `code` is stable; `field` is the place in the request, `rule` what it breaks."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    field: str | None = None
+    rule: str | None = None
+
+
+_TITLES: Final[Mapping[int, str]] = {
+    400: "The request cannot be read",
+    401: "A key is needed",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "The request did not come in time",
+    409: "Conflict",
+    411: "A length is needed",
+    413: "The request is too large",
+    415: "Media type not supported",
+    417: "Expectation cannot be met",
+    422: "The request breaks a rule",
+    429: "Too many at once",
+    500: "Internal error",
+    503: "Not available now",
+}
+_STATUS_OF: Final[tuple[tuple[type[GatewayError], int], ...]] = (
+    (InvalidRequest, 422),
+    (NotFound, 404),
+    (Forbidden, 403),
+    (Conflict, 409),
+    (StoreFailed, 503),
+)
+"""Narrow before wide: the first that fits counts."""
+_PUBLIC_TEXT: Final[Mapping[type[GatewayError], str]] = {
+    StoreFailed: "storage failed; nothing was accepted",
+}
+
+
+class ProblemRaised(Exception):
+    """Ends the work on a request with this problem."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        rule: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            type=f"urn:openway:problem:{code}",
+            title=_TITLES[status],
+            status=status,
+            code=code,
+            detail=detail,
+            field=field,
+            rule=rule,
+        )
+        self.headers = dict(headers or {})
+
+
+def of_error(error: GatewayError) -> ProblemRaised:
+    """The problem for one of the gateway's own errors; what is not for outside is a plain 500."""
+    status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
+    if status == 500:
+        return ProblemRaised(500, "internal_error", "the request could not be processed")
+    detail = next((text for kind, text in _PUBLIC_TEXT.items() if isinstance(error, kind)), None)
+    field = rule = None
+    if isinstance(error, InvalidRequest):
+        field, rule = error.field, error.rule
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return ProblemRaised(
+        status, error.code, detail or str(error), field=field, rule=rule, headers=headers
+    )
+
+
+def response_of(raised: ProblemRaised) -> web.Response:
+    return web.Response(
+        status=raised.problem.status,
+        body=msgspec.json.encode(raised.problem),
+        content_type=MEDIA_TYPE,
+        headers={**HEADERS, **raised.headers},
+    )

@@ -1,0 +1,138 @@
+"""THE ROUTE TABLE of the JSON interface: server and OpenAPI document are both made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from adapter.engine.ports import Ledger
+from adapter.model.device import DeviceView
+from adapter.web import calls, schema
+from adapter.web.calls import PREFIX, Answered, Api, Asked
+from adapter.web.settings import Role
+
+ANY: Final = tuple(Role)
+NOBODY: Final[tuple[Role, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """`roles`: one of them is needed; none for routes without a key. `why` lists the statuses of
+    problems beside those that every route has."""
+
+    method: str
+    path: str
+    call: Callable[[Api, Asked], Awaitable[Answered]]
+    summary: str
+    roles: tuple[Role, ...]
+    gives: type
+    takes: type[msgspec.Struct] | None = None
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    status: int = 200
+    why: tuple[int, ...] = ()
+
+
+def _get(
+    path: str,
+    call: Callable[[Api, Asked], Awaitable[Answered]],
+    summary: str,
+    gives: type,
+    *,
+    query: tuple[str, ...] = (),
+    why: tuple[int, ...] = (),
+    roles: tuple[Role, ...] = ANY,
+) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        call=call,
+        summary=summary,
+        roles=roles,
+        gives=gives,
+        query=query,
+        why=why,
+    )
+
+
+def _post(
+    path: str,
+    call: Callable[[Api, Asked], Awaitable[Answered]],
+    summary: str,
+    takes: type[msgspec.Struct],
+    gives: type,
+    *,
+    roles: tuple[Role, ...],
+    headers: tuple[str, ...] = (),
+    status: int = 200,
+    why: tuple[int, ...] = (404, 409),
+) -> Route:
+    return Route(
+        method="POST",
+        path=path,
+        call=call,
+        summary=summary,
+        roles=roles,
+        gives=gives,
+        takes=takes,
+        headers=headers,
+        status=status,
+        why=why,
+    )
+
+
+_MOVES: Final = (Role.OPERATE, Role.SWITCH)
+_PAIR: Final = (Role.SWITCH, Role.APPROVE)
+_ONE: Final = PREFIX + "/commands/{command}"
+_OUT: Final = schema.CommandOut
+_NOTE: Final = schema.NothingIn
+_KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
+_LISTED: Final = ("kind", "state", "device", "open", "limit", "cursor")
+
+# fmt: off
+ROUTES: Final = (
+    _post(PREFIX + "/commands", calls.submit, "Submit a command",
+          schema.CommandIn, _OUT, roles=_MOVES, headers=_KEYS, status=202, why=(409,)),
+    _get(PREFIX + "/commands", calls.list_commands, "List commands, newest first",
+         schema.CommandPage, query=_LISTED),
+    _get(_ONE, calls.get_command, "Look at a command; `wait` seconds for its end",
+         _OUT, query=("wait",), why=(404, 429)),
+    _post(_ONE + "/cancel", calls.cancel, "Cancel: at once, or by asking the head end",
+          schema.ReasonIn, _OUT, roles=_MOVES),
+    _post(_ONE + "/retry", calls.retry, "Try again what waits in an error state",
+          _NOTE, _OUT, roles=_MOVES),
+    _post(_ONE + "/discard", calls.discard, "Give up a command that waits in an error state",
+          schema.ReasonIn, _OUT, roles=_MOVES),
+    _post(_ONE + "/approve", calls.approve, "Approve a disconnect of somebody else",
+          _NOTE, _OUT, roles=(Role.APPROVE,)),
+    _post(_ONE + "/resolve", calls.resolve, "Close an unknown outcome, by two people",
+          schema.ResolveIn, _OUT, roles=_PAIR, headers=(calls.SECOND_KEY,)),
+    _get(_ONE + "/history", calls.history, "Every transition with its cause, oldest first",
+         schema.History, why=(404,)),
+    _get(_ONE + "/outcomes", calls.outcomes, "The outcome of each endpoint",
+         schema.Outcomes, why=(404,)),
+    _get(_ONE + "/messages", calls.messages, "The SOAP messages, callback secrets masked",
+         schema.Messages, why=(404,)),
+    _get(PREFIX + "/devices", calls.list_devices, "List devices with where they stand",
+         schema.DevicePage, query=("limit", "cursor")),
+    _get(PREFIX + "/devices/{device}", calls.get_device, "Look at a device",
+         DeviceView, why=(404,)),
+    _get(PREFIX + "/devices/{device}/measurements", calls.measurements, "Its latest measurements",
+         schema.Measurements, why=(404,)),
+    _get(PREFIX + "/inbox", calls.list_inbox, "List messages of the head end, newest first",
+         schema.InboxPage, query=("state", "limit", "cursor")),
+    _get(PREFIX + "/inbox/{inbound}", calls.get_inbound, "Look at one message",
+         schema.InboxMessage, why=(404,)),
+    _post(PREFIX + "/inbox/{inbound}/retry", calls.retry_inbound, "Judge a quarantined one again",
+          _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
+    _post(PREFIX + "/inbox/{inbound}/discard", calls.discard_inbound, "Give up a quarantined one",
+          _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
+    _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
+         Ledger),
+    _get("/healthz", calls.healthy, "The process answers",
+         schema.Health, roles=NOBODY),
+    _get("/readyz", calls.ready, "The store answers and has not failed",
+         schema.Health, roles=NOBODY, why=(503,)),
+)
+# fmt: on

@@ -1,0 +1,317 @@
+"""What the JSON interface takes and gives, as types; the OpenAPI document is made from them."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
+from adapter.commands.flows import CommandKind
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.ports import AuditEntry, InboxRow, InboxState, Logged
+from adapter.engine.summary import summary
+from adapter.model.device import DeviceView, InstallStatus
+from adapter.model.ids import DeviceId, OrderId
+from adapter.model.reading import InitialMeasurement
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=200)]
+Moment = Annotated[datetime, Meta(tz=True)]
+Json = Annotated[object, Meta(extra_json_schema={"description": "Any JSON value."})]
+
+
+# ---------------------------------------------------------------- in
+
+
+class PeriodIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Data wanted in [start, end); `window_*` is when the head end may work (group reads)."""
+
+    start: Moment
+    end: Moment
+    window_start: Moment | None = None
+    window_end: Moment | None = None
+
+
+class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A command. `through_fence` needs a second key with `approve` in X-Second-Key.
+
+    The idempotency key may stand here or in the Idempotency-Key header; kinds that move a switch
+    need one.
+    """
+
+    kind: CommandKind
+    devices: list[Id] = []
+    group: Id | None = None
+    effective_at: Moment | None = None
+    expires_at: Moment | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    reference: Text = ""
+    order: Id | None = None
+    priority: Priority | None = None
+    period: PeriodIn | None = None
+    configuration_group: Id | None = None
+    optional: bool = False
+    check_load: bool = False
+    check_switch: bool = False
+    with_read: bool = False
+    emergency_override: bool = False
+    user_intervention_required: bool = False
+    ignore_install_state: bool = False
+    install_status_override: InstallStatus | None = None
+    through_fence: bool = False
+
+    def request(
+        self, *, requester: str, key: str | None, through_fence: tuple[str, str] | None
+    ) -> CommandRequest:
+        period = self.period
+        return CommandRequest(
+            kind=self.kind,
+            devices=tuple(DeviceId(device) for device in self.devices),
+            group=self.group,
+            effective_at=_utc(self.effective_at),
+            expires_at=_utc(self.expires_at),
+            idempotency_key=key,
+            requester=requester,
+            reference=self.reference,
+            order=OrderId(self.order) if self.order is not None else None,
+            priority=self.priority,
+            period=None
+            if period is None
+            else ReadPeriod(
+                start=period.start.astimezone(UTC),
+                end=period.end.astimezone(UTC),
+                window_start=_utc(period.window_start),
+                window_end=_utc(period.window_end),
+            ),
+            configuration_group=self.configuration_group,
+            optional=self.optional,
+            check_load=self.check_load,
+            check_switch=self.check_switch,
+            with_read=self.with_read,
+            emergency_override=self.emergency_override,
+            user_intervention_required=self.user_intervention_required,
+            ignore_install_state=self.ignore_install_state,
+            through_fence=through_fence,
+            install_status_override=self.install_status_override,
+        )
+
+
+class ReasonIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    reason: Text = ""
+
+
+class NothingIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """No fields."""
+
+
+class ResolveIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What people found out about an unknown outcome. Two keys: one `switch`, one `approve`."""
+
+    done: bool
+    note: Text = ""
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at.astimezone(UTC) if at is not None else None
+
+
+# ---------------------------------------------------------------- out
+
+
+class EndpointCounts(Struct, kw_only=True):
+    requested: int
+    succeeded: int
+    failed: int
+    missing: int
+    unknown: int
+
+
+class CompletionOut(Struct, kw_only=True):
+    event: str
+    state: str
+    error: str | None
+
+
+class ExchangeOut(Struct, kw_only=True):
+    id: str
+    step: str
+    operation: str
+    state: str
+    token: str | None
+    attempt: int
+    failure: str | None
+
+
+class ResolutionOut(Struct, kw_only=True):
+    done: bool
+    operator: str
+    approver: str
+    at: datetime
+
+
+class CommandOut(Struct, kw_only=True):
+    """A command and where it stands. Times are UTC; `devices` shows the first 100."""
+
+    id: str
+    kind: CommandKind
+    title: str
+    state: str
+    final: bool
+    outcome: str | None
+    reason: str | None
+    devices: list[str]
+    device_count: int
+    group: str | None
+    requester: str | None
+    reference: str | None
+    order: str | None
+    created_at: datetime
+    effective_at: datetime
+    expires_at: datetime
+    finished_at: datetime | None
+    switch_state: str | None
+    voltage_present: bool | None
+    violations: list[str]
+    endpoints: EndpointCounts | None
+    completion_events: list[CompletionOut]
+    exchanges: list[ExchangeOut]
+    retries: int
+    late_messages: int
+    resolution: ResolutionOut | None
+
+    @classmethod
+    def of(cls, command: Command) -> "CommandOut":
+        return msgspec.convert(summary(command), cls)
+
+
+class CommandPage(Struct, kw_only=True):
+    """Newest first. `next` is the cursor of the page after this one."""
+
+    items: list[CommandOut]
+    next: str | None
+
+
+class HistoryEntry(Struct, kw_only=True):
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> "HistoryEntry":
+        note = entry.note
+        return cls(
+            seq=entry.seq,
+            at=entry.at,
+            actor=note.actor,
+            action=note.action,
+            subject=note.subject,
+            detail=note.detail,
+        )
+
+
+class History(Struct, kw_only=True):
+    items: list[HistoryEntry]
+
+
+class Outcomes(Struct, kw_only=True):
+    items: list[EndpointOutcome]
+
+
+class MessageOut(Struct, kw_only=True):
+    """One SOAP message; callback secrets are masked."""
+
+    exchange: str
+    at: datetime
+    outbound: bool
+    operation: str
+    status: int
+    body: str
+
+    @classmethod
+    def of(cls, logged: Logged) -> "MessageOut":
+        return cls(
+            exchange=logged.exchange,
+            at=logged.at,
+            outbound=logged.outbound,
+            operation=logged.operation,
+            status=logged.status,
+            body=_shown(logged.body),
+        )
+
+
+class Messages(Struct, kw_only=True):
+    items: list[MessageOut]
+
+
+class DevicePage(Struct, kw_only=True):
+    items: list[DeviceView]
+    next: str | None
+
+
+class Measurements(Struct, kw_only=True):
+    items: list[InitialMeasurement]
+
+
+class InboxItem(Struct, kw_only=True):
+    """A message from the head end. `bytes` is how much of it is kept."""
+
+    id: int
+    operation: str
+    at: datetime
+    exchange: str | None
+    remote: str
+    state: InboxState
+    reason: str
+    bytes: int
+    command: str | None
+    token: str | None
+
+    @classmethod
+    def of(cls, row: InboxRow) -> "InboxItem":
+        return cls(
+            id=row.id,
+            operation=row.operation,
+            at=row.at,
+            exchange=row.exchange,
+            remote=row.remote,
+            state=row.state,
+            reason=row.reason,
+            bytes=len(row.raw),
+            command=row.command,
+            token=row.token,
+        )
+
+
+class InboxMessage(Struct, kw_only=True):
+    """With the bytes as they came, and as text for people."""
+
+    message: InboxItem
+    text: str
+    raw_base64: str
+
+    @classmethod
+    def of(cls, row: InboxRow) -> "InboxMessage":
+        return cls(
+            message=InboxItem.of(row),
+            text=_shown(row.raw),
+            raw_base64=base64.b64encode(row.raw).decode(),
+        )
+
+
+class InboxPage(Struct, kw_only=True):
+    items: list[InboxItem]
+    next: str | None
+
+
+class Health(Struct, kw_only=True):
+    status: str
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
