@@ -37,6 +37,12 @@ def wire_time(at: datetime) -> str:
     return f"{head}{dot}{rest.rstrip('0')}Z"
 
 
+def _ticks(at: datetime) -> str:
+    """As .NET writes a moment of its own clock: seven digits, the last of which is made up here."""
+    text = at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    return f"{text}{at.microsecond % 9 + 1}Z"
+
+
 def read_time(value: object, name: str) -> datetime:
     """A moment of a request; one without a zone is UTC here. Raises ArgumentFault."""
     if isinstance(value, datetime):
@@ -125,10 +131,10 @@ def status_body(job: Job) -> dict[str, object]:
         "Result": str(job.result),
         "SuccessfulEndpoints": job.succeeded if job.finished else 0,
         "FailedEndpoints": len(job.failures) if job.finished else 0,
-        "CreatedWhen": wire_time(job.created_at),
+        "CreatedWhen": _ticks(job.created_at),
     }
     if job.finished_at is not None:
-        body["FinishedWhen"] = wire_time(job.finished_at)
+        body["FinishedWhen"] = _ticks(job.finished_at)
     return body
 
 

@@ -132,8 +132,8 @@ class Deliverer:
             moment = due
             self.send(deliveries)
 
-    async def pause(self, seconds: float | None) -> None:
-        """Wait by the simulator's clock; None waits until the simulator stops."""
+    async def pause(self, seconds: float | None) -> bool:
+        """Wait by the simulator's clock, or for ever; False where the simulator has stopped."""
         pause: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pauses.add(pause)
 
@@ -149,6 +149,7 @@ class Deliverer:
             await pause
         finally:
             self._pauses.discard(pause)
+        return not self._stopped
 
     def _turn(self) -> None:
         self._timer = self._timer_due = None

@@ -21,10 +21,16 @@ W = TypeVar("W", bound=StrEnum)
 
 
 class Stage(StrEnum):
-    """Which kind of occurrence an effect is about, and so what is counted and matched."""
+    """Which kind of occurrence an effect is about, and so what is counted and matched.
+
+    BEFORE and AFTER are about any request, TOKEN about one that gives a token, JOB as well, or
+    about the call for its result where the script names that operation. CALLBACK is one callback,
+    DATA and ENDPOINT are one meter of one request.
+    """
 
     BEFORE = "before"
     AFTER = "after"
+    TOKEN = "token"
     JOB = "job"
     CALLBACK = "callback"
     DATA = "data"
@@ -93,18 +99,18 @@ EFFECTS: Final[Mapping[Effect, Row]] = MappingProxyType({
     E.HTTP_STATUS_AFTER:    Row(G.AFTER, "status", "acts, then answers this HTTP status, empty"),
     E.TRUNCATE_REPLY:       Row(G.AFTER, None, "acts, replies by half, closes the connection"),
     E.EMPTY_REPLY:          Row(G.AFTER, None, "acts, then answers 202 without a body"),
-    E.WRONG_TOKEN:          Row(G.AFTER, None, "acts, replies with a token nobody knows"),
-    E.REPEAT_TOKEN:         Row(G.AFTER, None, "acts, replies with the previous request's token"),
-    E.NO_TOKEN:             Row(G.AFTER, None, "acts, replies without a token"),
-    E.CALLBACK_FIRST:       Row(G.AFTER, None, "sends the first callback before it replies"),
+    E.WRONG_TOKEN:          Row(G.TOKEN, None, "acts, replies with a token nobody knows"),
+    E.REPEAT_TOKEN:         Row(G.TOKEN, None, "acts, replies with the previous request's token"),
+    E.NO_TOKEN:             Row(G.TOKEN, None, "acts, replies without a token"),
+    E.CALLBACK_FIRST:       Row(G.TOKEN, None, "sends the first callback before it replies"),
     E.FORGET_TOKEN:         Row(G.JOB, None, "works, and afterwards does not know the token"),
-    E.NEVER_FINISH:         Row(G.JOB, None, "starts, and stays Executing for ever"),
+    E.NEVER_FINISH:         Row(G.TOKEN, None, "starts, and stays Executing for ever"),
     E.PENDING_RESULT:       Row(G.JOB, None, "answers Result=Pending where a fault would be due"),
     E.TRUNCATE_FAILURES:    Row(G.JOB, "count", "cuts the failure list to `count`, and says so"),
     E.DROP_CALLBACK:        Row(G.CALLBACK, None, "does not send this callback"),
     E.DUPLICATE_CALLBACK:   Row(G.CALLBACK, None, "sends this callback `count` times more"),
     E.DELAY_CALLBACK:       Row(G.CALLBACK, "seconds", "sends this callback later"),
-    E.REORDER_CALLBACKS:    Row(G.JOB, None, "sends Completed first, Initializing last"),
+    E.REORDER_CALLBACKS:    Row(G.TOKEN, None, "sends Completed first, Initializing last"),
     E.WRONG_CALLBACK_TOKEN: Row(G.CALLBACK, None, "sends this callback with a token nobody knows"),
     E.DROP_DATA:            Row(G.DATA, None, "does not send this meter's data"),
     E.DUPLICATE_DATA:       Row(G.DATA, None, "sends this meter's data `count` times more"),
@@ -224,14 +230,20 @@ class Scripts:
         operation: str,
         meters: Sequence[str],
         state: str | None = None,
+        by_name: Stage | None = None,
     ) -> dict[Effect, Script]:
-        """The scripts that hit this occurrence, by effect; it is counted."""
+        """The scripts that hit this occurrence, by effect; it is counted.
+
+        Of stage `by_name` only the scripts that name an operation are looked at.
+        """
         hit: dict[Effect, Script] = {}
         if not self._rows:
             return hit
         wanted = frozenset(stages)
         for row in self._rows.values():
             if row.stage not in wanted or not row.about(operation, meters, state):
+                continue
+            if row.stage is by_name and row.operation == "*":
                 continue
             self._seen[row.id] += 1
             if row.hits(self._seen[row.id], seed=self.seed):

@@ -5,6 +5,7 @@ behaviour here is the simulator's own reading of the contract's names (inferred)
 the head end refuses to close a switch while it sees voltage on the load side.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from adapter.simulator.seeded import fractions
 
 EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Since when a meter that nobody touched has been in its state, and counts energy."""
+
+_OBJECT_ID: Final = re.compile(r"\d+(\.\d+)+", re.ASCII)
+"""What every serial number seen so far looks like."""
 
 R, S = FailureReason, SwitchState
 
@@ -78,6 +82,8 @@ Answered = Done | Failed
 
 def addressable(meter: Meter | None, esn: EndpointId) -> Failed | None:
     """Why the head end will not even try to reach this endpoint, or None when it will."""
+    if meter is None and _OBJECT_ID.fullmatch(esn) is None:
+        return Failed(reason=R.INVALID_IDENTIFIER, description="This is no serial number.")
     if meter is None:
         return Failed(reason=R.TARGET_NOT_FOUND, description=f"No endpoint {esn} is known.")
     if not meter.known:

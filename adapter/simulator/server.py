@@ -118,7 +118,7 @@ class Simulator:
         runner = web.AppRunner(
             app,
             access_log=None,
-            handler_cancellation=True,
+            handler_cancellation=False,  # a caller that goes away does not undo its request
             keepalive_timeout=_CLIENT_KEEPALIVE_S,
             shutdown_timeout=_DRAIN_S,
         )

@@ -137,10 +137,9 @@ class SoapDoor:
     async def _before(self, hits: Mapping[Effect, Script]) -> _Answer | None:
         """What scripts do before anything acts; None goes on."""
         if (delay := hits.get(Effect.DELAY)) is not None:
-            await self._deliverer.pause(delay.seconds)
+            await self._pause(delay.seconds)
         if Effect.HANG in hits:
-            await self._deliverer.pause(None)
-            raise _Gone
+            await self._pause(None)
         if Effect.CLOSE_BEFORE in hits:
             raise _Gone
         if (script := hits.get(Effect.FAULT)) is not None:
@@ -161,10 +160,9 @@ class SoapDoor:
             await self._deliverer.lane_sent(reply.token)
         self._deliverer.wake()
         if (delay := hits.get(Effect.DELAY_REPLY)) is not None:
-            await self._deliverer.pause(delay.seconds)
+            await self._pause(delay.seconds)
         if Effect.HANG_AFTER in hits:
-            await self._deliverer.pause(None)
-            raise _Gone
+            await self._pause(None)
         if Effect.LOSE_REPLY in hits:
             raise _Gone
         if Effect.ERROR_AFTER in hits:
@@ -175,6 +173,10 @@ class SoapDoor:
             return _Answer(status=202)
         body = self._codec.encode_response(arrival.operation, self._token_scripted(arrival, reply))
         return _Answer(status=200, body=body, half=Effect.TRUNCATE_REPLY in hits)
+
+    async def _pause(self, seconds: float | None) -> None:
+        if not await self._deliverer.pause(seconds):
+            raise _Gone
 
     def _token_scripted(self, arrival: Arrival, reply: Reply) -> dict[str, object]:
         """The reply with another token, or none, where a script wants that."""

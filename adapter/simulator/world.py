@@ -129,8 +129,14 @@ class World:
             token = RequestToken(text(part(body, "input"), "Id").lower())
             job = self.jobs.get(token)
             endpoints = job.asked.endpoints if job is not None else ()
+        stages = [Stage.BEFORE, Stage.AFTER]
+        stages += [Stage.TOKEN, Stage.JOB] if operation in WORK else []
+        stages += [Stage.JOB] if operation in RESULTS else []
         hits = self.scripts.match(
-            (Stage.BEFORE, Stage.AFTER, Stage.JOB), operation=operation, meters=endpoints
+            stages,
+            operation=operation,
+            meters=endpoints,
+            by_name=Stage.JOB if operation in RESULTS else None,
         )
         return Arrival(operation=operation, body=body, endpoints=endpoints, hits=hits)
 
@@ -283,7 +289,8 @@ class World:
 def _single_fault(work: Work, esn: EndpointId, failed: Failed) -> FaultRaised:
     """The fault of an operation on one meter, which says by its name what is wrong with it."""
     what = "Meter" if work.targets is Targets.METER else "Endpoint"
-    state = "NotFound" if failed.reason is FailureReason.TARGET_NOT_FOUND else "NotRegistered"
+    known = failed.reason is FailureReason.TARGET_NOT_REGISTERED
+    state = "NotRegistered" if known else "NotFound"
     field = "ElectronicSerialNumber" if what == "Meter" else "Identifier"
     return FaultRaised(f"{what}{state}Fault", failed.description, **{field: esn})
 

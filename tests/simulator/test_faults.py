@@ -405,6 +405,33 @@ def test_scripts_count_only_what_they_are_about() -> None:
     assert (matched, hit) == (3, 1)
 
 
+def test_a_script_about_tokens_counts_only_requests_that_give_one() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.script("never_finish", nth=2)
+        await rig.script("pending_result", nth=2)
+        await rig.run(DISCONNECT, ONE)
+        await rig.start(DISCONNECT, TWO)
+        listed = (await rig.admin("GET", "/scripts"))[1]
+        assert [dig(row, "matched") for row in rows(listed, "scripts")] == [2, 2]
+
+    play(scene)
+
+
+def test_a_delayed_request_is_carried_out_although_its_caller_has_gone() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.script("delay", seconds=30, first=1)
+        task = asyncio.create_task(send(rig))
+        await rig.until(lambda: reached(rig) == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await rig.turn(31)
+        await rig.until(lambda: acted(rig) == 1)
+        await rig.turn()
+        assert rig.states() == ORDERLY
+
+    play(scene)
+
+
 def test_two_scripts_can_hit_one_request() -> None:
     async def scene(rig: Rig) -> None:
         await rig.script("callback_first")

@@ -174,6 +174,17 @@ def test_a_period_that_ends_before_it_starts_is_refused(operation: str) -> None:
     play(scene)
 
 
+def test_what_is_no_serial_number_at_all_is_an_invalid_identifier() -> None:
+    async def scene(rig: Rig) -> None:
+        result = await rig.run(CTL_PING, ONE, "meter one")
+        failed = dig(result, "EndpointFailureResult", "Failures", 0)
+        assert text(failed, "FailureReason") == "InvalidIdentifier"
+        with pytest.raises(Faulted, match="MeterNotFoundFault"):
+            await rig.start(DISCONNECT, "meter one")
+
+    play(scene)
+
+
 def test_an_empty_list_of_endpoints_is_an_argument_fault() -> None:
     async def scene(rig: Rig) -> None:
         with pytest.raises(Faulted) as caught:
@@ -338,7 +349,7 @@ def test_the_status_of_a_request_can_be_asked_for_at_any_time() -> None:
         status = await rig.status(token)
         assert (status["State"], status["Result"]) == ("Completed", "Failure")
         assert (status["SuccessfulEndpoints"], status["FailedEndpoints"]) == (2, 1)
-        assert text(status, "CreatedWhen") == "2026-03-02T12:00:00Z"
+        assert text(status, "CreatedWhen") == "2026-03-02T12:00:00.0000001Z"
         assert text(status, "FinishedWhen").startswith("2026-03-02T12:00:00.05")
 
     play(scene)
