@@ -430,9 +430,13 @@ class _Stepping:
         ):
             self._end(S.CANCELED, Verdict.CANCELED, self._canceled_because(current))
             return
-        optional = current[0].step is StepKind.READ and not self._expired
+        if not done and self._expired and any(map(_cut_short, current)):
+            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+            return
+        optional = current[0].step is StepKind.READ
         if not optional and all(item.state is ExchangeState.CANCELED for item in current):
-            self._all_canceled(current)
+            failure = current[0].failure
+            self._end(S.DISCARDED, Verdict.CANCELED, failure.cause if failure else "canceled")
             return
         verdict = steps.conclude(self._command, current)
         if done and steps.for_many(self._command.request):
@@ -491,13 +495,6 @@ class _Stepping:
         by = f"canceled by {self._activity.canceled_by}"
         told = all(x.state is not ExchangeState.FAILED or steps.proves_idle(x) for x in current)
         return by if told else f"{by}; whether the head end acted is not known"
-
-    def _all_canceled(self, current: tuple[Exchange, ...]) -> None:
-        failure = current[0].failure
-        if self._expired and (failure is None or failure.cause != "canceled_there"):
-            self._end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
-        else:
-            self._end(S.DISCARDED, Verdict.CANCELED, failure.cause if failure else "canceled")
 
     # ------------------------------------------------------------ the end of a command
 
@@ -763,6 +760,12 @@ class _Stepping:
             if _stops_at_expiry(exchange):
                 why = Failure(cause="expired")
                 self._put(communication.withdraw(exchange, why))
+
+
+def _cut_short(exchange: Exchange) -> bool:
+    """Whether it was withdrawn here, not canceled at the head end."""
+    there = exchange.failure is not None and exchange.failure.cause == "canceled_there"
+    return exchange.state is ExchangeState.CANCELED and not there
 
 
 def _scheduled(exchange: Exchange) -> int:

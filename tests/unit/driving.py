@@ -1,0 +1,366 @@
+"""One command driven through the pure core by hand: events in, everything checked at every step."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from adapter.commands import lifecycle
+from adapter.commands.activity import (
+    FINAL_EXCHANGE,
+    Activity,
+    Command,
+    CommandRequest,
+    Exchange,
+    ExchangeState,
+    ReadPeriod,
+    State,
+    StepKind,
+    Target,
+    Work,
+)
+from adapter.commands.calls import (
+    EndpointFailure,
+    FailureReason,
+    Outcome,
+    RemoteResult,
+    RemoteState,
+    RequestStatus,
+    SwitchReading,
+    SwitchState,
+)
+from adapter.commands.correlation import Correlation, Match, correlate
+from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
+from adapter.commands.events import (
+    AskFailed,
+    CompletionExecuted,
+    CompletionFailed,
+    DataLookedUp,
+    Dispatched,
+    Event,
+    LateNotified,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TimePassed,
+    TokenReceived,
+    Validated,
+)
+from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation, Scope
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.timing import POLICIES, Policy
+from adapter.errors import Fault, FaultClass, IllegalTransition
+from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
+
+NOON: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+C: TypeAlias = CommandKind
+S: TypeAlias = State
+X: TypeAlias = ExchangeState
+
+RETRY_FAULT: Final = Fault(name="TooManyCommandsFault", klass=FaultClass.RETRY, message="busy")
+PERMANENT_FAULT: Final = Fault(name="MeterNotFoundFault", klass=FaultClass.PERMANENT)
+FORGOTTEN: Final = Fault(name="RequestNotFoundFault", klass=FaultClass.PERMANENT)
+UNFINISHED: Final = Fault(name="RequestNotFinishedFault", klass=FaultClass.POLL_AGAIN)
+
+
+def a_request(kind: CommandKind, devices: int = 1, **asked: Any) -> CommandRequest:
+    scope = FLOWS[kind].scope
+    group = "cycle-07" if scope is Scope.GROUP else None
+    period = ReadPeriod(start=NOON - timedelta(days=1), end=NOON) if kind in READ_KINDS else None
+    names = tuple(DeviceId(f"D{n}") for n in range(devices)) if group is None else ()
+    return CommandRequest(
+        kind=kind,
+        **{"devices": names, "group": group, "period": period, "requester": "billing", **asked},
+    )
+
+
+def a_command(
+    kind: CommandKind = C.REMOTE_DISCONNECT,
+    *,
+    devices: int = 1,
+    effective_in: float = 0.0,
+    expires_in: float = 4 * 3_600.0,
+    switch_before: SwitchState | None = None,
+    **asked: Any,
+) -> Command:
+    return Command(
+        request=a_request(kind, devices, **asked),
+        targets=tuple(
+            Target(device=DeviceId(f"D{n}"), endpoint=EndpointId(f"E{n}")) for n in range(devices)
+        ),
+        activity=Activity(
+            id=CommandId("cmd"),
+            created_at=NOON,
+            effective_at=NOON + timedelta(seconds=effective_in),
+            expires_at=NOON + timedelta(seconds=expires_in),
+            switch_before=switch_before,
+        ),
+    )
+
+
+class Course:
+    """A command on its way. Each step is checked: arrows, ends, sums, wakes, determinism."""
+
+    def __init__(self, kind: CommandKind = C.REMOTE_DISCONNECT, **made: Any) -> None:
+        policy = made.pop("policy", None)
+        self.policy: Policy = policy or POLICIES[kind]
+        self.command = a_command(kind, **made)
+        self.now = NOON
+        self.effects: list[Effect] = []
+        self.moves: list[lifecycle.Move] = []
+        self.sent: list[Exchange] = []
+        self._tokens = 0
+
+    # ------------------------------------------------------------ what is there
+
+    @property
+    def activity(self) -> Activity:
+        return self.command.activity
+
+    @property
+    def state(self) -> State:
+        return self.activity.state
+
+    @property
+    def last(self) -> Exchange:
+        return self.command.exchanges[-1]
+
+    def of(self, step: StepKind) -> list[Exchange]:
+        return [item for item in self.command.exchanges if item.step is step]
+
+    @property
+    def main(self) -> Exchange:
+        return self.of(StepKind.MAIN)[-1]
+
+    @property
+    def look(self) -> Exchange:
+        return self.of(StepKind.SETTLE)[-1]
+
+    def sends_of(self, operation: Operation) -> int:
+        return sum(item.operation is operation for item in self.sent)
+
+    @property
+    def published(self) -> list[str]:
+        return [effect.name for effect in self.effects if isinstance(effect, Publish)]
+
+    @property
+    def alarms(self) -> list[str]:
+        return [
+            effect.name
+            for effect in self.effects
+            if isinstance(effect, Publish) and effect.severity is Severity.CRITICAL
+        ]
+
+    @property
+    def lanes_released(self) -> bool:
+        return any(isinstance(effect, ReleaseLanes) for effect in self.effects)
+
+    @property
+    def outcomes(self) -> dict[EndpointId, EndpointOutcome]:
+        """The outcome of every endpoint as the store would have it: the last one counts."""
+        rows = (e.rows for e in self.effects if isinstance(e, RecordOutcomes))
+        return {row.endpoint: row for batch in rows for row in batch}
+
+    # ------------------------------------------------------------ what happens
+
+    def tell(self, event: Event) -> "Course":
+        before = self.command
+        made = lifecycle.step(before, event, now=self.now, policy=self.policy)
+        assert made == lifecycle.step(before, event, now=self.now, policy=self.policy)
+        self.command = made.command
+        self.effects += made.effects
+        self.moves += made.moves
+        if isinstance(event, Dispatched):
+            self.sent.append(before.exchange(event.exchange))
+        check(before, made)
+        return self
+
+    def turn(self, seconds: float) -> "Course":
+        """Let time pass and say so."""
+        self.now += timedelta(seconds=seconds)
+        return self.tell(TimePassed())
+
+    def accept(self) -> "Course":
+        return self.tell(Validated())
+
+    def send(self, exchange: Exchange | None = None) -> "Course":
+        return self.tell(Dispatched(exchange=(exchange or self.last).id))
+
+    def token(self, exchange: Exchange | None = None, name: str | None = None) -> "Course":
+        item = exchange or self.last
+        return self.tell(TokenReceived(exchange=item.id, token=token_of(item.id, name)))
+
+    def status(
+        self,
+        state: RemoteState = RemoteState.COMPLETED,
+        result: RemoteResult = RemoteResult.SUCCESS,
+        *,
+        exchange: Exchange | None = None,
+        polled: bool = False,
+        **counts: Any,
+    ) -> "Course":
+        item = exchange or self.last
+        told = a_status(item.id, state, result, **counts)
+        return self.tell(StatusNotified(exchange=item.id, status=told, polled=polled))
+
+    def result(
+        self,
+        result: RemoteResult = RemoteResult.SUCCESS,
+        *,
+        exchange: Exchange | None = None,
+        failed: dict[str, FailureReason] | None = None,
+        switch: SwitchState | None = None,
+        **more: Any,
+    ) -> "Course":
+        item = exchange or self.last
+        outcome = Outcome(
+            result=result, failures=failures(failed or {}), switches=seen(item, switch), **more
+        )
+        return self.tell(OutcomeReceived(exchange=item.id, outcome=outcome))
+
+    def take(self, exchange: Exchange | None = None) -> "Course":
+        """Send it, and have it taken by the head end."""
+        item = exchange or self.last
+        return self.send(item).token(self.command.exchange(item.id))
+
+    def answer(self, result: RemoteResult = RemoteResult.SUCCESS, **more: Any) -> "Course":
+        """From sending to the result: what the head end does when all goes well on the way."""
+        item: Exchange = more.pop("exchange", None) or self.last
+        self.take(item)
+        self.status(exchange=item, scheduled=len(item.endpoints), succeeded=len(item.endpoints))
+        return self.result(result, exchange=item, **more)
+
+    def not_sent(self, exchange: Exchange | None = None) -> "Course":
+        return self.tell(SendFailed(exchange=(exchange or self.last).id, detail="refused"))
+
+    def refused(self, fault: Fault, exchange: Exchange | None = None) -> "Course":
+        return self.tell(SendRefused(exchange=(exchange or self.last).id, fault=fault))
+
+    def unclear(self, exchange: Exchange | None = None) -> "Course":
+        return self.tell(SendUnclear(exchange=(exchange or self.last).id, detail="reset"))
+
+    def ask_failed(self, fault: Fault | None = None, exchange: Exchange | None = None) -> "Course":
+        item = exchange or self.last
+        return self.tell(AskFailed(exchange=item.id, detail="no answer", fault=fault))
+
+    def data(self, found: int = 1, missing: int = 0) -> "Course":
+        ends = [target.endpoint for target in self.command.targets]
+        return self.tell(
+            DataLookedUp(found=tuple(ends[:found]), missing=tuple(ends[found : found + missing]))
+        )
+
+    def execute(self) -> "Course":
+        """Execute every completion event whose turn it is."""
+        while (event := self.activity.next_completion) is not None:
+            self.tell(CompletionExecuted(event=event.id))
+        return self
+
+    def completion_fails(self) -> "Course":
+        event = self.activity.next_completion
+        assert event is not None
+        return self.tell(CompletionFailed(event=event.id, error="the registry says no"))
+
+    def callback(
+        self,
+        state: RemoteState = RemoteState.COMPLETED,
+        result: RemoteResult = RemoteResult.SUCCESS,
+        *,
+        exchange: Exchange | None = None,
+        token: str | None = None,
+    ) -> Correlation:
+        """A StatusChanged at the exchange's own address, judged as the engine judges it."""
+        item = self.command.exchange((exchange or self.last).id)
+        told = a_status(item.id, state, result, token=token)
+        verdict = correlate(told, item, addressed=True, received_at=self.now, now=self.now)
+        if verdict.match is Match.MATCHED:
+            self.tell(StatusNotified(exchange=item.id, status=told))
+        elif verdict.match is Match.LATE:
+            self.tell(LateNotified(exchange=item.id, status=told))
+        return verdict
+
+
+def token_of(exchange: ExchangeId, name: str | None = None) -> RequestToken:
+    return RequestToken(name or f"token-of-{exchange}")
+
+
+def a_status(
+    exchange: ExchangeId,
+    state: RemoteState = RemoteState.COMPLETED,
+    result: RemoteResult = RemoteResult.SUCCESS,
+    *,
+    token: str | None = None,
+    **counts: Any,
+) -> RequestStatus:
+    return RequestStatus(token=token_of(exchange, token), state=state, result=result, **counts)
+
+
+def failures(failed: dict[str, FailureReason]) -> tuple[EndpointFailure, ...]:
+    return tuple(
+        EndpointFailure(endpoint=EndpointId(name), reason=reason) for name, reason in failed.items()
+    )
+
+
+def seen(exchange: Exchange, state: SwitchState | None) -> tuple[SwitchReading, ...]:
+    if state is None:
+        return ()
+    return tuple(SwitchReading(endpoint=item, state=state) for item in exchange.endpoints)
+
+
+# ---------------------------------------------------------------- what always holds
+
+
+def check(before: Command, made: lifecycle.Step) -> None:
+    after = made.command
+    _check_arrows(before, made)
+    if before.activity.state.final:
+        assert after.activity.state is before.activity.state
+    _check_sums(after)
+    if not after.activity.state.final:
+        assert next_time(after) is not None, f"{after.activity.state} waits for nothing"
+    else:
+        assert all(item.state.final for item in after.exchanges)
+        assert after.activity.verdict is not None
+        assert after.activity.finished_at is not None
+    names = [effect.name for effect in made.effects if isinstance(effect, Publish)]
+    assert len(names) == len(set(names))
+
+
+def _check_arrows(before: Command, made: lifecycle.Step) -> None:
+    for move in made.moves:
+        if move.subject == before.id:
+            assert State(move.after) in lifecycle.TRANSITIONS[State(move.before)]
+        elif move.before:
+            assert ExchangeState(move.before) not in FINAL_EXCHANGE
+    old = {item.id: item for item in before.exchanges}
+    for item in made.command.exchanges:
+        was = old.get(item.id)
+        if was is not None and was.state.final:
+            assert item.state is was.state
+
+
+def _check_sums(command: Command) -> None:
+    counts = command.activity.tally
+    parts = (counts.succeeded, counts.failed, counts.missing, counts.unknown)
+    assert min(parts) >= 0
+    assert sum(parts) == counts.requested
+    many = len(command.request.devices) > 1
+    if many and command.activity.state.final:
+        assert counts.requested == len(command.targets)
+
+
+def next_time(command: Command) -> datetime | None:
+    """When something is to be done next: by the command itself, or for one of its exchanges."""
+    times = [lifecycle.wake_of(command)]
+    if not command.activity.state.final:
+        times += [item.wake for item in command.exchanges if item.work is not Work.NONE]
+    return min((time for time in times if time is not None), default=None)
+
+
+def refuses(act: Callable[[], object]) -> bool:
+    """Whether `act` is refused as an illegal transition."""
+    try:
+        act()
+    except IllegalTransition:
+        return True
+    return False

@@ -1,0 +1,171 @@
+"""The transition tables: every state and event is an arrow or refused; nothing leaves the end."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from adapter.commands import communication, lifecycle
+from adapter.commands.activity import (
+    FINAL,
+    FINAL_EXCHANGE,
+    Exchange,
+    ExchangeState,
+    State,
+    StepKind,
+    Work,
+)
+from adapter.commands.calls import FailureReason, Outcome, RemoteResult
+from adapter.commands.events import (
+    ActivityEvent,
+    Approved,
+    AskFailed,
+    CancelAnswered,
+    CancelAsked,
+    DiscardAsked,
+    Dispatched,
+    ExchangeEvent,
+    OutcomeReceived,
+    RetryAsked,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TokenReceived,
+)
+from adapter.commands.failures import FAILURES, Remedy, failure_row
+from adapter.commands.flows import Operation
+from adapter.commands.timing import Policy
+from adapter.errors import IllegalTransition
+from adapter.model.ids import EndpointId, ExchangeId
+from tests.unit.driving import NOON, PERMANENT_FAULT, a_command, a_status, token_of
+
+ID = ExchangeId("cmd-1")
+EXCHANGE_EVENTS: tuple[ExchangeEvent, ...] = (
+    Dispatched(exchange=ID),
+    TokenReceived(exchange=ID, token=token_of(ID)),
+    SendFailed(exchange=ID, detail=""),
+    SendRefused(exchange=ID, fault=PERMANENT_FAULT),
+    SendUnclear(exchange=ID, detail=""),
+    StatusNotified(exchange=ID, status=a_status(ID)),
+    OutcomeReceived(exchange=ID, outcome=Outcome(result=RemoteResult.SUCCESS)),
+    AskFailed(exchange=ID, detail=""),
+    CancelAnswered(exchange=ID),
+)
+
+
+def an_exchange(state: ExchangeState, operation: Operation = Operation.PING) -> Exchange:
+    work = {
+        ExchangeState.QUEUED: Work.SEND,
+        ExchangeState.AWAITING: Work.STATUS,
+        ExchangeState.FETCHING: Work.RESULT,
+    }.get(state, Work.NONE)
+    return Exchange(
+        id=ID,
+        step=StepKind.MAIN,
+        operation=operation,
+        endpoints=(EndpointId("E0"),),
+        state=state,
+        work=work,
+        wake=NOON,
+        sent_at=None if state is ExchangeState.QUEUED else NOON,
+        token=token_of(ID) if work in (Work.STATUS, Work.RESULT) else None,
+    )
+
+
+def test_the_samples_cover_every_exchange_event() -> None:
+    assert {type(event) for event in EXCHANGE_EVENTS} == set(get_args(ExchangeEvent))
+
+
+@pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
+@pytest.mark.parametrize("state", ExchangeState)
+@pytest.mark.parametrize("event", EXCHANGE_EVENTS, ids=lambda event: type(event).__name__)
+def test_an_exchange_event_is_an_arrow_or_refused(
+    state: ExchangeState, event: ExchangeEvent, operation: Operation
+) -> None:
+    exchange = an_exchange(state, operation)
+    allowed = communication.TRANSITIONS.get((state, type(event)))
+    never_sent = state is ExchangeState.QUEUED and isinstance(event, StatusNotified)
+    if allowed is None or never_sent:
+        with pytest.raises(IllegalTransition):
+            communication.step(exchange, event, now=NOON, policy=Policy())
+        return
+    moved = communication.step(exchange, event, now=NOON, policy=Policy())
+    assert moved.state in allowed
+    assert moved.id == exchange.id
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
+def test_no_arrow_leads_out_of_a_final_exchange_and_nothing_is_sent_from_it(
+    state: ExchangeState,
+) -> None:
+    arrows = {e: to for (s, e), to in communication.TRANSITIONS.items() if s is state}
+    assert Dispatched not in arrows
+    assert all(to == frozenset({state}) for to in arrows.values())
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
+def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(state: ExchangeState) -> None:
+    over = an_exchange(state)
+    told = communication.step(
+        over, TokenReceived(exchange=ID, token=token_of(ID)), now=NOON, policy=Policy()
+    )
+    assert told.token == token_of(ID)
+    other = TokenReceived(exchange=ID, token=token_of(ID, "another"))
+    assert communication.step(told, other, now=NOON, policy=Policy()) == told
+
+
+def test_only_a_queued_exchange_can_be_dispatched() -> None:
+    starts = {state for state, event in communication.TRANSITIONS if event is Dispatched}
+    assert starts == {ExchangeState.QUEUED}
+
+
+def test_every_state_has_a_row_and_final_ones_are_empty() -> None:
+    assert set(lifecycle.TRANSITIONS) == set(State)
+    assert all(not lifecycle.TRANSITIONS[state] for state in FINAL)
+    assert all(lifecycle.TRANSITIONS[state] for state in set(State) - FINAL)
+
+
+def test_every_state_can_be_reached_and_can_reach_a_final_one() -> None:
+    reached, front = {State.PENDING}, [State.PENDING]
+    while front:
+        for target in lifecycle.TRANSITIONS[front.pop()] - reached:
+            reached.add(target)
+            front.append(target)
+    assert reached == set(State)
+    ends = set(FINAL)
+    while more := {s for s in State if s not in ends and lifecycle.TRANSITIONS[s] & ends}:
+        ends |= more
+    assert ends == set(State)
+
+
+def test_every_event_about_the_command_says_where_it_is_taken() -> None:
+    assert set(lifecycle.ACCEPTS) == set(get_args(ActivityEvent))
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize(
+    "event",
+    [Approved(by="b"), CancelAsked(by="b"), RetryAsked(by="b"), DiscardAsked(by="b")],
+    ids=lambda event: type(event).__name__,
+)
+def test_what_people_ask_is_refused_where_the_table_has_no_place_for_it(
+    state: State, event: ActivityEvent
+) -> None:
+    command = a_command()
+    command = replace(command, activity=replace(command.activity, state=state))
+    if state not in lifecycle.ACCEPTS[type(event)]:
+        with pytest.raises(IllegalTransition):
+            lifecycle.step(command, event, now=NOON, policy=Policy())
+
+
+def test_every_failure_reason_has_a_meaning_and_a_remedy() -> None:
+    assert set(FailureReason) <= set(FAILURES)
+    assert all(row.meaning for row in FAILURES.values())
+    assert failure_row("NeverHeardOf").remedy is Remedy.ASK
+    assert not failure_row("NeverHeardOf").idle
+
+
+@pytest.mark.parametrize("reason", [FailureReason.NO_RESPONSE, FailureReason.COMMUNICATION_ERROR])
+def test_a_meter_that_did_not_answer_may_have_acted(reason: FailureReason) -> None:
+    assert not failure_row(reason).idle
