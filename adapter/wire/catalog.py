@@ -4,7 +4,8 @@ zeep reads the files and is asked for nothing else here; a site's own folder tak
 packaged one, and its names, namespaces, actions and order of fields are what is then sent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 import zeep
 from lxml import etree
 from zeep.wsdl import Document
+from zeep.wsdl.bindings.soap import Soap11Binding
 
 from adapter.errors import ContractError
-from adapter.wire.shapes import Facets, Field, field_of, read_facets
+from adapter.wire.shapes import FacetTable, Field, field_of, read_facets
 
 HOSTED_HERE: Final = MappingProxyType(
     {
@@ -62,20 +64,30 @@ class OperationSpec:
 
 
 class Catalog:
-    """All operations and faults of one contract. `place` is where it was read from."""
+    """All operations and faults of one contract. `place` is where it was read from.
 
-    def __init__(
-        self,
-        place: Path,
-        operations: Mapping[str, OperationSpec],
-        faults: Mapping[str, Field],
-        documents: Mapping[str, Document],
-    ) -> None:
+    An operation whose types are not understood is not in it, since a vendor's files have many that
+    nobody calls; `not_understood` says why, by key.
+    """
+
+    def __init__(self, place: Path, files: Iterable["_Loaded"]) -> None:
+        operations: dict[str, OperationSpec] = {}
+        faults: dict[str, Field] = {}
+        not_understood: dict[str, str] = {}
+        self._documents: dict[str, Document] = {}
+        for loaded in files:
+            for key in (*loaded.operations, *loaded.not_understood):
+                if key in self._documents:
+                    raise ContractError(f"{loaded.file}: {key} is defined in two files")
+                self._documents[key] = loaded.document
+            operations |= loaded.operations
+            not_understood |= loaded.not_understood
+            faults |= loaded.faults
         self.place = place
-        self.operations = MappingProxyType(dict(operations))
-        self.faults = MappingProxyType(dict(faults))
+        self.operations = MappingProxyType(operations)
+        self.not_understood = MappingProxyType(not_understood)
+        self.faults = MappingProxyType(faults)
         """The detail element of each fault, by the fault's name."""
-        self._documents = documents
 
     @classmethod
     def load(cls, place: Path | None = None) -> "Catalog":
@@ -90,26 +102,18 @@ class Catalog:
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
         loaded = [_load(file) for file in files]
-        services = {spec.service for one in loaded for spec in one.operations}
+        services = {spec.service for one in loaded for spec in one.operations.values()}
         missing = _SUBSCRIBERS.keys() - services
         loaded += [_load(packaged / _SUBSCRIBERS[service]) for service in sorted(missing)]
-        operations: dict[str, OperationSpec] = {}
-        documents: dict[str, Document] = {}
-        for one in loaded:
-            for spec in one.operations:
-                if spec.key in operations:
-                    raise ContractError(f"{one.file}: {spec.key} is defined in two files")
-                operations[spec.key] = spec
-                documents[spec.key] = one.document
-        faults = {name: field for one in loaded for name, field in one.faults.items()}
-        return cls(place, operations, faults, documents)
+        return cls(place, loaded)
 
     def spec(self, key: str) -> OperationSpec:
         """Raises ContractError where the WSDL has no such operation."""
         try:
             return self.operations[key]
         except KeyError:
-            raise ContractError(f"{self.place} has no operation {key}") from None
+            reason = self.not_understood.get(key, "is not there")
+            raise ContractError(f"{self.place}: operation {key} {reason}") from None
 
     def services_of(self, file: Path) -> frozenset[str]:
         """The services that `file` defines, which must be one of those this was loaded from."""
@@ -120,9 +124,14 @@ class Catalog:
         )
 
     def document(self, key: str) -> Document:
-        """zeep's own model of the file that defines `key`: the reference the codec is tested by."""
+        """zeep's own model of the file that defines `key`."""
         self.spec(key)
         return self._documents[key]
+
+    def original(self, key: str) -> Untyped:
+        """zeep's own operation: the reference that the codec is tested by."""
+        offered = _offered(self.document(key))
+        return next(operation for name, _, operation in offered if name == key)
 
 
 class _FilesOnly:
@@ -147,7 +156,8 @@ class _FilesOnly:
 class _Loaded:
     file: Path
     document: Document
-    operations: tuple[OperationSpec, ...]
+    operations: Mapping[str, OperationSpec]
+    not_understood: Mapping[str, str]
     faults: Mapping[str, Field]
 
 
@@ -172,43 +182,58 @@ def _load(file: Path) -> _Loaded:
         for content in transport.loaded.values()
         for name, found in read_facets(etree.fromstring(content, _PLAIN))
     }
+    operations: dict[str, OperationSpec] = {}
+    not_understood: dict[str, str] = {}
+    for key, port, operation in _offered(document):
+        try:
+            operations[key] = _spec(key, port, operation, facets)
+        except ContractError as error:
+            not_understood[key] = f"is not understood: {error}"
+    faults = {}
+    for element in document.types.elements:
+        if element.name.endswith("Fault"):
+            with suppress(ContractError):
+                faults[element.name] = field_of(element, facets)
     return _Loaded(
         file=file,
         document=document,
-        operations=tuple(_operations(document, facets)),
-        faults={
-            element.name: field_of(element, facets)
-            for element in document.types.elements
-            if element.name.endswith("Fault")
-        },
+        operations=operations,
+        not_understood=not_understood,
+        faults=faults,
     )
 
 
-def _operations(document: Document, facets: Mapping[str, Facets]) -> Iterable[OperationSpec]:
+def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:
+    """Key, port and zeep operation of all that a file offers, each service by one port of it."""
     for service in document.services.values():
-        port = next(iter(service.ports.values()), None)
-        if port is None:
-            raise ContractError(f"service {service.name} has no port")
-        path = urlsplit(port.binding_options["address"]).path
-        service_name = port.binding.port_type.name.localname
-        for operation in port.binding._operations.values():
-            request, response = _element(operation.input), _element(operation.output)
-            yield OperationSpec(
-                key=f"{service_name}.{operation.name}",
-                service=service_name,
-                name=operation.name,
-                namespace=request.qname.namespace,
-                soap_action=operation.soapaction,
-                path=path,
-                faults=tuple(operation.faults),
-                request=field_of(request, facets),
-                response=field_of(response, facets),
-            )
+        ports = sorted(service.ports.values(), key=lambda port: not _is_soap_11(port))
+        for port in ports[:1]:
+            for operation in port.binding._operations.values():
+                yield f"{port.binding.port_type.name.localname}.{operation.name}", port, operation
+
+
+def _is_soap_11(port: Untyped) -> bool:
+    return isinstance(port.binding, Soap11Binding)
+
+
+def _spec(key: str, port: Untyped, operation: Untyped, facets: FacetTable) -> OperationSpec:
+    request, response = _element(operation.input), _element(operation.output)
+    return OperationSpec(
+        key=key,
+        service=key.partition(".")[0],
+        name=operation.name,
+        namespace=request.qname.namespace,
+        soap_action=operation.soapaction,
+        path=urlsplit(port.binding_options["address"]).path,
+        faults=tuple(operation.faults),
+        request=field_of(request, facets),
+        response=field_of(response, facets),
+    )
 
 
 def _element(message: Untyped) -> Untyped:
     if message is None or message.body is None:
-        raise ContractError("an operation without input or output is not understood")
+        raise ContractError("it has no input or no output")
     return message.body
 
 

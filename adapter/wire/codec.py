@@ -144,10 +144,9 @@ class Codec:
         self._readers.setdefault(tag, (key, direction, content_reader(field.content)))
 
     def _writer(self, writers: Mapping[str, Write], key: str) -> Write:
-        try:
-            return writers[key]
-        except KeyError:
-            raise ContractError(f"{self.catalog.place} has no operation {key}") from None
+        if key not in writers:
+            self.catalog.spec(key)
+        return writers[key]
 
     def _fault(self, content: etree._Element) -> dict[str, JsonValue]:
         name, detail = read_fault(content).name, detail_of(content)

@@ -73,7 +73,7 @@ def operations_of(command: CommandKind) -> tuple[str, ...]:
 def _problems(codec: Codec, key: str) -> Iterator[str]:
     spec = codec.catalog.operations.get(key)
     if spec is None:
-        yield "the operation is missing"
+        yield codec.catalog.not_understood.get(key, "the operation is missing")
         return
     if not spec.soap_action:
         yield "the operation has no SOAPAction"

@@ -15,11 +15,8 @@ from adapter.wire.shapes import AnyValue, Content, Field, ListOf, Struct
 
 def reference_request(catalog: Catalog, key: str, body: Mapping[str, object]) -> bytes:
     """The envelope of a request as zeep writes it."""
-    spec = catalog.spec(key)
-    service = catalog.document(key).services[spec.service]
-    operation = next(iter(service.ports.values())).binding.get(spec.name)
-    arguments = _value(spec.request.content, body)
-    return etree.tostring(operation.create(**arguments).content, encoding="utf-8")
+    arguments = _value(catalog.spec(key).request.content, body)
+    return etree.tostring(catalog.original(key).create(**arguments).content, encoding="utf-8")
 
 
 def reference_response(catalog: Catalog, key: str, body: Mapping[str, object]) -> bytes:

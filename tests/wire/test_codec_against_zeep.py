@@ -11,7 +11,7 @@ from tests.wire.bodies import bodies, canonical, catalog, codec, content_of
 
 KEYS = sorted(catalog().operations)
 checked = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -11,10 +11,11 @@ import xmlschema
 import zeep
 from lxml import etree
 
-from adapter.commands.flows import Operation
+from adapter.commands.flows import CommandKind, Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.codec import Codec
+from adapter.wire.desk import check
 from adapter.wire.faults import FAULT_NAMESPACES
 from tests.wire.bodies import WSDL, catalog
 
@@ -169,8 +170,14 @@ def test_a_choice_in_a_type_is_named_as_not_understood(copy: Path) -> None:
     group = text.index('<xs:complexType name="GroupRequest">')
     body = text[group:].replace("xs:sequence>", "xs:choice>", 2)
     file.write_text(text[:group] + body)
+    loaded = Catalog.load(copy)
     with pytest.raises(ContractError, match="GroupRequest: xs:choice"):
-        Catalog.load(copy)
+        loaded.spec(Operation.INTERROGATE_GROUP)
+    assert loaded.spec(Operation.DISCONNECT_METER).name == "DisconnectMeter"
+    assert {finding.command for finding in check(copy)} == {
+        CommandKind.SCHEDULED_READ_SCALAR,
+        CommandKind.SCHEDULED_READ_INTERVAL,
+    }
 
 
 def test_subscriber_services_that_a_site_has_no_files_for_are_the_packaged_ones(
