@@ -1,0 +1,317 @@
+"""Field activities and waits: their lifecycles, their messages, and what they tell their order."""
+
+import typing
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from adapter.errors import IllegalTransition
+from adapter.model.device import InstallStatus
+from adapter.model.ids import EventId, OrderId
+from adapter.orders import field_events as f
+from adapter.orders.children import (
+    FIELD_FINAL,
+    FIELD_TRANSITIONS,
+    FieldActivity,
+    FieldState,
+    FieldStep,
+    OtherTask,
+    Progress,
+    field_child_state,
+    field_problems,
+    needs_appointment,
+    step_field,
+)
+from adapter.orders.completion import CompletionReport
+from adapter.orders.order import ChildId, ChildState, OrderKind, Problem
+from adapter.orders.tasks import FIELD_TASKS, CancelReason, FieldEffect, field_task
+from adapter.orders.waits import (
+    WAIT_TRANSITIONS,
+    ReadingArrived,
+    WaitActivity,
+    WaitDiscarded,
+    WaitEvent,
+    WaitState,
+    WaitTimedOut,
+    step_wait,
+    wait_child_state,
+)
+from tests.orders.builders import NOON, a_child, a_manual_meter, a_view
+
+S = FieldState
+PROBLEM = Problem(code="x", text="it broke")
+REPORT = CompletionReport(at=NOON, cause=EventId("SO-1.1:report"))
+SLOT = f.Slot(start=NOON, end=NOON + timedelta(hours=2))
+SAMPLES: dict[type[f.FieldEvent], f.FieldEvent] = {
+    type(event): event
+    for event in (
+        f.FieldOpened(),
+        f.FieldValidated(),
+        f.AppointmentNeeded(),
+        f.FieldRejected(problem=PROBLEM),
+        f.AppointmentBooked(slot=SLOT),
+        f.FieldSent(),
+        f.SendFailed(problem=PROBLEM),
+        f.CrewStarted(),
+        f.Rescheduled(slot=SLOT, reason="CM-Weather"),
+        f.WorkReported(report=REPORT),
+        f.WorkCanceled(reason="CM-NoAccess", report=REPORT),
+        f.EventsExecuted(),
+        f.CancelEventsExecuted(),
+        f.EventsFailed(problem=PROBLEM),
+        f.FieldRetried(who="ann"),
+        f.FieldModified(details={"contact": "back door"}),
+        f.FieldCancelAsked(reason="paid"),
+        f.FieldDiscarded(reason="paid"),
+    )
+}
+
+
+def visit(
+    state: FieldState = S.PENDING, task: str = "D1-TurnOffMeter", **changes: object
+) -> FieldActivity:
+    values: dict[str, object] = {
+        "id": ChildId("SO-1.1"),
+        "order": OrderId("SO-1"),
+        "spec": a_child("D1-FieldActivity", task=task).spec,
+        "created_at": NOON,
+        "state": state,
+        **changes,
+    }
+    return FieldActivity(**values)  # type: ignore[arg-type]
+
+
+def after(activity: FieldActivity, *events: f.FieldEvent) -> FieldStep:
+    done = FieldStep(activity=activity, effects=())
+    for event in events:
+        done = step_field(done.activity, event, now=NOON)
+    return done
+
+
+def test_there_is_a_sample_of_every_event() -> None:
+    assert set(SAMPLES) == set(typing.get_args(f.FieldEvent))
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), list(product(S, SAMPLES)), ids=lambda each: getattr(each, "__name__", each)
+)
+def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
+    state: FieldState, kind: type[f.FieldEvent]
+) -> None:
+    activity = visit(state, report=REPORT)
+    to = FIELD_TRANSITIONS.get((state, kind))
+    if to is None:
+        with pytest.raises(IllegalTransition):
+            after(activity, SAMPLES[kind])
+    else:
+        assert after(activity, SAMPLES[kind]).activity.state is to
+
+
+@pytest.mark.parametrize("state", FIELD_FINAL)
+def test_there_is_no_way_out_of_a_final_state(state: FieldState) -> None:
+    assert not [arrow for arrow in FIELD_TRANSITIONS if arrow[0] is state]
+
+
+def test_a_visit_is_acknowledged_checked_sent_reported_and_recorded() -> None:
+    opened = after(visit(), f.FieldOpened())
+    assert opened.effects == (f.AcknowledgeField(), f.CheckFieldRules())
+    sent = after(opened.activity, f.FieldValidated())
+    assert sent.effects == (f.SendMessage(kind=f.MessageKind.DISPATCH, number=1),)
+    done = after(sent.activity, f.FieldSent(), f.CrewStarted(), f.WorkReported(report=REPORT))
+    assert done.effects == (
+        f.ExecuteEvents(
+            effects=(FieldEffect.TURN_OFF, FieldEffect.MEASURE), report=REPORT, successful=True
+        ),
+    )
+    ended = after(done.activity, f.EventsExecuted())
+    assert ended.effects == (f.WakeParent(),)
+    assert (ended.activity.state, ended.activity.ended_at) == (S.COMPLETED, NOON)
+
+
+def test_an_appointment_is_asked_for_booked_and_told() -> None:
+    activity = visit(S.VALIDATE, "D1-InstallMeter")
+    assert needs_appointment(activity)
+    asked = after(activity, f.AppointmentNeeded())
+    assert asked.effects == (f.SendMessage(kind=f.MessageKind.SLOTS, number=1),)
+    booked = after(asked.activity, f.AppointmentBooked(slot=SLOT))
+    assert booked.effects == (
+        f.TellAppointment(slot=SLOT),
+        f.SendMessage(kind=f.MessageKind.DISPATCH, number=2),
+    )
+    assert not needs_appointment(booked.activity)
+
+
+def test_an_appointment_that_the_order_brought_along_is_enough() -> None:
+    spec = a_child(
+        "D1-FieldActivity", task="D1-InstallMeter", details={"appointmentStart": "now"}
+    ).spec
+    assert not needs_appointment(replace(visit(), spec=spec))
+    assert not needs_appointment(visit())
+
+
+def test_a_validation_error_lets_the_child_push_its_order() -> None:
+    failed = after(visit(S.VALIDATE), f.FieldRejected(problem=PROBLEM))
+    assert failed.activity.may_push
+    assert failed.effects == (f.OpenFieldTodo(problem=PROBLEM), f.PushParent())
+    repaired = after(failed.activity, f.FieldRetried(who="ann"))
+    assert repaired.effects == (f.CheckFieldRules(), f.CloseFieldTodo(), f.PushParent())
+
+
+def test_a_change_goes_out_as_a_message_only_once_the_visit_was_sent() -> None:
+    change = f.FieldModified(details={"contact": "back door"})
+    sending = visit(S.COMMUNICATION)
+    assert after(sending, change).effects == ()
+    sent = after(sending, f.FieldSent(), change)
+    assert sent.effects == (
+        f.SendMessage(kind=f.MessageKind.MODIFY, number=1, details=change.details),
+    )
+    assert sent.activity.spec.details == {"contact": "back door"}
+    assert after(visit(S.APPOINTMENT), change).activity.state is S.VALIDATE
+
+
+def test_a_sent_visit_is_cancelled_by_asking_and_runs_its_cancel_events() -> None:
+    sent = visit(S.COMMUNICATION, progress=Progress.SENT)
+    with pytest.raises(IllegalTransition):
+        after(sent, f.FieldDiscarded(reason="paid"))
+    asked = after(sent, f.FieldCancelAsked(reason="paid"))
+    assert asked.effects == (
+        f.SendMessage(kind=f.MessageKind.CANCEL, number=1, details={"reason": "paid"}),
+    )
+    assert asked.activity.state is S.COMMUNICATION
+    answered = after(asked.activity, f.WorkCanceled(reason="paid", report=REPORT))
+    assert answered.effects == (f.ExecuteEvents(effects=(), report=REPORT, successful=False),)
+    assert after(answered.activity, f.CancelEventsExecuted()).activity.state is S.CANCELED
+
+
+def test_work_done_wins_over_a_cancellation_that_was_asked_for() -> None:
+    asked = after(visit(S.COMMUNICATION), f.FieldSent(), f.FieldCancelAsked(reason="paid"))
+    done = after(asked.activity, f.WorkReported(report=REPORT), f.EventsExecuted())
+    assert done.activity.state is S.COMPLETED
+
+
+def test_a_failed_completion_is_corrected_and_repeated_never_discarded() -> None:
+    failed = after(
+        visit(S.COMMUNICATION),
+        f.WorkReported(report=REPORT),
+        f.EventsFailed(problem=PROBLEM),
+    )
+    assert field_child_state(failed.activity) is ChildState.COMPLETION_ERROR
+    with pytest.raises(IllegalTransition):
+        after(failed.activity, f.FieldDiscarded(reason="no"))
+    better = replace(REPORT, at=NOON + timedelta(hours=1))
+    again = after(failed.activity, f.FieldRetried(who="ann", report=better))
+    assert again.effects[0] == f.ExecuteEvents(
+        effects=FIELD_TASKS["D1-TurnOffMeter"].successful, report=better, successful=True
+    )
+
+
+def test_a_late_sent_never_takes_a_started_visit_back() -> None:
+    started = after(visit(S.COMMUNICATION), f.CrewStarted(), f.FieldSent()).activity
+    assert started.progress is Progress.STARTED
+    assert field_child_state(started) is ChildState.STARTED
+
+
+SHOWN = [
+    (visit(S.PENDING), ChildState.QUEUED),
+    (visit(S.APPOINTMENT), ChildState.QUEUED),
+    (visit(S.COMMUNICATION), ChildState.SENDING),
+    (visit(S.COMMUNICATION, progress=Progress.SENT), ChildState.SENT),
+    (visit(S.COMMUNICATION, progress=Progress.STARTED), ChildState.STARTED),
+    (visit(S.COMPLETION), ChildState.STARTED),
+    (visit(S.CANCELED), ChildState.CANCELED),
+]
+
+
+@pytest.mark.parametrize(("activity", "state"), SHOWN)
+def test_an_order_sees_how_far_a_visit_is(activity: FieldActivity, state: ChildState) -> None:
+    assert field_child_state(activity) is state
+
+
+@pytest.mark.parametrize("state", S)
+def test_every_state_has_a_place_on_the_orders_scale(state: FieldState) -> None:
+    final = field_child_state(visit(state)) in {
+        ChildState.COMPLETED, ChildState.CANCELED, ChildState.DISCARDED
+    }  # fmt: skip
+    assert final == (state in FIELD_FINAL)
+
+
+def other(task: str, hours: float) -> OtherTask:
+    return OtherTask(id=ChildId("SO-0.1"), task=task, created_at=NOON - timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("others", "codes"),
+    [
+        ([], []),
+        ([other("D1-TurnOffMeter", 1)], ["duplicate"]),
+        ([other("D1-TurnOffMeter", 25)], []),
+        ([other("D1-TurnOnMeter", 1)], ["conflict"]),
+        ([other("D1-TurnOnMeter", 73)], []),
+        ([other("D1-ReadMeter", 1)], []),
+        ([other("D1-TurnOffMeter", 1), other("D1-ReconnectForPayment", 2)],
+         ["duplicate", "conflict"]),
+    ],
+)  # fmt: skip
+def test_duplicate_and_contradicting_work_is_found_within_its_hours(
+    others: list[OtherTask], codes: list[str]
+) -> None:
+    view = a_view(OrderKind.DISABLE, device=a_manual_meter(), status=InstallStatus.MANUAL_ON)
+    assert [each.code for each in field_problems(visit(), view, others)] == codes
+
+
+def test_no_crew_cuts_where_a_restriction_exists() -> None:
+    view = a_view(OrderKind.CUT, point={"life_support": True})
+    cut = visit(task="D1-CutForNonPayment")
+    assert [each.code for each in field_problems(cut, view, [])] == ["restricted"]
+    assert field_problems(visit(task="D1-ReadMeter"), view, []) == ()
+
+
+def test_a_service_point_type_may_limit_its_field_tasks() -> None:
+    view = a_view(OrderKind.DISABLE, point={"sp_type": "Street light"})
+    found = field_problems(visit(), view, [], frozenset({"D1-TurnOffItem"}))
+    assert [each.text for each in found] == ["D1-TurnOffMeter is not valid for Street light"]
+
+
+def test_every_base_task_is_a_row() -> None:
+    assert len(FIELD_TASKS) == 38
+    assert field_task("d1-reconnectitemforpayment") is FIELD_TASKS["D1-ReconnectItemForPayment"]
+    assert {"D1-AutoDiscarded", "D1-Undetermined"} <= set(CancelReason)
+
+
+# Waits -----------------------------------------------------------------------------------------
+
+DUE = NOON + timedelta(hours=72)
+WAITS: dict[type[WaitEvent], WaitEvent] = {
+    ReadingArrived: ReadingArrived(),
+    WaitTimedOut: WaitTimedOut(),
+    WaitDiscarded: WaitDiscarded(reason="cancelled"),
+}
+
+
+def wait(state: WaitState = WaitState.WAITING) -> WaitActivity:
+    return WaitActivity(
+        id=ChildId("SO-1.2"),
+        order=OrderId("SO-1"),
+        spec=a_child("CM-WaitForMeasurement", due_at=DUE).spec,
+        created_at=NOON,
+        state=state,
+    )
+
+
+@pytest.mark.parametrize(("state", "kind"), list(product(WaitState, WAITS)))
+def test_a_wait_ends_once(state: WaitState, kind: type[WaitEvent]) -> None:
+    to = WAIT_TRANSITIONS.get((state, kind))
+    if to is None:
+        with pytest.raises(IllegalTransition):
+            step_wait(wait(state), WAITS[kind], now=DUE)
+    else:
+        ended = step_wait(wait(state), WAITS[kind], now=DUE)
+        assert (ended.state, ended.ended_at) == (to, DUE)
+        assert wait_child_state(ended) is not ChildState.QUEUED
+
+
+def test_a_wait_never_times_out_before_its_time() -> None:
+    with pytest.raises(IllegalTransition):
+        step_wait(wait(), WaitTimedOut(), now=DUE - timedelta(seconds=1))

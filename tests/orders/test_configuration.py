@@ -1,0 +1,168 @@
+"""A site's TOML: what is read, and that every mistake names its place."""
+
+import tomllib
+from datetime import date
+
+import pytest
+
+from adapter.errors import SettingsError
+from adapter.model.device import InstallStatus
+from adapter.orders.configuration import FunctionRole, OrdersConfiguration, parse_configuration
+from adapter.orders.evaluate import evaluate
+from adapter.orders.matrix import MATRIX, marks
+from adapter.orders.order import Components, Create, OrderKind, TimeoutPolicy
+from adapter.orders.parameters import (
+    AlgorithmType,
+    CheckMeasurement,
+    MissingService,
+    UpdateDevice,
+)
+from tests.orders.builders import a_smart_meter, a_view, an_order
+
+SITE = """
+fourth_measurement_check = "none"
+
+[[orchestration.cut]]
+type = "D1-UPDDVC"
+name = "Cut, gently"
+error_if_missing = "Con"
+field_activity_bo = "D1-FieldActivity"
+rows = [
+  "installEventStatusOverride=Conn-Comm activityBOToCreate=D1-RemoteDisconnect",
+  "installEventStatusOverride=ManualOn specificFieldTask=D1-CutForNonPayment spTypeCategory=D1MT",
+]
+
+[[orchestration.cut]]
+type = "D1-CHKMSMT"
+normal_start = 501000
+normal_end = 501008
+bottom = 400000
+
+[[orchestration.cut]]
+type = "custom"
+function = "site.rules:after_cut"
+
+[activity_type.cut]
+require_evidence = true
+moratoria = [{ first = 2026-12-20, last = "2027-01-05", reason = "winter" }]
+
+[activity_type.enable-farm]
+kind = "enable"
+compatibility_algorithm = "site.rules:fits"
+override_algorithm = "site.rules:override"
+within_the_day = true
+components = "first"
+on_wait_time_out = "error"
+field_task_by_service_point_condition = [
+  "spType=Farm servicePointConnected=false specificFieldTask=D1-ServiceInvestigation",
+]
+"""
+
+
+def site(text: str) -> OrdersConfiguration:
+    return parse_configuration(tomllib.loads(text))
+
+
+def test_an_empty_table_leaves_everything_as_it_is() -> None:
+    found = parse_configuration({})
+    assert found.matrix == MATRIX
+    assert set(found.activity_types) == {kind.value for kind in OrderKind}
+    assert found.functions == frozenset()
+
+
+def test_a_site_replaces_an_orchestration_as_a_whole() -> None:
+    found = site(SITE)
+    update, check, custom = found.matrix[OrderKind.CUT]
+    assert isinstance(update.parameters, UpdateDevice)
+    assert update.parameters.missing is MissingService.CONTINUE
+    assert [row.number for row in update.parameters.rows] == [1, 2]
+    assert isinstance(check.parameters, CheckMeasurement)
+    assert (check.parameters.normal_end, check.parameters.bottom) == (501008, 400000)
+    assert custom.type is AlgorithmType.CUSTOM
+    assert found.matrix[OrderKind.ENABLE] == MATRIX[OrderKind.ENABLE]
+
+
+def test_the_uncertain_cell_is_one_line() -> None:
+    kinds = marks(site(SITE).matrix)[AlgorithmType.CHKMSMT]
+    assert OrderKind.EXCHANGE not in kinds
+    moved = site('fourth_measurement_check = "reconnect"')
+    assert OrderKind.RECONNECT in marks(moved.matrix)[AlgorithmType.CHKMSMT]
+
+
+def test_activity_types_are_typed_and_their_functions_listed_for_the_start() -> None:
+    found = site(SITE)
+    farm = found.activity_types["enable-farm"]
+    assert (farm.kind, farm.within_the_day) == (OrderKind.ENABLE, True)
+    assert (farm.components, farm.on_wait_time_out) == (Components.FIRST, TimeoutPolicy.ERROR)
+    assert farm.point_rows[0].sp_type == "Farm"
+    cut = found.activity_types["cut"]
+    assert cut.require_evidence
+    assert (cut.moratoria[0].first, cut.moratoria[0].last) == (
+        date(2026, 12, 20),
+        date(2027, 1, 5),
+    )
+    assert found.functions == {
+        (FunctionRole.ALGORITHM, "site.rules:after_cut"),
+        (FunctionRole.COMPATIBILITY, "site.rules:fits"),
+        (FunctionRole.OVERRIDE, "site.rules:override"),
+    }
+
+
+def test_a_configured_row_decides() -> None:
+    view = a_view(OrderKind.CUT, device=a_smart_meter(), status=InstallStatus.CONN_COMM)
+    done = evaluate(an_order(OrderKind.CUT), view, matrix=site(SITE).matrix)
+    assert isinstance(done.verdict, Create)
+    assert done.verdict.child.business_object == "D1-RemoteDisconnect"
+    assert done.last is not None
+    assert done.last.algorithm == "Cut, gently"
+
+
+CUT = '[[orchestration.cut]]\ntype = "{}"\n{}'
+TYPE = "[activity_type.cut]\n{}"
+WRONG = [
+    ("colour = 1", "orders, colour: unknown setting"),
+    ('fourth_measurement_check = "enable"', "enable is not exchange, cut"),
+    ("[[orchestration.move]]", "move is not one of"),
+    ("orchestration.cut = []", "must be a list of algorithms"),
+    ("orchestration.cut = 3", "must be a list of algorithms"),
+    (CUT.format("D1-NOPE", ""), "algorithm 1: unknown algorithm type 'D1-NOPE'"),
+    (CUT.format("D1-CANSPACT", ""), "unknown algorithm type"),
+    (CUT.format("D1-UPDDVC", "row = 1"), "D1-UPDDVC has no parameter 'row'"),
+    (CUT.format("D1-UPDDVC", "name = 3"), "name: must be text"),
+    (CUT.format("D1-UPDDVC", 'error_if_missing = "No"'), "No is neither Yes nor Con"),
+    (CUT.format("D1-UPDDVC", 'element = "x"'), "belong together"),
+    (CUT.format("D1-UPDDVC", "rows = 7"), "rows: must be a list of texts"),
+    (CUT.format("D1-UPDDVC", 'rows = ["a=b"]'), "row 1: unknown mnemonic 'a'"),
+    (CUT.format("D1-CREMTREXC", 'activity = "specificFieldTask=D1-ExchangeMeter"'),
+     "activityBOToCreate is missing"),
+    (CUT.format("D1-CREMTREXC", 'activity = "activityBOToCreate=D1-RemoteConnect"'),
+     "specificFieldTask is missing"),
+    (CUT.format("D1-DCRMMTR", 'activity = "activityBOToCreate=D1-No"'), "not a known value"),
+    (CUT.format("D1-DCRMMTR", "blocking = 1"), "blocking: must be true or false"),
+    (CUT.format("D1-REMONOFF", 'connect_bo = "D1-FieldActivity"'), "not a command's"),
+    (CUT.format("D1-REMONOFF", 'status_after_connect = "Up"'), "Up is not an installation status"),
+    (CUT.format("D1-REMONOFF", 'status_after_disconnect = "Conn-Comm"'), "would hide the off"),
+    (CUT.format("D1-REMONOFF", 'status_after_connect = "Disconn-Comm"'), "not name a connected"),
+    (CUT.format("D1-CHKMSMT", "normal_start = 1000000"), "at most six digits"),
+    (CUT.format("D1-CHKMSMT", "bottom = 600000"), "must rise"),
+    (CUT.format("D1-CHKMSMT", 'field_task = "D1-Dance"'), "not a known field task type"),
+    (CUT.format("custom", 'function = "rules"'), "must be package.module:function"),
+    (TYPE.format("colour = 1"), "orders.activity_type.cut, colour: unknown setting"),
+    (TYPE.format('kind = "move"'), "move is not one of"),
+    (TYPE.format("pass_bound = 0"), "pass_bound: must be a whole number from 1"),
+    (TYPE.format("pass_bound = true"), "pass_bound: must be a whole number"),
+    (TYPE.format("within_the_day = 1"), "within_the_day: must be true or false"),
+    (TYPE.format('components = "most"'), "most is not one of all, first"),
+    (TYPE.format('override_algorithm = "rules"'), "must be package.module:function"),
+    (TYPE.format("moratoria = [{ first = 2026-02-01, last = 2026-01-01 }]"), "before first"),
+    (TYPE.format("moratoria = [{ first = 2026-02-01 }]"), "moratorium 1, last: must be a date"),
+    (TYPE.format('field_task_by_device_condition = ["x=1"]'),
+     "field_task_by_device_condition, row 1: unknown mnemonic 'x'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_every_mistake_names_its_place(text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        site(text)
+    assert message in str(refused.value)

@@ -1,0 +1,204 @@
+"""Cancel and update: the matrix by child status, races with completion, answers to the requester."""
+
+import typing
+from itertools import product
+
+import pytest
+
+from adapter.errors import IllegalTransition
+from adapter.model.ids import OrderId
+from adapter.orders import maintenance as m
+from adapter.orders.maintenance import (
+    MAINTENANCE_FINAL,
+    MAINTENANCE_MATRIX,
+    MAINTENANCE_TRANSITIONS,
+    Action,
+    MaintenanceActivity,
+    MaintenanceState,
+    MaintenanceStep,
+    Purpose,
+    child_ended,
+    first_answer,
+    maintain,
+    step_maintenance,
+)
+from adapter.orders.order import ChildFact, ChildState, OrderKind, OrderState, ServiceOrder
+from tests.orders.builders import NOON, a_child, an_order
+
+C, S = ChildState, MaintenanceState
+FIELD, COMMAND, WAIT = "D1-FieldActivity", "D1-RemoteDisconnect", "CM-WaitForMeasurement"
+ORDER = an_order(OrderKind.CUT, state=OrderState.IN_PROGRESS)
+
+# fmt: off
+MATRIX: list[tuple[str, ChildState, str, str]] = [
+    (FIELD,   C.QUEUED,              "discard the child; nothing was sent", "change the child; nothing was sent"),
+    (FIELD,   C.VALIDATION_ERROR,    "discard the child; nothing was sent", "change the child; nothing was sent"),
+    (FIELD,   C.SENDING,             "stop the communication, discard the child", "change the child; nothing was sent"),
+    (FIELD,   C.SENT,                "ask the field system to cancel",      "send a change message"),
+    (FIELD,   C.STARTED,             "too late",                            "too late"),
+    (FIELD,   C.COMMUNICATION_ERROR, "discard the child; nothing was sent", "change the child; nothing was sent"),
+    (FIELD,   C.COMPLETION_ERROR,    "work was done: people decide",        "too late"),
+    (FIELD,   C.COMPLETED,           "nothing to cancel; the order stops before its next child", "too late"),
+    (FIELD,   C.CANCELED,            "already so",                          "too late"),
+    (FIELD,   C.DISCARDED,           "already so",                          "too late"),
+    (COMMAND, C.QUEUED,              "discard the child; nothing was sent", "change the child; nothing was sent"),
+    (COMMAND, C.SENDING,             "too late",                            "too late"),
+    (COMMAND, C.SENT,                "too late",                            "too late"),
+    (COMMAND, C.STARTED,             "too late",                            "too late"),
+    (COMMAND, C.COMMUNICATION_ERROR, "work was done: people decide",        "too late"),
+    (COMMAND, C.COMPLETED,           "nothing to cancel; the order stops before its next child", "too late"),
+    (WAIT,    C.QUEUED,              "discard the child; nothing was sent", "change the child; nothing was sent"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("business_object", "state", "cancel", "update"), MATRIX)
+def test_what_a_request_does_follows_from_the_childs_status(
+    business_object: str, state: ChildState, cancel: str, update: str
+) -> None:
+    child = a_child(business_object, 1, state)
+    assert maintain(Purpose.CANCEL, ORDER, child) == cancel
+    assert maintain(Purpose.UPDATE, ORDER, child) == update
+
+
+def test_every_status_of_every_kind_of_child_has_a_cell() -> None:
+    assert set(MAINTENANCE_MATRIX) == set(product(m.Group, ChildState))
+
+
+def test_without_a_child_the_order_itself_is_maintained() -> None:
+    assert maintain(Purpose.CANCEL, ORDER, None) is Action.DISCARD_ORDER
+    assert maintain(Purpose.UPDATE, ORDER, None) is Action.CHANGE_ORDER
+
+
+@pytest.mark.parametrize("state", [OrderState.COMPLETED, OrderState.DISCARDED])
+def test_a_final_order_leaves_nothing_to_maintain(state: OrderState) -> None:
+    final = an_order(OrderKind.CUT, state=state)
+    assert maintain(Purpose.CANCEL, final, None) is Action.ALREADY
+    assert maintain(Purpose.UPDATE, final, None) is Action.REJECT
+
+
+SAMPLES: dict[type[m.MaintenanceEvent], m.MaintenanceEvent] = {
+    type(event): event
+    for event in (
+        m.RequestOpened(),
+        m.RequestValid(),
+        m.RequestInvalid(reason="no such order"),
+        m.ActionTaken(action=Action.DISCARD_CHILD),
+        m.ResponseAwaited(action=Action.SEND_CANCEL),
+        m.TooLate(reason="crew at work"),
+        m.Answered(outcome="canceled"),
+        m.RequestFailed(reason="no answer"),
+        m.RequestRetried(who="ann"),
+    )
+}
+
+
+def request(
+    state: MaintenanceState = S.PENDING, purpose: Purpose = Purpose.CANCEL
+) -> MaintenanceActivity:
+    return MaintenanceActivity(
+        id="MA-1",
+        purpose=purpose,
+        order=OrderId("SO-1"),
+        requester="cis",
+        reference="c-1",
+        created_at=NOON,
+        state=state,
+    )
+
+
+def after(activity: MaintenanceActivity, *events: m.MaintenanceEvent) -> MaintenanceStep:
+    done = MaintenanceStep(activity=activity, effects=())
+    for event in events:
+        done = step_maintenance(done.activity, event, now=NOON)
+    return done
+
+
+def answer(done: MaintenanceStep) -> m.ReplyToRequest:
+    (found,) = (each for each in done.effects if isinstance(each, m.ReplyToRequest))
+    return found
+
+
+def test_there_is_a_sample_of_every_event() -> None:
+    assert set(SAMPLES) == set(typing.get_args(m.MaintenanceEvent))
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), list(product(S, SAMPLES)), ids=lambda each: getattr(each, "__name__", each)
+)
+def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
+    state: MaintenanceState, kind: type[m.MaintenanceEvent]
+) -> None:
+    to = MAINTENANCE_TRANSITIONS.get((state, kind))
+    if to is None:
+        with pytest.raises(IllegalTransition):
+            after(request(state), SAMPLES[kind])
+    else:
+        assert after(request(state), SAMPLES[kind]).activity.state is to
+
+
+@pytest.mark.parametrize("state", MAINTENANCE_FINAL)
+def test_there_is_no_way_out_of_a_final_state(state: MaintenanceState) -> None:
+    assert not [arrow for arrow in MAINTENANCE_TRANSITIONS if arrow[0] is state]
+
+
+@pytest.mark.parametrize("to", MAINTENANCE_FINAL)
+def test_every_end_is_answered(to: MaintenanceState) -> None:
+    for (state, kind), target in MAINTENANCE_TRANSITIONS.items():
+        if target is to:
+            accepted = answer(after(request(state), SAMPLES[kind])).accepted
+            assert accepted == (to is S.COMPLETED)
+
+
+def acted(order: ServiceOrder, child: ChildFact | None) -> MaintenanceStep:
+    opened = after(request(), m.RequestOpened(), m.RequestValid()).activity
+    return after(opened, first_answer(Purpose.CANCEL, order, child))
+
+
+def test_a_queued_child_is_discarded_and_the_request_answered_at_once() -> None:
+    done = acted(ORDER, a_child(COMMAND, 1, C.QUEUED))
+    assert done.activity.state is S.COMPLETED
+    assert answer(done).details["result"] == "discard the child; nothing was sent"
+
+
+def test_a_cancel_that_comes_after_completion_says_what_to_do_about_it() -> None:
+    done = acted(ORDER, a_child(COMMAND, 1, C.COMPLETED))
+    assert answer(done).accepted
+    assert answer(done).details["result"].endswith("If supply is off, order a reconnection.")
+
+
+def test_a_command_with_the_meter_cannot_be_called_back() -> None:
+    done = acted(ORDER, a_child(COMMAND, 1, C.SENT))
+    assert done.activity.state is S.REJECTED
+    assert answer(done).details["result"].startswith("too late: the activity is sent.")
+
+
+def test_work_in_completion_error_waits_for_people() -> None:
+    done = acted(ORDER, a_child(FIELD, 1, C.COMPLETION_ERROR))
+    assert done.activity.state is S.ERROR
+    assert [type(each) for each in done.effects] == [m.OpenRequestTodo]
+
+
+RACES = [
+    (Purpose.CANCEL, C.SENT, None),
+    (Purpose.CANCEL, C.CANCELED, m.Answered),
+    (Purpose.CANCEL, C.COMPLETED, m.TooLate),
+    (Purpose.UPDATE, C.COMPLETED, m.Answered),
+    (Purpose.UPDATE, C.CANCELED, m.TooLate),
+]
+
+
+@pytest.mark.parametrize(("purpose", "state", "kind"), RACES)
+def test_a_race_with_the_childs_end_is_decided_once_by_how_it_ended(
+    purpose: Purpose, state: ChildState, kind: type[m.MaintenanceEvent] | None
+) -> None:
+    waiting = after(
+        request(S.ACTING, purpose), m.ResponseAwaited(action=Action.SEND_CANCEL)
+    ).activity
+    event = child_ended(waiting, a_child(FIELD, 1, state))
+    assert (type(event) if event is not None else None) is kind
+    if event is not None:
+        done = after(waiting, event)
+        assert answer(done).accepted == (kind is m.Answered)
+        with pytest.raises(IllegalTransition):
+            after(done.activity, event)

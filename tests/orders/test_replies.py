@@ -1,0 +1,70 @@
+"""Replies are delivered at least once, with waits that grow, and never given up by themselves."""
+
+import typing
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from adapter.errors import IllegalTransition
+from adapter.model.ids import OrderId
+from adapter.orders.events import ReplyKind
+from adapter.orders.replies import (
+    LONGEST_WAIT,
+    REPLY_TRANSITIONS,
+    DeliveryFailed,
+    DeliveryGivenUp,
+    DeliveryRetried,
+    Reply,
+    ReplyAccepted,
+    ReplyEvent,
+    ReplyState,
+    alarming,
+    step_reply,
+)
+from tests.orders.builders import NOON
+
+SAMPLES: dict[type[ReplyEvent], ReplyEvent] = {
+    ReplyAccepted: ReplyAccepted(),
+    DeliveryFailed: DeliveryFailed(error="503"),
+    DeliveryGivenUp: DeliveryGivenUp(who="ann"),
+    DeliveryRetried: DeliveryRetried(who="ann"),
+}
+
+
+def reply(state: ReplyState = ReplyState.QUEUED) -> Reply:
+    return Reply(
+        id="SO-1/reply/1",
+        order=OrderId("SO-1"),
+        kind=ReplyKind.SUCCESS,
+        requester="cis",
+        external_reference="ext-1",
+        created_at=NOON,
+        due_at=NOON,
+        state=state,
+    )
+
+
+@pytest.mark.parametrize(("state", "kind"), list(product(ReplyState, SAMPLES)))
+def test_every_event_follows_an_arrow_or_is_refused(
+    state: ReplyState, kind: type[ReplyEvent]
+) -> None:
+    assert set(SAMPLES) == set(typing.get_args(ReplyEvent))
+    to = REPLY_TRANSITIONS.get((state, kind))
+    if to is None:
+        with pytest.raises(IllegalTransition):
+            step_reply(reply(state), SAMPLES[kind], now=NOON)
+    else:
+        assert step_reply(reply(state), SAMPLES[kind], now=NOON).state is to
+
+
+def test_a_requester_that_does_not_answer_is_tried_for_ever_and_shown_to_people() -> None:
+    one, waits = reply(), []
+    for _ in range(40):
+        one = step_reply(one, DeliveryFailed(error="503"), now=NOON)
+        waits.append(one.due_at - NOON)
+    assert waits[:3] == [timedelta(seconds=s) for s in (10, 20, 40)]
+    assert waits[-1] == LONGEST_WAIT
+    assert one.state is ReplyState.QUEUED
+    assert alarming(one)
+    assert not alarming(step_reply(one, ReplyAccepted(), now=NOON))
