@@ -2,22 +2,38 @@
 
 import asyncio
 import logging
+import os
+import secrets
 import signal
-from collections.abc import Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from adapter.commands.calls import Reading, RequestStatus
+from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
-from adapter.engine.dispatcher import current_exchange
+from adapter.engine.dispatcher import DispatchSettings, current_exchange
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
 from adapter.engine.ports import Clock, Sink, Store
+from adapter.engine.witness import Witness
+from adapter.errors import ContractError, SettingsError
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
+from adapter.settings import Settings
+from adapter.store.sqlite import SqliteStore
+from adapter.web.connections import bind, url_of
+from adapter.web.listener import Listener
+from adapter.web.rest import Rest
+from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
+from adapter.wire.gate import check_contract
 from adapter.wire.notifications import data_arrived, status_changed
 
 log = logging.getLogger(__name__)
@@ -39,21 +55,12 @@ class WireReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """A gateway and what it was made of. `start` and `stop` are in the right order."""
+    """A gateway, the store below it and the client beside it."""
 
     store: Store
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
-
-    async def start(self) -> None:
-        self.client.open()
-        await self.gateway.start()
-
-    async def stop(self) -> None:
-        await self.gateway.stop()
-        await self.client.close()
-        await self.store.close()
 
 
 def connect(
@@ -63,13 +70,12 @@ def connect(
     head_end: HeadEndSettings,
     identity: CallbackIdentity,
     settings: GatewaySettings,
-    clock: Clock | None = None,
+    clock: Clock,
     sinks: Sequence[Sink] = (),
     zone: tzinfo = UTC,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
-    ticking = clock or SystemClock()
-    messages = MessageLog(store, ticking)
+    messages = MessageLog(store, clock)
 
     def observed(exchange: Exchange) -> None:
         current = current_exchange.get()
@@ -77,16 +83,12 @@ def connect(
             operation = exchange.call.operation.value
             messages.add(current, operation, exchange.request, exchange.status or 0, exchange.reply)
 
-    client = HeadEndClient(
-        head_end,
-        ContractWire(codec, zone=zone, max_bytes=head_end.max_reply_bytes),
-        observe=observed,
-    )
+    client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
     gateway = Gateway(
         store=store,
         head_end=client,
         reader=WireReader(codec, zone),
-        clock=ticking,
+        clock=clock,
         identity=identity,
         settings=settings,
         sinks=sinks,
@@ -95,16 +97,130 @@ def connect(
     return Core(store=store, codec=codec, client=client, gateway=gateway)
 
 
-async def until_stopped(core: Core) -> None:
-    """Return on SIGINT or SIGTERM, or raise the error with which the store failed."""
-    stopping = asyncio.Event()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The whole service, running."""
+
+    core: Core
+    listener: Listener
+    rest: Rest
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.core.gateway
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[App]:
+    """The service by its settings: opened, recovered, listening; closed on the way out.
+
+    Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
+    """
+    if settings.head_end is None:
+        raise SettingsError("head_end.base_url: is needed to serve")
+    codec = contract(settings.contract.wsdl, settings.engine.kinds)
+    clock = SystemClock()
+    listening = bind(settings.listener.host, settings.listener.port)
+    async with AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        store = SqliteStore(settings.store.path, now=clock.now)
+        await store.open()
+        stack.push_async_callback(store.close)
+        tls = settings.listener.tls is not None
+        public = settings.listener.public_url or url_of(listening, tls=tls)
+        core = connect(
+            store=store,
+            codec=codec,
+            head_end=settings.head_end,
+            identity=CallbackIdentity(public + settings.listener.path_prefix, _keys(settings)),
+            settings=gateway_settings(settings),
+            clock=clock,
+            zone=ZoneInfo(settings.contract.time_zone),
+        )
+        witness = Witness(store, settings.store.path.with_suffix(".witness"))
+        core.gateway.hold_switches(await witness.contradicted())
+        async with running(core, settings, listening, clock) as app:
+            watching = asyncio.get_running_loop().create_task(witness.keep())
+            try:
+                yield app
+            finally:
+                watching.cancel()
+
+
+@asynccontextmanager
+async def running(
+    core: Core, settings: Settings, listening: socket.socket, clock: Clock
+) -> AsyncIterator[App]:
+    """Start client, gateway, listener and REST in the order in which they need each other."""
+    listener = Listener(
+        core.gateway, core.codec, settings.listener, clock=clock, listening=listening
+    )
+    rest = Rest(core.gateway, settings.api, clock=clock)
+    async with AsyncExitStack() as stack:
+        core.client.open()
+        stack.push_async_callback(core.client.close)
+        await core.gateway.start()
+        stack.push_async_callback(core.gateway.stop)
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+        await rest.start()
+        stack.push_async_callback(rest.stop)
+        yield App(core=core, listener=listener, rest=rest)
+
+
+def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
+    """The codec of a folder's WSDL. Raises ContractError naming the commands that would break."""
+    catalog = Catalog.load(folder)
+    broken = [item for item in check_contract(catalog) if item.command in kinds]
+    if broken:
+        raise ContractError("; ".join(f"{item.command}: {item.problem}" for item in broken))
+    return Codec(catalog)
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    return GatewaySettings(
+        policies=settings.commands,
+        dispatch=DispatchSettings(
+            concurrency=settings.engine.concurrency,
+            lease_s=settings.engine.lease_s,
+            switch=settings.switch,
+        ),
+        head_end_kinds=settings.engine.kinds,
+    )
+
+
+def _keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys that sign callback addresses; made once beside the store where none is given."""
+    if settings.callbacks.keys:
+        return tuple(key.reveal().encode() for key in settings.callbacks.keys)
+    path = settings.store.path.with_suffix(".key")
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+    except FileExistsError:
+        pass
+    return (path.read_bytes().strip(),)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
+    async with build(settings) as app:
+        await until_stopped(app.gateway)
+
+
+async def until_stopped(gateway: Gateway) -> None:
+    """Return on SIGINT or SIGTERM; raise the error with which the store failed."""
     loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def stop(error: BaseException | None = None) -> None:
+        if not stopping.done():
+            stopping.set_result(error)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    waits: list[asyncio.Future[object]] = [loop.create_task(stopping.wait())]
-    if core.gateway.failed is not None:
-        waits.append(core.gateway.failed)  # type: ignore[arg-type]  # only its being done matters
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    waits[0].cancel()
-    if core.gateway.failed is not None and core.gateway.failed.done():
-        raise core.gateway.failed.result()
+        loop.add_signal_handler(number, stop)
+    if gateway.failed is not None:
+        gateway.failed.add_done_callback(lambda failed: stop(failed.result()))
+    error = await stopping
+    if error is not None:
+        raise error

@@ -172,6 +172,10 @@ class Gateway:
         with suppress(StoreFailed):
             await self._messages.once()
 
+    def hold_switches(self, held: bool) -> None:
+        """Let no switch order leave (a store older than its witness), or let them go again."""
+        self._dispatcher.hold_switches = held
+
     @property
     def failed(self) -> "asyncio.Future[BaseException] | None":
         """Done when the store has failed and the process must stop (I12)."""
@@ -215,7 +219,7 @@ class Gateway:
             (result,) = await self._store.submit([submission])
             match result:
                 case Accepted(id=made):
-                    self._runner.poke()
+                    self._runner.poke(*_STATEFUL)
                     return await self.get(made)
                 case Duplicate(id=made):
                     return await self.get(made)

@@ -1,0 +1,49 @@
+"""The head of the audit chain, written outside the store, so that a cut tail or an old copy shows.
+
+A store restored from a backup does not know what was sent since: its budget and its list of sends
+are stale. Then switch orders stay held until an operator has looked.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from adapter.engine.ports import Store
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 60.0
+
+
+class Witness:
+    def __init__(self, store: Store, path: Path) -> None:
+        self._store = store
+        self._path = path
+
+    async def contradicted(self) -> bool:
+        """Whether the store lacks, or tells otherwise, an entry that was witnessed."""
+        try:
+            seq, _, digest = self._path.read_text(encoding="ascii").strip().partition(" ")
+        except FileNotFoundError:
+            return False
+        if not seq.isdigit() or int(seq) == 0:
+            return False
+        found = await self._store.audit(after=int(seq) - 1, limit=1)
+        if found and (found[0].seq, found[0].digest) == (int(seq), digest):
+            return False
+        log.critical("store_older_than_witness", extra={"witnessed": seq})
+        return True
+
+    async def note(self) -> None:
+        """Write down the head as it is now, in one rename."""
+        seq, digest = await self._store.audit_head()
+        new = self._path.with_suffix(".witness-new")
+        new.write_text(f"{seq} {digest}\n", encoding="ascii")
+        new.replace(self._path)
+
+    async def keep(self) -> None:
+        """Note the head every minute until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            await self.note()
