@@ -3,14 +3,21 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from adapter.commands.activity import Command, Exchange, ExchangeState, State, Work
 from adapter.commands.calls import ReadingKind
@@ -49,9 +56,11 @@ from tests.builders import (
 
 T = TypeVar("T")
 
-numbers = st.integers(1, 4)
+numbers = st.integers(1, 3)
+tokens = st.sampled_from([None, a_token(1), a_token(2)])
 lanes = st.lists(st.sampled_from(["meter:M-1", "meter:M-2"]), max_size=2, unique=True).map(tuple)
-times = st.one_of(st.none(), st.integers(0, 60).map(at))
+seconds = st.sampled_from([0, 5, 10, 20])
+times = st.one_of(st.none(), seconds.map(at), seconds.map(at))
 limits = st.integers(1, 4)
 operations = st.sampled_from([Operation.PING, Operation.DISCONNECT_METER])
 states = st.sampled_from(State)
@@ -59,16 +68,29 @@ states = st.sampled_from(State)
 
 @st.composite
 def exchange_changes(draw: st.DrawFn) -> dict[str, Any]:
-    return {
-        "work": draw(st.sampled_from([Work.SEND, Work.STATUS, Work.NONE])),
-        "state": draw(st.sampled_from(ExchangeState)),
-        "wake": draw(times),
-        "token": draw(st.sampled_from([None, a_token(1), a_token(2)])),
-        "sent_at": draw(st.sampled_from([None, at(0)])),
-    }
+    """Often none, or one that leaves the lease alone."""
+    match draw(st.sampled_from(["nothing", "tries", "wake", "token", "all"])):
+        case "nothing":
+            return {}
+        case "tries":
+            return {"tries": draw(st.integers(0, 3))}
+        case "wake":
+            return {"wake": draw(times)}
+        case "token":
+            return {"token": draw(tokens)}
+        case _:
+            return {
+                "work": draw(st.sampled_from([Work.SEND, Work.STATUS, Work.NONE])),
+                "state": draw(st.sampled_from(ExchangeState)),
+                "wake": draw(times),
+                "token": draw(tokens),
+                "sent_at": draw(st.sampled_from([None, at(0)])),
+            }
 
 
 class SideBySide(RuleBasedStateMachine):
+    """Two stores that are asked the same."""
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = HandClock()
@@ -77,7 +99,6 @@ class SideBySide(RuleBasedStateMachine):
         self.model: Store = MemoryStore(now=self.clock)
         self.disk: Store = SqliteStore(self.folder / "gateway.db", now=self.clock)
         self.do(self.disk.open())
-        self.inbox = 0
 
     def teardown(self) -> None:
         self.do(self.disk.close())
@@ -85,13 +106,40 @@ class SideBySide(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run(asyncio.wait_for(coroutine, 30))
+        return self.loop.run(coroutine)
 
     def both(self, name: str, *args: object, **kwargs: object) -> Any:
         expected = self.do(getattr(self.model, name)(*args, **kwargs))
         answer = self.do(getattr(self.disk, name)(*args, **kwargs))
         assert answer == expected, name
         return expected
+
+    @rule(seconds=st.integers(1, 40))
+    def turn_the_clock(self, seconds: int) -> None:
+        self.clock.turn(seconds)
+
+    @rule()
+    def restart(self) -> None:
+        self.do(self.disk.close())
+        self.do(self.disk.open())
+
+    @invariant()
+    def agree(self) -> None:
+        self.both("next_wake")
+        self.both("ledger")
+        self.both("audit_head")
+
+
+class Commands(SideBySide):
+    """Submitting, saving, claiming."""
+
+    @initialize(priorities=st.lists(st.integers(0, 2), min_size=2, max_size=2))
+    def begin(self, priorities: Sequence[int]) -> None:
+        for number, priority in enumerate(priorities, 1):
+            id = a_command_id(number)
+            exchanges = tuple(an_exchange(id, ordinal) for ordinal in (1, 2))
+            command = a_command(number, exchanges=exchanges)
+            self.both("submit", [a_submission(number, command=command, priority=priority)])
 
     @rule(
         number=numbers,
@@ -180,8 +228,8 @@ class SideBySide(RuleBasedStateMachine):
     @rule(
         work=st.sampled_from(Work),
         limit=limits,
-        now=st.integers(0, 60),
-        lease=st.integers(0, 30),
+        now=seconds,
+        lease=seconds,
         skip=st.frozensets(operations, max_size=1),
     )
     def claim(
@@ -190,9 +238,40 @@ class SideBySide(RuleBasedStateMachine):
         until = at(now + lease)
         self.both("claim", work, limit=limit, now=at(now), lease_until=until, skip=skip)
 
-    @rule(limit=limits, now=st.integers(0, 60), lease=st.integers(0, 30))
+    @rule(limit=limits, now=seconds, lease=seconds)
     def due(self, limit: int, now: int, lease: int) -> None:
         self.both("due", limit=limit, now=at(now), lease_until=at(now + lease))
+
+    @rule(
+        kind=st.one_of(st.none(), st.sampled_from(CommandKind)),
+        state=st.one_of(st.none(), states),
+        device=st.sampled_from([None, DeviceId("M-1"), DeviceId("M-2")]),
+        open_only=st.booleans(),
+        limit=limits,
+        before=st.sampled_from([None, a_command_id(3)]),
+    )
+    def list(self, **wanted: Any) -> None:
+        self.both("list", Filter(**wanted))
+
+    @rule()
+    def compare_commands(self) -> None:
+        ids = [a_command_id(number) for number in range(1, 5)]
+        self.both("load", ids)
+        self.both("find", exchanges=[f"{id}-1" for id in ids], tokens=[a_token(1), a_token(2)])
+        self.both("holders", ["meter:M-1", "meter:M-2"])
+        self.both("sending")
+        self.both("audit")
+        self.both("audit", subject=ids[0])
+        self.both("verify_audit")
+        self.both("outcomes", ids[0])
+
+
+class Records(SideBySide):
+    """Inbox, readings, registry, events out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inbox = 0
 
     @rule(
         state=st.sampled_from([InboxState.NEW, InboxState.STORED]),
@@ -206,7 +285,7 @@ class SideBySide(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         state=st.sampled_from(InboxState),
-        token=st.sampled_from([None, a_token(1), a_token(2)]),
+        token=tokens,
         wake=times,
     )
     def dispose(self, data: st.DataObject, **changes: Any) -> None:
@@ -217,16 +296,18 @@ class SideBySide(RuleBasedStateMachine):
     def unpark(self, tokens: list[str]) -> None:
         self.both("unpark", tokens)
 
-    @rule(now=st.integers(0, 60), limit=limits)
+    @rule(now=seconds, limit=limits)
     def unread(self, now: int, limit: int) -> None:
         self.both("unread", limit=limit, now=at(now))
 
     @rule(
-        seconds=st.lists(st.integers(0, 3), max_size=3),
+        moments=st.lists(st.integers(0, 3), max_size=3),
+        source=st.sampled_from(["a", "b"]),
+        statuses=st.sampled_from([(), ("Estimated",)]),
         quantity=st.sampled_from(["Wh d", "Whd", "VAh"]),
     )
-    def measure(self, seconds: list[int], quantity: str) -> None:
-        readings = tuple(a_reading(at=at(second), quantity=quantity) for second in seconds)
+    def measure(self, moments: list[int], **changes: Any) -> None:
+        readings = tuple(a_reading(at=at(moment), **changes) for moment in moments)
         self.both("save", [Change(readings=readings)])
         self.both("readings", [EndpointId("E-1")], ReadingKind.REGISTER, at(1), at(2))
 
@@ -260,52 +341,25 @@ class SideBySide(RuleBasedStateMachine):
         if offered and confirm:
             self.both("delivered", sink, offered[-1].seq)
 
-    @rule(
-        kind=st.one_of(st.none(), st.sampled_from(CommandKind)),
-        state=st.one_of(st.none(), states),
-        device=st.sampled_from([None, DeviceId("M-1"), DeviceId("M-2")]),
-        open_only=st.booleans(),
-        limit=limits,
-        before=st.sampled_from([None, a_command_id(3)]),
-    )
-    def list(self, **wanted: Any) -> None:
-        self.both("list", Filter(**wanted))
-
-    @rule(seconds=st.integers(1, 40))
-    def turn_the_clock(self, seconds: int) -> None:
-        self.clock.turn(seconds)
+    @rule(id=st.sampled_from(["e-1", "e-2", "e-3"]))
+    def publish(self, id: str) -> None:
+        self.both("save", [Change(publications=(a_publication(id),))])
 
     @rule()
-    def restart(self) -> None:
-        self.do(self.disk.close())
-        self.do(self.disk.open())
-
-    @rule()
-    def compare_everything(self) -> None:
-        ids = [a_command_id(number) for number in range(1, 5)]
-        self.both("load", ids)
-        self.both("find", exchanges=[f"{id}-1" for id in ids], tokens=[a_token(1), a_token(2)])
-        self.both("holders", ["meter:M-1", "meter:M-2"])
-        self.both("sending")
+    def compare_records(self) -> None:
         self.both("inbox")
-        self.both("audit")
-        self.both("audit", subject=ids[0])
-        self.both("verify_audit")
-        self.both("outcomes", ids[0])
         self.both("views", [DeviceId("M-1")])
         self.both("members", "a")
 
-    @invariant()
-    def agree(self) -> None:
-        self.both("next_wake")
-        self.both("ledger")
-        self.both("audit_head")
 
-
-SideBySide.TestCase.settings = settings(
+Commands.TestCase.settings = Records.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestSideBySide = SideBySide.TestCase
+
+
+# A failure takes its time to be made small.
+TestCommands = pytest.mark.timeout(600)(Commands.TestCase)
+TestRecords = pytest.mark.timeout(600)(Records.TestCase)
