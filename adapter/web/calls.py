@@ -11,7 +11,8 @@ import msgspec
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.engine.gateway import Gateway
-from adapter.engine.ports import Filter, InboxState, Ledger
+from adapter.engine.imports import checked
+from adapter.engine.ports import Filter, Import, InboxState, Ledger
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId
@@ -192,6 +193,26 @@ async def measurements(api: Api, asked: Asked) -> Answered:
     return Answered(body=schema.Measurements(items=list(await api.gateway.measurements(device))))
 
 
+async def import_devices(api: Api, asked: Asked) -> Answered:
+    """All of it, or nothing."""
+    wanted = asked.read(schema.ImportIn)
+    what = checked(
+        Import(
+            devices=tuple(wanted.devices),
+            service_points=tuple(wanted.service_points),
+            installs=tuple(wanted.installs),
+        )
+    )
+    await api.gateway.import_devices(what, by=asked.actor)
+    return Answered(
+        body=schema.Imported(
+            devices=len(what.devices),
+            service_points=len(what.service_points),
+            installs=len(what.installs),
+        )
+    )
+
+
 async def list_inbox(api: Api, asked: Asked) -> Answered:
     limit = _limit(asked)
     before = InboxId(_whole(asked, "cursor")) if "cursor" in asked.query else None
@@ -222,6 +243,30 @@ async def discard_inbound(api: Api, asked: Asked) -> Answered:
 async def ledger(api: Api, asked: Asked) -> Answered:
     found: Ledger = await api.gateway.ledger()
     return Answered(body=found)
+
+
+async def list_audit(api: Api, asked: Asked) -> Answered:
+    limit = _limit(asked)
+    after = _whole(asked, "cursor") if "cursor" in asked.query else 0
+    found = await api.gateway.audit(after=after, limit=limit)
+    return Answered(
+        body=schema.AuditPage(
+            items=[schema.AuditItem.of(entry) for entry in found],
+            next=str(found[-1].seq) if len(found) == limit else None,
+        )
+    )
+
+
+async def verify_audit(api: Api, asked: Asked) -> Answered:
+    """Walks the whole chain. A break is an answer here, not an error."""
+    try:
+        entries = await api.gateway.verify_audit()
+    except StoreFailed as broken:
+        failed = api.gateway.failed
+        if failed is not None and failed.done():
+            raise
+        return Answered(body=schema.AuditVerified(intact=False, entries=0, problem=str(broken)))
+    return Answered(body=schema.AuditVerified(intact=True, entries=entries, problem=None))
 
 
 # ---------------------------------------------------------------- health

@@ -13,7 +13,13 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.ports import AuditEntry, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
-from adapter.model.device import DeviceView, InstallStatus
+from adapter.model.device import (
+    Device,
+    DeviceView,
+    InstallEvent,
+    InstallStatus,
+    ServicePoint,
+)
 from adapter.model.ids import DeviceId, OrderId
 from adapter.model.reading import InitialMeasurement
 
@@ -112,6 +118,15 @@ class ResolveIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
     done: bool
     note: Text = ""
+
+
+class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Master data; those with known ids are replaced. Installs name devices and service points
+    that stand in the same import."""
+
+    devices: list[Device] = []
+    service_points: list[ServicePoint] = []
+    installs: list[InstallEvent] = []
 
 
 def _utc(at: datetime | None) -> datetime | None:
@@ -256,6 +271,48 @@ class DevicePage(Struct, kw_only=True):
 
 class Measurements(Struct, kw_only=True):
     items: list[InitialMeasurement]
+
+
+class Imported(Struct, kw_only=True):
+    """How many were loaded."""
+
+    devices: int
+    service_points: int
+    installs: int
+
+
+class AuditItem(HistoryEntry, kw_only=True):
+    """`digest` covers the entry and the digest before it."""
+
+    digest: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> "AuditItem":
+        note = entry.note
+        return cls(
+            seq=entry.seq,
+            at=entry.at,
+            actor=note.actor,
+            action=note.action,
+            subject=note.subject,
+            detail=note.detail,
+            digest=entry.digest,
+        )
+
+
+class AuditPage(Struct, kw_only=True):
+    """Oldest first. `next` is the cursor of the page after this one."""
+
+    items: list[AuditItem]
+    next: str | None
+
+
+class AuditVerified(Struct, kw_only=True):
+    """The whole chain was walked; `problem` is the first break."""
+
+    intact: bool
+    entries: int
+    problem: str | None
 
 
 class InboxItem(Struct, kw_only=True):

@@ -125,7 +125,7 @@ class Role(StrEnum):
     APPROVE = "approve"
     """Approve disconnects, close unknown outcomes, both for commands of others."""
     ADMIN = "admin"
-    """Quarantine."""
+    """Quarantine, master data, audit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

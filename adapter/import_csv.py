@@ -1,0 +1,181 @@
+"""Master data from CSV: one row per device, with its service point and its install event."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Mapping
+from io import StringIO
+from types import MappingProxyType
+from typing import Final
+
+from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, meant, member_of, whole
+from adapter.engine.ports import Import
+from adapter.model.device import Device, InstallEvent, ServicePoint
+
+
+def _text(cell: str) -> object:
+    return cell
+
+
+def _flag(cell: str) -> object:
+    lower = cell.lower()
+    if lower not in ("true", "false", "yes", "no", "1", "0", "y", "n"):
+        raise ValueError("must be yes or no")
+    return lower in ("true", "yes", "1", "y")
+
+
+def _list(cell: str) -> object:
+    return sorted({part.strip() for part in cell.split(";") if part.strip()})
+
+
+def _kinds(cell: str) -> object:
+    return ALL_KINDS if cell.lower() == "all" else _list(cell)
+
+
+def _components(cell: str) -> object:
+    return [_component(part.strip()) for part in cell.split(";") if part.strip()]
+
+
+def _component(text: str) -> dict[str, object]:
+    parts = [part.strip() for part in text.split("|")]
+    if not 3 <= len(parts) <= 5:
+        raise ValueError("must be id|scalar or interval|quantity|unit|seconds")
+    made: dict[str, object] = {"id": parts[0], "kind": parts[1], "quantity": parts[2]}
+    if len(parts) > 3 and parts[3]:
+        made["unit"] = parts[3]
+    if len(parts) > 4 and parts[4]:
+        if not parts[4].isdecimal():
+            raise ValueError(f"seconds must be a whole number, not {parts[4]!r}")
+        made["seconds"] = int(parts[4])
+    return made
+
+
+Cell = Callable[[str], object]
+_DEVICE: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
+    {
+        "device": ("id", _text),
+        "endpoint": ("endpoint", _text),
+        "serial": ("serial", _text),
+        "device_type": ("device_type", _text),
+        "head_end": ("head_end", _text),
+        "configuration_group": ("configuration_group", _text),
+        "groups": ("groups", _list),
+        "capabilities": ("capabilities", _kinds),
+        "components": ("components", _components),
+        "device_category": ("category", _text),
+    }
+)
+_POINT: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
+    {
+        "service_point": ("id", _text),
+        "category": ("category", _text),
+        "connected": ("connected", _flag),
+        "disconnect_location": ("disconnect_location", _text),
+        "time_zone": ("time_zone", _text),
+        "life_support": ("life_support", _flag),
+        "protected": ("protected", _flag),
+        "sp_type": ("sp_type", _text),
+        "measurement_cycle": ("measurement_cycle", _text),
+    }
+)
+_INSTALL: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
+    {
+        "installed_at": ("installed_at", _text),
+        "removed_at": ("removed_at", _text),
+        "install_status": ("status", _text),
+        "armed": ("armed", _flag),
+    }
+)
+COLUMNS: Final = (*_DEVICE, *_POINT, *_INSTALL)
+
+
+def read_csv(text: str, place: str) -> Import:
+    table = csv.DictReader(StringIO(text, newline=""), strict=True)
+    problems: list[Problem] = []
+    devices: Rows[Device] = []
+    points: Rows[ServicePoint] = []
+    installs: Rows[InstallEvent] = []
+    try:
+        header = [name.strip() for name in table.fieldnames or ()]
+        _check_header(header, place, problems)
+        table.fieldnames = header
+        if not problems:
+            for row in table:
+                _row(row, place, table.line_num, problems, devices, points, installs)
+    except csv.Error as error:
+        problems.append(Problem(place, table.line_num, "", f"is not CSV: {error}"))
+    return whole(place, devices, points, installs, problems)
+
+
+def _check_header(header: list[str], place: str, problems: list[Problem]) -> None:
+    for name in header:
+        if name not in COLUMNS:
+            rule = f"unknown column{meant(name, list(COLUMNS))}"
+            problems.append(Problem(place, 1, name, rule))
+    twice = sorted({name for name in header if header.count(name) > 1})
+    problems.extend(Problem(place, 1, name, "stands there twice") for name in twice)
+    if "device" not in header:
+        problems.append(Problem(place, 1, "device", "is needed"))
+
+
+def _row(
+    row: Mapping[str | None, object],
+    place: str,
+    number: int,
+    problems: list[Problem],
+    devices: Rows[Device],
+    points: Rows[ServicePoint],
+    installs: Rows[InstallEvent],
+) -> None:
+    if None in row or None in row.values():
+        problems.append(Problem(place, number, "", "has another number of cells than the header"))
+        return
+    cells = {str(name): str(cell).strip() for name, cell in row.items()}
+    filled = {name: cell for name, cell in cells.items() if cell}
+    if not filled:
+        return
+    _take(filled, _DEVICE, {}, Device, place, number, problems, devices)
+    point = filled.get("service_point")
+    rest = sorted(name for name in filled if name in (*_POINT, *_INSTALL))
+    if point is None:
+        problems.extend(Problem(place, number, name, "needs a service_point") for name in rest)
+        return
+    _take(filled, _POINT, {}, ServicePoint, place, number, problems, points)
+    if any(name in filled for name in _INSTALL):
+        both = {"device": filled.get("device", ""), "service_point": point}
+        _take(filled, _INSTALL, both, InstallEvent, place, number, problems, installs)
+
+
+def _take(
+    filled: Mapping[str, str],
+    columns: Mapping[str, tuple[str, Cell]],
+    more: Mapping[str, object],
+    kind: type[T],
+    place: str,
+    number: int,
+    problems: list[Problem],
+    rows: Rows[T],
+) -> None:
+    member = dict(more)
+    before = len(problems)
+    names = {field: column for column, (field, _) in columns.items()}
+    for column, (field, read) in columns.items():
+        if column in filled:
+            try:
+                member[field] = read(filled[column])
+            except ValueError as error:
+                problems.append(Problem(place, number, column, str(error)))
+    if len(problems) > before:
+        return
+    found: list[Problem] = []
+    made = member_of(member, kind, place, number, found)
+    for each in found:
+        inner = each.column.partition("[")[0].partition(".")[0]
+        column = names.get(inner, inner)
+        missing = "missing required field `"
+        if each.rule.startswith("object " + missing):
+            column = each.rule.rpartition("field ")[2].strip("`")
+            column = names.get(column, column)
+            each = dataclasses.replace(each, rule="is needed")
+        problems.append(dataclasses.replace(each, column=column))
+    if made is not None:
+        rows.append((number, made))

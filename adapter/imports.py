@@ -1,0 +1,81 @@
+"""Reads devices, service points and install events from CSV and JSON files: all, or nothing.
+
+Every complaint names file, row, column and rule; a file with any complaint gives nothing.
+
+JSON: an object with the lists `devices`, `service_points` and `installs`, whose members have the
+fields of `model.device`. CSV: one row per device, with its service point and its install event;
+lists within a cell have `;` between their members, and `components` has members as
+`id|scalar or interval|quantity|unit|seconds`, of which the last two may be left out.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from adapter.engine.imports import ImportRefused, Problem, Rows, T, member_of, whole
+from adapter.engine.ports import Import
+from adapter.import_csv import read_csv
+from adapter.model.device import Device, InstallEvent, ServicePoint
+
+_LISTS: Final = ("devices", "service_points", "installs")
+
+
+def read_file(path: Path) -> Import:
+    """Reads by the file's ending. Raises ImportRefused."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImportRefused([Problem(path.name, 0, "", f"cannot be read: {error}")]) from error
+    if path.suffix.lower() == ".json":
+        return read_json(text, path.name)
+    if path.suffix.lower() == ".csv":
+        return read_csv(text, path.name)
+    raise ImportRefused([Problem(path.name, 0, "", "the file must be .csv or .json")])
+
+
+def as_json_values(what: Import) -> dict[str, object]:
+    """As a JSON file has it, and the API takes it."""
+    values = msgspec.to_builtins(what, str_keys=True)
+    return {str(name): each for name, each in values.items()}
+
+
+def read_json(text: str, place: str) -> Import:
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        row = error.lineno if isinstance(error, json.JSONDecodeError) else 0
+        raise ImportRefused([Problem(place, row, "", f"is not JSON: {error}")]) from error
+    return import_of(table, place)
+
+
+def import_of(table: object, place: str) -> Import:
+    """What `as_json_values` gives, checked as a whole. Raises ImportRefused."""
+    if not isinstance(table, Mapping):
+        raise ImportRefused([Problem(place, 0, "", "must be an object with lists")])
+    problems = [
+        Problem(place, 0, str(name), f"unknown; known are {', '.join(_LISTS)}")
+        for name in table
+        if name not in _LISTS
+    ]
+    devices = _members(table, "devices", Device, place, problems)
+    points = _members(table, "service_points", ServicePoint, place, problems)
+    installs = _members(table, "installs", InstallEvent, place, problems)
+    return whole(place, devices, points, installs, problems)
+
+
+def _members(
+    table: Mapping[str, object], name: str, kind: type[T], place: str, problems: list[Problem]
+) -> Rows[T]:
+    given = table.get(name, [])
+    if not isinstance(given, list):
+        problems.append(Problem(place, 0, name, "must be a list"))
+        return []
+    rows: Rows[T] = []
+    for number, member in enumerate(given, 1):
+        made = member_of(member, kind, f"{place} {name}", number, problems)
+        if made is not None:
+            rows.append((number, made))
+    return rows
