@@ -109,18 +109,22 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
         raise ContractViolation("needs a length in minutes", at="IntervalLength")
     factor = Decimal(1) if scaled else (_number(channel.get("PulseMultiplier")) or Decimal(1))
     length = timedelta(minutes=minutes)
+    try:
+        ends = [end - length * ago for ago in reversed(range(len(values)))]
+    except OverflowError:
+        raise ContractViolation("leaves no time for its intervals", at="TimeDataEnd") from None
     return [
         Reading(
             endpoint=endpoint,
             kind=ReadingKind.INTERVAL,
             quantity=text(channel, "Quantity") or "",
             source="",
-            at=end - length * (len(values) - 1 - index),
+            at=at,
             value=_product(_number(fields.get("ChannelValue")), factor),
             seconds=minutes * 60,
             statuses=_words(fields, "ProfileStatuses") + _words(fields, "ExtendedProfileStatuses"),
         )
-        for index, fields in enumerate(values)
+        for at, fields in zip(ends, values, strict=True)
     ]
 
 

@@ -201,6 +201,7 @@ def test_a_device_without_readings_gives_none() -> None:
     [
         (b"<dat:Identifier>meter</dat:Identifier>", b"", "Identifier"),
         (b"01:00:00Z", b"25:00:00Z", "is not a time"),
+        (b"2025-03-30T01:00", b"0001-01-01T00:00", "TimeDataEnd"),
         (b"<dat:ChannelValue>2<", b"<dat:ChannelValue>two<", "ChannelValue"),
         (b"<dat:IntervalLength>15<", b"<dat:IntervalLength>0<", "IntervalLength"),
         (b"<dat:IntervalLength>15<", b"<dat:IntervalLength>a quarter<", "IntervalLength"),

@@ -226,7 +226,7 @@ def test_a_failure_anywhere_in_a_provisioning_reply_is_found() -> None:
     )
 
 
-@pytest.mark.parametrize("operation", PROVISIONING_OPERATIONS)
+@pytest.mark.parametrize("operation", sorted(PROVISIONING_OPERATIONS))
 def test_a_provisioning_reply_in_the_written_form_is_read(operation: Operation) -> None:
     assert answer(operation) == Outcome(
         result=RemoteResult.FAILURE, failures=(FAILED,), truncated=True
