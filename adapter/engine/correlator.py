@@ -15,6 +15,7 @@ from adapter.commands.correlation import Correlation, Match, correlate
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier
+from adapter.engine.message_log import MessageLog
 from adapter.engine.ports import (
     AuditNote,
     Change,
@@ -51,6 +52,7 @@ class Correlator:
         applier: Applier,
         clock: Clock,
         reader: Reader,
+        messages: MessageLog,
         *,
         data_arrived: Callable[[Sequence[EndpointId]], None] = lambda endpoints: None,
     ) -> None:
@@ -58,6 +60,7 @@ class Correlator:
         self._applier = applier
         self._clock = clock
         self._reader = reader
+        self._messages = messages
         self._data_arrived = data_arrived
 
     async def once(self, *, limit: int = 256) -> int:
@@ -119,6 +122,8 @@ class Correlator:
             received_at=row.at,
             now=self._clock.now(),
         )
+        if found is not None:
+            self._messages.callback(found.exchange.id, row.operation, row.raw, at=row.at)
         if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
             await self._set_aside(row, status, verdict)
             return

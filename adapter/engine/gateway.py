@@ -141,11 +141,16 @@ class Gateway:
         self._dispatcher = Dispatcher(
             store, self._registry, head_end, self._applier, clock, identity.address, dispatch
         )
+        self._messages = messages or MessageLog(store, clock)
         self._correlator = Correlator(
-            store, self._applier, clock, reader, data_arrived=self._monitor.data_arrived
+            store,
+            self._applier,
+            clock,
+            reader,
+            self._messages,
+            data_arrived=self._monitor.data_arrived,
         )
         self._publisher = Publisher(store, clock, sinks)
-        self._messages = messages or MessageLog(store, clock)
         self._runner = Runner(
             {
                 "correlate": self._correlator.once,
@@ -325,6 +330,7 @@ class Gateway:
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         """The SOAP messages of the command's exchanges, callback secrets masked."""
+        await self._messages.once()
         return await self._store.messages(command)
 
     async def cancel(self, command: CommandId, *, by: str, reason: str = "") -> Command:

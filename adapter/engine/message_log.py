@@ -1,6 +1,7 @@
 """The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
 
 import re
+from datetime import datetime
 from typing import Final
 
 from adapter.engine.ports import Clock, Logged, Store
@@ -26,21 +27,38 @@ class MessageLog:
     def add(
         self, exchange: ExchangeId, operation: str, request: bytes, status: int, reply: bytes
     ) -> None:
+        """One call: what was asked, and what came back with which HTTP status."""
+        now = self._clock.now()
+        self._put(exchange, now, operation, request, outbound=True)
+        self._put(exchange, now, operation, reply, status=status)
+
+    def callback(self, exchange: ExchangeId, operation: str, raw: bytes, *, at: datetime) -> None:
+        """What the head end told about an exchange on its own."""
+        self._put(exchange, at, operation, raw)
+
+    def _put(
+        self,
+        exchange: ExchangeId,
+        at: datetime,
+        operation: str,
+        body: bytes,
+        *,
+        outbound: bool = False,
+        status: int = 0,
+    ) -> None:
         if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return
-        now = self._clock.now()
-        for outbound, body, code in ((True, request, 0), (False, reply, status)):
-            self._waiting.append(
-                Logged(
-                    exchange=exchange,
-                    at=now,
-                    outbound=outbound,
-                    operation=operation,
-                    status=code,
-                    body=_SECRET.sub(rb"\1***", body[:_MAX_BODY]),
-                )
+        self._waiting.append(
+            Logged(
+                exchange=exchange,
+                at=at,
+                outbound=outbound,
+                operation=operation,
+                status=status,
+                body=_SECRET.sub(rb"\1***", body[:_MAX_BODY]),
             )
+        )
 
     async def once(self) -> int:
         """Write what was gathered."""

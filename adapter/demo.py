@@ -1,0 +1,156 @@
+"""A gateway, a simulated head end and all twelve commands over real SOAP: `openway demo`."""
+
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from adapter.app import App, connect, running
+from adapter.commands.activity import Command, CommandRequest, ReadPeriod
+from adapter.commands.calls import SwitchState
+from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
+from adapter.commands.timing import POLICIES, Policy
+from adapter.engine.clock import SystemClock
+from adapter.engine.gateway import GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.headend.settings import HeadEndSettings, LimitSettings
+from adapter.model.ids import DeviceId, EndpointId
+from adapter.settings import Settings
+from adapter.simulator.meters import PopulationPlan
+from adapter.simulator.registry import device_id, registry_of
+from adapter.simulator.server import Simulator
+from adapter.simulator.settings import SimulatorConfig
+from adapter.store.sqlite import SqliteStore
+from adapter.web.connections import bind, url_of
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+
+_WAIT_S: Final = 60.0
+_GROUP: Final = "Substation 1"
+_METERS: Final = PopulationPlan(count=40, group_size=20, generating_share=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One command of the demo and how it went. `messages` counts requests, replies, callbacks."""
+
+    command: Command
+    messages: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A simulated head end and a gateway that know each other, on loopback."""
+
+    simulator: Simulator
+    app: App
+
+    def device(self, number: int) -> DeviceId:
+        """The device of the n-th simulated meter, from 0."""
+        return device_id(self.endpoint(number))
+
+    def endpoint(self, number: int) -> EndpointId:
+        plan = self.simulator.config.population
+        return EndpointId(f"{plan.esn_prefix}{plan.first_number + number}")
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path,
+    *,
+    config: SimulatorConfig | None = None,
+    policies: dict[CommandKind, Policy] | None = None,
+    prepare: Callable[[Simulator], None] = lambda simulator: None,
+) -> AsyncIterator[Stage]:
+    """Simulator, and gateway on SQLite in `folder`; devices imported, everything running."""
+    codec = Codec(Catalog.load())
+    clock = SystemClock()
+    simulator = Simulator(config, codec=codec, clock=clock)
+    prepare(simulator)
+    async with AsyncExitStack() as stack:
+        head_end = await simulator.start()
+        stack.push_async_callback(simulator.stop)
+        listening = bind("127.0.0.1", 0)
+        address = url_of(listening, tls=False)
+        simulator.subscribe(f"{address}/openway/data")
+        store = SqliteStore(folder / "gateway.db", now=clock.now)
+        await store.open()
+        stack.push_async_callback(store.close)
+        core = connect(
+            store=store,
+            codec=codec,
+            head_end=HeadEndSettings(base_url=head_end, limits=LimitSettings(concurrency=64)),
+            identity=CallbackIdentity(address, (secrets.token_bytes(32),)),
+            settings=GatewaySettings(policies=policies or POLICIES),
+            clock=clock,
+        )
+        await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
+        app = await stack.enter_async_context(running(core, Settings(), listening, clock))
+        yield Stage(simulator=simulator, app=app)
+
+
+def twelve(stage: Stage, *, now: datetime) -> list[CommandRequest]:
+    """One request of each kind, for meters whose state allows it (`meters_for_twelve`)."""
+    period = ReadPeriod(start=now - timedelta(hours=4), end=now)
+    return [
+        CommandRequest(
+            kind=kind,
+            devices=_devices(stage, kind, number),
+            group=_GROUP if FLOWS[kind].scope is Scope.GROUP else None,
+            period=period if kind in READ_KINDS else None,
+            check_load=kind is CommandKind.REMOTE_CONNECT,
+            requester="demo",
+        )
+        for number, kind in enumerate(CommandKind)
+    ]
+
+
+def _devices(stage: Stage, kind: CommandKind, number: int) -> tuple[DeviceId, ...]:
+    if FLOWS[kind].scope is Scope.GROUP:
+        return ()
+    if kind is CommandKind.MULTI_DEVICE_STATUS_CHECK:
+        return tuple(stage.device(item) for item in range(20, 40))
+    return (stage.device(20 + number),)
+
+
+def meters_for_twelve(simulator: Simulator) -> None:
+    """A new meter to commission, an open switch to close, and one meter that does not answer."""
+    population = simulator.world.population
+    esns = list(population)
+    new, opened, silent = (population.find(esns[20 + number]) for number in (0, 2, 19))
+    if new is not None and opened is not None and silent is not None:
+        population.put(replace(new, commissioned=False, registered=False))
+        population.put(replace(opened, switch=SwitchState.DISCONNECTED))
+        population.put(replace(silent, reachable=False))
+
+
+async def run(
+    folder: Path | None = None, *, told: Callable[[Command], None] = lambda command: None
+) -> list[Shown]:
+    """Run the twelve commands, each to its end. `told` is called with every finished one."""
+    with tempfile.TemporaryDirectory(prefix="openway-demo-") as temporary:
+        config = SimulatorConfig(population=_METERS)
+        place = folder or Path(temporary)
+        async with stage(place, config=config, prepare=meters_for_twelve) as made:
+            shown = []
+            for request in twelve(made, now=SystemClock().now()):
+                item = await _one(made, request)
+                told(item.command)
+                shown.append(item)
+            return shown
+
+
+async def _one(made: Stage, request: CommandRequest) -> Shown:
+    gateway = made.app.gateway
+    started = time.monotonic()
+    command = await gateway.submit(request, actor="demo")
+    done = await gateway.wait(command.id, timeout_s=_WAIT_S)
+    seconds = time.monotonic() - started
+    messages = await gateway.messages(command.id)
+    return Shown(command=done, messages=len(messages), seconds=seconds)
