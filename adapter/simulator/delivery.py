@@ -16,11 +16,15 @@ from adapter.errors import GatewayError
 from adapter.simulator.access import basic
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.journal import Journal
+from adapter.simulator.tls import callback_context
 from adapter.simulator.world import World
 from adapter.wire.codec import Codec
 
 _TURN_S: Final = 0.01
 """How long due steps may keep requests and callbacks waiting."""
+
+_KEEPALIVE_S: Final = 4.0
+"""Shorter than any listener's, so that no callback meets a connection that is being closed."""
 
 _BACKLOG: Final = 512
 """Deliveries waiting past which no further step is taken: a bound for memory."""
@@ -55,8 +59,10 @@ class Deliverer:
         self._timer_due: datetime | None = None
         self._stopped = False
         self._pauses: set[asyncio.Future[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
+        self._stopped = False
         limits, access = self._world.config.limits, self._world.config.access
         headers = {"Content-Type": "text/xml; charset=utf-8"}
         if access.callback_user:
@@ -65,7 +71,10 @@ class Deliverer:
         self._session = aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(
-                limit=limits.callback_concurrency, keepalive_timeout=4.0, ttl_dns_cache=60
+                limit=limits.callback_concurrency,
+                keepalive_timeout=_KEEPALIVE_S,
+                ttl_dns_cache=60,
+                ssl=callback_context(self._world.config.tls),
             ),
             timeout=aiohttp.ClientTimeout(total=limits.callback_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -78,6 +87,7 @@ class Deliverer:
         self._idle.set()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = self._timer_due = None
         for pause in tuple(self._pauses):
             if not pause.done():
                 pause.set_result(None)
@@ -85,7 +95,11 @@ class Deliverer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._session.close()
+        self._lanes.clear()
+        self._lane_tasks.clear()
+        self._waiting = 0
+        if self._session is not None:
+            await self._session.close()
 
     def wake(self) -> None:
         """To be called when steps were put into the schedule."""
@@ -228,6 +242,8 @@ class Deliverer:
         except GatewayError as error:
             return None, f"{type(error).__name__}: {error}"
         headers = {"SOAPAction": f'"{spec.soap_action}"'}
+        if self._session is None:
+            return None, "not started"
         try:
             async with self._session.post(
                 delivery.address, data=payload, headers=headers, allow_redirects=False

@@ -14,6 +14,7 @@ from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import Journal
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.soap import SoapDoor
+from adapter.simulator.tls import server_context
 from adapter.simulator.world import World
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
@@ -49,28 +50,21 @@ class Simulator:
         )
         self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
         self._runners: list[web.AppRunner] = []
+        self._port = self.config.port
         self.url = ""
         """Without a path, as `http://127.0.0.1:8103`. The service paths are the contract's."""
         self.admin_url = ""
 
     async def start(self) -> str:
-        """Listen. Gives `url`; raises OSError where the port cannot be had."""
-        self.journal.open()
-        await self._deliverer.start()
-        app = self._application()
-        for path in {spec.path for spec in hosted(self.codec.catalog)}:
-            app.router.add_post(path, self._door.handle)
-            app.router.add_get(path, self._wsdl)
-        app.router.add_get(FILES + "{file:.+}", self._contract_file)
-        if self.config.admin_port is None:
-            app.add_routes(admin_routes(self))
-        self.url = await self._listen(app, self.config.port)
-        self._pages = ContractPages(self.codec.catalog, self.url)
-        self.admin_url = f"{self.url}/admin"
-        if self.config.admin_port is not None:
-            admin = self._application()
-            admin.add_routes(admin_routes(self))
-            self.admin_url = f"{await self._listen(admin, self.config.admin_port)}/admin"
+        """Listen. Gives `url`; raises OSError for a port that is taken, SettingsError for TLS.
+
+        After `stop` it starts again with the world as it was, at the same address.
+        """
+        try:
+            await self._open()
+        except BaseException:
+            await self.stop()
+            raise
         return self.url
 
     async def stop(self) -> None:
@@ -111,6 +105,25 @@ class Simulator:
         """To be called after the world was given something to do from outside."""
         self._deliverer.wake()
 
+    async def _open(self) -> None:
+        self.journal.open()
+        await self._deliverer.start()
+        app = self._application()
+        for path in {spec.path for spec in hosted(self.codec.catalog)}:
+            app.router.add_post(path, self._door.handle)
+            app.router.add_get(path, self._wsdl)
+        app.router.add_get(FILES + "{file:.+}", self._contract_file)
+        if self.config.admin_port is None:
+            app.add_routes(admin_routes(self))
+        self.url = await self._listen(app, self._port)
+        self._port = int(self.url.rpartition(":")[2])
+        self._pages = ContractPages(self.codec.catalog, self.url)
+        self.admin_url = f"{self.url}/admin"
+        if self.config.admin_port is not None:
+            admin = self._application()
+            admin.add_routes(admin_routes(self))
+            self.admin_url = f"{await self._listen(admin, self.config.admin_port)}/admin"
+
     def _application(self) -> web.Application:
         return web.Application(client_max_size=self.config.limits.body_bytes)
 
@@ -124,10 +137,12 @@ class Simulator:
         )
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, self.config.host, port, backlog=1_024)
+        secured = server_context(self.config.tls)
+        site = web.TCPSite(runner, self.config.host, port, ssl_context=secured, backlog=1_024)
         await site.start()
         host, bound, *_ = runner.addresses[0]
-        return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        scheme = "http" if secured is None else "https"
+        return f"{scheme}://[{host}]:{bound}" if ":" in host else f"{scheme}://{host}:{bound}"
 
     async def _wsdl(self, request: web.Request) -> web.Response:
         if "wsdl" not in {name.lower() for name in request.query}:

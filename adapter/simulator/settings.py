@@ -90,6 +90,22 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files; none where empty. With `certificate` the simulator is served over https only.
+
+    `caller_ca`: callers must show a certificate of this issuer. `callback_*`: the issuer trusted
+    when calling https addresses, besides the machine's own, and the certificate shown there.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    caller_ca: str = ""
+    callback_ca: str = ""
+    callback_certificate: str = ""
+    callback_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
     """All of it. `*_subscribers`: addresses by SystemName, as if subscribed before the start.
 
@@ -106,6 +122,7 @@ class SimulatorConfig:
     limits: Limits = field(default_factory=Limits)
     answers: Answers = field(default_factory=Answers)
     access: Access = field(default_factory=Access)
+    tls: Tls = field(default_factory=Tls)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     data_subscribers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     exception_subscribers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -155,6 +172,7 @@ _SECTIONS: Final[Mapping[str, type]] = MappingProxyType(
         "limits": Limits,
         "answers": Answers,
         "access": Access,
+        "tls": Tls,
     }
 )
 _MAPS: Final = ("data_subscribers", "exception_subscribers")

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime, timedelta
 from functools import partial
 
+import aiohttp
 import pytest
 
 from adapter.model.ids import EndpointId
@@ -189,6 +190,21 @@ def test_a_burst_of_requests_is_answered_and_told_whole() -> None:
         assert all(journal.count(DISCONNECT, esn) == 1 for esn in targets)
 
     play(scene, population={"count": 200})
+
+
+def test_a_head_end_that_was_down_is_back_at_the_same_address_with_the_same_meters() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(DISCONNECT, ONE)
+        waiting = await rig.start(DISCONNECT, TWO)
+        address = rig.simulator.url
+        await rig.simulator.stop()
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await rig.start(PING, ONE)
+        assert await rig.simulator.start() == address
+        assert await rig.switch(ONE) == "Disconnected"
+        assert (await rig.result(DISCONNECT, waiting))["Result"] == "Success"
+
+    play(scene)
 
 
 def test_a_callback_refused_is_tried_again_only_as_often_as_configured() -> None:
