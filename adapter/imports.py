@@ -9,7 +9,7 @@ lists within a cell have `;` between their members, and `components` has members
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,23 @@ def as_json_values(what: Import) -> dict[str, object]:
     """As a JSON file has it, and the API takes it."""
     values = msgspec.to_builtins(what, str_keys=True)
     return {str(name): each for name, each in values.items()}
+
+
+def parts(what: Import, devices: int) -> Iterator[Import]:
+    """In parts of at most so many devices, each with the service points and installs it needs."""
+    points = {point.id: point for point in what.service_points}
+    installs: dict[str, list[InstallEvent]] = {}
+    for install in what.installs:
+        installs.setdefault(install.device, []).append(install)
+    for start in range(0, len(what.devices), devices):
+        some = what.devices[start : start + devices]
+        mine = tuple(each for device in some for each in installs.get(device.id, ()))
+        needed = {each.service_point: points[each.service_point] for each in mine}
+        yield Import(devices=some, service_points=tuple(needed.values()), installs=mine)
+    placed = {install.service_point for install in what.installs}
+    empty = tuple(point for point in what.service_points if point.id not in placed)
+    for start in range(0, len(empty), devices):
+        yield Import(service_points=empty[start : start + devices])
 
 
 def read_json(text: str, place: str) -> Import:

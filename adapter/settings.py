@@ -47,6 +47,7 @@ class Api(RestSettings):
     port: Annotated[int, "port of the REST API; 0: any free one"] = 8102
     url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
     key: Annotated[Secret | None, "key that the command line presents"] = None
+    second_key: Annotated[Secret | None, "key of a second person, where two are needed"] = None
     timeout_s: Annotated[float, "the command line waits so long for an answer"] = 30.0
 
     @property

@@ -1,0 +1,95 @@
+"""The command line, `openway`: one function per subcommand, each a few lines over the API.
+
+Everything heavy is imported when a subcommand runs, so that `openway --help` is quick.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from adapter import __version__
+from adapter.cli.books import audit, ledger
+from adapter.cli.commands import command
+from adapter.cli.config import config
+from adapter.cli.desk import wire, wsdl
+from adapter.cli.exits import MEANING, Exit, exit_of
+from adapter.cli.quarantine import quarantine
+from adapter.cli.registry import devices
+from adapter.cli.run import demo, serve, simulate
+from adapter.cli.session import Session
+from adapter.cli.tables import tables
+from adapter.errors import GatewayError
+
+_EXITS = "\b\nExit codes:\n" + "\n".join(
+    f"  {code.value:<4} {meaning}" for code, meaning in MEANING.items()
+)
+
+
+@click.group(
+    epilog=_EXITS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Settings file; else OPENWAY_CONFIG, else openway.toml here.",
+)
+@click.version_option(__version__, prog_name="openway")
+@click.pass_context
+def openway(context: click.Context, file: Path | None) -> None:
+    """A gateway between a utility's orchestration and an Itron OpenWay head end.
+
+    `openway demo` shows it at work; `openway serve` runs it; the others talk to a running one.
+    """
+    context.obj = Session(config=file)
+
+
+for _each in (
+    demo, serve, simulate, command, devices, quarantine, wire, wsdl, tables, config, audit, ledger,
+):  # fmt: skip
+    openway.add_command(_each)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Leaves with one of `exits.Exit`; errors are one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(given))
+
+
+def _run(given: list[str]) -> int:
+    try:
+        openway.main(given, prog_name="openway", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.INVALID
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except GatewayError as error:
+        _complain(error, as_json="--json" in given)
+        return exit_of(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return Exit.OK
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else Exit.OK
+    except OSError as error:
+        click.echo(f"error: {error}", err=True)
+        return Exit.FAILED
+    return Exit.OK
+
+
+def _complain(error: GatewayError, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": {"code": error.code, "message": str(error)}}), err=True)
+    else:
+        for line in str(error).splitlines() or [error.code]:
+            click.echo(f"error: {line}", err=True)
+        if error.code == "unauthorized":
+            click.echo("`openway config new-key` makes a key; give it in OPENWAY_API_KEY", err=True)

@@ -1,0 +1,282 @@
+"""`openway command`: submit, watch and decide about commands of a running gateway."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import IO, Final
+
+import click
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT, SECONDS
+from adapter.cli.watching import verdict_exit, watch
+from adapter.client import Json, fields, items, segment
+from adapter.commands.activity import Priority, State
+from adapter.commands.flows import SWITCH_KINDS, CommandKind
+
+_KINDS: Final = click.Choice([kind.value for kind in CommandKind])
+
+
+@click.group()
+def command() -> None:
+    """Submit commands to a running gateway, look at them, decide about them."""
+
+
+@command.command(epilog="Times: 2026-03-01T06:00:00Z, now, +2h, -1d.")
+@click.argument("kind", type=_KINDS, metavar="KIND")
+@click.argument("devices", nargs=-1)
+@click.option("--devices-file", type=click.File("r"), help="More devices, one a line; - is stdin.")
+@click.option("--group", help="Group of the head end (scheduled reads).")
+@click.option("--start", type=MOMENT, help="Read data from this time ...")
+@click.option("--end", type=MOMENT, help="... to this one.")
+@click.option("--window-start", type=MOMENT, help="The head end may work from this time ...")
+@click.option("--window-end", type=MOMENT, help="... to this one (scheduled reads).")
+@click.option("--effective-at", type=MOMENT, help="Not before this time.")
+@click.option("--expires-at", type=MOMENT, help="Past this time it is never sent.")
+@click.option("--key", help="Idempotency key: the same key gives the same command, for ever.")
+@click.option("--reference", help="Your own reference, kept with the command.")
+@click.option("--priority", type=click.Choice([each.value for each in Priority]))
+@click.option("--configuration-group", help="Configuration group (commissioning).")
+@click.option("--check-load", is_flag=True, help="Before a connect: no voltage behind the switch?")
+@click.option("--check-switch", is_flag=True, help="Read the switch before moving it.")
+@click.option("--with-read", is_flag=True, help="Also read the registers before moving the switch.")
+@click.option("--emergency-override", is_flag=True)
+@click.option("--user-intervention-required", is_flag=True, help="Arm only; people close.")
+@click.option("--optional", is_flag=True, help="Drop it where an opposite command is open.")
+@click.option("--ignore-install-state", is_flag=True, help="Skip the install state rule; audited.")
+@click.option(
+    "--through-fence",
+    is_flag=True,
+    help="Reconnect past an unclear order; takes OPENWAY_API_SECOND_KEY too.",
+)
+@click.option("--wait", "wait_s", type=SECONDS, help="Wait so long for the end (90s, 10m).")
+@as_json
+@with_session
+def submit(
+    session: Session,
+    /,
+    kind: str,
+    devices: tuple[str, ...],
+    devices_file: IO[str] | None,
+    wait_s: float | None,
+    as_json: bool,
+    **given: object,
+) -> None:
+    """Submit a command for DEVICES, and with --wait see it to its end.
+
+    KIND is the first column of the command-flow table, as remote_disconnect or load_check. Kinds
+    that move a switch need an idempotency key; without --key a new one is made and told.
+    """
+    if devices_file is not None:
+        devices += tuple(line.strip() for line in devices_file if line.strip())
+    body = _request(kind, devices, given)
+    if "idempotency_key" not in body and CommandKind(kind) in SWITCH_KINDS:
+        body["idempotency_key"] = f"cli-{secrets.token_hex(12)}"
+        say(f"idempotency key {body['idempotency_key']}: repeat with --key, and nothing is doubled")
+    made = fields(session.client.post("/commands", body))
+    if wait_s is not None:
+        made = watch(session.client, str(made["id"]), timeout_s=wait_s, quiet=as_json)
+    _print_command(made, as_json=as_json)
+    raise SystemExit(_rests(made) if wait_s is None else verdict_exit(made))
+
+
+def _request(kind: str, devices: tuple[str, ...], given: Mapping[str, object]) -> dict[str, object]:
+    """The body of a submission: what was given, in the names of the API."""
+    body: dict[str, object] = {"kind": kind, "devices": list(devices)}
+    period = {name: given[name] for name in ("start", "end", "window_start", "window_end")}
+    if any(period.values()):
+        body["period"] = {name: _json(value) for name, value in period.items() if value}
+    for name, value in given.items():
+        if name in period or value in (None, False, ()):
+            continue
+        body["idempotency_key" if name == "key" else name] = _json(value)
+    return body
+
+
+def _json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _rests(made: Mapping[str, Json]) -> Exit:
+    """After a submission without waiting: whether a rule already stopped it."""
+    stopped = (State.VALIDATION_ERROR.value, State.DISCARDED.value)
+    return Exit.WITHOUT_SUCCESS if made.get("state") in stopped else Exit.OK
+
+
+@command.command(name="list")
+@click.option("--kind", type=_KINDS)
+@click.option("--state", type=click.Choice([each.value for each in State]))
+@click.option("--device", help="Only commands for this device.")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not final.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--cursor", help="`next` of the page before.")
+@as_json
+@with_session
+def list_(session: Session, /, open_only: bool, as_json: bool, **wanted: object) -> None:
+    """List commands, newest first."""
+    answer = session.client.get("/commands", {**wanted, "open": open_only or None})
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(answer)
+    print_table(
+        ("id", "kind", "state", "outcome", "devices", "created"),
+        (
+            (row["id"], row["kind"], row["state"], row["outcome"], _devices(row), row["created_at"])
+            for row in rows
+        ),
+    )
+    say(f"{len(rows)} commands")
+
+
+def _devices(row: Mapping[str, Json]) -> str:
+    devices = row.get("devices")
+    named = [str(each) for each in devices] if isinstance(devices, list) else []
+    count = row.get("device_count")
+    if row.get("group"):
+        return f"group {row['group']}"
+    if isinstance(count, int) and count > 3:
+        return f"{count} devices"
+    return ", ".join(named)
+
+
+@command.command()
+@click.argument("command_id")
+@click.option("--history", is_flag=True, help="Every transition with its cause.")
+@click.option("--outcomes", is_flag=True, help="What became of each endpoint.")
+@click.option("--messages", is_flag=True, help="The SOAP messages.")
+@as_json
+@with_session
+def show(
+    session: Session,
+    /,
+    command_id: str,
+    history: bool,
+    outcomes: bool,
+    messages: bool,
+    as_json: bool,
+) -> None:
+    """Show one command."""
+    place = f"/commands/{segment(command_id)}"
+    wanted = {"history": history, "outcomes": outcomes, "messages": messages}
+    made = fields(session.client.get(place))
+    parts = {name: session.client.get(f"{place}/{name}") for name, want in wanted.items() if want}
+    if as_json:
+        print_json({**made, **{name: list(items(part)) for name, part in parts.items()}})
+        return
+    _print_command(made, as_json=False)
+    for name, part in parts.items():
+        click.echo()
+        rows = items(part)
+        if name == "messages":
+            _print_messages(rows)
+        else:
+            columns = tuple(rows[0]) if rows else (name,)
+            print_table(columns, (tuple(row.get(each) for each in columns) for row in rows))
+
+
+def _print_messages(rows: list[dict[str, Json]]) -> None:
+    for row in rows:
+        head = {name: value for name, value in row.items() if name not in ("body", "exchange")}
+        click.echo("  ".join(f"{name}={value}" for name, value in head.items()))
+        click.echo(f"{row.get('body')}\n")
+
+
+def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    lists = ("completion_events", "exchanges", "endpoints", "violations", "devices")
+    plain = {name: value for name, value in made.items() if name not in lists}
+    plain["devices"] = _devices(made)
+    print_fields(plain)
+    counts = made.get("endpoints")
+    if isinstance(counts, dict):
+        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+        click.echo(f"endpoints: {shown}")
+    violations = made.get("violations")
+    for violation in violations if isinstance(violations, list) else []:
+        click.echo(f"violates {violation}")
+    for name in ("exchanges", "completion_events"):
+        part = made.get(name)
+        rows = [row for row in part if isinstance(row, dict)] if isinstance(part, list) else []
+        if rows:
+            columns = tuple(rows[0])
+            print_table(columns, (tuple(row.get(each) for each in columns) for row in rows))
+
+
+@command.command(name="watch")
+@click.argument("command_id")
+@click.option("--timeout", "timeout_s", type=SECONDS, default="1h", show_default=True)
+@as_json
+@with_session
+def watch_(session: Session, /, command_id: str, timeout_s: float, as_json: bool) -> None:
+    """Follow one command to its end. With --json: one line for each change."""
+    made = watch(session.client, command_id, timeout_s=timeout_s, lines=as_json)
+    if not as_json:
+        _print_command(made, as_json=False)
+    raise SystemExit(verdict_exit(made))
+
+
+def _decide(session: Session, /, command_id: str, verb: str, body: dict[str, object]) -> None:
+    as_json = bool(body.pop("as_json"))
+    given = {name: value for name, value in body.items() if value is not None}
+    made = session.client.post(f"/commands/{segment(command_id)}/{verb}", given)
+    _print_command(fields(made), as_json=as_json)
+
+
+@command.command()
+@click.argument("command_id")
+@click.option("--reason", help="Kept in the history.")
+@as_json
+@with_session
+def cancel(session: Session, /, command_id: str, **body: object) -> None:
+    """Cancel: at once if nothing was sent, else by asking the head end."""
+    _decide(session, command_id, "cancel", body)
+
+
+@command.command()
+@click.argument("command_id")
+@as_json
+@with_session
+def retry(session: Session, /, command_id: str, **body: object) -> None:
+    """Try again what waits in an error state, on fresh facts."""
+    _decide(session, command_id, "retry", body)
+
+
+@command.command()
+@click.argument("command_id")
+@click.option("--reason", help="Kept in the history.")
+@as_json
+@with_session
+def discard(session: Session, /, command_id: str, **body: object) -> None:
+    """Give up a command that waits in an error state."""
+    _decide(session, command_id, "discard", body)
+
+
+@command.command()
+@click.argument("command_id")
+@as_json
+@with_session
+def approve(session: Session, /, command_id: str, **body: object) -> None:
+    """Approve a disconnect that somebody else asked for."""
+    _decide(session, command_id, "approve", body)
+
+
+@command.command()
+@click.argument("command_id")
+@click.option("--done/--not-done", required=True, help="What became of it, as found on site.")
+@click.option("--note", help="Kept in the history.")
+@as_json
+@with_session
+def resolve(session: Session, /, command_id: str, **body: object) -> None:
+    """Close an unknown outcome, as done or as not done, by two people.
+
+    The key of the second one is in OPENWAY_API_SECOND_KEY, or the file that
+    OPENWAY_API_SECOND_KEY_FILE or api.second_key_file names.
+    """
+    _decide(session, command_id, "resolve", body)

@@ -1,0 +1,68 @@
+"""`openway config`: the settings as they stand, and whether a start would take them."""
+
+import secrets
+
+import click
+
+from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.session import Session, with_session
+
+
+@click.group()
+def config() -> None:
+    """Look at the settings and check them."""
+
+
+@config.command()
+@click.option("--given", is_flag=True, help="Only what the file or the environment gives.")
+@as_json
+@with_session
+def show(session: Session, given: bool, as_json: bool) -> None:
+    """Print every setting, where it comes from, secrets masked."""
+    from adapter.settings_table import shown
+
+    rows = shown(session.loaded, everything=not given)
+    if as_json:
+        print_json({row.name: {"value": row.value, "origin": row.origin} for row in rows})
+    else:
+        print_table(("setting", "value", "from"), ((r.name, r.value, r.origin) for r in rows))
+        say(f"settings file: {session.file or 'none'}")
+
+
+@config.command()
+@as_json
+@with_session
+def check(session: Session, as_json: bool) -> None:
+    """Read the settings as a start would; name everything that is unknown or bad."""
+    given = len(session.loaded.origin)
+    if as_json:
+        print_json({"file": str(session.file) if session.file else None, "given": given})
+    else:
+        click.echo(f"good: {given} settings given, file {session.file or 'none'}")
+
+
+@config.command(name="new-key")
+@click.argument("name")
+@click.argument("roles", nargs=-1, required=True)
+@as_json
+def new_key(name: str, roles: tuple[str, ...], as_json: bool) -> None:
+    """Make an API key for NAME with ROLES (read, operate, switch, approve, admin).
+
+    The token is shown once; the line goes into the file that api.keys_file names.
+    """
+    from adapter.errors import InvalidRequest
+    from adapter.web.settings import ApiKey, Role
+
+    known = [role.value for role in Role]
+    if unknown := [role for role in roles if role not in known]:
+        raise InvalidRequest("roles", f"{unknown[0]!r} is none of {', '.join(known)}")
+    if len(name.split()) != 1:
+        raise InvalidRequest("name", "one word")
+    token = secrets.token_hex(32)
+    key = ApiKey.of(name, token, *(Role(role) for role in roles))
+    line = f"{name} {','.join(roles)} sha256:{key.token_sha256}"
+    if as_json:
+        print_json({"token": token, "line": line})
+    else:
+        click.echo(f"token (for OPENWAY_API_KEY)  {token}")
+        click.echo(f"line (for api.keys_file)     {line}")

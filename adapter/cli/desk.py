@@ -1,0 +1,109 @@
+"""`openway wire` and `openway wsdl`: what an integration engineer does at a desk."""
+
+import json
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, print_json, print_table, say
+
+_WSDL = click.option(
+    "--wsdl",
+    type=click.Path(exists=True, path_type=Path),
+    help="WSDL file or folder; the packaged contract where left out.",
+)
+
+
+@click.group()
+def wire() -> None:
+    """Read and write SOAP messages of the contract."""
+
+
+@wire.command()
+@click.argument("file", type=click.File("rb"))
+@_WSDL
+@click.option("--explain", is_flag=True, help="Also say what in it breaks the schema.")
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> None:
+    """Print a message (FILE, - is stdin) as JSON: operation, direction, body."""
+    from adapter.wire.desk import MAX_DESK_BYTES, decode_to_json
+
+    data = file.read(MAX_DESK_BYTES + 1)
+    shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
+    if explain:
+        from adapter.wire.catalog import Catalog
+        from adapter.wire.explain import explain as remarks
+
+        shown["remarks"] = remarks(Catalog.load(wsdl).place, data)
+    print_json(shown)
+
+
+@wire.command()
+@click.argument("operation")
+@click.argument("file", type=click.File("rb"), default="-")
+@_WSDL
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def encode(operation: str, file: BinaryIO, wsdl: Path | None, as_json: bool) -> None:
+    """Print the envelope for what `decode` prints, or for the body of a request.
+
+    OPERATION as ControlService.DisconnectMeter, or DisconnectMeter; FILE is JSON, else stdin.
+    """
+    from adapter.errors import InvalidRequest
+    from adapter.wire.desk import encode_from_json
+
+    try:
+        message = json.loads(file.read())
+    except ValueError as error:
+        raise InvalidRequest(getattr(file, "name", "input"), f"is not JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise InvalidRequest("message", "must be a JSON object")
+    sys.stdout.buffer.write(encode_from_json(operation, message, contract=wsdl) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@wire.command(name="operations")
+@_WSDL
+@as_json
+def operations(wsdl: Path | None, as_json: bool) -> None:
+    """List the operations of the contract."""
+    from adapter.wire.catalog import Catalog
+
+    rows = [
+        {"operation": spec.key, "path": spec.path, "soap_action": spec.soap_action}
+        for spec in Catalog.load(wsdl).operations.values()
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("operation", "path", "SOAPAction"), (tuple(row.values()) for row in rows))
+
+
+@click.group()
+def wsdl() -> None:
+    """Check WSDL files against what the commands need."""
+
+
+@wsdl.command()
+@click.argument("place", type=click.Path(exists=True, path_type=Path), required=False)
+@as_json
+def check(place: Path | None, as_json: bool) -> None:
+    """Say which commands a WSDL (file or folder; else the packaged one) would break, and how."""
+    from adapter.wire.catalog import Catalog
+    from adapter.wire.desk import check_as_json
+
+    place = place or Catalog.load().place
+    findings = check_as_json(place)
+    if as_json:
+        print_json({"place": str(place), "findings": findings})
+    elif findings:
+        print_table(tuple(findings[0]), (tuple(each.values()) for each in findings))
+        broken = {each["command"] for each in findings}
+        say(f"{place}: {len(findings)} findings, {len(broken)} commands broken")
+    else:
+        from adapter.commands.flows import FLOWS
+
+        click.echo(f"{place}: all {len(FLOWS)} commands can be carried")
+    raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)

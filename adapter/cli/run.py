@@ -1,0 +1,128 @@
+"""`openway demo`, `serve` and `simulate`: what runs until it is stopped."""
+
+import asyncio
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adapter.cli.output import as_json, print_json, print_json_line, say
+from adapter.cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from adapter.settings import SimulatorSettings
+    from adapter.simulator.server import Simulator
+    from adapter.simulator.settings import SimulatorConfig
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0 is any free one.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--meters", type=click.IntRange(1), help="How many meters.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same meters.")
+@click.option("--config", "file", type=_PATH, help="TOML: population, timing, limits, faults.")
+@click.option("--journal", type=_PATH, help="JSON lines of every request and callback.")
+@click.option("--write-devices", type=_PATH, help="The meters as a file for `devices import`.")
+@as_json
+@with_session
+def simulate(session: Session, /, write_devices: Path | None, as_json: bool, **given: Any) -> None:
+    """Run a simulated head end until interrupted."""
+    from adapter.log import start_logging
+
+    start_logging(session.settings.log)
+    named = {("config" if name == "file" else name): each for name, each in given.items()}
+    asked = {name: each for name, each in named.items() if each is not None}
+    wanted = replace(session.settings.simulator, **asked)
+    config = simulator_config(wanted, asked=frozenset(asked))
+    asyncio.run(_simulate(config, write_devices, as_json=as_json))
+
+
+def simulator_config(
+    settings: "SimulatorSettings", asked: frozenset[str] = frozenset()
+) -> "SimulatorConfig":
+    """The simulator's own settings: its file where there is one, and over it what was `asked`.
+
+    Without a file the gateway's settings of the simulator give everything.
+    """
+    from adapter.simulator.settings import SimulatorConfig
+
+    config = SimulatorConfig.load(settings.config) if settings.config else SimulatorConfig()
+
+    def wins(name: str) -> bool:
+        return settings.config is None or name in asked
+
+    plan = config.population
+    if wins("meters"):
+        plan = replace(plan, count=settings.meters)
+    if wins("seed"):
+        plan = replace(plan, seed=settings.seed)
+    plain = {name: getattr(settings, name) for name in ("host", "port", "journal") if wins(name)}
+    return replace(config, population=plan, **plain)
+
+
+async def _simulate(
+    config: "SimulatorConfig", write_devices: Path | None, *, as_json: bool
+) -> None:
+    from adapter.simulator.server import Simulator
+
+    async with Simulator(config) as simulator:
+        if write_devices is not None:
+            _write_devices(simulator, write_devices)
+        if as_json:
+            print_json_line(
+                {
+                    "url": simulator.url,
+                    "admin": simulator.admin_url,
+                    "meters": config.population.count,
+                }
+            )
+        else:
+            say(f"simulated head end with {config.population.count} meters at {simulator.url}")
+            say(f"look at meters, change them, script faults: {simulator.admin_url}")
+            say("stop with Ctrl-C")
+        await _interrupted()
+
+
+def _write_devices(simulator: "Simulator", file: Path) -> None:
+    import json
+
+    from adapter.imports import as_json_values
+    from adapter.simulator.registry import registry_of
+
+    values = as_json_values(registry_of(simulator.world.population))
+    file.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
+
+
+async def _interrupted() -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    await stopping.wait()
+
+
+@click.command()
+@with_session
+def serve(session: Session) -> None:
+    """Run the gateway: listener for callbacks, REST API, engine, until interrupted."""
+    from adapter.app import serve as run
+    from adapter.log import start_logging
+
+    settings = session.settings
+    start_logging(settings.log)
+    asyncio.run(run(settings))
+
+
+@click.command()
+@as_json
+def demo(as_json: bool) -> None:
+    """Twelve commands over real SOAP between a gateway and a simulated head end."""
+    from adapter.demo import main
+
+    result = main(as_json=as_json)
+    if as_json:
+        print_json(result)

@@ -1,0 +1,52 @@
+"""What the subcommands share: where the settings are, and the client of the API."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from adapter.client import Client
+    from adapter.settings import Loaded, Settings
+
+HERE: Final = Path("openway.toml")
+
+
+@dataclass
+class Session:
+    """`config` is the settings file that was asked for; else OPENWAY_CONFIG, else openway.toml."""
+
+    config: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        if self.config is not None:
+            return self.config
+        if named := os.environ.get("OPENWAY_CONFIG"):
+            return Path(named)
+        return HERE if HERE.is_file() else None
+
+    @cached_property
+    def loaded(self) -> "Loaded":
+        from adapter.settings import load_with_origin
+
+        return load_with_origin(self.file)
+
+    @property
+    def settings(self) -> "Settings":
+        return self.loaded.settings
+
+    @cached_property
+    def client(self) -> "Client":
+        from adapter.client import Client
+
+        api = self.settings.api
+        return Client(
+            url=api.address, key=api.key, second_key=api.second_key, timeout_s=api.timeout_s
+        )
+
+
+with_session = click.make_pass_decorator(Session, ensure=True)

@@ -1,0 +1,175 @@
+"""`openway tables`: the tables that decide, as README shows them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+from adapter.cli.output import print_json, print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One table: its title, its columns, its rows of text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        lines = [_line(self.columns), _line(("---",) * len(self.columns))]
+        return "\n".join([*lines, *map(_line, self.rows)])
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def flows() -> Shown:
+    """The command-flow table of the source, with the operation that carries each message."""
+    from adapter.commands.flows import COMPLETION_TITLES, FLOWS, Message
+
+    def message(given: Message | None) -> str:
+        if given is None:
+            return "N/A"
+        return f"{given.title} ({given.business_object}): {given.operation.value}"
+
+    return Shown(
+        "Command flows",
+        ("command", "activity", "outbound communication", "result", "inbound", "completion event"),
+        tuple(
+            (
+                flow.title,
+                flow.business_object,
+                message(flow.request),
+                message(flow.result),
+                flow.notice or "N/A",
+                "N/A"
+                if flow.completion is None
+                else f"{COMPLETION_TITLES[flow.completion]} ({flow.completion.value})",
+            )
+            for flow in FLOWS.values()
+        ),
+    )
+
+
+def failures() -> Shown:
+    from adapter.commands.failures import FAILURES
+
+    return Shown(
+        "Failures",
+        ("cause", "meaning", "what follows", "proves that nothing was done"),
+        tuple(
+            (str(cause), row.meaning, row.remedy.value, "yes" if row.idle else "no")
+            for cause, row in FAILURES.items()
+        ),
+    )
+
+
+def installs() -> Shown:
+    from adapter.model.device import INSTALL_TRANSITIONS
+
+    return Shown(
+        "Install events (arrows inferred)",
+        ("status", "completion event", "status after"),
+        tuple(
+            (before.value, effect.value, after.value)
+            for (before, effect), after in INSTALL_TRANSITIONS.items()
+        ),
+    )
+
+
+def activity() -> Shown:
+    from adapter.commands.activity import State
+    from adapter.commands.lifecycle import TRANSITIONS
+
+    return Shown(
+        "States of a command",
+        ("state", "final", "may become"),
+        tuple(
+            (
+                state.value,
+                "yes" if state.final else "no",
+                ", ".join(each.value for each in State if each in TRANSITIONS[state]),
+            )
+            for state in State
+        ),
+    )
+
+
+def exchange() -> Shown:
+    from adapter.commands.activity import ExchangeState
+    from adapter.commands.communication import TRANSITIONS
+
+    return Shown(
+        "States of an exchange",
+        ("state", "event", "may become"),
+        tuple(
+            (
+                state.value,
+                event.__name__,
+                ", ".join(each.value for each in ExchangeState if each in after),
+            )
+            for (state, event), after in TRANSITIONS.items()
+        ),
+    )
+
+
+def settings() -> Shown:
+    from adapter.settings_table import rows
+
+    return Shown(
+        "Settings",
+        ("setting", "unit", "default", "what it is"),
+        tuple((f"`{row.name}`", row.unit, row.default, row.help) for row in rows()),
+    )
+
+
+def exits() -> Shown:
+    from adapter.cli.exits import MEANING
+
+    return Shown(
+        "Exit codes",
+        ("code", "meaning"),
+        tuple((str(code.value), meaning) for code, meaning in MEANING.items()),
+    )
+
+
+TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
+    {
+        "flows": flows,
+        "failures": failures,
+        "installs": installs,
+        "activity": activity,
+        "exchange": exchange,
+        "settings": settings,
+        "exits": exits,
+    }
+)
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(TABLES)))
+@click.option("--markdown", is_flag=True, help="Exactly as README embeds them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def tables(names: tuple[str, ...], markdown: bool, as_json: bool) -> None:
+    """Print the tables that decide: all of them, or NAMES."""
+    wanted = {name: TABLES[name]() for name in names or TABLES}
+    if as_json:
+        print_json({name: list(_objects(shown)) for name, shown in wanted.items()})
+    elif markdown:
+        blocks = [
+            shown.markdown() if len(names) == 1 else f"### {shown.title}\n\n{shown.markdown()}"
+            for shown in wanted.values()
+        ]
+        click.echo("\n\n".join(blocks))
+    else:
+        for shown in wanted.values():
+            print_table(shown.columns, shown.rows, title=shown.title)
+
+
+def _objects(shown: Shown) -> Iterator[dict[str, str]]:
+    for row in shown.rows:
+        yield dict(zip(shown.columns, row, strict=True))

@@ -1,0 +1,59 @@
+"""Times on the command line: ISO 8601 with a zone, `now`, or an offset from now as `+2h`, `-1d`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+_OFFSET: Final = re.compile(r"([+-])(\d+(?:\.\d+)?)([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Moment(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        now = datetime.now(UTC)
+        if text == "now":
+            return now
+        if found := _OFFSET.fullmatch(text):
+            sign, count, unit = found.groups()
+            span = timedelta(**{_UNITS[unit]: float(count)})
+            return now + span if sign == "+" else now - span
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail("needs a time as 2026-03-01T06:00:00Z, now, +2h or -1d", param, ctx)
+        if at.tzinfo is None:
+            self.fail("needs a zone, as in 2026-03-01T06:00:00Z", param, ctx)
+        return at
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: seconds, or `90s`, `10m`, `2h`, `1d`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value).strip()
+        if found := _OFFSET.fullmatch(f"+{text}"):
+            return timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
+        try:
+            seconds = float(text)
+        except ValueError:
+            self.fail("needs seconds, or a duration as 90s, 10m, 2h", param, ctx)
+        if not 0 <= seconds < float("inf"):
+            self.fail("must be 0 or more", param, ctx)
+        return seconds
+
+
+MOMENT: Final = Moment()
+SECONDS: Final = Seconds()

@@ -1,0 +1,62 @@
+"""Following one command to its end."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Final
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import console, print_json_line
+from adapter.client import Client, Json, fields, segment
+from adapter.commands.activity import TO_DO, Verdict
+
+_LOOK_S: Final = 20.0
+"""How long one request waits at the API before the next one."""
+
+_SUCCESS: Final = frozenset(
+    {Verdict.SUCCEEDED.value, Verdict.SUCCEEDED_INFERRED.value, Verdict.ALREADY_SATISFIED.value}
+)
+_WAITS: Final = frozenset(state.value for state in TO_DO)
+
+
+def watch(
+    client: Client,
+    command_id: str,
+    *,
+    timeout_s: float,
+    quiet: bool = False,
+    lines: bool = False,
+    now: Callable[[], float] = time.monotonic,
+) -> dict[str, Json]:
+    """The command when it is final or waits for a person, or as it is after `timeout_s`.
+
+    With `lines` every change is printed as JSON; else people see the state while it lasts.
+    """
+    ends = now() + timeout_s
+    seen: tuple[Json, ...] | None = None
+    progress = console(stderr=True)
+    show = not quiet and not lines and progress.is_terminal
+    with progress.status("waiting") if show else nullcontext() as status:
+        while True:
+            wait_s = max(min(ends - now(), _LOOK_S), 0.0)
+            if seen is None:
+                wait_s = 0.0
+            answer = client.get(f"/commands/{segment(command_id)}", {"wait": wait_s}, wait_s=wait_s)
+            found = fields(answer)
+            current = (found.get("state"), found.get("outcome"))
+            if current != seen:
+                seen = current
+                if lines:
+                    print_json_line(found)
+            if status is not None:
+                status.update(f"{found.get('title')}: {found.get('state')}")
+            if found.get("final") or found.get("state") in _WAITS or now() >= ends:
+                return found
+
+
+def verdict_exit(found: Mapping[str, Json]) -> Exit:
+    if found.get("outcome") in _SUCCESS:
+        return Exit.OK
+    if found.get("final") or found.get("state") in _WAITS:
+        return Exit.WITHOUT_SUCCESS
+    return Exit.UNREACHABLE

@@ -1,0 +1,127 @@
+"""A small client of the REST API, for the command line: standard library, one request at a time."""
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from adapter.errors import GatewayError
+from adapter.headend.secret import Secret
+
+PREFIX: Final = "/api/v1"
+_LONGEST_ANSWER: Final = 256 * 1024 * 1024
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class Unreachable(GatewayError):
+    """No answer came from the API: not there, too slow, or not speaking HTTP."""
+
+    code = "unreachable"
+
+
+class ApiProblem(GatewayError):
+    """The API refused. `status` is HTTP's, `code` the gateway's own where it gave one."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """`url` is the API's root, without /api/v1; `second_key` is another person's."""
+
+    url: str
+    key: Secret | None = None
+    second_key: Secret | None = None
+    timeout_s: float = 30.0
+
+    def get(
+        self, path: str, query: Mapping[str, object] | None = None, *, wait_s: float = 0.0
+    ) -> Json:
+        """`path` is below /api/v1; None among `query` is left out. Raises ApiProblem, Unreachable.
+
+        `wait_s` is how long the API was asked to take, beyond the usual time-out.
+        """
+        wanted = {name: _text(value) for name, value in (query or {}).items() if value is not None}
+        target = f"{path}?{urlencode(wanted)}" if wanted else path
+        return self._call("GET", target, None, wait_s)
+
+    def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
+        return self._call("POST", path, json.dumps(body or {}, default=str).encode(), 0.0)
+
+    def _call(self, method: str, path: str, body: bytes | None, wait_s: float) -> Json:
+        parts = urlsplit(self.url)
+        timeout = self.timeout_s + wait_s
+        host, port = parts.hostname or "", parts.port
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        headers = {"Accept": "application/json", "User-Agent": "openway"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        if self.second_key is not None:
+            headers["X-Second-Key"] = self.second_key.reveal()
+        target = f"{parts.path.rstrip('/')}{PREFIX}{path}"
+        try:
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            content = answer.read(_LONGEST_ANSWER)
+        except TimeoutError as error:
+            raise Unreachable(f"{self.url}: no answer within {timeout:g} seconds") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.url}: {_reason(error)}") from error
+        finally:
+            connection.close()
+        return _answer(answer.status, content, self.url)
+
+
+def segment(text: str) -> str:
+    """An id as one segment of a path."""
+    return quote(text, safe="")
+
+
+def fields(answer: Json) -> dict[str, Json]:
+    """The object that the answer is."""
+    return answer if isinstance(answer, dict) else {}
+
+
+def items(answer: Json) -> list[dict[str, Json]]:
+    """The members of a page."""
+    members = fields(answer).get("items")
+    return [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
+
+
+def _text(value: object) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}"
+    return f"not an answer of the API ({type(error).__name__})"
+
+
+def _answer(status: int, content: bytes, url: str) -> Json:
+    try:
+        body: Json = json.loads(content) if content else None
+    except ValueError as error:
+        if status < 300:
+            raise Unreachable(f"{url}: what answers there is not the API") from error
+        body = None
+    if status < 300:
+        return body
+    problem = fields(body)
+    code = problem.get("code") or f"http_{status}"
+    text = problem.get("detail") or problem.get("title") or f"the API answered {status}"
+    raise ApiProblem(status, str(code), str(text))
