@@ -198,7 +198,7 @@ def test_a_head_end_that_was_down_is_back_at_the_same_address_with_the_same_mete
         waiting = await rig.start(DISCONNECT, TWO)
         address = rig.simulator.url
         await rig.simulator.stop()
-        with pytest.raises(aiohttp.ClientConnectorError):
+        with pytest.raises(aiohttp.ClientConnectionError):
             await rig.start(PING, ONE)
         assert await rig.simulator.start() == address
         assert await rig.switch(ONE) == "Disconnected"
