@@ -28,6 +28,7 @@ _BREATHER_S: Final = 0.1
 _LINGER_S: Final = 2.0
 _BACKLOG: Final = 1024
 _OTHER_DESCRIPTORS: Final = 256
+SERVER: Final = "openway"
 _READ_BYTES: Final = 64 * 1024
 
 log = logging.getLogger(__name__)
@@ -200,6 +201,7 @@ class Connection(web.RequestHandler):
             self._places.counts["failures"] += 1
             log.error("request_failed", exc_info=exc)
             response = web.Response(status=status, text="The request could not be processed.\n")
+        response.headers["Server"] = SERVER
         response.force_close()
         return response
 
@@ -215,6 +217,11 @@ async def occupied(request: web.Request, handler: Handler) -> web.StreamResponse
     finally:
         if isinstance(connection, Connection):
             connection.busy(False)
+
+
+async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:
+    """Versions of what runs here are nobody's business."""
+    response.headers["Server"] = SERVER
 
 
 class Door:
@@ -234,6 +241,7 @@ class Door:
         self._places = Places(limits, counts)
         self._counts = counts
         app.middlewares.insert(0, occupied)
+        app.on_response_prepare.append(_unnamed)
         self._runner = web.AppRunner(
             app,
             handler_cancellation=False,

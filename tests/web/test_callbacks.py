@@ -1,0 +1,207 @@
+"""What the head end tells us is stored byte for byte, and answered after that (I4)."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from adapter.engine.ports import InboxState, Received
+from adapter.errors import StoreFailed
+from adapter.model.ids import InboxId
+from adapter.store.memory import MemoryStore
+from adapter.wire.xml import Soap
+from tests.support import run
+from tests.web.rig import (
+    DATA,
+    EVENTS,
+    EXCEPTIONS,
+    SOAP_11,
+    SOAP_12,
+    STATUS,
+    a_rig,
+    codec,
+    data_arrived,
+    events_arrived,
+    exceptions_arrived,
+    fault_of,
+    status_changed,
+    token_of,
+)
+
+MESSAGES = [
+    ("/openway/status", STATUS, status_changed()),
+    ("/openway/data", DATA, data_arrived()),
+    ("/openway/events", EVENTS, events_arrived()),
+    ("/openway/exceptions", EXCEPTIONS, exceptions_arrived()),
+]
+
+
+@pytest.mark.parametrize(("path", "operation", "body"), MESSAGES)
+def test_each_operation_is_stored_as_it_came_and_answered_with_its_empty_response(
+    path: str, operation: str, body: bytes
+) -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            status, answer = await rig.post(path, body)
+            assert (status, answer) == (200, codec().encode_response(operation, {}))
+            row = await rig.only_row()
+            assert (row.operation, row.raw, row.state) == (operation, body, InboxState.NEW)
+            assert (row.remote, row.exchange, row.at) == ("127.0.0.1", None, rig.clock.now())
+
+    run(scenario())
+
+
+def test_a_signed_address_names_the_attempt() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            status, _ = await rig.post(rig.signed("attempt-7"), status_changed())
+            assert status == 200
+            assert (await rig.only_row()).exchange == "attempt-7"
+
+    run(scenario())
+
+
+def test_a_callback_with_an_unknown_token_is_taken_and_parked() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            status, _ = await rig.post("/openway/status", status_changed())
+            assert status == 200
+            await rig.gateway.drain()
+            assert (await rig.only_row()).state is InboxState.PARKED
+
+    run(scenario())
+
+
+def test_a_callback_for_a_sent_command_is_applied_and_its_repeat_changes_nothing() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            told = await rig.ask("POST", "/commands", {"kind": "load_check", "devices": ["M1"]})
+            await rig.gateway.drain()
+            (call,) = rig.head_end.calls
+            assert call.callback is not None
+            for _ in range(2):
+                body = status_changed(token_of(1), "Executing")
+                assert (await rig.post(call.callback, body))[0] == 200
+                await rig.gateway.drain()
+            rows = await rig.rows()
+            assert [row.state for row in rows] == [InboxState.APPLIED, InboxState.IGNORED]
+            assert rows[0].command == told["id"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("soap", "media", "namespace"),
+    [
+        (Soap.V11, "text/xml; charset=utf-8", SOAP_11),
+        (
+            Soap.V12,
+            'application/soap+xml; charset=utf-8; action="http://www.itron.com/ami/2008/10/common/'
+            'RequestStatusChangedService/StatusChanged"',
+            SOAP_12,
+        ),
+    ],
+)
+def test_the_answer_comes_in_the_version_of_the_message(
+    soap: Soap, media: str, namespace: str
+) -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            body = status_changed().replace(SOAP_11.encode(), namespace.encode())
+            async with rig.http.post(
+                rig.signed(), data=body, headers={"Content-Type": media}
+            ) as response:
+                assert response.status == 200
+                assert response.content_type == media.partition(";")[0]
+                assert await response.read() == codec().encode_response(STATUS, {}, soap=soap)
+                assert "aiohttp" not in response.headers["Server"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("mark", ["utf-16", "utf-8-sig"])
+def test_a_byte_order_mark_is_read(mark: str) -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            text = status_changed().decode().partition("?>")[2]
+            media = "text/xml; charset=utf-16" if mark == "utf-16" else "text/xml"
+            status, _ = await rig.post(rig.signed(), text.encode(mark), {"Content-Type": media})
+            assert status == 200
+
+    run(scenario())
+
+
+HEADER = (
+    '<s:Header><Action s:mustUnderstand="1" xmlns="http://schemas.microsoft.com/ws/2005/05/'
+    'addressing/none">{}</Action></s:Header><s:Body>'
+)
+
+
+@pytest.mark.parametrize("action", [None, "", '""', "{}", '"{}"'])
+def test_the_action_may_be_absent_empty_or_right(action: str | None) -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            right = codec().catalog.spec(STATUS).soap_action
+            headers = {} if action is None else {"SOAPAction": action.format(right)}
+            assert (await rig.post(rig.signed(), status_changed(), headers))[0] == 200
+
+    run(scenario())
+
+
+def test_the_action_block_that_wcf_writes_is_understood() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            right = codec().catalog.spec(STATUS).soap_action
+            body = status_changed().decode().replace("<s:Body>", HEADER.format(right)).encode()
+            assert (await rig.post(rig.signed(), body))[0] == 200
+
+    run(scenario())
+
+
+class FailingStore(MemoryStore):
+    """Its disk is full from the start."""
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        raise StoreFailed("disk I/O error in /var/secret/place.db")
+
+
+@pytest.mark.parametrize("body", [status_changed(), b"<nonsense"])
+def test_nothing_is_acknowledged_when_the_store_fails(body: bytes) -> None:
+    async def scenario() -> None:
+        async with a_rig(store_type=FailingStore) as rig:
+            status, answer = await rig.post(rig.signed(), body)
+            assert (status, fault_of(answer)) == (503, "Server")
+            assert b"disk" not in answer
+
+    run(scenario())
+
+
+class SlowStore(MemoryStore):
+    """Commits when it is told to."""
+
+    may = asyncio.Event()
+    asked = asyncio.Event()
+    stored = asyncio.Event()
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        self.asked.set()
+        await self.may.wait()
+        made = await super().receive(batch)
+        self.stored.set()
+        return made
+
+
+def test_a_message_is_stored_even_if_the_head_end_hangs_up_before_the_answer() -> None:
+    async def scenario() -> None:
+        SlowStore.may, SlowStore.asked, SlowStore.stored = (asyncio.Event() for _ in range(3))
+        async with a_rig(store_type=SlowStore) as rig:
+            sending = asyncio.create_task(rig.post(rig.signed(), status_changed()))
+            await SlowStore.asked.wait()
+            assert not sending.done()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            SlowStore.may.set()
+            await SlowStore.stored.wait()
+            assert (await rig.only_row()).raw == status_changed()
+
+    run(scenario())
