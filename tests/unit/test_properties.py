@@ -1,0 +1,526 @@
+"""What holds whatever happens: random events, random head ends, random orders of callbacks."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.commands import lifecycle
+from adapter.commands.activity import (
+    Command,
+    Exchange,
+    ExchangeState,
+    State,
+    StepKind,
+    Verdict,
+    Work,
+)
+from adapter.commands.calls import (
+    FailureReason,
+    Outcome,
+    RemoteResult,
+    RemoteState,
+    RequestStatus,
+    SwitchState,
+)
+from adapter.commands.communication import GRACE_S
+from adapter.commands.correlation import Match, correlate
+from adapter.commands.events import (
+    Approved,
+    AskFailed,
+    CancelAnswered,
+    CancelAsked,
+    CompletionExecuted,
+    CompletionFailed,
+    DataLookedUp,
+    DiscardAsked,
+    Dispatched,
+    Event,
+    LateNotified,
+    OutcomeReceived,
+    Resolved,
+    RetryAsked,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TimePassed,
+    TokenReceived,
+    Validated,
+)
+from adapter.commands.failures import failure_row
+from adapter.commands.flows import (
+    FLOWS,
+    PROVISIONING_OPERATIONS,
+    SWITCH_KINDS,
+    SWITCH_OPERATIONS,
+    CommandKind,
+)
+from adapter.commands.rules import Violation
+from adapter.commands.steps import proves_idle
+from adapter.commands.timing import POLICIES, Policy, RetryPolicy
+from adapter.errors import Conflict, NotFound
+from adapter.model.ids import EndpointId, EventId, ExchangeId
+from tests.unit.driving import (
+    FORGOTTEN,
+    NOON,
+    PERMANENT_FAULT,
+    RETRY_FAULT,
+    UNFINISHED,
+    C,
+    Course,
+    S,
+    X,
+    a_command,
+    a_status,
+    check,
+    failures,
+    seen,
+    token_of,
+)
+from tests.unit.profiles import QUICK, THOROUGH
+
+FAULTS: Final = (None, RETRY_FAULT, PERMANENT_FAULT, FORGOTTEN, UNFINISHED)
+
+
+def a_course(chance: random.Random, policy: Policy | None = None) -> Course:
+    """Any command, with any of the options that its kind takes."""
+    kind = chance.choice(list(CommandKind))
+    made: dict[str, Any] = {}
+    if kind in SWITCH_KINDS:
+        made["switch_before"] = chance.choice([None, *SwitchState])
+        made["check_switch"] = chance.random() < 0.3
+        made["with_read"] = chance.random() < 0.2
+        made["check_load"] = kind is C.REMOTE_CONNECT and chance.random() < 0.3
+    elif kind.value.startswith(("on_demand", "multi", "read_disc", "sched")):
+        made["devices"] = chance.choice([1, 1, 2, 5])
+    if policy is None:
+        policy = Policy(max_endpoints=2, retry=RetryPolicy(attempts=3))
+    effective = chance.choice([0.0, 0.0, 600.0])
+    return Course(kind, policy=policy, effective_in=effective, expires_in=7_200.0, **made)
+
+
+def any_status(chance: random.Random, exchange: ExchangeId) -> RequestStatus:
+    token = None if chance.random() < 0.9 else "another"
+    return a_status(
+        exchange,
+        chance.choice(list(RemoteState)),
+        chance.choice(list(RemoteResult)),
+        token=token,
+        scheduled=chance.choice([0, 2, 5]),
+        succeeded=chance.choice([0, 2, 5]),
+    )
+
+
+def any_outcome(chance: random.Random, exchange: Exchange) -> Outcome:
+    failed = {
+        name: chance.choice(list(FailureReason))
+        for name in exchange.endpoints
+        if chance.random() < 0.3
+    }
+    return Outcome(
+        token=None if chance.random() < 0.9 else token_of(exchange.id, "another"),
+        result=chance.choice([RemoteResult.SUCCESS, *RemoteResult]),
+        failures=failures(failed),
+        switches=seen(exchange, chance.choice([None, *SwitchState])),
+        truncated=chance.random() < 0.2,
+        voltage_present=chance.choice([None, True, False]),
+    )
+
+
+def about_exchange(chance: random.Random, exchange: Exchange) -> Event:
+    name = exchange.id
+    fault = chance.choice(FAULTS)
+    options: list[Event] = [
+        Dispatched(exchange=name),
+        TokenReceived(exchange=name, token=token_of(name)),
+        SendFailed(exchange=name, detail="d"),
+        SendRefused(exchange=name, fault=fault or PERMANENT_FAULT),
+        SendUnclear(exchange=name, detail="d"),
+        StatusNotified(exchange=name, status=any_status(chance, name), polled=True),
+        OutcomeReceived(exchange=name, outcome=any_outcome(chance, exchange)),
+        AskFailed(exchange=name, detail="d", fault=fault),
+        CancelAnswered(exchange=name),
+    ]
+    likely: dict[ExchangeState, tuple[int, ...]] = {
+        X.QUEUED: (0,),
+        X.SENDING: (1, 1, 1, 2, 3, 4, 6),
+        X.AWAITING: (5, 5, 7, 8),
+        X.FETCHING: (6, 6, 6, 7),
+        X.UNCLEAR: (1, 5),
+    }
+    pick = likely.get(exchange.state)
+    if pick is None or chance.random() < 0.15:
+        return chance.choice(options)
+    return options[chance.choice(pick)]
+
+
+def about_command(chance: random.Random, command: Command) -> Event:
+    broken = (Violation(rule="r", text="no"),)
+    ends = tuple(target.endpoint for target in command.targets)
+    cut = chance.randint(0, len(ends))
+    completions = [item.id for item in command.activity.completions] or [EventId("cmd:none")]
+    event = chance.choice(completions)
+    people = ("a", "b", "billing", "")
+    return chance.choice(
+        [
+            TimePassed(),
+            TimePassed(),
+            TimePassed(),
+            Validated(),
+            Validated(needs_approval=True),
+            Validated(violations=broken),
+            Validated(drop_optional=chance.random() < 0.1),
+            Approved(by=chance.choice(people)),
+            CancelAsked(by="a"),
+            RetryAsked(by="a"),
+            DiscardAsked(by="a"),
+            Resolved(
+                done=chance.random() < 0.5,
+                operator=chance.choice(people),
+                approver=chance.choice(people),
+            ),
+            DataLookedUp(found=ends[:cut], missing=ends[cut:]),
+            CompletionExecuted(event=event),
+            CompletionFailed(event=event, error="no"),
+        ]
+    )
+
+
+# ---------------------------------------------------------------- any events in any order
+
+
+class Ordered:
+    """The book of switch orders: which sends are allowed to follow which (I3)."""
+
+    def __init__(self) -> None:
+        self.by_people = False
+        self.sends = 0
+
+    def note(self, before: Command, event: Event) -> None:
+        if isinstance(event, RetryAsked):
+            self.by_people = True
+        if not isinstance(event, Dispatched):
+            return
+        exchange = before.exchange(event.exchange)
+        if exchange.operation not in SWITCH_OPERATIONS:
+            return
+        if not self.by_people:
+            for earlier in before.exchanges:
+                if earlier.operation in SWITCH_OPERATIONS and earlier.sent_at is not None:
+                    assert _idle(earlier), f"{exchange.id} follows {earlier}"
+        self.sends += 1
+        self.by_people = False
+
+
+def _idle(exchange: Exchange) -> bool:
+    """Whether the head end's own words prove that this order did nothing."""
+    if exchange.endpoint_failure is not None:
+        return failure_row(exchange.endpoint_failure.value).idle
+    return exchange.state in (X.QUEUED, X.FAILED, X.CANCELED) and proves_idle(exchange)
+
+
+def anything_happens(seed: int, length: int = 60) -> Course:
+    chance = random.Random(seed)
+    course, book = a_course(chance), Ordered()
+    for _ in range(length):
+        if chance.random() < 0.3:
+            course.now += timedelta(seconds=chance.choice([1, 30, 60, 300, 900, 1_900, 4_000]))
+        open_ones = [item for item in course.command.exchanges if not item.state.final]
+        some = chance.choice(open_ones or course.command.exchanges or (None,))
+        if some is not None and chance.random() < 0.25:
+            token = None if chance.random() < 0.95 else "another"
+            state = chance.choice(list(RemoteState))
+            result = chance.choice([RemoteResult.SUCCESS, *RemoteResult])
+            course.callback(state, result, exchange=some, token=token)
+            continue
+        if some is not None and chance.random() < 0.65:
+            event = about_exchange(chance, some)
+        else:
+            event = about_command(chance, course.command)
+        before = course.command
+        try:
+            course.tell(event)
+        except (Conflict, NotFound):
+            assert course.command is before
+        else:
+            book.note(before, event)
+    return course
+
+
+@QUICK
+@given(st.integers(min_value=0))
+def test_invariants_hold_under_any_events_legal_or_not(seed: int) -> None:
+    """I1, I3, I11, I16: what `Course` checks at every step, and the book of switch orders."""
+    for number in range(5):
+        anything_happens(seed * 5 + number)
+
+
+@pytest.mark.soak
+@THOROUGH
+@given(st.integers(min_value=0))
+def test_invariants_hold_under_any_events_for_long(seed: int) -> None:
+    anything_happens(seed, length=200)
+
+
+def test_random_events_do_reach_every_state() -> None:
+    """The property above would be worth little if its events never got anywhere."""
+    reached: set[str] = set()
+    for seed in range(600):
+        course = anything_happens(seed)
+        reached |= {move.after for move in course.moves if move.subject == course.command.id}
+    assert {State(name) for name in reached} == set(State) - {State.PENDING}
+
+
+# ---------------------------------------------------------------- callbacks in any order
+
+
+FINAL_STATUS: Final = (RemoteState.COMPLETED, RemoteResult.SUCCESS)
+STORY: Final = (
+    (RemoteState.INITIALIZING, RemoteResult.PENDING),
+    (RemoteState.EXECUTING, RemoteResult.PENDING),
+    FINAL_STATUS,
+)
+
+
+class Listener:
+    """A command on its way through the engine's loop: what is parked is judged again."""
+
+    def __init__(self, kind: CommandKind) -> None:
+        self.policy = POLICIES[kind]
+        self.command = a_command(kind)
+        self.now = NOON
+        self.parked: list[tuple[RequestStatus, bool]] = []
+        self.tell(Validated())
+        self.id = self.command.exchanges[0].id
+        self.tell(Dispatched(exchange=self.id))
+
+    def tell(self, event: Event) -> None:
+        made = lifecycle.step(self.command, event, now=self.now, policy=self.policy)
+        check(self.command, made)
+        self.command = made.command
+
+    def hear(self, status: RequestStatus, addressed: bool) -> None:
+        exchange: Exchange | None = self.command.exchange(self.id)
+        if not addressed and (exchange is None or exchange.token != status.token):
+            exchange = None
+        verdict = correlate(
+            status, exchange, addressed=addressed, received_at=self.now, now=self.now
+        )
+        match verdict.match:
+            case Match.MATCHED:
+                self.tell(StatusNotified(exchange=self.id, status=status))
+            case Match.LATE:
+                self.tell(LateNotified(exchange=self.id, status=status))
+            case Match.EARLY:
+                self.parked.append((status, addressed))
+            case other:
+                assert other is Match.DUPLICATE
+
+    def work(self) -> None:
+        """What the dispatcher does when the final status is known."""
+        if self.command.exchange(self.id).work is Work.RESULT:
+            outcome = Outcome(
+                result=RemoteResult.SUCCESS,
+                voltage_present=False,
+                switches=seen(self.command.exchange(self.id), SwitchState.CONNECTED),
+            )
+            self.tell(OutcomeReceived(exchange=self.id, outcome=outcome))
+
+    def finish(self) -> None:
+        parked, self.parked = self.parked, []
+        for status, addressed in parked:
+            self.hear(status, addressed)
+        self.work()
+        if self.command.activity.state is S.WAITING_FOR_MEASUREMENT:
+            self.tell(DataLookedUp(found=(EndpointId("E0"),), missing=()))
+        while (event := self.command.activity.next_completion) is not None:
+            self.tell(CompletionExecuted(event=event.id))
+
+
+def callbacks_in_any_order(seed: int) -> None:
+    chance = random.Random(seed)
+    kind = chance.choice([kind for kind in CommandKind if not FLOWS[kind].synchronous])
+    listener = Listener(kind)
+    lost = chance.random() < 0.3
+    extra = chance.choices(STORY, k=chance.randint(0, 6))
+    told = [step for step in STORY if step is FINAL_STATUS or chance.random() < 0.8] + extra
+    chance.shuffle(told)
+    reply_at = chance.randint(0, len(told))
+    overtaken = False
+    for place, (state, result) in enumerate([*told, FINAL_STATUS]):
+        if place == reply_at:
+            overtaken = listener.command.exchange(listener.id).token is not None
+            listener.tell(
+                SendUnclear(exchange=listener.id, detail="reset")
+                if lost and (overtaken or kind in SWITCH_KINDS)
+                else TokenReceived(exchange=listener.id, token=token_of(listener.id))
+            )
+        if place < len(told):
+            addressed = lost or chance.random() < 0.7
+            listener.hear(a_status(listener.id, state, result), addressed)
+        if chance.random() < 0.5:
+            listener.work()
+    listener.finish()
+    activity = listener.command.activity
+    assert activity.state is S.COMPLETED
+    assert activity.verdict is Verdict.SUCCEEDED
+    assert len(listener.command.exchanges) == 1
+    assert listener.parked == []
+
+
+@QUICK
+@given(st.integers(min_value=0, max_value=2**40))
+def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(seed: int) -> None:
+    """I11: 150 examples of 67 interleavings each are 10,050."""
+    for number in range(67):
+        callbacks_in_any_order(seed * 67 + number)
+
+
+@pytest.mark.soak
+@THOROUGH
+@given(st.integers(min_value=0))
+def test_callbacks_in_any_order_for_long(seed: int) -> None:
+    for number in range(20):
+        callbacks_in_any_order(seed * 20 + number)
+
+
+# ---------------------------------------------------------------- every command ends
+
+
+LEASE: Final = timedelta(seconds=30)
+
+
+class FailingHeadEnd:
+    """The engine's loop against a head end that fails in every way, in virtual time."""
+
+    def __init__(self, seed: int, *, reachable: float) -> None:
+        self.chance = random.Random(seed)
+        self.course = a_course(self.chance, POLICIES[C.REMOTE_CONNECT])
+        self.reachable = reachable
+        self.leases: dict[ExchangeId, datetime] = {}
+        self.book = Ordered()
+
+    def run(self, *, steps: int) -> None:
+        course = self.course.accept()
+        for _ in range(steps):
+            if course.state.final and course.activity.next_completion is None:
+                return
+            due, exchange = min(self._due(), key=lambda item: item[0])
+            course.now = max(course.now, due)
+            if exchange is None:
+                self._attend()
+            else:
+                self._work(exchange)
+        raise AssertionError(f"not final after {steps} steps: {course.state}")
+
+    def _due(self) -> list[tuple[datetime, Exchange | None]]:
+        command = self.course.command
+        found: list[tuple[datetime, Exchange | None]] = []
+        wake = lifecycle.wake_of(command)
+        if wake is not None:
+            found.append((wake, None))
+        for item in command.exchanges:
+            if item.work is not Work.NONE and item.wake is not None:
+                found.append((max(item.wake, self.leases.get(item.id, item.wake)), item))
+        return found
+
+    def _attend(self) -> None:
+        course, chance = self.course, self.chance
+        if course.activity.next_completion is not None:
+            if chance.random() < 0.5:
+                course.completion_fails()
+            else:
+                event = course.activity.next_completion
+                course.tell(CompletionExecuted(event=event.id))
+        elif course.state is S.WAITING_FOR_EFFECTIVE_DATE:
+            course.tell(Validated())
+        elif course.state is S.WAITING_FOR_MEASUREMENT:
+            ends = tuple(target.endpoint for target in course.command.targets)
+            course.tell(DataLookedUp(found=(), missing=ends))
+        else:
+            course.tell(TimePassed())
+
+    def _work(self, exchange: Exchange) -> None:
+        course, chance = self.course, self.chance
+        if chance.random() >= self.reachable:
+            self.leases[exchange.id] = course.now + LEASE
+            return
+        if exchange.work is Work.SEND:
+            if course.activity.expires_at <= course.now and exchange.step is not StepKind.SETTLE:
+                course.tell(TimePassed())
+                return
+            before = course.command
+            course.tell(Dispatched(exchange=exchange.id))
+            self.book.note(before, Dispatched(exchange=exchange.id))
+            if chance.random() < 0.2:
+                return  # the process died here: nobody notes the outcome
+            course.tell(self._reply(exchange))
+            return
+        course.tell(self._answer(exchange))
+        if course.command.exchange(exchange.id).work is exchange.work:
+            self.leases.pop(exchange.id, None)
+
+    def _reply(self, exchange: Exchange) -> Event:
+        name = exchange.id
+        options: list[Event] = [
+            SendFailed(exchange=name, detail="d"),
+            SendRefused(exchange=name, fault=RETRY_FAULT),
+            SendUnclear(exchange=name, detail="d"),
+        ]
+        if exchange.operation in PROVISIONING_OPERATIONS:
+            options.append(
+                OutcomeReceived(exchange=name, outcome=any_outcome(self.chance, exchange))
+            )
+        else:
+            options += [TokenReceived(exchange=name, token=token_of(name))] * 3
+        return self.chance.choice(options)
+
+    def _answer(self, exchange: Exchange) -> Event:
+        name, chance = exchange.id, self.chance
+        if exchange.work is Work.CANCEL:
+            return CancelAnswered(exchange=name)
+        if chance.random() < 0.4:
+            return AskFailed(exchange=name, detail="d", fault=chance.choice(FAULTS))
+        if exchange.work is Work.RESULT:
+            return OutcomeReceived(exchange=name, outcome=any_outcome(chance, exchange))
+        return StatusNotified(exchange=name, status=any_status(chance, name), polled=True)
+
+
+def longest(policy: Policy) -> timedelta:
+    """No command of this policy may last longer, whatever its head end does.
+
+    Till its expiry it may try; then what is in flight has its reply time, an unclear order its
+    looks, an error its hold, data their window, completion events their retries.
+    """
+    reply = policy.send_s + policy.reply_s + 2 * GRACE_S
+    looks = (policy.settle_looks + 2) * (policy.settle_s + reply)
+    ends = (
+        policy.hold_s
+        + policy.measurement_s
+        + policy.retry.attempts * (policy.retry.longest_wait_s + policy.hold_s)
+    )
+    return timedelta(seconds=7_200.0 + 2 * reply + looks + ends)
+
+
+@QUICK
+@given(st.integers(min_value=0), st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+def test_every_command_ends_within_its_bound_whatever_the_head_end_does(
+    seed: int, reachable: float
+) -> None:
+    """I1, also where the head end may not be asked at all (`reachable` 0)."""
+    world = FailingHeadEnd(seed, reachable=reachable)
+    world.run(steps=3_000)
+    assert world.course.now - NOON <= longest(world.course.policy)
+
+
+@pytest.mark.soak
+@THOROUGH
+@given(st.integers(min_value=0), st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+def test_every_command_ends_within_its_bound_for_long(seed: int, reachable: float) -> None:
+    world = FailingHeadEnd(seed, reachable=reachable)
+    world.run(steps=3_000)
+    assert world.course.now - NOON <= longest(world.course.policy)
