@@ -103,7 +103,7 @@ def read_csv(text: str, place: str) -> Import:
                 _row(row, place, table.line_num, problems, devices, points, installs)
     except csv.Error as error:
         problems.append(Problem(place, table.line_num, "", f"is not CSV: {error}"))
-    return whole(place, devices, points, installs, problems)
+    return whole((place, place, place), devices, points, installs, problems)
 
 
 def _check_header(header: list[str], place: str, problems: list[Problem]) -> None:

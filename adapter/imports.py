@@ -80,7 +80,8 @@ def import_of(table: object, place: str) -> Import:
     devices = _members(table, "devices", Device, place, problems)
     points = _members(table, "service_points", ServicePoint, place, problems)
     installs = _members(table, "installs", InstallEvent, place, problems)
-    return whole(place, devices, points, installs, problems)
+    places = (f"{place} devices", f"{place} service_points", f"{place} installs")
+    return whole(places, devices, points, installs, problems)
 
 
 def _members(

@@ -80,21 +80,24 @@ def meant(name: str, known: list[str]) -> str:
 
 
 def whole(
-    place: str,
+    places: tuple[str, str, str],
     devices: Rows[Device],
     points: Rows[ServicePoint],
     installs: Rows[InstallEvent],
     problems: list[Problem],
 ) -> Import:
-    """All of it, judged together. Raises ImportRefused when there is any complaint."""
-    points = _once_each(place, points, problems)
-    problems.extend(_devices(place, devices))
-    problems.extend(_zones(place, points))
-    problems.extend(_installs(place, devices, points, installs))
+    """All of it, judged together. Raises ImportRefused when there is any complaint.
+
+    `places` is where devices, service points and install events stood.
+    """
+    points = _once_each(places[1], points, problems)
+    problems.extend(_devices(places[0], devices))
+    problems.extend(_zones(places[1], points))
+    problems.extend(_installs(places[2], devices, points, installs))
     if not problems and not (devices or points or installs):
-        problems.append(Problem(place, 0, "", "has nothing to load"))
+        problems.append(Problem(places[0], 0, "", "has nothing to load"))
     if problems:
-        raise ImportRefused(problems)
+        raise ImportRefused(sorted(problems, key=lambda each: (each.place, each.row)))
     return Import(
         devices=tuple(device for _, device in devices),
         service_points=tuple(point for _, point in points),
@@ -179,13 +182,13 @@ def _in_utc(install: InstallEvent) -> InstallEvent:
     )
 
 
-def checked(what: Import, place: str = "import") -> Import:
+def checked(what: Import) -> Import:
     """The same, in UTC, if its parts fit together; rows count from 1 in each list.
 
     Raises ImportRefused.
     """
     return whole(
-        place,
+        ("devices", "service_points", "installs"),
         list(enumerate(what.devices, 1)),
         list(enumerate(what.service_points, 1)),
         list(enumerate(what.installs, 1)),

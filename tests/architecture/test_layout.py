@@ -1,0 +1,166 @@
+"""Who may import whom, how long a module may be, what none is called. Standard library only."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "adapter"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+FLOORS = (
+    ("errors",),
+    ("model",),
+    ("commands",),
+    ("orders",),
+    ("wire",),
+    ("engine",),
+    ("store", "headend", "web", "simulator", "replay"),
+    ("settings_values",),
+    ("settings_secrets",),
+    ("settings_reader",),
+    ("import_csv", "settings"),
+    ("imports", "client", "log", "settings_table"),
+    ("app",),
+    ("demo",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+PURE = ("errors", "model", "commands", "orders")
+PURE_MAY = frozenset(
+    {
+        "__future__", "abc", "collections", "contextlib", "copy", "dataclasses", "datetime",
+        "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json",
+        "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid", "zoneinfo",
+    }
+)  # fmt: skip
+"""Values and types; nothing that reads, writes, waits or looks at a clock."""
+
+LONGEST = 450
+TABLES = frozenset({"commands/flows.py", "commands/failures.py", "orders/matrix.py"})
+LONGER = {"commands/lifecycle.py": 800, "engine/gateway.py": 500}
+"""The state machine with its table, and the one public surface."""
+
+FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "common", "misc"})
+FORBIDDEN_NAMES |= {"base"}
+
+
+@cache
+def imports_of(module: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(_imports_of(module))
+
+
+def _imports_of(module: str) -> Iterator[tuple[str, ...]]:
+    """What a module imports, as dotted names taken apart; imports for types alone are left out."""
+    path = PACKAGE / module
+    for node in ast.walk(_at_run_time(ast.parse(path.read_text(encoding="utf-8")))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield tuple(name.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import in line {node.lineno}"
+            start = tuple((node.module or "").split("."))
+            for name in node.names:
+                yield (*start, name.name)
+
+
+def _at_run_time(tree: ast.Module) -> ast.Module:
+    class Typing(ast.NodeTransformer):
+        def visit_If(self, node: ast.If) -> ast.AST:
+            if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                return ast.Pass()
+            return node
+
+    made = Typing().visit(tree)
+    assert isinstance(made, ast.Module)
+    return made
+
+
+def part_of(module: str) -> str:
+    return module.partition("/")[0].removesuffix(".py")
+
+
+def parts_imported(module: str) -> set[str]:
+    """The parts of this package that a module imports, its own one left out."""
+    found = {name[1] for name in imports_of(module) if name[0] == "adapter" and len(name) > 1}
+    return found & FLOOR_OF.keys() - {part_of(module)}
+
+
+def packages_imported(module: str) -> set[str]:
+    return {name[0] for name in imports_of(module)} - {"adapter"}
+
+
+def test_every_part_of_the_package_has_a_floor() -> None:
+    assert {part_of(module) for module in MODULES} - FLOOR_OF.keys() == {"__init__"}
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if each != "__init__.py"])
+def test_a_module_imports_only_from_floors_below(module: str) -> None:
+    own = FLOOR_OF[part_of(module)]
+    wrong = {part for part in parts_imported(module) if FLOOR_OF[part] >= own}
+    assert not wrong
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert imports_of("__init__.py") == ()
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if part_of(each) in PURE])
+def test_a_pure_module_imports_values_and_types_only(module: str) -> None:
+    assert packages_imported(module) <= PURE_MAY
+
+
+def test_what_a_pure_module_may_import_is_in_the_standard_library() -> None:
+    assert sys.stdlib_module_names >= PURE_MAY
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_xml_libraries_are_imported_in_wire_only(module: str) -> None:
+    if part_of(module) != "wire":
+        assert not packages_imported(module) & {"zeep", "lxml", "xmlschema"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
+    if part_of(module) not in ("headend", "web", "simulator", "app", "demo", "replay"):
+        assert "aiohttp" not in packages_imported(module)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_not_too_long(module: str) -> None:
+    if module not in TABLES:
+        lines = (PACKAGE / module).read_text(encoding="utf-8").count("\n")
+        assert lines <= LONGER.get(module, LONGEST)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_has_a_name_that_says_nothing(module: str) -> None:
+    assert not set(module.removesuffix(".py").split("/")) & FORBIDDEN_NAMES
+
+
+def test_every_package_says_what_it_is() -> None:
+    silent = [
+        module
+        for module in MODULES
+        if ast.get_docstring(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))) is None
+        and module != "__init__.py"
+    ]
+    assert silent == []
+
+
+def test_what_may_import_whom_is_the_same_for_the_import_linter() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    named = [
+        {part.strip(" ()").removeprefix("adapter.") for part in layer.split("|")}
+        for layer in reversed(layers)
+    ]
+    assert named == [set(floor) for floor in FLOORS]
