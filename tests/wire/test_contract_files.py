@@ -3,6 +3,8 @@
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -186,3 +188,43 @@ def test_subscriber_services_that_a_site_has_no_files_for_are_the_packaged_ones(
     for file in copy.glob("*-subscriber.wsdl"):
         file.unlink()
     assert Catalog.load(copy).operations.keys() == catalog().operations.keys()
+
+
+def test_a_single_wsdl_with_its_schemas_inside_is_read_the_same(tmp_path: Path) -> None:
+    document = etree.parse(WSDL / "control.wsdl")
+    (types,) = document.getroot().iterfind("{http://schemas.xmlsoap.org/wsdl/}types")
+    types.clear()
+    for file in XSD_FILES:
+        schema = etree.parse(file).getroot()
+        for inner in schema.iterfind("{http://www.w3.org/2001/XMLSchema}import"):
+            del inner.attrib["schemaLocation"]
+        types.append(schema)
+    single = tmp_path / "control.wsdl"
+    document.write(single)
+    theirs = Catalog.load(single)
+    for key in theirs.operations:
+        assert theirs.spec(key) == catalog().spec(key)
+    assert check(single) == []
+
+
+def test_the_contract_inside_the_package_is_taken_where_it_is_installed(tmp_path: Path) -> None:
+    no_cache = shutil.ignore_patterns("__pycache__")
+    package = Path(shutil.copytree(WSDL.parent / "adapter", tmp_path / "adapter", ignore=no_cache))
+    shutil.copytree(WSDL, package / "wire" / "contract")
+    program = (
+        "from adapter.wire.catalog import Catalog\n"
+        "catalog = Catalog.load()\n"
+        "print(catalog.place, len(catalog.operations))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.split() == [
+        str(package / "wire" / "contract"),
+        str(len(catalog().operations)),
+    ]
