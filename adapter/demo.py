@@ -20,7 +20,7 @@ from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.settings import Settings
+from adapter.settings import Api, Settings
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
@@ -31,6 +31,7 @@ from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 
 _WAIT_S: Final = 60.0
+_ANY_PORT: Final = Settings(api=Api(port=0))
 _GROUP: Final = "Substation 1"
 _METERS: Final = PopulationPlan(count=40, group_size=20, generating_share=0.0)
 
@@ -91,7 +92,7 @@ async def stage(
             clock=clock,
         )
         await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
-        app = await stack.enter_async_context(running(core, Settings(), listening, clock))
+        app = await stack.enter_async_context(running(core, _ANY_PORT, listening, clock))
         yield Stage(simulator=simulator, app=app)
 
 

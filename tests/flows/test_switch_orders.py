@@ -1,0 +1,181 @@
+"""Connect and disconnect against a head end that misbehaves: never doubled, never forgotten."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from adapter.commands.activity import CommandRequest, State, Verdict
+from adapter.commands.calls import FailureReason, SwitchState
+from adapter.commands.flows import CommandKind, Operation
+from adapter.simulator.faults import Effect
+from tests.flows.world import finish, script, sends, world
+from tests.support import run
+
+E, S, V = Effect, State, Verdict
+METER = 23
+
+
+@dataclass(frozen=True)
+class Row:
+    """What goes wrong with one DisconnectMeter, how the command ends, how often it was sent."""
+
+    effect: Effect
+    state: State
+    verdict: Verdict
+    sent: int = 1
+    rest: dict[str, object] = field(default_factory=dict)
+    operation: str = "DisconnectMeter"
+
+    def __str__(self) -> str:
+        return f"{self.operation}-{self.effect}"
+
+
+OPEN = FailureReason.COMMUNICATION_ERROR
+ROWS = [
+    # before acting: what is proven unsent or refused may go again, all else is unclear
+    Row(E.CLOSE_BEFORE, S.NEEDS_PERSON, V.UNKNOWN),
+    Row(E.INTERNAL_FAULT, S.NEEDS_PERSON, V.UNKNOWN),
+    Row(E.HTML_PAGE, S.NEEDS_PERSON, V.UNKNOWN),
+    Row(E.HTTP_STATUS, S.NEEDS_PERSON, V.UNKNOWN, rest={"status": 502}),
+    Row(E.HTTP_STATUS, S.NEEDS_PERSON, V.UNKNOWN, rest={"status": 307, "text": "/elsewhere"}),
+    Row(E.HTTP_STATUS, S.DISCARDED, V.FAILED, rest={"status": 403}),
+    Row(E.FAULT, S.DISCARDED, V.FAILED, rest={"fault": "MeterNotFoundFault"}),
+    Row(
+        E.FAULT,
+        S.COMPLETED,
+        V.SUCCEEDED,
+        sent=2,
+        rest={"fault": "TooManyConcurrentRequestsFault", "first": 1},
+    ),
+    # after acting: the callback on the attempt's own address tells, and the order is not sent again
+    Row(E.LOSE_REPLY, S.COMPLETED, V.SUCCEEDED),
+    Row(E.TRUNCATE_REPLY, S.COMPLETED, V.SUCCEEDED),
+    Row(E.ERROR_AFTER, S.COMPLETED, V.SUCCEEDED),
+    Row(E.EMPTY_REPLY, S.COMPLETED, V.SUCCEEDED),
+    Row(E.NO_TOKEN, S.COMPLETED, V.SUCCEEDED),
+    Row(E.HTTP_STATUS_AFTER, S.COMPLETED, V.SUCCEEDED, rest={"status": 500}),
+    Row(E.CALLBACK_FIRST, S.COMPLETED, V.SUCCEEDED),
+    # callbacks
+    Row(E.REORDER_CALLBACKS, S.COMPLETED, V.SUCCEEDED),
+    Row(E.DUPLICATE_CALLBACK, S.COMPLETED, V.SUCCEEDED, rest={"count": 3}),
+    Row(E.DROP_CALLBACK, S.COMPLETED, V.SUCCEEDED),
+    Row(E.DELAY_CALLBACK, S.COMPLETED, V.SUCCEEDED, rest={"seconds": 0.6}),
+    Row(E.PENDING_RESULT, S.COMPLETED, V.SUCCEEDED),
+    # the meter itself
+    Row(E.ENDPOINT_FAILURE, S.DISCARDED, V.FAILED, rest={"reason": OPEN}),
+    # the head end forgets, or never comes to an end: only the switch can tell
+    Row(E.FORGET_TOKEN, S.COMPLETED, V.SUCCEEDED_INFERRED),
+    Row(E.NEVER_FINISH, S.NEEDS_PERSON, V.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_disconnect_ends_once_and_is_never_sent_again_on_a_guess(
+    row: Row, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        wrong = script(row.effect, row.operation, **row.rest)
+        async with world(tmp_path, wrong) as made:
+            request = CommandRequest(
+                kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(METER),)
+            )
+            done = await finish(made, request)
+            activity = done.activity
+            assert (activity.state, activity.verdict) == (row.state, row.verdict), activity
+            assert sends(made, Operation.DISCONNECT_METER, METER) == row.sent
+            view = await made.app.gateway.device(made.device(METER))
+            assert view.installed is not None
+            off = [entry for entry in view.installed.history if not entry.on]
+            assert len(off) == (1 if activity.state is S.COMPLETED else 0)
+
+    run(scenario())
+
+
+def test_a_lost_reply_without_any_callback_is_settled_by_reading_the_switch(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        lost = script(E.LOSE_REPLY, "DisconnectMeter")
+        silent = script(E.DROP_CALLBACK, "DisconnectMeter")
+        async with world(tmp_path, lost, silent) as made:
+            request = CommandRequest(
+                kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(METER),)
+            )
+            done = await finish(made, request)
+            assert done.activity.verdict is V.SUCCEEDED_INFERRED
+            assert done.activity.switch_state is SwitchState.DISCONNECTED
+            assert sends(made, Operation.DISCONNECT_METER, METER) == 1
+
+    run(scenario())
+
+
+def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_pass(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, script(E.CLOSE_BEFORE, "DisconnectMeter")) as made:
+            gateway = made.app.gateway
+            device = made.device(METER)
+            cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,))
+            unknown = await finish(made, cut)
+            assert unknown.activity.state is S.NEEDS_PERSON
+
+            connect = CommandRequest(
+                kind=CommandKind.REMOTE_CONNECT, devices=(device,), ignore_install_state=True
+            )
+            fenced = await gateway.submit(connect)
+            assert fenced.activity.state is S.VALIDATION_ERROR
+            assert unknown.id in fenced.activity.reason
+
+            passing = CommandRequest(
+                kind=CommandKind.REMOTE_CONNECT,
+                devices=(device,),
+                ignore_install_state=True,
+                through_fence=("anna", "berta"),
+            )
+            done = await finish(made, passing)
+            assert done.activity.verdict is V.SUCCEEDED
+            assert sends(made, Operation.RECONNECT_METER, METER) == 1
+
+    run(scenario())
+
+
+def test_two_people_close_an_unknown_outcome_and_only_then_the_registry_changes(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, script(E.CLOSE_BEFORE, "DisconnectMeter")) as made:
+            gateway = made.app.gateway
+            device = made.device(METER)
+            cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,))
+            unknown = await finish(made, cut)
+            before = await gateway.device(device)
+            assert before.installed is not None
+            assert before.installed.connected
+            await gateway.resolve(unknown.id, done=True, operator="anna", approver="berta")
+            while (await gateway.device(device)).installed == before.installed:
+                await gateway.wait(unknown.id, timeout_s=0.05)
+            after = await gateway.device(device)
+            assert after.installed is not None
+            assert not after.installed.connected
+            assert (await gateway.get(unknown.id)).activity.state is S.NEEDS_PERSON
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("backfeed", [False, True], ids=["safe", "customer generation"])
+def test_a_load_check_decides_whether_the_connect_is_sent(backfeed: bool, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as made:
+            population = made.simulator.world.population
+            meter = population.find(made.endpoint(22))
+            assert meter is not None
+            population.put(replace(meter, backfeed=backfeed))
+            request = CommandRequest(
+                kind=CommandKind.REMOTE_CONNECT, devices=(made.device(22),), check_load=True
+            )
+            done = await finish(made, request)
+            assert done.activity.state is (S.DISCARDED if backfeed else S.COMPLETED)
+            assert done.activity.voltage_present is backfeed
+            assert sends(made, Operation.RECONNECT_METER, 22) == (0 if backfeed else 1)
+
+    run(scenario())
