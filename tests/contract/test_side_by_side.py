@@ -225,22 +225,14 @@ class Commands(SideBySide):
         )
         assert answer is Saved.MOVED or not stale
 
-    @rule(
-        work=st.sampled_from(Work),
-        limit=limits,
-        now=seconds,
-        lease=seconds,
-        skip=st.frozensets(operations, max_size=1),
-    )
-    def claim(
-        self, work: Work, limit: int, now: int, lease: int, skip: frozenset[Operation]
+    @rule(limit=limits, now=seconds, lease=seconds, skip=st.frozensets(operations, max_size=1))
+    def take_what_is_due(
+        self, limit: int, now: int, lease: int, skip: frozenset[Operation]
     ) -> None:
         until = at(now + lease)
-        self.both("claim", work, limit=limit, now=at(now), lease_until=until, skip=skip)
-
-    @rule(limit=limits, now=seconds, lease=seconds)
-    def due(self, limit: int, now: int, lease: int) -> None:
-        self.both("due", limit=limit, now=at(now), lease_until=at(now + lease))
+        for work in (Work.SEND, Work.STATUS):
+            self.both("claim", work, limit=limit, now=at(now), lease_until=until, skip=skip)
+        self.both("due", limit=limit, now=at(now), lease_until=until)
 
     @rule(
         kind=st.one_of(st.none(), st.sampled_from(CommandKind)),
@@ -335,11 +327,10 @@ class Records(SideBySide):
         )
         self.both("save", [Change(installs=(event,))])
 
-    @rule(sink=st.sampled_from(["one", "two"]), limit=limits, confirm=st.booleans())
-    def relay(self, sink: str, limit: int, confirm: bool) -> None:
-        offered = self.both("outbox", sink, limit=limit)
-        if offered and confirm:
-            self.both("delivered", sink, offered[-1].seq)
+    @rule(sink=st.sampled_from(["one", "two"]), limit=limits, confirmed=st.integers(0, 3))
+    def relay(self, sink: str, limit: int, confirmed: int) -> None:
+        self.both("delivered", sink, confirmed)
+        self.both("outbox", sink, limit=limit)
 
     @rule(id=st.sampled_from(["e-1", "e-2", "e-3"]))
     def publish(self, id: str) -> None:
@@ -353,7 +344,7 @@ class Records(SideBySide):
 
 
 Commands.TestCase.settings = Records.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
