@@ -29,6 +29,9 @@ _KEEPALIVE_S: Final = 4.0
 _BACKLOG: Final = 512
 """Deliveries waiting past which no further step is taken: a bound for memory."""
 
+_METERS_WAITING: Final = 500
+"""Meters whose data wait, past which no further data are made: a day of one takes some 30 kB."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
@@ -52,7 +55,7 @@ class Deliverer:
         self._by_hand = by_hand
         self._lanes: dict[str, deque[_Queued]] = {}
         self._lane_tasks: dict[str, asyncio.Task[None]] = {}
-        self._waiting = 0
+        self._waiting = self._meters_waiting = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -60,6 +63,7 @@ class Deliverer:
         self._stopped = False
         self._pauses: set[asyncio.Future[None]] = set()
         self._session: aiohttp.ClientSession | None = None
+        world.worker.congested = lambda: self._meters_waiting >= _METERS_WAITING
 
     async def start(self) -> None:
         self._stopped = False
@@ -97,7 +101,7 @@ class Deliverer:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._lanes.clear()
         self._lane_tasks.clear()
-        self._waiting = 0
+        self._waiting = self._meters_waiting = 0
         if self._session is not None:
             await self._session.close()
 
@@ -183,6 +187,7 @@ class Deliverer:
         if self._stopped:
             return
         self._waiting += 1
+        self._meters_waiting += len(queued.delivery.endpoints)
         self._idle.clear()
         lane = self._lanes.get(queued.delivery.lane)
         if lane is not None:
@@ -198,15 +203,16 @@ class Deliverer:
             while lane:
                 async with self._slots:
                     await self._deliver(lane[0])
-                lane.popleft()
-                self._done(1)
+                self._done(lane.popleft())
         finally:
             del self._lanes[name], self._lane_tasks[name]
-            self._done(len(lane))
+            for queued in lane:
+                self._done(queued)
             self.wake()
 
-    def _done(self, count: int) -> None:
-        self._waiting -= count
+    def _done(self, queued: _Queued) -> None:
+        self._waiting -= 1
+        self._meters_waiting -= len(queued.delivery.endpoints)
         if self._waiting == 0 or self._stopped:
             self._idle.set()
 
@@ -251,5 +257,5 @@ class Deliverer:
                 with suppress(aiohttp.ClientPayloadError):
                     await response.read()
                 return response.status, ""
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return None, f"{type(error).__name__}: {error}"

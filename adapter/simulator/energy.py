@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import shake_128
-from itertools import accumulate, pairwise
-from typing import Final
+from itertools import accumulate, pairwise, repeat
+from operator import sub
+from typing import Final, NamedTuple
 
 from adapter.simulator.meters import EPOCH, Meter
 from adapter.simulator.seeded import number
@@ -153,8 +154,7 @@ def _without_supply(meter: Meter, at: datetime) -> list[tuple[datetime, datetime
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """`end` in UTC, energy in Wh, and the words of dat:ProfileStatus that apply."""
 
     end: datetime
@@ -171,15 +171,18 @@ def intervals(
     interrupted = bool(meter.off or meter.outages or meter.open_since)
     before = _total_at(meter, quantity, first * _SLOT_S, seed) if first < last else 0
     for day, slots in _days(first + 1, last + 1):
-        ends = [_aware(day * SLOTS + slot) for slot in slots]
+        ends = _ends(day * SLOTS + slots.start, len(slots))
         if interrupted:
             totals = [total_wh(meter, quantity, at, seed=seed) for at in ends]
         else:
             whole_day = _day_totals(seed, meter.esn, quantity, day - _EPOCH_DAY)
             totals = [whole_day[slot] for slot in slots]
-        for at, after in zip(ends, totals, strict=True):
-            yield Interval(at, after - before, _statuses(meter, at) if meter.outages else ())
-            before = after
+        used = map(sub, totals, (before, *totals))
+        if meter.outages:
+            yield from map(Interval, ends, used, (_statuses(meter, at) for at in ends))
+        else:
+            yield from map(Interval, ends, used, repeat(()))
+        before = totals[-1]
 
 
 def _days(first: int, last: int) -> Iterator[tuple[int, range]]:
@@ -191,8 +194,12 @@ def _days(first: int, last: int) -> Iterator[tuple[int, range]]:
         first += upto - slot
 
 
-def _aware(quarters: int) -> datetime:
-    return datetime.fromtimestamp(quarters * _SLOT_S, UTC)
+@lru_cache(maxsize=512)
+def _ends(first: int, count: int) -> tuple[datetime, ...]:
+    """The moments of `count` quarter hours from `first` on, since 1970. Alike for all meters."""
+    return tuple(
+        datetime.fromtimestamp(quarter * _SLOT_S, UTC) for quarter in range(first, first + count)
+    )
 
 
 def _day_totals(seed: int, esn: str, quantity: str, day: int) -> list[int]:

@@ -1,7 +1,7 @@
 """What is wrong with intervals, and what a status says of them: gaps and summer time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import shake_128
 from zoneinfo import ZoneInfo
@@ -43,8 +43,8 @@ class Flaws:
 
 
 def _skipped(row: Interval) -> Interval:
-    return replace(row, wh=0, statuses=(*row.statuses, "SkippedInterval"))
+    return row._replace(wh=0, statuses=(*row.statuses, "SkippedInterval"))
 
 
 def _in_summer(row: Interval) -> Interval:
-    return replace(row, statuses=(*row.statuses, "DaylightSavingsTime"))
+    return row._replace(statuses=(*row.statuses, "DaylightSavingsTime"))

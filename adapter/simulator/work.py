@@ -4,7 +4,7 @@ Initializing, Executing, then the endpoints are asked, in portions, then Complet
 drop, double, delay or turn round what is sent on the way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,6 +27,9 @@ from adapter.simulator.subscriptions import Subscriptions
 DATA_ARRIVED: Final = "DataSubscriberService.DataArrived"
 STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
 
+_CONGESTED: Final = timedelta(milliseconds=5)
+"""How long a read pauses while the data of others, or its own, waits to be sent."""
+
 _ORDERLY: Final = (RemoteState.INITIALIZING, RemoteState.EXECUTING, RemoteState.COMPLETED)
 
 
@@ -43,6 +46,8 @@ class Worker:
     open: set[RequestToken] = field(default_factory=set)
     """The requests that have not finished."""
     flaws: Flaws = field(init=False)
+    congested: Callable[[], bool] = lambda: False
+    """Whether so much data waits to be sent that no more should be made for a while."""
 
     def __post_init__(self) -> None:
         self.flaws = Flaws.of(self.config.population)
@@ -149,6 +154,11 @@ class Worker:
         """Ask the next portion of endpoints; after the last one schedule the end."""
         if self.jobs.get(job.token) is not job or (position == 0 and job.acted):
             return []
+        again = now + timedelta(seconds=self.config.timing.portion_s)
+        if work.asks is Asks.READ and self.congested():
+            later = max(again, now + _CONGESTED)
+            self.schedule.put(later, lambda due: self._reach(work, job, position, completed, due))
+            return []
         job.acted = True
         upto = position + self.config.limits.meters_per_message
         portion = job.asked.endpoints[position:upto]
@@ -157,7 +167,6 @@ class Worker:
         if work.asks is Asks.READ:
             deliveries = self._publish(work, job, answered, completed, now)
         if upto < len(job.asked.endpoints):
-            again = now + timedelta(seconds=self.config.timing.portion_s)
             self.schedule.put(again, lambda due: self._reach(work, job, upto, completed, due))
         else:
             self.schedule.put(max(now, completed), lambda due: self._finish(job, due))

@@ -1,22 +1,31 @@
 """What DataArrived and the interactive result bring, by the flags of the request."""
 
+import asyncio
 from zoneinfo import available_timezones
 
 import pytest
 
+from adapter.model.ids import RequestToken
+from adapter.simulator.server import Simulator
+from adapter.simulator.settings import SimulatorConfig
 from tests.simulator.rig import (
+    DISCONNECT,
     GROUP_READ,
     INTERACTIVE,
     ONE,
     READ,
     THREE,
     TWO,
+    Heard,
     Rig,
+    codec,
     dig,
     play,
     rows,
+    running,
     text,
 )
+from tests.support import run
 
 
 def test_load_profile_and_registers_agree_on_what_was_used() -> None:
@@ -291,3 +300,38 @@ def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
         assert told == [[]] * 4 + [["DaylightSavingsTime"]] * 4
 
     play(scene, population={"time_zone": "Europe/Berlin"})
+
+
+def test_a_slow_listener_slows_a_large_read_and_holds_up_no_other_request() -> None:
+    async def scene() -> None:
+        gate = asyncio.Event()
+
+        async def slow(told: Heard) -> int:
+            if told.path == "/data":
+                await gate.wait()
+            return 200
+
+        async with running() as listening:
+            listening.answer = slow
+            config = SimulatorConfig.read(
+                {
+                    "population": {"count": 3_000, "group_size": 3_000},
+                    "data_subscribers": {"gateway": f"{listening.base}/data"},
+                    "timing": {"honour_windows": False, "portion_s": 0.0},
+                }
+            )
+            async with Simulator(config, codec=codec()) as simulator:
+                listening.simulator = simulator
+                read = await listening.start(GROUP_READ, "Substation 1", RetrievePriorSelfRead=True)
+                job = simulator.world.jobs[RequestToken(read)]
+                await listening.until(lambda: job.succeeded >= 500)
+                other = await listening.start(DISCONNECT, ONE)
+                done = simulator.world.jobs[RequestToken(other)]
+                await listening.until(lambda: done.finished)
+                assert job.succeeded < 600
+                gate.set()
+                await listening.until(lambda: job.finished)
+                await simulator.sent()
+        assert len(listening.data()) == 3_000
+
+    run(scene(), seconds=60)

@@ -225,9 +225,12 @@ def test_a_callback_refused_is_tried_again_only_as_often_as_configured() -> None
     play(scene, limits={"callback_attempts": 3})
 
 
-def test_an_address_where_nobody_listens_only_costs_the_callback() -> None:
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/x", "http://a..b/x", "http://127.0.0.1:99999/x"]
+)
+def test_an_address_where_nobody_listens_only_costs_the_callback(address: str) -> None:
     async def scene(rig: Rig) -> None:
-        await rig.call(DISCONNECT, request(DISCONNECT, ONE, address="http://127.0.0.1:9/x"))
+        await rig.call(DISCONNECT, request(DISCONNECT, ONE, address=address))
         await rig.turn()
         entries = rig.simulator.journal.entries(operation="StatusChanged")
         assert [entry["status"] for entry in entries] == [None] * 3
