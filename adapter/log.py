@@ -25,7 +25,9 @@ _SECRET_NAMES: Final = re.compile(
     re.IGNORECASE,
 )
 _CALLBACK: Final = re.compile(r"(/openway/status/[^/\s\"'<>]+/)[0-9A-Za-z_\-]+")
-_HEADER: Final = re.compile(r"\b(Basic|Bearer|Digest)\s+[A-Za-z0-9+/=._~\-]{4,}", re.IGNORECASE)
+_HEADER: Final = re.compile(
+    r"\b(Basic|Bearer|Digest|(?i:basic|bearer|digest)(?=\s+\S{8}))\s+[A-Za-z0-9+/=._~\-]{4,}"
+)
 _USERINFO: Final = re.compile(r"(https?://)[^/\s:@\"'<>]*:[^/\s@\"'<>]*@")
 _ELEMENT: Final = re.compile(r"(<(?:[\w\-]+:)?(?:Password|Nonce)\b[^>]*>)[^<]*(</)", re.IGNORECASE)
 _PAIR: Final = re.compile(

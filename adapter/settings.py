@@ -143,7 +143,7 @@ class Settings:
         ):
             try:
                 ZoneInfo(zone)
-            except (OSError, ValueError):
+            except (KeyError, OSError, ValueError):
                 raise SettingsError(f"{name}: no time zone {zone!r}") from None
 
 
@@ -188,7 +188,7 @@ def load_with_origin(path: Path | None = None, environ: Mapping[str, str] | None
     table = _table(path) if path else {}
     _refuse_unknown_variables(sources)
     settings = read_section(Settings, table, sources)
-    if settings is None:
+    if settings is None or sources.problems:
         raise SettingsError("\n".join(sources.problems))
     return Loaded(settings=settings, origin=MappingProxyType(sources.origin))
 

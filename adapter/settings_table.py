@@ -39,6 +39,7 @@ _CONNECTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "per_address": "connections at once from one address",
         "idle_s": "a connection without a whole request head for so long is closed",
         "handshake_s": "longest TLS handshake",
+        "linger_s": "the rest of a refused body is read and dropped for so long",
         "unsent_s": "a caller that does not take its answer for so long is cut off",
         "drain_s": "when stopping, requests under way may take so long",
     }

@@ -57,10 +57,11 @@ for _each in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Leaves with one of `exits.Exit`; errors are one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_run(given))
+    sys.exit(run(given))
 
 
-def _run(given: list[str]) -> int:
+def run(given: list[str]) -> int:
+    """Run one command line; its exit code. Nothing is raised but what is a fault of ours."""
     try:
         openway.main(given, prog_name="openway", standalone_mode=False)
     except click.exceptions.Exit as leaving:

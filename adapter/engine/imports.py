@@ -140,7 +140,7 @@ def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[Problem]:
     for row, point in points:
         try:
             ZoneInfo(point.time_zone)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             yield Problem(place, row, "time_zone", f"no zone {point.time_zone!r}")
 
 

@@ -1,0 +1,317 @@
+"""Settings: where they come from, what is refused and how it is named, what is never shown."""
+
+import re
+from collections import Counter
+from dataclasses import MISSING
+from datetime import time
+from enum import StrEnum
+from pathlib import Path
+from typing import get_args, get_origin
+
+import pytest
+
+from adapter.commands.flows import CommandKind, Operation
+from adapter.errors import SettingsError
+from adapter.headend.settings import Timeouts
+from adapter.settings import Settings, load, load_with_origin
+from adapter.settings_reader import Leaf, leaves
+from adapter.settings_table import rows, shown
+from adapter.settings_values import convert, from_text
+from adapter.web.settings import Role
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+LEAVES = tuple(leaves(Settings))
+PLAIN = tuple(leaf for leaf in LEAVES if not leaf.secret)
+
+
+def a_file(folder: Path, text: str) -> Path:
+    path = folder / "openway.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaints(path: Path | None = None, **variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        load(path, {f"OPENWAY_{name}": value for name, value in variables.items()})
+    return str(refused.value).splitlines()
+
+
+def test_without_file_and_environment_every_setting_has_its_default() -> None:
+    settings = load(None, {})
+    assert settings == Settings()
+    assert settings.head_end is None
+    assert settings.listener.port == 8101
+
+
+def test_the_environment_goes_before_the_file_and_the_file_before_the_default(
+    tmp_path: Path,
+) -> None:
+    path = a_file(tmp_path, "[listener]\nport = 1\n[api]\nport = 2\n")
+    settings = load(path, {"OPENWAY_LISTENER_PORT": "3"})
+    assert (settings.listener.port, settings.api.port, settings.simulator.port) == (3, 2, 8103)
+
+
+def test_the_variable_openway_config_names_the_file(tmp_path: Path) -> None:
+    path = a_file(tmp_path, "[simulator]\nmeters = 7\n")
+    assert load(None, {"OPENWAY_CONFIG": str(path)}).simulator.meters == 7
+
+
+def test_a_relative_path_starts_at_the_file_that_names_it(tmp_path: Path) -> None:
+    path = a_file(tmp_path, '[store]\npath = "data/gateway.db"\n')
+    assert load(path, {}).store.path == tmp_path / "data" / "gateway.db"
+
+
+def test_a_command_keeps_what_is_not_overridden_for_it(tmp_path: Path) -> None:
+    path = a_file(tmp_path, "[commands.remote_disconnect]\nreply_s = 60\nretry.attempts = 1\n")
+    standard, given = load(None, {}).commands, load(path, {}).commands
+    one = given[CommandKind.REMOTE_DISCONNECT]
+    assert one.reply_s == 60.0
+    assert one.retry.attempts == 1
+    assert one.expires_s == standard[CommandKind.REMOTE_DISCONNECT].expires_s == 14_400.0
+    assert given[CommandKind.LOAD_CHECK] == standard[CommandKind.LOAD_CHECK]
+
+
+def test_a_command_is_overridden_from_the_environment() -> None:
+    settings = load(None, {"OPENWAY_COMMANDS_LOAD_CHECK_REPLY_S": "5"})
+    assert settings.commands[CommandKind.LOAD_CHECK].reply_s == 5.0
+
+
+def test_an_operation_has_the_general_time_outs_where_its_own_are_not_given(tmp_path: Path) -> None:
+    text = (
+        '[head_end]\nbase_url = "http://127.0.0.1:1"\ntimeouts.reply_s = 7\n'
+        '[head_end.operation_timeouts."ControlService.DisconnectMeter"]\ntotal_s = 9\n'
+    )
+    head_end = load(a_file(tmp_path, text), {}).head_end
+    assert head_end is not None
+    assert head_end.timeouts_for(Operation.DISCONNECT_METER) == Timeouts(reply_s=7.0, total_s=9.0)
+    assert head_end.timeouts_for(Operation.ADD_METER_DEFINITIONS).reply_s == 120.0
+
+
+def test_the_whole_head_end_comes_from_one_file_and_files_of_secrets(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n", encoding="utf-8")
+    text = (
+        '[head_end]\nbase_url = "https://head-end.example:8443"\n'
+        '[head_end.tls]\nca_file = "ca.pem"\n'
+        '[head_end.basic]\nuser = "gateway"\npassword_file = "password"\n'
+    )
+    head_end = load(a_file(tmp_path, text), {}).head_end
+    assert head_end is not None
+    assert head_end.basic is not None
+    assert head_end.basic.password.reveal() == "correct horse"
+    assert head_end.tls is not None
+    assert head_end.tls.ca_file == tmp_path / "ca.pem"
+
+
+def test_disconnects_can_be_bounded_by_hours_days_and_number(tmp_path: Path) -> None:
+    text = (
+        '[switch]\nwindow = "08:00-17:30"\nweekdays = ["Mon", "friday"]\n'
+        'per_hour = 30\nneeds_approval = true\ntime_zone = "America/New_York"\n'
+    )
+    switch = load(a_file(tmp_path, text), {}).switch
+    assert switch.window == (time(8), time(17, 30))
+    assert switch.weekdays == {0, 4}
+    assert (switch.per_hour, switch.needs_approval) == (30, True)
+
+
+def test_api_keys_are_lines_of_name_roles_and_token_or_its_digest(tmp_path: Path) -> None:
+    digest = "ab" * 32
+    (tmp_path / "keys").write_text(
+        f"# people\nann read,switch {TOKEN}\nbob approve sha256:{digest} 2030-01-01T00:00:00Z\n",
+        encoding="utf-8",
+    )
+    ann, bob = load(a_file(tmp_path, '[api]\nkeys_file = "keys"\n'), {}).api.keys
+    assert (ann.name, ann.roles) == ("ann", frozenset({Role.READ, Role.SWITCH}))
+    assert bob.token_sha256 == digest
+    assert bob.expires_at is not None
+
+
+def test_several_secrets_in_a_variable_stand_between_semicolons() -> None:
+    settings = load(None, {"OPENWAY_LISTENER_USERS": "he:one;he:two"})
+    assert [(user.user, user.password) for user in settings.listener.users] == [
+        ("he", "one"),
+        ("he", "two"),
+    ]
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_an_unknown_setting_is_named_with_what_was_probably_meant(tmp_path: Path) -> None:
+    path = a_file(tmp_path, '[lisener]\nport = 1\n[store]\npaht = "x"\n')
+    first, second = complaints(path)
+    assert first == "lisener: unknown setting; did you mean listener?"
+    assert second == "store.paht: unknown setting; did you mean path?"
+
+
+def test_an_unknown_variable_is_named_with_what_was_probably_meant() -> None:
+    (only,) = complaints(LISTENER_PROT="1")
+    assert only == "OPENWAY_LISTENER_PROT: unknown variable; did you mean OPENWAY_LISTENER_PORT?"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[listener]\nport = 70000", "listener.port"),
+        ('[listener]\nport = "8101"', "listener.port"),
+        ("[listener]\nport = true", "listener.port"),
+        ("listener = 5", "listener"),
+        ("[engine]\nlease_s = nan", "engine.lease_s"),
+        ("[engine]\nlease_s = -1", "engine.lease_s"),
+        ("[engine]\nconcurrency = 0", "engine.concurrency"),
+        ('[engine]\nkinds = ["remote_conect"]', "engine.kinds"),
+        ('[log]\nlevel = "loud"', "log.level"),
+        ("[log]\nlevel = 3", "log.level"),
+        ('[switch]\nwindow = "8 to 5"', "switch.window"),
+        ('[switch]\nwindow = "08:00-08:00"', "switch.window"),
+        ('[switch]\nweekdays = ["someday"]', "switch.weekdays"),
+        ('[switch]\ntime_zone = "Mars/Olympus"', "switch.time_zone"),
+        ("[commands.remote_conect]\nreply_s = 1", "commands.remote_conect"),
+        ("[commands.load_check.retry]\nattempts = 0", "commands.load_check.retry.attempts"),
+        ("[head_end]\nconnect_attempts = 2", "head_end.base_url"),
+        ('[head_end]\nbase_url = "ftp://x"', "head_end.base_url"),
+        ('[head_end]\nbase_url = "http://a:b@x"', "head_end.base_url"),
+        ('[head_end]\nbase_url = "http://x"\ntimeouts.reply_s = 0', "head_end.timeouts.reply_s"),
+        ('[listener]\npublic_url = "gateway"', "listener.public_url"),
+        ('[api]\nurl = "http://u:p@x"', "api.url"),
+        ('[api]\nhost = "0.0.0.0"', "api.host"),
+        ('[store]\npath = ""', "store.path"),
+    ],
+)
+def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
+    assert complaints(a_file(tmp_path, text))[0].startswith(f"{named}: ")
+
+
+def test_all_complaints_are_told_at_once(tmp_path: Path) -> None:
+    path = a_file(tmp_path, "[listener]\nport = -1\n[api]\nport = -1\n[nothing]\n")
+    assert len(complaints(path, LOG_LEVEL="loud")) == 4
+
+
+@pytest.mark.parametrize("text", ["[listener\n", "a = \n", "port = 1\nport = 2\n"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
+    path = a_file(tmp_path, text)
+    assert complaints(path)[0].startswith(str(path))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert complaints(tmp_path / "none.toml")[0].startswith(str(tmp_path / "none.toml"))
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_a_secret_in_the_settings_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    text = '[head_end]\nbase_url = "http://127.0.0.1"\nbasic = {user="u", password="hunter22"}\n'
+    (only,) = complaints(a_file(tmp_path, text))
+    assert only.startswith("head_end.basic.password: ")
+    assert "password_file" in only
+    assert "hunter22" not in only
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"ann {TOKEN} read",
+        f"ann read,{TOKEN} {TOKEN}",
+        f"ann read {TOKEN} tomorrow",
+        f"ann read {TOKEN} 2030-01-01T00:00:00Z more",
+        "ann read short-secret-word",
+        f"ann switch,approve {TOKEN}",
+        "just-one-word-that-is-a-secret",
+    ],
+)
+def test_a_bad_line_of_keys_is_refused_without_showing_what_stands_in_it(line: str) -> None:
+    (only,) = complaints(API_KEYS=line)
+    assert only.startswith("api.keys: ")
+    assert TOKEN not in only
+    assert "secret" not in only
+
+
+def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = a_file(tmp_path, '[callbacks]\nkeys_file = "none"\n')
+    (only,) = complaints(path)
+    assert only.startswith("callbacks.keys: ")
+    assert str(tmp_path / "none") in only
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "phrase").write_text("canary-phrase-1", encoding="utf-8")
+    text = (
+        '[head_end]\nbase_url = "https://he.example"\n'
+        'tls = {ca_file = "ca", key_password_file = "phrase"}\n'
+        'basic = {user = "u", password_file = "phrase"}\n'
+        '[listener.tls]\ncertificate_file = "c"\nkey_file = "k"\nkey_password_file = "phrase"\n'
+    )
+    environ = {
+        "OPENWAY_API_KEYS": f"ann read canary-{TOKEN}",
+        "OPENWAY_API_KEY": "canary-key",
+        "OPENWAY_LISTENER_USERS": "he:canary-password",
+        "OPENWAY_CALLBACKS_KEYS": "canary-1;canary-2",
+    }
+    loaded = load_with_origin(a_file(tmp_path, text), environ)
+    told = repr(shown(loaded)) + repr(loaded.settings)
+    assert "canary" not in told
+    masked = {row.name for row in shown(loaded) if row.value == "***"}
+    assert masked >= {
+        "head_end.tls.key_password",
+        "head_end.basic.password",
+        "listener.tls.key_password",
+        "listener.users",
+        "api.keys",
+        "api.key",
+        "callbacks.keys",
+    }
+
+
+def test_what_is_shown_says_where_each_setting_comes_from(tmp_path: Path) -> None:
+    path = a_file(tmp_path, "[listener]\nport = 1\n")
+    rows_shown = {row.name: row for row in shown(load_with_origin(path, {"OPENWAY_API_PORT": "2"}))}
+    assert rows_shown["listener.port"].origin == "file"
+    assert rows_shown["api.port"].origin == "OPENWAY_API_PORT"
+    assert rows_shown["log.level"].origin == "default"
+
+
+# ---------------------------------------------------------------- the table itself
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_every_setting_has_a_line_of_help(row: object) -> None:
+    assert getattr(row, "help", "")
+
+
+def test_every_setting_has_a_variable_of_its_own() -> None:
+    counts = Counter(leaf.variable for leaf in LEAVES)
+    counts.update(f"{leaf.variable}_FILE" for leaf in LEAVES if leaf.secret)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_every_duration_and_size_has_its_unit_in_its_name() -> None:
+    wrong = [
+        row.name
+        for row in rows()
+        if re.search(r"time_?out|wait|pause|every|idle|deadline", row.name.rpartition(".")[2])
+        and row.unit == ""
+        and not row.name.endswith(("max_waiting", "waiting_at_once"))
+    ]
+    assert wrong == []
+
+
+def sample(leaf: Leaf) -> str:
+    kind = leaf.kind
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return next(iter(kind)).value
+    if kind == tuple[time, time]:
+        return "08:00-17:00"
+    if kind == frozenset[int]:
+        return "mon,tue"
+    if get_origin(kind) in (tuple, frozenset):
+        item = get_args(kind)[0]
+        return next(iter(item)).value if issubclass(item, StrEnum) else "one,two"
+    if get_origin(kind) is not None:
+        return "a=1,b=0.5"
+    return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize("leaf", PLAIN, ids=lambda leaf: leaf.name)
+def test_every_setting_can_be_read_from_a_variable(leaf: Leaf) -> None:
+    value = convert(leaf.name, leaf.kind, from_text(leaf.kind, sample(leaf)), Path())
+    assert value not in (None, MISSING)
