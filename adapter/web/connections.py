@@ -25,7 +25,6 @@ from adapter.web.settings import ConnectionLimits, ServerTls
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BREATHER_S: Final = 0.1
-_LINGER_S: Final = 2.0
 _BACKLOG: Final = 1024
 _OTHER_DESCRIPTORS: Final = 256
 SERVER: Final = "openway"
@@ -167,7 +166,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=places.limits.idle_s,
-            lingering_time=_LINGER_S,
+            lingering_time=places.limits.linger_s,
             read_bufsize=_READ_BYTES,
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # None is how it is switched off
@@ -234,10 +233,9 @@ class Door:
         tls: ServerTls | None,
         counts: Counter[str],
     ) -> None:
-        require_c_parser()
-        require_descriptors(limits.connections)
         self._limits = limits
-        self._tls = tls_context(tls) if tls is not None else None
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
         self._places = Places(limits, counts)
         self._counts = counts
         app.middlewares.insert(0, occupied)
@@ -255,10 +253,22 @@ class Door:
     def open_connections(self) -> int:
         return len(self._places.taken)
 
-    async def open(self, listening: socket.socket) -> None:
-        await self._runner.setup()
+    async def open(self, listening: socket.socket) -> str:
+        """Serve on a bound socket, which is closed with the door. Gives the address.
+
+        Raises SettingsError for what bars a safe start; then the socket is closed too.
+        """
+        try:
+            require_c_parser()
+            require_descriptors(self._limits.connections)
+            self._context = tls_context(self._tls) if self._tls is not None else None
+            await self._runner.setup()
+        except BaseException:
+            listening.close()
+            raise
         self._socket = listening
         self._accepting = asyncio.create_task(self._accept(listening))
+        return url_of(listening, tls=self._context is not None)
 
     async def close(self) -> None:
         """Accept nothing more, let requests under way end, close the rest."""
@@ -298,12 +308,12 @@ class Door:
             accepted.close()
             return
         _bound_unsent(accepted, self._limits.unsent_s)
-        handshake_s = self._limits.handshake_s if self._tls is not None else None
+        handshake_s = self._limits.handshake_s if self._context is not None else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Connection(server, place, self._places),
                 accepted,
-                ssl=self._tls,
+                ssl=self._context,
                 ssl_handshake_timeout=handshake_s,
             )
         except (OSError, asyncio.CancelledError) as error:

@@ -25,7 +25,7 @@ from adapter.engine.ports import Clock, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId
 from adapter.web.bodies import Body, continue_later, read_body
-from adapter.web.connections import Door, bind, url_of
+from adapter.web.connections import Door, bind
 from adapter.web.credentials import BasicUsers
 from adapter.web.quarantine import Quarantine
 from adapter.web.seldom import SeldomLog
@@ -118,12 +118,10 @@ class Listener:
         settings = self.settings
         app = web.Application(middlewares=[self._bounded])
         self._route(app)
-        door = Door(app, settings.connections, settings.tls, self.counts)
-        listening = self._listening or bind(settings.host, settings.port)
-        self.url = url_of(listening, tls=settings.tls is not None)
         self._quarantine = Quarantine(self._gateway, settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(settings.bodies.large_at_once)
-        await door.open(listening)
+        door = Door(app, settings.connections, settings.tls, self.counts)
+        self.url = await door.open(self._listening or bind(settings.host, settings.port))
         self._door = door
         log.info("listener_started", extra={"url": self.url})
         return self.url
@@ -157,8 +155,8 @@ class Listener:
         for path, key in {**addresses, signed: STATUS_CHANGED}.items():
             resource = app.router.add_resource(path)
             resource.add_route("POST", self._taking(key), expect_handler=continue_later)
-        for path, key in addresses.items():
-            app.router.add_get(path, self._describing(path, key))
+        for path, key in _ADDRESSES.items():
+            app.router.add_get(prefix + path, self._describing(path, key))
         app.router.add_get(prefix + CONTRACT_PATH + "/{file:.+}", self._schema)
 
     @web.middleware
@@ -381,9 +379,8 @@ class Listener:
         async def describe(request: web.Request) -> web.StreamResponse:
             if not {name.lower() for name in request.query} & {"wsdl", "singlewsdl"}:
                 return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
-            base = self.settings.public_url.rstrip("/") or self.url
-            schemas = f"{base}{self.settings.path_prefix}{CONTRACT_PATH}"
-            text = self._contract.wsdl(key, address=f"{base}{path}", schemas=schemas)
+            base = self.settings.public_url.rstrip("/") or self.url + self.settings.path_prefix
+            text = self._contract.wsdl(key, address=base + path, schemas=base + CONTRACT_PATH)
             return web.Response(body=text, content_type="text/xml", charset="utf-8")
 
         return describe

@@ -18,7 +18,7 @@ from adapter.engine.ports import Clock
 from adapter.errors import GatewayError
 from adapter.web.bodies import continue_later, read_body
 from adapter.web.calls import Answered, Api, Asked, require
-from adapter.web.connections import Door, bind, url_of
+from adapter.web.connections import Door, bind
 from adapter.web.openapi import document
 from adapter.web.problems import HEADERS, ProblemRaised, of_error, response_of
 from adapter.web.routes import ROUTES, Route
@@ -70,9 +70,7 @@ class Rest:
             )
         app.router.add_route("GET", "/openapi.json", self._describe)
         door = Door(app, settings.connections, settings.tls, self.counts)
-        listening = self._listening or bind(settings.host, settings.port)
-        self.url = url_of(listening, tls=settings.tls is not None)
-        await door.open(listening)
+        self.url = await door.open(self._listening or bind(settings.host, settings.port))
         self._door = door
         log.info("rest_started", extra={"url": self.url})
         return self.url

@@ -35,6 +35,8 @@ class ConnectionLimits:
     handshake_s     TLS handshake
     unsent_s        a caller that does not take its answer for so long is cut off (where the
                     system has TCP_USER_TIMEOUT)
+    linger_s        what is left of a refused body is read and dropped for so long, so that the
+                    caller comes to see the answer
     drain_s         when stopping, how long requests under way may take
     """
 
@@ -43,6 +45,7 @@ class ConnectionLimits:
     idle_s: float = 15.0
     handshake_s: float = 10.0
     unsent_s: float = 30.0
+    linger_s: float = 2.0
     drain_s: float = 10.0
 
 
@@ -85,8 +88,9 @@ class QuarantineLimits:
 class ListenerSettings:
     """The listener for the head end.
 
-    `public_url` is how the head end reaches it, written into the WSDL; "" is the bound address.
-    `path_prefix` stands before /openway, for a proxy that keeps one. `users` empty: no HTTP Basic.
+    `public_url` is how the head end reaches it, with whatever path comes before /openway, written
+    into the WSDL; "" is the bound address. `path_prefix` is what stands before /openway in the
+    requests that arrive here, for a proxy that does not take it off. `users` empty: no HTTP Basic.
     Without Basic and without client certificates anybody who reaches the port can hand in data
     and events, so that off the loopback `allow_anonymous` must say it is wanted.
     """

@@ -144,7 +144,7 @@ class LargeMessage:
                 self._parser = self._made_for(piece)
             self._parser.Parse(piece, last)
         except (expat.ExpatError, NotWellFormed) as error:
-            self._refuse(_not_xml(error))
+            self._refusal = _not_xml(error)
         except _Enough:
             pass
 

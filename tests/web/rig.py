@@ -1,5 +1,6 @@
 """A gateway on the memory store behind both servers, on loopback ports, for one test."""
 
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ from adapter.store.memory import MemoryStore
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
 from adapter.web.rest import Rest
-from adapter.web.settings import ApiKey, ListenerSettings, RestSettings, Role
+from adapter.web.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction
 
@@ -51,6 +52,8 @@ KEYS = (
     ApiKey.of("approver", TOKENS["approver"], Role.APPROVE),
     ApiKey.of("admin", TOKENS["admin"], Role.ADMIN),
 )
+
+HASTY = ConnectionLimits(linger_s=0.05)
 
 
 @cache
@@ -105,7 +108,9 @@ class Rig:
         self, path: str, body: bytes, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
         url = path if path.startswith("http") else self.url + path
-        async with self.http.post(url, data=body, headers={**XML, **(headers or {})}) as response:
+        async with self.http.post(
+            url, data=io.BytesIO(body), headers={**XML, **(headers or {})}
+        ) as response:
             return response.status, await response.read()
 
     async def ask(
@@ -164,10 +169,10 @@ async def a_rig(
     clock = HandClock(NOON)
     store = store_type(now=clock.now)
     await store.open()
-    settings = settings or ListenerSettings()
+    settings = settings or ListenerSettings(connections=HASTY)
     listening = bind(settings.host, settings.port)
     url = url_of(listening, tls=settings.tls is not None)
-    identity = CallbackIdentity(public_url=url, keys=(b"k" * 32,))
+    identity = CallbackIdentity(public_url=url + settings.path_prefix, keys=(b"k" * 32,))
     head_end = QuietHeadEnd()
     gateway = Gateway(
         store=store,
