@@ -4,14 +4,16 @@ import asyncio
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from adapter.cli.output import as_json, print_json, print_json_line, say
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 
 if TYPE_CHECKING:
+    from adapter.demo import Shown
     from adapter.settings import SimulatorSettings
     from adapter.simulator.server import Simulator
     from adapter.simulator.settings import SimulatorConfig
@@ -118,11 +120,62 @@ def serve(session: Session) -> None:
 
 
 @click.command()
+@click.option("--keep", type=_PATH, help="Folder to leave the demo's store in.")
 @as_json
-def demo(as_json: bool) -> None:
+def demo(keep: Path | None, as_json: bool) -> None:
     """Twelve commands over real SOAP between a gateway and a simulated head end."""
-    from adapter.demo import main
+    from adapter.demo import run
+    from adapter.engine.summary import summary
 
-    result = main(as_json=as_json)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
     if as_json:
-        print_json(result)
+        shown = asyncio.run(run(keep))
+        print_json(
+            [
+                {**summary(item.command), "soap_messages": item.messages, "seconds": item.seconds}
+                for item in shown
+            ]
+        )
+    else:
+        say("a simulated head end and a gateway on SQLite, over real SOAP on loopback")
+        shown = asyncio.run(run(keep, told=lambda command: say(f"  {command.flow.title}: done")))
+        print_table(_DEMO_COLUMNS, map(_demo_row, shown), title="Twelve commands, end to end")
+        for line in _DEMO_NEXT:
+            say(line)
+    if any(not item.command.activity.state.final for item in shown):
+        raise SystemExit(Exit.UNREACHABLE)
+
+
+_DEMO_COLUMNS: Final = (
+    "command",
+    "state",
+    "outcome",
+    "completion events",
+    "endpoints",
+    "SOAP messages",
+    "seconds",
+)
+_DEMO_NEXT: Final = (
+    "",
+    "Where to look next:",
+    "  openway tables flows         the command-flow table these twelve follow",
+    "  openway replay fixtures      the same exchanges from recorded XML, in virtual time",
+    "  openway simulate             a head end of your own to build against; scripts its faults",
+    "  openway wire decode FILE     any SOAP message of the contract as JSON",
+    "  README.md                    how a command travels, operating it, a real head end",
+)
+
+
+def _demo_row(item: "Shown") -> tuple[object, ...]:
+    activity = item.command.activity
+    counts = activity.tally
+    return (
+        item.command.flow.title,
+        activity.state,
+        activity.verdict or "",
+        ", ".join(f"{event.kind} {event.state}" for event in activity.completions) or "none",
+        f"{counts.succeeded} of {counts.requested}" if counts.requested else "1",
+        item.messages,
+        f"{item.seconds:.2f}",
+    )
