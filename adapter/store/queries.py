@@ -31,7 +31,6 @@ SELECT id FROM command WHERE state = :state AND id < :before ORDER BY id DESC"""
 LIST_DEVICE: Final = """
 SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
 COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
-IS_TARGET: Final = "SELECT 1 FROM target WHERE device = ? AND command = ?"
 
 # ---------------------------------------------------------------- exchanges
 
@@ -92,12 +91,16 @@ INSERT_INBOX: Final = """
 INSERT INTO inbox (operation, at, state, exchange, remote, reason, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
-_INBOX: Final = """
+_INBOX_COLUMNS: Final = """
 SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token
-FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id """
+FROM inbox """
+_INBOX: Final = _INBOX_COLUMNS + "JOIN inbox_raw ON inbox_raw.id = inbox.id "
 UNREAD_NEW: Final = _INBOX + "WHERE state = 'new' ORDER BY inbox.id LIMIT ?"
+# Named, because without statistics SQLite takes the index by state, and sorts.
 UNREAD_PARKED: Final = (
-    _INBOX + "WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"
+    _INBOX_COLUMNS
+    + """INDEXED BY inbox_parked JOIN inbox_raw ON inbox_raw.id = inbox.id
+WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"""
 )
 INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
 INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
@@ -106,7 +109,9 @@ DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
 UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
 FIRST_NEW: Final = "SELECT at FROM inbox WHERE state = 'new' ORDER BY id LIMIT 1"
-FIRST_PARKED: Final = "SELECT min(wake) FROM inbox WHERE state = 'parked'"
+FIRST_PARKED: Final = """
+SELECT wake FROM inbox INDEXED BY inbox_parked
+WHERE state = 'parked' AND wake IS NOT NULL ORDER BY wake LIMIT 1"""
 
 # ---------------------------------------------------------------- events out, audit, messages
 

@@ -79,7 +79,6 @@ CREATE TABLE inbox (
     wake INTEGER,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX inbox_new ON inbox (id) WHERE state = 'new';
 CREATE INDEX inbox_parked ON inbox (wake, id) WHERE state = 'parked';
 CREATE INDEX inbox_token ON inbox (token) WHERE state = 'parked';
 CREATE INDEX inbox_state ON inbox (state, id);

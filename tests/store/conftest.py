@@ -1,0 +1,24 @@
+"""A SQLite store on a file of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapter.store.sqlite import SqliteStore
+from tests.builders import HandClock
+
+MakeStore = Callable[..., SqliteStore]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.db"
+
+
+@pytest.fixture
+def make(path: Path) -> MakeStore:
+    def make(vfs: str | None = None) -> SqliteStore:
+        return SqliteStore(path, now=HandClock(), vfs=vfs)
+
+    return make

@@ -1,0 +1,98 @@
+"""The process dies at the worst moments; what was acknowledged is there afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapter.engine.ports import Filter
+from adapter.errors import StoreFailed
+from tests.builders import a_submission
+from tests.store.conftest import MakeStore
+from tests.support import run
+
+_COUNT = 400
+
+
+def _submit(path: Path, **environment: str) -> tuple[int, set[int]]:
+    """Exit status and the numbers that were acknowledged."""
+    command = [sys.executable, "-m", "tests.store.process", "submit", str(path), str(_COUNT)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, {int(line) for line in done.stdout.split()}
+
+
+def _stored(make: MakeStore) -> set[int]:
+    """The numbers of what is stored; each with its key, its audit entry and its publication."""
+
+    async def look() -> set[int]:
+        store = make()
+        await store.open()
+        commands = await store.list(Filter(limit=_COUNT))
+        noted = {int(entry.note.subject) for entry in await store.audit()}
+        told = {
+            int(row.publication.id.removeprefix("e-")) for row in await store.outbox("s", limit=999)
+        }
+        kept = {
+            number
+            for number in range(_COUNT)
+            if await store.by_key(f"key-{number}") == a_submission(number).command.id
+        }
+        assert len(commands) == len(kept)
+        assert kept == noted == told
+        assert await store.verify_audit() == len(kept)
+        await store.close()
+        return kept
+
+    return run(look())
+
+
+@pytest.mark.parametrize("point", ["store.before_commit", "store.after_commit"])
+@pytest.mark.parametrize("arrival", [1, 7, 30])
+def test_what_was_acknowledged_survives_a_kill_around_the_commit(
+    make: MakeStore, path: Path, point: str, arrival: int
+) -> None:
+    status, acknowledged = _submit(path, OPENWAY_CRASH_AT=f"{point}:{arrival}")
+    assert status == -signal.SIGKILL
+    stored = _stored(make)
+    assert acknowledged <= stored
+    assert len(stored) < _COUNT
+    status, again = _submit(path)
+    assert status == 0
+    assert again == set(range(_COUNT))
+    assert _stored(make) == again
+
+
+def test_a_full_disk_stops_the_store_and_loses_nothing_acknowledged(
+    make: MakeStore, path: Path
+) -> None:
+    """A limit on the size of files stands in for the disk: the write-ahead log cannot grow."""
+    status, acknowledged = _submit(path, LARGEST_FILE_BYTES=str(600_000))
+    assert status == 3
+    assert 0 < len(acknowledged) < _COUNT
+    assert acknowledged <= _stored(make)
+
+
+def test_a_second_process_is_refused_until_the_first_has_gone(make: MakeStore, path: Path) -> None:
+    async def opens() -> None:
+        store = make()
+        await store.open()
+        await store.close()
+
+    command = [sys.executable, "-m", "tests.store.process", "hold", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(StoreFailed, match=f"in use by process {holder.pid}"):
+            run(opens())
+        holder.kill()
+        holder.wait(timeout=30)
+    run(opens())

@@ -1,0 +1,172 @@
+"""The database file: versions, settings, tampering."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from adapter.engine.ports import Change
+from adapter.errors import StoreFailed
+from adapter.store.files import connect_reader, connect_writer
+from adapter.store.migrate import APPLICATION_ID, migrate, scripts
+from tests.builders import a_note, a_submission
+from tests.store.conftest import MakeStore
+from tests.support import run
+
+
+def _edit(path: Path, *statements: str) -> None:
+    connection = apsw.Connection(str(path))
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def _open(make: MakeStore) -> None:
+    async def opened() -> None:
+        store = make()
+        await store.open()
+        await store.close()
+
+    run(opened())
+
+
+def test_a_database_of_a_newer_program_is_refused_untouched(make: MakeStore, path: Path) -> None:
+    _open(make)
+    _edit(path, "PRAGMA user_version = 9999")
+    before = path.read_bytes()
+    with pytest.raises(StoreFailed, match="newer program"):
+        _open(make)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_another_program_is_refused(make: MakeStore, path: Path) -> None:
+    _edit(path, "CREATE TABLE theirs (x)")
+    with pytest.raises(StoreFailed, match="another program"):
+        _open(make)
+
+
+def test_a_file_that_is_no_database_is_refused(make: MakeStore, path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StoreFailed, match="cannot open"):
+        _open(make)
+
+
+def test_a_failed_opening_leaves_the_file_free_for_the_next(make: MakeStore, path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StoreFailed):
+        _open(make)
+    path.unlink()
+    _open(make)
+
+
+def test_a_new_file_gets_every_migration_once(path: Path) -> None:
+    connection = connect_writer(path, None)
+    newest = scripts()[-1][0]
+    assert migrate(connection) == newest
+    assert migrate(connection) == newest
+    assert connection.pragma("user_version") == newest
+    assert connection.pragma("application_id") == APPLICATION_ID
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(path: Path) -> None:
+    """All scripts, the version and the mark are one transaction."""
+    connection = connect_writer(path, None)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.execute("CREATE TABLE measurement (in_the_way)")
+    with pytest.raises(apsw.SQLError):
+        migrate(connection)
+    tables = list(connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"))
+    assert tables == [("measurement",)]
+    assert connection.pragma("user_version") == 0
+    connection.close()
+
+
+def test_the_writer_waits_for_the_disk_and_readers_cannot_write(path: Path) -> None:
+    writer = connect_writer(path, None)
+    assert writer.pragma("journal_mode") == "wal"
+    assert writer.pragma("synchronous") == 2
+    assert writer.pragma("mmap_size") == 0
+    migrate(writer)
+    reader = connect_reader(path, None)
+    with pytest.raises(apsw.ReadOnlyError):
+        reader.execute("DELETE FROM command")
+    reader.close()
+    writer.close()
+
+
+_NOTES = tuple(a_note(f"subject-{number}") for number in range(6))
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "UPDATE audit SET note = CAST(replace(note, 'test', 'pest') AS BLOB) WHERE seq = 3",
+            "3 was changed",
+        ),
+        ("UPDATE audit SET at = at + 1 WHERE seq = 2", "2 was changed"),
+        ("DELETE FROM audit WHERE seq = 4", "4 is missing"),
+        ("DELETE FROM audit WHERE seq = 1", "1 is missing"),
+        (
+            "UPDATE audit SET seq = CASE seq WHEN 3 THEN -4 WHEN 4 THEN -3 END WHERE seq IN (3, 4);"
+            "UPDATE audit SET seq = -seq WHERE seq < 0",
+            "3 was changed",
+        ),
+    ],
+    ids=["edited", "other time", "gap", "no beginning", "reordered"],
+)
+def test_tampering_with_the_audit_is_found(
+    make: MakeStore, path: Path, statement: str, found: str
+) -> None:
+    async def write() -> None:
+        store = make()
+        await store.open()
+        await store.save([Change(audit=_NOTES)])
+        assert await store.verify_audit() == len(_NOTES)
+        await store.close()
+
+    async def verify() -> None:
+        store = make()
+        await store.open()
+        try:
+            await store.verify_audit()
+        finally:
+            await store.close()
+
+    run(write())
+    _edit(path, *(f"{part}" for part in statement.split(";")))
+    with pytest.raises(StoreFailed, match=found):
+        run(verify())
+
+
+def test_a_cut_tail_shows_against_a_head_noted_elsewhere(make: MakeStore, path: Path) -> None:
+    """Behind the running store's back; after a restart only a witness file can tell."""
+
+    async def scenario() -> None:
+        store = make()
+        await store.open()
+        await store.save([Change(audit=_NOTES)])
+        witness = await store.audit_head()
+        _edit(path, "DELETE FROM audit WHERE seq > 4")
+        with pytest.raises(StoreFailed, match="after 4 are missing"):
+            await store.verify_audit()
+        await store.close()
+        await store.open()
+        assert await store.verify_audit() == 4
+        assert await store.audit_head() != witness
+        await store.close()
+
+    run(scenario())
+
+
+def test_closing_leaves_one_whole_file(make: MakeStore, path: Path) -> None:
+    async def scenario() -> None:
+        store = make()
+        await store.open()
+        await store.submit([a_submission(1)])
+        await store.close()
+        await store.close()
+
+    run(scenario())
+    assert sorted(item.name for item in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]

@@ -1,0 +1,128 @@
+"""Every statement that runs often searches by an index, on tables that have grown."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from adapter.commands.activity import ExchangeState
+from adapter.engine.ports import InboxState
+from adapter.store import queries
+from adapter.store.files import connect_writer
+from adapter.store.migrate import migrate, scripts
+
+_ROWS = 50_000
+_FILL = f"""
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {_ROWS}) """
+_TABLES = (
+    _FILL + "INSERT INTO command SELECT printf('c%09d', i), 'k' || i, '', 'ping',"
+    " iif(i % 9, 'completed', 'pending'), i % 3, iif(i % 5, NULL, i), 1, x'', x'', x'' FROM n",
+    _FILL + "INSERT INTO target SELECT 'd' || (i / 3), printf('c%09d', i) FROM n",
+    _FILL
+    + "INSERT INTO exchange SELECT printf('c%09d-1', i), printf('c%09d', i), 0, 'op' || i % 9,"
+    " i % 3, iif(i % 4, 'none', 'status'), iif(i % 999, 'completed', 'sending'), i,"
+    " iif(i % 4, NULL, i), iif(i % 2, 't' || i, NULL), 1, x'', x'' FROM n",
+    _FILL + "INSERT INTO inbox SELECT i, '', i, iif(i % 50, 'applied', iif(i % 100, 'new',"
+    " 'parked')), NULL, '', '', NULL, 't' || i, i, x'' FROM n",
+    _FILL + "INSERT INTO inbox_raw SELECT i, x'' FROM n",
+    _FILL + "INSERT INTO publication SELECT i, 'e' || i, i, x'' FROM n",
+    _FILL + "INSERT INTO audit SELECT i, i, printf('c%09d', i / 5), x'', '' FROM n",
+    _FILL + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 1, '', 200, x'' FROM n",
+    _FILL + "INSERT INTO debit SELECT i, 'b' || i % 3, i, NULL FROM n",
+    _FILL + "INSERT INTO reading SELECT 'e' || i % 500, 'register', i, 'whd', '', 0, 1, x'' FROM n",
+    _FILL + "INSERT INTO lane SELECT 'l' || i, 'c' || i FROM n",
+    _FILL + "INSERT INTO outcome SELECT 'c' || i % 50, 'e' || i, x'' FROM n",
+    _FILL + "INSERT INTO measurement SELECT 'm' || i, 'd' || i % 900, i, x'' FROM n",
+    _FILL + "INSERT INTO device SELECT 'd' || i, x'' FROM n",
+    _FILL + "INSERT INTO device_group SELECT 'g' || i % 9, 'd' || i FROM n",
+    _FILL + "INSERT INTO install_event SELECT 'd' || i, 's' || i, i, 0, 1, x'' FROM n",
+)
+
+# Statements that read a whole table on purpose: people and ledgers, never the engine's loops.
+_WHOLE = {
+    "AUDIT_WALK",
+    "COUNT_COMMANDS",
+    "COUNT_INBOX",
+    "COUNT_SENDS",
+    "COUNT_COMPLETIONS",
+    "COUNT_PUBLICATIONS",
+}
+# Walks along an index and stops at the limit; there is nothing to search by.
+_WALKS = {"AUDIT_HEAD", "SENDING"}
+_HOT = {
+    name: text
+    for name, text in vars(queries).items()
+    if name.isupper() and not name.startswith("_") and name not in _WHOLE
+}
+_INDEX = {
+    "COMMANDS_DUE": "command_due",
+    "FIRST_COMMAND_WAKE": "command_due",
+    "LIST_STATE": "command_state",
+    "LIST_KIND": "command_kind",
+    "NEXT_CLAIM_GROUP": "exchange_claim",
+    "CLAIMABLE": "exchange_claim",
+    "SENDING": "exchange_sending",
+    "BODIES_OF_COMMAND": "exchange_of_command",
+    "EXCHANGES_OF_COMMANDS": "exchange_of_command",
+    "EXCHANGE_OF_TOKEN": "exchange_token",
+    "FIND_TOKENS": "exchange_token",
+    "UNREAD_NEW": "inbox_state",
+    "FIRST_NEW": "inbox_state",
+    "UNREAD_PARKED": "inbox_parked",
+    "FIRST_PARKED": "inbox_parked",
+    "UNPARK": "inbox_token",
+    "INBOX_STATE": "inbox_state",
+    "RELEASE_LANES": "lane_command",
+    "DEBITED": "debit_window",
+    "AUDIT_OF_SUBJECT": "audit_subject",
+    "MESSAGES": "message_exchange",
+    "MEASUREMENTS": "measurement_device",
+}
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
+    path: Path = tmp_path_factory.mktemp("plans") / "gateway.db"
+    connection = connect_writer(path, None)
+    migrate(connection)
+    with connection:
+        for statement in _TABLES:
+            connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+def _plan(connection: apsw.Connection, text: str) -> list[str]:
+    names = re.findall(r":(\w+)", text)
+    values = dict.fromkeys(names) if names else (None,) * text.count("?")
+    rows = connection.execute("EXPLAIN QUERY PLAN " + text, values)
+    return [str(row[3]) for row in rows]
+
+
+@pytest.mark.parametrize("name", sorted(_HOT))
+def test_a_statement_searches_and_never_scans(grown: apsw.Connection, name: str) -> None:
+    plan = _plan(grown, _HOT[name])
+    scans = [
+        line
+        for line in plan
+        if line.startswith("SCAN")
+        and "json_each" not in line
+        and "CONSTANT ROW" not in line
+        and "subquery" not in line.lower()
+    ]
+    assert not scans or name in _WALKS, plan
+    assert _INDEX.get(name, "") in " ".join(plan)
+    sorts = [line for line in plan if "TEMP B-TREE FOR ORDER BY" in line]
+    assert not sorts or name in _SORTS, plan
+
+
+# A handful of rows of one device, or rows of several subjects in one order.
+_SORTS = {"CURRENT_INSTALL", "AUDIT_OF_SUBJECT", "MESSAGES"}
+
+
+def test_the_states_that_statements_name_are_the_models_own() -> None:
+    written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
+    named = set(re.findall(r"state = '(\w+)'", written))
+    assert named == {ExchangeState.SENDING, InboxState.NEW, InboxState.PARKED}
