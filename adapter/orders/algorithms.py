@@ -1,33 +1,27 @@
 """The algorithm types of "Are SP and Device Ready?" as pure functions of order, facts, parameters.
 
 Each acts only if the world still needs it, for every pass starts again from the first (documented).
-Steps marked (inferred) or (ours) are not in the source. D1-CHKMSMT is in `reading.py`; D1-CANSPACT
-and D1-UPDSPAC, which act for another kind of activity, are in `maintenance.py`.
+Steps marked (inferred) or (ours) are not in the source. D1-CHKMSMT is in `reading.py`, D1-REMONOFF
+in `off_on.py`; D1-CANSPACT and D1-UPDSPAC, which act for another kind of activity, are in
+`maintenance.py`.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from adapter.commands.flows import CommandKind
-from adapter.model.device import COMMISSIONED, Category, InstallStatus
-from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
+from adapter.model.device import COMMISSIONED, Category
+from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.off_on import remote_off_on
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
     DO_CONNECT,
     DO_NOT_CONNECT,
-    ChildFact,
     ChildSpec,
-    Create,
-    Customs,
-    Error,
+    ChildState,
     Installation,
-    Pass,
-    Problem,
     ServiceOrder,
-    SetField,
-    Verdict,
     View,
-    Wait,
 )
 from adapter.orders.parameters import (
     SKIP,
@@ -46,38 +40,20 @@ from adapter.orders.parameters import (
     UpdateDevice,
 )
 from adapter.orders.reading import check_measurement
-from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.rows import first_match, matches
+from adapter.orders.specs import command_child, field_child, refuse
+from adapter.orders.verdict import (
+    Create,
+    Customs,
+    Pass,
+    SetField,
+    Verdict,
+    Wait,
+)
 
 OLD_DEVICE: Final = "oldDevice"
 NEW_DEVICE: Final = "newDevice"
-_CARRIED: Final = (NEW_DEVICE, CONNECT_NEW_DEVICE, "appointmentStart", "appointmentEnd", "contact")
-
-
-def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool = False) -> Error:
-    return Error(problem=Problem(code=code, text=text, action=action, dark=dark), row=row)
-
-
-def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:
-    """A field activity at the service point, for the device that is there, if one is."""
-    return ChildSpec(
-        business_object=business_object or FIELD_ACTIVITY,
-        kind=ChildKind.FIELD,
-        task=task,
-        device=view.device.id if view.device is not None and view.device_installed else None,
-        details=details,
-    )
-
-
-def command_child(view: View, business_object: str, **more: object) -> ChildSpec:
-    """A command to the device that is installed now."""
-    override = more.get("override")
-    return ChildSpec(
-        business_object=business_object,
-        kind=ChildKind.COMMAND,
-        command=BUSINESS_OBJECTS[business_object].command,
-        device=view.device.id if view.device is not None else None,
-        override=override if isinstance(override, InstallStatus) else None,
-    )
+_CARRIED: Final = (NEW_DEVICE, CONNECT_NEW_DEVICE)
 
 
 def check_compatibility(
@@ -133,23 +109,6 @@ def create_specific_activity(
     if row.execute_override:
         return _override(order, view, row, params.field_activity_bo, customs)
     return Create(child=_result(view, row, params.field_activity_bo), row=row.label)
-
-
-def first_match(rows: Sequence[Row], view: View) -> Row | None:
-    """The first row all of whose conditions hold; a row of another category never matches."""
-    return next((row for row in rows if matches(row, view)), None)
-
-
-def matches(row: Row, view: View) -> bool:
-    point = view.service_point
-    return (
-        row.connected in (None, point.connected)
-        and row.disconnect_location in (None, point.disconnect_location)
-        and row.device_installed in (None, view.device_installed)
-        and row.status in (None, view.status)
-        and row.category in (None, point.category)
-        and row.sp_type in ("", point.sp_type)
-    )
 
 
 def _result(view: View, row: Row, field_bo: str) -> ChildSpec:
@@ -235,7 +194,7 @@ def _by_status(view: View, params: UpdateDevice) -> Verdict:
     for row in (*view.activity_type.device_rows, *params.rows):
         if not matches(row, view):
             continue
-        verdict = _device_row(view, row, params.field_activity_bo)
+        verdict = _device_row(view, row, params)
         if verdict is not None:
             return verdict
         skipped.append(row.label)
@@ -247,12 +206,17 @@ def _by_status(view: View, params: UpdateDevice) -> Verdict:
     return Pass(note="the device is as the order wants it")
 
 
-def _device_row(view: View, row: Row, field_bo: str) -> Verdict | None:
+def _device_row(view: View, row: Row, params: UpdateDevice) -> Verdict | None:
     """What one matching row gives; None for `skip`."""
+    field_bo = params.field_activity_bo
     known = BUSINESS_OBJECTS.get(row.business_object)
     command = known.command if known is not None else None
-    if command is None or view.supports(command):
-        return Create(child=_result(view, row, field_bo), row=row.label)
+    visit = row.alternative not in ("", SKIP) and params.alternative_after > 0
+    failed = sum(c.state is ChildState.FAILED for c in view.of(row.business_object))
+    worn_out = visit and failed >= params.alternative_after
+    if command is None or (view.supports(command) and not worn_out):
+        child = _result(view, row, field_bo)
+        return Create(child=replace(child, blocking=not visit), row=row.label)
     if row.alternative == SKIP:
         return None
     if not row.alternative:
@@ -262,82 +226,12 @@ def _device_row(view: View, row: Row, field_bo: str) -> Verdict | None:
             "configure an alternative field task, or discard",
             row=row.label,
         )  # ours
+    why = f"failed {failed} times" if worn_out else "is not supported"
     return Create(
         child=field_child(view, field_bo, row.alternative),
-        note=f"{row.business_object} is not supported",
+        note=f"{row.business_object} {why}",
         row=row.label,
     )
-
-
-def remote_off_on(view: View, params: RemoteOffOn) -> Verdict:
-    """D1-REMONOFF: off, then on, resumed wherever it was interrupted.
-
-    A connection that D1-UPDDVC or a crew made after our disconnect counts as the second half: the
-    two algorithms must not fight. A customer we left dark comes before every other rule (ours).
-    """
-    if left_dark(view.children):
-        return _restore(view, params)
-    if view.of(params.incompatibility_bo):
-        return Pass(note="the device was or will be changed in the field")
-    waiting = next((c for c in view.children if not c.final and _switches(c, params)), None)
-    if waiting is not None:
-        return Wait(child=waiting.id)
-    if any(c.completed for c in view.of(params.disconnect_bo)):
-        return Pass(note="off and on again")
-    supported = all(
-        view.supports(k) for k in (CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT)
-    )
-    if not (supported and view.commissioned):
-        return Pass(note="the device cannot be switched remotely")  # inferred: no field parameter
-    if view.restricted:
-        return Pass(note=f"not switched off: {view.restricted}")  # ours
-    if not view.on:
-        return refuse("not_ready", "the device is off before the change-over", "retry")
-    child = command_child(view, params.disconnect_bo, override=params.status_after_disconnect)
-    return Create(child=child, note="first half: off")
-
-
-def _restore(view: View, params: RemoteOffOn) -> Verdict:
-    if view.on:
-        return Pass(note="supply was restored by other means")
-    if not view.supports(CommandKind.REMOTE_CONNECT):
-        return refuse(
-            "customer_dark",
-            "switched off by this order, and the device no longer supports a remote connect",
-            "send a crew at once",
-            dark=True,
-        )
-    child = command_child(view, params.connect_bo, override=params.status_after_connect)
-    return Create(child=child, note="second half: on")
-
-
-def left_dark(children: Sequence[ChildFact]) -> bool:
-    """Whether the order switched the customer off and nothing has completed since to restore it.
-
-    Asked of back-to-back orders only: for Disable and Cut, dark is the purpose.
-    """
-    dark = False
-    for child in sorted(children, key=lambda each: each.number):
-        if not child.completed:
-            continue
-        if child.spec.command is CommandKind.REMOTE_DISCONNECT:
-            dark = True
-        elif _restores(child):
-            dark = False
-    return dark
-
-
-def _restores(child: ChildFact) -> bool:
-    if child.spec.command is CommandKind.REMOTE_CONNECT:
-        return True
-    task = FIELD_TASKS.get(child.spec.task)
-    return task is not None and bool(
-        {FieldEffect.TURN_ON, FieldEffect.INSTALL} & set(task.successful)
-    )
-
-
-def _switches(child: ChildFact, params: RemoteOffOn) -> bool:
-    return child.spec.business_object in (params.connect_bo, params.disconnect_bo)
 
 
 def decommission_removed(order: ServiceOrder, view: View, params: DecommissionRemoved) -> Verdict:

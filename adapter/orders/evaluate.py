@@ -6,36 +6,44 @@ pass decided, and what each algorithm saw, is kept for `order show` and `order p
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from adapter.commands.flows import CommandKind
-from adapter.orders.algorithms import decide, left_dark
+from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms import decide
 from adapter.orders.events import (
     ChildAwaited,
     ChildWanted,
     Event,
+    Rejected,
     Satisfied,
     Stopped,
     Undecidable,
 )
 from adapter.orders.matrix import MATRIX, Orchestrations
+from adapter.orders.off_on import left_dark
 from adapter.orders.order import (
-    NO_CUSTOMS,
     ChildSpec,
+    OrderKind,
+    Problem,
+    ServiceOrder,
+    View,
+)
+from adapter.orders.parameters import Algorithm, AlgorithmType
+from adapter.orders.tasks import field_task
+from adapter.orders.validation import validate
+from adapter.orders.verdict import (
+    NO_CUSTOMS,
     Create,
     Customs,
     Decision,
     Error,
-    OrderKind,
+    Outcome,
     Pass,
-    Problem,
-    ServiceOrder,
     SetField,
     Verdict,
-    View,
     Wait,
 )
-from adapter.orders.parameters import Algorithm, AlgorithmType
-from adapter.orders.tasks import field_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +82,7 @@ def evaluate(
     for cell, algorithm in _sequence(order, view, matrix):
         now = replace(order, fields={**order.fields, **fields})
         verdict = _guarded(now, view, _run(now, view, algorithm, customs))
-        decisions.append(
-            Decision(
-                cell=cell,
-                type=algorithm.type.value,
-                algorithm=algorithm.name,
-                verdict=verdict,
-                facts=view.facts(),
-            )
-        )
+        decisions.append(_kept(cell, algorithm, verdict, view))
         if isinstance(verdict, SetField):
             fields.update(verdict.fields)
         elif not isinstance(verdict, Pass):
@@ -95,6 +95,42 @@ def evaluate(
         decisions=tuple(decisions),
         fields=fields,
     )
+
+
+def look_at_world(
+    order: ServiceOrder,
+    view: View | None,
+    *,
+    matrix: Orchestrations = MATRIX,
+    customs: Customs = NO_CUSTOMS,
+) -> Event:
+    """The event that LookAtWorld feeds. On release, the facts being old, the rules come first."""
+    if view is None or not order.children:
+        problems = validate(order, view)
+        if problems or view is None:
+            return Rejected(problems=problems)
+    return next_event(order, evaluate(order, view, matrix=matrix, customs=customs))
+
+
+def _kept(cell: int, algorithm: Algorithm, verdict: Verdict, view: View) -> Decision:
+    plain = Decision(
+        cell=cell,
+        type=algorithm.type.value,
+        algorithm=algorithm.name,
+        outcome=Outcome.PASS,
+        facts=view.facts(),
+    )
+    match verdict:
+        case Pass(note=note, row=row):
+            return replace(plain, note=note, row=row)
+        case SetField(fields=fields, note=note):
+            return replace(plain, outcome=Outcome.SET_FIELD, fields=fields, note=note)
+        case Create(child=child, note=note, row=row):
+            return replace(plain, outcome=Outcome.CREATE, child=child, note=note, row=row)
+        case Wait(note=note):
+            return replace(plain, outcome=Outcome.WAIT, note=note)
+        case Error(problem=problem, row=row):
+            return replace(plain, outcome=Outcome.ERROR, problem=problem, row=row)
 
 
 def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:
@@ -160,8 +196,19 @@ def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
         or _too_many_passes(order, view)
     )
     if problem is None:
-        return verdict
+        return replace(verdict, child=_carrying(order, verdict.child))
     return Error(problem=replace(problem, dark=customer_dark(order, view)), row=verdict.row)
+
+
+CARRIED: Final = ("appointmentStart", "appointmentEnd", "contact", "instructions")
+"""Elements of the order that its visits take along."""
+
+
+def _carrying(order: ServiceOrder, child: ChildSpec) -> ChildSpec:
+    if child.kind is not ChildKind.FIELD:
+        return child
+    carried = {name: order.fields[name] for name in CARRIED if order.fields.get(name)}
+    return replace(child, details={**carried, **child.details}) if carried else child
 
 
 def disconnects(child: ChildSpec) -> bool:

@@ -6,7 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from adapter.model.ids import OrderId
-from adapter.orders.order import ChildFact, ChildId, ChildSpec, Decision, OrderState, Problem
+from adapter.orders.order import (
+    ChildFact,
+    ChildId,
+    ChildSpec,
+    OrderState,
+    Problem,
+)
+from adapter.orders.verdict import (
+    Decision,
+)
 
 
 def _nothing() -> Mapping[str, str]:
@@ -216,12 +225,12 @@ class SendReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRules:
-    """Load the facts, run `validation.validate`, feed Validated or Rejected."""
+    """Load the facts, feed `validation.check_rules`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtWorld:
-    """Load the facts, validate if no child exists yet, `evaluate`, feed `next_event`."""
+    """Load the facts, feed `evaluate.look_at_world`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,9 +284,9 @@ class CloseTodo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continue:
-    """Feed this event: the state is transitory."""
+    """Feed `lifecycle.resumed(to)`: the state is transitory."""
 
-    event: RevalidationDue | EvaluationDue
+    to: OrderState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,6 +238,8 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             return _retried(order, event)
         case e.Corrected():
             return _corrected(order, event)
+        case e.CompletedByHand() if order.problem is not None and order.problem.dark:
+            raise Forbidden(f"order {order.id} switched the customer off: restore supply first")
         case e.CompletedByHand():
             details = {"completedBy": "hand", "reason": event.reason}
             return _Change(order, (_reply(order, e.ReplyKind.SUCCESS, details),))
@@ -256,9 +258,14 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
 
 def _retried(order: ServiceOrder, event: e.RetryAsked) -> _Change:
     if order.state is S.VALIDATION_ERROR:
-        return _Change(order, (e.Continue(event=e.RevalidationDue()),))
+        return _Change(order, (e.Continue(to=S.VALIDATE),))
     retry = (e.RetryChild(child=event.open_child, who=event.who),) if event.open_child else ()
-    return _Change(_new_attempt(order), (*retry, e.Continue(event=e.EvaluationDue())))
+    return _Change(_new_attempt(order), (*retry, e.Continue(to=S.READY)))
+
+
+def resumed(to: OrderState) -> Event:
+    """The event that leaves the transitory Retry state for `to`."""
+    return e.RevalidationDue() if to is S.VALIDATE else e.EvaluationDue()
 
 
 def _new_attempt(order: ServiceOrder) -> ServiceOrder:

@@ -3,7 +3,7 @@
 Everything here is a value that can be stored as JSON (`persist.py`). Times are UTC.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -376,78 +376,3 @@ class View:
             "device": self.device.id if self.device is not None else "-",
             "commands": " ".join(sorted(self.capabilities)) or "-",
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """Nothing to do here: on to the next algorithm. `note` is for the record."""
-
-    note: str = ""
-    row: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetField:
-    """Fill elements of the activity, then on to the next algorithm."""
-
-    fields: Mapping[str, str]
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """Create this child; the remaining algorithms are skipped (documented)."""
-
-    child: ChildSpec
-    note: str = ""
-    row: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """An own child is still at it."""
-
-    child: ChildId
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Error:
-    """The algorithm cannot decide: the order goes to Activity Error with this problem."""
-
-    problem: Problem
-    row: str = ""
-
-
-Verdict = Pass | SetField | Create | Wait | Error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """One algorithm's verdict with the matrix cell and row that gave it, and the facts it saw."""
-
-    cell: int
-    type: str
-    algorithm: str
-    verdict: Verdict
-    facts: Mapping[str, str] = field(default_factory=_no_fields)
-
-
-CompatibilityCheck = Callable[[ServiceOrder, View], bool]
-OverrideAlgorithm = Callable[[ServiceOrder, View], ChildSpec | None]
-CustomAlgorithm = Callable[[ServiceOrder, View], Verdict]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Customs:
-    """A site's own functions by their configured name `package.module:function`.
-
-    Resolving the names is the edge's work; here they are only called.
-    """
-
-    compatibility: Mapping[str, CompatibilityCheck] = field(default_factory=dict)
-    override: Mapping[str, OverrideAlgorithm] = field(default_factory=dict)
-    algorithms: Mapping[str, CustomAlgorithm] = field(default_factory=dict)
-
-
-NO_CUSTOMS: Final = Customs()

@@ -10,6 +10,7 @@ from typing import Final
 
 from adapter.errors import SettingsError
 from adapter.model.device import CONNECTED, InstallStatus
+from adapter.model.measurement import CONDITION_LIMIT
 from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
 from adapter.orders.mnemonics import Grammar, RowList, parse_row, parse_rows
 from adapter.orders.parameters import (
@@ -55,6 +56,7 @@ LABELS: Final[Mapping[AlgorithmType, Mapping[str, str]]] = MappingProxyType(
             "element": "XPath of Activity Element controlling Activity creation",
             "stop_value": "Element value indication that Activity creation should not proceed",
             "service_point_rows": "(ours) rows by the service point's own state, looked at first",
+            "alternative_after": "(ours) failed commands before the alternative field task, 0: off",
         },
         _T.REMONOFF: {
             "incompatibility_bo": "Device Incompatibility Detected Activity BO",
@@ -104,12 +106,10 @@ class _Reader:
             raise self.fail(key, "must be text")
         return value
 
-    def whole(self, key: str, default: int) -> int:
+    def whole(self, key: str, default: int, *, most: int) -> int:
         value = self.raw.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(key, "must be a whole number")
-        if not 0 <= value <= 999_999:
-            raise self.fail(key, "condition codes have at most six digits")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise self.fail(key, f"must be a whole number from 0 to {most}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -202,6 +202,7 @@ def _update(read: _Reader) -> Parameters:
         element=element,
         stop_value=stop,
         service_point_rows=parse_rows(read.lines("service_point_rows"), points),
+        alternative_after=read.whole("alternative_after", 0, most=10),
     )
 
 
@@ -239,9 +240,9 @@ def _measurement(read: _Reader) -> Parameters:
         task=read.task("field_task", default.task),
         scheduled_bo=read.text("scheduled_bo", default.scheduled_bo),
         on_demand_bo=read.command("on_demand_bo", default.on_demand_bo),
-        normal_start=read.whole("normal_start", default.normal_start),
-        normal_end=read.whole("normal_end", default.normal_end),
-        bottom=read.whole("bottom", default.bottom),
+        normal_start=read.whole("normal_start", default.normal_start, most=CONDITION_LIMIT),
+        normal_end=read.whole("normal_end", default.normal_end, most=CONDITION_LIMIT),
+        bottom=read.whole("bottom", default.bottom, most=CONDITION_LIMIT),
     )
     if not found.bottom <= found.normal_start <= found.normal_end:
         raise read.fail("bottom", "the ranges must rise: bottom, normal_start, normal_end")

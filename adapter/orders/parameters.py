@@ -101,6 +101,8 @@ class UpdateDevice:
 
     `service_point_rows` is ours: rows looked at first, by the service point's own state, because
     the source's rows see only the install event, and a crew may have cut at the source.
+    `alternative_after` is ours too: so many failed commands are followed by the alternative field
+    task; 0 leaves every failure to people.
     """
 
     missing: MissingService = MissingService.YES
@@ -109,6 +111,7 @@ class UpdateDevice:
     element: str = ""
     stop_value: str = ""
     service_point_rows: tuple[Row, ...] = ()
+    alternative_after: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

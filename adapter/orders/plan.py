@@ -34,12 +34,9 @@ from adapter.orders.events import CreateChild, KeepDecisions
 from adapter.orders.lifecycle import observe, step
 from adapter.orders.matrix import MATRIX, Orchestrations
 from adapter.orders.order import (
-    NO_CUSTOMS,
     ChildFact,
     ChildSpec,
     ChildState,
-    Customs,
-    Decision,
     OrderState,
     Problem,
     ServiceOrder,
@@ -47,6 +44,11 @@ from adapter.orders.order import (
 )
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 from adapter.orders.validation import superseded_orders, validate
+from adapter.orders.verdict import (
+    NO_CUSTOMS,
+    Customs,
+    Decision,
+)
 
 SMART_COMMANDS: Final = frozenset(
     {
@@ -196,7 +198,7 @@ def _planned(run: _Run, create: CreateChild) -> None:
             type=decision.type,
             algorithm=create.algorithm,
             row=create.row,
-            note=getattr(decision.verdict, "note", ""),
+            note=decision.note,
             facts=decision.facts,
         )
     )

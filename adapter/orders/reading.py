@@ -23,18 +23,20 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
+    Problem,
+    ServiceOrder,
+    TimeoutPolicy,
+    View,
+)
+from adapter.orders.parameters import CheckMeasurement
+from adapter.orders.verdict import (
     Create,
     Error,
     Pass,
-    Problem,
-    ServiceOrder,
     SetField,
-    TimeoutPolicy,
     Verdict,
-    View,
     Wait,
 )
-from adapter.orders.parameters import CheckMeasurement
 
 READ_FIELDS = ("readId", "readAt", "readValue", "readCondition")
 """What an order remembers of its reading: start and stop dates follow its time, not the visit's."""
@@ -94,6 +96,13 @@ def check_measurement(order: ServiceOrder, view: View, params: CheckMeasurement)
     if found and not missing:
         return _remember(order, found)
     return _obtain(order, view, params, span, missing)
+
+
+def reading_found(order: ServiceOrder, view: View, params: CheckMeasurement) -> bool:
+    """Whether every component that has to be read is: when a wait for a measurement ends."""
+    span = window(view.activity_type, order.service_at, view.service_point.time_zone)
+    found, missing = _search(view, span, params)
+    return bool(found) and not missing
 
 
 def _search(

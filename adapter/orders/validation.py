@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.model.device import Category
+from adapter.orders.events import Rejected, Validated
 from adapter.orders.order import OpenOrder, OrderKind, OrderState, Problem, ServiceOrder, View
 
 EVIDENCE: Final = "noticeReference"
@@ -26,6 +27,9 @@ OPPOSITE: Final[Mapping[OrderKind, frozenset[OrderKind]]] = MappingProxyType(
 )
 """A payment's reconnect voids a queued cut (ours)."""
 
+_NOT_ACCEPTED: Final = frozenset(
+    {OrderState.PENDING, OrderState.VALIDATE, OrderState.VALIDATION_ERROR}
+)
 _UNDER_WAY: Final = frozenset({OrderState.IN_PROGRESS, OrderState.ACTIVITY_ERROR})
 
 Rule = Callable[[ServiceOrder, View], str]
@@ -51,8 +55,23 @@ def _evidence(order: ServiceOrder, view: View) -> str:
     return f"a cut needs {EVIDENCE}: what the customer was told, and when"
 
 
+def _zone_known(_order: ServiceOrder, view: View) -> str:
+    name = view.service_point.time_zone
+    return "" if _zone(name) is not None else f"unknown time zone {name}"
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
+
+
 def _no_moratorium(_order: ServiceOrder, view: View) -> str:
-    today = view.now.astimezone(ZoneInfo(view.service_point.time_zone)).date()
+    zone = _zone(view.service_point.time_zone)
+    if zone is None:
+        return ""
+    today = view.now.astimezone(zone).date()
     for each in view.activity_type.moratoria:
         if each.first <= today <= each.last:
             return f"no cuts from {each.first} to {each.last}: {each.reason or 'moratorium'}"
@@ -79,7 +98,10 @@ RULES: Final = (
         code="activity_type", kinds=_ALL, broken=_type_fits, action="correct the activity type"
     ),
     ValidationRule(
-        code="order_open",
+        code="time_zone", kinds=_ALL, broken=_zone_known, action="correct the service point"
+    ),
+    ValidationRule(
+        code=ORDER_OPEN,
         kinds=_ALL,
         broken=_alone,
         action="wait for it, or cancel it",
@@ -131,11 +153,28 @@ def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
     )
 
 
+def check_rules(order: ServiceOrder, view: View | None) -> Validated | Rejected:
+    """The event that CheckRules feeds."""
+    problems = validate(order, view)
+    if problems or view is None:
+        return Rejected(problems=problems)
+    return Validated(superseded=tuple(each.id for each in superseded_orders(order, view)))
+
+
 def blocking_order(order: ServiceOrder, view: View) -> OpenOrder | None:
-    """The open order that this one has to wait for; one that it supersedes does not block it."""
+    """The open order that this one has to wait for; one that it supersedes does not block it.
+
+    Of two that are not validated yet the older comes first (ids sort by time), so that they never
+    block each other.
+    """
     superseded = {each.id for each in superseded_orders(order, view)}
     return next(
-        (each for each in view.open_orders if each.id != order.id and each.id not in superseded),
+        (
+            each
+            for each in view.open_orders
+            if each.id not in {order.id, *superseded}
+            and (each.state not in _NOT_ACCEPTED or each.id < order.id)
+        ),
         None,
     )
 

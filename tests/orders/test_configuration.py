@@ -10,12 +10,19 @@ from adapter.model.device import InstallStatus
 from adapter.orders.configuration import FunctionRole, OrdersConfiguration, parse_configuration
 from adapter.orders.evaluate import evaluate
 from adapter.orders.matrix import MATRIX, marks
-from adapter.orders.order import Components, Create, OrderKind, TimeoutPolicy
+from adapter.orders.order import (
+    Components,
+    OrderKind,
+    TimeoutPolicy,
+)
 from adapter.orders.parameters import (
     AlgorithmType,
     CheckMeasurement,
     MissingService,
     UpdateDevice,
+)
+from adapter.orders.verdict import (
+    Create,
 )
 from tests.orders.builders import a_smart_meter, a_view, an_order
 
@@ -143,7 +150,7 @@ WRONG = [
     (CUT.format("D1-REMONOFF", 'status_after_connect = "Up"'), "Up is not an installation status"),
     (CUT.format("D1-REMONOFF", 'status_after_disconnect = "Conn-Comm"'), "would hide the off"),
     (CUT.format("D1-REMONOFF", 'status_after_connect = "Disconn-Comm"'), "not name a connected"),
-    (CUT.format("D1-CHKMSMT", "normal_start = 1000000"), "at most six digits"),
+    (CUT.format("D1-CHKMSMT", "normal_start = 1000000"), "a whole number from 0 to 999999"),
     (CUT.format("D1-CHKMSMT", "bottom = 600000"), "must rise"),
     (CUT.format("D1-CHKMSMT", 'field_task = "D1-Dance"'), "not a known field task type"),
     (CUT.format("custom", 'function = "rules"'), "must be package.module:function"),

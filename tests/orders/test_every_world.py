@@ -21,15 +21,17 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
-    Create,
-    Error,
     OrderKind,
-    Pass,
     ServiceOrder,
     View,
 )
 from adapter.orders.plan import SMART_COMMANDS, Assumptions, child_effect
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.verdict import (
+    Create,
+    Error,
+    Pass,
+)
 from tests.orders.builders import (
     a_manual_meter,
     a_reading,

@@ -17,6 +17,7 @@ from adapter.orders.lifecycle import (
     Step,
     observe,
     pushed,
+    resumed,
     step,
     withdraw,
 )
@@ -194,9 +195,9 @@ def test_a_retry_starts_counting_anew_and_looks_at_the_world() -> None:
     order = in_state(S.ACTIVITY_ERROR, passes=20, children=20, problem=PROBLEM)
     retry = step(order, e.RetryAsked(who="ann", open_child=CHILD), now=NOON)
     assert of(retry, e.RetryChild) == [e.RetryChild(child=CHILD, who="ann")]
-    assert of(retry, e.Continue) == [e.Continue(event=e.EvaluationDue())]
+    assert of(retry, e.Continue) == [e.Continue(to=S.READY)]
     assert (retry.order.passes, retry.order.first_of_retry) == (0, 20)
-    again = step(retry.order, e.EvaluationDue(), now=NOON)
+    again = step(retry.order, resumed(S.READY), now=NOON)
     assert again.order.state is S.READY
     assert of(again, e.LookAtWorld)
 
@@ -205,8 +206,8 @@ def test_a_retried_validation_error_is_validated_again() -> None:
     order = in_state(S.VALIDATION_ERROR)
     corrected = step(order, e.Corrected(who="ann", fields={"a": "b"}), now=NOON).order
     retry = step(corrected, e.RetryAsked(who="ann"), now=NOON)
-    assert of(retry, e.Continue) == [e.Continue(event=e.RevalidationDue())]
-    again = step(retry.order, e.RevalidationDue(), now=NOON)
+    assert of(retry, e.Continue) == [e.Continue(to=S.VALIDATE)]
+    again = step(retry.order, resumed(S.VALIDATE), now=NOON)
     assert (again.order.state, again.order.fields) == (S.VALIDATE, {"a": "b"})
     assert not of(again, e.SendReply)
 
@@ -260,6 +261,12 @@ def test_an_order_that_left_the_customer_dark_is_never_discarded() -> None:
             e.DiscardAsked(who="ann", reason="no", dark=True),
             now=NOON,
         )
+
+
+def test_nor_completed_by_hand() -> None:
+    dark = in_state(S.ACTIVITY_ERROR, problem=replace(PROBLEM, dark=True))
+    with pytest.raises(Forbidden, match="restore supply first"):
+        step(dark, e.CompletedByHand(who="ann", reason="seen"), now=NOON)
 
 
 # What children tell their order ----------------------------------------------------------------

@@ -11,19 +11,21 @@ from adapter.orders.order import (
     ChildFact,
     ChildState,
     Components,
-    Create,
-    Error,
     OrderKind,
-    Pass,
-    SetField,
     TimeoutPolicy,
-    Verdict,
     View,
-    Wait,
 )
 from adapter.orders.parameters import CheckMeasurement
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.reading import check_measurement, choose, window
+from adapter.orders.verdict import (
+    Create,
+    Error,
+    Pass,
+    SetField,
+    Verdict,
+    Wait,
+)
 from tests.orders.builders import (
     INTERVAL,
     NOON,

@@ -19,21 +19,24 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
-    Create,
-    Customs,
-    Error,
     Installation,
     OrderKind,
-    Pass,
     ServiceOrder,
-    Verdict,
     View,
-    Wait,
 )
 from adapter.orders.parameter_text import parse_algorithm
 from adapter.orders.parameters import Algorithm, AlgorithmType, CustomFunction
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.verdict import (
+    Create,
+    Customs,
+    Error,
+    Outcome,
+    Pass,
+    Verdict,
+    Wait,
+)
 from tests.orders.builders import (
     NOON,
     a_child,
@@ -308,14 +311,30 @@ def test_without_an_alternative_an_unsupported_command_needs_people() -> None:
 def test_skip_goes_on_to_the_next_row_and_is_noted_when_there_is_none() -> None:
     skip = "activityBOToCreate=D1-RemoteConnect alternativeFieldTask=skip"
     view = a_view(K.ENABLE, device=METER, status=S.DISCONN_COMM, commands=frozenset())
-    alone = (
-        evaluate(an_order(K.ENABLE), view, matrix=update({"rows": [skip]})).decisions[-1].verdict
-    )
-    assert isinstance(alone, Pass)
+    alone = evaluate(an_order(K.ENABLE), view, matrix=update({"rows": [skip]})).decisions[-1]
+    assert alone.outcome is Outcome.PASS
     assert "parameter row 1 skipped" in alone.note
     rows = [skip, "specificFieldTask=D1-TurnOnMeter"]
     matrix = update({"rows": rows, "field_activity_bo": "D1-FieldActivity"})
     assert wanted(evaluate(an_order(K.ENABLE), view, matrix=matrix).verdict) == "D1-TurnOnMeter"
+
+
+def test_after_so_many_failed_commands_a_crew_is_sent_where_that_is_configured() -> None:
+    row = "activityBOToCreate=D1-RemoteConnect alternativeFieldTask=D1-TurnOnMeter"
+    raw: dict[str, object] = {"rows": [row], "field_activity_bo": "D1-FieldActivity"}
+    matrix = update({**raw, "alternative_after": 2})
+
+    def after(failures: int) -> Verdict:
+        failed = tuple(
+            a_child(ON, n, ChildState.FAILED, device=METER.id) for n in range(1, failures + 1)
+        )
+        view = a_view(K.ENABLE, device=METER, status=S.DISCONN_COMM, children=failed)
+        return evaluate(an_order(K.ENABLE, children=failures), view, matrix=matrix).verdict
+
+    first = after(0)
+    assert isinstance(first, Create)
+    assert not first.child.blocking
+    assert [wanted(after(n)) for n in (1, 2, 3)] == [ON, "D1-TurnOnMeter", "D1-TurnOnMeter"]
 
 
 @pytest.mark.parametrize("category", [Category.METER, Category.ITEM])
@@ -476,6 +495,13 @@ def test_a_repeated_report_changes_nothing() -> None:
     once = apply_field_work(view, effects, report)
     assert once.status is S.MANUAL_OFF
     assert apply_field_work(once, effects, report) == once
+
+
+def test_a_visit_takes_the_orders_appointment_along() -> None:
+    order = an_order(K.ENABLE, fields={"appointmentStart": "2026-03-11T09:00:00+00:00"})
+    verdict = evaluate(order, a_view(K.ENABLE)).verdict
+    assert isinstance(verdict, Create)
+    assert verdict.child.details == {"appointmentStart": "2026-03-11T09:00:00+00:00"}
 
 
 def test_what_a_crew_did_not_do_does_not_count() -> None:

@@ -1,0 +1,81 @@
+"""A child that is a command: what the gateway is asked, and how its progress looks to an order."""
+
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.activity import (
+    Activity,
+    CommandRequest,
+    CompletionState,
+    Priority,
+    State,
+    Verdict,
+)
+from adapter.commands.flows import CommandKind
+from adapter.errors import InvalidRequest
+from adapter.orders.order import ChildId, ChildSpec, ChildState, OrderKind, ServiceOrder
+
+_URGENT: Final = frozenset({OrderKind.RECONNECT, OrderKind.BACK_TO_BACK, OrderKind.ENABLE})
+
+
+def command_request(order: ServiceOrder, child: ChildId, spec: ChildSpec) -> CommandRequest:
+    """The request for a command child. Its idempotency key is the child's id: asking twice is safe.
+
+    Raises InvalidRequest for a child that is no command.
+    """
+    if spec.command is None or spec.device is None:
+        raise InvalidRequest("child", f"{child} is no command")
+    restoring = spec.command is CommandKind.REMOTE_CONNECT and order.kind in _URGENT
+    return CommandRequest(
+        kind=spec.command,
+        devices=(spec.device,),
+        effective_at=spec.effective_at,
+        idempotency_key=child,
+        requester=order.requester,
+        reference=order.external_reference,
+        order=order.id,
+        priority=Priority.URGENT if restoring else None,
+        install_status_override=spec.override,
+    )
+
+
+_STATES: Final = MappingProxyType(
+    {
+        State.PENDING: ChildState.QUEUED,
+        State.VALIDATION_ERROR: ChildState.VALIDATION_ERROR,
+        State.AWAITING_APPROVAL: ChildState.QUEUED,
+        State.WAITING_FOR_EFFECTIVE_DATE: ChildState.QUEUED,
+        State.CONNECTION_READY: ChildState.SENDING,
+        State.COMMUNICATION_IN_PROGRESS: ChildState.SENT,
+        State.COMMUNICATION_ERROR: ChildState.COMMUNICATION_ERROR,
+        State.WAITING_FOR_MEASUREMENT: ChildState.STARTED,
+        State.EXECUTING_COMPLETION_EVENTS: ChildState.STARTED,
+        State.COMPLETION_EVENT_ERROR: ChildState.COMPLETION_ERROR,
+        State.CANCELLING: ChildState.SENT,
+        State.COMPLETED: ChildState.FAILED,
+        State.DISCARDED: ChildState.DISCARDED,
+        State.CANCELED: ChildState.CANCELED,
+        State.NEEDS_PERSON: ChildState.COMMUNICATION_ERROR,
+    }
+)
+_GOOD: Final = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_INFERRED, Verdict.ALREADY_SATISFIED})
+_BAD: Final = frozenset({Verdict.UNREACHABLE, Verdict.FAILED, Verdict.NO_DATA, Verdict.EXPIRED})
+
+
+def command_child_state(activity: Activity) -> ChildState:
+    """The command's state on the scale that orders know.
+
+    Completed counts only with a good verdict: an order looks at the world again only after its
+    child's completion events took effect. An unknown outcome holds the order in error until people
+    decide it.
+    """
+    if activity.state is State.NEEDS_PERSON and activity.resolution is not None:
+        if not activity.resolution.done:
+            return ChildState.FAILED
+        executed = all(c.state is CompletionState.EXECUTED for c in activity.completions)
+        return ChildState.COMPLETED if executed else ChildState.STARTED
+    if activity.state is State.COMPLETED and activity.verdict in _GOOD:
+        return ChildState.COMPLETED
+    if activity.state is State.DISCARDED and activity.verdict in _BAD:
+        return ChildState.FAILED
+    return _STATES[activity.state]

@@ -1,0 +1,98 @@
+"""Children that are commands: what the gateway is asked, and what their states mean to an order."""
+
+from dataclasses import replace
+
+import pytest
+
+from adapter.commands.activity import (
+    Activity,
+    CompletionEvent,
+    CompletionState,
+    Priority,
+    Resolution,
+    State,
+    Verdict,
+)
+from adapter.commands.flows import CommandKind, Completion
+from adapter.errors import InvalidRequest
+from adapter.model.device import InstallStatus
+from adapter.model.ids import CommandId, DeviceId, EventId
+from adapter.orders.commands import command_child_state, command_request
+from adapter.orders.order import CHILD_FINAL, ChildId, ChildState, OrderKind
+from tests.orders.builders import NOON, a_child, an_order
+
+CHILD = ChildId("SO-1.2")
+
+
+def test_a_child_is_asked_for_under_its_own_id_with_its_override() -> None:
+    spec = a_child(
+        "D1-RemoteDisconnect", device=DeviceId("M-1"), override=InstallStatus.DISCONN_COMM
+    ).spec
+    asked = command_request(an_order(OrderKind.BACK_TO_BACK), CHILD, spec)
+    assert asked.kind is CommandKind.REMOTE_DISCONNECT
+    assert (asked.devices, asked.idempotency_key) == ((DeviceId("M-1"),), "SO-1.2")
+    assert (asked.order, asked.reference) == ("SO-1", "ext-1")
+    assert asked.install_status_override is InstallStatus.DISCONN_COMM
+    assert asked.priority is None
+
+
+def test_a_connection_is_urgent() -> None:
+    spec = a_child("D1-RemoteConnect", device=DeviceId("M-1")).spec
+    asked = command_request(an_order(OrderKind.RECONNECT), CHILD, spec)
+    assert asked.priority is Priority.URGENT
+
+
+def test_a_visit_is_no_command() -> None:
+    with pytest.raises(InvalidRequest):
+        command_request(an_order(OrderKind.CUT), CHILD, a_child("D1-FieldActivity").spec)
+
+
+def activity(state: State, verdict: Verdict | None = None) -> Activity:
+    return Activity(
+        id=CommandId("c"),
+        state=state,
+        verdict=verdict,
+        created_at=NOON,
+        effective_at=NOON,
+        expires_at=NOON,
+    )
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_of_a_command_has_a_place_on_the_orders_scale(state: State) -> None:
+    seen = command_child_state(activity(state))
+    held = state is State.NEEDS_PERSON
+    assert (seen in CHILD_FINAL) == (state.final and not held)
+
+
+ENDS = [
+    (State.COMPLETED, Verdict.SUCCEEDED, ChildState.COMPLETED),
+    (State.COMPLETED, Verdict.SUCCEEDED_INFERRED, ChildState.COMPLETED),
+    (State.COMPLETED, Verdict.ALREADY_SATISFIED, ChildState.COMPLETED),
+    (State.COMPLETED, Verdict.UNREACHABLE, ChildState.FAILED),
+    (State.COMPLETED, Verdict.NO_DATA, ChildState.FAILED),
+    (State.COMPLETED, Verdict.PARTIAL, ChildState.FAILED),
+    (State.DISCARDED, Verdict.FAILED, ChildState.FAILED),
+    (State.DISCARDED, Verdict.EXPIRED, ChildState.FAILED),
+    (State.DISCARDED, Verdict.CANCELED, ChildState.DISCARDED),
+    (State.CANCELED, Verdict.CANCELED, ChildState.CANCELED),
+]
+
+
+@pytest.mark.parametrize(("state", "verdict", "seen"), ENDS)
+def test_only_a_good_verdict_is_a_completed_child(
+    state: State, verdict: Verdict, seen: ChildState
+) -> None:
+    assert command_child_state(activity(state, verdict)) is seen
+
+
+def test_an_unknown_outcome_holds_the_order_until_people_decide_it() -> None:
+    unknown = activity(State.NEEDS_PERSON, Verdict.UNKNOWN)
+    assert command_child_state(unknown) is ChildState.COMMUNICATION_ERROR
+    decided = Resolution(done=False, operator="ann", approver="bob", at=NOON)
+    assert command_child_state(replace(unknown, resolution=decided)) is ChildState.FAILED
+    event = CompletionEvent(id=EventId("c:x"), kind=Completion.CONNECT_DEVICE, at=NOON)
+    done = replace(unknown, resolution=replace(decided, done=True), completions=(event,))
+    assert command_child_state(done) is ChildState.STARTED
+    executed = replace(event, state=CompletionState.EXECUTED)
+    assert command_child_state(replace(done, completions=(executed,))) is ChildState.COMPLETED
