@@ -90,10 +90,8 @@ def test_data_that_come_after_the_result_complete_the_read(tmp_path: Path) -> No
             )
             done = await finish(made, request)
             assert done.activity.verdict is V.SUCCEEDED
-            moves = [
-                entry.note.detail["moves"] for entry in await made.app.gateway.history(done.id)
-            ]
-            assert any(S.WAITING_FOR_MEASUREMENT in str(move) for move in moves)
+            history = await made.app.gateway.history(done.id)
+            assert any(S.WAITING_FOR_MEASUREMENT in str(entry.note.detail) for entry in history)
 
     run(scenario())
 
