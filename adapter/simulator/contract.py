@@ -18,28 +18,26 @@ def hosted(catalog: Catalog) -> tuple[OperationSpec, ...]:
 
 
 class ContractPages:
-    """All files in memory. `base` is the server's own address, written into the WSDL."""
+    """All files in memory."""
 
-    def __init__(self, catalog: Catalog, base: str) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._pages: dict[str, str] = {}
         self._files: dict[str, bytes] = {}
         for spec in hosted(catalog):
             file = Path(str(catalog.document(spec.key).location))
-            self._pages[spec.path] = _at(file.read_text(encoding="utf-8"), base)
+            self._pages[spec.path] = file.read_text(encoding="utf-8")
             if file.name in self._files:
                 continue
             for part in (*file.parent.rglob("*.wsdl"), *file.parent.rglob("*.xsd")):
                 self._files[part.relative_to(file.parent).as_posix()] = part.read_bytes()
 
-    def page(self, path: str) -> str:
-        """The WSDL of the service at `path`. Raises KeyError where there is no service."""
-        return self._pages[path]
+    def page(self, path: str, *, base: str) -> str:
+        """The WSDL of the service at `path`, leading to `base`, the address the caller used.
+
+        Raises KeyError where there is no service.
+        """
+        text = self._pages[path].replace('schemaLocation="', f'schemaLocation="{base}{FILES}')
+        return _ADDRESS.sub(lambda found: f"{found[1]}{base}{found[2]}", text)
 
     def file(self, name: str) -> bytes | None:
         return self._files.get(name)
-
-
-def _at(text: str, base: str) -> str:
-    """A WSDL whose imports and service address lead to this server."""
-    text = text.replace('schemaLocation="', f'schemaLocation="{base}{FILES}')
-    return _ADDRESS.sub(lambda found: f"{found[1]}{base}{found[2]}", text)

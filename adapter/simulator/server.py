@@ -1,6 +1,7 @@
 """The simulator as a server: the head end's services, their WSDL, and the admin address."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ from adapter.wire.codec import Codec
 
 _CLIENT_KEEPALIVE_S: Final = 30.0
 _DRAIN_S: Final = 1.0
+_LOOPBACK: Final = "127.0.0.1"
 
 
 class Simulator:
@@ -51,6 +53,7 @@ class Simulator:
         self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
         self._runners: list[web.AppRunner] = []
         self._port = self.config.port
+        self._pages = ContractPages(self.codec.catalog)
         self.url = ""
         """Without a path, as `http://127.0.0.1:8103`. The service paths are the contract's."""
         self.admin_url = ""
@@ -113,21 +116,24 @@ class Simulator:
             app.router.add_post(path, self._door.handle)
             app.router.add_get(path, self._wsdl)
         app.router.add_get(FILES + "{file:.+}", self._contract_file)
-        if self.config.admin_port is None:
+        guarded = bool(self.config.access.admin_token) or is_loopback(self.config.host)
+        together = guarded and self.config.admin_port is None
+        if together:
             app.add_routes(admin_routes(self))
-        self.url = await self._listen(app, self._port)
+        self.url = await self._listen(app, self.config.host, self._port)
         self._port = int(self.url.rpartition(":")[2])
-        self._pages = ContractPages(self.codec.catalog, self.url)
         self.admin_url = f"{self.url}/admin"
-        if self.config.admin_port is not None:
+        if not together:
             admin = self._application()
             admin.add_routes(admin_routes(self))
-            self.admin_url = f"{await self._listen(admin, self.config.admin_port)}/admin"
+            host = self.config.host if guarded else _LOOPBACK
+            url = await self._listen(admin, host, self.config.admin_port or 0)
+            self.admin_url = f"{url}/admin"
 
     def _application(self) -> web.Application:
         return web.Application(client_max_size=self.config.limits.body_bytes)
 
-    async def _listen(self, app: web.Application, port: int) -> str:
+    async def _listen(self, app: web.Application, address: str, port: int) -> str:
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -138,7 +144,7 @@ class Simulator:
         await runner.setup()
         self._runners.append(runner)
         secured = server_context(self.config.tls)
-        site = web.TCPSite(runner, self.config.host, port, ssl_context=secured, backlog=1_024)
+        site = web.TCPSite(runner, address, port, ssl_context=secured, backlog=1_024)
         await site.start()
         host, bound, *_ = runner.addresses[0]
         scheme = "http" if secured is None else "https"
@@ -147,7 +153,7 @@ class Simulator:
     async def _wsdl(self, request: web.Request) -> web.Response:
         if "wsdl" not in {name.lower() for name in request.query}:
             return web.Response(text="This is a simulated service. Its contract is at ?wsdl\n")
-        text = self._pages.page(request.path)
+        text = self._pages.page(request.path, base=f"{request.scheme}://{request.host}")
         return web.Response(text=text, content_type="text/xml", charset="utf-8")
 
     async def _contract_file(self, request: web.Request) -> web.Response:
@@ -155,3 +161,13 @@ class Simulator:
         if content is None:
             raise web.HTTPNotFound
         return web.Response(body=content, content_type="text/xml", charset="utf-8")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

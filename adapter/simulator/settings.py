@@ -109,7 +109,8 @@ class Tls:
 class SimulatorConfig:
     """All of it. `*_subscribers`: addresses by SystemName, as if subscribed before the start.
 
-    `admin_port` None: the admin address is on the same port, under /admin. `port` 0: any free one.
+    `admin_port` None: the admin address is on the same port, under /admin; but without an
+    `admin_token` it is never served beyond this machine. `port` 0: any free one.
     """
 
     host: str = "127.0.0.1"

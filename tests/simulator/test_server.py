@@ -376,6 +376,17 @@ def test_the_admin_address_can_have_a_port_of_its_own() -> None:
     play(scene, admin_port=0)
 
 
+def test_without_a_token_the_admin_address_stays_on_this_machine() -> None:
+    async def scene(rig: Rig) -> None:
+        assert rig.simulator.url.startswith("http://0.0.0.0:")
+        assert rig.simulator.admin_url.startswith("http://127.0.0.1:")
+        assert (await rig.admin("GET", ""))[0] == 200
+        async with rig.session.get(f"{rig.simulator.url}/admin") as response:
+            assert response.status == 404
+
+    play(scene, host="0.0.0.0")
+
+
 @pytest.mark.parametrize("given", [b"", b"[]", b"{", b'"x"'])
 def test_admin_input_that_is_no_object_is_refused(given: bytes) -> None:
     async def scene(rig: Rig) -> None:
