@@ -41,7 +41,7 @@ PERIOD = ReadPeriod(start=NOON - HOUR, end=NOON)
 
 
 def a_view(
-    status: InstallStatus | None = InstallStatus.CONN_COMM, *, smart: bool = True, **point: bool
+    status: InstallStatus | None = InstallStatus.CONN_COMM, *, smart: bool = True, **point: Any
 ) -> DeviceView:
     installed = None
     if status is not None:
