@@ -195,11 +195,15 @@ class SoapDoor:
         told: dict[str, object] = {"Message": message, **fields}
         if name in _NEEDS:
             told = {**_NEEDS[name](self._world.config.seed, self._clock.now()), **told}
+        return _Answer(status=500, body=self._fault_bytes(name, told, message), fault=name)
+
+    def _fault_bytes(self, name: str, told: Mapping[str, object], message: str) -> bytes:
         try:
-            body = self._codec.encode_fault(name, told, reason=message)
-        except (ContractError, WireError):
-            body = unnamed_fault("InternalServiceFault", "the contract in use lacks this fault")
-        return _Answer(status=500, body=body, fault=name)
+            return self._codec.encode_fault(name, told, reason=message)
+        except ContractError:
+            return unnamed_fault("InternalServiceFault", "The contract in use lacks this fault.")
+        except WireError:  # a field repeats what the caller sent, and that does not fit its type
+            return self._codec.encode_fault(name, {"Message": message}, reason=message)
 
     def _not_let_in(self, body: bytes, reason: str) -> web.Response:
         basic = self._world.config.access.caller_security == "basic"

@@ -19,6 +19,7 @@ from tests.simulator.rig import (
     ONE,
     PING,
     READ,
+    STATUS,
     STRANGER,
     TWO,
     Faulted,
@@ -86,6 +87,16 @@ def test_what_is_not_understood_is_a_fault_and_noted(payload: bytes, code: str) 
         [entry] = rig.simulator.journal.entries()
         assert entry["kind"] == "refused"
         assert rig.simulator.journal.count(DISCONNECT) == 0
+
+    play(scene)
+
+
+def test_a_token_that_is_no_guid_is_simply_not_found() -> None:
+    async def scene(rig: Rig) -> None:
+        body = {"input": {"Id": "00000000-0000-4000-8000-000000000000"}}
+        payload = codec().encode_request(STATUS, body)
+        status, raw = await rig.post(STATUS, payload.replace(b"00000000-0000", b"no guid"))
+        assert (status, codec().decode(raw).body["fault"]) == (500, "RequestNotFoundFault")
 
     play(scene)
 
