@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from adapter.commands.flows import CommandKind
 from adapter.errors import Forbidden, IllegalTransition
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
@@ -335,7 +336,11 @@ def observe(
     if child.final and (order.stop or not child.spec.blocking):
         return e.ChildGaveUp(child=child.id, reason=child.reason)
     if child.final or child.state in CHILD_ERROR:
-        return None if troubled else e.ChildFailed(child=child.id, problem=_failure(child, dark))
+        return (
+            None
+            if troubled
+            else e.ChildFailed(child=child.id, problem=_failure(order, child, dark))
+        )
     return e.ChildRepaired(child=child.id) if troubled else None
 
 
@@ -344,13 +349,17 @@ def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Even
     return observe(order, (child,), dark=dark) if child.may_push else None
 
 
-def _failure(child: ChildFact, dark: bool) -> Problem:
+def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> Problem:
+    """An unclear switch-off of a change-over counts as dark: nobody may overlook it."""
     what = child.spec.task or child.spec.business_object
+    off = child.spec.command is CommandKind.REMOTE_DISCONNECT
+    unclear = order.kind is OrderKind.BACK_TO_BACK and off and not child.final
+    serious = dark or unclear
     return Problem(
-        code="customer_dark" if dark else "child_failed",
+        code="customer_dark" if serious else "child_failed",
         text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
-        action="restore supply at once" if dark else "repair the child or retry the order",
-        dark=dark,
+        action="see to supply at once" if serious else "repair the child or retry the order",
+        dark=serious,
     )
 
 

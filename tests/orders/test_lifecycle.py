@@ -312,6 +312,23 @@ def test_a_child_that_does_not_block_lets_the_order_go_on() -> None:
     assert isinstance(observe(in_state(S.IN_PROGRESS), (failed,)), e.ChildGaveUp)
 
 
+@pytest.mark.parametrize(
+    ("kind", "seen", "serious"),
+    [
+        (OrderKind.BACK_TO_BACK, ChildState.COMMUNICATION_ERROR, True),
+        (OrderKind.BACK_TO_BACK, ChildState.FAILED, False),
+        (OrderKind.CUT, ChildState.COMMUNICATION_ERROR, False),
+    ],
+)
+def test_an_unclear_switch_off_of_a_change_over_is_treated_as_dark(
+    kind: OrderKind, seen: ChildState, serious: bool
+) -> None:
+    order = an_order(kind, state=S.IN_PROGRESS, awaiting=CHILD)
+    event = observe(order, (child(seen),))
+    assert isinstance(event, e.ChildFailed)
+    assert event.problem.dark is serious
+
+
 # Payment and cancellation at any moment ---------------------------------------------------------
 
 Children = tuple[ChildFact, ...]
