@@ -111,40 +111,58 @@ class App:
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[App]:
+async def build(settings: Settings, *, sinks: Sequence[Sink] = ()) -> AsyncIterator[App]:
     """The service by its settings: opened, recovered, listening; closed on the way out.
 
     Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
     """
-    if settings.head_end is None:
-        raise SettingsError("head_end.base_url: is needed to serve")
+    _head_end(settings)
     codec = contract(settings.contract.wsdl, settings.engine.kinds)
     clock = SystemClock()
+    store = SqliteStore(settings.store.path, now=clock.now)
+    async with AsyncExitStack() as stack:
+        await store.open()
+        stack.push_async_callback(store.close)
+        yield await stack.enter_async_context(
+            over(store, settings, codec=codec, clock=clock, sinks=sinks)
+        )
+
+
+@asynccontextmanager
+async def over(
+    store: Store, settings: Settings, *, codec: Codec, clock: Clock, sinks: Sequence[Sink] = ()
+) -> AsyncIterator[App]:
+    """The service over an open store of one's own. Raises SettingsError, StoreFailed."""
+    head_end = _head_end(settings)
     listening = bind(settings.listener.host, settings.listener.port)
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
-        store = SqliteStore(settings.store.path, now=clock.now)
-        await store.open()
-        stack.push_async_callback(store.close)
         tls = settings.listener.tls is not None
         public = settings.listener.public_url or url_of(listening, tls=tls)
         core = connect(
             store=store,
             codec=codec,
-            head_end=settings.head_end,
+            head_end=head_end,
             identity=CallbackIdentity(public + settings.listener.path_prefix, _keys(settings)),
             settings=gateway_settings(settings),
             clock=clock,
+            sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
         )
         witness = Witness(store, settings.store.path.with_suffix(".witness"))
-        core.gateway.hold_switches(await witness.contradicted())
-        async with running(core, settings, listening, clock) as app:
+        contradicted = await witness.contradicted()
+        core.gateway.hold_switches(contradicted)
+        app = await stack.enter_async_context(running(core, settings, listening, clock))
+        if not contradicted:  # else what was witnessed must stay, for the operator and a restart
             watching = asyncio.get_running_loop().create_task(witness.keep())
-            try:
-                yield app
-            finally:
-                watching.cancel()
+            stack.callback(watching.cancel)
+        yield app
+
+
+def _head_end(settings: Settings) -> HeadEndSettings:
+    if settings.head_end is None:
+        raise SettingsError("head_end.base_url: is needed to serve")
+    return settings.head_end
 
 
 @asynccontextmanager
@@ -202,9 +220,9 @@ def _keys(settings: Settings) -> tuple[bytes, ...]:
     return (path.read_bytes().strip(),)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
     """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
-    async with build(settings) as app:
+    async with build(settings, sinks=sinks) as app:
         await until_stopped(app.gateway)
 
 

@@ -117,10 +117,12 @@ class Dispatcher:
         """After a restart: every send that was under way is unclear, none is sent again blindly."""
         found = await self._store.sending()
         for leased in found:
+            points.reached("recover.before")
             await self._apply(
                 leased,
                 SendUnclear(exchange=leased.exchange, detail="the gateway stopped while sending"),
             )
+            points.reached("recover.after")
         return len(found)
 
     def _start(self, leased: Leased, work: Work) -> None:
@@ -244,6 +246,7 @@ class Dispatcher:
         self, leased: Leased, exchange: Exchange, operation: Operation, place: Place
     ) -> None:
         call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
+        points.reached("ask.before")
         try:
             answer = await place.call(call)
         except Refused as error:

@@ -25,10 +25,16 @@ def _armed(setting: str) -> Callable[[str], None] | None:
     return arrive
 
 
-_ARRIVE = _armed(os.environ.get("OPENWAY_CRASH_AT", ""))
+def arm(setting: str) -> None:
+    """Die at `name:n`; "" is nowhere. The environment is read once, at the import."""
+    global _arrive
+    _arrive = _armed(setting)
+
+
+_arrive: Callable[[str], None] | None = _armed(os.environ.get("OPENWAY_CRASH_AT", ""))
 
 
 def reached(name: str) -> None:
     """The process has come to the point `name`."""
-    if _ARRIVE is not None:
-        _ARRIVE(name)
+    if _arrive is not None:
+        _arrive(name)

@@ -218,7 +218,7 @@ class Deliverer:
 
     async def _deliver(self, queued: _Queued) -> None:
         delivery = queued.delivery
-        status, error = await self._post(delivery)
+        payload, status, error = await self._post(delivery)
         self._journal.delivered(
             at=self._clock.now(),
             operation=delivery.operation,
@@ -228,6 +228,7 @@ class Deliverer:
             endpoints=delivery.endpoints,
             status=status,
             error=error,
+            body=payload,
         )
         good = status is not None and 200 <= status < 300
         limits = self._world.config.limits
@@ -241,21 +242,21 @@ class Deliverer:
         self._queue(queued)
         return []
 
-    async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
+    async def _post(self, delivery: Delivery) -> tuple[bytes, int | None, str]:
         spec = self._codec.catalog.spec(delivery.operation)
         try:
             payload = self._codec.encode_request(delivery.operation, delivery.body)
         except GatewayError as error:
-            return None, f"{type(error).__name__}: {error}"
+            return b"", None, f"{type(error).__name__}: {error}"
         headers = {"SOAPAction": f'"{spec.soap_action}"'}
         if self._session is None:
-            return None, "not started"
+            return payload, None, "not started"
         try:
             async with self._session.post(
                 delivery.address, data=payload, headers=headers, allow_redirects=False
             ) as response:
                 with suppress(aiohttp.ClientPayloadError):
                     await response.read()
-                return response.status, ""
+                return payload, response.status, ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return None, f"{type(error).__name__}: {error}"
+            return payload, None, f"{type(error).__name__}: {error}"

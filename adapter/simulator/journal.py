@@ -62,8 +62,12 @@ class Journal:
         endpoints: Sequence[str],
         body: bytes,
         effects: Iterable[str],
+        address: str = "",
     ) -> Entry:
-        """One request that was understood, before anything acts on it."""
+        """One request that was understood, before anything acts on it.
+
+        `address` is where it wants its callbacks: it tells one attempt of a caller from another.
+        """
         self.requests[operation] += 1
         _count(self.by_meter, operation, endpoints)
         entry: Entry = {
@@ -75,6 +79,8 @@ class Journal:
             "bytes": len(body),
             "sha256": sha256(body).hexdigest(),
         }
+        if address:
+            entry["address"] = address
         if scripted := sorted(effects):
             entry["scripts"] = scripted
         return self._put(entry)
@@ -93,8 +99,10 @@ class Journal:
     def answered(self, entry: Entry, *, status: int | None, fault: str | None) -> None:
         """How the request of `entry` was answered. `status` None: the connection was closed."""
         entry["status"] = status
+        line: Entry = {"kind": "answered", "sequence": entry["sequence"], "status": status}
         if fault is not None:
-            entry["fault"] = fault
+            entry["fault"] = line["fault"] = fault
+        self._write(line)
 
     def refused(self, *, at: datetime, reason: str, body: bytes, status: int) -> None:
         """A request that was not understood or not let in."""
@@ -121,6 +129,7 @@ class Journal:
         endpoints: Sequence[str],
         status: int | None,
         error: str,
+        body: bytes = b"",
     ) -> None:
         """One callback or data message was tried. `status` None: there was no answer."""
         good = status is not None and 200 <= status < 300
@@ -132,6 +141,7 @@ class Journal:
             "address": address,
             "token": token,
             "status": status,
+            "sha256": sha256(body).hexdigest(),
         }
         if state:
             entry["state"] = state

@@ -148,6 +148,14 @@ def named_endpoints(operation: str, body: Body) -> tuple[EndpointId, ...]:
     return tuple(EndpointId(esn) for esn in named)
 
 
+def callback_address(operation: str, body: Body) -> str:
+    """Where a request wants its callbacks, for the journal; "" where it names none."""
+    work = WORK.get(operation)
+    if work is None:
+        return ""
+    return text(part(body, "request", work.holder), "StatusChangedService")
+
+
 def check_address(address: str) -> None:
     """An address the head end is to call must be an absolute http or https one."""
     try:

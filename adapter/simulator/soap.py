@@ -15,7 +15,7 @@ from adapter.simulator.delivery import Deliverer
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.journal import Entry, Journal
-from adapter.simulator.operations import WORK
+from adapter.simulator.operations import WORK, callback_address
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, Reply, World
 from adapter.wire.codec import Codec, Direction
@@ -87,6 +87,7 @@ class SoapDoor:
             endpoints=arrival.endpoints,
             body=body,
             effects=arrival.hits,
+            address=callback_address(operation, message.body),
         )
         return await self._conclude(request, arrival, entry)
 

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from adapter.engine import points
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Clock
@@ -133,7 +134,9 @@ class Rest:
                 body=await self._body(route, request),
                 now=now,
             )
-            return _response(await route.call(self._api, asked))
+            answered = await route.call(self._api, asked)
+            points.reached("rest.before_answer")
+            return _response(answered)
 
         return serve
 
