@@ -14,7 +14,7 @@ from adapter.store import queries
 from adapter.store.rows import micros
 from adapter.store.threads import Transaction
 
-_BEFORE_ALL: Final = (-(2**63), "")
+_BEFORE_ALL: Final = -(2**63)
 
 
 def claim(
@@ -53,13 +53,13 @@ def claim(
 
 def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int, str, int]]:
     """(priority, operation, earliest due) of all that has this work, most urgent first."""
-    priority, operation = _BEFORE_ALL
-    while True:
-        row = connection.execute(queries.NEXT_CLAIM_GROUP, (work, priority, operation)).get
-        if row is None:
-            return
+    row = connection.execute(queries.NEXT_CLAIM_PRIORITY, (work, _BEFORE_ALL)).get
+    while row is not None:
         priority, operation, due = row
         yield priority, operation, due
+        row = connection.execute(queries.NEXT_CLAIM_OPERATION, (work, priority, operation)).get
+        if row is None:
+            row = connection.execute(queries.NEXT_CLAIM_PRIORITY, (work, priority)).get
 
 
 def due(tx: Transaction, limit: int, now: datetime, lease_until: datetime) -> list[CommandId]:

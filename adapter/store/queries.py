@@ -54,10 +54,15 @@ SELECT command, body, endpoints FROM exchange WHERE id IN (SELECT value FROM jso
 FIND_TOKENS: Final = """
 SELECT command, body, endpoints FROM exchange
 WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"""
-# The first of each (priority, operation) that has this work, one index search apiece.
-NEXT_CLAIM_GROUP: Final = """
+# From one (priority, operation) that has this work to the next, one index search apiece. As one
+# statement with `(priority, operation) > (?, ?)` SQLite would walk through all of a priority.
+NEXT_CLAIM_OPERATION: Final = """
 SELECT priority, operation, due FROM exchange
-WHERE work = ? AND due IS NOT NULL AND (priority, operation) > (?, ?)
+WHERE work = ? AND priority = ? AND operation > ? AND due IS NOT NULL
+ORDER BY operation, due LIMIT 1"""
+NEXT_CLAIM_PRIORITY: Final = """
+SELECT priority, operation, due FROM exchange
+WHERE work = ? AND priority > ? AND due IS NOT NULL
 ORDER BY priority, operation, due LIMIT 1"""
 CLAIMABLE: Final = """
 SELECT due, id, command FROM exchange

@@ -57,17 +57,25 @@ decode_device: Final = msgspec.json.Decoder(Device).decode
 decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
-NO_ENDPOINTS: Final = b"[]"
+_FEW: Final = 4
+"""So many endpoints stay in the body of their exchange; more are stored once, apart from it."""
+
+_IN_THE_BODY: Final = b""
 
 
 def encode_body(exchange: Exchange) -> bytes:
-    """The parts of an exchange that change; its endpoints are stored once, apart."""
-    return encode(replace(exchange, endpoints=()) if exchange.endpoints else exchange)
+    """An exchange as it is written with every change; its endpoints never change."""
+    few = len(exchange.endpoints) <= _FEW
+    return encode(exchange if few else replace(exchange, endpoints=()))
+
+
+def encode_endpoints(exchange: Exchange) -> bytes:
+    return _IN_THE_BODY if len(exchange.endpoints) <= _FEW else encode(exchange.endpoints)
 
 
 def read_exchange(body: bytes, endpoints: bytes) -> Exchange:
     exchange = decode_exchange(body)
-    if endpoints == NO_ENDPOINTS:
+    if endpoints == _IN_THE_BODY:
         return exchange
     return replace(exchange, endpoints=decode_endpoints(endpoints))
 

@@ -25,7 +25,14 @@ from adapter.store import queries, rows
 from adapter.store.chain import follow
 from adapter.store.intake import dispose, put_measurements, put_readings
 from adapter.store.master import install_unmoved, put_install
-from adapter.store.rows import due_of, encode, encode_body, micros, micros_or_none
+from adapter.store.rows import (
+    due_of,
+    encode,
+    encode_body,
+    encode_endpoints,
+    micros,
+    micros_or_none,
+)
 from adapter.store.threads import Transaction
 
 # ---------------------------------------------------------------- submit
@@ -187,7 +194,7 @@ def _insert_exchange(
             exchange.token,
             exchange.sent_at is not None,
             body,
-            encode(exchange.endpoints),
+            encode_endpoints(exchange),
         ),
     )
 

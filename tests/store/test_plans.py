@@ -1,17 +1,21 @@
 """Every statement that runs often searches by an index, on tables that have grown."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
-from adapter.commands.activity import ExchangeState
-from adapter.engine.ports import InboxState
-from adapter.store import queries
+from adapter.commands.activity import ExchangeState, Work
+from adapter.commands.flows import Operation
+from adapter.engine.ports import Filter, InboxState
+from adapter.model.ids import CommandId
+from adapter.store import claiming, queries, reading
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
+from adapter.store.rows import moment
+from adapter.store.threads import Transaction
 
 _ROWS = 50_000
 _FILL = f"""
@@ -20,8 +24,8 @@ _TABLES = (
     _FILL + "INSERT INTO command SELECT printf('c%09d', i), 'k' || i, '', 'ping',"
     " iif(i % 9, 'completed', 'pending'), i % 3, iif(i % 5, NULL, i), 1, x'', x'', x'' FROM n",
     _FILL + "INSERT INTO target SELECT 'd' || (i / 3), printf('c%09d', i) FROM n",
-    _FILL
-    + "INSERT INTO exchange SELECT printf('c%09d-1', i), printf('c%09d', i), 0, 'op' || i % 9,"
+    _FILL + "INSERT INTO exchange SELECT printf('c%09d-1', i), printf('c%09d', i), 0,"
+    f" iif(i % 12, '{Operation.PING}', '{Operation.CONTINGENCY_READ}'),"
     " i % 3, iif(i % 4, 'none', 'status'), iif(i % 999, 'completed', 'sending'), i,"
     " iif(i % 4, NULL, i), iif(i % 2, 't' || i, NULL), 1, x'', x'' FROM n",
     _FILL + "INSERT INTO inbox SELECT i, '', i, iif(i % 50, 'applied', iif(i % 100, 'new',"
@@ -61,7 +65,8 @@ _INDEX = {
     "FIRST_COMMAND_WAKE": "command_due",
     "LIST_STATE": "command_state",
     "LIST_KIND": "command_kind",
-    "NEXT_CLAIM_GROUP": "exchange_claim",
+    "NEXT_CLAIM_OPERATION": "exchange_claim",
+    "NEXT_CLAIM_PRIORITY": "exchange_claim",
     "CLAIMABLE": "exchange_claim",
     "SENDING": "exchange_sending",
     "BODIES_OF_COMMAND": "exchange_of_command",
@@ -126,3 +131,44 @@ def test_the_states_that_statements_name_are_the_models_own() -> None:
     written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
     named = set(re.findall(r"state = '(\w+)'", written))
     assert named == {ExchangeState.SENDING, InboxState.NEW, InboxState.PARKED}
+
+
+def _steps(connection: apsw.Connection, work: Callable[[], object]) -> int:
+    """Instructions of SQLite's machine that `work` takes, in hundreds."""
+    hundreds = 0
+
+    def count() -> bool:
+        nonlocal hundreds
+        hundreds += 1
+        return False
+
+    connection.set_progress_handler(count, 100)
+    work()
+    connection.set_progress_handler(None)
+    return hundreds
+
+
+def test_looking_for_what_is_due_costs_little_however_much_waits(grown: apsw.Connection) -> None:
+    """A plan says which index is searched, not how much of it is walked through."""
+    tx = Transaction(grown)
+    nothing_due, later = moment(-1), moment(10**12)
+
+    def claims() -> None:
+        for work in Work:
+            claiming.claim(tx, work, 100, nothing_due, later, frozenset())
+
+    assert _steps(grown, lambda: reading.next_wake(grown)) < 40
+    assert _steps(grown, claims) < 40
+    assert _steps(grown, lambda: claiming.due(tx, 100, nothing_due, later)) < 5
+    assert _steps(grown, lambda: reading.unread(grown, 100, nothing_due)) < 60
+    wanted = Filter(open_only=True, limit=10, before=CommandId("c000000000"))
+    assert _steps(grown, lambda: reading.list_commands(grown, wanted)) < 20
+
+
+def test_claiming_reads_no_more_than_it_takes(grown: apsw.Connection) -> None:
+    skip = frozenset({Operation.PING})
+
+    def claim() -> None:
+        claiming.claim(Transaction(grown), Work.STATUS, 5, moment(10**9), moment(10**9), skip)
+
+    assert _steps(grown, claim) < 40
