@@ -171,7 +171,7 @@ class Loaded:
     origin: Mapping[str, str]
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of a file (or of OPENWAY_CONFIG) and the environment.
 
     Raises SettingsError with one line for each setting that is unknown or bad. Relative paths in
@@ -180,10 +180,12 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     return load_with_origin(path, environ).settings
 
 
-def load_with_origin(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+def load_with_origin(
+    path: Path | str | None = None, environ: Mapping[str, str] | None = None
+) -> Loaded:
     environ = os.environ if environ is None else environ
     named = environ.get(f"{PREFIX}CONFIG")
-    path = path or (Path(named) if named else None)
+    path = Path(path) if path else Path(named) if named else None
     sources = Sources(environ=environ, folder=path.parent if path else Path())
     table = _table(path) if path else {}
     _refuse_unknown_variables(sources)

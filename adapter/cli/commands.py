@@ -27,6 +27,7 @@ def command() -> None:
 @command.command(epilog="Times: 2026-03-01T06:00:00Z, now, +2h, -1d.")
 @click.argument("kind", type=_KINDS, metavar="KIND")
 @click.argument("devices", nargs=-1)
+@click.option("--device", "more", multiple=True, help="One more device; as often as wanted.")
 @click.option("--devices-file", type=click.File("r"), help="More devices, one a line; - is stdin.")
 @click.option("--group", help="Group of the head end (scheduled reads).")
 @click.option("--start", type=MOMENT, help="Read data from this time ...")
@@ -59,6 +60,7 @@ def submit(
     /,
     kind: str,
     devices: tuple[str, ...],
+    more: tuple[str, ...],
     devices_file: IO[str] | None,
     wait_s: float | None,
     as_json: bool,
@@ -69,6 +71,7 @@ def submit(
     KIND is the first column of the command-flow table, as remote_disconnect or load_check. Kinds
     that move a switch need an idempotency key; without --key a new one is made and told.
     """
+    devices += more
     if devices_file is not None:
         devices += tuple(line.strip() for line in devices_file if line.strip())
     body = _request(kind, devices, given)

@@ -1,6 +1,7 @@
 """`openway config`: the settings as they stand, and whether a start would take them."""
 
 import secrets
+from pathlib import Path
 
 import click
 
@@ -13,14 +14,21 @@ def config() -> None:
     """Look at the settings and check them."""
 
 
+_FILE = click.option(
+    "--config", "file", type=click.Path(path_type=Path), help="Settings file to look at."
+)
+
+
 @config.command()
+@_FILE
 @click.option("--given", is_flag=True, help="Only what the file or the environment gives.")
 @as_json
 @with_session
-def show(session: Session, given: bool, as_json: bool) -> None:
+def show(session: Session, file: Path | None, given: bool, as_json: bool) -> None:
     """Print every setting, where it comes from, secrets masked."""
     from adapter.settings_table import shown
 
+    session = session.at(file)
     rows = shown(session.loaded, everything=not given)
     if as_json:
         print_json({row.name: {"value": row.value, "origin": row.origin} for row in rows})
@@ -30,10 +38,12 @@ def show(session: Session, given: bool, as_json: bool) -> None:
 
 
 @config.command()
+@_FILE
 @as_json
 @with_session
-def check(session: Session, as_json: bool) -> None:
+def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Read the settings as a start would; name everything that is unknown or bad."""
+    session = session.at(file)
     given = len(session.loaded.origin)
     if as_json:
         print_json({"file": str(session.file) if session.file else None, "given": given})

@@ -1,7 +1,5 @@
 """`openway demo`, `serve` and `simulate`: what runs until it is stopped."""
 
-import asyncio
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +31,8 @@ _PATH = click.Path(path_type=Path)
 @with_session
 def simulate(session: Session, /, write_devices: Path | None, as_json: bool, **given: Any) -> None:
     """Run a simulated head end until interrupted."""
+    import asyncio
+
     from adapter.log import start_logging
 
     start_logging(session.settings.log)
@@ -100,6 +100,9 @@ def _write_devices(simulator: "Simulator", file: Path) -> None:
 
 
 async def _interrupted() -> None:
+    import asyncio
+    import signal
+
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -108,13 +111,16 @@ async def _interrupted() -> None:
 
 
 @click.command()
+@click.option("--config", "file", type=_PATH, help="Settings file.")
 @with_session
-def serve(session: Session) -> None:
-    """Run the gateway: listener for callbacks, REST API, engine, until interrupted."""
+def serve(session: Session, file: Path | None) -> None:
+    """Run the gateway until interrupted: listener, REST API, engine."""
+    import asyncio
+
     from adapter.app import serve as run
     from adapter.log import start_logging
 
-    settings = session.settings
+    settings = session.at(file).settings
     start_logging(settings.log)
     asyncio.run(run(settings))
 
@@ -124,6 +130,8 @@ def serve(session: Session) -> None:
 @as_json
 def demo(keep: Path | None, as_json: bool) -> None:
     """Twelve commands over real SOAP between a gateway and a simulated head end."""
+    import asyncio
+
     from adapter.demo import run
     from adapter.engine.summary import summary
 

@@ -29,6 +29,10 @@ class Session:
             return Path(named)
         return HERE if HERE.is_file() else None
 
+    def at(self, config: Path | None) -> "Session":
+        """With the settings file of a subcommand's own option, where it was given."""
+        return self if config is None else Session(config=config)
+
     @cached_property
     def loaded(self) -> "Loaded":
         from adapter.settings import load_with_origin

@@ -1,13 +1,16 @@
 """`openway tables`: the tables that decide, as README shows them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import click
 
-from adapter.cli.output import print_json, print_table
+from adapter.cli.output import as_json, print_json, print_table
+from adapter.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,39 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
 )
 
 
+_PLACE: Final = re.compile(r"(<!-- tables:(\w+) -->\n).*?(<!-- /tables:\2 -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """The text with every table that it has a place for, as `<!-- tables:flows -->` and its end.
+
+    Raises InvalidRequest for a place of a table that there is not.
+    """
+
+    def table(place: re.Match[str]) -> str:
+        if place[2] not in TABLES:
+            raise InvalidRequest(
+                f"tables:{place[2]}", f"no such table; there are {', '.join(TABLES)}"
+            )
+        return f"{place[1]}{TABLES[place[2]]().markdown()}\n{place[3]}"
+
+    return _PLACE.sub(table, text)
+
+
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(TABLES)))
 @click.option("--markdown", is_flag=True, help="Exactly as README embeds them.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def tables(names: tuple[str, ...], markdown: bool, as_json: bool) -> None:
+@click.option(
+    "--fill",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write them to the places that a file, as README.md, has for them.",
+)
+@as_json
+def tables(names: tuple[str, ...], markdown: bool, fill: Path | None, as_json: bool) -> None:
     """Print the tables that decide: all of them, or NAMES."""
+    if fill is not None:
+        fill.write_text(filled(fill.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     wanted = {name: TABLES[name]() for name in names or TABLES}
     if as_json:
         print_json({name: list(_objects(shown)) for name, shown in wanted.items()})

@@ -1,0 +1,262 @@
+"""What needs no gateway: tables, wire, WSDL, settings, imports, help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapter.cli import run
+from adapter.cli.exits import MEANING, Exit
+from adapter.cli.tables import TABLES, filled
+from adapter.commands.activity import State
+from adapter.commands.failures import FAILURES
+from adapter.commands.flows import FLOWS
+from adapter.settings_table import rows
+from adapter.wire.catalog import Catalog
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("zeep", "aiohttp", "lxml", "xmlschema", "apsw", "rich", "msgspec", "asyncio")
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = Exit.OK) -> str:
+    capsys.readouterr()
+    assert run(list(arguments)) == code
+    return capsys.readouterr().out
+
+
+def test_help_is_quick_since_it_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom adapter.cli import run\ncode = run(['--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_the_package_is_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "adapter", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.startswith("openway, version ")
+
+
+def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    told = output(capsys, "--help")
+    for code, meaning in MEANING.items():
+        assert f"{code.value} " in told
+        assert meaning in told
+
+
+@pytest.mark.parametrize("group", ["command", "devices", "quarantine", "wire", "config", "audit"])
+def test_every_group_tells_what_it_has(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Commands:" in output(capsys, group, "--help")
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["command"], ["command", "submit"], ["--no"]])
+def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == Exit.INVALID
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_the_flow_table_has_every_command_with_its_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = output(capsys, "tables", "flows", "--markdown")
+    assert len(told.splitlines()) == len(FLOWS) + 2
+    for flow in FLOWS.values():
+        assert flow.title in told
+        assert flow.request.business_object in told
+        assert flow.request.operation.value in told
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("flows", len(FLOWS)),
+        ("failures", len(FAILURES)),
+        ("activity", len(State)),
+        ("settings", len(rows())),
+    ],
+)
+def test_a_table_has_all_its_rows(
+    name: str, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(json.loads(output(capsys, "tables", name, "--json"))[name]) == count
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_printed_for_people_and_for_readme(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = TABLES[name]().rows[0][0].strip("`")
+    assert first in output(capsys, "tables", name)
+    lines = output(capsys, "tables", name, "--markdown").splitlines()
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+
+def test_all_tables_stand_under_their_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    told = output(capsys, "tables", "--markdown")
+    assert told.count("### ") == len(TABLES)
+
+
+def test_tables_are_written_to_their_places_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "page.md"
+    file.write_text("a\n<!-- tables:exits -->\nold\n<!-- /tables:exits -->\nb\n", encoding="utf-8")
+    output(capsys, "tables", "--fill", str(file))
+    table = output(capsys, "tables", "exits", "--markdown")
+    expected = f"a\n<!-- tables:exits -->\n{table}<!-- /tables:exits -->\nb\n"
+    assert file.read_text(encoding="utf-8") == expected
+
+
+# ---------------------------------------------------------------- wire and WSDL
+
+
+def test_a_request_is_written_read_and_written_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps(_body()), encoding="utf-8")
+    envelope = output(capsys, "wire", "encode", "DisconnectMeter", str(body))
+    message = tmp_path / "message.xml"
+    message.write_text(envelope, encoding="utf-8")
+    decoded = output(capsys, "wire", "decode", str(message))
+    assert json.loads(decoded)["operation"] == "ControlService.DisconnectMeter"
+    again = tmp_path / "again.json"
+    again.write_text(decoded, encoding="utf-8")
+    assert output(capsys, "wire", "encode", "DisconnectMeter", str(again)) == envelope
+    assert json.loads(output(capsys, "wire", "decode", "--explain", str(message)))["remarks"] == []
+
+
+def _body() -> dict[str, object]:
+    from adapter.commands.calls import Call
+    from adapter.commands.flows import Operation
+    from adapter.model.ids import EndpointId
+    from adapter.wire.requests import request_body
+
+    call = Call(
+        operation=Operation.DISCONNECT_METER,
+        endpoints=(EndpointId("2.16.840.1.114416.15.243.700001"),),
+        callback="http://gateway/openway/status",
+    )
+    return dict(request_body(call))
+
+
+@pytest.mark.parametrize("content", [b"", b"no xml", b"<a>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"])
+def test_bytes_that_are_no_message_are_refused_in_a_line(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "message.xml"
+    file.write_bytes(content)
+    assert run(["wire", "decode", str(file)]) == Exit.INVALID
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("operation", "content"),
+    [("NoSuchThing", "{}"), ("DisconnectMeter", "no json"), ("DisconnectMeter", "[]")],
+)
+def test_what_cannot_be_written_is_refused_in_a_line(
+    operation: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "body.json"
+    file.write_text(content, encoding="utf-8")
+    assert run(["wire", "encode", operation, str(file)]) == Exit.INVALID
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_packaged_wsdl_carries_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"all {len(FLOWS)} commands" in output(capsys, "wsdl", "check")
+    assert json.loads(output(capsys, "wsdl", "check", "--json"))["findings"] == []
+
+
+def test_a_wsdl_that_lacks_an_operation_is_told_with_the_commands_it_breaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "site"
+    place = Catalog.load().place
+    for file in place.rglob("*.*"):
+        if file.suffix in (".wsdl", ".xsd"):
+            copy = folder / file.relative_to(place)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            text = file.read_text(encoding="utf-8")
+            named = text.replace('operation name="DisconnectMeter"', 'operation name="SwitchOff"')
+            copy.write_text(named, encoding="utf-8")
+    told = output(capsys, "wsdl", "check", str(folder), "--json", code=Exit.WITHOUT_SUCCESS)
+    assert {each["command"] for each in json.loads(told)["findings"]} == {"remote_disconnect"}
+    assert "remote_disconnect" in output(
+        capsys, "wsdl", "check", str(folder), code=Exit.WITHOUT_SUCCESS
+    )
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_a_bad_setting_stops_every_command_that_needs_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "openway.toml").write_text("[listener]\nprot = 1\n", encoding="utf-8")
+    for arguments in (["config", "check"], ["command", "list"], ["serve"], ["simulate"]):
+        assert run(arguments) == Exit.SETTINGS
+        assert "listener.prot: unknown setting; did you mean port?" in capsys.readouterr().err
+
+
+def test_serving_without_a_head_end_names_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["serve"]) == Exit.SETTINGS
+    assert "head_end.base_url" in capsys.readouterr().err
+
+
+def test_config_check_says_how_much_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site.toml").write_text("[listener]\nport = 1\n", encoding="utf-8")
+    assert "1 settings given" in output(capsys, "--config", "site.toml", "config", "check")
+
+
+def test_config_show_masks_secrets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENWAY_API_KEY", "canary")
+    told = json.loads(output(capsys, "config", "show", "--json"))
+    assert told["api.key"] == {"value": "***", "origin": "OPENWAY_API_KEY"}
+    assert "canary" not in output(capsys, "config", "show", "--given")
+
+
+def test_a_new_key_is_taken_by_the_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = json.loads(output(capsys, "config", "new-key", "ann", "read", "switch", "--json"))
+    assert made["token"] not in made["line"]
+    monkeypatch.setenv("OPENWAY_API_KEYS", made["line"])
+    assert "1 settings given" in output(capsys, "config", "check")
+    assert run(["config", "new-key", "ann", "king"]) == Exit.INVALID
+    assert run(["config", "new-key", "ann", "switch", "approve"]) == Exit.SETTINGS
+
+
+# ---------------------------------------------------------------- README
+
+
+def test_readme_shows_the_tables_as_they_are_printed() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    assert all(f"<!-- tables:{name} -->" in text for name in ("flows", "settings"))
+    assert filled(text) == text

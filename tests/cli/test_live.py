@@ -1,0 +1,197 @@
+"""The command line against a running gateway and a simulated head end."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from adapter.cli.exits import Exit
+from tests.cli.serving import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
+
+FIRST = 700_001
+
+
+def meter(number: int) -> str:
+    """Each test has meters of its own."""
+    return f"M{FIRST + number}"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def openway(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Terminal:
+    terminal = Terminal(capsys, monkeypatch, service.api_url)
+    assert terminal.as_(ADMIN)("devices", "import", str(service.devices_file)).code == Exit.OK
+    return terminal.as_(OPERATOR)
+
+
+def test_devices_that_were_imported_are_listed_and_shown(openway: Terminal) -> None:
+    listed = openway("devices", "list", "--json", "--limit", "500")
+    assert len(json.loads(listed.out)["items"]) == 40
+    shown = openway("devices", "show", meter(0), "--json").json
+    assert shown["installed"]["status"] == "Conn-Comm"  # type: ignore[index]
+    assert meter(0) in openway("devices", "list").out
+    assert "Conn-Comm" in openway("devices", "show", meter(0), "--measurements").out
+
+
+def test_a_disconnect_is_seen_to_its_end(openway: Terminal) -> None:
+    done = openway("command", "submit", "remote_disconnect", meter(1), "--wait", "30", "--json")
+    assert done.code == Exit.OK
+    assert done.json["outcome"] == "succeeded"
+    assert done.json["completion_events"] == [
+        {"event": "D1-DisconnectDevice", "state": "executed", "error": None}
+    ]
+    assert "Disconn-Comm" in openway("devices", "show", meter(1)).out
+    told = openway("command", "show", str(done.json["id"]), "--history", "--outcomes", "--messages")
+    assert "DisconnectMeter" in told.out
+    assert "AuditNote" not in told.out
+
+
+def test_a_command_is_followed_line_by_line(openway: Terminal) -> None:
+    made = openway("command", "submit", "device_status_check", meter(2), "--json")
+    assert made.code == Exit.OK
+    followed = openway("command", "watch", str(made.json["id"]), "--json")
+    states = [json.loads(line)["state"] for line in followed.out.splitlines()]
+    assert states[-1] == "completed"
+    assert len(states) == len(set(states))
+    assert followed.code == Exit.OK
+
+
+def test_the_same_key_gives_the_same_command_and_another_content_conflicts(
+    openway: Terminal,
+) -> None:
+    order = ("command", "submit", "load_check", "--key", "cli-1", "--json")
+    first, second = openway(*order, meter(3)), openway(*order, meter(3))
+    assert first.json["id"] == second.json["id"]
+    other = openway(*order, meter(4))
+    assert other.code == Exit.CONFLICT
+    assert json.loads(other.err)["error"]["code"] == "conflict"
+
+
+def test_a_command_that_cannot_work_yet_waits_and_can_be_discarded(openway: Terminal) -> None:
+    refused = openway("command", "submit", "remote_connect", meter(5), "--json")
+    assert refused.code == Exit.WITHOUT_SUCCESS
+    assert refused.json["state"] == "validation_error"
+    assert "idempotency key cli-" in refused.err
+    command = str(refused.json["id"])
+    assert openway("command", "watch", command).code == Exit.WITHOUT_SUCCESS
+    assert openway("command", "retry", command, "--json").json["state"] == "validation_error"
+    ended = openway("command", "discard", command, "--reason", "not needed", "--json")
+    assert ended.json["state"] == "discarded"
+    assert openway("command", "retry", command).code == Exit.CONFLICT
+
+
+def test_a_command_that_waits_is_not_done_in_time_and_can_be_canceled(openway: Terminal) -> None:
+    later = openway(
+        "command", "submit", "load_check", meter(6), "--effective-at", "+1h", "--wait", "0.2",
+        "--json",
+    )  # fmt: skip
+    assert later.code == Exit.UNREACHABLE
+    assert later.json["state"] == "waiting_for_effective_date"
+    command = str(later.json["id"])
+    listed = openway("command", "list", "--open", "--device", meter(6), "--json")
+    assert [item["id"] for item in json.loads(listed.out)["items"]] == [command]
+    assert openway("command", "cancel", command, "--json").json["state"] == "canceled"
+    assert openway("command", "watch", command).code == Exit.WITHOUT_SUCCESS
+
+
+def test_a_scheduled_read_takes_a_period_in_short(openway: Terminal) -> None:
+    wrong = openway("command", "submit", "on_demand_read_scalar", meter(7))
+    assert wrong.code == Exit.INVALID
+    assert "period" in wrong.err
+    made = openway(
+        "command", "submit", "on_demand_read_scalar", meter(7), "--start", "-1d", "--end", "now",
+        "--effective-at", "+1h", "--json",
+    )  # fmt: skip
+    assert made.code == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (("command", "submit", "load_check", "NOBODY"), Exit.INVALID, "NOBODY"),
+        (("command", "submit", "load_check", "A", "B"), Exit.INVALID, "devices"),
+        (("command", "submit", "make_coffee", "M1"), Exit.INVALID, "make_coffee"),
+        (("command", "submit", "load_check", "M1", "--effective-at", "soon"), Exit.INVALID, "+2h"),
+        (("command", "submit", "load_check", "M1", "--wait", "-1"), Exit.INVALID, "wait"),
+        (("command", "show", "nothing"), Exit.NOT_FOUND, "nothing"),
+        (("command", "show", "a/../b?c"), Exit.NOT_FOUND, "a/../b?c"),
+        (("command", "watch", "nothing"), Exit.NOT_FOUND, "nothing"),
+        (("command", "approve", "nothing"), Exit.CONFLICT, "approve"),
+        (("devices", "show", "NOBODY"), Exit.NOT_FOUND, "NOBODY"),
+        (("quarantine", "show", "4711"), Exit.NOT_FOUND, "4711"),
+        (("quarantine", "retry", "4711"), Exit.CONFLICT, "admin"),
+    ],
+)
+def test_what_is_refused_is_one_clear_line(
+    openway: Terminal, arguments: tuple[str, ...], code: Exit, named: str
+) -> None:
+    refused = openway(*arguments)
+    assert refused.code == code
+    assert refused.out == ""
+    assert named in refused.err
+
+
+def test_without_a_key_nobody_is_let_in_and_told_how_to_get_one(openway: Terminal) -> None:
+    refused = openway.as_("not-a-key")("command", "list")
+    assert refused.code == Exit.CONFLICT
+    assert "openway config new-key" in refused.err
+
+
+def test_a_refused_message_is_listed_judged_again_and_discarded(
+    openway: Terminal, service: Service
+) -> None:
+    parts = urlsplit(service.listener_url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection.request(
+        "POST", "/openway/status", b"<no-soap>", {"Content-Type": "text/xml; charset=utf-8"}
+    )
+    assert connection.getresponse().status >= 400
+    connection.close()
+    row = json.loads(openway.as_(ADMIN)("quarantine", "list", "--json").out)["items"][0]
+    number = str(row["id"])
+    assert "not well-formed" in row["reason"]
+    assert "not well-formed" in openway("quarantine", "list").out
+    assert "<no-soap>" in openway("quarantine", "show", number).out
+    assert openway("quarantine", "discard", number).code == Exit.OK
+    assert openway("quarantine", "retry", number).code == Exit.CONFLICT
+
+
+def test_the_books_are_read_and_verified(openway: Terminal) -> None:
+    assert openway.as_(ADMIN)("audit", "verify", "--json").json["intact"] is True
+    assert "Imported" in openway("audit", "list").out
+    assert "accepted" in openway("ledger").out
+    assert isinstance(openway("ledger", "--json").json["accepted"], int)
+
+
+def test_two_people_are_needed_to_pass_the_fence(openway: Terminal) -> None:
+    order = ("command", "submit", "remote_connect", meter(8), "--through-fence", "--json")
+    alone = openway(*order)
+    assert alone.code == Exit.CONFLICT
+    assert "second" in alone.err
+    both = openway.as_(OPERATOR, APPROVER)(*order)
+    assert both.code in (Exit.OK, Exit.WITHOUT_SUCCESS)
+
+
+def test_a_gateway_that_is_not_there_is_named(
+    openway: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENWAY_API_URL", "http://127.0.0.1:9")
+    refused = openway("command", "list")
+    assert refused.code == Exit.UNREACHABLE
+    assert "127.0.0.1:9" in refused.err
+
+
+def test_what_answers_but_is_no_gateway_is_named(
+    openway: Terminal, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENWAY_API_URL", service.listener_url)
+    assert openway("command", "list").code != Exit.OK
