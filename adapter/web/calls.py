@@ -11,8 +11,7 @@ import msgspec
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.engine.gateway import Gateway
-from adapter.engine.imports import checked
-from adapter.engine.ports import Filter, Import, InboxState, Ledger
+from adapter.engine.ports import Filter, InboxState, Ledger
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId
@@ -195,14 +194,7 @@ async def measurements(api: Api, asked: Asked) -> Answered:
 
 async def import_devices(api: Api, asked: Asked) -> Answered:
     """All of it, or nothing."""
-    wanted = asked.read(schema.ImportIn)
-    what = checked(
-        Import(
-            devices=tuple(wanted.devices),
-            service_points=tuple(wanted.service_points),
-            installs=tuple(wanted.installs),
-        )
-    )
+    what = asked.read(schema.ImportIn).whole()
     await api.gateway.import_devices(what, by=asked.actor)
     return Answered(
         body=schema.Imported(

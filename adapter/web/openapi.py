@@ -44,7 +44,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 def document() -> Json:
     """The whole document, as plain values."""
     named = [route.gives for route in ROUTES]
-    named += [route.takes for route in ROUTES if route.takes is not None]
+    named += [route.shown for route in ROUTES if route.shown is not None]
     kinds = [*dict.fromkeys(named), Problem]
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
@@ -81,9 +81,9 @@ def _operation(route: Route, of_kind: Mapping[type, Json]) -> Json:
         operation["description"] = f"Needs one of the roles {names}."
     if parameters := list(_parameters(route)):
         operation["parameters"] = parameters
-    if route.takes is not None:
+    if route.takes is not None and route.shown is not None:
         required = any(field.required for field in msgspec.structs.fields(route.takes))
-        content = {"application/json": {"schema": of_kind[route.takes]}}
+        content = {"application/json": {"schema": of_kind[route.shown]}}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
 

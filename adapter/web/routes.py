@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.engine.ports import Ledger
+from adapter.engine.ports import Import, Ledger
 from adapter.model.device import DeviceView
 from adapter.web import calls, schema
 from adapter.web.calls import PREFIX, Answered, Api, Asked
@@ -19,7 +19,7 @@ NOBODY: Final[tuple[Role, ...]] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """`roles`: one of them is needed; none for routes without a key. `why` lists the statuses of
-    problems beside those that every route has."""
+    problems beside those that every route has; `shown` is what the document says of `takes`."""
 
     method: str
     path: str
@@ -28,6 +28,7 @@ class Route:
     roles: tuple[Role, ...]
     gives: type
     takes: type[msgspec.Struct] | None = None
+    shown: type | None = None
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     status: int = 200
@@ -67,6 +68,7 @@ def _post(
     headers: tuple[str, ...] = (),
     status: int = 200,
     why: tuple[int, ...] = (404, 409),
+    shown: type | None = None,
 ) -> Route:
     return Route(
         method="POST",
@@ -76,6 +78,7 @@ def _post(
         roles=roles,
         gives=gives,
         takes=takes,
+        shown=shown or takes,
         headers=headers,
         status=status,
         why=why,
@@ -117,7 +120,7 @@ ROUTES: Final = (
     _get(PREFIX + "/devices", calls.list_devices, "List devices with where they stand",
          schema.DevicePage, query=("limit", "cursor")),
     _post(PREFIX + "/devices", calls.import_devices, "Load master data: all of it, or nothing",
-          schema.ImportIn, schema.Imported, roles=(Role.ADMIN,), why=()),
+          schema.ImportIn, schema.Imported, roles=(Role.ADMIN,), why=(), shown=Import),
     _get(PREFIX + "/devices/{device}", calls.get_device, "Look at a device",
          DeviceView, why=(404,)),
     _get(PREFIX + "/devices/{device}/measurements", calls.measurements, "Its latest measurements",

@@ -1,7 +1,7 @@
 """What the JSON interface takes and gives, as types; the OpenAPI document is made from them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.ports import AuditEntry, InboxRow, InboxState, Logged
+from adapter.engine.imports import Problem, Rows, T, member_of, whole
+from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
 from adapter.model.device import (
     Device,
@@ -121,12 +122,37 @@ class ResolveIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Master data; those with known ids are replaced. Installs name devices and service points
-    that stand in the same import."""
+    """Master data, as `Import`; those with known ids are replaced. Installs name devices and
+    service points that stand in the same import.
 
-    devices: list[Device] = []
-    service_points: list[ServicePoint] = []
-    installs: list[InstallEvent] = []
+    Members are read by `whole`, strictly: a misspelt `protected` must not be passed over.
+    """
+
+    devices: list[Json] = []
+    service_points: list[Json] = []
+    installs: list[Json] = []
+
+    def whole(self) -> Import:
+        """All of it. Raises ImportRefused naming the members and fields."""
+        problems: list[Problem] = []
+        return whole(
+            ("devices", "service_points", "installs"),
+            _members(self.devices, Device, "devices", problems),
+            _members(self.service_points, ServicePoint, "service_points", problems),
+            _members(self.installs, InstallEvent, "installs", problems),
+            problems,
+        )
+
+
+def _members(
+    given: Sequence[object], kind: type[T], place: str, problems: list[Problem]
+) -> Rows[T]:
+    rows: Rows[T] = []
+    for number, member in enumerate(given, 1):
+        made = member_of(member, kind, place, number, problems)
+        if made is not None:
+            rows.append((number, made))
+    return rows
 
 
 def _utc(at: datetime | None) -> datetime | None:
