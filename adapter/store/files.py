@@ -12,7 +12,7 @@ from adapter.errors import StoreFailed
 _WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 _READER: Final = apsw.SQLITE_OPEN_READWRITE
 _FULL: Final = 2
-_BUSY_MS: Final = 5_000
+BUSY_MS: Final = 5_000
 _CACHE_KIB: Final = 65_536
 
 
@@ -51,7 +51,7 @@ def _pragma(connection: apsw.Connection, name: str, value: object, expected: obj
 
 
 def _common(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(_BUSY_MS)
+    connection.set_busy_timeout(BUSY_MS)
     connection.pragma("trusted_schema", False)
     connection.pragma("temp_store", "memory")
     connection.pragma("mmap_size", 0)

@@ -5,9 +5,9 @@ from typing import Final
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
-INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity, request,
-                     targets)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ASKED: Final = "INSERT INTO asked (number, request, targets) VALUES (?, ?, ?)"
 INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
 COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
 CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
@@ -15,7 +15,8 @@ COMMAND_GUARD: Final = "SELECT version, priority FROM command WHERE id = ?"
 UPDATE_COMMAND: Final = """
 UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ?"""
 LOAD_COMMANDS: Final = """
-SELECT id, request, targets, activity, version FROM command
+SELECT id, request, targets, activity, version
+FROM command JOIN asked ON asked.number = command.number
 WHERE id IN (SELECT value FROM json_each(?))"""
 COMMANDS_DUE: Final = """
 SELECT id FROM command WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
@@ -36,8 +37,9 @@ COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
 
 INSERT_EXCHANGE: Final = """
 INSERT INTO exchange (id, command, position, operation, priority, work, state, wake, due, token,
-                      sent, body, endpoints)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+                      sent, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ENDPOINTS: Final = "INSERT INTO exchange_endpoints (number, endpoints) VALUES (?, ?)"
 # A lease holds for as long as work, state and wake stay as they were when it was taken.
 UPDATE_EXCHANGE: Final = """
 UPDATE exchange SET
@@ -45,15 +47,17 @@ UPDATE exchange SET
     work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
 WHERE id = :id"""
 BODIES_OF_COMMAND: Final = "SELECT id, body FROM exchange WHERE command = ?"
-EXCHANGES_OF_COMMANDS: Final = """
-SELECT command, body, endpoints FROM exchange
-WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
+_EXCHANGES: Final = """
+SELECT command, body, endpoints
+FROM exchange LEFT JOIN exchange_endpoints ON exchange_endpoints.number = exchange.number """
+EXCHANGES_OF_COMMANDS: Final = (
+    _EXCHANGES + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
+)
 EXCHANGE_OF_TOKEN: Final = "SELECT id FROM exchange WHERE token IS NOT NULL AND token = ?"
-FIND_EXCHANGES: Final = """
-SELECT command, body, endpoints FROM exchange WHERE id IN (SELECT value FROM json_each(?))"""
-FIND_TOKENS: Final = """
-SELECT command, body, endpoints FROM exchange
-WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"""
+FIND_EXCHANGES: Final = _EXCHANGES + "WHERE id IN (SELECT value FROM json_each(?))"
+FIND_TOKENS: Final = (
+    _EXCHANGES + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
+)
 # From one (priority, operation) that has this work to the next, one index search apiece. As one
 # statement with `(priority, operation) > (?, ?)` SQLite would walk through all of a priority.
 NEXT_CLAIM_OPERATION: Final = """

@@ -60,8 +60,6 @@ decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 _FEW: Final = 4
 """So many endpoints stay in the body of their exchange; more are stored once, apart from it."""
 
-_IN_THE_BODY: Final = b""
-
 
 def encode_body(exchange: Exchange) -> bytes:
     """An exchange as it is written with every change; its endpoints never change."""
@@ -69,13 +67,14 @@ def encode_body(exchange: Exchange) -> bytes:
     return encode(exchange if few else replace(exchange, endpoints=()))
 
 
-def encode_endpoints(exchange: Exchange) -> bytes:
-    return _IN_THE_BODY if len(exchange.endpoints) <= _FEW else encode(exchange.endpoints)
+def encode_endpoints(exchange: Exchange) -> bytes | None:
+    """None where they stay in the body."""
+    return None if len(exchange.endpoints) <= _FEW else encode(exchange.endpoints)
 
 
-def read_exchange(body: bytes, endpoints: bytes) -> Exchange:
+def read_exchange(body: bytes, endpoints: bytes | None) -> Exchange:
     exchange = decode_exchange(body)
-    if endpoints == _IN_THE_BODY:
+    if endpoints is None:
         return exchange
     return replace(exchange, endpoints=decode_endpoints(endpoints))
 

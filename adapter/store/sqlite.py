@@ -56,10 +56,12 @@ class SqliteStore:
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._connections: list[apsw.Connection] = []
         self._health = Health()
+        self._open_now = False
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
         await asyncio.to_thread(self._open)
+        self._open_now = True
 
     def _open(self) -> None:
         self._lock.take()
@@ -85,7 +87,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
-        if self._connections:
+        if self._open_now:
+            self._open_now = False
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -132,7 +135,7 @@ class SqliteStore:
         return await self._slow.call(work)
 
     def _check_open(self) -> None:
-        if not self._connections:
+        if not self._open_now:
             raise StoreFailed("the store is not open")
 
     # ------------------------------------------------------------ commands

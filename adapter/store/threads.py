@@ -18,12 +18,18 @@ import apsw
 from adapter.engine.points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
+from adapter.store.files import BUSY_MS
 
 T = TypeVar("T")
 
 _LARGEST_BATCH: Final = 512
 _CHECKPOINT_PAGES: Final = 4_000
 """Pages in the write-ahead log after which the writer copies them into the database."""
+
+_RESTART_PAGES: Final = 8 * _CHECKPOINT_PAGES
+"""Pages after which the writer also waits for a moment without readers, to begin the log anew."""
+
+_RESTART_WAIT_MS: Final = 200
 
 _ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 """What a single bad row can cause. Every other error of SQLite is one of the storage."""
@@ -203,11 +209,18 @@ class Writer(_Worker):
     def _rest(self) -> None:
         if self._pages < _CHECKPOINT_PAGES or self._health.failed:
             return
+        restart = self._pages >= _RESTART_PAGES
+        mode = apsw.SQLITE_CHECKPOINT_RESTART if restart else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self._pages = 0
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._connection.set_busy_timeout(_RESTART_WAIT_MS)
+            self._connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            pass  # a long query reads on; the next commits come back to it
         except apsw.Error as error:
             self._health.fail(error)
-        self._pages = 0
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)
 
 
 class Reader(_Worker):

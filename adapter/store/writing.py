@@ -64,9 +64,11 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
             wake,
             command.version,
             encode(command.activity),
-            encode(command.request),
-            encode(command.targets),
         ),
+    )
+    tx.connection.execute(
+        queries.INSERT_ASKED,
+        (tx.connection.last_insert_rowid(), encode(command.request), encode(command.targets)),
     )
     tx.connection.executemany(
         queries.INSERT_TARGET, [(target.device, command.id) for target in command.targets]
@@ -194,9 +196,12 @@ def _insert_exchange(
             exchange.token,
             exchange.sent_at is not None,
             body,
-            encode_endpoints(exchange),
         ),
     )
+    endpoints = encode_endpoints(exchange)
+    if endpoints is not None:
+        number = connection.last_insert_rowid()
+        connection.execute(queries.INSERT_ENDPOINTS, (number, endpoints))
 
 
 def _update_exchange(connection: apsw.Connection, exchange: Exchange, body: bytes) -> None:

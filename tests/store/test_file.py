@@ -9,7 +9,7 @@ from adapter.engine.ports import Change
 from adapter.errors import StoreFailed
 from adapter.store.files import connect_reader, connect_writer
 from adapter.store.migrate import APPLICATION_ID, migrate, scripts
-from tests.builders import a_note, a_submission
+from tests.builders import NOON, a_message, a_note, a_submission
 from tests.store.conftest import MakeStore
 from tests.support import run
 
@@ -170,3 +170,17 @@ def test_closing_leaves_one_whole_file(make: MakeStore, path: Path) -> None:
 
     run(scenario())
     assert sorted(item.name for item in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
+def test_the_log_is_emptied_while_the_store_runs(make: MakeStore, path: Path) -> None:
+    async def scenario() -> None:
+        store = make()
+        await store.open()
+        for _ in range(60):
+            await store.receive([a_message(bytes(1_000_000))])
+            await store.unread(limit=1, now=NOON)
+        assert path.with_name(path.name + "-wal").stat().st_size < 30_000_000
+        assert path.stat().st_size > 30_000_000
+        await store.close()
+
+    run(scenario())

@@ -21,13 +21,14 @@ _ROWS = 50_000
 _FILL = f"""
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {_ROWS}) """
 _TABLES = (
-    _FILL + "INSERT INTO command SELECT printf('c%09d', i), 'k' || i, '', 'ping',"
-    " iif(i % 9, 'completed', 'pending'), i % 3, iif(i % 5, NULL, i), 1, x'', x'', x'' FROM n",
+    _FILL + "INSERT INTO command SELECT i, printf('c%09d', i), 'k' || i, '', 'ping',"
+    " iif(i % 9, 'completed', 'pending'), i % 3, iif(i % 5, NULL, i), 1, x'' FROM n",
+    _FILL + "INSERT INTO asked SELECT i, x'', x'' FROM n",
     _FILL + "INSERT INTO target SELECT 'd' || (i / 3), printf('c%09d', i) FROM n",
-    _FILL + "INSERT INTO exchange SELECT printf('c%09d-1', i), printf('c%09d', i), 0,"
+    _FILL + "INSERT INTO exchange SELECT i, printf('c%09d-1', i), printf('c%09d', i), 0,"
     f" iif(i % 12, '{Operation.PING}', '{Operation.CONTINGENCY_READ}'),"
     " i % 3, iif(i % 4, 'none', 'status'), iif(i % 999, 'completed', 'sending'), i,"
-    " iif(i % 4, NULL, i), iif(i % 2, 't' || i, NULL), 1, x'', x'' FROM n",
+    " iif(i % 4, NULL, i), iif(i % 2, 't' || i, NULL), 1, x'' FROM n",
     _FILL + "INSERT INTO inbox SELECT i, '', i, iif(i % 50, 'applied', iif(i % 100, 'new',"
     " 'parked')), NULL, '', '', NULL, 't' || i, i, x'' FROM n",
     _FILL + "INSERT INTO inbox_raw SELECT i, x'' FROM n",

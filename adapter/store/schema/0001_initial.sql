@@ -1,9 +1,9 @@
 -- Times are microseconds since 1970 (UTC). Bodies are JSON of the values they are named after.
 -- A partial index serves a query only if the query repeats the index's own term.
 
--- request and targets never change: they are written once
 CREATE TABLE command (
-    id TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
     key TEXT UNIQUE,
     content TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -11,13 +11,18 @@ CREATE TABLE command (
     priority INTEGER NOT NULL,
     wake INTEGER,
     version INTEGER NOT NULL,
-    activity BLOB NOT NULL,
-    request BLOB NOT NULL,
-    targets BLOB NOT NULL
+    activity BLOB NOT NULL
 ) STRICT;
 CREATE INDEX command_due ON command (wake, id) WHERE wake IS NOT NULL;
 CREATE INDEX command_state ON command (state, id);
 CREATE INDEX command_kind ON command (kind, id);
+
+-- What never changes, apart: an update writes its whole row again, and thousands of meters with it.
+CREATE TABLE asked (
+    number INTEGER PRIMARY KEY,
+    request BLOB NOT NULL,
+    targets BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE target (
     device TEXT NOT NULL,
@@ -27,7 +32,8 @@ CREATE TABLE target (
 
 -- due: when the exchange's work may be claimed, moved on by leases; wake: as the exchange has it
 CREATE TABLE exchange (
-    id TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
     command TEXT NOT NULL,
     position INTEGER NOT NULL,
     operation TEXT NOT NULL,
@@ -38,13 +44,18 @@ CREATE TABLE exchange (
     due INTEGER,
     token TEXT,
     sent INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    endpoints BLOB NOT NULL
+    body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX exchange_of_command ON exchange (command, position);
 CREATE UNIQUE INDEX exchange_token ON exchange (token) WHERE token IS NOT NULL;
 CREATE INDEX exchange_claim ON exchange (work, priority, operation, due, id) WHERE due IS NOT NULL;
 CREATE INDEX exchange_sending ON exchange (id) WHERE state = 'sending';
+
+-- only where an exchange has many; few stay in its body
+CREATE TABLE exchange_endpoints (
+    number INTEGER PRIMARY KEY,
+    endpoints BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE completion (
     id TEXT PRIMARY KEY,
