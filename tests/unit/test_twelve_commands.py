@@ -241,6 +241,30 @@ def test_an_unfinished_result_is_fetched_again_later(kind: CommandKind) -> None:
 
 
 @pytest.mark.parametrize("kind", TOKEN_KINDS)
+def test_a_status_of_another_request_is_not_taken(kind: CommandKind) -> None:
+    course = in_flight(kind)
+    course.status(token="somebody-elses", polled=True)
+    assert (course.main.state, course.main.status) == (X.AWAITING, None)
+    with pytest.raises(IllegalTransition):
+        course.status(token="somebody-elses")
+
+
+@pytest.mark.parametrize("kind", TOKEN_KINDS)
+def test_a_head_end_that_is_busy_for_ever_is_timed_out(kind: CommandKind) -> None:
+    course = in_flight(kind)
+    first = course.main
+    while course.command.exchange(first.id).state is X.AWAITING:
+        wake = course.command.exchange(first.id).wake
+        assert wake is not None
+        course.now = wake
+        course.status(RemoteState.EXECUTING, RemoteResult.PENDING, exchange=first, polled=True)
+    failure = course.command.exchange(first.id).failure
+    assert failure is not None
+    assert failure.cause == "timed_out"
+    assert course.now == NOON + timedelta(seconds=course.policy.reply_s)
+
+
+@pytest.mark.parametrize("kind", TOKEN_KINDS)
 def test_a_result_of_another_request_is_not_taken(kind: CommandKind) -> None:
     course = in_flight(kind).status()
     course.result(**{**ANSWER.get(kind, {}), "token": "somebody-elses"})
