@@ -53,7 +53,8 @@ def _filled(kind: Any) -> Any:
         return {"a": [1, {"b": None}]}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return list(kind)[-1]
-    assert isinstance(kind, type) and dataclasses.is_dataclass(kind), kind
+    assert isinstance(kind, type)
+    assert dataclasses.is_dataclass(kind)
     hints = get_type_hints(kind)
     return kind(**{item.name: _filled(hints[item.name]) for item in dataclasses.fields(kind)})
 
