@@ -190,7 +190,7 @@ def test_the_journal_file_tells_what_was_carried_out_before_the_answer_left(tmp_
             await rig.start(DISCONNECT, ONE)
         written = [json.loads(line) for line in file.read_text().splitlines()]
         kinds = [(line["kind"], line.get("operation")) for line in written]
-        assert kinds == [("request", DISCONNECT), ("acted", None)]
+        assert kinds == [("request", DISCONNECT), ("acted", None), ("answered", None)]
         assert written[0]["endpoints"] == [ONE]
         assert written[0]["scripts"] == ["lose_reply"]
         assert written[1]["sequence"] == written[0]["sequence"]
