@@ -5,7 +5,7 @@ pass decided, and what each algorithm saw, is kept for `order show` and `order p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from adapter.commands.flows import CommandKind
@@ -51,13 +51,14 @@ class Evaluation:
     """What one pass decided. `verdict` is Pass when the order's wish is met.
 
     `fields` are the elements that algorithms filled on the way; `stopped` says that the order has
-    to end here because someone withdrew it.
+    to end here because someone withdrew it. `summary` is what the requester is told of the work.
     """
 
     verdict: Pass | Create | Wait | Error
     decisions: tuple[Decision, ...]
     fields: Mapping[str, str]
     stopped: bool = False
+    summary: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last(self) -> Decision | None:
@@ -94,7 +95,26 @@ def evaluate(
         verdict=Pass(note="the service point is as the order wants it"),
         decisions=tuple(decisions),
         fields=fields,
+        summary=summary(view),
     )
+
+
+def summary(view: View) -> Mapping[str, str]:
+    """What was done for the order, and which devices came and went."""
+    completed = [child for child in view.children if child.completed]
+    since = min((child.created_at for child in completed), default=None)
+    if since is None:
+        return {}
+    told = {"done": " ".join(c.spec.task or c.spec.business_object for c in completed)}
+    event = view.installed
+    if event is not None and view.device_installed and event.installed_at >= since:
+        told["deviceInstalled"] = event.device
+    left = [
+        e.device for e in (r.event for r in view.removed) if e.removed_at and e.removed_at >= since
+    ]
+    if left:
+        told["deviceRemoved"] = " ".join(left)
+    return told
 
 
 def look_at_world(
@@ -140,7 +160,7 @@ def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:
         return Stopped(reason=order.stop, decisions=decisions)
     match evaluation.verdict:
         case Pass():
-            return Satisfied(fields=fields, decisions=decisions)
+            return Satisfied(fields=fields, summary=evaluation.summary, decisions=decisions)
         case Create(child=child, row=row):
             by = evaluation.last.algorithm if evaluation.last is not None else ""
             return ChildWanted(

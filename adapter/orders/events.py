@@ -48,9 +48,10 @@ class EffectiveDateReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Satisfied:
-    """All algorithms passed: the world is as the order wants it."""
+    """All algorithms passed: the world is as the order wants it. `summary` is for the requester."""
 
     fields: Mapping[str, str] = field(default_factory=_nothing)
+    summary: Mapping[str, str] = field(default_factory=_nothing)
     decisions: tuple[Decision, ...] = ()
 
 

@@ -171,7 +171,7 @@ def _decided(order: ServiceOrder, event: Decided, now: datetime) -> _Change:
         order = replace(order, fields={**order.fields, **event.fields})
     match event:
         case e.Satisfied():
-            reply = _reply(order, e.ReplyKind.SUCCESS, _success(order, now))
+            reply = _reply(order, e.ReplyKind.SUCCESS, _success(order, event, now))
             return _Change(order, (kept, reply))
         case e.ChildWanted():
             return _wanted(order, event, now, kept)
@@ -203,8 +203,8 @@ def _wanted(
     return _Change(after, (kept, create, reply, e.Wake(at=now + POLL)))
 
 
-def _success(order: ServiceOrder, now: datetime) -> Mapping[str, str]:
-    details = {"completedAt": now.isoformat(), **order.fields}
+def _success(order: ServiceOrder, event: e.Satisfied, now: datetime) -> Mapping[str, str]:
+    details = {"completedAt": now.isoformat(), **order.fields, **event.summary}
     if order.stop:
         details["withdrawal"] = f"too late: {order.stop}"
         if order.kind in (OrderKind.CUT, OrderKind.DISABLE):

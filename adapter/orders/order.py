@@ -294,8 +294,9 @@ class View:
     """The fresh facts of one pass. Loaded anew each time; nothing is carried from pass to pass.
 
     `capabilities` are the command kinds that the device type and its head end both support.
-    `removed` are former installations, latest last. `scheduled_reads` belong to the service point's
-    measurement cycle. `reading_on_its_way` says that an initial measurement is being validated.
+    `removed` are former installations, latest last; `children` are in the order of their numbers.
+    `scheduled_reads` belong to the service point's measurement cycle. `reading_on_its_way` says
+    that an initial measurement is being validated.
     """
 
     now: datetime

@@ -9,8 +9,10 @@ from itertools import product
 import pytest
 
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
 from adapter.orders import events as e
+from adapter.orders.evaluate import evaluate, next_event
 from adapter.orders.lifecycle import (
     DARK_PRIORITY,
     TRANSITIONS,
@@ -31,7 +33,8 @@ from adapter.orders.order import (
     Problem,
     ServiceOrder,
 )
-from tests.orders.builders import NOON, a_child, an_order
+from adapter.orders.plan import make_plan
+from tests.orders.builders import NOON, a_child, a_smart_meter, a_view, an_order
 
 S = OrderState
 PROBLEM = Problem(code="child_failed", text="it broke")
@@ -100,7 +103,7 @@ def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
     assert after.version == order.version + 1
 
 
-@pytest.mark.parametrize("state", FINAL_STATES)
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
 def test_there_is_no_way_out_of_a_final_state(state: OrderState) -> None:
     assert not [arrow for arrow in TRANSITIONS if arrow[0] is state]
 
@@ -173,6 +176,19 @@ def test_success_tells_what_was_done_and_when() -> None:
         "readId": "m-1",
     }
     assert after.order.ended_at == NOON
+
+
+def test_success_names_the_work_and_the_devices_that_came_and_went() -> None:
+    plan = make_plan(
+        an_order(OrderKind.EXCHANGE),
+        a_view(OrderKind.EXCHANGE, device=a_smart_meter(), status=InstallStatus.CONN_COMM),
+    )
+    order = an_order(OrderKind.EXCHANGE, fields=plan.fields)
+    event = next_event(order, evaluate(order, plan.view))
+    told = reply(step(order, event, now=NOON)).details
+    assert told["done"].split()[0] == "D1-ExchangeMeter"
+    assert (told["deviceInstalled"], told["deviceRemoved"]) == ("(new device)", "M-1")
+    assert told["readAt"] == NOON.isoformat()
 
 
 def test_an_exception_opens_a_todo_that_closes_itself_when_the_child_is_repaired() -> None:
@@ -364,7 +380,7 @@ def test_a_payment_voids_a_cut_at_any_moment(
         assert of(after, e.CancelChild) == [e.CancelChild(child=CHILD, reason="paid")]
 
 
-@pytest.mark.parametrize("state", FINAL_STATES)
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
 def test_a_payment_after_the_end_is_refused_with_the_state(state: OrderState) -> None:
     with pytest.raises(IllegalTransition, match=f"already {state}"):
         withdraw(in_state(state), (), who="cis", reason="paid")

@@ -137,12 +137,12 @@ def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
         assert after(request(state), SAMPLES[kind]).activity.state is to
 
 
-@pytest.mark.parametrize("state", MAINTENANCE_FINAL)
+@pytest.mark.parametrize("state", sorted(MAINTENANCE_FINAL))
 def test_there_is_no_way_out_of_a_final_state(state: MaintenanceState) -> None:
     assert not [arrow for arrow in MAINTENANCE_TRANSITIONS if arrow[0] is state]
 
 
-@pytest.mark.parametrize("to", MAINTENANCE_FINAL)
+@pytest.mark.parametrize("to", sorted(MAINTENANCE_FINAL))
 def test_every_end_is_answered(to: MaintenanceState) -> None:
     for (state, kind), target in MAINTENANCE_TRANSITIONS.items():
         if target is to:
