@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
@@ -39,6 +39,9 @@ from adapter.store.migrate import migrate
 from adapter.store.threads import Health, Reader, Transaction, Writer
 
 T = TypeVar("T")
+
+_FEW: Final = 200
+"""So many devices may be looked up beside the engine's own questions; more go with the slow."""
 
 
 class SqliteStore:
@@ -263,7 +266,8 @@ class SqliteStore:
         await self._write(lambda tx: master.import_(tx, what))
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
-        return await self._read(lambda db: reading.views(db, devices))
+        ask = self._read if len(devices) <= _FEW else self._query
+        return await ask(lambda db: reading.views(db, devices))
 
     async def members(self, group: str) -> Sequence[DeviceId]:
         return await self._query(lambda db: reading.members(db, group))

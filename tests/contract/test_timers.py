@@ -1,5 +1,6 @@
 """Every store: claiming what is due, leases, the next time to look, the budget."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -246,5 +247,26 @@ def test_an_exchange_that_is_not_queued_any_more_loses_its_lease(subject: Subjec
         await store.save([Change(command=replace(command, exchanges=(exchange,)))])
         leased = await store.claim(Work.RESULT, limit=1, now=at(1), lease_until=at(9))
         assert [item.exchange for item in leased] == ids(1)
+
+    subject.use(scenario)
+
+
+def test_claims_at_once_never_share_an_exchange(subject: Subject) -> None:
+    async def scenario(store: Store) -> None:
+        await queue(store, [(number, 0, number % 3, PING) for number in range(60)])
+        leased = await asyncio.gather(*(claimed(store, limit=7) for _ in range(10)))
+        taken = [exchange for some in leased for exchange in some]
+        assert len(taken) == len(set(taken)) == 60
+
+    subject.use(scenario)
+
+
+def test_of_saves_at_once_for_one_command_one_wins(subject: Subject) -> None:
+    async def scenario(store: Store) -> None:
+        await store.submit([a_submission()])
+        answers = await asyncio.gather(
+            *(store.save([Change(command=a_command())]) for _ in range(20))
+        )
+        assert sorted(answers) == [[Saved.MOVED]] * 19 + [[Saved.SAVED]]
 
     subject.use(scenario)
