@@ -63,9 +63,10 @@ def codec() -> Codec:
 
 @dataclass
 class QuietHeadEnd:
-    """Takes every request, gives it a token, and then never has an answer."""
+    """Takes every request, gives it a token, and then never has an answer; deaf: not even that."""
 
     calls: list[Call] = field(default_factory=list)
+    deaf: bool = False
 
     async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "QuietHeadEnd":
         return self
@@ -75,7 +76,7 @@ class QuietHeadEnd:
 
     async def call(self, call: Call) -> Answer:
         self.calls.append(call)
-        if call.callback is None:
+        if call.callback is None or self.deaf:
             raise OutcomeUnknown("nothing is known of it")
         return TokenGiven(token=token_of(len(self.calls)))
 
