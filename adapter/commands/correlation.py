@@ -10,7 +10,10 @@ from adapter.commands.communication import conflicted
 from adapter.commands.timing import after
 
 PARK_S = 2.0
-"""How long an unmatched callback waits before the sweep looks again; every new token looks too."""
+"""How long an unmatched callback waits before the sweep first looks again; every new token looks
+too, so that the wait may grow with its age and a flood of them costs little."""
+
+LONGEST_PARK_S = 900.0
 
 GIVE_UP_S = 86_400.0
 """How long an unmatched callback is kept on trial before an operator is shown it."""
@@ -62,7 +65,9 @@ def correlate(
         if now >= after(received_at, GIVE_UP_S):
             return Correlation(match=Match.UNKNOWN, reason="no request has this token")
         return Correlation(
-            match=Match.EARLY, reason="token not known yet", look_again_at=after(now, PARK_S)
+            match=Match.EARLY,
+            reason="token not known yet",
+            look_again_at=after(now, _park_s(received_at, now)),
         )
     if exchange.token is not None and exchange.token != status.token:
         text = f"token {status.token} at the address of {exchange.id}, which has {exchange.token}"
@@ -84,3 +89,8 @@ def correlate(
     if exchange.status is not None and _RANK[status.state] <= _RANK[exchange.status.state]:
         return Correlation(match=Match.DUPLICATE, reason=f"{exchange.status.state} is known")
     return Correlation(match=Match.MATCHED)
+
+
+def _park_s(received_at: datetime, now: datetime) -> float:
+    age = (now - received_at).total_seconds()
+    return min(max(age, PARK_S), LONGEST_PARK_S)
