@@ -353,8 +353,11 @@ def _own_failure(exchange: Exchange, outcome: Outcome) -> FailureReason | None:
 
 
 def _own_switch(exchange: Exchange, outcome: Outcome) -> SwitchState | None:
-    """The switch state of the one endpoint asked for; another meter's tells nothing."""
-    if len(exchange.endpoints) != 1:
+    """The switch state of the one endpoint asked for, if the head end stands by its answer.
+
+    Another meter's state tells nothing.
+    """
+    if len(exchange.endpoints) != 1 or outcome.result is not RemoteResult.SUCCESS:
         return None
     own = (x.state for x in outcome.switches if x.endpoint == exchange.endpoints[0])
     return next(own, None)

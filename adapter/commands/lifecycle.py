@@ -40,6 +40,7 @@ from adapter.commands.events import (
     CompletionFailed,
     DataLookedUp,
     DiscardAsked,
+    Dispatched,
     Event,
     ExchangeEvent,
     LateNotified,
@@ -326,6 +327,9 @@ class _Stepping:
     def _exchange_event(self, event: ExchangeEvent) -> None:
         exchange = self._command.exchange(event.exchange)
         moved = communication.step(exchange, event, now=self._now, policy=self._policy)
+        looks = exchange.step is StepKind.SETTLE
+        if isinstance(event, Dispatched) and self._expired and not looks:
+            raise Forbidden(f"{self._command.id} has expired: nothing more is sent")
         self._put(moved)
         if exchange.state.final:
             return

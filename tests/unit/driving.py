@@ -316,6 +316,9 @@ def check(before: Command, made: lifecycle.Step) -> None:
     if before.activity.state.final:
         assert after.activity.state is before.activity.state
     _check_sums(after)
+    if after.activity.state is State.CANCELLING:
+        queued = [item for item in after.exchanges if item.state is ExchangeState.QUEUED]
+        assert all(item.step is StepKind.SETTLE for item in queued), "a canceled order may leave"
     if not after.activity.state.final:
         assert next_time(after) is not None, f"{after.activity.state} waits for nothing"
     else:

@@ -284,6 +284,17 @@ def test_expiry_waits_for_the_reply_of_what_is_being_sent(kind: CommandKind) -> 
         assert course.state is S.COMPLETED
 
 
+@pytest.mark.parametrize("kind", CommandKind)
+def test_nothing_is_dispatched_after_the_expiry_even_before_anybody_noticed(
+    kind: CommandKind,
+) -> None:
+    course = Course(kind, expires_in=30).accept()
+    course.now += timedelta(seconds=30)
+    with pytest.raises(Forbidden):
+        course.send()
+    assert course.turn(0).activity.verdict is Verdict.EXPIRED
+
+
 def test_a_read_that_fails_after_its_expiry_waits_for_nobody() -> None:
     course = Course(C.ON_DEMAND_READ_SCALAR, expires_in=30).accept().send().turn(30).unclear()
     assert course.state is S.DISCARDED
