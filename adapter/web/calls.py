@@ -318,6 +318,10 @@ def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
         raise ProblemRaised(
             400, "idempotency_key", "header and body name different keys", field=IDEMPOTENCY_KEY
         )
+    if given is not None and not (given.isascii() and given.isprintable()):
+        raise ProblemRaised(
+            400, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
+        )
     key = wanted.idempotency_key if given is None else given
     if key is None and wanted.kind in SWITCH_KINDS:
         raise ProblemRaised(

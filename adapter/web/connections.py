@@ -96,10 +96,14 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """What one accepted connection takes up, from accept to close."""
+    """What one accepted connection takes up, from accept to close.
+
+    `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
+    """
 
     address: str
     since: float
+    served: bool = False
     protocol: "Connection | None" = None
     task: "asyncio.Task[None] | None" = None
     busy: bool = False
@@ -149,11 +153,15 @@ class Places:
         ]
         if not idle:
             return False
-        oldest = min(idle, key=lambda place: place.since)
-        self.leave(oldest)
-        oldest.close()
+        victim = min(idle, key=self._worth)
+        self.leave(victim)
+        victim.close()
         self.counts["connections_evicted"] += 1
         return True
+
+    def _worth(self, place: Place) -> tuple[bool, int, float]:
+        """Silent ones go first, of them those of the address with the most, then the oldest."""
+        return place.served, -self.by_address[place.address], place.since
 
 
 class Connection(web.RequestHandler):
@@ -180,7 +188,11 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def busy(self, yes: bool) -> None:
-        """A request is under way, or the last one has been answered."""
+        """A request is under way, or the last one has been answered.
+
+        One that is not busy may lose its place to a new connection.
+        """
+        self._place.served |= self._place.busy and not yes
         self._place.busy = yes
         self._place.since = asyncio.get_running_loop().time()
 
@@ -208,14 +220,17 @@ class Connection(web.RequestHandler):
 @web.middleware
 async def occupied(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Marks the connection busy while a request is worked on."""
-    connection = request.protocol
-    if isinstance(connection, Connection):
-        connection.busy(True)
+    mark_busy(request, True)
     try:
         return await handler(request)
     finally:
-        if isinstance(connection, Connection):
-            connection.busy(False)
+        mark_busy(request, False)
+
+
+def mark_busy(request: web.Request, yes: bool) -> None:
+    """Whether the request's connection must be kept."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.busy(yes)
 
 
 async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:

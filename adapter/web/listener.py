@@ -25,7 +25,7 @@ from adapter.engine.ports import Clock, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId
 from adapter.web.bodies import Body, continue_later, read_body
-from adapter.web.connections import Door, bind
+from adapter.web.connections import Door, bind, mark_busy
 from adapter.web.credentials import BasicUsers
 from adapter.web.quarantine import Quarantine
 from adapter.web.seldom import SeldomLog
@@ -323,6 +323,7 @@ class Listener:
         limits = self.settings.quarantine
         body = Body(raw=b"", cut=request.can_read_body)
         if request.can_read_body and "Expect" not in request.headers:
+            mark_busy(request, refusal.known)
             body = await read_body(request, limit=limits.message_bytes, deadline_s=limits.capture_s)
         await self._keep(request, refusal, body, None)
         response = self._fault(request, refusal)

@@ -24,8 +24,9 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, OrderId
 from adapter.model.reading import InitialMeasurement
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(max_length=200)]
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
+Text = Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Json = Annotated[object, Meta(extra_json_schema={"description": "Any JSON value."})]
 
@@ -54,7 +55,7 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     group: Id | None = None
     effective_at: Moment | None = None
     expires_at: Moment | None = None
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    idempotency_key: Id | None = None
     reference: Text = ""
     order: Id | None = None
     priority: Priority | None = None

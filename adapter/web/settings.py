@@ -29,7 +29,8 @@ class ServerTls:
 class ConnectionLimits:
     """Bounds of the connections of one server.
 
-    connections     in all; a new one past it takes the place of the one that is idle longest
+    connections     in all; a new one past it takes the place of an idle one, first of those that
+                    have never asked for anything
     per_address     of one address; a proxy in front makes all callers one address
     idle_s          a connection without a whole request head for so long is closed
     handshake_s     TLS handshake

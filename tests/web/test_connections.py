@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,9 @@ import aiohttp
 import pytest
 
 from adapter.errors import SettingsError
+from adapter.web.credentials import basic_header_of
 from adapter.web.settings import (
+    BasicUser,
     ConnectionLimits,
     ListenerSettings,
     RestSettings,
@@ -72,6 +75,38 @@ def test_hundreds_of_silent_sockets_do_not_keep_an_honest_caller_out() -> None:
             assert rig.listener.open_connections <= 40
             assert rig.listener.counts["connections_evicted"] >= 260
             assert all(await asyncio.gather(*(raw.closed() for raw in silent[:250])))
+
+    run(scenario())
+
+
+def test_silent_sockets_take_no_place_from_a_connection_that_has_spoken() -> None:
+    async def scenario() -> None:
+        async with a_rig(limited(connections=5)) as rig, connected(rig.url) as honest:
+            body = status_changed()
+            whole = head(urlsplit(rig.signed()).path, f"Content-Length: {len(body)}") + body
+            await honest.send(whole)
+            assert await honest.status() == 200
+            async with many(rig.url, 50) as silent:
+                assert await silent[0].closed()
+                assert await silent[40].closed()
+                await honest.send(whole)
+                assert await honest.status() == 200
+
+    run(scenario())
+
+
+def test_strangers_who_send_slowly_give_way() -> None:
+    users = (BasicUser(user="head-end", password="right"),)
+    settings = replace(limited(connections=3, per_address=3), users=users)
+    known = {"Authorization": basic_header_of("head-end", "right")}
+
+    async def scenario() -> None:
+        async with a_rig(settings) as rig, many(rig.url, 3) as strangers:
+            for raw in strangers:
+                await raw.send(head("/openway/data", "Content-Length: 1000") + b"<")
+            status, _ = await rig.post(rig.signed(), status_changed(), known)
+            assert status == 200
+            assert rig.listener.counts["connections_evicted"] >= 1
 
     run(scenario())
 
