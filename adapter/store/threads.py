@@ -9,6 +9,7 @@ opened again (I12).
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -33,6 +34,10 @@ _RESTART_WAIT_MS: Final = 200
 
 _ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 """What a single bad row can cause. Every other error of SQLite is one of the storage."""
+
+
+def _is_storage(error: Exception) -> bool:
+    return isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS)
 
 
 class Health:
@@ -92,7 +97,7 @@ def _answer(results: list[_Result]) -> None:
     for result in results:
         by_loop.setdefault(result[0].loop, []).append(result)
     for loop, mine in by_loop.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
             loop.call_soon_threadsafe(_settle, mine)
 
 
@@ -198,7 +203,7 @@ class Writer(_Worker):
         try:
             result: _Result = (job, job.work(self._transaction), None)
         except Exception as error:
-            if isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS):
+            if _is_storage(error):
                 raise
             self._connection.execute("ROLLBACK TO job")
             self._transaction.head = head
@@ -237,7 +242,7 @@ class Reader(_Worker):
             try:
                 results.append((job, job.work(self._connection), None))
             except Exception as error:
-                if isinstance(error, apsw.Error):
+                if _is_storage(error):
                     raise
                 results.append((job, None, error))
         self._connection.execute("COMMIT")

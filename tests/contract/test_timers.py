@@ -267,6 +267,6 @@ def test_of_saves_at_once_for_one_command_one_wins(subject: Subject) -> None:
         answers = await asyncio.gather(
             *(store.save([Change(command=a_command())]) for _ in range(20))
         )
-        assert sorted(answers) == [[Saved.MOVED]] * 19 + [[Saved.SAVED]]
+        assert sorted(answer for (answer,) in answers) == [Saved.MOVED] * 19 + [Saved.SAVED]
 
     subject.use(scenario)
