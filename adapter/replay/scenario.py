@@ -1,0 +1,352 @@
+"""The fixture format: a scenario as data, the messages recorded of it, and what came out.
+
+    <command>/<scenario>/scenario.toml   what it shows, what is done when, which messages went
+                         NN-request.xml NN-reply.xml NN-callback.xml
+                         expected.json   what came out (`outcome.py`)
+
+Times in all of them are seconds since `start`, in virtual time.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from adapter.commands.activity import CommandRequest
+from adapter.commands.flows import CommandKind
+from adapter.commands.rules import SwitchPolicy
+from adapter.commands.timing import POLICIES, Policy, RetryPolicy
+from adapter.errors import GatewayError
+from adapter.replay.json_text import json_text
+from adapter.replay.layout import laid_out, taken_back
+from adapter.replay.toml_text import toml_text
+
+SCENARIO: Final = "scenario.toml"
+EXPECTED: Final = "expected.json"
+START: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+PUBLIC_URL: Final = "http://gateway.example:8102"
+"""The gateway's own address in recordings, whatever port it had."""
+
+_RECORDED: Final = "# What follows was written by `openway record`."
+
+
+class BadScenario(GatewayError):
+    """A scenario's files do not say what they should. The text names file and place."""
+
+    code = "bad_scenario"
+
+
+class Do(StrEnum):
+    """What somebody does during a scenario; the last four happen at the simulated head end only,
+    and are passed over when a recording is played."""
+
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DISCARD = "discard"
+    APPROVE = "approve"
+    RESOLVE = "resolve"
+    FORGET_TOKENS = "forget_tokens"
+    CHANGE_METER = "change_meter"
+    HEAD_END_DOWN = "head_end_down"
+    HEAD_END_UP = "head_end_up"
+
+
+AT_HEAD_END: Final = frozenset(
+    {Do.FORGET_TOKENS, Do.CHANGE_METER, Do.HEAD_END_DOWN, Do.HEAD_END_UP}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One thing done at `at` seconds. `command` is the n-th submitted one, from 1."""
+
+    do: Do
+    at: float = 0.0
+    request: CommandRequest | None = None
+    command: int = 1
+    by: str = "operator"
+    reason: str = ""
+    done: bool = False
+    approver: str = ""
+    meter: Mapping[str, object] = field(default_factory=dict)
+
+
+class Kind(StrEnum):
+    REQUEST = "request"
+    """The gateway calls the head end."""
+    REPLY = "reply"
+    """What came back, or how nothing did."""
+    CALLBACK = "callback"
+    """The head end calls the gateway."""
+
+
+class Lost(StrEnum):
+    """How a call ended that had no whole reply."""
+
+    NOT_SENT = "not_sent"
+    CLOSED = "closed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message, in the order in which they went.
+
+    `answers` is the number of the request a reply belongs to, from 1; `path` is where a callback
+    came in. A reply has `status` and body, or is `lost` for the reason in `text`.
+    """
+
+    at: float
+    kind: Kind
+    operation: str
+    body: bytes = b""
+    status: int | None = None
+    answers: int | None = None
+    lost: Lost | None = None
+    text: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What is to happen. `name` is `<command>/<scenario>`, also its folder.
+
+    policy      members of `Policy` that differ from the usual, for all commands alike
+    switch      members of `SwitchPolicy` that differ
+    devices     rows of `devices.py`: what the registry knows at the start
+    silence_s   how long the gateway waits for a reply before it gives up
+    simulator   settings of the simulated head end that was recorded, and `meters` in it that are
+                not as they were born; nothing a replay needs
+    """
+
+    name: str
+    shows: str
+    acts: tuple[Act, ...]
+    devices: tuple[Mapping[str, object], ...] = ()
+    start: datetime = START
+    seed: int = 1
+    silence_s: float = 30.0
+    policy: Mapping[str, object] = field(default_factory=dict)
+    switch: Mapping[str, object] = field(default_factory=dict)
+    simulator: Mapping[str, object] = field(default_factory=dict)
+
+    def policies(self) -> dict[CommandKind, Policy]:
+        """Every kind's policy with what differs. Raises BadScenario for a member there is not."""
+        given = dict(self.policy)
+        retry = given.pop("retry", {})
+        try:
+            return {
+                kind: replace(
+                    usual,
+                    retry=msgspec.convert(
+                        {**msgspec.to_builtins(usual.retry), **_table(retry)}, RetryPolicy
+                    ),
+                    **given,  # type: ignore[arg-type]  # a wrong member is refused by name
+                )
+                for kind, usual in POLICIES.items()
+            }
+        except (TypeError, msgspec.ValidationError) as error:
+            raise BadScenario(f"{self.name}: policy: {error}") from error
+
+    def switch_policy(self) -> SwitchPolicy:
+        try:
+            return replace(SwitchPolicy(), **self.switch)  # type: ignore[arg-type]  # as above
+        except TypeError as error:
+            raise BadScenario(f"{self.name}: switch: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A scenario with what was recorded of it. `expected` is what `outcome.py` gathers."""
+
+    scenario: Scenario
+    messages: tuple[Message, ...]
+    expected: Mapping[str, object]
+    ends_at: float
+    """When everything was over, in seconds."""
+
+
+def moment(scenario: Scenario, at: float) -> datetime:
+    return scenario.start + timedelta(seconds=at)
+
+
+def seconds(scenario: Scenario, now: datetime) -> float:
+    return (now - scenario.start).total_seconds()
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write(recording: Recording, folder: Path) -> None:
+    """Write all files of a recording; message files of an older one are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("[0-9]*-*.xml"):
+        old.unlink()
+    rows = [_message_row(row, folder) for row in _named(recording.messages)]
+    scenario = toml_text(_scenario_table(recording.scenario))
+    recorded = toml_text({"recorded": {"ends_at": recording.ends_at, "message": rows}})
+    text = f"{scenario}\n{_RECORDED}\n\n{recorded}"
+    (folder / SCENARIO).write_text(text, encoding="utf-8")
+    (folder / EXPECTED).write_text(json_text(recording.expected), encoding="utf-8")
+
+
+def _named(messages: Sequence[Message]) -> list[tuple[Message, str]]:
+    """Each message with its file; the same bytes again have the file they had before."""
+    files: dict[tuple[Kind, bytes], str] = {}
+    named: list[tuple[Message, str]] = []
+    width = max(2, len(str(len(messages))))
+    for number, message in enumerate(messages, start=1):
+        if not message.body:
+            named.append((message, ""))
+            continue
+        fresh = f"{number:0{width}}-{message.kind}.xml"
+        named.append((message, files.setdefault((message.kind, message.body), fresh)))
+    return named
+
+
+def _message_row(row: tuple[Message, str], folder: Path) -> dict[str, object]:
+    message, file = row
+    table: dict[str, object] = {
+        "at": message.at,
+        "kind": str(message.kind),
+        "operation": message.operation,
+        "answers": message.answers,
+        "file": file or None,
+        "status": message.status,
+        "lost": None if message.lost is None else str(message.lost),
+        "text": message.text or None,
+        "path": message.path or None,
+    }
+    if file:
+        shown = laid_out(message.body)
+        table["raw"] = True if shown is None else None
+        (folder / file).write_bytes(message.body if shown is None else shown)
+    return table
+
+
+def _scenario_table(scenario: Scenario) -> dict[str, object]:
+    return {
+        "shows": scenario.shows,
+        "start": scenario.start,
+        "seed": scenario.seed,
+        "silence_s": scenario.silence_s,
+        "act": [_act_row(act) for act in scenario.acts],
+        "device": list(scenario.devices) or None,
+        "policy": scenario.policy,
+        "switch": scenario.switch,
+        "simulator": scenario.simulator,
+    }
+
+
+def _act_row(act: Act) -> dict[str, object]:
+    row = _told(act)
+    if act.request is not None:
+        row["request"] = _told(act.request)
+    return {"at": act.at, **{name: value for name, value in row.items() if name != "at"}}
+
+
+def _told(value: Act | CommandRequest) -> dict[str, object]:
+    """The members that differ from the usual, as TOML takes them."""
+    usual = Act(do=Do.SUBMIT) if isinstance(value, Act) else CommandRequest(kind=value.kind)
+    plain = _plain(value)
+    standard = _plain(usual)
+    always = ("do", "kind")
+    return {name: each for name, each in plain.items() if name in always or each != standard[name]}
+
+
+def _plain(value: object) -> dict[str, object]:
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    assert isinstance(plain, dict)
+    return plain
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(folder: Path) -> Recording:
+    """A recording from its folder. Raises BadScenario."""
+    scenario, table = _read_scenario(folder)
+    if "recorded" not in table:
+        raise BadScenario(f"{folder / SCENARIO}: nothing was recorded yet")
+    recorded = _table(table["recorded"])
+    try:
+        expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadScenario(f"{folder / EXPECTED}: {error}") from error
+    ends_at, rows = recorded.get("ends_at"), recorded.get("message")
+    if not isinstance(ends_at, int | float) or not isinstance(rows, list):
+        raise BadScenario(f"{folder / SCENARIO}: recorded: ends_at and message are wanted")
+    messages = tuple(_read_message(row, folder) for row in rows)
+    return Recording(
+        scenario=scenario, messages=messages, expected=expected, ends_at=float(ends_at)
+    )
+
+
+def read_scenario(folder: Path) -> Scenario:
+    """What is to happen, whether or not it was recorded yet. Raises BadScenario."""
+    return _read_scenario(folder)[0]
+
+
+def _read_scenario(folder: Path) -> tuple[Scenario, dict[str, object]]:
+    file = folder / SCENARIO
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadScenario(f"{file}: {error}") from error
+    known = {name: value for name, value in table.items() if name != "recorded"}
+    named = {"act": "acts", "device": "devices"}
+    renamed = {named.get(name, name): value for name, value in known.items()}
+    try:
+        scenario = msgspec.convert(
+            {"name": f"{folder.parent.name}/{folder.name}", **renamed}, _Known, strict=True
+        )
+    except msgspec.ValidationError as error:
+        raise BadScenario(f"{file}: {error}") from error
+    return scenario.scenario(), table
+
+
+class _Known(msgspec.Struct, forbid_unknown_fields=True):
+    """A scenario's table as it is read: an unknown member is named, not passed over."""
+
+    name: str
+    shows: str
+    acts: tuple[Act, ...]
+    devices: tuple[dict[str, object], ...] = ()
+    start: datetime = START
+    seed: int = 1
+    silence_s: float = 30.0
+    policy: dict[str, object] = {}
+    switch: dict[str, object] = {}
+    simulator: dict[str, object] = {}
+
+    def scenario(self) -> Scenario:
+        return Scenario(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+def _read_message(row: object, folder: Path) -> Message:
+    table = dict(_table(row))
+    file, raw = table.pop("file", ""), table.pop("raw", False)
+    body = b""
+    if file:
+        try:
+            body = (folder / str(file)).read_bytes()
+        except OSError as error:
+            raise BadScenario(f"{folder / str(file)}: {error}") from error
+    try:
+        message = msgspec.convert(table, Message)
+    except msgspec.ValidationError as error:
+        raise BadScenario(f"{folder / SCENARIO}: recorded.message: {error}") from error
+    return replace(message, body=body if raw else taken_back(body))
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise BadScenario("a table is wanted")
+    return value

@@ -1,0 +1,242 @@
+"""The gateway of a scenario: the real one, on the memory store, with nothing left to chance.
+
+Its clock is turned by hand, ids come from the seed, and the key of callback addresses is fixed.
+Recorder and player both run it; they differ in who is the head end.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Final
+
+import msgspec
+
+from adapter.app import WireReader
+from adapter.commands.activity import Command
+from adapter.engine.clock import HandClock
+from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.ports import HeadEnd, Received
+from adapter.engine.summary import summary
+from adapter.errors import GatewayError
+from adapter.model.device import InstallEvent
+from adapter.model.ids import CommandId, DeviceId, InboxId
+from adapter.replay.devices import registry_from
+from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
+from adapter.store.memory import MemoryStore
+from adapter.wire.codec import Codec
+
+KEY: Final = b"the key of recorded scenarios, open to all"
+_MOST: Final = 100_000
+
+Heard = Callable[[Received], AbstractAsyncContextManager[None]]
+
+
+class StagedGateway(Gateway):
+    """Has worked off what it is handed before it answers; `heard` surrounds that."""
+
+    heard: Heard = staticmethod(lambda received: nullcontext())
+
+    async def receive(self, received: Received) -> InboxId:
+        async with self.heard(received):
+            made = await super().receive(received)
+            await self.drain()
+        return made
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """The gateway of one scenario, and what was done and submitted in it so far."""
+
+    scenario: Scenario
+    clock: HandClock
+    store: MemoryStore
+    gateway: StagedGateway
+    identity: CallbackIdentity
+    submitted: list[CommandId] = field(default_factory=list)
+    done: list[dict[str, object]] = field(default_factory=list)
+    before: dict[DeviceId, InstallEvent | None] = field(default_factory=dict)
+
+    async def open(self) -> None:
+        """Registry loaded, nothing running by itself."""
+        await self.store.open()
+        await self.gateway.start(background=False)
+        await self.gateway.import_devices(registry_from(self.scenario.devices), by="scenario")
+        for view in await self.gateway.devices(limit=_MOST):
+            self.before[view.device.id] = view.installed
+
+    async def act(self, act: Act) -> None:
+        """Do one thing a person or a requester does; what it came to is part of the outcome."""
+        told: dict[str, object] = {"at": act.at, "do": str(act.do)}
+        try:
+            command = await self._act(act)
+            told |= {"command": command.id, "state": command.activity.state.value}
+        except GatewayError as error:
+            told |= {"error": error.code, "text": str(error)}
+        self.done.append(told)
+        await self.gateway.drain()
+
+    async def _act(self, act: Act) -> Command:
+        gateway = self.gateway
+        if act.do is Do.SUBMIT:
+            if act.request is None:
+                raise BadScenario(f"{self.scenario.name}: submit without a request")
+            made = await gateway.submit(act.request, actor="scenario")
+            self.submitted.append(made.id)
+            return made
+        if not 1 <= act.command <= len(self.submitted):
+            raise BadScenario(f"{self.scenario.name}: there is no command {act.command}")
+        command = self.submitted[act.command - 1]
+        match act.do:
+            case Do.CANCEL:
+                return await gateway.cancel(command, by=act.by, reason=act.reason)
+            case Do.RETRY:
+                return await gateway.retry(command, by=act.by)
+            case Do.DISCARD:
+                return await gateway.discard(command, by=act.by, reason=act.reason)
+            case Do.APPROVE:
+                return await gateway.approve(command, by=act.by)
+            case Do.RESOLVE:
+                return await gateway.resolve(
+                    command,
+                    done=act.done,
+                    operator=act.by,
+                    approver=act.approver,
+                    note=act.reason,
+                )
+            case _:
+                raise BadScenario(f"{self.scenario.name}: {act.do} is not done at the gateway")
+
+    async def over(self) -> bool:
+        """Whether every command has ended."""
+        found = await self.store.load(self.submitted)
+        return all(command.activity.state.final for command in found.values())
+
+    # ------------------------------------------------------------ what came out
+
+    async def outcome(self) -> dict[str, object]:
+        """What `expected.json` holds: plain data in a fixed order, times in seconds or ISO 8601."""
+        return {
+            "done": self.done,
+            "commands": [await self._command(item) for item in self.submitted],
+            "installs": await self._installs(),
+            "measurements": await self._measurements(),
+            "publications": await self._publications(),
+            "inbox": await self._inbox(),
+            "sends": dict(sorted((await self.store.ledger()).sends.items())),
+        }
+
+    def _at(self, at: datetime) -> float:
+        return seconds(self.scenario, at)
+
+    async def _command(self, command: CommandId) -> dict[str, object]:
+        history = await self.gateway.history(command)
+        found = await self.gateway.get(command)
+        return {
+            "summary": _plain(summary(found)),
+            "outcomes": [_plain(row) for row in await self.gateway.outcomes(command)],
+            "history": [
+                {
+                    "at": self._at(entry.at),
+                    "actor": entry.note.actor,
+                    "action": entry.note.action,
+                    **_told(command, entry.note.detail),
+                }
+                for entry in history
+            ],
+        }
+
+    async def _installs(self) -> list[object]:
+        """The install events that are not as they were at the start."""
+        views = await self.gateway.devices(limit=_MOST)
+        return [
+            _plain(view.installed)
+            for view in views
+            if view.installed != self.before.get(view.device.id)
+        ]
+
+    async def _measurements(self) -> list[object]:
+        views = await self.gateway.devices(limit=_MOST)
+        return [
+            _plain(each)
+            for view in views
+            for each in await self.gateway.measurements(view.device.id)
+        ]
+
+    async def _publications(self) -> list[object]:
+        rows = await self.store.outbox("scenario", limit=_MOST)
+        return [
+            {
+                "at": self._at(row.at),
+                "id": row.publication.id,
+                "type": row.publication.type,
+                "severity": row.publication.severity.value,
+                "state": row.publication.data["state"],
+                "outcome": row.publication.data["outcome"],
+                "text": row.publication.data["text"],
+            }
+            for row in rows
+        ]
+
+    async def _inbox(self) -> list[object]:
+        rows = reversed(await self.gateway.inbox(limit=_MOST))
+        return [
+            {
+                "at": self._at(row.at),
+                "operation": row.operation.rpartition(".")[2],
+                "state": row.state.value,
+                "reason": row.reason,
+                "exchange": row.exchange,
+                "token": row.token,
+            }
+            for row in rows
+        ]
+
+
+def staged(scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec) -> Stage:
+    """The gateway of a scenario in front of `head_end`, at the scenario's start."""
+    store = MemoryStore(now=clock.now)
+    identity = CallbackIdentity(PUBLIC_URL, (KEY,))
+    random = Random(scenario.seed)
+    gateway = StagedGateway(
+        store=store,
+        head_end=head_end,
+        reader=WireReader(codec),
+        clock=clock,
+        identity=identity,
+        settings=GatewaySettings(
+            policies=scenario.policies(),
+            dispatch=DispatchSettings(switch=scenario.switch_policy()),
+        ),
+        entropy=lambda: random.getrandbits(80),
+    )
+    return Stage(scenario=scenario, clock=clock, store=store, gateway=gateway, identity=identity)
+
+
+def _plain(value: object) -> object:
+    """As JSON has it, so that what was written and what is compared are the same."""
+    plain: object = json.loads(msgspec.json.encode(value, order="deterministic"))
+    return plain
+
+
+def _told(command: CommandId, detail: Mapping[str, object]) -> dict[str, object]:
+    """What an audit entry says, its moves as text; the command's own id is not repeated."""
+    plain = _plain(detail)
+    assert isinstance(plain, dict)
+    told = {name: value for name, value in plain.items() if name != "moves"}
+    exchange = f"{command}-"
+    told |= {
+        name: f"#{value.removeprefix(exchange)}"
+        for name, value in told.items()
+        if isinstance(value, str) and value.startswith(exchange)
+    }
+    moves = [
+        f"{'command' if subject == command else '#' + subject.removeprefix(exchange)}: "
+        f"{before} > {after}"
+        for subject, before, after in plain.get("moves", [])
+    ]
+    return {**told, "moves": moves} if moves else told
