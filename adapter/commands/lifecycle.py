@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands import communication, steps
+from adapter.commands import accounts, communication, steps
 from adapter.commands.activity import (
     TO_DO,
     Activity,
@@ -51,15 +51,6 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, Completion
-from adapter.commands.outcomes import (
-    EndpointOutcome,
-    EndpointResult,
-    add,
-    resolve,
-    same_for_all,
-    tally,
-    tally_of_group,
-)
 from adapter.commands.timing import Policy, after, next_try
 from adapter.errors import Forbidden, IllegalTransition, NotFound
 from adapter.model.ids import EventId
@@ -235,7 +226,7 @@ class _Stepping:
         for exchange in self._command.exchanges:
             if not exchange.state.final:
                 self._put(communication.withdraw(exchange))
-        self._account_for_all()
+        self._book(accounts.closing(self._command))
         self._to(state, verdict=verdict, reason=reason, finished_at=self._now)
         severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
         self._effects.append(Publish(name=state.value, severity=severity, text=reason))
@@ -336,24 +327,18 @@ class _Stepping:
         if communication.conflicted(moved) and not communication.conflicted(exchange):
             self._alarm(f"token_conflict.{moved.id}", "two tokens claim one request")
         if isinstance(event, OutcomeReceived) and moved.state is ExchangeState.COMPLETED:
-            self._note_outcome(moved, event)
+            many = steps.for_many(self._command.request)
+            if many and moved.step is StepKind.MAIN:
+                self._book(accounts.answered(self._command, moved, event.outcome))
         self._review()
 
     def _alarm(self, name: str, text: str) -> None:
         self._effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))
 
-    def _note_outcome(self, exchange: Exchange, event: OutcomeReceived) -> None:
-        if exchange.step is not StepKind.MAIN or not steps.for_many(self._command.request):
-            return
-        rows = resolve(exchange.operation, exchange.endpoints, event.outcome, exchange.status)
-        self._count(rows, exchange)
-
-    def _count(self, rows: tuple[EndpointOutcome, ...], exchange: Exchange) -> None:
-        counted = tally(_scheduled(exchange), rows)
-        if not exchange.endpoints and exchange.state is ExchangeState.COMPLETED:
-            counted = tally_of_group(counted, exchange.status)
-        self._set(tally=add(self._activity.tally, counted))
-        self._effects.append(RecordOutcomes(rows=rows))
+    def _book(self, entry: accounts.Entry) -> None:
+        self._set(tally=entry.tally)
+        if entry.rows:
+            self._effects.append(RecordOutcomes(rows=entry.rows))
 
     def _review(self) -> None:
         """After an exchange moved: settle, retry, go on, or wait for the others."""
@@ -444,7 +429,7 @@ class _Stepping:
             return
         verdict = steps.conclude(self._command, current)
         if done and steps.for_many(self._command.request):
-            self._note_broken(current)
+            self._book(accounts.broken(self._command))
             verdict = steps.Conclusion()
         self._set(
             switch_state=verdict.switch or self._activity.switch_state,
@@ -472,29 +457,6 @@ class _Stepping:
             self._to(S.CONNECTION_READY)
             self._next_step()
 
-    def _note_broken(self, current: tuple[Exchange, ...]) -> None:
-        for exchange in current:
-            if exchange.state is ExchangeState.COMPLETED:
-                continue
-            cause = exchange.failure.cause if exchange.failure else "canceled"
-            known = steps.proves_idle(exchange)
-            result = EndpointResult.FAILED if known else EndpointResult.UNKNOWN
-            self._count(same_for_all(exchange.endpoints, result, cause), exchange)
-
-    def _account_for_all(self) -> None:
-        """Nobody asked for is left without an outcome, however the command ends (I16)."""
-        request = self._command.request
-        if not steps.for_many(request) or StepKind.MAIN in self._activity.steps_done:
-            return
-        current = steps.current(self._command)
-        if current:
-            self._note_broken(current)
-            return
-        endpoints = [target.endpoint for target in self._command.targets]
-        rows = same_for_all(endpoints, EndpointResult.FAILED, "not sent")
-        self._set(tally=tally(len(rows), rows))
-        self._effects.append(RecordOutcomes(rows=rows))
-
     def _canceled_because(self, current: tuple[Exchange, ...]) -> str:
         by = f"canceled by {self._activity.canceled_by}"
         told = all(x.state is not ExchangeState.FAILED or steps.proves_idle(x) for x in current)
@@ -505,9 +467,7 @@ class _Stepping:
     def _finish(self) -> None:
         request = self._command.request
         if request.kind in READ_KINDS:
-            counts = self._activity.tally
-            hopeless = counts.requested and not counts.succeeded + counts.unknown
-            if steps.for_many(request) and hopeless:
+            if accounts.hopeless(self._command):
                 self._end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
                 return
             until = after(self._now, self._policy.measurement_s)
@@ -520,7 +480,7 @@ class _Stepping:
         acted = [item.acted_at for item in steps.current(self._command) if item.acted_at]
         events = self._completion_events(max(acted, default=self._now))
         if self._activity.verdict is None:
-            self._set(verdict=self._verdict())
+            self._set(verdict=accounts.verdict_of(self._command))
         if events:
             self._to(S.EXECUTING_COMPLETION_EVENTS, completions=events, retry_at=None)
         else:
@@ -536,17 +496,6 @@ class _Stepping:
             for kind in kinds
         )
 
-    def _verdict(self) -> Verdict:
-        counts = self._activity.tally
-        if not steps.for_many(self._command.request) or counts.succeeded == counts.requested:
-            return Verdict.SUCCEEDED
-        if counts.succeeded:
-            return Verdict.PARTIAL
-        if counts.unknown:
-            return Verdict.UNKNOWN
-        ping = self._command.request.kind in steps.STATUS_CHECKS
-        return Verdict.UNREACHABLE if ping else Verdict.FAILED
-
     def _to_completed(self) -> None:
         verdict = self._activity.verdict or Verdict.SUCCEEDED
         self._end(S.COMPLETED, verdict, self._activity.reason)
@@ -559,33 +508,11 @@ class _Stepping:
             self._set(retry_at=after(self._now, self._policy.poll_every_s))
             return
         if steps.for_many(self._command.request):
-            self._count_data(event)
+            self._book(accounts.data_found(self._command, event))
         if event.missing and not event.found:
             self._end(S.DISCARDED, Verdict.NO_DATA, "no data arrived within the window")
             return
         self._complete()
-
-    def _count_data(self, event: DataLookedUp) -> None:
-        """Data are the proof of a read: they decide about all that did not fail."""
-        counts = self._activity.tally
-        pool = counts.succeeded + counts.unknown
-        found = min(len(event.found), pool)
-        missing = min(len(event.missing), pool - found)
-        if not found + missing:  # a group of which no member is known here
-            return
-        self._set(
-            tally=replace(
-                counts,
-                succeeded=found,
-                missing=counts.missing + missing,
-                unknown=pool - found - missing,
-            )
-        )
-        rows = same_for_all(event.missing, EndpointResult.MISSING, "no data arrived")
-        if counts.unknown:
-            rows += same_for_all(event.found, EndpointResult.SUCCEEDED, "")
-        if rows:
-            self._effects.append(RecordOutcomes(rows=rows))
 
     def _with_completion(self, event_id: EventId, **changes: object) -> None:
         events = tuple(
@@ -770,10 +697,3 @@ def _cut_short(exchange: Exchange) -> bool:
     """Whether it was withdrawn here, not canceled at the head end."""
     there = exchange.failure is not None and exchange.failure.cause == "canceled_there"
     return exchange.state is ExchangeState.CANCELED and not there
-
-
-def _scheduled(exchange: Exchange) -> int:
-    """How many endpoints an exchange covers; for a group the head end's own count."""
-    if exchange.endpoints:
-        return len(exchange.endpoints)
-    return exchange.status.scheduled if exchange.status else 0

@@ -107,13 +107,6 @@ def tally(requested: int, rows: Iterable[EndpointOutcome]) -> Tally:
     )
 
 
-def tally_of_group(counted: Tally, status: RequestStatus | None) -> Tally:
-    """Counts of a group of which no member is known here: the head end's own, where they add up."""
-    if status is None or not status.scheduled == status.succeeded + status.failed > 0:
-        return counted
-    return Tally(requested=status.scheduled, succeeded=status.succeeded, failed=status.failed)
-
-
 def add(one: Tally, other: Tally) -> Tally:
     return Tally(
         requested=one.requested + other.requested,
