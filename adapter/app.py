@@ -123,6 +123,8 @@ async def build(settings: Settings, *, sinks: Sequence[Sink] = ()) -> AsyncItera
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
+        if newest := await store.audit(after=(await store.audit_head())[0] - 1, limit=1):
+            clock.no_earlier_than(newest[0].at)
         yield await stack.enter_async_context(
             over(store, settings, codec=codec, clock=clock, sinks=sinks)
         )

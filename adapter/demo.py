@@ -14,7 +14,6 @@ from adapter.app import App, connect, running
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
-from adapter.commands.timing import POLICIES, Policy
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
@@ -66,7 +65,7 @@ async def stage(
     folder: Path,
     *,
     config: SimulatorConfig | None = None,
-    policies: dict[CommandKind, Policy] | None = None,
+    settings: GatewaySettings | None = None,
     prepare: Callable[[Simulator], None] = lambda simulator: None,
 ) -> AsyncIterator[Stage]:
     """Simulator, and gateway on SQLite in `folder`; devices imported, everything running."""
@@ -88,7 +87,7 @@ async def stage(
             codec=codec,
             head_end=HeadEndSettings(base_url=head_end, limits=LimitSettings(concurrency=64)),
             identity=CallbackIdentity(address, (secrets.token_bytes(32),)),
-            settings=GatewaySettings(policies=policies or POLICIES),
+            settings=settings or GatewaySettings(),
             clock=clock,
         )
         await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 
 class SystemClock:
-    """Wall time at the start, carried on by the monotonic clock: it never jumps or goes back.
+    """Wall time at the start, carried on by the monotonic clock: it never jumps or goes back."""
 
-    `not_before` is the latest time the store has seen, so that a restart after the wall clock was
-    set back does not repeat time (I15).
-    """
-
-    def __init__(self, *, not_before: datetime | None = None) -> None:
-        wall = datetime.now(UTC)
-        self._start = max(wall, not_before) if not_before else wall
+    def __init__(self) -> None:
+        self._start = datetime.now(UTC)
         self._origin = time.monotonic()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=time.monotonic() - self._origin)
+
+    def no_earlier_than(self, at: datetime) -> None:
+        """Do not repeat time that the store has seen, where the wall clock was set back (I15)."""
+        if (lost := at - self.now()) > timedelta():
+            self._start += lost
 
     async def wait(self, until: datetime) -> None:
         await asyncio.sleep(max((until - self.now()).total_seconds(), 0.0))

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import Policy, RetryPolicy
 from adapter.demo import Stage, meters_for_twelve, stage
+from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.gateway import GatewaySettings
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig, Timing
@@ -40,6 +43,7 @@ async def world(
     *scripts: Script,
     count: int = 40,
     policies: Mapping[CommandKind, Policy] | None = None,
+    switch: SwitchPolicy | None = None,
 ) -> AsyncIterator[Stage]:
     config = SimulatorConfig(
         population=PopulationPlan(count=count, group_size=20, generating_share=0.0),
@@ -49,7 +53,10 @@ async def world(
     async with stage(
         folder,
         config=config,
-        policies=dict(policies or fast()),
+        settings=GatewaySettings(
+            policies=policies or fast(),
+            dispatch=DispatchSettings(lease_s=0.3, switch=switch or SwitchPolicy()),
+        ),
         prepare=meters_for_twelve,
     ) as made:
         yield made
