@@ -1,22 +1,30 @@
 """A SQLite file layer whose disk can be broken at will."""
 
-from collections.abc import Callable
+import threading
 from typing import Any
 
 import apsw
 
 
 class Disk:
-    """What still works. `broken` names calls that fail; `after` lets so many succeed before."""
+    """What still works. `broken` names calls that fail; `after` lets so many succeed before.
+
+    While `moving` is cleared, a sync of the log does not return; `reached` tells that one waits.
+    """
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.after = 0
         self.syncs = 0
+        self.moving = threading.Event()
+        self.moving.set()
+        self.reached = threading.Event()
 
     def touch(self, call: str, file: str) -> None:
         if call == "sync" and file.endswith("-wal"):
             self.syncs += 1
+            self.reached.set()
+            assert self.moving.wait(timeout=30)
         if call in self.broken:
             if self.after > 0:
                 self.after -= 1
@@ -55,6 +63,3 @@ class FaultyFiles(apsw.VFS):
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
         return _File(self._disk, name, flags)
-
-
-MakeFaulty = Callable[[], Disk]

@@ -63,6 +63,24 @@ def test_a_broken_disk_stops_every_call_until_it_is_opened_again(
     run(scenario())
 
 
+def test_nothing_is_answered_before_the_disk_has_it(make: MakeStore, disk: Disk) -> None:
+    async def scenario() -> None:
+        store = make("faulty")
+        await store.open()
+        disk.moving.clear()
+        disk.reached.clear()
+        pending = asyncio.ensure_future(store.submit([a_submission(1)]))
+        assert await asyncio.to_thread(disk.reached.wait, 30)
+        assert await store.by_key("key-1") is None
+        assert not pending.done()
+        disk.moving.set()
+        await pending
+        assert await store.by_key("key-1") is not None
+        await store.close()
+
+    run(scenario())
+
+
 def test_a_broken_disk_under_a_reader_stops_the_store_too(make: MakeStore, disk: Disk) -> None:
     async def scenario() -> None:
         store = make("faulty")
