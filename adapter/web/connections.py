@@ -127,10 +127,10 @@ class Places:
     def take(self, address: str, now: float) -> Place | None:
         """A place, at the cost of the longest idle one where all are taken; None: none is idle."""
         if self.by_address[address] >= self.limits.per_address:
-            if not self._evict(address):
+            if not self.evict(address):
                 self.counts["connections_refused_address"] += 1
                 return None
-        elif len(self.taken) >= self.limits.connections and not self._evict(None):
+        elif len(self.taken) >= self.limits.connections and not self.evict(None):
             self.counts["connections_refused"] += 1
             return None
         place = Place(address=address, since=now)
@@ -145,7 +145,8 @@ class Places:
             if not self.by_address[place.address]:
                 del self.by_address[place.address]
 
-    def _evict(self, address: str | None) -> bool:
+    def evict(self, address: str | None) -> bool:
+        """Close one idle connection, of `address` if one is given. False: none is idle."""
         idle = [
             place
             for place in self.taken
@@ -308,7 +309,8 @@ class Door:
             except OSError as error:
                 self._counts["accept_failed"] += 1
                 seldom.warning("accept_failed", error=error.strerror)
-                await asyncio.sleep(_BREATHER_S if error.errno in _EXHAUSTED else 0)
+                helpless = error.errno in _EXHAUSTED and not self._places.evict(None)
+                await asyncio.sleep(_BREATHER_S if helpless else 0)
                 continue
             place = self._places.take(str(peer[0]), loop.time())
             if place is None:

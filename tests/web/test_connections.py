@@ -1,6 +1,7 @@
 """Connections: idle ones go, caps hold, what is no HTTP is counted, TLS asks who is there."""
 
 import asyncio
+import json
 import logging
 import os
 import ssl
@@ -179,6 +180,28 @@ def test_the_server_does_not_start_without_the_c_parser() -> None:
         check=True,
     )
     assert "C parser" in told.stdout
+
+
+def test_without_free_descriptors_an_honest_caller_is_still_served() -> None:
+    async def scenario() -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.web.starved", "40"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        async with many(url, 100), aiohttp.ClientSession() as http:
+            headers = {"Content-Type": "text/xml"}
+            async with http.post(url, data=status_changed(), headers=headers) as response:
+                assert response.status == 200
+        told, complaints = await process.communicate(b"")
+        assert json.loads(told)["accept_failed"] > 0
+        assert len(complaints.splitlines()) < 40
+
+    run(scenario(), seconds=30)
 
 
 def test_more_connections_than_the_system_allows_stop_the_start() -> None:

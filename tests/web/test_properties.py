@@ -1,0 +1,43 @@
+"""Any bytes at all: judged without an exception, and large ones never stricter or other."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.wire.inbound import Call, LargeMessage, Unacceptable, examine
+from tests.web.rig import codec, data_arrived, events_arrived, status_changed
+
+MESSAGES = (status_changed(), data_arrived(), events_arrived())
+PIECES = st.sampled_from(
+    [
+        *(b"<", b">", b"/", b'"', b"&amp;", b"&x;", b"<a>", b"</a>", b"<!--", b"-->", b"<![CDATA["),
+        *(b"]]>", b"<?x?>", b"<!DOCTYPE x>", b"xmlns=''", b" s:mustUnderstand='1'", b"\x00"),
+        *(b"\xff", b"\xef\xbb\xbf", b"<s:Header>", b"</s:Header>", b"<s:Body>", b"</s:Body>"),
+        b"</s:Envelope>",
+    ]
+)
+
+
+@st.composite
+def bent_messages(draw: st.DrawFn) -> bytes:
+    message = draw(st.sampled_from(MESSAGES))
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(message)))
+        end = min(len(message), start + draw(st.sampled_from([0, 0, 1, 5, 40])))
+        message = message[:start] + draw(PIECES) + message[end:]
+    return message
+
+
+@settings(max_examples=300, deadline=None)
+@given(bent_messages() | st.binary(max_size=60), st.integers(1, 200), st.text(max_size=30))
+def test_whole_and_in_pieces_agree_on_what_is_taken(body: bytes, size: int, action: str) -> None:
+    whole = examine(codec(), body, action or None)
+    large = LargeMessage(codec(), action or None)
+    for start in range(0, len(body), size):
+        if large.feed(body[start : start + size]) is not None:
+            break
+    in_pieces = large.finish()
+    for judged in (whole, in_pieces):
+        assert isinstance(judged, Call | Unacceptable)
+        assert isinstance(judged, Call) or (judged.text and judged.reason)
+    if isinstance(whole, Call):
+        assert in_pieces == whole
