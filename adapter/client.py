@@ -5,10 +5,11 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from adapter.errors import GatewayError
+from adapter.errors import GatewayError, SettingsError
 from adapter.headend.secret import Secret
 
 PREFIX: Final = "/api/v1"
@@ -39,6 +40,7 @@ class Client:
     url: str
     key: Secret | None = None
     second_key: Secret | None = None
+    ca_file: Path | None = None
     timeout_s: float = 30.0
 
     def get(
@@ -55,13 +57,19 @@ class Client:
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
         return self._call("POST", path, json.dumps(body or {}, default=str).encode(), 0.0)
 
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise SettingsError(f"api.ca_file: {_reason(error)}") from error
+
     def _call(self, method: str, path: str, body: bytes | None, wait_s: float) -> Json:
         parts = urlsplit(self.url)
         timeout = self.timeout_s + wait_s
         host, port = parts.hostname or "", parts.port
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
-            context = ssl.create_default_context()
+            context = self._trust()
             connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)

@@ -102,7 +102,7 @@ def read_csv(text: str, place: str) -> Import:
             for row in table:
                 _row(row, place, table.line_num, problems, devices, points, installs)
     except csv.Error as error:
-        problems.append(Problem(place, table.line_num, "", f"is not CSV: {error}"))
+        problems.append(Problem(place, table.line_num + 1, "", f"is not CSV: {error}"))
     return whole((place, place, place), devices, points, installs, problems)
 
 

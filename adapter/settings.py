@@ -7,6 +7,7 @@ are never shown. An unknown or bad setting stops the start and is named.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from adapter.headend.settings import HeadEndSettings
 from adapter.settings_reader import PREFIX, Sources, leaves, read_section
 from adapter.settings_values import guess
 from adapter.web.settings import ListenerSettings, RestSettings
+
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,7 @@ class Api(RestSettings):
     url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
     key: Annotated[Secret | None, "key that the command line presents"] = None
     second_key: Annotated[Secret | None, "key of a second person, where two are needed"] = None
+    ca_file: Annotated[Path | None, "PEM of the authority that the command line believes"] = None
     timeout_s: Annotated[float, "the command line waits so long for an answer"] = 30.0
 
     @property
@@ -137,6 +141,7 @@ class Settings:
     def __post_init__(self) -> None:
         _check_url("listener.public_url", self.listener.public_url)
         _check_url("api.url", self.api.url)
+        self._check_client()
         for name, zone in (
             ("switch.time_zone", self.switch.time_zone),
             ("contract.time_zone", self.contract.time_zone),
@@ -145,6 +150,13 @@ class Settings:
                 ZoneInfo(zone)
             except (KeyError, OSError, ValueError):
                 raise SettingsError(f"{name}: no time zone {zone!r}") from None
+
+    def _check_client(self) -> None:
+        """The command line shows its key to nobody on the way."""
+        parts = urlsplit(self.api.address)
+        clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
+        if clear and self.api.key is not None and not self.api.allow_cleartext:
+            raise SettingsError("api.url: a key over plain http needs api.allow_cleartext")
 
 
 def _check_url(name: str, url: str) -> None:

@@ -18,6 +18,7 @@ from adapter.cli.desk import wire, wsdl
 from adapter.cli.exits import MEANING, Exit, exit_of
 from adapter.cli.quarantine import quarantine
 from adapter.cli.registry import devices
+from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.session import Session
 from adapter.cli.tables import tables
@@ -50,6 +51,7 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, devices, quarantine, wire, wsdl, tables, config, audit, ledger,
+    record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 

@@ -49,7 +49,11 @@ class Session:
 
         api = self.settings.api
         return Client(
-            url=api.address, key=api.key, second_key=api.second_key, timeout_s=api.timeout_s
+            url=api.address,
+            key=api.key,
+            second_key=api.second_key,
+            ca_file=api.ca_file,
+            timeout_s=api.timeout_s,
         )
 
 

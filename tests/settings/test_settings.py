@@ -226,6 +226,13 @@ def test_a_bad_line_of_keys_is_refused_without_showing_what_stands_in_it(line: s
     assert "secret" not in only
 
 
+def test_the_command_line_shows_its_key_to_nobody_on_the_way() -> None:
+    (only,) = complaints(API_URL="http://gateway.example:8102", API_KEY=TOKEN)
+    assert only.startswith("api.url: ")
+    for url in ("https://gateway.example", "http://127.0.0.1:1", "http://[::1]:1"):
+        load(None, {"OPENWAY_API_URL": url, "OPENWAY_API_KEY": TOKEN})
+
+
 def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = a_file(tmp_path, '[callbacks]\nkeys_file = "none"\n')
     (only,) = complaints(path)

@@ -1,0 +1,162 @@
+"""Master data from CSV and JSON: all or nothing, each complaint with its place."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from adapter.commands.flows import CommandKind
+from adapter.engine.imports import MAX_PROBLEMS, ImportRefused
+from adapter.engine.ports import Import
+from adapter.imports import as_json_values, parts, read_file, read_json
+from adapter.model.device import ComponentKind, InstallStatus
+from adapter.simulator.meters import Population, PopulationPlan
+from adapter.simulator.registry import registry_of
+
+GOOD = """\
+device,endpoint,capabilities,groups,components,service_point,connected,installed_at,install_status
+M1,2.1,all,A; B,R|scalar|Wh d; L|interval|Wh d|kWh|900,P1,yes,2020-01-01T01:00:00+01:00,Conn-Comm
+M2,2.2,load_check;remote_connect,,,P2,no,2020-01-01T00:00:00Z,Disconn-Comm
+M3,,,,,,,,
+"""
+
+
+def a_file(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str, name: str = "m.csv") -> list[str]:
+    with pytest.raises(ImportRefused) as refused:
+        read_file(a_file(folder, name, text))
+    assert str(refused.value).splitlines() == [str(each) for each in refused.value.problems]
+    return str(refused.value).splitlines()
+
+
+def test_a_row_is_a_device_with_its_service_point_and_install_event(tmp_path: Path) -> None:
+    what = read_file(a_file(tmp_path, "m.csv", GOOD))
+    first, second, third = what.devices
+    assert first.capabilities == {kind.value for kind in CommandKind}
+    assert first.groups == {"A", "B"}
+    assert [each.kind for each in first.components] == [
+        ComponentKind.SCALAR,
+        ComponentKind.INTERVAL,
+    ]
+    assert first.components[1].seconds == 900
+    assert second.capabilities == {"load_check", "remote_connect"}
+    assert (third.smart, third.endpoint) == (False, None)
+    assert [point.connected for point in what.service_points] == [True, False]
+    assert what.installs[0].installed_at == datetime(2020, 1, 1, tzinfo=UTC)
+    assert what.installs[1].status is InstallStatus.DISCONN_COMM
+
+
+def test_a_file_from_a_spreadsheet_with_its_mark_and_line_ends_is_read(tmp_path: Path) -> None:
+    text = "\ufeff" + GOOD.replace("\n", "\r\n")
+    assert len(read_file(a_file(tmp_path, "m.csv", text)).devices) == 3
+
+
+def test_the_simulators_meters_survive_a_file(tmp_path: Path) -> None:
+    what = registry_of(Population(PopulationPlan(count=50)))
+    text = json.dumps(as_json_values(what), default=str)
+    assert read_file(a_file(tmp_path, "m.json", text)) == what
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 1000])
+def test_parts_together_are_the_whole(size: int) -> None:
+    what = registry_of(Population(PopulationPlan(count=50)))
+    some = list(parts(what, size))
+    assert all(len(part.devices) <= size for part in some)
+    assert (
+        Import(
+            devices=tuple(each for part in some for each in part.devices),
+            service_points=tuple(each for part in some for each in part.service_points),
+            installs=tuple(each for part in some for each in part.installs),
+        )
+        == what
+    )
+
+
+HEADER = "device,endpoint,capabilities,service_point,category,connected,time_zone,installed_at\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        (",E,,,,,,", "m.csv, row 2, device: is needed"),
+        ("A,E,load_chek,,,,,", "m.csv, row 2, capabilities: 'load_chek' is no command; did you"),
+        ("A,E,,SP,D1XX,,,", "m.csv, row 2, category: invalid enum value 'D1XX'"),
+        ("A,E,,SP,,perhaps,,", "m.csv, row 2, connected: must be yes or no"),
+        ("A,E,,SP,,,Mars/Olympus,", "m.csv, row 2, time_zone: no zone 'Mars/Olympus'"),
+        ("A,E,,SP,,,,yesterday", "m.csv, row 2, installed_at: "),
+        ("A,E,,SP,,,,2020-01-01T00:00:00", "m.csv, row 2, installed_at: needs a zone"),
+        ("A,E,,,,,,2020-01-01T00:00:00Z", "m.csv, row 2, installed_at: needs a service_point"),
+        ("A,E,", "m.csv, row 2: has another number of cells than the header"),
+        ("A,E,,,,,,,more", "m.csv, row 2: has another number of cells than the header"),
+        ("A,E,,,,,,\nA,F,,,,,,", "m.csv, row 3, device: A is also in row 2"),
+        ("A,E,,,,,,\nB,E,,,,,,", "m.csv, row 3, endpoint: E also belongs to row 2"),
+        ("A,E,,SP,,yes,,\nB,F,,SP,,no,,", "m.csv, row 3, service_point: service point SP is other"),
+        (
+            "A,E,,SP,,,,2020-01-01T00:00:00Z\nB,F,,SP,,,,2020-01-01T00:00:00Z",
+            "m.csv, row 3, service_point: SP has a meter in row 2",
+        ),
+        ('A,"E,,,,,,', "m.csv, row 2: is not CSV: "),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_column_and_rule(
+    tmp_path: Path, row: str, complaint: str
+) -> None:
+    assert problems(tmp_path, HEADER + row + "\n")[0].startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "m.csv, row 1, device: is needed"),
+        ("device\n", "m.csv, row 0: has nothing to load"),
+        ("device,device\nA,A\n", "m.csv, row 1, device: stands there twice"),
+        (
+            "device,endpiont\nA,E\n",
+            "m.csv, row 1, endpiont: unknown column; did you mean endpoint?",
+        ),
+        ("serial\nS\n", "m.csv, row 1, device: is needed"),
+    ],
+)
+def test_a_wrong_header_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    assert problems(tmp_path, text)[0] == complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "m.json, row 0: must be an object with lists"),
+        ("{", "m.json, row 1: is not JSON: "),
+        ('{"devices": {}}', "m.json, row 0, devices: must be a list"),
+        ('{"points": []}', "m.json, row 0, points: unknown; known are devices, service_points"),
+        ('{"devices": [5]}', "m.json devices, row 1: must be an object"),
+        ('{"devices": [{"id": "A"}, {"idd": "B"}]}', "m.json devices, row 2, idd: unknown column"),
+        ('{"devices": [{"id": 5}]}', "m.json devices, row 1, id: expected `str`, got `int`"),
+        ('{"devices": [{"endpoint": "E"}]}', "m.json devices, row 1: object missing required"),
+        (
+            '{"installs": [{"device": "A", "service_point": "S", "installed_at": '
+            '"2020-01-01T00:00:00Z"}]}',
+            "m.json installs, row 1, device: A is not in this file",
+        ),
+    ],
+)
+def test_wrong_json_is_named_with_its_list_and_row(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    assert problems(tmp_path, text, "m.json")[0].startswith(complaint)
+
+
+def test_the_first_fifty_complaints_are_told() -> None:
+    rows = [{"id": str(number), "capabilities": ["nothing"]} for number in range(200)]
+    with pytest.raises(ImportRefused) as refused:
+        read_json(json.dumps({"devices": rows}), "m.json")
+    assert len(refused.value.problems) == MAX_PROBLEMS
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, "x", "m.xlsx") == ["m.xlsx, row 0: the file must be .csv or .json"]

@@ -1,0 +1,148 @@
+"""`openway simulate` and `openway serve` as processes, from the first meter to the last signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from adapter.cli.exits import Exit
+
+ROOT = Path(__file__).parents[2]
+KEY = "ann-" + "0" * 32
+_END_S = 30.0
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENWAY_")}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "OPENWAY_STORE_PATH": str(folder / "gateway.db"),
+        "OPENWAY_LISTENER_PORT": "0",
+        "OPENWAY_API_PORT": "0",
+        "OPENWAY_API_KEYS": f"ann read,operate,switch,admin {KEY}",
+        "OPENWAY_API_KEY": KEY,
+        "OPENWAY_LOG_FORMAT": "json",
+    }
+
+
+@contextmanager
+def running(
+    folder: Path, environ: dict[str, str], *arguments: str
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adapter", *arguments],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def openway(
+    folder: Path, environ: dict[str, str], *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "adapter", *arguments],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def logged(stream: IO[str] | None, event: str) -> dict[str, str]:
+    """The first line of this event; the test's own time-out bounds the wait."""
+    assert stream is not None
+    for line in stream:
+        found = json.loads(line)
+        if found["event"] == event:
+            assert isinstance(found, dict)
+            return found
+    pytest.fail(f"the log ended without {event}")
+
+
+def test_a_site_is_set_up_from_the_command_line_alone(tmp_path: Path) -> None:
+    environ = environment(tmp_path)
+    simulate = ("simulate", "--port", "0", "--meters", "5", "--json")
+    with running(tmp_path, environ, *simulate, "--write-devices", "meters.json") as simulator:
+        assert simulator.stdout is not None
+        head_end = json.loads(simulator.stdout.readline())["url"]
+        environ["OPENWAY_HEAD_END_BASE_URL"] = head_end
+        with running(tmp_path, environ, "serve") as gateway:
+            environ["OPENWAY_API_URL"] = logged(gateway.stderr, "rest_started")["url"]
+            imported = openway(tmp_path, environ, "devices", "import", "meters.json")
+            assert imported.stdout == "5 devices, 5 service_points, 5 installs loaded\n"
+            done = openway(
+                tmp_path, environ, "command", "submit", "remote_disconnect", "M700001",
+                "--wait", "30", "--json",
+            )  # fmt: skip
+            assert done.returncode == Exit.OK, done.stderr
+            assert json.loads(done.stdout)["outcome"] == "succeeded"
+            gateway.send_signal(signal.SIGTERM)
+            _, told = gateway.communicate(timeout=_END_S)
+            assert gateway.returncode == Exit.OK
+            assert KEY not in told
+            assert all(json.loads(line)["event"] for line in told.splitlines())
+        simulator.send_signal(signal.SIGINT)
+        simulator.communicate(timeout=_END_S)
+        assert simulator.returncode == Exit.OK
+
+
+def test_a_second_gateway_on_the_same_store_is_refused(tmp_path: Path) -> None:
+    environ = {**environment(tmp_path), "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9"}
+    with running(tmp_path, environ, "serve") as gateway:
+        logged(gateway.stderr, "rest_started")
+        second = openway(tmp_path, environ, "serve")
+        assert second.returncode == Exit.FAILED
+        assert "Traceback" not in second.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
+    environ = environment(tmp_path)
+    with running(tmp_path, environ, "simulate", "--port", "0", "--json") as first:
+        assert first.stdout is not None
+        port = json.loads(first.stdout.readline())["url"].rpartition(":")[2]
+        second = openway(tmp_path, environ, "simulate", "--port", port)
+        assert second.returncode == Exit.FAILED
+        assert second.stderr.startswith("error: ")
+
+
+def test_the_simulators_own_file_is_read_and_options_go_before_it(tmp_path: Path) -> None:
+    (tmp_path / "he.toml").write_text("[population]\ncount = 7\nseed = 3\n", encoding="utf-8")
+    environ = environment(tmp_path)
+    for more, meters in (((), 7), (("--meters", "9"), 9)):
+        arguments = ("simulate", "--config", "he.toml", "--port", "0", "--json", *more)
+        with running(tmp_path, environ, *arguments) as simulator:
+            assert simulator.stdout is not None
+            assert json.loads(simulator.stdout.readline())["meters"] == meters
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    shell = f'"{sys.executable}" -m adapter tables --json | head -c 10; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == Exit.OK
+    assert "Traceback" not in done.stderr
