@@ -380,7 +380,8 @@ class Listener:
         async def describe(request: web.Request) -> web.StreamResponse:
             if not {name.lower() for name in request.query} & {"wsdl", "singlewsdl"}:
                 return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
-            base = self.settings.public_url.rstrip("/") or self.url + self.settings.path_prefix
+            settings = self.settings
+            base = (settings.public_url.rstrip("/") or self.url) + settings.path_prefix
             text = self._contract.wsdl(key, address=base + path, schemas=base + CONTRACT_PATH)
             return web.Response(body=text, content_type="text/xml", charset="utf-8")
 

@@ -89,9 +89,9 @@ class QuarantineLimits:
 class ListenerSettings:
     """The listener for the head end.
 
-    `public_url` is how the head end reaches it, with whatever path comes before /openway, written
-    into the WSDL; "" is the bound address. `path_prefix` is what stands before /openway in the
-    requests that arrive here, for a proxy that does not take it off. `users` empty: no HTTP Basic.
+    `public_url` is how the head end reaches it; "" is the bound address. `path_prefix` stands
+    before /openway here and, after `public_url`, in the addresses given out. A proxy that takes a
+    path off wants that path in `public_url` instead. `users` empty: no HTTP Basic.
     Without Basic and without client certificates anybody who reaches the port can hand in data
     and events, so that off the loopback `allow_anonymous` must say it is wanted.
     """

@@ -66,18 +66,22 @@ def test_a_client_made_from_the_contract_reaches_us() -> None:
     run(scenario())
 
 
-def test_the_public_url_is_what_stands_in_the_contract() -> None:
-    public = "https://gw.example/ami"
+@pytest.mark.parametrize(
+    ("public", "prefix"),
+    [("https://gw.example", "/ami"), ("https://gw.example/ami", ""), ("https://gw.example/", "")],
+)
+def test_the_public_address_is_what_stands_in_the_contract(public: str, prefix: str) -> None:
+    whole = public.rstrip("/") + prefix
 
     async def scenario() -> None:
-        settings = ListenerSettings(public_url=public, path_prefix="/ami", connections=HASTY)
+        settings = ListenerSettings(public_url=public, path_prefix=prefix, connections=HASTY)
         async with (
             a_rig(settings) as rig,
-            rig.http.get(rig.url + "/ami/openway/data?wsdl") as response,
+            rig.http.get(f"{rig.url}{prefix}/openway/data?wsdl") as response,
         ):
             text = await response.text()
-            assert f'location="{public}/openway/data"' in text
-            assert f'schemaLocation="{public}/openway/wsdl/xsd/sub.xsd"' in text
+            assert f'location="{whole}/openway/data"' in text
+            assert f'schemaLocation="{whole}/openway/wsdl/xsd/sub.xsd"' in text
 
     run(scenario())
 
