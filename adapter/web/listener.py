@@ -9,8 +9,6 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from email.message import Message
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +25,14 @@ from adapter.model.ids import ExchangeId
 from adapter.web.bodies import Body, continue_later, read_body
 from adapter.web.connections import Door, bind, mark_busy
 from adapter.web.credentials import BasicUsers
+from adapter.web.judgement import (
+    MEDIA_OF,
+    SOAP_OF,
+    Refusal,
+    action_of,
+    judge_body,
+    judge_headers,
+)
 from adapter.web.quarantine import Quarantine
 from adapter.web.seldom import SeldomLog
 from adapter.web.settings import ListenerSettings
@@ -54,27 +60,10 @@ _ADDRESSES: Final[Mapping[str, str]] = {
     EVENTS_PATH: EVENTS_ARRIVED,
     EXCEPTIONS_PATH: EXCEPTIONS_ARRIVED,
 }
-_SOAP_OF: Final = {"text/xml": Soap.V11, "application/soap+xml": Soap.V12}
-_MEDIA_OF: Final = {soap: media for media, soap in _SOAP_OF.items()}
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _BUSY: Final = {"Retry-After": "5"}
 
 log = logging.getLogger(__name__)
 seldom = SeldomLog(log)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Refusal:
-    """`text` goes to the caller, `reason` to quarantine. `known`: the credentials were right."""
-
-    status: int
-    text: str
-    reason: str
-    code: FaultCode = FaultCode.CLIENT
-    soap: Soap | None = None
-    operation: str = ""
-    known: bool = True
-    headers: Mapping[str, str] | None = None
 
 
 class Listener:
@@ -167,7 +156,7 @@ class Listener:
         except web.HTTPException as error:
             self.counts[f"http_{error.status}"] += 1
             if request.method == "POST":
-                refusal = _Refusal(status=error.status, text="No such address.", reason="")
+                refusal = Refusal(status=error.status, text="No such address.", reason="")
                 return self._fault(request, refusal, allow=error.headers.get("Allow"))
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
@@ -176,7 +165,7 @@ class Listener:
             seldom.warning("store_failed_nothing_acknowledged")
             return self._fault(
                 request,
-                _Refusal(
+                Refusal(
                     status=503,
                     code=FaultCode.SERVER,
                     text="The message could not be stored; send it again.",
@@ -189,7 +178,7 @@ class Listener:
             log.exception("listener_failed")
             return self._fault(
                 request,
-                _Refusal(
+                Refusal(
                     status=500,
                     code=FaultCode.SERVER,
                     text="The message could not be processed.",
@@ -207,7 +196,7 @@ class Listener:
                 return await self._refuse_unread(request, refusal)
             body, judged = await self._read(request, key)
             exchange = _exchange(request)
-            refusal = _after_the_body(request, key, body, judged)
+            refusal = judge_body(request, key, body, judged)
             if refusal is not None:
                 await self._keep(request, refusal, body, exchange)
                 return self._fault(request, refusal)
@@ -233,9 +222,9 @@ class Listener:
         points.reached("listener.after_receive")
         self.counts["received"] += 1
 
-    def _before_the_body(self, request: web.Request, key: str) -> _Refusal | None:
+    def _before_the_body(self, request: web.Request, key: str) -> Refusal | None:
         if not self._users.know(request.headers.get("Authorization")):
-            return _Refusal(
+            return Refusal(
                 status=401,
                 text="Credentials are missing or wrong.",
                 reason="credentials missing or wrong",
@@ -247,44 +236,19 @@ class Listener:
         if "exchange" in address and not self._gateway.genuine(
             address["exchange"], address["secret"]
         ):
-            return _Refusal(
+            return Refusal(
                 status=404,
                 text="No such address.",
                 reason=f"callback address of {address['exchange'][:64]!r} is not genuine",
                 operation=key,
                 known=bool(self.settings.users),
             )
-        return self._judge_headers(request, key)
-
-    def _judge_headers(self, request: web.Request, key: str) -> _Refusal | None:
-        def refused(status: int, text: str, found: str) -> _Refusal:
-            return _Refusal(
-                status=status, text=text, reason=f"{text} ({found[:100]})", operation=key
-            )
-
-        length, limit = request.content_length, self._limit(key)
-        if length is None and "Transfer-Encoding" not in request.headers:
-            return refused(411, "A length is needed.", "none given")
-        if length is not None and length > limit:
-            return refused(413, "The message is too large.", f"{length} bytes declared")
-        coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-        if coding not in ("identity", ""):
-            return refused(415, "No Content-Encoding is accepted.", coding)
-        expect = request.headers.get("Expect", "100-continue").lower()
-        if expect != "100-continue":
-            return refused(417, "This expectation cannot be met.", expect)
-        media = request.content_type if "Content-Type" in request.headers else "none"
-        if media not in _SOAP_OF:
-            return refused(415, "The media type must be text/xml or application/soap+xml.", media)
-        charset = (request.charset or "utf-8").lower()
-        if charset not in ("utf-8", "utf8", "utf-16"):
-            return refused(415, "The charset must be utf-8.", charset)
-        return None
+        return judge_headers(request, key, self._limit(key))
 
     async def _read(self, request: web.Request, key: str) -> tuple[Body, Call | Unacceptable]:
         """The body and what it is. One past `whole_bytes` is judged while it comes in."""
         bounds = self.settings.bodies
-        action = _action(request)
+        action = action_of(request)
         status = key == STATUS_CHANGED
         large = LargeMessage(self._codec, action)
         pieces: list[bytes] = []
@@ -318,7 +282,7 @@ class Listener:
 
     # ------------------------------------------------------------ refusals
 
-    async def _refuse_unread(self, request: web.Request, refusal: _Refusal) -> web.StreamResponse:
+    async def _refuse_unread(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
         """Keep the beginning of the body, unless the caller waits to be invited to send it."""
         limits = self.settings.quarantine
         body = Body(raw=b"", cut=request.can_read_body)
@@ -331,7 +295,7 @@ class Listener:
         return response
 
     async def _keep(
-        self, request: web.Request, refusal: _Refusal, body: Body, exchange: ExchangeId | None
+        self, request: web.Request, refusal: Refusal, body: Body, exchange: ExchangeId | None
     ) -> None:
         self.counts[f"http_{refusal.status}"] += 1
         remote = request.remote or ""
@@ -349,9 +313,9 @@ class Listener:
         )
 
     def _fault(
-        self, request: web.Request, refusal: _Refusal, *, allow: str | None = None
+        self, request: web.Request, refusal: Refusal, *, allow: str | None = None
     ) -> web.Response:
-        soap = refusal.soap or _SOAP_OF.get(request.content_type, Soap.V11)
+        soap = refusal.soap or SOAP_OF.get(request.content_type, Soap.V11)
         body = soap_fault(refusal.code.value, refusal.text, soap=soap)
         headers = dict(refusal.headers or {})
         if allow is not None:
@@ -367,7 +331,7 @@ class Listener:
         return web.Response(
             status=status,
             body=body,
-            content_type=_MEDIA_OF[soap],
+            content_type=MEDIA_OF[soap],
             charset="utf-8",
             headers=headers,
         )
@@ -394,48 +358,7 @@ class Listener:
         return web.Response(body=content, content_type="text/xml", charset="utf-8")
 
 
-def _after_the_body(
-    request: web.Request, key: str, body: Body, judged: Call | Unacceptable
-) -> _Refusal | None:
-    if body.status:
-        return _Refusal(status=body.status, text=body.text, reason=body.text, operation=key)
-    if (request.charset or "").lower() == "utf-16" and not body.raw.startswith(_UTF16_MARKS):
-        text = "UTF-16 needs a byte order mark."
-        return _Refusal(status=415, text=text, reason=text, operation=key)
-    if isinstance(judged, Call):
-        if judged.operation == key:
-            return None
-        judged = Unacceptable(
-            code=FaultCode.CLIENT,
-            text="The message calls no operation of this service.",
-            reason=f"{judged.operation} does not belong to this address",
-            soap=judged.soap,
-            operation=judged.operation,
-        )
-    soap = judged.soap or _SOAP_OF.get(request.content_type, Soap.V11)
-    callers = judged.code is FaultCode.CLIENT and soap is Soap.V12
-    return _Refusal(
-        status=400 if callers else 500,
-        text=judged.text,
-        reason=judged.reason,
-        code=judged.code,
-        soap=judged.soap,
-        operation=judged.operation or key,
-    )
-
-
 def _exchange(request: web.Request) -> ExchangeId | None:
     """The attempt that a genuine address names."""
     named = request.match_info.get("exchange")
     return ExchangeId(named) if named is not None else None
-
-
-def _action(request: web.Request) -> str | None:
-    """SOAPAction of 1.1, or the action parameter of 1.2's media type."""
-    given = request.headers.get("SOAPAction")
-    if given is None and request.content_type == _MEDIA_OF[Soap.V12]:
-        header = Message()
-        header["Content-Type"] = request.headers["Content-Type"]
-        found = header.get_param("action")
-        return found if isinstance(found, str) else None
-    return given
