@@ -15,8 +15,13 @@ from adapter.cli.watching import verdict_exit, watch
 from adapter.client import Json, fields, items, segment
 from adapter.commands.activity import Priority, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
+from adapter.model.device import InstallStatus
 
 _KINDS: Final = click.Choice([kind.value for kind in CommandKind])
+_KNOWN: Final = (
+    f"Kinds: {', '.join(kind.value for kind in CommandKind)}.\n\n"
+    "Times: 2026-03-01T06:00:00Z, now, +2h, -1d."
+)
 
 
 @click.group()
@@ -24,7 +29,7 @@ def command() -> None:
     """Submit commands to a running gateway, look at them, decide about them."""
 
 
-@command.command(epilog="Times: 2026-03-01T06:00:00Z, now, +2h, -1d.")
+@command.command(epilog=_KNOWN)
 @click.argument("kind", type=_KINDS, metavar="KIND")
 @click.argument("devices", nargs=-1)
 @click.option("--device", "more", multiple=True, help="One more device; as often as wanted.")
@@ -38,6 +43,7 @@ def command() -> None:
 @click.option("--expires-at", type=MOMENT, help="Past this time it is never sent.")
 @click.option("--key", help="Idempotency key: the same key gives the same command, for ever.")
 @click.option("--reference", help="Your own reference, kept with the command.")
+@click.option("--order", help="The service order that this command belongs to.")
 @click.option("--priority", type=click.Choice([each.value for each in Priority]))
 @click.option("--configuration-group", help="Configuration group (commissioning).")
 @click.option("--check-load", is_flag=True, help="Before a connect: no voltage behind the switch?")
@@ -45,6 +51,12 @@ def command() -> None:
 @click.option("--with-read", is_flag=True, help="Also read the registers before moving the switch.")
 @click.option("--emergency-override", is_flag=True)
 @click.option("--user-intervention-required", is_flag=True, help="Arm only; people close.")
+@click.option(
+    "--install-status-override",
+    type=click.Choice([each.value for each in InstallStatus]),
+    metavar="STATUS",
+    help="Install status afterwards, instead of the usual one.",
+)
 @click.option("--optional", is_flag=True, help="Drop it where an opposite command is open.")
 @click.option("--ignore-install-state", is_flag=True, help="Skip the install state rule; audited.")
 @click.option(
@@ -68,7 +80,7 @@ def submit(
 ) -> None:
     """Submit a command for DEVICES, and with --wait see it to its end.
 
-    KIND is the first column of the command-flow table, as remote_disconnect or load_check. Kinds
+    KIND is one of those below; `openway tables flows` tells what each does. Kinds
     that move a switch need an idempotency key; without --key a new one is made and told.
     """
     devices += more

@@ -20,10 +20,14 @@ class Shown:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    code_first: bool = False
+    """Whether the first column is a name as programs write it."""
 
     def markdown(self) -> str:
         lines = [_line(self.columns), _line(("---",) * len(self.columns))]
-        return "\n".join([*lines, *map(_line, self.rows)])
+        for first, *rest in self.rows:
+            lines.append(_line((f"`{first}`" if self.code_first else first, *rest)))
+        return "\n".join(lines)
 
 
 def _line(cells: tuple[str, ...]) -> str:
@@ -41,9 +45,18 @@ def flows() -> Shown:
 
     return Shown(
         "Command flows",
-        ("command", "activity", "outbound communication", "result", "inbound", "completion event"),
+        (
+            "kind",
+            "command",
+            "activity",
+            "outbound communication",
+            "result",
+            "inbound",
+            "completion event",
+        ),
         tuple(
             (
+                flow.kind.value,
                 flow.title,
                 flow.business_object,
                 message(flow.request),
@@ -55,6 +68,7 @@ def flows() -> Shown:
             )
             for flow in FLOWS.values()
         ),
+        code_first=True,
     )
 
 
@@ -126,7 +140,8 @@ def settings() -> Shown:
     return Shown(
         "Settings",
         ("setting", "unit", "default", "what it is"),
-        tuple((f"`{row.name}`", row.unit, row.default, row.help) for row in rows()),
+        tuple((row.name, row.unit, row.default, row.help) for row in rows()),
+        code_first=True,
     )
 
 

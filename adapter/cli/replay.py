@@ -1,0 +1,119 @@
+"""`openway record` and `openway replay`: exchanges as files, and playing them back."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, console, print_json, print_table, say
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--to",
+    "below",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fixtures"),
+    show_default=True,
+    help="Where the folders are written.",
+)
+@click.option("--list", "only_list", is_flag=True, help="List the scenarios; record nothing.")
+@as_json
+def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) -> None:
+    """Record scenarios against the simulated head end.
+
+    NAMES are names or patterns of the catalogue (remote_connect/success, '*/time_out'), or folders
+    with a scenario.toml, which are recorded again in place. Without NAMES: the whole catalogue.
+    """
+    from adapter.replay.run import found_below, named, record_again, record_all
+
+    _quietly()
+    folders = [Path(name) for name in names if Path(name).is_dir()]
+    patterns = [name for name in names if not Path(name).is_dir()]
+    wanted = named(patterns) if patterns or not folders else ()
+    if only_list:
+        listed = [{"scenario": each.name, "shows": each.shows} for each in wanted]
+        if as_json:
+            print_json(listed)
+        else:
+            print_table(("scenario", "shows"), (tuple(each.values()) for each in listed))
+        return
+    rows = []
+    for made in (record_all(wanted, below), record_again(found_below(folders))):
+        for recording, folder in made:
+            count = len(recording.messages)
+            rows.append({"folder": str(folder), "messages": count, "seconds": recording.ends_at})
+            if not as_json:
+                say(f"{folder}: {count} messages in {_span(recording.ends_at)}")
+    if as_json:
+        print_json(rows)
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=_FOLDER)
+@click.option(
+    "--transcript",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all messages and decisions to this file: the same each time, byte for byte.",
+)
+@as_json
+def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) -> None:
+    """Play recordings at or below FOLDERS in virtual time and name the first difference of each.
+
+    The gateway is the real one; head end and clock come from the recording.
+    """
+    from adapter.replay.run import found_below, play_all
+
+    _quietly()
+    found = found_below(folders)
+    with console(stderr=True).status("playing"):
+        played = list(play_all(found))
+    if transcript is not None:
+        transcript.write_bytes(b"\n".join(each.transcript for each in played))
+    if as_json:
+        names = ("name", "difference", "commands", "messages", "virtual_s", "real_s")
+        print_json([{name: getattr(each, name) for name in names} for each in played])
+    else:
+        print_table(
+            ("scenario", "commands", "messages", "virtual time", "real time", "first difference"),
+            (
+                (
+                    each.name,
+                    each.commands,
+                    each.messages,
+                    _span(each.virtual_s),
+                    f"{each.real_s * 1000:.0f} ms",
+                    each.difference or "none",
+                )
+                for each in played
+            ),
+        )
+        virtual, real = sum(x.virtual_s for x in played), sum(x.real_s for x in played)
+        differing = sum(1 for each in played if each.difference)
+        say(
+            f"{len(played)} recordings, {differing} differ; "
+            f"{_span(virtual)} of virtual time in {real:.2f} s"
+        )
+    if any(each.difference for each in played):
+        raise SystemExit(Exit.WITHOUT_SUCCESS)
+
+
+def _span(seconds: float) -> str:
+    """Seconds as days, hours, minutes and seconds; parts that are nought are left out."""
+    whole, rest = divmod(seconds, 60)
+    minutes, hours, days = int(whole) % 60, int(whole) // 60 % 24, int(whole) // 1440
+    parts = [
+        f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count
+    ]
+    if rest or not parts:
+        parts.append(f"{rest:g} s")
+    return " ".join(parts)
+
+
+def _quietly() -> None:
+    """What goes wrong in a scenario is meant to: it is told in the outcome, not in a log."""
+    logging.getLogger("adapter").addHandler(logging.NullHandler())
