@@ -1,0 +1,107 @@
+"""Faults planted on purpose, by wrapping the store: each breaks one promise of durability.
+
+They show that the checks can fail. None of them exists in the product.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from adapter.app import over
+from adapter.commands.activity import ExchangeState, Work
+from adapter.engine.ports import Change, Clock, Leased, Received, Saved
+from adapter.model.ids import InboxId
+from adapter.settings import Settings
+from adapter.store.sqlite import SqliteStore
+from adapter.wire.codec import Codec
+
+LATE_S: Final = 0.5
+"""How much later than promised the first fault writes: wide enough for any kill to fall into."""
+_RACE_S: Final = 0.004
+"""How long a save dawdles, so that two replicas meet in it."""
+
+
+class AnswersBeforeCommit(SqliteStore):
+    """Says that a message is stored, and stores it a while later."""
+
+    _late: set["asyncio.Task[None]"]
+
+    async def open(self) -> None:
+        self._late = set()
+        await super().open()
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        task = asyncio.get_running_loop().create_task(self._write_late(batch))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return [InboxId(0) for _ in batch]
+
+    async def _write_late(self, batch: Sequence[Received]) -> None:
+        await asyncio.sleep(LATE_S)
+        await super().receive(batch)
+
+
+class ResendsBlindly(SqliteStore):
+    """After a restart, puts what was being sent back into the queue, as if it had not left."""
+
+    async def sending(self) -> Sequence[Leased]:
+        found = await super().sending()
+        loaded = await super().load([item.command for item in found])
+        for item in found:
+            command = loaded[item.command]
+            again = [
+                replace(each, state=ExchangeState.QUEUED, work=Work.SEND, wake=self._now())
+                if each.id == item.exchange
+                else each
+                for each in command.exchanges
+            ]
+            await super().save([Change(command=replace(command, exchanges=tuple(again)))])
+        return ()
+
+
+class Dawdles(SqliteStore):
+    """The honest store, slow enough between a load and its save for two replicas to meet."""
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        await asyncio.sleep(_RACE_S)
+        return await super().save(batch)
+
+
+class SavesUnguarded(Dawdles):
+    """Saves a command whatever has become of its row since it was loaded: the last writer wins."""
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        await asyncio.sleep(_RACE_S)
+        results: list[Saved] = []
+        for change in batch:
+            if change.command is not None:
+                now = (await super().load([change.command.id]))[change.command.id]
+                change = replace(change, command=replace(change.command, version=now.version))
+            results += await SqliteStore.save(self, [change])
+        return results
+
+
+STORES: Final[Mapping[str, Callable[..., SqliteStore]]] = {
+    "": SqliteStore,
+    "answer before commit": AnswersBeforeCommit,
+    "blind resend": ResendsBlindly,
+    "two replicas": Dawdles,
+    "two replicas, unguarded": SavesUnguarded,
+}
+
+
+@asynccontextmanager
+async def replica(
+    planted: str, store: SqliteStore, settings: Settings, codec: Codec, clock: Clock
+) -> AsyncIterator[None]:
+    """A second gateway over the same store, where the plant is about two of them."""
+    if not planted.startswith("two replicas"):
+        yield
+        return
+    public = f"http://{settings.listener.host}:{settings.listener.port}"
+    listener = replace(settings.listener, port=0, public_url=public)
+    second = replace(settings, listener=listener, api=replace(settings.api, port=0))
+    async with over(store, second, codec=codec, clock=clock):
+        yield

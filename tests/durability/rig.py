@@ -1,0 +1,248 @@
+"""The gateway as a process that is killed and started again, a simulator beside it, requesters."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from adapter.commands.flows import CommandKind
+from adapter.engine.clock import SystemClock
+from adapter.simulator.faults import Script
+from adapter.simulator.meters import PopulationPlan
+from adapter.simulator.registry import registry_of
+from adapter.simulator.server import Simulator
+from adapter.simulator.settings import SimulatorConfig, Timing
+from adapter.store.sqlite import SqliteStore
+
+START_S: Final = 30.0
+"""How long a process may take to listen, on a machine that has other things to do."""
+TOKEN: Final = "requester-" + "0" * 32
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that the system gives to callers, who might take ours while nobody listens."""
+
+_POLICY: Final = """
+expires_s = 600.0
+send_s = 20.0
+reply_s = 15.0
+poll_first_s = 0.25
+poll_every_s = 0.25
+poll_longest_s = 0.5
+settle_s = 0.3
+settle_looks = 3
+hold_s = 0.2
+measurement_s = 1.5
+retry.attempts = 6
+retry.first_wait_s = 0.05
+retry.longest_wait_s = 0.2
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on and nobody is given by chance."""
+    rng = random.SystemRandom()
+    while True:
+        port = rng.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+async def until(
+    holds: Callable[[], bool] | Callable[[], Awaitable[bool]], *, within_s: float, why: str
+) -> None:
+    """Return when the condition holds; fail, saying what was waited for, when it does not."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while True:
+        found = holds()
+        if found is True or (not isinstance(found, bool) and await found):
+            return
+        assert loop.time() < deadline, f"not within {within_s:g} s: {why}"
+        await asyncio.sleep(0.02)
+
+
+def settings_file(folder: Path, head_end: str, *, listener: int, api: int) -> Path:
+    """Settings with deadlines of a test's length."""
+    (folder / "keys").write_text(f"requester operate,switch {TOKEN}\n", encoding="utf-8")
+    text = (
+        '[store]\npath = "gateway.db"\n'
+        f"[listener]\nport = {listener}\n[listener.connections]\ndrain_s = 2.0\n"
+        f'[api]\nport = {api}\nkeys_file = "keys"\n[api.connections]\ndrain_s = 2.0\n'
+        f'[head_end]\nbase_url = "{head_end}"\n'
+        "[head_end.limits]\nconcurrency = 32\nbreaker_unknown = 1000\nbreaker_not_sent = 1000\n"
+        "pushback_pause_s = 0.02\npushback_longest_s = 0.1\n"
+        '[engine]\nlease_s = 1.0\n[log]\nlevel = "warning"\nformat = "text"\n'
+    )
+    for kind in CommandKind:
+        text += f"[commands.{kind}]{_POLICY}"
+    path = folder / "openway.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@dataclass(slots=True)
+class Life:
+    """One process of the gateway, from its start to its end."""
+
+    pid: int
+    ready: "asyncio.Future[None]"
+    ended: "asyncio.Future[int]"
+
+
+class Nursery:
+    """Starts gateways one after the other; never two at once."""
+
+    def __init__(self, folder: Path, settings: Path) -> None:
+        self._log = folder / "gateway.log"
+        self._settings = settings
+        self._lives: dict[int, Life] = {}
+        self._starting: asyncio.Future[Life] | None = None
+        self.kills = 0
+        self.starts = 0
+
+    async def open(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.durability.nursery",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+        self._hatched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        async with asyncio.timeout(START_S):
+            await self._hatched
+
+    async def close(self) -> None:
+        for life in self._lives.values():
+            if not life.ended.done():
+                os.kill(life.pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        async with asyncio.timeout(START_S):
+            await self._process.wait()
+            await self._listening
+
+    async def start(self, *, crash_at: str = "", planted: str = "") -> Life:
+        """A process that has begun; it may be killed before it is ready."""
+        assert self._process.stdin is not None
+        self._starting = asyncio.get_running_loop().create_future()
+        order = {"settings": str(self._settings), "crash_at": crash_at, "planted": planted}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        await self._process.stdin.drain()
+        self.starts += 1
+        async with asyncio.timeout(START_S):
+            return await self._starting
+
+    async def kill(self, life: Life) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if not life.ended.done():
+            os.kill(life.pid, signal.SIGKILL)
+            self.kills += 1
+        async with asyncio.timeout(START_S):
+            await life.ended
+
+    async def stop(self, life: Life) -> int:
+        """SIGTERM; the exit status."""
+        os.kill(life.pid, signal.SIGTERM)
+        async with asyncio.timeout(START_S):
+            return await life.ended
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            told = json.loads(line)
+            if "hatched" in told:
+                self._hatched.set_result(None)
+            elif "started" in told:
+                self._started(told["started"])
+            elif "ready" in told:
+                self._life(told["ready"]).ready.set_result(None)
+            else:
+                life = self._life(told["ended"])
+                life.ended.set_result(told["status"])
+                if not life.ready.done():
+                    life.ready.cancel()
+
+    def _life(self, pid: int) -> Life:
+        """A child may be heard before its parent has told of it."""
+        if pid not in self._lives or self._lives[pid].ended.done():
+            loop = asyncio.get_running_loop()
+            self._lives[pid] = Life(pid, loop.create_future(), loop.create_future())
+        return self._lives[pid]
+
+    def _started(self, pid: int) -> None:
+        assert self._starting is not None
+        self._starting.set_result(self._life(pid))
+
+
+@dataclass(slots=True, kw_only=True)
+class Rig:
+    """Everything of one run. `folder` keeps the three ledgers' files."""
+
+    folder: Path
+    simulator: Simulator
+    nursery: Nursery
+    api: str
+    lives: list[Life] = field(default_factory=list)
+
+    @property
+    def store_path(self) -> Path:
+        return self.folder / "gateway.db"
+
+    @property
+    def published(self) -> Path:
+        return self.folder / "gateway.published"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    async def start(self, *, crash_at: str = "", planted: str = "", ready: bool = True) -> Life:
+        life = await self.nursery.start(crash_at=crash_at, planted=planted)
+        self.lives.append(life)
+        if ready:
+            async with asyncio.timeout(START_S):
+                await life.ready
+        return life
+
+
+@asynccontextmanager
+async def rig(
+    folder: Path, scripts: Sequence[Script] = (), *, meters: int = 40, seed: int = 1
+) -> AsyncIterator[Rig]:
+    """Simulator running, devices known to the store, no gateway started yet."""
+    config = SimulatorConfig(
+        population=PopulationPlan(count=meters, seed=seed, generating_share=0.0),
+        timing=Timing(jitter=0.5),
+        journal=folder / "journal.jsonl",
+        scripts=tuple(scripts),
+    )
+    async with Simulator(config) as simulator:
+        store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
+        await store.open()
+        await store.import_(registry_of(simulator.world.population))
+        await store.close()
+        listener, api = free_port(), free_port()
+        simulator.subscribe(f"http://127.0.0.1:{listener}/openway/data")
+        settings = settings_file(folder, simulator.url, listener=listener, api=api)
+        nursery = Nursery(folder, settings)
+        await nursery.open()
+        try:
+            yield Rig(
+                folder=folder,
+                simulator=simulator,
+                nursery=nursery,
+                api=f"http://127.0.0.1:{api}/api/v1",
+            )
+        finally:
+            await nursery.close()

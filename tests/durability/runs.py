@@ -1,0 +1,136 @@
+"""One run: load on a gateway that dies, its last life in peace, then the three ledgers."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from adapter.simulator.faults import Effect, Script
+from tests.durability.checks import Ledgers, Report, judge
+from tests.durability.ledgers import read_head_end, read_store
+from tests.durability.requesters import EVERYTHING, Mix, Requesters
+from tests.durability.rig import Life, Rig, rig, until
+
+SIGKILLED: Final = -9
+QUIET_S: Final = 60.0
+"""How long the last life may take to bring everything to an end."""
+
+MISHAPS: Final = (
+    Script(effect=Effect.CALLBACK_FIRST, probability=0.15),
+    Script(effect=Effect.DUPLICATE_CALLBACK, probability=0.05, count=1),
+    Script(effect=Effect.DROP_CALLBACK, probability=0.05),
+    Script(effect=Effect.LOSE_REPLY, operation="DisconnectMeter", probability=0.05),
+    Script(effect=Effect.LOSE_REPLY, operation="ReconnectMeter", probability=0.05),
+    Script(effect=Effect.TRUNCATE_REPLY, operation="Get*Result", probability=0.03),
+    Script(
+        effect=Effect.FAULT,
+        operation="*connectMeter",
+        fault="TooManyConcurrentRequestsFault",
+        probability=0.05,
+    ),
+)
+
+Deaths = Callable[[Rig, Requesters], Awaitable[Life]]
+"""Lets the gateway die as often as the test wants; gives its last life, which is running."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    title: str
+    deaths: Deaths
+    scripts: tuple[Script, ...] = MISHAPS
+    seed: int = 1
+    meters: int = 30
+    workers: int = 5
+    mix: Mix = EVERYTHING
+    at_least: int = 0
+    """Commands to begin before the last life is left in peace."""
+
+
+async def run_plan(folder: Path, plan: Plan, *, shown: bool = True) -> Report:
+    """Load, deaths, peace, and the report of what the ledgers say."""
+    async with rig(folder, plan.scripts, meters=plan.meters, seed=plan.seed) as made:
+        devices = [f"M{700_001 + number}" for number in range(plan.meters)]
+        asked = Requesters(made.api, devices, seed=plan.seed, workers=plan.workers, mix=plan.mix)
+        load = asyncio.get_running_loop().create_task(asked.run())
+        try:
+            last = await plan.deaths(made, asked)
+            enough = f"{plan.at_least} commands are begun"
+            await until(
+                lambda: load.done() or len(asked.attempts) >= plan.at_least,
+                within_s=QUIET_S,
+                why=enough,
+            )
+            asked.enough.set()
+            async with asyncio.timeout(QUIET_S):
+                await load
+        finally:
+            load.cancel()
+        await settle(made, asked)
+        status = await made.nursery.stop(last)
+        assert status == 0, f"SIGTERM ended it with {status}"
+        return await report(made, asked, plan.title, shown=shown)
+
+
+async def settle(made: Rig, asked: Requesters) -> None:
+    """Until the head end has nothing more to say, and the gateway nothing more to do."""
+    await made.simulator.sent()
+
+    async def quiet() -> bool:
+        counts = await asked.ledger()
+        unread = [counts["inbox_by_state"].get(state, 0) for state in ("new", "parked")]
+        sent = set()
+        if made.published.exists():
+            sent = set(made.published.read_text(encoding="utf-8").split("\n")) - {""}
+        return not any(unread) and len({line.split('"')[1] for line in sent}) >= int(
+            counts["publications"]
+        )
+
+    await until(quiet, within_s=QUIET_S, why="the inbox is read and everything is published")
+    await made.simulator.sent()
+
+
+async def report(made: Rig, asked: Requesters, title: str, *, shown: bool = True) -> Report:
+    ledgers = Ledgers(
+        requesters=asked.attempts,
+        head_end=read_head_end(made.journal, made.simulator),
+        store=await read_store(made.store_path, made.published),
+    )
+    found = judge(ledgers, title=title, kills=made.nursery.kills)
+    if shown:
+        print(f"\n{found}")  # noqa: T201
+    return found
+
+
+def killed_at_random(kills: int, *, seed: int, longest_s: float = 0.9) -> Deaths:
+    """SIGKILL at moments drawn from the seed, one in five of them before the start is over."""
+
+    async def deaths(made: Rig, asked: Requesters) -> Life:
+        rng = random.Random(seed)
+        while made.nursery.kills < kills:
+            early = rng.random() < 0.2
+            life = await made.start(ready=not early)
+            moment = rng.uniform(0.0, 0.3 if early else longest_s)
+            _, waiting = await asyncio.wait({life.ended}, timeout=moment)
+            assert waiting, f"it ended by itself: {life.ended.result()}"
+            await made.nursery.kill(life)
+        return await made.start()
+
+    return deaths
+
+
+def killed_at(*points: str, planted: str = "") -> Deaths:
+    """A process for each `name:n`: it is waited for until it has died there."""
+
+    async def deaths(made: Rig, asked: Requesters) -> Life:
+        for point in points:
+            life = await made.start(crash_at=point, planted=planted, ready=False)
+            async with asyncio.timeout(QUIET_S):
+                status = await life.ended
+            assert status == SIGKILLED, f"{point}: ended with {status}"
+            made.nursery.kills += 1
+        return await made.start(planted=planted)
+
+    return deaths

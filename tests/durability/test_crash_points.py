@@ -1,0 +1,49 @@
+"""Death at every named point of the program, and again in the next life; the same checks."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import adapter
+from tests.durability.runs import Plan, killed_at, run_plan
+from tests.support import run
+
+_POINT: Final = re.compile(r'\breached\(\s*"([^"]+)"')
+
+
+def points_in_the_source() -> list[str]:
+    """Every name there is, so that a new one is tested from its birth."""
+    found: set[str] = set()
+    for file in Path(adapter.__file__).parent.rglob("*.py"):
+        found.update(_POINT.findall(file.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def deaths_at(point: str) -> tuple[str, ...]:
+    """The first arrival, then a later one. Recovery has work only after a death while sending."""
+    if point.startswith("recover."):
+        return ("send.after:3", f"{point}:1", "send.before:2", f"{point}:1")
+    if point.startswith("store."):  # where most of what matters happens
+        return tuple(f"{point}:{count}" for count in (1, 9, 24, 47, 70))
+    return (f"{point}:1", f"{point}:6")
+
+
+def test_there_is_a_point_before_and_after_each_commit_send_answer_and_publication() -> None:
+    names = set(points_in_the_source())
+    assert names >= {
+        "store.before_commit", "store.after_commit",
+        "send.before", "send.after", "ask.before", "ask.after",
+        "listener.before_receive", "listener.after_receive", "rest.before_answer",
+        "completion.before_apply", "completion.after_apply",
+        "publish.before", "publish.after", "recover.before", "recover.after",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("point", points_in_the_source())
+def test_dying_there_loses_and_doubles_nothing(point: str, tmp_path: Path) -> None:
+    plan = Plan(title=point, deaths=killed_at(*deaths_at(point)), meters=16, workers=4, at_least=12)
+    report = run(run_plan(tmp_path, plan), seconds=100)
+    assert not report.findings
+    assert report.acknowledged

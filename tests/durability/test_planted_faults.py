@@ -1,0 +1,62 @@
+"""The checks can fail: each planted fault must be found, by the rule that is there for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.durability.checks import Report, Wrong
+from tests.durability.requesters import SWITCHING, Requesters
+from tests.durability.rig import Life, Rig, until
+from tests.durability.runs import Deaths, Plan, killed_at, run_plan
+from tests.support import run
+
+
+def assert_found(report: Report, planted: str, wrong: Wrong, rule: str) -> None:
+    """The fault is found where it is planted; without it the same run finds nothing at all."""
+    if planted:
+        assert (wrong, rule) in {(finding.wrong, finding.rule) for finding in report.findings}
+    else:
+        assert not report.findings
+
+
+def alive(planted: str) -> Deaths:
+    """No death at all."""
+
+    async def deaths(made: Rig, asked: Requesters) -> Life:
+        return await made.start(planted=planted)
+
+    return deaths
+
+
+@pytest.mark.parametrize("planted", ["", "answer before commit"])
+def test_a_callback_that_is_answered_before_it_is_stored_is_found_to_be_lost(
+    planted: str, tmp_path: Path
+) -> None:
+    async def deaths(made: Rig, asked: Requesters) -> Life:
+        life = await made.start(planted=planted)
+        answered = made.simulator.journal.deliveries
+        await until(lambda: answered.total() >= 3, within_s=30, why="three callbacks are answered")
+        await made.nursery.kill(life)
+        return await made.start()
+
+    plan = Plan(title=f"planted: {planted or 'nothing'}", deaths=deaths, meters=12, scripts=())
+    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.LOST, "callbacks")
+
+
+@pytest.mark.parametrize("planted", ["", "blind resend"])
+def test_a_switch_order_that_is_sent_again_after_a_crash_is_found_to_be_doubled(
+    planted: str, tmp_path: Path
+) -> None:
+    deaths = killed_at("send.after:1", planted=planted)
+    title = f"planted: {planted or 'nothing'}"
+    plan = Plan(title=title, deaths=deaths, mix=SWITCHING, meters=12, scripts=())
+    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.DOUBLED, "switch orders")
+
+
+@pytest.mark.parametrize("planted", ["", "unguarded"])
+def test_an_update_that_does_not_look_at_the_version_is_found_in_the_history(
+    planted: str, tmp_path: Path
+) -> None:
+    replicas = "two replicas, unguarded" if planted else "two replicas"
+    plan = Plan(title=f"planted: {replicas}", deaths=alive(replicas), meters=12, at_least=60)
+    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.UNEXPECTED, "moves")

@@ -1,0 +1,27 @@
+"""SIGKILL at random moments under load: nothing lost, nothing doubled, by three ledgers."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.durability.runs import Plan, killed_at_random, run_plan
+from tests.support import run
+
+
+def test_killed_a_dozen_times_under_load_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    plan = Plan(title="12 random kills", deaths=killed_at_random(12, seed=7), seed=7)
+    report = run(run_plan(tmp_path, plan), seconds=110)
+    assert not report.findings
+    assert report.acknowledged > 20
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
+    seed: int, tmp_path: Path
+) -> None:
+    deaths = killed_at_random(60, seed=seed, longest_s=1.4)
+    plan = Plan(title=f"60 random kills, seed {seed}", deaths=deaths, seed=seed, meters=60)
+    report = run(run_plan(tmp_path, plan), seconds=800)
+    assert not report.findings
