@@ -344,6 +344,7 @@ def _quiet(kind: CommandKind) -> Script:
 
 
 _CUT, _CLOSE = K.REMOTE_DISCONNECT, K.REMOTE_CONNECT
+_FIRST_ESN: Final = "2.16.840.1.114416.15.243.700001"
 _NEXT_DAY: Final = START + timedelta(hours=20)
 
 HARD: Final = (
@@ -393,6 +394,49 @@ HARD: Final = (
                 approver="supervisor",
                 reason="seen on site: closed",
             ),
+        ),
+    ),
+    Row(
+        kind=_CUT,
+        name="late_success",
+        shows=(
+            "Reply lost, callbacks two hours late, and the meter goes silent after it acted: the "
+            "order is given up as unknown. The late success changes nothing by itself and alarms."
+        ),
+        script=(_hit("lose_reply", _CUT), _hit("delay_callback", _CUT, seconds=2 * _HOUR)),
+        policy=_SHORT,
+        acts=(
+            Act(at=60.0, do=Do.CHANGE_METER, meter={"esn": _FIRST_ESN, "reachable": False}),
+            Act(
+                at=3 * _HOUR,
+                do=Do.RESOLVE,
+                done=True,
+                by="operator",
+                approver="supervisor",
+                reason="the late callback says so",
+            ),
+        ),
+    ),
+    Row(
+        kind=_CUT,
+        name="reconnect_through_the_fence",
+        shows=(
+            "While a disconnect is unclear a reconnect is held; two people send one past it, since "
+            "being dark is the worse harm."
+        ),
+        script=(_hit("lose_reply", _CUT), _quiet(_CUT)),
+        acts=(
+            Act(at=60.0, do=Do.SUBMIT, request=_one(_CLOSE, ignore_install_state=True)),
+            Act(
+                at=120.0,
+                do=Do.SUBMIT,
+                request=_one(
+                    _CLOSE,
+                    ignore_install_state=True,
+                    through_fence=("operator", "supervisor"),
+                ),
+            ),
+            Act(at=240.0, do=Do.DISCARD, command=2, reason="sent through the fence instead"),
         ),
     ),
     Row(
@@ -491,9 +535,7 @@ HARD: Final = (
             Act(
                 at=5.0,
                 do=Do.SUBMIT,
-                request=CommandRequest(
-                    kind=_CLOSE, devices=(DeviceId("M700001"),), requester="billing"
-                ),
+                request=_one(_CLOSE),
             ),
             Act(at=60.0, do=Do.RETRY, command=2),
         ),
