@@ -154,8 +154,10 @@ async def over(
         witness = Witness(store, settings.store.path.with_suffix(".witness"))
         contradicted = await witness.contradicted()
         core.gateway.hold_switches(contradicted)
-        app = await stack.enter_async_context(running(core, settings, listening, clock))
         if not contradicted:  # else what was witnessed must stay, for the operator and a restart
+            stack.push_async_callback(witness.try_note)
+        app = await stack.enter_async_context(running(core, settings, listening, clock))
+        if not contradicted:
             watching = asyncio.get_running_loop().create_task(witness.keep())
             stack.callback(watching.cancel)
         yield app

@@ -1,7 +1,8 @@
 """The head of the audit chain, written outside the store, so that a cut tail or an old copy shows.
 
 A store restored from a backup does not know what was sent since: its budget and its list of sends
-are stale. Then switch orders stay held until an operator has looked.
+are stale. Then switch orders stay held, also over a restart, until an operator has looked and has
+taken the witness's file away.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.engine.ports import Store
+from adapter.errors import StoreFailed
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,9 @@ class Witness:
         found = await self._store.audit(after=int(seq) - 1, limit=1)
         if found and (found[0].seq, found[0].digest) == (int(seq), digest):
             return False
-        log.critical("store_older_than_witness", extra={"witnessed": seq})
+        log.critical(
+            "store_older_than_witness", extra={"witnessed": seq, "witness": str(self._path)}
+        )
         return True
 
     async def note(self) -> None:
@@ -43,7 +47,14 @@ class Witness:
         new.replace(self._path)
 
     async def keep(self) -> None:
-        """Note the head every minute until cancelled."""
+        """Note the head now and every minute, until cancelled."""
         while True:
+            await self.try_note()
             await asyncio.sleep(_EVERY_S)
+
+    async def try_note(self) -> None:
+        """Note the head; where that fails the older note stays, which is as true as before."""
+        try:
             await self.note()
+        except (OSError, StoreFailed) as error:
+            log.warning("witness_not_written", extra={"why": str(error)})

@@ -296,6 +296,7 @@ class Report:
     callbacks: int
     stored: int
     republished: int
+    unclear_sends: int
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, wrong: Wrong) -> int:
@@ -313,6 +314,9 @@ class Report:
             "a switch",
             f"  {self.callbacks} callbacks were answered with 200, {self.stored} messages are "
             "stored",
+            f"  {self.unclear_sends} sends were unclear, none of a switch order was repeated"
+            if not self.count(D)
+            else f"  {self.unclear_sends} sends were unclear",
             f"  {self.republished} publications were delivered more than once, each under its id",
         ]
         lines += [f"  ! {finding}" for finding in self.findings[:20]]
@@ -336,6 +340,7 @@ def judge(ledgers: Ledgers, *, title: str, kills: int) -> Report:
         switch_orders=len(ledgers.head_end.switch_orders),
         callbacks=ledgers.head_end.answered.total(),
         stored=len(ledgers.store.inbox),
+        unclear_sends=sum(entry.note.action == "SendUnclear" for entry in ledgers.store.audit),
         republished=sum(count > 1 for count in ledgers.store.sent_to_sink.values()),
         findings=[finding for rule in RULES for finding in rule(ledgers)],
     )

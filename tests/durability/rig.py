@@ -207,6 +207,10 @@ class Rig:
     def journal(self) -> Path:
         return self.folder / "journal.jsonl"
 
+    def store_size(self) -> int:
+        """Bytes of the largest of the store's files."""
+        return max(file.stat().st_size for file in self.folder.glob("gateway.db*"))
+
     async def start(self, *, crash_at: str = "", planted: str = "", ready: bool = True) -> Life:
         life = await self.nursery.start(crash_at=crash_at, planted=planted)
         self.lives.append(life)
