@@ -229,6 +229,18 @@ def completions_take_effect_once(all_: Ledgers) -> Found:
             yield Finding(D, "effects", f"{event_id} was executed {times} times")
 
 
+def endpoints_are_accounted_for(all_: Ledgers) -> Found:
+    """I16: every endpoint of a command for many ends in exactly one outcome."""
+    for command in all_.store.commands.values():
+        counts = command.activity.tally
+        total = counts.succeeded + counts.failed + counts.missing + counts.unknown
+        if total != counts.requested:
+            yield Finding(U, "outcomes", f"{command.id}: {total} outcomes of {counts.requested}")
+        if counts.requested and counts.requested != len(command.targets):
+            text = f"{command.id}: {counts.requested} of {len(command.targets)} endpoints counted"
+            yield Finding(L, "outcomes", text)
+
+
 def registry_is_as_the_meters_are(all_: Ledgers) -> Found:
     """The end of it all: registry and meter agree, but where an outcome is known to be unknown."""
     unknown = {
@@ -274,6 +286,7 @@ RULES: Final[tuple[Rule, ...]] = (
     callbacks_are_kept,
     messages_are_conserved,
     completions_take_effect_once,
+    endpoints_are_accounted_for,
     registry_is_as_the_meters_are,
     publications_arrive,
 )

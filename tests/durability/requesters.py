@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
-from tests.durability.rig import TOKEN
+from adapter.commands.flows import FLOWS, READ_KINDS, SWITCH_KINDS, CommandKind, Scope
+from tests.durability.rig import GROUP, TOKEN
 
 _AGAIN_S: Final = 0.05
 _WAIT_S: Final = 2
@@ -30,6 +30,8 @@ EVERYTHING: Final[Mix] = (
     (K.MULTI_DEVICE_STATUS_CHECK, 5),
     (K.ON_DEMAND_READ_SCALAR, 10),
     (K.ON_DEMAND_READ_INTERVAL, 5),
+    (K.SCHEDULED_READ_SCALAR, 2),
+    (K.SCHEDULED_READ_INTERVAL, 2),
     (K.DEVICE_DECOMMISSIONING, 5),  # or a commissioning, as it is
 )
 SWITCHING: Final[Mix] = ((K.REMOTE_DISCONNECT, 1),)
@@ -109,6 +111,10 @@ class Requesters:
             if told is None or told[0] != 200:
                 await asyncio.sleep(_AGAIN_S)
 
+    async def cancel(self, attempt: Attempt) -> None:
+        """Ask once; whether it was heard shows in how the command ends."""
+        await self._call("POST", f"/commands/{attempt.ids[0]}/cancel", json={"reason": "again"})
+
     async def ledger(self) -> dict[str, Any]:
         """The gateway's own counts."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -174,8 +180,10 @@ class _Worker:
         if not attempt.acknowledged:
             return True
         chance = self._rng.random()
-        if kind in SWITCH_KINDS and chance < 0.15:
+        if kind in SWITCH_KINDS and chance < 0.1:
             await self._contend(kind, device)
+        elif chance < 0.18:
+            await self._all.cancel(attempt)
         elif chance < 0.3:
             await self._all.submit(attempt, body)  # a nervous requester asks twice
         final = await self._all.end(attempt)
@@ -214,6 +222,8 @@ class _Worker:
         body: dict[str, Any] = {"kind": kind.value, "devices": [device]}
         if kind is K.MULTI_DEVICE_STATUS_CHECK:
             body["devices"] = self._devices
+        if FLOWS[kind].scope is Scope.GROUP:
+            body = {"kind": kind.value, "group": GROUP}
         if kind in READ_KINDS:
             start = now - timedelta(hours=1)
             body["period"] = {"start": start.isoformat(), "end": now.isoformat()}

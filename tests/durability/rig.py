@@ -19,12 +19,14 @@ from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
-from adapter.simulator.settings import SimulatorConfig, Timing
+from adapter.simulator.settings import Limits, SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
 
 START_S: Final = 30.0
 """How long a process may take to listen, on a machine that has other things to do."""
 TOKEN: Final = "requester-" + "0" * 32
+GROUP: Final = "Substation 1"
+"""What the simulator calls the first `group_size` meters."""
 _PORTS: Final = range(20_000, 32_000)
 """Below those that the system gives to callers, who might take ours while nobody listens."""
 
@@ -222,11 +224,17 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, scripts: Sequence[Script] = (), *, meters: int = 40, seed: int = 1
+    folder: Path,
+    scripts: Sequence[Script] = (),
+    *,
+    meters: int = 40,
+    seed: int = 1,
+    callback_attempts: int = 1,
 ) -> AsyncIterator[Rig]:
     """Simulator running, devices known to the store, no gateway started yet."""
     config = SimulatorConfig(
-        population=PopulationPlan(count=meters, seed=seed, generating_share=0.0),
+        population=PopulationPlan(count=meters, seed=seed, generating_share=0.0, group_size=8),
+        limits=Limits(callback_attempts=callback_attempts, callback_retry_s=0.2),
         timing=Timing(jitter=0.5),
         journal=folder / "journal.jsonl",
         scripts=tuple(scripts),

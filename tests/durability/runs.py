@@ -2,18 +2,20 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from adapter.simulator.faults import Effect, Script
-from tests.durability.checks import Ledgers, Report, judge
+from tests.durability.checks import Finding, Ledgers, Report, Wrong, judge
 from tests.durability.ledgers import read_head_end, read_store
 from tests.durability.requesters import EVERYTHING, Mix, Requesters
 from tests.durability.rig import Life, Rig, rig, until
 
 SIGKILLED: Final = -9
+_BAD: Final = re.compile(r"(\d\d:){2}\d\d  (error|critical) |Traceback|\w*(Error|Exception): ")
 QUIET_S: Final = 60.0
 """How long the last life may take to bring everything to an end."""
 
@@ -45,13 +47,23 @@ class Plan:
     meters: int = 30
     workers: int = 5
     mix: Mix = EVERYTHING
+    callback_attempts: int = 1
+    """How often the head end tries a callback that got no answer: nobody says that it does."""
+    breaks: bool = False
+    """Whether errors in the log belong to it."""
     at_least: int = 0
     """Commands to begin before the last life is left in peace."""
 
 
 async def run_plan(folder: Path, plan: Plan, *, shown: bool = True) -> Report:
     """Load, deaths, peace, and the report of what the ledgers say."""
-    async with rig(folder, plan.scripts, meters=plan.meters, seed=plan.seed) as made:
+    async with rig(
+        folder,
+        plan.scripts,
+        meters=plan.meters,
+        seed=plan.seed,
+        callback_attempts=plan.callback_attempts,
+    ) as made:
         devices = [f"M{700_001 + number}" for number in range(plan.meters)]
         asked = Requesters(made.api, devices, seed=plan.seed, workers=plan.workers, mix=plan.mix)
         load = asyncio.get_running_loop().create_task(asked.run())
@@ -71,7 +83,17 @@ async def run_plan(folder: Path, plan: Plan, *, shown: bool = True) -> Report:
         await settle(made, asked)
         status = await made.nursery.stop(last)
         assert status == 0, f"SIGTERM ended it with {status}"
-        return await report(made, asked, plan.title, shown=shown)
+        found = await report(made, asked, plan.title, shown=shown)
+        if not plan.breaks:
+            found.findings += logged_errors(made.folder / "gateway.log")
+        return found
+
+
+def logged_errors(log: Path) -> list[Finding]:
+    """What went wrong inside, even where all came right in the end."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    wrong = [line for line in lines if _BAD.match(line)]
+    return [Finding(Wrong.UNEXPECTED, "log", line[:200]) for line in wrong[:5]]
 
 
 async def settle(made: Rig, asked: Requesters) -> None:

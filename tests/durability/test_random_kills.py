@@ -22,6 +22,12 @@ def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
     seed: int, tmp_path: Path
 ) -> None:
     deaths = killed_at_random(60, seed=seed, longest_s=1.4)
-    plan = Plan(title=f"60 random kills, seed {seed}", deaths=deaths, seed=seed, meters=60)
+    plan = Plan(
+        title=f"60 random kills, seed {seed}",
+        deaths=deaths,
+        seed=seed,
+        meters=60,
+        callback_attempts=seed,
+    )
     report = run(run_plan(tmp_path, plan), seconds=800)
     assert not report.findings

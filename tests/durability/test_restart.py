@@ -82,7 +82,7 @@ def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
             assert await life.ended == FAILED
         return await made.start()
 
-    plan = Plan(title="full disk", deaths=deaths, meters=16, at_least=12)
+    plan = Plan(title="full disk", deaths=deaths, meters=16, at_least=12, breaks=True)
     report = run(run_plan(tmp_path, plan))
     assert not report.findings
     assert report.acknowledged >= 8
