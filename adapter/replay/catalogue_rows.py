@@ -459,6 +459,25 @@ HARD: Final = (
     ),
     Row(
         kind=_CUT,
+        name="token_of_another",
+        shows=(
+            "The reply to a second order names the first order's token: it is not believed, the "
+            "first order goes on, and the second one's callbacks tell its own."
+        ),
+        meters=2,
+        script=(_hit("repeat_token", _CUT, nth=2),),
+        acts=(
+            Act(
+                at=1.0,
+                do=Do.SUBMIT,
+                request=CommandRequest(
+                    kind=_CUT, devices=(DeviceId("M700002"),), requester="billing"
+                ),
+            ),
+        ),
+    ),
+    Row(
+        kind=_CUT,
         name="stray_callback",
         shows="A callback speaks of a foreign token: it is quarantined, the command goes on.",
         script=(_hit("wrong_callback_token", _CUT, state="Executing"),),

@@ -1,0 +1,65 @@
+"""`openway record` and `openway replay`, as they are typed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adapter.cli import main
+from tests.replay.recordings import FIXTURES
+
+
+def openway(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as leaving:
+        main([str(each) for each in arguments])
+    assert isinstance(leaving.value.code, int)
+    return leaving.value.code
+
+
+def test_replay_prints_each_recording_and_its_times(capsys: pytest.CaptureFixture[str]) -> None:
+    assert openway("replay", FIXTURES / "load_check", FIXTURES / "remote_disconnect/day_long") == 0
+    out, err = capsys.readouterr()
+    assert "load_check/success" in out
+    assert "23 h 1 min" in out
+    assert "8 recordings, 0 differ" in err
+
+
+def test_replay_fails_where_a_recording_differs_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "load_check/success"
+    shutil.copytree(FIXTURES / "load_check/success", folder)
+    expected = folder / "expected.json"
+    expected.write_text(expected.read_text().replace('"succeeded"', '"failed"', 1))
+    assert openway("replay", tmp_path, "--json") == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["difference"] == 'commands[0].summary.outcome: expected "failed", got "succeeded"'
+
+
+def test_the_transcript_is_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        openway("replay", FIXTURES / "remote_connect", "--transcript", tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_record_writes_the_scenarios_that_were_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert openway("record", "load_check/succ*", "--to", tmp_path) == 0
+    assert (tmp_path / "load_check/success/expected.json").is_file()
+    assert "7 messages in 10 s" in capsys.readouterr().err
+
+
+def test_a_place_without_recordings_and_an_unknown_name_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert openway("replay", tmp_path) == 2
+    assert "scenario.toml" in capsys.readouterr().err
+    assert openway("record", "no/such", "--to", tmp_path) == 2
+    assert "no/such" in capsys.readouterr().err
+
+
+def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert openway("record", "--list", "*/success", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 12
