@@ -52,8 +52,8 @@ TABLES = frozenset(
         "replay/catalogue_rows.py",
     }
 )
-LONGER = {"commands/lifecycle.py": 800, "engine/gateway.py": 500}
-"""The state machine with its table, and the one public surface."""
+LONGER = {"commands/lifecycle.py": 720, "engine/gateway.py": 500, "engine/ports.py": 520}
+"""The state machine with its table, the one public surface, the ports with their rows."""
 
 FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "common", "misc"})
 FORBIDDEN_NAMES |= {"base"}
