@@ -120,20 +120,27 @@ class SqliteStore:
         self._connections = []
         self._lock.release()
 
+    def now(self) -> datetime:
+        """The store's clock."""
+        return self._now()
+
     @property
     def commits(self) -> int:
         """Transactions written since the file was opened."""
         return self._writer.commits
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction of the writing thread; for the stores that share this file."""
         self._check_open()
         return await self._writer.call(work)
 
-    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """A question that is answered at once, on a snapshot."""
         self._check_open()
         return await self._quick.call(work)
 
-    async def _query(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def query(self, work: Callable[[apsw.Connection], T]) -> T:
+        """A question that may take long."""
         self._check_open()
         return await self._slow.call(work)
 
@@ -145,14 +152,14 @@ class SqliteStore:
 
     async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
         at = self._now()
-        return await self._write(lambda tx: writing.submit(tx, batch, at))
+        return await self.write(lambda tx: writing.submit(tx, batch, at))
 
     async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
-        return await self._read(lambda db: reading.load(db, ids))
+        return await self.read(lambda db: reading.load(db, ids))
 
     async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
         at = self._now()
-        return await self._write(lambda tx: writing.save(tx, batch, at))
+        return await self.write(lambda tx: writing.save(tx, batch, at))
 
     async def claim(
         self,
@@ -163,43 +170,43 @@ class SqliteStore:
         lease_until: datetime,
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
-        return await self._write(lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip))
+        return await self.write(lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip))
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
-        return await self._write(lambda tx: claiming.due(tx, limit, now, lease_until))
+        return await self.write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
     async def sending(self) -> Sequence[Leased]:
-        return await self._read(reading.sending)
+        return await self.read(reading.sending)
 
     async def next_wake(self) -> datetime | None:
-        return await self._read(reading.next_wake)
+        return await self.read(reading.next_wake)
 
     async def find(
         self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
-        return await self._read(lambda db: reading.find(db, exchanges, tokens))
+        return await self.read(lambda db: reading.find(db, exchanges, tokens))
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
-        return await self._read(lambda db: reading.holders(db, lanes))
+        return await self.read(lambda db: reading.holders(db, lanes))
 
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        return await self._write(lambda tx: intake.receive(tx, batch))
+        return await self.write(lambda tx: intake.receive(tx, batch))
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
-        return await self._read(lambda db: reading.unread(db, limit, now))
+        return await self.read(lambda db: reading.unread(db, limit, now))
 
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        await self._write(lambda tx: intake.unpark(tx, tokens))
+        await self.write(lambda tx: intake.unpark(tx, tokens))
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
     ) -> Sequence[InboxRow]:
-        return await self._query(lambda db: reading.inbox(db, state, limit, before))
+        return await self.query(lambda db: reading.inbox(db, state, limit, before))
 
     async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
-        return await self._query(lambda db: reading.inbox_row(db, inbox))
+        return await self.query(lambda db: reading.inbox_row(db, inbox))
 
     # ------------------------------------------------------------ readings
 
@@ -210,32 +217,32 @@ class SqliteStore:
         start: datetime,
         end: datetime,
     ) -> Sequence[Reading]:
-        return await self._query(lambda db: reading.readings(db, endpoints, kind, start, end))
+        return await self.query(lambda db: reading.readings(db, endpoints, kind, start, end))
 
     async def measurements(
         self, device: DeviceId, *, limit: int = 100
     ) -> Sequence[InitialMeasurement]:
-        return await self._query(lambda db: reading.measurements(db, device, limit))
+        return await self.query(lambda db: reading.measurements(db, device, limit))
 
     # ------------------------------------------------------------ queries
 
     async def list(self, wanted: Filter) -> Sequence[Command]:
-        return await self._query(lambda db: reading.list_commands(db, wanted))
+        return await self.query(lambda db: reading.list_commands(db, wanted))
 
     async def by_key(self, key: str) -> CommandId | None:
-        return await self._read(lambda db: reading.by_key(db, key))
+        return await self.read(lambda db: reading.by_key(db, key))
 
     async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
-        return await self._query(lambda db: reading.outcomes(db, command))
+        return await self.query(lambda db: reading.outcomes(db, command))
 
     async def audit(
         self, *, subject: str | None = None, after: int = 0, limit: int = 1000
     ) -> Sequence[AuditEntry]:
-        return await self._query(lambda db: reading.audit(db, subject, after, limit))
+        return await self.query(lambda db: reading.audit(db, subject, after, limit))
 
     async def verify_audit(self) -> int:
         head = self._writer.head
-        return await self._query(lambda db: reading.verify_audit(db, head))
+        return await self.query(lambda db: reading.verify_audit(db, head))
 
     async def audit_head(self) -> tuple[int, str]:
         self._check_open()
@@ -244,35 +251,35 @@ class SqliteStore:
         return head.seq, head.digest
 
     async def ledger(self) -> Ledger:
-        return await self._query(reading.ledger)
+        return await self.query(reading.ledger)
 
     async def log_messages(self, batch: Sequence[Logged]) -> None:
-        await self._write(lambda tx: intake.log_messages(tx, batch))
+        await self.write(lambda tx: intake.log_messages(tx, batch))
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        return await self._query(lambda db: reading.messages(db, command))
+        return await self.query(lambda db: reading.messages(db, command))
 
     # ------------------------------------------------------------ events out
 
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
-        return await self._read(lambda db: reading.outbox(db, sink, limit))
+        return await self.read(lambda db: reading.outbox(db, sink, limit))
 
     async def delivered(self, sink: str, seq: int) -> None:
-        await self._write(lambda tx: writing.delivered(tx, sink, seq))
+        await self.write(lambda tx: writing.delivered(tx, sink, seq))
 
     # ------------------------------------------------------------ registry
 
     async def import_(self, what: Import) -> None:
-        await self._write(lambda tx: master.import_(tx, what))
+        await self.write(lambda tx: master.import_(tx, what))
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
-        ask = self._read if len(devices) <= _FEW else self._query
+        ask = self.read if len(devices) <= _FEW else self.query
         return await ask(lambda db: reading.views(db, devices))
 
     async def members(self, group: str) -> Sequence[DeviceId]:
-        return await self._query(lambda db: reading.members(db, group))
+        return await self.query(lambda db: reading.members(db, group))
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100
     ) -> Sequence[DeviceView]:
-        return await self._query(lambda db: reading.devices(db, after, limit))
+        return await self.query(lambda db: reading.devices(db, after, limit))

@@ -77,8 +77,8 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     _put_completions(tx.connection, command)
     _take_lanes(tx.connection, item.lanes, command.id)
     _put_outcomes(tx.connection, command.id, item.outcomes)
-    _publish(tx.connection, item.publications, at)
-    _note(tx, item.audit, at)
+    publish(tx.connection, item.publications, at)
+    note_all(tx, item.audit, at)
     return Accepted(id=command.id)
 
 
@@ -132,8 +132,8 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
     put_measurements(connection, change.measurements)
     put_readings(connection, change.readings, change.readings_from)
     dispose(connection, change.inbox)
-    _publish(connection, change.publications, at)
-    _note(tx, change.audit, at)
+    publish(connection, change.publications, at)
+    note_all(tx, change.audit, at)
     return Saved.SAVED
 
 
@@ -270,16 +270,14 @@ def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool
     return bool(used < debit.limit)
 
 
-def _publish(
-    connection: apsw.Connection, publications: Iterable[Publication], at: datetime
-) -> None:
+def publish(connection: apsw.Connection, publications: Iterable[Publication], at: datetime) -> None:
     for item in publications:
         connection.execute(
             queries.INSERT_PUBLICATION, {"id": item.id, "at": micros(at), "body": encode(item)}
         )
 
 
-def _note(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
     for note in notes:
         body = rows.encode_note(note)
         tx.head = follow(tx.head, micros(at), body)

@@ -1,0 +1,275 @@
+"""What service orders need from outside: their store, measurements, the requester's system.
+
+A case is one order with everything that is its own: children, requests to cancel or update. It is
+loaded, stepped and saved as one, guarded by one version, so that of two who race for it the first
+to commit wins and the other looks again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from adapter.engine.field_work import FieldMessage, FieldReport
+from adapter.engine.ports import AuditNote, Publication
+from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.children import FieldActivity, OtherTask
+from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.order import (
+    ChildFact,
+    ChildId,
+    OpenOrder,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
+from adapter.orders.replies import Reply
+from adapter.orders.verdict import Decision
+from adapter.orders.waits import WaitActivity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """One child: what its order knows of it, and what it is besides.
+
+    `command` is None until the gateway has taken it; `field` and `wait` are set for those kinds.
+    `leaving` says that a visit's message is being sent at this moment; told by the store.
+    """
+
+    fact: ChildFact
+    command: CommandId | None = None
+    field: FieldActivity | None = None
+    wait: WaitActivity | None = None
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`wake` is when somebody has to look at it at the latest; `blocked_by` the order whose end
+    lets this one try again; `version` is the stored row's."""
+
+    order: ServiceOrder
+    children: tuple[Child, ...] = ()
+    requests: tuple[MaintenanceActivity, ...] = ()
+    blocked_by: OrderId | None = None
+    wake: datetime | None = None
+    version: int = 0
+
+    @property
+    def facts(self) -> tuple[ChildFact, ...]:
+        return tuple(child.fact for child in self.children)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The records about one service point as they are now. `removed` has the latest last."""
+
+    service_point: ServicePoint | None = None
+    device: Device | None = None
+    installed: InstallEvent | None = None
+    removed: tuple[tuple[Device, InstallEvent], ...] = ()
+    open_orders: tuple[OpenOrder, ...] = ()
+    other_tasks: tuple[OtherTask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallWrite:
+    """An install event as it becomes, guarded by its version; `replaces` is a planned one."""
+
+    event: InstallEvent
+    replaces: InstallEvent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldWrite:
+    """What completion events of field work change. `point_before` guards `point_after`."""
+
+    point_before: ServicePoint | None = None
+    point_after: ServicePoint | None = None
+    devices: tuple[Device, ...] = ()
+    installs: tuple[InstallWrite, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        changes = (self.devices, self.installs, self.measurements)
+        return self.point_after is None and not any(changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One look at the world as it is kept: the state it was made in, and every decision."""
+
+    order: OrderId
+    number: int
+    at: datetime
+    state: OrderState
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseWrite:
+    """One transaction's worth: all of it happens, or none.
+
+    `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
+    does); `supersedes` are orders that give theirs up for it and are woken. `drops` are activities
+    whose unsent messages must not leave (LEAVING when one is on its way). `report` makes a field
+    report known (KNOWN when it is already).
+    """
+
+    case: Case
+    holds: bool = False
+    supersedes: tuple[OrderId, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    messages: tuple[FieldMessage, ...] = ()
+    drops: tuple[ChildId, ...] = ()
+    report: FieldReport | None = None
+    world: WorldWrite = field(default_factory=WorldWrite)
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+
+
+class CaseSaved(StrEnum):
+    SAVED = "saved"
+    MOVED = "moved"
+    WORLD_MOVED = "world_moved"
+    POINT_TAKEN = "point_taken"
+    LEAVING = "leaving"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingMessage:
+    """A field message that has its turn. `attempts` counts those that failed."""
+
+    message: FieldMessage
+    attempts: int = 0
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    LEAVING = "leaving"
+    """Being sent, or was when the process ended: it is sent again, with the same id."""
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """What to list; None is any. Newest first, `limit` at most, older than `before`."""
+
+    kind: OrderKind | None = None
+    state: OrderState | None = None
+    service_point: ServicePointId | None = None
+    open_only: bool = False
+    before: OrderId | None = None
+    limit: int = 50
+
+
+class TodoSubject(StrEnum):
+    ORDER = "order"
+    REQUEST = "request"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """Something that waits for people; derived from the rows, so it closes by itself.
+
+    `priority`: higher is more urgent. `id` is the order's, the request's or the reply's.
+    """
+
+    subject: TodoSubject
+    id: str
+    order: OrderId
+    priority: int
+    since: datetime
+    code: str
+    text: str
+    action: str = ""
+
+
+class OrderStore(Protocol):
+    """Batch in, batch out; every call is idempotent or guarded."""
+
+    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+        """A new case; the requester's known reference gives the known order.
+
+        The second value says whether `content` is what that order was made from.
+        """
+
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]: ...
+
+    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]: ...
+
+    async def world(self, point: ServicePointId, order: OrderId) -> World:
+        """The service point as it is, and who else is at work there beside `order`."""
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
+        """Cases whose `wake` has passed, oldest first; it is moved to `lease_until`."""
+
+    async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
+        """Have open cases looked at by `at`."""
+
+    async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
+        """Orders with an open child on one of the devices."""
+
+    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]: ...
+
+    async def passes(self, order: OrderId) -> Sequence[Pass]: ...
+
+    async def replies(self, order: OrderId) -> Sequence[Reply]: ...
+
+    async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
+        """The request to cancel or update that this reference has made."""
+
+    async def todo(self, *, limit: int) -> Sequence[Todo]:
+        """What waits for people, the most urgent and oldest first."""
+
+    async def order_of(self, child: ChildId) -> OrderId | None: ...
+
+    # messages to the field work system
+    async def next_messages(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[OutgoingMessage]:
+        """The first unsent message of each activity that is due; they are marked LEAVING."""
+
+    async def settle_message(
+        self, message: str, state: MessageState, *, due: datetime | None = None
+    ) -> None:
+        """SENT, FAILED, or QUEUED again for `due`."""
+
+    # replies
+    async def next_replies(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[Reply]:
+        """Queued replies that are due, oldest first, of each order the first only."""
+
+    async def settle_reply(self, reply: Reply) -> None:
+        """The reply as it becomes after a try."""
+
+    # measurements that crews bring
+    async def crew_measurements(
+        self, device: DeviceId, start: datetime, end: datetime
+    ) -> Sequence[Measurement]: ...
+
+
+class Measurements(Protocol):
+    """Final measurements. A site's measurement system, or what stands in for it."""
+
+    async def final(
+        self, device: DeviceId, start: datetime, end: datetime
+    ) -> Sequence[Measurement]:
+        """Those with `start <= at < end`."""
+
+
+class Requester(Protocol):
+    """Where replies go: the system that ordered. A reply's id is fixed; it may come twice."""
+
+    async def deliver(self, reply: Reply) -> None:
+        """Return when it has the reply; raise to have it offered again."""

@@ -1,0 +1,203 @@
+"""How a case is written: every guard first, then every row, in one open transaction."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from adapter.engine.order_ports import CaseSaved, CaseWrite, Child, InstallWrite, WorldWrite
+from adapter.model.device import InstallEvent
+from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
+from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState
+from adapter.orders.order import ERROR_STATES, ServiceOrder
+from adapter.orders.replies import Reply, ReplyState, alarming
+from adapter.store import order_queries as sql
+from adapter.store import queries, rows
+from adapter.store.master import install_unmoved, put_install
+from adapter.store.rows import encode, micros, micros_or_none
+from adapter.store.threads import Transaction
+from adapter.store.writing import note_all, publish
+
+_REQUEST_TODO: Final = (MaintenanceState.ERROR, MaintenanceState.VALIDATION_ERROR)
+
+
+class CaseWriter:
+    """Writes cases into one transaction. `at` is the store's clock."""
+
+    def __init__(self, tx: Transaction, at: datetime) -> None:
+        self._tx = tx
+        self._db: apsw.Connection = tx.connection
+        self._at = at
+
+    def insert(self, write: CaseWrite, content: str) -> None:
+        order = write.case.order
+        row = {
+            **_order_row(write),
+            "requester": order.requester,
+            "reference": order.external_reference,
+            "content": content,
+            "service_point": order.service_point,
+            "kind": order.kind,
+        }
+        self._db.execute(sql.INSERT_ORDER, row)
+        self._along(write)
+
+    def save(self, write: CaseWrite) -> CaseSaved:
+        refused = self._refused(write)
+        if refused is not None:
+            return refused
+        order = write.case.order
+        for other in write.supersedes:
+            self._db.execute(sql.YIELD_POINT, (micros(self._at), other))
+        version = write.case.version + 1
+        self._db.execute(sql.UPDATE_ORDER, {**_order_row(write), "version": version})
+        self._along(write)
+        self._world(write.world)
+        for activity in write.drops:
+            self._db.execute(sql.DROP_MESSAGES, (activity,))
+        if write.report is not None:
+            report = write.report
+            body = encode(report)
+            self._db.execute(
+                sql.INSERT_REPORT, (report.id, report.activity, micros(self._at), body)
+            )
+        if order.final:
+            self._db.execute(sql.WAKE_BLOCKED, (micros(self._at), order.id))
+        return CaseSaved.SAVED
+
+    def _refused(self, write: CaseWrite) -> CaseSaved | None:
+        order = write.case.order
+        if self._db.execute(sql.ORDER_VERSION, (order.id,)).get != write.case.version:
+            return CaseSaved.MOVED
+        report = write.report
+        if report and self._db.execute(sql.REPORT_KNOWN, (report.id,)).get is not None:
+            return CaseSaved.KNOWN
+        if write.holds:
+            holder = self._db.execute(sql.HOLDER, (order.service_point,)).get
+            if holder not in (None, order.id, *write.supersedes):
+                return CaseSaved.POINT_TAKEN
+        for activity in write.drops:
+            if self._db.execute(sql.LEAVING, (activity,)).get is not None:
+                return CaseSaved.LEAVING
+        return None if self._world_unmoved(write.world) else CaseSaved.WORLD_MOVED
+
+    def _world_unmoved(self, world: WorldWrite) -> bool:
+        before = world.point_before
+        if before is not None:
+            body = self._db.execute(queries.SERVICE_POINT, (before.id,)).get
+            if body is None or rows.decode_service_point(body) != before:
+                return False
+        return all(self._install_unmoved(each) for each in world.installs)
+
+    def _install_unmoved(self, write: InstallWrite) -> bool:
+        planned = write.replaces
+        if planned is None:
+            return install_unmoved(self._db, write.event)
+        return bool(
+            self._db.execute(queries.INSTALL_GUARD, _install_key(planned)).get == planned.version
+        )
+
+    def _world(self, world: WorldWrite) -> None:
+        if world.point_after is not None:
+            after = world.point_after
+            self._db.execute(queries.UPSERT_SERVICE_POINT, (after.id, encode(after)))
+        for device in world.devices:
+            self._db.execute(queries.UPSERT_DEVICE, (device.id, encode(device)))
+            self._db.execute(queries.LEAVE_GROUPS, (device.id,))
+            self._db.executemany(
+                queries.JOIN_GROUP, [(group, device.id) for group in sorted(device.groups)]
+            )
+        for install in world.installs:
+            if install.replaces is not None:
+                self._db.execute(sql.DELETE_INSTALL, _install_key(install.replaces))
+            put_install(self._db, install.event, install.event.version + 1)
+        self._db.executemany(
+            sql.INSERT_CREW_MEASUREMENT,
+            [(m.id, m.device or "", micros(m.at), encode(m)) for m in world.measurements],
+        )
+
+    def _along(self, write: CaseWrite) -> None:
+        order = write.case.order
+        self._db.executemany(
+            sql.UPSERT_CHILD, [_child_row(order, child) for child in write.case.children]
+        )
+        self._db.executemany(
+            sql.UPSERT_REQUEST, [_request_row(each) for each in write.case.requests]
+        )
+        self._db.executemany(
+            sql.INSERT_PASS, [(order.id, each.number, encode(each)) for each in write.passes]
+        )
+        for reply in write.replies:
+            self._db.execute(sql.INSERT_REPLY, {**reply_row(reply), "of_order": reply.order})
+        for message in write.messages:
+            due = micros(message.created_at)
+            self._db.execute(
+                sql.INSERT_MESSAGE,
+                (message.id, message.activity, message.number, due, encode(message)),
+            )
+        publish(self._db, write.publications, self._at)
+        note_all(self._tx, write.audit, self._at)
+
+
+def _order_row(write: CaseWrite) -> Mapping[str, apsw.SQLiteValue]:
+    case = write.case
+    order = case.order
+    troubled = order.state in ERROR_STATES
+    since = order.state_since or order.created_at
+    return {
+        "id": order.id,
+        "state": order.state,
+        "open": not order.final,
+        "holds": write.holds,
+        "todo": _priority(order) if troubled else None,
+        "since": micros(since) if troubled else None,
+        "blocked_by": case.blocked_by,
+        "wake": micros_or_none(case.wake),
+        "body": encode(order),
+    }
+
+
+def _priority(order: ServiceOrder) -> int:
+    dark = order.problem is not None and order.problem.dark
+    return DARK_PRIORITY if dark else TODO_PRIORITY + order.priority
+
+
+def _child_row(order: ServiceOrder, child: Child) -> Mapping[str, apsw.SQLiteValue]:
+    fact = child.fact
+    return {
+        "id": fact.id,
+        "of_order": order.id,
+        "number": fact.number,
+        "service_point": order.service_point,
+        "device": fact.spec.device,
+        "task": fact.spec.task,
+        "open": not fact.final,
+        "body": encode(child),
+    }
+
+
+def _request_row(request: MaintenanceActivity) -> tuple[apsw.SQLiteValue, ...]:
+    return (
+        request.id,
+        request.order,
+        request.requester,
+        request.reference,
+        request.state in _REQUEST_TODO,
+        encode(request),
+    )
+
+
+def reply_row(reply: Reply) -> Mapping[str, apsw.SQLiteValue]:
+    queued = reply.state is ReplyState.QUEUED
+    return {
+        "id": reply.id,
+        "state": reply.state,
+        "due": micros(reply.due_at) if queued else None,
+        "alarm": alarming(reply),
+        "body": encode(reply),
+    }
+
+
+def _install_key(event: InstallEvent) -> tuple[str, str, int]:
+    return event.device, event.service_point, micros(event.installed_at)

@@ -1,0 +1,328 @@
+"""Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import apsw
+import msgspec
+
+from adapter.engine.field_work import FieldMessage
+from adapter.engine.order_ports import (
+    Case,
+    CaseSaved,
+    CaseWrite,
+    Child,
+    MessageState,
+    OrderFilter,
+    OutgoingMessage,
+    Pass,
+    Todo,
+    TodoSubject,
+    World,
+)
+from adapter.model.device import Device, InstallEvent
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.children import OtherTask
+from adapter.orders.lifecycle import TODO_PRIORITY
+from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
+from adapter.orders.replies import Reply
+from adapter.store import order_queries as sql
+from adapter.store import queries, rows
+from adapter.store.order_writing import CaseWriter, reply_row
+from adapter.store.rows import encode, micros, moment
+from adapter.store.sqlite import SqliteStore
+from adapter.store.threads import Transaction
+
+_order: Final = msgspec.json.Decoder(ServiceOrder).decode
+_child: Final = msgspec.json.Decoder(Child).decode
+_request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
+_pass: Final = msgspec.json.Decoder(Pass).decode
+_reply: Final = msgspec.json.Decoder(Reply).decode
+_message: Final = msgspec.json.Decoder(FieldMessage).decode
+_measurement: Final = msgspec.json.Decoder(Measurement).decode
+
+_FORMER: Final = 5
+"""So many former installations are looked at; the newest."""
+
+_LAST: Final = "\x7f"
+"""Sorts behind every id."""
+
+
+class SqliteOrders:
+    """The OrderStore port beside the commands, in the same file and the same transactions."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    # ------------------------------------------------------------ cases
+
+    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> tuple[OrderId, bool]:
+            order = write.case.order
+            key = (order.requester, order.external_reference)
+            known = tx.connection.execute(sql.ORDER_OF_REFERENCE, key).get
+            if known is not None:
+                return known[0], known[1] == content
+            CaseWriter(tx, at).insert(write, content)
+            return order.id, True
+
+        return await self._store.write(work)
+
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]:
+        return await self._store.read(lambda db: _load(db, orders))
+
+    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]:
+        at = self._store.now()
+        return await self._store.write(
+            lambda tx: [CaseWriter(tx, at).save(write) for write in batch]
+        )
+
+    async def world(self, point: ServicePointId, order: OrderId) -> World:
+        return await self._store.read(lambda db: _world(db, point, order))
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
+        def work(tx: Transaction) -> list[OrderId]:
+            found = [row[0] for row in tx.connection.execute(sql.DUE, (micros(now), limit))]
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEASE, [(lease, order) for order in found])
+            return found
+
+        if not await self._store.read(lambda db: db.execute(sql.DUE, (micros(now), 1)).get):
+            return []
+        return await self._store.write(work)
+
+    async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
+        rows_ = [{"id": order, "at": micros(at)} for order in orders]
+        await self._store.write(lambda tx: tx.connection.executemany(sql.WAKE, rows_))
+
+    async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
+        wanted = encode(list(devices)).decode()
+        return await self._store.read(
+            lambda db: [row[0] for row in db.execute(sql.OPEN_ON_DEVICE, (wanted,))]
+        )
+
+    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]:
+        return await self._store.query(lambda db: _list(db, wanted))
+
+    async def passes(self, order: OrderId) -> Sequence[Pass]:
+        return await self._store.query(
+            lambda db: [_pass(row[0]) for row in db.execute(sql.PASSES, (order,))]
+        )
+
+    async def replies(self, order: OrderId) -> Sequence[Reply]:
+        return await self._store.query(
+            lambda db: [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
+        )
+
+    async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
+        key = (requester, reference)
+        body = await self._store.read(lambda db: db.execute(sql.REQUEST_OF_REFERENCE, key).get)
+        return None if body is None else _request(body)
+
+    async def todo(self, *, limit: int) -> Sequence[Todo]:
+        return await self._store.query(lambda db: _todo(db, limit))
+
+    async def order_of(self, child: ChildId) -> OrderId | None:
+        return await self._store.read(lambda db: db.execute(sql.ORDER_OF_CHILD, (child,)).get)
+
+    # ------------------------------------------------------------ field messages and replies
+
+    async def next_messages(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[OutgoingMessage]:
+        def work(tx: Transaction) -> list[OutgoingMessage]:
+            found = list(tx.connection.execute(sql.MESSAGES_DUE, (micros(now), limit)))
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEAVE, [(lease, row[0]) for row in found])
+            return [
+                OutgoingMessage(message=_message(body), attempts=attempts)
+                for _, attempts, body in found
+            ]
+
+        if not await self._store.read(
+            lambda db: db.execute(sql.MESSAGES_DUE, (micros(now), 1)).get
+        ):
+            return []
+        return await self._store.write(work)
+
+    async def settle_message(
+        self, message: str, state: MessageState, *, due: datetime | None = None
+    ) -> None:
+        row = {
+            "id": message,
+            "state": state,
+            "due": None if due is None else micros(due),
+            "tried": state is not MessageState.SENT,
+        }
+        await self._store.write(lambda tx: tx.connection.execute(sql.SETTLE_MESSAGE, row))
+
+    async def next_replies(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[Reply]:
+        def work(tx: Transaction) -> list[Reply]:
+            found = list(tx.connection.execute(sql.REPLIES_DUE, (micros(now), limit)))
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEASE_REPLY, [(lease, row[0]) for row in found])
+            return [_reply(body) for _, body in found]
+
+        if not await self._store.read(lambda db: db.execute(sql.REPLIES_DUE, (micros(now), 1)).get):
+            return []
+        return await self._store.write(work)
+
+    async def settle_reply(self, reply: Reply) -> None:
+        row = reply_row(reply)
+        await self._store.write(lambda tx: tx.connection.execute(sql.UPDATE_REPLY, row))
+
+    async def crew_measurements(
+        self, device: DeviceId, start: datetime, end: datetime
+    ) -> Sequence[Measurement]:
+        key = (device, micros(start), micros(end))
+        return await self._store.read(
+            lambda db: [_measurement(row[0]) for row in db.execute(sql.CREW_MEASUREMENTS, key)]
+        )
+
+
+def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Case]:
+    wanted = encode(list(orders)).decode()
+    found = {}
+    for body, blocked_by, wake, version in list(db.execute(sql.ORDERS, (wanted,))):
+        order = _order(body)
+        found[order.id] = Case(
+            order=order,
+            children=tuple(
+                replace(_child(child), leaving=bool(leaving))
+                for child, leaving in db.execute(sql.CHILDREN, (order.id,))
+            ),
+            requests=tuple(_request(row[0]) for row in db.execute(sql.REQUESTS, (order.id,))),
+            blocked_by=blocked_by,
+            wake=None if wake is None else moment(wake),
+            version=version,
+        )
+    return found
+
+
+def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> World:
+    body = db.execute(queries.SERVICE_POINT, (point,)).get
+    others = [_order(row[0]) for row in db.execute(sql.OPEN_ORDERS, (point, order))]
+    current = _installs(db, point, removed=False, limit=1)
+    removed = _installs(db, point, removed=True, limit=_FORMER)
+    return World(
+        service_point=None if body is None else rows.decode_service_point(body),
+        device=current[0][0] if current else None,
+        installed=current[0][1] if current else None,
+        removed=tuple(sorted(removed, key=lambda pair: pair[1].removed_at or moment(0))),
+        open_orders=tuple(
+            OpenOrder(id=each.id, kind=each.kind, state=each.state) for each in others
+        ),
+        other_tasks=_other_tasks(db, point, order),
+    )
+
+
+def _installs(
+    db: apsw.Connection, point: ServicePointId, *, removed: bool, limit: int
+) -> list[tuple[Device, InstallEvent]]:
+    found = []
+    for (body,) in list(db.execute(sql.INSTALLS_AT_POINT, (point, removed, limit))):
+        event = rows.decode_install(body)
+        device = db.execute(queries.DEVICE, (event.device,)).get
+        if device is not None:
+            found.append((rows.decode_device(device), event))
+    return found
+
+
+def _other_tasks(
+    db: apsw.Connection, point: ServicePointId, order: OrderId
+) -> tuple[OtherTask, ...]:
+    children = [
+        _child(body) for owner, body in db.execute(sql.OPEN_AT_POINT, (point,)) if owner != order
+    ]
+    return tuple(
+        OtherTask(id=c.fact.id, task=c.fact.spec.task, created_at=c.fact.created_at)
+        for c in children
+        if c.field is not None
+    )
+
+
+def _list(db: apsw.Connection, wanted: OrderFilter) -> list[ServiceOrder]:
+    values = {"before": wanted.before or _LAST}
+    if wanted.service_point is not None:
+        text, values["service_point"] = sql.LIST_POINT, wanted.service_point
+    elif wanted.state is not None:
+        text, values["state"] = sql.LIST_STATE, wanted.state
+    elif wanted.kind is not None:
+        text, values["kind"] = sql.LIST_KIND, wanted.kind
+    else:
+        text = sql.LIST_ALL
+    found: list[ServiceOrder] = []
+    for (body,) in db.execute(text, values):
+        order = _order(body)
+        if _wanted(order, wanted):
+            found.append(order)
+            if len(found) == wanted.limit:
+                break
+    return found
+
+
+def _wanted(order: ServiceOrder, wanted: OrderFilter) -> bool:
+    return (
+        wanted.kind in (None, order.kind)
+        and wanted.state in (None, order.state)
+        and wanted.service_point in (None, order.service_point)
+        and not (wanted.open_only and order.final)
+    )
+
+
+def _todo(db: apsw.Connection, limit: int) -> list[Todo]:
+    found = [
+        _order_todo(_order(body), priority, moment(since))
+        for priority, since, body in db.execute(sql.TODO_ORDERS, (limit,))
+    ]
+    for (body,) in db.execute(sql.TODO_REQUESTS, (limit,)):
+        request = _request(body)
+        found.append(
+            Todo(
+                subject=TodoSubject.REQUEST,
+                id=request.id,
+                order=request.order,
+                priority=TODO_PRIORITY,
+                since=request.created_at,
+                code=f"{request.purpose}_{request.state.name.lower()}",
+                text=request.outcome,
+                action="see to the child, then retry the request",
+            )
+        )
+    for (body,) in db.execute(sql.TODO_REPLIES, (limit,)):
+        reply = _reply(body)
+        found.append(
+            Todo(
+                subject=TodoSubject.REPLY,
+                id=reply.id,
+                order=reply.order,
+                priority=TODO_PRIORITY,
+                since=reply.created_at,
+                code="reply_undelivered",
+                text=f"{reply.attempts} tries: {reply.last_error}",
+                action="see to the requester's system; the reply is tried on",
+            )
+        )
+    return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
+
+
+def _order_todo(order: ServiceOrder, priority: int, since: datetime) -> Todo:
+    problem = order.problem
+    return Todo(
+        subject=TodoSubject.ORDER,
+        id=order.id,
+        order=order.id,
+        priority=priority,
+        since=since,
+        code=problem.code if problem is not None else "",
+        text=problem.text if problem is not None else "",
+        action=problem.action if problem is not None else "",
+    )
