@@ -7,7 +7,7 @@ WORKERS ?= 2
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit bench soak wheel clean
+.PHONY: help demo test lint types contracts unit readme bench soak wheel clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -41,6 +41,9 @@ contracts: $(VENV)/.dev ## who may import whom
 
 unit: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' --durations=10
+
+readme: $(VENV)/.run ## write the tables into README.md
+	$(BIN)/openway tables --fill README.md
 
 bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
 	$(BIN)/python -m bench
