@@ -45,6 +45,12 @@ class OverBudget(Forbidden):
     code = "over_budget"
 
 
+class TokenTaken(Conflict):
+    """The token is another exchange's: the head end gave or told somebody else's."""
+
+    code = "token_taken"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Along:
     """What is stored in the same transaction as the step."""
@@ -69,6 +75,7 @@ class _Job:
     along: Along
     done: "asyncio.Future[Command]"
     tries: int = 0
+    alone: bool = False
 
 
 @dataclass(slots=True)
@@ -131,7 +138,7 @@ class Applier:
         alone: set[CommandId] = set()
         taken: set[CommandId] = set()
         for job in self._pending:
-            single = job.along.conditional
+            single = job.alone or job.along.conditional
             full = len(batch) >= _BATCH or job.command in alone
             if full or (single and job.command in taken):
                 later.append(job)
@@ -197,14 +204,27 @@ class Applier:
         elif saved is Saved.MOVED:
             for job in draft.jobs:
                 job.tries += 1
-                if job.tries >= _MOVED_TRIES:
+                if job.tries >= _MOVED_TRIES or job.along.installs:
                     _fail([job], Conflict(f"command {job.command} keeps moving"))
                 else:
                     self._pending.append(job)
         elif saved is Saved.OVER_BUDGET:
             _fail(draft.jobs, OverBudget("the budget is used up for now"))
+        elif saved is Saved.TOKEN_TAKEN:
+            self._token_taken(draft)
         else:
             _fail(draft.jobs, Conflict(f"{saved.value}: {draft.after.id}"))
+
+    def _token_taken(self, draft: _Draft) -> None:
+        """Tell the one whose token it is; of several, run each alone to find out whose."""
+        if len(draft.jobs) > 1:
+            for job in draft.jobs:
+                job.alone = True
+            self._pending.extend(draft.jobs)
+        else:
+            _fail(
+                draft.jobs, TokenTaken(f"{draft.after.id}: the token belongs to another exchange")
+            )
 
 
 def _fail(jobs: Sequence[_Job], error: BaseException) -> None:

@@ -14,7 +14,7 @@ from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.correlation import Correlation, Match, correlate
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import points
-from adapter.engine.apply import Along, Applier
+from adapter.engine.apply import Along, Applier, TokenTaken
 from adapter.engine.message_log import MessageLog
 from adapter.engine.ports import (
     AuditNote,
@@ -140,6 +140,8 @@ class Correlator:
         )
         try:
             await self._applier.apply(found.command, event, Along(actor="head-end", inbox=(done,)))
+        except TokenTaken as error:
+            await self._close(row, InboxState.QUARANTINED, str(error), status=status)
         except Conflict as error:
             # The exchange moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})

@@ -37,7 +37,7 @@ from adapter.commands.flows import (
 from adapter.commands.rules import SwitchPolicy, may_dispatch
 from adapter.commands.steps import call_of
 from adapter.engine import points
-from adapter.engine.apply import Along, Applier, OverBudget
+from adapter.engine.apply import Along, Applier, OverBudget, TokenTaken
 from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
 from adapter.errors import (
     Conflict,
@@ -262,6 +262,10 @@ class Dispatcher:
         """Apply what was learned; if the exchange has moved on meanwhile, it is moot."""
         try:
             await self._applier.apply(leased.command, event)
+        except TokenTaken as error:
+            if isinstance(event, TokenReceived):
+                unclear = SendUnclear(exchange=event.exchange, detail=str(error))
+                await self._apply(leased, unclear)
         except (IllegalTransition, Forbidden) as error:
             log.info(
                 "answer_moot",

@@ -147,6 +147,9 @@ class Monitor:
             else:
                 await self._applier.apply(command.id, TimePassed())
         except Conflict as error:
+            if activity.next_completion is not None:
+                # The registry moved under the completion event: look at it afresh.
+                self._hinted.add(command.id)
             log.info("attention_moot", extra={"command": command.id, "why": str(error)})
 
     # ------------------------------------------------------------ data and completion events

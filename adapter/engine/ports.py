@@ -16,6 +16,7 @@ from adapter.commands.calls import Answer, Call, Reading, ReadingKind
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.data_ports import Spooled
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
 from adapter.model.ids import (
     CommandId,
@@ -101,7 +102,9 @@ class InboxState(StrEnum):
     APPLIED = "applied"
     IGNORED = "ignored"
     STORED = "stored"
-    """Data, events, exceptions: kept raw and listed."""
+    """Data, events, exceptions: taken in where there is an intake, kept raw and listed."""
+    TAKING = "taking"
+    """Data, events, exceptions: waiting to be taken in, or being taken in."""
     QUARANTINED = "quarantined"
     DISCARDED = "discarded"
 
@@ -120,6 +123,7 @@ class Received:
     remote: str = ""
     state: InboxState = InboxState.NEW
     reason: str = ""
+    spool: Spooled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +257,8 @@ class InboxRow:
     reason: str
     command: CommandId | None = None
     token: RequestToken | None = None
+    spool: str = ""
+    """The file in the spool folder that holds the body, where `raw` does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,3 +179,22 @@ def test_a_load_check_decides_whether_the_connect_is_sent(backfeed: bool, tmp_pa
             assert sends(made, Operation.RECONNECT_METER, 22) == (0 if backfeed else 1)
 
     run(scenario())
+
+
+def test_a_token_of_another_request_is_not_adopted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        repeated = script(E.REPEAT_TOKEN, "DisconnectMeter", nth=2)
+        async with world(tmp_path, repeated) as made:
+            first, second = (
+                CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(number),))
+                for number in (3, 4)
+            )
+            one = await finish(made, first)
+            assert one.activity.verdict is V.SUCCEEDED
+            other = await finish(made, second)
+            assert other.activity.verdict in (V.SUCCEEDED, V.SUCCEEDED_INFERRED)
+            assert sends(made, Operation.DISCONNECT_METER, 4) == 1
+            tokens = [item.token for done in (one, other) for item in done.exchanges if item.token]
+            assert len(set(tokens)) == len(tokens)
+
+    run(scenario())
