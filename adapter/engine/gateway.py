@@ -368,6 +368,14 @@ class Gateway:
     async def receive(self, received: Received) -> InboxId:
         """Store one inbound message. When this returns it is durable and may be answered (I4)."""
         (made,) = await self._store.receive([received])
+        if received.state is InboxState.QUARANTINED:
+            refused = AuditNote(
+                actor="listener",
+                action="Refused",
+                subject=f"inbox:{made}",
+                detail={"reason": received.reason},
+            )
+            await self._store.save([Change(audit=(refused,))])
         self._runner.poke("correlate")
         return made
 
