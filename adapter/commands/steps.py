@@ -15,7 +15,13 @@ from adapter.commands.activity import (
     StepKind,
     Verdict,
 )
-from adapter.commands.calls import Call, ReadParameters, RemoteResult, SwitchState
+from adapter.commands.calls import (
+    Call,
+    FailureReason,
+    ReadParameters,
+    RemoteResult,
+    SwitchState,
+)
 from adapter.commands.failures import Remedy, failure_row
 from adapter.commands.flows import (
     INTERVAL_KINDS,
@@ -43,6 +49,7 @@ STATUS_CHECKS: Final = frozenset(
 )
 """Kinds for which a meter that fails is an answer ("not reachable"), not an error."""
 
+_NOT_THERE: Final = frozenset({FailureReason.TARGET_NOT_REGISTERED, FailureReason.TARGET_NOT_FOUND})
 OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
 
 
@@ -250,6 +257,9 @@ def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
     if kind in STATUS_CHECKS and exchange.endpoint_failure is not None:
         return Conclusion(verdict=Verdict.UNREACHABLE, reason=exchange.endpoint_failure.value)
     if exchange.endpoint_failure is not None:
+        if _undone_before(command, exchange):
+            reason = "the head end no longer has the meter; an earlier attempt's reply was lost"
+            return Conclusion(verdict=Verdict.SUCCEEDED_INFERRED, reason=reason)
         return _failed(exchange.endpoint_failure.value)
     if exchange.result is RemoteResult.FAILURE:
         return _failed("request_failed")
@@ -266,6 +276,19 @@ def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
         verdict=Verdict.SUCCEEDED_INFERRED if exchange.inferred else None,
         switch=seen,
         voltage_present=exchange.voltage_present,
+    )
+
+
+def _undone_before(command: Command, exchange: Exchange) -> bool:
+    """Whether a decommissioning that says "not registered" tells that an earlier attempt at it,
+    whose fate is not known, had done it already."""
+    if command.request.kind is not CommandKind.DEVICE_DECOMMISSIONING:
+        return False
+    if exchange.endpoint_failure not in _NOT_THERE:
+        return False
+    return any(
+        item.id != exchange.id and item.failure is not None and not proves_idle(item)
+        for item in command.exchanges
     )
 
 

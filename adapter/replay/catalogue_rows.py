@@ -115,8 +115,8 @@ def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
             shows=(
                 "The reply is lost after the head end acted; repeating does no harm."
                 if known
-                else "The reply is lost after the head end acted; repeated, it calls the meter "
-                "unknown, which is not taken for success."
+                else "The reply is lost after the head end acted; repeated, it says that the meter "
+                "is not registered: the lost attempt had done it."
             ),
             script=(_hit("lose_reply", kind, nth=1),),
         ),

@@ -39,6 +39,7 @@ from adapter.replay.scenario import (
     seconds,
 )
 from adapter.replay.stage import Stage, staged
+from adapter.simulator.faults import Effect
 from adapter.simulator.meters import Meter, Population
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
@@ -48,8 +49,11 @@ from adapter.web.settings import ListenerSettings
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED, EXCEPTIONS_ARRIVED
 
-_REAL_SILENCE_S: Final = 1.0
-"""How long the client really waits for a reply. Long enough for a busy machine."""
+_SILENT: Final = frozenset({Effect.HANG, Effect.HANG_AFTER})
+_REAL_SILENCE_S: Final = 1.5
+"""How long the client really waits for a reply of a head end that is told to hang."""
+_PATIENCE_S: Final = 60.0
+"""And of any other, so that a busy machine makes no difference."""
 _MOST_TURNS: Final = 50_000
 _MOST_DAYS: Final = timedelta(days=40)
 _PATHS: Final = {
@@ -172,9 +176,13 @@ class _Recorder:
         await self._stage.open()
 
     def _client(self, url: str) -> HeadEndClient:
+        scripts = self._simulator.config.scripts
+        hangs = any(script.effect in _SILENT for script in scripts)
         self._settings = HeadEndSettings(
             base_url=url,
-            timeouts=Timeouts(reply_s=_REAL_SILENCE_S, total_s=20.0),
+            timeouts=Timeouts(
+                reply_s=_REAL_SILENCE_S if hangs else _PATIENCE_S, total_s=2 * _PATIENCE_S
+            ),
             operation_timeouts={},
             limits=_LIMITS,
             connect_attempts=1,
