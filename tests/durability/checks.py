@@ -304,7 +304,7 @@ class Report:
     unknown: int
     states: Counter[str]
     kills: int
-    orders: int
+    orders: Counter[str]
     switch_orders: int
     callbacks: int
     stored: int
@@ -323,8 +323,8 @@ class Report:
             f"unknown {self.unknown}",
             f"  lost {self.count(L)}, doubled {self.count(D)}, unexpected {self.count(U)}",
             f"  ended: {states}",
-            f"  {self.orders} requests reached the head end, {self.switch_orders} of them moved "
-            "a switch",
+            f"  {self.orders.total()} requests reached the head end, {self.switch_orders} of them "
+            "moved a switch",
             f"  {self.callbacks} callbacks were answered with 200, {self.stored} messages are "
             "stored",
             f"  {self.unclear_sends} sends were unclear, none of a switch order was repeated"
@@ -349,7 +349,7 @@ def judge(ledgers: Ledgers, *, title: str, kills: int) -> Report:
         unknown=unknown,
         states=Counter(state.value for state in states),
         kills=kills,
-        orders=len(ledgers.head_end.orders),
+        orders=Counter(order.operation for order in ledgers.head_end.orders.values()),
         switch_orders=len(ledgers.head_end.switch_orders),
         callbacks=ledgers.head_end.answered.total(),
         stored=len(ledgers.store.inbox),

@@ -31,7 +31,6 @@ _PORTS: Final = range(20_000, 32_000)
 """Below those that the system gives to callers, who might take ours while nobody listens."""
 
 _POLICY: Final = """
-expires_s = 600.0
 send_s = 20.0
 reply_s = 15.0
 poll_first_s = 0.25
@@ -74,7 +73,15 @@ async def until(
         await asyncio.sleep(0.02)
 
 
-def settings_file(folder: Path, head_end: str, *, listener: int, api: int) -> Path:
+def settings_file(
+    folder: Path,
+    head_end: str,
+    *,
+    listener: int,
+    api: int,
+    extra: str = "",
+    expires_s: float = 600.0,
+) -> Path:
     """Settings with deadlines of a test's length."""
     (folder / "keys").write_text(f"requester operate,switch {TOKEN}\n", encoding="utf-8")
     text = (
@@ -84,10 +91,11 @@ def settings_file(folder: Path, head_end: str, *, listener: int, api: int) -> Pa
         f'[head_end]\nbase_url = "{head_end}"\n'
         "[head_end.limits]\nconcurrency = 32\nbreaker_unknown = 1000\nbreaker_not_sent = 1000\n"
         "pushback_pause_s = 0.02\npushback_longest_s = 0.1\n"
+        f"{extra}\n"
         '[engine]\nlease_s = 1.0\n[log]\nlevel = "warning"\nformat = "text"\n'
     )
     for kind in CommandKind:
-        text += f"[commands.{kind}]{_POLICY}"
+        text += f"[commands.{kind}]\nexpires_s = {expires_s}{_POLICY}"
     path = folder / "openway.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -230,6 +238,8 @@ async def rig(
     meters: int = 40,
     seed: int = 1,
     callback_attempts: int = 1,
+    extra: str = "",
+    expires_s: float = 600.0,
 ) -> AsyncIterator[Rig]:
     """Simulator running, devices known to the store, no gateway started yet."""
     config = SimulatorConfig(
@@ -246,7 +256,14 @@ async def rig(
         await store.close()
         listener, api = free_port(), free_port()
         simulator.subscribe(f"http://127.0.0.1:{listener}/openway/data")
-        settings = settings_file(folder, simulator.url, listener=listener, api=api)
+        settings = settings_file(
+            folder,
+            simulator.url,
+            listener=listener,
+            api=api,
+            extra=extra,
+            expires_s=expires_s,
+        )
         nursery = Nursery(folder, settings)
         await nursery.open()
         try:

@@ -49,20 +49,35 @@ class Plan:
     mix: Mix = EVERYTHING
     callback_attempts: int = 1
     """How often the head end tries a callback that got no answer: nobody says that it does."""
+    extra: str = ""
+    """Further settings, as TOML."""
+    expires_s: float = 600.0
     breaks: bool = False
     """Whether errors in the log belong to it."""
     at_least: int = 0
     """Commands to begin before the last life is left in peace."""
 
 
-async def run_plan(folder: Path, plan: Plan, *, shown: bool = True) -> Report:
+async def run_plan(folder: Path, plan: Plan) -> Report:
     """Load, deaths, peace, and the report of what the ledgers say."""
+    ledgers, kills = await play(folder, plan)
+    found = judge(ledgers, title=plan.title, kills=kills)
+    if not plan.breaks:
+        found.findings += logged_errors(folder / "gateway.log")
+    print(f"\n{found}")  # noqa: T201
+    return found
+
+
+async def play(folder: Path, plan: Plan) -> tuple[Ledgers, int]:
+    """Load, deaths, peace; the ledgers, and how often the gateway was killed."""
     async with rig(
         folder,
         plan.scripts,
         meters=plan.meters,
         seed=plan.seed,
         callback_attempts=plan.callback_attempts,
+        extra=plan.extra,
+        expires_s=plan.expires_s,
     ) as made:
         devices = [f"M{700_001 + number}" for number in range(plan.meters)]
         asked = Requesters(made.api, devices, seed=plan.seed, workers=plan.workers, mix=plan.mix)
@@ -83,10 +98,7 @@ async def run_plan(folder: Path, plan: Plan, *, shown: bool = True) -> Report:
         await settle(made, asked)
         status = await made.nursery.stop(last)
         assert status == 0, f"SIGTERM ended it with {status}"
-        found = await report(made, asked, plan.title, shown=shown)
-        if not plan.breaks:
-            found.findings += logged_errors(made.folder / "gateway.log")
-        return found
+        return await read_ledgers(made, asked), made.nursery.kills
 
 
 def logged_errors(log: Path) -> list[Finding]:
@@ -114,16 +126,13 @@ async def settle(made: Rig, asked: Requesters) -> None:
     await made.simulator.sent()
 
 
-async def report(made: Rig, asked: Requesters, title: str, *, shown: bool = True) -> Report:
-    ledgers = Ledgers(
+async def read_ledgers(made: Rig, asked: Requesters) -> Ledgers:
+    """All three, when nobody writes any more."""
+    return Ledgers(
         requesters=asked.attempts,
         head_end=read_head_end(made.journal, made.simulator),
         store=await read_store(made.store_path, made.published),
     )
-    found = judge(ledgers, title=title, kills=made.nursery.kills)
-    if shown:
-        print(f"\n{found}")  # noqa: T201
-    return found
 
 
 def killed_at_random(kills: int, *, seed: int, longest_s: float = 0.9) -> Deaths:

@@ -21,9 +21,9 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from tests.durability.requesters import Requesters
+from tests.durability.requesters import SWITCHING, Requesters
 from tests.durability.rig import START_S, Life, Rig, free_port, settings_file, until
-from tests.durability.runs import Plan, killed_at, run_plan
+from tests.durability.runs import Plan, killed_at, killed_at_random, run_plan
 from tests.support import run
 
 FAILED = 7
@@ -86,6 +86,22 @@ def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
     report = run(run_plan(tmp_path, plan))
     assert not report.findings
     assert report.acknowledged >= 8
+
+
+def test_the_hourly_limit_of_disconnects_holds_over_every_crash(tmp_path: Path) -> None:
+    plan = Plan(
+        title="at most 5 disconnects",
+        deaths=killed_at_random(8, seed=3, longest_s=0.5),
+        mix=SWITCHING,
+        scripts=(),
+        meters=30,
+        extra="[switch]\nper_hour = 5",
+        expires_s=4.0,
+        at_least=12,
+    )
+    report = run(run_plan(tmp_path, plan))
+    assert not report.findings
+    assert 0 < report.orders[Operation.DISCONNECT_METER] <= 5
 
 
 # ---------------------------------------------------------------- the real command
