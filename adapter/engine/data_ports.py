@@ -10,6 +10,7 @@ from typing import NewType, Protocol
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
+from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected
 
 PayloadId = NewType("PayloadId", int)
@@ -60,10 +61,12 @@ class Started:
 class Batch:
     """Some of a load's parts, after normalisation. Indices and positions are the parts'."""
 
+    parts: int = 0
     normals: tuple[Normal, ...] = ()
     rejected: tuple[tuple[int, Rejected], ...] = ()
     bad: tuple[BadPart, ...] = ()
     events: tuple[tuple[int, EventSeed], ...] = ()
+    """With the time of each, in microseconds."""
     blocks: tuple[tuple[str, int, int, int, int], ...] = ()
     """(endpoint, total, block, start, end); times in microseconds."""
 
@@ -203,7 +206,7 @@ class DataStore(Measurements, Protocol):
         """Begin a load; what an earlier one left is hidden for ever. None: this very file has
         been loaded already."""
 
-    async def stage(self, started: Started, batch: Batch, *, keep_all: bool) -> Counts:
+    async def stage(self, started: Started, batch: Batch, lookups: Lookups) -> Counts:
         """Put rows, hidden until the load ends."""
 
     async def loaded(
@@ -221,6 +224,9 @@ class DataStore(Measurements, Protocol):
         now: datetime,
     ) -> None:
         """Quarantine the payload; nothing of the load is ever seen."""
+
+    async def give_up(self, started: Started) -> None:
+        """End a load whose rows are never to be seen; its payload stays as it was."""
 
     async def sweep(self, *, limit: int) -> bool:
         """Remove some rows of loads that were given up. False when there are none."""
@@ -260,10 +266,18 @@ class DataStore(Measurements, Protocol):
         """The latest revisions as readings, in the head end's own units."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """`worked`: there may be more. `endpoints` have new data, as the payload names them."""
+
+    worked: bool = False
+    endpoints: tuple[EndpointId, ...] = ()
+
+
 class Intake(Protocol):
     """Takes in what waits in the inbox. The engine calls it in a loop of its own."""
 
-    async def once(self) -> int:
-        """Take in one payload. How many there were: 0 or 1."""
+    async def once(self) -> "TakenIn":
+        """Take in one payload, if one waits."""
 
     async def stop(self) -> None: ...

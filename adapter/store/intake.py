@@ -28,9 +28,12 @@ def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
                 item.exchange,
                 item.remote,
                 item.reason,
-                hashlib.sha256(item.raw).digest(),
+                item.spool.digest if item.spool else hashlib.sha256(item.raw).digest(),
             ),
         ).get
+        if item.spool is not None:
+            values = (inbox, item.spool.file, item.spool.size)
+            tx.connection.execute(queries.INSERT_SPOOLED, values)
         tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
         ids.append(inbox)
     return ids

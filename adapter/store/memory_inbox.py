@@ -36,6 +36,7 @@ class InboxModel:
                 remote=item.remote,
                 state=item.state,
                 reason=item.reason,
+                spool="" if item.spool is None else item.spool.file,
             )
             self._wakes[inbox] = None
             ids.append(inbox)

@@ -99,17 +99,23 @@ INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
 INSERT_INBOX: Final = """
 INSERT INTO inbox (operation, at, state, exchange, remote, reason, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token
+SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token,
+       inbox_spool.file
 FROM inbox """
-_INBOX: Final = _INBOX_COLUMNS + "JOIN inbox_raw ON inbox_raw.id = inbox.id "
+_BODY: Final = """
+JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+"""
+_INBOX: Final = _INBOX_COLUMNS + _BODY
 UNREAD_NEW: Final = _INBOX + "WHERE state = 'new' ORDER BY inbox.id LIMIT ?"
 # Named, because without statistics SQLite takes the index by state, and sorts.
 UNREAD_PARKED: Final = (
     _INBOX_COLUMNS
-    + """INDEXED BY inbox_parked JOIN inbox_raw ON inbox_raw.id = inbox.id
-WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"""
+    + "INDEXED BY inbox_parked"
+    + _BODY
+    + """WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"""
 )
 INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
 INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"

@@ -171,6 +171,7 @@ def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]
             reason=row[7],
             command=row[8],
             token=row[9],
+            spool=row[10] or "",
         )
         for row in connection.execute(query, values)
     ]

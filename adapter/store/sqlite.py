@@ -37,6 +37,7 @@ from adapter.store import claiming, intake, master, reading, writing
 from adapter.store.files import FileLock, connect_reader, connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.threads import Health, Reader, Transaction, Writer
+from adapter.store.values import readings_of
 
 T = TypeVar("T")
 
@@ -217,7 +218,13 @@ class SqliteStore:
         start: datetime,
         end: datetime,
     ) -> Sequence[Reading]:
-        return await self.query(lambda db: reading.readings(db, endpoints, kind, start, end))
+        """Those of messages read in one piece, and those of payloads that were taken in."""
+
+        def work(db: apsw.Connection) -> list[Reading]:
+            found = reading.readings(db, endpoints, kind, start, end)
+            return found + readings_of(db, endpoints, kind, start, end)
+
+        return await self.query(work)
 
     async def measurements(
         self, device: DeviceId, *, limit: int = 100

@@ -20,7 +20,7 @@ FLOORS = (
     ("orders", "readings"),
     ("wire",),
     ("engine",),
-    ("store", "headend", "web", "simulator"),
+    ("store", "headend", "web", "simulator", "intake"),
     ("settings_values",),
     ("settings_secrets",),
     ("settings_reader",),

@@ -1,0 +1,85 @@
+"""The worker process as the gateway sees it: one job at a time, restarted when it dies."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from adapter.engine.data_ports import Batch
+from adapter.errors import GatewayError
+from adapter.intake.worker import BATCH, HEAD, decode_batch
+from adapter.wire.stream import Broken
+
+_BUFFER = 1 << 20
+
+
+class WorkerDied(GatewayError):
+    """The process went away in the middle of a body."""
+
+    code = "worker_died"
+
+
+class WorkerProcess:
+    """Started at the first job. A bounded pipe is all that stands between it and the store."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def batches(self, path: Path, tables: str) -> AsyncIterator[Batch]:
+        """The batches of one file. Raises Broken where it cannot be read on, WorkerDied."""
+        process = await self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        job = json.dumps({"file": str(path), "tables": tables}).encode()
+        whole = False
+        try:
+            process.stdin.write(HEAD.pack(len(job)) + job)
+            await process.stdin.drain()
+            while True:
+                (length,) = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
+                frame = await process.stdout.readexactly(length)
+                if frame[:1] != BATCH:
+                    whole = True
+                    break
+                yield decode_batch(memoryview(frame)[1:])
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise WorkerDied("the worker process died") from error
+        finally:
+            if not whole:
+                await self.stop()
+        end = json.loads(frame[1:])
+        if end:
+            raise Broken.told(end["reason"], end["position"])
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            places = os.pathsep.join(place for place in sys.path if place)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "adapter.intake.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_BUFFER,
+                env={**os.environ, "PYTHONPATH": places},
+            )
+        return self._process
+
+    async def stop(self) -> None:
+        """End the process; what it was at is read again some day."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+        await process.wait()
+        # The transport reads on to the end of the pipe; without it there would be a warning.
+        if process.stdout is not None:
+            with contextlib.suppress(OSError):
+                await process.stdout.read()

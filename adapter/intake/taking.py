@@ -1,0 +1,218 @@
+"""Takes in what waits: spooled bodies by the worker process, small ones in a thread."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from adapter.engine import points
+from adapter.engine.data_ports import (
+    Batch,
+    Counts,
+    DataStore,
+    ErrorRecord,
+    Started,
+    TakenIn,
+    WaitingPayload,
+)
+from adapter.engine.ports import Clock
+from adapter.engine.spool import Spool
+from adapter.intake.batches import batches, of_seeds
+from adapter.intake.process import WorkerDied, WorkerProcess
+from adapter.intake.tables import Document, read_tables, text_of
+from adapter.model.ids import EndpointId
+from adapter.readings.lookups import Lookups
+from adapter.readings.seeds import Seed, Unmapped
+from adapter.wire.stream import Broken, where_broken
+
+_TRIES: Final = 3
+_SWEPT: Final = 2_000
+_HOUSEKEEPING_S: Final = 600.0
+_ORPHAN_S: Final = 3_600.0
+_SEEDS: Final = 16
+_decode_seed: Final = msgspec.json.Decoder(Seed).decode
+
+log = logging.getLogger(__name__)
+
+
+class PayloadIntake:
+    """The engine's Intake. Bodies are kept for `retention_days` after they were taken in.
+
+    `file` paths are names in the spool, or whole paths of files that were given to `take_file`.
+    """
+
+    def __init__(
+        self,
+        store: DataStore,
+        spool: Spool,
+        clock: Clock,
+        tables: Document,
+        *,
+        retention_days: float = 30.0,
+        progress: Callable[[Counts], None] = lambda counts: None,
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._clock = clock
+        self._tables = text_of(tables)
+        self._lookups = read_tables(tables)
+        self._retention = timedelta(days=retention_days)
+        self._progress = progress
+        self._worker = WorkerProcess()
+        self._one = asyncio.Lock()
+        self._tries: dict[str, int] = {}
+        self._kept_house = float("-inf")
+
+    @property
+    def lookups(self) -> Lookups:
+        return self._lookups
+
+    async def stop(self) -> None:
+        await self._worker.stop()
+
+    # ------------------------------------------------------------ one payload
+
+    async def once(self) -> TakenIn:
+        waiting = await self._store.waiting(limit=1)
+        if waiting:
+            async with self._one:
+                endpoints = await self._take(waiting[0], self._spool.folder)
+            return TakenIn(worked=True, endpoints=endpoints)
+        if await self._store.sweep(limit=_SWEPT):
+            return TakenIn(worked=True)
+        await self._keep_house()
+        return TakenIn()
+
+    async def take_file(self, what: WaitingPayload) -> bool:
+        """Take in a file that was given. False: it had been loaded already."""
+        async with self._one:
+            started = await self._store.start(what, now=self._clock.now())
+            if started is None:
+                return False
+            await self._load(what, started, Path())
+            return True
+
+    async def _take(self, what: WaitingPayload, folder: Path) -> tuple[EndpointId, ...]:
+        started = await self._store.start(what, now=self._clock.now())
+        if started is None:
+            return ()
+        return await self._load(what, started, folder)
+
+    async def _load(
+        self, what: WaitingPayload, started: Started, folder: Path
+    ) -> tuple[EndpointId, ...]:
+        counts = Counts()
+        endpoints: dict[EndpointId, None] = {}
+        try:
+            async for batch in self._batches(what, started, folder):
+                counts.add(await self._store.stage(started, batch, self._lookups))
+                endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
+                points.reached("intake.staged")
+                self._progress(counts)
+        except Broken as error:
+            await self._refuse(what, started, str(error), error.position)
+            return ()
+        except WorkerDied as error:
+            tries = self._tries[what.source] = self._tries.get(what.source, 0) + 1
+            log.warning("intake_worker_died", extra={"payload": what.source, "tries": tries})
+            if tries >= _TRIES:
+                await self._refuse(what, started, f"{error}, {tries} times", -1)
+            return ()
+        points.reached("intake.before_loaded")
+        await self._store.loaded(started, counts, inbox=what.inbox, now=self._clock.now())
+        points.reached("intake.after_loaded")
+        self._tries.pop(what.source, None)
+        log.info(
+            "payload_loaded",
+            extra={
+                "payload": what.source,
+                "bytes": what.size,
+                "values": counts.values,
+                "new": counts.new,
+                "errors": counts.errors + counts.bad_parts,
+            },
+        )
+        return tuple(endpoints)
+
+    async def _batches(
+        self, what: WaitingPayload, started: Started, folder: Path
+    ) -> AsyncIterator[Batch]:
+        if what.file:
+            async for batch in self._worker.batches(folder / what.file, self._tables):
+                yield batch
+            return
+        raw = started.raw
+
+        def read() -> list[Batch]:
+            try:
+                return list(batches([raw], self._lookups))
+            except Broken as error:
+                if str(error).startswith("not well-formed"):
+                    raise where_broken([raw]) or error from error
+                raise
+
+        for batch in await asyncio.to_thread(read):
+            yield batch
+
+    async def _refuse(
+        self, what: WaitingPayload, started: Started, reason: str, position: int
+    ) -> None:
+        log.warning("payload_refused", extra={"payload": what.source, "reason": reason})
+        self._tries.pop(what.source, None)
+        await self._store.refused(
+            started,
+            reason,
+            position if position >= 0 else None,
+            inbox=what.inbox,
+            now=self._clock.now(),
+        )
+
+    # ------------------------------------------------------------ error records
+
+    async def reprocess(self) -> Counts:
+        """Try all open error records again with the lookups and devices as they are now.
+
+        Those that give rows are closed; the others stay as they are.
+        """
+        total, after = Counts(), 0
+        while records := await self._store.errors(after=after, limit=_SEEDS):
+            after = records[-1].id
+            for record in records:
+                if record.why != Unmapped.PART:
+                    total.add(await self._again(record))
+        return total
+
+    async def _again(self, record: ErrorRecord) -> Counts:
+        seed = _decode_seed(record.body)
+        batch = of_seeds([(record.part, seed)], self._lookups)
+        if batch.rejected:
+            return Counts(errors=1)
+        now = self._clock.now()
+        async with self._one:
+            started = await self._store.restart(record.payload, now=now)
+            counts = await self._store.stage(started, batch, self._lookups)
+            if counts.errors:
+                # It stays: the load is given up with the new record of the same thing.
+                await self._store.give_up(started)
+                return Counts(errors=1)
+            await self._store.resolved(started, [record.id], counts, now=now)
+        return counts
+
+    # ------------------------------------------------------------ bodies that are no longer needed
+
+    async def _keep_house(self) -> None:
+        if time.monotonic() - self._kept_house < _HOUSEKEEPING_S:
+            return
+        self._kept_house = time.monotonic()
+        before = self._clock.now() - self._retention
+        for payload in await self._store.expired(before=before, limit=1000):
+            await self._store.forget_raw(payload)
+            if payload.file and payload.inbox is not None:
+                await asyncio.to_thread(self._spool.remove, payload.file)
+        known = await self._store.spool_files()
+        await asyncio.to_thread(self._spool.sweep, known, older_than=time.time() - _ORPHAN_S)

@@ -1,0 +1,137 @@
+"""The common shape of what arrives: one register value, or one load profile channel of one device.
+
+Nothing is looked up yet: texts are the head end's own. A seed holds all that is needed to make
+measurements of it later, without the head end and without the payload it came in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from adapter.commands.calls import ReadingKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """`at` is the register's Timestamp, or TimeDataEnd: the END of the last interval (inferred).
+
+    texts      the values, oldest first (inferred); a register has one
+    statuses   the head end's words, by the index of the value they belong to; normal has none
+    minutes    interval length, 0 for registers (unit inferred)
+    pulse      PulseMultiplier, which counts only where `scaled` is false (inferred)
+    block      number of the block this came in, of `blocks`; base 0 or 1 is not known; 0 of 0: none
+    position   byte offset of the dat:ReadData in the payload as UTF-8, -1 where not known
+    """
+
+    identifier: str
+    serial: str = ""
+    device_class: str = ""
+    kind: ReadingKind
+    quantity: str
+    source: str = ""
+    at: str
+    minutes: int = 0
+    pulse: str = "1"
+    scaled: bool = True
+    texts: tuple[str, ...]
+    statuses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    block: int = 0
+    blocks: int = 0
+    position: int = -1
+
+
+Row: TypeAlias = tuple[int, str | None, str | None, int, str]
+"""(at, value, external, condition, statuses): microseconds since 1970 (UTC); the value in the
+unit of the measurement; the value in the head end's own unit; six digits; words with commas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normal:
+    """A seed after both stages: what becomes rows once its device is known.
+
+    `conversion` says in words what was done to the texts. `start` and `end` bound the values, in
+    microseconds since 1970.
+    """
+
+    identifier: str
+    serial: str
+    kind: ReadingKind
+    quantity: str
+    source: str
+    seconds: int
+    unit: str
+    tou: str
+    sqi: str
+    conversion: str
+    rows: list[Row]
+    start: int
+    end: int
+    part: int = 0
+    position: int = -1
+
+
+class Unmapped(StrEnum):
+    """Why a seed gave no measurement; it is kept as an error record under this word."""
+
+    QUANTITY = "unknown_quantity"
+    DEVICE = "unknown_device"
+    NUMBER = "not_a_number"
+    TIME = "not_a_time"
+    LENGTH = "bad_interval_length"
+    PULSE = "bad_pulse_multiplier"
+    PART = "bad_part"
+    EVENT = "unknown_event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A seed that could not be normalised. `detail` names the value that is in the way."""
+
+    why: Unmapped
+    detail: str
+    seed: Seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSeed:
+    """One evt:MeterEvent, or one MeterException (`exception`), as it arrived.
+
+    `received` is the head end's own ReceivedWhen, "" where there is none; `number` is the ID;
+    `arguments` are (name, text) in the order of the message.
+    """
+
+    identifier: str
+    serial: str = ""
+    exception: bool = False
+    at: str
+    received: str = ""
+    category: str = ""
+    log_type: str = ""
+    name: str
+    number: int | None = None
+    source: str = ""
+    sequence: int | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
+    position: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one dat:ReadData (or MeterException) held. `index` counts from 0."""
+
+    index: int
+    position: int
+    identifier: str
+    seeds: tuple[Seed, ...] = ()
+    events: tuple[EventSeed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadPart:
+    """A part that cannot be understood. `xml` is what it was, cut where it is very long."""
+
+    index: int
+    position: int
+    reason: str
+    xml: bytes

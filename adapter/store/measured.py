@@ -1,0 +1,135 @@
+"""SQL of payloads, loads and measurements. Loads that are not 'loaded' are never seen."""
+
+from typing import Final
+
+_VISIBLE: Final = "load NOT IN (SELECT id FROM load WHERE state <> 'loaded')"
+
+# ---------------------------------------------------------------- payloads and loads
+
+WAITING: Final = """
+SELECT inbox.id, operation, at, coalesce(inbox_spool.file, ''),
+       coalesce(inbox_spool.bytes, length(raw)), hash
+FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+WHERE state = 'taking' ORDER BY inbox.id LIMIT ?"""
+RAW: Final = "SELECT raw FROM inbox_raw WHERE id = ?"
+PAYLOAD_OF_INBOX: Final = "SELECT id FROM payload WHERE inbox = ?"
+PAYLOAD_OF_FILE: Final = "SELECT id, state FROM payload WHERE inbox IS NULL AND digest = ?"
+INSERT_PAYLOAD: Final = """
+INSERT INTO payload (inbox, source, operation, state, reason, at, bytes, digest, spool, counts,
+                     raw_kept)
+VALUES (?, ?, ?, 'loading', '', ?, ?, ?, ?, X'7B7D', 1) RETURNING id"""
+RESTART_PAYLOAD: Final = """
+UPDATE payload SET state = 'loading', reason = '', position = NULL, finished = NULL WHERE id = ?"""
+FINISH_PAYLOAD: Final = """
+UPDATE payload SET state = ?, reason = ?, position = ?, finished = ?, counts = ? WHERE id = ?"""
+INTERRUPTED_FILES: Final = """
+SELECT source, operation, at, spool, bytes, digest FROM payload
+WHERE inbox IS NULL AND state = 'loading' ORDER BY id"""
+_PAYLOADS: Final = """
+SELECT id, inbox, source, operation, state, reason, position, at, finished, bytes, spool, counts
+FROM payload """
+PAYLOADS: Final = _PAYLOADS + "WHERE id < ? ORDER BY id DESC LIMIT ?"
+PAYLOAD: Final = _PAYLOADS + "WHERE id = ?"
+EXPIRED: Final = """
+SELECT id FROM payload WHERE state = 'loaded' AND raw_kept = 1 AND finished < ?
+ORDER BY id LIMIT ?"""
+SPOOLED_FILES: Final = """
+SELECT spool FROM payload WHERE spool <> '' UNION SELECT file FROM inbox_spool"""
+FORGET_RAW: Final = "UPDATE inbox_raw SET raw = X'' WHERE id = ?"
+FORGET_SPOOL: Final = "DELETE FROM inbox_spool WHERE id = ?"
+FORGET_FILE: Final = """
+UPDATE payload SET spool = '', raw_kept = 0 WHERE id = ?"""
+
+INSERT_LOAD: Final = """
+INSERT INTO load (payload, state, started) VALUES (?, 'loading', ?) RETURNING id"""
+ABANDON_LOADS: Final = """
+UPDATE load SET state = 'abandoned' WHERE payload = ? AND state = 'loading'"""
+END_LOAD: Final = "UPDATE load SET state = ? WHERE id = ?"
+ABANDONED: Final = "SELECT id FROM load WHERE state = 'abandoned' ORDER BY id LIMIT 1"
+SWEEP: Final = (
+    """
+DELETE FROM measured WHERE (channel, at, load, n) IN
+    (SELECT channel, at, load, n FROM measured WHERE load = :load LIMIT :limit)""",
+    "DELETE FROM intake_error WHERE load = :load",
+    "DELETE FROM arrived_event WHERE load = :load",
+    "DELETE FROM block_seen WHERE load = :load",
+)
+
+# ---------------------------------------------------------------- staging
+
+DEVICE_OF_ESN: Final = "SELECT body FROM device WHERE endpoint = ? ORDER BY id LIMIT 1"
+DEVICE_OF_SERIAL: Final = "SELECT body FROM device WHERE serial = ? ORDER BY id LIMIT 1"
+CHANNEL: Final = """
+SELECT id FROM channel
+WHERE device = ? AND component = ? AND kind = ? AND same_quantity = ? AND source = ?
+  AND seconds = ? AND endpoint = ? AND unit = ?"""
+INSERT_CHANNEL: Final = """
+INSERT INTO channel (device, component, kind, same_quantity, source, seconds, endpoint, unit,
+                     quantity, tou, sqi)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+CONVERSION: Final = "SELECT id FROM conversion WHERE words = ?"
+INSERT_CONVERSION: Final = "INSERT INTO conversion (words) VALUES (?) RETURNING id"
+# Rows of abandoned loads are none; those of this load count, so that a repeat in it is one.
+KNOWN: Final = """
+SELECT at, load, n, value, external, condition, statuses FROM measured
+WHERE channel = :channel AND at BETWEEN :start AND :end
+  AND load NOT IN (SELECT id FROM load WHERE state <> 'loaded' AND id <> :load)
+ORDER BY at, load, n"""
+INSERT_MEASURED: Final = """
+INSERT INTO measured (channel, at, load, n, value, external, condition, statuses, conversion)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ERROR: Final = """
+INSERT INTO intake_error (load, payload, part, position, endpoint, why, detail, body, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open')"""
+INSERT_BLOCK: Final = """
+INSERT OR IGNORE INTO block_seen (load, endpoint, total, block, starts, ends)
+VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT_EVENT: Final = """
+INSERT INTO arrived_event (load, endpoint, at, exception, name, body) VALUES (?, ?, ?, ?, ?, ?)"""
+
+# ---------------------------------------------------------------- reading
+
+_COLUMNS: Final = """
+SELECT c.device, c.endpoint, c.component, c.kind, c.quantity, c.source, c.seconds, c.unit, c.tou,
+       c.sqi, m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load, m.n,
+       load.payload
+FROM channel c JOIN measured m ON m.channel = c.id JOIN conversion v ON v.id = m.conversion
+     JOIN load ON load.id = m.load """
+_SEEN: Final = "load.state = 'loaded'"
+_LATEST: Final = """NOT EXISTS (
+    SELECT 1 FROM measured later JOIN load shown ON shown.id = later.load
+    WHERE later.channel = m.channel AND later.at = m.at AND shown.state = 'loaded'
+      AND (later.load, later.n) > (m.load, m.n))"""
+
+
+def select(where: str, *, revisions: bool) -> str:
+    """The measurements of the channels that `where` (one of WHERE) chooses, oldest first."""
+    latest = "" if revisions else f" AND {_LATEST}"
+    return (
+        f"{_COLUMNS}WHERE {where} AND m.at BETWEEN :start AND :end AND {_SEEN}{latest}"
+        " ORDER BY m.at, c.component, c.id, m.load, m.n LIMIT :limit"
+    )
+
+
+WHERE: Final = {
+    "device": "c.device = :key",
+    "component": "c.component = :key",
+    "endpoint": "c.endpoint = :key",
+    "endpoints": "c.endpoint IN (SELECT value FROM json_each(:key)) AND c.kind = :kind",
+}
+
+ERRORS: Final = f"""
+SELECT id, payload, load, part, position, endpoint, why, detail, body, state FROM intake_error
+WHERE state = ? AND id > ? AND {_VISIBLE} ORDER BY id LIMIT ?"""
+RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? AND state = 'open'"
+COUNT_ERRORS: Final = f"""
+SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
+GROUP BY why ORDER BY why"""
+MISSING_BLOCKS: Final = f"""
+SELECT endpoint, total, count(DISTINCT block) FROM block_seen
+WHERE starts >= ? AND ends <= ? AND {_VISIBLE}
+GROUP BY endpoint, total HAVING count(DISTINCT block) < total ORDER BY endpoint LIMIT ?"""
+EVENTS_AFTER: Final = f"""
+SELECT id, load, endpoint, at, exception, body FROM arrived_event
+WHERE (load, id) > (?, ?) AND {_VISIBLE} ORDER BY load, id LIMIT ?"""

@@ -1,0 +1,401 @@
+"""Payloads, loads and measurements in the gateway's SQLite file.
+
+A payload's rows are staged in many short transactions and shown by one. What a stop or a refusal
+leaves behind stays hidden and is swept away in pieces.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import apsw
+import msgspec
+
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.engine.data_ports import (
+    ArrivedEvent,
+    Batch,
+    Counts,
+    ErrorRecord,
+    LoadId,
+    Payload,
+    PayloadId,
+    PayloadState,
+    Started,
+    StoredValue,
+    WaitingPayload,
+)
+from adapter.engine.ports import AuditNote, Change, Disposition, InboxState
+from adapter.errors import NotFound
+from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.model.measurement import Measurement
+from adapter.readings.lookups import Lookups
+from adapter.readings.seeds import EventSeed
+from adapter.store import measured, writing
+from adapter.store.rows import encode, micros, moment
+from adapter.store.sqlite import SqliteStore
+from adapter.store.staging import Staging
+from adapter.store.threads import Transaction
+from adapter.store.values import readings_of, stored, whole
+
+_HIGHEST: Final = 2**63 - 1
+_decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
+_decode_event: Final = msgspec.json.Decoder(EventSeed).decode
+
+
+class SqliteMeasurements:
+    """The DataStore port beside a SqliteStore, on its threads."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._staging: Staging | None = None
+
+    # ------------------------------------------------------------ loading
+
+    async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
+        def work(db: apsw.Connection) -> list[WaitingPayload]:
+            return [
+                WaitingPayload(
+                    inbox=InboxId(number),
+                    source=f"inbox:{number}",
+                    operation=operation,
+                    at=moment(at),
+                    file=file,
+                    size=size,
+                    digest=digest,
+                )
+                for number, operation, at, file, size, digest in db.execute(
+                    measured.WAITING, (limit,)
+                )
+            ]
+
+        return await self._store.read(work)
+
+    async def interrupted_files(self) -> Sequence[WaitingPayload]:
+        def work(db: apsw.Connection) -> list[WaitingPayload]:
+            return [
+                WaitingPayload(
+                    inbox=None,
+                    source=source,
+                    operation=operation,
+                    at=moment(at),
+                    file=file,
+                    size=size,
+                    digest=digest,
+                )
+                for source, operation, at, file, size, digest in db.execute(
+                    measured.INTERRUPTED_FILES
+                )
+            ]
+
+        return await self._store.read(work)
+
+    async def start(self, what: WaitingPayload, *, now: datetime) -> Started | None:
+        def work(tx: Transaction) -> Started | None:
+            db = tx.connection
+            payload = _known_payload(db, what)
+            if payload is None:
+                values = (
+                    what.inbox,
+                    what.source,
+                    what.operation,
+                    micros(what.at),
+                    what.size,
+                    what.digest,
+                    what.file,
+                )
+                payload = db.execute(measured.INSERT_PAYLOAD, values).get
+            elif payload < 0:
+                return None
+            else:
+                db.execute(measured.RESTART_PAYLOAD, (payload,))
+            db.execute(measured.ABANDON_LOADS, (payload,))
+            load = db.execute(measured.INSERT_LOAD, (payload, micros(now))).get
+            raw = b""
+            if what.inbox is not None and not what.file:
+                raw = db.execute(measured.RAW, (what.inbox,)).get
+            return Started(payload=PayloadId(payload), load=LoadId(load), raw=raw)
+
+        started = await self._store.write(work)
+        self._staging = None
+        return started
+
+    async def restart(self, payload: PayloadId, *, now: datetime) -> Started:
+        def work(tx: Transaction) -> Started:
+            db = tx.connection
+            if db.execute(measured.PAYLOAD, (payload,)).get is None:
+                raise NotFound(f"no payload {payload}")
+            db.execute(measured.ABANDON_LOADS, (payload,))
+            load = db.execute(measured.INSERT_LOAD, (payload, micros(now))).get
+            return Started(payload=payload, load=LoadId(load))
+
+        self._staging = None
+        return await self._store.write(work)
+
+    async def stage(self, started: Started, batch: Batch, lookups: Lookups) -> Counts:
+        staging = self._staging
+        if staging is None or staging.load != started.load:
+            staging = self._staging = Staging(started.payload, started.load, lookups)
+        return await self._store.write(lambda tx: staging.put(tx.connection, batch))
+
+    async def loaded(
+        self, started: Started, counts: Counts, *, inbox: InboxId | None, now: datetime
+    ) -> None:
+        def work(tx: Transaction) -> None:
+            db = tx.connection
+            db.execute(measured.END_LOAD, ("loaded", started.load))
+            values = (PayloadState.LOADED, "", None, micros(now), _encode_counts(counts))
+            db.execute(measured.FINISH_PAYLOAD, (*values, started.payload))
+            if inbox is not None:
+                stored = Disposition(inbox=inbox, state=InboxState.STORED)
+                writing.save(tx, [Change(inbox=(stored,))], now)
+
+        await self._store.write(work)
+
+    async def refused(
+        self,
+        started: Started,
+        reason: str,
+        position: int | None,
+        *,
+        inbox: InboxId | None,
+        now: datetime,
+    ) -> None:
+        subject = f"payload:{started.payload}" if inbox is None else f"inbox:{inbox}"
+        audit = AuditNote(
+            actor="gateway",
+            action="Quarantined",
+            subject=subject,
+            detail={"reason": reason, "position": position},
+        )
+
+        def work(tx: Transaction) -> None:
+            db = tx.connection
+            db.execute(measured.END_LOAD, ("abandoned", started.load))
+            values = (PayloadState.QUARANTINED, reason, position, micros(now), b"{}")
+            db.execute(measured.FINISH_PAYLOAD, (*values, started.payload))
+            moved: tuple[Disposition, ...] = ()
+            if inbox is not None:
+                moved = (Disposition(inbox=inbox, state=InboxState.QUARANTINED, reason=reason),)
+            writing.save(tx, [Change(inbox=moved, audit=(audit,))], now)
+
+        await self._store.write(work)
+
+    async def resolved(
+        self, started: Started, errors: Sequence[int], counts: Counts, *, now: datetime
+    ) -> None:
+        audit = AuditNote(
+            actor="gateway",
+            action="Reprocessed",
+            subject=f"payload:{started.payload}",
+            detail={"errors": len(errors), "values": counts.new + counts.revised},
+        )
+
+        def work(tx: Transaction) -> None:
+            db = tx.connection
+            db.execute(measured.END_LOAD, ("loaded", started.load))
+            db.executemany(measured.RESOLVE_ERROR, [(item,) for item in errors])
+            writing.save(tx, [Change(audit=(audit,))], now)
+
+        await self._store.write(work)
+
+    async def give_up(self, started: Started) -> None:
+        await self._store.write(
+            lambda tx: tx.connection.execute(measured.END_LOAD, ("abandoned", started.load))
+        )
+
+    async def sweep(self, *, limit: int) -> bool:
+        def work(tx: Transaction) -> bool:
+            db = tx.connection
+            load = db.execute(measured.ABANDONED).get
+            if load is None:
+                return False
+            rows, *rest = measured.SWEEP
+            db.execute(rows, {"load": load, "limit": limit})
+            if db.changes() < limit:
+                for statement in rest:
+                    db.execute(statement, {"load": load})
+                db.execute(measured.END_LOAD, ("swept", load))
+            return True
+
+        return await self._store.write(work)
+
+    # ------------------------------------------------------------ bodies
+
+    async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
+        def work(db: apsw.Connection) -> list[Payload]:
+            ids = [row[0] for row in db.execute(measured.EXPIRED, (micros(before), limit))]
+            return [_payload(db.execute(measured.PAYLOAD, (item,)).get) for item in ids]
+
+        return await self._store.query(work)
+
+    async def forget_raw(self, payload: Payload) -> None:
+        def work(tx: Transaction) -> None:
+            if payload.inbox is not None:
+                tx.connection.execute(measured.FORGET_RAW, (payload.inbox,))
+                tx.connection.execute(measured.FORGET_SPOOL, (payload.inbox,))
+            tx.connection.execute(measured.FORGET_FILE, (payload.id,))
+
+        await self._store.write(work)
+
+    async def spool_files(self) -> frozenset[str]:
+        return await self._store.query(
+            lambda db: frozenset(file for (file,) in db.execute(measured.SPOOLED_FILES))
+        )
+
+    async def payloads(
+        self, *, before: PayloadId | None = None, limit: int = 50
+    ) -> Sequence[Payload]:
+        values = (before or _HIGHEST, limit)
+        return await self._store.query(
+            lambda db: [_payload(row) for row in db.execute(measured.PAYLOADS, values)]
+        )
+
+    # ------------------------------------------------------------ errors and events
+
+    async def errors(
+        self, *, state: str = "open", after: int = 0, limit: int = 500
+    ) -> Sequence[ErrorRecord]:
+        def work(db: apsw.Connection) -> list[ErrorRecord]:
+            return [
+                ErrorRecord(
+                    id=row[0],
+                    payload=PayloadId(row[1]),
+                    load=LoadId(row[2]),
+                    part=row[3],
+                    position=row[4],
+                    endpoint=row[5],
+                    why=row[6],
+                    detail=row[7],
+                    body=row[8],
+                    state=row[9],
+                )
+                for row in db.execute(measured.ERRORS, (state, after, limit))
+            ]
+
+        return await self._store.query(work)
+
+    async def count_errors(self) -> dict[str, int]:
+        """Open error records by why."""
+        return await self._store.query(lambda db: dict(db.execute(measured.COUNT_ERRORS)))
+
+    async def missing_blocks(
+        self, start: datetime, end: datetime, *, limit: int = 1000
+    ) -> Sequence[tuple[EndpointId, int, int]]:
+        """(endpoint, blocks told, blocks that came) where some of a period have not come."""
+        values = (micros(start), micros(end), limit)
+        return await self._store.query(lambda db: list(db.execute(measured.MISSING_BLOCKS, values)))
+
+    async def arrived_events(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 500
+    ) -> Sequence[ArrivedEvent]:
+        def work(db: apsw.Connection) -> list[ArrivedEvent]:
+            return [
+                ArrivedEvent(
+                    id=row[0],
+                    load=LoadId(row[1]),
+                    endpoint=EndpointId(row[2]),
+                    at=moment(row[3]),
+                    seed=_decode_event(row[5]),
+                )
+                for row in db.execute(measured.EVENTS_AFTER, (*after, limit))
+            ]
+
+        return await self._store.query(work)
+
+    # ------------------------------------------------------------ measurements
+
+    async def values_between(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        device: DeviceId | None = None,
+        component: str | None = None,
+        endpoint: EndpointId | None = None,
+        revisions: bool = False,
+        limit: int = 10_000,
+    ) -> Sequence[StoredValue]:
+        chosen = {"component": component, "device": device, "endpoint": endpoint}
+        name = next((name for name, key in chosen.items() if key is not None), None)
+        if name is None:
+            raise ValueError("a device, a component or an endpoint is needed")
+        query = measured.select(measured.WHERE[name], revisions=revisions)
+        values = {
+            "key": chosen[name],
+            "start": micros(start),
+            "end": micros(end),
+            "limit": limit,
+        }
+        return await self._store.query(
+            lambda db: [stored(row) for row in db.execute(query, values)]
+        )
+
+    async def measurements_between(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        device: DeviceId | None = None,
+        component: str | None = None,
+        limit: int = 10_000,
+    ) -> Sequence[Measurement]:
+        found = await self.values_between(
+            start, end, device=device, component=component, limit=limit
+        )
+        return [_measurement(item, item.value) for item in found if item.value is not None]
+
+    async def readings_of(
+        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
+    ) -> Sequence[Reading]:
+        return await self._store.query(lambda db: readings_of(db, endpoints, kind, start, end))
+
+
+def _known_payload(db: apsw.Connection, what: WaitingPayload) -> int | None:
+    """The number of a payload that came before; -1 where it is a file that is loaded."""
+    if what.inbox is not None:
+        found: int | None = db.execute(measured.PAYLOAD_OF_INBOX, (what.inbox,)).get
+        return found
+    row = db.execute(measured.PAYLOAD_OF_FILE, (what.digest,)).get
+    if row is None:
+        return None
+    return -1 if row[1] == PayloadState.LOADED else int(row[0])
+
+
+def _encode_counts(counts: Counts) -> bytes:
+    return encode({name: getattr(counts, name) for name in Counts.__slots__})
+
+
+def _payload(row: tuple[object, ...]) -> Payload:
+    number, inbox, source, operation, state, reason, position, at, finished, size, file, counts = (
+        row
+    )
+    text = counts if isinstance(counts, bytes | str) else b"{}"
+    return Payload(
+        id=PayloadId(whole(number)),
+        inbox=None if inbox is None else InboxId(whole(inbox)),
+        source=str(source),
+        operation=str(operation),
+        state=PayloadState(str(state)),
+        reason=str(reason),
+        position=None if position is None else whole(position),
+        at=moment(whole(at)),
+        finished=None if finished is None else moment(whole(finished)),
+        size=whole(size),
+        file=str(file),
+        counts=_decode_counts(text),
+    )
+
+
+def _measurement(item: StoredValue, value: Decimal) -> Measurement:
+    load, number = item.revision
+    when = item.at.isoformat()
+    return Measurement(
+        id=f"{item.component}:{item.kind}:{item.source}:{when}:{load}.{number}",
+        component=item.component,
+        at=item.at,
+        value=value,
+        condition=item.condition,
+        device=item.device,
+    )

@@ -1,0 +1,287 @@
+"""One part of a payload, an element that is whole, to seeds: by position, else by local name."""
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Final
+
+from lxml import etree
+
+from adapter.commands.calls import ReadingKind
+from adapter.errors import ContractViolation
+from adapter.readings.seeds import EventSeed, Part, Seed
+from adapter.wire.xml import XSI, local_name, namespace, where
+
+PART_NAMES: Final = ("ReadData", "MeterException", "EventLog")
+"""EventLog by itself is a part where no ReadData is around it: the content of EventsArrived."""
+
+_NAMESPACES: Final = frozenset(
+    {
+        "http://www.itron.com/ami/2008/10/data",
+        "http://www.itron.com/ami/2008/10/events",
+        "http://www.itron.com/ami/2009/08/subscriptions",
+        "http://www.itron.com/ami/2009/08/subscribers",
+    }
+)
+_NIL: Final = f"{{{XSI}}}nil"
+_TRUE: Final = ("true", "1")
+_LONGEST_TEXT: Final = 4096
+
+
+def read_part(element: etree._Element, *, index: int, position: int) -> Part:
+    """Raises ContractViolation naming what is missing or wrong; then none of it is taken."""
+    if namespace(element) not in _NAMESPACES:
+        raise ContractViolation(f"{element.tag[:200]} is in no namespace of the contract")
+    return _READERS[local_name(element)](element, index, position)
+
+
+def _read_data(element: etree._Element, index: int, position: int) -> Part:
+    fields = _fields(element)
+    head = _Head(
+        identifier=_text(fields, "Identifier"),
+        serial=_text(fields, "DeviceSerialNumber"),
+        device_class=_text(fields, "DeviceClass"),
+        scaled=_text(fields, "ScalingType") != "None",
+        block=0,
+        blocks=0,
+        position=position,
+    )
+    if not head.identifier and not head.serial:
+        raise ContractViolation("is missing", at="ReadData/Identifier")
+    block = fields.get("BlockInfo")
+    if block is not None and len(block):
+        numbers = _fields(block)
+        head.block, head.blocks = _count(numbers, "Block"), _count(numbers, "TotalBlocks")
+    seeds = [_channel(head, item) for item in _items(fields, "LoadProfileChannels")]
+    seeds += [_register(head, item) for item in _items(fields, "RegisterValues")]
+    log = fields.get("EventLog")
+    events = () if log is None else tuple(_events(log, head.identifier, head.serial, position))
+    return Part(
+        index=index,
+        position=position,
+        identifier=head.identifier,
+        seeds=tuple(seeds),
+        events=events,
+    )
+
+
+class _Head:
+    """What all seeds of one ReadData share."""
+
+    __slots__ = ("block", "blocks", "device_class", "identifier", "position", "scaled", "serial")
+
+    def __init__(
+        self,
+        *,
+        identifier: str,
+        serial: str,
+        device_class: str,
+        scaled: bool,
+        block: int,
+        blocks: int,
+        position: int,
+    ) -> None:
+        self.identifier = identifier
+        self.serial = serial
+        self.device_class = device_class
+        self.scaled = scaled
+        self.block = block
+        self.blocks = blocks
+        self.position = position
+
+
+def _channel(head: _Head, element: etree._Element) -> Seed:
+    fields = _fields(element)
+    texts, statuses = _values(fields.get("IntervalValues"))
+    return Seed(
+        identifier=head.identifier,
+        serial=head.serial,
+        device_class=head.device_class,
+        kind=ReadingKind.INTERVAL,
+        quantity=_needed(fields, "Quantity"),
+        at=_needed(fields, "TimeDataEnd"),
+        minutes=_count(fields, "IntervalLength"),
+        pulse=_text(fields, "PulseMultiplier") or "1",
+        scaled=head.scaled,
+        texts=texts,
+        statuses=statuses,
+        block=head.block,
+        blocks=head.blocks,
+        position=head.position,
+    )
+
+
+def _values(
+    values: etree._Element | None,
+) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
+    """The hot loop. In the contract's order ChannelValue is first and ProfileStatuses second; an
+    empty list of statuses is a normal value (inferred)."""
+    if values is None or not len(values):
+        return (), {}
+    texts: list[str] = []
+    statuses: dict[int, tuple[str, ...]] = {}
+    expected = ""
+    for index, interval in enumerate(values):
+        children = list(interval)
+        if children:
+            first = children[0]
+            if first.tag == expected or local_name(first) == "ChannelValue":
+                expected = first.tag
+                text = first.text
+                if text is not None and not len(first):
+                    texts.append(text.strip())
+                    if len(children) == 2 and not len(children[1]):
+                        continue
+                    if words := _statuses(children[1:]):
+                        statuses[index] = words
+                    continue
+        texts[index:] = [_value_by_name(interval)]
+        if words := _statuses(children):
+            statuses[index] = words
+    return tuple(texts), statuses
+
+
+def _value_by_name(interval: etree._Element) -> str:
+    if local_name(interval) != "IntervalValue":
+        raise ContractViolation("is no IntervalValue", at=where(interval))
+    return _needed(_fields(interval), "ChannelValue")
+
+
+def _statuses(lists: list[etree._Element]) -> tuple[str, ...]:
+    return tuple(
+        (word.text or "").strip()
+        for item in lists
+        if len(item) and local_name(item) in ("ProfileStatuses", "ExtendedProfileStatuses")
+        for word in item
+    )
+
+
+def _register(head: _Head, element: etree._Element) -> Seed:
+    fields = _fields(element)
+    words = tuple((item.text or "").strip() for item in _items(fields, "Status"))
+    return Seed(
+        identifier=head.identifier,
+        serial=head.serial,
+        device_class=head.device_class,
+        kind=ReadingKind.REGISTER,
+        quantity=_needed(fields, "Quantity"),
+        source=_text(fields, "Source"),
+        at=_needed(fields, "Timestamp"),
+        texts=(_text(fields, "Value"),),
+        statuses={0: words} if words else {},
+        block=head.block,
+        blocks=head.blocks,
+        position=head.position,
+    )
+
+
+# ---------------------------------------------------------------- events
+
+
+def _event_log(element: etree._Element, index: int, position: int) -> Part:
+    """The content of EventsArrived: the device stands beside the log (inferred)."""
+    parent = element.getparent()
+    beside = {} if parent is None else _fields(parent)
+    identifier = _text(beside, "Identifier") or _text(beside, "ElectronicSerialNumber")
+    if not identifier:
+        raise ContractViolation("is missing", at="Identifier")
+    serial = _text(beside, "DeviceSerialNumber")
+    return Part(
+        index=index,
+        position=position,
+        identifier=identifier,
+        events=tuple(_events(element, identifier, serial, position)),
+    )
+
+
+def _events(log: etree._Element, identifier: str, serial: str, at: int) -> Iterator[EventSeed]:
+    for item in _items(_fields(log), "MeterEvents"):
+        fields = _fields(item)
+        yield EventSeed(
+            identifier=identifier,
+            serial=serial,
+            at=_needed(fields, "Timestamp"),
+            category=_text(fields, "Category"),
+            log_type=_text(fields, "LogType"),
+            name=_text(fields, "Name"),
+            number=_count(fields, "ID") if "ID" in fields else None,
+            source=_text(fields, "Source"),
+            sequence=_count(fields, "SequenceNumber") if "SequenceNumber" in fields else None,
+            arguments=_arguments(fields),
+            position=at,
+        )
+
+
+def _exception(element: etree._Element, index: int, position: int) -> Part:
+    fields = _fields(element)
+    identifier = _needed(fields, "ElectronicSerialNumber")
+    received = _text(fields, "ReceivedWhen")
+    event = EventSeed(
+        identifier=identifier,
+        exception=True,
+        at=_text(fields, "Timestamp") or received,
+        received=received,
+        category=_text(fields, "ExceptionCategory"),
+        name=_text(fields, "Name"),
+        number=_count(fields, "ID") if "ID" in fields else None,
+        sequence=_count(fields, "SequenceNumber") if "SequenceNumber" in fields else None,
+        arguments=_arguments(fields),
+        position=position,
+    )
+    if not event.at:
+        raise ContractViolation("is missing", at="MeterException/Timestamp")
+    return Part(index=index, position=position, identifier=identifier, events=(event,))
+
+
+def _arguments(fields: "dict[str, etree._Element]") -> tuple[tuple[str, str], ...]:
+    found = (_fields(item) for item in _items(fields, "Arguments"))
+    return tuple((_text(item, "Name"), _text(item, "Value")) for item in found)
+
+
+_READERS: Final = MappingProxyType[str, Callable[[etree._Element, int, int], Part]](
+    {"ReadData": _read_data, "MeterException": _exception, "EventLog": _event_log}
+)
+
+# ---------------------------------------------------------------- children
+
+
+def _fields(element: etree._Element) -> "dict[str, etree._Element]":
+    """The children by local name; the first of a name counts, nil ones are left out."""
+    found: dict[str, etree._Element] = {}
+    for child in element:
+        if child.attrib and child.get(_NIL, "").strip() in _TRUE:
+            continue
+        found.setdefault(local_name(child), child)
+    return found
+
+
+def _items(fields: "dict[str, etree._Element]", name: str) -> list[etree._Element]:
+    element = fields.get(name)
+    return [] if element is None else list(element)
+
+
+def _text(fields: "dict[str, etree._Element]", name: str) -> str:
+    element = fields.get(name)
+    if element is None:
+        return ""
+    if len(element):
+        raise ContractViolation("has elements where text belongs", at=where(element))
+    text = (element.text or "").strip()
+    if len(text) > _LONGEST_TEXT:
+        raise ContractViolation(f"is longer than {_LONGEST_TEXT} characters", at=where(element))
+    return text
+
+
+def _needed(fields: "dict[str, etree._Element]", name: str) -> str:
+    text = _text(fields, name)
+    if not text:
+        raise ContractViolation("is missing", at=name)
+    return text
+
+
+def _count(fields: "dict[str, etree._Element]", name: str) -> int:
+    text = _text(fields, name)
+    if not text:
+        return 0
+    if len(text) > 20 or not text.removeprefix("-").removeprefix("+").isdigit():
+        raise ContractViolation(f"{text[:40]!r} is not a whole number", at=name)
+    return int(text)

@@ -1,0 +1,282 @@
+"""Payloads of any size in flat memory: DataArrived, EventsArrived and ExceptionsArrived by parts.
+
+A pull parser gives one event for each dat:ReadData (MeterException, EventLog) when it is whole; it
+is read and taken off the tree. Hardened as `wire.xml` is: no DOCTYPE, no entities, no processing
+instructions, UTF-8 or UTF-16 with a mark, bounded in depth, namespaces and the size of one part.
+Wrappers are inferred, so they are matched by local name. Byte positions count the body in UTF-8.
+"""
+
+import codecs
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+from xml.parsers import expat
+
+from lxml import etree
+
+from adapter.errors import WireError
+from adapter.readings.seeds import BadPart, Part
+from adapter.wire.parts import PART_NAMES, read_part
+from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name
+
+MAX_PART_BYTES: Final = 32 * 1024 * 1024
+"""The most bytes between the ends of two parts: one device's values, or what stands around them."""
+
+_KEPT_XML: Final = 64 * 1024
+_PIECE: Final = 64 * 1024
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_UTF32_MARK: Final = b"\xff\xfe\x00\x00"
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_ROOTS: Final = frozenset(
+    {
+        "Envelope", "DataArrived", "EventsArrived", "ExceptionsArrived", "ReadDataCollection",
+        "ArrayOfReadData", "MeterExceptionCollection", *PART_NAMES,
+    }
+)  # fmt: skip
+"""Files may hold a payload without its envelope."""
+
+_START: Final = re.compile(
+    rb"<(?:[A-Za-z_][\w.\-]{0,30}:)?(?:%s)[\s/>]" % "|".join(PART_NAMES).encode()
+)
+_LONGEST_START: Final = 64
+_DECLARATION: Final = re.compile(rb"\s*<\?xml(\s[^>]{0,200}?)\?>")
+_VERSION: Final = re.compile(rb"""\sversion\s*=\s*["']([^"']*)["']""")
+_ENCODING: Final = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)["']""")
+_NEVER: Final = (
+    (b"<!DOCTYPE", "a document type declaration"),
+    (b"<!ENTITY", "an entity declaration"),
+    (b"<?", "a processing instruction"),
+)
+
+
+class Broken(WireError):
+    """The body as a whole cannot be read on. `position` is a byte offset, -1 where not known."""
+
+    code = "payload_broken"
+
+    def __init__(self, message: str, position: int = -1) -> None:
+        super().__init__(f"{message}, at byte {position}" if position >= 0 else message)
+        self.position = position
+
+    @classmethod
+    def told(cls, text: str, position: int) -> "Broken":
+        """One whose text already says where."""
+        made = cls(text)
+        made.position = position
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    part_bytes: int = MAX_PART_BYTES
+    depth: int = MAX_DEPTH
+    namespaces: int = MAX_ATTRIBUTES
+
+
+USUAL: Final = Bounds()
+
+
+def parts(pieces: Iterable[bytes], bounds: Bounds = USUAL) -> Iterator[Part | BadPart]:
+    """Every part in the order of the body. Raises Broken; what was given before it stands alone.
+
+    Not well-formed bodies are broken at a position that is only near; `where_broken` has it exact.
+    """
+    reading = _Reading(bounds)
+    for piece in _as_utf8(pieces):
+        for start in range(0, len(piece), _PIECE):
+            yield from reading.feed(piece[start : start + _PIECE])
+    yield from reading.finish()
+
+
+def where_broken(pieces: Iterable[bytes]) -> Broken | None:
+    """Where a body stops being well-formed, by a second, exact parser; None: nowhere."""
+    parser = expat.ParserCreate("utf-8")
+    try:
+        for piece in _as_utf8(pieces):
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        words = expat.errors.messages.get(error.code, str(error))
+        return Broken(f"not well-formed: {words}", max(parser.ErrorByteIndex, 0))
+    except Broken as error:
+        return error
+    return None
+
+
+class _Reading:
+    """One body. Bytes are looked through before the parser sees them."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._parser = _new_parser()
+        self._deep = etree.XPath(f"boolean({'/'.join(['*'] * bounds.depth)})")
+        self._fed = 0
+        self._last_end = 0
+        self._tail = b""
+        self._starts: deque[int] = deque()
+        self._counted = True
+        self._nested = 0
+        self._index = 0
+        self._root_checked = False
+
+    def feed(self, data: bytes) -> Iterator[Part | BadPart]:
+        self._look_through(data)
+        try:
+            self._parser.feed(data)
+            self._fed += len(data)
+            yield from self._finished()
+        except etree.XMLSyntaxError as error:
+            raise Broken(f"not well-formed: {error}", self._fed) from error
+        if self._fed - self._last_end > self._bounds.part_bytes:
+            most = self._bounds.part_bytes
+            raise Broken(f"more than {most} bytes without an end", self._last_end)
+
+    def finish(self) -> Iterator[Part | BadPart]:
+        if not self._fed:
+            raise Broken("the body is empty", 0)
+        try:
+            root = self._parser.close()
+            yield from self._finished()
+        except etree.XMLSyntaxError as error:
+            raise Broken(f"not well-formed: {error}", self._fed) from error
+        self._check_root(root)
+
+    def _look_through(self, data: bytes) -> None:
+        """Find what is never accepted, and where parts begin."""
+        window, start = self._tail + data, self._fed - len(self._tail)
+        for mark, what in _NEVER:
+            found = window.find(mark)
+            if found >= 0:
+                raise Broken(f"{what} is never accepted", start + found)
+        if b"<!" in window:
+            # What looks like a part inside a comment or CDATA is none: the count is off from here.
+            self._counted = False
+        for match in _START.finditer(window):
+            if match.end() > len(self._tail):
+                self._starts.append(start + match.start())
+        self._tail = window[-_LONGEST_START:]
+
+    def _finished(self) -> Iterator[Part | BadPart]:
+        for _, element in self._parser.read_events():
+            assert isinstance(element, etree._Element)
+            if _inside_a_part(element):
+                self._nested += 1
+                continue
+            if not self._root_checked:
+                self._check_root(element.getroottree().getroot())
+            yield self._part(element)
+            _drop(element)
+            self._last_end = self._fed
+
+    def _part(self, element: etree._Element) -> Part | BadPart:
+        position = self._starts.popleft() if self._starts else -1
+        for _ in range(min(self._nested, len(self._starts))):
+            self._starts.popleft()
+        self._nested = 0
+        if not self._counted:
+            position = -1
+        index, self._index = self._index, self._index + 1
+        try:
+            if self._deep(element):
+                raise WireError(f"nested deeper than {self._bounds.depth} elements")
+            if len(element.nsmap) > self._bounds.namespaces:
+                raise WireError(f"more than {self._bounds.namespaces} namespaces in scope")
+            return read_part(element, index=index, position=position)
+        except WireError as error:
+            xml = etree.tostring(element, with_tail=False)[:_KEPT_XML]
+            return BadPart(index=index, position=position, reason=str(error), xml=xml)
+
+    def _check_root(self, root: etree._Element) -> None:
+        self._root_checked = True
+        if local_name(root) not in _ROOTS:
+            raise Broken(f"{root.tag[:200]} is no payload", 0)
+
+
+def _new_parser() -> etree.XMLPullParser:
+    return etree.XMLPullParser(
+        events=("end",),
+        tag=tuple(f"{{*}}{name}" for name in PART_NAMES),
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        recover=False,
+        remove_comments=True,
+    )
+
+
+def _inside_a_part(element: etree._Element) -> bool:
+    return any(local_name(above) in PART_NAMES for above in element.iterancestors())
+
+
+def _drop(element: etree._Element) -> None:
+    """Take what was read off the tree; the last one stays, for the parser still holds it."""
+    parent = element.getparent()
+    element.clear()
+    if parent is not None:
+        while (before := element.getprevious()) is not None:
+            parent.remove(before)
+
+
+def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes with mark and declaration blanked, so that positions stay; UTF-16 as UTF-8.
+
+    Raises Broken for any other encoding, as far as it says so; bad bytes are the parser's.
+    """
+    head = b""
+    decoder: codecs.IncrementalDecoder | None = None
+    begun = False
+    read = 0
+    for piece in pieces:
+        if not begun:
+            head += piece
+            if len(head) < 512:
+                continue
+            piece, begun = head, True
+            decoder = _decoder_of(piece)
+            piece = piece if decoder else _begin(piece, b"utf-8")
+            if decoder:
+                piece = _begin(_decoded(decoder, piece, read), b"utf-16")
+        elif decoder is not None:
+            piece = _decoded(decoder, piece, read)
+        read += len(piece)
+        yield piece
+    if not begun and head:
+        decoder = _decoder_of(head)
+        if decoder is None:
+            yield _begin(head, b"utf-8")
+        else:
+            yield _begin(_decoded(decoder, head, 0), b"utf-16")
+    if decoder is not None:
+        _decoded(decoder, b"", read, final=True)
+
+
+def _decoder_of(head: bytes) -> codecs.IncrementalDecoder | None:
+    utf16 = head.startswith(_UTF16_MARKS) and not head.startswith(_UTF32_MARK)
+    return codecs.getincrementaldecoder("utf-16")() if utf16 else None
+
+
+def _decoded(
+    decoder: codecs.IncrementalDecoder, piece: bytes, at: int, *, final: bool = False
+) -> bytes:
+    try:
+        return decoder.decode(piece, final).encode()
+    except UnicodeError as error:
+        raise Broken("not UTF-16 as its mark says", at) from error
+
+
+def _begin(head: bytes, encoding: bytes) -> bytes:
+    if head.startswith(_UTF8_MARK):
+        head = b"   " + head[3:]
+    declaration = _DECLARATION.match(head)
+    if declaration is None:
+        return head
+    version, named = _VERSION.search(declaration[1]), _ENCODING.search(declaration[1])
+    if version is None or version[1] != b"1.0":
+        raise Broken("not XML 1.0", 0)
+    if named is not None and named[1].lower() != encoding:
+        raise Broken(f"encoding {named[1][:20].decode(errors='replace')} is not accepted", 0)
+    return b" " * declaration.end() + head[declaration.end() :]
