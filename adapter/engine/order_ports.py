@@ -233,6 +233,8 @@ class OrderStore(Protocol):
 
     async def order_of(self, child: ChildId) -> OrderId | None: ...
 
+    async def report_known(self, report: str) -> bool: ...
+
     # messages to the field work system
     async def next_messages(
         self, *, limit: int, now: datetime, lease_until: datetime

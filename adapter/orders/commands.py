@@ -1,5 +1,6 @@
 """A child that is a command: what the gateway is asked, and how its progress looks to an order."""
 
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -8,20 +9,28 @@ from adapter.commands.activity import (
     CommandRequest,
     CompletionState,
     Priority,
+    ReadPeriod,
     State,
     Verdict,
 )
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import READ_KINDS, CommandKind
 from adapter.errors import InvalidRequest
 from adapter.orders.order import ChildId, ChildSpec, ChildState, OrderKind, ServiceOrder
 
 _URGENT: Final = frozenset({OrderKind.RECONNECT, OrderKind.BACK_TO_BACK, OrderKind.ENABLE})
 
 
-def command_request(order: ServiceOrder, child: ChildId, spec: ChildSpec) -> CommandRequest:
+_BEFORE: Final = timedelta(hours=1)
+"""A register read this long before the child was made is as good as a new one. Ours."""
+
+
+def command_request(
+    order: ServiceOrder, child: ChildId, spec: ChildSpec, *, at: datetime | None = None
+) -> CommandRequest:
     """The request for a command child. Its idempotency key is the child's id: asking twice is safe.
 
-    Raises InvalidRequest for a child that is no command.
+    `at` is when the child was made; reads take their period from it. Raises InvalidRequest for a
+    child that is no command.
     """
     if spec.command is None or spec.device is None:
         raise InvalidRequest("child", f"{child} is no command")
@@ -36,7 +45,13 @@ def command_request(order: ServiceOrder, child: ChildId, spec: ChildSpec) -> Com
         order=order.id,
         priority=Priority.URGENT if restoring else None,
         install_status_override=spec.override,
+        period=_period(spec, at or order.created_at) if spec.command in READ_KINDS else None,
     )
+
+
+def _period(spec: ChildSpec, at: datetime) -> ReadPeriod:
+    end = max(at, spec.effective_at or at)
+    return ReadPeriod(start=end - _BEFORE, end=end)
 
 
 _STATES: Final = MappingProxyType(

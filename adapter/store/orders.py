@@ -131,6 +131,10 @@ class SqliteOrders:
     async def order_of(self, child: ChildId) -> OrderId | None:
         return await self._store.read(lambda db: db.execute(sql.ORDER_OF_CHILD, (child,)).get)
 
+    async def report_known(self, report: str) -> bool:
+        found = await self._store.read(lambda db: db.execute(sql.REPORT_KNOWN, (report,)).get)
+        return found is not None
+
     # ------------------------------------------------------------ field messages and replies
 
     async def next_messages(

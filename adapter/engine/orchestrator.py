@@ -1,0 +1,443 @@
+"""Carries service orders through: wakes them, hands their children out, takes what comes back.
+
+One order is worked by one task at a time; the version of its case guards it besides. What is to be
+done next is always in the store: a restart loses nothing, and a lost hint heals within a poll.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+from weakref import WeakValueDictionary
+
+from adapter.commands.activity import Command, ExchangeState, State
+from adapter.engine import points
+from adapter.engine.case import OrderRules, Turn
+from adapter.engine.field_work import FieldMessage, FieldWork, FieldWorkRefused
+from adapter.engine.gateway import Gateway
+from adapter.engine.order_ports import (
+    Case,
+    CaseSaved,
+    Child,
+    Measurements,
+    MessageState,
+    OrderStore,
+    OutgoingMessage,
+    Requester,
+    World,
+)
+from adapter.engine.ports import Clock, Store
+from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, OrderId
+from adapter.model.measurement import Measurement
+from adapter.orders import field_events as f
+from adapter.orders.activities import ChildKind
+from adapter.orders.commands import command_request
+from adapter.orders.order import (
+    ActivityType,
+    ChildId,
+    Installation,
+    Problem,
+    ServiceOrder,
+    View,
+)
+from adapter.orders.replies import DeliveryFailed, Reply, ReplyAccepted, step_reply
+
+log = logging.getLogger(__name__)
+
+_TRIES: Final = 20
+_ROUNDS: Final = 100
+_FIRST_WAIT: Final = timedelta(seconds=5)
+_LONGEST_WAIT: Final = timedelta(minutes=30)
+_SEND_TRIES: Final = 6
+
+Change = Callable[[Turn], None]
+
+
+class Orchestrator:
+    """`commands` is the gateway's own store, `changed` is called with every order that was saved:
+    a hint, never needed for truth."""
+
+    def __init__(
+        self,
+        store: OrderStore,
+        commands: Store,
+        gateway: Gateway,
+        field_work: FieldWork,
+        requester: Requester,
+        measurements: Measurements,
+        clock: Clock,
+        rules: OrderRules,
+        *,
+        lease_s: float = 30.0,
+        changed: Callable[[ServiceOrder], None] = lambda order: None,
+    ) -> None:
+        self.store = store
+        self.rules = rules
+        self._commands = commands
+        self._gateway = gateway
+        self._field_work = field_work
+        self._requester = requester
+        self._measurements = measurements
+        self._clock = clock
+        self._lease = timedelta(seconds=lease_s)
+        self._changed = changed
+        self._locks: WeakValueDictionary[OrderId, asyncio.Lock] = WeakValueDictionary()
+
+    # ------------------------------------------------------------ loops
+
+    async def once(self, *, limit: int = 64) -> int:
+        """Attend the orders that are due. Returns how many."""
+        now = self._clock.now()
+        due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
+        await asyncio.gather(*(self._attend(order) for order in due))
+        return len(due)
+
+    async def send_once(self, *, limit: int = 64) -> int:
+        """Hand messages to the field work system. Returns how many were tried."""
+        now = self._clock.now()
+        found = await self.store.next_messages(limit=limit, now=now, lease_until=now + self._lease)
+        await asyncio.gather(*(self._send(each) for each in found))
+        return len(found)
+
+    async def reply_once(self, *, limit: int = 64) -> int:
+        """Offer replies to the requester's system. Returns how many were tried."""
+        now = self._clock.now()
+        found = await self.store.next_replies(limit=limit, now=now, lease_until=now + self._lease)
+        await asyncio.gather(*(self._deliver(each) for each in found))
+        return len(found)
+
+    async def _attend(self, order: OrderId) -> None:
+        try:
+            async with self.working(order):
+                await self.carry_on(order)
+        except StoreFailed:
+            raise
+        except GatewayError as error:
+            # The order stays due in the store: it is looked at again when its lease is over.
+            log.warning("order_not_attended", extra={"order": order, "why": str(error)})
+
+    # ------------------------------------------------------------ one order
+
+    @asynccontextmanager
+    async def working(self, order: OrderId) -> AsyncIterator[None]:
+        """Nobody else in this process works on the order meanwhile."""
+        lock = self._locks.get(order)
+        if lock is None:
+            lock = self._locks.setdefault(order, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def act(self, order: OrderId, change: Change, *, device: DeviceId | None = None) -> Turn:
+        """Apply one change to the order as it is now, and let it go on from there.
+
+        `device` is one that a crew reports as installed. The caller is `working` on the order.
+        Raises NotFound, or what `change` raises; nothing was changed then.
+        """
+        turn = await self.apply(order, change, device=device)
+        await self.carry_on(order)
+        return turn
+
+    async def apply(
+        self, order: OrderId, change: Change, *, device: DeviceId | None = None
+    ) -> Turn:
+        """Like `act`, and leave what follows to the loop."""
+        for _ in range(_TRIES):
+            turn = await self.turn(order, device=device)
+            change(turn)
+            write = turn.write()
+            points.reached("order.before_save")
+            (saved,) = await self.store.save([write])
+            points.reached("order.after_save")
+            if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
+                self._changed(turn.order)
+                await self._withdrawn(turn)
+                return turn
+            if saved is CaseSaved.LEAVING:
+                raise Conflict(f"a message of order {order} is just leaving; try again")
+        raise Conflict(f"order {order} keeps moving; try again")
+
+    async def carry_on(self, order: OrderId) -> None:
+        """Look, hand out commands, look again, until the order waits for somebody else."""
+        for _ in range(_ROUNDS):
+            handed = await self._hand_out(order)
+            turn = await self.apply(order, await self._look(order))
+            if not (turn.again or handed or self._unsent(turn)):
+                return
+        log.error("order_keeps_moving", extra={"order": order})
+
+    async def _look(self, order: OrderId) -> Change:
+        """The monitor's look; where another order stood in the way, whether it is gone."""
+        case = await self.case(order)
+        blocker = case.blocked_by
+        if blocker is None:
+            return Turn.monitor
+        found = (await self.store.load([blocker])).get(blocker)
+        gone = found is None or found.order.final
+
+        def look(turn: Turn) -> None:
+            if gone:
+                turn.unblocked()
+            turn.monitor()
+
+        return look
+
+    async def _withdrawn(self, turn: Turn) -> None:
+        """Orders that this one makes void end now, before they can create a child."""
+        for other in turn.superseded:
+            async with self.working(other):
+                try:
+                    await self.call_back(other, reason=turn.order.id)
+                    await self.act(other, _void(turn.order.id))
+                except Conflict as error:
+                    log.info("order_not_withdrawn", extra={"order": other, "why": str(error)})
+
+    # ------------------------------------------------------------ facts
+
+    async def case(self, order: OrderId) -> Case:
+        """Raises NotFound."""
+        found = (await self.store.load([order])).get(order)
+        if found is None:
+            raise NotFound(f"no order {order}")
+        return found
+
+    async def turn(self, order: OrderId, *, device: DeviceId | None = None) -> Turn:
+        """The case with its facts, loaded anew. Raises NotFound."""
+        case = await self.case(order)
+        commands = await self.commands_of(case)
+        world = await self.store.world(case.order.service_point, order)
+        turn = Turn(
+            case,
+            await self.view(case.order, world, case.children),
+            self.rules,
+            now=self._clock.now(),
+            others=world.other_tasks,
+            arriving=await self._arriving(device),
+        )
+        for child, command in commands.items():
+            turn.refresh(child, command)
+        return turn
+
+    async def commands_of(self, case: Case) -> Mapping[ChildId, Command]:
+        """The commands of the open children; one that was submitted is found by its key."""
+        ids: dict[ChildId, CommandId] = {}
+        for child in case.children:
+            if child.fact.spec.kind is not ChildKind.COMMAND or child.fact.final:
+                continue
+            known = child.command or await self._commands.by_key(child.fact.id)
+            if known is not None:
+                ids[child.fact.id] = known
+        if not ids:
+            return {}
+        loaded = await self._commands.load(list(ids.values()))
+        return {child: loaded[command] for child, command in ids.items() if command in loaded}
+
+    async def view(
+        self, order: ServiceOrder, world: World, children: Sequence[Child] = ()
+    ) -> View | None:
+        """The facts of an order; None without its service point or its activity type."""
+        type_ = self.rules.activity_type(order.activity_type)
+        point = world.service_point
+        if type_ is None or point is None:
+            return None
+        schedule = self.rules.schedules.get(point.measurement_cycle)
+        found = await self._final(order, type_, world)
+        return View(
+            now=self._clock.now(),
+            service_point=point,
+            activity_type=type_,
+            device=world.device,
+            installed=world.installed,
+            removed=tuple(
+                Installation(device=device, event=event, capabilities=self.rules.supported(device))
+                for device, event in world.removed
+            ),
+            capabilities=self.rules.supported(world.device),
+            measurements=found,
+            scheduled_reads=schedule.reads if schedule is not None else (),
+            reading_on_its_way=_on_its_way(children, found),
+            open_orders=world.open_orders,
+        )
+
+    async def _final(
+        self, order: ServiceOrder, type_: ActivityType, world: World
+    ) -> tuple[Measurement, ...]:
+        if world.device is None:
+            return ()
+        day = timedelta(days=1)
+        start = order.service_at - (type_.minimum_offset_days + 2) * day
+        end = order.service_at + (type_.maximum_offset_days + 2) * day
+        return tuple(await self._measurements.final(world.device.id, start, end))
+
+    async def _arriving(self, device: DeviceId | None) -> DeviceView | None:
+        if device is None:
+            return None
+        return (await self._commands.views([device])).get(device)
+
+    # ------------------------------------------------------------ commands
+
+    def _unsent(self, turn: Turn) -> bool:
+        return any(
+            fact.spec.kind is ChildKind.COMMAND
+            and not fact.final
+            and turn.child(fact.id).command is None
+            for fact in turn.facts
+        )
+
+    async def _hand_out(self, order: OrderId) -> bool:
+        """Submit the commands that the gateway does not have yet. The key makes it safe to repeat.
+
+        Returns whether there was one.
+        """
+        case = await self.case(order)
+        known = await self.commands_of(case)
+        waiting = [
+            child
+            for child in case.children
+            if child.fact.spec.kind is ChildKind.COMMAND
+            and not child.fact.final
+            and child.fact.id not in known
+        ]
+        for child in waiting:
+            await self._submit(case, child)
+        return bool(waiting)
+
+    async def _submit(self, case: Case, child: Child) -> None:
+        fact = child.fact
+        points.reached("order.before_submit")
+        try:
+            request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
+            await self._gateway.submit(request, actor=f"order:{case.order.id}")
+        except InvalidRequest as error:
+            reason = str(error)
+            await self.apply(case.order.id, lambda turn: turn.fail_child(fact.id, reason))
+        points.reached("order.after_submit")
+
+    async def call_back(self, order: OrderId, *, reason: str) -> None:
+        """Cancel commands of which nothing has left, so that the order can end at once.
+
+        A customer whom the order left dark is waiting for them: those are left alone. What cannot
+        be cancelled any more shows in the facts, which decide.
+        """
+        turn = await self.turn(order)
+        if turn.dark:
+            return
+        for command in (await self.commands_of(turn.case)).values():
+            try:
+                if command.activity.state is State.VALIDATION_ERROR:
+                    await self._gateway.discard(command.id, by=f"order:{order}", reason=reason)
+                elif _unsent(command):
+                    await self._gateway.cancel(command.id, by=f"order:{order}", reason=reason)
+            except Conflict as error:
+                log.info("command_not_called_back", extra={"order": order, "why": str(error)})
+
+    async def retry_command(self, child: Child, *, by: str) -> None:
+        """Have the gateway try a command in error again. Raises Conflict where it cannot."""
+        if child.command is not None and not child.fact.final:
+            await self._gateway.retry(child.command, by=by)
+
+    # ------------------------------------------------------------ messages and replies
+
+    async def _send(self, out: OutgoingMessage) -> None:
+        message = out.message
+        points.reached("field.before_send")
+        try:
+            await self._field_work.send(message)
+        except FieldWorkRefused as error:
+            await self._undelivered(message, str(error))
+            return
+        except Exception as error:  # an adapter is somebody else's code: nothing may be lost by it
+            await self._try_again(out, error)
+            return
+        points.reached("field.after_send")
+        if message.kind is f.MessageKind.DISPATCH:
+            await self._visit(message, f.FieldSent())
+        await self.store.settle_message(message.id, MessageState.SENT)
+
+    async def _try_again(self, out: OutgoingMessage, error: Exception) -> None:
+        message, tried = out.message, out.attempts + 1
+        log.warning(
+            "field_message_failed", extra={"field_message": message.id, "error": repr(error)}
+        )
+        if tried >= _SEND_TRIES and message.kind is not f.MessageKind.SLOTS:
+            await self._undelivered(message, f"{tried} tries: {type(error).__name__}: {error}")
+            return
+        wait = min(_FIRST_WAIT * 2 ** min(out.attempts, 20), _LONGEST_WAIT)
+        due = self._clock.now() + wait
+        await self.store.settle_message(message.id, MessageState.QUEUED, due=due)
+
+    async def _undelivered(self, message: FieldMessage, reason: str) -> None:
+        """People see to it: the visit is in communication error, or the request is."""
+        await self.store.settle_message(message.id, MessageState.FAILED)
+        if message.kind is f.MessageKind.DISPATCH:
+            problem = Problem(
+                code="field_work", text=reason, action="see to the field work system, then retry"
+            )
+            await self._visit(message, f.SendFailed(problem=problem))
+            return
+
+        def fail(turn: Turn) -> None:
+            turn.fail_requests(message.activity, reason)
+
+        async with self.working(message.order):
+            await self.act(message.order, fail)
+
+    async def _visit(self, message: FieldMessage, event: f.FieldEvent) -> None:
+        def step(turn: Turn) -> None:
+            turn.step_visit(message.activity, event)
+            turn.settle_pushes()
+
+        async with self.working(message.order):
+            try:
+                await self.act(message.order, step)
+            except Conflict as error:  # the visit has moved on meanwhile
+                log.info("visit_moved_on", extra={"child": message.activity, "why": str(error)})
+
+    async def _deliver(self, reply: Reply) -> None:
+        points.reached("reply.before_delivery")
+        try:
+            await self._requester.deliver(reply)
+        except StoreFailed:
+            raise
+        except Exception as error:  # the requester's system is somebody else's
+            log.warning("reply_failed", extra={"reply": reply.id, "error": repr(error)})
+            event = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
+            await self.store.settle_reply(step_reply(reply, event, now=self._clock.now()))
+            return
+        points.reached("reply.after_delivery")
+        after = step_reply(reply, ReplyAccepted(), now=self._clock.now())
+        await self.store.settle_reply(after)
+
+
+def _void(by: OrderId) -> Change:
+    def void(turn: Turn) -> None:
+        if not turn.order.final:
+            turn.withdraw(who=f"order:{by}", reason=f"superseded by order {by}")
+
+    return void
+
+
+_QUEUED: Final = frozenset({State.AWAITING_APPROVAL, State.WAITING_FOR_EFFECTIVE_DATE})
+
+
+def _unsent(command: Command) -> bool:
+    """Whether nothing of the command has left."""
+    if command.activity.state in _QUEUED:
+        return True
+    return command.activity.state is State.COMMUNICATION_IN_PROGRESS and all(
+        exchange.state is ExchangeState.QUEUED and exchange.sent_at is None
+        for exchange in command.exchanges
+    )
+
+
+def _on_its_way(children: Sequence[Child], found: Sequence[Measurement]) -> bool:
+    """Whether a crew took readings that are no final measurements yet."""
+    for child in children:
+        report = child.field.report if child.field is not None else None
+        pending = report is not None and report.reading_pending
+        if pending and not any(each.at >= child.fact.created_at for each in found):
+            return True
+    return False

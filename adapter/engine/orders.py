@@ -1,0 +1,542 @@
+"""The public surface of service orders, beside `Gateway`: REST and command line call this."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from adapter.engine.case import OrderRules, Turn
+from adapter.engine.field_work import CancelRefused, FieldReport, FieldWork, Receipt
+from adapter.engine.gateway import Gateway
+from adapter.engine.orchestrator import Orchestrator
+from adapter.engine.order_ports import (
+    Case,
+    CaseWrite,
+    Child,
+    Measurements,
+    OrderFilter,
+    OrderStore,
+    Pass,
+    Requester,
+    Todo,
+)
+from adapter.engine.ports import AuditEntry, AuditNote, Clock, PublicationRow, Store
+from adapter.engine.runner import Runner
+from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
+from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
+from adapter.orders import events as e
+from adapter.orders import maintenance as m
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import FieldRetried, WorkReported
+from adapter.orders.lifecycle import discardable
+from adapter.orders.order import CHILD_ERROR, ChildId, OrderKind, OrderState, ServiceOrder
+from adapter.orders.plan import Plan, make_plan
+from adapter.orders.replies import Reply
+from adapter.orders.tasks import CancelReason
+
+_LOOPS: Final = ("orders", "field", "replies")
+_MOST_FIELDS: Final = 50
+_LONGEST_TEXT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """What a requester asks for. The same requester and reference give the same order, for ever.
+
+    `activity_type` "" is the kind's own. `effective_at` None: now; `service_at` None: the same.
+    `fields` are the activity's elements by name (connectNewDevice, noticeReference, contact...).
+    """
+
+    kind: OrderKind
+    service_point: ServicePointId
+    external_reference: str
+    requester: str = ""
+    activity_type: str = ""
+    effective_at: datetime | None = None
+    service_at: datetime | None = None
+    account: str = ""
+    priority: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderShown:
+    """An order with everything that happened: children, the passes that decided, replies."""
+
+    order: ServiceOrder
+    children: tuple[Child, ...]
+    passes: tuple[Pass, ...]
+    replies: tuple[Reply, ...]
+    requests: tuple[m.MaintenanceActivity, ...]
+
+
+class Orders:
+    """Submit service orders, look at them, decide about them, take what crews report.
+
+    Orders are durable when `submit` returns. Errors are those of `adapter.errors`: InvalidRequest
+    names field and rule, NotFound, Conflict (the reference with other content, or the state
+    forbids it), Forbidden (a customer would stay dark), StoreFailed.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OrderStore,
+        commands: Store,
+        gateway: Gateway,
+        field_work: FieldWork,
+        requester: Requester,
+        measurements: Measurements,
+        clock: Clock,
+        rules: OrderRules | None = None,
+        lease_s: float = 30.0,
+        entropy: Callable[[], int] = lambda: secrets.randbits(80),
+    ) -> None:
+        self._store = store
+        self._commands = commands
+        self._clock = clock
+        self._entropy = entropy
+        self.rules = rules or OrderRules()
+        self._orchestrator = Orchestrator(
+            store,
+            commands,
+            gateway,
+            field_work,
+            requester,
+            measurements,
+            clock,
+            self.rules,
+            lease_s=lease_s,
+            changed=lambda order: self._runner.poke(*_LOOPS),
+        )
+        self._runner = Runner(
+            {
+                "orders": self._orchestrator.once,
+                "field": self._orchestrator.send_once,
+                "replies": self._orchestrator.reply_once,
+            }
+        )
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        self._runner.start()
+
+    async def stop(self) -> None:
+        """Stop taking up work; what is under way is taken up again from the store."""
+        await self._runner.stop()
+
+    async def drain(self) -> int:
+        """Work everything of orders that is due now, in a fixed order. Returns how much it was."""
+        worked, total = 1, 0
+        while worked:
+            worked = await self._orchestrator.once()
+            worked += await self._orchestrator.send_once()
+            worked += await self._orchestrator.reply_once()
+            total += worked
+        return total
+
+    def poke(self) -> None:
+        """Something may be due: a hint."""
+        self._runner.poke(*_LOOPS)
+
+    # ------------------------------------------------------------ orders
+
+    async def submit(self, request: OrderRequest, *, actor: str = "api") -> ServiceOrder:
+        """Accept an order. A requester's known reference gives the known order.
+
+        Raises InvalidRequest; Conflict for a known reference with another content. What the world
+        forbids is stored all the same, in Validation Error, and answered.
+        """
+        order = self._draft(request)
+        note = AuditNote(
+            actor=actor,
+            action="Submitted",
+            subject=order.id,
+            detail={
+                "kind": order.kind.value,
+                "service_point": order.service_point,
+                "requester": order.requester,
+                "reference": order.external_reference,
+            },
+        )
+        write = CaseWrite(case=Case(order=order, wake=self._clock.now()), audit=(note,))
+        made, same = await self._store.submit(write, _fingerprint(request))
+        if not same:
+            raise Conflict(f"the reference belongs to order {made}, with other content")
+        self.poke()
+        return (await self._orchestrator.case(made)).order
+
+    def _draft(self, request: OrderRequest) -> ServiceOrder:
+        now = self._clock.now()
+        _check(request)
+        name = request.activity_type or request.kind.value
+        if self.rules.activity_type(name) is None:
+            known = ", ".join(sorted(self.rules.configuration.activity_types))
+            raise InvalidRequest("activity_type", f"{name} is not one of {known}")
+        effective = request.effective_at or now
+        return ServiceOrder(
+            id=OrderId(sortable_id(int(now.timestamp() * 1000), self._entropy())),
+            kind=request.kind,
+            service_point=request.service_point,
+            activity_type=name,
+            requester=request.requester,
+            external_reference=request.external_reference,
+            created_at=now,
+            effective_at=effective,
+            service_at=request.service_at or effective,
+            account=request.account,
+            priority=request.priority,
+            fields=dict(request.fields),
+        )
+
+    async def plan(self, request: OrderRequest) -> Plan:
+        """The steps that such an order would take from today's facts. Stores and sends nothing."""
+        if not request.external_reference:
+            request = replace(request, external_reference="(plan)")
+        return await self._planned(self._draft(request), ())
+
+    async def plan_of(self, order: OrderId) -> Plan:
+        """The steps that are still before an order. Raises NotFound, Conflict when it is final."""
+        case = await self._orchestrator.case(order)
+        if case.order.final:
+            raise Conflict(f"order {order} is {case.order.state}")
+        return await self._planned(case.order, case.children)
+
+    async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> Plan:
+        world = await self._store.world(order.service_point, order.id)
+        view = await self._orchestrator.view(order, world, children)
+        if view is None:
+            raise NotFound(f"no service point {order.service_point}")
+        return make_plan(
+            order,
+            replace(view, children=tuple(child.fact for child in children)),
+            matrix=self.rules.configuration.matrix,
+            customs=self.rules.customs,
+        )
+
+    async def get(self, order: OrderId) -> ServiceOrder:
+        """Raises NotFound."""
+        return (await self._orchestrator.case(order)).order
+
+    async def list(self, wanted: OrderFilter | None = None) -> Sequence[ServiceOrder]:
+        return await self._store.list(wanted or OrderFilter())
+
+    async def show(self, order: OrderId) -> OrderShown:
+        """What really happened, with the facts that each decision saw. Raises NotFound."""
+        case = await self._orchestrator.case(order)
+        return OrderShown(
+            order=case.order,
+            children=case.children,
+            passes=tuple(await self._store.passes(order)),
+            replies=tuple(await self._store.replies(order)),
+            requests=case.requests,
+        )
+
+    async def history(self, order: OrderId) -> Sequence[AuditEntry]:
+        """The audit entries of the order itself, oldest first."""
+        return await self._commands.audit(subject=order)
+
+    async def todo(self, *, limit: int = 100) -> Sequence[Todo]:
+        """What waits for people, the most urgent and oldest first."""
+        return await self._store.todo(limit=limit)
+
+    # ------------------------------------------------------------ cancel and update
+
+    async def cancel(
+        self, order: OrderId, *, by: str, reason: str = "", reference: str = ""
+    ) -> m.MaintenanceActivity:
+        """Ask to cancel. The answer is an activity of its own, whose state tells the outcome.
+
+        A repeated reference is answered by the first one's result.
+        """
+        return await self._maintain(m.Purpose.CANCEL, order, by, reference, reason, {})
+
+    async def update(
+        self, order: OrderId, changes: Mapping[str, str], *, by: str, reference: str = ""
+    ) -> m.MaintenanceActivity:
+        """Ask to change elements, or `effectiveAt` and `serviceAt` (ISO 8601 with a zone)."""
+        if not changes:
+            raise InvalidRequest("changes", "at least one")
+        for name in ("effectiveAt", "serviceAt"):
+            _check_moment(name, changes.get(name))
+        return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
+
+    async def _maintain(
+        self,
+        purpose: m.Purpose,
+        order: OrderId,
+        by: str,
+        reference: str,
+        reason: str,
+        changes: Mapping[str, str],
+    ) -> m.MaintenanceActivity:
+        known = await self._store.request(by, reference) if reference else None
+        if known is not None:
+            if (known.order, known.purpose) != (order, purpose):
+                raise Conflict(f"the reference belongs to request {known.id}")
+            return known
+        async with self._orchestrator.working(order):
+            if purpose is m.Purpose.CANCEL:
+                await self._orchestrator.call_back(order, reason=reason)
+            made: list[str] = []
+
+            def ask(turn: Turn) -> None:
+                number = len(turn.case.requests) + 1
+                made[:] = [f"{order}-m{number}"]
+                turn.request(
+                    m.MaintenanceActivity(
+                        id=made[0],
+                        purpose=purpose,
+                        order=order,
+                        requester=by,
+                        reference=reference,
+                        created_at=turn.now,
+                        reason=reason,
+                        changes=dict(changes),
+                    )
+                )
+
+            await self._orchestrator.act(order, ask)
+        return await self._request(order, made[0])
+
+    async def _request(self, order: OrderId, request: str) -> m.MaintenanceActivity:
+        case = await self._orchestrator.case(order)
+        found = next((each for each in case.requests if each.id == request), None)
+        if found is None:
+            raise NotFound(f"no request {request} about order {order}")
+        return found
+
+    async def retry_request(self, order: OrderId, request: str, *, by: str) -> None:
+        """Try a request to cancel or update again that waits in error."""
+        await self._request(order, request)
+        async with self._orchestrator.working(order):
+            await self._orchestrator.call_back(order, reason=f"retried by {by}")
+            await self._orchestrator.act(
+                order, lambda turn: turn.step_request(request, m.RequestRetried(who=by))
+            )
+
+    async def payment(
+        self, point: ServicePointId, *, by: str, reference: str = ""
+    ) -> Sequence[ServiceOrder]:
+        """The customer has paid: every open cut there ends, at whatever moment it is.
+
+        Gives the cuts as they are now. One whose work is with the crew or the meter stops after
+        it, and its reply says whether supply is off.
+        """
+        wanted = OrderFilter(kind=OrderKind.CUT, service_point=point, open_only=True)
+        reason = f"{CancelReason.PAYMENT}{': ' if reference else ''}{reference}"
+        ended = []
+        for order in await self._store.list(wanted):
+            async with self._orchestrator.working(order.id):
+                await self._orchestrator.call_back(order.id, reason=reason)
+
+                def pay(turn: Turn) -> None:
+                    if not turn.order.final:
+                        turn.withdraw(who=by, reason=reason)
+
+                await self._orchestrator.act(order.id, pay)
+            ended.append(await self.get(order.id))
+        return ended
+
+    # ------------------------------------------------------------ people
+
+    async def retry(self, order: OrderId, *, by: str) -> ServiceOrder:
+        """Try again what is in error: the child, or the order, on fresh facts."""
+        async with self._orchestrator.working(order):
+            turn = await self._orchestrator.turn(order)
+            awaited = turn.awaited
+            broken = awaited if awaited is not None and awaited.state in CHILD_ERROR else None
+            if turn.order.state is OrderState.ACTIVITY_ERROR and broken is not None:
+                await self._orchestrator.retry_command(turn.child(broken.id), by=by)
+            open_child = broken.id if broken is not None else None
+            event = e.RetryAsked(who=by, open_child=open_child)
+            await self._orchestrator.act(order, lambda turn: turn.feed(event, actor=by))
+        return await self.get(order)
+
+    async def correct(
+        self,
+        order: OrderId,
+        *,
+        by: str,
+        fields: Mapping[str, str] | None = None,
+        effective_at: datetime | None = None,
+        service_at: datetime | None = None,
+    ) -> ServiceOrder:
+        """Change an order's elements or times; in error, `retry` goes on with them."""
+        event = e.Corrected(
+            who=by, fields=dict(fields or {}), effective_at=effective_at, service_at=service_at
+        )
+        return await self._decide(order, lambda turn: turn.feed(event, actor=by))
+
+    async def complete_by_hand(self, order: OrderId, *, by: str, reason: str) -> ServiceOrder:
+        """Close an order in error as done. Children of which nothing has left are discarded.
+
+        Raises Conflict while a child is under way, Forbidden while the customer is dark.
+        """
+        event = e.CompletedByHand(who=by, reason=reason)
+
+        def complete(turn: Turn) -> None:
+            open_ = [fact for fact in turn.facts if not fact.final]
+            held = next((fact for fact in open_ if not discardable(fact)), None)
+            if held is not None:
+                raise Conflict(f"child {held.id} is {held.state}: see to it first")
+            turn.feed(event, actor=by)
+            for fact in open_:
+                turn.stop_child(fact.id, reason)
+
+        return await self._decide(order, complete, call_back=reason)
+
+    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
+        """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
+
+        def discard(turn: Turn) -> None:
+            event = e.DiscardAsked(who=by, reason=reason, children=turn.facts, dark=turn.dark)
+            turn.feed(event, actor=by)
+
+        return await self._decide(order, discard, call_back=reason or "discarded")
+
+    async def complete_visit(
+        self, child: ChildId, report: CompletionReport, *, by: str
+    ) -> ServiceOrder:
+        """Report a visit as done by hand, or correct the report of one in completion error."""
+        order = await self._order_of(child)
+        device = report.new_device.id if report.new_device is not None else None
+
+        def complete(turn: Turn) -> None:
+            visit = turn.child(child).field
+            if visit is None:
+                raise Conflict(f"child {child} is no visit")
+            broken = turn.child(child).fact.state in CHILD_ERROR and visit.report is not None
+            event = (
+                FieldRetried(who=by, report=report)
+                if broken
+                else WorkReported(report=report, who=by)
+            )
+            turn.step_visit(child, event, actor=by)
+            turn.settle_pushes()
+
+        return await self._decide(order, complete, device=device)
+
+    async def _decide(
+        self,
+        order: OrderId,
+        change: Callable[[Turn], None],
+        *,
+        call_back: str = "",
+        device: DeviceId | None = None,
+    ) -> ServiceOrder:
+        async with self._orchestrator.working(order):
+            if call_back:
+                await self._orchestrator.call_back(order, reason=call_back)
+            await self._orchestrator.act(order, change, device=device)
+        return await self.get(order)
+
+    # ------------------------------------------------------------ what comes in
+
+    async def receive(self, report: FieldReport) -> Receipt:
+        """Take what the field work system reports; see `FieldInbox`."""
+        order = await self._order_of(report.activity)
+        news = report.news
+        arriving = getattr(getattr(news, "report", None), "new_device", None)
+        async with self._orchestrator.working(order):
+            if await self._store.report_known(report.id):
+                return Receipt.REPEATED
+            try:
+                await self._orchestrator.act(
+                    order,
+                    lambda turn: _take(turn, report),
+                    device=None if arriving is None else arriving.id,
+                )
+            except IllegalTransition as error:
+                refused = {"report": report.id, "news": type(news).__name__, "why": str(error)}
+                await self._orchestrator.apply(
+                    order, lambda turn: turn.note(report.who or "field", "ReportRefused", refused)
+                )
+                raise
+        return Receipt.APPLIED
+
+    async def measured(self, devices: Sequence[DeviceId]) -> None:
+        """Measurements came for these devices: look at the orders that have a child on them."""
+        orders = await self._store.waiting_for(devices)
+        if orders:
+            await self._store.wake(orders, self._clock.now())
+            self.poke()
+
+    async def _order_of(self, child: ChildId) -> OrderId:
+        found = await self._store.order_of(child)
+        if found is None:
+            raise NotFound(f"no activity {child}")
+        return found
+
+
+class OrderSink:
+    """Commands that moved wake the order that they belong to; a sink like any other."""
+
+    name = "orders"
+
+    def __init__(self, store: OrderStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.poke: Callable[[], None] = lambda: None
+
+    async def deliver(self, batch: Sequence[PublicationRow]) -> None:
+        """Durable when it returns: the orders are due in the store."""
+        orders = {
+            str(row.publication.data["order"])
+            for row in batch
+            if row.publication.type.startswith("openway.command.")
+            and row.publication.data.get("order")
+        }
+        if orders:
+            await self._store.wake([OrderId(order) for order in sorted(orders)], self._clock.now())
+            self.poke()
+
+
+def _take(turn: Turn, report: FieldReport) -> None:
+    turn.reported(report)
+    news = report.news
+    if isinstance(news, CancelRefused):
+        turn.refuse_requests(report.activity, news.reason)
+        turn.note(report.who or "field", "CancelRefused", {"report": report.id})
+        return
+    if turn.child(report.activity).field is None:
+        raise IllegalTransition(f"{report.activity} is no visit")
+    turn.step_visit(report.activity, news, actor=report.who or "field")
+    turn.settle_pushes()
+
+
+def _check(request: OrderRequest) -> None:
+    """Raises InvalidRequest naming the field."""
+    if not request.external_reference:
+        raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
+    if not request.service_point:
+        raise InvalidRequest("service_point", "is needed")
+    for name in ("effective_at", "service_at"):
+        at = getattr(request, name)
+        if at is not None and at.tzinfo is None:
+            raise InvalidRequest(name, "needs a time zone")
+    if len(request.fields) > _MOST_FIELDS:
+        raise InvalidRequest("fields", f"at most {_MOST_FIELDS}")
+    for name, value in request.fields.items():
+        if len(name) > _LONGEST_TEXT or len(value) > _LONGEST_TEXT:
+            raise InvalidRequest("fields", f"{name[:40]}: at most {_LONGEST_TEXT} characters")
+
+
+def _check_moment(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(name, "must be a date and time, ISO 8601") from None
+    if at.tzinfo is None:
+        raise InvalidRequest(name, "needs a time zone")
+
+
+def _fingerprint(request: OrderRequest) -> str:
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
