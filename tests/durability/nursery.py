@@ -4,7 +4,7 @@ Each is a process of its own, with its own files, sockets and threads: SIGKILL i
 one started from a shell, but a restart takes a fraction of a second. Orders come as JSON lines on
 standard input, what happens goes as JSON lines to standard output:
 
-    {"settings": FILE, "crash_at": "name:n" or "", "planted": NAME or ""}
+    {"settings": FILE, "log": FILE, "crash_at": "name:n" or "", "planted": NAME or ""}
     {"started": PID}   {"ready": PID}   {"ended": PID, "status": exit status, negative for a signal}
 """
 
@@ -76,6 +76,7 @@ def _die_with_the_parent() -> None:
 
 def _child(order: dict[str, str], codec: Codec) -> int:
     _die_with_the_parent()
+    os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     try:
         points.arm(order["crash_at"])
         settings = load(Path(order["settings"]), {})

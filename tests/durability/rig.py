@@ -1,11 +1,14 @@
 """The gateway as a process that is killed and started again, a simulator beside it, requesters."""
 
 import asyncio
+import atexit
+import functools
 import json
 import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -110,45 +113,63 @@ class Life:
     ended: "asyncio.Future[int]"
 
 
+@functools.cache
+def _hatchery() -> "subprocess.Popen[bytes]":
+    """The process that all others are forked from: one for all tests of this process."""
+    made = subprocess.Popen(
+        [sys.executable, "-m", "tests.durability.nursery"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+
+    def close() -> None:
+        assert made.stdin is not None
+        assert made.stdout is not None
+        made.stdin.close()
+        made.wait(START_S)
+        made.stdout.close()
+
+    atexit.register(close)
+    return made
+
+
 class Nursery:
     """Starts gateways one after the other; never two at once."""
 
     def __init__(self, folder: Path, settings: Path) -> None:
-        self._log = folder / "gateway.log"
-        self._settings = settings
+        self._order = {"settings": str(settings), "log": str(folder / "gateway.log")}
         self._lives: dict[int, Life] = {}
         self._starting: asyncio.Future[Life] | None = None
         self.kills = 0
         self.starts = 0
 
     async def open(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.durability.nursery",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-            )  # fmt: skip
-        self._hatched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._listening = asyncio.get_running_loop().create_task(self._listen())
-        async with asyncio.timeout(START_S):
-            await self._hatched
+        """Listen to what is told of the processes, in the event loop that runs now."""
+        self._process = _hatchery()
+        assert self._process.stdout is not None
+        loop = asyncio.get_running_loop()
+        self._reader = asyncio.StreamReader()
+        told = os.fdopen(os.dup(self._process.stdout.fileno()), "rb", buffering=0)
+        self._transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._reader), told
+        )
+        self._listening = loop.create_task(self._listen())
 
     async def close(self) -> None:
-        for life in self._lives.values():
-            if not life.ended.done():
-                os.kill(life.pid, signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        async with asyncio.timeout(START_S):
-            await self._process.wait()
-            await self._listening
+        """Leave no process behind, and nothing unread."""
+        for life in list(self._lives.values()):
+            await self.kill(life)
+        self._listening.cancel()
+        self._transport.close()
 
     async def start(self, *, crash_at: str = "", planted: str = "") -> Life:
         """A process that has begun; it may be killed before it is ready."""
         assert self._process.stdin is not None
         self._starting = asyncio.get_running_loop().create_future()
-        order = {"settings": str(self._settings), "crash_at": crash_at, "planted": planted}
+        order = {**self._order, "crash_at": crash_at, "planted": planted}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        await self._process.stdin.drain()
+        self._process.stdin.flush()
         self.starts += 1
         async with asyncio.timeout(START_S):
             return await self._starting
@@ -168,16 +189,13 @@ class Nursery:
             return await life.ended
 
     async def _listen(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        async for line in self._reader:
             told = json.loads(line)
-            if "hatched" in told:
-                self._hatched.set_result(None)
-            elif "started" in told:
+            if "started" in told:
                 self._started(told["started"])
             elif "ready" in told:
                 self._life(told["ready"]).ready.set_result(None)
-            else:
+            elif "ended" in told:
                 life = self._life(told["ended"])
                 life.ended.set_result(told["status"])
                 if not life.ready.done():
