@@ -15,7 +15,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.activity import FINAL_EXCHANGE, Exchange, ExchangeState, Failure, Work
+from adapter.commands.activity import (
+    FINAL_EXCHANGE,
+    Exchange,
+    ExchangeState,
+    Failure,
+    StepKind,
+    Work,
+)
 from adapter.commands.calls import (
     FailureReason,
     Outcome,
@@ -37,7 +44,7 @@ from adapter.commands.events import (
     TokenReceived,
 )
 from adapter.commands.flows import RESULT_OF, SWITCH_OPERATIONS
-from adapter.commands.timing import Policy, after, next_poll, next_try
+from adapter.commands.timing import Policy, after, backoff, next_poll, next_try
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
 
@@ -45,6 +52,9 @@ S = ExchangeState
 
 GRACE_S: Final = 120.0
 """How long after its deadline an exchange is given up even if nobody could ask a last time."""
+
+_BOUNDED: Final = frozenset({StepKind.SETTLE, StepKind.READ})
+"""Steps that the command goes on without: their sends are given up after the policy's tries."""
 
 _IN_FLIGHT: Final = frozenset({S.AWAITING, S.FETCHING, S.UNCLEAR, S.FAILED, S.CANCELED})
 
@@ -88,7 +98,7 @@ TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType(
     (S.FETCHING, CancelAnswered):  frozenset({S.FETCHING}),
     (S.UNCLEAR,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED, S.UNCLEAR}),
     (S.UNCLEAR,  TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR}),
-    (S.UNCLEAR,  SendFailed):      frozenset({S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED}),
+    (S.UNCLEAR,  SendFailed):      frozenset({S.UNCLEAR, S.QUEUED, S.CANCELED}),
     (S.UNCLEAR,  SendRefused):     frozenset({S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED}),
     (S.UNCLEAR,  SendUnclear):     frozenset({S.UNCLEAR}),
     (S.UNCLEAR,  OutcomeReceived): frozenset({S.UNCLEAR, S.COMPLETED, S.CANCELED}),
@@ -366,10 +376,13 @@ def _own_switch(exchange: Exchange, outcome: Outcome) -> SwitchState | None:
 def _not_taken(
     exchange: Exchange, cause: str, detail: str, now: datetime, policy: Policy
 ) -> Exchange:
+    """Send it again later: it provably did nothing. Until the command expires, but a look and a
+    read on the way have their tries, so that neither holds up what comes after it."""
     if exchange.cancel_wanted:
         return withdraw(exchange)
     tries = exchange.tries + 1
-    again = next_try(policy.retry, tries, now=now)
+    when = next_try if exchange.step in _BOUNDED else backoff
+    again = when(policy.retry, tries, now=now)
     failure = Failure(cause=cause, detail=detail)
     if again is None:
         return fail(replace(exchange, tries=tries), failure)

@@ -14,7 +14,11 @@ from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Waits double from `first_wait_s` to `longest_wait_s`; at most `attempts` in all."""
+    """Waits double from `first_wait_s` to `longest_wait_s`.
+
+    `attempts` bounds new attempts at what may have been taken, and looks; what provably did
+    nothing is tried again until the command expires.
+    """
 
     attempts: int = 5
     first_wait_s: float = 5.0
@@ -71,13 +75,15 @@ def after(now: datetime, seconds: float) -> datetime:
     return now + timedelta(seconds=seconds)
 
 
+def backoff(policy: RetryPolicy, tries: int, *, now: datetime) -> datetime:
+    """When to try again after `tries` tries, however many they are."""
+    doublings = min(max(tries - 1, 0), _MOST_DOUBLINGS)
+    return after(now, min(policy.first_wait_s * 2**doublings, policy.longest_wait_s))
+
+
 def next_try(policy: RetryPolicy, tries: int, *, now: datetime) -> datetime | None:
     """When to try again after `tries` tries, or None when the policy is used up."""
-    if tries >= policy.attempts:
-        return None
-    doublings = min(max(tries - 1, 0), _MOST_DOUBLINGS)
-    wait = min(policy.first_wait_s * 2**doublings, policy.longest_wait_s)
-    return after(now, wait)
+    return None if tries >= policy.attempts else backoff(policy, tries, now=now)
 
 
 def next_poll(policy: Policy, asked: int, *, now: datetime) -> datetime:

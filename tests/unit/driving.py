@@ -237,6 +237,33 @@ class Course:
     def refused(self, fault: Fault, exchange: Exchange | None = None) -> "Course":
         return self.tell(SendRefused(exchange=(exchange or self.last).id, fault=fault))
 
+    def in_vain(self, exchange: Exchange | None = None, fault: Fault | None = None) -> list[float]:
+        """Send it whenever it is due, until it is queued no more: it never leaves, or the head
+        end refuses it with `fault`. The waits in between, in seconds."""
+        item, waits = exchange or self.last, []
+        while (queued := self.command.exchange(item.id)).state is ExchangeState.QUEUED:
+            assert queued.wake is not None
+            attend = lifecycle.wake_of(self.command)
+            if attend is not None and attend <= queued.wake:
+                self.now = max(self.now, attend)
+                self.tell(TimePassed())
+                continue
+            self.now = max(self.now, queued.wake)
+            self.send(queued)
+            self.not_sent(queued) if fault is None else self.refused(fault, queued)
+            again = self.command.exchange(item.id).wake
+            if again is not None:
+                waits.append((again - self.now).total_seconds())
+        return waits
+
+    def lose_all(self) -> "Course":
+        """Lose every request of the step, until no further attempt is made by itself."""
+        while queued := [x for x in self.command.exchanges if x.state is ExchangeState.QUEUED]:
+            item = min(queued, key=lambda one: one.wake or self.now)
+            self.now = max(self.now, item.wake or self.now)
+            self.send(item).unclear(item)
+        return self
+
     def unclear(self, exchange: Exchange | None = None) -> "Course":
         return self.tell(SendUnclear(exchange=(exchange or self.last).id, detail="reset"))
 

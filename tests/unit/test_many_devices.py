@@ -112,8 +112,8 @@ def test_a_part_that_fails_leaves_the_others_what_they_are(how: str) -> None:
     if how == "refused":
         course.send(first).refused(PERMANENT_FAULT, first)
     elif how == "unsent":
-        while course.command.exchange(first.id).state is X.QUEUED:
-            course.send(first).not_sent(first)
+        course.in_vain(first)
+        assert course.now == course.activity.expires_at
     else:
         for _ in range(SIZE.retry.attempts):
             course.take(course.last).ask_failed(FORGOTTEN)
@@ -134,19 +134,17 @@ def test_two_parts_lost_at_once_are_both_sent_again() -> None:
 
 def test_nothing_is_counted_twice_when_people_order_another_try() -> None:
     course = Course(C.ON_DEMAND_READ_SCALAR, devices=4, policy=SIZE).accept()
-    for item in course.command.exchanges:
-        while course.command.exchange(item.id).state is X.QUEUED:
-            course.send(item).not_sent(item)
+    course.lose_all()
     assert course.state is S.COMMUNICATION_ERROR
     course.tell(RetryAsked(by="a"))
-    for number in (2, 3):
+    for number in (-2, -1):
         answered(course, number)
     course.data(found=4).execute()
     assert course.activity.tally == Tally(requested=4, succeeded=4)
 
 
 @pytest.mark.parametrize("kind", MANY)
-@pytest.mark.parametrize("end", ["expired", "canceled", "refused", "discarded"])
+@pytest.mark.parametrize("end", ["expired", "unsent", "canceled", "refused", "discarded"])
 def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -> None:
     course = Course(kind, devices=5, policy=SIZE).accept()
     if end == "expired":
@@ -154,6 +152,10 @@ def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -
         assert course.activity.verdict is Verdict.EXPIRED
         assert course.outcomes[EndpointId("E0")].result is EndpointResult.UNKNOWN
         assert course.outcomes[EndpointId("E4")].result is EndpointResult.FAILED
+    elif end == "unsent":
+        course.in_vain()
+        assert course.activity.verdict is Verdict.EXPIRED
+        assert {row.result for row in course.outcomes.values()} == {EndpointResult.FAILED}
     elif end == "canceled":
         course.tell(CancelAsked(by="clerk"))
         assert course.state is S.CANCELED
@@ -162,10 +164,7 @@ def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -
             course.send(item).refused(PERMANENT_FAULT, item)
         assert course.state is S.DISCARDED
     else:
-        for item in course.command.exchanges:
-            while course.command.exchange(item.id).state is X.QUEUED:
-                course.send(item).not_sent(item)
-        course.tell(DiscardAsked(by="clerk"))
+        course.lose_all().tell(DiscardAsked(by="clerk"))
     assert course.activity.tally.requested == 5
     assert len(course.outcomes) == 5
 

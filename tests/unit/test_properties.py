@@ -398,10 +398,11 @@ LEASE: Final = timedelta(seconds=30)
 class FailingHeadEnd:
     """The engine's loop against a head end that fails in every way, in virtual time."""
 
-    def __init__(self, seed: int, *, reachable: float) -> None:
+    def __init__(self, seed: int, *, reachable: float, takes: bool = True) -> None:
         self.chance = random.Random(seed)
         self.course = a_course(self.chance, POLICIES[C.REMOTE_CONNECT])
         self.reachable = reachable
+        self.takes = takes
         self.leases: dict[ExchangeId, datetime] = {}
         self.book = Ordered()
 
@@ -459,7 +460,7 @@ class FailingHeadEnd:
             before = course.command
             course.tell(Dispatched(exchange=exchange.id))
             self.book.note(before, Dispatched(exchange=exchange.id))
-            if chance.random() < 0.2:
+            if self.takes and chance.random() < 0.2:
                 return  # the process died here: nobody notes the outcome
             course.tell(self._reply(exchange))
             return
@@ -474,6 +475,8 @@ class FailingHeadEnd:
             SendRefused(exchange=name, fault=RETRY_FAULT),
             SendUnclear(exchange=name, detail="d"),
         ]
+        if not self.takes:
+            return self.chance.choice(options[:2])
         if exchange.operation in PROVISIONING_OPERATIONS:
             options.append(
                 OutcomeReceived(exchange=name, outcome=any_outcome(self.chance, exchange))
@@ -493,12 +496,13 @@ class FailingHeadEnd:
         return StatusNotified(exchange=name, status=any_status(chance, name), polled=True)
 
 
-def longest(policy: Policy) -> timedelta:
-    """No command of this policy may last longer, whatever its head end does.
+def longest(course: Course) -> timedelta:
+    """No such command may last longer, whatever its head end does.
 
     Till its expiry it may try; then what is in flight has its reply time, an unclear order its
     looks, an error its hold, data their window, completion events their retries.
     """
+    policy, life = course.policy, course.activity.expires_at - NOON
     reply = policy.send_s + policy.reply_s + 2 * GRACE_S
     looks = (policy.settle_looks + 2) * (policy.settle_s + reply)
     ends = (
@@ -506,7 +510,7 @@ def longest(policy: Policy) -> timedelta:
         + policy.measurement_s
         + policy.retry.attempts * (policy.retry.longest_wait_s + policy.hold_s)
     )
-    return timedelta(seconds=7_200.0 + 2 * reply + looks + ends)
+    return life + timedelta(seconds=2 * reply + looks + ends)
 
 
 @QUICK
@@ -517,7 +521,23 @@ def test_every_command_ends_within_its_bound_whatever_the_head_end_does(
     """I1, also where the head end may not be asked at all (`reachable` 0)."""
     world = FailingHeadEnd(seed, reachable=reachable)
     world.run(steps=3_000)
-    assert world.course.now - NOON <= longest(world.course.policy)
+    assert world.course.now - NOON <= longest(world.course)
+
+
+@QUICK
+@given(st.integers(min_value=0), st.sampled_from([0.0, 0.3, 1.0]))
+def test_a_head_end_that_takes_nothing_is_tried_until_the_command_expires(
+    seed: int, reachable: float
+) -> None:
+    """Refused connections and busy faults only: nothing is given up early, and nothing late."""
+    world = FailingHeadEnd(seed, reachable=reachable, takes=False)
+    world.run(steps=3_000)
+    course = world.course
+    assert (course.state, course.activity.verdict) == (S.DISCARDED, Verdict.EXPIRED)
+    assert course.now == course.activity.expires_at
+    if reachable == 1.0:
+        first = course.sent[0]
+        assert sum(item.id == first.id for item in course.sent) >= course.policy.retry.attempts
 
 
 @pytest.mark.soak
@@ -526,4 +546,4 @@ def test_every_command_ends_within_its_bound_whatever_the_head_end_does(
 def test_every_command_ends_within_its_bound_for_long(seed: int, reachable: float) -> None:
     world = FailingHeadEnd(seed, reachable=reachable)
     world.run(steps=3_000)
-    assert world.course.now - NOON <= longest(world.course.policy)
+    assert world.course.now - NOON <= longest(world.course)

@@ -217,8 +217,9 @@ def test_a_look_that_brings_nothing_counts_as_a_look(kind: CommandKind, how: str
         elif how == "unreachable":
             course.answer(failed={"E0": FailureReason.NO_RESPONSE})
         else:
-            while course.look.state is X.QUEUED:
-                course.send(course.look).not_sent(course.look)
+            before = len(course.sent)
+            course.in_vain(course.look)
+            assert len(course.sent) - before == course.policy.retry.attempts
     assert course.state is S.NEEDS_PERSON
 
 
@@ -482,11 +483,14 @@ def test_what_the_switch_check_sees_decides_about_a_disconnect(seen: SwitchState
     assert course.state is state
 
 
-@pytest.mark.parametrize("how", ["refused", "failed", "canceled"])
+@pytest.mark.parametrize("how", ["unsent", "busy", "refused", "failed", "canceled"])
 def test_an_optional_read_that_fails_does_not_hold_the_order_back(how: str) -> None:
     course = checked(with_read=True)
     if how == "refused":
         course.send().refused(PERMANENT_FAULT)
+    elif how in ("unsent", "busy"):
+        course.in_vain(fault=RETRY_FAULT if how == "busy" else None)
+        assert len(course.sent) == course.policy.retry.attempts
     elif how == "failed":
         course.answer(failed={"E0": FailureReason.ERROR_RESPONSE})
     else:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.commands.flows import CommandKind
-from adapter.commands.timing import POLICIES, Policy, RetryPolicy, next_poll, next_try
+from adapter.commands.timing import POLICIES, Policy, RetryPolicy, backoff, next_poll, next_try
 from tests.unit.driving import NOON
 from tests.unit.profiles import QUICK
 
@@ -24,6 +24,12 @@ def test_waits_double_up_to_the_longest_and_end_with_the_attempts() -> None:
     policy = RetryPolicy(attempts=6, first_wait_s=10, longest_wait_s=60)
     waits = [next_try(policy, tries, now=NOON) for tries in range(1, 8)]
     assert waits == [*(NOON + timedelta(seconds=s) for s in (10, 20, 40, 60, 60)), None, None]
+
+
+def test_a_backoff_has_no_last_try() -> None:
+    policy = RetryPolicy(attempts=1, first_wait_s=10, longest_wait_s=60)
+    waits = [backoff(policy, tries, now=NOON) for tries in (1, 2, 3, 4, 500)]
+    assert waits == [NOON + timedelta(seconds=s) for s in (10, 20, 40, 60, 60)]
 
 
 def test_polls_begin_with_their_own_wait_and_then_double() -> None:

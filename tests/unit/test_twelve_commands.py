@@ -31,7 +31,7 @@ from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import Violation
 from adapter.commands.steps import STATUS_CHECKS, call_of, for_many
 from adapter.commands.timing import Policy
-from adapter.errors import IllegalTransition, NotFound
+from adapter.errors import Fault, IllegalTransition, NotFound
 from adapter.model.ids import EndpointId, EventId, ExchangeId
 from tests.unit.driving import (
     FORGOTTEN,
@@ -149,23 +149,38 @@ def test_a_result_nobody_knows_is_no_success(kind: CommandKind) -> None:
 
 
 @pytest.mark.parametrize("kind", CommandKind)
-def test_what_never_left_is_sent_again_with_growing_waits_and_then_shown_to_people(
-    kind: CommandKind,
+@pytest.mark.parametrize("fault", [None, RETRY_FAULT], ids=["not_sent", "busy"])
+def test_what_did_nothing_is_sent_again_with_growing_waits_until_it_expires(
+    kind: CommandKind, fault: Fault | None
 ) -> None:
-    course = accepted(kind)
-    waits = []
-    while course.state is S.COMMUNICATION_IN_PROGRESS:
-        course.send().not_sent()
-        if course.last.wake:
-            waits.append((course.last.wake - course.now).total_seconds())
-            course.now = course.last.wake
-    assert waits == [5, 10, 20, 40]
+    course = accepted(kind, expires_in=1_000.0)
+    assert course.in_vain(fault=fault) == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert len(course.sent) > course.policy.retry.attempts
     assert len({item.id for item in course.sent}) == 1
-    assert course.state is S.COMMUNICATION_ERROR
-    assert course.activity.reason.startswith("not_sent")
-    course.turn(course.policy.hold_s)
-    assert course.state is S.DISCARDED
-    assert course.activity.verdict is Verdict.FAILED
+    assert course.now == course.activity.expires_at
+    assert (course.state, course.activity.verdict) == (S.DISCARDED, Verdict.EXPIRED)
+    assert course.last.failure is not None
+    assert course.last.failure.cause == ("busy" if fault else "not_sent")
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_a_head_end_that_is_back_after_many_tries_is_served(kind: CommandKind) -> None:
+    course = accepted(kind)
+    for _ in range(2 * course.policy.retry.attempts):
+        course.send().not_sent()
+        assert course.last.wake is not None
+        course.now = course.last.wake
+    to_the_end(course)
+    assert course.state is S.COMPLETED
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_a_send_that_proves_idle_only_after_the_expiry_is_not_repeated(kind: CommandKind) -> None:
+    course = accepted(kind, expires_in=30.0).send()
+    course.now = course.activity.expires_at
+    course.not_sent().turn(0)
+    assert (course.state, course.activity.verdict) == (S.DISCARDED, Verdict.EXPIRED)
+    assert len(course.sent) == 1
 
 
 @pytest.mark.parametrize("kind", CommandKind)
