@@ -15,18 +15,25 @@ from zoneinfo import ZoneInfo
 
 from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
+from adapter.engine.case import OrderRules
 from adapter.engine.clock import SystemClock
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
+from adapter.engine.field_work import FieldWork
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
+from adapter.engine.order_ports import Measurements, Requester
+from adapter.engine.orders import Orders, OrderSink
 from adapter.engine.ports import Clock, Sink, Store
+from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
+from adapter.orders_file import load_rules
 from adapter.settings import Settings
+from adapter.store.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
@@ -55,12 +62,26 @@ class WireReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """A gateway, the store below it and the client beside it."""
+    """A gateway, the store below it and the client beside it.
+
+    `orders` is None over a store that cannot keep service orders.
+    """
 
     store: Store
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
+    orders: Orders | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderParts:
+    """What service orders are connected to. None: what stands in for it (`stand_ins.py`)."""
+
+    rules: OrderRules | None = None
+    field_work: FieldWork | None = None
+    requester: Requester | None = None
+    measurements: Measurements | None = None
 
 
 def connect(
@@ -73,8 +94,11 @@ def connect(
     clock: Clock,
     sinks: Sequence[Sink] = (),
     zone: tzinfo = UTC,
+    orders: OrderParts | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
+    order_store = SqliteOrders(store) if isinstance(store, SqliteStore) else None
+    order_sink = None if order_store is None else OrderSink(order_store, clock)
     messages = MessageLog(store, clock)
 
     def observed(exchange: Exchange) -> None:
@@ -91,10 +115,36 @@ def connect(
         clock=clock,
         identity=identity,
         settings=settings,
-        sinks=sinks,
+        sinks=sinks if order_sink is None else (*sinks, order_sink),
         messages=messages,
     )
-    return Core(store=store, codec=codec, client=client, gateway=gateway)
+    running_orders = None
+    if order_store is not None and order_sink is not None:
+        parts = orders or OrderParts()
+        running_orders = _orders(order_store, store, gateway, clock, settings, parts)
+        order_sink.poke = running_orders.poke
+    return Core(store=store, codec=codec, client=client, gateway=gateway, orders=running_orders)
+
+
+def _orders(
+    store: SqliteOrders,
+    commands: Store,
+    gateway: Gateway,
+    clock: Clock,
+    settings: GatewaySettings,
+    parts: OrderParts,
+) -> Orders:
+    return Orders(
+        store=store,
+        commands=commands,
+        gateway=gateway,
+        field_work=parts.field_work or Outgoing(),
+        requester=parts.requester or PublishedReplies(commands),
+        measurements=parts.measurements or InitialAsFinal(commands, store),
+        clock=clock,
+        rules=parts.rules or load_rules(None, settings.head_end_kinds),
+        lease_s=settings.dispatch.lease_s,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +158,13 @@ class App:
     @property
     def gateway(self) -> Gateway:
         return self.core.gateway
+
+    @property
+    def orders(self) -> Orders:
+        """Raises SettingsError over a store that cannot keep service orders."""
+        if self.core.orders is None:
+            raise SettingsError("store: this one keeps no service orders")
+        return self.core.orders
 
 
 @asynccontextmanager
@@ -150,6 +207,7 @@ async def over(
             clock=clock,
             sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
+            orders=OrderParts(rules=load_rules(settings.orders.file, settings.engine.kinds)),
         )
         witness = Witness(store, settings.store.path.with_suffix(".witness"))
         contradicted = await witness.contradicted()
@@ -183,6 +241,9 @@ async def running(
         stack.push_async_callback(core.client.close)
         await core.gateway.start()
         stack.push_async_callback(core.gateway.stop)
+        if core.orders is not None:
+            await core.orders.start()
+            stack.push_async_callback(core.orders.stop)
         await listener.start()
         stack.push_async_callback(listener.stop)
         await rest.start()

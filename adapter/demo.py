@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from adapter.app import App, connect, running
+from adapter.app import App, OrderParts, connect, running
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
@@ -67,6 +67,7 @@ async def stage(
     config: SimulatorConfig | None = None,
     settings: GatewaySettings | None = None,
     prepare: Callable[[Simulator], None] = lambda simulator: None,
+    orders: OrderParts | None = None,
 ) -> AsyncIterator[Stage]:
     """Simulator, and gateway on SQLite in `folder`; devices imported, everything running."""
     codec = Codec(Catalog.load())
@@ -89,6 +90,7 @@ async def stage(
             identity=CallbackIdentity(address, (secrets.token_bytes(32),)),
             settings=settings or GatewaySettings(),
             clock=clock,
+            orders=orders,
         )
         await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
         app = await stack.enter_async_context(running(core, _ANY_PORT, listening, clock))

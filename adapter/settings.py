@@ -89,6 +89,15 @@ class CallbackSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersSettings:
+    """Service orders; what a site orchestrates its own way stands in a file of its own."""
+
+    file: Annotated[
+        Path | None, "TOML file: orchestrations, activity types, reading calendar, valid tasks"
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
     """`openway simulate`; all else is in a file of its own (`config`)."""
 
@@ -135,6 +144,7 @@ class Settings:
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
+    orders: OrdersSettings = field(default_factory=OrdersSettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     log: LogSettings = field(default_factory=LogSettings)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import apsw
 
@@ -18,6 +18,8 @@ from adapter.store.master import install_unmoved, put_install
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
 from adapter.store.writing import note_all, publish
+
+Value: TypeAlias = None | int | float | bytes | str
 
 _REQUEST_TODO: Final = (MaintenanceState.ERROR, MaintenanceState.VALIDATION_ERROR)
 
@@ -140,7 +142,7 @@ class CaseWriter:
         note_all(self._tx, write.audit, self._at)
 
 
-def _order_row(write: CaseWrite) -> Mapping[str, apsw.SQLiteValue]:
+def _order_row(write: CaseWrite) -> Mapping[str, Value]:
     case = write.case
     order = case.order
     troubled = order.state in ERROR_STATES
@@ -163,7 +165,7 @@ def _priority(order: ServiceOrder) -> int:
     return DARK_PRIORITY if dark else TODO_PRIORITY + order.priority
 
 
-def _child_row(order: ServiceOrder, child: Child) -> Mapping[str, apsw.SQLiteValue]:
+def _child_row(order: ServiceOrder, child: Child) -> Mapping[str, Value]:
     fact = child.fact
     return {
         "id": fact.id,
@@ -177,7 +179,7 @@ def _child_row(order: ServiceOrder, child: Child) -> Mapping[str, apsw.SQLiteVal
     }
 
 
-def _request_row(request: MaintenanceActivity) -> tuple[apsw.SQLiteValue, ...]:
+def _request_row(request: MaintenanceActivity) -> tuple[Value, ...]:
     return (
         request.id,
         request.order,
@@ -188,7 +190,7 @@ def _request_row(request: MaintenanceActivity) -> tuple[apsw.SQLiteValue, ...]:
     )
 
 
-def reply_row(reply: Reply) -> Mapping[str, apsw.SQLiteValue]:
+def reply_row(reply: Reply) -> Mapping[str, Value]:
     queued = reply.state is ReplyState.QUEUED
     return {
         "id": reply.id,
