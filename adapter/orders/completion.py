@@ -42,7 +42,8 @@ class CompletionReport:
 
     `not_done` are effects of the task that did not happen; `cut_at` where supply was opened;
     `install_status` what a new device was left as; `reading_pending` that readings were taken
-    which still have to become final measurements.
+    which still have to become final measurements. `removed_device` is the one the crew says it took
+    away; `remarks` are for people.
     """
 
     at: datetime
@@ -54,6 +55,8 @@ class CompletionReport:
     not_done: frozenset[FieldEffect] = frozenset()
     measurements: tuple[Measurement, ...] = ()
     reading_pending: bool = False
+    removed_device: DeviceId | None = None
+    remarks: tuple[str, ...] = ()
 
 
 _S = InstallStatus
@@ -149,6 +152,8 @@ _ON: Final = frozenset({_S.MANUAL_ON, _S.CONN_PRECOMM, _S.CONN_COMM, _S.CONN_DEC
 def _remove(view: View, report: CompletionReport) -> View:
     if view.device is None or view.installed is None or not view.device_installed:
         raise CompletionRefused("there is no device to remove")
+    if report.removed_device not in (None, view.device.id):
+        raise CompletionRefused(f"{report.removed_device} was removed, {view.device.id} was there")
     gone = Installation(
         device=view.device,
         event=replace(view.installed, removed_at=report.at),

@@ -21,6 +21,7 @@ FLOORS = (
     ("wire",),
     ("engine",),
     ("store", "headend", "web", "simulator", "intake"),
+    ("fieldwork",),
     ("settings_values",),
     ("settings_secrets",),
     ("settings_reader",),
@@ -52,7 +53,7 @@ TABLES = frozenset(
         "replay/catalogue_rows.py",
     }
 )
-LONGER = {"commands/lifecycle.py": 720, "engine/gateway.py": 500, "engine/ports.py": 520}
+LONGER = {"commands/lifecycle.py": 720, "engine/gateway.py": 520, "engine/ports.py": 520}
 """The state machine with its table, the one public surface, the ports with their rows."""
 
 FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "common", "misc"})
@@ -136,7 +137,8 @@ def test_the_xml_libraries_are_imported_in_wire_only(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
-    if part_of(module) not in ("headend", "web", "simulator", "app", "demo", "replay"):
+    edges = ("headend", "web", "simulator", "fieldwork", "app", "demo", "replay")
+    if part_of(module) not in edges:
         assert "aiohttp" not in packages_imported(module)
 
 

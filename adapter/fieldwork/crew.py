@@ -1,0 +1,357 @@
+"""A simulated crew: takes visits, books, comes, works, reports; in virtual time or in real time.
+
+The same seed and the same messages give the same crew. What goes wrong is scripted
+(`scripts.py`). It keeps its visits in memory only: a crew that has to outlive the gateway runs in
+a process of its own, behind the webhook.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from random import Random
+from typing import Final
+
+from adapter.engine.field_work import (
+    CancelRefused,
+    FieldInbox,
+    FieldMessage,
+    FieldNews,
+    FieldReport,
+    FieldWorkRefused,
+)
+from adapter.engine.ports import Clock
+from adapter.errors import Conflict, GatewayError, NotFound
+from adapter.fieldwork.scripts import CrewScript, Twist
+from adapter.fieldwork.settings import CrewSettings
+from adapter.fieldwork.street import EmptyStreet, Street
+from adapter.model.device import DisconnectLocation
+from adapter.model.ids import DeviceId, EventId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import (
+    AppointmentBooked,
+    CrewStarted,
+    MessageKind,
+    Rescheduled,
+    Slot,
+    WorkCanceled,
+    WorkReported,
+)
+from adapter.orders.order import ChildId
+from adapter.orders.tasks import CancelReason, FieldEffect, RescheduleReason, field_task
+
+log = logging.getLogger(__name__)
+
+_WINDOW: Final = timedelta(hours=4)
+_AGAIN: Final = timedelta(seconds=1)
+_NAME: Final = "simulated crew"
+
+Action = Callable[[datetime], Awaitable[None]]
+
+
+class CrewUnavailable(GatewayError):
+    """The message was not taken, or nobody said that it was; it may be sent again."""
+
+    code = "crew_unavailable"
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One activity as the crew knows it. `reports` counts, so that each has a fixed id."""
+
+    message: FieldMessage
+    reports: int = 0
+    started: bool = False
+    over: bool = False
+    slot: Slot | None = None
+    scripts: list[CrewScript] = field(default_factory=list)
+
+    def script(self, twist: Twist) -> CrewScript | None:
+        return next((each for each in self.scripts if each.twist is twist), None)
+
+
+class Crew:
+    """Fits the port to field work systems. `told` has every report that was handed in."""
+
+    def __init__(
+        self,
+        settings: CrewSettings,
+        clock: Clock,
+        *,
+        street: Street | None = None,
+        scripts: Sequence[CrewScript] = (),
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._street = street or EmptyStreet()
+        self._left = [(script, script.times or -1) for script in scripts]
+        self._inbox: FieldInbox | None = None
+        self._heap: list[tuple[datetime, int, Action]] = []
+        self._count = 0
+        self._moved = asyncio.Event()
+        self._working: asyncio.Task[None] | None = None
+        self._seen: set[str] = set()
+        self.visits: dict[ChildId, Visit] = {}
+        self.told: list[FieldReport] = []
+        self.unfit: list[tuple[FieldReport, str]] = []
+        """Reports that the inbox did not want, with its reason."""
+
+    # ------------------------------------------------------------ its own time
+
+    def hand_to(self, inbox: FieldInbox) -> None:
+        """Where reports go, for whoever turns the time by hand."""
+        self._inbox = inbox
+
+    async def start(self, inbox: FieldInbox) -> None:
+        self.hand_to(inbox)
+        self._working = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+            self._working = None
+
+    @property
+    def next_due(self) -> datetime | None:
+        return self._heap[0][0] if self._heap else None
+
+    async def run_due(self) -> int:
+        """Do what is due by now, in order; the number of things done."""
+        done = 0
+        while self._heap and self._heap[0][0] <= self._clock.now():
+            due, _, action = heappop(self._heap)
+            await action(due)
+            done += 1
+        return done
+
+    async def _work(self) -> None:
+        while True:
+            self._moved.clear()
+            await self.run_due()
+            due = self.next_due
+            loop = asyncio.get_running_loop()
+            waits: list[asyncio.Task[object]] = [loop.create_task(self._moved.wait())]
+            if due is not None:
+                waits.append(loop.create_task(self._clock.wait(due)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waits:
+                    each.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
+
+    def _later(self, at: datetime, action: Action) -> None:
+        self._count += 1
+        heappush(self._heap, (at, self._count, action))
+        self._moved.set()
+
+    def _after(self, visit: Visit, seconds: float, what: str) -> timedelta:
+        """That many seconds, longer by chance where so set; the same for the same visit."""
+        chance = Random(f"{self._settings.seed}:{visit.message.activity}:{what}").random()
+        return timedelta(seconds=seconds * (1 + self._settings.jitter * chance))
+
+    # ------------------------------------------------------------ messages
+
+    async def send(self, message: FieldMessage) -> None:
+        """Take a message; one that is known changes nothing."""
+        if message.id in self._seen:
+            return
+        visit = self.visits.get(message.activity)
+        if visit is None:
+            visit = Visit(message=message)
+        if message.kind in (MessageKind.DISPATCH, MessageKind.SLOTS):
+            visit.scripts += self._scripts_for(message)
+            if self._refuses(visit):
+                raise FieldWorkRefused(f"the crew does not take {message.task}")
+            if self._once(visit, Twist.UNAVAILABLE):
+                raise CrewUnavailable("the crew's system is not there")
+        self._seen.add(message.id)
+        self.visits[message.activity] = visit
+        self._take(visit, message)
+        if self._once(visit, Twist.TAKEN_UNSAID):
+            raise CrewUnavailable("no answer from the crew's system")
+
+    def _scripts_for(self, message: FieldMessage) -> list[CrewScript]:
+        found = []
+        for index, (script, left) in enumerate(self._left):
+            if left and script.fits(message):
+                found.append(script)
+                self._left[index] = (script, left - 1)
+        return found
+
+    def _refuses(self, visit: Visit) -> bool:
+        return self._once(visit, Twist.REFUSES)
+
+    def _once(self, visit: Visit, twist: Twist) -> bool:
+        script = visit.script(twist)
+        if script is not None:
+            visit.scripts.remove(script)
+        return script is not None
+
+    def _take(self, visit: Visit, message: FieldMessage) -> None:
+        now = self._clock.now()
+        match message.kind:
+            case MessageKind.SLOTS:
+                visit.message = message
+                due = now + self._after(visit, self._settings.book_s, "book")
+                self._later(due, lambda at: self._book(visit, at))
+            case MessageKind.DISPATCH:
+                visit.message = replace(message, appointment=message.appointment or visit.slot)
+                self._set_out(visit, now)
+            case MessageKind.MODIFY:
+                details = {**visit.message.details, **message.details}
+                visit.message = replace(visit.message, details=details)
+            case MessageKind.CANCEL:
+                self._cancel(visit, message, now)
+
+    def _set_out(self, visit: Visit, now: datetime) -> None:
+        message = visit.message
+        slot = message.appointment
+        earliest = max(
+            now,
+            message.not_before or now,
+            slot.start if slot is not None else now,
+        )
+        travel = self._after(visit, self._settings.travel_s, "travel")
+        late = visit.script(Twist.LATE)
+        start = earliest + travel + timedelta(seconds=late.delay_s if late else 0)
+        moved = visit.script(Twist.RESCHEDULES)
+        if moved is not None:
+            self._later(earliest, lambda at: self._reschedule(visit, moved, at))
+            start += timedelta(seconds=moved.delay_s)
+        self._later(start, lambda at: self._begin(visit, at))
+
+    def _cancel(self, visit: Visit, message: FieldMessage, now: datetime) -> None:
+        """A visit that is over already is left as it is: its report came first (documented)."""
+        if visit.over:
+            return
+        if self._once(visit, Twist.CANCEL_TOO_LATE):
+            self._later(now, lambda at: self._begin(visit, at))
+            self._later(now, lambda at: self._refuse_cancel(visit, at))
+        elif visit.started or self._once(visit, Twist.CANCEL_REFUSED):
+            self._later(now, lambda at: self._refuse_cancel(visit, at))
+        else:
+            reason = message.details.get("reason", CancelReason.UNDETERMINED)
+            self._later(now, lambda at: self._call_off(visit, reason, at))
+
+    # ------------------------------------------------------------ what it does
+
+    async def _book(self, visit: Visit, at: datetime) -> None:
+        lead = at + timedelta(seconds=self._settings.lead_s)
+        start = max(lead, visit.message.not_before or lead)
+        visit.slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)
+        await self._tell(visit, AppointmentBooked(slot=visit.slot))
+
+    async def _reschedule(self, visit: Visit, script: CrewScript, at: datetime) -> None:
+        if visit.over or visit.started:
+            return
+        start = at + timedelta(seconds=script.delay_s)
+        slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)
+        await self._tell(visit, Rescheduled(slot=slot, reason=RescheduleReason.CREW))
+
+    async def _begin(self, visit: Visit, at: datetime) -> None:
+        if visit.over or visit.started:
+            return
+        visit.started = True
+        await self._tell(visit, CrewStarted())
+        work = self._after(visit, self._settings.work_s, "work")
+        self._later(at + work, lambda then: self._finish(visit, then))
+
+    async def _finish(self, visit: Visit, at: datetime) -> None:
+        if visit.over:
+            return
+        visit.over = True
+        news = self._outcome(visit, at)
+        if visit.script(Twist.LOST) is not None:
+            return
+        report = await self._tell(visit, news)
+        if visit.script(Twist.DUPLICATE) is not None:
+            self._later(at + _AGAIN, lambda then: self._hand_in(report))
+
+    async def _refuse_cancel(self, visit: Visit, at: datetime) -> None:
+        if not visit.over:
+            await self._tell(visit, CancelRefused(reason="the crew is on it"))
+
+    async def _call_off(self, visit: Visit, reason: str, at: datetime) -> None:
+        if visit.over or visit.started:
+            return
+        visit.over = True
+        report = CompletionReport(at=at, cause=self._cause(visit))
+        await self._tell(visit, WorkCanceled(reason=reason, report=report, who=_NAME))
+
+    def _outcome(self, visit: Visit, at: datetime) -> FieldNews:
+        cause = self._cause(visit)
+        script = visit.script(Twist.NO_ACCESS)
+        if script is not None:
+            remarks = (script.remark or "nobody let the crew in",)
+            report = CompletionReport(at=at, cause=cause, remarks=remarks)
+            return WorkCanceled(reason=CancelReason.NO_ACCESS, report=report, who=_NAME)
+        return WorkReported(report=self._report(visit, at, cause), who=_NAME)
+
+    def _report(self, visit: Visit, at: datetime, cause: EventId) -> CompletionReport:
+        message = visit.message
+        task = field_task(message.task)
+        planned = task.successful if task is not None else ()
+        skipped = self._skipped(visit)
+        done = tuple(effect for effect in planned if effect not in skipped)
+        removed = message.site.device if FieldEffect.REMOVE in done else None
+        if visit.script(Twist.OTHER_DEVICE) is not None:
+            removed = DeviceId("ANOTHER")
+        brought = FieldEffect.INSTALL in done
+        device = self._street.new_device(message) if brought else None
+        cut_at = self._cut_at(visit)
+        read = FieldEffect.MEASURE in done
+        self._street.changed(message, done, device=device, cut_at=cut_at, at=at)
+        return CompletionReport(
+            at=at,
+            cause=cause,
+            new_device=device,
+            new_capabilities=frozenset() if device is None else device.capabilities,
+            cut_at=cut_at,
+            not_done=skipped,
+            removed_device=removed,
+            measurements=self._street.read(message, device, cause=cause, at=at) if read else (),
+            remarks=tuple(each.remark for each in visit.scripts if each.remark),
+        )
+
+    def _skipped(self, visit: Visit) -> frozenset[FieldEffect]:
+        script = visit.script(Twist.LEAVES_OUT)
+        skipped = set(script.leaves_out) if script is not None else set()
+        if visit.script(Twist.NO_READING) is not None:
+            skipped.add(FieldEffect.MEASURE)
+        return frozenset(skipped)
+
+    def _cut_at(self, visit: Visit) -> DisconnectLocation | None:
+        if visit.script(Twist.CUT_AT_SOURCE) is not None:
+            return DisconnectLocation.SOURCE
+        return DisconnectLocation.DEVICE if visit.script(Twist.CUT_AT_DEVICE) else None
+
+    # ------------------------------------------------------------ reports
+
+    def _cause(self, visit: Visit) -> EventId:
+        """The id of the report that comes next: its completion events are known by it."""
+        return EventId(f"{visit.message.activity}/crew/{visit.reports + 1}")
+
+    async def _tell(self, visit: Visit, news: FieldNews) -> FieldReport:
+        report = FieldReport(
+            id=self._cause(visit), activity=visit.message.activity, news=news, who=_NAME
+        )
+        visit.reports += 1
+        await self._hand_in(report)
+        return report
+
+    async def _hand_in(self, report: FieldReport) -> None:
+        assert self._inbox is not None
+        try:
+            await self._inbox.receive(report)
+        except (Conflict, NotFound) as error:
+            self.unfit.append((report, error.code))
+            log.warning("crew_report_unfit", extra={"report": report.id, "code": error.code})
+        except Exception:
+            log.exception("crew_report_not_taken", extra={"report": report.id})
+            self._later(self._clock.now() + _AGAIN, lambda then: self._hand_in(report))
+        else:
+            self.told.append(report)

@@ -1,0 +1,92 @@
+"""How the field work system is reached. Units are in the names."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from adapter.errors import SettingsError
+from adapter.headend.secret import Secret
+
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
+
+
+class FieldWorkKind(StrEnum):
+    NONE = "none"
+    """A visit that an order wants waits for people."""
+    FILE = "file"
+    WEBHOOK = "webhook"
+    CREW = "crew"
+    """A simulated crew; it forgets its visits when the process ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropSettings:
+    folder: Annotated[Path, "messages go to out/ in here, reports are taken from in/"] = Path(
+        "field-work"
+    )
+    poll_s: Annotated[float, "how often in/ is looked at"] = 1.0
+    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Both directions are signed as Standard Webhooks has it; the keys have its form."""
+
+    url: Annotated[str, "messages are posted to this URL"] = ""
+    keys: Annotated[
+        tuple[Secret, ...], "keys that sign what is posted, as whsec_..., one a line; all sign"
+    ] = ()
+    report_keys: Annotated[
+        tuple[Secret, ...], "keys that are believed in reports; empty: the same as keys"
+    ] = ()
+    ca_file: Annotated[Path | None, "PEM of the authority that is believed; empty: the system"] = (
+        None
+    )
+    allow_cleartext: Annotated[bool, "beyond loopback: post over plain http"] = False
+    connect_s: Annotated[float, "one connect, with its TLS handshake"] = 5.0
+    reply_s: Annotated[float, "until the answer to a message, and between its parts"] = 20.0
+    host: Annotated[str, "address that reports are taken on"] = "127.0.0.1"
+    port: Annotated[int, "port that reports are taken on; 0: any free one"] = 8104
+    path: Annotated[str, "path that reports are posted to"] = "/field-work/reports"
+    tolerance_s: Annotated[float, "a report's signature may be older or newer by so much"] = 300.0
+    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
+    deadline_s: Annotated[float, "a report must be complete in this time"] = 15.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise SettingsError("url: an http or https URL with a host is needed")
+        clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
+        if clear and not self.allow_cleartext:
+            raise SettingsError("url: plain http beyond loopback needs allow_cleartext")
+        if not self.path.startswith("/"):
+            raise SettingsError("path: begins with /")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrewSettings:
+    seed: Annotated[int, "the same seed gives the same crew"] = 1
+    book_s: Annotated[float, "until an appointment is booked"] = 1.0
+    lead_s: Annotated[float, "from the booking to the appointment"] = 2.0
+    travel_s: Annotated[float, "from the message, or the appointment, to the start"] = 2.0
+    work_s: Annotated[float, "from the start to the report"] = 5.0
+    jitter: Annotated[float, "each of these may be longer by this share, 0 to 1"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldWorkSettings:
+    kind: Annotated[FieldWorkKind, "field work system: none, file, webhook or crew"] = (
+        FieldWorkKind.NONE
+    )
+    file: DropSettings = field(default_factory=DropSettings)
+    webhook: WebhookSettings = field(default_factory=WebhookSettings)
+    crew: CrewSettings = field(default_factory=CrewSettings)
+
+    def __post_init__(self) -> None:
+        if self.kind is FieldWorkKind.WEBHOOK and not self.webhook.url:
+            raise SettingsError("webhook.url: is needed")
+        if self.kind is FieldWorkKind.WEBHOOK and not self.webhook.keys:
+            raise SettingsError("webhook.keys: are needed")

@@ -1,0 +1,155 @@
+"""What a simulated crew finds at a service point, what it brings, and what its hands change."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Protocol
+
+from adapter.commands.calls import SwitchState
+from adapter.engine.field_work import FieldMessage
+from adapter.model.device import (
+    ComponentKind,
+    Device,
+    DisconnectLocation,
+)
+from adapter.model.ids import DeviceId, EventId
+from adapter.model.measurement import Measurement
+from adapter.orders.tasks import FieldEffect
+from adapter.simulator.meters import Population, moved
+
+NEW_DEVICE = "newDevice"
+"""The element of an order that says which device to bring."""
+
+
+class Street(Protocol):
+    def new_device(self, message: FieldMessage) -> Device | None:
+        """The device that is installed; None where there is none to bring."""
+
+    def changed(
+        self,
+        message: FieldMessage,
+        effects: Sequence[FieldEffect],
+        *,
+        device: Device | None,
+        cut_at: DisconnectLocation | None,
+        at: datetime,
+    ) -> None:
+        """What the crew's hands have done to simulated meters."""
+
+    def read(
+        self, message: FieldMessage, device: Device | None, *, cause: EventId, at: datetime
+    ) -> tuple[Measurement, ...]:
+        """What the registers show, of the device that is brought or else of the one there."""
+
+
+class EmptyStreet:
+    """Nothing is known of any device: the crew reports without readings and new devices."""
+
+    def new_device(self, message: FieldMessage) -> Device | None:
+        return None
+
+    def changed(
+        self,
+        message: FieldMessage,
+        effects: Sequence[FieldEffect],
+        *,
+        device: Device | None,
+        cut_at: DisconnectLocation | None,
+        at: datetime,
+    ) -> None:
+        pass
+
+    def read(
+        self, message: FieldMessage, device: Device | None, *, cause: EventId, at: datetime
+    ) -> tuple[Measurement, ...]:
+        return ()
+
+
+class SimulatedStreet:
+    """Simulated meters and a van of new devices, taken in order or as the order names them.
+
+    `devices` gives what is known of a device; a device without an endpoint has no simulated meter
+    and only its registers are read.
+    """
+
+    def __init__(
+        self,
+        devices: Callable[[DeviceId], Device | None],
+        *,
+        van: Sequence[Device] = (),
+        population: Population | None = None,
+        seed: int = 1,
+    ) -> None:
+        self._devices = devices
+        self._van = list(van)
+        self._population = population
+        self._seed = seed
+
+    def new_device(self, message: FieldMessage) -> Device | None:
+        named = message.details.get(NEW_DEVICE)
+        site = message.site
+        planned = (
+            site.device if site.status is not None and site.status.value == "Pending" else None
+        )
+        wanted = DeviceId(named) if named else planned
+        if wanted is not None:
+            self._van = [each for each in self._van if each.id != wanted]
+            return self._devices(wanted)
+        fitting = next((each for each in self._van if each.category is site.category), None)
+        if fitting is not None:
+            self._van.remove(fitting)
+        return fitting
+
+    def changed(
+        self,
+        message: FieldMessage,
+        effects: Sequence[FieldEffect],
+        *,
+        device: Device | None,
+        cut_at: DisconnectLocation | None,
+        at: datetime,
+    ) -> None:
+        there = self._devices(message.site.device) if message.site.device is not None else None
+        touched = device or there
+        if touched is None:
+            return
+        if FieldEffect.TURN_ON in effects:
+            self._switch(touched, SwitchState.CONNECTED, at)
+        source = cut_at is DisconnectLocation.SOURCE
+        if FieldEffect.TURN_OFF in effects or (FieldEffect.CUT in effects and not source):
+            self._switch(touched, SwitchState.DISCONNECTED, at)
+
+    def _switch(self, device: Device, to: SwitchState, at: datetime) -> None:
+        population = self._population
+        meter = (
+            population.find(device.endpoint)
+            if population is not None and device.endpoint is not None
+            else None
+        )
+        if population is not None and meter is not None:
+            population.put(moved(meter, to, now=at))
+
+    def read(
+        self, message: FieldMessage, device: Device | None, *, cause: EventId, at: datetime
+    ) -> tuple[Measurement, ...]:
+        known = device
+        if known is None and message.site.device is not None:
+            known = self._devices(message.site.device)
+        if known is None:
+            return ()
+        return tuple(
+            Measurement(
+                id=f"{cause}/{component.id}",
+                component=component.id,
+                at=at,
+                value=self._shown(component.id),
+                device=known.id,
+            )
+            for component in known.components
+            if component.kind is ComponentKind.SCALAR
+        )
+
+    def _shown(self, component: str) -> Decimal:
+        wh = Random(f"{self._seed}:{component}").randrange(1_000_000, 90_000_000)
+        return Decimal(wh) / 1000

@@ -1,0 +1,182 @@
+"""Webhooks both ways: messages are posted, reports are taken on an address of their own."""
+
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from adapter.engine.field_work import FieldInbox, FieldMessage, FieldWorkRefused
+from adapter.engine.ports import Clock
+from adapter.errors import GatewayError, SettingsError
+from adapter.fieldwork.form import BadReport, message_json, read_report
+from adapter.fieldwork.settings import WebhookSettings
+from adapter.fieldwork.signing import NotSigned, key_of, signed, verify
+from adapter.headend.secret import Secret
+from adapter.web.bodies import continue_later, read_body
+from adapter.web.connections import Door, bind
+from adapter.web.problems import ProblemRaised, of_error, response_of
+from adapter.web.seldom import SeldomLog
+from adapter.web.settings import ConnectionLimits
+
+log = logging.getLogger(__name__)
+seldom = SeldomLog(log)
+
+_LATER: Final = frozenset({408, 425, 429})
+"""Answers of the 4xx kind that say "not now" (RFC 9110, 8470, 6585)."""
+_JSON: Final = "application/json"
+
+
+class NotTaken(GatewayError):
+    """The field work system did not take the message, or did not say so: it is sent again."""
+
+    code = "field_work_not_taken"
+
+
+class WebhookFieldWork:
+    """Posts messages, each with its fixed id, and serves the address for reports."""
+
+    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys = _keys(settings.keys)
+        self._receiver = ReportReceiver(settings, clock)
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def report_url(self) -> str:
+        """Where reports are taken, once started."""
+        return self._receiver.url
+
+    async def start(self, inbox: FieldInbox) -> None:
+        await self._receiver.start(inbox)
+
+    async def stop(self) -> None:
+        await self._receiver.stop()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(self, message: FieldMessage) -> None:
+        """2xx is taken. Raises FieldWorkRefused for a lasting 4xx, NotTaken for everything else."""
+        body = message_json(message)
+        headers = {
+            "Content-Type": _JSON,
+            **signed(webhook_id(message.id), body, self._keys, now=self._clock.now()),
+        }
+        try:
+            async with self._client().post(
+                self._settings.url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NotTaken(f"{type(error).__name__}: {error}") from error
+        if 200 <= status < 300:
+            return
+        if 400 <= status < 500 and status not in _LATER:
+            raise FieldWorkRefused(f"the field work system answered {status}")
+        raise NotTaken(f"the field work system answered {status}")
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            settings = self._settings
+            context: ssl.SSLContext | bool = True
+            if settings.ca_file is not None:
+                context = ssl.create_default_context(cafile=settings.ca_file)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=16),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=settings.connect_s, sock_read=settings.reply_s
+                ),
+                trust_env=False,
+            )
+        return self._session
+
+
+def webhook_id(message: str) -> str:
+    """A message's id in a form that may be signed: without dots, the same for the same message."""
+    return message.replace(".", "_").replace("/", ":")
+
+
+class ReportReceiver:
+    """Serves one address: a signed report is handed to the inbox before it is answered."""
+
+    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys = _keys(settings.report_keys or settings.keys)
+        self._inbox: FieldInbox | None = None
+        self._door: Door | None = None
+        self.counts: Counter[str] = Counter()
+        self.url = ""
+
+    async def start(self, inbox: FieldInbox) -> None:
+        """Raises SettingsError, or OSError where the port cannot be had."""
+        self._inbox = inbox
+        app = web.Application()
+        app.router.add_post(self._settings.path, self._take, expect_handler=continue_later)
+        door = Door(app, ConnectionLimits(connections=128, per_address=64), None, self.counts)
+        address = await door.open(bind(self._settings.host, self._settings.port))
+        self._door, self.url = door, address + self._settings.path
+
+    async def stop(self) -> None:
+        if self._door is not None:
+            await self._door.close()
+            self._door = None
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        self.counts["requests"] += 1
+        try:
+            receipt = await self._receive(request)
+        except ProblemRaised as problem:
+            raised = problem
+        except NotSigned as error:
+            seldom.warning("field_report_not_signed", reason=str(error))
+            raised = ProblemRaised(401, error.code, "the signature is missing, wrong or too old")
+        except BadReport as error:
+            raised = ProblemRaised(422, error.code, str(error))
+        except GatewayError as error:
+            raised = of_error(error)
+        except Exception:
+            log.exception("field_report_failed")
+            raised = ProblemRaised(500, "internal_error", "the report could not be processed")
+        else:
+            return web.json_response({"receipt": receipt})
+        self.counts[f"http_{raised.problem.status}"] += 1
+        return response_of(raised)
+
+    async def _receive(self, request: web.Request) -> str:
+        settings = self._settings
+        body = await read_body(request, limit=settings.report_bytes, deadline_s=settings.deadline_s)
+        if body.status:
+            raise ProblemRaised(body.status, f"http_{body.status}", body.text)
+        now = self._clock.now()
+        verify(request.headers, body.raw, self._keys, now=now, tolerance_s=settings.tolerance_s)
+        report = read_report(body.raw)
+        assert self._inbox is not None
+        return (await self._inbox.receive(report)).value
+
+
+def _keys(secrets: Sequence[Secret]) -> tuple[bytes, ...]:
+    if not secrets:
+        raise SettingsError("field_work.webhook.keys: are needed")
+    return tuple(key_of(secret) for secret in secrets)
+
+
+async def post_report(
+    session: aiohttp.ClientSession,
+    url: str,
+    body: bytes,
+    *,
+    id_: str,
+    keys: Sequence[bytes],
+    clock: Clock,
+) -> int:
+    """What a field work system does with a report; for crews on the other side. The status."""
+    headers = {"Content-Type": _JSON, **signed(webhook_id(id_), body, keys, now=clock.now())}
+    async with session.post(url, data=body, headers=headers) as response:
+        await response.read()
+        return response.status
