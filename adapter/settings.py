@@ -22,6 +22,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
 from adapter.errors import SettingsError
+from adapter.fieldwork.settings import FieldWorkSettings
 from adapter.headend.secret import Secret
 from adapter.headend.settings import HeadEndSettings
 from adapter.settings_reader import PREFIX, Sources, leaves, read_section
@@ -68,6 +69,15 @@ class ContractSettings:
         None
     )
     time_zone: Annotated[str, "zone of the head end's times that name none"] = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    spool: Annotated[Path | None, "folder of large bodies; empty: beside the store"] = None
+    tables: Annotated[Path | None, "TOML of quantities, conditions, times; empty: as shipped"] = (
+        None
+    )
+    retention_days: Annotated[float, "days that bodies are kept after they were taken in"] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +151,12 @@ class Settings:
     head_end: HeadEndSettings | None = None
     contract: ContractSettings = field(default_factory=ContractSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    intake: IntakeSettings = field(default_factory=IntakeSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     orders: OrdersSettings = field(default_factory=OrdersSettings)
+    field_work: FieldWorkSettings = field(default_factory=FieldWorkSettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     log: LogSettings = field(default_factory=LogSettings)
 

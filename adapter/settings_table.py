@@ -64,6 +64,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         **{f"listener.connections.{name}": text for name, text in _CONNECTIONS.items()},
         "listener.bodies.status_bytes": "largest status message that is read",
         "listener.bodies.data_bytes": "largest message of data, events or exceptions",
+        "listener.bodies.held_bytes": "largest one where bodies cannot be spooled to disk",
         "listener.bodies.whole_bytes": "larger messages are judged in pieces as they come in",
         "listener.bodies.large_at_once": "such messages held at a time; others wait unread",
         "listener.bodies.deadline_s": "a status message must be complete in this time",

@@ -33,6 +33,13 @@ log = logging.getLogger(__name__)
 
 STATUS_CHANGED = "RequestStatusChangedService.StatusChanged"
 DATA_ARRIVED = "DataSubscriberService.DataArrived"
+PAYLOADS = frozenset(
+    {
+        DATA_ARRIVED,
+        "EventSubscriberService.EventsArrived",
+        "ExceptionSubscriberService.ExceptionsArrived",
+    }
+)
 
 
 class Reader(Protocol):
@@ -44,7 +51,10 @@ class Reader(Protocol):
 
 
 class Correlator:
-    """`data_arrived` is told which endpoints have new readings: a hint for waiting commands."""
+    """`data_arrived` is told which endpoints have new readings: a hint for waiting commands.
+
+    `to_intake` is told that a payload waits; None where payloads are read here, in one piece.
+    """
 
     def __init__(
         self,
@@ -55,6 +65,7 @@ class Correlator:
         messages: MessageLog,
         *,
         data_arrived: Callable[[Sequence[EndpointId]], None] = lambda endpoints: None,
+        to_intake: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._applier = applier
@@ -62,6 +73,7 @@ class Correlator:
         self._reader = reader
         self._messages = messages
         self._data_arrived = data_arrived
+        self._to_intake = to_intake
 
     async def once(self, *, limit: int = 256) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
@@ -98,14 +110,22 @@ class Correlator:
         try:
             if row.operation == STATUS_CHANGED:
                 return self._reader.status(row.raw)
-            if row.operation == DATA_ARRIVED:
+            if row.operation == DATA_ARRIVED and self._to_intake is None:
                 return self._reader.readings(row.raw)
         except WireError as error:
             return error
         return ()
 
     async def _keep(self, row: InboxRow, told: tuple[Reading, ...] | WireError) -> None:
-        """Data, events and exceptions: raw bytes stay, readings become rows, garbage is shown."""
+        """Data, events and exceptions: raw bytes stay, readings become rows, garbage is shown.
+
+        Where there is an intake, all of that is its work.
+        """
+        if self._to_intake is not None and row.operation in PAYLOADS:
+            taking = Disposition(inbox=row.id, state=InboxState.TAKING)
+            await self._store.save([Change(inbox=(taking,))])
+            self._to_intake()
+            return
         if isinstance(told, WireError):
             await self._close(row, InboxState.QUARANTINED, str(told))
             return

@@ -26,6 +26,7 @@ from adapter.commands.rules import check_request, lanes_of, priority_of
 from adapter.commands.timing import POLICIES, Policy, after
 from adapter.engine.apply import Along, Applier, note, outcomes, publications
 from adapter.engine.correlator import Correlator, Reader
+from adapter.engine.data_ports import Intake, Measurements
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
@@ -122,6 +123,8 @@ class Gateway:
         registry: Registry | None = None,
         sinks: Sequence[Sink] = (),
         messages: MessageLog | None = None,
+        intake: Intake | None = None,
+        data: Measurements | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
@@ -142,6 +145,9 @@ class Gateway:
             store, self._registry, head_end, self._applier, clock, identity.address, dispatch
         )
         self._messages = messages or MessageLog(store, clock)
+        self._intake = intake
+        self.data = data
+        """Measurements of the payloads that were taken in, where the store keeps them."""
         self._correlator = Correlator(
             store,
             self._applier,
@@ -149,6 +155,7 @@ class Gateway:
             reader,
             self._messages,
             data_arrived=self._monitor.data_arrived,
+            to_intake=None if intake is None else lambda: self._runner.poke("intake"),
         )
         self._publisher = Publisher(store, clock, sinks)
         self._runner = Runner(
@@ -158,6 +165,7 @@ class Gateway:
                 "monitor": self._monitor.once,
                 "publish": self._publisher.once,
                 "messages": self._messages.once,
+                "intake": self._take_in,
             },
         )
         self._watchers: dict[CommandId, set[asyncio.Event]] = {}
@@ -174,6 +182,8 @@ class Gateway:
         """Stop claiming, let what is under way finish, leave the rest to the store."""
         await self._runner.stop()
         await self._dispatcher.settle()
+        if self._intake is not None:
+            await self._intake.stop()
         with suppress(StoreFailed):
             await self._messages.once()
 
@@ -191,10 +201,19 @@ class Gateway:
         worked = 1
         while worked:
             worked = await self._correlator.once()
+            worked += await self._take_in()
             worked += await self._monitor.once()
             worked += await self._dispatcher.once(inline=True)
             worked += await self._publisher.once()
         await self._messages.once()
+
+    async def _take_in(self) -> int:
+        if self._intake is None:
+            return 0
+        taken = await self._intake.once()
+        if taken.endpoints:
+            self._monitor.data_arrived(taken.endpoints)
+        return int(taken.worked)
 
     def _changed(self, command: Command) -> None:
         self._runner.poke(*_STATEFUL)

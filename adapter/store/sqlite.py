@@ -126,6 +126,11 @@ class SqliteStore:
         return self._now()
 
     @property
+    def path(self) -> Path:
+        """The database file; what belongs to it stands beside it."""
+        return self._path
+
+    @property
     def commits(self) -> int:
         """Transactions written since the file was opened."""
         return self._writer.commits

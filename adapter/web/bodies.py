@@ -1,7 +1,7 @@
 """Bodies read as streams: bounded in size and time, whatever the caller says or does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,13 +15,15 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Body:
     """What came. `status` is 0 for a whole body, else the HTTP status that says what is wrong.
 
-    `cut`: there was, or may be, more than `raw`.
+    `cut`: there was, or may be, more than `raw`. `spilled`: `raw` is only the beginning, and all
+    of it went to `spill`.
     """
 
     raw: bytes
     cut: bool = False
     status: int = 0
     text: str = ""
+    spilled: bool = False
 
 
 async def continue_later(request: web.Request) -> web.StreamResponse | None:
@@ -44,16 +46,19 @@ async def read_body(
     each: Callable[[bytes], bool] = lambda piece: True,
     places: asyncio.Semaphore | None = None,
     free_bytes: int = 0,
+    spill: Callable[[bytes], Awaitable[None]] | None = None,
 ) -> Body:
     """Read at most `limit` bytes in `deadline_s` seconds.
 
     `each` sees every piece and ends the reading by False. Past `free_bytes` one of `places` is
-    held, to the end of the reading; the wait for it does not count.
+    held, to the end of the reading; the wait for it does not count. With `spill`, a body past
+    `free_bytes` goes there, from its first byte on, and only its beginning is kept.
     """
     raw = bytearray()
     left = deadline_s
     loop = asyncio.get_running_loop()
-    held = False
+    held = spilled = False
+    size = 0
     try:
         await invite(request)
         while True:
@@ -62,17 +67,24 @@ async def read_body(
                 piece = await request.content.readany()
             left -= loop.time() - started
             if not piece:
-                return Body(raw=bytes(raw))
-            raw += piece
-            if len(raw) > limit:
+                return Body(raw=bytes(raw), spilled=spilled)
+            size += len(piece)
+            if not spilled:
+                raw += piece
+            if size > limit:
                 return Body(
                     raw=bytes(raw[:limit]), cut=True, status=413, text="The message is too large."
                 )
             if not each(piece):
                 return Body(raw=bytes(raw), cut=True)
-            if places is not None and not held and len(raw) > free_bytes:
+            if size <= free_bytes:
+                continue
+            if places is not None and not held:
                 await places.acquire()
                 held = True
+            if spill is not None:
+                await spill(piece if spilled else bytes(raw))
+                spilled = True
     except TimeoutError:
         return Body(raw=bytes(raw), cut=True, status=408, text="The message did not come in time.")
     except (OSError, web.RequestPayloadError, HttpProcessingError) as error:

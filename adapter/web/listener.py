@@ -9,6 +9,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,9 +18,11 @@ from aiohttp.typedefs import Handler
 
 from adapter.engine import points
 from adapter.engine.clock import SystemClock
+from adapter.engine.data_ports import Spooled
 from adapter.engine.gateway import Gateway
 from adapter.engine.identity import STATUS_PATH
 from adapter.engine.ports import Clock, Received
+from adapter.engine.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId
 from adapter.web.bodies import Body, continue_later, read_body
@@ -80,12 +83,14 @@ class Listener:
         *,
         clock: Clock | None = None,
         listening: socket.socket | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self._gateway = gateway
         self._codec = codec
         self.settings = settings or ListenerSettings()
         self._clock = clock or SystemClock()
         self._listening = listening
+        self._spool = spool
         self._users = BasicUsers(self.settings.users)
         self._contract = HostedContract(codec.catalog)
         self._acks = {
@@ -194,20 +199,41 @@ class Listener:
             refusal = self._before_the_body(request, key)
             if refusal is not None:
                 return await self._refuse_unread(request, refusal)
-            body, judged = await self._read(request, key)
-            exchange = _exchange(request)
-            refusal = judge_body(request, key, body, judged)
-            if refusal is not None:
-                await self._keep(request, refusal, body, exchange)
-                return self._fault(request, refusal)
-            assert isinstance(judged, Call)
-            await self._receive(request, judged, body.raw, exchange)
-            return self._answer(200, self._acks[key, judged.soap], judged.soap)
+            spooling = self._spooling(key)
+            try:
+                body, judged = await self._read(request, key, spooling)
+                exchange = _exchange(request)
+                refusal = judge_body(request, key, body, judged)
+                if refusal is not None:
+                    body = replace(body, cut=body.cut or body.spilled)
+                    await self._keep(request, refusal, body, exchange)
+                    return self._fault(request, refusal)
+                assert isinstance(judged, Call)
+                if body.spilled and spooling is not None:
+                    spooled, spooling = await spooling.done(), None
+                    await self._receive(request, judged, b"", exchange, spooled)
+                else:
+                    await self._receive(request, judged, body.raw, exchange)
+                return self._answer(200, self._acks[key, judged.soap], judged.soap)
+            finally:
+                if spooling is not None:
+                    await spooling.drop()
 
         return take
 
+    def _spooling(self, key: str) -> Spooling | None:
+        """Where a large body goes; status messages are never large."""
+        if self._spool is None or key == STATUS_CHANGED:
+            return None
+        return self._spool.begin(self._clock.now())
+
     async def _receive(
-        self, request: web.Request, call: Call, raw: bytes, exchange: ExchangeId | None
+        self,
+        request: web.Request,
+        call: Call,
+        raw: bytes,
+        exchange: ExchangeId | None,
+        spooled: Spooled | None = None,
     ) -> None:
         """Durable when this returns; only then is there an answer."""
         received = Received(
@@ -216,6 +242,7 @@ class Listener:
             at=self._clock.now(),
             exchange=exchange,
             remote=request.remote or "",
+            spool=spooled,
         )
         points.reached("listener.before_receive")
         await self._gateway.receive(received)
@@ -245,7 +272,9 @@ class Listener:
             )
         return judge_headers(request, key, self._limit(key))
 
-    async def _read(self, request: web.Request, key: str) -> tuple[Body, Call | Unacceptable]:
+    async def _read(
+        self, request: web.Request, key: str, spooling: Spooling | None
+    ) -> tuple[Body, Call | Unacceptable]:
         """The body and what it is. One past `whole_bytes` is judged while it comes in."""
         bounds = self.settings.bodies
         action = action_of(request)
@@ -271,6 +300,7 @@ class Listener:
             each=each,
             places=self._large,
             free_bytes=bounds.whole_bytes,
+            spill=None if spooling is None else spooling.add,
         )
         if size > bounds.whole_bytes:
             return body, large.finish()
@@ -278,7 +308,10 @@ class Listener:
 
     def _limit(self, key: str) -> int:
         bounds = self.settings.bodies
-        return bounds.status_bytes if key == STATUS_CHANGED else bounds.data_bytes
+        if key == STATUS_CHANGED:
+            return bounds.status_bytes
+        held = bounds.data_bytes if self._spool is not None else bounds.held_bytes
+        return min(held, bounds.data_bytes)
 
     # ------------------------------------------------------------ refusals
 

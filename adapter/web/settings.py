@@ -63,12 +63,14 @@ class BodyLimits:
     """Bounds of one message. A body past `whole_bytes` is judged in pieces while it comes in;
     `large_at_once` of those are held at a time, the others wait unread.
 
+    held_bytes      the most of a body where there is no spool folder to put large ones in
     deadline_s      a status message must be complete in this time
     data_deadline_s the same for data, events and exceptions, without the wait for a place
     """
 
     status_bytes: int = 256 * 1024
-    data_bytes: int = 64 * 1024 * 1024
+    data_bytes: int = 1024 * 1024 * 1024
+    held_bytes: int = 64 * 1024 * 1024
     whole_bytes: int = 256 * 1024
     large_at_once: int = 4
     deadline_s: float = 30.0
