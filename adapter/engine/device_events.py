@@ -1,0 +1,112 @@
+"""Device events: arrivals become events, once; outages and errors can be asked for."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from adapter.engine import points
+from adapter.engine.event_ports import (
+    ArrivedEvents,
+    EventError,
+    EventFilter,
+    EventStore,
+    Outage,
+    StoredEvent,
+    Taken,
+)
+from adapter.engine.ports import Clock
+from adapter.model.ids import EndpointId
+from adapter.readings.device_events import DeviceEvent, UnknownEvent, unify
+from adapter.readings.event_types import EventTables
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+
+
+class DeviceEvents:
+    """A stage behind the intake, and the surface that REST and command line ask.
+
+    What was arrived but not yet taken is found again after a restart by the cursor, which moves in
+    the transaction that stores the events.
+    """
+
+    def __init__(
+        self, arrived: ArrivedEvents, store: EventStore, clock: Clock, tables: EventTables
+    ) -> None:
+        self._arrived = arrived
+        self._store = store
+        self._clock = clock
+        self._tables = tables
+
+    async def once(self) -> int:
+        """Take one batch of arrivals and sum up the storms that are over. How many arrivals."""
+        cursor = await self._store.event_cursor()
+        rows = await self._arrived.arrived_events(after=cursor, limit=_BATCH)
+        if rows:
+            events = [unify(row.seed, row.endpoint, row.at, self._tables) for row in rows]
+            points.reached("events.before_take")
+            taken = await self._store.take_events(
+                events, self._tables, now=self._clock.now(), cursor=(rows[-1].load, rows[-1].id)
+            )
+            log.info(
+                "events_taken",
+                extra={"new": taken.new, "unknown": taken.unknown, "withheld": taken.withheld},
+            )
+        await self._store.sum_up(now=self._clock.now())
+        return len(rows)
+
+    async def reprocess(self, *, by: str) -> Taken:
+        """Look again at the error records, with the tables as they are now."""
+        new = repeated = unknown = withheld = after = 0
+        while rows := await self._store.event_errors(after=after, limit=_BATCH):
+            after = rows[-1].id
+            again = [
+                (
+                    row.id,
+                    unify(row.unknown.seed, row.unknown.endpoint, row.unknown.at, self._tables),
+                )
+                for row in rows
+            ]
+            known = [each for each in again if not isinstance(each[1], UnknownEvent)]
+            unknown += len(again) - len(known)
+            if known:
+                taken = await self._store.take_events(
+                    [item for _, item in known],
+                    self._tables,
+                    now=self._clock.now(),
+                    cursor=None,
+                    resolved=[number for number, _ in known],
+                    by=by,
+                )
+                new, repeated = new + taken.new, repeated + taken.repeated
+                withheld += taken.withheld
+        return Taken(new=new, repeated=repeated, unknown=unknown, withheld=withheld)
+
+    def _again(self, unknown: UnknownEvent) -> DeviceEvent | UnknownEvent:
+        return unify(unknown.seed, unknown.endpoint, unknown.at, self._tables)
+
+    async def events(self, wanted: EventFilter | None = None) -> Sequence[StoredEvent]:
+        return await self._store.events(wanted or EventFilter())
+
+    async def outages(
+        self,
+        *,
+        dark: bool = True,
+        since: datetime | None = None,
+        after: tuple[datetime, EndpointId] | None = None,
+        limit: int = 500,
+    ) -> Sequence[Outage]:
+        return await self._store.outages(dark=dark, since=since, after=after, limit=limit)
+
+    async def count_dark(self) -> int:
+        return await self._store.count_dark()
+
+    async def errors(
+        self, *, state: str = "open", after: int = 0, limit: int = 500
+    ) -> Sequence[EventError]:
+        return await self._store.event_errors(state=state, after=after, limit=limit)
+
+    async def counts(self) -> Mapping[str, int]:
+        return await self._store.event_counts()
