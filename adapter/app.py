@@ -18,7 +18,6 @@ from adapter.commands.flows import CommandKind
 from adapter.engine.case import OrderRules
 from adapter.engine.clock import SystemClock
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
-from adapter.engine.field_work import FieldWork
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
@@ -28,6 +27,8 @@ from adapter.engine.ports import Clock, Sink, Store
 from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError
+from adapter.fieldwork.choice import field_work_of
+from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
@@ -72,6 +73,7 @@ class Core:
     client: HeadEndClient
     gateway: Gateway
     orders: Orders | None = None
+    field_work: FieldWorkLink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class OrderParts:
     """What service orders are connected to. None: what stands in for it (`stand_ins.py`)."""
 
     rules: OrderRules | None = None
-    field_work: FieldWork | None = None
+    field_work: FieldWorkLink | None = None
     requester: Requester | None = None
     measurements: Measurements | None = None
 
@@ -123,7 +125,14 @@ def connect(
         parts = orders or OrderParts()
         running_orders = _orders(order_store, store, gateway, clock, settings, parts)
         order_sink.poke = running_orders.poke
-    return Core(store=store, codec=codec, client=client, gateway=gateway, orders=running_orders)
+    return Core(
+        store=store,
+        codec=codec,
+        client=client,
+        gateway=gateway,
+        orders=running_orders,
+        field_work=None if orders is None else orders.field_work,
+    )
 
 
 def _orders(
@@ -207,7 +216,10 @@ async def over(
             clock=clock,
             sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
-            orders=OrderParts(rules=load_rules(settings.orders.file, settings.engine.kinds)),
+            orders=OrderParts(
+                rules=load_rules(settings.orders.file, settings.engine.kinds),
+                field_work=field_work_of(settings.field_work, clock),
+            ),
         )
         witness = Witness(store, settings.store.path.with_suffix(".witness"))
         contradicted = await witness.contradicted()
@@ -244,6 +256,9 @@ async def running(
         if core.orders is not None:
             await core.orders.start()
             stack.push_async_callback(core.orders.stop)
+            if core.field_work is not None:
+                await core.field_work.start(core.orders)
+                stack.push_async_callback(core.field_work.stop)
         await listener.start()
         stack.push_async_callback(listener.stop)
         await rest.start()

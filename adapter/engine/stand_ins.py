@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapter.commands.effects import Severity
-from adapter.engine.field_work import FieldMessage
+from adapter.engine.field_work import FieldInbox, FieldMessage
 from adapter.engine.order_ports import OrderStore
 from adapter.engine.ports import Change, Publication, Store
 from adapter.model.ids import DeviceId, EventId
@@ -85,3 +85,9 @@ class Outgoing:
         if message.id not in self.messages:
             self.messages[message.id] = message
             self.heard(message)
+
+    async def start(self, inbox: FieldInbox) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass

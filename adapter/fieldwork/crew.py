@@ -26,7 +26,7 @@ from adapter.engine.ports import Clock
 from adapter.errors import Conflict, GatewayError, NotFound
 from adapter.fieldwork.scripts import CrewScript, Twist
 from adapter.fieldwork.settings import CrewSettings
-from adapter.fieldwork.street import EmptyStreet, Street
+from adapter.fieldwork.street import Street, UnknownStreet
 from adapter.model.device import DisconnectLocation
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.completion import CompletionReport
@@ -85,7 +85,7 @@ class Crew:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._street = street or EmptyStreet()
+        self._street = street or UnknownStreet()
         self._left = [(script, script.times or -1) for script in scripts]
         self._inbox: FieldInbox | None = None
         self._heap: list[tuple[datetime, int, Action]] = []

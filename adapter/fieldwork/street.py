@@ -12,6 +12,7 @@ from adapter.model.device import (
     ComponentKind,
     Device,
     DisconnectLocation,
+    InstallStatus,
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
@@ -43,11 +44,20 @@ class Street(Protocol):
         """What the registers show, of the device that is brought or else of the one there."""
 
 
-class EmptyStreet:
-    """Nothing is known of any device: the crew reports without readings and new devices."""
+def wanted_device(message: FieldMessage) -> DeviceId | None:
+    """The device that the order names, or that is planned for the place."""
+    named = message.details.get(NEW_DEVICE)
+    if named:
+        return DeviceId(named)
+    return message.site.device if message.site.status is InstallStatus.PENDING else None
+
+
+class UnknownStreet:
+    """Nothing is known but what the order says: named devices are brought, no register is read."""
 
     def new_device(self, message: FieldMessage) -> Device | None:
-        return None
+        wanted = wanted_device(message)
+        return None if wanted is None else Device(id=wanted)
 
     def changed(
         self,
@@ -87,16 +97,11 @@ class SimulatedStreet:
         self._seed = seed
 
     def new_device(self, message: FieldMessage) -> Device | None:
-        named = message.details.get(NEW_DEVICE)
-        site = message.site
-        planned = (
-            site.device if site.status is not None and site.status.value == "Pending" else None
-        )
-        wanted = DeviceId(named) if named else planned
+        wanted = wanted_device(message)
         if wanted is not None:
             self._van = [each for each in self._van if each.id != wanted]
             return self._devices(wanted)
-        fitting = next((each for each in self._van if each.category is site.category), None)
+        fitting = next((each for each in self._van if each.category is message.site.category), None)
         if fitting is not None:
             self._van.remove(fitting)
         return fitting

@@ -45,6 +45,7 @@ class WebhookFieldWork:
         self._keys = _keys(settings.keys)
         self._receiver = ReportReceiver(settings, clock)
         self._session: aiohttp.ClientSession | None = None
+        self._stopped = False
 
     @property
     def report_url(self) -> str:
@@ -52,9 +53,11 @@ class WebhookFieldWork:
         return self._receiver.url
 
     async def start(self, inbox: FieldInbox) -> None:
+        self._stopped = False
         await self._receiver.start(inbox)
 
     async def stop(self) -> None:
+        self._stopped = True
         await self._receiver.stop()
         if self._session is not None:
             await self._session.close()
@@ -62,6 +65,8 @@ class WebhookFieldWork:
 
     async def send(self, message: FieldMessage) -> None:
         """2xx is taken. Raises FieldWorkRefused for a lasting 4xx, NotTaken for everything else."""
+        if self._stopped:
+            raise NotTaken("the gateway is stopping")
         body = message_json(message)
         headers = {
             "Content-Type": _JSON,
