@@ -11,7 +11,7 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
 from adapter.engine.identity import STATUS_PATH
-from adapter.engine.ports import Place, Received
+from adapter.engine.ports import InboxState, Place, Received
 from adapter.errors import GatewayError, NotSent, OutcomeUnknown
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
@@ -201,6 +201,8 @@ class _Player:
                 raw=message.body,
                 at=self._clock.now(),
                 exchange=exchange,
+                state=InboxState.QUARANTINED if message.text else InboxState.NEW,
+                reason=message.text,
             )
         )
 

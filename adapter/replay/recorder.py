@@ -18,7 +18,7 @@ import msgspec
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
-from adapter.engine.ports import Place, Received
+from adapter.engine.ports import InboxState, Place, Received
 from adapter.errors import HeadEndError, NotSent
 from adapter.headend.client import Encoded, Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
@@ -62,8 +62,13 @@ _PATHS: Final = {
     EXCEPTIONS_ARRIVED: EXCEPTIONS_PATH,
 }
 _LIMITS: Final = LimitSettings(
-    concurrency=64, breaker_not_sent=1_000_000, breaker_unknown=1_000_000, pushback_pause_s=0.001
+    concurrency=64,
+    pushback_pause_s=0.001,
+    pushback_longest_s=0.001,
+    breaker_not_sent=1_000_000,
+    breaker_unknown=1_000_000,
 )
+"""Our own limits go by real time: they have no part in a recording."""
 _USUAL: Final[Mapping[str, object]] = {
     "timing": {
         "initializing_s": 1.0,
@@ -82,7 +87,7 @@ so that their order is always the same."""
 async def record(scenario: Scenario, codec: Codec) -> Recording:
     """Run a scenario to its end and give what was said. Raises BadScenario."""
     async with AsyncExitStack() as stack:
-        recorder = _Recorder(scenario, codec)
+        recorder = Recorder(scenario, codec)
         await recorder.open(stack)
         await recorder.run()
         return await recorder.recording()
@@ -94,7 +99,11 @@ def simulator_config(scenario: Scenario) -> SimulatorConfig:
     table = {
         name: _merged(_USUAL.get(name), given.get(name)) for name in (_USUAL.keys() | given.keys())
     }
-    return SimulatorConfig.read(table)
+    config = SimulatorConfig.read(table)
+    if any(script.effect is Effect.CALLBACK_FIRST for script in config.scripts):
+        # Such a callback may be sent while another one is being worked off.
+        return replace(config, limits=replace(config.limits, callback_concurrency=2))
+    return config
 
 
 def _merged(usual: object, given: object) -> object:
@@ -133,16 +142,19 @@ class _Readdressed(ContractWire):
         return replace(made, body=made.body.replace(PUBLIC_URL.encode(), self._own_url))
 
 
-class _Recorder:
-    """One run. It stands between gateway and client, and between listener and gateway."""
+class Recorder:
+    """One run. It stands between gateway and client, and between listener and gateway.
+
+    `simulator` is open to those who want to see what became of the meters.
+    """
 
     def __init__(self, scenario: Scenario, codec: Codec) -> None:
         self._scenario = scenario
         self._codec = codec
         self._clock = HandClock(scenario.start)
-        self._simulator = Simulator(simulator_config(scenario), clock=self._clock, codec=codec)
+        self.simulator = Simulator(simulator_config(scenario), clock=self._clock, codec=codec)
         for row in meter_rows(scenario):
-            changed(self._simulator.world.population, row)
+            changed(self.simulator.world.population, row)
         self._stage: Stage = staged(scenario, self, self._clock, codec)
         self._stage.gateway.heard = self._heard
         self._messages: list[Message] = []
@@ -152,8 +164,8 @@ class _Recorder:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Start head end, listener and clients; load the registry."""
-        url = await self._simulator.start()
-        stack.push_async_callback(self._simulator.stop)
+        url = await self.simulator.start()
+        stack.push_async_callback(self.simulator.stop)
         listening = bind("127.0.0.1", 0)
         self._own_url = url_of(listening, tls=False)
         listener = Listener(
@@ -165,7 +177,7 @@ class _Recorder:
         )
         await listener.start()
         stack.push_async_callback(listener.stop)
-        self._simulator.subscribe(f"{self._own_url}{DATA_PATH}")
+        self.simulator.subscribe(f"{self._own_url}{DATA_PATH}")
         nobody = stack.enter_context(closing(socket.socket()))
         nobody.bind(("127.0.0.1", 0))  # a port that is taken, and refuses
         closed = f"http://127.0.0.1:{nobody.getsockname()[1]}"
@@ -176,7 +188,7 @@ class _Recorder:
         await self._stage.open()
 
     def _client(self, url: str) -> HeadEndClient:
-        scripts = self._simulator.config.scripts
+        scripts = self.simulator.config.scripts
         hangs = any(script.effect in _SILENT for script in scripts)
         self._settings = HeadEndSettings(
             base_url=url,
@@ -195,12 +207,12 @@ class _Recorder:
     async def run(self) -> None:
         """Turn the clock from one thing that is due to the next until all is over."""
         left = list(self._scenario.acts)
-        world = self._simulator.world
+        world = self.simulator.world
         for _ in range(_MOST_TURNS):
             while left and moment(self._scenario, left[0].at) <= self._clock.now():
                 await self._act(left.pop(0))
             await self._stage.gateway.drain()
-            await self._simulator.run_due()
+            await self.simulator.run_due()
             coming = [world.schedule.next_due] if world.schedule.next_due else []
             if left:
                 coming.append(moment(self._scenario, left[0].at))
@@ -218,9 +230,9 @@ class _Recorder:
     async def _act(self, act: Act) -> None:
         match act.do:
             case Do.FORGET_TOKENS:
-                self._simulator.world.forget_tokens()
+                self.simulator.world.forget_tokens()
             case Do.CHANGE_METER:
-                changed(self._simulator.world.population, act.meter)
+                changed(self.simulator.world.population, act.meter)
             case Do.HEAD_END_DOWN | Do.HEAD_END_UP:
                 self._down = act.do is Do.HEAD_END_DOWN
             case _:
@@ -310,11 +322,11 @@ class _Recorder:
     async def _let_pass(self, length_s: float) -> None:
         """Virtual time in which the gateway hears nothing; callbacks come in all the same."""
         until = self._clock.now() + timedelta(seconds=length_s)
-        schedule = self._simulator.world.schedule
+        schedule = self.simulator.world.schedule
         # Within a callback the head end is busy with that one: what is due comes after it.
         while not self._handing and (due := schedule.next_due) is not None and due <= until:
             await self._clock.turn(due)
-            await self._simulator.run_due()
+            await self.simulator.run_due()
         await self._clock.turn(until)
 
     # ------------------------------------------------------------ what the head end says
@@ -332,6 +344,7 @@ class _Recorder:
                 operation=received.operation,
                 body=received.raw,
                 path=path,
+                text=received.reason if received.state is InboxState.QUARANTINED else "",
             )
         )
         self._handing += 1
@@ -349,7 +362,7 @@ _seen: ContextVar[Exchange | None] = ContextVar("seen", default=None)
 class _Recorded:
     """A place at the real client."""
 
-    recorder: _Recorder
+    recorder: Recorder
     place: Place
 
     async def call(self, call: Call) -> Answer:

@@ -100,7 +100,8 @@ class Message:
     """One message, in the order in which they went.
 
     `answers` is the number of the request a reply belongs to, from 1; `path` is where a callback
-    came in. A reply has `status` and body, or is `lost` for the reason in `text`.
+    came in. A reply has `status` and body, or is `lost` for the reason in `text`; the `text` of a
+    callback is why the listener refused it.
     """
 
     at: float

@@ -1,7 +1,10 @@
 """`openway record` and `openway replay`, as they are typed."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,20 @@ def test_the_transcript_is_the_same_each_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         openway("replay", FIXTURES / "remote_connect", "--transcript", tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_another_process_gives_the_same_transcript(tmp_path: Path) -> None:
+    made = []
+    for seed in ("1", "2"):
+        file = tmp_path / seed
+        subprocess.run(
+            [sys.executable, "-m", "adapter", "replay", str(FIXTURES / "scheduled_read_interval"),
+             "--transcript", str(file)],
+            check=True, capture_output=True, timeout=60, cwd=FIXTURES.parent,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )  # fmt: skip
+        made.append(file.read_bytes())
+    assert made[0] == made[1]
 
 
 def test_record_writes_the_scenarios_that_were_named(

@@ -101,6 +101,13 @@ def test_a_callback_under_a_wrong_signature_is_refused() -> None:
     assert played(changed).difference == f"message {number}: {forged} is not our address"
 
 
+def test_a_callback_that_was_refused_at_the_door_is_quarantined_again() -> None:
+    what = recording(NAME)
+    number = number_of(what, Kind.CALLBACK, "StatusChanged")
+    changed = with_message(what, number, text="no such thing")
+    assert played(changed).difference == ("commands[0].history[4].at: expected 1.0, got 3.0")
+
+
 def test_another_outcome_is_named_by_its_path() -> None:
     what = recording(NAME)
     expected: Mapping[str, Any] = what.expected
