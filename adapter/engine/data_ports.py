@@ -199,9 +199,6 @@ class DataStore(Measurements, Protocol):
     async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
         """Messages of the inbox that are to be taken in, oldest first."""
 
-    async def interrupted_files(self) -> Sequence[WaitingPayload]:
-        """Files whose load was cut off by a stop."""
-
     async def start(self, what: WaitingPayload, *, now: datetime) -> Started | None:
         """Begin a load; what an earlier one left is hidden for ever. None: this very file has
         been loaded already."""

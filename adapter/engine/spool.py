@@ -2,21 +2,36 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import secrets
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from adapter.engine.data_ports import Spooled
 from adapter.errors import StoreFailed
 
+_TICKETS: Final = "incoming"
+_REPROCESS: Final = "reprocess"
 _GZIP: Final = 31
 _LEVEL: Final = 1
 _READ: Final = 64 * 1024
 _WRITE: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A file that somebody handed in; its body is spooled already."""
+
+    file: str
+    source: str
+    size: int
+    digest: bytes
+    at: datetime
 
 
 class Spool:
@@ -38,10 +53,64 @@ class Spool:
     def remove(self, file: str) -> None:
         self.path(file).unlink(missing_ok=True)
 
+    # ------------------------------------------------------------ files that were handed in
+
+    def hand_in(self, ticket: Ticket) -> None:
+        """Durable when it returns: the spooled body is taken in by whoever has the store open."""
+        folder = self.folder / _TICKETS
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        content = json.dumps(
+            {"source": ticket.source, "size": ticket.size, "digest": ticket.digest.hex()}
+        )
+        target = folder / f"{ticket.file}.json"
+        partial = target.with_suffix(".part")
+        with open(partial, "w", encoding="utf-8") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.rename(target)
+        _sync(folder)
+
+    def tickets(self) -> list[Ticket]:
+        """What was handed in and is not taken in yet, oldest first."""
+        found = []
+        for path in sorted((self.folder / _TICKETS).glob("*.json")):
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found.append(
+                Ticket(
+                    file=path.name.removesuffix(".json"),
+                    source=told["source"],
+                    size=told["size"],
+                    digest=bytes.fromhex(told["digest"]),
+                    at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC),
+                )
+            )
+        return found
+
+    def done(self, ticket: Ticket) -> None:
+        (self.folder / _TICKETS / f"{ticket.file}.json").unlink(missing_ok=True)
+
+    def ask_to_reprocess(self) -> None:
+        """Whoever has the store open is to process its error records again."""
+        folder = self.folder / _TICKETS
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / _REPROCESS).touch()
+
+    def reprocess_asked(self) -> bool:
+        """True once for every time it was asked."""
+        try:
+            (self.folder / _TICKETS / _REPROCESS).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    # ------------------------------------------------------------ house
+
     def sweep(self, known: frozenset[str], *, older_than: float) -> int:
         """Remove what nothing refers to: bodies that were begun and never answered."""
         removed = 0
-        for path in self.folder.glob("*") if self.folder.is_dir() else ():
+        known = known | {ticket.file for ticket in self.tickets()}
+        for path in self.folder.glob("*.gz"):
             if path.name not in known and path.stat().st_mtime < older_than:
                 path.unlink(missing_ok=True)
                 removed += 1
@@ -97,11 +166,7 @@ class Spooling:
             self._out.flush()
             os.fsync(self._out.fileno())
             self._out.close()
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _sync(self._folder)
         except OSError as error:
             raise StoreFailed(f"cannot spool a body: {error}") from error
 
@@ -109,6 +174,14 @@ class Spooling:
         if self._out is not None:
             self._out.close()
             (self._folder / self._file).unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

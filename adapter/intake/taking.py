@@ -21,7 +21,7 @@ from adapter.engine.data_ports import (
     WaitingPayload,
 )
 from adapter.engine.ports import Clock
-from adapter.engine.spool import Spool
+from adapter.engine.spool import Spool, Ticket
 from adapter.intake.batches import batches, of_seeds
 from adapter.intake.process import WorkerDied, WorkerProcess
 from adapter.intake.tables import Document, read_tables, text_of
@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 class PayloadIntake:
     """The engine's Intake. Bodies are kept for `retention_days` after they were taken in.
 
-    `file` paths are names in the spool, or whole paths of files that were given to `take_file`.
+    `tables` reads the tables; they are read again before error records are processed again.
+    `progress` may be set: it is told the counts of the payload that is being taken in.
     """
 
     def __init__(
@@ -51,26 +52,26 @@ class PayloadIntake:
         store: DataStore,
         spool: Spool,
         clock: Clock,
-        tables: Document,
+        tables: Callable[[], Document],
         *,
         retention_days: float = 30.0,
-        progress: Callable[[Counts], None] = lambda counts: None,
     ) -> None:
         self._store = store
         self._spool = spool
         self._clock = clock
-        self._tables = text_of(tables)
-        self._lookups = read_tables(tables)
+        self._read_tables = tables
+        self._use_tables()
         self._retention = timedelta(days=retention_days)
-        self._progress = progress
+        self.progress: Callable[[Counts], None] = lambda counts: None
         self._worker = WorkerProcess()
         self._one = asyncio.Lock()
         self._tries: dict[str, int] = {}
         self._kept_house = float("-inf")
 
-    @property
-    def lookups(self) -> Lookups:
-        return self._lookups
+    def _use_tables(self) -> None:
+        document = self._read_tables()
+        self._tables = text_of(document)
+        self._lookups: Lookups = read_tables(document)
 
     async def stop(self) -> None:
         await self._worker.stop()
@@ -83,23 +84,38 @@ class PayloadIntake:
             async with self._one:
                 endpoints = await self._take(waiting[0], self._spool.folder)
             return TakenIn(worked=True, endpoints=endpoints)
+        if tickets := self._spool.tickets():
+            return TakenIn(worked=True, endpoints=await self._take_ticket(tickets[0]))
+        if self._spool.reprocess_asked():
+            await self.reprocess()
+            return TakenIn(worked=True)
         if await self._store.sweep(limit=_SWEPT):
             return TakenIn(worked=True)
         await self._keep_house()
         return TakenIn()
 
-    async def take_file(self, what: WaitingPayload) -> bool:
-        """Take in a file that was given. False: it had been loaded already."""
+    async def _take_ticket(self, ticket: Ticket) -> tuple[EndpointId, ...]:
+        """A file that was handed in. One that is loaded already changes nothing."""
+        what = WaitingPayload(
+            inbox=None,
+            source=ticket.source,
+            operation="file",
+            at=ticket.at,
+            file=ticket.file,
+            size=ticket.size,
+            digest=ticket.digest,
+        )
         async with self._one:
-            started = await self._store.start(what, now=self._clock.now())
-            if started is None:
-                return False
-            await self._load(what, started, Path())
-            return True
+            endpoints = await self._take(what, self._spool.folder)
+        if what.source not in self._tries:
+            self._spool.done(ticket)
+        return endpoints
 
     async def _take(self, what: WaitingPayload, folder: Path) -> tuple[EndpointId, ...]:
         started = await self._store.start(what, now=self._clock.now())
         if started is None:
+            log.info("payload_known", extra={"payload": what.source})
+            await asyncio.to_thread(self._spool.remove, what.file)
             return ()
         return await self._load(what, started, folder)
 
@@ -113,7 +129,7 @@ class PayloadIntake:
                 counts.add(await self._store.stage(started, batch, self._lookups))
                 endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
                 points.reached("intake.staged")
-                self._progress(counts)
+                self.progress(counts)
         except Broken as error:
             await self._refuse(what, started, str(error), error.position)
             return ()
@@ -175,10 +191,12 @@ class PayloadIntake:
     # ------------------------------------------------------------ error records
 
     async def reprocess(self) -> Counts:
-        """Try all open error records again with the lookups and devices as they are now.
+        """Try all open error records again with the tables and devices as they are now.
 
-        Those that give rows are closed; the others stay as they are.
+        Those that give rows are closed; the others stay as they are. Raises SettingsError for bad
+        tables.
         """
+        self._use_tables()
         total, after = Counts(), 0
         while records := await self._store.errors(after=after, limit=_SEEDS):
             after = records[-1].id
@@ -212,7 +230,7 @@ class PayloadIntake:
         before = self._clock.now() - self._retention
         for payload in await self._store.expired(before=before, limit=1000):
             await self._store.forget_raw(payload)
-            if payload.file and payload.inbox is not None:
+            if payload.file:
                 await asyncio.to_thread(self._spool.remove, payload.file)
         known = await self._store.spool_files()
         await asyncio.to_thread(self._spool.sweep, known, older_than=time.time() - _ORPHAN_S)

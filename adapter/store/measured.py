@@ -23,9 +23,6 @@ RESTART_PAYLOAD: Final = """
 UPDATE payload SET state = 'loading', reason = '', position = NULL, finished = NULL WHERE id = ?"""
 FINISH_PAYLOAD: Final = """
 UPDATE payload SET state = ?, reason = ?, position = ?, finished = ?, counts = ? WHERE id = ?"""
-INTERRUPTED_FILES: Final = """
-SELECT source, operation, at, spool, bytes, digest FROM payload
-WHERE inbox IS NULL AND state = 'loading' ORDER BY id"""
 _PAYLOADS: Final = """
 SELECT id, inbox, source, operation, state, reason, position, at, finished, bytes, spool, counts
 FROM payload """

@@ -72,25 +72,6 @@ class SqliteMeasurements:
 
         return await self._store.read(work)
 
-    async def interrupted_files(self) -> Sequence[WaitingPayload]:
-        def work(db: apsw.Connection) -> list[WaitingPayload]:
-            return [
-                WaitingPayload(
-                    inbox=None,
-                    source=source,
-                    operation=operation,
-                    at=moment(at),
-                    file=file,
-                    size=size,
-                    digest=digest,
-                )
-                for source, operation, at, file, size, digest in db.execute(
-                    measured.INTERRUPTED_FILES
-                )
-            ]
-
-        return await self._store.read(work)
-
     async def start(self, what: WaitingPayload, *, now: datetime) -> Started | None:
         def work(tx: Transaction) -> Started | None:
             db = tx.connection
@@ -226,7 +207,7 @@ class SqliteMeasurements:
     async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
         def work(db: apsw.Connection) -> list[Payload]:
             ids = [row[0] for row in db.execute(measured.EXPIRED, (micros(before), limit))]
-            return [_payload(db.execute(measured.PAYLOAD, (item,)).get) for item in ids]
+            return [payload_of(db.execute(measured.PAYLOAD, (item,)).get) for item in ids]
 
         return await self._store.query(work)
 
@@ -249,7 +230,7 @@ class SqliteMeasurements:
     ) -> Sequence[Payload]:
         values = (before or _HIGHEST, limit)
         return await self._store.query(
-            lambda db: [_payload(row) for row in db.execute(measured.PAYLOADS, values)]
+            lambda db: [payload_of(row) for row in db.execute(measured.PAYLOADS, values)]
         )
 
     # ------------------------------------------------------------ errors and events
@@ -367,7 +348,7 @@ def _encode_counts(counts: Counts) -> bytes:
     return encode({name: getattr(counts, name) for name in Counts.__slots__})
 
 
-def _payload(row: tuple[object, ...]) -> Payload:
+def payload_of(row: tuple[object, ...]) -> Payload:
     number, inbox, source, operation, state, reason, position, at, finished, size, file, counts = (
         row
     )
