@@ -130,7 +130,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "commands.<kind>.hold_s": "an error waits so long for a person, then is discarded",
         "commands.<kind>.measurement_s": "a read waits so long for its data after the result",
         "commands.<kind>.max_endpoints": "endpoints in one request; larger ones are split",
-        "commands.<kind>.retry.attempts": "tries in all",
+        "commands.<kind>.retry.attempts": "tries at what may have been taken; else until expiry",
         "commands.<kind>.retry.first_wait_s": "wait before the second try; doubles",
         "commands.<kind>.retry.longest_wait_s": "longest wait between tries",
         "switch.window": "local hours in which disconnects may leave, as 08:00-17:00; empty: any",
