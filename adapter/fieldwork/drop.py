@@ -108,10 +108,13 @@ class FileDrop:
             number = os.open(self._in / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise BadReport(f"{name}: {error.strerror}") from error
-        with os.fdopen(number, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise BadReport(f"{name}: not an ordinary file")
-            raw = file.read(limit + 1)
+            with os.fdopen(number, "rb", closefd=False) as file:
+                raw = file.read(limit + 1)
+        finally:
+            os.close(number)
         if len(raw) > limit:
             raise BadReport(f"{name}: larger than {limit} bytes")
         return raw

@@ -64,7 +64,9 @@ def verify(
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
         raise NotSigned(f"{TIMESTAMP}: seconds since 1970 are needed")
     wanted = [_signature(id_, timestamp, body, key).encode() for key in keys]
-    versioned = [each.encode() for each in given if each.startswith("v1,")][:_MOST_SIGNATURES]
+    versioned = [each.encode("utf-8", "replace") for each in given if each.startswith("v1,")][
+        :_MOST_SIGNATURES
+    ]
     if not any(hmac.compare_digest(one, other) for one in versioned for other in wanted):
         raise NotSigned("no signature is right")
     if abs(now.timestamp() - int(timestamp)) > tolerance_s:
