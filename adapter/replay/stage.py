@@ -14,7 +14,6 @@ from typing import Final
 
 import msgspec
 
-from adapter.app import WireReader
 from adapter.commands.activity import Command
 from adapter.engine.clock import HandClock
 from adapter.engine.dispatcher import DispatchSettings
@@ -29,6 +28,7 @@ from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
 from adapter.store.memory import MemoryStore
 from adapter.wire.codec import Codec
+from adapter.wire.inbox import InboxReader
 
 KEY: Final = b"the key of recorded scenarios, open to all"
 _MOST: Final = 100_000
@@ -205,7 +205,7 @@ def staged(scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec
     gateway = StagedGateway(
         store=store,
         head_end=head_end,
-        reader=WireReader(codec),
+        reader=InboxReader(codec),
         clock=clock,
         identity=identity,
         settings=GatewaySettings(

@@ -111,7 +111,7 @@ def check(made: Recording) -> dict[str, Any]:
 
 
 few = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
