@@ -14,7 +14,8 @@ from typing import Final
 from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.flows import FLOWS, INTERVAL_KINDS, READ_KINDS, CommandKind, Scope
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.replay.catalogue_rows import HARD, SYNCHRONOUS, Row, Table, provisioning_of, six
+from adapter.replay.catalogue_hard import HARD
+from adapter.replay.catalogue_rows import SYNCHRONOUS, Row, Table, provisioning_of, six
 from adapter.replay.devices import rows_of
 from adapter.replay.recorder import changed
 from adapter.replay.scenario import AT_HEAD_END, START, Act, Do, Scenario

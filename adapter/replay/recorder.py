@@ -158,7 +158,6 @@ class Recorder:
         self._stage: Stage = staged(scenario, self, self._clock, codec)
         self._stage.gateway.heard = self._heard
         self._messages: list[Message] = []
-        self._seen: Exchange | None = None
         self._handing = 0
         self._down = False
 
