@@ -37,8 +37,10 @@ _ROOTS: Final = frozenset(
 )  # fmt: skip
 """Files may hold a payload without its envelope."""
 
-_START: Final = re.compile(
-    rb"<(?:[A-Za-z_][\w.\-]{0,30}:)?(?:%s)[\s/>]" % "|".join(PART_NAMES).encode()
+_LONGEST_PREFIX: Final = 32
+_STARTS: Final = tuple(
+    (name.encode(), re.compile(rb"<(?:[A-Za-z_][\w.\-]{0,30}:)?%s[\s/>]" % name.encode()))
+    for name in PART_NAMES
 )
 _LONGEST_START: Final = 64
 _DECLARATION: Final = re.compile(rb"\s*<\?xml(\s[^>]{0,200}?)\?>")
@@ -153,9 +155,7 @@ class _Reading:
         if b"<!" in window:
             # What looks like a part inside a comment or CDATA is none: the count is off from here.
             self._counted = False
-        for match in _START.finditer(window):
-            if match.end() > len(self._tail):
-                self._starts.append(start + match.start())
+        self._starts.extend(start + at for at in _begins(window, len(self._tail)))
         self._tail = window[-_LONGEST_START:]
 
     def _finished(self) -> Iterator[Part | BadPart]:
@@ -192,6 +192,20 @@ class _Reading:
         self._root_checked = True
         if local_name(root) not in _ROOTS:
             raise Broken(f"{root.tag[:200]} is no payload", 0)
+
+
+def _begins(window: bytes, seen: int) -> list[int]:
+    """Where parts begin in `window`, whose first `seen` bytes were looked through before."""
+    found: list[int] = []
+    for name, start in _STARTS:
+        at = window.find(name)
+        while at >= 0:
+            tag = window.rfind(b"<", max(0, at - _LONGEST_PREFIX), at)
+            whole = tag >= 0 and start.match(window, tag)
+            if whole and whole.end() > seen:
+                found.append(tag)
+            at = window.find(name, at + len(name))
+    return sorted(found)
 
 
 def _new_parser() -> etree.XMLPullParser:
