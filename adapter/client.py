@@ -3,7 +3,8 @@
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,26 @@ class Client:
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
         return self._call("POST", path, json.dumps(body or {}, default=str).encode(), 0.0)
 
+    def lines(
+        self, path: str, query: Mapping[str, object] | None = None
+    ) -> Iterator[dict[str, Json] | list[Json]]:
+        """An answer of JSON lines, each as it comes: what comes first, rows, `{"rows": n}` last.
+
+        Raises ApiProblem, Unreachable: also where the answer ends before its last line.
+        """
+        wanted = {name: _text(value) for name, value in (query or {}).items() if value is not None}
+        target = f"{path}?{urlencode(wanted)}" if wanted else path
+        with self._asked("GET", target, None, self.timeout_s) as answer:
+            if answer.status >= 300:
+                _answer(answer.status, answer.read(_LONGEST_ANSWER), self.url)
+            ended = False
+            while text := answer.readline():
+                line = _line(text, self.url)
+                ended = isinstance(line, dict) and "rows" in line
+                yield line
+            if not ended:
+                raise Unreachable(f"{self.url}: the answer was cut off")
+
     def _trust(self) -> ssl.SSLContext:
         try:
             return ssl.create_default_context(cafile=self.ca_file)
@@ -64,8 +85,15 @@ class Client:
             raise SettingsError(f"api.ca_file: {_reason(error)}") from error
 
     def _call(self, method: str, path: str, body: bytes | None, wait_s: float) -> Json:
+        with self._asked(method, path, body, self.timeout_s + wait_s) as answer:
+            return _answer(answer.status, answer.read(_LONGEST_ANSWER), self.url)
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: bytes | None, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer's head has come; its body is read inside, under the same errors."""
         parts = urlsplit(self.url)
-        timeout = self.timeout_s + wait_s
         host, port = parts.hostname or "", parts.port
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
@@ -73,6 +101,18 @@ class Client:
             connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        target = f"{parts.path.rstrip('/')}{PREFIX}{path}"
+        try:
+            connection.request(method, target, body, self._headers(body))
+            yield connection.getresponse()
+        except TimeoutError as error:
+            raise Unreachable(f"{self.url}: no answer within {timeout:g} seconds") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.url}: {_reason(error)}") from error
+        finally:
+            connection.close()
+
+    def _headers(self, body: bytes | None) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": "openway"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -80,18 +120,7 @@ class Client:
             headers["Authorization"] = f"Bearer {self.key.reveal()}"
         if self.second_key is not None:
             headers["X-Second-Key"] = self.second_key.reveal()
-        target = f"{parts.path.rstrip('/')}{PREFIX}{path}"
-        try:
-            connection.request(method, target, body, headers)
-            answer = connection.getresponse()
-            content = answer.read(_LONGEST_ANSWER)
-        except TimeoutError as error:
-            raise Unreachable(f"{self.url}: no answer within {timeout:g} seconds") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{self.url}: {_reason(error)}") from error
-        finally:
-            connection.close()
-        return _answer(answer.status, content, self.url)
+        return headers
 
 
 def segment(text: str) -> str:
@@ -108,6 +137,16 @@ def items(answer: Json) -> list[dict[str, Json]]:
     """The members of a page."""
     members = fields(answer).get("items")
     return [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
+
+
+def _line(text: bytes, url: str) -> dict[str, Json] | list[Json]:
+    try:
+        line = json.loads(text)
+    except ValueError as error:
+        raise Unreachable(f"{url}: the answer was cut off") from error
+    if not isinstance(line, dict | list):
+        raise Unreachable(f"{url}: what answers there is not the API")
+    return line
 
 
 def _text(value: object) -> str:

@@ -16,6 +16,7 @@ from adapter.errors import (
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
+LINES: Final = "application/x-ndjson"
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",

@@ -1,0 +1,336 @@
+"""`openway readings`: measurements and events for analysts, pictures, payload statistics."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from adapter.cli.output import as_json, cell, print_json, print_json_line, print_table, say
+from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT
+from adapter.client import fields, items
+from adapter.errors import InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from adapter.cli.sources import Source
+    from adapter.engine.reports import ValueRow, Wanted
+    from adapter.plot.profile import Profile
+
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9998, 1, 1, tzinfo=UTC)
+_SHOWN: Final = 10_000
+"""Rows that `show` prints at most: more is for `export`."""
+
+_MOST_PLOTTED: Final = 366
+
+store_option = click.option(
+    "--store",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read this store file instead of asking the gateway; nothing is written to it.",
+)
+from_option = click.option("--from", "start", type=MOMENT, help="After this time.")
+to_option = click.option("--to", "end", type=MOMENT, help="Until this time, itself included.")
+zone_option = click.option("--zone", help="Time zone of days; else that of the settings.")
+
+
+@click.group()
+def readings() -> None:
+    """Show, export and plot what came of the head end's payloads."""
+
+
+@readings.command()
+@click.argument("meter")
+@from_option
+@to_option
+@click.option("--component", help="Only this measuring component.")
+@click.option("--revisions", is_flag=True, help="Also values that were replaced.")
+@click.option("--limit", type=click.IntRange(1, _SHOWN), default=200, show_default=True)
+@store_option
+@as_json
+@with_session
+def show(
+    session: Session,
+    meter: str,
+    start: datetime | None,
+    end: datetime | None,
+    component: str | None,
+    revisions: bool,
+    limit: int,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the measurements of METER, a device of the registry, channel by channel.
+
+    Without --from: those of the last day. Times are UTC, of an interval its END.
+    """
+    from adapter.engine.reports import Wanted
+    from adapter.export.csv_file import time_text
+
+    end = end or datetime.now(UTC)
+    start = start or end - timedelta(days=1)
+    wanted = Wanted(start, end, meter, component, revisions)
+    with _source(session, store) as source:
+        rows = _first(source.values(wanted), limit + 1)
+    if as_json:
+        for row in rows[:limit]:
+            times = {"at": time_text(row.at), "start": time_text(row.start) or None}
+            print_json_line({**row._asdict(), **times, "statuses": row.statuses.split(",")})
+    else:
+        columns = ("at", "quantity", "source", "value", "unit", "condition", "statuses")
+        print_table(
+            columns,
+            (
+                (_short_time(row.at), *(getattr(row, name) or "" for name in columns[1:]))
+                for row in rows[:limit]
+            ),
+        )
+    more = f"; there are more: --limit, or `openway readings export {meter}`"
+    say(f"{min(len(rows), limit)} values{more if len(rows) > limit else ''}")
+
+
+@readings.command()
+@click.argument("meter", required=False)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="File, or folder with --by-day."
+)
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), help="Else by the name.")
+@click.option("--events", is_flag=True, help="Events as they arrived, instead of measurements.")
+@from_option
+@to_option
+@click.option("--component", help="Only this measuring component.")
+@click.option("--revisions", is_flag=True, help="Also values that were replaced.")
+@click.option("--by-day", is_flag=True, help="A file a day, in folders day=YYYY-MM-DD.")
+@click.option("--numbers", type=click.Choice(["decimal", "text"]), default="decimal",
+              help="In Parquet: decimal128(38, 18), or exact texts of any length.")  # fmt: skip
+@zone_option
+@store_option
+@as_json
+@with_session
+def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> None:
+    """Write measurements of METER, or of all, as CSV or Parquet.
+
+    Ordered by device, component, channel and time; the same rows give the same bytes. A period is
+    `from < at <= to`, so days side by side share nothing. `--out -` writes CSV to standard output.
+    """
+    from adapter.cli.exporting import Plan, export_all
+
+    plan = Plan.of(out, session_zone(session, options.pop("zone")), **options)
+    with _source(session, plan.store) as source:
+        written = export_all(plan, source)
+    if as_json:
+        print_json(
+            {
+                "rows": sum(rows for _, rows in written),
+                "files": [{"file": str(path), "rows": rows} for path, rows in written],
+            }
+        )
+    else:
+        files = "1 file" if len(written) == 1 else f"{len(written)} files"
+        say(f"{sum(rows for _, rows in written)} rows in {files}")
+
+
+@readings.command()
+@click.argument("meter")
+@from_option
+@to_option
+@click.option("--quantity", help="The channel, in the head end's words; else `Wh d`, or the first.")
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture.")
+@click.option("--width", type=click.IntRange(60, 400), help="Columns; else those of the terminal.")
+@zone_option
+@store_option
+@with_session
+def plot(
+    session: Session,
+    meter: str,
+    start: datetime | None,
+    end: datetime | None,
+    quantity: str | None,
+    png: Path | None,
+    width: int | None,
+    zone: str | None,
+    store: Path | None,
+) -> None:
+    """Draw the load profile of METER: in the terminal, or as PNG.
+
+    Whole days of the time zone. Without --from: the last day that has data, until --to.
+    """
+    where = session_zone(session, zone)
+    with _source(session, store) as source:
+        profile = _profile(source, meter, start, end, quantity, where)
+    if png is not None:
+        from adapter.plot.png import write_png
+
+        wide, high = write_png(profile, png)
+        say(f"{png}: {wide} x {high} pixels, {len(profile.days)} days")
+        return
+    import shutil
+
+    from adapter.plot.terminal import draw
+
+    columns = width or shutil.get_terminal_size((120, 24)).columns
+    for line in draw(profile, width=columns):
+        click.echo(line)
+
+
+@readings.command()
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--cursor", help="`next` of the page before.")
+@store_option
+@as_json
+@with_session
+def payloads(
+    session: Session, limit: int, cursor: str | None, store: Path | None, as_json: bool
+) -> None:
+    """List the payloads that were taken in, newest first."""
+    with _source(session, store) as source:
+        answer = source.payloads(limit=limit, cursor=cursor)
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(dict(answer))
+    columns = ("id", "at", "operation", "state", "bytes", "lag_s", "reason", "position")
+    counted = ("values", "errors", "bad_parts", "events")
+    print_table(
+        (*columns, *counted),
+        (
+            (
+                *(row.get(name) for name in columns),
+                *(fields(row["counts"]).get(name) for name in counted),
+            )
+            for row in rows
+        ),
+    )
+    say(f"{len(rows)} payloads")
+
+
+@readings.command()
+@click.option("--by", type=click.Choice(["operation", "token", "day", "payload"]),
+              default="operation", show_default=True)  # fmt: skip
+@click.option("--from", "start", type=MOMENT, help="Of payloads that arrived at or after this.")
+@click.option("--to", "end", type=MOMENT, help="Of payloads that arrived before this.")
+@store_option
+@as_json
+@with_session
+def statistics(
+    session: Session,
+    by: str,
+    start: datetime | None,
+    end: datetime | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Count payloads: bytes, values, lag and errors, by operation, token, day (UTC) or payload."""
+    from adapter.engine.reports import Grouping
+
+    with _source(session, store) as source:
+        answer = source.statistics(start or _EARLIEST, end or _LATEST, Grouping(by))
+    if as_json:
+        print_json(answer)
+        return
+    groups = answer.get("groups")
+    rows = [fields(group) for group in groups] if isinstance(groups, list) else []
+    counted = ("values", "new", "revised", "repeated", "filtered", "errors", "bad_parts", "events")
+    print_table(
+        (by, "payloads", "bytes", "quarantined", *counted, "lag s: median", "95 %", "longest"),
+        (
+            (
+                row["group"] or "(none)",
+                row["payloads"],
+                row["bytes"],
+                fields(row["states"]).get("quarantined", 0),
+                *(fields(row["counts"]).get(name, 0) for name in counted),
+                *(_lag(row[name]) for name in ("lag_median_s", "lag_95_s", "lag_longest_s")),
+            )
+            for row in rows
+        ),
+    )
+    if errors := fields(answer["open_errors"]):
+        say("open errors: " + ", ".join(f"{cell(count)} {why}" for why, count in errors.items()))
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def session_zone(session: Session, named: str | None) -> tzinfo:
+    """The zone of an option, else the head end's of the settings. Raises InvalidRequest."""
+    name = named or session.settings.contract.time_zone
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise InvalidRequest("zone", f"there is no {name!r}") from None
+
+
+@contextmanager
+def _source(session: Session, store: Path | None) -> Iterator["Source"]:
+    from adapter.cli.sources import source_of
+
+    with source_of(lambda: session.client, store) as source:
+        yield source
+
+
+def _first(batches: Iterator[Sequence["ValueRow"]], count: int) -> list["ValueRow"]:
+    rows: list[ValueRow] = []
+    for batch in batches:
+        rows += batch
+        if len(rows) >= count:
+            break
+    return rows[:count]
+
+
+def _profile(
+    source: "Source",
+    meter: str,
+    start: datetime | None,
+    end: datetime | None,
+    quantity: str | None,
+    zone: tzinfo,
+) -> "Profile":
+    """Raises NotFound where there are no intervals, InvalidRequest for too long a period."""
+    from adapter.engine.reports import Wanted
+    from adapter.export.days import midnight
+    from adapter.plot.profile import profile
+
+    end = end or datetime.now(UTC)
+    if start is None:
+        # A month back is as far as the newest day is looked for.
+        newest = _chosen(source, Wanted(end - timedelta(days=31), end, meter), quantity)
+        start = end = datetime.fromtimestamp((newest[-1].at - 1) / 1_000_000, UTC)
+    first = start.astimezone(zone).date()
+    last = (end - timedelta(microseconds=1)).astimezone(zone).date()
+    last = max(first, last)
+    if (last - first).days >= _MOST_PLOTTED:
+        raise InvalidRequest("from", f"at most {_MOST_PLOTTED} days are drawn")
+    start, end = midnight(first, zone), midnight(last + timedelta(days=1), zone)
+    rows = _chosen(source, Wanted(start, end, meter), quantity)
+    return profile(meter, rows, start=start, end=end, zone=zone)
+
+
+def _chosen(source: "Source", wanted: "Wanted", quantity: str | None) -> list["ValueRow"]:
+    """The rows of one interval channel. Raises NotFound."""
+    from adapter.commands.completion import same_quantity
+    from adapter.plot.profile import channels
+
+    rows = [row for batch in source.values(wanted) for row in batch]
+    found = channels(rows)
+    like = same_quantity(quantity or "Wh d")
+    fitting = [each for each in found if same_quantity(each[0]) == like]
+    if not fitting and quantity is not None:
+        names = ", ".join(sorted({each[0] for each in found})) or "none"
+        raise NotFound(f"{wanted.device} has no intervals of {quantity} in this period: {names}")
+    if not found:
+        raise NotFound(f"{wanted.device} has no intervals in this period")
+    channel = (fitting or found)[0]
+    return [row for row in rows if (row.quantity, row.component, row.seconds) == channel]
+
+
+def _short_time(at: int) -> str:
+    moment = datetime.fromtimestamp(at / 1_000_000, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _lag(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else ""

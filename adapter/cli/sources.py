@@ -1,0 +1,149 @@
+"""Where `openway readings` reads: a running gateway, or a store file that is only read."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+
+from adapter.client import Client, Json, Unreachable, fields
+from adapter.engine.reports import EventRow, Grouping, ValueRow, Wanted
+
+if TYPE_CHECKING:
+    import apsw
+
+_AT_ONCE: Final = 5_000
+R = TypeVar("R", ValueRow, EventRow)
+S = TypeVar("S", covariant=True)
+
+
+class Source(Protocol):
+    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+        """All of them, in batches."""
+
+    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]: ...
+
+    def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
+        """A page, as the API gives it."""
+
+    def statistics(self, start: datetime, end: datetime, by: Grouping) -> Mapping[str, Json]: ...
+
+
+class ApiSource:
+    """Of a running gateway. Raises ApiProblem, Unreachable."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+        return self._rows("/measurements/lines", _query(wanted), ValueRow)
+
+    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]:
+        query = _query(wanted)
+        del query["component"], query["revisions"]
+        return self._rows("/arrived-events/lines", query, EventRow)
+
+    def _rows(self, path: str, query: Mapping[str, object], kind: type[R]) -> Iterator[list[R]]:
+        lines = self._client.lines(path, query)
+        head = next(lines, None)
+        if not isinstance(head, dict) or head.get("columns") != list(kind._fields):
+            raise Unreachable("the gateway has other columns than this program")
+        batch: list[R] = []
+        for line in lines:
+            if isinstance(line, dict):
+                break
+            # The columns are the same, and so are their types: one program wrote both.
+            batch.append(kind._make(cast(list[Any], line)))
+            if len(batch) == _AT_ONCE:
+                yield batch
+                batch = []
+        for _ in lines:
+            raise Unreachable("the answer goes on after its last line")
+        yield batch
+
+    def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
+        return fields(self._client.get("/payloads", {"limit": limit, "cursor": cursor}))
+
+    def statistics(self, start: datetime, end: datetime, by: Grouping) -> Mapping[str, Json]:
+        query = {"from": start.isoformat(), "to": end.isoformat(), "by": by.value}
+        return fields(self._client.get("/payloads/statistics", query, wait_s=60.0))
+
+
+def _query(wanted: Wanted) -> dict[str, object]:
+    return {
+        "from": wanted.start.isoformat(),
+        "to": wanted.end.isoformat(),
+        "device": wanted.device,
+        "component": wanted.component,
+        "revisions": wanted.revisions,
+    }
+
+
+class StoreSource:
+    """Of a store file. Each batch is a moment's view; what is loaded later stays out."""
+
+    def __init__(self, connection: "apsw.Connection") -> None:
+        self._db = connection
+
+    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+        from adapter.store import reports
+
+        yield from _pages(lambda cursor: reports.values(self._db, wanted, cursor, _AT_ONCE))
+
+    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]:
+        from adapter.store import reports
+
+        yield from _pages(lambda cursor: reports.events(self._db, wanted, cursor, _AT_ONCE))
+
+    def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
+        from adapter.engine.data_ports import PayloadId
+        from adapter.store import reports
+        from adapter.web.schema_readings import PayloadOut
+
+        before = PayloadId(int(cursor)) if cursor is not None else None
+        found = reports.payloads(self._db, before, limit)
+        items = [_plain(PayloadOut.of(payload)) for payload in found]
+        return {"items": items, "next": str(found[-1].id) if len(found) == limit else None}
+
+    def statistics(self, start: datetime, end: datetime, by: Grouping) -> Mapping[str, Json]:
+        from adapter.store import reports
+
+        return fields(_plain(reports.statistics(self._db, start, end, by)))
+
+
+class _Page(Protocol[S]):
+    @property
+    def rows(self) -> Sequence[S]: ...
+    @property
+    def next(self) -> str | None: ...
+
+
+def _pages(page: Callable[[str | None], "_Page[S]"]) -> Iterator[Sequence[S]]:
+    cursor: str | None = None
+    while True:
+        found = page(cursor)
+        yield found.rows
+        if found.next is None:
+            return
+        cursor = found.next
+
+
+def _plain(value: object) -> Json:
+    import msgspec
+
+    return cast(Json, msgspec.to_builtins(value))
+
+
+@contextmanager
+def source_of(client: Callable[[], Client], store: Path | None) -> Iterator[Source]:
+    """The store file where one is named, else the running gateway. Raises StoreFailed."""
+    if store is None:
+        yield ApiSource(client())
+        return
+    from adapter.store.reports import open_store
+
+    connection = open_store(store)
+    try:
+        yield StoreSource(connection)
+    finally:
+        connection.close()

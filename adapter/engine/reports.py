@@ -1,0 +1,147 @@
+"""What analysts ask of measurements, events and payloads: pages of rows in an order that stays.
+
+A period is `start < at <= end`: a day has the intervals that end in it or with it, and a reading
+taken at midnight closes the day before. Periods side by side share nothing and leave nothing out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from adapter.engine.data_ports import Payload, PayloadId
+
+
+class Wanted(NamedTuple):
+    """Which rows; what is None is not asked about. `revisions`: also those that were replaced."""
+
+    start: datetime
+    end: datetime
+    device: str | None = None
+    component: str | None = None
+    revisions: bool = False
+
+
+class ValueRow(NamedTuple):
+    """One value of one channel. Times are whole microseconds since 1970 (UTC), numbers their exact
+    text; `start` is None for registers, whose `at` is the time of the reading.
+
+    `value` is in `unit`, `external` in the head end's own unit of `quantity`; `statuses` are its
+    words with commas. Of one channel and time the highest (`load`, `number`) counts.
+    """
+
+    device: str
+    endpoint: str
+    component: str
+    kind: str
+    quantity: str
+    source: str
+    seconds: int
+    unit: str
+    tou: str
+    sqi: str
+    start: int | None
+    at: int
+    value: str | None
+    external: str | None
+    condition: int
+    statuses: str
+    conversion: str
+    load: int
+    number: int
+    payload: int
+
+
+class EventRow(NamedTuple):
+    """One event or exception as it arrived. `at` in microseconds since 1970 (UTC); `arguments` is
+    a JSON object, `device` empty where the registry knows none with this endpoint."""
+
+    id: int
+    device: str
+    endpoint: str
+    at: int
+    exception: bool
+    name: str
+    category: str
+    log_type: str
+    event: int | None
+    source: str
+    sequence: int | None
+    arguments: str
+    received: str
+    load: int
+    payload: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuePage:
+    """`next` leads to the rows after these; None: there are none. A page may be short, or empty,
+    and still have one after it."""
+
+    rows: Sequence[ValueRow]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    rows: Sequence[EventRow]
+    next: str | None
+
+
+class Grouping(StrEnum):
+    """What payload statistics are counted by."""
+
+    OPERATION = "operation"
+    TOKEN = "token"
+    DAY = "day"
+    PAYLOAD = "payload"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadGroup:
+    """Payloads counted together. `states` and `counts` are sums by name; lags are seconds from the
+    arrival of the last byte until the rows were to be seen, of payloads that are loaded."""
+
+    group: str
+    payloads: int
+    bytes: int
+    states: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    first: datetime
+    last: datetime
+    lag_median_s: float | None = None
+    lag_95_s: float | None = None
+    lag_longest_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadStatistics:
+    """`open_errors` are the error records that nobody has resolved yet, by why."""
+
+    groups: Sequence[PayloadGroup]
+    open_errors: Mapping[str, int]
+
+
+class Reports(Protocol):
+    """Reads what payloads brought; changes nothing."""
+
+    async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:
+        """Ordered by device, component, channel, time and revision.
+
+        What is loaded after the first page stays out of the later ones. Raises InvalidRequest for
+        a cursor that no page gave.
+        """
+
+    async def events(self, wanted: Wanted, *, cursor: str | None, limit: int) -> EventPage:
+        """In the order of arrival; `component` is not asked about. Raises InvalidRequest."""
+
+    async def payloads(
+        self, *, before: PayloadId | None = None, limit: int = 50
+    ) -> Sequence[Payload]:
+        """Newest first."""
+
+    async def statistics(
+        self, start: datetime, end: datetime, *, by: Grouping
+    ) -> PayloadStatistics:
+        """Of payloads that arrived in start <= at < end."""

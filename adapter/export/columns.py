@@ -1,0 +1,73 @@
+"""THE COLUMNS of an export, in order: what each is and in which form. The README prints them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Form(StrEnum):
+    """How a column is held in a row (see the ports), and so what it becomes in a file."""
+
+    TEXT = "text"
+    WORDS = "words"
+    """Several words; in a row one text with commas between them."""
+    WHOLE = "whole"
+    NUMBER = "number"
+    """An exact decimal number; in a row its text."""
+    FLAG = "flag"
+    TIME = "time"
+    """UTC; in a row whole microseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    form: Form
+    meaning: str
+
+
+F = Form
+# fmt: off
+VALUES: Final = (
+    Column("device",     F.TEXT,   "device of the registry"),
+    Column("endpoint",   F.TEXT,   "the head end's identifier (ESN)"),
+    Column("component",  F.TEXT,   "measuring component"),
+    Column("kind",       F.TEXT,   "interval or register"),
+    Column("quantity",   F.TEXT,   "the head end's word for the channel"),
+    Column("source",     F.TEXT,   "the head end's register source; empty for intervals"),
+    Column("seconds",    F.WHOLE,  "interval length; 0 for registers"),
+    Column("unit",       F.TEXT,   "unit of `value`"),
+    Column("tou",        F.TEXT,   "time of use"),
+    Column("sqi",        F.TEXT,   "service quantity identifier"),
+    Column("start",      F.TIME,   "start of the interval; empty for registers"),
+    Column("at",         F.TIME,   "END of the interval, or time of the register"),
+    Column("value",      F.NUMBER, "in `unit`; empty where nothing was recorded"),
+    Column("external",   F.NUMBER, "in the head end's own unit of `quantity`"),
+    Column("condition",  F.WHOLE,  "condition code, six digits; higher is better"),
+    Column("statuses",   F.WORDS,  "the head end's status words; none is normal"),
+    Column("conversion", F.TEXT,   "what was done to get from the message to `value`"),
+    Column("load",       F.WHOLE,  "of one channel and time the highest load, number counts"),
+    Column("number",     F.WHOLE,  "tells values of one load apart"),
+    Column("payload",    F.WHOLE,  "the message or file it came in"),
+)
+EVENTS: Final = (
+    Column("id",         F.WHOLE,  "rises in the order of arrival"),
+    Column("device",     F.TEXT,   "device of the registry; empty where there is none"),
+    Column("endpoint",   F.TEXT,   "the head end's identifier (ESN)"),
+    Column("at",         F.TIME,   "when it happened, as the meter says"),
+    Column("exception",  F.FLAG,   "came as an exception, not as an event"),
+    Column("name",       F.TEXT,   "the head end's name of it"),
+    Column("category",   F.TEXT,   "the head end's category"),
+    Column("log_type",   F.TEXT,   "the head end's log type"),
+    Column("event",      F.WHOLE,  "the head end's number of the event"),
+    Column("source",     F.TEXT,   "the head end's source"),
+    Column("sequence",   F.WHOLE,  "the meter's sequence number"),
+    Column("arguments",  F.TEXT,   "JSON object: name to text, or to texts"),
+    Column("received",   F.TEXT,   "when the head end received it, as it says"),
+    Column("load",       F.WHOLE,  "the load it came with"),
+    Column("payload",    F.WHOLE,  "the message or file it came in"),
+)
+# fmt: on
+
+Row = Sequence[object]

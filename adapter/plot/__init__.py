@@ -1,0 +1,1 @@
+"""Load profiles as pictures: in a terminal, and as PNG."""

@@ -1,0 +1,39 @@
+"""SQL of reports: channels in the order of their unique index, values of one in that of the key."""
+
+from typing import Final
+
+_KEY: Final = "device, component, kind, same_quantity, source, seconds, endpoint, unit"
+
+
+def channels(*, device: bool, component: bool, resumed: bool) -> str:
+    """Channels in order, from :channel on where `resumed`."""
+    where = ["device = :device"] if device else []
+    where += ["component = :component"] if component else []
+    where += [f"({_KEY}) >= (SELECT {_KEY} FROM channel WHERE id = :channel)"] if resumed else []
+    return f"""
+SELECT id, device, endpoint, component, kind, quantity, source, seconds, unit, tou, sqi
+FROM channel {"WHERE " + " AND ".join(where) if where else ""} ORDER BY {_KEY}"""
+
+
+VALUES: Final = """
+SELECT m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load, m.n, load.payload
+FROM measured m CROSS JOIN load ON load.id = m.load CROSS JOIN conversion v ON v.id = m.conversion
+WHERE m.channel = :channel AND m.at BETWEEN :start AND :end
+  AND (m.at, m.load, m.n) > (:at, :load, :n)
+  AND m.load <= :as_of AND load.state = 'loaded'
+ORDER BY m.at, m.load, m.n"""
+NEWEST_LOAD: Final = "SELECT coalesce(max(id), 0) FROM load WHERE state = 'loaded'"
+NEWEST_EVENT: Final = "SELECT coalesce(max(id), 0) FROM arrived_event"
+EVENTS: Final = """
+SELECT e.id, (SELECT id FROM device WHERE device.endpoint = e.endpoint ORDER BY id LIMIT 1),
+       e.endpoint, e.at, e.exception, e.name, e.body, e.load, load.payload
+FROM arrived_event e CROSS JOIN load ON load.id = e.load
+WHERE e.id > :after AND e.id <= :until AND e.at > :start AND e.at <= :end
+  AND e.load <= :as_of AND load.state = 'loaded'
+  AND (:device IS NULL OR e.endpoint = (SELECT endpoint FROM device WHERE id = :device))
+ORDER BY e.id LIMIT :limit"""
+ARRIVED: Final = """
+SELECT payload.id, payload.operation, payload.state, payload.at, payload.finished, payload.bytes,
+       CAST(payload.counts AS TEXT), inbox.token
+FROM payload LEFT JOIN inbox ON inbox.id = payload.inbox
+WHERE payload.at >= ? AND payload.at < ? ORDER BY payload.id"""
