@@ -8,13 +8,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
+from adapter.engine.beside import Beside
 from adapter.engine.case import OrderRules
 from adapter.engine.clock import SystemClock
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
@@ -33,8 +34,10 @@ from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.orders_file import load_rules
-from adapter.settings import Settings
+from adapter.payloads import Taking, taking
+from adapter.settings import IntakeSettings, Settings
 from adapter.store.orders import SqliteOrders
+from adapter.store.reports import SqliteReports
 from adapter.store.sqlite import SqliteStore
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
@@ -72,8 +75,10 @@ class Core:
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
+    taking: Taking | None = None
     orders: Orders | None = None
     field_work: FieldWorkLink | None = None
+    beside: Beside = field(default_factory=Beside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +101,14 @@ def connect(
     clock: Clock,
     sinks: Sequence[Sink] = (),
     zone: tzinfo = UTC,
+    intake: IntakeSettings | None = None,
     orders: OrderParts | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
     order_store = SqliteOrders(store) if isinstance(store, SqliteStore) else None
     order_sink = None if order_store is None else OrderSink(order_store, clock)
     messages = MessageLog(store, clock)
+    made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
 
     def observed(exchange: Exchange) -> None:
         current = current_exchange.get()
@@ -119,6 +126,8 @@ def connect(
         settings=settings,
         sinks=sinks if order_sink is None else (*sinks, order_sink),
         messages=messages,
+        intake=None if made is None else made.intake,
+        data=None if made is None else made.data,
     )
     running_orders = None
     if order_store is not None and order_sink is not None:
@@ -130,8 +139,14 @@ def connect(
         codec=codec,
         client=client,
         gateway=gateway,
+        taking=made,
         orders=running_orders,
         field_work=None if orders is None else orders.field_work,
+        beside=Beside(
+            events=None if made is None else made.events,
+            reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
+            orders=running_orders,
+        ),
     )
 
 
@@ -216,6 +231,7 @@ async def over(
             clock=clock,
             sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
+            intake=settings.intake,
             orders=OrderParts(
                 rules=load_rules(settings.orders.file, settings.engine.kinds),
                 field_work=field_work_of(settings.field_work, clock),
@@ -245,14 +261,21 @@ async def running(
 ) -> AsyncIterator[App]:
     """Start client, gateway, listener and REST in the order in which they need each other."""
     listener = Listener(
-        core.gateway, core.codec, settings.listener, clock=clock, listening=listening
+        core.gateway,
+        core.codec,
+        settings.listener,
+        clock=clock,
+        listening=listening,
+        spool=None if core.taking is None else core.taking.spool,
     )
-    rest = Rest(core.gateway, settings.api, clock=clock)
+    rest = Rest(core.gateway, settings.api, clock=clock, beside=core.beside)
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)
         await core.gateway.start()
         stack.push_async_callback(core.gateway.stop)
+        core.beside.start()
+        stack.push_async_callback(core.beside.stop)
         if core.orders is not None:
             await core.orders.start()
             stack.push_async_callback(core.orders.stop)

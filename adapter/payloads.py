@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapter.engine.device_events import DeviceEvents
 from adapter.engine.ports import Clock, Store
 from adapter.engine.spool import Spool
+from adapter.intake.event_tables import load_event_tables
 from adapter.intake.tables import Document, load_tables
 from adapter.intake.taking import PayloadIntake
 from adapter.settings import IntakeSettings
+from adapter.store.device_events import SqliteEvents
 from adapter.store.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 
@@ -19,6 +22,7 @@ class Taking:
     spool: Spool
     data: SqliteMeasurements
     intake: PayloadIntake
+    events: DeviceEvents
 
 
 def taking(
@@ -34,7 +38,8 @@ def taking(
         return load_tables(settings.tables, zone=zone)
 
     intake = PayloadIntake(data, spool, clock, tables, retention_days=settings.retention_days)
-    return Taking(spool=spool, data=data, intake=intake)
+    events = DeviceEvents(data, SqliteEvents(store), clock, load_event_tables(settings.events))
+    return Taking(spool=spool, data=data, intake=intake, events=events)
 
 
 def spool_of(settings: IntakeSettings, store: Path) -> Spool:

@@ -77,6 +77,9 @@ class IntakeSettings:
     tables: Annotated[Path | None, "TOML of quantities, conditions, times; empty: as shipped"] = (
         None
     )
+    events: Annotated[Path | None, "TOML of device events and storm rules; empty: as shipped"] = (
+        None
+    )
     retention_days: Annotated[float, "days that bodies are kept after they were taken in"] = 30.0
 
 

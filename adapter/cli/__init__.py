@@ -15,8 +15,11 @@ from adapter.cli.books import audit, ledger
 from adapter.cli.commands import command
 from adapter.cli.config import config
 from adapter.cli.desk import wire, wsdl
+from adapter.cli.events import events, outages
 from adapter.cli.exits import MEANING, Exit, exit_of
+from adapter.cli.intake import intake
 from adapter.cli.quarantine import quarantine
+from adapter.cli.readings import readings
 from adapter.cli.registry import devices
 from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
@@ -50,8 +53,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 
 for _each in (
-    demo, serve, simulate, command, devices, quarantine, wire, wsdl, tables, config, audit, ledger,
-    record, replay,
+    demo, serve, simulate, command, devices, intake, events, outages, readings, quarantine, wire,
+    wsdl, tables, config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 

@@ -1,7 +1,7 @@
 """One function per route of the JSON interface, each a few lines over `Gateway`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
@@ -10,23 +10,27 @@ import msgspec
 
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
+from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
+from adapter.engine.reports import Grouping
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId
+from adapter.orders.order import OrderKind
 from adapter.web import schema
 from adapter.web.credentials import ApiKeys
 from adapter.web.problems import ProblemRaised
 from adapter.web.settings import ApiKey, RestSettings, Role
 
 S = TypeVar("S", bound=msgspec.Struct)
-E = TypeVar("E", CommandKind, State, InboxState)
+E = TypeVar("E", CommandKind, State, InboxState, Grouping, OrderKind)
 
 PREFIX: Final = "/api/v1"
 MOST_ITEMS: Final = 500
 SECOND_KEY: Final = "X-Second-Key"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_EXPORTS_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    body: object
+    """`lines` are sent one after the other, as they come, in place of `body`."""
+
+    body: object = None
+    lines: AsyncGenerator[bytes, None] | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,11 +67,15 @@ class Answered:
 class Api:
     """What the calls work with."""
 
-    def __init__(self, gateway: Gateway, settings: RestSettings) -> None:
+    def __init__(
+        self, gateway: Gateway, settings: RestSettings, beside: Beside | None = None
+    ) -> None:
         self.gateway = gateway
         self.settings = settings
+        self.beside = beside or Beside()
         self.keys = ApiKeys(settings.keys)
         self.waiting = asyncio.Semaphore(settings.waiting_at_once)
+        self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
 
 
 # ---------------------------------------------------------------- commands
@@ -87,13 +98,13 @@ async def submit(api: Api, asked: Asked) -> Answered:
 
 
 async def list_commands(api: Api, asked: Asked) -> Answered:
-    limit = _limit(asked)
+    limit = limit_of(asked)
     device, cursor = asked.query.get("device"), asked.query.get("cursor")
     wanted = Filter(
-        kind=_member(asked, "kind", CommandKind),
-        state=_member(asked, "state", State),
+        kind=member(asked, "kind", CommandKind),
+        state=member(asked, "state", State),
         device=DeviceId(device) if device is not None else None,
-        open_only=_flag(asked, "open"),
+        open_only=flag_of(asked, "open"),
         before=CommandId(cursor) if cursor is not None else None,
         limit=limit,
     )
@@ -172,7 +183,7 @@ async def messages(api: Api, asked: Asked) -> Answered:
 
 
 async def list_devices(api: Api, asked: Asked) -> Answered:
-    limit = _limit(asked)
+    limit = limit_of(asked)
     cursor = asked.query.get("cursor")
     after = DeviceId(cursor) if cursor is not None else None
     found: Sequence[DeviceView] = await api.gateway.devices(after=after, limit=limit)
@@ -206,9 +217,9 @@ async def import_devices(api: Api, asked: Asked) -> Answered:
 
 
 async def list_inbox(api: Api, asked: Asked) -> Answered:
-    limit = _limit(asked)
-    before = InboxId(_whole(asked, "cursor")) if "cursor" in asked.query else None
-    state = _member(asked, "state", InboxState)
+    limit = limit_of(asked)
+    before = InboxId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
+    state = member(asked, "state", InboxState)
     found = await api.gateway.inbox(state=state, limit=limit, before=before)
     return Answered(
         body=schema.InboxPage(
@@ -238,8 +249,8 @@ async def ledger(api: Api, asked: Asked) -> Answered:
 
 
 async def list_audit(api: Api, asked: Asked) -> Answered:
-    limit = _limit(asked)
-    after = _whole(asked, "cursor") if "cursor" in asked.query else 0
+    limit = limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
     found = await api.gateway.audit(after=after, limit=limit)
     return Answered(
         body=schema.AuditPage(
@@ -349,38 +360,38 @@ def _inbox(asked: Asked) -> InboxId:
     return InboxId(int(text))
 
 
-def _bad_query(name: str, rule: str) -> ProblemRaised:
+def bad_query(name: str, rule: str) -> ProblemRaised:
     return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
 
 
-def _member(asked: Asked, name: str, kind: type[E]) -> E | None:
+def member(asked: Asked, name: str, kind: type[E]) -> E | None:
     given = asked.query.get(name)
     if given is None:
         return None
     try:
         return kind(given)
     except ValueError:
-        raise _bad_query(name, f"one of {', '.join(kind)}") from None
+        raise bad_query(name, f"one of {', '.join(kind)}") from None
 
 
-def _flag(asked: Asked, name: str) -> bool:
+def flag_of(asked: Asked, name: str) -> bool:
     given = asked.query.get(name, "false")
     if given not in ("true", "false"):
-        raise _bad_query(name, "true or false")
+        raise bad_query(name, "true or false")
     return given == "true"
 
 
-def _whole(asked: Asked, name: str) -> int:
+def whole_of(asked: Asked, name: str) -> int:
     given = asked.query[name]
     if not (given.isascii() and given.isdigit() and len(given) <= 18):
-        raise _bad_query(name, "a whole number")
+        raise bad_query(name, "a whole number")
     return int(given)
 
 
-def _limit(asked: Asked) -> int:
-    limit = _whole(asked, "limit") if "limit" in asked.query else 50
+def limit_of(asked: Asked) -> int:
+    limit = whole_of(asked, "limit") if "limit" in asked.query else 50
     if not 1 <= limit <= MOST_ITEMS:
-        raise _bad_query("limit", f"1 to {MOST_ITEMS}")
+        raise bad_query("limit", f"1 to {MOST_ITEMS}")
     return limit
 
 
@@ -391,5 +402,5 @@ def _seconds(asked: Asked, name: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 86_400:
-        raise _bad_query(name, "seconds, 0 to 86400")
+        raise bad_query(name, "seconds, 0 to 86400")
     return seconds

@@ -11,8 +11,9 @@ from adapter import __version__
 from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind
 from adapter.engine.ports import InboxState
+from adapter.engine.reports import Grouping
 from adapter.web import calls
-from adapter.web.problems import MEDIA_TYPE, Problem
+from adapter.web.problems import LINES, MEDIA_TYPE, Problem
 from adapter.web.routes import ROUTES, Route
 
 Json = dict[str, Untyped]
@@ -22,10 +23,20 @@ _WITH_KEY: Final = (401, 403)
 _WITH_BODY: Final = (408, 411, 413, 415, 422)
 _QUERY: Final[Mapping[str, Json]] = {
     "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
-    "device": {"type": "string", "description": "Commands that name this device."},
+    "device": {"type": "string", "description": "What concerns this device."},
     "open": {"type": "boolean", "description": "Only those without a final state."},
     "limit": {"type": "integer", "minimum": 1, "maximum": calls.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
+    "endpoint": {"type": "string", "description": "The head end's identifier of a meter."},
+    "name": {"type": "string", "description": "Events of this standard name."},
+    "category": {"type": "string"},
+    "since": {"type": "string", "format": "date-time", "description": "Not earlier than this."},
+    "ended": {"type": "boolean", "description": "Those that are over, instead of those that last."},
+    "component": {"type": "string", "description": "Only this measuring component."},
+    "from": {"type": "string", "format": "date-time", "description": "With a zone."},
+    "to": {"type": "string", "format": "date-time", "description": "With a zone."},
+    "revisions": {"type": "boolean", "description": "Also values that were replaced."},
+    "by": {"type": "string", "enum": [item.value for item in Grouping], "default": "operation"},
     "wait": {
         "type": "number",
         "minimum": 0,
@@ -112,7 +123,7 @@ def _query(route: Route, name: str) -> Json:
 def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
     good: Json = {
         "description": "Done" if route.status == 200 else "Accepted",
-        "content": {"application/json": {"schema": of_kind[route.gives]}},
+        "content": {media_of(route): {"schema": of_kind[route.gives]}},
     }
     if route.status == 202:
         good["headers"] = {
@@ -129,6 +140,10 @@ def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
             for status in sorted(statuses)
         },
     }
+
+
+def media_of(route: Route) -> str:
+    return LINES if route.lines else "application/json"
 
 
 def _own_operation() -> Json:

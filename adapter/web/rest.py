@@ -1,10 +1,11 @@
 """The JSON interface over HTTP, on a port of its own."""
 
+import contextlib
 import logging
 import re
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from adapter.engine import points
+from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Clock
@@ -21,7 +23,7 @@ from adapter.web.bodies import continue_later, read_body
 from adapter.web.calls import Answered, Api, Asked, require
 from adapter.web.connections import Door, bind
 from adapter.web.openapi import document
-from adapter.web.problems import HEADERS, ProblemRaised, of_error, response_of
+from adapter.web.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.routes import ROUTES, Route
 from adapter.web.settings import ApiKey, RestSettings
 
@@ -43,9 +45,10 @@ class Rest:
         *,
         clock: Clock | None = None,
         listening: socket.socket | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.settings = settings or RestSettings()
-        self._api = Api(gateway, self.settings)
+        self._api = Api(gateway, self.settings, beside)
         self._clock = clock or SystemClock()
         self._listening = listening
         self._decoders = {
@@ -136,6 +139,8 @@ class Rest:
             )
             answered = await route.call(self._api, asked)
             points.reached("rest.before_answer")
+            if answered.lines is not None:
+                return await _stream(request, answered.lines)
             return _response(answered)
 
         return serve
@@ -216,6 +221,24 @@ def _query(route: Route, request: web.Request) -> Mapping[str, str]:
             raise ProblemRaised(400, "bad_query", f"{name} stands twice", field=name, rule="once")
         found[name] = value
     return found
+
+
+async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """As fast as they are taken. What fails on the way cuts the answer off, which shows."""
+    response = web.StreamResponse(headers=HEADERS)
+    response.content_type = LINES
+    async with contextlib.aclosing(lines):
+        await response.prepare(request)
+        try:
+            async for part in lines:
+                await response.write(part)
+            await response.write_eof()
+        except (GatewayError, OSError) as error:
+            log.warning("answer_cut_off", extra={"reason": type(error).__name__})
+            response.force_close()
+            if request.transport is not None:
+                request.transport.abort()
+    return response
 
 
 def _response(answered: Answered) -> web.Response:

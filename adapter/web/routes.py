@@ -8,7 +8,7 @@ import msgspec
 
 from adapter.engine.ports import Import, Ledger
 from adapter.model.device import DeviceView
-from adapter.web import calls, schema
+from adapter.web import calls, event_calls, event_schema, readings, schema, schema_readings
 from adapter.web.calls import PREFIX, Answered, Api, Asked
 from adapter.web.settings import Role
 
@@ -19,7 +19,8 @@ NOBODY: Final[tuple[Role, ...]] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """`roles`: one of them is needed; none for routes without a key. `why` lists the statuses of
-    problems beside those that every route has; `shown` is what the document says of `takes`."""
+    problems beside those that every route has; `shown` is what the document says of `takes`;
+    `lines`: the answer is lines of JSON, of which `gives` is the last."""
 
     method: str
     path: str
@@ -33,6 +34,7 @@ class Route:
     headers: tuple[str, ...] = ()
     status: int = 200
     why: tuple[int, ...] = ()
+    lines: bool = False
 
 
 def _get(
@@ -44,6 +46,7 @@ def _get(
     query: tuple[str, ...] = (),
     why: tuple[int, ...] = (),
     roles: tuple[Role, ...] = ANY,
+    lines: bool = False,
 ) -> Route:
     return Route(
         method="GET",
@@ -54,6 +57,7 @@ def _get(
         gives=gives,
         query=query,
         why=why,
+        lines=lines,
     )
 
 
@@ -91,6 +95,9 @@ _ONE: Final = PREFIX + "/commands/{command}"
 _OUT: Final = schema.CommandOut
 _NOTE: Final = schema.NothingIn
 _KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
+_VALUES: Final = ("device", "component", "from", "to", "revisions")
+_EVENTS: Final = ("device", "from", "to")
+_PAGED: Final = ("limit", "cursor")
 _LISTED: Final = ("kind", "state", "device", "open", "limit", "cursor")
 
 # fmt: off
@@ -125,6 +132,19 @@ ROUTES: Final = (
          DeviceView, why=(404,)),
     _get(PREFIX + "/devices/{device}/measurements", calls.measurements, "Its latest measurements",
          schema.Measurements, why=(404,)),
+    _get(PREFIX + "/measurements", readings.list_values, "Measurements: from < at <= to",
+         schema_readings.ValuePageOut, query=_VALUES + _PAGED, why=(404, 422)),
+    _get(PREFIX + "/measurements/lines", readings.value_lines, "All of them, as lines of JSON",
+         schema_readings.LinesEnd, query=_VALUES, why=(404, 429), lines=True),
+    _get(PREFIX + "/arrived-events", readings.list_arrived_events, "Events as they arrived",
+         schema_readings.EventPageOut, query=_EVENTS + _PAGED, why=(404, 422)),
+    _get(PREFIX + "/arrived-events/lines", readings.arrived_event_lines, "All of them, as lines",
+         schema_readings.LinesEnd, query=_EVENTS, why=(404, 429), lines=True),
+    _get(PREFIX + "/payloads", readings.list_payloads, "Payloads taken in, newest first",
+         schema_readings.PayloadPage, query=_PAGED, why=(404,)),
+    _get(PREFIX + "/payloads/statistics", readings.payload_statistics,
+         "Counts, bytes, lag and errors of payloads: from <= at < to",
+         schema_readings.PayloadStatisticsOut, query=("by", "from", "to"), why=(404,)),
     _get(PREFIX + "/inbox", calls.list_inbox, "List messages of the head end, newest first",
          schema.InboxPage, query=("state", "limit", "cursor")),
     _get(PREFIX + "/inbox/{inbound}", calls.get_inbound, "Look at one message",
@@ -133,6 +153,16 @@ ROUTES: Final = (
           _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
     _post(PREFIX + "/inbox/{inbound}/discard", calls.discard_inbound, "Give up a quarantined one",
           _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
+    _get(PREFIX + "/events", event_calls.list_events, "List device events, newest arrival first",
+         event_schema.EventPage,
+         query=("device", "endpoint", "name", "category", "since", "limit", "cursor"), why=(404,)),
+    _get(PREFIX + "/events/errors", event_calls.list_event_errors, "Events that no table knows",
+         event_schema.EventErrorPage, query=("limit", "cursor"), why=(404,)),
+    _post(PREFIX + "/events/errors/retry", event_calls.reprocess_events,
+          "Look again at the events that no table knew", _NOTE, event_schema.Reprocessed,
+          roles=(Role.ADMIN,), why=(404,)),
+    _get(PREFIX + "/outages", event_calls.list_outages, "Which meters are dark, and since when",
+         event_schema.OutagePage, query=("ended", "since", "limit", "cursor"), why=(404,)),
     _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/audit", calls.list_audit, "The audit chain, oldest first",

@@ -1,0 +1,49 @@
+"""What runs beside the commands on the same store, each in a loop of its own."""
+
+from dataclasses import dataclass, field
+
+from adapter.engine.device_events import DeviceEvents
+from adapter.engine.orders import Orders
+from adapter.engine.reports import Reports
+from adapter.engine.runner import Once, Runner
+from adapter.errors import NotFound
+
+
+@dataclass(slots=True)
+class Beside:
+    """None where there is no such thing; asking for it then raises NotFound."""
+
+    events: DeviceEvents | None = None
+    reports: Reports | None = None
+    orders: Orders | None = None
+    _runner: Runner | None = field(default=None, init=False)
+
+    @property
+    def device_events(self) -> DeviceEvents:
+        if self.events is None:
+            raise NotFound("this gateway keeps no device events")
+        return self.events
+
+    @property
+    def payload_reports(self) -> Reports:
+        if self.reports is None:
+            raise NotFound("this gateway's store keeps no payloads")
+        return self.reports
+
+    @property
+    def service_orders(self) -> Orders:
+        if self.orders is None:
+            raise NotFound("this gateway's store keeps no service orders")
+        return self.orders
+
+    def start(self) -> None:
+        loops: dict[str, Once] = {}
+        if self.events is not None:
+            loops["events"] = self.events.once
+        self._runner = Runner(loops)
+        self._runner.start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.stop()
+            self._runner = None
