@@ -37,8 +37,8 @@ FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floo
 PURE = ("errors", "model", "commands", "orders", "readings")
 PURE_MAY = frozenset(
     {
-        "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime",
-        "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json",
+        "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses",
+        "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json",
         "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid", "zoneinfo",
     }
 )  # fmt: skip
