@@ -139,7 +139,13 @@ class Gateway:
         )
         self._applier = Applier(store, clock, self._settings.policies, changed=self._changed)
         self._monitor = Monitor(
-            store, self._registry, self._applier, clock, self._validation, lease_s=dispatch.lease_s
+            store,
+            self._registry,
+            self._applier,
+            clock,
+            self._validation,
+            lease_s=dispatch.lease_s,
+            taken_in=intake is not None,
         )
         self._dispatcher = Dispatcher(
             store, self._registry, head_end, self._applier, clock, identity.address, dispatch

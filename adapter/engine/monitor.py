@@ -35,6 +35,8 @@ from adapter.model.ids import CommandId, DeviceId, EndpointId
 log = logging.getLogger(__name__)
 
 _RECENT = timedelta(hours=1)
+_MOST_COPIED = 200
+"""A read for more devices makes no initial measurements beside those of the intake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class Validation:
 
 
 class Monitor:
+    """`taken_in`: payloads become measurements on their own, by an intake."""
+
     def __init__(
         self,
         store: Store,
@@ -95,7 +99,9 @@ class Monitor:
         validation: Validation,
         *,
         lease_s: float = 30.0,
+        taken_in: bool = False,
     ) -> None:
+        self._taken_in = taken_in
         self._store = store
         self._registry = registry
         self._applier = applier
@@ -155,8 +161,8 @@ class Monitor:
     # ------------------------------------------------------------ data and completion events
 
     async def _look_up(self, command: Command) -> None:
-        readings = await self._readings(command)
-        have = {reading.endpoint for reading in readings}
+        endpoints = [target.endpoint for target in command.targets]
+        have = await self._store.with_readings(endpoints, *self._sought(command))
         wanted = await self._succeeded(command)
         found = tuple(item for item in wanted if item in have)
         missing = tuple(item for item in wanted if item not in have)
@@ -172,12 +178,13 @@ class Monitor:
         return tuple(row.endpoint for row in rows if row.result in ("succeeded", "unknown"))
 
     async def _readings(self, command: Command) -> Sequence[Reading]:
-        start, end = _period(command, self._clock.now())
-        kind = (
-            ReadingKind.INTERVAL if command.request.kind in INTERVAL_KINDS else ReadingKind.REGISTER
-        )
         endpoints = [target.endpoint for target in command.targets]
-        return await self._store.readings(endpoints, kind, start, end)
+        return await self._store.readings(endpoints, *self._sought(command))
+
+    def _sought(self, command: Command) -> tuple[ReadingKind, datetime, datetime]:
+        interval = command.request.kind in INTERVAL_KINDS
+        kind = ReadingKind.INTERVAL if interval else ReadingKind.REGISTER
+        return kind, *_period(command, self._clock.now())
 
     async def _complete(self, command: Command, event: CompletionEvent) -> None:
         try:
@@ -196,11 +203,16 @@ class Monitor:
         )
         points.reached("completion.after_apply")
 
+    def _is_loaded(self, command: Command) -> bool:
+        """Whether the data of a read for many are measurements already: the intake made them, and
+        a second copy of a city's day would be of no use."""
+        return self._taken_in and len(command.targets) > _MOST_COPIED
+
     async def _world(self, command: Command, event: CompletionEvent) -> WorldChange:
         ids: list[DeviceId] = [target.device for target in command.targets]
         views = await self._registry.views(ids)
         readings: Sequence[Reading] = ()
-        if event.kind is Completion.CREATE_IMD:
+        if event.kind is Completion.CREATE_IMD and not self._is_loaded(command):
             readings = await self._readings(command)
         known = [views[item] for item in ids if item in views]
         return execute(command, event, known, readings)

@@ -399,6 +399,15 @@ class Store(Protocol):
     ) -> Sequence[Reading]:
         """Readings with `start <= at <= end`."""
 
+    async def with_readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> frozenset[EndpointId]:
+        """Those of `endpoints` that have any such reading."""
+
     async def measurements(
         self, device: DeviceId, *, limit: int = 100
     ) -> Sequence[InitialMeasurement]: ...

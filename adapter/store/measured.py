@@ -116,6 +116,15 @@ WHERE: Final = {
     "endpoints": "c.endpoint IN (SELECT value FROM json_each(:key)) AND c.kind = :kind",
 }
 
+WITH_READINGS: Final = f"""
+SELECT asked.value FROM json_each(:key) AS asked
+WHERE EXISTS (SELECT 1 FROM reading
+              WHERE endpoint = asked.value AND reading.kind = :kind
+                AND at BETWEEN :start AND :end)
+   OR EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
+              WHERE c.endpoint = asked.value AND c.kind = :kind
+                AND measured.at BETWEEN :start AND :end AND {_VISIBLE})"""
+
 ERRORS: Final = f"""
 SELECT id, payload, load, part, position, endpoint, why, detail, body, state FROM intake_error
 WHERE state = ? AND id > ? AND {_VISIBLE} ORDER BY id LIMIT ?"""

@@ -313,6 +313,16 @@ class MemoryStore:
             if reading.endpoint in endpoints and reading.kind is kind and start <= reading.at <= end
         ]
 
+    async def with_readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> frozenset[EndpointId]:
+        found = await self.readings(endpoints, kind, start, end)
+        return frozenset(reading.endpoint for reading in found)
+
     async def measurements(
         self, device: DeviceId, *, limit: int = 100
     ) -> Sequence[InitialMeasurement]:

@@ -37,7 +37,7 @@ from adapter.store import claiming, intake, master, reading, writing
 from adapter.store.files import FileLock, connect_reader, connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.threads import Health, Reader, Transaction, Writer
-from adapter.store.values import readings_of
+from adapter.store.values import readings_of, with_readings
 
 T = TypeVar("T")
 
@@ -230,6 +230,15 @@ class SqliteStore:
             return found + readings_of(db, endpoints, kind, start, end)
 
         return await self.query(work)
+
+    async def with_readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> frozenset[EndpointId]:
+        return await self.query(lambda db: with_readings(db, endpoints, kind, start, end))
 
     async def measurements(
         self, device: DeviceId, *, limit: int = 100

@@ -32,6 +32,23 @@ def readings_of(
     return [_reading(stored(row)) for row in db.execute(query, values)]
 
 
+def with_readings(
+    db: apsw.Connection,
+    endpoints: Sequence[EndpointId],
+    kind: ReadingKind,
+    start: datetime,
+    end: datetime,
+) -> frozenset[EndpointId]:
+    """Those that have a reading, of a message read in one piece or of a payload."""
+    values = {
+        "key": encode(endpoints).decode(),
+        "kind": kind,
+        "start": micros(start),
+        "end": micros(end),
+    }
+    return frozenset(row[0] for row in db.execute(measured.WITH_READINGS, values))
+
+
 def stored(row: tuple[object, ...]) -> StoredValue:
     value, external, words = row[11], row[12], str(row[14])
     return StoredValue(
