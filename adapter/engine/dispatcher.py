@@ -34,7 +34,7 @@ from adapter.commands.flows import (
     CommandKind,
     Operation,
 )
-from adapter.commands.rules import SwitchPolicy, may_dispatch
+from adapter.commands.rules import SwitchPolicy, lanes_of, may_dispatch
 from adapter.commands.steps import call_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier, OverBudget, TokenTaken
@@ -179,10 +179,9 @@ class Dispatcher:
         if not await self._allowed(leased, command, exchange):
             return
         debit = self._debit(command, exchange)
+        along = Along(debit=debit, acquire=_lanes(command, exchange))
         try:
-            await self._applier.apply(
-                command.id, Dispatched(exchange=exchange.id), Along(debit=debit)
-            )
+            await self._applier.apply(command.id, Dispatched(exchange=exchange.id), along)
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
             log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
@@ -197,6 +196,10 @@ class Dispatcher:
     async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
         if exchange.step is StepKind.SETTLE:
             return True
+        if not await self._holds_its_meter(command, exchange):
+            text = "a reconnect has passed the fence"
+            await self._apply(leased, CancelAsked(by="gateway", reason=text))
+            return False
         view = None
         if command.request.kind is CommandKind.REMOTE_DISCONNECT:
             device = command.request.devices[0]
@@ -215,6 +218,13 @@ class Dispatcher:
         elif barred.rule == "protected":
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
+
+    async def _holds_its_meter(self, command: Command, exchange: Exchange) -> bool:
+        """False for a switch order whose meter was taken by one through the fence (I7): what has
+        not left by then must not undo it."""
+        lanes = _lanes(command, exchange)
+        holders = await self._store.holders(lanes) if lanes else {}
+        return all(holders.get(lane) == command.id for lane in lanes)
 
     def _debit(self, command: Command, exchange: Exchange) -> Debit | None:
         limit = self._settings.switch.per_hour
@@ -275,6 +285,11 @@ class Dispatcher:
                     "why": str(error),
                 },
             )
+
+
+def _lanes(command: Command, exchange: Exchange) -> tuple[str, ...]:
+    """What the command must hold when this exchange leaves."""
+    return lanes_of(command.request) if exchange.operation in SWITCH_OPERATIONS else ()
 
 
 def _operation(leased: Leased, work: Work) -> Operation:

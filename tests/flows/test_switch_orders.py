@@ -1,15 +1,20 @@
 """Connect and disconnect against a head end that misbehaves: never doubled, never forgotten."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import CommandRequest, State, Verdict
+from adapter.commands.activity import Command, CommandRequest, State, Verdict
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.timing import RetryPolicy
+from adapter.demo import Stage
+from adapter.engine.clock import SystemClock
 from adapter.simulator.faults import Effect
-from tests.flows.world import finish, script, sends, world
+from tests.flows.world import fast, finish, script, sends, world
 from tests.support import run
 
 E, S, V = Effect, State, Verdict
@@ -135,6 +140,51 @@ def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_
             done = await finish(made, passing)
             assert done.activity.verdict is V.SUCCEEDED
             assert sends(made, Operation.RECONNECT_METER, METER) == 1
+
+    run(scenario())
+
+
+async def _cut_that_waits(made: Stage, how: str) -> Command:
+    """A disconnect of which nothing is under way at the head end, and which is not over."""
+    gateway, device = made.app.gateway, made.device(METER)
+    later = SystemClock().now() + timedelta(seconds=1.5) if how == "not yet due" else None
+    cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,), effective_at=later)
+    found = await gateway.submit(cut)
+    async with asyncio.timeout(10):
+        while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
+            found = await gateway.wait(found.id, timeout_s=0.05)
+        while how == "busy" and not sends(made, Operation.DISCONNECT_METER, METER):
+            found = await gateway.wait(found.id, timeout_s=0.05)
+    return found
+
+
+@pytest.mark.parametrize("how", ["not yet due", "busy", "failed"])
+def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fence(
+    how: str, tmp_path: Path
+) -> None:
+    scripts = {
+        "busy": [script(E.FAULT, "DisconnectMeter", fault="TooManyConcurrentRequestsFault")],
+        "failed": [script(E.ENDPOINT_FAILURE, "DisconnectMeter", reason=OPEN, first=1)],
+    }
+
+    async def scenario() -> None:
+        waits = fast(hold_s=30.0, retry=RetryPolicy(first_wait_s=1.5, longest_wait_s=1.5))
+        async with world(tmp_path, *scripts.get(how, []), policies=waits) as made:
+            gateway = made.app.gateway
+            cut = await _cut_that_waits(made, how)
+            sent = sends(made, Operation.DISCONNECT_METER, METER)
+            passing = CommandRequest(
+                kind=CommandKind.REMOTE_CONNECT,
+                devices=(made.device(METER),),
+                ignore_install_state=True,
+                through_fence=("anna", "berta"),
+            )
+            assert (await finish(made, passing)).activity.verdict is V.SUCCEEDED
+            if how == "failed":
+                await gateway.retry(cut.id, by="carla")
+            over = await gateway.wait(cut.id, timeout_s=10)
+            assert over.activity.state is S.CANCELED, over.activity
+            assert sends(made, Operation.DISCONNECT_METER, METER) == sent
 
     run(scenario())
 
