@@ -126,6 +126,8 @@ class StoreLedger:
 
     @property
     def received(self) -> Counter[str]:
+        """SHA-256 of the bytes that are kept; these messages are all too small for the spool."""
+        assert not any(row.spool for row in self.inbox)
         return Counter(hashlib.sha256(row.raw).hexdigest() for row in self.inbox)
 
     def view(self, endpoint: str) -> DeviceView | None:

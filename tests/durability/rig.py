@@ -12,9 +12,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
@@ -25,9 +25,12 @@ from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Limits, SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
 
+T = TypeVar("T")
 START_S: Final = 30.0
 """How long a process may take to listen, on a machine that has other things to do."""
 TOKEN: Final = "requester-" + "0" * 32
+DARK: Final = 4
+"""Meters beside those that are worked with: they lose their supply again and again."""
 GROUP: Final = "Substation 1"
 """What the simulator calls the first `group_size` meters."""
 _PORTS: Final = range(20_000, 32_000)
@@ -74,6 +77,13 @@ async def until(
             return
         assert loop.time() < deadline, f"not within {within_s:g} s: {why}"
         await asyncio.sleep(0.02)
+
+
+async def within(future: "asyncio.Future[T]", seconds: float, why: str) -> T:
+    """What the future gives; it outlives the waiting, so that others can still ask it."""
+    await asyncio.wait({future}, timeout=seconds)
+    assert future.done(), f"not within {seconds:g} s: {why}"
+    return future.result()
 
 
 def settings_file(
@@ -168,25 +178,23 @@ class Nursery:
         assert self._process.stdin is not None
         self._starting = asyncio.get_running_loop().create_future()
         order = {**self._order, "crash_at": crash_at, "planted": planted}
+        assert self._process.poll() is None, "there is nothing to fork from"
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
         self.starts += 1
-        async with asyncio.timeout(START_S):
-            return await self._starting
+        return await within(self._starting, START_S, "it is forked")
 
     async def kill(self, life: Life) -> None:
         """SIGKILL, and wait until it is gone."""
         if not life.ended.done():
             os.kill(life.pid, signal.SIGKILL)
             self.kills += 1
-        async with asyncio.timeout(START_S):
-            await life.ended
+        await within(life.ended, START_S, "it is killed")
 
     async def stop(self, life: Life) -> int:
         """SIGTERM; the exit status."""
         os.kill(life.pid, signal.SIGTERM)
-        async with asyncio.timeout(START_S):
-            return await life.ended
+        return await within(life.ended, START_S, "it stops")
 
     async def _listen(self) -> None:
         async for line in self._reader:
@@ -200,6 +208,8 @@ class Nursery:
                 life.ended.set_result(told["status"])
                 if not life.ready.done():
                     life.ready.cancel()
+        if self._starting is not None and not self._starting.done():
+            self._starting.set_exception(AssertionError("there is nothing to fork from"))
 
     def _life(self, pid: int) -> Life:
         """A child may be heard before its parent has told of it."""
@@ -239,12 +249,23 @@ class Rig:
         """Bytes of the largest of the store's files."""
         return max(file.stat().st_size for file in self.folder.glob("gateway.db*"))
 
+    async def outages(self, until: "asyncio.Task[None]") -> None:
+        """Exceptions from the street, for as long as the task runs."""
+        dark = list(self.simulator.world.population)[-DARK:]
+        while not until.done():
+            now = self.simulator.clock.now()
+            self.simulator.world.outages.begin(dark, seconds=0.1, now=now)
+            self.simulator.wake()
+            await asyncio.wait({until}, timeout=0.3)
+
     async def start(self, *, crash_at: str = "", planted: str = "", ready: bool = True) -> Life:
         life = await self.nursery.start(crash_at=crash_at, planted=planted)
         self.lives.append(life)
         if ready:
-            async with asyncio.timeout(START_S):
-                await life.ready
+            both: set[asyncio.Future[object]] = {life.ready, life.ended}  # type: ignore[arg-type]
+            await asyncio.wait(both, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            assert not life.ended.done(), f"it has ended: see {self.folder}/gateway.log"
+            assert life.ready.done(), "it does not come up"
         return life
 
 
@@ -261,19 +282,26 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """Simulator running, devices known to the store, no gateway started yet."""
     config = SimulatorConfig(
-        population=PopulationPlan(count=meters, seed=seed, generating_share=0.0, group_size=8),
+        population=PopulationPlan(
+            count=meters + DARK, seed=seed, generating_share=0.0, group_size=8
+        ),
         limits=Limits(callback_attempts=callback_attempts, callback_retry_s=0.2),
         timing=Timing(jitter=0.5),
         journal=folder / "journal.jsonl",
         scripts=tuple(scripts),
+    )
+    listener, api = free_port(), free_port()
+    address = f"http://127.0.0.1:{listener}/openway"
+    config = replace(
+        config,
+        data_subscribers={"gateway": f"{address}/data"},
+        exception_subscribers={"gateway": f"{address}/exceptions"},
     )
     async with Simulator(config) as simulator:
         store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
         await store.open()
         await store.import_(registry_of(simulator.world.population))
         await store.close()
-        listener, api = free_port(), free_port()
-        simulator.subscribe(f"http://127.0.0.1:{listener}/openway/data")
         settings = settings_file(
             folder,
             simulator.url,

@@ -12,10 +12,12 @@ from adapter.simulator.faults import Effect, Script
 from tests.durability.checks import Finding, Ledgers, Report, Wrong, judge
 from tests.durability.ledgers import read_head_end, read_store
 from tests.durability.requesters import EVERYTHING, Mix, Requesters
-from tests.durability.rig import Life, Rig, rig, until
+from tests.durability.rig import Life, Rig, rig, until, within
 
 SIGKILLED: Final = -9
 _BAD: Final = re.compile(r"(\d\d:){2}\d\d  (error|critical) |Traceback|\w*(Error|Exception): ")
+POINT_S: Final = 30.0
+"""How long the load may take to lead a process to a named point."""
 QUIET_S: Final = 60.0
 """How long the last life may take to bring everything to an end."""
 
@@ -82,6 +84,7 @@ async def play(folder: Path, plan: Plan) -> tuple[Ledgers, int]:
         devices = [f"M{700_001 + number}" for number in range(plan.meters)]
         asked = Requesters(made.api, devices, seed=plan.seed, workers=plan.workers, mix=plan.mix)
         load = asyncio.get_running_loop().create_task(asked.run())
+        street = asyncio.get_running_loop().create_task(made.outages(load))
         try:
             last = await plan.deaths(made, asked)
             enough = f"{plan.at_least} commands are begun"
@@ -93,8 +96,10 @@ async def play(folder: Path, plan: Plan) -> tuple[Ledgers, int]:
             asked.enough.set()
             async with asyncio.timeout(QUIET_S):
                 await load
+                await street
         finally:
             load.cancel()
+            street.cancel()
         await settle(made, asked)
         status = await made.nursery.stop(last)
         assert status == 0, f"SIGTERM ended it with {status}"
@@ -158,8 +163,7 @@ def killed_at(*points: str, planted: str = "") -> Deaths:
     async def deaths(made: Rig, asked: Requesters) -> Life:
         for point in points:
             life = await made.start(crash_at=point, planted=planted, ready=False)
-            async with asyncio.timeout(QUIET_S):
-                status = await life.ended
+            status = await within(life.ended, POINT_S, f"it dies at {point}")
             assert status == SIGKILLED, f"{point}: ended with {status}"
             made.nursery.kills += 1
         return await made.start(planted=planted)

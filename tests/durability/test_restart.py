@@ -22,7 +22,7 @@ from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from tests.durability.requesters import SWITCHING, Requesters
-from tests.durability.rig import START_S, Life, Rig, free_port, settings_file, until
+from tests.durability.rig import START_S, Life, Rig, free_port, settings_file, until, within
 from tests.durability.runs import Plan, killed_at, killed_at_random, run_plan
 from tests.support import run
 
@@ -78,8 +78,7 @@ def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
         largest = made.store_size()
         _, hard = resource.prlimit(life.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(life.pid, resource.RLIMIT_FSIZE, (largest + 65_536, hard))
-        async with asyncio.timeout(START_S):
-            assert await life.ended == FAILED
+        assert await within(life.ended, START_S, "it stops by itself") == FAILED
         return await made.start()
 
     plan = Plan(title="full disk", deaths=deaths, meters=16, at_least=12, breaks=True)
