@@ -18,6 +18,7 @@ from adapter.cli.desk import wire, wsdl
 from adapter.cli.events import events, outages
 from adapter.cli.exits import MEANING, Exit, exit_of
 from adapter.cli.intake import intake
+from adapter.cli.orders import order, todo
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.registry import devices
@@ -53,8 +54,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 
 for _each in (
-    demo, serve, simulate, command, devices, intake, events, outages, readings, quarantine, wire,
-    wsdl, tables, config, audit, ledger, record, replay,
+    demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
+    quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 

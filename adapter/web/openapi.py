@@ -12,7 +12,9 @@ from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind
 from adapter.engine.ports import InboxState
 from adapter.engine.reports import Grouping
+from adapter.orders.order import OrderKind, OrderState
 from adapter.web import calls
+from adapter.web.order_schema import slug
 from adapter.web.problems import LINES, MEDIA_TYPE, Problem
 from adapter.web.routes import ROUTES, Route
 
@@ -25,6 +27,7 @@ _QUERY: Final[Mapping[str, Json]] = {
     "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
     "device": {"type": "string", "description": "What concerns this device."},
     "open": {"type": "boolean", "description": "Only those without a final state."},
+    "service_point": {"type": "string", "description": "What concerns this service point."},
     "limit": {"type": "integer", "minimum": 1, "maximum": calls.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
     "endpoint": {"type": "string", "description": "The head end's identifier of a meter."},
@@ -44,7 +47,14 @@ _QUERY: Final[Mapping[str, Json]] = {
         "description": "Answer when the command is final, or after so many seconds; bounded.",
     },
 }
-_STATES: Final = {"/commands": State, "/inbox": InboxState}
+_MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
+    ("/commands", "state"): [item.value for item in State],
+    ("/inbox", "state"): [item.value for item in InboxState],
+    ("/orders", "state"): [slug(item) for item in OrderState],
+    ("/orders", "kind"): [item.value for item in OrderKind],
+}
+"""What a parameter of the same name may be on different routes."""
+
 _HEADERS: Final[Mapping[str, str]] = {
     calls.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
     "Mandatory for kinds that move a switch.",
@@ -114,10 +124,8 @@ def _parameters(route: Route) -> Iterable[Json]:
 
 
 def _query(route: Route, name: str) -> Json:
-    if name != "state":
-        return _QUERY[name]
-    members = _STATES[route.path.removeprefix(calls.PREFIX)]
-    return {"type": "string", "enum": [item.value for item in members]}
+    members = _MEMBERS.get((route.path.removeprefix(calls.PREFIX), name))
+    return _QUERY[name] if members is None else {"type": "string", "enum": members}
 
 
 def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
@@ -127,7 +135,7 @@ def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
     }
     if route.status == 202:
         good["headers"] = {
-            "Location": {"description": "Where the command is.", "schema": {"type": "string"}}
+            "Location": {"description": "Where it is.", "schema": {"type": "string"}}
         }
     statuses = {*_ALWAYS, *route.why}
     statuses |= set(_WITH_KEY) if route.roles else set()

@@ -8,7 +8,16 @@ import msgspec
 
 from adapter.engine.ports import Import, Ledger
 from adapter.model.device import DeviceView
-from adapter.web import calls, event_calls, event_schema, readings, schema, schema_readings
+from adapter.web import (
+    calls,
+    event_calls,
+    event_schema,
+    order_calls,
+    order_schema,
+    readings,
+    schema,
+    schema_readings,
+)
 from adapter.web.calls import PREFIX, Answered, Api, Asked
 from adapter.web.settings import Role
 
@@ -98,6 +107,8 @@ _KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
 _VALUES: Final = ("device", "component", "from", "to", "revisions")
 _EVENTS: Final = ("device", "from", "to")
 _PAGED: Final = ("limit", "cursor")
+_ORDERS: Final = (Role.SWITCH,)
+_ORDER: Final = PREFIX + "/orders/{order}"
 _LISTED: Final = ("kind", "state", "device", "open", "limit", "cursor")
 
 # fmt: off
@@ -163,6 +174,32 @@ ROUTES: Final = (
           roles=(Role.ADMIN,), why=(404,)),
     _get(PREFIX + "/outages", event_calls.list_outages, "Which meters are dark, and since when",
          event_schema.OutagePage, query=("ended", "since", "limit", "cursor"), why=(404,)),
+    _post(PREFIX + "/orders", order_calls.submit_order, "Submit a service order",
+          order_schema.OrderIn, order_schema.OrderOut, roles=_ORDERS, status=202, why=(404, 409)),
+    _get(PREFIX + "/orders", order_calls.list_orders, "List service orders, newest first",
+         order_schema.OrderPage, query=order_calls.LISTED, why=(404,)),
+    _post(PREFIX + "/orders/plan", order_calls.plan_order, "The steps an order would take",
+          order_schema.PlanIn, order_schema.PlanOut, roles=ANY, why=(404,)),
+    _post(PREFIX + "/orders/payment", order_calls.record_payment, "A payment ends open cuts",
+          order_schema.PaymentIn, order_schema.OrderList, roles=_ORDERS),
+    _get(_ORDER, order_calls.get_order, "An order with children, decisions, replies",
+         order_schema.OrderShownOut, why=(404,)),
+    _get(_ORDER + "/plan", order_calls.plan_rest_of_order, "The steps that are still before it",
+         order_schema.PlanOut, why=(404, 409)),
+    _post(_ORDER + "/cancel", order_calls.cancel_order, "Ask to cancel; answers with the request",
+          order_schema.CancelIn, order_schema.RequestOut, roles=_ORDERS),
+    _post(_ORDER + "/update", order_calls.update_order, "Ask to change; answers with the request",
+          order_schema.UpdateIn, order_schema.RequestOut, roles=_ORDERS),
+    _post(_ORDER + "/retry", order_calls.retry_order, "Try again what is in error",
+          _NOTE, order_schema.OrderOut, roles=_ORDERS),
+    _post(_ORDER + "/correct", order_calls.correct_order, "Change elements or times",
+          order_schema.CorrectIn, order_schema.OrderOut, roles=_ORDERS),
+    _post(_ORDER + "/complete", order_calls.complete_order, "Close one in error as done, by hand",
+          order_schema.HandIn, order_schema.OrderOut, roles=_ORDERS),
+    _post(_ORDER + "/discard", order_calls.discard_order, "Give it up",
+          schema.ReasonIn, order_schema.OrderOut, roles=_ORDERS),
+    _get(PREFIX + "/todo", order_calls.list_todo, "What waits for people, the most urgent first",
+         order_schema.TodoList, query=("limit",), why=(404,)),
     _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/audit", calls.list_audit, "The audit chain, oldest first",

@@ -1,0 +1,381 @@
+"""`openway order` and `openway todo`: service orders of a running gateway."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+import click
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT
+from adapter.client import Json, fields, items, segment
+from adapter.errors import InvalidRequest
+from adapter.orders.order import OrderKind, OrderState
+
+_KINDS: Final = click.Choice([kind.value for kind in OrderKind])
+_STATES: Final = click.Choice([state.name.lower() for state in OrderState])
+_TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
+_ELEMENT = click.option(
+    "--field",
+    "elements",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An element; as often as wanted.",
+)
+
+
+@click.group()
+def order() -> None:
+    """Submit service orders to a running gateway, look at them, decide about them."""
+
+
+@order.command()
+@click.argument("kind", type=_KINDS, metavar="KIND")
+@click.argument("service_point")
+@click.option("--reference", required=True, help="Your own: the same one gives the same order.")
+@click.option("--activity-type", help="The site's own; else the kind's.")
+@click.option("--effective-at", type=MOMENT, help="Not before this time.")
+@click.option("--service-at", type=MOMENT, help="The time that the measurement is wanted for.")
+@click.option("--account", help="Kept with the order.")
+@click.option("--priority", type=int, default=0, show_default=True)
+@_ELEMENT
+@as_json
+@with_session
+def submit(
+    session: Session,
+    /,
+    kind: str,
+    service_point: str,
+    elements: tuple[str, ...],
+    as_json: bool,
+    **given: object,
+) -> None:
+    """Submit an order of KIND (enable, disable, cut, reconnect, exchange, back_to_back)."""
+    body = _asked(kind, service_point, elements, given)
+    _print_order(fields(session.client.post("/orders", body)), as_json=as_json)
+
+
+@order.command()
+@click.argument("kind", type=_KINDS, metavar="[KIND", required=False)
+@click.argument("service_point", metavar="SERVICE_POINT]", required=False)
+@click.option("--order", "known", help="The steps that are still before this order.")
+@click.option("--activity-type", help="The site's own; else the kind's.")
+@click.option("--effective-at", type=MOMENT)
+@click.option("--service-at", type=MOMENT)
+@_ELEMENT
+@as_json
+@with_session
+def plan(
+    session: Session,
+    /,
+    kind: str | None,
+    service_point: str | None,
+    known: str | None,
+    elements: tuple[str, ...],
+    as_json: bool,
+    **given: object,
+) -> None:
+    """Show the steps that an order would take from today's facts. Sends and stores nothing.
+
+    Each with the place in the matrix, the algorithm and the row that decides it.
+    """
+    if known is not None:
+        found = fields(session.client.get(f"/orders/{segment(known)}/plan"))
+    elif kind is None or service_point is None:
+        raise InvalidRequest("plan", "needs KIND and SERVICE_POINT, or --order")
+    else:
+        body = _asked(kind, service_point, elements, given)
+        found = fields(session.client.post("/orders/plan", body))
+    if as_json:
+        print_json(found)
+    else:
+        _print_plan(found)
+    refused = bool(found["refused_by"]) or found["outcome"] != "completed"
+    raise SystemExit(Exit.WITHOUT_SUCCESS if refused else Exit.OK)
+
+
+@order.command(name="list")
+@click.option("--kind", type=_KINDS)
+@click.option("--state", type=_STATES)
+@click.option("--service-point")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not final.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--cursor", help="`next` of the page before.")
+@as_json
+@with_session
+def list_(
+    session: Session,
+    kind: str | None,
+    state: str | None,
+    service_point: str | None,
+    open_only: bool,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
+    """List orders, newest first."""
+    query = {
+        "kind": kind,
+        "state": state,
+        "service_point": service_point,
+        "open": open_only or None,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    answer = session.client.get("/orders", query)
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(answer)
+    names = ("id", "kind", "service_point", "state", "children", "reference", "created_at")
+    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    say(f"{len(rows)} orders")
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@as_json
+@with_session
+def show(session: Session, order_id: str, as_json: bool) -> None:
+    """Show what really happened to an order: children, decisions with their facts, replies."""
+    found = fields(session.client.get(f"/orders/{segment(order_id)}"))
+    if as_json:
+        print_json(found)
+    else:
+        _print_shown(found)
+    raise SystemExit(_rests(fields(found["order"])))
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@click.option("--reason", default="", help="Kept, and told to the field work system.")
+@click.option("--reference", default="", help="Your own: a repeated one is answered as before.")
+@as_json
+@with_session
+def cancel(session: Session, order_id: str, reason: str, reference: str, as_json: bool) -> None:
+    """Ask to cancel an order. What became of it is told; it may be too late."""
+    body = {"reason": reason, "reference": reference}
+    _print_request(session, f"/orders/{segment(order_id)}/cancel", body, as_json=as_json)
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@click.option("--reference", default="", help="Your own: a repeated one is answered as before.")
+@_ELEMENT
+@as_json
+@with_session
+def update(
+    session: Session, order_id: str, reference: str, elements: tuple[str, ...], as_json: bool
+) -> None:
+    """Ask to change elements, or effectiveAt and serviceAt, of an order under way."""
+    body = {"changes": _elements(elements), "reference": reference}
+    _print_request(session, f"/orders/{segment(order_id)}/update", body, as_json=as_json)
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@as_json
+@with_session
+def retry(session: Session, order_id: str, as_json: bool) -> None:
+    """Try again what is in error, on fresh facts."""
+    _act(session, order_id, "retry", {}, as_json=as_json)
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@click.option("--effective-at", type=MOMENT)
+@click.option("--service-at", type=MOMENT)
+@_ELEMENT
+@as_json
+@with_session
+def correct(
+    session: Session,
+    order_id: str,
+    effective_at: datetime | None,
+    service_at: datetime | None,
+    elements: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Change elements or times of an order; `retry` then goes on with them."""
+    body = _body(
+        {
+            "fields": _elements(elements),
+            "effective_at": effective_at,
+            "service_at": service_at,
+        }
+    )
+    _act(session, order_id, "correct", body, as_json=as_json)
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@click.option("--reason", required=True, help="Why it counts as done.")
+@as_json
+@with_session
+def complete(session: Session, order_id: str, reason: str, as_json: bool) -> None:
+    """Close an order in error as done, by hand."""
+    _act(session, order_id, "complete", {"reason": reason}, as_json=as_json)
+
+
+@order.command()
+@click.argument("order_id", metavar="ORDER")
+@click.option("--reason", default="", help="Told to the requester.")
+@as_json
+@with_session
+def discard(session: Session, order_id: str, reason: str, as_json: bool) -> None:
+    """Give up an order. Refused while a child must be cancelled, or a customer is dark."""
+    _act(session, order_id, "discard", {"reason": reason}, as_json=as_json)
+
+
+@order.command()
+@click.argument("service_point")
+@click.option("--reference", default="", help="Of the payment.")
+@as_json
+@with_session
+def payment(session: Session, service_point: str, reference: str, as_json: bool) -> None:
+    """The customer has paid: every open cut there ends."""
+    body = {"service_point": service_point, "reference": reference}
+    found = session.client.post("/orders/payment", body)
+    if as_json:
+        print_json(found)
+        return
+    names = ("id", "state", "withdrawn")
+    print_table(names, (tuple(row[name] for name in names) for row in items(found)))
+
+
+@click.group()
+def todo() -> None:
+    """What waits for people."""
+
+
+@todo.command(name="list")
+@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+@as_json
+@with_session
+def todo_list(session: Session, limit: int, as_json: bool) -> None:
+    """List it, the most urgent and oldest first. Entries close by themselves."""
+    answer = session.client.get("/todo", {"limit": limit})
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(answer)
+    names = ("priority", "subject", "id", "since", "code", "text", "action")
+    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    say(f"{len(rows)} to do")
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _asked(
+    kind: str, service_point: str, elements: tuple[str, ...], given: Mapping[str, object]
+) -> dict[str, object]:
+    body = {"kind": kind, "service_point": service_point, "fields": _elements(elements), **given}
+    return _body(body)
+
+
+def _body(given: Mapping[str, object]) -> dict[str, object]:
+    """Without what was not given; times as text."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _elements(given: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise InvalidRequest("--field", f"{each!r}: must be NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _act(
+    session: Session, order_id: str, what: str, body: dict[str, object], *, as_json: bool
+) -> None:
+    made = fields(session.client.post(f"/orders/{segment(order_id)}/{what}", body))
+    _print_order(made, as_json=as_json)
+
+
+def _print_order(made: dict[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    problem = fields(made.get("problem"))
+    shown = {name: value for name, value in made.items() if name not in ("problem", "fields")}
+    print_fields(shown)
+    print_fields({f"problem {name}": value for name, value in problem.items()})
+    print_fields(dict(fields(made.get("fields"))))
+
+
+def _rests(made: dict[str, Json]) -> Exit:
+    return Exit.WITHOUT_SUCCESS if made["state"] in _TROUBLED else Exit.OK
+
+
+def _print_request(
+    session: Session, path: str, body: Mapping[str, object], *, as_json: bool
+) -> None:
+    made = fields(session.client.post(path, body))
+    if as_json:
+        print_json(made)
+    else:
+        print_fields(made)
+    refused = made["accepted"] is False or made["state"] in ("error", "validation_error")
+    raise SystemExit(Exit.CONFLICT if refused else Exit.OK)
+
+
+def _print_plan(found: dict[str, Json]) -> None:
+    for note in _texts(found["notes"]):
+        click.echo(note)
+    for problem in _rows(found["refused_by"]):
+        click.echo(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
+    names = ("number", "title", "device", "cell", "type", "algorithm", "row", "note")
+    rows = _rows(found["steps"])
+    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    problem = fields(found.get("problem"))
+    why = f": {problem['text']}" if problem else ""
+    say(f"{len(rows)} steps, then {found['outcome']}{why}")
+
+
+def _print_shown(found: dict[str, Json]) -> None:
+    _print_order(fields(found["order"]), as_json=False)
+    names: tuple[str, ...] = (
+        "id",
+        "activity",
+        "task",
+        "device",
+        "state",
+        "reason",
+        "command",
+        "row",
+    )
+    click.echo("\nchildren")
+    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["children"])))
+    click.echo("decisions")
+    for look in _rows(found["passes"]):
+        for decision in _rows(look["decisions"]):
+            made = decision["creates"] or decision["note"] or ""
+            place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
+            click.echo(f"{look['at']}  {place}: {decision['outcome']} {made} {decision['row']}")
+        if seen := _rows(look["decisions"]):
+            saw = fields(seen[-1]["facts"])
+            click.echo("    saw " + " ".join(f"{name}={value}" for name, value in saw.items()))
+    click.echo("\nreplies")
+    names = ("kind", "state", "attempts", "created_at", "last_error")
+    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
+    if requests := _rows(found["requests"]):
+        names = ("id", "purpose", "state", "outcome", "requester")
+        print_table(names, (tuple(row[name] for name in names) for row in requests))
+
+
+def _rows(value: Json) -> list[dict[str, Json]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: Json) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
