@@ -75,10 +75,9 @@ class Crew:
 
     async def report(self, message: FieldMessage, news: FieldNews) -> None:
         assert self.inbox is not None
+        id_ = f"{message.id}:{type(news).__name__}"
         try:
-            await self.inbox.receive(
-                FieldReport(id=f"{message.id}:answer", activity=message.activity, news=news)
-            )
+            await self.inbox.receive(FieldReport(id=id_, activity=message.activity, news=news))
         except Conflict:
             return  # kept in the audit; a test that cares looks there
 

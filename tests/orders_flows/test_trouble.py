@@ -293,7 +293,9 @@ def test_a_repeated_report_changes_nothing_and_one_that_comes_too_late_is_refuse
             await made.until(order.id, state_is(DONE))
             (message,) = made.crew.heard
             news = WorkReported(report=made.crew.done(message))
-            again = FieldReport(id=f"{message.id}:answer", activity=message.activity, news=news)
+            again = FieldReport(
+                id=f"{message.id}:WorkReported", activity=message.activity, news=news
+            )
             assert await made.orders.receive(again) is Receipt.REPEATED
             late = FieldReport(id="late", activity=message.activity, news=CrewStarted())
             with pytest.raises(Conflict):
