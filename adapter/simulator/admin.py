@@ -19,6 +19,7 @@ from adapter.simulator.energy import quantities, total_wh
 from adapter.simulator.faults import EFFECTS, read_script, script_row
 from adapter.simulator.jobs import Job
 from adapter.simulator.meters import Meter, moved
+from adapter.simulator.reported import KINDS
 from adapter.simulator.subscriptions import Kind, Subscription
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def admin_routes(simulator: "Simulator") -> list[web.RouteDef]:
         ("POST", "/reset", admin.reset),
         ("POST", "/forget-tokens", admin.forget_tokens),
         ("POST", "/outage", admin.outage),
+        ("POST", "/event", admin.event),
     )
     return [web.route(method, f"/admin{path}", admin.guarded(call)) for method, path, call in rows]
 
@@ -277,6 +279,18 @@ class _Admin:
         dark = self._world.outages.begin(tuple(chosen), seconds=float(seconds), now=now)
         self._simulator.wake()
         return web.json_response({"dark": dark})
+
+    async def event(self, request: web.Request) -> web.Response:
+        """{"group": ..., "match": ..., "kind": ...}: those meters report an event of a kind."""
+        given = await _object(request)
+        kind = KINDS.get(_text_or_none(given, "kind") or "")
+        if kind is None:
+            raise InvalidRequest("kind", f"one of {', '.join(KINDS)}")
+        chosen = self._choose(_text_or_none(given, "group"), _text_or_none(given, "match"))
+        now = self._simulator.clock.now()
+        told = self._world.reported.tell(tuple(chosen), kind, now=now)
+        self._simulator.wake()
+        return web.json_response({"told": told})
 
     def _meter(self, esn: EndpointId) -> Meter:
         meter = self._world.population.find(esn)

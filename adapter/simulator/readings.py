@@ -159,17 +159,18 @@ def _midnights(start: datetime, end: datetime) -> list[datetime]:
 
 def _event_log(meter: Meter, start: datetime, end: datetime) -> dict[str, object]:
     """The meter's outages of the period, as the two events whose names and numbers are known."""
-    rows = [
-        power_event(name, number, at, index)
-        for index, (name, number, at) in enumerate(
-            (name, number, at)
-            for since, to in meter.outages
-            for name, number, at in (
-                ("Primary Power Down", 18_001, since),
-                ("Primary Power Up", 18_002, to),
-            )
-            if start <= at <= end
+    told = (
+        (name, number, at)
+        for since, to in meter.outages
+        for name, number, at in (
+            ("Primary Power Down", 18_001, since),
+            ("Primary Power Up", 18_002, to),
         )
+    )
+    rows = [
+        power_event(name, number, at, sequence)
+        for sequence, (name, number, at) in enumerate(told)
+        if start <= at <= end
     ]
     return {"MeterEvents": rows, "UnreportedEventCount": 0}
 

@@ -35,6 +35,7 @@ from adapter.simulator.operations import (
 )
 from adapter.simulator.outages import Outages
 from adapter.simulator.provisioning import Provisioning
+from adapter.simulator.reported import Reported
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.seeded import guid
 from adapter.simulator.settings import SimulatorConfig
@@ -91,6 +92,9 @@ class World:
             population=self.population,
             subscriptions=self.subscriptions,
             schedule=self.schedule,
+        )
+        self.reported = Reported(
+            population=self.population, subscriptions=self.subscriptions, schedule=self.schedule
         )
         self.requests_taken = 0
         self._settle_in()

@@ -9,10 +9,14 @@ from aiohttp import web
 
 from adapter.web.bodies import Body
 from adapter.wire.inbound import Call, FaultCode, Unacceptable
+from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED
 from adapter.wire.xml import Soap
 
 SOAP_OF: Final = {"text/xml": Soap.V11, "application/soap+xml": Soap.V12}
 MEDIA_OF: Final = {soap: media for media, soap in SOAP_OF.items()}
+_ALSO: Final = frozenset({(DATA_ARRIVED, EVENTS_ARRIVED)})
+"""(address, operation): the address that data was subscribed for gets events as well."""
+
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -66,7 +70,7 @@ def judge_body(
         text = "UTF-16 needs a byte order mark."
         return Refusal(status=415, text=text, reason=text, operation=key)
     if isinstance(judged, Call):
-        if judged.operation == key:
+        if judged.operation == key or (key, judged.operation) in _ALSO:
             return None
         judged = Unacceptable(
             code=FaultCode.CLIENT,

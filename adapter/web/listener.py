@@ -214,7 +214,7 @@ class Listener:
                     await self._receive(request, judged, b"", exchange, spooled)
                 else:
                     await self._receive(request, judged, body.raw, exchange)
-                return self._answer(200, self._acks[key, judged.soap], judged.soap)
+                return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
             finally:
                 if spooling is not None:
                     await spooling.drop()

@@ -38,8 +38,9 @@ PURE = ("errors", "model", "commands", "orders", "readings")
 PURE_MAY = frozenset(
     {
         "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses",
-        "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json",
-        "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid", "zoneinfo",
+        "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools",
+        "json", "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid",
+        "zoneinfo",
     }
 )  # fmt: skip
 """Values and types; nothing that reads, writes, waits or looks at a clock."""

@@ -205,3 +205,14 @@ def test_a_message_is_stored_even_if_the_head_end_hangs_up_before_the_answer() -
             assert (await rig.only_row()).raw == status_changed()
 
     run(scenario())
+
+
+def test_the_address_for_data_takes_events_too() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            status, answer = await rig.post("/openway/data", events_arrived())
+            assert status == 200
+            assert b"EventsArrivedResponse" in answer
+            assert (await rig.only_row()).operation == EVENTS
+
+    run(scenario())
