@@ -28,6 +28,7 @@ _GAP: Final = 62
 _STRIP: Final = 7
 _ROW: Final = 18
 _SHORTEST_MAP: Final = 240
+_LONGEST_MAP: Final = 1600
 
 Colour = tuple[int, int, int]
 _PAPER: Final = (255, 255, 255)
@@ -76,7 +77,7 @@ def picture_of(profile: Profile) -> "Image":
     if few:
         inner = len(profile.days) * (_PANEL + _GAP)
     else:
-        inner = max(len(profile.days) * _ROW, _SHORTEST_MAP) + 20
+        inner = min(max(len(profile.days) * _ROW, _SHORTEST_MAP), _LONGEST_MAP) + 20
     height = _TOP + inner + _FOOT
     image = Image.new("RGB", (WIDTH * _FINE, height * _FINE), _PAPER)
     canvas = _Canvas(image)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapter.web.openapi import document
+from adapter.web.openapi import document, media_of
 from adapter.web.problems import MEDIA_TYPE
 from adapter.web.routes import ROUTES, Route
 from tests.support import run
@@ -72,7 +72,7 @@ def test_every_route_is_in_it_with_its_problems(route: Route) -> None:
     assert (operation["security"] == []) == (route.roles == ())
     assert str(route.status) in operation["responses"]
     for status, response in operation["responses"].items():
-        kind = "application/json" if status == str(route.status) else MEDIA_TYPE
+        kind = media_of(route) if status == str(route.status) else MEDIA_TYPE
         assert list(response["content"]) == [kind]
     if route.roles:
         assert {"401", "403"} <= set(operation["responses"])
