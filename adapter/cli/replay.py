@@ -1,12 +1,18 @@
 """`openway record` and `openway replay`: exchanges as files, and playing them back."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, console, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from adapter.replay.order_stage import PlayedOrder
+    from adapter.replay.player import Played
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -27,8 +33,10 @@ def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) 
     """Record scenarios against the simulated head end.
 
     NAMES are names or patterns of the catalogue (remote_connect/success, '*/time_out'), or folders
-    with a scenario.toml, which are recorded again in place. Without NAMES: the whole catalogue.
+    with a scenario.toml or an order.toml, which are recorded again in place. Without NAMES: the
+    whole catalogue.
     """
+    from adapter.replay.order_run import orders_below, record_orders
     from adapter.replay.run import found_below, named, record_again, record_all
 
     _quietly()
@@ -42,8 +50,14 @@ def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) 
         else:
             print_table(("scenario", "shows"), (tuple(each.values()) for each in listed))
         return
-    rows = []
-    for made in (record_all(wanted, below), record_again(found_below(folders))):
+    rows: list[dict[str, object]] = []
+    orders = orders_below(folders)
+    for played in record_orders(orders):
+        rows.append({"folder": played.name, "messages": 0, "seconds": played.virtual_s})
+        if not as_json:
+            say(f"{played.name}: {_span(played.virtual_s)}")
+    again = found_below([each for each in folders if not orders_below([each])])
+    for made in (record_all(wanted, below), record_again(again)):
         for recording, folder in made:
             count = len(recording.messages)
             rows.append({"folder": str(folder), "messages": count, "seconds": recording.ends_at})
@@ -64,20 +78,54 @@ def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) 
 def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) -> None:
     """Play recordings at or below FOLDERS in virtual time and name the first difference of each.
 
-    The gateway is the real one; head end and clock come from the recording.
+    The gateway is the real one; head end and clock come from the recording. Service orders
+    (folders with an order.toml) run against the simulated head end and crew.
     """
+    from adapter.replay.order_run import orders_below, play_orders
     from adapter.replay.run import found_below, play_all
 
     _quietly()
-    found = found_below(folders)
+    orders = orders_below(folders)
+    found = found_below([each for each in folders if not orders or _recorded(each)])
     with console(stderr=True).status("playing"):
         played = list(play_all(found))
+        ran = list(play_orders(orders))
     if transcript is not None:
         transcript.write_bytes(b"\n".join(each.transcript for each in played))
     if as_json:
         names = ("name", "difference", "commands", "messages", "virtual_s", "real_s")
-        print_json([{name: getattr(each, name) for name in names} for each in played])
+        some = ("name", "difference", "virtual_s", "real_s")
+        print_json(
+            [
+                *({name: getattr(each, name) for name in names} for each in played),
+                *({name: getattr(each, name) for name in some} for each in ran),
+            ]
+        )
     else:
+        _show_played(played, ran)
+    if any(each.difference for each in played) or any(each.difference for each in ran):
+        raise SystemExit(Exit.WITHOUT_SUCCESS)
+
+
+def _recorded(folder: Path) -> bool:
+    return any(folder.rglob("scenario.toml"))
+
+
+def _show_played(played: "Sequence[Played]", ran: "Sequence[PlayedOrder]") -> None:
+    if ran:
+        print_table(
+            ("order", "virtual time", "real time", "first difference"),
+            (
+                (
+                    each.name,
+                    _span(each.virtual_s),
+                    f"{each.real_s * 1000:.0f} ms",
+                    each.difference or "none",
+                )
+                for each in ran
+            ),
+        )
+    if played:
         print_table(
             ("scenario", "commands", "messages", "virtual time", "real time", "first difference"),
             (
@@ -92,14 +140,13 @@ def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) ->
                 for each in played
             ),
         )
-        virtual, real = sum(x.virtual_s for x in played), sum(x.real_s for x in played)
-        differing = sum(1 for each in played if each.difference)
-        say(
-            f"{len(played)} recordings, {differing} differ; "
-            f"{_span(virtual)} of virtual time in {real:.2f} s"
-        )
-    if any(each.difference for each in played):
-        raise SystemExit(Exit.WITHOUT_SUCCESS)
+    everything: list[Played | PlayedOrder] = [*played, *ran]
+    virtual, real = sum(x.virtual_s for x in everything), sum(x.real_s for x in everything)
+    differing = sum(1 for each in everything if each.difference)
+    say(
+        f"{len(everything)} recordings, {differing} differ; "
+        f"{_span(virtual)} of virtual time in {real:.2f} s"
+    )
 
 
 def _span(seconds: float) -> str:

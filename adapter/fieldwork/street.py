@@ -16,7 +16,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
-from adapter.orders.tasks import FieldEffect
+from adapter.orders.tasks import FieldEffect, field_task
 from adapter.simulator.meters import Population, moved
 
 NEW_DEVICE = "newDevice"
@@ -74,6 +74,12 @@ class UnknownStreet:
         self, message: FieldMessage, device: Device | None, *, cause: EventId, at: datetime
     ) -> tuple[Measurement, ...]:
         return ()
+
+
+def _is_read(message: FieldMessage) -> bool:
+    """The register of a smart meter is left to the head end unless the visit is for reading it."""
+    task = field_task(message.task)
+    return task is not None and task.successful == (FieldEffect.MEASURE,)
 
 
 class SimulatedStreet:
@@ -141,7 +147,7 @@ class SimulatedStreet:
         known = device
         if known is None and message.site.device is not None:
             known = self._devices(message.site.device)
-        if known is None:
+        if known is None or (known.smart and not _is_read(message)):
             return ()
         return tuple(
             Measurement(

@@ -27,6 +27,9 @@ WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at) WHERE id = :id AND open = 1"""
 DUE: Final = """
 SELECT id FROM service_order WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
+NEXT_WAKE: Final = """
+SELECT min(at) FROM (SELECT min(wake) AS at FROM service_order UNION ALL
+    SELECT min(due) FROM order_reply UNION ALL SELECT min(due) FROM field_message)"""
 LEASE: Final = "UPDATE service_order SET wake = ? WHERE id = ?"
 
 LIST_ALL: Final = "SELECT body FROM service_order WHERE id < :before ORDER BY id DESC"

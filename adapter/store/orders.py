@@ -97,6 +97,11 @@ class SqliteOrders:
             return []
         return await self._store.write(work)
 
+    async def next_wake(self) -> datetime | None:
+        """When something of orders is due next, for whoever turns the clock by hand."""
+        at = await self._store.read(lambda db: db.execute(sql.NEXT_WAKE).get)
+        return None if at is None else moment(at)
+
     async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
         rows_ = [{"id": order, "at": micros(at)} for order in orders]
         await self._store.write(lambda tx: tx.connection.executemany(sql.WAKE, rows_))

@@ -1,0 +1,156 @@
+"""The format of order fixtures: a world, what is done in it, what goes wrong, and what came out.
+
+    orders/<kind>/<scenario>/order.toml      written by hand
+                             expected.json   what came out (`order_stage.py`)
+
+Times are seconds since `start`, in virtual time. No message of the head end is kept: it is the
+simulator that answers.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from adapter.fieldwork.scripts import CrewScript
+from adapter.model.device import Category, DisconnectLocation, InstallStatus
+from adapter.orders.order import OrderKind
+from adapter.orders.plan import SMART_COMMANDS
+from adapter.replay.json_text import json_text
+from adapter.replay.scenario import EXPECTED, START, BadScenario
+
+ORDER: Final = "order.toml"
+
+
+class OrderDo(StrEnum):
+    """What somebody does. COMPLETE closes an order by hand; MEASURE is a reading from elsewhere;
+    CHANGE_METER happens at the simulated head end, SET_POINT in the registry."""
+
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+    UPDATE = "update"
+    PAYMENT = "payment"
+    RETRY = "retry"
+    CORRECT = "correct"
+    COMPLETE = "complete"
+    DISCARD = "discard"
+    MEASURE = "measure"
+    CHANGE_METER = "change_meter"
+
+
+class OrderAct(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One thing done at `at` seconds. `order` is the n-th submitted one, from 1.
+
+    `effective_in_s` and `service_in_s` count from the act itself; 0 leaves it to the gateway.
+    """
+
+    do: OrderDo
+    at: float = 0.0
+    order: int = 1
+    kind: OrderKind | None = None
+    point: str = "SP-1"
+    reference: str = ""
+    effective_in_s: float = 0.0
+    service_in_s: float = 0.0
+    fields: dict[str, str] = {}
+    by: str = "cis"
+    reason: str = ""
+    device: str = ""
+    component: str = "kwh"
+    value: Decimal = Decimal("4711.5")
+    meter: dict[str, object] = {}
+
+
+class PointRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    id: str = "SP-1"
+    category: Category = Category.METER
+    connected: bool = True
+    disconnect_location: DisconnectLocation = DisconnectLocation.DEVICE
+    time_zone: str = "UTC"
+    life_support: bool = False
+    protected: bool = False
+    measurement_cycle: str = ""
+
+
+class DeviceRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """`meter` is the number of its simulated meter, from 0; None is a manual meter or an item.
+
+    `status` None: not installed anywhere, in the crew's van where `van` says so.
+    """
+
+    id: str
+    meter: int | None = None
+    point: str = "SP-1"
+    status: InstallStatus | None = None
+    category: Category = Category.METER
+    register: bool = True
+    commands: tuple[str, ...] = tuple(sorted(SMART_COMMANDS))
+    van: bool = False
+
+
+class CrewRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The members of `CrewSettings` that matter in virtual time, and what goes wrong."""
+
+    seed: int = 1
+    book_s: float = 600.0
+    lead_s: float = 3_600.0
+    travel_s: float = 1_800.0
+    work_s: float = 1_200.0
+    script: tuple[CrewScript, ...] = ()
+
+
+class OrderScenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """`orders` is a site's orders file, `policy` members of `Policy` that differ from the usual.
+
+    Without `ends_at` it ends when nothing is left to happen, or an hour after the last act.
+    """
+
+    shows: str
+    act: tuple[OrderAct, ...]
+    start: datetime = START
+    seed: int = 1
+    point: tuple[PointRow, ...] = (PointRow(),)
+    device: tuple[DeviceRow, ...] = ()
+    crew: CrewRow = CrewRow()
+    simulator: dict[str, object] = {}
+    orders: dict[str, object] = {}
+    policy: dict[str, object] = {}
+    ends_at: float | None = None
+    name: str = ""
+
+
+def order_folders(below: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file.parent for file in below.rglob(ORDER)))
+
+
+def read_order_scenario(folder: Path) -> OrderScenario:
+    """Raises BadScenario naming file and member."""
+    file = folder / ORDER
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        made = msgspec.convert(table, OrderScenario, strict=False)
+    except (OSError, ValueError) as error:
+        raise BadScenario(f"{file}: {error}") from error
+    return msgspec.structs.replace(made, name=f"{folder.parent.name}/{folder.name}")
+
+
+def read_expected(folder: Path) -> Mapping[str, object]:
+    """Raises BadScenario."""
+    file = folder / EXPECTED
+    try:
+        expected = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadScenario(f"{file}: {error}") from error
+    if not isinstance(expected, dict):
+        raise BadScenario(f"{file}: an object is wanted")
+    return expected
+
+
+def write_expected(folder: Path, outcome: Mapping[str, object]) -> None:
+    (folder / EXPECTED).write_text(json_text(outcome), encoding="utf-8")
