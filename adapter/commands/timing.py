@@ -5,11 +5,14 @@ The head end prescribes none of these figures; they are ours, one row per comman
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
+from adapter.errors import InvalidRequest
+
+_YEARS: Final = range(1900, 9000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,14 @@ POLICIES: Final[Mapping[CommandKind, Policy]] = MappingProxyType(default_policie
 
 _MOST_DOUBLINGS: Final = 40
 """Far past any cap; a longer row of doublings no longer fits a float."""
+
+
+def in_utc(field: str, at: datetime) -> datetime:
+    """A time that was given, in UTC. Raises InvalidRequest at the edges of the calendar, past
+    which no deadline could be counted from it."""
+    if at.year not in _YEARS:
+        raise InvalidRequest(field, f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return at.astimezone(UTC)
 
 
 def after(now: datetime, seconds: float) -> datetime:

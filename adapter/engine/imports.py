@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from adapter.commands.flows import CommandKind
+from adapter.commands.timing import in_utc
 from adapter.engine.ports import Import
 from adapter.errors import InvalidRequest
 from adapter.model.device import Category, Device, InstallEvent, ServicePoint
@@ -177,8 +178,8 @@ def _in_utc(install: InstallEvent) -> InstallEvent:
     removed = install.removed_at
     return dataclasses.replace(
         install,
-        installed_at=install.installed_at.astimezone(UTC),
-        removed_at=None if removed is None else removed.astimezone(UTC),
+        installed_at=in_utc("installed_at", install.installed_at),
+        removed_at=None if removed is None else in_utc("removed_at", removed),
     )
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.timing import in_utc
 from adapter.engine.imports import Problem, Rows, T, member_of, whole
 from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
@@ -79,8 +80,8 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             kind=self.kind,
             devices=tuple(DeviceId(device) for device in self.devices),
             group=self.group,
-            effective_at=_utc(self.effective_at),
-            expires_at=_utc(self.expires_at),
+            effective_at=_utc("effective_at", self.effective_at),
+            expires_at=_utc("expires_at", self.expires_at),
             idempotency_key=key,
             requester=requester,
             reference=self.reference,
@@ -89,10 +90,10 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             period=None
             if period is None
             else ReadPeriod(
-                start=period.start.astimezone(UTC),
-                end=period.end.astimezone(UTC),
-                window_start=_utc(period.window_start),
-                window_end=_utc(period.window_end),
+                start=in_utc("period", period.start),
+                end=in_utc("period", period.end),
+                window_start=_utc("period", period.window_start),
+                window_end=_utc("period", period.window_end),
             ),
             configuration_group=self.configuration_group,
             optional=self.optional,
@@ -156,8 +157,8 @@ def _members(
     return rows
 
 
-def _utc(at: datetime | None) -> datetime | None:
-    return at.astimezone(UTC) if at is not None else None
+def _utc(field: str, at: datetime | None) -> datetime | None:
+    return in_utc(field, at) if at is not None else None
 
 
 # ---------------------------------------------------------------- out

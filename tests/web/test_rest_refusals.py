@@ -29,6 +29,9 @@ def check_problem(told: Told, status: int) -> None:
     assert "aiohttp" not in told.headers["Server"]
 
 
+_FIRST = "0001-01-01T00:00:00+14:00"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -59,6 +62,10 @@ def check_problem(told: Told, status: int) -> None:
         ({**LOAD_CHECK, "effective_at": "tomorrow"}, 422, "effective_at"),
         ({**LOAD_CHECK, "effective_at": "2026-03-03T00:00:00"}, 422, "effective_at"),
         ({**LOAD_CHECK, "expires_at": "2020-01-01T00:00:00Z"}, 422, "expires_at"),
+        ({**LOAD_CHECK, "effective_at": "9999-12-31T23:59:59Z"}, 422, "effective_at"),
+        ({**LOAD_CHECK, "effective_at": "9999-12-31T23:59:59-14:00"}, 422, "effective_at"),
+        ({**LOAD_CHECK, "expires_at": "0001-01-01T00:00:00+14:00"}, 422, "expires_at"),
+        ({**READ, "period": {"start": _FIRST, "end": "2026-03-02T00:00:00Z"}}, 422, "period"),
         ({**LOAD_CHECK, "check_load": True}, 422, "check_load"),
         ({**LOAD_CHECK, "optional": "yes"}, 422, "optional"),
         (READ, 422, "period"),
