@@ -54,6 +54,11 @@ class WorkerProcess:
         if end:
             raise Broken.told(end["reason"], end["position"])
 
+    @property
+    def pid(self) -> int | None:
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process is not None else None
+
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             places = os.pathsep.join(place for place in sys.path if place)

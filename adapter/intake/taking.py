@@ -73,6 +73,11 @@ class PayloadIntake:
         self._tables = text_of(document)
         self._lookups: Lookups = read_tables(document)
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker process, while there is one."""
+        return self._worker.pid
+
     async def stop(self) -> None:
         await self._worker.stop()
 
@@ -222,6 +227,10 @@ class PayloadIntake:
         return counts
 
     # ------------------------------------------------------------ bodies that are no longer needed
+
+    def keep_house_now(self) -> None:
+        """Let the next idle moment remove what is due, and not only every ten minutes."""
+        self._kept_house = float("-inf")
 
     async def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house < _HOUSEKEEPING_S:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 import apsw
+import msgspec
 
 from adapter.commands.completion import component_for, same_quantity
 from adapter.engine.data_ports import Batch, Counts, LoadId, PayloadId
@@ -15,9 +16,10 @@ from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.normalise import seed_of
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected, Row, Unmapped
 from adapter.store import measured
-from adapter.store.rows import decode_device, encode
+from adapter.store.rows import decode_device
 
 _MOST_CACHED: Final = 50_000
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ class Staging:
             seed.identifier,
             rejected.why.value,
             rejected.detail,
-            encode(seed),
+            _ENCODE(seed),
         )
         db.execute(measured.INSERT_ERROR, values)
 
@@ -215,7 +217,7 @@ class Staging:
         self, db: apsw.Connection, events: Iterable[tuple[int, EventSeed]], counts: Counts
     ) -> None:
         rows = [
-            (self.load, EndpointId(seed.identifier), at, seed.exception, seed.name, encode(seed))
+            (self.load, EndpointId(seed.identifier), at, seed.exception, seed.name, _ENCODE(seed))
             for at, seed in events
         ]
         counts.events += len(rows)

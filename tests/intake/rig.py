@@ -1,0 +1,116 @@
+"""A store with meters, an intake over it, and ways to hand it payloads."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from adapter.engine.clock import HandClock
+from adapter.engine.data_ports import Payload, StoredValue
+from adapter.engine.ports import Import, InboxRow, InboxState, Received
+from adapter.engine.spool import Spool
+from adapter.intake.handing import hand_in
+from adapter.intake.tables import read_tables
+from adapter.intake.taking import PayloadIntake
+from adapter.model.device import ComponentKind, Device, MeasuringComponent
+from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.store.measurements import SqliteMeasurements
+from adapter.store.sqlite import SqliteStore
+from tests.builders import NOON
+
+DATA = "DataSubscriberService.DataArrived"
+ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+@dataclass
+class Rig:
+    store: SqliteStore
+    data: SqliteMeasurements
+    intake: PayloadIntake
+    spool: Spool
+    clock: HandClock
+    tables: dict[str, object] = field(default_factory=dict)
+
+    async def arrive(self, body: bytes, *, spooled: bool = False) -> InboxId:
+        """Put a body where the correlator would leave it."""
+        spool = None
+        if spooled:
+            spooling = self.spool.begin(self.clock.now())
+            await spooling.add(body)
+            spool = await spooling.done()
+        received = Received(
+            operation=DATA,
+            raw=b"" if spooled else body,
+            at=self.clock.now(),
+            state=InboxState.TAKING,
+            spool=spool,
+        )
+        (inbox,) = await self.store.receive([received])
+        return inbox
+
+    async def take(self, body: bytes, *, spooled: bool = False) -> Payload:
+        """Let a body arrive and take everything in; its payload."""
+        await self.arrive(body, spooled=spooled)
+        await self.work()
+        return (await self.data.payloads())[0]
+
+    async def hand(self, path: Path) -> None:
+        await hand_in(self.spool, path, self.clock)
+
+    async def work(self) -> None:
+        while (await self.intake.once()).worked:
+            pass
+
+    async def row(self, inbox: InboxId) -> InboxRow:
+        found = await self.store.inbox_row(inbox)
+        assert found is not None
+        return found
+
+    async def values(self, meter: str = "m1", *, revisions: bool = False) -> list[StoredValue]:
+        return list(
+            await self.data.values_between(
+                *ALWAYS, endpoint=EndpointId(meter), revisions=revisions, limit=1_000_000
+            )
+        )
+
+    async def numbers(self, meter: str = "m1") -> list[Decimal | None]:
+        return [item.value for item in await self.values(meter)]
+
+    async def add(self, *devices: Device) -> None:
+        await self.store.import_(Import(devices=devices))
+
+
+def a_meter(name: str, *quantities: str, serial: str = "") -> Device:
+    """Without quantities the meter has no measuring components: everything is kept."""
+    components = tuple(
+        MeasuringComponent(
+            id=f"{name}-{quantity}", kind=ComponentKind.INTERVAL, quantity=quantity, seconds=900
+        )
+        for quantity in quantities
+    )
+    return Device(
+        id=DeviceId(f"D-{name}"), endpoint=EndpointId(name), serial=serial, components=components
+    )
+
+
+@asynccontextmanager
+async def a_rig(
+    folder: Path, *devices: Device, tables: Mapping[str, object] | None = None
+) -> AsyncIterator[Rig]:
+    clock = HandClock(NOON)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    data = SqliteMeasurements(store)
+    spool = Spool(folder / "spool")
+    given = dict(tables or {})
+    read_tables(given)
+    intake = PayloadIntake(data, spool, clock, lambda: given, retention_days=1.0)
+    rig = Rig(store, data, intake, spool, clock, given)
+    await rig.add(*(devices or (a_meter("m1"), a_meter("m2"), a_meter("m3"))))
+    try:
+        yield rig
+    finally:
+        await intake.stop()
+        await store.close()
