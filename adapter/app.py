@@ -25,6 +25,7 @@ from adapter.engine.message_log import MessageLog
 from adapter.engine.order_ports import Measurements, Requester
 from adapter.engine.orders import Orders, OrderSink
 from adapter.engine.ports import Clock, Sink, Store
+from adapter.engine.schedules import Schedules
 from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError
@@ -38,6 +39,7 @@ from adapter.payloads import Taking, taking
 from adapter.settings import IntakeSettings, Settings
 from adapter.store.orders import SqliteOrders
 from adapter.store.reports import SqliteReports
+from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
@@ -146,6 +148,9 @@ def connect(
             events=None if made is None else made.events,
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
             orders=running_orders,
+            schedules=Schedules(SqliteSchedules(store), gateway, clock)
+            if isinstance(store, SqliteStore)
+            else None,
         ),
     )
 

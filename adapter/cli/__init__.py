@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -24,8 +25,10 @@ from adapter.cli.readings import readings
 from adapter.cli.registry import devices
 from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
+from adapter.cli.schedule import schedule
 from adapter.cli.session import Session
 from adapter.cli.tables import tables
+from adapter.client import Unreachable
 from adapter.errors import GatewayError
 
 _EXITS = "\b\nExit codes:\n" + "\n".join(
@@ -55,7 +58,7 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
+    schedule, quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 
@@ -87,7 +90,7 @@ def run(given: list[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {_where(error)}", err=True)
         return Exit.FAILED
     return Exit.OK
 
@@ -98,5 +101,23 @@ def _complain(error: GatewayError, *, as_json: bool) -> None:
     else:
         for line in str(error).splitlines() or [error.code]:
             click.echo(f"error: {line}", err=True)
-        if error.code == "unauthorized":
-            click.echo("`openway config new-key` makes a key; give it in OPENWAY_API_KEY", err=True)
+        if hint := _HINTS.get(error.code):
+            click.echo(hint, err=True)
+
+
+def _where(error: OSError) -> str:
+    """The file or address first, where it is known, then what is wrong with it."""
+    named = error.filename is not None and error.strerror is not None
+    return f"{error.filename}: {error.strerror}" if named else str(error)
+
+
+_KEYS: Final = (
+    "its line goes into the file of api.keys_file, which `serve` reads when it starts,\n"
+    "its token into OPENWAY_API_KEY or the file of api.key_file"
+)
+_HINTS: Final = {
+    "unauthorized": f"`openway config new-key NAME ROLES` makes a key: {_KEYS}",
+    "role_missing": f"`openway config new-key NAME ROLES` makes a key that has it: {_KEYS}",
+    Unreachable.code: "the gateway (`openway serve`) is looked for at api.url, "
+    "or else at api.host and api.port",
+}

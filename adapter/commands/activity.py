@@ -107,12 +107,16 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPeriod:
-    """Data wanted in [start, end); `window_*` is when the head end may work (scheduled reads)."""
+    """Data wanted in [start, end); `window_*` is when the head end may work (scheduled reads).
+
+    `events` also brings the meters' event logs.
+    """
 
     start: datetime
     end: datetime
     window_start: datetime | None = None
     window_end: datetime | None = None
+    events: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,6 +231,7 @@ def _read_of(command: Command, exchange: Exchange) -> ReadParameters | None:
         window_end=(period.window_end or command.activity.expires_at) if scheduled else None,
         load_profile=interval,
         registers=not interval,
+        events=period.events,
     )
 
 

@@ -6,6 +6,7 @@ from adapter.engine.device_events import DeviceEvents
 from adapter.engine.orders import Orders
 from adapter.engine.reports import Reports
 from adapter.engine.runner import Once, Runner
+from adapter.engine.schedules import Schedules
 from adapter.errors import NotFound
 
 
@@ -16,6 +17,7 @@ class Beside:
     events: DeviceEvents | None = None
     reports: Reports | None = None
     orders: Orders | None = None
+    schedules: Schedules | None = None
     _runner: Runner | None = field(default=None, init=False)
 
     @property
@@ -36,10 +38,18 @@ class Beside:
             raise NotFound("this gateway's store keeps no service orders")
         return self.orders
 
+    @property
+    def read_schedules(self) -> Schedules:
+        if self.schedules is None:
+            raise NotFound("this gateway keeps no schedules")
+        return self.schedules
+
     def start(self) -> None:
         loops: dict[str, Once] = {}
         if self.events is not None:
             loops["events"] = self.events.once
+        if self.schedules is not None:
+            loops["schedules"] = self.schedules.once
         self._runner = Runner(loops)
         self._runner.start()
 

@@ -10,6 +10,7 @@ import msgspec
 
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
+from adapter.commands.schedule import ScheduleState
 from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
@@ -24,7 +25,7 @@ from adapter.web.problems import ProblemRaised
 from adapter.web.settings import ApiKey, RestSettings, Role
 
 S = TypeVar("S", bound=msgspec.Struct)
-E = TypeVar("E", CommandKind, State, InboxState, Grouping, OrderKind)
+E = TypeVar("E", CommandKind, State, InboxState, Grouping, ScheduleState, OrderKind)
 
 PREFIX: Final = "/api/v1"
 MOST_ITEMS: Final = 500

@@ -10,6 +10,7 @@ import msgspec
 from adapter import __version__
 from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind
+from adapter.commands.schedule import ScheduleState
 from adapter.engine.ports import InboxState
 from adapter.engine.reports import Grouping
 from adapter.orders.order import OrderKind, OrderState
@@ -50,6 +51,7 @@ _QUERY: Final[Mapping[str, Json]] = {
 _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
     ("/commands", "state"): [item.value for item in State],
     ("/inbox", "state"): [item.value for item in InboxState],
+    ("/schedules", "state"): [item.value for item in ScheduleState],
     ("/orders", "state"): [slug(item) for item in OrderState],
     ("/orders", "kind"): [item.value for item in OrderKind],
 }

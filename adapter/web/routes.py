@@ -15,6 +15,8 @@ from adapter.web import (
     order_calls,
     order_schema,
     readings,
+    schedule_calls,
+    schedule_schema,
     schema,
     schema_readings,
 )
@@ -101,6 +103,7 @@ def _post(
 _MOVES: Final = (Role.OPERATE, Role.SWITCH)
 _PAIR: Final = (Role.SWITCH, Role.APPROVE)
 _ONE: Final = PREFIX + "/commands/{command}"
+_SCHEDULE: Final = PREFIX + "/schedules/{schedule}"
 _OUT: Final = schema.CommandOut
 _NOTE: Final = schema.NothingIn
 _KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
@@ -200,6 +203,24 @@ ROUTES: Final = (
           schema.ReasonIn, order_schema.OrderOut, roles=_ORDERS),
     _get(PREFIX + "/todo", order_calls.list_todo, "What waits for people, the most urgent first",
          order_schema.TodoList, query=("limit",), why=(404,)),
+    _post(PREFIX + "/schedules", schedule_calls.add_schedule, "Schedule a read of a group",
+          schedule_schema.ScheduleIn, schedule_schema.ScheduleOut, roles=(Role.OPERATE,),
+          status=202, why=(404,)),
+    _get(PREFIX + "/schedules", schedule_calls.list_schedules, "List schedules",
+         schedule_schema.SchedulePage, query=("state", "limit", "cursor"), why=(404,)),
+    _get(_SCHEDULE, schedule_calls.get_schedule, "Look at a schedule",
+         schedule_schema.ScheduleOut, why=(404,)),
+    _post(_SCHEDULE + "/pause", schedule_calls.pause_schedule, "Make no more requests for now",
+          _NOTE, schedule_schema.ScheduleOut, roles=(Role.OPERATE,)),
+    _post(_SCHEDULE + "/resume", schedule_calls.resume_schedule, "Go on, and catch up",
+          _NOTE, schedule_schema.ScheduleOut, roles=(Role.OPERATE,)),
+    _post(_SCHEDULE + "/remove", schedule_calls.remove_schedule, "End a schedule",
+          _NOTE, schedule_schema.ScheduleOut, roles=(Role.OPERATE,)),
+    _get(_SCHEDULE + "/windows", schedule_calls.list_windows, "What came of its windows",
+         schedule_schema.WindowPage, query=("limit", "cursor"), why=(404,)),
+    _get(_SCHEDULE + "/windows/{window}", schedule_calls.get_window,
+         "One window: which devices were read, failed and are missing",
+         schedule_schema.WindowReportOut, why=(404,)),
     _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/audit", calls.list_audit, "The audit chain, oldest first",

@@ -1,0 +1,191 @@
+"""`openway schedule`: reads that recur, by group, and what came of each window."""
+
+from datetime import datetime
+
+import click
+
+from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT, SECONDS
+from adapter.client import Json, fields, items, segment
+
+_DAY_S = 86_400.0
+_KINDS = {"scalar": "scheduled_read_scalar", "interval": "scheduled_read_interval"}
+
+
+@click.group()
+def schedule() -> None:
+    """Scheduled reads of a running gateway: recurring, or one for once."""
+
+
+@schedule.command()
+@click.argument("group")
+@click.argument("data", type=click.Choice(sorted(_KINDS)))
+@click.option("--name", default="", help="What people call it.")
+@click.option("--first", default="00:00", show_default=True, help="First daily time, HH:MM.")
+@click.option(
+    "--every", "length_s", type=SECONDS, default=_DAY_S, help="Length of a window, as 12h."
+)
+@click.option("--zone", default="UTC", show_default=True, help="Time zone of the daily time.")
+@click.option("--buffer", "buffer_s", type=SECONDS, default=0.0, help="Ask so long before the end.")
+@click.option("--no-catch-up", is_flag=True, help="A late request covers one window only.")
+@click.option("--count", type=click.IntRange(min=1), help="So many requests, then it ends.")
+@click.option("--until", type=MOMENT, help="No window begins at or after this time.")
+@click.option("--starts", type=MOMENT, help="Not before this time; else now.")
+@click.option("--once", nargs=2, type=MOMENT, metavar="START END", help="One read of this period.")
+@click.option("--events", is_flag=True, help="Also bring the meters' event logs.")
+@as_json
+@with_session
+def add(
+    session: Session,
+    group: str,
+    data: str,
+    name: str,
+    first: str,
+    length_s: float,
+    zone: str,
+    buffer_s: float,
+    no_catch_up: bool,
+    count: int | None,
+    until: datetime | None,
+    starts: datetime | None,
+    once: tuple[datetime, datetime] | None,
+    events: bool,
+    as_json: bool,
+) -> None:
+    """Read GROUP again and again: DATA is scalar or interval."""
+    body: dict[str, object] = {
+        "kind": _KINDS[data],
+        "group": group,
+        "name": name,
+        "starts": None if starts is None else starts.isoformat(),
+        "events": events,
+    }
+    if once:
+        body["once"] = {"start": once[0].isoformat(), "end": once[1].isoformat()}
+    else:
+        body["recurrence"] = {
+            "first": first if first.count(":") == 2 else f"{first}:00",
+            "length_s": round(length_s),
+            "time_zone": zone,
+            "buffer_s": round(buffer_s),
+            "catch_up": not no_catch_up,
+            "count": count,
+            "end": None if until is None else until.isoformat(),
+        }
+    _print(session.client.post("/schedules", body), as_json)
+
+
+@schedule.command(name="list")
+@click.option("--state", type=click.Choice(["active", "paused", "ended"]))
+@click.option("--cursor", help="`next` of the page before.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@as_json
+@with_session
+def list_(
+    session: Session, state: str | None, cursor: str | None, limit: int, as_json: bool
+) -> None:
+    """List schedules with how far they are."""
+    query = {"state": state, "cursor": cursor, "limit": limit}
+    answer = session.client.get("/schedules", query)
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(answer)
+    columns = ("id", "state", "name", "group", "kind", "issued", "read_until", "due", "trouble")
+    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
+    say(f"{len(rows)} schedules")
+
+
+@schedule.command()
+@click.argument("number")
+@as_json
+@with_session
+def show(session: Session, number: str, as_json: bool) -> None:
+    """Show one schedule."""
+    _print(session.client.get(f"/schedules/{segment(number)}"), as_json)
+
+
+@schedule.command()
+@click.argument("number")
+@as_json
+@with_session
+def pause(session: Session, number: str, as_json: bool) -> None:
+    """Make no more requests for now."""
+    _print(session.client.post(f"/schedules/{segment(number)}/pause"), as_json)
+
+
+@schedule.command()
+@click.argument("number")
+@as_json
+@with_session
+def resume(session: Session, number: str, as_json: bool) -> None:
+    """Go on; what was missed is caught up, unless the schedule forbids it."""
+    _print(session.client.post(f"/schedules/{segment(number)}/resume"), as_json)
+
+
+@schedule.command()
+@click.argument("number")
+@as_json
+@with_session
+def remove(session: Session, number: str, as_json: bool) -> None:
+    """End it. Its windows stay for the reports."""
+    _print(session.client.post(f"/schedules/{segment(number)}/remove"), as_json)
+
+
+@schedule.command()
+@click.argument("number")
+@click.argument("window", type=int, required=False)
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@as_json
+@with_session
+def report(session: Session, number: str, window: int | None, limit: int, as_json: bool) -> None:
+    """What came of its windows, or of one WINDOW: devices read, failed and missing."""
+    place = f"/schedules/{segment(number)}/windows"
+    if window is None:
+        answer = session.client.get(place, {"limit": limit})
+        if as_json:
+            print_json(answer)
+        else:
+            _print_windows(items(answer))
+        return
+    found = fields(session.client.get(f"{place}/{window}"))
+    if as_json:
+        print_json(found)
+        return
+    _print_windows([found])
+    devices = found.get("devices")
+    rows = [fields(each) for each in devices] if isinstance(devices, list) else []
+    columns = ("device", "endpoint", "result", "reason")
+    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
+
+
+def _print_windows(rows: list[dict[str, Json]]) -> None:
+    columns = ("window", "from", "to", "command", "state", "expected", "read", "failed", "missing")
+    print_table(columns, (_window(row) for row in rows))
+
+
+def _window(row: dict[str, Json]) -> tuple[object, ...]:
+    covers, tally = fields(row["covers"]), fields(row["tally"])
+    return (
+        row["number"],
+        covers["start"],
+        covers["end"],
+        row["command"],
+        row["state"],
+        row["expected"],
+        tally["succeeded"],
+        tally["failed"],
+        tally["missing"],
+    )
+
+
+def _print(answer: Json, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    found = fields(answer)
+    for name in ("recurrence", "once"):
+        for key, value in fields(found.pop(name, None)).items():
+            found[f"{name}.{key}"] = value
+    print_fields(found)

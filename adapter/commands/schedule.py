@@ -1,0 +1,222 @@
+"""A scheduled read as a whole: what it asks of which group, how far it is, what comes next."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NewType
+from zoneinfo import ZoneInfo
+
+from adapter.commands.activity import CommandRequest, ReadPeriod
+from adapter.commands.flows import CommandKind
+from adapter.commands.recurrence import (
+    Issue,
+    Recurrence,
+    Window,
+    due_at,
+    ended,
+    first_window,
+    issue,
+)
+from adapter.errors import Conflict, InvalidRequest
+
+ScheduleId = NewType("ScheduleId", str)
+
+SCHEDULED_KINDS: Final = frozenset(
+    {CommandKind.SCHEDULED_READ_SCALAR, CommandKind.SCHEDULED_READ_INTERVAL}
+)
+_DAY: Final = timedelta(days=1)
+_SHORTEST: Final = timedelta(minutes=5)
+
+
+class ScheduleState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a schedule asks for. Either `recurrence`, from `starts` on, or `once`: one request with
+    a start and an end of its own, sent at `starts`. `events` also brings the meters' event logs."""
+
+    name: str
+    group: str
+    kind: CommandKind
+    starts: datetime
+    recurrence: Recurrence | None = None
+    once: Window | None = None
+    events: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSchedule:
+    """A plan and how far it is.
+
+    next_start  the end of what was asked for last: the next request begins to read there
+    issued      requests made; `pending` is the one that is being made: it is stored before it is
+                submitted, so that after a crash the very same one is submitted again
+    trouble     why the last request could not be made; it is tried again at `retry_at`
+    """
+
+    id: ScheduleId
+    plan: Plan
+    next_start: datetime
+    state: ScheduleState = ScheduleState.ACTIVE
+    issued: int = 0
+    pending: Issue | None = None
+    trouble: str = ""
+    retry_at: datetime | None = None
+    created_at: datetime
+    created_by: str = ""
+    version: int = 0
+
+    @property
+    def wake(self) -> datetime | None:
+        """When there is something to do; None: never."""
+        if self.pending is not None:
+            return self.retry_at or self.created_at
+        if self.state is not ScheduleState.ACTIVE:
+            return None
+        recurrence = self.plan.recurrence
+        due = self.plan.starts if recurrence is None else due_at(recurrence, self.next_start)
+        return due if self.retry_at is None else max(due, self.retry_at)
+
+
+def begin(schedule: ScheduleId, plan: Plan, *, now: datetime, by: str) -> ReadSchedule:
+    """A new schedule. Raises InvalidRequest naming the field that is wrong."""
+    check(plan)
+    if plan.recurrence is None:
+        assert plan.once is not None
+        start = plan.once.start
+    else:
+        start = first_window(plan.recurrence, plan.starts).start
+    made = ReadSchedule(id=schedule, plan=plan, next_start=start, created_at=now, created_by=by)
+    if _over(made):
+        raise InvalidRequest("recurrence", "ends before its first window")
+    return made
+
+
+def check(plan: Plan) -> None:
+    """Raises InvalidRequest."""
+    if plan.kind not in SCHEDULED_KINDS:
+        raise InvalidRequest("kind", f"{plan.kind} is no scheduled read")
+    if not plan.group:
+        raise InvalidRequest("group", "is needed")
+    if plan.starts.tzinfo is None:
+        raise InvalidRequest("starts", "needs a time zone")
+    if (plan.recurrence is None) == (plan.once is None):
+        raise InvalidRequest("once", "either a recurrence or one read, not both")
+    if plan.once is not None:
+        if plan.once.start.tzinfo is None or plan.once.end.tzinfo is None:
+            raise InvalidRequest("once", "needs a time zone")
+        if plan.once.end <= plan.once.start:
+            raise InvalidRequest("once", "end must be after start")
+    if plan.recurrence is not None:
+        _check_recurrence(plan.recurrence)
+
+
+def _check_recurrence(recurrence: Recurrence) -> None:
+    grid = recurrence.grid
+    if not _SHORTEST <= grid.length <= _DAY or _DAY % grid.length:
+        raise InvalidRequest("length", "must divide 24 hours, from 5 minutes on")
+    try:
+        ZoneInfo(grid.zone)
+    except (KeyError, OSError, ValueError):
+        raise InvalidRequest("time_zone", f"no time zone {grid.zone[:60]!r}") from None
+    if grid.first.tzinfo is not None:
+        raise InvalidRequest("first", "is local to the time zone and has none itself")
+    if not timedelta() <= recurrence.buffer <= grid.length:
+        raise InvalidRequest("buffer", "from 0 to the length of a window")
+    if recurrence.count is not None and recurrence.count < 1:
+        raise InvalidRequest("count", "from 1 on")
+    if recurrence.end is not None and recurrence.end.tzinfo is None:
+        raise InvalidRequest("end", "needs a time zone")
+
+
+def next_issue(schedule: ReadSchedule, *, now: datetime) -> Issue | None:
+    """What is to be asked for now; the pending request first."""
+    if schedule.pending is not None:
+        return schedule.pending
+    if schedule.state is not ScheduleState.ACTIVE:
+        return None
+    plan = schedule.plan
+    if plan.recurrence is not None:
+        return issue(plan.recurrence, schedule.next_start, now=now)
+    assert plan.once is not None
+    if now < plan.starts:
+        return None
+    return Issue(covers=plan.once, grid=plan.once, missed=None, work_start=now, work_end=now)
+
+
+def requested(schedule: ReadSchedule, made: Issue) -> CommandRequest:
+    """The command of one window. Its key is the schedule's and the window's: it exists once.
+
+    Where no buffer is left the head end is given no window of its own: it may begin at once and
+    take its time.
+    """
+    buffered = made.work_end > made.work_start
+    plan = schedule.plan
+    return CommandRequest(
+        kind=plan.kind,
+        group=plan.group,
+        idempotency_key=f"schedule:{schedule.id}:{made.covers.start.isoformat()}",
+        requester=f"schedule:{schedule.id}",
+        reference=plan.name,
+        period=ReadPeriod(
+            start=made.covers.start,
+            end=made.covers.end,
+            window_start=made.work_start if buffered else None,
+            window_end=made.work_end if buffered else None,
+            events=plan.events,
+        ),
+    )
+
+
+def with_pending(schedule: ReadSchedule, made: Issue) -> ReadSchedule:
+    return replace(schedule, pending=made, retry_at=None)
+
+
+def submitted(schedule: ReadSchedule) -> ReadSchedule:
+    """The pending request has become a command."""
+    assert schedule.pending is not None
+    after = replace(
+        schedule,
+        pending=None,
+        trouble="",
+        retry_at=None,
+        issued=schedule.issued + 1,
+        next_start=schedule.pending.covers.end,
+    )
+    return replace(after, state=ScheduleState.ENDED) if _over(after) else after
+
+
+def troubled(schedule: ReadSchedule, why: str, *, retry_at: datetime) -> ReadSchedule:
+    """The request was refused and nothing was stored: a later one covers its window too."""
+    return replace(schedule, pending=None, trouble=why[:500], retry_at=retry_at)
+
+
+def paused(schedule: ReadSchedule) -> ReadSchedule:
+    """Raises Conflict for a schedule that has ended."""
+    return _moved(schedule, ScheduleState.PAUSED)
+
+
+def resumed(schedule: ReadSchedule) -> ReadSchedule:
+    """What was missed meanwhile is caught up, unless the plan forbids it. Raises Conflict."""
+    return _moved(schedule, ScheduleState.ACTIVE)
+
+
+def removed(schedule: ReadSchedule) -> ReadSchedule:
+    return replace(schedule, state=ScheduleState.ENDED, retry_at=None)
+
+
+def _moved(schedule: ReadSchedule, to: ScheduleState) -> ReadSchedule:
+    if schedule.state is ScheduleState.ENDED:
+        raise Conflict(f"schedule {schedule.id} has ended")
+    return replace(schedule, state=to)
+
+
+def _over(schedule: ReadSchedule) -> bool:
+    recurrence = schedule.plan.recurrence
+    if recurrence is None:
+        return schedule.issued > 0
+    return ended(recurrence, issued=schedule.issued, next_start=schedule.next_start)

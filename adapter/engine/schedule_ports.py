@@ -1,0 +1,78 @@
+"""What scheduled reads need from the store, and what is reported of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from adapter.commands.activity import State, Tally, Verdict
+from adapter.commands.recurrence import Window
+from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
+from adapter.engine.ports import AuditNote
+from adapter.model.ids import CommandId, DeviceId, EndpointId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedWindow:
+    """One request that a schedule made. `expected` devices were in the group then."""
+
+    number: int
+    covers: Window
+    missed: Window | None
+    command: CommandId
+    at: datetime
+    expected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRead:
+    """How the read of one expected device ended; `result` "waiting" while it has not."""
+
+    device: DeviceId
+    endpoint: EndpointId
+    result: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowReport:
+    """What became of one window: the tally's four add up to the devices that were expected."""
+
+    window: IssuedWindow
+    state: State
+    verdict: Verdict | None
+    tally: Tally
+    waiting: int
+    """Expected devices of which nothing is known yet."""
+    devices: tuple[DeviceRead, ...] = ()
+
+
+class ScheduleStore(Protocol):
+    async def put_schedule(
+        self,
+        schedule: ReadSchedule,
+        *,
+        audit: Sequence[AuditNote] = (),
+        window: IssuedWindow | None = None,
+    ) -> bool:
+        """Save it, with the window that was issued. False: it moved since it was loaded.
+
+        A schedule of version 0 is new.
+        """
+
+    async def schedules(
+        self,
+        *,
+        state: ScheduleState | None = None,
+        after: ScheduleId | None = None,
+        limit: int = 50,
+    ) -> Sequence[ReadSchedule]: ...
+
+    async def schedule(self, schedule: ScheduleId) -> ReadSchedule | None: ...
+
+    async def due_schedules(self, *, now: datetime, limit: int) -> Sequence[ReadSchedule]: ...
+
+    async def windows(
+        self, schedule: ScheduleId, *, before: int | None = None, limit: int = 50
+    ) -> Sequence[IssuedWindow]:
+        """Newest first."""
