@@ -3,7 +3,7 @@
 The running total is the primitive and an interval is the difference of two totals, so registers
 and load profiles of one meter always agree to the watt-hour. Days and quarter hours vary by
 amounts drawn from the seed; the total never falls. Periods without supply or with the switch open
-count nothing.
+count nothing. The shape of a day follows the clock on the meter's wall.
 """
 
 from collections.abc import Iterator
@@ -15,18 +15,16 @@ from itertools import accumulate, pairwise, repeat
 from operator import sub
 from typing import Final, NamedTuple
 
+from adapter.simulator.local_days import SLOT_S, SLOTS, LocalDay, day_at
 from adapter.simulator.meters import EPOCH, Meter
 from adapter.simulator.seeded import number
 
 INTERVAL: Final = timedelta(minutes=15)
-SLOTS: Final = 96
 DELIVERED: Final = "Wh d"
 RECEIVED: Final = "Wh r"
 
-_SLOT_S: Final = 900
-_DAY_S: Final = 86_400
 _EPOCH_S: Final = int(EPOCH.timestamp())
-_EPOCH_DAY: Final = _EPOCH_S // _DAY_S
+_EPOCH_SLOT: Final = _EPOCH_S // SLOT_S
 _WHOLE: Final = 1_000_000
 
 
@@ -59,17 +57,20 @@ _ROOF: Final = _shape(
 class _Curve:
     weights: tuple[int, ...]
     totals: tuple[int, ...]
-    """Running sum of the weights: 97 members, from 0."""
+    """Running sum of the weights, from 0: one more than there are slots."""
     rooms: tuple[int, ...]
-    """How far each start of a slot may be moved: 96 members, none at midnight."""
+    """How far each start of a slot may be moved; not at all at midnight."""
 
 
-def _curve(weights: tuple[int, ...]) -> _Curve:
+_WEIGHTS: Final = {DELIVERED: _HOUSEHOLD, RECEIVED: _ROOF}
+
+
+@lru_cache(maxsize=256)
+def _curve(quantity: str, slots: tuple[int, ...]) -> _Curve:
+    """The shape of a day with these quarter hours of the clock."""
+    weights = tuple(_WEIGHTS[quantity][slot] for slot in slots)
     rooms = (0, *(min(pair) // 2 for pair in pairwise(weights)))
     return _Curve(weights, tuple(accumulate(weights, initial=0)), rooms)
-
-
-_CURVES: Final = {DELIVERED: _curve(_HOUSEHOLD), RECEIVED: _curve(_ROOF)}
 
 
 def quantities(meter: Meter) -> tuple[str, ...]:
@@ -97,31 +98,38 @@ def _day_start(seed: int, esn: str, quantity: str, day: int) -> int:
     return daily * day + daily // 2 * _noise(seed, esn, quantity, day)[SLOTS] // 256
 
 
-def _counted(seed: int, esn: str, quantity: str, seconds: int) -> int:
+def _counted(seed: int, meter: Meter, quantity: str, seconds: int) -> int:
     """Watt-hours since EPOCH with the supply never off. Never falls."""
     if seconds <= 0:
         return 0
-    day, rest = divmod(seconds, _DAY_S)
-    slot, within = divmod(rest, _SLOT_S)
-    start = _day_start(seed, esn, quantity, day)
-    length = _day_start(seed, esn, quantity, day + 1) - start
-    here = _boundary(seed, esn, quantity, day, slot)
+    before = _since_midnight(seed, meter, quantity, 0) if meter.zone != "UTC" else 0
+    return _since_midnight(seed, meter, quantity, seconds) - before
+
+
+def _since_midnight(seed: int, meter: Meter, quantity: str, seconds: int) -> int:
+    """Watt-hours since the midnight with which the meter's first day began."""
+    day = day_at(meter.zone, seconds)
+    slot, within = divmod(seconds - day.start, SLOT_S)
+    start = _day_start(seed, meter.esn, quantity, day.number)
+    length = _day_start(seed, meter.esn, quantity, day.number + 1) - start
+    here = _boundary(seed, meter.esn, quantity, day, slot)
     share = here
     if within:
-        there = _boundary(seed, esn, quantity, day, slot + 1)
-        share += (there - here) * within // _SLOT_S
-    return (start + length * share // _CURVES[quantity].totals[SLOTS]) // _WHOLE
+        there = _boundary(seed, meter.esn, quantity, day, slot + 1)
+        share += (there - here) * within // SLOT_S
+    return (start + length * share // _curve(quantity, day.slots).totals[-1]) // _WHOLE
 
 
-def _boundary(seed: int, esn: str, quantity: str, day: int, slot: int) -> int:
+def _boundary(seed: int, esn: str, quantity: str, day: LocalDay, slot: int) -> int:
     """Share of the day that is over at the start of `slot`.
 
     Moved by less than half of the smaller neighbour, so that no interval can be negative.
     """
-    curve = _CURVES[quantity]
-    if slot == SLOTS:
+    curve = _curve(quantity, day.slots)
+    if slot == len(day.slots):
         return curve.totals[slot]
-    return curve.totals[slot] + curve.rooms[slot] * _noise(seed, esn, quantity, day)[slot] // 256
+    moved = _noise(seed, esn, quantity, day.number)[slot % SLOTS]
+    return curve.totals[slot] + curve.rooms[slot] * moved // 256
 
 
 def _seconds(at: datetime) -> int:
@@ -131,12 +139,12 @@ def _seconds(at: datetime) -> int:
 def total_wh(meter: Meter, quantity: str, at: datetime, *, seed: int) -> int:
     """The register at `at`: watt-hours since EPOCH, less what the switch or an outage kept back."""
     until = _seconds(at)
-    total = _counted(seed, meter.esn, quantity, until)
+    total = _counted(seed, meter, quantity, until)
     for start, end in _without_supply(meter, at):
         first, last = _seconds(start), min(_seconds(end), until)
         if last > max(first, 0):
-            total -= _counted(seed, meter.esn, quantity, last)
-            total += _counted(seed, meter.esn, quantity, first)
+            total -= _counted(seed, meter, quantity, last)
+            total += _counted(seed, meter, quantity, first)
     return total
 
 
@@ -155,27 +163,31 @@ def _without_supply(meter: Meter, at: datetime) -> list[tuple[datetime, datetime
 
 
 class Interval(NamedTuple):
-    """`end` in UTC, energy in Wh, and the words of dat:ProfileStatus that apply."""
+    """`end` in UTC, energy in Wh, and the words of dat:ProfileStatus that apply.
+
+    `extended` are those of dat:ExtendedProfileStatus.
+    """
 
     end: datetime
     wh: int
     statuses: tuple[str, ...]
+    extended: tuple[str, ...] = ()
 
 
 def intervals(
     meter: Meter, quantity: str, *, start: datetime, end: datetime, seed: int
 ) -> Iterator[Interval]:
     """The whole quarter hours inside [start, end], oldest first."""
-    first = -(-int(start.timestamp()) // _SLOT_S)
-    last = int(end.timestamp()) // _SLOT_S
+    first = -(-int(start.timestamp()) // SLOT_S)
+    last = int(end.timestamp()) // SLOT_S
     interrupted = bool(meter.off or meter.outages or meter.open_since)
-    before = _total_at(meter, quantity, first * _SLOT_S, seed) if first < last else 0
-    for day, slots in _days(first + 1, last + 1):
-        ends = _ends(day * SLOTS + slots.start, len(slots))
+    before = _total_at(meter, quantity, first * SLOT_S, seed) if first < last else 0
+    for day, slots in _days(first + 1, last + 1, meter.zone):
+        ends = _ends(_EPOCH_SLOT + day.start // SLOT_S + slots.start, len(slots))
         if interrupted:
             totals = [total_wh(meter, quantity, at, seed=seed) for at in ends]
         else:
-            whole_day = _day_totals(seed, meter.esn, quantity, day - _EPOCH_DAY)
+            whole_day = _day_totals(seed, meter, quantity, day)
             totals = [whole_day[slot] for slot in slots]
         used = map(sub, totals, (before, *totals))
         if meter.outages:
@@ -185,11 +197,13 @@ def intervals(
         before = totals[-1]
 
 
-def _days(first: int, last: int) -> Iterator[tuple[int, range]]:
+def _days(first: int, last: int, zone: str) -> Iterator[tuple[LocalDay, range]]:
     """Quarter hours from `first` to before `last`, since 1970, as days and slots in them."""
     while first < last:
-        day, slot = divmod(first, SLOTS)
-        upto = min(SLOTS, slot + last - first)
+        seconds = first * SLOT_S - _EPOCH_S
+        day = day_at(zone, seconds)
+        slot = (seconds - day.start) // SLOT_S
+        upto = min(len(day.slots), slot + last - first)
         yield day, range(slot, upto)
         first += upto - slot
 
@@ -198,21 +212,25 @@ def _days(first: int, last: int) -> Iterator[tuple[int, range]]:
 def _ends(first: int, count: int) -> tuple[datetime, ...]:
     """The moments of `count` quarter hours from `first` on, since 1970. Alike for all meters."""
     return tuple(
-        datetime.fromtimestamp(quarter * _SLOT_S, UTC) for quarter in range(first, first + count)
+        datetime.fromtimestamp(quarter * SLOT_S, UTC) for quarter in range(first, first + count)
     )
 
 
-def _day_totals(seed: int, esn: str, quantity: str, day: int) -> list[int]:
+def _day_totals(seed: int, meter: Meter, quantity: str, day: LocalDay) -> list[int]:
     """`_counted` at the start of each quarter hour of one day, all at once."""
-    if day < 0:
-        return [0] * SLOTS
-    start = _day_start(seed, esn, quantity, day)
-    length = _day_start(seed, esn, quantity, day + 1) - start
-    noise = _noise(seed, esn, quantity, day)
-    curve = _CURVES[quantity]
-    whole = curve.totals[SLOTS]
+    if day.number < 0 or day.start < 0:
+        starts = range(day.start, day.start + len(day.slots) * SLOT_S, SLOT_S)
+        return [_counted(seed, meter, quantity, at) for at in starts]
+    start = _day_start(seed, meter.esn, quantity, day.number)
+    length = _day_start(seed, meter.esn, quantity, day.number + 1) - start
+    noise = _noise(seed, meter.esn, quantity, day.number)
+    if len(day.slots) > SLOTS:
+        noise = noise[:SLOTS] * 2
+    before = _since_midnight(seed, meter, quantity, 0) if meter.zone != "UTC" else 0
+    curve = _curve(quantity, day.slots)
+    whole = curve.totals[-1]
     return [
-        (start + length * (total + room * moved // 256) // whole) // _WHOLE
+        (start + length * (total + room * moved // 256) // whole) // _WHOLE - before
         for total, room, moved in zip(curve.totals, curve.rooms, noise, strict=False)
     ]
 

@@ -22,6 +22,9 @@ EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _OBJECT_ID: Final = re.compile(r"\d+(\.\d+)+", re.ASCII)
 """What every serial number seen so far looks like."""
 
+PULSES: Final = ("0.025", "0.2", "0.5")
+"""Watt-hours a pulse. A watt-hour is a whole number of each, so that nothing is lost."""
+
 R, S = FailureReason, SwitchState
 
 
@@ -32,7 +35,8 @@ class Meter:
     `commissioned`: the head end has its definition; `registered`: it also talks to the network.
     `backfeed`: voltage stands on the load side while the switch is open. `open_since` is set while
     the switch is not closed; `off` are the past periods without consumption, `outages` those
-    without supply, both as (from, to) in UTC.
+    without supply, both as (from, to) in UTC. `zone` is that of its daily habits. `pulse` is the
+    PulseMultiplier of a meter that sends raw pulses; one that sends watt-hours has none.
     """
 
     esn: EndpointId
@@ -51,6 +55,8 @@ class Meter:
     open_since: datetime | None = None
     off: tuple[tuple[datetime, datetime], ...] = ()
     outages: tuple[tuple[datetime, datetime], ...] = ()
+    zone: str = "UTC"
+    pulse: str = ""
 
     @property
     def load_side_voltage(self) -> bool:
@@ -155,7 +161,11 @@ class PopulationPlan:
     """How many meters there are and how they differ. Shares are of all meters, 0 to 1.
 
     `skipped_share` is of all intervals: recorded without a value, though the register went on.
-    `time_zone` is an IANA name: intervals of its summer time carry the status for it (inferred).
+    `noted_share` is of all intervals: told with one of the status words that nothing else here
+    causes. `clock_reset_share` is of all days of a meter: its clock is set, forward or back.
+    `raw_share` is of all meters: they send pulses and a multiplier in place of watt-hours.
+    `time_zone` is an IANA name: the day's shape follows its clock, and intervals of its summer time
+    carry the status for it (inferred).
     """
 
     count: int = 1_000
@@ -172,6 +182,9 @@ class PopulationPlan:
     without_switch_share: float = 0.0
     generating_share: float = 0.1
     skipped_share: float = 0.0
+    noted_share: float = 0.0
+    clock_reset_share: float = 0.0
+    raw_share: float = 0.0
     time_zone: str = "UTC"
 
 
@@ -219,6 +232,7 @@ class Population:
             serial=serial,
             device_class=self.plan.device_classes[0],
             configuration_group=group,
+            zone=self.plan.time_zone,
             registered=False,
             commissioned=False,
         )
@@ -304,4 +318,6 @@ class Population:
             backfeed=lots[3] < plan.backfeed_share,
             reachable=lots[4] >= plan.unreachable_share,
             generates=lots[5] < plan.generating_share,
+            zone=plan.time_zone,
+            pulse=PULSES[int(lots[7] * 999_983) % len(PULSES)] if lots[7] < plan.raw_share else "",
         )

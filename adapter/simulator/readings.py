@@ -5,6 +5,7 @@ Which register a flag brings and at which moment is inferred from the flags' nam
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
@@ -66,10 +67,10 @@ def read_data(
     head: dict[str, object] = {
         "Identifier": meter.esn,
         "DeviceClass": meter.device_class,
-        "ScalingType": "Scaled",
+        "ScalingType": "None" if meter.pulse else "Scaled",
     }
     profile = _profile(meter, read, until, flaws) if read.load_profile else {}
-    blocks = _blocks(profile, per_block)
+    blocks = _blocks(profile, per_block, meter.pulse)
     sent: list[dict[str, object]] = []
     for index, channels in enumerate(blocks):
         row = dict(head)
@@ -96,14 +97,16 @@ def _profile(
     }
 
 
-def _blocks(profile: Mapping[str, list[Interval]], per_block: int) -> list[list[dict[str, object]]]:
+def _blocks(
+    profile: Mapping[str, list[Interval]], per_block: int, pulse: str
+) -> list[list[dict[str, object]]]:
     """Channels cut alike into blocks of at most `per_block` intervals; 0 cuts nothing."""
     longest = max((len(rows) for rows in profile.values()), default=0)
     size = per_block or max(longest, 1)
     count = max(1, -(-longest // size))
     return [
         [
-            _channel(quantity, rows[block * size : (block + 1) * size])
+            _channel(quantity, rows[block * size : (block + 1) * size], pulse)
             for quantity, rows in profile.items()
             if rows[block * size : (block + 1) * size]
         ]
@@ -111,16 +114,26 @@ def _blocks(profile: Mapping[str, list[Interval]], per_block: int) -> list[list[
     ]
 
 
-def _channel(quantity: str, rows: list[Interval]) -> dict[str, object]:
+def _channel(quantity: str, rows: list[Interval], pulse: str) -> dict[str, object]:
+    """In watt-hours; or in pulses of so many watt-hours each, where `pulse` says so."""
+    factor = int(1 / Decimal(pulse)) if pulse else 1
     return {
         "IntervalLength": 15,
-        "PulseMultiplier": "1",
+        "PulseMultiplier": pulse or "1",
         "Quantity": quantity,
         "TimeDataEnd": wire_time(rows[-1].end),
-        "IntervalValues": [
-            {"ChannelValue": str(row.wh), "ProfileStatuses": list(row.statuses)} for row in rows
-        ],
+        "IntervalValues": [_value(row, factor) for row in rows],
     }
+
+
+def _value(row: Interval, factor: int) -> dict[str, object]:
+    value: dict[str, object] = {
+        "ChannelValue": str(row.wh * factor),
+        "ProfileStatuses": list(row.statuses),
+    }
+    if row.extended:
+        value["ExtendedProfileStatuses"] = list(row.extended)
+    return value
 
 
 def _registers(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -128,3 +129,70 @@ def test_nothing_was_counted_before_the_epoch(moment: datetime) -> None:
         row.wh == 0
         for row in intervals(a_meter(), DELIVERED, start=moment - DAY, end=moment, seed=SEED)
     )
+
+
+# ---------------------------------------------------------------- the clock on the wall
+
+ZONES = ("Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia")
+zones = st.sampled_from(ZONES)
+
+
+def local_rows(zone: str, day: datetime) -> list[int]:
+    """Watt-hours of each quarter hour of one day of the zone."""
+    meter = replace(a_meter(), zone=zone)
+    start, end = (at.astimezone(UTC) for at in (day, day + DAY))
+    return [row.wh for row in intervals(meter, DELIVERED, start=start, end=end, seed=SEED)]
+
+
+@given(zones, quantities, moments, st.integers(1, 300))
+def test_intervals_and_register_agree_in_every_zone(
+    zone: str, quantity: str, at: datetime, quarters: int
+) -> None:
+    meter = replace(a_meter(), zone=zone)
+    start = datetime.fromtimestamp(int(at.timestamp()) // 900 * 900, UTC)
+    end = start + quarters * INTERVAL
+    found = list(intervals(meter, quantity, start=start, end=end, seed=SEED))
+    assert [row.end for row in found] == [start + n * INTERVAL for n in range(1, quarters + 1)]
+    assert all(row.wh >= 0 for row in found)
+    assert sum(row.wh for row in found) == (
+        total_wh(meter, quantity, end, seed=SEED) - total_wh(meter, quantity, start, seed=SEED)
+    )
+
+
+@given(zones, quantities, moments, st.integers(0, 200_000))
+def test_a_register_never_falls_in_any_zone(
+    zone: str, quantity: str, at: datetime, later: int
+) -> None:
+    meter = replace(a_meter(), zone=zone)
+    before = total_wh(meter, quantity, at, seed=SEED)
+    assert 0 <= before <= total_wh(meter, quantity, at + timedelta(seconds=later), seed=SEED)
+
+
+@pytest.mark.parametrize("date", [datetime(2026, 1, 15), datetime(2026, 7, 15)])  # noqa: DTZ001
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
+def test_the_evening_peak_is_in_the_evening_of_the_meter(zone: str, date: datetime) -> None:
+    wh = local_rows(zone, date.replace(tzinfo=ZoneInfo(zone)))
+    hours = [sum(wh[first : first + 4]) for first in range(0, 96, 4)]
+    assert max(range(24), key=hours.__getitem__) in (17, 18, 19, 20, 21)
+    assert min(range(24), key=hours.__getitem__) in (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("date", "quarters"),
+    [
+        (datetime(2026, 3, 28), 96),  # noqa: DTZ001
+        (datetime(2026, 3, 29), 92),  # noqa: DTZ001
+        (datetime(2026, 10, 25), 100),  # noqa: DTZ001
+        (datetime(2028, 2, 29), 96),  # noqa: DTZ001
+    ],
+)
+def test_days_on_which_the_clock_is_set_are_shorter_or_longer_and_keep_their_shape(
+    date: datetime, quarters: int
+) -> None:
+    midnight = date.replace(tzinfo=ZoneInfo("Europe/Berlin"))
+    wh = local_rows("Europe/Berlin", midnight)
+    assert len(wh) == quarters
+    assert 3_000 < sum(wh) < 50_000
+    highest = max(range(quarters - 3), key=lambda slot: sum(wh[slot : slot + 4]))
+    peak = midnight.astimezone(UTC) + INTERVAL * highest
+    assert peak.astimezone(ZoneInfo("Europe/Berlin")).hour in (16, 17, 18, 19, 20, 21)

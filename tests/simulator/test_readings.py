@@ -1,13 +1,18 @@
 """What DataArrived and the interactive result bring, by the flags of the request."""
 
 import asyncio
+from decimal import Decimal
+from typing import Any
 from zoneinfo import available_timezones
 
 import pytest
 
 from adapter.model.ids import RequestToken
+from adapter.readings.conditions import CONDITIONS
+from adapter.simulator.flaws import EXTENDED_WORDS, PROFILE_WORDS
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from adapter.wire.codec import JsonValue
 from tests.simulator.rig import (
     DISCONNECT,
     GROUP_READ,
@@ -300,6 +305,83 @@ def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
         assert told == [[]] * 4 + [["DaylightSavingsTime"]] * 4
 
     play(scene, population={"time_zone": "Europe/Berlin"})
+
+
+TEN_DAYS: dict[str, Any] = {
+    "ReadingStartTime": "2026-02-20T00:00:00Z",
+    "ReadingEndTime": "2026-03-02T00:00:00Z",
+    "RetrieveLoadProfileData": True,
+}
+
+
+def test_meters_that_send_pulses_send_what_the_others_send_in_other_words() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, **TEN_DAYS)
+        whole.append([profile_of(row) for row in rig.data()])
+
+    whole: list[list[tuple[str, list[Decimal]]]] = []
+    play(scene)
+    play(scene, population={"raw_share": 1.0})
+    scaled, raw = whole
+    assert {kind for kind, _ in scaled} == {"Scaled"}
+    assert {kind for kind, _ in raw} == {"None"}
+    assert [values for _, values in raw] == [values for _, values in scaled]
+
+
+def profile_of(row: JsonValue) -> tuple[str, list[Decimal]]:
+    """ScalingType, and the watt-hours that the first channel says."""
+    channel = dig(row, "LoadProfileChannels", 0)
+    kind, pulse = text(row, "ScalingType"), Decimal(text(channel, "PulseMultiplier"))
+    factor = pulse if kind == "None" else Decimal(1)
+    assert (kind == "None") == (pulse != 1)
+    told = rows(channel, "IntervalValues")
+    return kind, [Decimal(text(value, "ChannelValue")) * factor for value in told]
+
+
+def test_every_status_word_of_the_contract_can_come() -> None:
+    async def scene(rig: Rig) -> None:
+        for _ in range(2):
+            await rig.run(READ, ONE, **TEN_DAYS)
+        first, again = rig.data()
+        assert first == again
+        seen: set[str] = set()
+        for value in rows(first, "LoadProfileChannels", 0, "IntervalValues"):
+            assert isinstance(value, dict)
+            seen.update(map(str, rows(value, "ProfileStatuses")))
+            if "ExtendedProfileStatuses" in value:
+                seen.update(map(str, rows(value, "ExtendedProfileStatuses")))
+        assert seen >= {*PROFILE_WORDS, *EXTENDED_WORDS, "SkippedInterval"}
+        assert seen >= {"ClockResetForward", "ClockResetBackwards", "LongInterval"}
+        assert seen <= CONDITIONS.keys()
+
+    shares = {"noted_share": 0.2, "skipped_share": 0.05, "clock_reset_share": 0.5}
+    play(scene, population=shares)
+
+
+def test_the_words_are_those_of_the_contract() -> None:
+    caused = {"DaylightSavingsTime", "PartialInterval", "PowerFailure", "SkippedInterval"}
+    caused |= {"LongInterval", "ClockResetForward", "ClockResetBackwards"}
+    assert {*PROFILE_WORDS, *EXTENDED_WORDS} | caused == CONDITIONS.keys()
+
+
+def test_a_clock_set_forward_leaves_an_interval_out_and_one_set_back_makes_one_long() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.run(READ, ONE, **TEN_DAYS)
+        [row] = rig.data()
+        told = [
+            tuple(map(str, rows(value, "ProfileStatuses")))
+            for value in rows(row, "LoadProfileChannels", 0, "IntervalValues")
+        ]
+        after = [told[place + 1] for place, words in enumerate(told) if words == FORWARD]
+        assert after
+        assert set(after) == {("SkippedInterval",)}
+        assert told.count(BACK) + len(after) == 10
+
+    play(scene, population={"clock_reset_share": 1.0})
+
+
+FORWARD = ("PartialInterval", "ClockResetForward")
+BACK = ("LongInterval", "ClockResetBackwards")
 
 
 def test_a_slow_listener_slows_a_large_read_and_holds_up_no_other_request() -> None:
