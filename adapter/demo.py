@@ -1,4 +1,4 @@
-"""A gateway, a simulated head end and all twelve commands over real SOAP: `openway demo`."""
+"""A gateway, a simulated head end, all twelve commands over real SOAP and a service order."""
 
 import secrets
 import tempfile
@@ -14,6 +14,7 @@ from adapter.app import App, OrderParts, connect, running
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
+from adapter.demo_order import DemoCrew, NewService, OrderStory, new_service, run_order
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
@@ -32,7 +33,9 @@ from adapter.wire.codec import Codec
 _WAIT_S: Final = 60.0
 _ANY_PORT: Final = Settings(api=Api(port=0))
 _GROUP: Final = "Substation 1"
-_METERS: Final = PopulationPlan(count=40, group_size=20, generating_share=0.0)
+_METERS: Final = PopulationPlan(count=41, group_size=20, generating_share=0.0)
+_NEW: Final = 40
+"""The meter that a crew installs: all others belong to the twelve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,20 +135,37 @@ def meters_for_twelve(simulator: Simulator) -> None:
         population.put(replace(silent, reachable=False))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """The twelve commands, and the service order after them."""
+
+    commands: list[Shown]
+    order: OrderStory
+
+
 async def run(
     folder: Path | None = None, *, told: Callable[[Command], None] = lambda command: None
-) -> list[Shown]:
-    """Run the twelve commands, each to its end. `told` is called with every finished one."""
+) -> Demo:
+    """Run the twelve commands, each to its end, then an order. `told` hears of every command."""
     with tempfile.TemporaryDirectory(prefix="openway-demo-") as temporary:
         config = SimulatorConfig(population=_METERS)
         place = folder or Path(temporary)
-        async with stage(place, config=config, prepare=meters_for_twelve) as made:
+        crew, new = DemoCrew(), list[NewService]()
+
+        def prepare(simulator: Simulator) -> None:
+            meters_for_twelve(simulator)
+            endpoint = EndpointId(f"{_METERS.esn_prefix}{_METERS.first_number + _NEW}")
+            new.append(new_service(simulator, endpoint))
+
+        async with stage(place, config=config, prepare=prepare, orders=crew.parts) as made:
             shown = []
             for request in twelve(made, now=SystemClock().now()):
                 item = await _one(made, request)
                 told(item.command)
                 shown.append(item)
-            return shown
+            (service,) = new
+            crew.bring(service.device)
+            return Demo(commands=shown, order=await run_order(made.app, service))
 
 
 async def _one(made: Stage, request: CommandRequest) -> Shown:

@@ -12,6 +12,7 @@ from adapter.cli.session import Session, with_session
 
 if TYPE_CHECKING:
     from adapter.demo import Shown
+    from adapter.demo_order import OrderStep, OrderStory
     from adapter.settings import SimulatorSettings
     from adapter.simulator.server import Simulator
     from adapter.simulator.settings import SimulatorConfig
@@ -27,10 +28,22 @@ _PATH = click.Path(path_type=Path)
 @click.option("--config", "file", type=_PATH, help="TOML: population, timing, limits, faults.")
 @click.option("--journal", type=_PATH, help="JSON lines of every request and callback.")
 @click.option("--write-devices", type=_PATH, help="The meters as a file for `devices import`.")
+@click.option("--deliver-to", metavar="URL", help="Listener that gets data and exceptions.")
 @as_json
 @with_session
-def simulate(session: Session, /, write_devices: Path | None, as_json: bool, **given: Any) -> None:
-    """Run a simulated head end until interrupted."""
+def simulate(
+    session: Session,
+    /,
+    write_devices: Path | None,
+    deliver_to: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run a simulated head end until interrupted.
+
+    Status callbacks go where each request says; readings, events and exceptions only to who
+    subscribed: over SOAP, under the address of its administration, or with --deliver-to.
+    """
     import asyncio
 
     from adapter.log import start_logging
@@ -40,7 +53,25 @@ def simulate(session: Session, /, write_devices: Path | None, as_json: bool, **g
     asked = {name: each for name, each in named.items() if each is not None}
     wanted = replace(session.settings.simulator, **asked)
     config = simulator_config(wanted, asked=frozenset(asked))
+    if deliver_to is not None:
+        config = _delivering(config, deliver_to)
     asyncio.run(_simulate(config, write_devices, as_json=as_json))
+
+
+def _delivering(config: "SimulatorConfig", listener: str) -> "SimulatorConfig":
+    """With subscriptions for the gateway whose listener is at this URL."""
+    from urllib.parse import urlsplit
+
+    from adapter.errors import InvalidRequest
+
+    if urlsplit(listener).scheme not in ("http", "https") or not urlsplit(listener).netloc:
+        raise InvalidRequest("--deliver-to", "needs a URL as http://127.0.0.1:8101")
+    base = f"{listener.rstrip('/')}/openway"
+    return replace(
+        config,
+        data_subscribers={**config.data_subscribers, "gateway": f"{base}/data"},
+        exception_subscribers={**config.exception_subscribers, "gateway": f"{base}/exceptions"},
+    )
 
 
 def simulator_config(
@@ -85,6 +116,8 @@ async def _simulate(
         else:
             say(f"simulated head end with {config.population.count} meters at {simulator.url}")
             say(f"look at meters, change them, script faults: {simulator.admin_url}")
+            if not config.data_subscribers:
+                say("readings go nowhere until subscribed to: --deliver-to http://127.0.0.1:8101")
             say("stop with Ctrl-C")
         await _interrupted()
 
@@ -129,7 +162,7 @@ def serve(session: Session, file: Path | None) -> None:
 @click.option("--keep", type=_PATH, help="Folder to leave the demo's store in.")
 @as_json
 def demo(keep: Path | None, as_json: bool) -> None:
-    """Twelve commands over real SOAP between a gateway and a simulated head end."""
+    """Twelve commands over real SOAP, and a service order with a simulated crew."""
     import asyncio
 
     from adapter.demo import run
@@ -139,19 +172,20 @@ def demo(keep: Path | None, as_json: bool) -> None:
         keep.mkdir(parents=True, exist_ok=True)
     if as_json:
         shown = asyncio.run(run(keep))
-        print_json(
-            [
-                {**summary(item.command), "soap_messages": item.messages, "seconds": item.seconds}
-                for item in shown
-            ]
-        )
+        commands = [
+            {**summary(item.command), "soap_messages": item.messages, "seconds": item.seconds}
+            for item in shown.commands
+        ]
+        print_json({"commands": commands, "order": _order_of(shown.order)})
     else:
         say("a simulated head end and a gateway on SQLite, over real SOAP on loopback")
         shown = asyncio.run(run(keep, told=lambda command: say(f"  {command.flow.title}: done")))
-        print_table(_DEMO_COLUMNS, map(_demo_row, shown), title="Twelve commands, end to end")
+        rows = map(_demo_row, shown.commands)
+        print_table(_DEMO_COLUMNS, rows, title="Twelve commands, end to end")
+        _show_order(shown.order)
         for line in _DEMO_NEXT:
             say(line)
-    if any(not item.command.activity.state.final for item in shown):
+    if any(not item.command.activity.state.final for item in shown.commands):
         raise SystemExit(Exit.UNREACHABLE)
 
 
@@ -164,6 +198,7 @@ _DEMO_COLUMNS: Final = (
     "SOAP messages",
     "seconds",
 )
+_ORDER_COLUMNS: Final = ("child", "why: cell", "algorithm", "row", "outcome", "seconds")
 _DEMO_NEXT: Final = (
     "",
     "Where to look next:",
@@ -173,6 +208,34 @@ _DEMO_NEXT: Final = (
     "  openway wire decode FILE     any SOAP message of the contract as JSON",
     "  README.md                    how a command travels, operating it, a real head end",
 )
+
+
+def _show_order(story: "OrderStory") -> None:
+    """The service order: every child with what decided it."""
+    order = story.shown.order
+    title = f"Enable Service on a new service point: {order.state}, {story.seconds:.2f} s"
+    print_table(_ORDER_COLUMNS, map(_order_row, story.steps), title=title)
+    if order.problem is not None:
+        say(f"  {order.problem.code}: {order.problem.text}")
+    say(f"  replies to the requester: {', '.join(story.replies)}")
+
+
+def _order_row(step: "OrderStep") -> tuple[object, ...]:
+    why = f"{step.cell} {step.type}"
+    return (step.child, why, step.algorithm, step.row, step.state, f"{step.seconds:.2f}")
+
+
+def _order_of(story: "OrderStory") -> dict[str, object]:
+    order = story.shown.order
+    names = ("child", "cell", "type", "algorithm", "row", "state", "seconds")
+    return {
+        "id": order.id,
+        "kind": order.kind,
+        "state": order.state,
+        "steps": [{name: getattr(step, name) for name in names} for step in story.steps],
+        "replies": list(story.replies),
+        "seconds": story.seconds,
+    }
 
 
 def _demo_row(item: "Shown") -> tuple[object, ...]:

@@ -102,6 +102,10 @@ class SimulatedStreet:
         self._population = population
         self._seed = seed
 
+    def load(self, device: Device) -> None:
+        """Put one more new device into the van."""
+        self._van.append(device)
+
     def new_device(self, message: FieldMessage) -> Device | None:
         wanted = wanted_device(message)
         if wanted is not None:

@@ -28,6 +28,7 @@ FLOORS = (
     ("import_csv", "settings"),
     ("imports", "payloads", "client", "log", "settings_table", "orders_file"),
     ("app",),
+    ("demo_order",),
     ("demo", "replay"),
     ("cli",),
     ("__main__",),
