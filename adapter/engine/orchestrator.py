@@ -165,7 +165,7 @@ class Orchestrator:
         for _ in range(_ROUNDS):
             handed = await self._hand_out(order)
             turn = await self.apply(order, await self._look(order))
-            if not (turn.again or handed or self._unsent(turn)):
+            if not (turn.again or handed or turn.unsubmitted):
                 return
         log.error("order_keeps_moving", extra={"order": order})
 
@@ -233,7 +233,8 @@ class Orchestrator:
         if not ids:
             return {}
         loaded = await self._commands.load(list(ids.values()))
-        return {child: loaded[command] for child, command in ids.items() if command in loaded}
+        found = {child: loaded[command] for child, command in ids.items() if command in loaded}
+        return {child: each for child, each in found.items() if _is_of(each, case, child)}
 
     async def view(
         self, order: ServiceOrder, world: World, children: Sequence[Child] = ()
@@ -279,14 +280,6 @@ class Orchestrator:
 
     # ------------------------------------------------------------ commands
 
-    def _unsent(self, turn: Turn) -> bool:
-        return any(
-            fact.spec.kind is ChildKind.COMMAND
-            and not fact.final
-            and turn.child(fact.id).command is None
-            for fact in turn.facts
-        )
-
     async def _hand_out(self, order: OrderId) -> bool:
         """Submit the commands that the gateway does not have yet. The key makes it safe to repeat.
 
@@ -310,6 +303,9 @@ class Orchestrator:
         points.reached("order.before_submit")
         try:
             request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
+            taken = await self._commands.by_key(fact.id)
+            if taken is not None and fact.id not in await self.commands_of(case):
+                raise InvalidRequest("idempotency_key", f"is that of command {taken}")
             await self._gateway.submit(request, actor=f"order:{case.order.id}")
         except InvalidRequest as error:
             reason = str(error)
@@ -418,6 +414,14 @@ def _void(by: OrderId) -> Change:
             turn.withdraw(who=f"order:{by}", reason=f"superseded by order {by}")
 
     return void
+
+
+def _is_of(command: Command, case: Case, child: ChildId) -> bool:
+    """Whether a command is the child's own, and not one that took its idempotency key."""
+    spec = next(each.fact.spec for each in case.children if each.fact.id == child)
+    asked = command.request
+    own = asked.order == case.order.id and asked.kind is spec.command
+    return own and asked.devices == (spec.device,)
 
 
 _QUEUED: Final = frozenset({State.AWAITING_APPROVAL, State.WAITING_FOR_EFFECTIVE_DATE})

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import FailureReason, SwitchState
-from adapter.commands.flows import Operation
+from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.field_work import FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.order_ports import OrderFilter, TodoSubject
 from adapter.engine.orders import OrderRequest
@@ -164,6 +165,30 @@ def test_a_failed_command_waits_for_people_and_a_retry_makes_another(tmp_path: P
             assert titles(done) == "RemoteDisconnect > RemoteDisconnect"
             assert not await made.orders.todo()
             assert sends(made.made, Operation.DISCONNECT_METER, 0) == 2
+
+    run(scenario())
+
+
+def test_a_command_that_took_the_key_of_a_child_is_not_taken_for_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as made:
+            place = await made.put(Place(number=0, read=True))
+            other = await made.put(Place(number=1, read=True))
+            soon = datetime.now(UTC) + timedelta(seconds=1)
+            order = await made.submit(K.CUT, place, effective_at=soon)
+            stranger = CommandRequest(
+                kind=CommandKind.REMOTE_DISCONNECT,
+                devices=(other.device,),
+                idempotency_key=f"{order.id}.1",
+                ignore_install_state=True,
+            )
+            taken = await made.made.app.gateway.submit(stranger)
+            shown = await made.until(order.id, state_is(ERROR))
+            assert taken.id in shown.children[0].fact.reason
+            await made.orders.retry(order.id, by="anna")
+            ended = await made.until(order.id, lambda shown: shown.order.final)
+            assert ended.order.state is DONE
+            assert await made.status(place.device) is S.DISCONN_COMM
 
     run(scenario())
 
