@@ -155,6 +155,16 @@ class Turn:
         found = self._children.get(self.order.awaiting)
         return None if found is None else found.fact
 
+    @property
+    def unsubmitted(self) -> bool:
+        """Whether the gateway has yet to be asked for a command."""
+        return any(
+            child.command is None
+            and child.fact.spec.kind is ChildKind.COMMAND
+            and not child.fact.final
+            for child in self._children.values()
+        )
+
     def child(self, child: ChildId) -> Child:
         return self._children[child]
 
@@ -187,7 +197,7 @@ class Turn:
     def _wake(self) -> datetime | None:
         if self.order.final:
             return None
-        if self.again:
+        if self.again or self.unsubmitted:
             return self.now
         match self.order.state:
             case S.WAITING:
@@ -681,4 +691,3 @@ def _as_it_is(child: Child) -> Child:
 def _moment(changes: Mapping[str, str], name: str) -> datetime | None:
     text = changes.get(name)
     return None if text is None else datetime.fromisoformat(text)
-
