@@ -29,7 +29,7 @@ _CONNECTIONS = 32
 _IDENTITY_KEY = b"bench" * 8
 
 
-def _message(codec: Codec, number: int) -> bytes:
+def status_message(codec: Codec, number: int) -> bytes:
     status = {
         "RequestToken": {"Id": str(UUID(int=number + 1))},
         "State": "Executing",
@@ -120,7 +120,7 @@ async def _ours(codec: Codec, bodies: list[bytes], folder: Path) -> Rate:
 
 async def _both(count: int) -> tuple[Rate, Rate]:
     codec = Codec(Catalog.load())
-    bodies = [_message(codec, number) for number in range(count)]
+    bodies = [status_message(codec, number) for number in range(count)]
     steps: list[Callable[[], Awaitable[Rate]]] = [lambda: _baseline(codec, bodies)]
     with tempfile.TemporaryDirectory() as temporary:
         steps.append(lambda: _ours(codec, bodies, Path(temporary)))

@@ -9,7 +9,7 @@ from adapter.readings.normalise import moment_of, normalise
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Part, Rejected, Seed
 from adapter.wire.stream import USUAL, Bounds, parts
 
-_VALUES = 800
+_VALUES = 300
 _RECORDS = 64
 
 

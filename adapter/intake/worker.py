@@ -39,7 +39,7 @@ def refusal(path: Path, error: Broken) -> Broken:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(5)
+    os.nice(10)
     gc.freeze()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     tables: tuple[str, Lookups] = ("", Lookups())
