@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ store_option = click.option(
 )
 from_option = click.option("--from", "start", type=MOMENT, help="After this time.")
 to_option = click.option("--to", "end", type=MOMENT, help="Until this time, itself included.")
-zone_option = click.option("--zone", help="Time zone of days; else that of the settings.")
+zone_option = click.option("--zone", help="Time zone of days; else the meter's, or the settings'.")
 
 
 @click.group()
@@ -156,16 +156,17 @@ def plot(
 ) -> None:
     """Draw the load profile of METER: in the terminal, or as PNG.
 
-    Whole days of the time zone. Without --from: the last day that has data, until --to.
+    Whole days of its service point's zone. Without --from: the last one with data before --to.
     """
-    where = session_zone(session, zone)
     with _source(session, store) as source:
+        where = session_zone(session, zone or source.zone_of(meter))
         profile = _profile(source, meter, start, end, quantity, where)
     if png is not None:
         from adapter.plot.png import write_png
 
         wide, high = write_png(profile, png)
-        say(f"{png}: {wide} x {high} pixels, {len(profile.days)} days")
+        days = "1 day" if len(profile.days) == 1 else f"{len(profile.days)} days"
+        say(f"{png}: {wide} x {high} pixels, {days}")
         return
     import shutil
 
@@ -294,19 +295,23 @@ def _profile(
     from adapter.export.days import midnight
     from adapter.plot.profile import profile
 
-    end = end or datetime.now(UTC)
-    if start is None:
-        # A month back is as far as the newest day is looked for.
-        newest = _chosen(source, Wanted(end - timedelta(days=31), end, meter), quantity)
-        start = end = datetime.fromtimestamp((newest[-1].at - 1) / 1_000_000, UTC)
-    first = start.astimezone(zone).date()
-    last = (end - timedelta(microseconds=1)).astimezone(zone).date()
-    last = max(first, last)
+    until = end or datetime.now(UTC)
+    # Without a start the newest day is looked for, as far back as a month.
+    begin = start or until - timedelta(days=31)
+    rows = _chosen(source, Wanted(midnight(_date(begin, zone), zone), until, meter), quantity)
+    newest = datetime.fromtimestamp((rows[-1].at - 1) / 1_000_000, UTC)
+    last = _date(newest if None in (start, end) else until - timedelta(microseconds=1), zone)
+    first = _date(newest if start is None else start, zone)
     if (last - first).days >= _MOST_PLOTTED:
         raise InvalidRequest("from", f"at most {_MOST_PLOTTED} days are drawn")
-    start, end = midnight(first, zone), midnight(last + timedelta(days=1), zone)
-    rows = _chosen(source, Wanted(start, end, meter), quantity)
+    start, end = midnight(first, zone), midnight(max(first, last) + timedelta(days=1), zone)
+    if end > until or start < begin:  # the rest of the last day, should it have come already
+        rows = _chosen(source, Wanted(start, end, meter), quantity)
     return profile(meter, rows, start=start, end=end, zone=zone)
+
+
+def _date(at: datetime, zone: tzinfo) -> date:
+    return at.astimezone(zone).date()
 
 
 def _chosen(source: "Source", wanted: "Wanted", quantity: str | None) -> list["ValueRow"]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from adapter.client import Client, Json, Unreachable, fields
+from adapter.client import ApiProblem, Client, Json, Unreachable, fields, segment
 from adapter.engine.reports import EventRow, Grouping, ValueRow, Wanted
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class Source(Protocol):
         """A page, as the API gives it."""
 
     def statistics(self, start: datetime, end: datetime, by: Grouping) -> Mapping[str, Json]: ...
+
+    def zone_of(self, meter: str) -> str | None:
+        """The time zone of the meter's service point, where one is known."""
 
 
 class ApiSource:
@@ -67,6 +70,16 @@ class ApiSource:
     def statistics(self, start: datetime, end: datetime, by: Grouping) -> Mapping[str, Json]:
         query = {"from": start.isoformat(), "to": end.isoformat(), "by": by.value}
         return fields(self._client.get("/payloads/statistics", query, wait_s=60.0))
+
+    def zone_of(self, meter: str) -> str | None:
+        try:
+            device = fields(self._client.get(f"/devices/{segment(meter)}"))
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return None
+            raise
+        zone = fields(device.get("service_point")).get("time_zone")
+        return zone if isinstance(zone, str) else None
 
 
 def _query(wanted: Wanted) -> dict[str, object]:
@@ -109,6 +122,15 @@ class StoreSource:
         from adapter.store import reports
 
         return fields(_plain(reports.statistics(self._db, start, end, by)))
+
+    def zone_of(self, meter: str) -> str | None:
+        from adapter.model.ids import DeviceId
+        from adapter.store import reading
+
+        device = DeviceId(meter)
+        view = reading.views(self._db, [device]).get(device)
+        point = None if view is None else view.service_point
+        return None if point is None else point.time_zone
 
 
 class _Page(Protocol[S]):

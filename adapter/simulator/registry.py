@@ -44,7 +44,7 @@ def registry_of(population: Population, endpoints: Iterable[EndpointId] | None =
         device = _device(meter, groups.get(endpoint, frozenset()))
         point = ServicePointId(f"SP{device.id[1:]}")
         devices.append(device)
-        points.append(ServicePoint(id=point))
+        points.append(ServicePoint(id=point, time_zone=meter.zone))
         installs.append(
             InstallEvent(
                 device=device.id, service_point=point, installed_at=EPOCH, status=_status(meter)
