@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import callbacks, codec, commands
+from bench import callbacks, codec, commands, orders
 from bench.report import show
 
 
@@ -19,6 +19,8 @@ def main() -> None:
     show("StatusChanged, 32 connections", [ours], baseline=baseline)
     baseline, rates = commands.measure(max(100, int(2_000 * scale)))
     show("Device Status Check, submit to final state", rates, baseline=baseline)
+    baseline, rates = orders.measure(max(50, int(300 * scale)))
+    show("A service order looked at again when its child completes", rates, baseline=baseline)
 
 
 if __name__ == "__main__":

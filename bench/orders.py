@@ -1,0 +1,155 @@
+"""One order looked at again after its child completes, while few or many others wait.
+
+Every waiting order has a visit with a crew. Measured is what one report leads to: completion
+events, the look at the fresh facts, the reply, all of it durable. That must not depend on how many
+wait.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from adapter.app import Core, OrderParts, connect
+from adapter.engine.clock import SystemClock
+from adapter.engine.field_work import FieldReport
+from adapter.engine.gateway import GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.order_ports import Case, CaseWrite
+from adapter.engine.orders import OrderRequest, Orders
+from adapter.engine.ports import Import
+from adapter.engine.stand_ins import Outgoing
+from adapter.headend.settings import HeadEndSettings
+from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
+from adapter.model.ids import DeviceId, EventId, OrderId, ServicePointId, sortable_id
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import WorkReported
+from adapter.orders.order import OrderKind, OrderState
+from adapter.store.order_writing import CaseWriter
+from adapter.store.orders import SqliteOrders
+from adapter.store.sqlite import SqliteStore
+from adapter.store.threads import Transaction
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+from bench.report import Rate
+
+_INSTALLED = datetime(2020, 1, 1, tzinfo=UTC)
+_BATCH = 1_000
+
+
+def measure(looked_at: int, many: int = 10_000, few: int = 100) -> tuple[Rate, list[Rate]]:
+    """`looked_at` orders come to their end, one after the other, among few and among many."""
+    with tempfile.TemporaryDirectory() as folder:
+        baseline = asyncio.run(_among(few, looked_at, Path(folder) / "few.db"))
+        rate = asyncio.run(_among(many, looked_at, Path(folder) / "many.db"))
+    return baseline, [rate]
+
+
+async def _among(waiting: int, looked_at: int, path: Path) -> Rate:
+    clock = SystemClock()
+    store = SqliteStore(path, now=clock.now)
+    await store.open()
+    core = connect(
+        store=store,
+        codec=Codec(Catalog.load()),
+        head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # no order here needs it
+        identity=CallbackIdentity("http://127.0.0.1:9", (b"bench" * 8,)),
+        settings=GatewaySettings(),
+        clock=clock,
+        orders=OrderParts(field_work=Outgoing()),
+    )
+    assert core.orders is not None
+    try:
+        await _registry(core, looked_at)
+        live = await _under_way(core.orders, looked_at)
+        await _fill(store, live[0], waiting)
+        latencies = [await _one(core.orders, order, clock) for order in live]
+        return Rate(
+            name=f"one order, {waiting:,} others wait",
+            count=len(latencies),
+            seconds=sum(latencies),
+            latencies=latencies,
+        )
+    finally:
+        await store.close()
+
+
+async def _registry(core: Core, count: int) -> None:
+    """A manual meter each, that is on: a cut needs a visit and nothing else."""
+    names = [f"{number}" for number in range(count)]
+    await core.gateway.import_devices(
+        Import(
+            devices=tuple(Device(id=DeviceId(f"M{name}")) for name in names),
+            service_points=tuple(ServicePoint(id=ServicePointId(f"SP{name}")) for name in names),
+            installs=tuple(
+                InstallEvent(
+                    device=DeviceId(f"M{name}"),
+                    service_point=ServicePointId(f"SP{name}"),
+                    installed_at=_INSTALLED,
+                    status=InstallStatus.MANUAL_ON,
+                )
+                for name in names
+            ),
+        )
+    )
+
+
+async def _under_way(orders: Orders, count: int) -> list[OrderId]:
+    """Orders whose visit is with the crew."""
+    requests = [
+        OrderRequest(
+            kind=OrderKind.CUT,
+            service_point=ServicePointId(f"SP{number}"),
+            external_reference=f"{number}",
+            requester="bench",
+        )
+        for number in range(count)
+    ]
+    made = await asyncio.gather(*(orders.submit(request) for request in requests))
+    await orders.drain()
+    return [order.id for order in made]
+
+
+async def _fill(store: SqliteStore, like: OrderId, count: int) -> None:
+    """So many more orders as that one, each with its visit, at service points of their own."""
+    (case,) = (await SqliteOrders(store).load([like])).values()
+    copies = list(_copies(case, count))
+    for start in range(0, count, _BATCH):
+        some = copies[start : start + _BATCH]
+
+        def insert(tx: Transaction, batch: list[Case] = some) -> None:
+            writer = CaseWriter(tx, store.now())
+            for copy in batch:
+                writer.insert(CaseWrite(case=copy, holds=True), "bench")
+
+        await store.write(insert)
+
+
+def _copies(case: Case, count: int) -> Iterator[Case]:
+    text = msgspec.json.encode(case).decode()
+    point = case.order.service_point
+    now = int(time.time() * 1000)
+    for number in range(count):
+        copy = text.replace(case.order.id, sortable_id(now, number))
+        copy = copy.replace(f'"service_point":"{point}"', f'"service_point":"W{number}"')
+        reference = f'"external_reference":"{case.order.external_reference}"'
+        copy = copy.replace(reference, f'"external_reference":"w{number}"')
+        yield msgspec.json.decode(copy, type=Case)
+
+
+async def _one(orders: Orders, order: OrderId, clock: SystemClock) -> float:
+    """Seconds from the crew's report to an order that has ended."""
+    child = (await orders.show(order)).children[0].fact.id
+    cause = EventId(f"{child}:work")
+    work = WorkReported(report=CompletionReport(at=clock.now(), cause=cause))
+    started = time.perf_counter()
+    await orders.receive(FieldReport(id=cause, activity=child, news=work))
+    seconds = time.perf_counter() - started
+    state = (await orders.get(order)).state
+    if state is not OrderState.COMPLETED:
+        raise SystemExit(f"order {order} is {state}")
+    return seconds
