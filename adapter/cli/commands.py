@@ -93,8 +93,18 @@ def submit(
     made = fields(session.client.post("/commands", body))
     if wait_s is not None:
         made = watch(session.client, str(made["id"]), timeout_s=wait_s, quiet=as_json)
+        _say_unless_ended(made, wait_s)
     _print_command(made, as_json=as_json)
     raise SystemExit(_rests(made) if wait_s is None else verdict_exit(made))
+
+
+def _say_unless_ended(made: Mapping[str, Json], waited_s: float) -> None:
+    if verdict_exit(made) is not Exit.UNREACHABLE:
+        return
+    state = made.get("state")
+    say(f"still {state} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
+    if state == State.WAITING_FOR_MEASUREMENT.value:
+        say("its readings have not come: are data subscribed to, at the listener's /openway/data?")
 
 
 def _request(kind: str, devices: tuple[str, ...], given: Mapping[str, object]) -> dict[str, object]:
@@ -196,8 +206,9 @@ def show(
 
 def _print_messages(rows: list[dict[str, Json]]) -> None:
     for row in rows:
-        head = {name: value for name, value in row.items() if name not in ("body", "exchange")}
-        click.echo("  ".join(f"{name}={value}" for name, value in head.items()))
+        way = "sent" if row.get("outbound") else "received"
+        status = f"  HTTP {row['status']}" if row.get("status") else ""
+        click.echo(f"{row.get('at')}  {way}  {row.get('operation')}{status}")
         click.echo(f"{row.get('body')}\n")
 
 
@@ -232,6 +243,7 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
 def watch_(session: Session, /, command_id: str, timeout_s: float, as_json: bool) -> None:
     """Follow one command to its end. With --json: one line for each change."""
     made = watch(session.client, command_id, timeout_s=timeout_s, lines=as_json)
+    _say_unless_ended(made, timeout_s)
     if not as_json:
         _print_command(made, as_json=False)
     raise SystemExit(verdict_exit(made))

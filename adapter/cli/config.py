@@ -49,6 +49,8 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
         print_json({"file": str(session.file) if session.file else None, "given": given})
     else:
         click.echo(f"good: {given} settings given, file {session.file or 'none'}")
+        if session.settings.head_end is None:
+            say("to serve, head_end.base_url is needed too")
 
 
 @config.command(name="new-key")

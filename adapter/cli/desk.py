@@ -42,26 +42,38 @@ def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> N
 
 
 @wire.command()
-@click.argument("operation")
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("operation", metavar="[OPERATION]")
+@click.argument("file", type=click.Path(allow_dash=True), required=False)
 @_WSDL
 @click.option("--json", "as_json", is_flag=True, hidden=True)
-def encode(operation: str, file: BinaryIO, wsdl: Path | None, as_json: bool) -> None:
+def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -> None:
     """Print the envelope for what `decode` prints, or for the body of a request.
 
     OPERATION as ControlService.DisconnectMeter, or DisconnectMeter; FILE is JSON, else stdin.
+    What `decode` printed names its operation itself: then FILE (- is stdin) is enough.
     """
     from adapter.errors import InvalidRequest
     from adapter.wire.desk import encode_from_json
 
+    named = None if _is_file(operation) and file is None else operation
+    place = operation if named is None else file or "-"
     try:
-        message = json.loads(file.read())
+        with click.open_file(place, "rb") as source:
+            message = json.loads(source.read())
     except ValueError as error:
-        raise InvalidRequest(getattr(file, "name", "input"), f"is not JSON: {error}") from error
+        shown = "stdin" if place == "-" else place
+        raise InvalidRequest(shown, f"is not JSON: {error}") from error
     if not isinstance(message, dict):
         raise InvalidRequest("message", "must be a JSON object")
+    operation = str(message.get("operation", "")) if named is None else named
+    if not operation:
+        raise InvalidRequest("operation", "is named neither on the command line nor in the message")
     sys.stdout.buffer.write(encode_from_json(operation, message, contract=wsdl) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _is_file(text: str) -> bool:
+    return text == "-" or Path(text).is_file()
 
 
 @wire.command(name="operations")

@@ -92,6 +92,17 @@ ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
 # fmt: on
 """In which states an event is taken. For exchange events their exchange decides."""
 
+_ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
+    {
+        Approved: "approve",
+        CancelAsked: "cancel",
+        RetryAsked: "retry",
+        DiscardAsked: "discard",
+        Resolved: "resolve",
+    }
+)
+"""What people ask for, in their words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
@@ -114,7 +125,10 @@ def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> St
     state = command.activity.state
     accepted = ACCEPTS.get(type(event))
     if accepted is not None and state not in accepted:
-        raise IllegalTransition(f"{type(event).__name__} in {state} of {command.id}")
+        what = _ASKED.get(type(event), type(event).__name__)
+        raise IllegalTransition(
+            f"command {command.id} is {state}; {what} is for {', '.join(sorted(accepted))}"
+        )
     return _Stepping(command, now, policy).run(event)
 
 

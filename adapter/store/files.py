@@ -31,7 +31,10 @@ class FileLock:
         except OSError as error:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            raise StoreFailed(f"the database is in use by process {holder}") from error
+            store = str(self._path).removesuffix(".lock")
+            raise StoreFailed(
+                f"{store} is in use by process {holder}; one process at a time owns a store"
+            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         self._descriptor = descriptor

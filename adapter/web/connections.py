@@ -35,7 +35,14 @@ seldom = SeldomLog(log)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. Raises OSError where it cannot be had."""
+    """A listening socket; port 0 is any free one. Raises OSError, with the address as its file."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+
+
+def _bind(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -142,6 +142,9 @@ def test_a_request_is_written_read_and_written_again(
     again = tmp_path / "again.json"
     again.write_text(decoded, encoding="utf-8")
     assert output(capsys, "wire", "encode", "DisconnectMeter", str(again)) == envelope
+    assert output(capsys, "wire", "encode", str(again)) == envelope
+    assert run(["wire", "encode", str(body)]) == Exit.INVALID
+    assert "operation: is named neither" in capsys.readouterr().err
     assert json.loads(output(capsys, "wire", "decode", "--explain", str(message)))["remarks"] == []
 
 
@@ -229,7 +232,10 @@ def test_config_check_says_how_much_was_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "site.toml").write_text("[listener]\nport = 1\n", encoding="utf-8")
-    assert "1 settings given" in output(capsys, "--config", "site.toml", "config", "check")
+    assert run(["--config", "site.toml", "config", "check"]) == Exit.OK
+    told = capsys.readouterr()
+    assert "1 settings given" in told.out
+    assert "head_end.base_url" in told.err
 
 
 def test_config_show_masks_secrets(

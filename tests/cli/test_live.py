@@ -96,11 +96,15 @@ def test_a_command_that_waits_is_not_done_in_time_and_can_be_canceled(openway: T
     )  # fmt: skip
     assert later.code == Exit.UNREACHABLE
     assert later.json["state"] == "waiting_for_effective_date"
+    assert "still waiting_for_effective_date" in later.err
     command = str(later.json["id"])
     listed = openway("command", "list", "--open", "--device", meter(6), "--json")
     assert [item["id"] for item in json.loads(listed.out)["items"]] == [command]
     assert openway("command", "cancel", command, "--json").json["state"] == "canceled"
     assert openway("command", "watch", command).code == Exit.WITHOUT_SUCCESS
+    again = openway("command", "cancel", command)
+    assert again.code == Exit.CONFLICT
+    assert f"command {command} is canceled; cancel is for " in again.err
 
 
 def test_a_scheduled_read_takes_a_period_in_short(openway: Terminal) -> None:
@@ -129,6 +133,7 @@ def test_a_scheduled_read_takes_a_period_in_short(openway: Terminal) -> None:
         (("devices", "show", "NOBODY"), Exit.NOT_FOUND, "NOBODY"),
         (("quarantine", "show", "4711"), Exit.NOT_FOUND, "4711"),
         (("quarantine", "retry", "4711"), Exit.CONFLICT, "admin"),
+        (("quarantine", "discard", "4711"), Exit.CONFLICT, "openway config new-key"),
     ],
 )
 def test_what_is_refused_is_one_clear_line(
@@ -188,6 +193,7 @@ def test_a_gateway_that_is_not_there_is_named(
     refused = openway("command", "list")
     assert refused.code == Exit.UNREACHABLE
     assert "127.0.0.1:9" in refused.err
+    assert "openway serve" in refused.err
 
 
 def test_what_answers_but_is_no_gateway_is_named(

@@ -113,6 +113,26 @@ def test_a_second_gateway_on_the_same_store_is_refused(tmp_path: Path) -> None:
         assert "Traceback" not in second.stderr
 
 
+def test_the_address_that_a_gateway_cannot_have_is_named(tmp_path: Path) -> None:
+    environ = {**environment(tmp_path), "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9"}
+    with running(tmp_path, environ, "serve") as gateway:
+        address = logged(gateway.stderr, "rest_started")["url"].rpartition("/")[2]
+        others = {
+            **environ,
+            "OPENWAY_STORE_PATH": str(tmp_path / "other.db"),
+            "OPENWAY_API_PORT": address.rpartition(":")[2],
+        }
+        second = openway(tmp_path, others, "serve")
+        assert second.returncode == Exit.FAILED
+        assert second.stderr.splitlines()[-1] == f"error: {address}: Address already in use"
+
+
+def test_where_readings_are_delivered_to_must_be_a_url(tmp_path: Path) -> None:
+    refused = openway(tmp_path, environment(tmp_path), "simulate", "--deliver-to", "localhost")
+    assert refused.returncode == Exit.INVALID
+    assert "--deliver-to" in refused.stderr
+
+
 def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
     environ = environment(tmp_path)
     with running(tmp_path, environ, "simulate", "--port", "0", "--json") as first:
