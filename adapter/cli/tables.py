@@ -1,16 +1,19 @@
 """`openway tables`: the tables that decide, as README shows them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from adapter.cli.output import as_json, print_json, print_table
 from adapter.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from adapter.export.columns import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,34 @@ def exits() -> Shown:
     )
 
 
+def values() -> Shown:
+    from adapter.export.columns import VALUES
+
+    return _columns("Columns of exported measurements", VALUES)
+
+
+def events() -> Shown:
+    from adapter.export.columns import EVENTS
+
+    return _columns("Columns of exported events", EVENTS)
+
+
+def _columns(title: str, columns: "Sequence[Column]") -> Shown:
+    """What each form becomes: in Parquet, and in CSV where that is not plain text."""
+    from adapter.export.columns import Form
+
+    forms = {
+        Form.TEXT: "string",
+        Form.WORDS: "list of string; CSV: parted by blanks",
+        Form.WHOLE: "int64",
+        Form.NUMBER: "decimal128(38, 18), or string; CSV: exact text",
+        Form.FLAG: "bool",
+        Form.TIME: "timestamp(us, UTC); CSV: 2026-03-01T00:15:00.000000Z",
+    }
+    rows = tuple((each.name, forms[each.form], each.meaning) for each in columns)
+    return Shown(title, ("column", "type", "meaning"), rows, code_first=True)
+
+
 TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
     {
         "flows": flows,
@@ -164,6 +195,8 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
         "exchange": exchange,
         "settings": settings,
         "exits": exits,
+        "values": values,
+        "events": events,
     }
 )
 
