@@ -1,4 +1,9 @@
-"""Every error that the gateway raises on purpose.
+"""The errors that the gateway raises on purpose, as a tree.
+
+Errors that only one part knows stand where they are raised, below one of these: an install event
+without an arrow (`model.device`), an empty budget or a foreign token (`engine.apply`), a refused
+import (`engine.imports`), a field system's no (`engine.field_work`), a recording that differs
+(`replay.player`), an API that cannot be reached (`client`).
 
 GatewayError                    stable public `code`, one sentence for people
 ├── InvalidRequest              a field and the rule it breaks; nothing was stored
