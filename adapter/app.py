@@ -16,17 +16,19 @@ from zoneinfo import ZoneInfo
 from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
-from adapter.engine.case import OrderRules
 from adapter.engine.clock import SystemClock
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
 from adapter.engine.order_ports import Measurements, Requester
-from adapter.engine.orders import Orders, OrderSink
+from adapter.engine.order_rules import OrderRules
+from adapter.engine.order_sink import OrderSink
+from adapter.engine.orders import Orders
 from adapter.engine.ports import Clock, Sink, Store
 from adapter.engine.schedules import Schedules
 from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
+from adapter.engine.subscriptions import Subscriptions
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError
 from adapter.fieldwork.choice import field_work_of
@@ -34,13 +36,16 @@ from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
+from adapter.headend.subscriptions import SubscriptionClient
 from adapter.orders_file import load_rules
 from adapter.payloads import Taking, taking
-from adapter.settings import IntakeSettings, Settings
+from adapter.settings import IntakeSettings, Settings, SubscriptionSettings
 from adapter.store.orders import SqliteOrders
 from adapter.store.reports import SqliteReports
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
+from adapter.store.subscriptions import SqliteSubscriptions
+from adapter.upkeep import upkeep
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
 from adapter.web.rest import Rest
@@ -104,6 +109,7 @@ def connect(
     sinks: Sequence[Sink] = (),
     zone: tzinfo = UTC,
     intake: IntakeSettings | None = None,
+    subscriptions: SubscriptionSettings | None = None,
     orders: OrderParts | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
@@ -151,8 +157,24 @@ def connect(
             schedules=Schedules(SqliteSchedules(store), gateway, clock)
             if isinstance(store, SqliteStore)
             else None,
+            subscriptions=_subscriptions(store, head_end, codec, clock, identity, subscriptions),
         ),
     )
+
+
+def _subscriptions(
+    store: Store,
+    head_end: HeadEndSettings,
+    codec: Codec,
+    clock: Clock,
+    identity: CallbackIdentity,
+    settings: SubscriptionSettings | None,
+) -> Subscriptions | None:
+    if settings is None or not isinstance(store, SqliteStore):
+        return None
+    client = SubscriptionClient(head_end, codec, clock=clock.now)
+    kept = upkeep(settings, identity.public_url)
+    return Subscriptions(SqliteSubscriptions(store), client, clock, kept)
 
 
 def _orders(
@@ -237,6 +259,7 @@ async def over(
             sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
             intake=settings.intake,
+            subscriptions=settings.subscriptions,
             orders=OrderParts(
                 rules=load_rules(settings.orders.file, settings.engine.kinds),
                 field_work=field_work_of(settings.field_work, clock),

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
+from adapter.commands.subscriptions import Generation
 from adapter.commands.timing import POLICIES, Policy
 from adapter.errors import SettingsError
 from adapter.fieldwork.settings import FieldWorkSettings
@@ -122,6 +123,37 @@ class SimulatorSettings:
     config: Annotated[Path | None, "TOML file: population, timing, limits, faults"] = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionSettings:
+    """What the head end is asked to send us. Only the data service's operation is known; all of
+    the subscription service is provisional."""
+
+    data: Annotated[Generation, "service to subscribe for data and events: off, or which one"] = (
+        Generation.OFF
+    )
+    exceptions: Annotated[Generation, "subscribe for exceptions: off or subscription_service"] = (
+        Generation.OFF
+    )
+    system_name: Annotated[str, "SystemName under which we subscribe"] = "openway-gateway"
+    exception_groups: Annotated[
+        tuple[str, ...], "exceptions of these head end groups only; empty: of all (inferred)"
+    ] = ()
+    check_every_s: Annotated[float, "between two checks of the subscriptions"] = 3600.0
+    retry_s: Annotated[float, "the next check after one that failed"] = 60.0
+    silence: Annotated[bool, "tell when nothing has arrived for longer than is usual"] = True
+    silence_s: Annotated[float | None, "so long may nothing arrive; empty: learned"] = None
+    silence_factor: Annotated[float, "learned: so many times the longest usual silence"] = 3.0
+    silence_least_s: Annotated[float, "learned: never less than this"] = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.exceptions is Generation.DATA_SERVICE:
+            raise SettingsError("exceptions: the data service knows none")
+        if not self.system_name:
+            raise SettingsError("system_name: is needed")
+        if not (self.check_every_s > 0 and self.retry_s > 0 and self.silence_factor > 0):
+            raise SettingsError("check_every_s, retry_s, silence_factor: more than 0")
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
@@ -155,6 +187,7 @@ class Settings:
     contract: ContractSettings = field(default_factory=ContractSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
+    subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)

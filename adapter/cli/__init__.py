@@ -27,6 +27,7 @@ from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedule import schedule
 from adapter.cli.session import Session
+from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
 from adapter.client import Unreachable
 from adapter.errors import GatewayError
@@ -58,7 +59,7 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    schedule, quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
+    schedule, subscriptions, quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 

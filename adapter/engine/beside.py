@@ -7,6 +7,7 @@ from adapter.engine.orders import Orders
 from adapter.engine.reports import Reports
 from adapter.engine.runner import Once, Runner
 from adapter.engine.schedules import Schedules
+from adapter.engine.subscriptions import Subscriptions
 from adapter.errors import NotFound
 
 
@@ -18,6 +19,7 @@ class Beside:
     reports: Reports | None = None
     orders: Orders | None = None
     schedules: Schedules | None = None
+    subscriptions: Subscriptions | None = None
     _runner: Runner | None = field(default=None, init=False)
 
     @property
@@ -44,12 +46,20 @@ class Beside:
             raise NotFound("this gateway keeps no schedules")
         return self.schedules
 
+    @property
+    def kept_subscriptions(self) -> Subscriptions:
+        if self.subscriptions is None:
+            raise NotFound("this gateway keeps no subscriptions")
+        return self.subscriptions
+
     def start(self) -> None:
         loops: dict[str, Once] = {}
         if self.events is not None:
             loops["events"] = self.events.once
         if self.schedules is not None:
             loops["schedules"] = self.schedules.once
+        if self.subscriptions is not None:
+            loops["subscriptions"] = self.subscriptions.once
         self._runner = Runner(loops)
         self._runner.start()
 

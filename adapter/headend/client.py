@@ -32,7 +32,7 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown, Refused
 from adapter.headend.limits import Admission, Limits
-from adapter.headend.security import authorization, security_header, tls_context
+from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import NotConnected, Reply, Transport
 from adapter.headend.verdict import judge
@@ -259,16 +259,7 @@ class HeadEndClient:
             raise NotSent(f"the request cannot be written: {error.code}") from error
 
     def _headers(self, soap_action: str) -> dict[str, str]:
-        headers = {
-            "Content-Type": "text/xml; charset=utf-8",
-            "SOAPAction": f'"{soap_action}"',
-            "Accept": "text/xml",
-            "Accept-Encoding": "gzip",
-            "User-Agent": "openway-gateway",
-        }
-        if self._settings.basic is not None:
-            headers["Authorization"] = authorization(self._settings.basic)
-        return headers
+        return request_headers(self._settings, soap_action)
 
     def _report(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from adapter.errors import SettingsError
-from adapter.headend.settings import BasicLogin, Tls, UsernameToken
+from adapter.headend.settings import BasicLogin, HeadEndSettings, Tls, UsernameToken
 from adapter.wire.security import username_token
 
 NONCE_BYTES = 16
@@ -54,6 +54,20 @@ def authorization(login: BasicLogin) -> str:
     """The value of the Authorization header."""
     pair = f"{login.user}:{login.password.reveal()}".encode()
     return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def request_headers(settings: HeadEndSettings, soap_action: str) -> dict[str, str]:
+    """The HTTP headers of every request to the head end."""
+    headers = {
+        "Content-Type": "text/xml; charset=utf-8",
+        "SOAPAction": f'"{soap_action}"',
+        "Accept": "text/xml",
+        "Accept-Encoding": "gzip",
+        "User-Agent": "openway-gateway",
+    }
+    if settings.basic is not None:
+        headers["Authorization"] = authorization(settings.basic)
+    return headers
 
 
 def security_header(

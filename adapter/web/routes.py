@@ -19,6 +19,8 @@ from adapter.web import (
     schedule_schema,
     schema,
     schema_readings,
+    subscription_calls,
+    subscription_schema,
 )
 from adapter.web.calls import PREFIX, Answered, Api, Asked
 from adapter.web.settings import Role
@@ -221,6 +223,12 @@ ROUTES: Final = (
     _get(_SCHEDULE + "/windows/{window}", schedule_calls.get_window,
          "One window: which devices were read, failed and are missing",
          schedule_schema.WindowReportOut, why=(404,)),
+    _get(PREFIX + "/subscriptions", subscription_calls.list_subscriptions,
+         "What the head end sends us, and whether it is too quiet",
+         subscription_schema.SubscriptionsOut, why=(404,)),
+    _post(PREFIX + "/subscriptions/check", subscription_calls.check_subscriptions,
+          "Compare with the head end now", _NOTE, subscription_schema.SubscriptionsOut,
+          roles=(Role.ADMIN,), why=(404,)),
     _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/audit", calls.list_audit, "The audit chain, oldest first",

@@ -26,7 +26,7 @@ FLOORS = (
     ("settings_secrets",),
     ("settings_reader",),
     ("import_csv", "settings"),
-    ("imports", "payloads", "client", "log", "settings_table", "orders_file"),
+    ("imports", "payloads", "upkeep", "client", "log", "settings_table", "orders_file"),
     ("app",),
     ("demo_order",),
     ("demo", "replay"),

@@ -83,12 +83,12 @@ CREATE TABLE schedule_window (
     PRIMARY KEY (schedule, number)
 ) STRICT, WITHOUT ROWID;
 
--- arrivals by hour, to know what silence is usual; silence alarms that are raised
+-- arrivals by hour, the last of each, to know what silence is usual
 CREATE TABLE arrival_hour (
     stream TEXT NOT NULL,
     hour INTEGER NOT NULL,
     arrivals INTEGER NOT NULL,
-    longest_gap INTEGER NOT NULL,
+    last INTEGER NOT NULL,
     PRIMARY KEY (stream, hour)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,73 @@
+"""Subscription calls to the head end: few, seldom, and harmless to repeat."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from adapter.commands.subscriptions import Held, SubscriptionCall
+from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
+from adapter.headend.security import request_headers, security_header, tls_context
+from adapter.headend.settings import HeadEndSettings
+from adapter.headend.transport import Reply, Transport
+from adapter.wire.codec import Codec
+from adapter.wire.subscriptions import encode_subscription, read_subscription
+
+
+class SubscriptionClient:
+    """The engine's SubscriptionHeadEnd over a connection of its own for each call."""
+
+    def __init__(
+        self,
+        settings: HeadEndSettings,
+        codec: Codec,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        nonce: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._clock = clock
+        self._nonce = nonce
+        self._context = tls_context(settings.tls) if settings.tls is not None else None
+
+    async def ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
+        """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
+        settings = self._settings
+        try:
+            spec = self._codec.catalog.spec(call.operation)
+            header = b""
+            if settings.username_token is not None:
+                header = security_header(
+                    settings.username_token, clock=self._clock, nonce=self._nonce
+                )
+            body = encode_subscription(self._codec, call, header=header)
+        except GatewayError as error:
+            raise NotSent(f"the request cannot be written: {error.code}") from error
+        service = call.operation.value.partition(".")[0]
+        below = f"{settings.base_url.rstrip('/')}/{spec.path.lstrip('/')}"
+        reply = Reply()
+        transport = Transport(settings, context=self._context)
+        try:
+            await transport.post(
+                settings.service_urls.get(service, below),
+                body,
+                request_headers(settings, spec.soap_action),
+                timeouts=settings.timeouts,
+                deadline=asyncio.get_running_loop().time() + settings.timeouts.total_s,
+                fresh=True,
+                reply=reply,
+            )
+        finally:
+            await transport.close()
+        return self._judged(call, reply)
+
+    def _judged(self, call: SubscriptionCall, reply: Reply) -> tuple[Held, ...]:
+        if reply.body.strip():
+            try:
+                held = read_subscription(self._codec, call.operation, bytes(reply.body))
+            except WireError as error:
+                raise OutcomeUnknown(f"HTTP {reply.status}: {error.code}") from error
+            if reply.status is not None and 200 <= reply.status < 300:
+                return held
+        raise OutcomeUnknown(f"HTTP {reply.status} without an answer")
