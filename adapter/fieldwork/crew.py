@@ -161,15 +161,13 @@ class Crew:
             return
         visit = self.visits.get(message.activity)
         if visit is None:
-            visit = Visit(message=message)
-        if message.kind in (MessageKind.DISPATCH, MessageKind.SLOTS):
-            visit.scripts += self._scripts_for(message)
-            if self._refuses(visit):
-                raise FieldWorkRefused(f"the crew does not take {message.task}")
-            if self._once(visit, Twist.UNAVAILABLE):
-                raise CrewUnavailable("the crew's system is not there")
+            visit = Visit(message=message, scripts=self._scripts_for(message))
+            self.visits[message.activity] = visit
+        if self._once(visit, Twist.REFUSES):
+            raise FieldWorkRefused(f"the crew does not take {message.task}")
+        if self._once(visit, Twist.UNAVAILABLE):
+            raise CrewUnavailable("the crew's system is not there")
         self._seen.add(message.id)
-        self.visits[message.activity] = visit
         self._take(visit, message)
         if self._once(visit, Twist.TAKEN_UNSAID):
             raise CrewUnavailable("no answer from the crew's system")
@@ -181,9 +179,6 @@ class Crew:
                 found.append(script)
                 self._left[index] = (script, left - 1)
         return found
-
-    def _refuses(self, visit: Visit) -> bool:
-        return self._once(visit, Twist.REFUSES)
 
     def _once(self, visit: Visit, twist: Twist) -> bool:
         script = visit.script(twist)

@@ -1,0 +1,404 @@
+"""Service orders whose field work goes through files and webhooks, on the real engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from adapter.app import OrderParts
+from adapter.demo import Stage, stage
+from adapter.engine.clock import SystemClock
+from adapter.engine.field_work import FieldMessage, FieldNews, FieldReport, Receipt
+from adapter.engine.gateway import GatewaySettings
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders import OrderShown
+from adapter.engine.ports import Import
+from adapter.errors import Conflict, NotFound
+from adapter.fieldwork.crew import Crew
+from adapter.fieldwork.drop import FileDrop
+from adapter.fieldwork.form import read_message, report_json
+from adapter.fieldwork.link import FieldWorkLink, NoFieldWork
+from adapter.fieldwork.settings import CrewSettings, DropSettings, WebhookSettings
+from adapter.fieldwork.signing import key_of, verify
+from adapter.fieldwork.street import SimulatedStreet
+from adapter.fieldwork.webhook import WebhookFieldWork, post_report
+from adapter.headend.secret import Secret
+from adapter.model.device import (
+    ComponentKind,
+    Device,
+    InstallEvent,
+    InstallStatus,
+    MeasuringComponent,
+    ServicePoint,
+)
+from adapter.model.ids import DeviceId, EventId, ServicePointId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import CrewStarted, MessageKind, WorkReported
+from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
+from adapter.simulator.meters import PopulationPlan
+from adapter.simulator.settings import SimulatorConfig
+from adapter.web.connections import bind, url_of
+from tests.flows.world import fast
+from tests.support import run
+
+QUICK = CrewSettings(book_s=0.01, lead_s=0.01, travel_s=0.01, work_s=0.02)
+KEY = Secret("whsec_" + "T1VS" * 8)
+REGISTER = MeasuringComponent(id="kwh", kind=ComponentKind.SCALAR, quantity="Wh d")
+METER = Device(id=DeviceId("M-1"), components=(REGISTER,))
+POINT = ServicePointId("SP-1")
+WAIT_S = 20.0
+
+
+@asynccontextmanager
+async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[Stage]:
+    """A gateway whose visits go through `link`; a manual meter that is on, at SP-1."""
+    config = SimulatorConfig(population=PopulationPlan(count=1, generating_share=0.0))
+    async with stage(
+        folder,
+        config=config,
+        settings=GatewaySettings(policies=fast()),
+        orders=OrderParts(field_work=link),
+    ) as made:
+        installed = InstallEvent(
+            device=METER.id,
+            service_point=POINT,
+            installed_at=datetime(2024, 1, 1, tzinfo=UTC),
+            status=InstallStatus.MANUAL_ON,
+        )
+        point = ServicePoint(id=POINT)
+        await made.app.gateway.import_devices(
+            Import(devices=(METER,), service_points=(point,), installs=(installed,))
+        )
+        yield made
+
+
+async def ordered(made: Stage, kind: OrderKind = OrderKind.CUT, reference: str = "1") -> OrderShown:
+    order = await made.app.orders.submit(
+        OrderRequest(kind=kind, service_point=POINT, external_reference=reference)
+    )
+    return await made.app.orders.show(order.id)
+
+
+async def until(made: Stage, shown: OrderShown, holds: Callable[[OrderShown], bool]) -> OrderShown:
+    async with asyncio.timeout(WAIT_S):
+        for _ in iter(int, 1):
+            found = await made.app.orders.show(shown.order.id)
+            if holds(found):
+                return found
+            await asyncio.sleep(0.01)
+    raise AssertionError
+
+
+def completed(shown: OrderShown) -> bool:
+    return shown.order.state is OrderState.COMPLETED
+
+
+def child_is(state: ChildState) -> Callable[[OrderShown], bool]:
+    return lambda shown: bool(shown.children) and shown.children[-1].fact.state is state
+
+
+async def status(made: Stage) -> InstallStatus | None:
+    view = await made.app.gateway.device(METER.id)
+    return None if view.installed is None else view.installed.status
+
+
+# ---------------------------------------------------------------- files
+
+
+def report(shown: OrderShown, news: FieldNews, number: int = 1) -> FieldReport:
+    activity = shown.children[-1].fact.id
+    return FieldReport(id=f"R-{activity}-{number}", activity=activity, news=news)
+
+
+def done(shown: OrderShown) -> WorkReported:
+    activity = shown.children[-1].fact.id
+    work = CompletionReport(at=datetime.now(UTC), cause=EventId(f"R-{activity}-1"))
+    return WorkReported(report=work)
+
+
+def lay(folder: Path, name: str, given: FieldReport) -> None:
+    inside = folder / "in"
+    (inside / f".{name}").write_bytes(report_json(given))
+    (inside / f".{name}").rename(inside / name)
+
+
+async def lies(folder: Path, name: str) -> None:
+    async with asyncio.timeout(WAIT_S):
+        for _ in iter(int, 1):
+            if (folder / name).exists():
+                return
+            await asyncio.sleep(0.01)
+
+
+def test_an_order_goes_out_as_a_file_and_its_report_comes_in_as_one(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+
+    async def goes() -> None:
+        link = FileDrop(DropSettings(folder=drop, poll_s=0.02))
+        async with gateway(tmp_path, link) as made:
+            shown = await until(made, await ordered(made), child_is(ChildState.SENT))
+            (file,) = (drop / "out").iterdir()
+            message = read_message(file.read_bytes())
+            assert (message.task, message.site.device) == ("D1-CutForNonPayment", METER.id)
+            lay(drop, "1.json", report(shown, done(shown)))
+            lay(drop, "2.json", report(shown, done(shown)))  # the same again
+            await until(made, shown, completed)
+            await lies(drop / "done", "2.json")
+            assert await status(made) is InstallStatus.MANUAL_OFF
+            assert (await made.app.gateway.device(METER.id)).installed is not None
+            late = report(shown, CrewStarted(), number=2)
+            lay(drop, "3.json", late)
+            await lies(drop / "failed", "3.json.reason")
+
+    run(goes())
+    assert (drop / "failed" / "3.json.reason").read_text().startswith("illegal_transition")
+
+
+def test_a_report_taken_before_a_crash_changes_nothing_after_it(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+
+    async def goes() -> None:
+        link = FileDrop(DropSettings(folder=drop, poll_s=60.0))
+        async with gateway(tmp_path, link) as made:
+            shown = await until(made, await ordered(made), child_is(ChildState.SENT))
+            given = report(shown, done(shown))
+            assert await made.app.orders.receive(given) is Receipt.APPLIED
+            lay(drop, "1.json", given)  # as if the process had ended before the file was moved
+            await link.look(made.app.orders)
+            after = await until(made, shown, completed)
+            history = (await made.app.gateway.device(METER.id)).installed
+            assert history is not None
+            assert len(history.history) == 1
+            assert len(after.children) == 1
+
+    run(goes())
+    assert [path.name for path in (drop / "done").iterdir()] == ["1.json"]
+
+
+def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) -> None:
+    async def goes() -> None:
+        async with gateway(tmp_path, NoFieldWork()) as made:
+            shown = await until(made, await ordered(made), child_is(ChildState.COMMUNICATION_ERROR))
+            (todo,) = await made.app.orders.todo()
+            assert "no field work system" in todo.text
+            work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
+            await made.app.orders.complete_visit(shown.children[0].fact.id, work, by="desk")
+            await until(made, shown, completed)
+            assert not await made.app.orders.todo()
+
+    run(goes())
+
+
+# ---------------------------------------------------------------- webhooks
+
+
+@dataclass
+class CrewBehindWebhooks:
+    """A field work system in another place: takes posts, and posts the crew's reports."""
+
+    crew: Crew
+    report_url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    fails: int = 0
+    _session: aiohttp.ClientSession | None = None
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        now = SystemClock().now()
+        verify(request.headers, body, (key_of(KEY),), now=now, tolerance_s=60)
+        if self.fails:
+            self.fails -= 1
+            return web.Response(status=503)
+        await self.crew.send(read_message(body))
+        return web.Response(status=202)
+
+    async def receive(self, given: FieldReport) -> Receipt:
+        """The crew's inbox: posted until it is answered."""
+        assert self._session is not None
+        status = await post_report(
+            self._session,
+            self.report_url,
+            report_json(given),
+            id_=given.id,
+            keys=(key_of(KEY),),
+            clock=SystemClock(),
+        )
+        self.statuses.append(status)
+        if status == 404:
+            raise NotFound(given.id)
+        if status == 409:
+            raise Conflict(given.id)
+        if status != 200:
+            raise ConnectionError(str(status))
+        return Receipt.APPLIED
+
+
+@asynccontextmanager
+async def crew_elsewhere(there: CrewBehindWebhooks) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/visits", there.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    listening = bind("127.0.0.1", 0)
+    await web.SockSite(runner, listening).start()
+    async with aiohttp.ClientSession() as there._session:
+        await there.crew.start(there)
+        try:
+            yield url_of(listening, tls=False) + "/visits"
+        finally:
+            await there.crew.stop()
+            await runner.cleanup()
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+def test_an_order_goes_through_a_crew_behind_webhooks(tmp_path: Path, fails: int) -> None:
+    street = SimulatedStreet({METER.id: METER}.get)
+    there = CrewBehindWebhooks(Crew(QUICK, SystemClock(), street=street), fails=fails)
+
+    async def goes() -> None:
+        async with crew_elsewhere(there) as url:
+            link = WebhookFieldWork(WebhookSettings(url=url, keys=(KEY,), port=0), SystemClock())
+            async with gateway(tmp_path, link) as made:
+                there.report_url = link.report_url
+                shown = await until(made, await ordered(made, OrderKind.DISABLE), completed)
+                does = [child.fact.spec.task for child in shown.children]
+                assert does == ["D1-TurnOffMeter"]
+                assert "readValue" in shown.order.fields
+
+    run(goes())
+    assert set(there.statuses) == {200}
+
+
+# ---------------------------------------------------------------- rules reached through the port
+
+
+@dataclass
+class Kept:
+    """A link that keeps what it is sent; `then` follows each message."""
+
+    messages: list[FieldMessage] = field(default_factory=list)
+    inbox: object = None
+
+    async def start(self, inbox: object) -> None:
+        self.inbox = inbox
+
+    async def stop(self) -> None:
+        pass
+
+    async def send(self, message: FieldMessage) -> None:
+        self.messages.append(message)
+
+    @property
+    def kinds(self) -> list[MessageKind]:
+        return [message.kind for message in self.messages]
+
+
+Then = Callable[[Stage, OrderShown, Kept], Awaitable[None]]
+
+
+def with_visit(folder: Path, then: Then) -> None:
+    """A cut whose visit is with the field system, and what follows."""
+
+    async def goes() -> None:
+        link = Kept()
+        async with gateway(folder, link) as made:
+            shown = await until(made, await ordered(made), child_is(ChildState.SENT))
+            await then(made, shown, link)
+
+    run(goes())
+
+
+def test_a_change_goes_out_after_the_visit_with_what_changed(tmp_path: Path) -> None:
+    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+        await made.app.orders.update(shown.order.id, {"contact": "ring twice"}, by="cis")
+        await until(made, shown, lambda _: len(link.messages) == 2)
+        assert link.kinds == [MessageKind.DISPATCH, MessageKind.MODIFY]
+        assert link.messages[1].details == {"contact": "ring twice"}
+        assert [message.number for message in link.messages] == [1, 2]
+
+    with_visit(tmp_path, then)
+
+
+def test_a_cancel_goes_out_with_its_reason_and_once(tmp_path: Path) -> None:
+    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+        order = shown.order.id
+        first = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
+        again = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
+        assert first.id == again.id
+        await until(made, shown, lambda _: len(link.messages) == 2)
+        assert link.messages[1].kind is MessageKind.CANCEL
+        assert link.messages[1].details["reason"] == "CM-X"
+
+    with_visit(tmp_path, then)
+
+
+def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Path) -> None:
+    """The second order waits for the first as a whole, before any conflict of their tasks."""
+
+    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+        other = await ordered(made, OrderKind.RECONNECT, reference="2")
+        waits = await until(
+            made, other, lambda each: each.order.state is OrderState.VALIDATION_ERROR
+        )
+        assert waits.order.problem is not None
+        assert waits.order.problem.order == shown.order.id
+        assert not waits.children
+        assert link.kinds == [MessageKind.DISPATCH]
+        await made.app.orders.receive(report(shown, done(shown)))
+        await until(made, other, child_is(ChildState.SENT))
+        assert [message.task for message in link.messages] == [
+            "D1-CutForNonPayment",
+            "D1-ReconnectForPayment",
+        ]
+
+    with_visit(tmp_path, then)
+
+
+def test_news_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+        unknown = replace(report(shown, CrewStarted()), activity=ChildId("nobody.1"))
+        with pytest.raises(NotFound):
+            await made.app.orders.receive(unknown)
+        given = report(shown, done(shown))
+        assert await made.app.orders.receive(given) is Receipt.APPLIED
+        assert await made.app.orders.receive(given) is Receipt.REPEATED
+        with pytest.raises(Conflict):
+            await made.app.orders.receive(report(shown, CrewStarted(), number=7))
+        assert await status(made) is InstallStatus.MANUAL_OFF
+
+    with_visit(tmp_path, then)
+
+
+def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Path) -> None:
+    async def goes() -> None:
+        link = Kept()
+        async with gateway(tmp_path, link) as made:
+            shown = await until(
+                made, await ordered(made, OrderKind.EXCHANGE), child_is(ChildState.SENT)
+            )
+            activity = shown.children[0].fact.id
+            new = Device(id=DeviceId("M-2"), components=(REGISTER,))
+            wrong = CompletionReport(
+                at=datetime.now(UTC) + timedelta(seconds=1),
+                cause=EventId("w"),
+                new_device=new,
+                removed_device=DeviceId("M-7"),
+            )
+            await made.app.orders.receive(report(shown, WorkReported(report=wrong)))
+            await until(made, shown, child_is(ChildState.COMPLETION_ERROR))
+            assert await status(made) is InstallStatus.MANUAL_ON
+            right = replace(wrong, removed_device=METER.id, cause=EventId("r"))
+            await made.app.orders.complete_visit(activity, right, by="desk")
+            after = await made.app.orders.show(shown.order.id)
+            assert after.children[0].fact.state is ChildState.COMPLETED
+            view = await made.app.gateway.device(new.id)
+            assert view.service_point is not None
+            assert view.service_point.id == POINT
+
+    run(goes())
