@@ -114,7 +114,7 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
     """Write measurements of METER, or of all, as CSV or Parquet.
 
     Ordered by device, component, channel and time; the same rows give the same bytes. A period is
-    `from < at <= to`, so days side by side share nothing. `--out -` writes CSV to standard output.
+    `from < time <= to`, so days side by side share nothing. `--out -` writes CSV to stdout.
     """
     from adapter.cli.exporting import Plan, export_all
 

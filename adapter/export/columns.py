@@ -1,4 +1,7 @@
-"""THE COLUMNS of an export, in order: what each is and in which form. The README prints them."""
+"""THE COLUMNS of an export, in order: what each is and in which form. The README prints them.
+
+They are the fields of the rows of the port, but `time` for `at`, which is a keyword in DuckDB.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +44,7 @@ VALUES: Final = (
     Column("tou",        F.TEXT,   "time of use"),
     Column("sqi",        F.TEXT,   "service quantity identifier"),
     Column("start",      F.TIME,   "start of the interval; empty for registers"),
-    Column("at",         F.TIME,   "END of the interval, or time of the register"),
+    Column("time",       F.TIME,   "END of the interval, or time of the register"),
     Column("value",      F.NUMBER, "in `unit`; empty where nothing was recorded"),
     Column("external",   F.NUMBER, "in the head end's own unit of `quantity`"),
     Column("condition",  F.WHOLE,  "condition code, six digits; higher is better"),
@@ -55,7 +58,7 @@ EVENTS: Final = (
     Column("id",         F.WHOLE,  "rises in the order of arrival"),
     Column("device",     F.TEXT,   "device of the registry; empty where there is none"),
     Column("endpoint",   F.TEXT,   "the head end's identifier (ESN)"),
-    Column("at",         F.TIME,   "when it happened, as the meter says"),
+    Column("time",       F.TIME,   "when it happened, as the meter says"),
     Column("exception",  F.FLAG,   "came as an exception, not as an event"),
     Column("name",       F.TEXT,   "the head end's name of it"),
     Column("category",   F.TEXT,   "the head end's category"),
