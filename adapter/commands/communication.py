@@ -11,7 +11,7 @@ Answers that come when the exchange is over are taken and move nothing; only sen
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -52,6 +52,8 @@ S = ExchangeState
 
 GRACE_S: Final = 120.0
 """How long after its deadline an exchange is given up even if nobody could ask a last time."""
+
+_CLOCKS_APART: Final = timedelta(days=1)
 
 _BOUNDED: Final = frozenset({StepKind.SETTLE, StepKind.READ})
 """Steps that the command goes on without: their sends are given up after the policy's tries."""
@@ -284,7 +286,8 @@ def _take_status(
         return exchange
     noted = replace(exchange, token=exchange.token or status.token, asked=asked)
     if status.state is RemoteState.COMPLETED:
-        noted = replace(noted, status=status, acted_at=status.finished_at, failure=None)
+        acted_at = _plausible(exchange, status.finished_at, now)
+        noted = replace(noted, status=status, acted_at=acted_at, failure=None)
         if status.result is RemoteResult.CANCELED:
             canceled = Failure(cause="canceled_there", detail="the head end reports Canceled")
             return replace(withdraw(noted), failure=canceled)
@@ -295,6 +298,15 @@ def _take_status(
     if polled:
         return _poll_later(replace(noted, status=status), now, policy)
     return replace(noted, status=status)
+
+
+def _plausible(exchange: Exchange, finished: datetime | None, now: datetime) -> datetime | None:
+    """The time the head end says it was done, unless its clock is more than a day off: nobody is
+    recorded as dark since the last century, or from the year 9999 on."""
+    if finished is None or exchange.sent_at is None:
+        return None
+    near = exchange.sent_at - _CLOCKS_APART <= finished <= now + _CLOCKS_APART
+    return finished if near else None
 
 
 def _adopts(exchange: Exchange, status: RequestStatus, polled: bool) -> bool:
@@ -331,6 +343,9 @@ def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: P
     if pending:
         unclear = exchange.state is S.UNCLEAR
         return exchange if unclear else _poll_later(exchange, now, policy)
+    if exchange.operation in SWITCH_OPERATIONS and _contradicts_itself(exchange, outcome):
+        unsure = Failure(cause="result_unknown", detail="the result contradicts itself")
+        return lose(exchange, unsure, now=now, policy=policy)
     single = _own_failure(exchange, outcome)
     if single is None and len(exchange.endpoints) == 1:
         if outcome.result is RemoteResult.CANCELED:
@@ -351,6 +366,12 @@ def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: P
         voltage_present=outcome.voltage_present,
         acted_at=exchange.acted_at or now,
     )
+
+
+def _contradicts_itself(exchange: Exchange, outcome: Outcome) -> bool:
+    """A failure beside a success, or of none but other meters: whether this one moved is open."""
+    named = any(item.endpoint == exchange.endpoints[0] for item in outcome.failures)
+    return bool(outcome.failures) and (outcome.result is RemoteResult.SUCCESS or not named)
 
 
 def _own_failure(exchange: Exchange, outcome: Outcome) -> FailureReason | None:

@@ -4,13 +4,14 @@
 # mypy: disable-error-code="comparison-overlap, unreachable"
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from adapter.commands.activity import CompletionState, Verdict, Work
+from adapter.commands.activity import CompletionState, ExchangeState, Verdict, Work
 from adapter.commands.calls import (
+    EndpointFailure,
     FailureReason,
     Outcome,
     RemoteResult,
@@ -460,6 +461,31 @@ def test_the_time_of_a_completion_is_the_head_ends_where_it_gave_one() -> None:
     told = replace(a_status(course.main.id), finished_at=acted)
     course.tell(StatusNotified(exchange=course.main.id, status=told)).result()
     assert course.activity.completions[0].at == acted
+
+
+@pytest.mark.parametrize("acted", [NOON.replace(year=1901), NOON.replace(year=9999)])
+def test_a_time_that_cannot_be_is_not_taken_from_the_head_end(acted: datetime) -> None:
+    course = in_flight(C.REMOTE_CONNECT)
+    told = replace(a_status(course.main.id), finished_at=acted)
+    course.tell(StatusNotified(exchange=course.main.id, status=told)).result()
+    assert abs(course.activity.completions[0].at - NOON) < timedelta(days=1)
+
+
+@pytest.mark.parametrize("kind", sorted(SWITCH_KINDS))
+@pytest.mark.parametrize(
+    ("result", "endpoint"),
+    [(RemoteResult.SUCCESS, "E1"), (RemoteResult.SUCCESS, "E77"), (RemoteResult.FAILURE, "E77")],
+)
+def test_a_result_that_contradicts_itself_leaves_a_switch_order_unclear(
+    kind: C, result: RemoteResult, endpoint: str
+) -> None:
+    course = in_flight(kind).status()
+    failed = EndpointFailure(
+        endpoint=EndpointId(endpoint), reason=FailureReason.COMMUNICATION_ERROR
+    )
+    outcome = Outcome(result=result, failures=(failed,))
+    course.tell(OutcomeReceived(exchange=course.main.id, outcome=outcome))
+    assert course.main.state is ExchangeState.UNCLEAR
 
 
 def test_events_about_unknown_things_are_refused() -> None:
