@@ -78,7 +78,8 @@ def show(
     if as_json:
         for row in rows[:limit]:
             times = {"at": time_text(row.at), "start": time_text(row.start) or None}
-            print_json_line({**row._asdict(), **times, "statuses": row.statuses.split(",")})
+            words = row.statuses.split(",") if row.statuses else []
+            print_json_line({**row._asdict(), **times, "statuses": words})
     else:
         columns = ("at", "quantity", "source", "value", "unit", "condition", "statuses")
         print_table(
