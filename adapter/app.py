@@ -348,7 +348,10 @@ def _keys(settings: Settings) -> tuple[bytes, ...]:
             file.write(secrets.token_hex(32).encode())
     except FileExistsError:
         pass
-    return (path.read_bytes().strip(),)
+    key = path.read_bytes().strip()
+    if len(key) < _SHORTEST_KEY:  # as a crash while it was made leaves it: anybody could sign
+        raise SettingsError(f"{path}: no key of {_SHORTEST_KEY} bytes or more; restore or remove it")
+    return (key,)
 
 
 async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:

@@ -12,7 +12,8 @@ from typing import Final
 from adapter.app import App, OrderParts
 from adapter.commands.calls import SwitchState
 from adapter.engine.clock import SystemClock
-from adapter.engine.orders import OrderRequest, OrderShown
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders import OrderShown
 from adapter.engine.ports import Import
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapter.commands.flows import CommandKind
-from adapter.engine.case import OrderRules
+from adapter.engine.order_rules import OrderRules
 from adapter.errors import SettingsError
 from adapter.model.measurement import ReadSchedule
 from adapter.orders.configuration import (

@@ -20,7 +20,8 @@ from adapter.engine.field_work import FieldReport
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.order_ports import Case, CaseWrite
-from adapter.engine.orders import OrderRequest, Orders
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders import Orders
 from adapter.engine.ports import Import
 from adapter.engine.stand_ins import Outgoing
 from adapter.headend.settings import HeadEndSettings

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from adapter.commands.activity import Command, ExchangeState, State
 from adapter.engine import points
-from adapter.engine.case import OrderRules, Turn
+from adapter.engine.case import Turn
 from adapter.engine.field_work import FieldMessage, FieldWork, FieldWorkRefused
 from adapter.engine.gateway import Gateway
 from adapter.engine.order_ports import (
@@ -28,6 +28,7 @@ from adapter.engine.order_ports import (
     Requester,
     World,
 )
+from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import Clock, Store
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
 from adapter.model.device import DeviceView

@@ -1,16 +1,13 @@
 """The public surface of service orders, beside `Gateway`: REST and command line call this."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
-from adapter.engine.case import OrderRules, Turn
-from adapter.engine.field_work import CancelRefused, FieldReport, FieldWork, Receipt
+from adapter.engine.case import Turn
+from adapter.engine.field_work import FieldReport, FieldWork, Receipt
 from adapter.engine.gateway import Gateway
 from adapter.engine.orchestrator import Orchestrator
 from adapter.engine.order_ports import (
@@ -24,7 +21,9 @@ from adapter.engine.order_ports import (
     Requester,
     Todo,
 )
-from adapter.engine.ports import AuditEntry, AuditNote, Clock, PublicationRow, Store
+from adapter.engine.order_requests import OrderRequest, check_moment, check_request, fingerprint
+from adapter.engine.order_rules import OrderRules
+from adapter.engine.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.runner import Runner
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
@@ -39,28 +38,6 @@ from adapter.orders.replies import Reply
 from adapter.orders.tasks import CancelReason
 
 _LOOPS: Final = ("orders", "field", "replies")
-_MOST_FIELDS: Final = 50
-_LONGEST_TEXT: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
-    """What a requester asks for. The same requester and reference give the same order, for ever.
-
-    `activity_type` "" is the kind's own. `effective_at` None: now; `service_at` None: the same.
-    `fields` are the activity's elements by name (connectNewDevice, noticeReference, contact...).
-    """
-
-    kind: OrderKind
-    service_point: ServicePointId
-    external_reference: str
-    requester: str = ""
-    activity_type: str = ""
-    effective_at: datetime | None = None
-    service_at: datetime | None = None
-    account: str = ""
-    priority: int = 0
-    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +103,11 @@ class Orders:
     async def start(self) -> None:
         self._runner.start()
 
-    async def stop(self) -> None:
-        """Stop taking up work; what is under way is taken up again from the store."""
+    async def stop(self) -> None:  # what is under way is taken up again from the store
         await self._runner.stop()
 
     async def drain(self) -> int:
-        """Work everything of orders that is due now, in a fixed order. Returns how much it was."""
+        """Work everything of orders that is due now, in a fixed order. Returns how much."""
         worked, total = 1, 0
         while worked:
             worked = await self._orchestrator.once()
@@ -165,7 +141,7 @@ class Orders:
             },
         )
         write = CaseWrite(case=Case(order=order, wake=self._clock.now()), audit=(note,))
-        made, same = await self._store.submit(write, _fingerprint(request))
+        made, same = await self._store.submit(write, fingerprint(request))
         if not same:
             raise Conflict(f"the reference belongs to order {made}, with other content")
         self.poke()
@@ -173,7 +149,7 @@ class Orders:
 
     def _draft(self, request: OrderRequest) -> ServiceOrder:
         now = self._clock.now()
-        _check(request)
+        check_request(request)
         name = request.activity_type or request.kind.value
         if self.rules.activity_type(name) is None:
             known = ", ".join(sorted(self.rules.configuration.activity_types))
@@ -263,7 +239,7 @@ class Orders:
         if not changes:
             raise InvalidRequest("changes", "at least one")
         for name in ("effectiveAt", "serviceAt"):
-            _check_moment(name, changes.get(name))
+            check_moment(name, changes.get(name))
         return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
 
     async def _maintain(
@@ -329,8 +305,8 @@ class Orders:
         it, and its reply says whether supply is off.
         """
         wanted = OrderFilter(kind=OrderKind.CUT, service_point=point, open_only=True)
-        reason = f"{CancelReason.PAYMENT}{': ' if reference else ''}{reference}"
-        ended = []
+        reason = f"{CancelReason.PAYMENT}: {reference}".removesuffix(": ")
+        ended: list[ServiceOrder] = []
         for order in await self._store.list(wanted):
             async with self._orchestrator.working(order.id):
                 await self._orchestrator.call_back(order.id, reason=reason)
@@ -449,7 +425,7 @@ class Orders:
             try:
                 await self._orchestrator.act(
                     order,
-                    lambda turn: _take(turn, report),
+                    lambda turn: turn.take(report),
                     device=None if arriving is None else arriving.id,
                 )
             except IllegalTransition as error:
@@ -472,71 +448,3 @@ class Orders:
         if found is None:
             raise NotFound(f"no activity {child}")
         return found
-
-
-class OrderSink:
-    """Commands that moved wake the order that they belong to; a sink like any other."""
-
-    name = "orders"
-
-    def __init__(self, store: OrderStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-        self.poke: Callable[[], None] = lambda: None
-
-    async def deliver(self, batch: Sequence[PublicationRow]) -> None:
-        """Durable when it returns: the orders are due in the store."""
-        orders = {
-            str(row.publication.data["order"])
-            for row in batch
-            if row.publication.type.startswith("openway.command.")
-            and row.publication.data.get("order")
-        }
-        if orders:
-            await self._store.wake([OrderId(order) for order in sorted(orders)], self._clock.now())
-            self.poke()
-
-
-def _take(turn: Turn, report: FieldReport) -> None:
-    turn.reported(report)
-    news = report.news
-    if isinstance(news, CancelRefused):
-        turn.refuse_requests(report.activity, news.reason)
-        turn.note(report.who or "field", "CancelRefused", {"report": report.id})
-        return
-    if turn.child(report.activity).field is None:
-        raise IllegalTransition(f"{report.activity} is no visit")
-    turn.step_visit(report.activity, news, actor=report.who or "field")
-    turn.settle_pushes()
-
-
-def _check(request: OrderRequest) -> None:
-    """Raises InvalidRequest naming the field."""
-    if not request.external_reference:
-        raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
-    if not request.service_point:
-        raise InvalidRequest("service_point", "is needed")
-    for name in ("effective_at", "service_at"):
-        at = getattr(request, name)
-        if at is not None and at.tzinfo is None:
-            raise InvalidRequest(name, "needs a time zone")
-    if len(request.fields) > _MOST_FIELDS:
-        raise InvalidRequest("fields", f"at most {_MOST_FIELDS}")
-    for name, value in request.fields.items():
-        if len(name) > _LONGEST_TEXT or len(value) > _LONGEST_TEXT:
-            raise InvalidRequest("fields", f"{name[:40]}: at most {_LONGEST_TEXT} characters")
-
-
-def _check_moment(name: str, text: str | None) -> None:
-    if text is None:
-        return
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(name, "must be a date and time, ISO 8601") from None
-    if at.tzinfo is None:
-        raise InvalidRequest(name, "needs a time zone")
-
-
-def _fingerprint(request: OrderRequest) -> str:
-    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()

@@ -18,13 +18,14 @@ import msgspec
 from adapter.app import Core, OrderParts, connect
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind
-from adapter.engine.case import OrderRules
 from adapter.engine.clock import HandClock
 from adapter.engine.field_work import FieldInbox, FieldMessage
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.order_ports import OrderFilter
-from adapter.engine.orders import OrderRequest, Orders
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.order_rules import OrderRules
+from adapter.engine.orders import Orders
 from adapter.engine.ports import Change, Import
 from adapter.errors import GatewayError
 from adapter.fieldwork.crew import Crew

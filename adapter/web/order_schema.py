@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from adapter.engine.order_ports import Child, Pass, Todo
-from adapter.engine.orders import OrderRequest, OrderShown
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders import OrderShown
 from adapter.model.ids import ServicePointId
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder

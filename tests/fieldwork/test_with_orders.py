@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from adapter.app import OrderParts
 from adapter.demo import Stage, stage
@@ -25,10 +23,8 @@ from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.form import read_message, report_json
 from adapter.fieldwork.link import FieldWorkLink, NoFieldWork
 from adapter.fieldwork.settings import CrewSettings, DropSettings, WebhookSettings
-from adapter.fieldwork.signing import key_of, verify
 from adapter.fieldwork.street import SimulatedStreet
-from adapter.fieldwork.webhook import WebhookFieldWork, post_report
-from adapter.headend.secret import Secret
+from adapter.fieldwork.webhook import WebhookFieldWork
 from adapter.model.device import (
     ComponentKind,
     Device,
@@ -43,12 +39,11 @@ from adapter.orders.field_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
-from adapter.web.connections import bind, url_of
+from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
 from tests.flows.world import fast
 from tests.support import run
 
 QUICK = CrewSettings(book_s=0.01, lead_s=0.01, travel_s=0.01, work_s=0.02)
-KEY = Secret("whsec_" + "T1VS" * 8)
 REGISTER = MeasuringComponent(id="kwh", kind=ComponentKind.SCALAR, quantity="Wh d")
 METER = Device(id=DeviceId("M-1"), components=(REGISTER,))
 POINT = ServicePointId("SP-1")
@@ -196,64 +191,6 @@ def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) ->
 
 
 # ---------------------------------------------------------------- webhooks
-
-
-@dataclass
-class CrewBehindWebhooks:
-    """A field work system in another place: takes posts, and posts the crew's reports."""
-
-    crew: Crew
-    report_url: str = ""
-    statuses: list[int] = field(default_factory=list)
-    fails: int = 0
-    _session: aiohttp.ClientSession | None = None
-
-    async def take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        now = SystemClock().now()
-        verify(request.headers, body, (key_of(KEY),), now=now, tolerance_s=60)
-        if self.fails:
-            self.fails -= 1
-            return web.Response(status=503)
-        await self.crew.send(read_message(body))
-        return web.Response(status=202)
-
-    async def receive(self, given: FieldReport) -> Receipt:
-        """The crew's inbox: posted until it is answered."""
-        assert self._session is not None
-        status = await post_report(
-            self._session,
-            self.report_url,
-            report_json(given),
-            id_=given.id,
-            keys=(key_of(KEY),),
-            clock=SystemClock(),
-        )
-        self.statuses.append(status)
-        if status == 404:
-            raise NotFound(given.id)
-        if status == 409:
-            raise Conflict(given.id)
-        if status != 200:
-            raise ConnectionError(str(status))
-        return Receipt.APPLIED
-
-
-@asynccontextmanager
-async def crew_elsewhere(there: CrewBehindWebhooks) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_post("/visits", there.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    listening = bind("127.0.0.1", 0)
-    await web.SockSite(runner, listening).start()
-    async with aiohttp.ClientSession() as there._session:
-        await there.crew.start(there)
-        try:
-            yield url_of(listening, tls=False) + "/visits"
-        finally:
-            await there.crew.stop()
-            await runner.cleanup()
 
 
 @pytest.mark.parametrize("fails", [0, 1])

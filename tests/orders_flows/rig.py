@@ -12,11 +12,12 @@ from adapter.app import OrderParts
 from adapter.commands.calls import SwitchState
 from adapter.commands.rules import SwitchPolicy
 from adapter.demo import Stage, stage
-from adapter.engine.case import OrderRules
 from adapter.engine.dispatcher import DispatchSettings
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.order_ports import Requester
-from adapter.engine.orders import OrderRequest, Orders, OrderShown
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.order_rules import OrderRules
+from adapter.engine.orders import Orders, OrderShown
 from adapter.engine.ports import Change, Import
 from adapter.model.device import (
     Category,

@@ -11,7 +11,7 @@ from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.field_work import FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.order_ports import OrderFilter, TodoSubject
-from adapter.engine.orders import OrderRequest
+from adapter.engine.order_requests import OrderRequest
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId, OrderId, ServicePointId

@@ -1,0 +1,68 @@
+"""What a requester asks for as a service order, and what can never be one."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from adapter.errors import InvalidRequest
+from adapter.model.ids import ServicePointId
+from adapter.orders.order import OrderKind
+
+_MOST_FIELDS: Final = 50
+_LONGEST_TEXT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """What a requester asks for. The same requester and reference give the same order, for ever.
+
+    `activity_type` "" is the kind's own. `effective_at` None: now; `service_at` None: the same.
+    `fields` are the activity's elements by name (connectNewDevice, noticeReference, contact...).
+    """
+
+    kind: OrderKind
+    service_point: ServicePointId
+    external_reference: str
+    requester: str = ""
+    activity_type: str = ""
+    effective_at: datetime | None = None
+    service_at: datetime | None = None
+    account: str = ""
+    priority: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_request(request: OrderRequest) -> None:
+    """Raises InvalidRequest naming the field."""
+    if not request.external_reference:
+        raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
+    if not request.service_point:
+        raise InvalidRequest("service_point", "is needed")
+    for name in ("effective_at", "service_at"):
+        at = getattr(request, name)
+        if at is not None and at.tzinfo is None:
+            raise InvalidRequest(name, "needs a time zone")
+    if len(request.fields) > _MOST_FIELDS:
+        raise InvalidRequest("fields", f"at most {_MOST_FIELDS}")
+    for name, value in request.fields.items():
+        if len(name) > _LONGEST_TEXT or len(value) > _LONGEST_TEXT:
+            raise InvalidRequest("fields", f"{name[:40]}: at most {_LONGEST_TEXT} characters")
+
+
+def check_moment(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(name, "must be a date and time, ISO 8601") from None
+    if at.tzinfo is None:
+        raise InvalidRequest(name, "needs a time zone")
+
+
+def fingerprint(request: OrderRequest) -> str:
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
