@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.commands.calls import Reading, RequestStatus
@@ -338,8 +339,14 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     )
 
 
+_SHORTEST_KEY: Final = 32
+
+
 def _keys(settings: Settings) -> tuple[bytes, ...]:
-    """The keys that sign callback addresses; made once beside the store where none is given."""
+    """The keys that sign callback addresses; made once beside the store where none is given.
+
+    Raises SettingsError for a file that holds no whole key.
+    """
     if settings.callbacks.keys:
         return tuple(key.reveal().encode() for key in settings.callbacks.keys)
     path = settings.store.path.with_suffix(".key")
@@ -350,7 +357,7 @@ def _keys(settings: Settings) -> tuple[bytes, ...]:
         pass
     key = path.read_bytes().strip()
     if len(key) < _SHORTEST_KEY:  # as a crash while it was made leaves it: anybody could sign
-        raise SettingsError(f"{path}: no key of {_SHORTEST_KEY} bytes or more; restore or remove it")
+        raise SettingsError(f"{path}: shorter than {_SHORTEST_KEY} bytes; restore it, or remove it")
     return (key,)
 
 
