@@ -24,6 +24,7 @@ from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.engine.ports import InboxState
 from adapter.model.ids import DeviceId, EventId
 from tests.durability.ledgers import HeadEndLedger, Order, StoreLedger, endpoint_of
+from tests.durability.orders import OrderAttempt
 from tests.durability.requesters import Attempt
 
 
@@ -46,6 +47,7 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledgers:
     requesters: Sequence[Attempt]
+    orders: Sequence[OrderAttempt] = ()
     head_end: HeadEndLedger
     store: StoreLedger
 
@@ -71,8 +73,37 @@ def acknowledged_is_there(all_: Ledgers) -> Found:
             yield Finding(D, "acknowledged", f"{by_key[attempt.key]} commands for {attempt.key}")
     known = {attempt.key for attempt in all_.requesters}
     for command in all_.store.commands.values():
-        if command.request.idempotency_key not in known:
+        asked_by_order = command.request.order in all_.store.orders
+        if command.request.idempotency_key not in known and not asked_by_order:
             yield Finding(U, "acknowledged", f"nobody asked for {command.id}")
+
+
+def orders_are_there_and_end(all_: Ledgers) -> Found:
+    """Service orders: once for each reference, under one id, brought to an end."""
+    by_reference = Counter(order.external_reference for order in all_.store.orders.values())
+    for attempt in all_.orders:
+        if attempt.ids and by_reference[attempt.reference] != 1:
+            wrong = D if by_reference[attempt.reference] else L
+            text = f"{by_reference[attempt.reference]} orders for {attempt.reference}"
+            yield Finding(wrong, "orders", text)
+        if len(set(attempt.ids)) > 1:
+            yield Finding(D, "orders", f"{attempt.reference} has the ids {attempt.ids}")
+    known = {attempt.reference for attempt in all_.orders}
+    for order in all_.store.orders.values():
+        if order.external_reference not in known:
+            yield Finding(U, "orders", f"nobody asked for {order.id}")
+        if not order.final:
+            yield Finding(L, "orders", f"{order.id} has stopped in {order.state}")
+    told = Counter(
+        (row.publication.subject, row.publication.type)
+        for row in all_.store.publications
+        if row.publication.type.startswith("openway.order.reply.")
+    )
+    for (order_id, kind), count in told.items():
+        if count > 1 and not kind.endswith(".interim"):
+            yield Finding(D, "orders", f"{count} replies {kind} of {order_id}")
+        if order_id not in all_.store.orders:
+            yield Finding(U, "orders", f"a reply of {order_id}, which is not in the store")
 
 
 def final_once(all_: Ledgers) -> Found:
@@ -217,8 +248,11 @@ def completions_take_effect_once(all_: Ledgers) -> Found:
     for row, count in (wanted - causes).items():
         yield Finding(L, "effects", f"{count} effect of {row} is missing")
     for row, count in (causes - wanted).items():
-        wrong = D if row in wanted else U
-        yield Finding(wrong, "effects", f"{count} too many of {row}")
+        by_crew = row[1].partition(".")[0] in all_.store.orders
+        if row in wanted or (by_crew and count > 1):
+            yield Finding(D, "effects", f"{count} too many of {row}")
+        elif not by_crew:
+            yield Finding(U, "effects", f"{row} has no cause")
     executed = Counter(
         str(entry.note.detail.get("event"))
         for entry in all_.store.audit
@@ -278,6 +312,7 @@ def _of_kinds(all_: Ledgers, kinds: Iterable[CommandKind]) -> Iterator[Command]:
 
 RULES: Final[tuple[Rule, ...]] = (
     acknowledged_is_there,
+    orders_are_there_and_end,
     final_once,
     moves_are_a_chain,
     audit_is_whole,
@@ -310,6 +345,7 @@ class Report:
     stored: int
     republished: int
     unclear_sends: int
+    service_orders: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, wrong: Wrong) -> int:
@@ -322,7 +358,7 @@ class Report:
             f"  attempted {self.attempted}, acknowledged {self.acknowledged}, ok {self.ok}, "
             f"unknown {self.unknown}",
             f"  lost {self.count(L)}, doubled {self.count(D)}, unexpected {self.count(U)}",
-            f"  ended: {states}",
+            f"  ended: {states}; and {self.service_orders} service orders",
             f"  {self.orders.total()} requests reached the head end, {self.switch_orders} of them "
             "moved a switch",
             f"  {self.callbacks} callbacks were answered with 200, {self.stored} messages are "
@@ -353,6 +389,7 @@ def judge(ledgers: Ledgers, *, title: str, kills: int) -> Report:
         switch_orders=len(ledgers.head_end.switch_orders),
         callbacks=ledgers.head_end.answered.total(),
         stored=len(ledgers.store.inbox),
+        service_orders=len(ledgers.store.orders),
         unclear_sends=sum(entry.note.action == "SendUnclear" for entry in ledgers.store.audit),
         republished=sum(count > 1 for count in ledgers.store.sent_to_sink.values()),
         findings=[finding for rule in RULES for finding in rule(ledgers)],

@@ -12,12 +12,15 @@ from typing import Any, Final
 from adapter.commands.activity import Command
 from adapter.commands.flows import SWITCH_OPERATIONS
 from adapter.engine.clock import SystemClock
+from adapter.engine.order_ports import OrderFilter
 from adapter.engine.ports import AuditEntry, Filter, InboxRow, Ledger, PublicationRow
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import EndpointId
+from adapter.orders.order import ServiceOrder
 from adapter.simulator.meters import Meter
 from adapter.simulator.server import Simulator
+from adapter.store.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 
 _PAGE: Final = 500
@@ -116,6 +119,7 @@ def _take(ledger: HeadEndLedger, line: dict[str, Any]) -> None:
 @dataclass(slots=True, kw_only=True)
 class StoreLedger:
     commands: dict[str, Command]
+    orders: dict[str, ServiceOrder]
     inbox: list[InboxRow]
     audit: list[AuditEntry]
     publications: list[PublicationRow]
@@ -146,6 +150,7 @@ async def read_store(path: Path, published: Path) -> StoreLedger:
             broken = str(error)
         return StoreLedger(
             commands={item.id: item for item in await _commands(store)},
+            orders={item.id: item for item in await _orders(store)},
             inbox=await _inbox(store),
             audit=list(await store.audit(limit=_ALL)),
             publications=list(await store.outbox("nobody", limit=_ALL)),
@@ -177,6 +182,10 @@ async def _commands(store: SqliteStore) -> list[Command]:
         found += page
         if len(page) < _PAGE:
             return found
+
+
+async def _orders(store: SqliteStore) -> Sequence[ServiceOrder]:
+    return await SqliteOrders(store).list(OrderFilter(limit=_ALL))
 
 
 async def _inbox(store: SqliteStore) -> list[InboxRow]:

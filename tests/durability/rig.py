@@ -18,6 +18,8 @@ from typing import Final, TypeVar
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
+from adapter.engine.ports import Import
+from adapter.model.device import ComponentKind
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
@@ -269,6 +271,18 @@ class Rig:
         return life
 
 
+def _with_registers_only(what: Import) -> Import:
+    """Service orders would wait for interval data, which come by the quarter of an hour."""
+    devices = tuple(
+        replace(
+            device,
+            components=tuple(x for x in device.components if x.kind is ComponentKind.SCALAR),
+        )
+        for device in what.devices
+    )
+    return replace(what, devices=devices)
+
+
 @asynccontextmanager
 async def rig(
     folder: Path,
@@ -279,11 +293,16 @@ async def rig(
     callback_attempts: int = 1,
     extra: str = "",
     expires_s: float = 600.0,
+    spare: int = 0,
+    also: Import | None = None,
 ) -> AsyncIterator[Rig]:
-    """Simulator running, devices known to the store, no gateway started yet."""
+    """Simulator running, devices known to the store, no gateway started yet.
+
+    `spare` further meters are for others than the requesters, `also` is more master data.
+    """
     config = SimulatorConfig(
         population=PopulationPlan(
-            count=meters + DARK, seed=seed, generating_share=0.0, group_size=8
+            count=meters + spare + DARK, seed=seed, generating_share=0.0, group_size=8
         ),
         limits=Limits(callback_attempts=callback_attempts, callback_retry_s=0.2),
         timing=Timing(jitter=0.5),
@@ -300,7 +319,9 @@ async def rig(
     async with Simulator(config) as simulator:
         store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
         await store.open()
-        await store.import_(registry_of(simulator.world.population))
+        await store.import_(_with_registers_only(registry_of(simulator.world.population)))
+        if also is not None:
+            await store.import_(also)
         await store.close()
         settings = settings_file(
             folder,

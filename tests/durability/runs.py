@@ -11,11 +11,14 @@ from typing import Final
 from adapter.simulator.faults import Effect, Script
 from tests.durability.checks import Finding, Ledgers, Report, Wrong, judge
 from tests.durability.ledgers import read_head_end, read_store
+from tests.durability.orders import ITEMS, SETTINGS, SMART, FileCrew, OrderRequesters, items
 from tests.durability.requesters import EVERYTHING, Mix, Requesters
 from tests.durability.rig import Life, Rig, rig, until, within
 
 SIGKILLED: Final = -9
 _BAD: Final = re.compile(r"(\d\d:){2}\d\d  (error|critical) |Traceback|\w*(Error|Exception): ")
+STEADY: Final = 30
+"""So many looks in a row must show the same before a run counts as over."""
 POINT_S: Final = 30.0
 """How long the load may take to lead a process to a named point."""
 QUIET_S: Final = 60.0
@@ -54,6 +57,8 @@ class Plan:
     extra: str = ""
     """Further settings, as TOML."""
     expires_s: float = 600.0
+    orders: bool = False
+    """Whether service orders are part of the load."""
     breaks: bool = False
     """Whether errors in the log belong to it."""
     at_least: int = 0
@@ -72,38 +77,55 @@ async def run_plan(folder: Path, plan: Plan) -> Report:
 
 async def play(folder: Path, plan: Plan) -> tuple[Ledgers, int]:
     """Load, deaths, peace; the ledgers, and how often the gateway was killed."""
+    extra = f"{plan.extra}\n{SETTINGS}" if plan.orders else plan.extra
     async with rig(
         folder,
         plan.scripts,
         meters=plan.meters,
         seed=plan.seed,
         callback_attempts=plan.callback_attempts,
-        extra=plan.extra,
+        extra=extra,
         expires_s=plan.expires_s,
+        spare=SMART,
+        also=items(),
     ) as made:
-        devices = [f"M{700_001 + number}" for number in range(plan.meters)]
-        asked = Requesters(made.api, devices, seed=plan.seed, workers=plan.workers, mix=plan.mix)
-        load = asyncio.get_running_loop().create_task(asked.run())
-        street = asyncio.get_running_loop().create_task(made.outages(load))
-        try:
-            last = await plan.deaths(made, asked)
-            enough = f"{plan.at_least} commands are begun"
-            await until(
-                lambda: load.done() or len(asked.attempts) >= plan.at_least,
-                within_s=QUIET_S,
-                why=enough,
-            )
-            asked.enough.set()
-            async with asyncio.timeout(QUIET_S):
-                await load
-                await street
-        finally:
-            load.cancel()
-            street.cancel()
+        asked = Requesters(
+            made.api,
+            [f"M{700_001 + number}" for number in range(plan.meters)],
+            seed=plan.seed,
+            workers=plan.workers,
+            mix=plan.mix,
+        )
+        points = [f"SP{700_001 + plan.meters + number}" for number in range(SMART)]
+        points += [f"SP-I{number}" for number in range(ITEMS)]
+        ordered = OrderRequesters(made.api, points if plan.orders else [])
+        last = await _under_load(made, plan, asked, ordered)
         await settle(made, asked)
         status = await made.nursery.stop(last)
         assert status == 0, f"SIGTERM ended it with {status}"
-        return await read_ledgers(made, asked), made.nursery.kills
+        return await read_ledgers(made, asked, ordered), made.nursery.kills
+
+
+async def _under_load(made: Rig, plan: Plan, asked: Requesters, ordered: OrderRequesters) -> Life:
+    """Deaths, and then peace until all that was begun has come to its end; the last life."""
+    begin = asyncio.get_running_loop().create_task
+    load, orders = begin(asked.run()), begin(ordered.run())
+    around = [begin(made.outages(load)), begin(FileCrew(made.folder).work(orders))]
+    try:
+        last = await plan.deaths(made, asked)
+        await until(
+            lambda: load.done() or len(asked.attempts) >= plan.at_least,
+            within_s=QUIET_S,
+            why=f"{plan.at_least} commands are begun",
+        )
+        asked.enough.set()
+        ordered.enough.set()
+        async with asyncio.timeout(QUIET_S):
+            await asyncio.gather(load, orders, *around)
+        return last
+    finally:
+        for task in (load, orders, *around):
+            task.cancel()
 
 
 def logged_errors(log: Path) -> list[Finding]:
@@ -116,6 +138,7 @@ def logged_errors(log: Path) -> list[Finding]:
 async def settle(made: Rig, asked: Requesters) -> None:
     """Until the head end has nothing more to say, and the gateway nothing more to do."""
     await made.simulator.sent()
+    seen: list[int] = []
 
     async def quiet() -> bool:
         counts = await asked.ledger()
@@ -123,18 +146,23 @@ async def settle(made: Rig, asked: Requesters) -> None:
         sent = set()
         if made.published.exists():
             sent = set(made.published.read_text(encoding="utf-8").split("\n")) - {""}
-        return not any(unread) and len({line.split('"')[1] for line in sent}) >= int(
-            counts["publications"]
+        seen.append(counts["publications"])
+        steady = len(seen) > STEADY and len(set(seen[-STEADY:])) == 1
+        return (
+            steady
+            and not any(unread)
+            and len({line.split('"')[1] for line in sent}) >= int(counts["publications"])
         )
 
     await until(quiet, within_s=QUIET_S, why="the inbox is read and everything is published")
     await made.simulator.sent()
 
 
-async def read_ledgers(made: Rig, asked: Requesters) -> Ledgers:
+async def read_ledgers(made: Rig, asked: Requesters, ordered: OrderRequesters) -> Ledgers:
     """All three, when nobody writes any more."""
     return Ledgers(
         requesters=asked.attempts,
+        orders=ordered.attempts,
         head_end=read_head_end(made.journal, made.simulator),
         store=await read_store(made.store_path, made.published),
     )
