@@ -1,0 +1,134 @@
+"""The store of orders: guards that decide races, statements that do not slow down with growth."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from adapter.engine.clock import HandClock
+from adapter.engine.order_ports import Case, CaseSaved, CaseWrite, OrderFilter
+from adapter.model.ids import OrderId, ServicePointId
+from adapter.orders.order import OrderKind, OrderState, ServiceOrder
+from adapter.store import order_queries
+from adapter.store.files import connect_writer
+from adapter.store.migrate import migrate
+from adapter.store.orders import SqliteOrders
+from adapter.store.sqlite import SqliteStore
+from tests.support import run
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def a_case(number: int, *, point: str = "SP-1", state: OrderState = OrderState.PENDING) -> Case:
+    order = ServiceOrder(
+        id=OrderId(f"SO-{number}"),
+        kind=OrderKind.CUT,
+        service_point=ServicePointId(point),
+        activity_type="cut",
+        requester="cis",
+        external_reference=f"r-{number}",
+        created_at=NOON,
+        effective_at=NOON,
+        service_at=NOON,
+        state=state,
+    )
+    return Case(order=order, wake=NOON)
+
+
+async def opened(folder: Path) -> tuple[SqliteStore, SqliteOrders]:
+    store = SqliteStore(folder / "gateway.db", now=HandClock(NOON).now)
+    await store.open()
+    return store, SqliteOrders(store)
+
+
+async def loaded(orders: SqliteOrders, case: Case) -> Case:
+    return (await orders.load([case.order.id]))[case.order.id]
+
+
+def test_of_two_who_change_a_case_the_first_one_wins(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, orders = await opened(tmp_path)
+        case = a_case(1)
+        assert await orders.submit(CaseWrite(case=case), "a") == (case.order.id, True)
+        assert await orders.submit(CaseWrite(case=a_case(1)), "b") == (case.order.id, False)
+        one = await loaded(orders, case)
+        write = CaseWrite(case=replace(one, order=replace(one.order, priority=1)))
+        assert list(await orders.save([write, write])) == [CaseSaved.SAVED, CaseSaved.MOVED]
+        again = await loaded(orders, case)
+        assert (again.order.priority, again.version) == (1, one.version + 1)
+        await store.close()
+
+    run(scenario())
+
+
+def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, orders = await opened(tmp_path)
+        for number in (1, 2, 3):
+            point = "SP-1" if number < 3 else "SP-2"
+            await orders.submit(CaseWrite(case=a_case(number, point=point)), "")
+        one, two, three = [
+            replace(case, order=replace(case.order, state=OrderState.WAITING))
+            for case in [await loaded(orders, a_case(n)) for n in (1, 2, 3)]
+        ]
+        saved = await orders.save([CaseWrite(case=each, holds=True) for each in (one, two, three)])
+        assert list(saved) == [CaseSaved.SAVED, CaseSaved.POINT_TAKEN, CaseSaved.SAVED]
+        stolen = CaseWrite(case=two, holds=True, supersedes=(one.order.id,))
+        assert list(await orders.save([stolen])) == [CaseSaved.SAVED]
+        await store.close()
+
+    run(scenario())
+
+
+def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, orders = await opened(tmp_path)
+        await orders.submit(CaseWrite(case=a_case(1)), "")
+        lease = NOON + timedelta(seconds=30)
+        assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
+        assert not await orders.due(limit=9, now=NOON, lease_until=lease)
+        await orders.wake([OrderId("SO-1")], NOON)
+        assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
+        case = await loaded(orders, a_case(1))
+        final = replace(case, order=replace(case.order, state=OrderState.DISCARDED), wake=None)
+        await orders.save([CaseWrite(case=final)])
+        await orders.wake([OrderId("SO-1")], NOON)
+        assert not await orders.due(limit=9, now=lease, lease_until=lease)
+        assert len(await orders.list(OrderFilter())) == 1
+        await store.close()
+
+    run(scenario())
+
+
+_STATEMENTS = {
+    name: text
+    for name, text in vars(order_queries).items()
+    if name.isupper() and not name.startswith("_")
+}
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
+    connection = connect_writer(tmp_path_factory.mktemp("plans") / "gateway.db", None)
+    migrate(connection)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("name", sorted(_STATEMENTS))
+def test_a_statement_searches_and_never_walks_a_table(grown: apsw.Connection, name: str) -> None:
+    text = _STATEMENTS[name]
+    names = re.findall(r":(\w+)", text)
+    values = dict.fromkeys(names) if names else (None,) * text.count("?")
+    plan = [str(row[3]) for row in grown.execute("EXPLAIN QUERY PLAN " + text, values)]
+    walks = [
+        line
+        for line in plan
+        if line.startswith("SCAN")
+        and not any(word in line for word in ("json_each", "CONSTANT ROW", "subquery", "INDEX"))
+    ]
+    assert not walks, plan
