@@ -19,7 +19,7 @@ from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
 from adapter.store.writing import note_all, publish
 
-Value: TypeAlias = None | int | float | bytes | str
+Value: TypeAlias = int | float | bytes | str | None
 
 _REQUEST_TODO: Final = (MaintenanceState.ERROR, MaintenanceState.VALIDATION_ERROR)
 
