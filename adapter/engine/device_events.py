@@ -22,7 +22,9 @@ from adapter.readings.event_types import EventTables
 
 log = logging.getLogger(__name__)
 
-_BATCH: Final = 500
+_BATCH: Final = 512
+_AT_ONCE: Final = 64
+"""Events in one transaction: callbacks of commands wait behind it."""
 
 
 class DeviceEvents:
@@ -44,11 +46,12 @@ class DeviceEvents:
         """Take one batch of arrivals and sum up the storms that are over. How many arrivals."""
         cursor = await self._store.event_cursor()
         rows = await self._arrived.arrived_events(after=cursor, limit=_BATCH)
-        if rows:
-            events = [unify(row.seed, row.endpoint, row.at, self._tables) for row in rows]
+        for first in range(0, len(rows), _AT_ONCE):
+            some = rows[first : first + _AT_ONCE]
+            events = [unify(row.seed, row.endpoint, row.at, self._tables) for row in some]
             points.reached("events.before_take")
             taken = await self._store.take_events(
-                events, self._tables, now=self._clock.now(), cursor=(rows[-1].load, rows[-1].id)
+                events, self._tables, now=self._clock.now(), cursor=(some[-1].load, some[-1].id)
             )
             log.info(
                 "events_taken",
