@@ -2,11 +2,13 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from adapter.engine.field_work import CancelRefused, FieldNews, FieldReport
+from adapter.fieldwork import form
 from adapter.fieldwork.form import (
     BadReport,
     message_json,
@@ -117,3 +119,11 @@ def test_a_value_keeps_every_digit() -> None:
     read = read_report(raw).news
     assert msgspec.json.decode(raw)["work"]["readings"][0]["value"] == "1234.50"
     assert str(read.report.measurements[0].value) == "1234.50"  # type: ignore[union-attr]
+
+
+def test_the_examples_of_the_documentation_are_read() -> None:
+    text = (Path(form.__file__).parent / "README.md").read_text()
+    message, reports = (block.partition("```")[0] for block in text.split("```json\n")[1:])
+    assert read_message(message.encode()).task == "D1-InstallMeter"
+    read = [read_report(line.encode()) for line in reports.splitlines()]
+    assert {type(report.news) for report in read} == {type(news) for news in NEWS}
