@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from adapter.commands.activity import (
     Command,
     CompletionEvent,
+    ExchangeState,
     State,
 )
 from adapter.commands.calls import Reading, ReadingKind
@@ -25,6 +26,7 @@ from adapter.commands.events import (
 )
 from adapter.commands.flows import INTERVAL_KINDS, CommandKind, Completion
 from adapter.commands.rules import SwitchPolicy, judge, lanes_of
+from adapter.commands.steps import moves_switch
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier
 from adapter.engine.ports import Clock, Registry, Store
@@ -35,6 +37,7 @@ from adapter.model.ids import CommandId, DeviceId, EndpointId
 log = logging.getLogger(__name__)
 
 _RECENT = timedelta(hours=1)
+_UNDER_WAY = frozenset({ExchangeState.SENDING, ExchangeState.AWAITING, ExchangeState.FETCHING})
 _MOST_COPIED = 200
 """A read for more devices makes no initial measurements beside those of the intake."""
 
@@ -68,15 +71,30 @@ class Validation:
         lanes = lanes_of(command.request)
         holders = await self._store.holders(lanes) if lanes else {}
         others = {lane: holder for lane, holder in holders.items() if holder != command.id}
+        if command.request.through_fence is not None:
+            others = await self._moving(others)
         return Facts(
             views=tuple(views[item] for item in ids if item in views), open_commands=others
         )
 
+    async def _moving(self, holders: Mapping[str, CommandId]) -> dict[str, CommandId]:
+        """Those that even two people may not pass: their order is under way, its end is known soon.
+
+        What waits, or is unclear, may be passed: being dark is the worse harm (I7 all the same).
+        """
+        found = await self._store.load(list(holders.values()))
+        return {
+            lane: holder
+            for lane, holder in holders.items()
+            if any(
+                moves_switch(item) and item.state in _UNDER_WAY for item in found[holder].exchanges
+            )
+        }
+
     def judge(self, command: Command, facts: Facts) -> Validated:
         request = command.request
-        open_commands = {} if request.through_fence else facts.open_commands
         violations = judge(
-            request, facts.views, head_end_kinds=self._kinds, open_commands=open_commands
+            request, facts.views, head_end_kinds=self._kinds, open_commands=facts.open_commands
         )
         blocked = any(item.rule == "open_command" for item in violations)
         disconnect = request.kind is CommandKind.REMOTE_DISCONNECT

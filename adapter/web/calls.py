@@ -1,6 +1,7 @@
 """One function per route of the JSON interface, each a few lines over `Gateway`."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,7 @@ MOST_ITEMS: Final = 500
 SECOND_KEY: Final = "X-Second-Key"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _EXPORTS_AT_ONCE: Final = 2
+_OUR_KEYS: Final = re.compile(r"[0-9a-z]{26}\.\d+|schedule:.*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +337,14 @@ def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
             400, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
         )
     key = wanted.idempotency_key if given is None else given
+    if key is not None and _OUR_KEYS.fullmatch(key):
+        raise ProblemRaised(
+            422,
+            "idempotency_key",
+            "keys of this form are the gateway's own, for children of orders and schedules",
+            field=IDEMPOTENCY_KEY,
+            rule="reserved",
+        )
     if key is None and wanted.kind in SWITCH_KINDS:
         raise ProblemRaised(
             400,

@@ -248,3 +248,29 @@ def test_a_token_of_another_request_is_not_adopted(tmp_path: Path) -> None:
             assert len(set(tokens)) == len(tokens)
 
     run(scenario())
+
+
+def test_nobody_passes_the_fence_while_a_disconnect_is_under_way(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        slow = script(E.DELAY_CALLBACK, "DisconnectMeter", seconds=0.5)
+        async with world(tmp_path, slow) as made:
+            gateway = made.app.gateway
+            device = made.device(METER)
+            cut = await gateway.submit(
+                CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,))
+            )
+            while sends(made, Operation.DISCONNECT_METER, METER) == 0:
+                await gateway.wait(cut.id, timeout_s=0.05)
+            passing = CommandRequest(
+                kind=CommandKind.REMOTE_CONNECT,
+                devices=(device,),
+                ignore_install_state=True,
+                through_fence=("anna", "berta"),
+            )
+            refused = await gateway.submit(passing)
+            assert refused.activity.state is S.VALIDATION_ERROR
+            assert cut.id in refused.activity.reason
+            await gateway.wait(cut.id, timeout_s=10)
+            assert sends(made, Operation.RECONNECT_METER, METER) == 0
+
+    run(scenario())
