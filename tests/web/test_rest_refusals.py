@@ -346,3 +346,15 @@ def test_a_mistake_of_ours_is_a_plain_500() -> None:
             assert "secret" not in json.dumps(told.body)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("key", [f"{'0' * 26}.1", "schedule:night:2026-11-21"])
+def test_keys_of_the_gateways_own_children_are_refused(key: str) -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            body = {"kind": "load_check", "devices": ["M1"], "idempotency_key": key}
+            told = await rig.ask("POST", "/commands", body)
+            check_problem(told, 422)
+            assert (await rig.gateway.ledger()).accepted == 0
+
+    run(scenario())
