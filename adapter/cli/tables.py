@@ -137,6 +137,14 @@ def exchange() -> Shown:
     )
 
 
+def matrix() -> Shown:
+    """The orchestration matrix; `?` is the one cell that the source does not settle."""
+    from adapter.orders.tables import matrix_lines
+
+    heading, *rows = matrix_lines()
+    return Shown("Orchestration matrix", heading, tuple(rows))
+
+
 def settings() -> Shown:
     from adapter.settings_table import rows
 
@@ -193,6 +201,7 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
         "installs": installs,
         "activity": activity,
         "exchange": exchange,
+        "matrix": matrix,
         "settings": settings,
         "exits": exits,
         "values": values,
