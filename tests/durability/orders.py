@@ -32,6 +32,7 @@ SETTINGS: Final = (
     f'[field_work]\nkind = "file"\n[field_work.file]\nfolder = "{DROP}"\npoll_s = 0.05'
 )
 
+ERRORS: Final = frozenset({"activity_error", "validation_error"})
 _AGAIN_S: Final = 0.05
 _LOOK_S: Final = 0.05
 
@@ -92,40 +93,46 @@ class OrderRequesters:
             self.attempts.append(attempt)
             order = await self._submit(attempt, kind, point)
             await self._end(attempt, order)
+            if attempt.state in ERRORS:
+                return
             if attempt.state == "completed":
                 kind = OrderKind.ENABLE if kind is OrderKind.DISABLE else OrderKind.DISABLE
 
     async def _submit(self, attempt: OrderAttempt, kind: OrderKind, point: str) -> str:
         body = {"kind": kind.value, "service_point": point, "reference": attempt.reference}
         while True:
-            told = await self._call("POST", "/orders", body)
-            if told is not None:
+            status, told = await self._call("POST", "/orders", body)
+            if status == 202:
                 attempt.ids.append(str(told["id"]))
                 return attempt.ids[-1]
             await asyncio.sleep(_AGAIN_S)
 
     async def _end(self, attempt: OrderAttempt, order: str) -> None:
-        """Wait for the end; what has come to need people is given up."""
+        """Wait for the end. What people must see to is given up, where that is allowed."""
         while True:
-            told = await self._call("GET", f"/orders/{order}")
-            now = {} if told is None else told["order"]
+            _, told = await self._call("GET", f"/orders/{order}")
+            now = told.get("order", {})
             if now.get("final"):
                 attempt.state = now["state"]
                 return
-            if now.get("state") in ("activity_error", "validation_error"):
-                await self._call("POST", f"/orders/{order}/discard", {"reason": "given up"})
+            if now.get("state") in ERRORS:
+                status, _ = await self._call(
+                    "POST", f"/orders/{order}/discard", {"reason": "given up"}
+                )
+                if status == 409:  # a switch order of unknown outcome: it takes two people
+                    attempt.state = now["state"]
+                    return
             await asyncio.sleep(_AGAIN_S)
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, str] | None = None
-    ) -> dict[str, Any] | None:
-        """The answer; None where there was none that says yes."""
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and answer; 0 and nothing where the connection broke."""
         try:
             async with self._session.request(method, self.api + path, json=body) as answer:
-                found: dict[str, Any] = await answer.json()
-                return found if answer.status < 300 else None
+                return answer.status, await answer.json()
         except (aiohttp.ClientError, TimeoutError):
-            return None
+            return 0, {}
 
 
 class FileCrew:

@@ -55,13 +55,14 @@ def test_there_is_a_point_before_and_after_each_commit_send_answer_and_publicati
     "point", [point for point in points_in_the_source() if not point.startswith(_ELSEWHERE)]
 )
 def test_dying_there_loses_and_doubles_nothing(point: str, tmp_path: Path) -> None:
+    orders = point.startswith(_OF_ORDERS)
     plan = Plan(
         title=point,
         deaths=killed_at(*deaths_at(point)),
-        meters=16,
-        workers=4,
-        at_least=12,
-        orders=point.startswith(_OF_ORDERS),
+        meters=12,
+        workers=1 if orders else 4,
+        at_least=3 if orders else 12,
+        orders=orders,
     )
     report = run(run_plan(tmp_path, plan), seconds=100)
     assert not report.findings
