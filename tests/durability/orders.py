@@ -119,7 +119,7 @@ class OrderRequesters:
                 status, _ = await self._call(
                     "POST", f"/orders/{order}/discard", {"reason": "given up"}
                 )
-                if status == 409:  # a switch order of unknown outcome: it takes two people
+                if 400 <= status < 500:  # an unknown outcome: it takes two people
                     attempt.state = now["state"]
                     return
             await asyncio.sleep(_AGAIN_S)
