@@ -71,7 +71,7 @@ def test_the_command_line_takes_in_files_and_shows_what_became_of_them(
         answer = json.loads(capsys.readouterr().out)
         return answer if isinstance(answer, list) else [answer]
 
-    bad, good = told("a.xml", "bad.xml")
+    good, bad = sorted(told("a.xml", "bad.xml"), key=lambda row: str(row["source"]))
     assert (good["state"], good["errors"]) == ("loaded", 1)
     assert (bad["state"], bad["position"]) == ("quarantined", 20)
     assert len(told("payloads")) == 2
