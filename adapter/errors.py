@@ -106,7 +106,7 @@ class NotSent(HeadEndError):
 
 
 class Refused(HeadEndError):
-    """The head end answered with one of its named faults, or with a 4xx of its own."""
+    """The head end answered with one of its named faults, or with a 4xx that must be its own."""
 
     code = "refused"
 

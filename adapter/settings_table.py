@@ -119,6 +119,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "head_end.connect_retry_wait_s": "first wait between such tries",
         "head_end.fresh_connection": "operations that never ride on an idle connection",
         "head_end.generic_faults": "faults too general to prove that a switch did not move",
+        "head_end.believe_bare_4xx": "no proxy: a 4xx without fault refuses switch orders too",
         "commands.<kind>.expires_s": "from acceptance to the end of sending, if none is asked for",
         "commands.<kind>.send_s": "from the intent to send until silence counts as unclear",
         "commands.<kind>.reply_s": "from the head end's token to the result",

@@ -33,7 +33,7 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRefused:
-    """The head end refused by a named fault or a 4xx of its own (class R)."""
+    """The head end refused by a named fault or a 4xx that must be its own (class R)."""
 
     exchange: ExchangeId
     fault: Fault

@@ -1,7 +1,7 @@
 """The head end as a port: `call` gives an Answer, or says what may have happened out there.
 
     NotSent         no byte of the request left this machine
-    Refused         the head end said no, by a named fault or a 4xx of its own
+    Refused         the head end said no, by a named fault or a 4xx that must be its own
     OutcomeUnknown  everything else: it may have acted
 
 Nothing else is raised but CancelledError; who cancels a call that had started must count it as
@@ -228,11 +228,10 @@ class HeadEndClient:
     async def _judge(self, call: Call, reply: Reply) -> Answer:
         assert reply.status is not None
         body = bytes(reply.body)
-        generic = self._settings.generic_faults
 
         def judged() -> Answer:
             assert reply.status is not None
-            return judge(call, reply.status, body, read=self._wire.read, generic_faults=generic)
+            return judge(call, reply.status, body, read=self._wire.read, settings=self._settings)
 
         try:
             if len(body) < _THREAD_BYTES:

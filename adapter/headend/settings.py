@@ -145,6 +145,10 @@ class HeadEndSettings:
     `generic_faults`: named faults that are too general to prove that a switch did not move; for
     `SWITCH_OPERATIONS` they count as an unknown outcome. com:OperationFault is the contract's base
     type and says nothing more than "failed" (that it may follow an action is a caution of ours).
+
+    `believe_bare_4xx`: a 4xx without a fault refuses a switch order too. A proxy, a firewall or an
+    error page in front of the head end can say 4xx for something that the head end took, so that it
+    proves something only where nothing stands between that answers in the head end's place.
     """
 
     base_url: str
@@ -166,6 +170,7 @@ class HeadEndSettings:
     connect_retry_wait_s: float = 0.2
     fresh_connection: frozenset[Operation] = SWITCH_OPERATIONS
     generic_faults: frozenset[str] = frozenset({"OperationFault"})
+    believe_bare_4xx: bool = False
 
     def __post_init__(self) -> None:
         for name, url in (("base_url", self.base_url), *self.service_urls.items()):

@@ -1,9 +1,9 @@
 """What a whole reply proves: status and bytes in, Answer or error out. Pure.
 
 The order of evidence: a redirect proves nothing; a named fault refuses under any other status; so
-does a 4xx of the head end's own; then the status must be a success and the body exactly the answer
-that was asked for. What proves neither that the head end took the request nor that it refused
-leaves the outcome unknown.
+does a bare 4xx, but for a switch order only where the settings say that it must be the head end's
+own; then the status must be a success and the body exactly the answer that was asked for. What
+proves neither that the head end took the request nor that it refused leaves the outcome unknown.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Final
 from adapter.commands.calls import Answer, Call, Outcome, RequestStatus, TokenGiven
 from adapter.commands.flows import SWITCH_OPERATIONS, Operation
 from adapter.errors import Fault, FaultClass, OutcomeUnknown, Refused, WireError
+from adapter.headend.settings import HeadEndSettings
 
 NIL_TOKEN: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -36,9 +37,7 @@ _MOST_FIELDS: Final = 20
 Read = Callable[[Operation, bytes], Answer]
 
 
-def judge(
-    call: Call, status: int, body: bytes, *, read: Read, generic_faults: frozenset[str]
-) -> Answer:
+def judge(call: Call, status: int, body: bytes, *, read: Read, settings: HeadEndSettings) -> Answer:
     """The answer, or Refused, or OutcomeUnknown; nothing else.
 
     `read` raises Refused for a fault envelope and WireError for anything that is not the answer.
@@ -50,11 +49,13 @@ def judge(
         try:
             answer = read(call.operation, body)
         except Refused as refused:
-            _judge_fault(call, status, refused.fault, generic_faults)
+            _judge_fault(call, status, refused.fault, settings.generic_faults)
         except WireError as error:
             answer = error
     klass = _REFUSING.get(status)
     if klass is not None:
+        if call.operation in SWITCH_OPERATIONS and not settings.believe_bare_4xx:
+            raise OutcomeUnknown(f"HTTP {status} without a fault, perhaps of a proxy")
         raise Refused(Fault(name="", klass=klass, message=f"HTTP {status}"))
     if not 200 <= status < 300 or status in _NO_ANSWER:
         raise OutcomeUnknown(f"HTTP {status} without a named fault")

@@ -33,7 +33,7 @@ from adapter.wire.codec import Codec
 from adapter.wire.compare import first_difference
 
 _MOST_TURNS = 200_000
-_GENERIC = HeadEndSettings(base_url="http://127.0.0.1").generic_faults
+_HEAD_END = HeadEndSettings(base_url="http://127.0.0.1")
 
 
 class Diverged(GatewayError):
@@ -176,13 +176,7 @@ class _Player:
             raise NotSent(message.text)
         if message.lost is not None or message.status is None:
             raise OutcomeUnknown(message.text)
-        return judge(
-            call,
-            message.status,
-            message.body,
-            read=self._wire.read,
-            generic_faults=_GENERIC,
-        )
+        return judge(call, message.status, message.body, read=self._wire.read, settings=_HEAD_END)
 
     async def _hand_in(self, message: Message) -> None:
         """A callback at its time and address, as the listener hands it in."""

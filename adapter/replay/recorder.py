@@ -311,7 +311,7 @@ class Recorder:
                     seen.status,
                     seen.reply,
                     read=ContractWire(self._codec).read,
-                    generic_faults=self._settings.generic_faults,
+                    settings=self._settings,
                 )
             except HeadEndError as judged:
                 if str(judged) == str(error):

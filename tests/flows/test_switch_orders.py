@@ -44,7 +44,7 @@ ROWS = [
     Row(E.HTML_PAGE, S.NEEDS_PERSON, V.UNKNOWN),
     Row(E.HTTP_STATUS, S.NEEDS_PERSON, V.UNKNOWN, rest={"status": 502}),
     Row(E.HTTP_STATUS, S.NEEDS_PERSON, V.UNKNOWN, rest={"status": 307, "text": "/elsewhere"}),
-    Row(E.HTTP_STATUS, S.DISCARDED, V.FAILED, rest={"status": 403}),
+    Row(E.HTTP_STATUS, S.NEEDS_PERSON, V.UNKNOWN, rest={"status": 403}),  # perhaps a proxy's
     Row(E.FAULT, S.DISCARDED, V.FAILED, rest={"fault": "MeterNotFoundFault"}),
     Row(
         E.FAULT,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from adapter.commands.calls import TokenGiven
-from adapter.errors import HeadEndError, Refused, SettingsError
+from adapter.commands.calls import Call, TokenGiven
+from adapter.errors import HeadEndError, OutcomeUnknown, Refused, SettingsError
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.secret import Secret
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
@@ -46,13 +46,16 @@ def test_basic_is_sent_with_the_first_request() -> None:
     run(scene())
 
 
-def test_a_wrong_password_is_a_refusal_and_is_not_in_its_text() -> None:
+@pytest.mark.parametrize(("call", "kind"), [(PING, Refused), (DISCONNECT, OutcomeUnknown)])
+def test_a_wrong_password_is_told_and_is_not_in_the_text(
+    call: Call, kind: type[HeadEndError]
+) -> None:
     async def scene() -> None:
         async with Server(_asking_for_basic("gateway", "another")) as server:
             login = BasicLogin(user="gateway", password=Secret(CANARY))
             async with HeadEndClient(settings(server.url, basic=login), the_wire()) as client:
-                with pytest.raises(Refused, match="HTTP 401") as caught:
-                    await client.call(DISCONNECT)
+                with pytest.raises(kind, match="HTTP 401") as caught:
+                    await client.call(call)
                 assert CANARY not in repr(caught.value)
             assert len(server.seen) == 1
 

@@ -118,10 +118,15 @@ def judged_ping(reply: bytes, kind: type[HeadEndError]) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415])
 @pytest.mark.parametrize("body", [b"", b"<html><body>no</body></html>"])
-def test_a_4xx_of_the_head_end_is_a_refusal_without_a_name(status: int, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("call", "wanted"), [(PING, {}), (DISCONNECT, {"believe_bare_4xx": True})], ids=["ping", "cut"]
+)
+def test_a_4xx_of_the_head_end_is_a_refusal_without_a_name(
+    status: int, body: bytes, call: Call, wanted: dict[str, bool]
+) -> None:
     async def scene() -> None:
         async with Server(replying(http(status, body))) as server:
-            error = await failing(server, Refused)
+            error = await failing(server, Refused, call, **wanted)
             assert isinstance(error, Refused)
             assert error.fault.name == ""
             assert error.fault.klass is FaultClass.PERMANENT
@@ -131,10 +136,19 @@ def test_a_4xx_of_the_head_end_is_a_refusal_without_a_name(status: int, body: by
     run(scene())
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 429])
+@pytest.mark.parametrize("body", [b"", HTML, token_reply()], ids=["empty", "page", "token"])
+def test_a_4xx_without_a_fault_may_be_a_proxys_and_proves_nothing_of_a_switch(
+    status: int, body: bytes
+) -> None:
+    text = judged(replying(http(status, body)), OutcomeUnknown)
+    assert f"HTTP {status} without a fault" in text
+
+
 def test_429_is_a_refusal_that_asks_to_come_back() -> None:
     async def scene() -> None:
         async with Server(replying(http(429))) as server:
-            error = await failing(server, Refused)
+            error = await failing(server, Refused, PING)
             assert isinstance(error, Refused)
             assert error.fault.klass is FaultClass.RETRY
 
