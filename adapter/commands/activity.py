@@ -138,7 +138,8 @@ class CommandRequest:
     check_load          detect load-side voltage before a connect; present: not sent
     check_switch        read the switch state before a connect or disconnect
     with_read           also fetch a register reading before a connect or disconnect
-    ignore_install_state  skip the install-state rule (the registry may be wrong); audited
+    ignore_install_state  skip the install-state rule (the registry may be wrong); audited. A
+                          disconnect still needs to know a service point that is not protected
     through_fence       operator and approver who send a reconnect past an unclear order
     install_status_override  status to set instead of the usual one (D1-REMONOFF)
     """

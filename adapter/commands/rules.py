@@ -181,8 +181,12 @@ def _judge_install(view: DeviceView, effect: InstallEffect) -> list[Violation]:
 
 
 def _judge_protection(view: DeviceView) -> list[Violation]:
-    point = view.service_point
-    if point is not None and (point.protected or point.life_support):
+    """Whoever ignores the install state must know all the same whose electricity it is."""
+    point, installed = view.service_point, view.installed
+    if point is None or (installed is not None and installed.removed_at is not None):
+        text = f"nobody knows where {view.device.id} is, so it may be protected: no disconnect"
+        return [Violation(rule="protected", text=text)]
+    if point.protected or point.life_support:
         why = "life support" if point.life_support else "protected"
         text = f"service point {point.id} is {why}: no disconnect"
         return [Violation(rule="protected", text=text)]

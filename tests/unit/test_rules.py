@@ -190,6 +190,21 @@ def test_only_disconnects_are_barred_at_a_protected_service_point(
     assert broken(request, a_view(InstallStatus.CONN_COMM, smart=True, **{how: True})) == expected
 
 
+@pytest.mark.parametrize("kind", sorted(EFFECT_OF))
+@pytest.mark.parametrize("where", ["no service point", "removed"])
+def test_a_meter_of_which_nobody_knows_where_it_is_is_not_disconnected(
+    kind: CommandKind, where: str
+) -> None:
+    view = a_view(InstallStatus.CONN_COMM)
+    assert view.installed is not None
+    if where == "removed":
+        view = replace(view, installed=replace(view.installed, removed_at=NOON))
+    else:
+        view = replace(view, service_point=None)
+    request = a_request(kind, ignore_install_state=True)
+    assert broken(request, view) == (["protected"] if kind is C.REMOTE_DISCONNECT else [])
+
+
 def test_an_open_command_in_the_same_lane_is_named() -> None:
     request = a_request(C.REMOTE_DISCONNECT)
     found = judge(
