@@ -24,10 +24,17 @@ GatewayError                    stable public `code`, one sentence for people
 └── StoreFailed                 storage broke: nothing is acknowledged until recovery from disk
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from types import MappingProxyType
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean x?`, for the end of a sentence about an unknown name; or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 class GatewayError(Exception):

@@ -7,8 +7,9 @@ from io import StringIO
 from types import MappingProxyType
 from typing import Final
 
-from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, meant, member_of, whole
+from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, member_of, whole
 from adapter.engine.ports import Import
+from adapter.errors import meant
 from adapter.model.device import Device, InstallEvent, ServicePoint
 
 

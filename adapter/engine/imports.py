@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,7 @@ import msgspec
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
 from adapter.engine.ports import Import
-from adapter.errors import InvalidRequest
+from adapter.errors import InvalidRequest, meant
 from adapter.model.device import Category, Device, InstallEvent, ServicePoint
 
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
@@ -73,11 +72,6 @@ def member_of(
         column = at.removesuffix("`").lstrip(".")
         problems.append(Problem(place, row, column, text[0].lower() + text[1:]))
         return None
-
-
-def meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def whole(

@@ -108,7 +108,20 @@ def create_specific_activity(
         return Pass(note="no row matches: nothing to install or connect")
     if row.execute_override:
         return _override(order, view, row, params.field_activity_bo, customs)
-    return Create(child=_result(view, row, params.field_activity_bo), row=row.label)
+    return _by_row(view, row, params.field_activity_bo)
+
+
+def _by_row(view: View, row: Row, field_bo: str) -> Verdict:
+    """What the row creates; a command needs somebody who hears it (ours)."""
+    child = _result(view, row, field_bo)
+    if child.kind is ChildKind.COMMAND and not view.device_installed:
+        return refuse(
+            "no_device",
+            f"{child.business_object}: no device is installed at the service point",
+            "narrow the row with deviceInstalledAtSP=true, then retry",
+            row=row.label,
+        )
+    return Create(child=child, row=row.label)
 
 
 def _result(view: View, row: Row, field_bo: str) -> ChildSpec:
@@ -172,7 +185,7 @@ def update_device(order: ServiceOrder, view: View, params: UpdateDevice) -> Verd
         return Pass(note=f"{element} is {params.stop_value}")
     point_row = first_match(params.service_point_rows, view)
     if point_row is not None:
-        return Create(child=_result(view, point_row, params.field_activity_bo), row=point_row.label)
+        return _by_row(view, point_row, params.field_activity_bo)
     missing = _missing(view)
     if missing and params.missing is MissingService.YES:
         return refuse("not_ready", missing, "repair the service point's data or work, then retry")

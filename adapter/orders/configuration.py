@@ -18,6 +18,7 @@ from adapter.orders.mnemonics import Grammar, RowList, parse_rows
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
 from adapter.orders.parameter_text import parse_algorithm
 from adapter.orders.parameters import Algorithm, AlgorithmType, CustomFunction, Row
+from adapter.orders.together import check_together
 
 NONE: Final = "none"
 
@@ -50,6 +51,7 @@ def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
     for name, values in read.table("activity_type").items():
         types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values))
+    check_together(matrix, types)
     return OrdersConfiguration(
         matrix=MappingProxyType(matrix),
         activity_types=MappingProxyType(types),
@@ -101,6 +103,7 @@ _KEYS: Final = (
     "components",
     "wait_time_out_hours",
     "on_wait_time_out",
+    "visit_time_out_hours",
     "pass_bound",
     "require_evidence",
     "moratoria",
@@ -125,6 +128,9 @@ def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
         components=read.choice("components", Components, plain.components),
         wait_time_out_hours=read.whole("wait_time_out_hours", plain.wait_time_out_hours, least=1),
         on_wait_time_out=read.choice("on_wait_time_out", TimeoutPolicy, plain.on_wait_time_out),
+        visit_time_out_hours=read.whole("visit_time_out_hours", 0)
+        if "visit_time_out_hours" in values
+        else None,
         pass_bound=read.whole("pass_bound", plain.pass_bound, least=1),
         require_evidence=read.flag("require_evidence", plain.require_evidence),
         moratoria=_moratoria(read),

@@ -11,11 +11,11 @@ from itertools import product
 from types import MappingProxyType
 from typing import Final
 
-from adapter.errors import SettingsError
+from adapter.errors import SettingsError, meant
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.parameters import SKIP, Row
-from adapter.orders.tasks import field_task
+from adapter.orders.tasks import FIELD_TASKS, field_task
 
 MOST_ROWS: Final = 20
 """Documented for the algorithm's own parameters; a zone's rows come on top."""
@@ -92,7 +92,9 @@ def parse_row(text: str, number: int, how: RowList) -> Row:
     for name, value in pairs.items():
         read = _READERS[name](row, value, how)
         if read is None:
-            raise RowError(how.where, number, f"{name}={value} is not a known value")
+            raise RowError(
+                how.where, number, f"{name}={value} is not a known value{_known(name, value)}"
+            )
         row = read
     _check_result(row, how)
     return row
@@ -106,7 +108,9 @@ def _pairs(text: str, number: int, how: RowList) -> dict[str, str]:
         if not equals or not value:
             raise RowError(how.where, number, f"{part!r} is not of the form name=value")
         if name not in known:
-            raise RowError(how.where, number, f"unknown mnemonic {name!r}")
+            raise RowError(
+                how.where, number, f"unknown mnemonic {name!r}{meant(name, sorted(known))}"
+            )
         name = STATUS_SPELLINGS[0] if name in STATUS_SPELLINGS else name
         if name in pairs:
             raise RowError(how.where, number, f"{name} is given twice")
@@ -187,6 +191,26 @@ _READERS: Final[Mapping[str, Reader]] = MappingProxyType(
 )
 
 
+_VALUES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "servicePointConnected": tuple(_BOOLEANS),
+        "disconnectLocation": tuple(DisconnectLocation),
+        "deviceInstalledAtSP": tuple(_BOOLEANS),
+        STATUS_SPELLINGS[0]: tuple(InstallStatus),
+        "spTypeCategory": tuple(Category),
+        "executeOverrideAlgorithm": tuple(_BOOLEANS),
+    }
+)
+"""The mnemonics with few values, and all of those."""
+
+
+def _known(name: str, value: str) -> str:
+    """For a refusal: all values where they are few, else the one that may have been meant."""
+    if name in _VALUES:
+        return f" ({', '.join(_VALUES[name])})"
+    return meant(value, BUSINESS_OBJECTS if name == "activityBOToCreate" else FIELD_TASKS)
+
+
 def _check_result(row: Row, how: RowList) -> None:
     field_bo = how.field_activity_bo
     known = BUSINESS_OBJECTS.get(row.business_object)
@@ -201,6 +225,10 @@ def _check_result(row: Row, how: RowList) -> None:
         raise RowError(
             how.where, row.number, "both activityBOToCreate and specificFieldTask: one result only"
         )
+    if known is not None and known.kind not in (ChildKind.COMMAND, ChildKind.FIELD):
+        raise RowError(how.where, row.number, f"{known.name} is created by D1-CHKMSMT only")
+    if known is not None and known.kind is ChildKind.COMMAND and row.device_installed is False:
+        raise RowError(how.where, row.number, f"{known.name} where no device is installed")
     wants_field = row.task or (row.alternative and row.alternative != SKIP)
     if wants_field and not (field_bo or (row.business_object and row.task)):
         raise RowError(how.where, row.number, "a field task without a Field Activity BO")

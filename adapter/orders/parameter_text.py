@@ -4,15 +4,16 @@ Keys are short names of the source's parameter labels (`LABELS`); rows and pairs
 mnemonic text. A key, value or row that could never work is refused with its place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from adapter.errors import SettingsError
+from adapter.commands.flows import READ_KINDS, CommandKind
+from adapter.errors import SettingsError, meant
 from adapter.model.device import CONNECTED, InstallStatus
 from adapter.model.measurement import CONDITION_LIMIT
 from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
-from adapter.orders.mnemonics import Grammar, RowList, parse_row, parse_rows
+from adapter.orders.mnemonics import Grammar, RowError, RowList, parse_row, parse_rows
 from adapter.orders.parameters import (
     Algorithm,
     AlgorithmType,
@@ -29,9 +30,10 @@ from adapter.orders.parameters import (
     RemoteOffOn,
     UpdateDevice,
 )
-from adapter.orders.tasks import field_task
+from adapter.orders.tasks import FIELD_TASKS, FieldEffect, field_task
 
 Raw = Mapping[str, object]
+_EXCHANGE: Final = (FieldEffect.REMOVE, FieldEffect.INSTALL)
 
 _T = AlgorithmType
 LABELS: Final[Mapping[AlgorithmType, Mapping[str, str]]] = MappingProxyType(
@@ -87,6 +89,10 @@ LABELS: Final[Mapping[AlgorithmType, Mapping[str, str]]] = MappingProxyType(
 """The source's labels of every parameter; "(ours)" marks what the source does not have."""
 
 
+def _words(effects: Iterable[FieldEffect]) -> str:
+    return " and ".join(each.value for each in effects)
+
+
 class _Reader:
     """Reads one algorithm's raw parameters, naming the place of whatever is wrong."""
 
@@ -95,7 +101,8 @@ class _Reader:
         self.raw = raw
         unknown = sorted(set(raw) - set(LABELS[type_]))
         if unknown:
-            raise SettingsError(f"{where}: {type_} has no parameter {unknown[0]!r}")
+            close = meant(unknown[0], LABELS[type_])
+            raise SettingsError(f"{where}: {type_} has no parameter {unknown[0]!r}{close}")
 
     def fail(self, key: str, rule: str) -> SettingsError:
         return SettingsError(f"{self.where}, {key}: {rule}")
@@ -127,38 +134,52 @@ class _Reader:
             raise self.fail(key, "must be a list of texts")
         return tuple(str(each) for each in value)
 
-    def task(self, key: str, default: str) -> str:
+    def task(self, key: str, default: str, *effects: FieldEffect) -> str:
+        """A field task with these effects: the algorithm waits for just that to be done."""
         name = self.text(key, default)
         known = field_task(name)
         if known is None:
-            raise self.fail(key, f"{name} is not a known field task type")
+            raise self.fail(key, f"{name} is not a known field task type{meant(name, FIELD_TASKS)}")
+        if not set(effects) <= set(known.successful):
+            raise self.fail(key, f"{known.name} is no task to {_words(effects)}")
         return known.name
 
     def status(self, key: str, default: InstallStatus) -> InstallStatus:
         name = self.text(key, default.value)
         known = next((s for s in InstallStatus if s.value.casefold() == name.casefold()), None)
         if known is None:
-            raise self.fail(key, f"{name} is not an installation status")
+            raise self.fail(
+                key, f"{name} is not an installation status ({', '.join(InstallStatus)})"
+            )
         return known
 
-    def command(self, key: str, default: str) -> str:
+    def command(self, key: str, default: str, *kinds: CommandKind) -> str:
+        """The object of a command of one of `kinds`: another one would do something else."""
         name = self.text(key, default)
-        known = BUSINESS_OBJECTS.get(name)
-        if known is None or known.kind is not ChildKind.COMMAND:
-            raise self.fail(key, f"{name} is not a command's business object")
+        allowed = {each.name: each for each in BUSINESS_OBJECTS.values() if each.command in kinds}
+        if name not in allowed:
+            raise self.fail(key, f"{name} is not {' or '.join(allowed)}")
+        return name
+
+    def activity(self, key: str, default: str, kind: ChildKind) -> str:
+        """The object of an activity of that kind, which is no command."""
+        name = self.text(key, default)
+        allowed = [each.name for each in BUSINESS_OBJECTS.values() if each.kind is kind]
+        if name not in allowed and name != default:
+            raise self.fail(key, f"{name} is not {' or '.join(allowed)}")
         return name
 
 
 def _compatibility(read: _Reader) -> Parameters:
     default = CompatibilityCheckParameters()
     return CompatibilityCheckParameters(
-        activity_bo=read.text("activity_bo", default.activity_bo),
+        activity_bo=read.activity("activity_bo", default.activity_bo, ChildKind.FIELD),
         task=read.task("field_task", default.task),
     )
 
 
 def _specific(read: _Reader) -> Parameters:
-    field_bo = read.text("field_activity_bo")
+    field_bo = read.activity("field_activity_bo", "", ChildKind.FIELD)
     how = RowList(where=read.where, grammar=Grammar.SERVICE_POINT, field_activity_bo=field_bo)
     return CreateSpecificActivity(
         field_activity_bo=field_bo, rows=parse_rows(read.lines("rows"), how)
@@ -173,15 +194,19 @@ def _exchange(read: _Reader) -> Parameters:
     row = parse_row(text, 1, RowList(where=read.where, grammar=Grammar.EXCHANGE))
     if not row.task:
         raise read.fail("activity", "specificFieldTask is missing")
+    if BUSINESS_OBJECTS[row.business_object].kind is not ChildKind.FIELD:
+        raise read.fail("activity", f"{row.business_object} is no field activity")
+    if not set(_EXCHANGE) <= set(FIELD_TASKS[row.task].successful):
+        raise read.fail("activity", f"{row.task} is no task to {_words(_EXCHANGE)}")
     return CreateMeterExchange(
         activity_bo=row.business_object,
         task=row.task,
-        item_task=read.task("item_field_task", default.item_task),
+        item_task=read.task("item_field_task", default.item_task, *_EXCHANGE),
     )
 
 
 def _update(read: _Reader) -> Parameters:
-    field_bo = read.text("field_activity_bo")
+    field_bo = read.activity("field_activity_bo", "", ChildKind.FIELD)
     missing = read.text("error_if_missing", MissingService.YES.value)
     if missing not in {each.value for each in MissingService}:
         raise read.fail("error_if_missing", f"{missing} is neither Yes nor Con")
@@ -195,13 +220,17 @@ def _update(read: _Reader) -> Parameters:
         origin="service point",
         field_activity_bo=field_bo,
     )
+    point_rows = parse_rows(read.lines("service_point_rows"), points)
+    for row in point_rows:
+        if row.execute_override:
+            raise RowError(points.where, row.number, "executeOverrideAlgorithm is D1-CRSPACT's")
     return UpdateDevice(
         missing=MissingService(missing),
         rows=parse_rows(read.lines("rows"), rows),
         field_activity_bo=field_bo,
         element=element,
         stop_value=stop,
-        service_point_rows=parse_rows(read.lines("service_point_rows"), points),
+        service_point_rows=point_rows,
         alternative_after=read.whole("alternative_after", 0, most=10),
     )
 
@@ -209,9 +238,13 @@ def _update(read: _Reader) -> Parameters:
 def _off_on(read: _Reader) -> Parameters:
     default = RemoteOffOn()
     found = RemoteOffOn(
-        incompatibility_bo=read.text("incompatibility_bo", default.incompatibility_bo),
-        connect_bo=read.command("connect_bo", default.connect_bo),
-        disconnect_bo=read.command("disconnect_bo", default.disconnect_bo),
+        incompatibility_bo=read.activity(
+            "incompatibility_bo", default.incompatibility_bo, ChildKind.FIELD
+        ),
+        connect_bo=read.command("connect_bo", default.connect_bo, CommandKind.REMOTE_CONNECT),
+        disconnect_bo=read.command(
+            "disconnect_bo", default.disconnect_bo, CommandKind.REMOTE_DISCONNECT
+        ),
         status_after_connect=read.status("status_after_connect", default.status_after_connect),
         status_after_disconnect=read.status(
             "status_after_disconnect", default.status_after_disconnect
@@ -227,6 +260,8 @@ def _off_on(read: _Reader) -> Parameters:
 def _decommission(read: _Reader) -> Parameters:
     text = read.text("activity", "activityBOToCreate=D1-DeviceDecommission")
     row = parse_row(text, 1, RowList(where=read.where, grammar=Grammar.DECOMMISSION))
+    if BUSINESS_OBJECTS[row.business_object].command is not CommandKind.DEVICE_DECOMMISSIONING:
+        raise read.fail("activity", f"{row.business_object} does not decommission")
     return DecommissionRemoved(
         activity_bo=row.business_object, blocking=read.flag("blocking", True)
     )
@@ -235,11 +270,13 @@ def _decommission(read: _Reader) -> Parameters:
 def _measurement(read: _Reader) -> Parameters:
     default = CheckMeasurement()
     found = CheckMeasurement(
-        wait_bo=read.text("wait_bo", default.wait_bo),
-        field_bo=read.text("field_bo", default.field_bo),
-        task=read.task("field_task", default.task),
-        scheduled_bo=read.text("scheduled_bo", default.scheduled_bo),
-        on_demand_bo=read.command("on_demand_bo", default.on_demand_bo),
+        wait_bo=read.activity("wait_bo", default.wait_bo, ChildKind.WAIT_MEASUREMENT),
+        field_bo=read.activity("field_bo", default.field_bo, ChildKind.FIELD),
+        task=read.task("field_task", default.task, FieldEffect.MEASURE),
+        scheduled_bo=read.activity(
+            "scheduled_bo", default.scheduled_bo, ChildKind.WAIT_SCHEDULED_READ
+        ),
+        on_demand_bo=read.command("on_demand_bo", default.on_demand_bo, *READ_KINDS),
         normal_start=read.whole("normal_start", default.normal_start, most=CONDITION_LIMIT),
         normal_end=read.whole("normal_end", default.normal_end, most=CONDITION_LIMIT),
         bottom=read.whole("bottom", default.bottom, most=CONDITION_LIMIT),

@@ -71,6 +71,14 @@ REFUSED = [
     ("two results", P, [f"{COMMAND} {TASK}"], "one result only"),
     ("an alternative to nothing", D, [f"{TASK} alternativeFieldTask=skip"], "without a command"),
     ("a field activity without task", P, [f"activityBOToCreate={FA}"], "without a field task"),
+    ("an activity of another algorithm", P, ["activityBOToCreate=CM-WaitForMeasurement"],
+     "D1-CHKMSMT only"),
+    ("a command to nobody", P, [f"deviceInstalledAtSP=false {COMMAND}"], "no device is installed"),
+    ("a task that is misspelt", P, ["specificFieldTask=D1-InstalMeter"], "mean D1-InstallMeter"),
+    ("an activity that is misspelt", P, ["activityBOToCreate=D1-RemoteConect"],
+     "did you mean D1-RemoteConnect"),
+    ("a mnemonic that is misspelt", P, [f"disconectLocation=D1SR {TASK}"], "mean disconnectLoc"),
+    ("one of few values", P, [f"spTypeCategory=Meter {TASK}"], "D1MT, D1IT, D1MI"),
     ("a mnemonic twice", P, [f"{TASK} {TASK}"], "given twice"),
     ("both spellings at once", P, [
         f"installEventStatusOverride=ManualOff installationEventStatusOverride=ManualOn {TASK}"

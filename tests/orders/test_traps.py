@@ -422,6 +422,17 @@ def test_an_override_that_gives_nothing_needs_people(name: str) -> None:
     assert problem(overridden(Customs(), name)) == "algorithm_missing"
 
 
+@pytest.mark.parametrize("key", ["rows", "service_point_rows"])
+def test_a_command_where_nobody_would_hear_it_needs_people(key: str) -> None:
+    type_ = AlgorithmType.CRSPACT if key == "rows" else AlgorithmType.UPDDVC
+    raw: dict[str, object] = {key: ["activityBOToCreate=D1-RemoteConnect"]}
+    algorithm = parse_algorithm(type_, "Create", raw, where="site")
+    verdict = evaluate(
+        an_order(K.ENABLE), a_view(K.ENABLE), matrix={K.ENABLE: (algorithm,)}
+    ).verdict
+    assert problem(verdict) == "no_device"
+
+
 # The loop ------------------------------------------------------------------------------------
 
 
