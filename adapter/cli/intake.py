@@ -204,7 +204,16 @@ def _show_payloads(found: "Sequence[Payload]", *, as_json: bool) -> None:
             "bytes": item.size,
             **{
                 name: item.counts.get(name, 0)
-                for name in ("parts", "values", "new", "revised", "repeated", "filtered")
+                for name in (
+                    "parts",
+                    "values",
+                    "new",
+                    "revised",
+                    "repeated",
+                    "filtered",
+                    "events",
+                    "unreported",
+                )
             },
             "errors": item.counts.get("errors", 0) + item.counts.get("bad_parts", 0),
             "reason": item.reason,

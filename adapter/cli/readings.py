@@ -195,7 +195,7 @@ def payloads(
         return
     rows = items(dict(answer))
     columns = ("id", "at", "operation", "state", "bytes", "lag_s", "reason", "position")
-    counted = ("values", "errors", "bad_parts", "events")
+    counted = ("values", "errors", "bad_parts", "events", "unreported")
     print_table(
         (*columns, *counted),
         (
@@ -235,7 +235,10 @@ def statistics(
         return
     groups = answer.get("groups")
     rows = [fields(group) for group in groups] if isinstance(groups, list) else []
-    counted = ("values", "new", "revised", "repeated", "filtered", "errors", "bad_parts", "events")
+    counted = (
+        *("values", "new", "revised", "repeated", "filtered", "errors", "bad_parts"),
+        *("events", "unreported"),
+    )
     print_table(
         (by, "payloads", "bytes", "quarantined", *counted, "lag s: median", "95 %", "longest"),
         (

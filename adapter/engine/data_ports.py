@@ -69,12 +69,13 @@ class Batch:
     """With the time of each, in microseconds."""
     blocks: tuple[tuple[str, int, int, int, int], ...] = ()
     """(endpoint, total, block, start, end); times in microseconds."""
+    unreported: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
     """What became of the content of a payload. received values = new + revised + repeated +
-    filtered, and those in error records."""
+    filtered, and those in error records. `unreported` events were told of only as a number."""
 
     parts: int = 0
     values: int = 0
@@ -85,6 +86,7 @@ class Counts:
     errors: int = 0
     bad_parts: int = 0
     events: int = 0
+    unreported: int = 0
 
     def add(self, other: "Counts") -> None:
         for name in self.__slots__:
@@ -179,6 +181,12 @@ class Measurements(Protocol):
     ) -> Sequence[Measurement]:
         """The latest revisions that have a value, `start <= at <= end`, oldest first."""
 
+    async def nearest(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        """Of the latest revisions that have a value and `start <= at < end`: of each channel and
+        condition code the one nearest to `near` up to it, and the nearest after it."""
+
     async def values_between(
         self,
         start: datetime,
@@ -265,10 +273,12 @@ class DataStore(Measurements, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenIn:
-    """`worked`: there may be more. `endpoints` have new data, as the payload names them."""
+    """`worked`: there may be more. `endpoints` and `serials` are whom a payload that is seen since
+    now brings data of, as it names them."""
 
     worked: bool = False
     endpoints: tuple[EndpointId, ...] = ()
+    serials: tuple[str, ...] = ()
 
 
 class Intake(Protocol):

@@ -17,7 +17,7 @@ from adapter.engine.event_ports import (
 )
 from adapter.engine.ports import Clock
 from adapter.model.ids import EndpointId
-from adapter.readings.device_events import DeviceEvent, UnknownEvent, unify
+from adapter.readings.device_events import UnknownEvent, unify
 from adapter.readings.event_types import EventTables
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,11 @@ class DeviceEvents:
             events = [unify(row.seed, row.endpoint, row.at, self._tables) for row in some]
             points.reached("events.before_take")
             taken = await self._store.take_events(
-                events, self._tables, now=self._clock.now(), cursor=(some[-1].load, some[-1].id)
+                events,
+                self._tables,
+                now=self._clock.now(),
+                cursor=(some[-1].load, some[-1].id),
+                arrivals=[row.id for row in some],
             )
             log.info(
                 "events_taken",
@@ -86,9 +90,6 @@ class DeviceEvents:
                 new, repeated = new + taken.new, repeated + taken.repeated
                 withheld += taken.withheld
         return Taken(new=new, repeated=repeated, unknown=unknown, withheld=withheld)
-
-    def _again(self, unknown: UnknownEvent) -> DeviceEvent | UnknownEvent:
-        return unify(unknown.seed, unknown.endpoint, unknown.at, self._tables)
 
     async def events(self, wanted: EventFilter | None = None) -> Sequence[StoredEvent]:
         return await self._store.events(wanted or EventFilter())

@@ -13,12 +13,17 @@ from adapter.readings.event_types import EventTables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """`told`: it was published by itself; else a summary of its storm counts it."""
+    """`told`: it was published by itself; else a summary of its storm counts it.
+
+    `also` is the sequence number under which the other callback told the same event (-1: none
+    given; exceptions and event logs are the two); None: it has not.
+    """
 
     id: int
     device: DeviceId | None
     told: bool
     event: DeviceEvent
+    also: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +96,15 @@ class EventStore(Protocol):
         *,
         now: datetime,
         cursor: tuple[int, int] | None,
+        arrivals: Sequence[int] = (),
         resolved: Sequence[int] = (),
         by: str = "",
     ) -> Taken:
         """In one transaction: new events stored and published or withheld, spells made again,
         unknown ones kept, the cursor moved. The same again changes nothing.
 
-        `resolved` are error records that gave an event; `by` is who had them looked at again.
+        `arrivals` are the numbers of the arrivals, one for each event, `resolved` those of the
+        error records that gave them; `by` is who had them looked at again.
         """
 
     async def sum_up(self, *, now: datetime) -> int:

@@ -54,8 +54,16 @@ class ValueRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """One event or exception as it arrived. `at` in microseconds since 1970 (UTC); `arguments` is
-    a JSON object, `device` empty where the registry knows none with this endpoint."""
+    """One event or exception as it arrived, and what became of it. Times are microseconds since
+    1970 (UTC); `arguments` is a JSON object, `device` empty where the registry knows none with this
+    endpoint.
+
+    `became` is new, repeated, same (told before by the other callback, inferred), unknown, or empty
+    while nobody has looked; `became_event` is the device event, whose standard name, category,
+    severity, pair and role follow. `began`, `ended`, `lasted_s` are those of the spell that it
+    begins or ends; `told`: this arrival was published by itself; `withheld`: a storm's summary
+    counts it instead.
+    """
 
     id: int
     device: str
@@ -72,6 +80,18 @@ class EventRow(NamedTuple):
     received: str
     load: int
     payload: int
+    became: str
+    became_event: int | None
+    standard: str
+    standard_category: str
+    severity: str
+    pair: str
+    role: str
+    began: int | None
+    ended: int | None
+    lasted_s: str | None
+    told: bool
+    withheld: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

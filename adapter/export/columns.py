@@ -70,6 +70,20 @@ EVENTS: Final = (
     Column("received",   F.TEXT,   "when the head end received it, as it says"),
     Column("load",       F.WHOLE,  "the load it came with"),
     Column("payload",    F.WHOLE,  "the message or file it came in"),
+    Column("became",     F.TEXT,   "new; repeated; same: told before by the other callback, with "
+                                   "another sequence number (inferred); unknown: no table knows "
+                                   "the name; empty: not looked at yet"),
+    Column("became_event", F.WHOLE, "device event it became; arrivals with one number are one"),
+    Column("standard",   F.TEXT,   "standard name by the tables; empty where unknown"),
+    Column("standard_category", F.TEXT, "category by the tables, else the head end's"),
+    Column("severity",   F.TEXT,   "info, warning or critical, by the tables"),
+    Column("pair",       F.TEXT,   "what it begins or ends, as power; empty: nothing"),
+    Column("role",       F.TEXT,   "first: it begins the pair; last: it ends it"),
+    Column("began",      F.TIME,   "start of the spell that it begins or ends"),
+    Column("ended",      F.TIME,   "end of that spell; empty while it lasts"),
+    Column("lasted_s",   F.NUMBER, "seconds between the two"),
+    Column("told",       F.FLAG,   "this arrival was published by itself"),
+    Column("withheld",   F.FLAG,   "in a storm: counted in a summary instead"),
 )
 # fmt: on
 

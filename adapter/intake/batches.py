@@ -45,6 +45,7 @@ class _Making:
         self._bad: list[BadPart] = []
         self._events: list[tuple[int, EventSeed]] = []
         self._blocks: list[tuple[str, int, int, int, int]] = []
+        self._unreported = 0
         self._weight = 0
 
     @property
@@ -59,6 +60,7 @@ class _Making:
             bad=tuple(self._bad),
             events=tuple(self._events),
             blocks=tuple(self._blocks),
+            unreported=self._unreported,
         )
         self._clear()
         return batch
@@ -71,6 +73,7 @@ class _Making:
             return
         normals = [self.add_seed(part.index, seed) for seed in part.seeds]
         self._blocks += span_of(part, [item for item in normals if item is not None])
+        self._unreported += part.unreported
         for event in part.events:
             self._add_event(part, event)
 

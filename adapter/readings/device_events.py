@@ -16,7 +16,8 @@ class DeviceEvent:
 
     `name` is the standard name, `external` the head end's own; `at` is when it happened by the
     device's clock; `exception` says that it came in ExceptionsArrived. The same endpoint, name,
-    time and sequence number are the same event (inferred: nothing is promised).
+    time and sequence number are the same event (inferred: nothing is promised); so are an
+    exception and an entry of an event log that agree in all but the number.
     """
 
     endpoint: EndpointId

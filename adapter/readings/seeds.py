@@ -118,13 +118,16 @@ class EventSeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one dat:ReadData (or MeterException) held. `index` counts from 0."""
+    """What one dat:ReadData (or MeterException) held. `index` counts from 0. `unreported` is the
+    log's UnreportedEventCount: events that the meter had and the log does not tell (inferred from
+    the name)."""
 
     index: int
     position: int
     identifier: str
     seeds: tuple[Seed, ...] = ()
     events: tuple[EventSeed, ...] = ()
+    unreported: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,22 @@ CURSOR: Final = "SELECT load, arrived FROM event_cursor"
 MOVE_CURSOR: Final = "UPDATE event_cursor SET load = ?, arrived = ?"
 INSERT_EVENT: Final = """
 INSERT INTO device_event
-    (endpoint, name, at, sequence, device, category, pair, last, told, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
-ON CONFLICT (endpoint, name, at, sequence) DO NOTHING RETURNING id"""
+    (endpoint, name, at, sequence, device, category, pair, last, told, exception, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING id"""
+SAME_TIME: Final = """
+SELECT id, sequence, exception, also FROM device_event
+WHERE endpoint = ? AND name = ? AND at = ? ORDER BY id"""
+TOLD_ALSO: Final = "UPDATE device_event SET also = ? WHERE id = ?"
+FOLLOW_ARRIVAL: Final = "UPDATE arrived_event SET became = ?, event = ? WHERE id = ?"
+FOLLOW_RESOLVED: Final = """
+WITH mine AS (
+    SELECT a.id FROM event_error e JOIN arrived_event a
+        ON a.became = 'unknown' AND a.endpoint = e.endpoint AND a.at = e.at AND a.name = e.name
+        AND coalesce(CAST(a.body AS TEXT) ->> '$.sequence', -1) = e.sequence
+    WHERE e.id = :error)
+UPDATE arrived_event SET event = :event,
+    became = CASE WHEN id = (SELECT min(id) FROM mine) THEN :became ELSE 'repeated' END
+WHERE id IN (SELECT id FROM mine)"""
 TOLD: Final = "UPDATE device_event SET told = 1 WHERE id = ?"
 
 # The last end of a pair strictly before a moment, at which nothing begins: after it nothing is open
@@ -54,7 +67,7 @@ DROP_WINDOW: Final = "DELETE FROM event_window WHERE bucket = ? AND started = ?"
 
 EVENTS: Final = """
 SELECT id, coalesce(device, (SELECT d.id FROM device d WHERE d.endpoint = device_event.endpoint)),
-       told, body FROM device_event
+       told, also, body FROM device_event
 WHERE id < :before
   AND (:device IS NULL OR device = :device) AND (:endpoint IS NULL OR endpoint = :endpoint)
   AND (:name IS NULL OR name = :name) AND (:category IS NULL OR category = :category)

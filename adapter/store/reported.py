@@ -26,8 +26,14 @@ NEWEST_LOAD: Final = "SELECT coalesce(max(id), 0) FROM load WHERE state = 'loade
 NEWEST_EVENT: Final = "SELECT coalesce(max(id), 0) FROM arrived_event"
 EVENTS: Final = """
 SELECT e.id, (SELECT id FROM device WHERE device.endpoint = e.endpoint ORDER BY id LIMIT 1),
-       e.endpoint, e.at, e.exception, e.name, e.body, e.load, load.payload
+       e.endpoint, e.at, e.exception, e.name, e.body, e.load, load.payload,
+       e.became, e.event, d.told, d.body, s.started, s.ended
 FROM arrived_event e CROSS JOIN load ON load.id = e.load
+     LEFT JOIN device_event d ON d.id = e.event
+     LEFT JOIN device_spell s ON s.endpoint = d.endpoint AND s.pair = d.pair AND d.pair <> ''
+         AND s.started = CASE d.last WHEN 0 THEN d.at ELSE
+             (SELECT max(started) FROM device_spell t
+              WHERE t.endpoint = d.endpoint AND t.pair = d.pair AND t.ended = d.at) END
 WHERE e.id > :after AND e.id <= :until AND e.at > :start AND e.at <= :end
   AND e.load <= :as_of AND load.state = 'loaded'
   AND (:device IS NULL OR e.endpoint = (SELECT endpoint FROM device WHERE id = :device))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -24,8 +24,10 @@ from adapter.engine.reports import (
     Wanted,
 )
 from adapter.errors import InvalidRequest, StoreFailed
+from adapter.readings.device_events import DeviceEvent
 from adapter.readings.seeds import EventSeed
 from adapter.store import measured, reported
+from adapter.store.event_taking import Became
 from adapter.store.files import connect_reader
 from adapter.store.measurements import payload_of
 from adapter.store.migrate import APPLICATION_ID, scripts
@@ -42,6 +44,7 @@ _LOWEST: Final = -(2**63)
 _CURSOR: Final = re.compile(r"[ve](-?\d{1,19}(?:\.-?\d{1,19})*)", re.ASCII)
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_event: Final = msgspec.json.Decoder(EventSeed).decode
+_decode_device_event: Final = msgspec.json.Decoder(DeviceEvent).decode
 
 
 class SqliteReports:
@@ -190,16 +193,16 @@ def events(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) 
     return EventPage(rows=rows, next=f"e{as_of}.{until}" if until < newest else None)
 
 
-def _event(row: tuple[object, ...]) -> EventRow:
-    number, device, endpoint, at, exception, name, body, load, payload = row
-    seed = _decode_event(body if isinstance(body, bytes | str) else b"")
+def _event(row: tuple[Any, ...]) -> EventRow:
+    number, device, endpoint, at, exception, name, body, load, payload, *followed = row
+    seed = _decode_event(body)
     return EventRow(
-        id=number,  # type: ignore[arg-type]  # STRICT tables: the columns have these types
-        device=device or "",  # type: ignore[arg-type]
-        endpoint=endpoint,  # type: ignore[arg-type]
-        at=at,  # type: ignore[arg-type]
+        id=number,
+        device=device or "",
+        endpoint=endpoint,
+        at=at,
         exception=bool(exception),
-        name=str(name),
+        name=name,
         category=seed.category,
         log_type=seed.log_type,
         event=seed.number,
@@ -207,9 +210,43 @@ def _event(row: tuple[object, ...]) -> EventRow:
         sequence=seed.sequence,
         arguments=encode(_named(seed.arguments)).decode(),
         received=seed.received,
-        load=load,  # type: ignore[arg-type]
-        payload=payload,  # type: ignore[arg-type]
+        load=load,
+        payload=payload,
+        **_followed(*followed),
     )
+
+
+def _followed(
+    became: str,
+    number: int | None,
+    told: int | None,
+    body: bytes | None,
+    began: int | None,
+    ended: int | None,
+) -> dict[str, Any]:
+    """What became of an arrival; without a device event nothing more is known."""
+    event = None if body is None else _decode_device_event(body)
+    new = became == Became.NEW
+    return {
+        "became": became,
+        "became_event": number,
+        "standard": event.name if event else "",
+        "standard_category": event.category if event else "",
+        "severity": event.severity.value if event else "",
+        "pair": event.pair if event else "",
+        "role": event.role.value if event else "",
+        "began": began,
+        "ended": ended,
+        "lasted_s": None if began is None or ended is None else _seconds(ended - began),
+        "told": new and bool(told),
+        "withheld": new and event is not None and not told,
+    }
+
+
+def _seconds(span: int) -> str:
+    """Microseconds as an exact number of seconds, without zeros behind the point."""
+    whole, rest = divmod(span, 1_000_000)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
 
 
 def _named(arguments: tuple[tuple[str, str], ...]) -> dict[str, str | list[str]]:

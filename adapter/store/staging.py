@@ -57,7 +57,12 @@ class Staging:
         self._conversions: dict[str, int] = {}
 
     def put(self, db: apsw.Connection, batch: Batch) -> Counts:
-        counts = Counts(parts=batch.parts, errors=len(batch.rejected), bad_parts=len(batch.bad))
+        counts = Counts(
+            parts=batch.parts,
+            errors=len(batch.rejected),
+            bad_parts=len(batch.bad),
+            unreported=batch.unreported,
+        )
         for normal in batch.normals:
             self._put(db, normal, counts)
         for part, rejected in batch.rejected:

@@ -9,7 +9,9 @@ from adapter.engine.event_ports import EventError, Outage, StoredEvent
 
 
 class EventOut(Struct, kw_only=True):
-    """`name` is the standard name, `external` the head end's. `told`: published by itself."""
+    """`name` is the standard name, `external` the head end's. `told`: published by itself.
+    `also`: sequence number under which the other callback told the same event (inferred), -1 where
+    it gave none, null where only one of exception and event log told it."""
 
     id: int
     endpoint: str
@@ -26,6 +28,7 @@ class EventOut(Struct, kw_only=True):
     exception: bool
     arguments: list[tuple[str, str]]
     told: bool
+    also: int | None
 
     @classmethod
     def of(cls, stored: StoredEvent) -> "EventOut":
@@ -46,6 +49,7 @@ class EventOut(Struct, kw_only=True):
             exception=event.exception,
             arguments=list(event.arguments),
             told=stored.told,
+            also=stored.also,
         )
 
 

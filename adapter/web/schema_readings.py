@@ -62,7 +62,9 @@ class ValuePageOut(Struct, kw_only=True):
 
 
 class EventOut(Struct, kw_only=True):
-    """One event or exception as it arrived, with the head end's own words."""
+    """One event or exception as it arrived, with the head end's own words, and what became of it:
+    new, repeated, same (told before by the other callback, inferred), unknown, or nothing yet.
+    `became_event` is its device event; began, ended and lasted_s are those of its spell."""
 
     id: int
     device: str
@@ -79,11 +81,26 @@ class EventOut(Struct, kw_only=True):
     received: str
     load: int
     payload: int
+    became: str
+    became_event: int | None
+    standard: str
+    standard_category: str
+    severity: str
+    pair: str
+    role: str
+    began: datetime | None
+    ended: datetime | None
+    lasted_s: Decimal | None
+    told: bool
+    withheld: bool
 
     @classmethod
     def of(cls, row: EventRow) -> "EventOut":
         words = row._asdict()
         words["at"] = _moment(row.at)
+        words["began"] = None if row.began is None else _moment(row.began)
+        words["ended"] = None if row.ended is None else _moment(row.ended)
+        words["lasted_s"] = None if row.lasted_s is None else Decimal(row.lasted_s)
         words["arguments"] = msgspec.Raw(row.arguments.encode())
         return cls(**words)
 

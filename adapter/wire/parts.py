@@ -56,12 +56,14 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
     seeds += [_register(head, item) for item in _items(fields, "RegisterValues")]
     log = fields.get("EventLog")
     events = () if log is None else tuple(_events(log, head.identifier, head.serial, position))
+    unreported = 0 if log is None else _unreported(log)
     return Part(
         index=index,
         position=position,
         identifier=head.identifier,
         seeds=tuple(seeds),
         events=events,
+        unreported=unreported,
     )
 
 
@@ -192,7 +194,13 @@ def _event_log(element: etree._Element, index: int, position: int) -> Part:
         position=position,
         identifier=identifier,
         events=tuple(_events(element, identifier, serial, position)),
+        unreported=_unreported(element),
     )
+
+
+def _unreported(log: etree._Element) -> int:
+    """A negative count says nothing."""
+    return max(_count(_fields(log), "UnreportedEventCount"), 0)
 
 
 def _events(log: etree._Element, identifier: str, serial: str, at: int) -> Iterator[EventSeed]:

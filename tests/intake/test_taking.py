@@ -309,3 +309,18 @@ def test_bodies_are_removed_after_their_time_and_measurements_stay(
             assert await rig.numbers() == [Decimal("0.001")]
 
     run(scenario())
+
+
+@both
+def test_events_that_a_log_does_not_tell_are_counted(tmp_path: Path, spooled: bool) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            body = data_arrived(
+                read_data("m1", [1], log=event_log(meter_event("Down"), unreported=3)),
+                read_data("m2", [1], log=event_log(unreported=40)),
+                read_data("m3", [1], log=event_log(unreported=-1)),
+            )
+            payload = await rig.take(body, spooled=spooled)
+            assert (payload.counts["events"], payload.counts["unreported"]) == (1, 43)
+
+    run(scenario())

@@ -84,5 +84,10 @@ def meter_event(name: str, at: str = "2024-05-01T07:12:09Z") -> str:
     )
 
 
-def event_log(*events: str) -> str:
-    return f"<b:EventLog><e:MeterEvents>{''.join(events)}</e:MeterEvents></b:EventLog>"
+def event_log(*events: str, unreported: int | None = None) -> str:
+    lost = (
+        ""
+        if unreported is None
+        else f"<e:UnreportedEventCount>{unreported}</e:UnreportedEventCount>"
+    )
+    return f"<b:EventLog><e:MeterEvents>{''.join(events)}</e:MeterEvents>{lost}</b:EventLog>"

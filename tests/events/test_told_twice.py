@@ -1,0 +1,128 @@
+"""One event told by an exception and by an event log, with other sequence numbers: it is one."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from adapter.engine.event_ports import EventFilter
+from adapter.readings.event_types import EventType, StormRule, event_tables
+from adapter.readings.seeds import EventSeed
+from adapter.store.reports import SqliteReports
+from tests.events.stage import NOON, EventStage, esn, event_stage, power
+from tests.export.test_reports import events as exported
+from tests.support import run
+
+ALL = EventFilter(limit=1_000)
+
+
+def told(sequence: int | None, *, log: bool = False, at: datetime = NOON) -> EventSeed:
+    return replace(power(1, at, sequence=sequence), exception=not log, log_type="Event" * log)
+
+
+async def became(stage: EventStage) -> list[str]:
+    return [row.became for row in await exported(SqliteReports(stage.store), limit=100)]
+
+
+@pytest.mark.parametrize("exception", [5, None])
+@pytest.mark.parametrize("log", [9, None])
+def test_an_exception_and_an_entry_of_a_log_are_one_event_in_either_order(
+    tmp_path: Path, exception: int | None, log: int | None
+) -> None:
+    async def scenario() -> None:
+        async with event_stage(tmp_path) as stage:
+            pair = (told(exception), told(log, log=True))
+            second = "repeated" if exception == log else "same"
+            for number, order in enumerate((pair, pair[::-1])):
+                for seed in (*order, *order):
+                    await stage.arrive([replace(seed, identifier=esn(number))])
+                    await stage.work()
+                (event,) = await stage.events.events(EventFilter(endpoint=esn(number)))
+                other = order[1].sequence
+                assert event.also == (-1 if other is None else other)
+                assert event.event.sequence == order[0].sequence
+                assert len(await stage.told()) == 1 + number
+            assert await became(stage) == ["new", second, "repeated", second] * 2
+
+    run(scenario())
+
+
+def test_two_of_one_callback_stay_two_whatever_the_order(tmp_path: Path) -> None:
+    seeds = (told(5), told(6), told(9, log=True), told(10, log=True))
+
+    async def scenario() -> None:
+        async with event_stage(tmp_path) as stage:
+            for number, order in enumerate(permutations(seeds)):
+                await stage.arrive([replace(seed, identifier=esn(number)) for seed in order])
+            await stage.work()
+            found = Counter(item.event.endpoint for item in await stage.events.events(ALL))
+            assert set(found.values()) == {2}
+            assert Counter(await became(stage)) == {"new": 48, "same": 48}
+
+    run(scenario())
+
+
+def test_another_time_is_another_event(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with event_stage(tmp_path) as stage:
+            later = NOON + timedelta(seconds=1)
+            await stage.arrive([told(5), told(9, log=True, at=later)])
+            await stage.work()
+            assert [item.also for item in await stage.events.events()] == [None, None]
+
+    run(scenario())
+
+
+def test_an_export_says_what_became_of_each_arrival(tmp_path: Path) -> None:
+    tables = event_tables(storms=(StormRule(publications=1),))
+
+    async def scenario() -> None:
+        async with event_stage(tmp_path, tables) as stage:
+            down, up = told(1), power(1, NOON + timedelta(seconds=90.25), up=True)
+            lasting = power(2, NOON)
+            await stage.arrive(
+                [down, up, told(7, log=True), lasting, replace(down, name="X", number=9)]
+            )
+            before = await exported(SqliteReports(stage.store), limit=100)
+            assert {(row.became, row.standard, row.severity) for row in before} == {("", "", "")}
+            await stage.work()
+            first, last, again, open_, unknown = await exported(
+                SqliteReports(stage.store), limit=100
+            )
+            assert (first.standard, first.severity, first.pair, first.role) == (
+                "power_down", "warning", "power", "first",
+            )  # fmt: skip
+            assert first.standard_category == "PowerOutageOrRestoration"
+            assert (first.began, first.ended) == (first.at, last.at)
+            assert first.lasted_s == last.lasted_s == "90.25"
+            assert (last.standard, last.role, last.began) == ("power_up", "last", first.at)
+            assert (first.told, first.withheld) == (True, False)
+            assert again.became == "same"
+            assert again.became_event == first.became_event
+            assert (again.told, again.withheld) == (False, False)
+            assert (open_.began, open_.ended, open_.lasted_s) == (open_.at, None, None)
+            assert (open_.told, open_.withheld) == (False, True)
+            assert (unknown.became, unknown.became_event, unknown.standard) == ("unknown", None, "")
+
+    run(scenario())
+
+
+def test_an_unknown_arrival_is_followed_once_the_tables_know_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with event_stage(tmp_path) as stage:
+            cover = replace(told(3), name="Cover Removed", number=None)
+            await stage.arrive([cover, cover, replace(cover, sequence=4)])
+            await stage.work()
+            assert await became(stage) == ["unknown"] * 3
+            stage.again(event_tables([EventType(name="cover removed", standard="tamper")]))
+            taken = await stage.events.reprocess(by="ann")
+            assert (taken.new, taken.unknown) == (2, 0)
+            rows = await exported(SqliteReports(stage.store), limit=100)
+            assert [row.became for row in rows] == ["new", "repeated", "new"]
+            assert {row.standard for row in rows} == {"tamper"}
+            assert rows[0].became_event == rows[1].became_event != rows[2].became_event
+
+    run(scenario())
