@@ -42,9 +42,14 @@ def show(session: Session, file: Path | None, given: bool, as_json: bool) -> Non
 @as_json
 @with_session
 def check(session: Session, file: Path | None, as_json: bool) -> None:
-    """Read the settings as a start would; name everything that is unknown or bad."""
+    """Read the settings, and the files they name, as a start would; name what is unknown or bad."""
+    from adapter.intake.event_tables import load_event_tables
+    from adapter.orders_file import load_rules
+
     session = session.at(file)
     given = len(session.loaded.origin)
+    load_rules(session.settings.orders.file, session.settings.engine.kinds)
+    load_event_tables(session.settings.intake.events)
     if as_json:
         print_json({"file": str(session.file) if session.file else None, "given": given})
     else:

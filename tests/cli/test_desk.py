@@ -238,6 +238,22 @@ def test_config_check_says_how_much_was_given(
     assert "head_end.base_url" in told.err
 
 
+def test_config_check_reads_the_files_that_the_settings_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "openway.toml").write_text('[orders]\nfile = "orders.toml"\n', encoding="utf-8")
+    orders = tmp_path / "orders.toml"
+    orders.write_text(
+        "[[orders.orchestration.cut]]\ntype = 'D1-UPDDVC'\nrows = ['spTypeCategory=D1XX']\n",
+        encoding="utf-8",
+    )
+    assert run(["config", "check"]) == Exit.SETTINGS
+    told = capsys.readouterr().err
+    assert "orders.orchestration.cut, algorithm 1: D1-UPDDVC, row 1: spTypeCategory=D1XX" in told
+    orders.write_text("", encoding="utf-8")
+    assert run(["config", "check"]) == Exit.OK
+
+
 def test_config_show_masks_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
