@@ -8,8 +8,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -262,7 +262,7 @@ async def over(
             intake=settings.intake,
             subscriptions=settings.subscriptions,
             orders=OrderParts(
-                rules=load_rules(settings.orders.file, settings.engine.kinds),
+                rules=_rules(settings),
                 field_work=field_work_of(settings.field_work, clock),
             ),
         )
@@ -276,6 +276,15 @@ async def over(
             watching = asyncio.get_running_loop().create_task(witness.keep())
             stack.callback(watching.cancel)
         yield app
+
+
+def _rules(settings: Settings) -> OrderRules:
+    asked = settings.orders
+    return replace(
+        load_rules(asked.file, settings.engine.kinds),
+        visit_time_out=timedelta(seconds=asked.visit_time_out_s) or None,
+        message_tries=asked.message_tries,
+    )
 
 
 def _head_end(settings: Settings) -> HeadEndSettings:

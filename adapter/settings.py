@@ -109,6 +109,16 @@ class OrdersSettings:
     file: Annotated[
         Path | None, "TOML file: orchestrations, activity types, reading calendar, valid tasks"
     ] = None
+    visit_time_out_s: Annotated[
+        float,
+        "a visit may be silent so long after it was sent, was due, or its appointment ended; then "
+        "people are asked. 0: for ever; an activity type's visit_time_out_hours goes before",
+    ] = 72 * 3600.0
+    message_tries: Annotated[int, "tries of a message to the field work system; then people"] = 10
+
+    def __post_init__(self) -> None:
+        if self.visit_time_out_s < 0 or self.message_tries < 1:
+            raise SettingsError("visit_time_out_s: not below 0; message_tries: at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

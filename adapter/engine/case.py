@@ -11,19 +11,17 @@ from typing import Final
 
 from adapter.engine.case_children import CaseChildren
 from adapter.engine.field_work import CancelRefused, FieldReport
-from adapter.engine.order_ports import CaseWrite, Pass
-from adapter.errors import IllegalTransition
+from adapter.engine.order_ports import CaseWrite, Child, Pass
+from adapter.errors import Conflict, IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.orders import events as e
 from adapter.orders import field_events as f
 from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind
+from adapter.orders.children import FIELD_TRANSITIONS
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.lifecycle import POLL, observe, pushed, resumed, step, withdraw
-from adapter.orders.order import (
-    ChildId,
-    OrderState,
-)
+from adapter.orders.order import ChildId, OrderState, Problem
 from adapter.orders.validation import check_rules
 
 S = OrderState
@@ -75,8 +73,8 @@ class Turn(CaseChildren):
             case S.VALIDATION_ERROR:
                 return None if self._blocked_by is None else self.now + POLL
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
-                dues = (x.fact.spec.due_at for x in self._children.values() if not x.fact.final)
-                return min([self.now + POLL, *(max(at, self.now) for at in dues if at is not None)])
+                dues = (at for x in self._children.values() for at in _due(x))
+                return min([self.now + POLL, *(max(at, self.now) for at in dues)])
             case _:
                 return self.now
 
@@ -146,6 +144,7 @@ class Turn(CaseChildren):
     def monitor(self) -> None:
         """What time and children bring: the look that makes a lost push harmless."""
         self._waits()
+        self._silent_visits()
         match self.order.state:
             case S.PENDING:
                 self.feed(e.Opened())
@@ -185,10 +184,21 @@ class Turn(CaseChildren):
         if isinstance(news, CancelRefused):
             self.refuse_requests(report.activity, news.reason)
             self.note(who, "CancelRefused", {"report": report.id})
+            visit = self.child(report.activity).field
+            if visit is not None and (visit.state, f.CancelDeclined) in FIELD_TRANSITIONS:
+                self.step_visit(report.activity, f.CancelDeclined(), actor=who)
+            self.settle_pushes()
             return
         if self.child(report.activity).field is None:
             raise IllegalTransition(f"{report.activity} is no visit")
         self.step_visit(report.activity, news, actor=who)
+        self.settle_pushes()
+
+    def decide_visit(self, child: ChildId, event: f.FieldEvent, *, by: str) -> None:
+        """What people say of a visit. Raises Conflict, IllegalTransition."""
+        if self.child(child).field is None:
+            raise Conflict(f"child {child} is no visit")
+        self.step_visit(child, event, actor=by)
         self.settle_pushes()
 
     # ------------------------------------------------------------ requests to cancel or update
@@ -258,10 +268,20 @@ class Turn(CaseChildren):
                 self.step_request(request.id, m.TooLate(reason=reason))
 
     def fail_requests(self, child: ChildId, reason: str) -> None:
-        """A cancel or change message cannot be delivered: people see to it."""
-        for request in list(self._requests.values()):
-            if request.state is m.MaintenanceState.WAITING and request.child == child:
-                self.step_request(request.id, m.RequestFailed(reason=reason))
+        """A cancel or change message cannot be delivered: people see to the request, or, where
+        nobody asked for it in a request of his own (a payment), to the visit."""
+        waiting = [
+            request.id
+            for request in self._requests.values()
+            if request.state is m.MaintenanceState.WAITING and request.child == child
+        ]
+        for request in waiting:
+            self.step_request(request, m.RequestFailed(reason=reason))
+        visit = self.child(child).field
+        if not waiting and visit is not None and (visit.state, f.NoticeFailed) in FIELD_TRANSITIONS:
+            problem = Problem(code="field_work", text=f"not told to the field system: {reason}")
+            self.step_visit(child, f.NoticeFailed(problem=problem))
+            self.settle_pushes()
 
     def _ended_requests(self) -> None:
         for request in list(self._requests.values()):
@@ -272,6 +292,14 @@ class Turn(CaseChildren):
             elif request.state is m.MaintenanceState.ERROR and self.order.final:
                 late = m.TooLate(reason=f"the order is {self.order.state}")
                 self.step_request(request.id, late)
+
+
+def _due(child: Child) -> list[datetime]:
+    """When time alone does something to the child."""
+    if child.fact.final:
+        return []
+    known = (child.fact.spec.due_at, None if child.field is None else child.field.answer_by)
+    return [at for at in known if at is not None]
 
 
 def _moment(changes: Mapping[str, str], name: str) -> datetime | None:

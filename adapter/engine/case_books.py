@@ -13,11 +13,9 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import EventId, OrderId
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
-from adapter.orders.children import (
-    OtherTask,
-    field_child_state,
-)
+from adapter.orders.children import field_child_state
 from adapter.orders.evaluate import customer_dark
+from adapter.orders.field_rules import OtherTask
 from adapter.orders.order import (
     ERROR_STATES,
     ChildFact,

@@ -12,15 +12,10 @@ from adapter.model.device import InstallRefused
 from adapter.orders import events as e
 from adapter.orders import field_events as f
 from adapter.orders.activities import ChildKind
-from adapter.orders.children import (
-    FieldActivity,
-    field_child_state,
-    field_problems,
-    needs_appointment,
-    step_field,
-)
+from adapter.orders.children import FieldActivity, field_child_state, step_field
 from adapter.orders.commands import command_child_state
 from adapter.orders.completion import CompletionRefused, apply_field_work
+from adapter.orders.field_rules import field_problems, needs_appointment
 from adapter.orders.order import (
     ChildFact,
     ChildId,
@@ -61,7 +56,8 @@ class CaseChildren(CaseBooks):
         )
         common = {"id": effect.id, "order": self.order.id, "spec": spec, "created_at": self.now}
         if spec.kind is ChildKind.FIELD:
-            visit = FieldActivity(**common)  # type: ignore[arg-type]
+            patience = self._rules.patience(self.order)
+            visit = FieldActivity(**common, patience=patience)  # type: ignore[arg-type]
             self._children[effect.id] = Child(fact=fact, field=visit)
             self.step_visit(effect.id, f.FieldOpened())
         elif spec.kind in _WAITS:
@@ -112,7 +108,7 @@ class CaseChildren(CaseBooks):
         self, child: ChildId, visit: FieldActivity, reason: str, *, leaving: bool
     ) -> None:
         state = self._children[child].fact.state
-        if state is ChildState.SENT:
+        if state in (ChildState.SENT, ChildState.RESPONSE_ERROR):
             self.step_visit(child, f.FieldCancelAsked(reason=reason))
         elif state not in (ChildState.STARTED, ChildState.COMPLETION_ERROR):
             self.step_visit(child, f.FieldDiscarded(reason=reason))
@@ -127,6 +123,12 @@ class CaseChildren(CaseBooks):
                 self._step_wait(child.fact.id, ReadingArrived())
             elif wait.spec.due_at is not None and self.now >= wait.spec.due_at:
                 self._step_wait(child.fact.id, WaitTimedOut())
+
+    def _silent_visits(self) -> None:
+        for child in list(self._children.values()):
+            visit = child.field
+            if visit is not None and visit.answer_by is not None and self.now >= visit.answer_by:
+                self.step_visit(child.fact.id, f.FieldOverdue())
 
     def _read(self) -> bool:
         view = self.view

@@ -53,7 +53,6 @@ _TRIES: Final = 20
 _ROUNDS: Final = 100
 _FIRST_WAIT: Final = timedelta(seconds=5)
 _LONGEST_WAIT: Final = timedelta(minutes=30)
-_SEND_TRIES: Final = 6
 
 Change = Callable[[Turn], None]
 
@@ -359,7 +358,7 @@ class Orchestrator:
         log.warning(
             "field_message_failed", extra={"field_message": message.id, "error": repr(error)}
         )
-        if tried >= _SEND_TRIES and message.kind is not f.MessageKind.SLOTS:
+        if tried >= self.rules.message_tries:
             await self._undelivered(message, f"{tried} tries: {type(error).__name__}: {error}")
             return
         wait = min(_FIRST_WAIT * 2 ** min(out.attempts, 20), _LONGEST_WAIT)
@@ -369,10 +368,8 @@ class Orchestrator:
     async def _undelivered(self, message: FieldMessage, reason: str) -> None:
         """People see to it: the visit is in communication error, or the request is."""
         await self.store.settle_message(message.id, MessageState.FAILED)
-        if message.kind is f.MessageKind.DISPATCH:
-            problem = Problem(
-                code="field_work", text=reason, action="see to the field work system, then retry"
-            )
+        if message.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS):
+            problem = Problem(code="field_work", text=reason)
             await self._visit(message, f.SendFailed(problem=problem))
             return
 

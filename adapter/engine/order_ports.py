@@ -16,7 +16,8 @@ from adapter.engine.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
-from adapter.orders.children import FieldActivity, OtherTask
+from adapter.orders.children import FieldActivity
+from adapter.orders.field_rules import OtherTask
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import (
     ChildFact,

@@ -30,9 +30,16 @@ from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import FieldRetried, WorkReported
+from adapter.orders.field_events import FieldRetried, WorkCanceled, WorkReported
 from adapter.orders.lifecycle import discardable
-from adapter.orders.order import CHILD_ERROR, ChildId, OrderKind, OrderState, ServiceOrder
+from adapter.orders.order import (
+    CHILD_ERROR,
+    ChildId,
+    ChildState,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
 from adapter.orders.plan import Plan, make_plan
 from adapter.orders.replies import Reply
 from adapter.orders.tasks import CancelReason
@@ -384,19 +391,23 @@ class Orders:
         device = report.new_device.id if report.new_device is not None else None
 
         def complete(turn: Turn) -> None:
-            visit = turn.child(child).field
-            if visit is None:
-                raise Conflict(f"child {child} is no visit")
-            broken = turn.child(child).fact.state in CHILD_ERROR and visit.report is not None
+            broken = turn.child(child).fact.state is ChildState.COMPLETION_ERROR
             event = (
                 FieldRetried(who=by, report=report)
                 if broken
                 else WorkReported(report=report, who=by)
             )
-            turn.step_visit(child, event, actor=by)
-            turn.settle_pushes()
+            turn.decide_visit(child, event, by=by)
 
         return await self._decide(order, complete, device=device)
+
+    async def cancel_visit(
+        self, child: ChildId, report: CompletionReport, *, by: str, reason: str
+    ) -> ServiceOrder:
+        """Report a visit as not done, by hand; `report` is what was found there all the same."""
+        order = await self._order_of(child)
+        event = WorkCanceled(reason=reason, report=report, who=by)
+        return await self._decide(order, lambda turn: turn.decide_visit(child, event, by=by))
 
     async def _decide(
         self,

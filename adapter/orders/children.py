@@ -6,7 +6,7 @@ the flag "Allow Child to Transition Parent Activity" that a validation error set
 lifecycle follows a sibling product (inferred); the waits are ours in their detail.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from adapter.orders.field_events import (
     AcknowledgeField,
     AppointmentBooked,
     AppointmentNeeded,
+    CancelDeclined,
     CancelEventsExecuted,
     CheckFieldRules,
     CloseFieldTodo,
@@ -32,12 +33,14 @@ from adapter.orders.field_events import (
     FieldEvent,
     FieldModified,
     FieldOpened,
+    FieldOverdue,
     FieldRejected,
     FieldRetried,
     FieldSent,
     FieldValidated,
     FieldWork,
     MessageKind,
+    NoticeFailed,
     OpenFieldTodo,
     PushParent,
     Rescheduled,
@@ -49,8 +52,8 @@ from adapter.orders.field_events import (
     WorkCanceled,
     WorkReported,
 )
-from adapter.orders.order import ChildId, ChildSpec, ChildState, Problem, View
-from adapter.orders.tasks import Appointment, field_task
+from adapter.orders.order import ChildId, ChildSpec, ChildState, Problem
+from adapter.orders.tasks import field_task
 
 
 class FieldState(StrEnum):
@@ -58,8 +61,12 @@ class FieldState(StrEnum):
     VALIDATE = "Validate"
     VALIDATION_ERROR = "Validation Error"
     APPOINTMENT = "Appointment"
+    APPOINTMENT_ERROR = "Appointment Error"
+    """The wish for an appointment was not taken, or is not answered. Ours."""
     COMMUNICATION = "Communication In Progress"
     COMMUNICATION_ERROR = "Communication Error"
+    RESPONSE_ERROR = "Response Error"
+    """The field system has the visit and is silent. Named after the outbound communication's."""
     COMPLETION = "Execute Completion Events"
     COMPLETION_ERROR = "Completion Error"
     COMPLETED = "Completed"
@@ -69,7 +76,13 @@ class FieldState(StrEnum):
 
 FIELD_FINAL: Final = frozenset({FieldState.COMPLETED, FieldState.CANCELED, FieldState.DISCARDED})
 _ERRORS: Final = frozenset(
-    {FieldState.VALIDATION_ERROR, FieldState.COMMUNICATION_ERROR, FieldState.COMPLETION_ERROR}
+    {
+        FieldState.VALIDATION_ERROR,
+        FieldState.APPOINTMENT_ERROR,
+        FieldState.COMMUNICATION_ERROR,
+        FieldState.RESPONSE_ERROR,
+        FieldState.COMPLETION_ERROR,
+    }
 )
 
 
@@ -83,7 +96,11 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldActivity:
-    """One visit. `messages` counts what was sent out, so that each message has a fixed id."""
+    """One visit. `messages` counts what was sent out, so that each message has a fixed id.
+
+    `patience` is how long the field system may be silent, None for ever; `answer_by` is when it
+    has been silent for too long (UTC), set while something is expected of it.
+    """
 
     id: ChildId
     order: OrderId
@@ -98,6 +115,8 @@ class FieldActivity:
     cancel_asked: str = ""
     messages: int = 0
     problem: Problem | None = None
+    patience: timedelta | None = None
+    answer_by: datetime | None = None
     ended_at: datetime | None = None
     version: int = 0
 
@@ -120,6 +139,14 @@ FIELD_TRANSITIONS: Final[Mapping[tuple[FieldState, type[FieldEvent]], FieldState
             (S.APPOINTMENT, AppointmentBooked): S.COMMUNICATION,
             (S.APPOINTMENT, FieldModified): S.VALIDATE,
             (S.APPOINTMENT, FieldDiscarded): S.DISCARDED,
+            (S.APPOINTMENT, SendFailed): S.APPOINTMENT_ERROR,
+            (S.APPOINTMENT, FieldOverdue): S.APPOINTMENT_ERROR,
+            (S.APPOINTMENT_ERROR, FieldRetried): S.APPOINTMENT,
+            (S.APPOINTMENT_ERROR, AppointmentBooked): S.COMMUNICATION,
+            (S.APPOINTMENT_ERROR, FieldModified): S.VALIDATE,
+            (S.APPOINTMENT_ERROR, WorkReported): S.COMPLETION,
+            (S.APPOINTMENT_ERROR, WorkCanceled): S.COMPLETION,
+            (S.APPOINTMENT_ERROR, FieldDiscarded): S.DISCARDED,
             (S.COMMUNICATION, FieldSent): S.COMMUNICATION,
             (S.COMMUNICATION, SendFailed): S.COMMUNICATION_ERROR,
             (S.COMMUNICATION, CrewStarted): S.COMMUNICATION,
@@ -128,12 +155,24 @@ FIELD_TRANSITIONS: Final[Mapping[tuple[FieldState, type[FieldEvent]], FieldState
             (S.COMMUNICATION, WorkCanceled): S.COMPLETION,
             (S.COMMUNICATION, FieldModified): S.COMMUNICATION,
             (S.COMMUNICATION, FieldCancelAsked): S.COMMUNICATION,
+            (S.COMMUNICATION, CancelDeclined): S.COMMUNICATION,
+            (S.COMMUNICATION, NoticeFailed): S.RESPONSE_ERROR,
+            (S.COMMUNICATION, FieldOverdue): S.RESPONSE_ERROR,
             (S.COMMUNICATION, FieldDiscarded): S.DISCARDED,
             (S.COMMUNICATION_ERROR, FieldRetried): S.COMMUNICATION,
             (S.COMMUNICATION_ERROR, FieldModified): S.COMMUNICATION,
             (S.COMMUNICATION_ERROR, WorkReported): S.COMPLETION,
             (S.COMMUNICATION_ERROR, WorkCanceled): S.COMPLETION,
             (S.COMMUNICATION_ERROR, FieldDiscarded): S.DISCARDED,
+            (S.RESPONSE_ERROR, FieldRetried): S.COMMUNICATION,
+            (S.RESPONSE_ERROR, CrewStarted): S.COMMUNICATION,
+            (S.RESPONSE_ERROR, Rescheduled): S.COMMUNICATION,
+            (S.RESPONSE_ERROR, FieldCancelAsked): S.COMMUNICATION,
+            (S.RESPONSE_ERROR, CancelDeclined): S.COMMUNICATION,
+            (S.RESPONSE_ERROR, FieldModified): S.RESPONSE_ERROR,
+            (S.RESPONSE_ERROR, NoticeFailed): S.RESPONSE_ERROR,
+            (S.RESPONSE_ERROR, WorkReported): S.COMPLETION,
+            (S.RESPONSE_ERROR, WorkCanceled): S.COMPLETION,
             (S.COMPLETION, EventsExecuted): S.COMPLETED,
             (S.COMPLETION, CancelEventsExecuted): S.CANCELED,
             (S.COMPLETION, EventsFailed): S.COMPLETION_ERROR,
@@ -142,7 +181,8 @@ FIELD_TRANSITIONS: Final[Mapping[tuple[FieldState, type[FieldEvent]], FieldState
         }
     )
 )
-"""A visit in completion error cannot be discarded: work was done, and must be recorded."""
+"""A visit in completion error cannot be discarded: work was done, and must be recorded. One in
+response error can neither: the crew may be at it, so it is cancelled, or ended by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +204,7 @@ def step_field(activity: FieldActivity, event: FieldEvent, *, now: datetime) -> 
         state=to,
         may_push=activity.may_push or to in _ERRORS,
         problem=changed.problem if to in _ERRORS else None,
+        answer_by=_answer_by(replace(changed, state=to), event, now),
         ended_at=now if to in FIELD_FINAL else None,
         messages=activity.messages + sum(isinstance(each, SendMessage) for each in effects),
         version=activity.version + 1,
@@ -203,8 +244,12 @@ def _field_change(
             return booked, (TellAppointment(slot=slot), _message(booked, MessageKind.DISPATCH))
         case FieldRejected(problem=problem) | SendFailed(problem=problem):
             return replace(activity, problem=problem), ()
-        case EventsFailed(problem=problem):
+        case EventsFailed(problem=problem) | NoticeFailed(problem=problem):
             return replace(activity, problem=problem), ()
+        case FieldOverdue():
+            return replace(activity, problem=_silence(activity)), ()
+        case CancelDeclined():
+            return replace(activity, cancel_asked=""), ()
         case FieldSent():
             return _advanced(activity, Progress.SENT), ()
         case CrewStarted():
@@ -259,8 +304,14 @@ def _field_retried(
     match activity.state:
         case FieldState.VALIDATION_ERROR:
             return activity, (CheckFieldRules(),)
+        case FieldState.APPOINTMENT_ERROR:
+            return activity, (_message(activity, MessageKind.SLOTS),)
         case FieldState.COMMUNICATION_ERROR:
             return activity, (_message(activity, MessageKind.DISPATCH),)
+        case FieldState.RESPONSE_ERROR:
+            reason = activity.cancel_asked
+            asked = _message(activity, MessageKind.CANCEL, {"reason": reason})
+            return activity, (asked,) if reason else ()
         case _:
             again = replace(activity, report=event.report or activity.report)
             return again, (_execute(again, successful=not activity.cancel_asked),)
@@ -275,9 +326,48 @@ def _modified(
         return changed, (CheckFieldRules(),)
     if activity.state is S.COMMUNICATION_ERROR:
         return changed, (_message(activity, MessageKind.DISPATCH),)
-    if activity.state is S.COMMUNICATION and activity.progress is not _UNSENT:
+    if to in (S.COMMUNICATION, S.RESPONSE_ERROR) and activity.progress is not _UNSENT:
         return changed, (_message(activity, MessageKind.MODIFY, event.details),)
     return changed, ()
+
+
+def _answer_by(activity: FieldActivity, event: FieldEvent, now: datetime) -> datetime | None:
+    """By when the field system has to say something; kept where the event says nothing of it.
+
+    From when it was told, or from when the visit may start or its appointment ends.
+    """
+    patience, sent = activity.patience, activity.progress is not _UNSENT
+    waits = activity.state is S.APPOINTMENT or (activity.state is S.COMMUNICATION and sent)
+    if patience is None or not waits:
+        return None
+    if isinstance(event, FieldModified | FieldSent) and activity.answer_by is not None:
+        return activity.answer_by
+    if activity.cancel_asked or activity.state is S.APPOINTMENT:
+        return now + patience
+    known = (activity.spec.effective_at, _appointment_end(activity))
+    return max([now, *(each for each in known if each is not None)]) + patience
+
+
+def _appointment_end(activity: FieldActivity) -> datetime | None:
+    if activity.appointment is not None:
+        return activity.appointment.end
+    try:
+        found = datetime.fromisoformat(activity.spec.details.get("appointmentEnd", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _silence(activity: FieldActivity) -> Problem:
+    by = "" if activity.answer_by is None else f" by {activity.answer_by.isoformat()}"
+    if activity.state is S.APPOINTMENT:
+        text = f"no appointment{by}"
+    elif activity.cancel_asked:
+        text = f"no answer to the wish to cancel{by}"
+    else:
+        started = activity.progress is Progress.STARTED
+        text = f"{'the crew started, and no' if started else 'no'} report has come{by}"
+    return Problem(code="visit_overdue", text=text)
 
 
 def field_child_state(activity: FieldActivity) -> ChildState:
@@ -300,7 +390,9 @@ _CHILD_STATES: Final = MappingProxyType(
         S.VALIDATE: ChildState.QUEUED,
         S.VALIDATION_ERROR: ChildState.VALIDATION_ERROR,
         S.APPOINTMENT: ChildState.QUEUED,
+        S.APPOINTMENT_ERROR: ChildState.COMMUNICATION_ERROR,
         S.COMMUNICATION_ERROR: ChildState.COMMUNICATION_ERROR,
+        S.RESPONSE_ERROR: ChildState.RESPONSE_ERROR,
         S.COMPLETION: ChildState.STARTED,
         S.COMPLETION_ERROR: ChildState.COMPLETION_ERROR,
         S.COMPLETED: ChildState.COMPLETED,
@@ -308,47 +400,3 @@ _CHILD_STATES: Final = MappingProxyType(
         S.DISCARDED: ChildState.DISCARDED,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherTask:
-    """Another field activity at the same service point that is not final."""
-
-    id: ChildId
-    task: str
-    created_at: datetime
-
-
-def field_problems(
-    activity: FieldActivity,
-    view: View,
-    others: Sequence[OtherTask],
-    valid_tasks: frozenset[str] | None = None,
-) -> tuple[Problem, ...]:
-    """The rules of Validate that the visit breaks: task, duplicate, conflict, restriction.
-
-    `valid_tasks` are those of the service point type, where the site enforces them (documented).
-    """
-    task = field_task(activity.spec.task)
-    if task is None:
-        return (Problem(code="field_task", text=f"unknown field task {activity.spec.task}"),)
-    problems: list[Problem] = []
-    if valid_tasks is not None and task.name not in valid_tasks:
-        kind = view.service_point.sp_type
-        problems.append(Problem(code="field_task", text=f"{task.name} is not valid for {kind}"))
-    for code, overlap in (("duplicate", task.duplicates), ("conflict", task.conflicts)):
-        since = activity.created_at - timedelta(hours=overlap.hours)
-        hit = next((o for o in others if o.task in overlap.tasks and o.created_at >= since), None)
-        if hit is not None and not overlap.allowed:
-            problems.append(Problem(code=code, text=f"{hit.task} {hit.id} is open here"))
-    if view.restricted and task.disconnects:
-        text = f"nothing may be disconnected here: {view.restricted}"
-        problems.append(Problem(code="restricted", text=text))
-    return tuple(problems)
-
-
-def needs_appointment(activity: FieldActivity) -> bool:
-    """Whether the task type requires one and the order brought none along."""
-    task = field_task(activity.spec.task)
-    booked = activity.appointment is not None or "appointmentStart" in activity.spec.details
-    return task is not None and task.appointment is Appointment.REQUIRED and not booked

@@ -56,6 +56,18 @@ class SendFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeFailed:
+    """A wish to cancel what was sent could not be delivered."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldOverdue:
+    """The field system has been silent for longer than the visit may wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrewStarted:
     pass
 
@@ -121,6 +133,11 @@ class FieldCancelAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CancelDeclined:
+    """The field system does not cancel: the visit goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDiscarded:
     reason: str
 
@@ -133,6 +150,8 @@ FieldEvent: TypeAlias = (
     | AppointmentBooked
     | FieldSent
     | SendFailed
+    | NoticeFailed
+    | FieldOverdue
     | CrewStarted
     | Rescheduled
     | WorkReported
@@ -143,6 +162,7 @@ FieldEvent: TypeAlias = (
     | FieldRetried
     | FieldModified
     | FieldCancelAsked
+    | CancelDeclined
     | FieldDiscarded
 )
 

@@ -355,12 +355,22 @@ def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> Problem:
     off = child.spec.command is CommandKind.REMOTE_DISCONNECT
     unclear = order.kind is OrderKind.BACK_TO_BACK and off and not child.final
     serious = dark or unclear
+    silent = child.state is ChildState.RESPONSE_ERROR
     return Problem(
-        code="customer_dark" if serious else "child_failed",
+        code="customer_dark" if serious else "visit_overdue" if silent else "child_failed",
         text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
-        action="see to supply at once" if serious else "repair the child or retry the order",
+        action="see to supply at once" if serious else _action(child),
         dark=serious,
     )
+
+
+def _action(child: ChildFact) -> str:
+    visit = child.spec.kind is ChildKind.FIELD
+    if visit and child.state is ChildState.RESPONSE_ERROR:
+        return "complete or cancel the visit by hand, cancel the order, or retry to go on waiting"
+    if visit and child.state is ChildState.COMMUNICATION_ERROR:
+        return "see to the field work system, then retry; or complete the visit by hand"
+    return "repair the child or retry the order"
 
 
 def withdraw(

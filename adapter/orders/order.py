@@ -73,7 +73,8 @@ class ChildState(StrEnum):
     """Where a child stands, as far as its order needs to know; one scale for all kinds.
 
     QUEUED: nothing has left. SENDING: its message is being sent. SENT: with the field system or
-    the head end. STARTED: the crew or the meter is at it.
+    the head end. STARTED: the crew or the meter is at it. RESPONSE_ERROR: with the field system,
+    which is silent.
     """
 
     QUEUED = "queued"
@@ -82,6 +83,7 @@ class ChildState(StrEnum):
     STARTED = "started"
     VALIDATION_ERROR = "validation_error"
     COMMUNICATION_ERROR = "communication_error"
+    RESPONSE_ERROR = "response_error"
     COMPLETION_ERROR = "completion_error"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -103,6 +105,7 @@ CHILD_ERROR: Final = frozenset(
     {
         ChildState.VALIDATION_ERROR,
         ChildState.COMMUNICATION_ERROR,
+        ChildState.RESPONSE_ERROR,
         ChildState.COMPLETION_ERROR,
     }
 )
@@ -128,7 +131,8 @@ class ActivityType:
 
     The two algorithms, the three window settings and the two zones are the source's: `point_rows`
     is "Field Task By Service Point Condition", `device_rows` "Field Task By Device Condition". The
-    default values and everything else are ours.
+    default values and everything else are ours. `visit_time_out_hours` None is the gateway's own
+    setting, 0 never.
     """
 
     name: str
@@ -141,6 +145,7 @@ class ActivityType:
     components: Components = Components.ALL
     wait_time_out_hours: int = 72
     on_wait_time_out: TimeoutPolicy = TimeoutPolicy.FIELD_READ
+    visit_time_out_hours: int | None = None
     pass_bound: int = 20
     require_evidence: bool = False
     moratoria: tuple["Moratorium", ...] = ()

@@ -25,7 +25,7 @@ from adapter.engine.order_ports import (
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
-from adapter.orders.children import OtherTask
+from adapter.orders.field_rules import OtherTask
 from adapter.orders.lifecycle import TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import ChildId, OpenOrder, ServiceOrder

@@ -17,14 +17,12 @@ from adapter.orders.children import (
     FieldActivity,
     FieldState,
     FieldStep,
-    OtherTask,
     Progress,
     field_child_state,
-    field_problems,
-    needs_appointment,
     step_field,
 )
 from adapter.orders.completion import CompletionReport
+from adapter.orders.field_rules import OtherTask, field_problems, needs_appointment
 from adapter.orders.order import ChildId, ChildState, OrderKind, Problem
 from adapter.orders.tasks import FIELD_TASKS, CancelReason, FieldEffect, field_task
 from adapter.orders.waits import (
@@ -54,6 +52,8 @@ SAMPLES: dict[type[f.FieldEvent], f.FieldEvent] = {
         f.AppointmentBooked(slot=SLOT),
         f.FieldSent(),
         f.SendFailed(problem=PROBLEM),
+        f.NoticeFailed(problem=PROBLEM),
+        f.FieldOverdue(),
         f.CrewStarted(),
         f.Rescheduled(slot=SLOT, reason="CM-Weather"),
         f.WorkReported(report=REPORT),
@@ -64,6 +64,7 @@ SAMPLES: dict[type[f.FieldEvent], f.FieldEvent] = {
         f.FieldRetried(who="ann"),
         f.FieldModified(details={"contact": "back door"}),
         f.FieldCancelAsked(reason="paid"),
+        f.CancelDeclined(),
         f.FieldDiscarded(reason="paid"),
     )
 }
@@ -211,6 +212,75 @@ def test_a_late_sent_never_takes_a_started_visit_back() -> None:
     started = after(visit(S.COMMUNICATION), f.CrewStarted(), f.FieldSent()).activity
     assert started.progress is Progress.STARTED
     assert field_child_state(started) is ChildState.STARTED
+
+
+DAY = timedelta(days=1)
+
+
+def test_a_silent_field_system_is_noticed_and_its_late_report_still_counts() -> None:
+    sent = after(visit(S.COMMUNICATION, patience=DAY), f.FieldSent()).activity
+    assert sent.answer_by == NOON + DAY
+    silent = after(sent, f.FieldOverdue())
+    assert field_child_state(silent.activity) is ChildState.RESPONSE_ERROR
+    assert silent.activity.problem is not None
+    assert silent.activity.problem.code == "visit_overdue"
+    assert silent.effects == (f.OpenFieldTodo(problem=silent.activity.problem), f.PushParent())
+    late = after(silent.activity, f.WorkReported(report=REPORT), f.EventsExecuted())
+    assert late.activity.state is S.COMPLETED
+    again = after(silent.activity, f.FieldRetried(who="ann"))
+    assert again.effects == (f.CloseFieldTodo(), f.PushParent()), "nothing is sent again"
+    assert again.activity.answer_by == NOON + DAY
+    with pytest.raises(IllegalTransition):
+        after(silent.activity, f.FieldDiscarded(reason="no"))
+
+
+def test_silence_is_counted_from_the_end_of_the_appointment_and_anew_after_each_word() -> None:
+    booked = visit(S.COMMUNICATION, patience=DAY, appointment=SLOT)
+    sent = after(booked, f.FieldSent())
+    assert sent.activity.answer_by == SLOT.end + DAY
+    later = f.Slot(start=NOON + 2 * DAY, end=NOON + 3 * DAY)
+    moved = after(sent.activity, f.Rescheduled(slot=later, reason="CM-Weather"))
+    assert moved.activity.answer_by == NOON + 4 * DAY
+    same = after(moved.activity, f.FieldModified(details={"contact": "x"}), f.FieldSent())
+    assert same.activity.answer_by == NOON + 4 * DAY
+    asked = after(same.activity, f.FieldCancelAsked(reason="paid"))
+    assert asked.activity.answer_by == NOON + DAY, "an answer, not a visit, is waited for"
+    kept = after(asked.activity, f.CancelDeclined())
+    assert kept.activity.answer_by == NOON + 4 * DAY
+    named = visit(
+        S.COMMUNICATION,
+        patience=DAY,
+        spec=a_child("D1-FieldActivity", details={"appointmentEnd": SLOT.end.isoformat()}).spec,
+    )
+    assert after(named, f.FieldSent()).activity.answer_by == SLOT.end + DAY
+
+
+def test_an_unanswered_wish_to_cancel_is_sent_again_by_a_retry() -> None:
+    sent = visit(S.COMMUNICATION, progress=Progress.SENT, patience=DAY)
+    asked = after(sent, f.FieldCancelAsked(reason="paid"), f.NoticeFailed(problem=PROBLEM))
+    assert asked.activity.state is S.RESPONSE_ERROR
+    again = after(asked.activity, f.FieldRetried(who="ann"))
+    assert again.effects[0] == f.SendMessage(
+        kind=f.MessageKind.CANCEL, number=2, details={"reason": "paid"}
+    )
+
+
+def test_a_wish_for_an_appointment_in_error_is_asked_again_or_answered_late() -> None:
+    asked = after(visit(S.VALIDATE, "D1-InstallMeter", patience=DAY), f.AppointmentNeeded())
+    assert asked.activity.answer_by == NOON + DAY
+    for trouble in (f.FieldOverdue(), f.SendFailed(problem=PROBLEM)):
+        failed = after(asked.activity, trouble).activity
+        assert failed.state is S.APPOINTMENT_ERROR
+        assert field_child_state(failed) is ChildState.COMMUNICATION_ERROR
+        again = after(failed, f.FieldRetried(who="ann"))
+        assert again.effects[0] == f.SendMessage(kind=f.MessageKind.SLOTS, number=2)
+        assert after(failed, f.AppointmentBooked(slot=SLOT)).activity.state is S.COMMUNICATION
+        given = f.FieldModified(details={"appointmentStart": NOON.isoformat()})
+        assert after(failed, given).effects[0] == f.CheckFieldRules()
+
+
+def test_without_a_time_out_a_visit_waits_for_ever() -> None:
+    assert after(visit(S.COMMUNICATION), f.FieldSent()).activity.answer_by is None
 
 
 SHOWN = [
