@@ -145,6 +145,18 @@ def matrix() -> Shown:
     return Shown("Orchestration matrix", heading, tuple(rows))
 
 
+def _of_orders(title: str, name: str) -> Callable[[], Shown]:
+    """A table that `adapter.orders.tables` makes, by its function's name."""
+
+    def made() -> Shown:
+        from adapter.orders import tables
+
+        heading, *rows = getattr(tables, name)()
+        return Shown(title, heading, tuple(rows))
+
+    return made
+
+
 def settings() -> Shown:
     from adapter.settings_table import rows
 
@@ -202,6 +214,13 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
         "activity": activity,
         "exchange": exchange,
         "matrix": matrix,
+        "algorithms": _of_orders("Parameters of the algorithm types", "parameter_table"),
+        "mnemonics": _of_orders("What a row may say", "mnemonic_table"),
+        "rows": _of_orders("Rows of the algorithms", "row_table"),
+        "tasks": _of_orders("Field task types", "task_table"),
+        "reasons": _of_orders("Cancel and reschedule reasons", "reason_table"),
+        "orders": _of_orders("States of a service order", "transition_table"),
+        "withdrawal": _of_orders("Cancel and update, by the child's status", "withdrawal_table"),
         "settings": settings,
         "exits": exits,
         "values": values,

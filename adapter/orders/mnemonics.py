@@ -44,9 +44,10 @@ class Grammar(StrEnum):
 STATUS_SPELLINGS: Final = ("installationEventStatusOverride", "installEventStatusOverride")
 """The source's table has the first, its example the second. We write the first."""
 
-_TARGETS: Final = ("activityBOToCreate", "specificFieldTask")
+TASK: Final = "specificFieldTask"
+_TARGETS: Final = ("activityBOToCreate", TASK)
 _POINT: Final = ("servicePointConnected", "disconnectLocation", "deviceInstalledAtSP")
-_MNEMONICS: Final[Mapping[Grammar, frozenset[str]]] = MappingProxyType(
+MNEMONICS: Final[Mapping[Grammar, frozenset[str]]] = MappingProxyType(
     {
         Grammar.SERVICE_POINT: frozenset(
             (*_POINT, *STATUS_SPELLINGS, *_TARGETS, "spTypeCategory", "executeOverrideAlgorithm")
@@ -101,7 +102,7 @@ def parse_row(text: str, number: int, how: RowList) -> Row:
 
 
 def _pairs(text: str, number: int, how: RowList) -> dict[str, str]:
-    known = _MNEMONICS[how.grammar] | ({SP_TYPE} if how.zone else frozenset())
+    known = MNEMONICS[how.grammar] | ({SP_TYPE} if how.zone else frozenset())
     pairs: dict[str, str] = {}
     for part in text.split():
         name, equals, value = part.partition("=")
@@ -202,6 +203,16 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """The mnemonics with few values, and all of those."""
+MNEMONIC_VALUES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{name: ", ".join(values) for name, values in _VALUES.items()},
+        "activityBOToCreate": "an activity business object: a command's, or D1-FieldActivity",
+        TASK: "a field task type",
+        "alternativeFieldTask": f"a field task type, for a device without the command; {SKIP}",
+        SP_TYPE: "a service point type of the site's own",
+    }
+)
+"""Every mnemonic with its values, for people."""
 
 
 def _known(name: str, value: str) -> str:

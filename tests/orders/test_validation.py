@@ -10,8 +10,19 @@ from adapter.model.ids import OrderId
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.events import ChildWanted, Rejected, Validated
 from adapter.orders.matrix import MATRIX
+from adapter.orders.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.order import Moratorium, OpenOrder, OrderKind, OrderState, View
-from adapter.orders.tables import matrix_lines, row_lines, transition_lines
+from adapter.orders.tables import (
+    matrix_lines,
+    mnemonic_table,
+    parameter_table,
+    row_lines,
+    row_table,
+    task_table,
+    transition_table,
+    withdrawal_table,
+)
+from adapter.orders.tasks import FIELD_TASKS
 from adapter.orders.validation import check_rules, validate
 from tests.orders.builders import NOON, a_smart_meter, a_type, a_view, an_order
 
@@ -137,4 +148,23 @@ def test_the_printed_matrix_marks_the_one_uncertain_cell() -> None:
 def test_rows_and_arrows_are_printed_as_they_are_used() -> None:
     lines = [line for cell in MATRIX[K.ENABLE] for line in row_lines(cell)]
     assert lines[0].startswith("parameter row 1: servicePointConnected=false disconnectLocation=")
-    assert ("Retry", "EvaluationDue", "Are SP and Device Ready?") in transition_lines()
+    assert ("Retry", "EvaluationDue", "Are SP and Device Ready?") in transition_table()
+
+
+def test_everything_that_a_site_may_configure_is_printed() -> None:
+    parameters = {(row[1], row[2], row[3]) for row in parameter_table()}
+    assert ("normal_start", "Start Range for Normal Measurement Condition", "500000") in parameters
+    assert ("error_if_missing", "Error if SP Not Connected or no Device Installed", "Yes") in (
+        parameters
+    )
+    said = {row[0]: row[2] for row in mnemonic_table()}
+    assert said["disconnectLocation"] == "D1SR, D1DV"
+    assert set(said) >= set().union(*MNEMONICS.values()) - {STATUS_SPELLINGS[1]}
+    cut = [row[3:] for row in row_table() if row[0] == "cut"]
+    assert (
+        "parameter row 4",
+        "installationEventStatusOverride=ManualOn"
+        " specificFieldTask=D1-CutForNonPayment spTypeCategory=D1MT",
+    ) in cut
+    assert {row[0] for row in task_table()[1:]} == set(FIELD_TASKS)
+    assert ("field", "started", "too late", "too late") in withdrawal_table()
