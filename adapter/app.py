@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -11,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
-from typing import Final
 from zoneinfo import ZoneInfo
 
+from adapter.callback_keys import callback_keys
 from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
@@ -254,7 +252,9 @@ async def over(
             store=store,
             codec=codec,
             head_end=head_end,
-            identity=CallbackIdentity(public + settings.listener.path_prefix, _keys(settings)),
+            identity=CallbackIdentity(
+                public + settings.listener.path_prefix, await callback_keys(settings, store)
+            ),
             settings=gateway_settings(settings),
             clock=clock,
             sinks=sinks,
@@ -346,28 +346,6 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         ),
         head_end_kinds=settings.engine.kinds,
     )
-
-
-_SHORTEST_KEY: Final = 32
-
-
-def _keys(settings: Settings) -> tuple[bytes, ...]:
-    """The keys that sign callback addresses; made once beside the store where none is given.
-
-    Raises SettingsError for a file that holds no whole key.
-    """
-    if settings.callbacks.keys:
-        return tuple(key.reveal().encode() for key in settings.callbacks.keys)
-    path = settings.store.path.with_suffix(".key")
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-    except FileExistsError:
-        pass
-    key = path.read_bytes().strip()
-    if len(key) < _SHORTEST_KEY:  # as a crash while it was made leaves it: anybody could sign
-        raise SettingsError(f"{path}: shorter than {_SHORTEST_KEY} bytes; restore it, or remove it")
-    return (key,)
 
 
 async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from adapter.engine.data_ports import Spooled
+from adapter.engine.private_files import owner_only, sync_folder, write_whole
 from adapter.errors import StoreFailed
 
 _TICKETS: Final = "incoming"
@@ -62,14 +63,7 @@ class Spool:
         content = json.dumps(
             {"source": ticket.source, "size": ticket.size, "digest": ticket.digest.hex()}
         )
-        target = folder / f"{ticket.file}.json"
-        partial = target.with_suffix(".part")
-        with open(partial, "w", encoding="utf-8") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.rename(target)
-        _sync(folder)
+        write_whole(folder / f"{ticket.file}.json", content.encode())
 
     def tickets(self) -> list[Ticket]:
         """What was handed in and is not taken in yet, oldest first."""
@@ -152,7 +146,8 @@ class Spooling:
         try:
             if self._out is None:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._out = open(self._folder / self._file, "xb")  # noqa: SIM115
+                path = self._folder / self._file
+                self._out = open(path, "xb", opener=owner_only)  # noqa: SIM115
             self._size += len(piece)
             self._digest.update(piece)
             self._out.write(self._compressor.compress(piece))
@@ -166,7 +161,7 @@ class Spooling:
             self._out.flush()
             os.fsync(self._out.fileno())
             self._out.close()
-            _sync(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             raise StoreFailed(f"cannot spool a body: {error}") from error
 
@@ -174,14 +169,6 @@ class Spooling:
         if self._out is not None:
             self._out.close()
             (self._folder / self._file).unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

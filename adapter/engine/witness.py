@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.engine.ports import Store
+from adapter.engine.private_files import write_whole
 from adapter.errors import StoreFailed
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,7 @@ class Witness:
     async def note(self) -> None:
         """Write down the head as it is now, in one rename."""
         seq, digest = await self._store.audit_head()
-        new = self._path.with_suffix(".witness-new")
-        new.write_text(f"{seq} {digest}\n", encoding="ascii")
-        new.replace(self._path)
+        await asyncio.to_thread(write_whole, self._path, f"{seq} {digest}\n".encode("ascii"))
 
     async def keep(self) -> None:
         """Note the head now and every minute, until cancelled."""

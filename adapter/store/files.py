@@ -7,6 +7,7 @@ from typing import Final
 
 import apsw
 
+from adapter.engine.private_files import close_to_others, owner_only
 from adapter.errors import StoreFailed
 
 _WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -25,7 +26,7 @@ class FileLock:
 
     def take(self) -> None:
         """Raises StoreFailed when another process, or another store here, has it."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = owner_only(os.fspath(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -43,6 +44,17 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def keep_private(path: Path) -> None:
+    """Make the database its owner's alone; SQLite gives its log and index the same mode.
+
+    Before a connection is open: closing any descriptor of the file would drop SQLite's locks.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    os.close(owner_only(os.fspath(path), flags))
+    for suffix in ("", "-wal", "-shm"):
+        close_to_others(path.with_name(path.name + suffix))
 
 
 def _pragma(connection: apsw.Connection, name: str, value: object, expected: object) -> None:

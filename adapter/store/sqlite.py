@@ -34,7 +34,7 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store import claiming, intake, master, reading, writing
-from adapter.store.files import FileLock, connect_reader, connect_writer
+from adapter.store.files import FileLock, connect_reader, connect_writer, keep_private
 from adapter.store.migrate import migrate
 from adapter.store.threads import Health, Reader, Transaction, Writer
 from adapter.store.values import readings_of, with_readings
@@ -71,6 +71,7 @@ class SqliteStore:
         self._lock.take()
         try:
             self._health = Health()
+            keep_private(self._path)
             writer = connect_writer(self._path, self._vfs)
             self._connections = [writer]
             migrate(writer)

@@ -68,6 +68,7 @@ def test_a_large_body_is_on_disk_when_it_is_answered_and_becomes_measurements(
             assert row.raw == b""
             (file,) = (tmp_path / "gateway.spool").glob("*.gz")
             assert file.name == row.spool
+            assert file.stat().st_mode & 0o777 == 0o600
             assert b"".join(pieces_of(file)) == body
             assert file.stat().st_size < len(body) / 5
             await until_taken(made)

@@ -1,5 +1,6 @@
 """The database file: versions, settings, tampering."""
 
+import os
 from pathlib import Path
 
 import apsw
@@ -186,3 +187,25 @@ def test_the_log_is_emptied_while_the_store_runs(make: MakeStore, path: Path) ->
 
     run(scenario())
     assert sizes[0] < 30_000_000 < sizes[1]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_the_files_are_their_owners_alone_whatever_the_umask(
+    make: MakeStore, path: Path, umask: int
+) -> None:
+    async def modes() -> set[tuple[str, int]]:
+        store = make()
+        await store.open()
+        await store.submit([a_submission()])
+        found = {(each.name, each.stat().st_mode & 0o777) for each in path.parent.iterdir()}
+        await store.close()
+        return found
+
+    before = os.umask(umask)
+    try:
+        names = [path.name + suffix for suffix in ("", "-wal", "-shm", ".lock")]
+        assert run(modes()) >= {(name, 0o600) for name in names}
+        path.chmod(0o644)  # as a program before this one left it
+        assert (path.name, 0o600) in run(modes())
+    finally:
+        os.umask(before)
