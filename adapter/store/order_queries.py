@@ -20,11 +20,15 @@ ORDERS: Final = """
 SELECT body, blocked_by, wake, version FROM service_order
 WHERE id IN (SELECT value FROM json_each(?))"""
 HOLDER: Final = "SELECT id FROM service_order WHERE service_point = ? AND holds = 1"
-YIELD_POINT: Final = "UPDATE service_order SET holds = 0, wake = ? WHERE id = ? AND open = 1"
+# These three move the version: who decides on facts of before the news has to look again.
+YIELD_POINT: Final = """
+UPDATE service_order SET holds = 0, wake = ?, version = version + 1 WHERE id = ? AND open = 1"""
 WAKE_BLOCKED: Final = """
-UPDATE service_order SET wake = ? WHERE blocked_by IS NOT NULL AND blocked_by = ?"""
+UPDATE service_order SET wake = ?, version = version + 1
+WHERE blocked_by IS NOT NULL AND blocked_by = ?"""
 WAKE: Final = """
-UPDATE service_order SET wake = min(coalesce(wake, :at), :at) WHERE id = :id AND open = 1"""
+UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
+WHERE id = :id AND open = 1"""
 DUE: Final = """
 SELECT id FROM service_order WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
 NEXT_WAKE: Final = """
@@ -60,6 +64,11 @@ SELECT of_order, body FROM order_child WHERE open = 1 AND service_point = ? ORDE
 OPEN_ON_DEVICE: Final = """
 SELECT DISTINCT of_order FROM order_child
 WHERE open = 1 AND device IN (SELECT value FROM json_each(?)) ORDER BY of_order"""
+OPEN_ON_NAMED: Final = """
+SELECT DISTINCT of_order FROM order_child WHERE open = 1 AND device IN (
+    SELECT id FROM device WHERE endpoint IN (SELECT value FROM json_each(:names))
+    UNION ALL SELECT id FROM device WHERE serial IN (SELECT value FROM json_each(:names)))
+ORDER BY of_order"""
 UPSERT_REQUEST: Final = """
 INSERT INTO order_request (id, of_order, requester, reference, todo, body)
 VALUES (?, ?, ?, ?, ?, ?)

@@ -104,6 +104,20 @@ def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -
     run(scenario())
 
 
+def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, orders = await opened(tmp_path)
+        await orders.submit(CaseWrite(case=a_case(1)), "")
+        before = await loaded(orders, a_case(1))
+        await orders.wake([OrderId("SO-1")], NOON)  # a command of it has ended meanwhile
+        later = CaseWrite(case=replace(before, wake=NOON + timedelta(minutes=1)))
+        assert list(await orders.save([later])) == [CaseSaved.MOVED]
+        assert list(await orders.due(limit=9, now=NOON, lease_until=NOON)) == ["SO-1"]
+        await store.close()
+
+    run(scenario())
+
+
 _STATEMENTS = {
     name: text
     for name, text in vars(order_queries).items()
