@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.commands.activity import Activity, Command, CommandRequest, State, Target
-from adapter.commands.calls import SwitchState
+from adapter.commands.activity import Activity, Command, CommandRequest, State
 from adapter.commands.events import (
     Approved,
     CancelAsked,
@@ -25,12 +24,13 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.rules import check_request, lanes_of, priority_of
 from adapter.commands.timing import POLICIES, Policy, after
 from adapter.engine.apply import Along, Applier, note, outcomes, publications
+from adapter.engine.awaited import Progress
 from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.data_ports import Intake, Measurements
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
-from adapter.engine.monitor import Facts, Monitor, Validation
+from adapter.engine.monitor import Facts, Monitor, Surveyed, Validation
 from adapter.engine.ports import (
     Accepted,
     AuditEntry,
@@ -59,10 +59,8 @@ from adapter.engine.runner import Runner
 from adapter.errors import (
     Conflict,
     Forbidden,
-    InvalidRequest,
     NotFound,
     StoreFailed,
-    UnknownDevice,
 )
 from adapter.model.device import DeviceView, InstallEvent
 from adapter.model.ids import (
@@ -223,6 +221,7 @@ class Gateway:
 
     def _changed(self, command: Command) -> None:
         self._runner.poke(*_STATEFUL)
+        self._monitor.changed(command)
         for event in self._watchers.get(command.id, ()):
             event.set()
 
@@ -240,10 +239,10 @@ class Gateway:
         if (known := await self._known(request, content)) is not None:
             return known
         check_request(request, now=now)
-        command = await self._draft(request)
+        command, surveyed = await self._draft(request)
         taken: Mapping[str, CommandId] = {}
-        for _ in range(_SUBMIT_TRIES):
-            facts = await self._validation.facts(command)
+        for tried in range(_SUBMIT_TRIES):
+            facts = await self._validation.facts(command, None if tried else surveyed)
             facts = replace(facts, open_commands={**facts.open_commands, **taken})
             submission = self._submission(command, facts, content, actor)
             (result,) = await self._store.submit([submission])
@@ -270,13 +269,12 @@ class Gateway:
             raise _key_conflict(known)
         return command
 
-    async def _draft(self, request: CommandRequest) -> Command:
+    async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
         now = self._clock.now()
         devices: Sequence[DeviceId] = request.devices
         if request.flow.scope is Scope.GROUP and request.group is not None:
             devices = await self._registry.members(request.group)
-        views = await self._registry.views(devices)
-        targets = tuple(_target(device, views.get(device)) for device in devices)
+        surveyed = await self._validation.survey(request, devices)
         policy = self._settings.policies[request.kind]
         effective = max(request.effective_at or now, now)
         activity = Activity(
@@ -284,9 +282,9 @@ class Gateway:
             created_at=now,
             effective_at=effective,
             expires_at=request.expires_at or after(effective, policy.expires_s),
-            switch_before=_switch_before(request, views),
+            switch_before=surveyed.switch,
         )
-        return Command(request=request, targets=targets, activity=activity)
+        return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
 
     def _submission(self, command: Command, facts: Facts, content: str, actor: str) -> Submission:
         request = command.request
@@ -345,6 +343,10 @@ class Gateway:
             watching.discard(changed)
             if not watching:
                 del self._watchers[command]
+
+    def progress(self, command: CommandId) -> Progress | None:
+        """How far a read for many is, while its data are awaited; None where that is not known."""
+        return self._monitor.progress(command)
 
     async def history(self, command: CommandId) -> Sequence[AuditEntry]:
         """Every transition with its cause, oldest first."""
@@ -482,24 +484,6 @@ class Gateway:
 
     async def verify_audit(self) -> int:
         return await self._store.verify_audit()
-
-
-def _target(device: DeviceId, view: DeviceView | None) -> Target:
-    if view is None:
-        raise UnknownDevice("devices", f"{device} is not in the registry")
-    if view.device.endpoint is None:
-        raise InvalidRequest("devices", f"{device} is not a smart meter")
-    return Target(device=device, endpoint=view.device.endpoint)
-
-
-def _switch_before(
-    request: CommandRequest, views: Mapping[DeviceId, DeviceView]
-) -> SwitchState | None:
-    """What the registry says of the switch now; a switch check replaces it."""
-    view = views.get(request.devices[0]) if len(request.devices) == 1 else None
-    if view is None or view.installed is None:
-        return None
-    return SwitchState.CONNECTED if view.installed.connected else SwitchState.DISCONNECTED
 
 
 def _fingerprint(request: CommandRequest) -> str:

@@ -380,6 +380,9 @@ class Store(Protocol):
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""
 
+    async def untaken(self, until: datetime) -> bool:
+        """Whether something that came by then is still to be looked at or taken in."""
+
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
         """Make parked rows of these tokens due at once."""
 

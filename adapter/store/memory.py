@@ -287,6 +287,9 @@ class MemoryStore:
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return self._inbox.unread(limit=limit, now=now)
 
+    async def untaken(self, until: datetime) -> bool:
+        return self._inbox.untaken(until)
+
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
         self._inbox.unpark(tokens)
 

@@ -65,6 +65,10 @@ class InboxModel:
         due = [self._rows[inbox] for _, inbox in parked[:limit]]
         return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
 
+    def untaken(self, until: datetime) -> bool:
+        waits = (InboxState.NEW, InboxState.TAKING)
+        return any(row.state in waits and row.at <= until for row in self._rows.values())
+
     def unpark(self, tokens: Sequence[RequestToken]) -> None:
         for row in self._rows.values():
             if row.state is InboxState.PARKED and row.token in tokens:

@@ -124,6 +124,7 @@ DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
 UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
 FIRST_NEW: Final = "SELECT at FROM inbox WHERE state = 'new' ORDER BY id LIMIT 1"
+FIRST_TAKING: Final = "SELECT at FROM inbox WHERE state = 'taking' ORDER BY id LIMIT 1"
 FIRST_PARKED: Final = """
 SELECT wake FROM inbox INDEXED BY inbox_parked
 WHERE state = 'parked' AND wake IS NOT NULL ORDER BY wake LIMIT 1"""

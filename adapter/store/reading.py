@@ -183,6 +183,11 @@ def unread(connection: apsw.Connection, limit: int, now: datetime) -> list[Inbox
     return sorted(new + parked, key=lambda row: row.id)[:limit]
 
 
+def untaken(connection: apsw.Connection, until: datetime) -> bool:
+    oldest = (connection.execute(sql).get for sql in (queries.FIRST_NEW, queries.FIRST_TAKING))
+    return any(at is not None and at <= micros(until) for at in oldest)
+
+
 def inbox(
     connection: apsw.Connection, state: InboxState | None, limit: int, before: InboxId | None
 ) -> list[InboxRow]:

@@ -204,6 +204,9 @@ class SqliteStore:
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return await self.read(lambda db: reading.unread(db, limit, now))
 
+    async def untaken(self, until: datetime) -> bool:
+        return await self.read(lambda db: reading.untaken(db, until))
+
     async def unpark(self, tokens: Sequence[RequestToken]) -> None:
         await self.write(lambda tx: intake.unpark(tx, tokens))
 

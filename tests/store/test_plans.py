@@ -76,6 +76,7 @@ _INDEX = {
     "FIND_TOKENS": "exchange_token",
     "UNREAD_NEW": "inbox_state",
     "FIRST_NEW": "inbox_state",
+    "FIRST_TAKING": "inbox_state",
     "UNREAD_PARKED": "inbox_parked",
     "FIRST_PARKED": "inbox_parked",
     "UNPARK": "inbox_token",
@@ -131,7 +132,8 @@ _SORTS = {"CURRENT_INSTALL", "AUDIT_OF_SUBJECT", "MESSAGES"}
 def test_the_states_that_statements_name_are_the_models_own() -> None:
     written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
     named = set(re.findall(r"state = '(\w+)'", written))
-    assert named == {ExchangeState.SENDING, InboxState.NEW, InboxState.PARKED}
+    states = {InboxState.NEW, InboxState.PARKED, InboxState.TAKING}
+    assert named == {ExchangeState.SENDING, *states}
 
 
 def _steps(connection: apsw.Connection, work: Callable[[], object]) -> int:
