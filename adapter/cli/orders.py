@@ -7,7 +7,8 @@ from typing import Final
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.order_output import age, print_order, print_plan, print_shown
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import Json, fields, items, segment
@@ -54,7 +55,7 @@ def submit(
 ) -> None:
     """Submit an order of KIND (enable, disable, cut, reconnect, exchange, back_to_back)."""
     body = _asked(kind, service_point, elements, given)
-    _print_order(fields(session.client.post("/orders", body)), as_json=as_json)
+    print_order(fields(session.client.post("/orders", body)), as_json=as_json)
 
 
 @order.command()
@@ -91,7 +92,7 @@ def plan(
     if as_json:
         print_json(found)
     else:
-        _print_plan(found)
+        print_plan(found)
     refused = bool(found["refused_by"]) or found["outcome"] != "completed"
     raise SystemExit(Exit.WITHOUT_SUCCESS if refused else Exit.OK)
 
@@ -131,7 +132,7 @@ def list_(
     rows = items(answer)
     names = ("id", "kind", "service_point", "state", "children", "reference", "created_at")
     print_table(names, (tuple(row[name] for name in names) for row in rows))
-    say(f"{len(rows)} orders")
+    say(counted(len(rows), "order"))
 
 
 @order.command()
@@ -144,7 +145,7 @@ def show(session: Session, order_id: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        _print_shown(found)
+        print_shown(found)
     raise SystemExit(_rests(fields(found["order"])))
 
 
@@ -163,14 +164,23 @@ def cancel(session: Session, order_id: str, reason: str, reference: str, as_json
 @order.command()
 @click.argument("order_id", metavar="ORDER")
 @click.option("--reference", default="", help="Your own: a repeated one is answered as before.")
+@click.option("--effective-at", type=MOMENT)
+@click.option("--service-at", type=MOMENT)
 @_ELEMENT
 @as_json
 @with_session
 def update(
-    session: Session, order_id: str, reference: str, elements: tuple[str, ...], as_json: bool
+    session: Session,
+    order_id: str,
+    reference: str,
+    effective_at: datetime | None,
+    service_at: datetime | None,
+    elements: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Ask to change elements, or effectiveAt and serviceAt, of an order under way."""
-    body = {"changes": _elements(elements), "reference": reference}
+    """Ask to change elements or times of an order under way. It may be too late."""
+    times = _body({"effectiveAt": effective_at, "serviceAt": service_at})
+    body = {"changes": {**_elements(elements), **times}, "reference": reference}
     _print_request(session, f"/orders/{segment(order_id)}/update", body, as_json=as_json)
 
 
@@ -198,7 +208,7 @@ def correct(
     elements: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Change elements or times of an order; `retry` then goes on with them."""
+    """Change elements or times of an order, as people do; one in error goes on with `retry`."""
     body = _body(
         {
             "fields": _elements(elements),
@@ -261,8 +271,9 @@ def todo_list(session: Session, limit: int, as_json: bool) -> None:
         print_json(answer)
         return
     rows = items(answer)
-    names = ("priority", "subject", "id", "since", "code", "text", "action")
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    names = ("priority", "subject", "id", "age", "code", "text", "action")
+    aged = ({**row, "age": age(row["age_s"])} for row in rows)
+    print_table(names, (tuple(row[name] for name in names) for row in aged))
     say(f"{len(rows)} to do")
 
 
@@ -299,18 +310,7 @@ def _act(
     session: Session, order_id: str, what: str, body: dict[str, object], *, as_json: bool
 ) -> None:
     made = fields(session.client.post(f"/orders/{segment(order_id)}/{what}", body))
-    _print_order(made, as_json=as_json)
-
-
-def _print_order(made: dict[str, Json], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
-    problem = fields(made.get("problem"))
-    shown = {name: value for name, value in made.items() if name not in ("problem", "fields")}
-    print_fields(shown)
-    print_fields({f"problem {name}": value for name, value in problem.items()})
-    print_fields(dict(fields(made.get("fields"))))
+    print_order(made, as_json=as_json)
 
 
 def _rests(made: dict[str, Json]) -> Exit:
@@ -327,55 +327,3 @@ def _print_request(
         print_fields(made)
     refused = made["accepted"] is False or made["state"] in ("error", "validation_error")
     raise SystemExit(Exit.CONFLICT if refused else Exit.OK)
-
-
-def _print_plan(found: dict[str, Json]) -> None:
-    for note in _texts(found["notes"]):
-        click.echo(note)
-    for problem in _rows(found["refused_by"]):
-        click.echo(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
-    names = ("number", "title", "device", "cell", "type", "algorithm", "row", "note")
-    rows = _rows(found["steps"])
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
-    problem = fields(found.get("problem"))
-    why = f": {problem['text']}" if problem else ""
-    say(f"{len(rows)} steps, then {found['outcome']}{why}")
-
-
-def _print_shown(found: dict[str, Json]) -> None:
-    _print_order(fields(found["order"]), as_json=False)
-    names: tuple[str, ...] = (
-        "id",
-        "activity",
-        "task",
-        "device",
-        "state",
-        "reason",
-        "command",
-        "row",
-    )
-    click.echo("\nchildren")
-    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["children"])))
-    click.echo("decisions")
-    for look in _rows(found["passes"]):
-        for decision in _rows(look["decisions"]):
-            made = decision["creates"] or decision["note"] or ""
-            place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
-            click.echo(f"{look['at']}  {place}: {decision['outcome']} {made} {decision['row']}")
-        if seen := _rows(look["decisions"]):
-            saw = fields(seen[-1]["facts"])
-            click.echo("    saw " + " ".join(f"{name}={value}" for name, value in saw.items()))
-    click.echo("\nreplies")
-    names = ("kind", "state", "attempts", "created_at", "last_error")
-    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
-    if requests := _rows(found["requests"]):
-        names = ("id", "purpose", "state", "outcome", "requester")
-        print_table(names, (tuple(row[name] for name in names) for row in requests))
-
-
-def _rows(value: Json) -> list[dict[str, Json]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _texts(value: Json) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else []

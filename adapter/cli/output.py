@@ -67,6 +67,11 @@ def cell(value: object) -> str:
     return str(value)
 
 
+def counted(number: int, name: str) -> str:
+    """`1 order`, `2 orders`."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
 def say(text: str) -> None:
     """A remark for people, not part of the output."""
     click.echo(text, err=True)

@@ -123,6 +123,8 @@ class CaseBooks:
             value = getattr(event, name, None)
             if value is not None and value != "":
                 detail[name] = value if isinstance(value, str) else value.business_object
+        if isinstance(event, e.Corrected):
+            detail["changed"] = _changed(event)
         problem = self.order.problem
         if problem is not None and after in ERROR_STATES:
             detail["problem"] = f"{problem.code}: {problem.text}"
@@ -159,6 +161,13 @@ class CaseBooks:
                 },
             )
         )
+
+
+def _changed(event: e.Corrected) -> list[str]:
+    """What a correction sets: times in full, elements by name, for they may be a customer's."""
+    times = {"effectiveAt": event.effective_at, "serviceAt": event.service_at}
+    said = [f"{name}={at.isoformat()}" for name, at in times.items() if at is not None]
+    return [*said, *sorted(event.fields)]
 
 
 def _as_it_is(child: Child) -> Child:

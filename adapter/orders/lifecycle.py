@@ -96,6 +96,25 @@ class _Change:
     effects: tuple[Effect, ...] = ()
 
 
+_ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
+    {
+        e.RetryAsked: "retried",
+        e.Corrected: "corrected",
+        e.CompletedByHand: "completed by hand",
+        e.DiscardAsked: "discarded",
+    }
+)
+"""What people ask for, in their words."""
+
+
+def _refusal(order: ServiceOrder, event: Event) -> str:
+    asked = _ASKED.get(type(event))
+    if asked is None:
+        return f"order {order.id}: no {type(event).__name__} in {order.state}"
+    states = [state.value for state, known in TRANSITIONS if known is type(event)]
+    return f"order {order.id} is {order.state}; it can be {asked} in {' or '.join(states)}"
+
+
 def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
     """Apply one event. Raises IllegalTransition, or Forbidden, and changes nothing.
 
@@ -103,7 +122,7 @@ def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
     """
     to = TRANSITIONS.get((order.state, type(event)))
     if to is None:
-        raise IllegalTransition(f"order {order.id}: no {type(event).__name__} in {order.state}")
+        raise IllegalTransition(_refusal(order, event))
     change = _change(order, event, now)
     moved = to is not order.state
     effects = (*_leaving(order, to), *change.effects)

@@ -294,6 +294,10 @@ class OpenOrder:
     state: OrderState
 
 
+_TOLD: Final = 5
+"""Of the measurements that a decision saw, so many are told, the last ones."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """The fresh facts of one pass. Loaded anew each time; nothing is carried from pass to pass.
@@ -373,7 +377,17 @@ class View:
     def facts(self) -> Mapping[str, str]:
         """What a decision saw, for the record: names and values, no customer data."""
         point = self.service_point
+        ahead = next((at for at in self.scheduled_reads if at >= self.now), None)
+        more = {
+            "spType": point.sp_type,
+            "restricted": self.restricted,
+            "removedDevices": " ".join(each.device.id for each in self.removed),
+            "measurements": " ".join(m.at.isoformat() for m in self.measurements[-_TOLD:]),
+            "readingOnItsWay": "true" if self.reading_on_its_way else "",
+            "nextScheduledRead": ahead.isoformat() if ahead is not None else "",
+        }
         return {
+            **{name: value for name, value in more.items() if value},
             "servicePointConnected": str(point.connected).lower(),
             "disconnectLocation": point.disconnect_location.value,
             "deviceInstalledAtSP": str(self.device_installed).lower(),

@@ -53,8 +53,9 @@ async def list_orders(api: Api, asked: Asked) -> Answered:
 
 
 async def get_order(api: Api, asked: Asked) -> Answered:
-    shown = await api.beside.service_orders.show(_order(asked))
-    return Answered(body=schema.OrderShownOut.of(shown))
+    orders, order = api.beside.service_orders, _order(asked)
+    shown = await orders.show(order)
+    return Answered(body=schema.OrderShownOut.of(shown, await orders.history(order)))
 
 
 async def cancel_order(api: Api, asked: Asked) -> Answered:

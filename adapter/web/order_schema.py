@@ -8,13 +8,14 @@ from msgspec import Struct
 from adapter.engine.order_ports import Child, Pass, Todo
 from adapter.engine.order_requests import OrderRequest
 from adapter.engine.orders import OrderShown
+from adapter.engine.ports import AuditEntry
 from adapter.model.ids import ServicePointId
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder
 from adapter.orders.plan import Plan, PlanStep
 from adapter.orders.replies import Reply
 from adapter.orders.verdict import Decision
-from adapter.web.schema import Id, Moment, Text
+from adapter.web.schema import HistoryEntry, Id, Moment, Text
 
 # ---------------------------------------------------------------- in
 
@@ -301,44 +302,49 @@ class RequestOut(Struct, kw_only=True):
     outcome: str
     requester: str
     reference: str
+    reason: str
+    changes: Mapping[str, str]
     created_at: datetime
     ended_at: datetime | None
 
     @classmethod
     def of(cls, request: MaintenanceActivity) -> "RequestOut":
-        ended = request.ended_at is not None
         return cls(
             id=request.id,
             order=request.order,
             purpose=request.purpose.value,
             state=request.state.name.lower(),
-            accepted=request.state.name == "COMPLETED" if ended else None,
+            accepted=request.state.name == "COMPLETED" if request.ended_at else None,
             action=None if request.action is None else request.action.value,
             outcome=request.outcome,
             requester=request.requester,
             reference=request.reference,
+            reason=request.reason,
+            changes=request.changes,
             created_at=request.created_at,
             ended_at=request.ended_at,
         )
 
 
 class OrderShownOut(Struct, kw_only=True):
-    """Everything that happened to an order, oldest first."""
+    """Everything that happened to an order, oldest first. `log`: each step, and who took it."""
 
     order: OrderOut
     children: list[ChildOut]
     passes: list[PassOut]
     replies: list[ReplyOut]
     requests: list[RequestOut]
+    log: list[HistoryEntry]
 
     @classmethod
-    def of(cls, shown: OrderShown) -> "OrderShownOut":
+    def of(cls, shown: OrderShown, log: Sequence[AuditEntry]) -> "OrderShownOut":
         return cls(
             order=OrderOut.of(shown.order),
             children=[ChildOut.of(each) for each in shown.children],
             passes=[PassOut.of(each) for each in shown.passes],
             replies=[ReplyOut.of(each) for each in shown.replies],
             requests=[RequestOut.of(each) for each in shown.requests],
+            log=[HistoryEntry.of(each) for each in log],
         )
 
 
@@ -400,11 +406,10 @@ class PlanOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, plan: Plan) -> "PlanOut":
-        refused = (ProblemOut.of(each) for each in plan.problems)
         return cls(
             outcome=slug(plan.outcome),
             steps=[PlanStepOut.of(each) for each in plan.steps],
-            refused_by=[each for each in refused if each is not None],
+            refused_by=[told for each in plan.problems if (told := ProblemOut.of(each))],
             problem=ProblemOut.of(plan.problem),
             notes=list(plan.notes),
             last=[DecisionOut.of(each) for each in plan.decisions],

@@ -47,7 +47,7 @@ def submitted(openway: Terminal, kind: str, number: int, *more: str) -> str:
     return str(made.json["id"])
 
 
-def until(openway: Terminal, order: str, *states: str) -> dict[str, object]:
+def until(openway: Terminal, order: str, *states: str) -> dict[str, Any]:
     """What `order show --json` tells when the order is in one of the states."""
     deadline = time.monotonic() + WAIT_S
     while True:
@@ -80,6 +80,7 @@ def test_an_order_is_planned_submitted_listed_and_shown_with_what_decided(
     people = openway("order", "show", order)
     assert people.code == Exit.OK
     assert "installationEventStatus=Conn-Comm" in people.out
+    assert "1. D1-UPDDVC Cut: create D1-RemoteDisconnect (parameter row 1)" in people.out
     assert "success" in people.out
 
     listed = openway("order", "list", "--kind", "cut", "--service-point", point(1), "--json")
@@ -103,20 +104,36 @@ def test_an_order_in_error_is_on_the_to_do_list_until_people_decide(openway: Ter
     assert corrected.json["fields"] == {"contact": "ring"}
     assert openway("order", "retry", order).code == Exit.OK
     until(openway, order, "validation_error")
-    assert openway("order", "complete", order, "--reason", "by hand").code == Exit.CONFLICT
+    refused = openway("order", "complete", order, "--reason", "by hand")
+    assert refused.code == Exit.CONFLICT
+    assert "is Validation Error; it can be completed by hand in Activity Error" in refused.err
     assert openway("order", "discard", order, "--reason", "no such place").code == Exit.OK
     until(openway, order, "discarded")
     assert openway("order", "retry", order).code == Exit.CONFLICT
+    told = openway("order", "show", order)
+    by_people = [line for line in told.out.splitlines() if "  ann: " in line]
+    for asked, why in (
+        ("Submitted", "service_point: nowhere"),
+        ("Corrected", "changed: contact"),
+        ("RetryAsked", "Validation Error -> Retry"),
+        ("DiscardAsked", "reason: no such place"),
+    ):
+        assert any(asked in line and why in line for line in by_people), by_people
     assert order not in openway("todo", "list").out
 
 
 def test_an_order_for_tomorrow_is_changed_and_cancelled(openway: Terminal) -> None:
     order = submitted(openway, "cut", 2, "--effective-at", "+1d")
-    until(openway, order, "waiting")
+    first = until(openway, order, "waiting")
     assert "waits until" in openway("order", "plan", "--order", order).out
     changed = openway("order", "update", order, "--field", "contact=ring", "--json")
     assert changed.code == Exit.OK
-    assert changed.json["state"] == "completed"
+    assert (changed.json["state"], changed.json["changes"]) == ("completed", {"contact": "ring"})
+    later = openway("order", "update", order, "--effective-at", "+2d", "--service-at", "+2d")
+    assert later.code == Exit.OK
+    assert (
+        until(openway, order, "waiting")["order"]["effective_at"] > first["order"]["effective_at"]
+    )
     asking = ("order", "cancel", order, "--reason", "moved", "--reference", "c1", "--json")
     cancelled = openway(*asking)
     assert (cancelled.code, cancelled.json["accepted"]) == (Exit.OK, True)
