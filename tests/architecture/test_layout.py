@@ -39,7 +39,8 @@ PURE = ("errors", "model", "commands", "orders", "readings")
 PURE_MAY = frozenset(
     {
         "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses",
-        "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "itertools",
+        "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq",
+        "itertools",
         "json", "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid",
         "zoneinfo",
     }
