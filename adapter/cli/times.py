@@ -24,8 +24,11 @@ class Moment(click.ParamType[datetime]):
             return now
         if found := _OFFSET.fullmatch(text):
             sign, count, unit = found.groups()
-            span = timedelta(**{_UNITS[unit]: float(count)})
-            return now + span if sign == "+" else now - span
+            try:
+                span = timedelta(**{_UNITS[unit]: float(count)})
+                return now + span if sign == "+" else now - span
+            except OverflowError:
+                self.fail("lies beyond the calendar", param, ctx)
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
@@ -44,11 +47,11 @@ class Seconds(click.ParamType[float]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         text = str(value).strip()
-        if found := _OFFSET.fullmatch(f"+{text}"):
-            return timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
         try:
+            if found := _OFFSET.fullmatch(f"+{text}"):
+                return timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
             seconds = float(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail("needs seconds, or a duration as 90s, 10m, 2h", param, ctx)
         if not 0 <= seconds < float("inf"):
             self.fail("must be 0 or more", param, ctx)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.commands.activity import Activity, CommandRequest, Priority
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Scope
+from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.device import DeviceView, InstallEffect, allows, already
 from adapter.model.ids import CommandId
@@ -75,10 +76,8 @@ def check_request(request: CommandRequest, *, now: datetime) -> None:
 
 
 def _check_times(request: CommandRequest, now: datetime) -> None:
-    for name in ("effective_at", "expires_at"):
-        value = getattr(request, name)
-        if value is not None and value.tzinfo is None:
-            raise InvalidRequest(name, "needs a time zone")
+    given_in_utc("effective_at", request.effective_at)
+    given_in_utc("expires_at", request.expires_at)
     if request.expires_at is not None:
         if request.expires_at <= now:
             raise InvalidRequest("expires_at", "is in the past")
@@ -91,9 +90,8 @@ def _check_times(request: CommandRequest, now: datetime) -> None:
         return
     if request.kind not in READ_KINDS:
         raise InvalidRequest("period", f"{request.kind} reads no period")
-    bounds = (period.start, period.end, period.window_start, period.window_end)
-    if any(value is not None and value.tzinfo is None for value in bounds):
-        raise InvalidRequest("period", "needs a time zone")
+    for bound in (period.start, period.end, period.window_start, period.window_end):
+        given_in_utc("period", bound)
     if period.end <= period.start:
         raise InvalidRequest("period", "end must be after start")
     if (period.window_start is None) != (period.window_end is None):

@@ -17,6 +17,7 @@ from adapter.commands.recurrence import (
     first_window,
     issue,
 )
+from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import Conflict, InvalidRequest
 
 ScheduleId = NewType("ScheduleId", str)
@@ -102,13 +103,12 @@ def check(plan: Plan) -> None:
         raise InvalidRequest("kind", f"{plan.kind} is no scheduled read")
     if not plan.group:
         raise InvalidRequest("group", "is needed")
-    if plan.starts.tzinfo is None:
-        raise InvalidRequest("starts", "needs a time zone")
+    in_utc("starts", plan.starts)
     if (plan.recurrence is None) == (plan.once is None):
         raise InvalidRequest("once", "either a recurrence or one read, not both")
     if plan.once is not None:
-        if plan.once.start.tzinfo is None or plan.once.end.tzinfo is None:
-            raise InvalidRequest("once", "needs a time zone")
+        in_utc("once", plan.once.start)
+        in_utc("once", plan.once.end)
         if plan.once.end <= plan.once.start:
             raise InvalidRequest("once", "end must be after start")
     if plan.recurrence is not None:
@@ -129,8 +129,7 @@ def _check_recurrence(recurrence: Recurrence) -> None:
         raise InvalidRequest("buffer", "from 0 to the length of a window")
     if recurrence.count is not None and recurrence.count < 1:
         raise InvalidRequest("count", "from 1 on")
-    if recurrence.end is not None and recurrence.end.tzinfo is None:
-        raise InvalidRequest("end", "needs a time zone")
+    given_in_utc("end", recurrence.end)
 
 
 def next_issue(schedule: ReadSchedule, *, now: datetime) -> Issue | None:

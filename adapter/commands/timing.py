@@ -75,11 +75,18 @@ _MOST_DOUBLINGS: Final = 40
 
 
 def in_utc(field: str, at: datetime) -> datetime:
-    """A time that was given, in UTC. Raises InvalidRequest at the edges of the calendar, past
-    which no deadline could be counted from it."""
+    """A time that was given, in UTC. Raises InvalidRequest for one that names no zone, and at the
+    edges of the calendar, past which no deadline could be counted from it."""
+    if at.tzinfo is None:
+        raise InvalidRequest(field, "needs a time zone")
     if at.year not in _YEARS:
         raise InvalidRequest(field, f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}")
     return at.astimezone(UTC)
+
+
+def given_in_utc(field: str, at: datetime | None) -> datetime | None:
+    """As `in_utc`, where a time was given."""
+    return None if at is None else in_utc(field, at)
 
 
 def after(now: datetime, seconds: float) -> datetime:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.ids import ServicePointId
 from adapter.orders.order import OrderKind
@@ -42,10 +43,8 @@ def check_request(request: OrderRequest) -> None:
         raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
     if not request.service_point:
         raise InvalidRequest("service_point", "is needed")
-    for name in ("effective_at", "service_at"):
-        at = getattr(request, name)
-        if at is not None and at.tzinfo is None:
-            raise InvalidRequest(name, "needs a time zone")
+    given_in_utc("effective_at", request.effective_at)
+    given_in_utc("service_at", request.service_at)
     if len(request.fields) > _MOST_FIELDS:
         raise InvalidRequest("fields", f"at most {_MOST_FIELDS}")
     for name, value in request.fields.items():
@@ -60,8 +59,7 @@ def check_moment(name: str, text: str | None) -> None:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(name, "must be a date and time, ISO 8601") from None
-    if at.tzinfo is None:
-        raise InvalidRequest(name, "needs a time zone")
+    in_utc(name, at)
 
 
 def fingerprint(request: OrderRequest) -> str:

@@ -23,9 +23,15 @@ EventId = NewType("EventId", str)
 InboxId = NewType("InboxId", int)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH = 26
 
 
 def sortable_id(milliseconds: int, entropy: int) -> str:
     """26 characters, Crockford base 32: 48 bits of time, then 80 bits of `entropy`."""
     value = (milliseconds & (2**48 - 1)) << 80 | (entropy & (2**80 - 1))
     return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def is_sortable_id(text: str) -> bool:
+    """Whether `text` has the form of a sortable id."""
+    return len(text) == _LENGTH and set(text) <= set(_ALPHABET)

@@ -6,6 +6,7 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Final
 
 from adapter.commands.calls import ReadingKind
+from adapter.model.date_time import read_date_time
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
@@ -16,10 +17,8 @@ _EXACT: Final = Context(prec=4 * _MOST_DIGITS)
 _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_DATE_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
-)
-_NOT_SET: Final = "0001-01-01T00:00:00"
+_FIRST: Final = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST: Final = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -155,19 +154,19 @@ def _pulse(seed: Seed) -> Decimal:
 
 
 def micros_of(text: str, zone: tzinfo) -> int:
-    """An xs:dateTime as microseconds since 1970 (UTC); fractions past them are cut.
+    """An xs:dateTime of the years 1900 to 8999 as microseconds since 1970 (UTC).
 
     Without an offset the time is in `zone`: the first of two where the clock is set back, and the
     offset from before the gap where it is set forward.
     """
     text = text.strip()
-    if _DATE_TIME.fullmatch(text) is None or text.startswith(_NOT_SET):
-        raise _Bad(Unmapped.TIME, text[:40])
     try:
-        read = datetime.fromisoformat(text)
-        return ((read if read.tzinfo else read.replace(tzinfo=zone)) - _EPOCH) // _MICROSECOND
+        found = (read_date_time(text, zone) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         raise _Bad(Unmapped.TIME, text[:40]) from None
+    if not _FIRST <= found < _LAST:  # also the time that nobody set
+        raise _Bad(Unmapped.TIME, text[:40])
+    return found
 
 
 def _conversion(seed: Seed, quantity: Quantity, pulse: Decimal, zone: tzinfo) -> str:

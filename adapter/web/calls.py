@@ -18,7 +18,7 @@ from adapter.engine.ports import Filter, InboxState, Ledger
 from adapter.engine.reports import Grouping
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, DeviceId, InboxId
+from adapter.model.ids import CommandId, DeviceId, InboxId, is_sortable_id
 from adapter.orders.order import OrderKind
 from adapter.web import schema
 from adapter.web.credentials import ApiKeys
@@ -102,7 +102,7 @@ async def submit(api: Api, asked: Asked) -> Answered:
 
 async def list_commands(api: Api, asked: Asked) -> Answered:
     limit = limit_of(asked)
-    device, cursor = asked.query.get("device"), asked.query.get("cursor")
+    device, cursor = asked.query.get("device"), cursor_of(asked)
     wanted = Filter(
         kind=member(asked, "kind", CommandKind),
         state=member(asked, "state", State),
@@ -397,6 +397,14 @@ def whole_of(asked: Asked, name: str) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= 18):
         raise bad_query(name, "a whole number")
     return int(given)
+
+
+def cursor_of(asked: Asked) -> str | None:
+    """The cursor of pages whose items have sortable ids."""
+    given = asked.query.get("cursor")
+    if given is not None and not is_sortable_id(given):
+        raise bad_query("cursor", "must be `next` of the page before")
+    return given
 
 
 def limit_of(asked: Asked) -> int:

@@ -77,8 +77,8 @@ def _moment(asked: Asked, name: str) -> datetime | None:
 def _parsed(name: str, text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        if at.tzinfo is None:
+            raise bad_query(name, "needs a zone, as in 2026-03-01T06:00:00Z")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise bad_query(name, "a time as 2026-03-01T06:00:00Z") from None
-    if at.tzinfo is None:
-        raise bad_query(name, "needs a zone, as in 2026-03-01T06:00:00Z")
-    return at.astimezone(UTC)

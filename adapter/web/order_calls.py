@@ -1,10 +1,21 @@
 """One function per route of service orders, each a few lines over `Orders`."""
 
+from adapter.commands.timing import given_in_utc
 from adapter.engine.order_ports import OrderFilter
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState
 from adapter.web import order_schema as schema
-from adapter.web.calls import PREFIX, Answered, Api, Asked, bad_query, flag_of, limit_of, member
+from adapter.web.calls import (
+    PREFIX,
+    Answered,
+    Api,
+    Asked,
+    bad_query,
+    cursor_of,
+    flag_of,
+    limit_of,
+    member,
+)
 from adapter.web.schema import NothingIn, ReasonIn
 
 LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
@@ -33,7 +44,7 @@ async def plan_rest_of_order(api: Api, asked: Asked) -> Answered:
 
 async def list_orders(api: Api, asked: Asked) -> Answered:
     limit = limit_of(asked)
-    point, cursor = asked.query.get("service_point"), asked.query.get("cursor")
+    point, cursor = asked.query.get("service_point"), cursor_of(asked)
     found = await api.beside.service_orders.list(
         OrderFilter(
             kind=member(asked, "kind", OrderKind),
@@ -86,8 +97,8 @@ async def correct_order(api: Api, asked: Asked) -> Answered:
         _order(asked),
         by=asked.actor,
         fields=wanted.fields,
-        effective_at=schema.utc(wanted.effective_at),
-        service_at=schema.utc(wanted.service_at),
+        effective_at=given_in_utc("effective_at", wanted.effective_at),
+        service_at=given_in_utc("service_at", wanted.service_at),
     )
     return Answered(body=schema.OrderOut.of(order))
 

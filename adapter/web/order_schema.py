@@ -1,10 +1,11 @@
 """What the JSON interface takes and gives of service orders."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import Struct
 
+from adapter.commands.timing import given_in_utc
 from adapter.engine.order_ports import Child, Pass, Todo
 from adapter.engine.order_requests import OrderRequest
 from adapter.engine.orders import OrderShown
@@ -41,8 +42,8 @@ class OrderIn(Struct, kw_only=True, forbid_unknown_fields=True):
             external_reference=self.reference,
             requester=requester,
             activity_type=self.activity_type,
-            effective_at=utc(self.effective_at),
-            service_at=utc(self.service_at),
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            service_at=given_in_utc("service_at", self.service_at),
             account=self.account,
             priority=self.priority,
             fields=self.fields,
@@ -66,8 +67,8 @@ class PlanIn(Struct, kw_only=True, forbid_unknown_fields=True):
             external_reference="",
             requester=requester,
             activity_type=self.activity_type,
-            effective_at=utc(self.effective_at),
-            service_at=utc(self.service_at),
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            service_at=given_in_utc("service_at", self.service_at),
             fields=self.fields,
         )
 
@@ -103,10 +104,6 @@ class HandIn(Struct, kw_only=True, forbid_unknown_fields=True):
 class PaymentIn(Struct, kw_only=True, forbid_unknown_fields=True):
     service_point: Id
     reference: Text = ""
-
-
-def utc(at: datetime | None) -> datetime | None:
-    return at.astimezone(UTC) if at is not None else None
 
 
 # ---------------------------------------------------------------- out

@@ -3,7 +3,7 @@
 from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.errors import NotFound
 from adapter.web import schedule_schema as schema
-from adapter.web.calls import PREFIX, Answered, Api, Asked, limit_of, member, whole_of
+from adapter.web.calls import PREFIX, Answered, Api, Asked, cursor_of, limit_of, member, whole_of
 
 
 async def add_schedule(api: Api, asked: Asked) -> Answered:
@@ -18,7 +18,7 @@ async def add_schedule(api: Api, asked: Asked) -> Answered:
 
 async def list_schedules(api: Api, asked: Asked) -> Answered:
     limit = limit_of(asked)
-    cursor = asked.query.get("cursor")
+    cursor = cursor_of(asked)
     found = await api.beside.read_schedules.list(
         state=member(asked, "state", ScheduleState),
         after=None if cursor is None else ScheduleId(cursor),

@@ -1,6 +1,6 @@
 """What the JSON interface takes and gives of scheduled reads."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -9,6 +9,7 @@ from adapter.commands.activity import State, Tally, Verdict
 from adapter.commands.flows import CommandKind
 from adapter.commands.recurrence import Grid, Recurrence, Window
 from adapter.commands.schedule import Plan, ReadSchedule, ScheduleState
+from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.schedule_ports import WindowReport
 from adapter.web.schema import Id, Moment, Text
 
@@ -42,7 +43,7 @@ class RecurrenceIn(Struct, kw_only=True, forbid_unknown_fields=True):
             buffer=timedelta(seconds=self.buffer_s),
             catch_up=self.catch_up,
             count=self.count,
-            end=None if self.end is None else self.end.astimezone(UTC),
+            end=given_in_utc("end", self.end),
         )
 
 
@@ -63,11 +64,11 @@ class ScheduleIn(Struct, kw_only=True, forbid_unknown_fields=True):
             name=self.name,
             group=self.group,
             kind=self.kind,
-            starts=now if self.starts is None else self.starts.astimezone(UTC),
+            starts=given_in_utc("starts", self.starts) or now,
             recurrence=None if recurrence is None else recurrence.recurrence(),
             once=None
             if once is None
-            else Window(once.start.astimezone(UTC), once.end.astimezone(UTC)),
+            else Window(in_utc("once", once.start), in_utc("once", once.end)),
             events=self.events,
         )
 

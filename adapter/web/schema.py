@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.commands.timing import in_utc
+from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.imports import Problem, Rows, T, member_of, whole
 from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
@@ -80,8 +80,8 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             kind=self.kind,
             devices=tuple(DeviceId(device) for device in self.devices),
             group=self.group,
-            effective_at=_utc("effective_at", self.effective_at),
-            expires_at=_utc("expires_at", self.expires_at),
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            expires_at=given_in_utc("expires_at", self.expires_at),
             idempotency_key=key,
             requester=requester,
             reference=self.reference,
@@ -92,8 +92,8 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             else ReadPeriod(
                 start=in_utc("period", period.start),
                 end=in_utc("period", period.end),
-                window_start=_utc("period", period.window_start),
-                window_end=_utc("period", period.window_end),
+                window_start=given_in_utc("period", period.window_start),
+                window_end=given_in_utc("period", period.window_end),
             ),
             configuration_group=self.configuration_group,
             optional=self.optional,
@@ -155,10 +155,6 @@ def _members(
         if made is not None:
             rows.append((number, made))
     return rows
-
-
-def _utc(field: str, at: datetime | None) -> datetime | None:
-    return in_utc(field, at) if at is not None else None
 
 
 # ---------------------------------------------------------------- out

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from adapter.errors import ContractViolation
+from adapter.model.date_time import read_date_time
 from adapter.wire.shapes import Facets, Scalar
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -112,13 +113,10 @@ def any_text(kind: str, value: object) -> str:
 
 
 def instant(text: str, *, zone: tzinfo = UTC) -> datetime:
-    """An xs:dateTime in UTC. Fractions past the microsecond are cut; without an offset it is in
-    `zone`, the head end's. Raises ContractViolation."""
+    """An xs:dateTime in UTC; without an offset it is in `zone`, the head end's. Raises
+    ContractViolation."""
     try:
-        if _DATE_TIME.fullmatch(text) is None:
-            raise ValueError(text)
-        read = datetime.fromisoformat(text)
-        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+        return read_date_time(text, zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ContractViolation(f"{text[:40]!r} is not a time") from None
 

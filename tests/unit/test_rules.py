@@ -37,6 +37,7 @@ from tests.unit.profiles import QUICK
 ALL = frozenset(CommandKind)
 HOUR = timedelta(hours=1)
 NAIVE = datetime(2026, 3, 3, 12, 0)  # noqa: DTZ001
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 PERIOD = ReadPeriod(start=NOON - HOUR, end=NOON)
 
 
@@ -99,6 +100,10 @@ def test_a_plain_request_of_every_kind_is_fit(kind: CommandKind) -> None:
         (C.ON_DEMAND_READ_SCALAR, {"period": None}, "period"),
         (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, end=PERIOD.start)}, "period"),
         (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, start=NAIVE)}, "period"),
+        (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, end=LAST)}, "period"),
+        (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, start=FIRST)}, "period"),
+        (C.REMOTE_CONNECT, {"effective_at": LAST}, "effective_at"),
+        (C.REMOTE_CONNECT, {"expires_at": LAST}, "expires_at"),
         (C.SCHEDULED_READ_SCALAR, {"period": replace(PERIOD, window_start=NOON)}, "period"),
         (
             C.SCHEDULED_READ_SCALAR,

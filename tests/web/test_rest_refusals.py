@@ -102,6 +102,7 @@ def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
         ("kind=explode", "kind"),
         ("state=sleeping", "state"),
         ("limit=0", "limit"),
+        ("cursor=foo", "cursor"),
         ("limit=501", "limit"),
         ("limit=-1", "limit"),
         ("limit=1e2", "limit"),

@@ -1,0 +1,28 @@
+"""xs:dateTime as head ends write it: one reader for callbacks, results and payloads."""
+
+import re
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_END_OF_DAY: Final = re.compile(r"(.{11})24:00:00(?:\.0+)?([Z+-].*)?")
+_DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
+
+
+def read_date_time(text: str, zone: tzinfo) -> datetime:
+    """Aware; in `zone` where the text has no offset. Fractions past the microsecond are cut.
+
+    24:00:00 is the next day's first moment (XML Schema, part 2, 3.2.7). A leap second, which XML
+    Schema does not have, is taken all the same and is the first second after it, as in Unix time:
+    whoever sends one means no harm. Raises ValueError, or OverflowError at the calendar's edges.
+    """
+    if _FORM.fullmatch(text) is None:
+        raise ValueError(f"{text[:40]!r} is no xs:dateTime")
+    read, more = text, timedelta()
+    if text.startswith("24", 11) and (found := _END_OF_DAY.fullmatch(text)):
+        read, more = f"{found[1]}00:00:00{found[2] or ''}", _DAY
+    elif text.startswith("60", 17):
+        read, more = f"{text[:17]}59{text[19:]}", _SECOND
+    at = datetime.fromisoformat(read) + more
+    return at if at.tzinfo else at.replace(tzinfo=zone)
