@@ -19,6 +19,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
+from adapter.engine.intake_desk import Desk
 from adapter.engine.message_log import MessageLog
 from adapter.engine.order_ports import Measurements, Requester
 from adapter.engine.order_rules import OrderRules
@@ -29,7 +30,7 @@ from adapter.engine.schedules import Schedules
 from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
 from adapter.engine.subscriptions import Subscriptions
 from adapter.engine.witness import Witness
-from adapter.errors import ContractError, SettingsError
+from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.choice import field_work_of
 from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import Exchange, HeadEndClient
@@ -151,6 +152,7 @@ def connect(
         field_work=None if orders is None else orders.field_work,
         beside=Beside(
             events=None if made is None else made.events,
+            desk=None if made is None else made.desk,
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
             orders=running_orders,
             schedules=Schedules(SqliteSchedules(store), gateway, clock)
@@ -351,11 +353,12 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
 async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
     """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
     async with build(settings, sinks=sinks) as app:
-        await until_stopped(app.gateway)
+        await until_stopped(app.gateway, app.core.beside.desk)
 
 
-async def until_stopped(gateway: Gateway) -> None:
-    """Return on SIGINT or SIGTERM; raise the error with which the store failed."""
+async def until_stopped(gateway: Gateway, desk: Desk | None = None) -> None:
+    """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP `desk`
+    reads its tables again."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -365,8 +368,26 @@ async def until_stopped(gateway: Gateway) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        if desk is not None:
+            task = loop.create_task(_reload(desk))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     if gateway.failed is not None:
         gateway.failed.add_done_callback(lambda failed: stop(failed.result()))
     error = await stopping
     if error is not None:
         raise error
+
+
+async def _reload(desk: Desk) -> None:
+    try:
+        await desk.reload(by="SIGHUP")
+    except SettingsError as error:
+        log.error("tables_refused", extra={"why": str(error)})
+    except StoreFailed as error:
+        log.error("tables_not_noted", extra={"why": str(error)})

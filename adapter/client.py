@@ -55,8 +55,10 @@ class Client:
         target = f"{path}?{urlencode(wanted)}" if wanted else path
         return self._call("GET", target, None, wait_s)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
-        return self._call("POST", path, json.dumps(body or {}, default=str).encode(), 0.0)
+    def post(
+        self, path: str, body: Mapping[str, object] | None = None, *, wait_s: float = 0.0
+    ) -> Json:
+        return self._call("POST", path, json.dumps(body or {}, default=str).encode(), wait_s)
 
     def lines(
         self, path: str, query: Mapping[str, object] | None = None

@@ -6,11 +6,14 @@ from pathlib import Path
 from adapter.engine.device_events import DeviceEvents
 from adapter.engine.ports import Clock, Store
 from adapter.engine.spool import Spool
+from adapter.intake.desk import IntakeDesk
 from adapter.intake.event_tables import load_event_tables
 from adapter.intake.tables import Document, load_tables
 from adapter.intake.taking import PayloadIntake
+from adapter.readings.event_types import EventTables
 from adapter.settings import IntakeSettings
 from adapter.store.device_events import SqliteEvents
+from adapter.store.intake_books import SqliteIntakeBooks
 from adapter.store.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 
@@ -23,6 +26,7 @@ class Taking:
     data: SqliteMeasurements
     intake: PayloadIntake
     events: DeviceEvents
+    desk: IntakeDesk
 
 
 def taking(
@@ -37,9 +41,16 @@ def taking(
     def tables() -> Document:
         return load_tables(settings.tables, zone=zone)
 
-    intake = PayloadIntake(data, spool, clock, tables, retention_days=settings.retention_days)
+    def both() -> tuple[Document, EventTables]:
+        return tables(), load_event_tables(settings.events)
+
+    books = SqliteIntakeBooks(store)
+    intake = PayloadIntake(
+        data, books, spool, clock, tables, retention_days=settings.retention_days
+    )
     events = DeviceEvents(data, SqliteEvents(store), clock, load_event_tables(settings.events))
-    return Taking(spool=spool, data=data, intake=intake, events=events)
+    desk = IntakeDesk(data, books, spool, intake, events, clock, both)
+    return Taking(spool=spool, data=data, intake=intake, events=events, desk=desk)
 
 
 def spool_of(settings: IntakeSettings, store: Path) -> Spool:

@@ -81,7 +81,7 @@ def errors(session: Session, cursor: str | None, limit: int, as_json: bool) -> N
 @as_json
 @with_session
 def reprocess(session: Session, as_json: bool) -> None:
-    """Look again at the unknown events, with the tables the gateway was started with."""
+    """Look again at the unknown events, with the tables read again."""
     answer = fields(session.client.post("/events/errors/retry"))
     if as_json:
         print_json(answer)

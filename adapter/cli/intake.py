@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.output import as_json, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
+from adapter.client import fields, items
+from adapter.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from adapter.engine.data_ports import Counts, ErrorRecord, Payload
+    from msgspec import Struct
+
+    from adapter.engine.data_ports import Counts, Payload
     from adapter.engine.spool import Spool
     from adapter.payloads import Taking
 
@@ -48,16 +52,20 @@ def intake() -> None:
 
 @intake.command()
 @click.argument("paths", nargs=-1, required=True, type=_PATH)
+@click.option("--corrects", type=int, help="The payload that PATH stands in for: once it is "
+              "loaded without a bad part, what was wrong there is closed.")  # fmt: skip
 @as_json
 @with_session
-def load(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
+def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_json: bool) -> None:
     """Take in files and directories."""
     import asyncio
 
     from adapter.intake.handing import files_of
 
     files = list(files_of(paths))
-    done = asyncio.run(_load(session, files, quiet=as_json))
+    if corrects is not None and len(files) != 1:
+        raise InvalidRequest("corrects", "goes with one file")
+    done = asyncio.run(_load(session, files, corrects, quiet=as_json))
     if done is None:
         say(f"{len(files)} files handed to the gateway that runs on this store")
     else:
@@ -79,24 +87,33 @@ def payloads(session: Session, limit: int, as_json: bool) -> None:
 
 
 @intake.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
 def errors(session: Session, limit: int, as_json: bool) -> None:
     """List open error records: what gave no measurement, where it stood, and why."""
-    import asyncio
-
-    async def work(taking: "Taking") -> "Sequence[ErrorRecord]":
-        return await taking.data.errors(limit=limit)
-
-    found = asyncio.run(_with_store(session, work))
-    columns = ("id", "payload", "part", "position", "endpoint", "why", "detail")
-    rows = [{name: getattr(item, name) for name in columns} for item in found]
+    rows = _on_store_or_api(session, _errors(limit), lambda: _errors_asked(session, limit))
     if as_json:
         print_json(rows)
         return
-    print_table(columns, (tuple(row.values()) for row in rows))
+    columns = ("id", "payload", "part", "position", "endpoint", "why", "detail")
+    print_table(columns, (tuple(row[name] for name in columns) for row in rows))
     say(f"{len(rows)} open error records")
+
+
+def _errors(limit: int) -> "Callable[[Taking], Awaitable[list[dict[str, object]]]]":
+    async def work(taking: "Taking") -> list[dict[str, object]]:
+        from adapter.web.intake_schema import IntakeErrorOut
+
+        found = await taking.desk.errors(limit=limit)
+        return [_as_row(IntakeErrorOut.of(item)) for item in found]
+
+    return work
+
+
+def _errors_asked(session: Session, limit: int) -> list[dict[str, object]]:
+    answer = session.client.get("/intake/errors", {"limit": limit})
+    return [dict(row) for row in items(answer)]
 
 
 @intake.command()
@@ -104,29 +121,85 @@ def errors(session: Session, limit: int, as_json: bool) -> None:
 @with_session
 def reprocess(session: Session, as_json: bool) -> None:
     """Process open error records again, with the tables and devices as they are now."""
+
+    async def work(taking: "Taking") -> dict[str, object]:
+        from adapter.web.intake_schema import IntakeReprocessed
+
+        return _as_row(IntakeReprocessed.of(await taking.desk.reprocess()))
+
+    told: dict[str, object] = _on_store_or_api(
+        session, work, lambda: dict(fields(session.client.post("/intake/errors/retry")))
+    )
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(
+            f"{told['values']} values and {told['events']} events made, "
+            f"{told['still_open']} records stay open"
+        )
+
+
+@intake.command()
+@click.argument("error", type=int)
+@click.option("--reason", required=True, help="Why nobody will mend it; goes into the audit.")
+@as_json
+@with_session
+def discard(session: Session, error: int, reason: str, as_json: bool) -> None:
+    """Close error record ERROR, which nobody will mend."""
+
+    async def work(taking: "Taking") -> None:
+        await taking.desk.discard(error, by="command line", reason=reason)
+
+    path = f"/intake/errors/{error}/discard"
+    _on_store_or_api(session, work, lambda: _ignored(session.client.post(path, {"reason": reason})))
+    if as_json:
+        print_json({"discarded": error})
+    else:
+        click.echo(f"error record {error} is discarded")
+
+
+@intake.command(name="reload")
+@as_json
+@with_session
+def reload_(session: Session, as_json: bool) -> None:
+    """Have a running gateway read its tables of intake and events again. They are checked first:
+    a bad file is named with its row, and those before stay in force. SIGHUP does the same."""
+    answer = fields(session.client.post("/intake/reload"))
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields(answer)
+
+
+def _on_store_or_api(
+    session: Session, work: "Callable[[Taking], Awaitable[T]]", ask: "Callable[[], T]"
+) -> T:
+    """On the store of this machine; where a gateway runs on it, that one is asked."""
     import asyncio
 
     from adapter.errors import StoreFailed
 
-    async def work(taking: "Taking") -> "Counts":
-        return await taking.intake.reprocess()
-
     try:
-        counts = asyncio.run(_with_store(session, work))
+        return asyncio.run(_with_store(session, work))
     except StoreFailed as error:
         if not _in_use(error):
             raise
-        _spool(session).ask_to_reprocess()
-        say("asked the gateway that runs on this store")
-        return
-    told = {"values": counts.new + counts.revised, "still_open": counts.errors}
-    if as_json:
-        print_json(told)
-    else:
-        click.echo(f"{told['values']} values made, {told['still_open']} records stay open")
+    return ask()
 
 
-async def _load(session: Session, files: list[Path], *, quiet: bool) -> "Sequence[Payload] | None":
+def _as_row(item: "Struct") -> dict[str, object]:
+    import msgspec
+
+    return msgspec.convert(msgspec.to_builtins(item), dict[str, object])
+
+
+def _ignored(_: object) -> None:
+    """Nothing of the answer is needed."""
+
+
+async def _load(
+    session: Session, files: list[Path], corrects: int | None, *, quiet: bool
+) -> "Sequence[Payload] | None":
     """None where a running gateway was handed the files."""
     from adapter.engine.clock import SystemClock
     from adapter.errors import StoreFailed
@@ -144,7 +217,7 @@ async def _load(session: Session, files: list[Path], *, quiet: bool) -> "Sequenc
     for number, path in enumerate(files, 1):
         if not quiet:
             say(f"{number}/{len(files)} {path}")
-        await hand_in(spool, path, clock)
+        await hand_in(spool, path, clock, corrects=corrects)
     try:
         return await _with_store(session, work)
     except StoreFailed as error:

@@ -2,8 +2,10 @@
 
 import click
 
+from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
+from adapter.cli.times import SECONDS
 from adapter.client import fields, items
 from adapter.engine.ports import InboxState
 
@@ -41,26 +43,41 @@ def list_(session: Session, state: str, limit: int, cursor: str | None, as_json:
 @as_json
 @with_session
 def show(session: Session, message: int, as_json: bool) -> None:
-    """Show one message as it came."""
+    """Show one message as it came; of a large one its head, and what stands around the byte at
+    which it could not be read on."""
     answer = fields(session.client.get(f"/inbox/{message}"))
     if as_json:
         print_json(answer)
         return
-    print_fields(fields(answer["message"]))
+    about = ("size", "whole", "removed", "position")
+    print_fields({**fields(answer["message"]), **{name: answer[name] for name in about}})
     click.echo(f"\n{answer['text']}")
+    position, first = answer["position"], answer["around_from"]
+    if isinstance(position, int) and isinstance(first, int) and answer["around"]:
+        around = str(answer["around"]).encode()
+        before, behind = around[: position - first], around[position - first :]
+        say(f"\naround byte {position}, from byte {first} on; it was refused at >>>")
+        click.echo(f"{before.decode(errors='replace')}>>>{behind.decode(errors='replace')}")
 
 
 @quarantine.command()
 @click.argument("message", type=int)
+@click.option("--wait", "wait_s", type=SECONDS, default=10.0, show_default=True,
+              help="At most so long for what becomes of it.")  # fmt: skip
 @as_json
 @with_session
-def retry(session: Session, message: int, as_json: bool) -> None:
-    """Judge a message again, as if it had just come."""
-    answer = session.client.post(f"/inbox/{message}/retry")
+def retry(session: Session, message: int, wait_s: float, as_json: bool) -> None:
+    """Judge a message again, as if it had just come, and say what became of it."""
+    path = f"/inbox/{message}/retry?wait={wait_s:g}"
+    answer = fields(session.client.post(path, wait_s=wait_s))
+    row = fields(answer["message"])
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"message {message} is judged again")
+        reason = f": {row['reason']}" if row["reason"] else ""
+        click.echo(f"message {message} is {row['state']} now{reason}")
+    refused = row["state"] == InboxState.QUARANTINED.value
+    raise SystemExit(Exit.WITHOUT_SUCCESS if refused else Exit.OK)
 
 
 @quarantine.command()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapter.engine.device_events import DeviceEvents
+from adapter.engine.intake_desk import Desk
 from adapter.engine.orders import Orders
 from adapter.engine.reports import Reports
 from adapter.engine.runner import Once, Runner
@@ -16,6 +17,7 @@ class Beside:
     """None where there is no such thing; asking for it then raises NotFound."""
 
     events: DeviceEvents | None = None
+    desk: Desk | None = None
     reports: Reports | None = None
     orders: Orders | None = None
     schedules: Schedules | None = None
@@ -27,6 +29,12 @@ class Beside:
         if self.events is None:
             raise NotFound("this gateway keeps no device events")
         return self.events
+
+    @property
+    def intake_desk(self) -> Desk:
+        if self.desk is None:
+            raise NotFound("this gateway's store keeps no payloads")
+        return self.desk
 
     @property
     def payload_reports(self) -> Reports:

@@ -42,6 +42,10 @@ class DeviceEvents:
         self._clock = clock
         self._tables = tables
 
+    def use(self, tables: EventTables) -> None:
+        """From the next batch on."""
+        self._tables = tables
+
     async def once(self) -> int:
         """Take one batch of arrivals and sum up the storms that are over. How many arrivals."""
         cursor = await self._store.event_cursor()

@@ -73,6 +73,7 @@ from adapter.model.ids import (
 from adapter.model.reading import InitialMeasurement
 
 _SUBMIT_TRIES: Final = 5
+_UNDER_WAY: Final = frozenset({InboxState.NEW, InboxState.TAKING})
 _STATEFUL: Final = ("correlate", "dispatch", "monitor", "publish")
 
 
@@ -164,7 +165,7 @@ class Gateway:
         self._publisher = Publisher(store, clock, sinks)
         self._runner = Runner(
             {
-                "correlate": self._correlator.once,
+                "correlate": self._correlate,
                 "dispatch": self._dispatcher.once,
                 "monitor": self._monitor.once,
                 "publish": self._publisher.once,
@@ -173,6 +174,7 @@ class Gateway:
             },
         )
         self._watchers: dict[CommandId, set[asyncio.Event]] = {}
+        self._inbound_watchers: set[asyncio.Event] = set()
 
     # ------------------------------------------------------------ life
 
@@ -204,17 +206,28 @@ class Gateway:
         """Work everything that is due now, in a fixed order, and return (I17)."""
         worked = 1
         while worked:
-            worked = await self._correlator.once()
+            worked = await self._correlate()
             worked += await self._take_in()
             worked += await self._monitor.once()
             worked += await self._dispatcher.once(inline=True)
             worked += await self._publisher.once()
         await self._messages.once()
 
+    async def _correlate(self) -> int:
+        worked = await self._correlator.once()
+        self._inbound_moved(worked)
+        return worked
+
+    def _inbound_moved(self, worked: int) -> None:
+        if worked:
+            for event in self._inbound_watchers:
+                event.set()
+
     async def _take_in(self) -> int:
         if self._intake is None:
             return 0
         taken = await self._intake.once()
+        self._inbound_moved(taken.worked)
         if taken.endpoints:
             self._monitor.data_arrived(taken.endpoints)
         return int(taken.worked)
@@ -424,6 +437,24 @@ class Gateway:
         if found is None:
             raise NotFound(f"no inbound message {inbox}")
         return found
+
+    async def judged(self, inbox: InboxId, *, timeout_s: float) -> InboxRow:
+        """The message once it was judged and taken in, or as it is after `timeout_s` seconds."""
+        moved = asyncio.Event()
+        self._inbound_watchers.add(moved)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            while True:
+                moved.clear()
+                row = await self.inbox_row(inbox)
+                left = deadline - asyncio.get_running_loop().time()
+                if row.state not in _UNDER_WAY or left <= 0:
+                    return row
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, 1.0)):
+                        await moved.wait()
+        finally:
+            self._inbound_watchers.discard(moved)
 
     async def replay_quarantined(self, inbox: InboxId, *, by: str) -> None:
         """Judge a quarantined message again, as if it had just come."""

@@ -259,6 +259,7 @@ class InboxRow:
     token: RequestToken | None = None
     spool: str = ""
     """The file in the spool folder that holds the body, where `raw` does not."""
+    spool_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from adapter.engine.private_files import owner_only, sync_folder, write_whole
 from adapter.errors import StoreFailed
 
 _TICKETS: Final = "incoming"
-_REPROCESS: Final = "reprocess"
 _GZIP: Final = 31
 _LEVEL: Final = 1
 _READ: Final = 64 * 1024
@@ -26,13 +25,15 @@ _WRITE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A file that somebody handed in; its body is spooled already."""
+    """A file that somebody handed in; its body is spooled already. `corrects` is the number of
+    the payload that it stands in for."""
 
     file: str
     source: str
     size: int
     digest: bytes
     at: datetime
+    corrects: int | None = None
 
 
 class Spool:
@@ -61,7 +62,12 @@ class Spool:
         folder = self.folder / _TICKETS
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         content = json.dumps(
-            {"source": ticket.source, "size": ticket.size, "digest": ticket.digest.hex()}
+            {
+                "source": ticket.source,
+                "size": ticket.size,
+                "digest": ticket.digest.hex(),
+                "corrects": ticket.corrects,
+            }
         )
         write_whole(folder / f"{ticket.file}.json", content.encode())
 
@@ -77,26 +83,13 @@ class Spool:
                     size=told["size"],
                     digest=bytes.fromhex(told["digest"]),
                     at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC),
+                    corrects=told.get("corrects"),
                 )
             )
         return found
 
     def done(self, ticket: Ticket) -> None:
         (self.folder / _TICKETS / f"{ticket.file}.json").unlink(missing_ok=True)
-
-    def ask_to_reprocess(self) -> None:
-        """Whoever has the store open is to process its error records again."""
-        folder = self.folder / _TICKETS
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / _REPROCESS).touch()
-
-    def reprocess_asked(self) -> bool:
-        """True once for every time it was asked."""
-        try:
-            (self.folder / _TICKETS / _REPROCESS).unlink()
-        except FileNotFoundError:
-            return False
-        return True
 
     # ------------------------------------------------------------ house
 

@@ -1,6 +1,6 @@
 """A body to batches of normalised rows, small enough to be stored between two other writes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from adapter.engine.data_ports import Batch
 from adapter.readings.blocks import span_of
@@ -14,10 +14,25 @@ _RECORDS = 64
 
 
 def batches(
-    pieces: Iterable[bytes], lookups: Lookups, *, bounds: Bounds = USUAL
+    pieces: Iterable[bytes],
+    lookups: Lookups,
+    *,
+    bounds: Bounds = USUAL,
+    only: Collection[int] = (),
 ) -> Iterator[Batch]:
-    """Raises wire.stream.Broken where the body cannot be read on."""
+    """Of all parts; or of those numbers `only`, each as a batch of its own, and no further.
+
+    Raises wire.stream.Broken where the body cannot be read on.
+    """
     made = _Making(lookups)
+    if only:
+        for part in parts(pieces, bounds):
+            if part.index in only:
+                made.add(part)
+                yield made.take()
+            if part.index >= max(only):
+                return
+        return
     for part in parts(pieces, bounds):
         made.add(part)
         if made.full:

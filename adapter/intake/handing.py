@@ -26,8 +26,12 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
             raise InvalidRequest("path", f"{path} is neither a file nor a directory")
 
 
-async def hand_in(spool: Spool, path: Path, clock: Clock) -> Ticket:
-    """Spool one file; durable when it returns. Raises OSError, StoreFailed."""
+async def hand_in(spool: Spool, path: Path, clock: Clock, *, corrects: int | None = None) -> Ticket:
+    """Spool one file; durable when it returns. Raises OSError, StoreFailed.
+
+    Once it is loaded without a bad part, those of payload `corrects` are closed, and that payload
+    where it was refused as a whole.
+    """
     now = clock.now()
     spooling = spool.begin(now)
     try:
@@ -38,7 +42,12 @@ async def hand_in(spool: Spool, path: Path, clock: Clock) -> Ticket:
         await spooling.drop()
         raise
     ticket = Ticket(
-        file=spooled.file, source=path.name, size=spooled.size, digest=spooled.digest, at=now
+        file=spooled.file,
+        source=path.name,
+        size=spooled.size,
+        digest=spooled.digest,
+        at=now,
+        corrects=corrects,
     )
     spool.hand_in(ticket)
     return ticket

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from adapter.engine.data_ports import Batch
@@ -28,12 +28,17 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def batches(self, path: Path, tables: str) -> AsyncIterator[Batch]:
-        """The batches of one file. Raises Broken where it cannot be read on, WorkerDied."""
+    async def batches(
+        self, path: Path, tables: str, *, only: Sequence[int] = ()
+    ) -> AsyncIterator[Batch]:
+        """The batches of one file, as `intake.batches` makes them.
+
+        Raises Broken where it cannot be read on, WorkerDied.
+        """
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        job = json.dumps({"file": str(path), "tables": tables}).encode()
+        job = json.dumps({"file": str(path), "tables": tables, "only": only}).encode()
         whole = False
         try:
             process.stdin.write(HEAD.pack(len(job)) + job)

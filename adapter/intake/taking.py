@@ -8,34 +8,32 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from adapter.engine import points
 from adapter.engine.data_ports import (
     Batch,
     Counts,
     DataStore,
-    ErrorRecord,
+    PayloadId,
     Started,
     TakenIn,
     WaitingPayload,
 )
+from adapter.engine.intake_desk import DeskBooks
 from adapter.engine.ports import Clock
 from adapter.engine.spool import Spool, Ticket
-from adapter.intake.batches import batches, of_seeds
+from adapter.errors import NotFound
+from adapter.intake.again import Again
+from adapter.intake.batches import batches
 from adapter.intake.process import WorkerDied, WorkerProcess
 from adapter.intake.tables import Document, read_tables, text_of
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
-from adapter.readings.seeds import Seed, Unmapped
 from adapter.wire.stream import Broken, where_broken
 
 _TRIES: Final = 3
 _SWEPT: Final = 2_000
 _HOUSEKEEPING_S: Final = 600.0
 _ORPHAN_S: Final = 3_600.0
-_SEEDS: Final = 16
-_decode_seed: Final = msgspec.json.Decoder(Seed).decode
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +48,7 @@ class PayloadIntake:
     def __init__(
         self,
         store: DataStore,
+        books: DeskBooks,
         spool: Spool,
         clock: Clock,
         tables: Callable[[], Document],
@@ -57,21 +56,23 @@ class PayloadIntake:
         retention_days: float = 30.0,
     ) -> None:
         self._store = store
+        self._books = books
         self._spool = spool
         self._clock = clock
         self._read_tables = tables
-        self._use_tables()
+        self.use(tables())
         self._retention = timedelta(days=retention_days)
         self.progress: Callable[[Counts], None] = lambda counts: None
         self._worker = WorkerProcess()
         self._one = asyncio.Lock()
+        self._again = Again(store, books, spool, self._worker, clock, self._one)
         self._tries: dict[str, int] = {}
         self._kept_house = float("-inf")
 
-    def _use_tables(self) -> None:
-        document = self._read_tables()
-        self._tables = text_of(document)
+    def use(self, document: Document) -> None:
+        """From the next payload on. Raises SettingsError; then those before stay in force."""
         self._lookups: Lookups = read_tables(document)
+        self._tables = text_of(document)
 
     @property
     def worker_pid(self) -> int | None:
@@ -113,8 +114,20 @@ class PayloadIntake:
         async with self._one:
             endpoints = await self._take(what, self._spool.folder)
         if what.source not in self._tries:
+            await self._correct(ticket)
             self._spool.done(ticket)
         return endpoints
+
+    async def _correct(self, ticket: Ticket) -> None:
+        """Close what the file was handed in for."""
+        if ticket.corrects is None:
+            return
+        wrong, now = PayloadId(ticket.corrects), self._clock.now()
+        try:
+            closed = await self._books.corrected(wrong, corrected_by=ticket.digest, now=now)
+        except NotFound:
+            closed = None
+        log.info("payload_corrected", extra={"payload": wrong, "closed": closed})
 
     async def _take(self, what: WaitingPayload, folder: Path) -> tuple[EndpointId, ...]:
         started = await self._store.start(what, now=self._clock.now())
@@ -199,32 +212,10 @@ class PayloadIntake:
         """Try all open error records again with the tables and devices as they are now.
 
         Those that give rows are closed; the others stay as they are. Raises SettingsError for bad
-        tables.
+        tables; then nothing is tried.
         """
-        self._use_tables()
-        total, after = Counts(), 0
-        while records := await self._store.errors(after=after, limit=_SEEDS):
-            after = records[-1].id
-            for record in records:
-                if record.why != Unmapped.PART:
-                    total.add(await self._again(record))
-        return total
-
-    async def _again(self, record: ErrorRecord) -> Counts:
-        seed = _decode_seed(record.body)
-        batch = of_seeds([(record.part, seed)], self._lookups)
-        if batch.rejected:
-            return Counts(errors=1)
-        now = self._clock.now()
-        async with self._one:
-            started = await self._store.restart(record.payload, now=now)
-            counts = await self._store.stage(started, batch, self._lookups)
-            if counts.errors:
-                # It stays: the load is given up with the new record of the same thing.
-                await self._store.give_up(started)
-                return Counts(errors=1)
-            await self._store.resolved(started, [record.id], counts, now=now)
-        return counts
+        self.use(await asyncio.to_thread(self._read_tables))
+        return await self._again.all(self._lookups, self._tables)
 
     # ------------------------------------------------------------ bodies that are no longer needed
 

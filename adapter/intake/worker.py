@@ -11,6 +11,7 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -48,16 +49,16 @@ def main() -> None:
         if job["tables"] != tables[0]:
             tables = (job["tables"], read_tables(json.loads(job["tables"])))
         try:
-            _work(Path(job["file"]), tables[1], sink)
+            _work(Path(job["file"]), tables[1], sink, job["only"])
         except BrokenPipeError:
             os._exit(0)
 
 
-def _work(path: Path, lookups: Lookups, sink: BinaryIO) -> None:
+def _work(path: Path, lookups: Lookups, sink: BinaryIO, only: Sequence[int]) -> None:
     end: dict[str, object] = {}
     gc.disable()
     try:
-        for batch in batches(pieces_of(path), lookups):
+        for batch in batches(pieces_of(path), lookups, only=only):
             _send(sink, BATCH, encode_batch(batch))
     except Broken as error:
         exact = refusal(path, error)

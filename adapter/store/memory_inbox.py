@@ -37,6 +37,7 @@ class InboxModel:
                 state=item.state,
                 reason=item.reason,
                 spool="" if item.spool is None else item.spool.file,
+                spool_bytes=0 if item.spool is None else item.spool.size,
             )
             self._wakes[inbox] = None
             ids.append(inbox)

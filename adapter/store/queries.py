@@ -103,7 +103,7 @@ INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?,
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 _INBOX_COLUMNS: Final = """
 SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token,
-       inbox_spool.file
+       inbox_spool.file, inbox_spool.bytes
 FROM inbox """
 _BODY: Final = """
 JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id

@@ -172,6 +172,7 @@ def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]
             command=row[8],
             token=row[9],
             spool=row[10] or "",
+            spool_bytes=row[11] or 0,
         )
         for row in connection.execute(query, values)
     ]

@@ -16,7 +16,7 @@ from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
 from adapter.engine.reports import Grouping
-from adapter.errors import NotFound, StoreFailed
+from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId, is_sortable_id
 from adapter.orders.order import OrderKind
@@ -121,7 +121,7 @@ async def list_commands(api: Api, asked: Asked) -> Answered:
 
 
 async def get_command(api: Api, asked: Asked) -> Answered:
-    wait_s = min(_seconds(asked, "wait"), api.settings.longest_wait_s)
+    wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     if not wait_s:
         return _shown(await api.gateway.get(_command(asked)))
     if api.waiting.locked():
@@ -230,20 +230,6 @@ async def list_inbox(api: Api, asked: Asked) -> Answered:
             next=str(found[-1].id) if len(found) == limit else None,
         )
     )
-
-
-async def get_inbound(api: Api, asked: Asked) -> Answered:
-    return Answered(body=schema.InboxMessage.of(await api.gateway.inbox_row(_inbox(asked))))
-
-
-async def retry_inbound(api: Api, asked: Asked) -> Answered:
-    await api.gateway.replay_quarantined(_inbox(asked), by=asked.actor)
-    return await get_inbound(api, asked)
-
-
-async def discard_inbound(api: Api, asked: Asked) -> Answered:
-    await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
-    return await get_inbound(api, asked)
 
 
 async def ledger(api: Api, asked: Asked) -> Answered:
@@ -364,13 +350,6 @@ def _command(asked: Asked) -> CommandId:
     return CommandId(asked.path["command"])
 
 
-def _inbox(asked: Asked) -> InboxId:
-    text = asked.path["inbound"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise NotFound(f"no inbound message {text[:40]}")
-    return InboxId(int(text))
-
-
 def bad_query(name: str, rule: str) -> ProblemRaised:
     return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
 
@@ -414,7 +393,7 @@ def limit_of(asked: Asked) -> int:
     return limit
 
 
-def _seconds(asked: Asked, name: str) -> float:
+def seconds_of(asked: Asked, name: str) -> float:
     given = asked.query.get(name, "0")
     try:
         seconds = float(given)

@@ -6,6 +6,7 @@ from adapter.engine.event_ports import EventFilter
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.web import event_schema as schema
 from adapter.web.calls import Answered, Api, Asked, bad_query, flag_of, limit_of, whole_of
+from adapter.web.intake_calls import reload_tables
 
 
 async def list_events(api: Api, asked: Asked) -> Answered:
@@ -42,6 +43,8 @@ async def list_event_errors(api: Api, asked: Asked) -> Answered:
 
 
 async def reprocess_events(api: Api, asked: Asked) -> Answered:
+    """With the tables as their files are now."""
+    await reload_tables(api, asked)
     taken = await api.beside.device_events.reprocess(by=asked.actor)
     return Answered(
         body=schema.Reprocessed(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)

@@ -45,7 +45,7 @@ _QUERY: Final[Mapping[str, Json]] = {
         "type": "number",
         "minimum": 0,
         "maximum": 86_400,
-        "description": "Answer when the command is final, or after so many seconds; bounded.",
+        "description": "Answer when it is final, or after so many seconds; bounded.",
     },
 }
 _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {

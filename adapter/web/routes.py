@@ -12,6 +12,8 @@ from adapter.web import (
     calls,
     event_calls,
     event_schema,
+    intake_calls,
+    intake_schema,
     order_calls,
     order_schema,
     readings,
@@ -82,6 +84,7 @@ def _post(
     gives: type,
     *,
     roles: tuple[Role, ...],
+    query: tuple[str, ...] = (),
     headers: tuple[str, ...] = (),
     status: int = 200,
     why: tuple[int, ...] = (404, 409),
@@ -96,6 +99,7 @@ def _post(
         gives=gives,
         takes=takes,
         shown=shown or takes,
+        query=query,
         headers=headers,
         status=status,
         why=why,
@@ -111,6 +115,7 @@ _NOTE: Final = schema.NothingIn
 _KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
 _VALUES: Final = ("device", "component", "from", "to", "revisions")
 _EVENTS: Final = ("device", "from", "to")
+_INBOUND: Final = PREFIX + "/inbox/{inbound}"
 _PAGED: Final = ("limit", "cursor")
 _ORDERS: Final = (Role.SWITCH,)
 _ORDER: Final = PREFIX + "/orders/{order}"
@@ -163,12 +168,24 @@ ROUTES: Final = (
          schema_readings.PayloadStatisticsOut, query=("by", "from", "to"), why=(404,)),
     _get(PREFIX + "/inbox", calls.list_inbox, "List messages of the head end, newest first",
          schema.InboxPage, query=("state", "limit", "cursor")),
-    _get(PREFIX + "/inbox/{inbound}", calls.get_inbound, "Look at one message",
-         schema.InboxMessage, why=(404,)),
-    _post(PREFIX + "/inbox/{inbound}/retry", calls.retry_inbound, "Judge a quarantined one again",
-          _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
-    _post(PREFIX + "/inbox/{inbound}/discard", calls.discard_inbound, "Give up a quarantined one",
-          _NOTE, schema.InboxMessage, roles=(Role.ADMIN,)),
+    _get(_INBOUND, intake_calls.get_inbound, "Look at one message; at the head of a large one",
+         intake_schema.InboxMessage, why=(404,)),
+    _post(_INBOUND + "/retry", intake_calls.retry_inbound,
+          "Judge a quarantined one again; `wait` seconds for what becomes of it",
+          _NOTE, intake_schema.InboxMessage, roles=(Role.ADMIN,), query=("wait",)),
+    _post(_INBOUND + "/discard", intake_calls.discard_inbound, "Give up a quarantined one",
+          _NOTE, intake_schema.InboxMessage, roles=(Role.ADMIN,)),
+    _get(PREFIX + "/intake/errors", intake_calls.list_intake_errors,
+         "What of the payloads gave no measurement, oldest first",
+         intake_schema.IntakeErrorPage, query=_PAGED, why=(404,)),
+    _post(PREFIX + "/intake/errors/retry", intake_calls.reprocess_intake,
+          "Process them again, with the tables read again", _NOTE, intake_schema.IntakeReprocessed,
+          roles=(Role.ADMIN,)),
+    _post(PREFIX + "/intake/errors/{error}/discard", intake_calls.discard_intake_error,
+          "Close one that nobody will mend", schema.ReasonIn, _NOTE, roles=(Role.ADMIN,)),
+    _post(PREFIX + "/intake/reload", intake_calls.reload_tables,
+          "Read the tables of intake and events again; bad ones leave those before in force",
+          _NOTE, intake_schema.TablesOut, roles=(Role.ADMIN,)),
     _get(PREFIX + "/events", event_calls.list_events, "List device events, newest arrival first",
          event_schema.EventPage,
          query=("device", "endpoint", "name", "category", "since", "limit", "cursor"), why=(404,)),

@@ -1,6 +1,5 @@
 """What the JSON interface takes and gives, as types; the OpenAPI document is made from them."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -363,25 +362,9 @@ class InboxItem(Struct, kw_only=True):
             remote=row.remote,
             state=row.state,
             reason=row.reason,
-            bytes=len(row.raw),
+            bytes=row.spool_bytes or len(row.raw),
             command=row.command,
             token=row.token,
-        )
-
-
-class InboxMessage(Struct, kw_only=True):
-    """With the bytes as they came, and as text for people."""
-
-    message: InboxItem
-    text: str
-    raw_base64: str
-
-    @classmethod
-    def of(cls, row: InboxRow) -> "InboxMessage":
-        return cls(
-            message=InboxItem.of(row),
-            text=_shown(row.raw),
-            raw_base64=base64.b64encode(row.raw).decode(),
         )
 
 

@@ -24,9 +24,10 @@ from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
 
-_KEPT_XML: Final = 64 * 1024
+KEPT_XML: Final = 64 * 1024
+"""So much is kept of the XML of a bad part."""
 _PIECE: Final = 64 * 1024
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK: Final = b"\xff\xfe\x00\x00"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _ROOTS: Final = frozenset(
@@ -185,7 +186,7 @@ class _Reading:
                 raise WireError(f"more than {self._bounds.namespaces} namespaces in scope")
             return read_part(element, index=index, position=position)
         except WireError as error:
-            xml = etree.tostring(element, with_tail=False)[:_KEPT_XML]
+            xml = etree.tostring(element, with_tail=False)[:KEPT_XML]
             return BadPart(index=index, position=position, reason=str(error), xml=xml)
 
     def _check_root(self, root: etree._Element) -> None:
@@ -269,7 +270,7 @@ def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _decoder_of(head: bytes) -> codecs.IncrementalDecoder | None:
-    utf16 = head.startswith(_UTF16_MARKS) and not head.startswith(_UTF32_MARK)
+    utf16 = head.startswith(UTF16_MARKS) and not head.startswith(_UTF32_MARK)
     return codecs.getincrementaldecoder("utf-16")() if utf16 else None
 
 

@@ -9,13 +9,19 @@ from pathlib import Path
 
 from adapter.engine.clock import HandClock
 from adapter.engine.data_ports import Payload, StoredValue
+from adapter.engine.device_events import DeviceEvents
 from adapter.engine.ports import Import, InboxRow, InboxState, Received
 from adapter.engine.spool import Spool
+from adapter.intake.desk import IntakeDesk
+from adapter.intake.event_tables import read_event_tables
 from adapter.intake.handing import hand_in
 from adapter.intake.tables import read_tables
 from adapter.intake.taking import PayloadIntake
 from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.readings.event_types import event_tables
+from adapter.store.device_events import SqliteEvents
+from adapter.store.intake_books import SqliteIntakeBooks
 from adapter.store.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON
@@ -31,7 +37,10 @@ class Rig:
     intake: PayloadIntake
     spool: Spool
     clock: HandClock
+    desk: IntakeDesk
+    events: DeviceEvents
     tables: dict[str, object] = field(default_factory=dict)
+    event_tables: dict[str, object] = field(default_factory=dict)
 
     async def arrive(self, body: bytes, *, spooled: bool = False) -> InboxId:
         """Put a body where the correlator would leave it."""
@@ -56,8 +65,8 @@ class Rig:
         await self.work()
         return (await self.data.payloads())[0]
 
-    async def hand(self, path: Path) -> None:
-        await hand_in(self.spool, path, self.clock)
+    async def hand(self, path: Path, *, corrects: int | None = None) -> None:
+        await hand_in(self.spool, path, self.clock, corrects=corrects)
 
     async def work(self) -> None:
         while (await self.intake.once()).worked:
@@ -106,8 +115,14 @@ async def a_rig(
     spool = Spool(folder / "spool")
     given = dict(tables or {})
     read_tables(given)
-    intake = PayloadIntake(data, spool, clock, lambda: given, retention_days=1.0)
-    rig = Rig(store, data, intake, spool, clock, given)
+    books = SqliteIntakeBooks(store)
+    intake = PayloadIntake(data, books, spool, clock, lambda: given, retention_days=1.0)
+    events = DeviceEvents(data, SqliteEvents(store), clock, event_tables())
+    event_given: dict[str, object] = {}
+    desk = IntakeDesk(
+        data, books, spool, intake, events, clock, lambda: (given, read_event_tables(event_given))
+    )
+    rig = Rig(store, data, intake, spool, clock, desk, events, given, event_given)
     await rig.add(*(devices or (a_meter("m1"), a_meter("m2"), a_meter("m3"))))
     try:
         yield rig

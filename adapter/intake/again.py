@@ -1,0 +1,156 @@
+"""Error records processed again: seeds with other tables, bad parts with what is kept of them."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from adapter.engine.data_ports import Batch, Counts, DataStore, ErrorRecord, Payload
+from adapter.engine.intake_desk import DeskBooks
+from adapter.engine.ports import Clock
+from adapter.engine.spool import Spool
+from adapter.intake.batches import batches, of_seeds
+from adapter.intake.process import WorkerDied, WorkerProcess
+from adapter.readings.lookups import Lookups
+from adapter.readings.seeds import Seed, Unmapped
+from adapter.wire.stream import KEPT_XML, Broken
+
+_AT_ONCE: Final = 16
+_EVENT_LOG: Final = re.compile(rb"<(?:[^\s<>/:]+:)?EventLog[\s/>]")
+_decode_seed: Final = msgspec.json.Decoder(Seed).decode
+
+log = logging.getLogger(__name__)
+
+
+class Again:
+    """Used by one task at a time: `one` is the lock under which loads are open."""
+
+    def __init__(
+        self,
+        store: DataStore,
+        books: DeskBooks,
+        spool: Spool,
+        worker: WorkerProcess,
+        clock: Clock,
+        one: asyncio.Lock,
+    ) -> None:
+        self._store = store
+        self._books = books
+        self._spool = spool
+        self._worker = worker
+        self._clock = clock
+        self._one = one
+
+    async def all(self, lookups: Lookups, tables: str) -> Counts:
+        """Those that give rows are closed; the others stay. The counts' `errors` and `bad_parts`
+        are those that are open afterwards."""
+        total, after = Counts(), 0
+        while records := await self._store.errors(after=after, limit=_AT_ONCE):
+            after = records[-1].id
+            for record in records:
+                if record.why != Unmapped.PART:
+                    total.add(await self._seed(record, lookups))
+            bad = [record for record in records if record.why == Unmapped.PART]
+            for payload, some in groupby(bad, key=lambda record: record.payload):
+                whole = await self._books.payload(payload)
+                assert whole is not None
+                total.add(await self._parts(whole, list(some), lookups, tables))
+        return total
+
+    async def _seed(self, record: ErrorRecord, lookups: Lookups) -> Counts:
+        batch = of_seeds([(record.part, _decode_seed(record.body))], lookups)
+        if batch.rejected:
+            return Counts(errors=1)
+        now = self._clock.now()
+        async with self._one:
+            started = await self._store.restart(record.payload, now=now)
+            counts = await self._store.stage(started, batch, lookups)
+            if counts.errors:
+                # It stays: the load is given up with the new record of the same thing.
+                await self._store.give_up(started)
+                return Counts(errors=1)
+            await self._store.resolved(started, [record.id], counts, now=now)
+        return counts
+
+    # ------------------------------------------------------------ bad parts
+
+    async def _parts(
+        self, payload: Payload, records: Sequence[ErrorRecord], lookups: Lookups, tables: str
+    ) -> Counts:
+        """Read the parts again. What can be read now is loaded, and its records closed, even where
+        values of it become error records of their own."""
+        mended: set[int] = set()
+        counts = Counts()
+        async with self._one:
+            now = self._clock.now()
+            started = await self._store.restart(payload.id, now=now)
+            try:
+                async for part, batch in self._read(payload, records, lookups, tables):
+                    if not batch.bad:
+                        mended.add(part)
+                        counts.add(await self._store.stage(started, batch, lookups))
+            except (Broken, OSError, WorkerDied) as error:
+                log.warning("parts_not_read", extra={"payload": payload.id, "why": str(error)})
+                mended.clear()
+            if not mended:
+                await self._store.give_up(started)
+                return Counts(bad_parts=len(records))
+            closed = [record.id for record in records if record.part in mended]
+            await self._store.resolved(started, closed, counts, now=now)
+        # New records of the load have higher numbers: they are come to, and counted, after this.
+        counts.errors, counts.bad_parts = 0, len(records) - len(closed)
+        return counts
+
+    async def _read(
+        self, payload: Payload, records: Sequence[ErrorRecord], lookups: Lookups, tables: str
+    ) -> AsyncIterator[tuple[int, Batch]]:
+        """(number of the part, what it gives now), for those of which enough is kept."""
+        by_part = {record.part: record for record in records}
+        alone = {part for part, record in by_part.items() if _stands_alone(record)}
+        for part in sorted(alone):
+            body = by_part[part].body
+            try:
+                (batch,) = await asyncio.to_thread(_of, body, lookups)
+            except Broken:
+                continue
+            yield part, _as_part(batch, by_part[part])
+        rest = sorted(set(by_part) - alone)
+        if not rest:
+            return
+        if payload.file:
+            path = self._spool.path(payload.file)
+            order = iter(rest)
+            async for batch in self._worker.batches(path, tables, only=rest):
+                yield next(order), batch
+        elif payload.inbox is not None and (raw := await self._books.raw(payload.inbox)):
+            found = await asyncio.to_thread(lambda: list(batches([raw], lookups, only=rest)))
+            for part, batch in zip(rest, found, strict=False):
+                yield part, batch
+
+
+def _stands_alone(record: ErrorRecord) -> bool:
+    """Whether the record has the whole part. An EventLog needs what stands beside it."""
+    return 0 < len(record.body) < KEPT_XML and not _EVENT_LOG.match(record.body)
+
+
+def _of(xml: bytes, lookups: Lookups) -> list[Batch]:
+    return list(batches([xml], lookups, only=[0]))
+
+
+def _as_part(batch: Batch, record: ErrorRecord) -> Batch:
+    """Numbered and placed as in the payload it came from."""
+    return replace(
+        batch,
+        normals=tuple(
+            replace(each, part=record.part, position=record.position) for each in batch.normals
+        ),
+        rejected=tuple(
+            (record.part, replace(each, seed=replace(each.seed, position=record.position)))
+            for _, each in batch.rejected
+        ),
+    )

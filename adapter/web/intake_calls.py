@@ -1,0 +1,78 @@
+"""The routes of single messages, error records and tables, each a few lines over the desk."""
+
+from adapter.engine.bodies import excerpt
+from adapter.errors import NotFound, SettingsError
+from adapter.model.ids import InboxId
+from adapter.web import intake_schema as schema
+from adapter.web.calls import Answered, Api, Asked, limit_of, seconds_of, whole_of
+from adapter.web.problems import ProblemRaised
+from adapter.web.schema import NothingIn, ReasonIn
+
+
+async def get_inbound(api: Api, asked: Asked) -> Answered:
+    row = await api.gateway.inbox_row(_inbox(asked))
+    desk = api.beside.desk
+    found = excerpt([row.raw]) if desk is None else await desk.excerpt(row)
+    return Answered(body=schema.InboxMessage.of(row, found))
+
+
+async def retry_inbound(api: Api, asked: Asked) -> Answered:
+    """Answers once it was judged, with what became of it, or after `wait` seconds."""
+    inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
+    await api.gateway.replay_quarantined(inbox, by=asked.actor)
+    await api.gateway.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
+    return await get_inbound(api, asked)
+
+
+async def discard_inbound(api: Api, asked: Asked) -> Answered:
+    await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
+    return await get_inbound(api, asked)
+
+
+async def list_intake_errors(api: Api, asked: Asked) -> Answered:
+    limit = limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    found = await api.beside.intake_desk.errors(after=after, limit=limit)
+    return Answered(
+        body=schema.IntakeErrorPage(
+            items=[schema.IntakeErrorOut.of(record) for record in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def reprocess_intake(api: Api, asked: Asked) -> Answered:
+    try:
+        counts = await api.beside.intake_desk.reprocess()
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return Answered(body=schema.IntakeReprocessed.of(counts))
+
+
+async def discard_intake_error(api: Api, asked: Asked) -> Answered:
+    text = asked.path["error"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NotFound(f"no error record {text[:40]}")
+    reason = asked.read(ReasonIn).reason
+    await api.beside.intake_desk.discard(int(text), by=asked.actor, reason=reason)
+    return Answered(body=NothingIn())
+
+
+async def reload_tables(api: Api, asked: Asked) -> Answered:
+    try:
+        tables = await api.beside.intake_desk.reload(by=asked.actor)
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return Answered(body=schema.TablesOut.of(tables))
+
+
+def _bad_tables(error: SettingsError) -> ProblemRaised:
+    """Those in force stay."""
+    return ProblemRaised(409, "bad_tables", str(error))
+
+
+def _inbox(asked: Asked) -> InboxId:
+    text = asked.path["inbound"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NotFound(f"no inbound message {text[:40]}")
+    return InboxId(int(text))
