@@ -294,10 +294,6 @@ class OpenOrder:
     state: OrderState
 
 
-_TOLD: Final = 5
-"""Of the measurements that a decision saw, so many are told, the last ones."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """The fresh facts of one pass. Loaded anew each time; nothing is carried from pass to pass.
@@ -382,7 +378,6 @@ class View:
             "spType": point.sp_type,
             "restricted": self.restricted,
             "removedDevices": " ".join(each.device.id for each in self.removed),
-            "measurements": " ".join(m.at.isoformat() for m in self.measurements[-_TOLD:]),
             "readingOnItsWay": "true" if self.reading_on_its_way else "",
             "nextScheduledRead": ahead.isoformat() if ahead is not None else "",
         }
