@@ -79,6 +79,8 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "api.deadline_s": "a request must be answered in this time",
         "api.longest_wait_s": "longest ?wait= of a caller for a command to end",
         "api.waiting_at_once": "callers that may wait at once",
+        "api.failures_per_minute": "wrong keys of one address; past it 429, but for right keys",
+        "api.audited_refusals_per_minute": "refused changes in the audit; one of each caller",
         **{f"api.tls.{name}": text for name, text in _SERVER_TLS.items()},
         **{f"api.connections.{name}": text for name, text in _CONNECTIONS.items()},
         "head_end.base_url": "URL of the head end; services are below it at the contract's paths",

@@ -513,6 +513,11 @@ class Gateway:
     async def audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         return await self._store.audit(after=after, limit=limit)
 
+    async def note_refusal(self, *, by: str, why: Mapping[str, object]) -> None:
+        """Audit a call that was turned away before it was a call."""
+        audit = AuditNote(actor=by, action="Refused", subject="api", detail=why)
+        await self._store.save([Change(audit=(audit,))])
+
     async def verify_audit(self) -> int:
         return await self._store.verify_audit()
 

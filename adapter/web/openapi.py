@@ -22,7 +22,7 @@ from adapter.web.routes import ROUTES, Route
 Json = dict[str, Untyped]
 
 _ALWAYS: Final = (400, 500, 503)
-_WITH_KEY: Final = (401, 403)
+_WITH_KEY: Final = (401, 403, 429)
 _WITH_BODY: Final = (408, 411, 413, 415, 422)
 _QUERY: Final[Mapping[str, Json]] = {
     "kind": {"type": "string", "enum": [item.value for item in CommandKind]},

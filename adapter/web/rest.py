@@ -24,10 +24,14 @@ from adapter.web.calls import Answered, Api, Asked, require
 from adapter.web.connections import Door, bind
 from adapter.web.openapi import document
 from adapter.web.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
+from adapter.web.refusals import Audited, PerMinute
 from adapter.web.routes import ROUTES, Route
 from adapter.web.settings import ApiKey, RestSettings
 
 _JSON: Final = "application/json"
+_KEY: Final = web.RequestKey("key", ApiKey)
+_FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
+"""Problems of who may be guessing keys."""
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
@@ -56,6 +60,8 @@ class Rest:
             for route in ROUTES
             if route.takes is not None
         }
+        self._failures = PerMinute()
+        self._audited = Audited(self.settings.audited_refusals_per_minute)
         self._document = msgspec.json.encode(document())
         self.counts: Counter[str] = Counter()
         self.url = ""
@@ -117,16 +123,48 @@ class Rest:
         except Exception:
             log.exception("rest_failed")
             problem = ProblemRaised(500, "internal_error", "the request could not be processed")
+        if problem.problem.status in (401, 403):
+            problem = await self._turned_away(request, problem)
         self.counts[f"http_{problem.problem.status}"] += 1
         response = response_of(problem)
         if problem.problem.status in (408, 413):
             response.force_close()
         return response
 
+    async def _turned_away(self, request: web.Request, problem: ProblemRaised) -> ProblemRaised:
+        """What the caller is told: 429 who fails too often. A refused change is audited."""
+        now, remote = self._clock.now(), request.remote or ""
+        failed = problem.problem.code in _FAILED and self._failures.add(remote, now=now)
+        if failed > self.settings.failures_per_minute:
+            return ProblemRaised(
+                429,
+                "too_many_failures",
+                "too many keys that are not right; a right one is let in",
+                headers={"Retry-After": str(60 - now.second)},
+            )
+        key = request.get(_KEY)
+        more = None
+        if request.method not in ("GET", "HEAD"):
+            more = self._audited.pick(key.name if key else f"address {remote}", now=now)
+        if more is not None:
+            detail = {
+                "call": f"{request.method} {_pattern(request)}",
+                "code": problem.problem.code,
+                "address": remote,
+                "refused_since": more,
+            }
+            try:
+                await self._api.gateway.note_refusal(by=key.name if key else "unknown", why=detail)
+            except GatewayError as error:
+                log.warning("refusal_not_audited", extra={"code": error.code})
+        return problem
+
     def _serving(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             now = self._clock.now()
             key = self._api.keys.holder(request.headers.get("Authorization"), now=now)
+            if key is not None:
+                request[_KEY] = key
             if route.roles:
                 _let_in(route, key)
             asked = Asked(
@@ -158,6 +196,12 @@ class Rest:
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=self._document, content_type=_JSON, headers=HEADERS)
+
+
+def _pattern(request: web.Request) -> str:
+    """The route's path, without what the caller put into it."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
 
 
 def _let_in(route: Route, key: ApiKey | None) -> None:

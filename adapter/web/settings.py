@@ -177,7 +177,10 @@ class ApiKey:
 class RestSettings:
     """The JSON interface. No keys: nobody is let in.
 
-    `longest_wait_s` bounds `?wait=`, `waiting_at_once` how many may wait. Off the loopback plain
+    `longest_wait_s` bounds `?wait=`, `waiting_at_once` how many may wait. Past
+    `failures_per_minute` an address without a right key is told to wait for the next minute; a
+    right one is let in. Refused changes are audited, a caller's first in a minute and
+    `audited_refusals_per_minute` in all. Off the loopback plain
     http shows the tokens to everybody on the way: then `allow_cleartext` must say it is wanted.
     """
 
@@ -190,11 +193,15 @@ class RestSettings:
     deadline_s: float = 30.0
     longest_wait_s: float = 60.0
     waiting_at_once: int = 200
+    failures_per_minute: int = 30
+    audited_refusals_per_minute: int = 60
     connections: ConnectionLimits = field(
         default_factory=lambda: ConnectionLimits(connections=512, per_address=256)
     )
 
     def __post_init__(self) -> None:
+        if self.failures_per_minute < 1 or self.audited_refusals_per_minute < 1:
+            raise SettingsError("failures_per_minute, audited_refusals_per_minute: at least 1")
         names = [key.name for key in self.keys]
         if len(set(names)) != len(names):
             holders = {name: {key.name for key in self.keys if key.name == name} for name in names}

@@ -11,8 +11,9 @@ import pytest
 from adapter.web.openapi import document, media_of
 from adapter.web.problems import MEDIA_TYPE
 from adapter.web.routes import ROUTES, Route
+from adapter.web.settings import RestSettings
 from tests.support import run
-from tests.web.rig import a_rig
+from tests.web.rig import KEYS, a_rig
 
 DOCUMENT = document()
 
@@ -80,8 +81,10 @@ def test_every_route_is_in_it_with_its_problems(route: Route) -> None:
 
 
 def test_what_is_served_is_what_it_says() -> None:
+    patient = RestSettings(keys=KEYS, failures_per_minute=1000)
+
     async def scenario() -> None:
-        async with a_rig() as rig:
+        async with a_rig(rest=patient) as rig:
             told = await rig.ask("GET", "//openapi.json", by=None)
             assert told.body == json.loads(msgspec.json.encode(DOCUMENT))
             assert "/openapi.json" in DOCUMENT["paths"]

@@ -1,0 +1,115 @@
+"""Callers without the right to what they ask: bounded in number, and audited where it counts."""
+
+from datetime import timedelta
+
+from adapter.engine.ports import AuditEntry
+from adapter.web.refusals import Audited, PerMinute
+from adapter.web.settings import RestSettings
+from tests.support import run
+from tests.web.rig import KEYS, NOON, Rig, a_rig
+
+LOAD_CHECK = {"kind": "load_check", "devices": ["M1"]}
+
+
+async def refusals(rig: Rig) -> list[AuditEntry]:
+    found = await rig.gateway.audit()
+    return [entry for entry in found if entry.note.action == "Refused"]
+
+
+async def asked(rig: Rig, method: str, path: str, token: str | None = None) -> int:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    body = LOAD_CHECK if method == "POST" else None
+    return (await rig.ask(method, path, body, by=None, headers=headers)).status
+
+
+def test_a_refused_change_is_audited_once_a_minute_for_each_caller() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            for _ in range(3):
+                assert (await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")).status == 403
+                assert await asked(rig, "POST", "/commands", "secret" * 8) == 401
+            known, unknown = await refusals(rig)
+            assert (known.note.actor, known.note.detail["code"]) == ("reader", "role_missing")
+            assert (unknown.note.actor, unknown.note.detail["code"]) == ("unknown", "unauthorized")
+            assert unknown.note.detail["call"] == "POST /api/v1/commands"
+            assert unknown.note.detail["address"] == "127.0.0.1"
+            assert "secret" not in str(unknown)
+
+            await rig.clock.turn(NOON + timedelta(minutes=1))
+            await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")
+            (*_, last) = await refusals(rig)
+            assert last.note.detail["refused_since"] == 4
+            await rig.gateway.verify_audit()
+
+    run(scenario())
+
+
+def test_what_a_caller_put_into_the_path_is_not_in_the_audit() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            await rig.ask("POST", "/commands/canary/approve", {}, by="operator")
+            (entry,) = await refusals(rig)
+            assert entry.note.detail["call"] == "POST /api/v1/commands/{command}/approve"
+
+    run(scenario())
+
+
+def test_questions_that_are_refused_are_not_audited() -> None:
+    async def scenario() -> None:
+        async with a_rig() as rig:
+            assert await asked(rig, "GET", "/commands") == 401
+            assert not await refusals(rig)
+
+    run(scenario())
+
+
+def test_an_address_that_fails_too_often_waits_for_the_next_minute_and_right_keys_do_not() -> None:
+    settings = RestSettings(keys=KEYS, failures_per_minute=3)
+
+    async def scenario() -> None:
+        async with a_rig(rest=settings) as rig:
+            wrong = [await asked(rig, "GET", "/commands", "wrong" * 8) for _ in range(5)]
+            assert wrong == [401, 401, 401, 429, 429]
+            told = await rig.ask("GET", "/commands", by=None)
+            assert (told.status, told["code"]) == (429, "too_many_failures")
+            assert told.headers["Retry-After"] == "60"
+            assert (await rig.ask("GET", "/commands", by="reader")).status == 200
+            await rig.clock.turn(NOON + timedelta(minutes=1))
+            assert await asked(rig, "GET", "/commands") == 401
+
+    run(scenario())
+
+
+def test_guesses_at_the_second_persons_key_count_too() -> None:
+    settings = RestSettings(keys=KEYS, failures_per_minute=1)
+    fenced = {
+        "kind": "remote_connect",
+        "devices": ["M1"],
+        "through_fence": True,
+        "idempotency_key": "k",
+    }
+
+    async def scenario() -> None:
+        async with a_rig(rest=settings) as rig:
+            guess = {"X-Second-Key": "guess" * 8}
+            told = [
+                (await rig.ask("POST", "/commands", fenced, headers=guess)).status for _ in range(2)
+            ]
+            assert told == [403, 429]
+
+    run(scenario())
+
+
+def test_counting_takes_bounded_memory_whoever_calls() -> None:
+    counts = PerMinute()
+    for number in range(4096):
+        assert counts.add(f"address {number}", now=NOON) == 1
+    assert [counts.add(f"more {number}", now=NOON) for number in range(3)] == [1, 2, 3]
+    assert counts.add("address 7", now=NOON) == 2
+    assert counts.add("address 7", now=NOON + timedelta(minutes=1)) == 1
+
+
+def test_the_audit_gets_so_many_rows_a_minute_whoever_calls() -> None:
+    audited = Audited(2)
+    assert [audited.pick(f"caller {number}", now=NOON) for number in range(4)] == [0, 0, None, None]
+    assert audited.pick("caller 1", now=NOON + timedelta(minutes=1)) == 2
