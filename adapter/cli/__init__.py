@@ -29,6 +29,7 @@ from adapter.cli.schedule import schedule
 from adapter.cli.session import Session
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
+from adapter.cli.visits import COMMANDS as VISITS
 from adapter.client import Unreachable
 from adapter.errors import GatewayError
 
@@ -62,6 +63,8 @@ for _each in (
     schedule, subscriptions, quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
+for _each in VISITS:
+    order.add_command(_each)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,7 +67,7 @@ def print_shown(found: dict[str, Json]) -> None:
             saw = fields(seen[-1]["facts"])
             click.echo("    saw " + " ".join(f"{name}={value}" for name, value in saw.items()))
     click.echo("\nreplies")
-    names = ("kind", "state", "attempts", "created_at", "last_error")
+    names = ("id", "kind", "state", "attempts", "created_at", "due_at", "last_error")
     print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
     if requests := _rows(found["requests"]):
         click.echo("requests")

@@ -158,7 +158,7 @@ def show(session: Session, order_id: str, as_json: bool) -> None:
 def cancel(session: Session, order_id: str, reason: str, reference: str, as_json: bool) -> None:
     """Ask to cancel an order. What became of it is told; it may be too late."""
     body = {"reason": reason, "reference": reference}
-    _print_request(session, f"/orders/{segment(order_id)}/cancel", body, as_json=as_json)
+    print_request(session, f"/orders/{segment(order_id)}/cancel", body, as_json=as_json)
 
 
 @order.command()
@@ -179,9 +179,9 @@ def update(
     as_json: bool,
 ) -> None:
     """Ask to change elements or times of an order under way. It may be too late."""
-    times = _body({"effectiveAt": effective_at, "serviceAt": service_at})
+    times = body_of({"effectiveAt": effective_at, "serviceAt": service_at})
     body = {"changes": {**_elements(elements), **times}, "reference": reference}
-    _print_request(session, f"/orders/{segment(order_id)}/update", body, as_json=as_json)
+    print_request(session, f"/orders/{segment(order_id)}/update", body, as_json=as_json)
 
 
 @order.command()
@@ -209,7 +209,7 @@ def correct(
     as_json: bool,
 ) -> None:
     """Change elements or times of an order, as people do; one in error goes on with `retry`."""
-    body = _body(
+    body = body_of(
         {
             "fields": _elements(elements),
             "effective_at": effective_at,
@@ -284,10 +284,10 @@ def _asked(
     kind: str, service_point: str, elements: tuple[str, ...], given: Mapping[str, object]
 ) -> dict[str, object]:
     body = {"kind": kind, "service_point": service_point, "fields": _elements(elements), **given}
-    return _body(body)
+    return body_of(body)
 
 
-def _body(given: Mapping[str, object]) -> dict[str, object]:
+def body_of(given: Mapping[str, object]) -> dict[str, object]:
     """Without what was not given; times as text."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
@@ -317,7 +317,7 @@ def _rests(made: dict[str, Json]) -> Exit:
     return Exit.WITHOUT_SUCCESS if made["state"] in _TROUBLED else Exit.OK
 
 
-def _print_request(
+def print_request(
     session: Session, path: str, body: Mapping[str, object], *, as_json: bool
 ) -> None:
     made = fields(session.client.post(path, body))

@@ -164,7 +164,9 @@ class Turn(CaseChildren):
             self.feed(e.RetryAsked(who="gateway"))
 
     def settle_pushes(self) -> None:
+        """What a visit that moved does to its order, and to who asked to cancel or change it."""
         self._push()
+        self._ended_requests()
 
     def _push(self) -> None:
         """Children whose flag allows it move the order at once, on the facts that were loaded."""
@@ -215,7 +217,7 @@ class Turn(CaseChildren):
             made = m.step_maintenance(self._requests[request], current, now=self.now)
             self._requests[request] = made.activity
             detail = {"to": made.activity.state.value, "outcome": made.activity.outcome}
-            actor = made.activity.requester
+            actor = getattr(current, "who", "") or made.activity.requester
             self._note(actor, type(current).__name__, request, {**detail, "order": self.order.id})
             for effect in made.effects:
                 match effect:

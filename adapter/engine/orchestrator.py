@@ -15,16 +15,15 @@ from weakref import WeakValueDictionary
 from adapter.commands.activity import Command, ExchangeState, State
 from adapter.engine import points
 from adapter.engine.case import Turn
-from adapter.engine.field_work import FieldMessage, FieldWork, FieldWorkRefused
+from adapter.engine.field_work import FieldWork
 from adapter.engine.gateway import Gateway
+from adapter.engine.order_deliveries import Deliveries
 from adapter.engine.order_ports import (
     Case,
     CaseSaved,
     Child,
     Measurements,
-    MessageState,
     OrderStore,
-    OutgoingMessage,
     Requester,
     World,
 )
@@ -34,25 +33,20 @@ from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, Sto
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, OrderId
 from adapter.model.measurement import Measurement
-from adapter.orders import field_events as f
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
 from adapter.orders.order import (
     ActivityType,
     ChildId,
     Installation,
-    Problem,
     ServiceOrder,
     View,
 )
-from adapter.orders.replies import DeliveryFailed, Reply, ReplyAccepted, step_reply
 
 log = logging.getLogger(__name__)
 
 _TRIES: Final = 20
 _ROUNDS: Final = 100
-_FIRST_WAIT: Final = timedelta(seconds=5)
-_LONGEST_WAIT: Final = timedelta(minutes=30)
 
 Change = Callable[[Turn], None]
 
@@ -79,12 +73,13 @@ class Orchestrator:
         self.rules = rules
         self._commands = commands
         self._gateway = gateway
-        self._field_work = field_work
-        self._requester = requester
         self._measurements = measurements
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
         self._changed = changed
+        self.deliveries = Deliveries(
+            store, field_work, requester, clock, rules, self._told, lease=self._lease
+        )
         self._locks: WeakValueDictionary[OrderId, asyncio.Lock] = WeakValueDictionary()
 
     # ------------------------------------------------------------ loops
@@ -95,20 +90,6 @@ class Orchestrator:
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
         await asyncio.gather(*(self._attend(order) for order in due))
         return len(due)
-
-    async def send_once(self, *, limit: int = 64) -> int:
-        """Hand messages to the field work system. Returns how many were tried."""
-        now = self._clock.now()
-        found = await self.store.next_messages(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*(self._send(each) for each in found))
-        return len(found)
-
-    async def reply_once(self, *, limit: int = 64) -> int:
-        """Offer replies to the requester's system. Returns how many were tried."""
-        now = self._clock.now()
-        found = await self.store.next_replies(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*(self._deliver(each) for each in found))
-        return len(found)
 
     async def _attend(self, order: OrderId) -> None:
         try:
@@ -168,6 +149,10 @@ class Orchestrator:
             if not (turn.again or handed or turn.unsubmitted):
                 return
         log.error("order_keeps_moving", extra={"order": order})
+
+    async def _told(self, order: OrderId, change: Change) -> None:
+        async with self.working(order):
+            await self.act(order, change)
 
     async def _look(self, order: OrderId) -> Change:
         """The monitor's look; where another order stood in the way, whether it is gone."""
@@ -334,76 +319,6 @@ class Orchestrator:
         """Have the gateway try a command in error again. Raises Conflict where it cannot."""
         if child.command is not None and not child.fact.final:
             await self._gateway.retry(child.command, by=by)
-
-    # ------------------------------------------------------------ messages and replies
-
-    async def _send(self, out: OutgoingMessage) -> None:
-        message = out.message
-        points.reached("field.before_send")
-        try:
-            await self._field_work.send(message)
-        except FieldWorkRefused as error:
-            await self._undelivered(message, str(error))
-            return
-        except Exception as error:  # an adapter is somebody else's code: nothing may be lost by it
-            await self._try_again(out, error)
-            return
-        points.reached("field.after_send")
-        if message.kind is f.MessageKind.DISPATCH:
-            await self._visit(message, f.FieldSent())
-        await self.store.settle_message(message.id, MessageState.SENT)
-
-    async def _try_again(self, out: OutgoingMessage, error: Exception) -> None:
-        message, tried = out.message, out.attempts + 1
-        log.warning(
-            "field_message_failed", extra={"field_message": message.id, "error": repr(error)}
-        )
-        if tried >= self.rules.message_tries:
-            await self._undelivered(message, f"{tried} tries: {type(error).__name__}: {error}")
-            return
-        wait = min(_FIRST_WAIT * 2 ** min(out.attempts, 20), _LONGEST_WAIT)
-        due = self._clock.now() + wait
-        await self.store.settle_message(message.id, MessageState.QUEUED, due=due)
-
-    async def _undelivered(self, message: FieldMessage, reason: str) -> None:
-        """People see to it: the visit is in communication error, or the request is."""
-        await self.store.settle_message(message.id, MessageState.FAILED)
-        if message.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS):
-            problem = Problem(code="field_work", text=reason)
-            await self._visit(message, f.SendFailed(problem=problem))
-            return
-
-        def fail(turn: Turn) -> None:
-            turn.fail_requests(message.activity, reason)
-
-        async with self.working(message.order):
-            await self.act(message.order, fail)
-
-    async def _visit(self, message: FieldMessage, event: f.FieldEvent) -> None:
-        def step(turn: Turn) -> None:
-            turn.step_visit(message.activity, event)
-            turn.settle_pushes()
-
-        async with self.working(message.order):
-            try:
-                await self.act(message.order, step)
-            except Conflict as error:  # the visit has moved on meanwhile
-                log.info("visit_moved_on", extra={"child": message.activity, "why": str(error)})
-
-    async def _deliver(self, reply: Reply) -> None:
-        points.reached("reply.before_delivery")
-        try:
-            await self._requester.deliver(reply)
-        except StoreFailed:
-            raise
-        except Exception as error:  # the requester's system is somebody else's
-            log.warning("reply_failed", extra={"reply": reply.id, "error": repr(error)})
-            event = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
-            await self.store.settle_reply(step_reply(reply, event, now=self._clock.now()))
-            return
-        points.reached("reply.after_delivery")
-        after = step_reply(reply, ReplyAccepted(), now=self._clock.now())
-        await self.store.settle_reply(after)
 
 
 def _void(by: OrderId) -> Change:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from adapter.engine.field_work import FieldMessage, FieldReport
 from adapter.engine.ports import AuditNote, Publication
+from adapter.errors import GatewayError
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
@@ -253,8 +254,8 @@ class OrderStore(Protocol):
     ) -> Sequence[Reply]:
         """Queued replies that are due, oldest first, of each order the first only."""
 
-    async def settle_reply(self, reply: Reply) -> None:
-        """The reply as it becomes after a try."""
+    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+        """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""
 
     # measurements that crews bring
     async def crew_measurements(
@@ -271,8 +272,14 @@ class Measurements(Protocol):
         """Those with `start <= at < end`."""
 
 
+class ReplyRefused(GatewayError):
+    """The requester's system will never take this reply as it is; people have to look."""
+
+    code = "reply_refused"
+
+
 class Requester(Protocol):
     """Where replies go: the system that ordered. A reply's id is fixed; it may come twice."""
 
     async def deliver(self, reply: Reply) -> None:
-        """Return when it has the reply; raise to have it offered again."""
+        """Return when it has the reply. Raises ReplyRefused, or anything to be asked again."""

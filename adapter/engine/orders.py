@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from adapter.engine.case import Turn
 from adapter.engine.field_work import FieldReport, FieldWork, Receipt
 from adapter.engine.gateway import Gateway
 from adapter.engine.orchestrator import Orchestrator
+from adapter.engine.order_desk import LOOPS, OrderDesk
 from adapter.engine.order_ports import (
     Case,
     CaseWrite,
@@ -29,13 +29,9 @@ from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
-from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import FieldRetried, WorkCanceled, WorkReported
 from adapter.orders.lifecycle import discardable
 from adapter.orders.order import (
     CHILD_ERROR,
-    ChildId,
-    ChildState,
     OrderKind,
     OrderState,
     ServiceOrder,
@@ -43,8 +39,6 @@ from adapter.orders.order import (
 from adapter.orders.plan import Plan, make_plan
 from adapter.orders.replies import Reply
 from adapter.orders.tasks import CancelReason
-
-_LOOPS: Final = ("orders", "field", "replies")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +52,7 @@ class OrderShown:
     requests: tuple[m.MaintenanceActivity, ...]
 
 
-class Orders:
+class Orders(OrderDesk):
     """Submit service orders, look at them, decide about them, take what crews report.
 
     Orders are durable when `submit` returns. Errors are those of `adapter.errors`: InvalidRequest
@@ -95,13 +89,13 @@ class Orders:
             clock,
             self.rules,
             lease_s=lease_s,
-            changed=lambda order: self._runner.poke(*_LOOPS),
+            changed=lambda order: self._runner.poke(*LOOPS),
         )
         self._runner = Runner(
             {
                 "orders": self._orchestrator.once,
-                "field": self._orchestrator.send_once,
-                "replies": self._orchestrator.reply_once,
+                "field": self._orchestrator.deliveries.send_once,
+                "replies": self._orchestrator.deliveries.reply_once,
             }
         )
 
@@ -118,14 +112,10 @@ class Orders:
         worked, total = 1, 0
         while worked:
             worked = await self._orchestrator.once()
-            worked += await self._orchestrator.send_once()
-            worked += await self._orchestrator.reply_once()
+            worked += await self._orchestrator.deliveries.send_once()
+            worked += await self._orchestrator.deliveries.reply_once()
             total += worked
         return total
-
-    def poke(self) -> None:
-        """Something may be due: a hint."""
-        self._runner.poke(*_LOOPS)
 
     # ------------------------------------------------------------ orders
 
@@ -201,10 +191,6 @@ class Orders:
             matrix=self.rules.configuration.matrix,
             customs=self.rules.customs,
         )
-
-    async def get(self, order: OrderId) -> ServiceOrder:
-        """Raises NotFound."""
-        return (await self._orchestrator.case(order)).order
 
     async def list(self, wanted: OrderFilter | None = None) -> Sequence[ServiceOrder]:
         return await self._store.list(wanted or OrderFilter())
@@ -287,22 +273,6 @@ class Orders:
             await self._orchestrator.act(order, ask)
         return await self._request(order, made[0])
 
-    async def _request(self, order: OrderId, request: str) -> m.MaintenanceActivity:
-        case = await self._orchestrator.case(order)
-        found = next((each for each in case.requests if each.id == request), None)
-        if found is None:
-            raise NotFound(f"no request {request} about order {order}")
-        return found
-
-    async def retry_request(self, order: OrderId, request: str, *, by: str) -> None:
-        """Try a request to cancel or update again that waits in error."""
-        await self._request(order, request)
-        async with self._orchestrator.working(order):
-            await self._orchestrator.call_back(order, reason=f"retried by {by}")
-            await self._orchestrator.act(
-                order, lambda turn: turn.step_request(request, m.RequestRetried(who=by))
-            )
-
     async def payment(
         self, point: ServicePointId, *, by: str, reference: str = ""
     ) -> Sequence[ServiceOrder]:
@@ -383,46 +353,6 @@ class Orders:
 
         return await self._decide(order, discard, call_back=reason or "discarded")
 
-    async def complete_visit(
-        self, child: ChildId, report: CompletionReport, *, by: str
-    ) -> ServiceOrder:
-        """Report a visit as done by hand, or correct the report of one in completion error."""
-        order = await self._order_of(child)
-        device = report.new_device.id if report.new_device is not None else None
-
-        def complete(turn: Turn) -> None:
-            broken = turn.child(child).fact.state is ChildState.COMPLETION_ERROR
-            event = (
-                FieldRetried(who=by, report=report)
-                if broken
-                else WorkReported(report=report, who=by)
-            )
-            turn.decide_visit(child, event, by=by)
-
-        return await self._decide(order, complete, device=device)
-
-    async def cancel_visit(
-        self, child: ChildId, report: CompletionReport, *, by: str, reason: str
-    ) -> ServiceOrder:
-        """Report a visit as not done, by hand; `report` is what was found there all the same."""
-        order = await self._order_of(child)
-        event = WorkCanceled(reason=reason, report=report, who=by)
-        return await self._decide(order, lambda turn: turn.decide_visit(child, event, by=by))
-
-    async def _decide(
-        self,
-        order: OrderId,
-        change: Callable[[Turn], None],
-        *,
-        call_back: str = "",
-        device: DeviceId | None = None,
-    ) -> ServiceOrder:
-        async with self._orchestrator.working(order):
-            if call_back:
-                await self._orchestrator.call_back(order, reason=call_back)
-            await self._orchestrator.act(order, change, device=device)
-        return await self.get(order)
-
     # ------------------------------------------------------------ what comes in
 
     async def receive(self, report: FieldReport) -> Receipt:
@@ -453,9 +383,3 @@ class Orders:
         if orders:
             await self._store.wake(orders, self._clock.now())
             self.poke()
-
-    async def _order_of(self, child: ChildId) -> OrderId:
-        found = await self._store.order_of(child)
-        if found is None:
-            raise NotFound(f"no activity {child}")
-        return found

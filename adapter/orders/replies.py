@@ -19,6 +19,8 @@ from adapter.orders.events import ReplyKind
 class ReplyState(StrEnum):
     QUEUED = "queued"
     DELIVERED = "delivered"
+    REFUSED = "refused"
+    """The requester's system will never take it as it is: it waits for people."""
     GIVEN_UP = "given_up"
 
 
@@ -51,6 +53,13 @@ class DeliveryFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRefused:
+    """The requester's system said no, for good."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryGivenUp:
     """People ended it."""
 
@@ -59,12 +68,14 @@ class DeliveryGivenUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRetried:
-    """People asked for another try of a reply that was given up."""
+    """People asked for a try now, whatever became of the reply."""
 
     who: str
 
 
-ReplyEvent: TypeAlias = ReplyAccepted | DeliveryFailed | DeliveryGivenUp | DeliveryRetried
+ReplyEvent: TypeAlias = (
+    ReplyAccepted | DeliveryFailed | DeliveryRefused | DeliveryGivenUp | DeliveryRetried
+)
 S = ReplyState
 
 REPLY_TRANSITIONS: Final[Mapping[tuple[ReplyState, type[ReplyEvent]], ReplyState]] = (
@@ -72,7 +83,11 @@ REPLY_TRANSITIONS: Final[Mapping[tuple[ReplyState, type[ReplyEvent]], ReplyState
         {
             (S.QUEUED, ReplyAccepted): S.DELIVERED,
             (S.QUEUED, DeliveryFailed): S.QUEUED,
+            (S.QUEUED, DeliveryRefused): S.REFUSED,
+            (S.QUEUED, DeliveryRetried): S.QUEUED,
             (S.QUEUED, DeliveryGivenUp): S.GIVEN_UP,
+            (S.REFUSED, DeliveryRetried): S.QUEUED,
+            (S.REFUSED, DeliveryGivenUp): S.GIVEN_UP,
             (S.GIVEN_UP, DeliveryRetried): S.QUEUED,
         }
     )
@@ -81,7 +96,8 @@ REPLY_TRANSITIONS: Final[Mapping[tuple[ReplyState, type[ReplyEvent]], ReplyState
 FIRST_WAIT: Final = timedelta(seconds=10)
 LONGEST_WAIT: Final = timedelta(hours=1)
 ALARM_AFTER: Final = 10
-"""Attempts after which a reply belongs on the To Do list; it is tried on all the same."""
+"""Attempts after which a reply belongs on the To Do list; it is tried on all the same, so that a
+requester's system that was away for a weekend needs nobody."""
 
 
 def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
@@ -94,6 +110,8 @@ def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
         case DeliveryFailed(error=error):
             wait = min(FIRST_WAIT * 2 ** min(reply.attempts, 20), LONGEST_WAIT)
             return replace(after, attempts=reply.attempts + 1, last_error=error, due_at=now + wait)
+        case DeliveryRefused(error=error):
+            return replace(after, attempts=reply.attempts + 1, last_error=error)
         case ReplyAccepted():
             return replace(after, attempts=reply.attempts + 1, last_error="")
         case DeliveryRetried():
@@ -103,5 +121,7 @@ def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
 
 
 def alarming(reply: Reply) -> bool:
-    """Whether people should look: the requester's system has not answered for a while."""
+    """Whether people should look: the requester's system has said no, or nothing for a while."""
+    if reply.state is ReplyState.REFUSED:
+        return True
     return reply.state is ReplyState.QUEUED and reply.attempts >= ALARM_AFTER

@@ -90,6 +90,7 @@ VALUES (:id, :of_order,
     (SELECT coalesce(max(number), 0) + 1 FROM order_reply WHERE of_order = :of_order),
     :state, :due, :alarm, :body)
 ON CONFLICT (id) DO NOTHING"""
+REPLY: Final = "SELECT body FROM order_reply WHERE id = ?"
 UPDATE_REPLY: Final = """
 UPDATE order_reply SET state = :state, due = :due, alarm = :alarm, body = :body WHERE id = :id"""
 REPLIES: Final = "SELECT body FROM order_reply WHERE of_order = ? ORDER BY number"

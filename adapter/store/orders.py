@@ -22,6 +22,7 @@ from adapter.engine.order_ports import (
     TodoSubject,
     World,
 )
+from adapter.engine.ports import AuditNote
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
@@ -29,13 +30,14 @@ from adapter.orders.field_rules import OtherTask
 from adapter.orders.lifecycle import TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
-from adapter.orders.replies import Reply
+from adapter.orders.replies import Reply, ReplyState
 from adapter.store import order_queries as sql
 from adapter.store import queries, rows
 from adapter.store.order_writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
+from adapter.store.writing import note_all
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _child: Final = msgspec.json.Decoder(Child).decode
@@ -184,9 +186,18 @@ class SqliteOrders:
             return []
         return await self._store.write(work)
 
-    async def settle_reply(self, reply: Reply) -> None:
-        row = reply_row(reply)
-        await self._store.write(lambda tx: tx.connection.execute(sql.UPDATE_REPLY, row))
+    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+        at, row = self._store.now(), reply_row(reply)
+
+        def work(tx: Transaction) -> bool:
+            body = tx.connection.execute(sql.REPLY, (reply.id,)).get
+            if body is None or _reply(body).version + 1 != reply.version:
+                return False
+            tx.connection.execute(sql.UPDATE_REPLY, row)
+            note_all(tx, () if note is None else (note,), at)
+            return True
+
+        return await self._store.write(work)
 
     async def crew_measurements(
         self, device: DeviceId, start: datetime, end: datetime
@@ -315,9 +326,11 @@ def _todo(db: apsw.Connection, limit: int) -> list[Todo]:
                 order=reply.order,
                 priority=TODO_PRIORITY,
                 since=reply.created_at,
-                code="reply_undelivered",
+                code=f"reply_{'refused' if reply.state is ReplyState.REFUSED else 'undelivered'}",
                 text=f"{reply.attempts} tries: {reply.last_error}",
-                action="see to the requester's system; the reply is tried on",
+                action="see to the requester's system, then send the reply again, or give it up"
+                if reply.state is ReplyState.REFUSED
+                else "see to the requester's system; the reply is tried on",
             )
         )
     return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]

@@ -14,9 +14,9 @@ from adapter.model.ids import ServicePointId
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder
 from adapter.orders.plan import Plan, PlanStep
-from adapter.orders.replies import Reply
 from adapter.orders.verdict import Decision
 from adapter.web.schema import HistoryEntry, Id, Moment, Text
+from adapter.web.visit_schema import ReplyOut
 
 # ---------------------------------------------------------------- in
 
@@ -188,7 +188,8 @@ def slug(state: OrderState) -> str:
 
 
 class ChildOut(Struct, kw_only=True):
-    """A command, a visit or a wait. `stands` is the child's own state, where it has one."""
+    """A command, a visit or a wait. `stands` is the child's own state, where it has one;
+    `answer_by` is when a visit has been silent for too long."""
 
     id: str
     activity: str
@@ -201,6 +202,7 @@ class ChildOut(Struct, kw_only=True):
     algorithm: str
     row: str
     created_at: datetime
+    answer_by: datetime | None
     ended_at: datetime | None
 
     @classmethod
@@ -219,6 +221,7 @@ class ChildOut(Struct, kw_only=True):
             algorithm=fact.algorithm,
             row=fact.row,
             created_at=fact.created_at,
+            answer_by=None if child.field is None else child.field.answer_by,
             ended_at=fact.ended_at,
         )
 
@@ -263,28 +266,6 @@ class PassOut(Struct, kw_only=True):
     @classmethod
     def of(cls, look: Pass) -> "PassOut":
         return cls(at=look.at, decisions=[DecisionOut.of(each) for each in look.decisions])
-
-
-class ReplyOut(Struct, kw_only=True):
-    id: str
-    kind: str
-    state: str
-    attempts: int
-    last_error: str
-    created_at: datetime
-    details: Mapping[str, str]
-
-    @classmethod
-    def of(cls, reply: Reply) -> "ReplyOut":
-        return cls(
-            id=reply.id,
-            kind=reply.kind.value,
-            state=reply.state.value,
-            attempts=reply.attempts,
-            last_error=reply.last_error,
-            created_at=reply.created_at,
-            details=reply.details,
-        )
 
 
 class RequestOut(Struct, kw_only=True):

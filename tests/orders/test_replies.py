@@ -14,6 +14,7 @@ from adapter.orders.replies import (
     REPLY_TRANSITIONS,
     DeliveryFailed,
     DeliveryGivenUp,
+    DeliveryRefused,
     DeliveryRetried,
     Reply,
     ReplyAccepted,
@@ -27,6 +28,7 @@ from tests.orders.builders import NOON
 SAMPLES: dict[type[ReplyEvent], ReplyEvent] = {
     ReplyAccepted: ReplyAccepted(),
     DeliveryFailed: DeliveryFailed(error="503"),
+    DeliveryRefused: DeliveryRefused(error="410"),
     DeliveryGivenUp: DeliveryGivenUp(who="ann"),
     DeliveryRetried: DeliveryRetried(who="ann"),
 }
@@ -68,3 +70,14 @@ def test_a_requester_that_does_not_answer_is_tried_for_ever_and_shown_to_people(
     assert one.state is ReplyState.QUEUED
     assert alarming(one)
     assert not alarming(step_reply(one, ReplyAccepted(), now=NOON))
+
+
+def test_a_refused_reply_is_final_until_people_send_it_again_or_give_it_up() -> None:
+    refused = step_reply(reply(), DeliveryRefused(error="410"), now=NOON)
+    assert alarming(refused)
+    assert (refused.attempts, refused.last_error) == (1, "410")
+    later = NOON + timedelta(hours=3)
+    again = step_reply(refused, DeliveryRetried(who="ann"), now=later)
+    assert (again.state, again.due_at) == (ReplyState.QUEUED, later)
+    gone = step_reply(refused, DeliveryGivenUp(who="ann"), now=later)
+    assert not alarming(gone)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,105 @@ def test_a_payment_ends_the_cut_that_waits(openway: Terminal) -> None:
         (order, "discarded")
     ]
     assert openway("order", "payment", point(3)).code == Exit.OK
+
+
+MANUAL = {
+    "devices": [
+        {
+            "id": name,
+            "serial": name,
+            "components": [{"id": "kwh", "kind": "scalar", "quantity": "Wh d"}],
+        }
+        for name in ("HAND-1", "HAND-2", "HAND-3")
+    ],
+    "service_points": [{"id": "SP-HAND-1"}, {"id": "SP-HAND-2"}],
+    "installs": [
+        {
+            "device": f"HAND-{number}",
+            "service_point": f"SP-HAND-{number}",
+            "installed_at": "2024-01-01T00:00:00Z",
+            "status": "ManualOn",
+        }
+        for number in (1, 2)
+    ],
+}
+
+
+def without_field_work(openway: Terminal, folder: Path, kind: str, point: str) -> str:
+    """An order whose visit nobody can be sent to; the visit's id."""
+    file = folder / "manual.json"
+    file.write_text(json.dumps(MANUAL))
+    assert openway.as_(ADMIN)("devices", "import", str(file)).code == Exit.OK
+    openway.as_(OPERATOR)
+    made = openway("order", "submit", kind, point, "--reference", f"{kind}-{point}", "--json")
+    until(openway, str(made.json["id"]), "activity_error")
+    return f"{made.json['id']}.1"
+
+
+def test_a_visit_is_completed_by_hand_and_the_audit_says_by_whom(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    visit = without_field_work(openway, tmp_path, "disable", "SP-HAND-1")
+    order = visit.removesuffix(".1")
+    assert "by hand" in openway("todo", "list").out
+    assert openway("order", "complete-visit", "nobody.1").code == Exit.NOT_FOUND
+    assert openway("order", "complete-visit", f"{order}.9").code == Exit.NOT_FOUND
+    assert openway("order", "complete-visit", "x").code == Exit.INVALID
+    work = ("order", "complete-visit", visit, "--remark", "gate was locked")
+    assert openway(*work, "--new-device", "nobody").code == Exit.NOT_FOUND
+    assert openway(*work, "--reading", "kwh").code == Exit.INVALID
+    assert openway(*work, "--reading", "kwh=lots").code == Exit.INVALID
+    denied = openway.as_(APPROVER)(*work)
+    assert denied.code == Exit.CONFLICT
+    assert openway.as_(OPERATOR)(*work, "--reading", "kwh=4711.5", "--json").code == Exit.OK
+    shown = until(openway, order, "completed")
+    (child,) = members(shown["children"])
+    assert (child["task"], child["state"]) == ("D1-TurnOffMeter", "completed")
+    assert shown["order"]["fields"]["readValue"] == "kwh=4711.5"  # type: ignore[index]
+    told = json.loads(openway("audit", "list", "--limit", "500", "--json").out)["items"]
+    said = [each for each in told if each["subject"] == visit and each["action"] == "WorkReported"]
+    assert [each["actor"] for each in said] == ["ann"]
+    assert openway(*work).code == Exit.CONFLICT
+
+
+def test_a_wrong_report_a_request_in_error_and_a_visit_that_was_not_made(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    visit = without_field_work(openway, tmp_path, "exchange", "SP-HAND-2")
+    order = visit.removesuffix(".1")
+    work = ("order", "complete-visit", visit, "--new-device", "HAND-3", "--removed-device")
+    assert openway(*work, "HAND-1").code == Exit.OK
+    shown = openway("order", "show", order, "--json").json
+    assert members(shown["children"])[0]["state"] == "completion_error"
+    asked = openway("order", "cancel", order, "--reason", "stays", "--json")
+    assert (asked.code, asked.json["state"]) == (Exit.CONFLICT, "error")
+    retry = ("order", "retry-request", order, str(asked.json["id"]), "--json")
+    again = openway(*retry)
+    assert (again.code, again.json["state"]) == (Exit.CONFLICT, "error")
+    assert openway("order", "retry-request", order, "nobody").code == Exit.NOT_FOUND
+    cancelled = openway("order", "cancel-visit", visit, "--reason", "CM-NoAccess", "--json")
+    assert cancelled.code == Exit.OK
+    shown = openway("order", "show", order, "--json").json
+    (child,) = members(shown["children"])
+    assert (child["state"], child["reason"]) == ("canceled", "CM-NoAccess")
+    assert openway("order", "discard", order, "--reason", "stays").code == Exit.OK
+    ended = until(openway, order, "discarded")
+    assert [each["state"] for each in members(ended["requests"])] == ["rejected"]
+    assert openway(*retry).code == Exit.CONFLICT
+
+
+def test_replies_that_were_delivered_are_not_sent_again(openway: Terminal) -> None:
+    order = submitted(openway, "cut", 5)
+    shown = until(openway, order, "completed")
+    while {str(each["state"]) for each in members(shown["replies"])} != {"delivered"}:
+        shown = openway("order", "show", order, "--json").json
+    first = str(members(shown["replies"])[0]["id"])
+    assert first in openway("order", "show", order).out
+    assert openway("order", "retry-replies", order).err == "0 replies\n"
+    assert openway("order", "retry-replies", order, first).code == Exit.CONFLICT
+    assert openway("order", "discard-reply", order, first).code == Exit.CONFLICT
+    assert openway("order", "discard-reply", order, "nobody").code == Exit.NOT_FOUND
+    assert openway("order", "retry-replies", "nobody").code == Exit.NOT_FOUND
 
 
 def test_wrong_usage_and_missing_rights_have_their_exit_codes(openway: Terminal) -> None:

@@ -1,0 +1,64 @@
+"""One function per route about visits, requests and replies of service orders."""
+
+from adapter.commands.timing import given_in_utc
+from adapter.errors import NotFound
+from adapter.model.ids import DeviceId, EventId, OrderId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.order import ChildId
+from adapter.web import order_schema, visit_schema
+from adapter.web.calls import Answered, Api, Asked
+from adapter.web.schema import NothingIn
+
+
+async def complete_visit(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(visit_schema.WorkIn)
+    visit, cause = await _visit(api, asked)
+    device = None
+    if wanted.new_device is not None:
+        device = (await api.gateway.device(DeviceId(wanted.new_device))).device
+    order = await api.beside.service_orders.complete_visit(
+        visit, wanted.report(cause, device, asked.now), by=asked.actor
+    )
+    return Answered(body=order_schema.OrderOut.of(order))
+
+
+async def cancel_visit(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(visit_schema.VisitCancelIn)
+    visit, cause = await _visit(api, asked)
+    found = CompletionReport(
+        at=given_in_utc("at", wanted.at) or asked.now, cause=cause, remarks=tuple(wanted.remarks)
+    )
+    order = await api.beside.service_orders.cancel_visit(
+        visit, found, by=asked.actor, reason=wanted.reason
+    )
+    return Answered(body=order_schema.OrderOut.of(order))
+
+
+async def _visit(api: Api, asked: Asked) -> tuple[ChildId, EventId]:
+    """The visit, and an id for what is said of it as it is now: the same thing said twice at once
+    counts once. Raises NotFound."""
+    order, wanted = OrderId(asked.path["order"]), asked.path["visit"]
+    shown = await api.beside.service_orders.show(order)
+    for child in shown.children:
+        if child.fact.id == wanted and child.field is not None:
+            return child.fact.id, EventId(f"{wanted}/by-hand/{child.field.version}")
+    raise NotFound(f"no visit {wanted} of order {order}")
+
+
+async def retry_request(api: Api, asked: Asked) -> Answered:
+    asked.read(NothingIn)
+    order, request = OrderId(asked.path["order"]), asked.path["request"]
+    made = await api.beside.service_orders.retry_request(order, request, by=asked.actor)
+    return Answered(body=order_schema.RequestOut.of(made))
+
+
+async def retry_replies(api: Api, asked: Asked) -> Answered:
+    order, reply = OrderId(asked.path["order"]), asked.read(visit_schema.ReplyIn).reply
+    sent = await api.beside.service_orders.retry_replies(order, by=asked.actor, reply=reply)
+    return Answered(body=visit_schema.ReplyList.of(sent))
+
+
+async def discard_reply(api: Api, asked: Asked) -> Answered:
+    order, reply = OrderId(asked.path["order"]), asked.read(visit_schema.OneReplyIn).reply
+    ended = await api.beside.service_orders.give_up_reply(order, reply, by=asked.actor)
+    return Answered(body=visit_schema.ReplyOut.of(ended))
