@@ -1,8 +1,11 @@
-"""Master data from CSV: one row per device, with its service point and its install event."""
+"""Master data from CSV: one row per device, with its service point and its install event.
+
+A row may also be a service point alone, where nothing is installed yet.
+"""
 
 import csv
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from types import MappingProxyType
 from typing import Final
@@ -50,6 +53,17 @@ def _component(text: str) -> dict[str, object]:
     return made
 
 
+def _history(cell: str) -> object:
+    entries = []
+    for part in (each.strip() for each in cell.split(";")):
+        at, bar, switched = part.partition("|")
+        if not bar or switched.strip().lower() not in ("on", "off"):
+            raise ValueError("must be time|on or time|off, with ; between")
+        on = switched.strip().lower() == "on"
+        entries.append({"at": at.strip(), "on": on, "cause": "import"})
+    return entries
+
+
 Cell = Callable[[str], object]
 _DEVICE: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
     {
@@ -84,8 +98,27 @@ _INSTALL: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
         "removed_at": ("removed_at", _text),
         "install_status": ("status", _text),
         "armed": ("armed", _flag),
+        "history": ("history", _history),
     }
 )
+_FORMS: Final[Mapping[Cell, str]] = MappingProxyType(
+    {
+        _text: "text; times ISO 8601 with a zone",
+        _flag: "yes or no",
+        _list: "texts with ; between",
+        _kinds: "all, or kinds of commands with ; between",
+        _components: "id|scalar or interval|quantity|unit|seconds, with ; between",
+        _history: "time|on or time|off, with ; between",
+    }
+)
+
+
+def column_table() -> Sequence[tuple[str, str, str]]:
+    """Every column: of what it is, and the form of its cells."""
+    parts = (("device", _DEVICE), ("service point", _POINT), ("install event", _INSTALL))
+    return [(name, of, _FORMS[read]) for of, part in parts for name, (_, read) in part.items()]
+
+
 COLUMNS: Final = (*_DEVICE, *_POINT, *_INSTALL)
 
 
@@ -114,7 +147,7 @@ def _check_header(header: list[str], place: str, problems: list[Problem]) -> Non
             problems.append(Problem(place, 1, name, rule))
     twice = sorted({name for name in header if header.count(name) > 1})
     problems.extend(Problem(place, 1, name, "stands there twice") for name in twice)
-    if "device" not in header:
+    if "device" not in header and "service_point" not in header:
         problems.append(Problem(place, 1, "device", "is needed"))
 
 
@@ -134,8 +167,10 @@ def _row(
     filled = {name: cell for name, cell in cells.items() if cell}
     if not filled:
         return
-    _take(filled, _DEVICE, {}, Device, place, number, problems, devices)
     point = filled.get("service_point")
+    alone = point is not None and not any(name in filled for name in (*_DEVICE, *_INSTALL))
+    if not alone:
+        _take(filled, _DEVICE, {}, Device, place, number, problems, devices)
     rest = sorted(name for name in filled if name in (*_POINT, *_INSTALL))
     if point is None:
         problems.extend(Problem(place, number, name, "needs a service_point") for name in rest)

@@ -24,7 +24,7 @@ def devices() -> None:
 @as_json
 @with_session
 def import_(session: Session, file: Path, dry_run: bool, as_json: bool) -> None:
-    """Load FILE (.csv or .json) into the registry.
+    """Load FILE (.csv or .json) into the registry; `openway tables import` names the columns.
 
     A file with any mistake loads nothing. Large ones go in parts; loading again changes nothing.
     """

@@ -157,6 +157,14 @@ def _of_orders(title: str, name: str) -> Callable[[], Shown]:
     return made
 
 
+def import_() -> Shown:
+    from adapter.import_csv import column_table
+
+    return Shown(
+        "Columns of master data as CSV", ("column", "of", "cells"), tuple(column_table()), True
+    )
+
+
 def settings() -> Shown:
     from adapter.settings_table import rows
 
@@ -221,6 +229,7 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
         "reasons": _of_orders("Cancel and reschedule reasons", "reason_table"),
         "orders": _of_orders("States of a service order", "transition_table"),
         "withdrawal": _of_orders("Cancel and update, by the child's status", "withdrawal_table"),
+        "import": import_,
         "settings": settings,
         "exits": exits,
         "values": values,

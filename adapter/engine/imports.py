@@ -157,6 +157,8 @@ def _installs(
             at: datetime | None = getattr(install, name)
             if at is not None and at.tzinfo is None:
                 yield Problem(place, row, name, "needs a zone, as in 2026-03-01T06:00:00Z")
+        if any(each.at.tzinfo is None for each in install.history):
+            yield Problem(place, row, "history", "needs times with a zone")
         if install.removed_at is not None:
             continue
         if current.setdefault(install.device, row) != row:
@@ -174,6 +176,9 @@ def _in_utc(install: InstallEvent) -> InstallEvent:
         install,
         installed_at=in_utc("installed_at", install.installed_at),
         removed_at=None if removed is None else in_utc("removed_at", removed),
+        history=tuple(
+            dataclasses.replace(each, at=in_utc("history", each.at)) for each in install.history
+        ),
     )
 
 

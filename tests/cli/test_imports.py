@@ -52,6 +52,33 @@ def test_a_row_is_a_device_with_its_service_point_and_install_event(tmp_path: Pa
     assert what.installs[1].status is InstallStatus.DISCONN_COMM
 
 
+def test_a_row_may_be_a_service_point_alone(tmp_path: Path) -> None:
+    text = "service_point,connected,disconnect_location,life_support\nP1,no,D1SR,yes\n"
+    (point,) = read_file(a_file(tmp_path, "p.csv", text)).service_points
+    assert (point.id, point.connected, point.life_support) == ("P1", False, True)
+    mixed = read_file(a_file(tmp_path, "m.csv", GOOD + ",,,,,P9,no,,\n"))
+    assert (len(mixed.devices), mixed.service_points[-1].id) == (3, "P9")
+
+
+def test_an_install_event_may_bring_its_history(tmp_path: Path) -> None:
+    text = (
+        "device,service_point,installed_at,install_status,history\n"
+        "M1,P1,2020-01-01T00:00:00Z,ManualOff,"
+        "2020-01-01T00:00:00Z|on;2024-05-01T10:00:00+02:00|off\n"
+    )
+    (installed,) = read_file(a_file(tmp_path, "m.csv", text)).installs
+    assert [(each.at.isoformat(), each.on) for each in installed.history] == [
+        ("2020-01-01T00:00:00+00:00", True),
+        ("2024-05-01T08:00:00+00:00", False),
+    ]
+    wrong = text.replace("|off", "|dark")
+    assert problems(tmp_path, wrong) == [
+        "m.csv, row 2, history: must be time|on or time|off, with ; between"
+    ]
+    naive = text.replace("+02:00|off", "|off")
+    assert problems(tmp_path, naive) == ["m.csv, row 2, history: needs times with a zone"]
+
+
 def test_a_file_from_a_spreadsheet_with_its_mark_and_line_ends_is_read(tmp_path: Path) -> None:
     text = "\ufeff" + GOOD.replace("\n", "\r\n")
     assert len(read_file(a_file(tmp_path, "m.csv", text)).devices) == 3
@@ -85,6 +112,8 @@ HEADER = "device,endpoint,capabilities,service_point,category,connected,time_zon
     ("row", "complaint"),
     [
         (",E,,,,,,", "m.csv, row 2, device: is needed"),
+        (",E,,SP,,,,", "m.csv, row 2, device: is needed"),
+        (",,,SP,,,,2020-01-01T00:00:00Z", "m.csv, row 2, device: is needed"),
         ("A,E,load_chek,,,,,", "m.csv, row 2, capabilities: 'load_chek' is no command; did you"),
         ("A,E,,SP,D1XX,,,", "m.csv, row 2, category: invalid enum value 'D1XX'"),
         ("A,E,,SP,,perhaps,,", "m.csv, row 2, connected: must be yes or no"),
