@@ -13,7 +13,14 @@ from typing import Final
 from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, member_of, whole
 from adapter.engine.ports import Import
 from adapter.errors import meant
-from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.device import (
+    Category,
+    Device,
+    DisconnectLocation,
+    InstallEvent,
+    InstallStatus,
+    ServicePoint,
+)
 
 
 def _text(cell: str) -> object:
@@ -103,7 +110,7 @@ _INSTALL: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
 )
 _FORMS: Final[Mapping[Cell, str]] = MappingProxyType(
     {
-        _text: "text; times ISO 8601 with a zone",
+        _text: "text",
         _flag: "yes or no",
         _list: "texts with ; between",
         _kinds: "all, or kinds of commands with ; between",
@@ -113,10 +120,28 @@ _FORMS: Final[Mapping[Cell, str]] = MappingProxyType(
 )
 
 
+_TIME: Final = "time, ISO 8601 with a zone"
+_VALUES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "category": ", ".join(Category),
+        "device_category": f"{Category.METER}, {Category.ITEM}",
+        "disconnect_location": ", ".join(DisconnectLocation),
+        "time_zone": "IANA zone, as Europe/Berlin",
+        "installed_at": _TIME,
+        "removed_at": _TIME,
+        "install_status": ", ".join(InstallStatus),
+    }
+)
+
+
 def column_table() -> Sequence[tuple[str, str, str]]:
     """Every column: of what it is, and the form of its cells."""
     parts = (("device", _DEVICE), ("service point", _POINT), ("install event", _INSTALL))
-    return [(name, of, _FORMS[read]) for of, part in parts for name, (_, read) in part.items()]
+    return [
+        (name, of, _VALUES.get(name, _FORMS[read]))
+        for of, part in parts
+        for name, (_, read) in part.items()
+    ]
 
 
 COLUMNS: Final = (*_DEVICE, *_POINT, *_INSTALL)

@@ -3,9 +3,10 @@
 Every complaint names file, row, column and rule; a file with any complaint gives nothing.
 
 JSON: an object with the lists `devices`, `service_points` and `installs`, whose members have the
-fields of `model.device`. CSV: one row per device, with its service point and its install event,
-or per service point without one (`openway tables import` names the columns); lists within a cell have `;` between their members, and `components` has members as
-`id|scalar or interval|quantity|unit|seconds`, of which the last two may be left out.
+fields of `model.device`. CSV: one row per device, with its service point and its install event, or
+per service point without one. Lists within a cell have `;` between their members, and `components`
+has members as `id|scalar or interval|quantity|unit|seconds`, of which the last two may be left out;
+`openway tables import` names the columns.
 """
 
 import json
