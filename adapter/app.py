@@ -35,6 +35,7 @@ from adapter.fieldwork.choice import field_work_of
 from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
+from adapter.headend.limits import Limits
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.subscriptions import SubscriptionClient
 from adapter.orders_file import load_rules
@@ -158,7 +159,9 @@ def connect(
             schedules=Schedules(SqliteSchedules(store), gateway, clock)
             if isinstance(store, SqliteStore)
             else None,
-            subscriptions=_subscriptions(store, head_end, codec, clock, identity, subscriptions),
+            subscriptions=_subscriptions(
+                store, head_end, client.limits, codec, clock, identity, subscriptions
+            ),
         ),
     )
 
@@ -166,6 +169,7 @@ def connect(
 def _subscriptions(
     store: Store,
     head_end: HeadEndSettings,
+    limits: Limits,
     codec: Codec,
     clock: Clock,
     identity: CallbackIdentity,
@@ -173,7 +177,7 @@ def _subscriptions(
 ) -> Subscriptions | None:
     if settings is None or not isinstance(store, SqliteStore):
         return None
-    client = SubscriptionClient(head_end, codec, clock=clock.now)
+    client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
     kept = upkeep(settings, identity.public_url)
     return Subscriptions(SqliteSubscriptions(store), client, clock, kept)
 

@@ -150,7 +150,11 @@ class SubscriptionSettings:
     ] = ()
     check_every_s: Annotated[float, "between two checks of the subscriptions"] = 3600.0
     retry_s: Annotated[float, "the next check after one that failed"] = 60.0
-    silence: Annotated[bool, "tell when nothing has arrived for longer than is usual"] = True
+    silence: Annotated[
+        bool,
+        "tell when nothing has arrived for longer than is usual; also of subscriptions that are "
+        "made by hand, once two days of arrivals are known",
+    ] = True
     silence_s: Annotated[float | None, "so long may nothing arrive; empty: learned"] = None
     silence_factor: Annotated[float, "learned: so many times the longest usual silence"] = 3.0
     silence_least_s: Annotated[float, "learned: never less than this"] = 3600.0

@@ -102,15 +102,20 @@ def wsdl() -> None:
 @click.argument("place", type=click.Path(exists=True, path_type=Path), required=False)
 @as_json
 def check(place: Path | None, as_json: bool) -> None:
-    """Say which commands a WSDL (file or folder; else the packaged one) would break, and how."""
+    """Say which commands a WSDL (file or folder; else the packaged one) would break, and how.
+
+    Ways to subscribe are shown too; only commands make the exit code, for a gateway needs one way.
+    """
     from adapter.wire.catalog import Catalog
-    from adapter.wire.desk import check_as_json
+    from adapter.wire.desk import check_as_json, check_subscribing
 
     place = place or Catalog.load().place
     findings = check_as_json(place)
+    subscribing = check_subscribing(place)
     if as_json:
-        print_json({"place": str(place), "findings": findings})
-    elif findings:
+        print_json({"place": str(place), "findings": findings, "subscriptions": subscribing})
+        raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)
+    if findings:
         print_table(tuple(findings[0]), (tuple(each.values()) for each in findings))
         broken = {each["command"] for each in findings}
         say(f"{place}: {len(findings)} findings, {len(broken)} commands broken")
@@ -118,4 +123,8 @@ def check(place: Path | None, as_json: bool) -> None:
         from adapter.commands.flows import FLOWS
 
         click.echo(f"{place}: all {len(FLOWS)} commands can be carried")
+    if subscribing:
+        print_table(tuple(subscribing[0]), (tuple(each.values()) for each in subscribing))
+    else:
+        click.echo(f"{place}: every way to subscribe can be carried")
     raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)

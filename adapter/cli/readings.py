@@ -75,6 +75,8 @@ def show(
     wanted = Wanted(start, end, meter, component, revisions)
     with _source(session, store) as source:
         rows = _first(source.values(wanted), limit + 1)
+        if not rows:
+            _refuse_unknown(source, meter)
     if as_json:
         for row in rows[:limit]:
             times = {"at": time_text(row.at), "start": time_text(row.start) or None}
@@ -121,6 +123,8 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
 
     plan = Plan.of(out, session_zone(session, options.pop("zone")), **options)
     with _source(session, plan.store) as source:
+        if plan.wanted.device is not None:
+            _refuse_unknown(source, plan.wanted.device)
         written = export_all(plan, source)
     if as_json:
         print_json(
@@ -275,6 +279,12 @@ def _source(session: Session, store: Path | None) -> Iterator["Source"]:
 
     with source_of(lambda: session.client, store) as source:
         yield source
+
+
+def _refuse_unknown(source: "Source", meter: str) -> None:
+    """No rows of a device that is known is an answer; of one that is not, it would mislead."""
+    if not source.knows(meter):
+        raise NotFound(f"no device {meter}")
 
 
 def _first(batches: Iterator[Sequence["ValueRow"]], count: int) -> list["ValueRow"]:

@@ -12,6 +12,8 @@ from adapter.engine.reports import EventRow, Grouping, ValueRow, Wanted
 if TYPE_CHECKING:
     import apsw
 
+    from adapter.model.device import DeviceView
+
 _AT_ONCE: Final = 5_000
 R = TypeVar("R", ValueRow, EventRow)
 S = TypeVar("S", covariant=True)
@@ -30,6 +32,9 @@ class Source(Protocol):
 
     def zone_of(self, meter: str) -> str | None:
         """The time zone of the meter's service point, where one is known."""
+
+    def knows(self, meter: str) -> bool:
+        """Whether the registry has such a device."""
 
 
 class ApiSource:
@@ -72,14 +77,20 @@ class ApiSource:
         return fields(self._client.get("/payloads/statistics", query, wait_s=60.0))
 
     def zone_of(self, meter: str) -> str | None:
+        device = self._device(meter)
+        zone = None if device is None else fields(device.get("service_point")).get("time_zone")
+        return zone if isinstance(zone, str) else None
+
+    def knows(self, meter: str) -> bool:
+        return self._device(meter) is not None
+
+    def _device(self, meter: str) -> Mapping[str, Json] | None:
         try:
-            device = fields(self._client.get(f"/devices/{segment(meter)}"))
+            return fields(self._client.get(f"/devices/{segment(meter)}"))
         except ApiProblem as problem:
             if problem.status == 404:
                 return None
             raise
-        zone = fields(device.get("service_point")).get("time_zone")
-        return zone if isinstance(zone, str) else None
 
 
 def _query(wanted: Wanted) -> dict[str, object]:
@@ -124,13 +135,19 @@ class StoreSource:
         return fields(_plain(reports.statistics(self._db, start, end, by)))
 
     def zone_of(self, meter: str) -> str | None:
+        view = self._view(meter)
+        point = None if view is None else view.service_point
+        return None if point is None else point.time_zone
+
+    def knows(self, meter: str) -> bool:
+        return self._view(meter) is not None
+
+    def _view(self, meter: str) -> "DeviceView | None":
         from adapter.model.ids import DeviceId
         from adapter.store import reading
 
         device = DeviceId(meter)
-        view = reading.views(self._db, [device]).get(device)
-        point = None if view is None else view.service_point
-        return None if point is None else point.time_zone
+        return reading.views(self._db, [device]).get(device)
 
 
 class _Page(Protocol[S]):

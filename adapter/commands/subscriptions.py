@@ -99,6 +99,15 @@ _OPERATIONS: Final = MappingProxyType(
 )
 
 
+def operations_of(
+    generation: Generation, kind: SubscriptionKind
+) -> tuple[SubscriptionOperation, ...]:
+    """All that keeping it up takes; none where the generation does not have that kind."""
+    found = _OPERATIONS.get((generation, kind), ())
+    listed = generation is Generation.SUBSCRIPTION_SERVICE
+    return (_O.LIST, *found) if found and listed else found
+
+
 def subscribe(wanted: Wanted) -> SubscriptionCall:
     return SubscriptionCall(
         operation=_OPERATIONS[wanted.generation, wanted.kind][0],

@@ -12,12 +12,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeAlias
 
 from adapter.commands.activity import Priority
 from adapter.commands.flows import Operation
+from adapter.commands.subscriptions import SubscriptionOperation
 from adapter.errors import NotSent
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings
+
+Limited: TypeAlias = Operation | SubscriptionOperation
+"""What is called within the limits; subscription calls have no limits of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,7 @@ class Admission:
     """One place within the limits. Say how the call went, once; leaving the block gives it back."""
 
     def __init__(
-        self, limits: "Limits", operation: Operation, *, admitted_at: float, probe: bool
+        self, limits: "Limits", operation: Limited, *, admitted_at: float, probe: bool
     ) -> None:
         self._limits = limits
         self.operation = operation
@@ -79,7 +84,7 @@ _Place = asyncio.Future[Admission]
 class _Queue:
     """Those who wait for the same operation in the same class, longest waiting first."""
 
-    def __init__(self, rank: int, operation: Operation, priority: str) -> None:
+    def __init__(self, rank: int, operation: Limited, priority: str) -> None:
         self.rank = rank
         self.operation = operation
         self.priority = priority
@@ -99,9 +104,10 @@ class Limits:
         now = clock()
         whole = Limit(rate_per_s=settings.rate_per_s, burst=settings.burst)
         self._bucket = _bucket(whole, now)
+        self._own: dict[Limited, Limit] = dict(settings.operations.items())
         self._buckets = {
             operation: bucket
-            for operation, limit in settings.operations.items()
+            for operation, limit in self._own.items()
             if (bucket := _bucket(limit, now)) is not None
         }
         self._ranks = {name: rank for rank, name in enumerate(settings.shares)}
@@ -109,8 +115,8 @@ class Limits:
         self._backoff = Backoff(settings)
         self._breaker = Breaker(settings)
         self._in_flight = 0
-        self._by_operation: Counter[Operation] = Counter()
-        self._queues: dict[tuple[str, Operation], _Queue] = {}
+        self._by_operation: Counter[Limited] = Counter()
+        self._queues: dict[tuple[str, Limited], _Queue] = {}
         self._waiting = 0
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -124,9 +130,7 @@ class Limits:
             paused_for_s=max(0.0, self._backoff.paused_until - self._clock()),
         )
 
-    def try_admit(
-        self, operation: Operation, priority: str = Priority.NORMAL
-    ) -> Admission | Denied:
+    def try_admit(self, operation: Limited, priority: str = Priority.NORMAL) -> Admission | Denied:
         """A place now, or why there is none. Takes nothing when denied."""
         now = self._clock()
         denied = self._denied(operation, priority, now)
@@ -140,7 +144,7 @@ class Limits:
         return Admission(self, operation, admitted_at=now, probe=self._breaker.admitted())
 
     async def admit(
-        self, operation: Operation, priority: str = Priority.NORMAL, *, wait_s: float
+        self, operation: Limited, priority: str = Priority.NORMAL, *, wait_s: float
     ) -> Admission:
         """A place, after at most `wait_s` seconds. Raises NotSent when none came free."""
         if self._waiting >= self._settings.max_waiting:
@@ -180,7 +184,7 @@ class Limits:
             self._breaker.abandoned()
         self._serve()
 
-    def _denied(self, operation: Operation, priority: str, now: float) -> Denied | None:
+    def _denied(self, operation: Limited, priority: str, now: float) -> Denied | None:
         share = self._settings.shares.get(priority, self._least)
         return (
             self._breaker.denied(now)
@@ -195,17 +199,17 @@ class Limits:
             return None
         return Denied(reason="the head end asked for a pause", retry_after_s=left_s)
 
-    def _crowded(self, operation: Operation, share: float) -> Denied | None:
+    def _crowded(self, operation: Limited, share: float) -> Denied | None:
         if self._in_flight >= max(1, int(self._backoff.concurrency * share)):
             return Denied(reason="concurrency of the head end")
-        limit = self._settings.operations.get(operation)
+        limit = self._own.get(operation)
         if limit is None or limit.concurrency is None:
             return None
         if self._by_operation[operation] >= limit.concurrency:
             return Denied(reason=f"concurrency of {operation}")
         return None
 
-    def _too_fast(self, operation: Operation, share: float, now: float) -> Denied | None:
+    def _too_fast(self, operation: Limited, share: float, now: float) -> Denied | None:
         if self._bucket is not None:
             wait_s = self._bucket.wait_s(now, keep=1.0 - share)
             if wait_s > 0:
@@ -215,7 +219,7 @@ class Limits:
             return Denied(reason=f"rate of {operation}", retry_after_s=wait_s)
         return None
 
-    def _join(self, operation: Operation, priority: str, place: _Place) -> int:
+    def _join(self, operation: Limited, priority: str, place: _Place) -> int:
         key = (priority, operation)
         if key not in self._queues:
             rank = self._ranks.get(priority, len(self._ranks))
@@ -225,7 +229,7 @@ class Limits:
         self._waiting += 1
         return self._number
 
-    def _leave(self, operation: Operation, priority: str, number: int) -> None:
+    def _leave(self, operation: Limited, priority: str, number: int) -> None:
         key = (priority, operation)
         queue = self._queues.get(key)
         if queue is None or queue.places.pop(number, None) is None:

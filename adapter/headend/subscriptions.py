@@ -2,37 +2,62 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from adapter.commands.subscriptions import Held, SubscriptionCall
-from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
+from adapter.errors import GatewayError, NotSent, OutcomeUnknown, Refused, WireError
+from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import Reply, Transport
+from adapter.headend.transport import NotConnected, Reply, Transport
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
 
 
 class SubscriptionClient:
-    """The engine's SubscriptionHeadEnd over a connection of its own for each call."""
+    """The engine's SubscriptionHeadEnd over a connection of its own for each call.
+
+    `limits` are those of the commands to the same head end: a call waits for a place as they do,
+    and what becomes of it counts for the pause and the breaker.
+    """
 
     def __init__(
         self,
         settings: HeadEndSettings,
         codec: Codec,
         *,
+        limits: Limits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         nonce: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._settings = settings
         self._codec = codec
+        self._limits = limits or Limits(settings.limits, clock=time.monotonic)
         self._clock = clock
         self._nonce = nonce
         self._context = tls_context(settings.tls) if settings.tls is not None else None
 
     async def ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
         """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
+        timeouts = self._settings.timeouts
+        with await self._limits.admit(call.operation, wait_s=timeouts.admission_s) as admission:
+            try:
+                held = await self._ask(call)
+            except Refused as refused:
+                admission.answered(fault=refused.fault.name or refused.fault.message)
+                raise
+            except NotConnected:
+                admission.failed(sent=False)
+                raise
+            except OutcomeUnknown:
+                admission.failed(sent=True)
+                raise
+            admission.answered()
+            return held
+
+    async def _ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
         settings = self._settings
         try:
             spec = self._codec.catalog.spec(call.operation)

@@ -8,7 +8,7 @@ from pathlib import Path
 from adapter.errors import InvalidRequest
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction, JsonValue
-from adapter.wire.gate import Finding, check_contract
+from adapter.wire.gate import Finding, check_contract, check_subscriptions
 
 MAX_DESK_BYTES = 64 * 1024 * 1024
 
@@ -69,6 +69,13 @@ def check(place: Path) -> list[Finding]:
     if place.is_dir():
         return list(check_contract(catalog))
     return list(check_contract(catalog, services=catalog.services_of(place)))
+
+
+def check_subscribing(place: Path) -> list[dict[str, str]]:
+    """What breaks which way to subscribe, as plain values; [] where nothing does."""
+    catalog = Catalog.load(place)
+    services = () if place.is_dir() else catalog.services_of(place)
+    return [asdict(finding) for finding in check_subscriptions(catalog, services=services)]
 
 
 def check_as_json(place: Path) -> list[dict[str, str]]:

@@ -13,6 +13,13 @@ from typing import Final
 
 from adapter.commands.calls import Call, ReadParameters
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation
+from adapter.commands.subscriptions import (
+    Generation,
+    SubscriptionCall,
+    SubscriptionKind,
+    SubscriptionOperation,
+)
+from adapter.commands.subscriptions import operations_of as subscription_operations
 from adapter.errors import ContractViolation
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.wire.catalog import Catalog, OperationSpec
@@ -20,6 +27,7 @@ from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
 from adapter.wire.requests import request_body
 from adapter.wire.shapes import Field, ListOf, Struct
+from adapter.wire.subscriptions import subscription_body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,33 @@ def operations_of(command: CommandKind) -> tuple[str, ...]:
     return (*always, DATA_ARRIVED) if command in READ_KINDS else always
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionFinding:
+    """One thing in a contract that breaks one way to subscribe, named as its setting has it:
+    `subscriptions.data = "subscription_service"`."""
+
+    subscription: str
+    operation: str
+    problem: str
+
+
+def check_subscriptions(
+    catalog: Catalog, *, services: Collection[str] = ()
+) -> tuple[SubscriptionFinding, ...]:
+    """The same for the calls by which subscriptions are kept up."""
+    codec = Codec(catalog)
+    return tuple(
+        SubscriptionFinding(
+            subscription=f'subscriptions.{kind} = "{generation}"', operation=key, problem=problem
+        )
+        for generation in Generation
+        for kind in SubscriptionKind
+        for key in subscription_operations(generation, kind)
+        if not services or key.partition(".")[0] in services
+        for problem in _problems(codec, key)
+    )
+
+
 def _problems(codec: Codec, key: str) -> Iterator[str]:
     spec = codec.catalog.operations.get(key)
     if spec is None:
@@ -83,7 +118,7 @@ def _problems(codec: Codec, key: str) -> Iterator[str]:
     field, reads = (
         (spec.request, _READ_FROM_REQUESTS[key])
         if inbound
-        else (spec.response, _READ_FROM_RESPONSES.get(Operation(key), ()))
+        else (spec.response, _READ_FROM_RESPONSES.get(key, ()))
     )
     present = frozenset(_paths(field, ""))
     for path in reads:
@@ -95,17 +130,30 @@ def _problems(codec: Codec, key: str) -> Iterator[str]:
 def _unwritable(codec: Codec, spec: OperationSpec) -> Iterator[str]:
     """What stops the fullest and the shortest request we write."""
     present = frozenset(_paths(spec.request, ""))
-    fullest = request_body(_call(Operation(spec.key), full=True))
+    fullest = _sent_body(spec.key, full=True)
     missing = [path for path in _written(fullest, "") if path not in present]
     if missing:
         yield from (f"{spec.name} has no {path}, which is sent" for path in missing)
         return
     for full in (True, False):
         try:
-            codec.encode_request(spec.key, request_body(_call(Operation(spec.key), full=full)))
+            codec.encode_request(spec.key, _sent_body(spec.key, full=full))
         except ContractViolation as violation:
             yield f"cannot be sent: {violation}"
             return
+
+
+def _sent_body(key: str, *, full: bool) -> Mapping[str, object]:
+    if key not in _SUBSCRIPTION_OPERATIONS:
+        return request_body(_call(Operation(key), full=full))
+    return subscription_body(
+        SubscriptionCall(
+            operation=SubscriptionOperation(key),
+            system="system",
+            addresses=("https://gateway.example/openway/data",),
+            groups=("group",) if full else (),
+        )
+    )
 
 
 def _call(operation: Operation, *, full: bool) -> Call:
@@ -171,7 +219,8 @@ _SWITCHES: Final = _below(
 _DEVICE: Final = "input/ReadDataCollection"
 
 _O = Operation
-_READ_FROM_RESPONSES: Final[Mapping[Operation, tuple[str, ...]]] = MappingProxyType(
+_SUBSCRIPTION_OPERATIONS: Final = frozenset(str(each) for each in SubscriptionOperation)
+_READ_FROM_RESPONSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         _O.RECONNECT_METER: _TOKEN,
         _O.RECONNECT_RESULT: _ONE,
@@ -188,6 +237,7 @@ _READ_FROM_RESPONSES: Final[Mapping[Operation, tuple[str, ...]]] = MappingProxyT
         _O.SWITCH_STATE: _TOKEN,
         _O.SWITCH_STATE_RESULT: (*_MANY, *_SWITCHES),
         _O.REQUEST_STATUS: _below("{result}", *_STATUS),
+        SubscriptionOperation.LIST: _below("{result}", "SystemName", "UriCollection"),
     }
 )
 """The other responses are either empty or read without regard to their type."""

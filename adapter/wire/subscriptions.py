@@ -13,7 +13,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 def encode_subscription(codec: Codec, call: SubscriptionCall, *, header: bytes = b"") -> bytes:
     """The envelope of a call. Raises ContractViolation, ContractError where the WSDL lacks it."""
-    return codec.encode_request(call.operation, _body(call), header=header)
+    return codec.encode_request(call.operation, subscription_body(call), header=header)
 
 
 def read_subscription(
@@ -41,7 +41,8 @@ def read_subscription(
     )
 
 
-def _body(call: SubscriptionCall) -> dict[str, JsonValue]:
+def subscription_body(call: SubscriptionCall) -> dict[str, JsonValue]:
+    """The body of a request as JSON has it."""
     if call.operation in (_O.OLD_SUBSCRIBE_DATA, _O.OLD_CANCEL_DATA):
         (address,) = call.addresses
         return {"request": {"SubscriberRequest": {"SystemName": call.system, "Uri": address}}}

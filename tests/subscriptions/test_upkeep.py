@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from adapter.commands.flows import Operation
 from adapter.commands.silence import SilencePolicy
 from adapter.commands.subscriptions import Generation, SubscriptionKind
 from adapter.engine.clock import HandClock
 from adapter.engine.ports import Received
 from adapter.engine.subscriptions import Subscriptions
-from adapter.headend.settings import HeadEndSettings, Timeouts
+from adapter.headend.limits import Limits
+from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.headend.subscriptions import SubscriptionClient
 from adapter.settings import SubscriptionSettings
 from adapter.simulator.server import Simulator
@@ -30,6 +32,7 @@ BOTH = SubscriptionSettings(
     data=Generation.SUBSCRIPTION_SERVICE, exceptions=Generation.SUBSCRIPTION_SERVICE
 )
 HERE = "http://gw.example:8101"
+PATIENT = Timeouts(connect_s=2.0, total_s=5.0)
 
 
 @dataclass
@@ -58,14 +61,14 @@ async def kept(
     *,
     public: str = HERE,
     start: datetime = NOON,
+    limits: Limits | None = None,
+    timeouts: Timeouts = PATIENT,
 ) -> AsyncIterator[Upkeep]:
     clock = HandClock(start)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
-    head_end = HeadEndSettings(
-        base_url=url, connect_attempts=1, timeouts=Timeouts(connect_s=2.0, total_s=5.0)
-    )
-    client = SubscriptionClient(head_end, codec(), clock=clock.now)
+    head_end = HeadEndSettings(base_url=url, connect_attempts=1, timeouts=timeouts)
+    client = SubscriptionClient(head_end, codec(), limits=limits, clock=clock.now)
     made = Subscriptions(SqliteSubscriptions(store), client, clock, upkeep(settings, public))
     try:
         yield Upkeep(store=store, subscriptions=made, clock=clock)
@@ -217,5 +220,30 @@ def test_silence_is_not_looked_at_where_nobody_wants_it(tmp_path: Path) -> None:
             assert await made.told() == []
             assert upkeep(settings, HERE).silence is None
             assert upkeep(BOTH, HERE).silence == SilencePolicy()
+
+    run(scenario())
+
+
+def test_its_calls_keep_within_the_limits_of_the_commands(tmp_path: Path) -> None:
+    """While a command has the only place nothing is asked; an open breaker is opened for both."""
+
+    async def scenario() -> None:
+        shared = Limits(LimitSettings(concurrency=1, breaker_not_sent=1), clock=lambda: 0.0)
+        brief = Timeouts(admission_s=0.05, connect_s=2.0, total_s=5.0)
+        async with (
+            Simulator() as simulator,
+            kept(tmp_path, simulator.url, limits=shared, timeouts=brief) as made,
+        ):
+            with await shared.admit(Operation.PING, wait_s=1.0):
+                await made.subscriptions.once()
+                assert there(simulator) == set()
+                details = {item.detail for item in await made.subscriptions.states()}
+                assert all("over our own limit" in detail for detail in details)
+            await made.later(minutes=2)
+            assert there(simulator) == WANTED
+            assert shared.state().in_flight == 0
+        async with kept(tmp_path, "http://127.0.0.1:1", limits=shared, timeouts=brief) as made:
+            await made.subscriptions.once()
+            assert shared.state().breaker_open
 
     run(scenario())

@@ -181,6 +181,9 @@ def test_the_command_line_exports_the_same_over_http_as_from_the_file(
                 api, file = tmp_path / "api.csv", tmp_path / "file.csv"
                 assert api.read_bytes() == file.read_bytes()
                 assert len(api.read_bytes()) > 100
+            for source in ([], ["--store", str(path)]):
+                arguments = ["readings", "show", "M99", *source]
+                assert await asyncio.to_thread(openway, arguments) == Exit.NOT_FOUND
             for command in ("payloads", "statistics"):
                 told = []
                 for source in ([], ["--store", str(path)]):
@@ -211,4 +214,12 @@ def test_a_load_profile_is_shown_and_drawn(
     assert openway(["readings", "show", "M1", *period, *store, "--json"]) == Exit.OK
     assert len(capsys.readouterr().out.splitlines()) == 96
     assert openway(["readings", "plot", "M3", *store, *period]) == Exit.NOT_FOUND
+    assert openway(["readings", "show", "M3", *store, *period]) == Exit.OK
+    capsys.readouterr()
+    unknown: tuple[list[str], ...] = (["show", "M99"], ["export", "M99", "--out", "-"])
+    for arguments in unknown:
+        assert openway(["readings", *arguments, *store, *period]) == Exit.NOT_FOUND
+        refused = capsys.readouterr()
+        assert "no device M99" in refused.err
+        assert refused.out == ""
     assert openway(["readings", "plot", "M2", *store, *period, "--quantity", "V"]) == Exit.NOT_FOUND

@@ -9,7 +9,7 @@ import pytest
 from adapter.commands.flows import FLOWS, RESULT_OF, CommandKind, Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import Catalog
-from adapter.wire.desk import check, check_as_json
+from adapter.wire.desk import check, check_as_json, check_subscribing
 from adapter.wire.gate import operations_of
 from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
 from adapter.wire.requests import encode_call
@@ -182,3 +182,34 @@ def test_other_order_and_namespace_change_the_bytes_and_break_nothing(copy: Path
 def test_results_belong_to_requests_that_exist() -> None:
     for request, result in RESULT_OF.items():
         assert {request, result} <= codec().catalog.operations.keys()
+
+
+def subscribing(place: Path) -> dict[str, str]:
+    found = check_subscribing(place)
+    return {row["subscription"]: f"{row['operation']}: {row['problem']}" for row in found}
+
+
+def test_each_way_to_subscribe_is_judged_by_its_own_operations(copy: Path) -> None:
+    assert subscribing(WSDL) == {}
+    without_operation(copy / "data.wsdl", "SubscribeToEndpointData")
+    assert subscribing(copy) == {
+        'subscriptions.data = "data_service"': "DataService.SubscribeToEndpointData: "
+        "the operation is missing"
+    }
+    assert check(copy) == []
+
+
+def test_a_contract_without_the_subscription_service_says_so(copy: Path) -> None:
+    (copy / "subscriptions.wsdl").unlink()
+    found = subscribing(copy)
+    assert set(found) == {
+        'subscriptions.data = "subscription_service"',
+        'subscriptions.exceptions = "subscription_service"',
+    }
+
+
+def test_what_is_read_of_the_subscriptions_that_are_held_must_be_there(copy: Path) -> None:
+    edit(copy / "xsd" / "sub.xsd", 'name="UriCollection"', 'name="Uris"')
+    problems = {row["problem"] for row in check_subscribing(copy)}
+    assert any("UriCollection, which is read" in problem for problem in problems)
+    assert any("UriCollection, which is sent" in problem for problem in problems)
