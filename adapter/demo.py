@@ -1,6 +1,7 @@
 """A gateway, a simulated head end, all twelve commands over real SOAP and a service order."""
 
 import secrets
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from adapter.app import App, OrderParts, connect, running
+from adapter.app import App, Core, OrderParts, connect, running
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
@@ -31,7 +32,7 @@ from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 
 _WAIT_S: Final = 60.0
-_ANY_PORT: Final = Settings(api=Api(port=0))
+ANY_PORT: Final = Settings(api=Api(port=0))
 _GROUP: Final = "Substation 1"
 _METERS: Final = PopulationPlan(count=41, group_size=20, generating_share=0.0)
 _NEW: Final = 40
@@ -81,23 +82,41 @@ async def stage(
         head_end = await simulator.start()
         stack.push_async_callback(simulator.stop)
         listening = bind("127.0.0.1", 0)
-        address = url_of(listening, tls=False)
-        simulator.subscribe(f"{address}/openway/data")
-        store = SqliteStore(folder / "gateway.db", now=clock.now)
-        await store.open()
-        stack.push_async_callback(store.close)
-        core = connect(
+        simulator.subscribe(f"{url_of(listening, tls=False)}/openway/data")
+        core = await stack.enter_async_context(
+            core_for(head_end, listening, folder, codec=codec, settings=settings, orders=orders)
+        )
+        await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
+        app = await stack.enter_async_context(running(core, ANY_PORT, listening, clock))
+        yield Stage(simulator=simulator, app=app)
+
+
+@asynccontextmanager
+async def core_for(
+    head_end: str,
+    listening: socket.socket,
+    folder: Path,
+    *,
+    codec: Codec,
+    settings: GatewaySettings | None = None,
+    orders: OrderParts | None = None,
+) -> AsyncIterator[Core]:
+    """A gateway on SQLite in `folder`, for a head end at this URL; it does not run yet."""
+    clock = SystemClock()
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    try:
+        yield connect(
             store=store,
             codec=codec,
             head_end=HeadEndSettings(base_url=head_end, limits=LimitSettings(concurrency=64)),
-            identity=CallbackIdentity(address, (secrets.token_bytes(32),)),
+            identity=CallbackIdentity(url_of(listening, tls=False), (secrets.token_bytes(32),)),
             settings=settings or GatewaySettings(),
             clock=clock,
             orders=orders,
         )
-        await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
-        app = await stack.enter_async_context(running(core, _ANY_PORT, listening, clock))
-        yield Stage(simulator=simulator, app=app)
+    finally:
+        await store.close()
 
 
 def twelve(stage: Stage, *, now: datetime) -> list[CommandRequest]:

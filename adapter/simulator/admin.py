@@ -13,7 +13,7 @@ from aiohttp import web
 
 from adapter.commands.calls import SwitchState
 from adapter.errors import GatewayError, InvalidRequest, NotFound
-from adapter.model.ids import EndpointId
+from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh
 from adapter.simulator.faults import EFFECTS, read_script, script_row
@@ -56,6 +56,7 @@ def admin_routes(simulator: "Simulator") -> list[web.RouteDef]:
         ("PUT", "/subscriptions/{kind}/{system}", admin.subscribe),
         ("DELETE", "/subscriptions/{kind}/{system}", admin.unsubscribe),
         ("GET", "/requests", admin.requests),
+        ("GET", "/requests/{token}/meters", admin.meters_of_request),
         ("GET", "/journal", admin.journal),
         ("GET", "/counters", admin.counters),
         ("POST", "/reset", admin.reset),
@@ -236,6 +237,20 @@ class _Admin:
         newest = islice(reversed(self._world.jobs.values()), limit)
         return web.json_response({"requests": [_job_row(job) for job in newest]})
 
+    async def meters_of_request(self, request: web.Request) -> web.Response:
+        """What each meter of a read did, by the simulator's own account; `offset`, `limit`.
+
+        `reason` is set where it failed. `copies` of its data were sent, `late` after the end;
+        `energy` is [intervals, watt-hours] by quantity.
+        """
+        job = self._world.jobs.get(RequestToken(request.match_info["token"].lower()))
+        if job is None:
+            raise NotFound("there is no such request")
+        offset, limit = _whole(request, "offset", 0), _whole(request, "limit", 1_000)
+        endpoints = job.asked.endpoints
+        rows = [_told_row(job, esn) for esn in endpoints[offset : offset + limit]]
+        return web.json_response({"count": len(endpoints), "meters": rows})
+
     async def journal(self, request: web.Request) -> web.Response:
         """`operation`, `esn`, `token`, `after` (sequence), `limit`."""
         query = request.query
@@ -353,6 +368,15 @@ def _job_row(job: Job) -> Json:
         "created_at": wire_time(job.created_at),
         "finished_at": None if job.finished_at is None else wire_time(job.finished_at),
     }
+
+
+def _told_row(job: Job, esn: EndpointId) -> Json:
+    failed, told = job.failures.get(esn), job.told.get(esn)
+    row: Json = {"esn": esn, "reason": None if failed is None else failed.reason}
+    if told is not None:
+        energy = {name: [count, str(wh)] for name, (count, wh) in told.energy.items()}
+        row |= {"copies": told.copies, "late": told.late, "energy": energy}
+    return row
 
 
 def _of_meter(

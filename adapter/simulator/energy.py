@@ -187,8 +187,7 @@ def intervals(
         if interrupted:
             totals = [total_wh(meter, quantity, at, seed=seed) for at in ends]
         else:
-            whole_day = _day_totals(seed, meter, quantity, day)
-            totals = [whole_day[slot] for slot in slots]
+            totals = _day_totals(seed, meter, quantity, day, slots)
         used = map(sub, totals, (before, *totals))
         if meter.outages:
             yield from map(Interval, ends, used, (_statuses(meter, at) for at in ends))
@@ -216,10 +215,10 @@ def _ends(first: int, count: int) -> tuple[datetime, ...]:
     )
 
 
-def _day_totals(seed: int, meter: Meter, quantity: str, day: LocalDay) -> list[int]:
-    """`_counted` at the start of each quarter hour of one day, all at once."""
+def _day_totals(seed: int, meter: Meter, quantity: str, day: LocalDay, slots: range) -> list[int]:
+    """`_counted` at the start of each of these quarter hours of one day, all at once."""
     if day.number < 0 or day.start < 0:
-        starts = range(day.start, day.start + len(day.slots) * SLOT_S, SLOT_S)
+        starts = (day.start + slot * SLOT_S for slot in slots)
         return [_counted(seed, meter, quantity, at) for at in starts]
     start = _day_start(seed, meter.esn, quantity, day.number)
     length = _day_start(seed, meter.esn, quantity, day.number + 1) - start
@@ -229,9 +228,12 @@ def _day_totals(seed: int, meter: Meter, quantity: str, day: LocalDay) -> list[i
     before = _since_midnight(seed, meter, quantity, 0) if meter.zone != "UTC" else 0
     curve = _curve(quantity, day.slots)
     whole = curve.totals[-1]
+    some = slice(slots.start, slots.stop)
     return [
         (start + length * (total + room * moved // 256) // whole) // _WHOLE - before
-        for total, room, moved in zip(curve.totals, curve.rooms, noise, strict=False)
+        for total, room, moved in zip(
+            curve.totals[some], curve.rooms[some], noise[some], strict=False
+        )
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import shake_128
+from struct import unpack
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -48,8 +49,9 @@ class Flaws:
     def applied(self, rows: Iterable[Interval], esn: str) -> list[Interval]:
         """The intervals of one channel with their gaps and statuses."""
         found = list(rows)
-        if self.skipped_share:
-            found = [_skipped(row) if self._skips(esn, row.end) else row for row in found]
+        if self.skipped_share and found:
+            for index in self._skips(esn, found[0].end, len(found)):
+                found[index] = _skipped(found[index])
         if self.noted_share:
             found = [self._noted(row, esn) for row in found]
         if self.clock_reset_share:
@@ -58,8 +60,18 @@ class Flaws:
             found = [_in_summer(row) if self._is_summer(row.end) else row for row in found]
         return found
 
-    def _skips(self, esn: str, end: datetime) -> bool:
-        return self._drawn(esn, "skipped", end) < self.skipped_share * 65_536
+    def _skips(self, esn: str, end: datetime, count: int) -> list[int]:
+        """Which of `count` quarter hours, one after the other from that which ends then, are gaps:
+        all at once, because every interval of every meter is asked about."""
+        day, slot = _place(end)
+        last = slot + count
+        drawn = [
+            number
+            for later in range(-(-last // SLOTS))
+            for number in _drawn_day(self.seed, esn, "skipped", day + later)
+        ]
+        least = self.skipped_share * 65_536
+        return [index for index, number in enumerate(drawn[slot:last]) if number < least]
 
     def _noted(self, row: Interval, esn: str) -> Interval:
         """With a word of any kind, each as often as the others."""
@@ -106,7 +118,7 @@ def _place(end: datetime) -> tuple[int, int]:
 def _drawn_day(seed: int, esn: str, what: str, day: int) -> tuple[int, ...]:
     """A number from 0 to 65,535 for each quarter hour of a day."""
     drawn = shake_128(f"{seed}|{esn}|{what}|{day}".encode()).digest(2 * SLOTS)
-    return tuple(int.from_bytes(drawn[2 * slot : 2 * slot + 2]) for slot in range(SLOTS))
+    return unpack(f">{SLOTS}H", drawn)
 
 
 def _skipped(row: Interval) -> Interval:

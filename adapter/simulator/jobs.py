@@ -1,7 +1,9 @@
 """One request the head end has taken: its token, what it covers, how far it is, how it ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from adapter.commands.calls import (
     FailureReason,
@@ -43,9 +45,22 @@ class Asked:
     user_intervention: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one endpoint's data told, and how often they were sent: not at all, doubled, late.
+
+    `energy` has the number of intervals and their sum in Wh, by quantity.
+    """
+
+    copies: int
+    late: bool = False
+    energy: Mapping[str, tuple[int, Decimal]] = field(default_factory=dict)
+
+
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """`failures` and `switches` fill when the endpoints are reached; `missing` are left out.
+    """`failures` and `switches` fill when the endpoints are reached; `missing` are left out. `told`
+    is the account of the data of each endpoint that answered a read.
 
     `mishaps` are the effects of scripts that go with the whole request.
     """
@@ -64,6 +79,9 @@ class Job:
     switches: list[SwitchReading] = field(default_factory=list)
     voltage: bool | None = None
     data: list[dict[str, object]] = field(default_factory=list)
+    told: dict[EndpointId, Told] = field(default_factory=dict)
+    late: list[tuple[float, list[dict[str, object]]]] = field(default_factory=list)
+    """What is sent so many seconds after the end."""
     missing: set[EndpointId] = field(default_factory=set)
     said: set[RemoteState] = field(default_factory=set)
     forgets: bool = False

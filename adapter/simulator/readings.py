@@ -3,9 +3,10 @@
 Which register a flag brings and at which moment is inferred from the flags' names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -122,18 +123,36 @@ def _channel(quantity: str, rows: list[Interval], pulse: str) -> dict[str, objec
         "PulseMultiplier": pulse or "1",
         "Quantity": quantity,
         "TimeDataEnd": wire_time(rows[-1].end),
-        "IntervalValues": [_value(row, factor) for row in rows],
+        "IntervalValues": [
+            _value(str(wh * factor), statuses, extended) for _, wh, statuses, extended in rows
+        ],
     }
 
 
-def _value(row: Interval, factor: int) -> dict[str, object]:
-    value: dict[str, object] = {
-        "ChannelValue": str(row.wh * factor),
-        "ProfileStatuses": list(row.statuses),
-    }
-    if row.extended:
-        value["ExtendedProfileStatuses"] = list(row.extended)
+@lru_cache(maxsize=16_384)
+def _value(text: str, statuses: tuple[str, ...], extended: tuple[str, ...]) -> dict[str, object]:
+    """Shared by all intervals that tell the same: nobody may change it."""
+    value: dict[str, object] = {"ChannelValue": text, "ProfileStatuses": statuses}
+    if extended:
+        value["ExtendedProfileStatuses"] = extended
     return value
+
+
+def energy_told(blocks: Iterable[Body]) -> dict[str, tuple[int, Decimal]]:
+    """What blocks of load profile tell, by quantity: how many intervals, and their sum in Wh."""
+    told: dict[str, tuple[int, Decimal]] = {}
+    for block in blocks:
+        for channel in _rows(block, "LoadProfileChannels"):
+            values = [int(str(each["ChannelValue"])) for each in _rows(channel, "IntervalValues")]
+            count, wh = told.get(quantity := text(channel, "Quantity"), (0, Decimal()))
+            worth = sum(values) * Decimal(text(channel, "PulseMultiplier"))
+            told[quantity] = (count + len(values), wh + worth)
+    return told
+
+
+def _rows(body: Body, name: str) -> list[Body]:
+    found = body.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _registers(

@@ -3,7 +3,8 @@
 What a site's master data would say of this population, so that a gateway can be tried at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from adapter.commands.calls import SwitchState
@@ -36,12 +37,12 @@ def registry_of(population: Population, endpoints: Iterable[EndpointId] | None =
     devices: list[Device] = []
     points: list[ServicePoint] = []
     installs: list[InstallEvent] = []
-    groups = _groups(population)
+    named = _named(population)
     for endpoint in population if endpoints is None else endpoints:
         meter = population.find(endpoint)
         if meter is None:
             continue
-        device = _device(meter, groups.get(endpoint, frozenset()))
+        device = _device(meter, _groups(population, meter) | named.get(endpoint, frozenset()))
         point = ServicePointId(f"SP{device.id[1:]}")
         devices.append(device)
         points.append(ServicePoint(id=point, time_zone=meter.zone))
@@ -53,10 +54,26 @@ def registry_of(population: Population, endpoints: Iterable[EndpointId] | None =
     return Import(devices=tuple(devices), service_points=tuple(points), installs=tuple(installs))
 
 
-def _groups(population: Population) -> dict[EndpointId, frozenset[str]]:
+def registry_parts(population: Population, size: int) -> Iterator[Import]:
+    """The same in parts of `size` meters: of a city all at once would fill the memory."""
+    endpoints = iter(population)
+    while part := tuple(islice(endpoints, size)):
+        yield registry_of(population, part)
+
+
+def _groups(population: Population, meter: Meter) -> frozenset[str]:
+    """The planned groups of a meter, without those that a named one hides."""
+    planned = {*meter.groups, meter.configuration_group} & {
+        *meter.groups,
+        *population.plan.configuration_groups,
+    }
+    return frozenset(planned - population.named_groups.keys())
+
+
+def _named(population: Population) -> dict[EndpointId, frozenset[str]]:
     found: dict[EndpointId, set[str]] = {}
-    for name in population.group_names():
-        for endpoint in population.members(name) or ():
+    for name, members in population.named_groups.items():
+        for endpoint in members:
             found.setdefault(endpoint, set()).add(name)
     return {endpoint: frozenset(names) for endpoint, names in found.items()}
 

@@ -15,10 +15,10 @@ from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import status_body
 from adapter.simulator.faults import Effect, Scripts, Stage
 from adapter.simulator.flaws import Flaws
-from adapter.simulator.jobs import Delivery, Job
+from adapter.simulator.jobs import Delivery, Job, Told
 from adapter.simulator.meters import Failed, Meter, Population, addressable
 from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
-from adapter.simulator.readings import read_data
+from adapter.simulator.readings import energy_told, read_data
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.seeded import fraction, guid
 from adapter.simulator.settings import SimulatorConfig
@@ -165,7 +165,7 @@ class Worker:
         answered = [meter for esn in portion if (meter := self._ask(work, job, esn, now))]
         deliveries: list[Delivery] = []
         if work.asks is Asks.READ:
-            deliveries = self._publish(work, job, answered, completed, now)
+            deliveries = self._publish(work, job, answered, now)
         if upto < len(job.asked.endpoints):
             self.schedule.put(again, lambda due: self._reach(work, job, upto, completed, due))
         else:
@@ -202,6 +202,10 @@ class Worker:
         if job.result is RemoteResult.PENDING:
             job.result = self._result(job)
         self.open.discard(job.token)
+        late, job.late = job.late, []
+        for seconds, blocks in late:
+            due = now + timedelta(seconds=seconds)
+            self.schedule.put(due, partial(self._data, job.token, blocks))
         return self.say(job, RemoteState.COMPLETED, now)
 
     def _result(self, job: Job) -> RemoteResult:
@@ -212,7 +216,7 @@ class Worker:
         return RemoteResult(self.config.answers.mixed)
 
     def _publish(
-        self, work: Work, job: Job, answered: Iterable[Meter], completed: datetime, now: datetime
+        self, work: Work, job: Job, answered: Iterable[Meter], now: datetime
     ) -> list[Delivery]:
         """The data of one portion: into the result of an interactive read, else to subscribers."""
         scripted = self.scripts.has(Stage.DATA)
@@ -226,13 +230,19 @@ class Worker:
                 hits = self.scripts.match(
                     (Stage.DATA,), operation=job.operation, meters=(meter.esn,)
                 )
+            copies = 0
             if (twice := hits.get(Effect.DUPLICATE_DATA)) is not None:
-                again += blocks * (1 if twice.count is None else twice.count)
+                copies = 1 if twice.count is None else twice.count
+                again += blocks * copies
             if (late := hits.get(Effect.LATE_DATA)) is not None:
-                due = completed + timedelta(seconds=late.seconds or 0)
-                self.schedule.put(due, partial(self._data, job.token, blocks))
+                job.late.append((late.seconds or 0.0, blocks))
             elif Effect.DROP_DATA not in hits:
                 rows += blocks
+            if late is not None or Effect.DROP_DATA not in hits:
+                copies += 1
+            job.told[meter.esn] = Told(
+                copies=copies, late=late is not None, energy=energy_told(blocks)
+            )
             if Effect.UNASKED_DATA in hits:
                 deliveries += self._data(job.token, self._unasked(job, meter, now))
         if work.operation not in PUBLISHES:
