@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Sent:
     """What one endpoint's data told, and how often they were sent: not at all, doubled, late.
 
     `energy` has the number of intervals and their sum in Wh, by quantity.
@@ -79,7 +79,7 @@ class Job:
     switches: list[SwitchReading] = field(default_factory=list)
     voltage: bool | None = None
     data: list[dict[str, object]] = field(default_factory=list)
-    told: dict[EndpointId, Told] = field(default_factory=dict)
+    told: dict[EndpointId, Sent] = field(default_factory=dict)
     late: list[tuple[float, list[dict[str, object]]]] = field(default_factory=list)
     """What is sent so many seconds after the end."""
     missing: set[EndpointId] = field(default_factory=set)

@@ -15,7 +15,7 @@ from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import status_body
 from adapter.simulator.faults import Effect, Scripts, Stage
 from adapter.simulator.flaws import Flaws
-from adapter.simulator.jobs import Delivery, Job, Told
+from adapter.simulator.jobs import Delivery, Job, Sent
 from adapter.simulator.meters import Failed, Meter, Population, addressable
 from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
 from adapter.simulator.readings import energy_told, read_data
@@ -240,7 +240,7 @@ class Worker:
                 rows += blocks
             if late is not None or Effect.DROP_DATA not in hits:
                 copies += 1
-            job.told[meter.esn] = Told(
+            job.told[meter.esn] = Sent(
                 copies=copies, late=late is not None, energy=energy_told(blocks)
             )
             if Effect.UNASKED_DATA in hits:
