@@ -103,7 +103,7 @@ def installs() -> Shown:
 
 def activity() -> Shown:
     from adapter.commands.activity import State
-    from adapter.commands.lifecycle import TRANSITIONS
+    from adapter.commands.transitions import TRANSITIONS
 
     return Shown(
         "States of a command",

@@ -29,6 +29,7 @@ from adapter.commands.calls import (
     SwitchState,
 )
 from adapter.commands.correlation import Correlation, Match, correlate
+from adapter.commands.course import Move
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
     AskFailed,
@@ -50,6 +51,7 @@ from adapter.commands.events import (
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation, Scope
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
+from adapter.commands.transitions import TRANSITIONS
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
 
@@ -108,7 +110,7 @@ class Course:
         self.command = a_command(kind, **made)
         self.now = NOON
         self.effects: list[Effect] = []
-        self.moves: list[lifecycle.Move] = []
+        self.moves: list[Move] = []
         self.sent: list[Exchange] = []
         self._tokens = 0
 
@@ -359,7 +361,7 @@ def check(before: Command, made: lifecycle.Step) -> None:
 def _check_arrows(before: Command, made: lifecycle.Step) -> None:
     for move in made.moves:
         if move.subject == before.id:
-            assert State(move.after) in lifecycle.TRANSITIONS[State(move.before)]
+            assert State(move.after) in TRANSITIONS[State(move.before)]
         elif move.before:
             assert ExchangeState(move.before) not in FINAL_EXCHANGE
     old = {item.id: item for item in before.exchanges}

@@ -20,8 +20,9 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.flows import FLOWS, CommandKind
-from adapter.commands.lifecycle import ACCEPTS, wake_of
+from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import Violation
+from adapter.commands.transitions import ACCEPTS
 from adapter.errors import Forbidden, IllegalTransition
 from tests.unit.driving import FORGOTTEN, C, Course, S, X, next_time
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from adapter.commands import communication, lifecycle
+from adapter.commands import communication, lifecycle, transitions
 from adapter.commands.activity import (
     FINAL,
     FINAL_EXCHANGE,
@@ -121,26 +121,26 @@ def test_only_a_queued_exchange_can_be_dispatched() -> None:
 
 
 def test_every_state_has_a_row_and_final_ones_are_empty() -> None:
-    assert set(lifecycle.TRANSITIONS) == set(State)
-    assert all(not lifecycle.TRANSITIONS[state] for state in FINAL)
-    assert all(lifecycle.TRANSITIONS[state] for state in set(State) - FINAL)
+    assert set(transitions.TRANSITIONS) == set(State)
+    assert all(not transitions.TRANSITIONS[state] for state in FINAL)
+    assert all(transitions.TRANSITIONS[state] for state in set(State) - FINAL)
 
 
 def test_every_state_can_be_reached_and_can_reach_a_final_one() -> None:
     reached, front = {State.PENDING}, [State.PENDING]
     while front:
-        for target in lifecycle.TRANSITIONS[front.pop()] - reached:
+        for target in transitions.TRANSITIONS[front.pop()] - reached:
             reached.add(target)
             front.append(target)
     assert reached == set(State)
     ends = set(FINAL)
-    while more := {s for s in State if s not in ends and lifecycle.TRANSITIONS[s] & ends}:
+    while more := {s for s in State if s not in ends and transitions.TRANSITIONS[s] & ends}:
         ends |= more
     assert ends == set(State)
 
 
 def test_every_event_about_the_command_says_where_it_is_taken() -> None:
-    assert set(lifecycle.ACCEPTS) == set(get_args(ActivityEvent))
+    assert set(transitions.ACCEPTS) == set(get_args(ActivityEvent))
 
 
 @pytest.mark.parametrize("state", State)
@@ -154,7 +154,7 @@ def test_what_people_ask_is_refused_where_the_table_has_no_place_for_it(
 ) -> None:
     command = a_command()
     command = replace(command, activity=replace(command.activity, state=state))
-    if state not in lifecycle.ACCEPTS[type(event)]:
+    if state not in transitions.ACCEPTS[type(event)]:
         with pytest.raises(IllegalTransition):
             lifecycle.step(command, event, now=NOON, policy=Policy())
 
