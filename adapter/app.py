@@ -111,6 +111,7 @@ def connect(
     zone: tzinfo = UTC,
     intake: IntakeSettings | None = None,
     subscriptions: SubscriptionSettings | None = None,
+    longest_catch_up: timedelta | None = None,
     orders: OrderParts | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
@@ -156,7 +157,7 @@ def connect(
             desk=None if made is None else made.desk,
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
             orders=running_orders,
-            schedules=Schedules(SqliteSchedules(store), gateway, clock)
+            schedules=Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
             if isinstance(store, SqliteStore)
             else None,
             subscriptions=_subscriptions(
@@ -267,6 +268,7 @@ async def over(
             zone=ZoneInfo(settings.contract.time_zone),
             intake=settings.intake,
             subscriptions=settings.subscriptions,
+            longest_catch_up=timedelta(seconds=settings.schedules.longest_catch_up_s),
             orders=OrderParts(
                 rules=_rules(settings),
                 field_work=field_work_of(settings.field_work, clock),

@@ -85,6 +85,17 @@ class IntakeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSettings:
+    longest_catch_up_s: Annotated[
+        float, "a late scheduled read covers at most so much; windows before that are skipped"
+    ] = 7 * 86_400.0
+
+    def __post_init__(self) -> None:
+        if not self.longest_catch_up_s > 0:
+            raise SettingsError("longest_catch_up_s: more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     concurrency: Annotated[int, "calls to the head end under way at once"] = 64
     lease_s: Annotated[float, "seconds after which claimed work is offered again"] = 30.0
@@ -201,6 +212,7 @@ class Settings:
     contract: ContractSettings = field(default_factory=ContractSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)

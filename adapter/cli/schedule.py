@@ -161,7 +161,10 @@ def report(session: Session, number: str, window: int | None, limit: int, as_jso
 
 
 def _print_windows(rows: list[dict[str, Json]]) -> None:
-    columns = ("window", "from", "to", "command", "state", "expected", "read", "failed", "missing")
+    columns = (
+        *("window", "from", "to", "command", "state", "expected", "read", "failed", "missing"),
+        "skipped before",
+    )
     print_table(columns, (_window(row) for row in rows))
 
 
@@ -177,6 +180,7 @@ def _window(row: dict[str, Json]) -> tuple[object, ...]:
         tally["succeeded"],
         tally["failed"],
         tally["missing"],
+        row["skipped"],
     )
 
 

@@ -39,12 +39,28 @@ class Window:
 def window_at(grid: Grid, at: datetime) -> Window:
     """The window that holds `at`."""
     zone = ZoneInfo(grid.zone)
+    day, part = _place(grid, zone, at)
+    return Window(_edge(grid, zone, day, part), _edge(grid, zone, day, part + 1))
+
+
+def count_windows(grid: Grid, span: Window) -> int:
+    """How many windows begin in [start, end)."""
+    zone = ZoneInfo(grid.zone)
+    (first_day, first), (last_day, last) = (
+        _place(grid, zone, span.start),
+        _place(grid, zone, span.end),
+    )
+    return (last_day - first_day).days * grid.a_day + last - first
+
+
+def _place(grid: Grid, zone: ZoneInfo, at: datetime) -> tuple[date, int]:
+    """(local day, part of it) of the window that holds `at`."""
     local = at.astimezone(zone).date()
     for day in (local + _DAY, local, local - _DAY, local - 2 * _DAY):
         parts = range(grid.a_day)
         part = bisect_right(parts, at, key=lambda each: _edge(grid, zone, day, each)) - 1
         if part >= 0:
-            return Window(_edge(grid, zone, day, part), _edge(grid, zone, day, part + 1))
+            return day, part
     raise AssertionError(f"no window of {grid} holds {at}")
 
 
@@ -124,18 +140,31 @@ def ended(recurrence: Recurrence, *, issued: int, next_start: datetime) -> bool:
     return recurrence.end is not None and next_start >= recurrence.end
 
 
-def issue(recurrence: Recurrence, next_start: datetime, *, now: datetime) -> Issue | None:
+def issue(
+    recurrence: Recurrence,
+    next_start: datetime,
+    *,
+    now: datetime,
+    longest: timedelta | None = None,
+) -> Issue | None:
     """What is to be asked for now, or None when nothing is due.
 
     `next_start` is the end of what was issued before (or where the schedule begins). A request
     that is late asks for the newest window that is due, and with it for everything since
-    `next_start`, unless catch-up is off. The buffer shrinks by the lateness; what was due after
-    its end has none: `work_start` is then `now`, and the head end may begin at once.
+    `next_start`, unless catch-up is off. `longest` bounds what one request covers: whole windows
+    before that are skipped, and are `missed`; the newest is always asked for. The buffer shrinks
+    by the lateness; what was due after its end has none: `work_start` is then `now`, and the head
+    end may begin at once.
     """
     if due_at(recurrence, next_start) > now:
         return None
     window = _newest_due(recurrence, now)
-    start = next_start if recurrence.catch_up else max(window.start, next_start)
+    start = next_start
+    if not recurrence.catch_up:
+        start = max(window.start, next_start)
+    elif longest is not None and window.end - next_start > longest:
+        earliest = first_window(recurrence, window.end - longest).start
+        start = max(min(earliest, window.start), next_start)
     missed = None if start == next_start else Window(next_start, start)
     left = max(window.end - now, timedelta())
     return Issue(

@@ -12,6 +12,7 @@ from adapter.commands.recurrence import (
     Issue,
     Recurrence,
     Window,
+    count_windows,
     due_at,
     ended,
     first_window,
@@ -132,15 +133,17 @@ def _check_recurrence(recurrence: Recurrence) -> None:
     given_in_utc("end", recurrence.end)
 
 
-def next_issue(schedule: ReadSchedule, *, now: datetime) -> Issue | None:
-    """What is to be asked for now; the pending request first."""
+def next_issue(
+    schedule: ReadSchedule, *, now: datetime, longest: timedelta | None = None
+) -> Issue | None:
+    """What is to be asked for now; the pending request first. `longest` as in `issue`."""
     if schedule.pending is not None:
         return schedule.pending
     if schedule.state is not ScheduleState.ACTIVE:
         return None
     plan = schedule.plan
     if plan.recurrence is not None:
-        return issue(plan.recurrence, schedule.next_start, now=now)
+        return issue(plan.recurrence, schedule.next_start, now=now, longest=longest)
     assert plan.once is not None
     if now < plan.starts:
         return None
@@ -173,6 +176,22 @@ def requested(schedule: ReadSchedule, made: Issue) -> CommandRequest:
 
 def with_pending(schedule: ReadSchedule, made: Issue) -> ReadSchedule:
     return replace(schedule, pending=made, retry_at=None)
+
+
+def is_stale(made: Issue, *, now: datetime) -> bool:
+    """Whether the head end's time for it is over: asked for now it would be another request."""
+    return made.work_start < made.work_end <= now
+
+
+def without_pending(schedule: ReadSchedule) -> ReadSchedule:
+    """The pending request never became a command and is not wanted any more as it is."""
+    return replace(schedule, pending=None, retry_at=None)
+
+
+def skipped(schedule: ReadSchedule, missed: Window | None) -> int:
+    """Windows that lie unread in what was missed."""
+    recurrence = schedule.plan.recurrence
+    return 0 if missed is None or recurrence is None else count_windows(recurrence.grid, missed)
 
 
 def submitted(schedule: ReadSchedule) -> ReadSchedule:

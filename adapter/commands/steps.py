@@ -12,6 +12,7 @@ from adapter.commands.activity import (
     Exchange,
     ExchangeState,
     Failure,
+    ReadPeriod,
     StepKind,
     Verdict,
 )
@@ -197,8 +198,10 @@ def may_resend(exchange: Exchange, cause: str) -> bool:
     return row.remedy is Remedy.RETRY and (row.idle or not moves_switch(exchange))
 
 
-def call_of(command: Command, exchange: Exchange, *, callback: str) -> Call:
-    """The request that an exchange sends."""
+def call_of(
+    command: Command, exchange: Exchange, *, callback: str, now: datetime | None = None
+) -> Call:
+    """The request that an exchange sends, `now` or when the command becomes effective."""
     request = command.request
     main = exchange.step is StepKind.MAIN
     group = request.group if main and request.flow.scope is Scope.GROUP else None
@@ -207,14 +210,14 @@ def call_of(command: Command, exchange: Exchange, *, callback: str) -> Call:
         endpoints=() if group else exchange.endpoints,
         group=group,
         callback=None if main and request.flow.synchronous else callback,
-        read=_read_of(command, exchange),
+        read=_read_of(command, exchange, now or command.activity.effective_at),
         configuration_group=request.configuration_group,
         emergency_override=request.emergency_override and main,
         user_intervention_required=request.user_intervention_required and main,
     )
 
 
-def _read_of(command: Command, exchange: Exchange) -> ReadParameters | None:
+def _read_of(command: Command, exchange: Exchange, now: datetime) -> ReadParameters | None:
     request = command.request
     period = request.period
     if exchange.step is StepKind.READ:
@@ -223,16 +226,26 @@ def _read_of(command: Command, exchange: Exchange) -> ReadParameters | None:
     if period is None or request.kind not in READ_KINDS:
         return None
     interval = request.kind in INTERVAL_KINDS
-    scheduled = request.flow.scope is Scope.GROUP
+    window = _window_of(command, period, now) if request.flow.scope is Scope.GROUP else None
     return ReadParameters(
         start=period.start,
         end=period.end,
-        window_start=(period.window_start or command.activity.effective_at) if scheduled else None,
-        window_end=(period.window_end or command.activity.expires_at) if scheduled else None,
+        window_start=None if window is None else window[0],
+        window_end=None if window is None else window[1],
         load_profile=interval,
         registers=not interval,
         events=period.events,
     )
+
+
+def _window_of(command: Command, period: ReadPeriod, now: datetime) -> tuple[datetime, datetime]:
+    """When the head end may interrogate. A window that was over before the request could leave
+    would have nothing read: the head end then has until the command expires."""
+    activity = command.activity
+    start, end = period.window_start, period.window_end
+    if start is not None and end is not None and end > now:
+        return start, end
+    return (activity.effective_at if start is None else now), activity.expires_at
 
 
 def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:

@@ -233,7 +233,8 @@ class Dispatcher:
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
     async def _sent(self, command: Command, exchange: Exchange, place: Place) -> Event:
-        call = call_of(command, exchange, callback=self._address(exchange.id))
+        address = self._address(exchange.id)
+        call = call_of(command, exchange, callback=address, now=self._clock.now())
         try:
             answer = await place.call(call)
         except NotSent as error:

@@ -331,6 +331,10 @@ class Gateway:
             raise NotFound(f"no command {command}")
         return found[command]
 
+    async def by_key(self, key: str) -> CommandId | None:
+        """The command that was accepted under an idempotency key."""
+        return await self._store.by_key(key)
+
     async def list(self, wanted: Filter | None = None) -> Sequence[Command]:
         return await self._store.list(wanted or Filter())
 

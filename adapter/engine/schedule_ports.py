@@ -14,7 +14,8 @@ from adapter.model.ids import CommandId, DeviceId, EndpointId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedWindow:
-    """One request that a schedule made. `expected` devices were in the group then."""
+    """One request that a schedule made. `expected` devices were in the group then. `missed` lies
+    unread before it, `skipped` windows of it: catch-up is off or bounded."""
 
     number: int
     covers: Window
@@ -22,6 +23,7 @@ class IssuedWindow:
     command: CommandId
     at: datetime
     expected: int
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

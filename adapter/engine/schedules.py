@@ -27,7 +27,8 @@ _MOST_DEVICES: Final = 1_000
 
 
 class Schedules:
-    """The worker, and the surface that REST and command line ask."""
+    """The worker, and the surface that REST and command line ask. `longest` bounds what one late
+    request covers; windows before that are skipped and said to be."""
 
     def __init__(
         self,
@@ -35,11 +36,13 @@ class Schedules:
         gateway: Gateway,
         clock: Clock,
         *,
+        longest: timedelta | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._clock = clock
+        self._longest = longest
         self._entropy = entropy
 
     # ------------------------------------------------------------ work
@@ -54,7 +57,13 @@ class Schedules:
     async def _attend(self, schedule: ReadSchedule) -> None:
         """Store the request before it is made: after a crash the very same one is made again, and
         its idempotency key finds what the first try may have stored."""
-        made = rules.next_issue(schedule, now=self._clock.now())
+        now = self._clock.now()
+        made = rules.next_issue(schedule, now=now, longest=self._longest)
+        if made is not None and schedule.pending is not None and rules.is_stale(made, now=now):
+            key = rules.requested(schedule, made).idempotency_key
+            if key is not None and await self._gateway.by_key(key) is None:
+                await self._store.put_schedule(rules.without_pending(schedule))
+                return
         if made is None:
             await self._store.put_schedule(schedule)
             return
@@ -80,6 +89,7 @@ class Schedules:
             command=command.id,
             at=self._clock.now(),
             expected=len(command.targets),
+            skipped=rules.skipped(schedule, made.missed),
         )
         audit = AuditNote(
             actor=request.requester,
@@ -90,6 +100,7 @@ class Schedules:
                 "from": made.covers.start.isoformat(),
                 "to": made.covers.end.isoformat(),
                 "missed_from": made.missed and made.missed.start.isoformat(),
+                "skipped": window.skipped,
             },
         )
         # False: somebody paused it meanwhile. The pending request stays, and is found again.

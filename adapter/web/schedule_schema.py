@@ -159,11 +159,13 @@ class DeviceReadOut(Struct, kw_only=True):
 
 class WindowReportOut(Struct, kw_only=True):
     """What became of one window. `expected` were in the group then; of `missing` ones the head end
-    told nothing; `waiting` is what is not known yet. `missed` lies unread before it."""
+    told nothing; `waiting` is what is not known yet. `missed` lies unread before it: `skipped`
+    windows, because catch-up is off or bounded."""
 
     number: int
     covers: WindowOut
     missed: WindowOut | None
+    skipped: int
     at: datetime
     command: str
     state: State
@@ -180,6 +182,7 @@ class WindowReportOut(Struct, kw_only=True):
             number=window.number,
             covers=WindowOut.of(window.covers),
             missed=None if window.missed is None else WindowOut.of(window.missed),
+            skipped=window.skipped,
             at=window.at,
             command=window.command,
             state=report.state,

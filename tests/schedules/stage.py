@@ -46,6 +46,7 @@ class ScheduleStage:
     gateway: Gateway
     schedules: Schedules
     clock: HandClock
+    head_end: QuietHeadEnd
 
     async def at(self, day: int, hour: int, minute: int = 0) -> None:
         """Turn the clock to a time of March 2026 and work what is due."""
@@ -68,14 +69,19 @@ class ScheduleStage:
 
 @asynccontextmanager
 async def schedule_stage(
-    folder: Path, *, meters: int = 5, start: datetime = START
+    folder: Path,
+    *,
+    meters: int = 5,
+    start: datetime = START,
+    longest: timedelta | None = None,
 ) -> AsyncIterator[ScheduleStage]:
     clock = HandClock(start)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
+    head_end = QuietHeadEnd()
     gateway = Gateway(
         store=store,
-        head_end=QuietHeadEnd(),
+        head_end=head_end,
         reader=WireReader(codec()),
         clock=clock,
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
@@ -95,7 +101,9 @@ async def schedule_stage(
         )
     )
     try:
-        schedules = Schedules(SqliteSchedules(store), gateway, clock)
-        yield ScheduleStage(store=store, gateway=gateway, schedules=schedules, clock=clock)
+        schedules = Schedules(SqliteSchedules(store), gateway, clock, longest=longest)
+        yield ScheduleStage(
+            store=store, gateway=gateway, schedules=schedules, clock=clock, head_end=head_end
+        )
     finally:
         await store.close()

@@ -12,6 +12,7 @@ from adapter.commands.recurrence import (
     Issue,
     Recurrence,
     Window,
+    count_windows,
     due_at,
     ended,
     first_window,
@@ -139,6 +140,26 @@ def test_without_catch_up_only_the_newest_window_is_read_and_the_rest_is_told() 
     made = issued(at(19, day=4), at(8), exact)
     assert made.covers == Window(at(8, day=4), at(20, day=4))
     assert made.missed == Window(at(8), at(8, day=4))
+
+
+@pytest.mark.parametrize(
+    ("hours", "covered"), [(1, 12), (12, 12), (23, 12), (24, 24), (36, 36), (83, 72), (84, 84)]
+)
+def test_a_bound_skips_whole_windows_and_never_the_newest(hours: int, covered: int) -> None:
+    made = issue(HOURLY, at(8), now=at(19, day=4), longest=timedelta(hours=hours))
+    assert made is not None
+    start = at(20, day=4) - timedelta(hours=covered)
+    assert made.covers == Window(start, at(20, day=4))
+    assert made.missed == (None if covered == 84 else Window(at(8), start))
+
+
+def test_windows_are_counted_over_changes_of_clocks() -> None:
+    quarters = Grid(first=time(0), length=timedelta(minutes=15), zone="Europe/Berlin")
+    for month, day, hours in ((3, 29, 23), (10, 25, 25), (6, 1, 24)):
+        start = datetime(2026, month, day, tzinfo=ZoneInfo("Europe/Berlin")).astimezone(UTC)
+        end = start + timedelta(hours=hours)
+        assert count_windows(quarters, Window(start, end)) == 96
+        assert count_windows(quarters, Window(start, start)) == 0
 
 
 def test_a_schedule_begins_with_the_first_whole_window() -> None:

@@ -83,6 +83,50 @@ def test_without_catch_up_what_was_missed_is_told_and_not_read(tmp_path: Path) -
     run(scenario())
 
 
+def test_after_a_long_standstill_the_oldest_windows_are_skipped_and_said_to_be(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with schedule_stage(tmp_path) as made:
+            added = await made.schedules.add(a_plan(), by="ann")
+            await made.at(1, 19)
+        longest = timedelta(days=2)
+        async with schedule_stage(tmp_path, start=at(9, 12), longest=longest) as made:
+            await made.work()
+            assert await made.periods() == [(at(1, 8), at(1, 20)), (at(7, 8), at(9, 8))]
+            late, first = await made.schedules.windows(added.id)
+            assert (first.window.missed, first.window.skipped) == (None, 0)
+            assert late.window.missed == Window(at(1, 20), at(7, 8))
+            assert late.window.skipped == 11
+            (note,) = [
+                entry.note
+                for entry in await made.store.audit(subject=f"schedule:{added.id}")
+                if entry.note.detail.get("skipped")
+            ]
+            assert (note.action, note.detail["skipped"]) == ("WindowIssued", 11)
+            await made.at(9, 19)
+            assert (await made.periods())[-1] == (at(9, 8), at(9, 20))
+
+    run(scenario())
+
+
+def test_a_request_that_leaves_after_its_window_has_until_it_expires(tmp_path: Path) -> None:
+    """The head end could not be reached while its time to interrogate went by."""
+
+    async def scenario() -> None:
+        async with schedule_stage(tmp_path) as made:
+            await made.schedules.add(a_plan(), by="ann")
+            await made.at(1, 19)
+            await made.clock.turn(at(2, 3))
+            await made.gateway.drain()
+            (call,) = made.head_end.calls
+            assert call.read is not None
+            assert (call.read.start, call.read.end) == (at(1, 8), at(1, 20))
+            assert (call.read.window_start, call.read.window_end) == (at(2, 3), at(2, 19))
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("also_submitted", [False, True])
 def test_a_crash_while_a_request_is_made_makes_it_once(
     tmp_path: Path, also_submitted: bool
@@ -101,9 +145,14 @@ def test_a_crash_while_a_request_is_made_makes_it_once(
                 await made.gateway.submit(rules.requested(pending, issue), actor="schedule")
         async with schedule_stage(tmp_path, start=at(2, 9)) as made:
             await made.work()
-            assert await made.periods() == [(at(1, 8), at(1, 20)), (at(1, 20), at(2, 8))]
             numbers = [item.window.number for item in await made.schedules.windows(added.id)]
-            assert numbers == [2, 1]
+            if also_submitted:
+                assert await made.periods() == [(at(1, 8), at(1, 20)), (at(1, 20), at(2, 8))]
+                assert numbers == [2, 1]
+            else:
+                # Its hour for the head end is over, and nobody asked for it: the next covers it.
+                assert await made.periods() == [(at(1, 8), at(2, 8))]
+                assert numbers == [1]
 
     run(scenario())
 
