@@ -26,9 +26,10 @@ async def _submit_one(store: SqliteStore, number: int) -> None:
 async def _submit(path: Path, count: int) -> int:
     store = SqliteStore(path, now=HandClock())
     await store.open()
-    largest = os.environ.get("LARGEST_FILE_BYTES")
-    if largest:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), int(largest)))
+    room = os.environ.get("ROOM_BYTES")
+    if room:
+        log = Path(f"{path}-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log + int(room), log + int(room)))
     for first in range(0, count, _AT_ONCE):
         numbers = range(first, min(first + _AT_ONCE, count))
         answers = await asyncio.gather(

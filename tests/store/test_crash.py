@@ -75,7 +75,7 @@ def test_a_full_disk_stops_the_store_and_loses_nothing_acknowledged(
     make: MakeStore, path: Path
 ) -> None:
     """A limit on the size of files stands in for the disk: the write-ahead log cannot grow."""
-    status, acknowledged = _submit(path, LARGEST_FILE_BYTES=str(600_000))
+    status, acknowledged = _submit(path, ROOM_BYTES=str(200_000))
     assert status == 3
     assert 0 < len(acknowledged) < _COUNT
     assert acknowledged <= _stored(make)
