@@ -20,6 +20,7 @@ from adapter.engine.dispatcher import DispatchSettings, current_exchange
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.intake_desk import Desk
+from adapter.engine.master_data import MasterData
 from adapter.engine.message_log import MessageLog
 from adapter.engine.order_ports import Measurements, Requester
 from adapter.engine.order_rules import OrderRules
@@ -97,6 +98,7 @@ class OrderParts:
     field_work: FieldWorkLink | None = None
     requester: Requester | None = None
     measurements: Measurements | None = None
+    master_data: MasterData | None = None
 
 
 def connect(
@@ -201,6 +203,7 @@ def _orders(
         clock=clock,
         rules=parts.rules or load_rules(None, settings.head_end_kinds),
         lease_s=settings.dispatch.lease_s,
+        master_data=parts.master_data,
     )
 
 
@@ -225,8 +228,13 @@ class App:
 
 
 @asynccontextmanager
-async def build(settings: Settings, *, sinks: Sequence[Sink] = ()) -> AsyncIterator[App]:
+async def build(
+    settings: Settings, *, sinks: Sequence[Sink] = (), orders: OrderParts | None = None
+) -> AsyncIterator[App]:
     """The service by its settings: opened, recovered, listening; closed on the way out.
+
+    `orders` are a site's own parts; rules and field work come from the settings where they are
+    None.
 
     Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
     """
@@ -240,15 +248,22 @@ async def build(settings: Settings, *, sinks: Sequence[Sink] = ()) -> AsyncItera
         if newest := await store.audit(after=(await store.audit_head())[0] - 1, limit=1):
             clock.no_earlier_than(newest[0].at)
         yield await stack.enter_async_context(
-            over(store, settings, codec=codec, clock=clock, sinks=sinks)
+            over(store, settings, codec=codec, clock=clock, sinks=sinks, orders=orders)
         )
 
 
 @asynccontextmanager
 async def over(
-    store: Store, settings: Settings, *, codec: Codec, clock: Clock, sinks: Sequence[Sink] = ()
+    store: Store,
+    settings: Settings,
+    *,
+    codec: Codec,
+    clock: Clock,
+    sinks: Sequence[Sink] = (),
+    orders: OrderParts | None = None,
 ) -> AsyncIterator[App]:
     """The service over an open store of one's own. Raises SettingsError, StoreFailed."""
+    given = orders or OrderParts()
     head_end = _head_end(settings)
     listening = bind(settings.listener.host, settings.listener.port)
     async with AsyncExitStack() as stack:
@@ -269,9 +284,10 @@ async def over(
             intake=settings.intake,
             subscriptions=settings.subscriptions,
             longest_catch_up=timedelta(seconds=settings.schedules.longest_catch_up_s),
-            orders=OrderParts(
-                rules=_rules(settings),
-                field_work=field_work_of(settings.field_work, clock),
+            orders=replace(
+                given,
+                rules=given.rules or _rules(settings),
+                field_work=given.field_work or field_work_of(settings.field_work, clock),
             ),
         )
         witness = Witness(store, settings.store.path.with_suffix(".witness"))

@@ -17,6 +17,7 @@ from adapter.engine import points
 from adapter.engine.case import Turn
 from adapter.engine.field_work import FieldWork
 from adapter.engine.gateway import Gateway
+from adapter.engine.master_data import MasterData, Records
 from adapter.engine.order_deliveries import Deliveries
 from adapter.engine.order_ports import (
     Case,
@@ -68,8 +69,10 @@ class Orchestrator:
         *,
         lease_s: float = 30.0,
         changed: Callable[[ServiceOrder], None] = lambda order: None,
+        master_data: MasterData | None = None,
     ) -> None:
         self.store = store
+        self.records = Records(store, master_data, gateway.import_devices)
         self.rules = rules
         self._commands = commands
         self._gateway = gateway
@@ -193,7 +196,7 @@ class Orchestrator:
         """The case with its facts, loaded anew. Raises NotFound."""
         case = await self.case(order)
         commands = await self.commands_of(case)
-        world = await self.store.world(case.order.service_point, order)
+        world = await self.records.world(case.order.service_point, order)
         turn = Turn(
             case,
             await self.view(case.order, world, case.children),

@@ -8,6 +8,7 @@ from datetime import datetime
 from adapter.engine.case import Turn
 from adapter.engine.field_work import FieldReport, FieldWork, Receipt
 from adapter.engine.gateway import Gateway
+from adapter.engine.master_data import MasterData
 from adapter.engine.orchestrator import Orchestrator
 from adapter.engine.order_desk import LOOPS, OrderDesk
 from adapter.engine.order_ports import (
@@ -73,6 +74,7 @@ class Orders(OrderDesk):
         rules: OrderRules | None = None,
         lease_s: float = 30.0,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
+        master_data: MasterData | None = None,
     ) -> None:
         self._store = store
         self._commands = commands
@@ -90,6 +92,7 @@ class Orders(OrderDesk):
             self.rules,
             lease_s=lease_s,
             changed=lambda order: self._runner.poke(*LOOPS),
+            master_data=master_data,
         )
         self._runner = Runner(
             {
@@ -181,7 +184,7 @@ class Orders(OrderDesk):
         return await self._planned(case.order, case.children)
 
     async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> Plan:
-        world = await self._store.world(order.service_point, order.id)
+        world = await self._orchestrator.records.world(order.service_point, order.id)
         view = await self._orchestrator.view(order, world, children)
         if view is None:
             raise NotFound(f"no service point {order.service_point}")
