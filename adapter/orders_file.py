@@ -110,7 +110,10 @@ def _function(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
+        where = "install it, or name its folder in PYTHONPATH"
+        raise SettingsError(f"orders.file: {name}: {error}; {where}") from error
+    except AttributeError as error:
         raise SettingsError(f"orders.file: {name}: {error}") from error
     if not callable(found):
         raise SettingsError(f"orders.file: {name} is no function")

@@ -251,8 +251,14 @@ def payment(session: Session, service_point: str, reference: str, as_json: bool)
     if as_json:
         print_json(found)
         return
+    rows = items(found)
+    if not rows:
+        say("no cut is open there; if supply is off, order a reconnection")
+        return
     names = ("id", "state", "withdrawn")
-    print_table(names, (tuple(row[name] for name in names) for row in items(found)))
+    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    if not all(row["final"] for row in rows):
+        say("what is under way ends first; its reply says whether supply is off")
 
 
 @click.group()
