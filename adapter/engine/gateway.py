@@ -1,16 +1,13 @@
 """The one public surface: REST, command line, console, listener and tests call this."""
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
-from adapter.commands.activity import Activity, Command, CommandRequest, State
+from adapter.commands.activity import Command, CommandRequest, State
 from adapter.commands.events import (
     Approved,
     CancelAsked,
@@ -18,57 +15,51 @@ from adapter.commands.events import (
     Resolved,
     RetryAsked,
 )
-from adapter.commands.flows import CommandKind, Scope
-from adapter.commands.lifecycle import step, wake_of
+from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.commands.rules import check_request, lanes_of, priority_of
-from adapter.commands.timing import POLICIES, Policy, after
-from adapter.engine.apply import Along, Applier, note, outcomes, publications
+from adapter.commands.timing import POLICIES, Policy
+from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import Progress
 from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.data_ports import Intake, Measurements
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
-from adapter.engine.monitor import Facts, Monitor, Surveyed, Validation
+from adapter.engine.monitor import Monitor, Validation
 from adapter.engine.ports import (
-    Accepted,
     AuditEntry,
     AuditNote,
     Change,
     Clock,
     Disposition,
-    Duplicate,
     Filter,
     HeadEnd,
     Import,
     InboxRow,
     InboxState,
-    KeyConflict,
-    LaneTaken,
     Ledger,
     Logged,
     Received,
     Registry,
     Sink,
     Store,
-    Submission,
 )
 from adapter.engine.publisher import Publisher
+from adapter.engine.registry import StoreRegistry
 from adapter.engine.runner import Runner
+from adapter.engine.submitting import Submitter
+from adapter.engine.watching import Watchers
 from adapter.errors import (
     Conflict,
     Forbidden,
     NotFound,
     StoreFailed,
 )
-from adapter.model.device import DeviceView, InstallEvent
+from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
     DeviceId,
-    EventId,
     InboxId,
-    sortable_id,
 )
 from adapter.model.reading import InitialMeasurement
 
@@ -84,22 +75,6 @@ class GatewaySettings:
     policies: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
     head_end_kinds: frozenset[CommandKind] = frozenset(CommandKind)
-
-
-class StoreRegistry:
-    """The built-in registry: master data in the gateway's own store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
-        return await self._store.views(devices)
-
-    async def members(self, group: str) -> Sequence[DeviceId]:
-        return await self._store.members(group)
-
-    async def apply(self, installs: Sequence[InstallEvent], cause: EventId) -> None:
-        """The change is stored with the completion event itself."""
 
 
 class Gateway:
@@ -127,22 +102,21 @@ class Gateway:
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
-        self._clock = clock
         self._identity = identity
-        self._settings = settings or GatewaySettings()
+        settings = settings or GatewaySettings()
         self._registry = registry or StoreRegistry(store)
-        self._entropy = entropy
-        dispatch = self._settings.dispatch
-        self._validation = Validation(
-            store, self._registry, self._settings.head_end_kinds, dispatch.switch
+        dispatch = settings.dispatch
+        validation = Validation(store, self._registry, settings.head_end_kinds, dispatch.switch)
+        self._submitter = Submitter(
+            store, self._registry, validation, clock, settings.policies, entropy
         )
-        self._applier = Applier(store, clock, self._settings.policies, changed=self._changed)
+        self._applier = Applier(store, clock, settings.policies, changed=self._changed)
         self._monitor = Monitor(
             store,
             self._registry,
             self._applier,
             clock,
-            self._validation,
+            validation,
             lease_s=dispatch.lease_s,
             taken_in=intake is not None,
         )
@@ -173,7 +147,7 @@ class Gateway:
                 "intake": self._take_in,
             },
         )
-        self._watchers: dict[CommandId, set[asyncio.Event]] = {}
+        self._watchers = Watchers()
         self._inbound_watchers: set[asyncio.Event] = set()
 
     # ------------------------------------------------------------ life
@@ -235,8 +209,7 @@ class Gateway:
     def _changed(self, command: Command) -> None:
         self._runner.poke(*_STATEFUL)
         self._monitor.changed(command)
-        for event in self._watchers.get(command.id, ()):
-            event.set()
+        self._watchers.changed(command.id)
 
     # ------------------------------------------------------------ commands
 
@@ -247,82 +220,10 @@ class Gateway:
         rule of the world as it is (install state, open opposite command) is stored in
         `validation_error`, from where it can be retried.
         """
-        now = self._clock.now()
-        content = _fingerprint(request)
-        if (known := await self._known(request, content)) is not None:
-            return known
-        check_request(request, now=now)
-        command, surveyed = await self._draft(request)
-        taken: Mapping[str, CommandId] = {}
-        for tried in range(_SUBMIT_TRIES):
-            facts = await self._validation.facts(command, None if tried else surveyed)
-            facts = replace(facts, open_commands={**facts.open_commands, **taken})
-            submission = self._submission(command, facts, content, actor)
-            (result,) = await self._store.submit([submission])
-            match result:
-                case Accepted(id=made):
-                    self._runner.poke(*_STATEFUL)
-                    return await self.get(made)
-                case Duplicate(id=made):
-                    return await self.get(made)
-                case KeyConflict(id=made):
-                    raise _key_conflict(made)
-                case LaneTaken(holders=holders):
-                    taken = holders
-        raise Conflict("other commands for this device keep coming and going; try again")
-
-    async def _known(self, request: CommandRequest, content: str) -> Command | None:
-        if request.idempotency_key is None:
-            return None
-        known = await self._store.by_key(request.idempotency_key)
-        if known is None:
-            return None
-        command = await self.get(known)
-        if _fingerprint(command.request) != content:
-            raise _key_conflict(known)
-        return command
-
-    async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
-        now = self._clock.now()
-        devices: Sequence[DeviceId] = request.devices
-        if request.flow.scope is Scope.GROUP and request.group is not None:
-            devices = await self._registry.members(request.group)
-        surveyed = await self._validation.survey(request, devices)
-        policy = self._settings.policies[request.kind]
-        effective = max(request.effective_at or now, now)
-        activity = Activity(
-            id=CommandId(sortable_id(int(now.timestamp() * 1000), self._entropy())),
-            created_at=now,
-            effective_at=effective,
-            expires_at=request.expires_at or after(effective, policy.expires_s),
-            switch_before=surveyed.switch,
-        )
-        return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
-
-    def _submission(self, command: Command, facts: Facts, content: str, actor: str) -> Submission:
-        request = command.request
-        verdict = self._validation.judge(command, facts)
-        policy = self._settings.policies[request.kind]
-        made = step(command, verdict, now=self._clock.now(), policy=policy)
-        accepted = not verdict.violations and not made.command.activity.state.final
-        asked = AuditNote(
-            actor=actor,
-            action="Submitted",
-            subject=command.id,
-            detail={"kind": request.kind.value, "requester": request.requester},
-        )
-        return Submission(
-            command=made.command,
-            key=request.idempotency_key,
-            content=content,
-            priority=priority_of(request).rank,
-            wake=wake_of(made.command),
-            lanes=lanes_of(request) if accepted else (),
-            steal=request.through_fence is not None,
-            audit=(asked, note(actor, verdict, made)),
-            publications=publications(made.command, made.effects),
-            outcomes=outcomes(made.effects),
-        )
+        made = await self._submitter.submit(request, actor=actor)
+        if made.new:
+            self._runner.poke(*_STATEFUL)
+        return await self.get(made.id)
 
     async def get(self, command: CommandId) -> Command:
         """Raises NotFound."""
@@ -340,26 +241,7 @@ class Gateway:
 
     async def wait(self, command: CommandId, *, timeout_s: float) -> Command:
         """The command when it is final, or as it is after `timeout_s` seconds."""
-        changed = asyncio.Event()
-        self._watchers.setdefault(command, set()).add(changed)
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        try:
-            while True:
-                changed.clear()
-                found = await self.get(command)
-                left = deadline - asyncio.get_running_loop().time()
-                if found.activity.state.final or left <= 0:
-                    return found
-                try:
-                    async with asyncio.timeout(min(left, 1.0)):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
-        finally:
-            watching = self._watchers[command]
-            watching.discard(changed)
-            if not watching:
-                del self._watchers[command]
+        return await self._watchers.wait(command, self.get, timeout_s=timeout_s)
 
     def progress(self, command: CommandId) -> Progress | None:
         """How far a read for many is, while its data are awaited; None where that is not known."""
@@ -524,12 +406,3 @@ class Gateway:
 
     async def verify_audit(self) -> int:
         return await self._store.verify_audit()
-
-
-def _fingerprint(request: CommandRequest) -> str:
-    plain = replace(request, idempotency_key=None)
-    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
-
-
-def _key_conflict(known: CommandId) -> Conflict:
-    return Conflict(f"the idempotency key belongs to command {known}, with other content")
