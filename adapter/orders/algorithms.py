@@ -42,6 +42,7 @@ from adapter.orders.parameters import (
 from adapter.orders.reading import check_measurement
 from adapter.orders.rows import first_match, matches
 from adapter.orders.specs import command_child, field_child, refuse
+from adapter.orders.tasks import field_task
 from adapter.orders.verdict import (
     Create,
     Customs,
@@ -140,6 +141,8 @@ def _override(
     name = view.activity_type.override_algorithm
     ask = customs.override.get(name)
     child = ask(order, view) if ask is not None else None
+    if child is not None:
+        _check_child(name, child)
     if child is None and (row.business_object or row.task):
         child = _result(view, row, field_bo)
     if child is None:
@@ -292,7 +295,27 @@ def run_custom(
     function = customs.algorithms.get(params.function)
     if function is None:
         return refuse("algorithm_missing", f"algorithm {params.function} is not installed")
-    return function(order, view)
+    verdict: object = function(order, view)
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"{params.function} gave {type(verdict).__name__}, which is no verdict")
+    if isinstance(verdict, Create):
+        _check_child(params.function, verdict.child)
+    if isinstance(verdict, Wait) and verdict.child not in {c.id for c in view.children}:
+        raise ValueError(f"{params.function} waits for {verdict.child}, which is no child")
+    return verdict
+
+
+def _check_child(function: str, child: object) -> None:
+    """A site's function may want only what can be done. Raises TypeError, ValueError."""
+    if not isinstance(child, ChildSpec):
+        raise TypeError(f"{function} wants {type(child).__name__}, which is no ChildSpec")
+    known = BUSINESS_OBJECTS.get(child.business_object)
+    if known is None or known.kind is not child.kind or known.command is not child.command:
+        raise ValueError(f"{function}: {child.business_object} is no {child.kind} of that kind")
+    if child.kind is ChildKind.FIELD and field_task(child.task) is None:
+        raise ValueError(f"{function}: unknown field task {child.task!r}")
+    if child.kind is ChildKind.COMMAND and child.device is None:
+        raise ValueError(f"{function}: {child.business_object} without a device")
 
 
 def decide(order: ServiceOrder, view: View, params: Parameters, customs: Customs) -> Verdict:

@@ -9,7 +9,7 @@ import pytest
 from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
-from adapter.orders.activities import INCOMPATIBLE_DEVICE
+from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.completion import CompletionReport, apply_field_work
 from adapter.orders.evaluate import customer_dark, evaluate
 from adapter.orders.matrix import MATRIX
@@ -17,6 +17,7 @@ from adapter.orders.mnemonics import Grammar, RowList, parse_rows
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
     ChildFact,
+    ChildId,
     ChildSpec,
     ChildState,
     Installation,
@@ -540,3 +541,50 @@ def test_a_new_meter_is_taken_as_the_report_says() -> None:
     assert after.on
     assert after.supports(CommandKind.REMOTE_CONNECT)
     assert wanted(evaluate(an_order(K.ENABLE), after).verdict) == "D1-DeviceCommission"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (None, "gave NoneType, which is no verdict"),
+        (Wait(child=ChildId("SO-1.9")), "waits for SO-1.9, which is no child"),
+        (Create(child=None), "wants NoneType"),  # type: ignore[arg-type]
+        (Create(child=ChildSpec(business_object="CM-X", kind=ChildKind.FIELD)), "CM-X is no field"),
+        (
+            Create(child=ChildSpec(business_object="D1-FieldActivity", kind=ChildKind.FIELD)),
+            "unknown field task ''",
+        ),
+        (
+            Create(
+                child=ChildSpec(
+                    business_object="D1-RemoteConnect",
+                    kind=ChildKind.COMMAND,
+                    command=CommandKind.REMOTE_DISCONNECT,
+                    device=METER.id,
+                )
+            ),
+            "D1-RemoteConnect is no command of that kind",
+        ),
+        (
+            Create(
+                child=ChildSpec(
+                    business_object="D1-RemoteConnect",
+                    kind=ChildKind.COMMAND,
+                    command=CommandKind.REMOTE_CONNECT,
+                )
+            ),
+            "D1-RemoteConnect without a device",
+        ),
+    ],
+)
+def test_what_a_sites_function_gives_is_checked(given: Verdict, why: str) -> None:
+    own = CustomFunction(function="site:f")
+    cell = Algorithm(type=AlgorithmType.CUSTOM, name="Ours", parameters=own)
+    customs = Customs(algorithms={"site:f": lambda _order, _view: given})
+    view = a_view(K.ENABLE, device=METER, status=S.CONN_COMM)
+    verdict = evaluate(
+        an_order(K.ENABLE), view, matrix={K.ENABLE: (cell,)}, customs=customs
+    ).verdict
+    assert problem(verdict) == "algorithm_failed"
+    assert isinstance(verdict, Error)
+    assert why in verdict.problem.text
