@@ -216,14 +216,15 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
-    lists = ("completion_events", "exchanges", "endpoints", "violations", "devices")
+    lists = ("completion_events", "exchanges", "endpoints", "progress", "violations", "devices")
     plain = {name: value for name, value in made.items() if name not in lists}
     plain["devices"] = _devices(made)
     print_fields(plain)
-    counts = made.get("endpoints")
-    if isinstance(counts, dict):
-        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
-        click.echo(f"endpoints: {shown}")
+    for title in ("endpoints", "progress"):
+        counts = made.get(title)
+        if isinstance(counts, dict):
+            shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+            click.echo(f"{title}: {shown}")
     violations = made.get("violations")
     for violation in violations if isinstance(violations, list) else []:
         click.echo(f"violates {violation}")

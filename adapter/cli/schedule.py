@@ -8,8 +8,11 @@ from adapter.cli.output import as_json, print_fields, print_json, print_table, s
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.client import Json, fields, items, segment
+from adapter.engine.schedule_ports import ReadResult
 
 _DAY_S = 86_400.0
+_PAGE = 500
+_RESULTS = [each.value for each in ReadResult]
 _KINDS = {"scalar": "scheduled_read_scalar", "interval": "scheduled_read_interval"}
 
 
@@ -136,11 +139,22 @@ def remove(session: Session, number: str, as_json: bool) -> None:
 @schedule.command()
 @click.argument("number")
 @click.argument("window", type=int, required=False)
+@click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
-def report(session: Session, number: str, window: int | None, limit: int, as_json: bool) -> None:
-    """What came of its windows, or of one WINDOW: devices read, failed and missing."""
+def report(
+    session: Session,
+    number: str,
+    window: int | None,
+    result: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """What came of its last windows, or of one WINDOW: all its devices, those missing first.
+
+    --limit is the number of windows.
+    """
     place = f"/schedules/{segment(number)}/windows"
     if window is None:
         answer = session.client.get(place, {"limit": limit})
@@ -149,15 +163,29 @@ def report(session: Session, number: str, window: int | None, limit: int, as_jso
         else:
             _print_windows(items(answer))
         return
-    found = fields(session.client.get(f"{place}/{window}"))
+    found, rows = _whole_window(session, f"{place}/{window}", result)
     if as_json:
-        print_json(found)
+        print_json({**found, "devices": rows, "next": None})
         return
     _print_windows([found])
-    devices = found.get("devices")
-    rows = [fields(each) for each in devices] if isinstance(devices, list) else []
     columns = ("device", "endpoint", "result", "reason")
     print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
+    say(f"{len(rows)} devices of {found['expected']}")
+
+
+def _whole_window(
+    session: Session, place: str, result: str | None
+) -> tuple[dict[str, Json], list[dict[str, Json]]]:
+    """A window, and its devices of every page."""
+    rows: list[dict[str, Json]] = []
+    cursor: Json = None
+    while True:
+        query = {"result": result, "limit": _PAGE, "cursor": cursor}
+        found = fields(session.client.get(place, query))
+        devices = found.get("devices")
+        rows += [fields(each) for each in devices] if isinstance(devices, list) else []
+        if (cursor := found.get("next")) is None:
+            return found, rows
 
 
 def _print_windows(rows: list[dict[str, Json]]) -> None:

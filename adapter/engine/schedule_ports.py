@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from adapter.commands.activity import State, Tally, Verdict
@@ -26,13 +27,22 @@ class IssuedWindow:
     skipped: int = 0
 
 
+class ReadResult(StrEnum):
+    """How the read of one expected device ended, in the order in which reports list them."""
+
+    MISSING = "missing"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WAITING = "waiting"
+    """It has not ended."""
+    SUCCEEDED = "succeeded"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRead:
-    """How the read of one expected device ended; `result` "waiting" while it has not."""
-
     device: DeviceId
     endpoint: EndpointId
-    result: str
+    result: ReadResult
     reason: str = ""
 
 
@@ -47,6 +57,8 @@ class WindowReport:
     waiting: int
     """Expected devices of which nothing is known yet."""
     devices: tuple[DeviceRead, ...] = ()
+    next: str | None = None
+    """Leads to the devices after these; None: there are none."""
 
 
 class ScheduleStore(Protocol):

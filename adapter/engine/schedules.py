@@ -2,28 +2,35 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Final
 
 from adapter.commands import schedule as rules
-from adapter.commands.activity import Command
+from adapter.commands.activity import Command, Target
+from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.schedule import Plan, ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine import points
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import AuditNote, Clock
-from adapter.engine.schedule_ports import DeviceRead, IssuedWindow, ScheduleStore, WindowReport
-from adapter.errors import Conflict, GatewayError, NotFound, StoreFailed
-from adapter.model.ids import sortable_id
+from adapter.engine.schedule_ports import (
+    DeviceRead,
+    IssuedWindow,
+    ReadResult,
+    ScheduleStore,
+    WindowReport,
+)
+from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
+from adapter.model.ids import DeviceId, EndpointId, sortable_id
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _RETRY: Final = timedelta(minutes=1)
 _TRIES: Final = 5
-_MOST_DEVICES: Final = 1_000
-"""So many devices are listed in a report; the tally counts all."""
 
 
 class Schedules:
@@ -179,30 +186,63 @@ class Schedules:
         found = await self._store.windows(schedule, before=before, limit=limit)
         return [_report(item, await self._gateway.get(item.command)) for item in found]
 
-    async def report(self, schedule: ScheduleId, number: int) -> WindowReport:
-        """One window with its devices: those missing and failed first. Raises NotFound."""
+    async def report(
+        self,
+        schedule: ScheduleId,
+        number: int,
+        *,
+        results: Collection[ReadResult] = frozenset(ReadResult),
+        cursor: str | None = None,
+        limit: int = 1_000,
+    ) -> WindowReport:
+        """One window with its devices that ended so: those missing and failed first, a page at a
+        time. Raises NotFound, InvalidRequest for a cursor that no page gave."""
         await self.get(schedule)
         found = await self._store.windows(schedule, before=number + 1, limit=1)
         if not found or found[0].number != number:
             raise NotFound(f"schedule {schedule} has no window {number}")
+        after = _place(cursor)
         command = await self._gateway.get(found[0].command)
         outcomes = {row.endpoint: row for row in await self._gateway.outcomes(command.id)}
-        devices = []
-        for target in command.targets:
-            row = outcomes.get(target.endpoint)
-            devices.append(
-                DeviceRead(
-                    device=target.device,
-                    endpoint=target.endpoint,
-                    result="waiting" if row is None else row.result.value,
-                    reason="" if row is None else row.reason,
-                )
-            )
-        devices.sort(key=lambda item: (_ORDER.index(item.result), item.device))
-        return replace(_report(found[0], command), devices=tuple(devices[:_MOST_DEVICES]))
+        places = (_place_of(target, outcomes.get(target.endpoint)) for target in command.targets)
+        chosen = (each for each in places if _ORDER[each[0]] in results and each[:2] > after)
+        page = nsmallest(limit + 1, chosen, key=itemgetter(0, 1))
+        devices = tuple(_device_read(each, outcomes) for each in page[:limit])
+        return replace(
+            _report(found[0], command),
+            devices=devices,
+            next=f"{page[limit - 1][0]}.{page[limit - 1][1]}" if len(page) > limit else None,
+        )
 
 
-_ORDER: Final = ("missing", "failed", "unknown", "waiting", "succeeded")
+_ORDER: Final = tuple(ReadResult)
+_Place = tuple[int, DeviceId, EndpointId]
+"""Of a device in a report: the place of its result in `_ORDER`, then its name."""
+
+
+def _place_of(target: Target, outcome: EndpointOutcome | None) -> _Place:
+    result = ReadResult.WAITING if outcome is None else ReadResult(outcome.result.value)
+    return _ORDER.index(result), target.device, target.endpoint
+
+
+def _device_read(place: _Place, outcomes: Mapping[EndpointId, EndpointOutcome]) -> DeviceRead:
+    rank, device, endpoint = place
+    outcome = outcomes.get(endpoint)
+    return DeviceRead(
+        device=device,
+        endpoint=endpoint,
+        result=_ORDER[rank],
+        reason="" if outcome is None else outcome.reason,
+    )
+
+
+def _place(cursor: str | None) -> tuple[int, str]:
+    if cursor is None:
+        return -1, ""
+    rank, dot, device = cursor.partition(".")
+    if not dot or rank not in {str(number) for number in range(len(_ORDER))}:
+        raise InvalidRequest("cursor", "must be `next` of the page before")
+    return int(rank), device
 
 
 def _report(window: IssuedWindow, command: Command) -> WindowReport:

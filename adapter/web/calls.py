@@ -123,13 +123,13 @@ async def list_commands(api: Api, asked: Asked) -> Answered:
 async def get_command(api: Api, asked: Asked) -> Answered:
     wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     if not wait_s:
-        return _shown(await api.gateway.get(_command(asked)))
+        return _far(api, await api.gateway.get(_command(asked)))
     if api.waiting.locked():
         raise ProblemRaised(
             429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
         )
     async with api.waiting:
-        return _shown(await api.gateway.wait(_command(asked), timeout_s=wait_s))
+        return _far(api, await api.gateway.wait(_command(asked), timeout_s=wait_s))
 
 
 async def cancel(api: Api, asked: Asked) -> Answered:
@@ -340,6 +340,11 @@ def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
             rule="mandatory for commands that move a switch",
         )
     return key
+
+
+def _far(api: Api, command: Command) -> Answered:
+    """With how far it is, where it is a read for many."""
+    return Answered(body=schema.CommandOut.of(command, api.gateway.progress(command.id)))
 
 
 def _shown(command: Command) -> Answered:

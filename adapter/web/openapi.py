@@ -13,6 +13,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.schedule import ScheduleState
 from adapter.engine.ports import InboxState
 from adapter.engine.reports import Grouping
+from adapter.engine.schedule_ports import ReadResult
 from adapter.orders.order import OrderKind, OrderState
 from adapter.web import calls
 from adapter.web.order_schema import slug
@@ -39,6 +40,11 @@ _QUERY: Final[Mapping[str, Json]] = {
     "component": {"type": "string", "description": "Only this measuring component."},
     "from": {"type": "string", "format": "date-time", "description": "With a zone."},
     "to": {"type": "string", "format": "date-time", "description": "With a zone."},
+    "result": {
+        "type": "string",
+        "enum": [item.value for item in ReadResult],
+        "description": "Only devices that ended so.",
+    },
     "revisions": {"type": "boolean", "description": "Also values that were replaced."},
     "by": {"type": "string", "enum": [item.value for item in Grouping], "default": "operation"},
     "wait": {

@@ -255,7 +255,7 @@ ROUTES: Final = (
          schedule_schema.WindowPage, query=("limit", "cursor"), why=(404,)),
     _get(_SCHEDULE + "/windows/{window}", schedule_calls.get_window,
          "One window: which devices were read, failed and are missing",
-         schedule_schema.WindowReportOut, why=(404,)),
+         schedule_schema.WindowReportOut, query=("result", "limit", "cursor"), why=(404,)),
     _get(PREFIX + "/subscriptions", subscription_calls.list_subscriptions,
          "What the head end sends us, and whether it is too quiet",
          subscription_schema.SubscriptionsOut, why=(404,)),

@@ -1,9 +1,20 @@
 """The routes of scheduled reads, each a few lines over `Schedules`."""
 
 from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
+from adapter.engine.schedule_ports import ReadResult
 from adapter.errors import NotFound
 from adapter.web import schedule_schema as schema
-from adapter.web.calls import PREFIX, Answered, Api, Asked, cursor_of, limit_of, member, whole_of
+from adapter.web.calls import (
+    PREFIX,
+    Answered,
+    Api,
+    Asked,
+    bad_query,
+    cursor_of,
+    limit_of,
+    member,
+    whole_of,
+)
 
 
 async def add_schedule(api: Api, asked: Asked) -> Answered:
@@ -64,8 +75,23 @@ async def get_window(api: Api, asked: Asked) -> Answered:
     text = asked.path["window"]
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise NotFound(f"no window {text[:40]}")
-    report = await api.beside.read_schedules.report(_schedule(asked), int(text))
+    report = await api.beside.read_schedules.report(
+        _schedule(asked),
+        int(text),
+        results=_results(asked),
+        cursor=asked.query.get("cursor"),
+        limit=limit_of(asked),
+    )
     return Answered(body=schema.WindowReportOut.of(report))
+
+
+def _results(asked: Asked) -> frozenset[ReadResult]:
+    given = asked.query.get("result")
+    if given is None:
+        return frozenset(ReadResult)
+    if given not in tuple(ReadResult):
+        raise bad_query("result", f"one of {', '.join(ReadResult)}")
+    return frozenset({ReadResult(given)})
 
 
 def _schedule(asked: Asked) -> ScheduleId:

@@ -10,7 +10,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.recurrence import Grid, Recurrence, Window
 from adapter.commands.schedule import Plan, ReadSchedule, ScheduleState
 from adapter.commands.timing import given_in_utc, in_utc
-from adapter.engine.schedule_ports import WindowReport
+from adapter.engine.schedule_ports import ReadResult, WindowReport
 from adapter.web.schema import Id, Moment, Text
 
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
@@ -153,14 +153,15 @@ class SchedulePage(Struct, kw_only=True):
 class DeviceReadOut(Struct, kw_only=True):
     device: str
     endpoint: str
-    result: str
+    result: ReadResult
     reason: str
 
 
 class WindowReportOut(Struct, kw_only=True):
     """What became of one window. `expected` were in the group then; of `missing` ones the head end
     told nothing; `waiting` is what is not known yet. `missed` lies unread before it: `skipped`
-    windows, because catch-up is off or bounded."""
+    windows, because catch-up is off or bounded. `devices` is a page of them; `next` is the cursor
+    of the one after it."""
 
     number: int
     covers: WindowOut
@@ -174,6 +175,7 @@ class WindowReportOut(Struct, kw_only=True):
     tally: Tally
     waiting: int
     devices: list[DeviceReadOut]
+    next: str | None
 
     @classmethod
     def of(cls, report: WindowReport) -> "WindowReportOut":
@@ -199,6 +201,7 @@ class WindowReportOut(Struct, kw_only=True):
                 )
                 for item in report.devices
             ],
+            next=report.next,
         )
 
 

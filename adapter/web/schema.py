@@ -11,6 +11,7 @@ from adapter.commands.activity import Command, CommandRequest, Priority, ReadPer
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import given_in_utc, in_utc
+from adapter.engine.awaited import Progress
 from adapter.engine.imports import Problem, Rows, T, member_of, whole
 from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
@@ -190,6 +191,16 @@ class ResolutionOut(Struct, kw_only=True):
     at: datetime
 
 
+class ProgressOut(Struct, kw_only=True):
+    """Of a read for many, while its data are awaited: `read`, `failed` and `waiting` add up to
+    `expected`. Who failed is known only once the head end has given the result."""
+
+    expected: int
+    read: int
+    failed: int
+    waiting: int
+
+
 class CommandOut(Struct, kw_only=True):
     """A command and where it stands. Times are UTC; `devices` shows the first 100."""
 
@@ -214,6 +225,7 @@ class CommandOut(Struct, kw_only=True):
     voltage_present: bool | None
     violations: list[str]
     endpoints: EndpointCounts | None
+    progress: ProgressOut | None = None
     completion_events: list[CompletionOut]
     exchanges: list[ExchangeOut]
     retries: int
@@ -221,8 +233,11 @@ class CommandOut(Struct, kw_only=True):
     resolution: ResolutionOut | None
 
     @classmethod
-    def of(cls, command: Command) -> "CommandOut":
-        return msgspec.convert(summary(command), cls)
+    def of(cls, command: Command, progress: Progress | None = None) -> "CommandOut":
+        made = msgspec.convert(summary(command), cls)
+        if progress is not None:
+            made.progress = msgspec.convert(progress, ProgressOut, from_attributes=True)
+        return made
 
 
 class CommandPage(Struct, kw_only=True):
