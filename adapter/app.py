@@ -16,7 +16,9 @@ from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
+from adapter.engine.data_ports import Measurements as StoredData
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
+from adapter.engine.final_measurements import StoredMeasurements
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.intake_desk import Desk
@@ -28,7 +30,7 @@ from adapter.engine.order_sink import OrderSink
 from adapter.engine.orders import Orders
 from adapter.engine.ports import Clock, Sink, Store
 from adapter.engine.schedules import Schedules
-from adapter.engine.stand_ins import InitialAsFinal, Outgoing, PublishedReplies
+from adapter.engine.stand_ins import Outgoing, PublishedReplies
 from adapter.engine.subscriptions import Subscriptions
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
@@ -92,7 +94,8 @@ class Core:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderParts:
-    """What service orders are connected to. None: what stands in for it (`stand_ins.py`)."""
+    """What service orders are connected to. None: what stands in for it (`stand_ins.py`), and of
+    measurements those that the gateway itself has."""
 
     rules: OrderRules | None = None
     field_work: FieldWorkLink | None = None
@@ -142,10 +145,11 @@ def connect(
         data=None if made is None else made.data,
     )
     running_orders = None
-    if order_store is not None and order_sink is not None:
+    if order_store is not None and order_sink is not None and made is not None:
         parts = orders or OrderParts()
-        running_orders = _orders(order_store, store, gateway, clock, settings, parts)
+        running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
         order_sink.poke = running_orders.poke
+        gateway.data_loaded = running_orders.arrived
     return Core(
         store=store,
         codec=codec,
@@ -188,6 +192,7 @@ def _subscriptions(
 def _orders(
     store: SqliteOrders,
     commands: Store,
+    data: StoredData,
     gateway: Gateway,
     clock: Clock,
     settings: GatewaySettings,
@@ -199,7 +204,7 @@ def _orders(
         gateway=gateway,
         field_work=parts.field_work or Outgoing(),
         requester=parts.requester or PublishedReplies(commands),
-        measurements=parts.measurements or InitialAsFinal(commands, store),
+        measurements=parts.measurements or StoredMeasurements(data, store),
         clock=clock,
         rules=parts.rules or load_rules(None, settings.head_end_kinds),
         lease_s=settings.dispatch.lease_s,

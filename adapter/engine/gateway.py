@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,7 +21,7 @@ from adapter.commands.timing import POLICIES, Policy
 from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import Progress
 from adapter.engine.correlator import Correlator, Reader
-from adapter.engine.data_ports import Intake, Measurements
+from adapter.engine.data_ports import Intake, Measurements, TakenIn
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
@@ -127,6 +127,8 @@ class Gateway:
         self._intake = intake
         self.data = data
         """Measurements of the payloads that were taken in, where the store keeps them."""
+        self.data_loaded: Callable[[TakenIn], Awaitable[None]] | None = None
+        """Told what a payload brought, once that is seen: a hint."""
         self._correlator = Correlator(
             store,
             self._applier,
@@ -204,6 +206,8 @@ class Gateway:
         self._inbound_moved(taken.worked)
         if taken.endpoints:
             self._monitor.data_arrived(taken.endpoints)
+            if self.data_loaded is not None:
+                await self.data_loaded(taken)
         return int(taken.worked)
 
     def _changed(self, command: Command) -> None:

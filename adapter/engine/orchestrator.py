@@ -259,7 +259,8 @@ class Orchestrator:
         day = timedelta(days=1)
         start = order.service_at - (type_.minimum_offset_days + 2) * day
         end = order.service_at + (type_.maximum_offset_days + 2) * day
-        return tuple(await self._measurements.final(world.device.id, start, end))
+        near = order.service_at
+        return tuple(await self._measurements.final(world.device.id, start, end, near=near))
 
     async def _arriving(self, device: DeviceId | None) -> DeviceView | None:
         if device is None:

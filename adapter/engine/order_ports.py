@@ -221,6 +221,9 @@ class OrderStore(Protocol):
     async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
         """Orders with an open child on one of the devices."""
 
+    async def waiting_at(self, names: Sequence[str]) -> Sequence[OrderId]:
+        """The same for devices that have one of the names as endpoint or as serial number."""
+
     async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]: ...
 
     async def passes(self, order: OrderId) -> Sequence[Pass]: ...
@@ -264,12 +267,13 @@ class OrderStore(Protocol):
 
 
 class Measurements(Protocol):
-    """Final measurements. A site's measurement system, or what stands in for it."""
+    """Final measurements: the gateway's own store, or a site's measurement system."""
 
     async def final(
-        self, device: DeviceId, start: datetime, end: datetime
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
     ) -> Sequence[Measurement]:
-        """Those with `start <= at < end`."""
+        """Of those with `start <= at < end`, of each component and condition code at least the
+        one nearest to `near` on either side."""
 
 
 class ReplyRefused(GatewayError):

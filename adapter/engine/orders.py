@@ -4,8 +4,10 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from adapter.engine.case import Turn
+from adapter.engine.data_ports import TakenIn
 from adapter.engine.field_work import FieldReport, FieldWork, Receipt
 from adapter.engine.gateway import Gateway
 from adapter.engine.master_data import MasterData
@@ -40,6 +42,9 @@ from adapter.orders.order import (
 from adapter.orders.plan import Plan, make_plan
 from adapter.orders.replies import Reply
 from adapter.orders.tasks import CancelReason
+
+_NAMES: Final = 500
+"""So many meters of a payload are looked up at once: callbacks pass between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,8 +386,20 @@ class Orders(OrderDesk):
         return Receipt.APPLIED
 
     async def measured(self, devices: Sequence[DeviceId]) -> None:
-        """Measurements came for these devices: look at the orders that have a child on them."""
-        orders = await self._store.waiting_for(devices)
+        """Measurements came for these devices: look at the orders that have a child on them.
+
+        For a site's own measurement system. A hint: the order's own monitor decides, and without
+        the hint within `POLL`.
+        """
+        await self._wake(await self._store.waiting_for(devices))
+
+    async def arrived(self, taken: TakenIn) -> None:
+        """The same for a payload that was taken in."""
+        names = [*taken.endpoints, *taken.serials]
+        for first in range(0, len(names), _NAMES):
+            await self._wake(await self._store.waiting_at(names[first : first + _NAMES]))
+
+    async def _wake(self, orders: Sequence[OrderId]) -> None:
         if orders:
             await self._store.wake(orders, self._clock.now())
             self.poke()

@@ -1,53 +1,13 @@
-"""What serves until a site connects its own systems: replies, measurements, field work."""
+"""What serves until a site connects its own systems: replies, field work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from adapter.commands.effects import Severity
 from adapter.engine.field_work import FieldInbox, FieldMessage
-from adapter.engine.order_ports import OrderStore
 from adapter.engine.ports import Change, Publication, Store
-from adapter.model.ids import DeviceId, EventId
-from adapter.model.measurement import REGULAR, Measurement
-from adapter.model.reading import InitialMeasurement
+from adapter.model.ids import EventId
 from adapter.orders.replies import Reply
-
-_LATEST = 1000
-
-
-class InitialAsFinal:
-    """A STAND-IN: takes every initial measurement for a final one, of an ordinary good condition.
-
-    A measurement system validates, edits and estimates first. What crews read is added as it is.
-    """
-
-    def __init__(self, store: Store, orders: OrderStore) -> None:
-        self._store = store
-        self._orders = orders
-
-    async def final(
-        self, device: DeviceId, start: datetime, end: datetime
-    ) -> Sequence[Measurement]:
-        initial = await self._store.measurements(device, limit=_LATEST)
-        found = [made for each in initial for made in _final(each) if start <= made.at < end]
-        return [*found, *await self._orders.crew_measurements(device, start, end)]
-
-
-def _final(initial: InitialMeasurement) -> list[Measurement]:
-    last = initial.values[-1] if initial.values else None
-    if last is None or last.value is None:
-        return []
-    return [
-        Measurement(
-            id=initial.id,
-            component=initial.component,
-            at=last.at,
-            value=last.value,
-            condition=REGULAR,
-            device=initial.device,
-        )
-    ]
 
 
 class PublishedReplies:

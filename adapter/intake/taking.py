@@ -88,19 +88,15 @@ class PayloadIntake:
         waiting = await self._store.waiting(limit=1)
         if waiting:
             async with self._one:
-                endpoints = await self._take(waiting[0], self._spool.folder)
-            return TakenIn(worked=True, endpoints=endpoints)
+                return await self._take(waiting[0], self._spool.folder)
         if tickets := self._spool.tickets():
-            return TakenIn(worked=True, endpoints=await self._take_ticket(tickets[0]))
-        if self._spool.reprocess_asked():
-            await self.reprocess()
-            return TakenIn(worked=True)
+            return await self._take_ticket(tickets[0])
         if await self._store.sweep(limit=_SWEPT):
             return TakenIn(worked=True)
         await self._keep_house()
         return TakenIn()
 
-    async def _take_ticket(self, ticket: Ticket) -> tuple[EndpointId, ...]:
+    async def _take_ticket(self, ticket: Ticket) -> TakenIn:
         """A file that was handed in. One that is loaded already changes nothing."""
         what = WaitingPayload(
             inbox=None,
@@ -112,11 +108,11 @@ class PayloadIntake:
             digest=ticket.digest,
         )
         async with self._one:
-            endpoints = await self._take(what, self._spool.folder)
+            taken = await self._take(what, self._spool.folder)
         if what.source not in self._tries:
             await self._correct(ticket)
             self._spool.done(ticket)
-        return endpoints
+        return taken
 
     async def _correct(self, ticket: Ticket) -> None:
         """Close what the file was handed in for."""
@@ -129,34 +125,34 @@ class PayloadIntake:
             closed = None
         log.info("payload_corrected", extra={"payload": wrong, "closed": closed})
 
-    async def _take(self, what: WaitingPayload, folder: Path) -> tuple[EndpointId, ...]:
+    async def _take(self, what: WaitingPayload, folder: Path) -> TakenIn:
         started = await self._store.start(what, now=self._clock.now())
         if started is None:
             log.info("payload_known", extra={"payload": what.source})
             await asyncio.to_thread(self._spool.remove, what.file)
-            return ()
+            return TakenIn(worked=True)
         return await self._load(what, started, folder)
 
-    async def _load(
-        self, what: WaitingPayload, started: Started, folder: Path
-    ) -> tuple[EndpointId, ...]:
+    async def _load(self, what: WaitingPayload, started: Started, folder: Path) -> TakenIn:
         counts = Counts()
         endpoints: dict[EndpointId, None] = {}
+        serials: dict[str, None] = {}
         try:
             async for batch in self._batches(what, started, folder):
                 counts.add(await self._store.stage(started, batch, self._lookups))
                 endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
+                serials.update((item.serial, None) for item in batch.normals if item.serial)
                 points.reached("intake.staged")
                 self.progress(counts)
         except Broken as error:
             await self._refuse(what, started, str(error), error.position)
-            return ()
+            return TakenIn(worked=True)
         except WorkerDied as error:
             tries = self._tries[what.source] = self._tries.get(what.source, 0) + 1
             log.warning("intake_worker_died", extra={"payload": what.source, "tries": tries})
             if tries >= _TRIES:
                 await self._refuse(what, started, f"{error}, {tries} times", -1)
-            return ()
+            return TakenIn(worked=True)
         points.reached("intake.before_loaded")
         await self._store.loaded(started, counts, inbox=what.inbox, now=self._clock.now())
         points.reached("intake.after_loaded")
@@ -171,7 +167,7 @@ class PayloadIntake:
                 "errors": counts.errors + counts.bad_parts,
             },
         )
-        return tuple(endpoints)
+        return TakenIn(worked=True, endpoints=tuple(endpoints), serials=tuple(serials))
 
     async def _batches(
         self, what: WaitingPayload, started: Started, folder: Path

@@ -29,7 +29,8 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
-from adapter.orders.parameters import Algorithm, AlgorithmType
+from adapter.orders.parameters import Algorithm, AlgorithmType, CheckMeasurement
+from adapter.orders.reading import measurements_seen
 from adapter.orders.tasks import field_task
 from adapter.orders.validation import validate
 from adapter.orders.verdict import (
@@ -83,7 +84,7 @@ def evaluate(
     for cell, algorithm in _sequence(order, view, matrix):
         now = replace(order, fields={**order.fields, **fields})
         verdict = _guarded(now, view, _run(now, view, algorithm, customs))
-        decisions.append(_kept(cell, algorithm, verdict, view))
+        decisions.append(_kept(now, cell, algorithm, verdict, view))
         if isinstance(verdict, SetField):
             fields.update(verdict.fields)
         elif not isinstance(verdict, Pass):
@@ -132,7 +133,10 @@ def look_at_world(
     return next_event(order, evaluate(order, view, matrix=matrix, customs=customs))
 
 
-def _kept(cell: int, algorithm: Algorithm, verdict: Verdict, view: View) -> Decision:
+def _kept(
+    order: ServiceOrder, cell: int, algorithm: Algorithm, verdict: Verdict, view: View
+) -> Decision:
+    params = algorithm.parameters
     plain = Decision(
         cell=cell,
         type=algorithm.type.value,
@@ -140,6 +144,8 @@ def _kept(cell: int, algorithm: Algorithm, verdict: Verdict, view: View) -> Deci
         outcome=Outcome.PASS,
         facts=view.facts(),
     )
+    if isinstance(params, CheckMeasurement):
+        plain = replace(plain, facts={**plain.facts, **measurements_seen(order, view, params)})
     match verdict:
         case Pass(note=note, row=row):
             return replace(plain, note=note, row=row)

@@ -5,6 +5,7 @@ nothing is found is "based on the type and configuration of the device and servi
 the choices here are inferred, and those about waiting too long are ours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -87,9 +88,51 @@ def choose(
     return None
 
 
+def _worth(each: Measurement, span: Window, params: CheckMeasurement) -> str:
+    """What one measurement is to the search: the range it is in, or why it does not count."""
+    if not each.use:
+        return "replaced"
+    if each.at not in span:
+        return "outside"
+    if each.condition in ConditionRange(start=params.normal_start, end=params.normal_end):
+        return "normal"
+    return "bottom" if each.condition >= params.bottom else "poor"
+
+
+def measurements_seen(
+    order: ServiceOrder, view: View, params: CheckMeasurement
+) -> Mapping[str, str]:
+    """What the check saw, for the record: the window, and of each component the measurement that
+    counts, else the nearest that does not, as `time,condition code,worth`."""
+    if not _to_be_read(view):
+        return {}
+    span = window(view.activity_type, order.service_at, view.service_point.time_zone)
+    facts = {"measurementWindow": f"{span.start.isoformat()}/{span.end.isoformat()}"}
+    own = _own(view)
+    for name in [each.id for each in view.billing_components()] or [""]:
+        mine = tuple(each for each in own if name in ("", each.component))
+        near = min(mine, key=lambda m: (abs(m.at - span.reference), m.at, m.id), default=None)
+        best = choose(mine, span, params) or near
+        told = "none"
+        if best is not None:
+            told = f"{best.at.isoformat()},{best.condition},{_worth(best, span, params)}"
+        facts[f"measurement:{name or 'any'}"] = told
+    return facts
+
+
+def _to_be_read(view: View) -> bool:
+    return view.service_point.category is Category.METER and view.device_installed
+
+
+def _own(view: View) -> tuple[Measurement, ...]:
+    """Those of the device that is installed."""
+    device = view.device.id if view.device is not None else None
+    return tuple(each for each in view.measurements if each.device in (None, device))
+
+
 def check_measurement(order: ServiceOrder, view: View, params: CheckMeasurement) -> Verdict:
     """Pass with the reading remembered, or create what obtains or awaits one."""
-    if view.service_point.category is not Category.METER or not view.device_installed:
+    if not _to_be_read(view):
         return Pass(note="no meter: nothing to read")
     span = window(view.activity_type, order.service_at, view.service_point.time_zone)
     found, missing = _search(view, span, params)
@@ -109,8 +152,7 @@ def _search(
     view: View, span: Window, params: CheckMeasurement
 ) -> tuple[list[Measurement], list[MeasuringComponent]]:
     """What was found, and the billing components for which nothing was."""
-    device = view.device.id if view.device is not None else None
-    own = tuple(m for m in view.measurements if m.device in (None, device))
+    own = _own(view)
     components = view.billing_components()
     if not components:
         one = choose(own, span, params)
@@ -153,7 +195,7 @@ def _obtain(
     if recent:
         return _after(recent, view, params, span)
     if view.reading_on_its_way:
-        return _wait(view, params, "a reading is being validated")
+        return _wait(view, params, span, "a reading is being validated")
     if view.now >= span.end:
         return _no_reading("the time for a reading is over and there is none")
     return _first(view, params, span, missing)
@@ -173,7 +215,7 @@ def _after(own: list[ChildFact], view: View, params: CheckMeasurement, span: Win
     if last.completed:
         if name == params.wait_bo:
             return _no_reading("the wait has ended and there is no measurement in the window")
-        return _wait(view, params, "read; the value is not a final measurement yet")
+        return _wait(view, params, span, "read; the value is not a final measurement yet")
     if name == params.on_demand_bo:
         return _field_read(view, params, span, f"the on-demand read ended as {last.state}")
     waited = name in (params.wait_bo, params.scheduled_bo)
@@ -192,7 +234,7 @@ def _first(
     smart = view.device is not None and view.device.smart
     start = max(view.now, span.reference)
     if smart and missing and all(c.kind is ComponentKind.INTERVAL for c in missing):
-        return _wait(view, params, "interval data arrive by themselves")
+        return _wait(view, params, span, "interval data arrive by themselves")
     if smart and _readable(view, params):
         object_ = BUSINESS_OBJECTS[params.on_demand_bo]
         child = ChildSpec(
@@ -226,13 +268,14 @@ def _readable(view: View, params: CheckMeasurement) -> bool:
     return view.commissioned and not dead and view.supports(command)
 
 
-def _wait(view: View, params: CheckMeasurement, note: str) -> Verdict:
+def _wait(view: View, params: CheckMeasurement, span: Window, note: str) -> Verdict:
+    """What is measured at a reference still ahead can only come after it (ours)."""
     child = ChildSpec(
         business_object=params.wait_bo,
         kind=ChildKind.WAIT_MEASUREMENT,
         device=view.device.id if view.device is not None else None,
         blocking=False,
-        due_at=view.now + view.activity_type.wait_time_out,
+        due_at=max(view.now, span.reference) + view.activity_type.wait_time_out,
     )
     return Create(child=child, note=note)
 

@@ -29,8 +29,8 @@ ORDER: Final = "order.toml"
 
 
 class OrderDo(StrEnum):
-    """What somebody does. COMPLETE closes an order by hand; MEASURE is a reading from elsewhere;
-    CHANGE_METER happens at the simulated head end, SET_POINT in the registry."""
+    """What somebody does. COMPLETE closes an order by hand; MEASURE is a value that the simulated
+    head end sends by itself; CHANGE_METER happens there too."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -47,7 +47,8 @@ class OrderDo(StrEnum):
 class OrderAct(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One thing done at `at` seconds. `order` is the n-th submitted one, from 1.
 
-    `effective_in_s` and `service_in_s` count from the act itself; 0 leaves it to the gateway.
+    `effective_in_s` and `service_in_s` count from the act itself; 0 leaves it to the gateway. So
+    does `read_in_s`, the time of a measured `value` (Wh), which has `statuses` in a load profile.
     """
 
     do: OrderDo
@@ -63,7 +64,9 @@ class OrderAct(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     reason: str = ""
     device: str = ""
     component: str = "kwh"
-    value: Decimal = Decimal("4711.5")
+    value: Decimal = Decimal(4_711_500)
+    read_in_s: float = 0.0
+    statuses: tuple[str, ...] = ()
     meter: dict[str, object] = {}
 
 
@@ -81,6 +84,7 @@ class PointRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 class DeviceRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """`meter` is the number of its simulated meter, from 0; None is a manual meter or an item.
 
+    A meter bills by its `register` ("kwh"), its load profile (`interval`, "load"), or both.
     `status` None: not installed anywhere, in the crew's van where `van` says so.
     """
 
@@ -90,6 +94,7 @@ class DeviceRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen
     status: InstallStatus | None = None
     category: Category = Category.METER
     register: bool = True
+    interval: bool = False
     commands: tuple[str, ...] = tuple(sorted(SMART_COMMANDS))
     van: bool = False
 

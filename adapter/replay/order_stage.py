@@ -26,7 +26,7 @@ from adapter.engine.order_ports import OrderFilter
 from adapter.engine.order_requests import OrderRequest
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.orders import Orders
-from adapter.engine.ports import Change, Import
+from adapter.engine.ports import Import
 from adapter.errors import GatewayError
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
@@ -42,8 +42,7 @@ from adapter.model.device import (
     MeasuringComponent,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
-from adapter.model.reading import InitialMeasurement, InitialValue
+from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.orders.order import ERROR_STATES
 from adapter.orders_file import rules_of
 from adapter.replay.json_text import first_difference
@@ -58,6 +57,7 @@ from adapter.replay.order_scenario import (
 )
 from adapter.replay.recorder import changed, simulator_config
 from adapter.replay.scenario import BadScenario, Scenario
+from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.store.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
@@ -72,6 +72,10 @@ _AFTER: Final = timedelta(hours=1)
 _INSTALLED: Final = timedelta(days=900)
 _ESN: Final = "2.16.840.1.114416.15.243."
 _FIRST: Final = 700_001
+_REGISTER: Final = MeasuringComponent(id="kwh", kind=ComponentKind.SCALAR, quantity="Wh d")
+_PROFILE: Final = MeasuringComponent(
+    id="load", kind=ComponentKind.INTERVAL, quantity="Wh d", seconds=900
+)
 _LIMITS: Final = LimitSettings(
     concurrency=64, breaker_not_sent=1_000_000, breaker_unknown=1_000_000, pushback_pause_s=0.001
 )
@@ -314,7 +318,7 @@ class OrderStage:
                 ended = await orders.payment(ServicePointId(act.point), by=act.by)
                 return {"cuts": [order.state.value for order in ended]}
             case OrderDo.MEASURE:
-                await self._measure(act)
+                self._measure(act)
                 return {"device": act.device}
             case OrderDo.CHANGE_METER:
                 changed(self.simulator.world.population, act.meter)
@@ -369,23 +373,19 @@ class OrderStage:
             raise BadScenario(f"{self.scenario.name}: there is no order {act.order}")
         return self.submitted[act.order - 1]
 
-    async def _measure(self, act: OrderAct) -> None:
+    def _measure(self, act: OrderAct) -> None:
+        """The simulated head end sends it by itself; `_work` carries it all the way."""
+        device = self.devices[act.device]
         now = self.clock.now()
-        cause = EventId(f"measured:{act.device}:{act.at:g}")
-        initial = InitialMeasurement(
-            id=str(cause),
-            device=DeviceId(act.device),
-            component=act.component,
-            kind=ComponentKind.SCALAR,
-            quantity="Wh d",
-            start=now,
-            end=now,
-            seconds=0,
-            values=(InitialValue(at=now, value=act.value),),
-            cause=cause,
+        told = Told(
+            endpoint=device.endpoint or "",
+            serial=device.serial,
+            at=now + timedelta(seconds=act.read_in_s),
+            wh=act.value,
+            seconds=next(x.seconds for x in device.components if x.id == act.component),
+            statuses=act.statuses,
         )
-        await self.store.save([Change(measurements=(initial,))])
-        await self.orders.measured([DeviceId(act.device)])
+        self.simulator.world.worker.tell([told], now=now)
 
 
 def _later(now: datetime, seconds: float) -> datetime | None:
@@ -398,13 +398,13 @@ def _rules(scenario: OrderScenario) -> OrderRules:
 
 
 def _device(row: DeviceRow) -> Device:
-    register = row.register and row.category is Category.METER
-    component = MeasuringComponent(id="kwh", kind=ComponentKind.SCALAR, quantity="Wh d")
+    bills = (_REGISTER,) * row.register + (_PROFILE,) * row.interval
     return Device(
         id=DeviceId(row.id),
         endpoint=None if row.meter is None else _endpoint(row.meter),
+        serial=row.id,
         capabilities=frozenset() if row.meter is None else frozenset(row.commands),
-        components=(component,) if register else (),
+        components=bills if row.category is Category.METER else (),
         category=row.category,
     )
 

@@ -4,6 +4,7 @@ Which register a flag brings and at which moment is inferred from the flags' nam
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -28,6 +29,54 @@ _SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Which dat:RegisterSource a flag brings (inferred). All are told as of the period's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One value that nobody asked for: a register, or an interval of so many seconds up to `at`.
+
+    `wh` in watt-hours; `statuses` are words of dat:ProfileStatus, which registers have none of.
+    """
+
+    endpoint: str = ""
+    serial: str = ""
+    at: datetime
+    wh: Decimal
+    seconds: int = 0
+    statuses: tuple[str, ...] = ()
+    quantity: str = "Wh d"
+
+
+def read_data_of(told: Told) -> dict[str, object]:
+    """dat:ReadData with this one value."""
+    row: dict[str, object] = {
+        "Identifier": told.endpoint,
+        "DeviceClass": "",
+        "ScalingType": "Scaled",
+        "BlockInfo": {"Block": 1, "TotalBlocks": 1},
+        "DeviceSerialNumber": told.serial,
+    }
+    if told.seconds:
+        value = {"ChannelValue": str(told.wh), "ProfileStatuses": list(told.statuses)}
+        row["LoadProfileChannels"] = [
+            {
+                "IntervalLength": told.seconds // 60,
+                "PulseMultiplier": "1",
+                "Quantity": told.quantity,
+                "TimeDataEnd": wire_time(told.at),
+                "IntervalValues": [value],
+            }
+        ]
+    else:
+        row["RegisterValues"] = [
+            {
+                "Quantity": told.quantity,
+                "Source": "CurrentRegister",
+                "Timestamp": wire_time(told.at),
+                "Value": typed("xs:decimal", str(told.wh)),
+            }
+        ]
+    return row
 
 
 def asked_for(

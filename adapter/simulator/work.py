@@ -4,7 +4,7 @@ Initializing, Executing, then the endpoints are asked, in portions, then Complet
 drop, double, delay or turn round what is sent on the way.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from adapter.simulator.flaws import Flaws
 from adapter.simulator.jobs import Delivery, Job, Sent
 from adapter.simulator.meters import Failed, Meter, Population, addressable
 from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
-from adapter.simulator.readings import energy_told, read_data
+from adapter.simulator.readings import Told, energy_told, read_data, read_data_of
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.seeded import fraction, guid
 from adapter.simulator.settings import SimulatorConfig
@@ -267,6 +267,11 @@ class Worker:
             if other is not None:
                 return self._read(job, other, now)
         return []
+
+    def tell(self, values: Sequence[Told], *, now: datetime) -> None:
+        """One DataArrived with values that no request asked for, to every data subscriber."""
+        rows = [read_data_of(value) for value in values]
+        self.schedule.put(now, partial(self._data, None, rows))
 
     def _data(
         self, token: RequestToken | None, rows: list[dict[str, object]], _: datetime | None = None

@@ -87,10 +87,10 @@ INSERT INTO arrived_event (load, endpoint, at, exception, name, body) VALUES (?,
 
 # ---------------------------------------------------------------- reading
 
-_COLUMNS: Final = """
-SELECT c.device, c.endpoint, c.component, c.kind, c.quantity, c.source, c.seconds, c.unit, c.tou,
-       c.sqi, m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load, m.n,
-       load.payload
+_COLUMNS: Final = """c.device, c.endpoint, c.component, c.kind, c.quantity, c.source, c.seconds,
+       c.unit, c.tou, c.sqi, m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load,
+       m.n, load.payload"""
+_TABLES: Final = """
 FROM channel c JOIN measured m ON m.channel = c.id JOIN conversion v ON v.id = m.conversion
      JOIN load ON load.id = m.load """
 _SEEN: Final = "load.state = 'loaded'"
@@ -104,10 +104,29 @@ def select(where: str, *, revisions: bool) -> str:
     """The measurements of the channels that `where` (one of WHERE) chooses, oldest first."""
     latest = "" if revisions else f" AND {_LATEST}"
     return (
-        f"{_COLUMNS}WHERE {where} AND m.at BETWEEN :start AND :end AND {_SEEN}{latest}"
-        " ORDER BY m.at, c.component, c.id, m.load, m.n LIMIT :limit"
+        f"SELECT {_COLUMNS}{_TABLES}WHERE {where} AND m.at BETWEEN :start AND :end"
+        f" AND {_SEEN}{latest} ORDER BY m.at, c.component, c.id, m.load, m.n LIMIT :limit"
     )
 
+
+# Of each channel, condition and side of `near` the nearest row: whoever looks for the nearest in a
+# range of conditions misses none. The last visible row of a time is its latest revision; min()
+# alone in an aggregate query has the bare columns come from its row (documented by SQLite).
+NEAREST: Final = f"""
+WITH seen AS (
+    SELECT channel, at, load, n, condition, value,
+        lead(at) OVER (PARTITION BY channel ORDER BY at, load, n) AS following
+    FROM measured
+    WHERE channel IN (SELECT id FROM channel WHERE device = :device)
+      AND at >= :start AND at < :end AND {_VISIBLE}),
+nearest AS (
+    SELECT channel, at, load, n, min(abs(at - :near)) FROM seen
+    WHERE value IS NOT NULL AND following IS NOT at
+    GROUP BY channel, condition, at <= :near)
+SELECT {_COLUMNS} FROM nearest JOIN measured m USING (channel, at, load, n)
+     JOIN channel c ON c.id = m.channel JOIN conversion v ON v.id = m.conversion
+     JOIN load ON load.id = m.load
+ORDER BY m.at, c.component, c.id"""
 
 WHERE: Final = {
     "device": "c.device = :key",

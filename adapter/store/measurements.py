@@ -327,6 +327,20 @@ class SqliteMeasurements:
         )
         return [_measurement(item, item.value) for item in found if item.value is not None]
 
+    async def nearest(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        span = {
+            "device": device,
+            "start": micros(start),
+            "end": micros(end),
+            "near": micros(near),
+        }
+        found = await self._store.query(
+            lambda db: [stored(row) for row in db.execute(measured.NEAREST, span)]
+        )
+        return [_measurement(item, item.value) for item in found if item.value is not None]
+
     async def readings_of(
         self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
     ) -> Sequence[Reading]:

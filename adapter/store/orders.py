@@ -114,6 +114,12 @@ class SqliteOrders:
             lambda db: [row[0] for row in db.execute(sql.OPEN_ON_DEVICE, (wanted,))]
         )
 
+    async def waiting_at(self, names: Sequence[str]) -> Sequence[OrderId]:
+        wanted = {"names": encode(list(names)).decode()}
+        return await self._store.read(
+            lambda db: [row[0] for row in db.execute(sql.OPEN_ON_NAMED, wanted)]
+        )
+
     async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]:
         return await self._store.query(lambda db: _list(db, wanted))
 

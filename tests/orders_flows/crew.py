@@ -120,7 +120,7 @@ def values(device: Device, at: datetime, cause: str) -> tuple[Measurement, ...]:
 
 
 def a_manual_meter(name: str) -> Device:
-    return Device(id=DeviceId(name), components=(REGISTER,))
+    return Device(id=DeviceId(name), serial=name, components=(REGISTER,))
 
 
 def an_item(name: str) -> Device:

@@ -18,10 +18,9 @@ from adapter.engine.order_ports import Requester
 from adapter.engine.order_requests import OrderRequest
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.orders import Orders, OrderShown
-from adapter.engine.ports import Change, Import
+from adapter.engine.ports import Import
 from adapter.model.device import (
     Category,
-    ComponentKind,
     Device,
     DisconnectLocation,
     InstallEvent,
@@ -29,15 +28,15 @@ from adapter.model.device import (
     MeasuringComponent,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, EventId, OrderId, ServicePointId
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import ReadSchedule
-from adapter.model.reading import InitialMeasurement, InitialValue
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import Reply
 from adapter.orders_file import rules_of
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
+from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
@@ -79,7 +78,7 @@ class Place:
 
     @property
     def new_device(self) -> DeviceId:
-        return DeviceId(f"N-{self.number}")
+        return DeviceId(f"D-{self.number}-new")
 
 
 @dataclass
@@ -193,23 +192,40 @@ class Rig:
         switch = SwitchState.CONNECTED if closed else SwitchState.DISCONNECTED
         population.put(replace(meter, commissioned=known, registered=known, switch=switch))
 
-    async def measure(self, device: DeviceId, at: datetime, *, component: str = "kwh") -> None:
-        """A measurement comes, from wherever."""
-        cause = EventId(f"test:{device}:{at.isoformat()}")
-        initial = InitialMeasurement(
-            id=str(cause),
-            device=device,
-            component=component,
-            kind=ComponentKind.SCALAR,
-            quantity="Wh d",
-            start=at,
-            end=at,
-            seconds=0,
-            values=(InitialValue(at=at, value=Decimal("1234.5")),),
-            cause=cause,
+    async def measure(
+        self,
+        device: DeviceId,
+        at: datetime,
+        *,
+        component: str = REGISTER.id,
+        wh: int = 1_234_500,
+        statuses: tuple[str, ...] = (),
+    ) -> None:
+        """A measurement comes as all of them do: by DataArrived. Returns when it is seen."""
+        known = (await self.made.app.gateway.device(device)).device
+        seconds = next(each.seconds for each in known.components if each.id == component)
+        told = Told(
+            endpoint=known.endpoint or "",
+            serial=known.serial,
+            at=at,
+            wh=Decimal(wh),
+            seconds=seconds,
+            statuses=statuses,
         )
-        await self.made.app.core.store.save([Change(measurements=(initial,))])
-        await self.orders.measured([device])
+        simulator = self.made.simulator
+        simulator.world.worker.tell([told], now=datetime.now(UTC))
+        simulator.wake()
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        while wh not in await self.seen(device, at, component):
+            assert asyncio.get_running_loop().time() < deadline, "it is not taken in"
+            await self._moved()
+
+    async def seen(self, device: DeviceId, at: datetime, component: str) -> list[Decimal | None]:
+        """What the store has of one component at one time, in the head end's unit."""
+        data = self.made.app.gateway.data
+        assert data is not None
+        found = await data.values_between(at, at, device=device)
+        return [each.external for each in found if each.component == component]
 
     async def status(self, device: DeviceId) -> InstallStatus | None:
         view = await self.made.app.gateway.device(device)

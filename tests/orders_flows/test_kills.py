@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,10 @@ from adapter.commands.flows import Operation
 from adapter.engine.clock import SystemClock
 from adapter.engine.field_work import FieldReport
 from adapter.engine.order_ports import OrderFilter
-from adapter.engine.ports import Change, Import
+from adapter.engine.ports import Import
 from adapter.fieldwork.form import read_message, report_json
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
-from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
-from adapter.model.reading import InitialMeasurement, InitialValue
+from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.orders.field_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS
@@ -34,6 +32,7 @@ from adapter.orders.replies import ReplyState
 from adapter.store.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 from tests.durability.rig import TOKEN, Life, Rig, rig, until
+from tests.orders_flows.arriving import read_now, take_in
 from tests.orders_flows.crew import REGISTER, Crew, a_manual_meter
 from tests.orders_flows.rig import INSTALLED_AT
 from tests.support import run
@@ -93,6 +92,7 @@ async def load(made: Rig) -> None:
     """The registry and the meters, before the first life."""
     store = SqliteStore(made.store_path, now=SystemClock().now)
     await store.open()
+    devices: list[Device] = []
     for case in CASES:
         smart = case.row.device == "smart"
         device = a_manual_meter(case.device)
@@ -116,29 +116,14 @@ async def load(made: Rig) -> None:
                 installs=(installed,),
             )
         )
-        await store.save([Change(measurements=(a_reading(device.id),))])
+        devices.append(device)
         meter = made.simulator.world.population.find(endpoint(made, case.number))
         assert meter is not None
         closed = case.row.status is S.CONN_COMM
         switch = SwitchState.CONNECTED if closed else SwitchState.DISCONNECTED
         made.simulator.world.population.put(replace(meter, switch=switch))
+    await take_in(store, read_now(devices))
     await store.close()
-
-
-def a_reading(device: DeviceId) -> InitialMeasurement:
-    now = datetime.now(UTC)
-    return InitialMeasurement(
-        id=f"reading:{device}",
-        device=device,
-        component=REGISTER.id,
-        kind=REGISTER.kind,
-        quantity=REGISTER.quantity,
-        start=now,
-        end=now,
-        seconds=0,
-        values=(InitialValue(at=now, value=Decimal(1)),),
-        cause=EventId("test"),
-    )
 
 
 async def submit(made: Rig) -> None:

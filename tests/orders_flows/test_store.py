@@ -84,6 +84,25 @@ def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Pa
     run(scenario())
 
 
+def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: Path) -> None:
+    """Else the order, saved on facts from before, would sleep until its next poll."""
+
+    async def scenario() -> None:
+        store, orders = await opened(tmp_path)
+        await orders.submit(CaseWrite(case=a_case(1)), "")
+        stepped = await loaded(orders, a_case(1))
+        later = replace(stepped, wake=NOON + timedelta(minutes=5))
+        await orders.wake([stepped.order.id], NOON)
+        assert list(await orders.save([CaseWrite(case=later)])) == [CaseSaved.MOVED]
+        again = await loaded(orders, a_case(1))
+        assert again.wake == NOON
+        later = replace(again, wake=NOON + timedelta(minutes=5))
+        assert list(await orders.save([CaseWrite(case=later)])) == [CaseSaved.SAVED]
+        await store.close()
+
+    run(scenario())
+
+
 def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         store, orders = await opened(tmp_path)
