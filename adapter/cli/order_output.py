@@ -65,7 +65,8 @@ def print_shown(found: dict[str, Json]) -> None:
             click.echo(f"{look['at']}  {place}: {_decided(decision)}")
         if seen := _rows(look["decisions"]):
             saw = fields(seen[-1]["facts"])
-            click.echo("    saw " + " ".join(f"{name}={value}" for name, value in saw.items()))
+            long_last = sorted(saw, key=lambda name: (name == "commands", name))
+            click.echo("    saw " + " ".join(f"{name}={saw[name]}" for name in long_last))
     click.echo("\nreplies")
     names = ("id", "kind", "state", "attempts", "created_at", "due_at", "last_error")
     print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
