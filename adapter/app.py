@@ -29,6 +29,7 @@ from adapter.engine.order_rules import OrderRules
 from adapter.engine.order_sink import OrderSink
 from adapter.engine.orders import Orders
 from adapter.engine.ports import Clock, Sink, Store
+from adapter.engine.retention import Retention
 from adapter.engine.schedules import Schedules
 from adapter.engine.stand_ins import Outgoing, PublishedReplies
 from adapter.engine.subscriptions import Subscriptions
@@ -43,13 +44,14 @@ from adapter.headend.settings import HeadEndSettings
 from adapter.headend.subscriptions import SubscriptionClient
 from adapter.orders_file import load_rules
 from adapter.payloads import Taking, taking
-from adapter.settings import IntakeSettings, Settings, SubscriptionSettings
+from adapter.settings import IntakeSettings, RetentionSettings, Settings, SubscriptionSettings
 from adapter.store.orders import SqliteOrders
+from adapter.store.pruning import SqlitePruning
 from adapter.store.reports import SqliteReports
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
-from adapter.upkeep import upkeep
+from adapter.upkeep import kept_days, upkeep
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
 from adapter.web.rest import Rest
@@ -117,6 +119,7 @@ def connect(
     intake: IntakeSettings | None = None,
     subscriptions: SubscriptionSettings | None = None,
     longest_catch_up: timedelta | None = None,
+    retention: RetentionSettings | None = None,
     orders: OrderParts | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
@@ -164,6 +167,11 @@ def connect(
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
             orders=running_orders,
             schedules=Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
+            if isinstance(store, SqliteStore)
+            else None,
+            retention=Retention(
+                SqlitePruning(store), clock, kept_days(retention or RetentionSettings())
+            )
             if isinstance(store, SqliteStore)
             else None,
             subscriptions=_subscriptions(
@@ -289,6 +297,7 @@ async def over(
             intake=settings.intake,
             subscriptions=settings.subscriptions,
             longest_catch_up=timedelta(seconds=settings.schedules.longest_catch_up_s),
+            retention=settings.retention,
             orders=replace(
                 given,
                 rules=given.rules or _rules(settings),

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -82,6 +82,32 @@ class IntakeSettings:
         None
     )
     retention_days: Annotated[float, "days that bodies are kept after they were taken in"] = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """Days that rows are kept; 0 is for ever. Audit, commands, orders and measurements always are,
+    and bodies of payloads have `intake.retention_days`."""
+
+    messages_days: Annotated[float, "SOAP messages of commands that have ended; 0: for ever"] = 90.0
+    inbox_days: Annotated[float, "messages of the head end that were dealt with; 0: for ever"] = (
+        90.0
+    )
+    quarantine_days: Annotated[
+        float, "refused messages nobody decided about, then they are discarded; 0: for ever"
+    ] = 0.0
+    events_days: Annotated[
+        float, "device events and arrivals, but for what began an outage that lasts; 0: for ever"
+    ] = 1095.0
+    errors_days: Annotated[
+        float, "error records that were closed, and counts of storms; 0: for ever"
+    ] = 90.0
+    publications_days: Annotated[float, "publications that every sink has; 0: for ever"] = 90.0
+
+    def __post_init__(self) -> None:
+        for row in fields(self):
+            if not getattr(self, row.name) >= 0:
+                raise SettingsError(f"{row.name}: 0 or more days")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +238,7 @@ class Settings:
     contract: ContractSettings = field(default_factory=ContractSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)

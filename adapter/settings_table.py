@@ -148,6 +148,7 @@ _UNITS: Final = (
     ("_per_s", "per second"),
     ("_s", "seconds"),
     ("_bytes", "bytes"),
+    ("_days", "days"),
     ("per_hour", "per hour"),
     ("per_minute", "per minute"),
 )

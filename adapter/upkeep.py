@@ -1,10 +1,27 @@
-"""From the settings to what the subscriptions are kept up with."""
+"""From the settings to how subscriptions are kept up, and how long rows are kept."""
 
 from adapter.commands.silence import SilencePolicy
 from adapter.commands.subscriptions import Generation, SubscriptionKind, Wanted
+from adapter.engine.retention import Kept
 from adapter.engine.subscriptions import UpkeepSettings
-from adapter.settings import SubscriptionSettings
+from adapter.settings import RetentionSettings, SubscriptionSettings
 from adapter.web.listener import DATA_PATH, EXCEPTIONS_PATH
+
+
+def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:
+    """How long each is kept; None is for ever."""
+    given = {
+        Kept.MESSAGES: settings.messages_days,
+        Kept.INBOX: settings.inbox_days,
+        Kept.QUARANTINE: settings.quarantine_days,
+        Kept.ARRIVALS: settings.events_days,
+        Kept.EVENTS: settings.events_days,
+        Kept.ERRORS: settings.errors_days,
+        Kept.EVENT_ERRORS: settings.errors_days,
+        Kept.STORMS: settings.errors_days,
+        Kept.PUBLICATIONS: settings.publications_days,
+    }
+    return {what: days or None for what, days in given.items()}
 
 
 def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:

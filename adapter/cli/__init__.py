@@ -24,6 +24,7 @@ from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.registry import devices
 from adapter.cli.replay import record, replay
+from adapter.cli.retention import retention
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedule import schedule
 from adapter.cli.session import Session
@@ -60,7 +61,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    schedule, subscriptions, quarantine, wire, wsdl, tables, config, audit, ledger, record, replay,
+    schedule, subscriptions, retention, quarantine, wire, wsdl, tables, config, audit, ledger,
+    record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

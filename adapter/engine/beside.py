@@ -6,6 +6,7 @@ from adapter.engine.device_events import DeviceEvents
 from adapter.engine.intake_desk import Desk
 from adapter.engine.orders import Orders
 from adapter.engine.reports import Reports
+from adapter.engine.retention import Retention
 from adapter.engine.runner import Once, Runner
 from adapter.engine.schedules import Schedules
 from adapter.engine.subscriptions import Subscriptions
@@ -22,6 +23,7 @@ class Beside:
     orders: Orders | None = None
     schedules: Schedules | None = None
     subscriptions: Subscriptions | None = None
+    retention: Retention | None = None
     _runner: Runner | None = field(default=None, init=False)
 
     @property
@@ -60,6 +62,12 @@ class Beside:
             raise NotFound("this gateway keeps no subscriptions")
         return self.subscriptions
 
+    @property
+    def kept_rows(self) -> Retention:
+        if self.retention is None:
+            raise NotFound("this gateway's store keeps all rows")
+        return self.retention
+
     def start(self) -> None:
         loops: dict[str, Once] = {}
         if self.events is not None:
@@ -68,6 +76,8 @@ class Beside:
             loops["schedules"] = self.schedules.once
         if self.subscriptions is not None:
             loops["subscriptions"] = self.subscriptions.once
+        if self.retention is not None:
+            loops["retention"] = self.retention.once
         self._runner = Runner(loops)
         self._runner.start()
 

@@ -6,8 +6,8 @@ CURSOR: Final = "SELECT load, arrived FROM event_cursor"
 MOVE_CURSOR: Final = "UPDATE event_cursor SET load = ?, arrived = ?"
 INSERT_EVENT: Final = """
 INSERT INTO device_event
-    (endpoint, name, at, sequence, device, category, pair, last, told, exception, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING id"""
+    (endpoint, name, at, sequence, device, category, pair, last, told, exception, taken, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) RETURNING id"""
 SAME_TIME: Final = """
 SELECT id, sequence, exception, also FROM device_event
 WHERE endpoint = ? AND name = ? AND at = ? ORDER BY id"""

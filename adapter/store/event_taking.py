@@ -126,6 +126,7 @@ class Taking:
             event.pair,
             event.role is Role.LAST,
             event.exception,
+            micros(self._now),
             encode(event),
         )
         return Became.NEW, self._db.execute(sql.INSERT_EVENT, values).get

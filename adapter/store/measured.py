@@ -29,8 +29,13 @@ FROM payload """
 PAYLOADS: Final = _PAYLOADS + "WHERE id < ? ORDER BY id DESC LIMIT ?"
 PAYLOAD: Final = _PAYLOADS + "WHERE id = ?"
 EXPIRED: Final = """
-SELECT id FROM payload WHERE state = 'loaded' AND raw_kept = 1 AND finished < ?
-ORDER BY id LIMIT ?"""
+SELECT p.id FROM payload p LEFT JOIN inbox ON inbox.id = p.inbox
+WHERE p.raw_kept = 1 AND p.finished < ? AND (
+    p.state = 'loaded' AND NOT EXISTS (
+        SELECT 1 FROM intake_error e
+        WHERE e.payload = p.id AND e.why = 'bad_part' AND e.state = 'open')
+    OR p.state = 'quarantined' AND (p.inbox IS NULL OR coalesce(inbox.state, '') = 'discarded'))
+ORDER BY p.id LIMIT ?"""
 SPOOLED_FILES: Final = """
 SELECT spool FROM payload WHERE spool <> '' UNION SELECT file FROM inbox_spool"""
 FORGET_RAW: Final = "UPDATE inbox_raw SET raw = X'' WHERE id = ?"
