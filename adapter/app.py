@@ -278,7 +278,7 @@ async def over(
     """The service over an open store of one's own. Raises SettingsError, StoreFailed."""
     given = orders or OrderParts()
     head_end = _head_end(settings)
-    listening = bind(settings.listener.host, settings.listener.port)
+    listening = bind(settings.listener.host, settings.listener.port, section="listener")
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
         tls = settings.listener.tls is not None

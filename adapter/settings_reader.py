@@ -263,6 +263,7 @@ def _read_secret(
 ) -> object:
     """A secret from its variable, or from the file that the settings or a variable name."""
     variable, in_file = leaf.variable, f"{leaf.variable}_FILE"
+    named = leaf.name
     try:
         if member.name in table:
             raise Wrong(
@@ -270,13 +271,13 @@ def _read_secret(
                 f"{member.name}_file, or set {variable}"
             )
         if variable in sources.environ:
-            sources.origin[leaf.name] = variable
+            named = sources.origin[leaf.name] = variable
             return secrets_of(leaf.kind, Secret.from_environment(variable, sources.environ), ";")
         if in_file in sources.environ:
-            sources.origin[leaf.name] = in_file
+            named = sources.origin[leaf.name] = in_file
             given = Secret.from_file(path_of(sources.environ[in_file], Path()))
         elif f"{member.name}_file" in table:
-            sources.origin[leaf.name] = "file"
+            sources.origin[leaf.name], named = "file", f"{leaf.name}_file"
             given = Secret.from_file(path_of(table[f"{member.name}_file"], sources.folder))
         else:
             if leaf.default is MISSING:
@@ -284,5 +285,5 @@ def _read_secret(
             return leaf.default
         return secrets_of(leaf.kind, given, "\n")
     except (Wrong, SettingsError) as wrong:
-        sources.complain(leaf.name, str(wrong))
+        sources.complain(named, str(wrong))
         return None

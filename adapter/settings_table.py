@@ -273,7 +273,7 @@ def shown(loaded: Loaded, *, everything: bool = True) -> tuple[Shown, ...]:
     """Every setting with its value, secrets masked; or only those that were given."""
     found = tuple(
         Shown(
-            name=leaf.name,
+            name=f"{leaf.name}_file" if leaf.secret else leaf.name,
             value=_shown(leaf, _value(loaded.settings, leaf)),
             origin=loaded.origin.get(leaf.name, "default"),
         )

@@ -14,7 +14,7 @@ from adapter.cli.times import MOMENT, SECONDS
 from adapter.cli.watching import verdict_exit, watch
 from adapter.client import Json, fields, items, segment
 from adapter.commands.activity import Priority, State
-from adapter.commands.flows import SWITCH_KINDS, CommandKind
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
 from adapter.model.device import InstallStatus
 
 _KINDS: Final = click.Choice([kind.value for kind in CommandKind])
@@ -86,6 +86,8 @@ def submit(
     devices += more
     if devices_file is not None:
         devices += tuple(line.strip() for line in devices_file if line.strip())
+    if CommandKind(kind) in READ_KINDS and not (given["start"] and given["end"]):
+        raise click.UsageError(f"{kind} needs --start and --end, the period to read")
     body = _request(kind, devices, given)
     if "idempotency_key" not in body and CommandKind(kind) in SWITCH_KINDS:
         body["idempotency_key"] = f"cli-{secrets.token_hex(12)}"

@@ -29,10 +29,14 @@ def wire() -> None:
 @click.option("--json", "as_json", is_flag=True, hidden=True)
 def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> None:
     """Print a message (FILE, - is stdin) as JSON: operation, direction, body."""
+    from adapter.errors import WireError
     from adapter.wire.desk import MAX_DESK_BYTES, decode_to_json
 
     data = file.read(MAX_DESK_BYTES + 1)
-    shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
+    try:
+        shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
+    except WireError as error:
+        raise WireError(str(error), at=_shown(file.name)) from error
     if explain:
         from adapter.wire.catalog import Catalog
         from adapter.wire.explain import explain as remarks
@@ -61,8 +65,7 @@ def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -
         with click.open_file(place, "rb") as source:
             message = json.loads(source.read())
     except ValueError as error:
-        shown = "stdin" if place == "-" else place
-        raise InvalidRequest(shown, f"is not JSON: {error}") from error
+        raise InvalidRequest(_shown(place), f"is not JSON: {error}") from error
     if not isinstance(message, dict):
         raise InvalidRequest("message", "must be a JSON object")
     operation = str(message.get("operation", "")) if named is None else named
@@ -73,7 +76,12 @@ def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -
 
 
 def _is_file(text: str) -> bool:
-    return text == "-" or Path(text).is_file()
+    """No operation's name has a slash or ends in .json: then it is meant as a file's."""
+    return text == "-" or "/" in text or text.endswith(".json") or Path(text).is_file()
+
+
+def _shown(place: str) -> str:
+    return "stdin" if place in ("-", "<stdin>") else place
 
 
 @wire.command(name="operations")

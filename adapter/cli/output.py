@@ -51,10 +51,20 @@ def print_table(
 
 def print_fields(fields: Mapping[str, object]) -> None:
     """Names and values, one a line; empty ones are left out."""
-    shown = {name: cell(value) for name, value in fields.items() if value not in (None, "", [])}
+    shown = {name: cell(value) for name, value in fields.items() if _filled(value)}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, title: str | None = None) -> None:
+    """A table of objects: a column for each name that any of them has something in."""
+    columns = [name for name in rows[0] if any(_filled(row.get(name)) for row in rows)]
+    print_table(columns, ([row.get(name) for name in columns] for row in rows), title=title)
+
+
+def _filled(value: object) -> bool:
+    return value not in (None, "", [], {})
 
 
 def cell(value: object) -> str:
@@ -62,6 +72,8 @@ def cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={cell(part)}" for name, part in value.items() if _filled(part))
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(cell, value))
     return str(value)

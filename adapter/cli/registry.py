@@ -5,9 +5,9 @@ from typing import Final
 
 import click
 
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, print_fields, print_json, print_rows, print_table, say
 from adapter.cli.session import Session, with_session
-from adapter.client import fields, items, segment
+from adapter.client import Json, fields, items, segment
 
 _AT_ONCE: Final = 2_000
 """Devices in one request; some 3 MB."""
@@ -89,9 +89,21 @@ def show(session: Session, device: str, measurements: bool, as_json: bool) -> No
         return
     for name, part in found.items():
         if isinstance(part, dict):
-            click.echo(f"\n{name}")
-            print_fields({f"  {key}": value for key, value in part.items()})
+            _print_part(name, part)
         else:
             print_fields({name: part})
     if values:
-        print_table(tuple(values[0]), (tuple(row.values()) for row in values))
+        print_rows(values, title="measurements")
+
+
+def _print_part(name: str, part: dict[str, Json]) -> None:
+    """Plain members as fields; lists of objects (components, on/off history) as tables."""
+    tables = {key: rows for key, value in part.items() if (rows := _objects(value))}
+    click.echo(f"\n{name}")
+    print_fields({f"  {key}": value for key, value in part.items() if key not in tables})
+    for key, rows in tables.items():
+        print_rows(rows, title=key)
+
+
+def _objects(value: Json) -> list[dict[str, Json]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -124,7 +124,9 @@ class ReportReceiver:
         app = web.Application()
         app.router.add_post(self._settings.path, self._take, expect_handler=continue_later)
         door = Door(app, ConnectionLimits(connections=128, per_address=64), None, self.counts)
-        address = await door.open(bind(self._settings.host, self._settings.port))
+        settings = self._settings
+        listening = bind(settings.host, settings.port, section="field_work.webhook")
+        address = await door.open(listening)
         self._door, self.url = door, address + self._settings.path
 
     async def stop(self) -> None:

@@ -1,5 +1,6 @@
 """The simulator as a server: the head end's services, their WSDL, and the admin address."""
 
+import os
 from dataclasses import replace
 from ipaddress import ip_address
 from types import TracebackType
@@ -145,7 +146,11 @@ class Simulator:
         self._runners.append(runner)
         secured = server_context(self.config.tls)
         site = web.TCPSite(runner, address, port, ssl_context=secured, backlog=1_024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            why = f"{os.strerror(error.errno or 0)} (simulator.host, simulator.port)"
+            raise OSError(error.errno, why, f"{address}:{port}") from error
         host, bound, *_ = runner.addresses[0]
         scheme = "http" if secured is None else "https"
         return f"{scheme}://[{host}]:{bound}" if ":" in host else f"{scheme}://{host}:{bound}"

@@ -34,12 +34,14 @@ log = logging.getLogger(__name__)
 seldom = SeldomLog(log)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. Raises OSError, with the address as its file."""
+def bind(host: str, port: int, *, section: str = "") -> socket.socket:
+    """A listening socket; port 0 is any free one. Raises OSError, with the address as its file and
+    the `section` of the settings that it comes from."""
     try:
         return _bind(host, port)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+        named = f" ({section}.host, {section}.port)" if section else ""
+        raise OSError(error.errno, f"{error.strerror}{named}", f"{host}:{port}") from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -7,11 +7,9 @@ quarantine with its reason, answered with a fault that says little, and counted.
 import asyncio
 import logging
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -26,7 +24,7 @@ from adapter.engine.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId
 from adapter.web.bodies import Body, continue_later, read_body
-from adapter.web.connections import Door, bind, mark_busy
+from adapter.web.connections import mark_busy
 from adapter.web.credentials import BasicUsers
 from adapter.web.judgement import (
     MEDIA_OF,
@@ -38,6 +36,7 @@ from adapter.web.judgement import (
 )
 from adapter.web.quarantine import Quarantine
 from adapter.web.seldom import SeldomLog
+from adapter.web.server import Server
 from adapter.web.settings import ListenerSettings
 from adapter.wire.codec import Codec
 from adapter.wire.faults import soap_fault
@@ -69,11 +68,11 @@ log = logging.getLogger(__name__)
 seldom = SeldomLog(log)
 
 
-class Listener:
-    """Serves the four inbound operations and their WSDL. `counts` only ever grow.
+class Listener(Server):
+    """Serves the four inbound operations and their WSDL."""
 
-    With `listening` (see `connections.bind`) the address can be known before there is a gateway.
-    """
+    section = "listener"
+    started = "listener_started"
 
     def __init__(
         self,
@@ -85,11 +84,11 @@ class Listener:
         listening: socket.socket | None = None,
         spool: Spool | None = None,
     ) -> None:
+        self.settings = settings or ListenerSettings()
+        super().__init__(self.settings, listening)
         self._gateway = gateway
         self._codec = codec
-        self.settings = settings or ListenerSettings()
         self._clock = clock or SystemClock()
-        self._listening = listening
         self._spool = spool
         self._users = BasicUsers(self.settings.users)
         self._contract = HostedContract(codec.catalog)
@@ -98,49 +97,15 @@ class Listener:
             for key in _ADDRESSES.values()
             for soap in Soap
         }
-        self.counts: Counter[str] = Counter()
-        self.url = ""
-        self._door: Door | None = None
 
     # ------------------------------------------------------------ life
 
-    async def start(self) -> str:
-        """Listen. Gives the bound address without a path.
-
-        Raises SettingsError, or OSError where the port cannot be had.
-        """
-        settings = self.settings
+    def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._bounded])
         self._route(app)
-        self._quarantine = Quarantine(self._gateway, settings.quarantine, self.counts)
-        self._large = asyncio.Semaphore(settings.bodies.large_at_once)
-        door = Door(app, settings.connections, settings.tls, self.counts)
-        self.url = await door.open(self._listening or bind(settings.host, settings.port))
-        self._door = door
-        log.info("listener_started", extra={"url": self.url})
-        return self.url
-
-    async def stop(self) -> None:
-        """Take nothing more, answer what is under way, close."""
-        if self._door is not None:
-            await self._door.close()
-            self._door = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    @property
-    def open_connections(self) -> int:
-        return self._door.open_connections if self._door is not None else 0
+        self._quarantine = Quarantine(self._gateway, self.settings.quarantine, self.counts)
+        self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
+        return app
 
     def _route(self, app: web.Application) -> None:
         prefix = self.settings.path_prefix

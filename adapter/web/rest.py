@@ -4,10 +4,8 @@ import contextlib
 import logging
 import re
 import socket
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -21,11 +19,11 @@ from adapter.engine.ports import Clock
 from adapter.errors import GatewayError
 from adapter.web.bodies import continue_later, read_body
 from adapter.web.calls import Answered, Api, Asked, require
-from adapter.web.connections import Door, bind
 from adapter.web.openapi import document
 from adapter.web.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.refusals import Audited, PerMinute
 from adapter.web.routes import ROUTES, Route
+from adapter.web.server import Server
 from adapter.web.settings import ApiKey, RestSettings
 
 _JSON: Final = "application/json"
@@ -39,8 +37,11 @@ _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 log = logging.getLogger(__name__)
 
 
-class Rest:
-    """Serves the routes of `routes.py`. `counts` only ever grow."""
+class Rest(Server):
+    """Serves the routes of `routes.py`."""
+
+    section = "api"
+    started = "rest_started"
 
     def __init__(
         self,
@@ -52,9 +53,9 @@ class Rest:
         beside: Beside | None = None,
     ) -> None:
         self.settings = settings or RestSettings()
+        super().__init__(self.settings, listening)
         self._api = Api(gateway, self.settings, beside)
         self._clock = clock or SystemClock()
-        self._listening = listening
         self._decoders = {
             route.takes: msgspec.json.Decoder(route.takes)
             for route in ROUTES
@@ -63,45 +64,15 @@ class Rest:
         self._failures = PerMinute()
         self._audited = Audited(self.settings.audited_refusals_per_minute)
         self._document = msgspec.json.encode(document())
-        self.counts: Counter[str] = Counter()
-        self.url = ""
-        self._door: Door | None = None
 
-    async def start(self) -> str:
-        """Listen. Gives the bound address without a path.
-
-        Raises SettingsError, or OSError where the port cannot be had.
-        """
-        settings = self.settings
+    def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._bounded])
         for route in ROUTES:
             app.router.add_route(
-                route.method, route.path, self._serving(route), expect_handler=continue_later
+                route.method, route.path, self._answering(route), expect_handler=continue_later
             )
         app.router.add_route("GET", "/openapi.json", self._describe)
-        door = Door(app, settings.connections, settings.tls, self.counts)
-        self.url = await door.open(self._listening or bind(settings.host, settings.port))
-        self._door = door
-        log.info("rest_started", extra={"url": self.url})
-        return self.url
-
-    async def stop(self) -> None:
-        """Take nothing more, answer what is under way, close."""
-        if self._door is not None:
-            await self._door.close()
-            self._door = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
+        return app
 
     @web.middleware
     async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -159,7 +130,7 @@ class Rest:
                 log.warning("refusal_not_audited", extra={"code": error.code})
         return problem
 
-    def _serving(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _answering(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             now = self._clock.now()
             key = self._api.keys.holder(request.headers.get("Authorization"), now=now)

@@ -169,7 +169,7 @@ def test_bytes_that_are_no_message_are_refused_in_a_line(
     file = tmp_path / "message.xml"
     file.write_bytes(content)
     assert run(["wire", "decode", str(file)]) == Exit.INVALID
-    assert capsys.readouterr().err.startswith("error: ")
+    assert capsys.readouterr().err.startswith(f"error: {file}: ")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,14 @@ def test_what_cannot_be_written_is_refused_in_a_line(
     file.write_text(content, encoding="utf-8")
     assert run(["wire", "encode", operation, str(file)]) == Exit.INVALID
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("named", ["missing.json", "some/body"])
+def test_a_file_that_is_not_there_is_not_taken_for_an_operation(
+    named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["wire", "encode", named]) == Exit.FAILED
+    assert capsys.readouterr().err == f"error: {named}: No such file or directory\n"
 
 
 def test_the_packaged_wsdl_carries_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +267,7 @@ def test_config_show_masks_secrets(
 ) -> None:
     monkeypatch.setenv("OPENWAY_API_KEY", "canary")
     told = json.loads(output(capsys, "config", "show", "--json"))
-    assert told["api.key"] == {"value": "***", "origin": "OPENWAY_API_KEY"}
+    assert told["api.key_file"] == {"value": "***", "origin": "OPENWAY_API_KEY"}
     assert "canary" not in output(capsys, "config", "show", "--given")
 
 

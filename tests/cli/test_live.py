@@ -39,7 +39,9 @@ def test_devices_that_were_imported_are_listed_and_shown(openway: Terminal) -> N
     shown = openway("devices", "show", meter(0), "--json").json
     assert shown["installed"]["status"] == "Conn-Comm"  # type: ignore[index]
     assert meter(0) in openway("devices", "list").out
-    assert "Conn-Comm" in openway("devices", "show", meter(0), "--measurements").out
+    told = openway("devices", "show", meter(0), "--measurements").out
+    assert "Conn-Comm" in told
+    assert "{" not in told
 
 
 def test_a_disconnect_is_seen_to_its_end(openway: Terminal) -> None:
@@ -53,6 +55,9 @@ def test_a_disconnect_is_seen_to_its_end(openway: Terminal) -> None:
     told = openway("command", "show", str(done.json["id"]), "--history", "--outcomes", "--messages")
     assert "DisconnectMeter" in told.out
     assert "AuditNote" not in told.out
+    history = openway("command", "show", str(done.json["id"]), "--history").out
+    assert "{" not in history
+    assert "kind=remote_disconnect" in history
 
 
 def test_a_command_is_followed_line_by_line(openway: Terminal) -> None:
@@ -110,7 +115,7 @@ def test_a_command_that_waits_is_not_done_in_time_and_can_be_canceled(openway: T
 def test_a_scheduled_read_takes_a_period_in_short(openway: Terminal) -> None:
     wrong = openway("command", "submit", "on_demand_read_scalar", meter(7))
     assert wrong.code == Exit.INVALID
-    assert "period" in wrong.err
+    assert "--start and --end" in wrong.err
     made = openway(
         "command", "submit", "on_demand_read_scalar", meter(7), "--start", "-1d", "--end", "now",
         "--effective-at", "+1h", "--json",
@@ -126,6 +131,12 @@ def test_a_scheduled_read_takes_a_period_in_short(openway: Terminal) -> None:
         (("command", "submit", "make_coffee", "M1"), Exit.INVALID, "make_coffee"),
         (("command", "submit", "load_check", "M1", "--effective-at", "soon"), Exit.INVALID, "+2h"),
         (("command", "submit", "load_check", "M1", "--wait", "-1"), Exit.INVALID, "wait"),
+        (
+            ("command", "submit", "load_check", "M1", "--effective-at", "+9999999d"),
+            Exit.INVALID,
+            "calendar",
+        ),
+        (("command", "list", "--cursor", "foo"), Exit.INVALID, "cursor"),
         (("command", "show", "nothing"), Exit.NOT_FOUND, "nothing"),
         (("command", "show", "a/../b?c"), Exit.NOT_FOUND, "a/../b?c"),
         (("command", "watch", "nothing"), Exit.NOT_FOUND, "nothing"),

@@ -124,7 +124,9 @@ def test_the_address_that_a_gateway_cannot_have_is_named(tmp_path: Path) -> None
         }
         second = openway(tmp_path, others, "serve")
         assert second.returncode == Exit.FAILED
-        assert second.stderr.splitlines()[-1] == f"error: {address}: Address already in use"
+        assert second.stderr.splitlines()[-1] == (
+            f"error: {address}: Address already in use (api.host, api.port)"
+        )
 
 
 def test_where_readings_are_delivered_to_must_be_a_url(tmp_path: Path) -> None:
@@ -140,7 +142,9 @@ def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
         port = json.loads(first.stdout.readline())["url"].rpartition(":")[2]
         second = openway(tmp_path, environ, "simulate", "--port", port)
         assert second.returncode == Exit.FAILED
-        assert second.stderr.startswith("error: ")
+        assert second.stderr == (
+            f"error: 127.0.0.1:{port}: Address already in use (simulator.host, simulator.port)\n"
+        )
 
 
 def test_the_simulators_own_file_is_read_and_options_go_before_it(tmp_path: Path) -> None:
