@@ -114,7 +114,11 @@ class Dispatcher:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def recover(self) -> int:
-        """After a restart: every send that was under way is unclear, none is sent again blindly."""
+        """After a restart: every send that was under way is unclear, none is sent again blindly.
+
+        Right only where nobody else can be sending, which the store ensures by letting one process
+        at a time open it (`gateway.db.lock`; a second one is refused).
+        """
         found = await self._store.sending()
         for leased in found:
             points.reached("recover.before")

@@ -363,7 +363,10 @@ class Store(Protocol):
         """Commands whose own `wake` has passed; it is moved to `lease_until`."""
 
     async def sending(self) -> Sequence[Leased]:
-        """Exchanges in SENDING: after a restart, sends whose outcome nobody noted."""
+        """Exchanges in SENDING: after a restart, sends whose outcome nobody noted.
+
+        A store that several processes may open must leave out those of processes that still live.
+        """
 
     async def next_wake(self) -> datetime | None:
         """The earliest time at which `claim`, `due` or `unread` can return something."""
