@@ -29,6 +29,7 @@ from adapter.demo import ANY_PORT, core_for
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.reports import Wanted
+from adapter.errors import SettingsError
 from adapter.model.ids import EndpointId
 from adapter.simulator.meters import Population
 from adapter.simulator.registry import registry_parts
@@ -117,6 +118,7 @@ class Books:
     compared: int = 0
     disagreements: int = 0
     differs: list[str] = field(default_factory=list)
+    period: tuple[datetime, datetime] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     used: dict[str, Used] = field(default_factory=dict)
 
@@ -138,7 +140,10 @@ class _Running:
 
 
 async def read_city(city: City, folder: Path, say: Say) -> Books:
-    """Run it in an empty `folder`. Raises TimeoutError where the command does not end in time."""
+    """Run it in a folder without a store. Raises SettingsError where there is one, TimeoutError
+    where the command does not end in time."""
+    if (folder / "gateway.db").exists():
+        raise SettingsError(f"{folder}: has a store already; the books would not be of one day")
     books = Books()
     started = time.monotonic()
 
@@ -156,6 +161,7 @@ async def read_city(city: City, folder: Path, say: Say) -> Books:
         say(f"{city.meters} meters imported, {books.seconds['import']:.0f} s")
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         start = end - timedelta(minutes=15 * city.quarters)
+        books.period = (start, end)
         command = await gateway.submit(
             CommandRequest(
                 kind=CommandKind.SCHEDULED_READ_INTERVAL,

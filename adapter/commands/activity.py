@@ -338,13 +338,18 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The aggregate that is loaded, stepped and saved as one. `version` guards the save."""
+    """The aggregate that is loaded, stepped and saved as one. `version` guards the save.
+
+    In a list, a command for very many has neither targets nor its exchanges' endpoints:
+    `left_out` says of how many targets.
+    """
 
     request: CommandRequest
     targets: tuple[Target, ...]
     activity: Activity
     exchanges: tuple[Exchange, ...] = ()
     version: int = 0
+    left_out: int = 0
 
     @property
     def id(self) -> CommandId:

@@ -22,7 +22,7 @@ def summary(command: Command) -> dict[str, object]:
         "outcome": activity.verdict.value if activity.verdict else None,
         "reason": activity.reason or None,
         "devices": list(request.devices[:100]),
-        "device_count": len(command.targets),
+        "device_count": len(command.targets) + command.left_out,
         "group": request.group,
         "requester": request.requester or None,
         "reference": request.reference or None,

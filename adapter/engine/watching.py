@@ -5,9 +5,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from adapter.commands.activity import Command
+from adapter.engine.awaited import MANY
 from adapter.model.ids import CommandId
 
 _LOOK_EVERY_S: Final = 1.0
+
+
+def _look_again_s(command: Command) -> float:
+    """To read a command for a city takes a while; that it changed is told anyhow."""
+    return _LOOK_EVERY_S if len(command.targets) <= MANY else 10 * _LOOK_EVERY_S
 
 
 class Watchers:
@@ -37,7 +43,7 @@ class Watchers:
                 if found.activity.state.final or left <= 0:
                     return found
                 try:
-                    async with asyncio.timeout(min(left, _LOOK_EVERY_S)):
+                    async with asyncio.timeout(min(left, _look_again_s(found))):
                         await changed.wait()
                 except TimeoutError:
                     continue

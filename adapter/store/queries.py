@@ -18,6 +18,12 @@ LOAD_COMMANDS: Final = """
 SELECT id, request, targets, activity, version
 FROM command JOIN asked ON asked.number = command.number
 WHERE id IN (SELECT value FROM json_each(?))"""
+# For lists: the targets of a city, page after page of such commands, would fill the memory.
+LIST_COMMANDS: Final = """
+SELECT id, request, iif(length(targets) > :most, CAST('[]' AS BLOB), targets), activity, version,
+       iif(length(targets) > :most, json_array_length(CAST(targets AS TEXT)), 0)
+FROM command JOIN asked ON asked.number = command.number
+WHERE id IN (SELECT value FROM json_each(:ids))"""
 COMMANDS_DUE: Final = """
 SELECT id FROM command WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
 DELAY_COMMAND: Final = "UPDATE command SET wake = ? WHERE id = ?"
@@ -53,6 +59,9 @@ FROM exchange LEFT JOIN exchange_endpoints ON exchange_endpoints.number = exchan
 EXCHANGES_OF_COMMANDS: Final = (
     _EXCHANGES + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
 )
+LIST_EXCHANGES: Final = """
+SELECT command, body FROM exchange
+WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
 EXCHANGE_OF_TOKEN: Final = "SELECT id FROM exchange WHERE token IS NOT NULL AND token = ?"
 FIND_EXCHANGES: Final = _EXCHANGES + "WHERE id IN (SELECT value FROM json_each(?))"
 FIND_TOKENS: Final = (

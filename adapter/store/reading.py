@@ -32,6 +32,8 @@ from adapter.store.rows import encode, micros, moment
 
 _AFTER_ALL: Final = "\U0010ffff"
 _HIGHEST: Final = 2**63 - 1
+_MOST_LISTED_BYTES: Final = 65_536
+"""Of the targets of a command in a list: some thousand."""
 
 
 def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
@@ -100,7 +102,23 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
             ids.append(command)
             if len(ids) >= wanted.limit:
                 break
-    return list(load(connection, ids).values())
+    return _listed(connection, ids)
+
+
+def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> list[Command]:
+    """As `load`, but without what fills the memory: of a page nobody asks for each target."""
+    wanted = encode(ids).decode()
+    exchanges: dict[str, list[Exchange]] = {}
+    for command, body in connection.execute(queries.LIST_EXCHANGES, (wanted,)):
+        exchanges.setdefault(command, []).append(rows.read_exchange(body, None))
+    found: dict[CommandId, Command] = {}
+    values = {"ids": wanted, "most": _MOST_LISTED_BYTES}
+    for row in connection.execute(queries.LIST_COMMANDS, values):
+        command, request, targets, activity, version, left_out = row
+        mine = tuple(exchanges.get(command, ()))
+        made = rows.read_command(request, targets, activity, version, mine)
+        found[command] = replace(made, left_out=left_out)
+    return [found[command] for command in ids if command in found]
 
 
 def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[CommandId]:

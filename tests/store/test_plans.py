@@ -72,6 +72,7 @@ _INDEX = {
     "SENDING": "exchange_sending",
     "BODIES_OF_COMMAND": "exchange_of_command",
     "EXCHANGES_OF_COMMANDS": "exchange_of_command",
+    "LIST_EXCHANGES": "exchange_of_command",
     "EXCHANGE_OF_TOKEN": "exchange_token",
     "FIND_TOKENS": "exchange_token",
     "UNREAD_NEW": "inbox_state",
