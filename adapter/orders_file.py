@@ -3,6 +3,7 @@
 [orders]                          orchestrations and activity types (see the README)
 [measurement_cycle.MONTHLY]       reads = [2026-03-01T06:00:00Z, ...]
 [service_point_type.RESIDENTIAL]  field_tasks = ["D1-TurnOnMeter", ...]
+[field_task.D1-InstallMeter]      appointment = "Optional", and what else a site says of a task
 """
 
 import importlib
@@ -15,17 +16,18 @@ from typing import Any, Final
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.order_rules import OrderRules
-from adapter.errors import SettingsError
+from adapter.errors import SettingsError, meant
 from adapter.model.measurement import ReadSchedule
 from adapter.orders.configuration import (
     FunctionRole,
     OrdersConfiguration,
     parse_configuration,
 )
+from adapter.orders.task_text import changed_tasks
 from adapter.orders.tasks import field_task
 from adapter.orders.verdict import Customs
 
-_TABLES: Final = ("orders", "measurement_cycle", "service_point_type")
+_TABLES: Final = ("orders", "measurement_cycle", "service_point_type", "field_task")
 
 
 def load_rules(path: Path | None, kinds: frozenset[CommandKind]) -> OrderRules:
@@ -46,7 +48,8 @@ def rules_of(raw: Mapping[str, object]) -> OrderRules:
     """The rules of a parsed file. Raises SettingsError."""
     unknown = sorted(set(raw) - set(_TABLES))
     if unknown:
-        raise SettingsError(f"orders.file: unknown table {unknown[0]}")
+        close = meant(unknown[0], _TABLES)
+        raise SettingsError(f"orders.file: unknown table {unknown[0]}{close}")
     configuration = parse_configuration(_table(raw, "orders"))
     return OrderRules(
         configuration=configuration,
@@ -59,6 +62,7 @@ def rules_of(raw: Mapping[str, object]) -> OrderRules:
             name: _tasks(name, _table(_table(raw, "service_point_type"), name))
             for name in _table(raw, "service_point_type")
         },
+        tasks=changed_tasks(_table(raw, "field_task")),
     )
 
 

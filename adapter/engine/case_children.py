@@ -24,6 +24,7 @@ from adapter.orders.order import (
 )
 from adapter.orders.parameters import AlgorithmType, CheckMeasurement
 from adapter.orders.reading import reading_found
+from adapter.orders.tasks import field_task
 from adapter.orders.waits import (
     ReadingArrived,
     WaitActivity,
@@ -200,6 +201,9 @@ class CaseChildren(CaseBooks):
                 self._messages.append(self._message(visit, effect))
             case f.CheckFieldRules():
                 return self._judge_visit(visit)
+            case f.ExecuteEvents(successful=False):
+                task = field_task(visit.spec.task, self._rules.tasks)
+                return self._execute(replace(effect, effects=task.canceled if task else ()))
             case f.ExecuteEvents():
                 return self._execute(effect)
             case f.TellAppointment(slot=slot, reason=reason):
@@ -225,11 +229,15 @@ class CaseChildren(CaseBooks):
             gone = Problem(code="service_point", text="the service point is not in the registry")
             return f.FieldRejected(problem=gone)
         valid = self._rules.valid_tasks.get(view.service_point.sp_type)
-        problems = field_problems(visit, view, self._others, valid)
+        problems = field_problems(visit, view, self._others, valid, self._rules.tasks)
         if problems:
             text = "; ".join(each.text for each in problems)
             return f.FieldRejected(problem=replace(problems[0], text=text))
-        return f.AppointmentNeeded() if needs_appointment(visit) else f.FieldValidated()
+        return (
+            f.AppointmentNeeded()
+            if needs_appointment(visit, self._rules.tasks)
+            else f.FieldValidated()
+        )
 
     def _message(self, visit: FieldActivity, effect: f.SendMessage) -> FieldMessage:
         view = self._view

@@ -9,6 +9,7 @@ from adapter.model.device import Device
 from adapter.model.measurement import NO_SCHEDULES, ReadSchedule
 from adapter.orders.configuration import OrdersConfiguration, parse_configuration
 from adapter.orders.order import ActivityType, ServiceOrder
+from adapter.orders.tasks import AS_SHIPPED, FieldTask
 from adapter.orders.verdict import NO_CUSTOMS, Customs
 
 
@@ -17,14 +18,16 @@ class OrderRules:
     """How a site orchestrates: matrix and activity types, its own functions, its calendar of reads.
 
     `valid_tasks` are the field tasks of a service point type, where the site enforces them;
-    `head_end_commands` what the head end offers. A visit of which nothing is heard for
-    `visit_time_out`, and a message that failed `message_tries` times, are left to people.
+    `tasks` the task types that it has changed; `head_end_commands` what the head end offers. A
+    visit of which nothing is heard for `visit_time_out`, and a message that failed `message_tries`
+    times, are left to people.
     """
 
     configuration: OrdersConfiguration = field(default_factory=lambda: parse_configuration({}))
     customs: Customs = NO_CUSTOMS
     schedules: Mapping[str, ReadSchedule] = field(default_factory=lambda: NO_SCHEDULES)
     valid_tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
     head_end_commands: frozenset[str] = frozenset()
     visit_time_out: timedelta | None = timedelta(hours=72)
     message_tries: int = 10

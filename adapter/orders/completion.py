@@ -27,7 +27,7 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
 from adapter.orders.order import Installation, View
-from adapter.orders.tasks import FieldEffect, FieldTask
+from adapter.orders.tasks import FieldEffect
 
 
 class CompletionRefused(GatewayError):
@@ -102,11 +102,6 @@ def apply_field_work(
         if effect not in report.not_done:
             view = _APPLY[effect](view, report)
     return view
-
-
-def task_effects(task: FieldTask, *, successful: bool) -> tuple[FieldEffect, ...]:
-    """The list of completion events that an outcome runs (documented: two lists)."""
-    return task.successful if successful else task.canceled
 
 
 def _seen(view: View, cause: EventId) -> bool:

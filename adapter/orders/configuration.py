@@ -42,7 +42,7 @@ class OrdersConfiguration:
 
 def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     """The `[orders]` table. Raises SettingsError naming the place of the first mistake."""
-    read = _Table("orders", raw)
+    read = Table("orders", raw)
     read.only("fourth_measurement_check", "orchestration", "activity_type")
     matrix = dict(default_matrix(_fourth(read)))
     for name, cells in read.table("orchestration").items():
@@ -59,7 +59,7 @@ def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     )
 
 
-def _fourth(read: "_Table") -> OrderKind | None:
+def _fourth(read: "Table") -> OrderKind | None:
     default = FOURTH_MEASUREMENT_CHECK.value if FOURTH_MEASUREMENT_CHECK is not None else NONE
     name = read.text("fourth_measurement_check", default)
     allowed = (OrderKind.EXCHANGE, OrderKind.CUT, OrderKind.RECONNECT)
@@ -113,7 +113,7 @@ _KEYS: Final = (
 
 
 def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
-    read = _Table(f"orders.activity_type.{name}", values)
+    read = Table(f"orders.activity_type.{name}", values)
     read.only(*_KEYS)
     kind = _kind(read.text("kind", name), f"{read.where}, kind")
     plain = ActivityType(name=name, kind=kind)
@@ -139,7 +139,7 @@ def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
     )
 
 
-def _zone(read: "_Table", key: str, grammar: Grammar) -> tuple[Row, ...]:
+def _zone(read: "Table", key: str, grammar: Grammar) -> tuple[Row, ...]:
     """A zone's rows: no limit of twenty, and they may name a service point type (documented)."""
     how = RowList(
         where=f"{read.where}, {key}",
@@ -152,10 +152,10 @@ def _zone(read: "_Table", key: str, grammar: Grammar) -> tuple[Row, ...]:
     return parse_rows(read.lines(key), how)
 
 
-def _moratoria(read: "_Table") -> tuple[Moratorium, ...]:
+def _moratoria(read: "Table") -> tuple[Moratorium, ...]:
     found = []
     for number, each in enumerate(read.items("moratoria"), start=1):
-        inner = _Table(f"{read.where}, moratorium {number}", _mapping(read.where, each))
+        inner = Table(f"{read.where}, moratorium {number}", _mapping(read.where, each))
         inner.only("first", "last", "reason")
         first, last = inner.day("first"), inner.day("last")
         if last < first:
@@ -195,7 +195,7 @@ def _mapping(where: str, value: object) -> Mapping[str, object]:
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-class _Table:
+class Table:
     """Reads one table's values by type, naming the place of whatever is wrong."""
 
     def __init__(self, where: str, raw: Mapping[str, object]) -> None:

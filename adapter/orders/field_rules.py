@@ -4,13 +4,13 @@ Documented: that each task type says which other tasks are its duplicates and co
 they are allowed, and a threshold in hours. What the threshold is counted from is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapter.orders.children import FieldActivity
 from adapter.orders.order import ChildId, Problem, View
-from adapter.orders.tasks import Appointment, field_task
+from adapter.orders.tasks import AS_SHIPPED, Appointment, FieldTask, field_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,14 @@ def field_problems(
     view: View,
     others: Sequence[OtherTask],
     valid_tasks: frozenset[str] | None = None,
+    changed: Mapping[str, FieldTask] = AS_SHIPPED,
 ) -> tuple[Problem, ...]:
     """The rules of Validate that the visit breaks: task, duplicate, conflict, restriction.
 
-    `valid_tasks` are those of the service point type, where the site enforces them (documented).
+    `valid_tasks` are those of the service point type, where the site enforces them (documented);
+    `changed` the task types that the site has changed.
     """
-    task = field_task(activity.spec.task)
+    task = field_task(activity.spec.task, changed)
     if task is None:
         return (Problem(code="field_task", text=f"unknown field task {activity.spec.task}"),)
     problems: list[Problem] = []
@@ -50,8 +52,10 @@ def field_problems(
     return tuple(problems)
 
 
-def needs_appointment(activity: FieldActivity) -> bool:
+def needs_appointment(
+    activity: FieldActivity, changed: Mapping[str, FieldTask] = AS_SHIPPED
+) -> bool:
     """Whether the task type requires one and the order brought none along."""
-    task = field_task(activity.spec.task)
+    task = field_task(activity.spec.task, changed)
     booked = activity.appointment is not None or "appointmentStart" in activity.spec.details
     return task is not None and task.appointment is Appointment.REQUIRED and not booked

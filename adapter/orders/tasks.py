@@ -154,9 +154,16 @@ FIELD_TASKS: Final[Mapping[str, FieldTask]] = MappingProxyType({row.name: row fo
 _FOLDED: Final = MappingProxyType({name.casefold(): row for name, row in FIELD_TASKS.items()})
 
 
-def field_task(name: str) -> FieldTask | None:
-    """The task of that name, or None. Case does not matter: the product spells one two ways."""
-    return _FOLDED.get(name.casefold())
+AS_SHIPPED: Final[Mapping[str, FieldTask]] = MappingProxyType({})
+
+
+def field_task(name: str, changed: Mapping[str, FieldTask] = AS_SHIPPED) -> FieldTask | None:
+    """The task of that name, as the site has `changed` it; None for an unknown one.
+
+    Case does not matter: the product spells one two ways.
+    """
+    known = _FOLDED.get(name.casefold())
+    return None if known is None else changed.get(known.name, known)
 
 
 class CancelReason(StrEnum):

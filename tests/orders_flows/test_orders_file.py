@@ -1,5 +1,7 @@
 """A site's orders file: its own rows, functions, calendar and tasks, or a clear refusal."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,14 @@ import pytest
 from adapter.commands.flows import CommandKind
 from adapter.errors import SettingsError
 from adapter.model.device import InstallStatus
-from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder, View
+from adapter.model.ids import EventId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_events import MessageKind, WorkCanceled
+from adapter.orders.order import ChildState, OrderKind, OrderState, Problem, ServiceOrder, View
+from adapter.orders.tasks import FIELD_TASKS, Appointment, FieldEffect, Overlap
 from adapter.orders.verdict import Error, Pass, Verdict
 from adapter.orders_file import load_rules
+from tests.orders_flows.crew import a_manual_meter, values
 from tests.orders_flows.rig import Place, rig, state_is, titles
 from tests.support import run
 
@@ -22,6 +29,12 @@ reads = [2026-04-01T06:00:00Z, 2026-03-01T06:00:00+01:00]
 
 [service_point_type.RESIDENTIAL]
 field_tasks = ["D1-TurnOnMeter", "d1-readmeter"]
+
+[field_task.d1-turnoffmeter]
+appointment = "Required"
+when_canceled = ["measure"]
+duplicates = { hours = 48, tasks = ["D1-CutForNonPayment"] }
+conflicts = { allowed = true }
 """
 
 
@@ -48,6 +61,11 @@ def test_cycles_and_tasks_are_read(tmp_path: Path) -> None:
         "2026-04-01T06:00:00+00:00",
     ]
     assert rules.valid_tasks["RESIDENTIAL"] == {"D1-TurnOnMeter", "D1-ReadMeter"}
+    (changed,) = rules.tasks.values()
+    assert (changed.name, changed.appointment) == ("D1-TurnOffMeter", Appointment.REQUIRED)
+    assert changed.canceled == (FieldEffect.MEASURE,)
+    assert changed.duplicates == Overlap(hours=48, tasks=frozenset({"D1-CutForNonPayment"}))
+    assert changed.conflicts == replace(FIELD_TASKS["D1-TurnOffMeter"].conflicts, allowed=True)
     cut = rules.activity_type("cut")
     assert cut is not None
     assert cut.require_evidence
@@ -56,7 +74,13 @@ def test_cycles_and_tasks_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[order]\n", "unknown table order"),
+        ("[order]\n", "unknown table order; did you mean orders?"),
+        ("[field_task.D1-InstalMeter]\n", "D1-InstalMeter: is not a known.* mean D1-InstallMeter"),
+        ("[field_task.D1-ReadMeter]\ncolour = 1\n", "field_task.D1-ReadMeter, colour: unknown"),
+        ("[field_task.D1-ReadMeter]\nappointment = 'Maybe'\n", "appointment: Maybe is not one"),
+        ("[field_task.D1-ReadMeter]\nwhen_canceled = ['dance']\n", "when_canceled: dance is"),
+        ("[field_task.D1-ReadMeter]\nduplicates = {tasks = ['D1-No']}\n", "tasks: D1-No is not"),
+        ("[field_task.D1-ReadMeter]\nconflicts = {hours = -1}\n", "conflicts, hours: must be"),
         ("[orders]\nmatrx = 1\n", "matrx"),
         ("[measurement_cycle.M]\nreads = [1]\n", "measurement_cycle.M"),
         ("[measurement_cycle.M]\nread = []\n", "measurement_cycle.M"),
@@ -92,5 +116,40 @@ def test_a_sites_own_function_decides(tmp_path: Path) -> None:
             await made.orders.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == ""
+
+    run(scenario())
+
+
+def test_a_site_says_which_visits_need_an_appointment_and_what_a_cancelled_one_leaves(
+    tmp_path: Path,
+) -> None:
+    rules = {"field_task": {"D1-TurnOffMeter": {"appointment": "Required",
+                                                "when_canceled": ["measure"]}}}  # fmt: skip
+
+    async def scenario() -> None:
+        async with rig(tmp_path, rules=rules) as made:
+            made.crew.idle = lambda message: message.kind is MessageKind.DISPATCH
+            place = await made.put(
+                Place(number=0, kind="manual", spare="manual", status=InstallStatus.MANUAL_ON)
+            )
+            order = await made.submit(OrderKind.DISABLE, place)
+            await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
+            assert [each.kind for each in made.crew.heard] == [
+                MessageKind.SLOTS,
+                MessageKind.DISPATCH,
+            ]
+            at = datetime.now(UTC)
+            cause = EventId("no-access")
+            seen = values(a_manual_meter(place.device), at, cause)
+            report = CompletionReport(at=at, cause=cause, measurements=seen)
+            canceled = WorkCanceled(reason="no access", report=report)
+            await made.crew.report(made.crew.heard[1], canceled)
+            shown = await made.ended(order.id)
+            assert shown.children[0].fact.state is ChildState.CANCELED
+            assert await made.status(place.device) is InstallStatus.MANUAL_ON
+            made.crew.idle = lambda message: False
+            await made.orders.retry(order.id, by="anna")
+            done = await made.until(order.id, state_is(OrderState.COMPLETED))
+            assert titles(done) == "TurnOffMeter > TurnOffMeter", "its reading is known"
 
     run(scenario())
