@@ -36,8 +36,9 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, *, meters: int = 40) -> Iterator[Service]:
-    """Everything that `openway serve` and `openway simulate` run, on loopback."""
+def serving(folder: Path, *, meters: int = 40, more: str = "") -> Iterator[Service]:
+    """Everything that `openway serve` and `openway simulate` run, on loopback. `more` is what else
+    stands in the settings file."""
     started: list[Service | BaseException] = []
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -49,7 +50,7 @@ def serving(folder: Path, *, meters: int = 40) -> Iterator[Service]:
         async with Simulator(SimulatorConfig(population=plan)) as simulator:
             devices = folder / "devices.json"
             devices.write_text(json.dumps(as_json_values(registry_of(simulator.world.population))))
-            settings = load(_settings_file(folder, simulator.url), {})
+            settings = load(_settings_file(folder, simulator.url, more), {})
             async with build(settings) as app:
                 started.append(
                     Service(
@@ -81,14 +82,14 @@ def serving(folder: Path, *, meters: int = 40) -> Iterator[Service]:
         thread.join(_START_S)
 
 
-def _settings_file(folder: Path, head_end: str) -> Path:
+def _settings_file(folder: Path, head_end: str, more: str) -> Path:
     (folder / "keys").write_text(_KEYS, encoding="utf-8")
     path = folder / "openway.toml"
     path.write_text(
         '[store]\npath = "gateway.db"\n'
         "[listener]\nport = 0\n"
         '[api]\nport = 0\nkeys_file = "keys"\n'
-        f'[head_end]\nbase_url = "{head_end}"\n',
+        f'[head_end]\nbase_url = "{head_end}"\n{more}',
         encoding="utf-8",
     )
     return path

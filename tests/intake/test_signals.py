@@ -1,0 +1,49 @@
+"""SIGHUP has the tables read again; bad ones leave those in force."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from adapter.app import until_stopped
+from tests.flows.world import world
+from tests.intake.rig import Rig, a_rig
+from tests.support import run
+from tests.wire.payloads import data_arrived, read_data
+
+
+async def reloads(rig: Rig) -> int:
+    return len(await rig.store.audit(subject="tables"))
+
+
+def test_sighup_has_the_tables_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        (tmp_path / "rig").mkdir()
+        async with world(tmp_path) as made, a_rig(tmp_path / "rig") as rig:
+            serving = asyncio.create_task(until_stopped(made.app.gateway, rig.desk))
+            await asyncio.sleep(0)  # until it waits, and its handlers are there
+            rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while not await reloads(rig):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            gas = data_arrived(read_data("m1", [5], quantity="Gas"))
+            assert (await rig.take(gas)).counts["new"] == 1
+            rig.tables["quantities"] = {"Gas": {}}
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while "tables_refused" not in caplog.messages:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert (await rig.take(gas)).counts["repeated"] == 1
+            assert await reloads(rig) == 1
+            assert not serving.done()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await serving
+
+    with contextlib.ExitStack() as stack:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.getsignal(number))
+        run(scenario())
