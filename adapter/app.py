@@ -36,6 +36,7 @@ from adapter.engine.subscriptions import Subscriptions
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.choice import field_work_of
+from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
@@ -353,6 +354,8 @@ async def running(
         core.beside.start()
         stack.push_async_callback(core.beside.stop)
         if core.orders is not None:
+            if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
+                core.field_work.recover(await core.orders.open_visits())
             await core.orders.start()
             stack.push_async_callback(core.orders.stop)
             if core.field_work is not None:

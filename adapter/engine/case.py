@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from adapter.engine.case_children import CaseChildren
-from adapter.engine.field_work import CancelRefused, FieldReport
+from adapter.engine.field_work import CancelRefused, FieldReport, OtherWork
 from adapter.engine.order_ports import CaseWrite, Child, Pass
 from adapter.errors import Conflict, IllegalTransition
 from adapter.model.ids import OrderId
@@ -191,7 +191,7 @@ class Turn(CaseChildren):
                 self.step_visit(report.activity, f.CancelDeclined(), actor=who)
             self.settle_pushes()
             return
-        if self.child(report.activity).field is None:
+        if isinstance(news, OtherWork) or self.child(report.activity).field is None:
             raise IllegalTransition(f"{report.activity} is no visit")
         self.step_visit(report.activity, news, actor=who)
         self.settle_pushes()
@@ -281,7 +281,11 @@ class Turn(CaseChildren):
             self.step_request(request, m.RequestFailed(reason=reason))
         visit = self.child(child).field
         if not waiting and visit is not None and (visit.state, f.NoticeFailed) in FIELD_TRANSITIONS:
-            problem = Problem(code="field_work", text=f"not told to the field system: {reason}")
+            problem = Problem(
+                code="field_work",
+                text=f"not told to the field system: {reason}",
+                action="retry to tell it again, or call it and end the visit by hand",
+            )
             self.step_visit(child, f.NoticeFailed(problem=problem))
             self.settle_pushes()
 

@@ -188,6 +188,7 @@ class CaseChildren(CaseBooks):
             spec=visit.spec,
             state=state,
             reason=reason,
+            action=visit.problem.action if visit.problem is not None else "",
             may_push=visit.may_push,
             ended_at=visit.ended_at,
         )
@@ -276,7 +277,8 @@ class CaseChildren(CaseBooks):
             report = known_device(effect.report, view, self._arriving, self._rules.supported)
             after = apply_field_work(view, effect.effects, report)
         except (CompletionRefused, InstallRefused) as error:
-            action = "correct the report or the records, then retry the visit"
+            action = "complete the visit by hand with a corrected report, or correct the records "
+            action += "and retry"
             problem = Problem(code="completion_refused", text=str(error), action=action)
             return f.EventsFailed(problem=problem)
         self._world = world_write(view, after, new=self._arriving is None)

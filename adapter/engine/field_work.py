@@ -87,8 +87,27 @@ class CancelRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWork:
+    """Field work at a service point that no order of ours asked for; `activity` of its report is
+    the field work system's own id. Our visits keep clear of it; its effects on the records come
+    with the master data."""
+
+    service_point: ServicePointId
+    task: str
+    created_at: datetime
+    ended_at: datetime | None = None
+    done: bool = False
+
+
 FieldNews: TypeAlias = (
-    AppointmentBooked | CrewStarted | Rescheduled | WorkReported | WorkCanceled | CancelRefused
+    AppointmentBooked
+    | CrewStarted
+    | Rescheduled
+    | WorkReported
+    | WorkCanceled
+    | CancelRefused
+    | OtherWork
 )
 
 
@@ -100,6 +119,14 @@ class FieldReport:
     activity: ChildId
     news: FieldNews
     who: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVisit:
+    """A visit that is not over: what the field work system was sent of it, and has reported."""
+
+    messages: tuple[FieldMessage, ...]
+    reports: tuple[FieldReport, ...]
 
 
 class Receipt(StrEnum):

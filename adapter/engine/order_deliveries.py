@@ -38,6 +38,12 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT: Final = timedelta(seconds=5)
 _LONGEST_WAIT: Final = timedelta(minutes=30)
+_ACTIONS: Final = {
+    f.MessageKind.DISPATCH: "see to the field work system, then retry; "
+    "or complete the visit by hand",
+    f.MessageKind.SLOTS: "see to the field work system, then retry; "
+    "or update the order with appointmentStart, appointmentEnd",
+}
 
 
 class Deliveries:
@@ -108,7 +114,7 @@ class Deliveries:
         """People see to it: the visit is in communication error, or the request is."""
         await self._store.settle_message(message.id, MessageState.FAILED)
         if message.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS):
-            problem = Problem(code="field_work", text=reason)
+            problem = Problem(code="field_work", text=reason, action=_ACTIONS[message.kind])
             await self._visit(message, f.SendFailed(problem=problem))
             return
 

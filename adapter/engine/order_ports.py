@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from adapter.engine.field_work import FieldMessage, FieldReport
+from adapter.engine.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.ports import AuditNote, Publication
 from adapter.errors import GatewayError
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -238,6 +238,9 @@ class OrderStore(Protocol):
 
     async def order_of(self, child: ChildId) -> OrderId | None: ...
 
+    async def other_work(self, report: FieldReport, news: OtherWork) -> bool:
+        """Keep what is told of work that is not ours; False where the report is known."""
+
     async def report_known(self, report: str) -> bool: ...
 
     # messages to the field work system
@@ -250,6 +253,9 @@ class OrderStore(Protocol):
         self, message: str, state: MessageState, *, due: datetime | None = None
     ) -> None:
         """SENT, FAILED, or QUEUED again for `due`."""
+
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        """Visits that are not over and of which the field work system was sent something."""
 
     # replies
     async def next_replies(

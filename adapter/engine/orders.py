@@ -8,7 +8,7 @@ from typing import Final
 
 from adapter.engine.case import Turn
 from adapter.engine.data_ports import TakenIn
-from adapter.engine.field_work import FieldReport, FieldWork, Receipt
+from adapter.engine.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.gateway import Gateway
 from adapter.engine.master_data import MasterData
 from adapter.engine.orchestrator import Orchestrator
@@ -363,10 +363,19 @@ class Orders(OrderDesk):
 
     # ------------------------------------------------------------ what comes in
 
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        """For a field work system that keeps nothing itself: the visits that are not over."""
+        return await self._store.open_visits()
+
     async def receive(self, report: FieldReport) -> Receipt:
         """Take what the field work system reports; see `FieldInbox`."""
-        order = await self._order_of(report.activity)
         news = report.news
+        if isinstance(news, OtherWork):
+            if await self._store.order_of(report.activity) is not None:
+                raise Conflict(f"{report.activity} is a visit of ours")
+            known = not await self._store.other_work(report, news)
+            return Receipt.REPEATED if known else Receipt.APPLIED
+        order = await self._order_of(report.activity)
         arriving = getattr(getattr(news, "report", None), "new_device", None)
         async with self._orchestrator.working(order):
             if await self._store.report_known(report.id):

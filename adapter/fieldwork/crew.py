@@ -1,13 +1,13 @@
 """A simulated crew: takes visits, books, comes, works, reports; in virtual time or in real time.
 
 The same seed and the same messages give the same crew. What goes wrong is scripted
-(`scripts.py`). It keeps its visits in memory only: a crew that has to outlive the gateway runs in
-a process of its own, behind the webhook.
+(`scripts.py`). It keeps its visits in memory only: after a restart it is told of those that are not
+over (`recover`), and goes on from what it has reported.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -21,6 +21,8 @@ from adapter.engine.field_work import (
     FieldNews,
     FieldReport,
     FieldWorkRefused,
+    OpenVisit,
+    OtherWork,
 )
 from adapter.engine.ports import Clock
 from adapter.errors import Conflict, GatewayError, NotFound
@@ -70,6 +72,33 @@ class Visit:
 
     def script(self, twist: Twist) -> CrewScript | None:
         return next((each for each in self.scripts if each.twist is twist), None)
+
+
+def _keep(visit: Visit, message: FieldMessage) -> None:
+    """What a message says of the visit."""
+    match message.kind:
+        case MessageKind.SLOTS:
+            visit.message = message
+        case MessageKind.DISPATCH:
+            visit.message = replace(message, appointment=message.appointment or visit.slot)
+        case MessageKind.MODIFY:
+            details = {**visit.message.details, **message.details}
+            visit.message = replace(visit.message, details=details)
+        case MessageKind.CANCEL:
+            pass
+
+
+def _recall(visit: Visit, news: FieldNews) -> None:
+    """What was reported of the visit in an earlier life."""
+    match news:
+        case AppointmentBooked(slot=slot) | Rescheduled(slot=slot):
+            visit.slot = slot
+        case CrewStarted():
+            visit.started = True
+        case WorkReported() | WorkCanceled():
+            visit.over = True
+        case CancelRefused() | OtherWork():
+            pass
 
 
 class Crew:
@@ -153,6 +182,38 @@ class Crew:
         chance = Random(f"{self._settings.seed}:{visit.message.activity}:{what}").random()
         return timedelta(seconds=seconds * (1 + self._settings.jitter * chance))
 
+    # ------------------------------------------------------------ after a restart
+
+    def recover(self, visits: Iterable[OpenVisit]) -> None:
+        """Take up visits of an earlier life: what was reported is not done again."""
+        for known in visits:
+            visit = Visit(message=known.messages[0], reports=len(known.reports))
+            self.visits[visit.message.activity] = visit
+            for message in known.messages:
+                self._seen.add(message.id)
+                _keep(visit, message)
+            for report in known.reports:
+                _recall(visit, report.news)
+            self._resume(visit, known)
+
+    def _resume(self, visit: Visit, known: OpenVisit) -> None:
+        now = self._clock.now()
+        if visit.over:
+            return
+        if visit.started:
+            work = self._after(visit, self._settings.work_s, "work")
+            self._later(now + work, lambda at: self._finish(visit, at))
+        elif any(each.kind is MessageKind.DISPATCH for each in known.messages):
+            slot = visit.slot or visit.message.appointment
+            visit.message = replace(visit.message, appointment=slot)
+            self._set_out(visit, now)
+        elif visit.slot is None:
+            due = now + self._after(visit, self._settings.book_s, "book")
+            self._later(due, lambda at: self._book(visit, at))
+        asked = [each for each in known.messages if each.kind is MessageKind.CANCEL]
+        if len(asked) > sum(isinstance(each.news, CancelRefused) for each in known.reports):
+            self._cancel(visit, asked[-1], now)
+
     # ------------------------------------------------------------ messages
 
     async def send(self, message: FieldMessage) -> None:
@@ -188,17 +249,15 @@ class Crew:
 
     def _take(self, visit: Visit, message: FieldMessage) -> None:
         now = self._clock.now()
+        _keep(visit, message)
         match message.kind:
             case MessageKind.SLOTS:
-                visit.message = message
                 due = now + self._after(visit, self._settings.book_s, "book")
                 self._later(due, lambda at: self._book(visit, at))
             case MessageKind.DISPATCH:
-                visit.message = replace(message, appointment=message.appointment or visit.slot)
                 self._set_out(visit, now)
             case MessageKind.MODIFY:
-                details = {**visit.message.details, **message.details}
-                visit.message = replace(visit.message, details=details)
+                pass
             case MessageKind.CANCEL:
                 self._cancel(visit, message, now)
 

@@ -13,11 +13,11 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
-from adapter.engine.field_work import CancelRefused, FieldMessage, FieldNews, FieldReport
+from adapter.engine.field_work import CancelRefused, FieldMessage, FieldNews, FieldReport, OtherWork
 from adapter.errors import GatewayError
 from adapter.model.device import Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
-from adapter.model.ids import DeviceId, EndpointId, EventId
+from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
 from adapter.model.measurement import CONDITION_LIMIT, REGULAR, Measurement
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import (
@@ -29,7 +29,7 @@ from adapter.orders.field_events import (
     WorkReported,
 )
 from adapter.orders.order import ChildId
-from adapter.orders.tasks import FieldEffect
+from adapter.orders.tasks import FieldEffect, field_task
 
 
 class BadReport(GatewayError):
@@ -121,8 +121,22 @@ class CancelRefusedForm(ReportForm, tag="cancel_refused", kw_only=True):
     reason: Text
 
 
+class OtherWorkForm(ReportForm, tag="other_work", kw_only=True):
+    service_point: Id
+    task: Id
+    created_at: Time
+    ended_at: Time | None = None
+    done: bool = False
+
+
 Form: TypeAlias = (
-    BookedForm | StartedForm | RescheduledForm | DoneForm | CanceledForm | CancelRefusedForm
+    BookedForm
+    | StartedForm
+    | RescheduledForm
+    | DoneForm
+    | CanceledForm
+    | CancelRefusedForm
+    | OtherWorkForm
 )
 _FORM: Final = msgspec.json.Decoder(Form)
 
@@ -154,6 +168,23 @@ def _news(form: Form) -> FieldNews:
             return WorkCanceled(reason=form.reason, report=work, who=form.who)
         case CancelRefusedForm():
             return CancelRefused(reason=form.reason)
+        case OtherWorkForm():
+            return _other(form)
+
+
+def _other(form: OtherWorkForm) -> OtherWork:
+    task = field_task(form.task)
+    if task is None:
+        raise BadReport(f"task: unknown field task {form.task}")
+    if form.done and form.ended_at is None:
+        raise BadReport("endedAt: is needed of work that was done")
+    return OtherWork(
+        service_point=ServicePointId(form.service_point),
+        task=task.name,
+        created_at=form.created_at.astimezone(UTC),
+        ended_at=None if form.ended_at is None else form.ended_at.astimezone(UTC),
+        done=form.done,
+    )
 
 
 def _slot(form: BookedForm | RescheduledForm) -> Slot:
@@ -242,6 +273,17 @@ def _form(report: FieldReport) -> Form:
             return CanceledForm(id=id_, activity=activity, who=who, reason=reason, work=form)
         case CancelRefused(reason=reason):
             return CancelRefusedForm(id=id_, activity=activity, who=who, reason=reason)
+        case OtherWork():
+            return OtherWorkForm(
+                id=id_,
+                activity=activity,
+                who=who,
+                service_point=report.news.service_point,
+                task=report.news.task,
+                created_at=report.news.created_at,
+                ended_at=report.news.ended_at,
+                done=report.news.done,
+            )
 
 
 def _work_form(work: CompletionReport) -> WorkForm:

@@ -19,7 +19,7 @@ class FieldWorkKind(StrEnum):
     FILE = "file"
     WEBHOOK = "webhook"
     CREW = "crew"
-    """A simulated crew; it forgets its visits when the process ends."""
+    """A simulated crew in the gateway's own process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

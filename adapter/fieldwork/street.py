@@ -16,11 +16,9 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
+from adapter.orders.algorithms import NEW_DEVICE
 from adapter.orders.tasks import FieldEffect, field_task
 from adapter.simulator.meters import Population, moved
-
-NEW_DEVICE = "newDevice"
-"""The element of an order that says which device to bring."""
 
 
 class Street(Protocol):

@@ -54,7 +54,7 @@ from adapter.orders.verdict import (
 
 OLD_DEVICE: Final = "oldDevice"
 NEW_DEVICE: Final = "newDevice"
-_CARRIED: Final = (NEW_DEVICE, CONNECT_NEW_DEVICE)
+"""The element of an order that says which device to install."""
 
 
 def check_compatibility(
@@ -172,7 +172,8 @@ def create_meter_exchange(order: ServiceOrder, view: View, params: CreateMeterEx
         )  # ours
     if not view.device_installed:
         return refuse("no_device", "there is no device to exchange", "correct the order or discard")
-    details = {name: order.fields[name] for name in _CARRIED if order.fields.get(name)}
+    wish = order.fields.get(CONNECT_NEW_DEVICE)
+    details = {CONNECT_NEW_DEVICE: wish} if wish else {}
     if view.device is not None:
         details[OLD_DEVICE] = view.device.id
     return Create(child=field_child(view, params.activity_bo, task, **details))

@@ -360,14 +360,16 @@ def _appointment_end(activity: FieldActivity) -> datetime | None:
 
 def _silence(activity: FieldActivity) -> Problem:
     by = "" if activity.answer_by is None else f" by {activity.answer_by.isoformat()}"
+    action = "complete or cancel the visit by hand, cancel the order, or retry to go on waiting"
     if activity.state is S.APPOINTMENT:
         text = f"no appointment{by}"
+        action = "retry to ask again, or update the order with appointmentStart, appointmentEnd"
     elif activity.cancel_asked:
         text = f"no answer to the wish to cancel{by}"
     else:
         started = activity.progress is Progress.STARTED
         text = f"{'the crew started, and no' if started else 'no'} report has come{by}"
-    return Problem(code="visit_overdue", text=text)
+    return Problem(code="visit_overdue", text=text, action=action)
 
 
 def field_child_state(activity: FieldActivity) -> ChildState:

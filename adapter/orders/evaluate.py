@@ -10,7 +10,7 @@ from typing import Final
 
 from adapter.commands.flows import CommandKind
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms import decide
+from adapter.orders.algorithms import NEW_DEVICE, decide
 from adapter.orders.events import (
     ChildAwaited,
     ChildWanted,
@@ -20,6 +20,7 @@ from adapter.orders.events import (
     Stopped,
     Undecidable,
 )
+from adapter.orders.field_rules import ALLOW_OVERLAP
 from adapter.orders.matrix import MATRIX, Orchestrations
 from adapter.orders.off_on import left_dark
 from adapter.orders.order import (
@@ -31,7 +32,7 @@ from adapter.orders.order import (
 )
 from adapter.orders.parameters import Algorithm, AlgorithmType, CheckMeasurement
 from adapter.orders.reading import measurements_seen
-from adapter.orders.tasks import field_task
+from adapter.orders.tasks import FieldEffect, field_task
 from adapter.orders.validation import validate
 from adapter.orders.verdict import (
     NO_CUSTOMS,
@@ -226,14 +227,20 @@ def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
     return Error(problem=replace(problem, dark=customer_dark(order, view)), row=verdict.row)
 
 
-CARRIED: Final = ("appointmentStart", "appointmentEnd", "contact", "instructions")
+CARRIED: Final = (
+    "appointmentStart", "appointmentEnd", "contact", "instructions", ALLOW_OVERLAP,
+)  # fmt: skip
 """Elements of the order that its visits take along."""
 
 
 def _carrying(order: ServiceOrder, child: ChildSpec) -> ChildSpec:
+    """Where the visit installs a device, with the one that the order wants there."""
     if child.kind is not ChildKind.FIELD:
         return child
-    carried = {name: order.fields[name] for name in CARRIED if order.fields.get(name)}
+    task = field_task(child.task)
+    installs = task is not None and FieldEffect.INSTALL in task.successful
+    names = (*CARRIED, NEW_DEVICE) if installs else CARRIED
+    carried = {name: order.fields[name] for name in names if order.fields.get(name)}
     return replace(child, details={**carried, **child.details}) if carried else child
 
 

@@ -7,19 +7,26 @@ they are allowed, and a threshold in hours. What the threshold is counted from i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
+from adapter.orders.activities import ChildKind
 from adapter.orders.children import FieldActivity
-from adapter.orders.order import ChildId, Problem, View
+from adapter.orders.order import Problem, View
 from adapter.orders.tasks import AS_SHIPPED, Appointment, FieldTask, field_task
+
+ALLOW_OVERLAP: Final = "allowOverlap"
+"""The element of an order by which people say "true": they know of the other work. Ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
-    """Another field activity at the same service point that is not final."""
+    """Another field activity at the same service point. `done_at` is when its work was done; one
+    that ended without being done is none."""
 
-    id: ChildId
+    id: str
     task: str
     created_at: datetime
+    done_at: datetime | None = None
 
 
 def field_problems(
@@ -41,15 +48,49 @@ def field_problems(
     if valid_tasks is not None and task.name not in valid_tasks:
         kind = view.service_point.sp_type
         problems.append(Problem(code="field_task", text=f"{task.name} is not valid for {kind}"))
-    for code, overlap in (("duplicate", task.duplicates), ("conflict", task.conflicts)):
-        since = activity.created_at - timedelta(hours=overlap.hours)
-        hit = next((o for o in others if o.task in overlap.tasks and o.created_at >= since), None)
-        if hit is not None and not overlap.allowed:
-            problems.append(Problem(code=code, text=f"{hit.task} {hit.id} is open here"))
+    if activity.spec.details.get(ALLOW_OVERLAP) != "true":
+        problems += _overlapping(activity, task, view, others)
     if view.restricted and task.disconnects:
         text = f"nothing may be disconnected here: {view.restricted}"
         problems.append(Problem(code="restricted", text=text))
     return tuple(problems)
+
+
+def _overlapping(
+    activity: FieldActivity, task: FieldTask, view: View, others: Sequence[OtherTask]
+) -> list[Problem]:
+    """Open work created within the threshold; and work done within it, as a duplicate only: what
+    was done contradicts nothing any more, but to do it again may be a mistake."""
+    problems: list[Problem] = []
+    for code, overlap in (("duplicate", task.duplicates), ("conflict", task.conflicts)):
+        if overlap.allowed:
+            continue
+        since = activity.created_at - timedelta(hours=overlap.hours)
+        open_ = (each for each in others if each.done_at is None)
+        hit = next((o for o in open_ if o.task in overlap.tasks and o.created_at >= since), None)
+        last = _last_done(view, others) if code == "duplicate" else None
+        if hit is not None:
+            text = f"{hit.task} {hit.id} is open here since {hit.created_at.isoformat()}"
+            problems.append(Problem(code=code, text=text, action=_ACTION))
+        elif last and last.task in overlap.tasks and last.done_at and last.done_at >= since:
+            text = f"{last.task} {last.id} was done here at {last.done_at.isoformat()}"
+            problems.append(Problem(code=code, text=text, action=_ACTION))
+    return problems
+
+
+_ACTION: Final = (
+    f"look at the other work, then retry, or update the order with {ALLOW_OVERLAP}=true"
+)
+
+
+def _last_done(view: View, others: Sequence[OtherTask]) -> OtherTask | None:
+    """The last work that was done at the service point, where it was not this order's own."""
+    done = [(each.done_at, each) for each in others if each.done_at is not None]
+    if not done:
+        return None
+    at, last = max(done, key=lambda pair: pair[0])
+    own = (c.ended_at for c in view.children if c.completed and c.spec.kind is ChildKind.FIELD)
+    return None if any(ended is not None and ended > at for ended in own) else last
 
 
 def needs_appointment(

@@ -378,18 +378,11 @@ def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> Problem:
     return Problem(
         code="customer_dark" if serious else "visit_overdue" if silent else "child_failed",
         text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
-        action="see to supply at once" if serious else _action(child),
+        action="see to supply at once"
+        if serious
+        else child.action or "repair the child or retry the order",
         dark=serious,
     )
-
-
-def _action(child: ChildFact) -> str:
-    visit = child.spec.kind is ChildKind.FIELD
-    if visit and child.state is ChildState.RESPONSE_ERROR:
-        return "complete or cancel the visit by hand, cancel the order, or retry to go on waiting"
-    if visit and child.state is ChildState.COMMUNICATION_ERROR:
-        return "see to the field work system, then retry; or complete the visit by hand"
-    return "repair the child or retry the order"
 
 
 def withdraw(

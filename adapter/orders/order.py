@@ -253,7 +253,8 @@ class ChildSpec:
 class ChildFact:
     """One child of an order as its algorithms see it. `number` orders them by creation.
 
-    `may_push` is the flag "Allow Child to Transition Parent Activity" (documented).
+    `action` is what people can do about its trouble; `may_push` is the flag "Allow Child to
+    Transition Parent Activity" (documented).
     """
 
     id: ChildId
@@ -265,6 +266,7 @@ class ChildFact:
     algorithm: str = ""
     row: str = ""
     reason: str = ""
+    action: str = ""
     may_push: bool = False
 
     @property

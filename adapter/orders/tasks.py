@@ -40,7 +40,7 @@ class FieldEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """Whether another open task of the listed types within `hours` is allowed."""
+    """Whether another task of the listed types within `hours` is allowed."""
 
     allowed: bool = False
     hours: int = 24

@@ -29,8 +29,9 @@ ORDER: Final = "order.toml"
 
 
 class OrderDo(StrEnum):
-    """What somebody does. COMPLETE closes an order by hand; MEASURE is a value that the simulated
-    head end sends by itself; CHANGE_METER happens there too."""
+    """What somebody does. COMPLETE closes an order by hand, COMPLETE_VISIT and CANCEL_VISIT its
+    latest child, without anything to add; MEASURE is a value that the simulated head end sends by
+    itself; CHANGE_METER happens there too."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -40,6 +41,8 @@ class OrderDo(StrEnum):
     CORRECT = "correct"
     COMPLETE = "complete"
     DISCARD = "discard"
+    COMPLETE_VISIT = "complete_visit"
+    CANCEL_VISIT = "cancel_visit"
     MEASURE = "measure"
     CHANGE_METER = "change_meter"
 

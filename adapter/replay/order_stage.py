@@ -42,8 +42,9 @@ from adapter.model.device import (
     MeasuringComponent,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
-from adapter.orders.order import ERROR_STATES
+from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.order import ERROR_STATES, ServiceOrder
 from adapter.orders_file import rules_of
 from adapter.replay.json_text import first_difference
 from adapter.replay.order_outcome import outcome
@@ -344,9 +345,18 @@ class OrderStage:
                 made = await orders.complete_by_hand(order, by=act.by, reason=act.reason)
             case OrderDo.DISCARD:
                 made = await orders.discard(order, by=act.by, reason=act.reason)
+            case OrderDo.COMPLETE_VISIT | OrderDo.CANCEL_VISIT:
+                made = await self._by_hand(act, order)
             case _:
                 raise BadScenario(f"{self.scenario.name}: {act.do} is about no order")
         return {"state": made.state.value}
+
+    async def _by_hand(self, act: OrderAct, order: OrderId) -> ServiceOrder:
+        visit = (await self.orders.show(order)).children[-1].fact.id
+        report = CompletionReport(at=self.clock.now(), cause=EventId(f"{visit}/by-hand"))
+        if act.do is OrderDo.COMPLETE_VISIT:
+            return await self.orders.complete_visit(visit, report, by=act.by)
+        return await self.orders.cancel_visit(visit, report, by=act.by, reason=act.reason)
 
     async def _submit(self, act: OrderAct) -> dict[str, object]:
         if act.kind is None:

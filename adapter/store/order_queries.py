@@ -61,6 +61,16 @@ FROM order_child WHERE of_order = ? ORDER BY number"""
 ORDER_OF_CHILD: Final = "SELECT of_order FROM order_child WHERE id = ?"
 OPEN_AT_POINT: Final = """
 SELECT of_order, body FROM order_child WHERE open = 1 AND service_point = ? ORDER BY id"""
+CLOSED_AT_POINT: Final = """
+SELECT of_order, body FROM order_child WHERE open = 0 AND service_point = ?
+ORDER BY id DESC LIMIT 20"""
+OTHER_WORK: Final = """
+SELECT id, task, created, ended FROM other_work
+WHERE service_point = ? AND (ended IS NULL OR done = 1) ORDER BY created, id"""
+UPSERT_OTHER_WORK: Final = """
+INSERT INTO other_work (id, service_point, task, created, ended, done) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET service_point = excluded.service_point, task = excluded.task,
+    created = excluded.created, ended = excluded.ended, done = excluded.done"""
 OPEN_ON_DEVICE: Final = """
 SELECT DISTINCT of_order FROM order_child
 WHERE open = 1 AND device IN (SELECT value FROM json_each(?)) ORDER BY of_order"""
@@ -119,6 +129,15 @@ WHERE id = :id AND state = 'leaving'"""
 LEAVING: Final = "SELECT 1 FROM field_message WHERE activity = ? AND state = 'leaving'"
 DROP_MESSAGES: Final = """
 UPDATE field_message SET state = 'dropped', due = NULL WHERE activity = ? AND state = 'queued'"""
+SENT_OF_OPEN: Final = """
+SELECT field_message.body FROM order_child
+JOIN field_message ON field_message.activity = order_child.id
+WHERE order_child.open = 1 AND field_message.state = 'sent'
+ORDER BY field_message.activity, field_message.number"""
+REPORTED_OF_OPEN: Final = """
+SELECT field_report.body FROM field_report
+JOIN order_child ON order_child.id = field_report.activity
+WHERE order_child.open = 1 ORDER BY field_report.activity, field_report.at, field_report.id"""
 REPORT_KNOWN: Final = "SELECT 1 FROM field_report WHERE id = ?"
 INSERT_REPORT: Final = "INSERT INTO field_report (id, activity, at, body) VALUES (?, ?, ?, ?)"
 INSERT_CREW_MEASUREMENT: Final = """

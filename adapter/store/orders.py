@@ -1,14 +1,16 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Final
+from itertools import groupby
+from types import MappingProxyType
+from typing import Final, get_args
 
 import apsw
 import msgspec
 
-from adapter.engine.field_work import FieldMessage
+from adapter.engine.field_work import FieldMessage, FieldNews, FieldReport, OpenVisit, OtherWork
 from adapter.engine.order_ports import (
     Case,
     CaseSaved,
@@ -26,6 +28,7 @@ from adapter.engine.ports import AuditNote
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
+from adapter.orders.activities import ChildKind
 from adapter.orders.field_rules import OtherTask
 from adapter.orders.lifecycle import TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity
@@ -44,6 +47,10 @@ _child: Final = msgspec.json.Decoder(Child).decode
 _request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
 _pass: Final = msgspec.json.Decoder(Pass).decode
 _reply: Final = msgspec.json.Decoder(Reply).decode
+_NEWS: Final[Mapping[frozenset[str], type[FieldNews]]] = MappingProxyType(
+    {frozenset(each.name for each in fields(kind)): kind for kind in get_args(FieldNews)}
+)
+"""A stored report does not name the kind of its news; no two kinds have the same members."""
 _message: Final = msgspec.json.Decoder(FieldMessage).decode
 _measurement: Final = msgspec.json.Decoder(Measurement).decode
 
@@ -144,6 +151,24 @@ class SqliteOrders:
     async def order_of(self, child: ChildId) -> OrderId | None:
         return await self._store.read(lambda db: db.execute(sql.ORDER_OF_CHILD, (child,)).get)
 
+    async def other_work(self, report: FieldReport, news: OtherWork) -> bool:
+        at = self._store.now()
+        ended = None if news.ended_at is None else micros(news.ended_at)
+        row = (
+            report.activity, news.service_point, news.task,
+            micros(news.created_at), ended, news.done,
+        )  # fmt: skip
+
+        def work(tx: Transaction) -> bool:
+            if tx.connection.execute(sql.REPORT_KNOWN, (report.id,)).get is not None:
+                return False
+            tx.connection.execute(sql.UPSERT_OTHER_WORK, row)
+            known = (report.id, report.activity, micros(at), encode(report))
+            tx.connection.execute(sql.INSERT_REPORT, known)
+            return True
+
+        return await self._store.write(work)
+
     async def report_known(self, report: str) -> bool:
         found = await self._store.read(lambda db: db.execute(sql.REPORT_KNOWN, (report,)).get)
         return found is not None
@@ -178,6 +203,9 @@ class SqliteOrders:
             "tried": state is not MessageState.SENT,
         }
         await self._store.write(lambda tx: tx.connection.execute(sql.SETTLE_MESSAGE, row))
+
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        return await self._store.query(_open_visits)
 
     async def next_replies(
         self, *, limit: int, now: datetime, lease_until: datetime
@@ -265,14 +293,26 @@ def _installs(
 def _other_tasks(
     db: apsw.Connection, point: ServicePointId, order: OrderId
 ) -> tuple[OtherTask, ...]:
-    children = [
-        _child(body) for owner, body in db.execute(sql.OPEN_AT_POINT, (point,)) if owner != order
+    """Visits of other orders that are open, or were done of late; and work that is not ours."""
+    rows_ = [*db.execute(sql.OPEN_AT_POINT, (point,)), *db.execute(sql.CLOSED_AT_POINT, (point,))]
+    facts = (_child(body).fact for owner, body in rows_ if owner != order)
+    visits = [
+        OtherTask(
+            id=fact.id, task=fact.spec.task, created_at=fact.created_at, done_at=fact.ended_at
+        )
+        for fact in facts
+        if fact.spec.kind is ChildKind.FIELD and (fact.completed or not fact.final)
     ]
-    return tuple(
-        OtherTask(id=c.fact.id, task=c.fact.spec.task, created_at=c.fact.created_at)
-        for c in children
-        if c.field is not None
-    )
+    others = [
+        OtherTask(
+            id=id_,
+            task=task,
+            created_at=moment(created),
+            done_at=None if ended is None else moment(ended),
+        )
+        for id_, task, created, ended in db.execute(sql.OTHER_WORK, (point,))
+    ]
+    return (*visits, *others)
 
 
 def _list(db: apsw.Connection, wanted: OrderFilter) -> list[ServiceOrder]:
@@ -340,6 +380,24 @@ def _todo(db: apsw.Connection, limit: int) -> list[Todo]:
             )
         )
     return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
+
+
+def _report(body: bytes) -> FieldReport:
+    raw = msgspec.json.decode(body)
+    news = msgspec.convert(raw["news"], _NEWS[frozenset(raw["news"])])
+    return FieldReport(id=raw["id"], activity=raw["activity"], news=news, who=raw["who"])
+
+
+def _open_visits(db: apsw.Connection) -> list[OpenVisit]:
+    reports: dict[str, list[FieldReport]] = {}
+    for (body,) in db.execute(sql.REPORTED_OF_OPEN):
+        report = _report(body)
+        reports.setdefault(report.activity, []).append(report)
+    sent = (_message(row[0]) for row in db.execute(sql.SENT_OF_OPEN))
+    return [
+        OpenVisit(messages=tuple(messages), reports=tuple(reports.get(activity, ())))
+        for activity, messages in groupby(sent, key=lambda message: message.activity)
+    ]
 
 
 def _order_todo(order: ServiceOrder, priority: int, since: datetime) -> Todo:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapter.engine.field_work import CancelRefused, FieldNews, FieldReport
+from adapter.engine.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
 from adapter.fieldwork import form
 from adapter.fieldwork.form import (
     BadReport,
@@ -17,7 +17,7 @@ from adapter.fieldwork.form import (
     report_json,
 )
 from adapter.model.device import DisconnectLocation, InstallStatus
-from adapter.model.ids import DeviceId, EventId
+from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import (
     AppointmentBooked,
@@ -51,6 +51,13 @@ NEWS: tuple[FieldNews, ...] = (
         who="crew 7",
     ),
     CancelRefused(reason="they are at it"),
+    OtherWork(
+        service_point=ServicePointId("SP-1"),
+        task="D1-TrimTree",
+        created_at=NOON,
+        ended_at=NOON,
+        done=True,
+    ),
     FULL.news,
     a_work_report().news,
 )

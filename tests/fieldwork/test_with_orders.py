@@ -20,7 +20,7 @@ from adapter.engine.ports import Import
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.drop import FileDrop
-from adapter.fieldwork.form import read_message, report_json
+from adapter.fieldwork.form import message_json, read_message, read_report, report_json
 from adapter.fieldwork.link import FieldWorkLink, NoFieldWork
 from adapter.fieldwork.settings import CrewSettings, DropSettings, WebhookSettings
 from adapter.fieldwork.street import SimulatedStreet
@@ -35,7 +35,13 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import CrewStarted, MessageKind, WorkReported
+from adapter.orders.field_events import (
+    AppointmentBooked,
+    CrewStarted,
+    MessageKind,
+    Slot,
+    WorkReported,
+)
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
@@ -337,5 +343,42 @@ def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Pat
             view = await made.app.gateway.device(new.id)
             assert view.service_point is not None
             assert view.service_point.id == POINT
+
+    run(goes())
+
+
+def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_it_installed(
+    tmp_path: Path,
+) -> None:
+    async def goes() -> None:
+        link = Kept()
+        async with gateway(tmp_path, link) as made:
+            bare = ServicePoint(id=ServicePointId("SP-2"), connected=False)
+            await made.app.gateway.import_devices(Import(service_points=(bare,)))
+            order = await made.app.orders.submit(
+                OrderRequest(
+                    kind=OrderKind.ENABLE,
+                    service_point=bare.id,
+                    external_reference="new",
+                    fields={"newDevice": "M-2"},
+                )
+            )
+            shown = await until(
+                made, await made.app.orders.show(order.id), lambda _: bool(link.messages)
+            )
+            assert link.kinds == [MessageKind.SLOTS]
+            slot = Slot(start=datetime.now(UTC), end=datetime.now(UTC) + timedelta(hours=1))
+            await made.app.orders.receive(report(shown, AppointmentBooked(slot=slot), number=1))
+            await until(made, shown, child_is(ChildState.SENT))
+            for message in link.messages:
+                assert message.details == {"newDevice": "M-2"}
+                assert b'"details":{"newDevice":"M-2"}' in message_json(message)
+            there = Device(id=DeviceId("M-3"), components=(REGISTER,))
+            work = CompletionReport(at=datetime.now(UTC), cause=EventId("w"), new_device=there)
+            given = report(shown, WorkReported(report=work), number=2)
+            await made.app.orders.receive(read_report(report_json(given)))
+            view = await made.app.gateway.device(there.id)
+            assert view.service_point is not None, "what the crew says goes before the wish"
+            assert (view.service_point.id, view.service_point.connected) == (bare.id, True)
 
     run(goes())

@@ -307,8 +307,9 @@ def test_every_state_has_a_place_on_the_orders_scale(state: FieldState) -> None:
     assert final == (state in FIELD_FINAL)
 
 
-def other(task: str, hours: float) -> OtherTask:
-    return OtherTask(id=ChildId("SO-0.1"), task=task, created_at=NOON - timedelta(hours=hours))
+def other(task: str, hours: float, *, done: bool = False) -> OtherTask:
+    at = NOON - timedelta(hours=hours)
+    return OtherTask(id="SO-0.1", task=task, created_at=at, done_at=at if done else None)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +321,10 @@ def other(task: str, hours: float) -> OtherTask:
         ([other("D1-TurnOnMeter", 1)], ["conflict"]),
         ([other("D1-TurnOnMeter", 73)], []),
         ([other("D1-ReadMeter", 1)], []),
+        ([other("D1-TurnOffMeter", 1, done=True)], ["duplicate"]),
+        ([other("D1-TurnOffMeter", 25, done=True)], []),
+        ([other("D1-TurnOnMeter", 1, done=True)], []),
+        ([other("D1-TurnOffMeter", 2, done=True), other("D1-TurnOnMeter", 1, done=True)], []),
         ([other("D1-TurnOffMeter", 1), other("D1-ReconnectForPayment", 2)],
          ["duplicate", "conflict"]),
     ],
@@ -329,6 +334,18 @@ def test_duplicate_and_contradicting_work_is_found_within_its_hours(
 ) -> None:
     view = a_view(OrderKind.DISABLE, device=a_manual_meter(), status=InstallStatus.MANUAL_ON)
     assert [each.code for each in field_problems(visit(), view, others)] == codes
+
+
+def test_work_is_no_duplicate_of_what_the_order_itself_has_undone_or_people_know_of() -> None:
+    others = [other("D1-TurnOffMeter", 2, done=True)]
+    own = replace(
+        a_child("D1-FieldActivity", 1, ChildState.COMPLETED, task="D1-TurnOnMeter"),
+        ended_at=NOON - timedelta(hours=1),
+    )
+    view = a_view(OrderKind.DISABLE, device=a_manual_meter(), status=InstallStatus.MANUAL_ON)
+    assert field_problems(visit(), replace(view, children=(own,)), others) == ()
+    known = a_child("D1-FieldActivity", task="D1-TurnOffMeter", details={"allowOverlap": "true"})
+    assert field_problems(visit(spec=known.spec), view, others) == ()
 
 
 def test_no_crew_cuts_where_a_restriction_exists() -> None:

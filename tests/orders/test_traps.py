@@ -235,6 +235,19 @@ def test_the_exchange_carries_the_old_device_and_the_wish() -> None:
     }
 
 
+def test_a_visit_that_installs_carries_the_device_that_the_order_wants_and_no_other() -> None:
+    order = an_order(K.ENABLE, fields={"newDevice": "M-9", "contact": "ring twice"})
+    bare = evaluate(order, a_view(K.ENABLE, connected=False)).verdict
+    assert isinstance(bare, Create)
+    assert bare.child.task == "D1-ConnSPAtMtrAndInstMtr"
+    assert bare.child.details == {"newDevice": "M-9", "contact": "ring twice"}
+    there = a_view(K.ENABLE, device=a_manual_meter(), status=S.MANUAL_OFF)
+    turned = evaluate(order, there).verdict
+    assert isinstance(turned, Create)
+    assert turned.child.task == "D1-TurnOnMeter"
+    assert turned.child.details == {"contact": "ring twice"}
+
+
 EXCHANGE: dict[str, Any] = {"task": "D1-ExchangeMeter", "details": {"oldDevice": "M-1"}}
 
 
