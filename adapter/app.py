@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from adapter.callback_keys import callback_keys
-from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
@@ -59,23 +58,9 @@ from adapter.web.rest import Rest
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.gate import check_contract
-from adapter.wire.notifications import data_arrived, status_changed
+from adapter.wire.inbox import InboxReader
 
 log = logging.getLogger(__name__)
-
-
-class WireReader:
-    """The engine's Reader over the codec. `zone` is the head end's, for times that say none."""
-
-    def __init__(self, codec: Codec, zone: tzinfo = UTC) -> None:
-        self._codec = codec
-        self._zone = zone
-
-    def status(self, raw: bytes) -> RequestStatus:
-        return status_changed(self._codec, raw, zone=self._zone)
-
-    def readings(self, raw: bytes) -> tuple[Reading, ...]:
-        return data_arrived(self._codec, raw, zone=self._zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +124,7 @@ def connect(
     gateway = Gateway(
         store=store,
         head_end=client,
-        reader=WireReader(codec, zone),
+        reader=InboxReader(codec, zone),
         clock=clock,
         identity=identity,
         settings=settings,

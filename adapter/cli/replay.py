@@ -11,7 +11,7 @@ from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, console, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from adapter.replay.order_stage import PlayedOrder
+    from adapter.replay.order_run import PlayedOrder
     from adapter.replay.player import Played
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

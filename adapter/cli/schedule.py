@@ -109,31 +109,20 @@ def show(session: Session, number: str, as_json: bool) -> None:
     _print(session.client.get(f"/schedules/{segment(number)}"), as_json)
 
 
-@schedule.command()
-@click.argument("number")
-@as_json
-@with_session
-def pause(session: Session, number: str, as_json: bool) -> None:
-    """Make no more requests for now."""
-    _print(session.client.post(f"/schedules/{segment(number)}/pause"), as_json)
+def _verb(name: str, text: str) -> None:
+    """One thing that people do to a schedule: a call of its own name."""
+
+    @schedule.command(name, help=text)
+    @click.argument("number")
+    @as_json
+    @with_session
+    def do(session: Session, number: str, as_json: bool) -> None:
+        _print(session.client.post(f"/schedules/{segment(number)}/{name}"), as_json)
 
 
-@schedule.command()
-@click.argument("number")
-@as_json
-@with_session
-def resume(session: Session, number: str, as_json: bool) -> None:
-    """Go on; what was missed is caught up, unless the schedule forbids it."""
-    _print(session.client.post(f"/schedules/{segment(number)}/resume"), as_json)
-
-
-@schedule.command()
-@click.argument("number")
-@as_json
-@with_session
-def remove(session: Session, number: str, as_json: bool) -> None:
-    """End it. Its windows stay for the reports."""
-    _print(session.client.post(f"/schedules/{segment(number)}/remove"), as_json)
+_verb("pause", "Make no more requests for now.")
+_verb("resume", "Go on; what was missed is caught up, unless the schedule forbids it.")
+_verb("remove", "End it. Its windows stay for the reports.")
 
 
 @schedule.command()

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,14 +13,12 @@ from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.replies import Reply
 from adapter.orders.verdict import Decision, Outcome
-
-if TYPE_CHECKING:
-    from adapter.replay.order_stage import OrderStage
+from adapter.replay.order_stage import OrderStage
 
 _MOST = 1000
 
 
-async def outcome(stage: "OrderStage") -> Mapping[str, object]:
+async def outcome(stage: OrderStage) -> Mapping[str, object]:
     """What `expected.json` holds."""
     shown = [await stage.orders.show(order) for order in stage.submitted]
     made = {
@@ -125,7 +122,7 @@ def _request(request: MaintenanceActivity) -> dict[str, object]:
     }
 
 
-def _crew(stage: "OrderStage") -> dict[str, object]:
+def _crew(stage: OrderStage) -> dict[str, object]:
     return {
         "heard": [
             {"id": message.id, "kind": message.kind.value, "task": message.task}
@@ -141,7 +138,7 @@ def _crew(stage: "OrderStage") -> dict[str, object]:
     }
 
 
-async def _world(stage: "OrderStage") -> list[dict[str, object]]:
+async def _world(stage: OrderStage) -> list[dict[str, object]]:
     """Every service point: what the records say, and where the simulated meter's switch stands."""
     found = []
     for row in stage.scenario.point:

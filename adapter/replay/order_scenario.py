@@ -1,7 +1,7 @@
 """The format of order fixtures: a world, what is done in it, what goes wrong, and what came out.
 
     orders/<kind>/<scenario>/order.toml      written by hand
-                             expected.json   what came out (`order_stage.py`)
+                             expected.json   what came out (`order_outcome.py`)
 
 Times are seconds since `start`, in virtual time. No message of the head end is kept: it is the
 simulator that answers.

@@ -4,8 +4,6 @@ All clocks are one, turned from each thing that is due to the next. Everything g
 wire on loopback and through the real store, in a folder that is thrown away.
 """
 
-import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -46,15 +44,11 @@ from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePoi
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ERROR_STATES, ServiceOrder
 from adapter.orders_file import rules_of
-from adapter.replay.json_text import first_difference
-from adapter.replay.order_outcome import outcome
 from adapter.replay.order_scenario import (
     DeviceRow,
     OrderAct,
     OrderDo,
     OrderScenario,
-    read_expected,
-    read_order_scenario,
 )
 from adapter.replay.recorder import changed, simulator_config
 from adapter.replay.scenario import BadScenario, Scenario
@@ -81,43 +75,6 @@ _LIMITS: Final = LimitSettings(
     concurrency=64, breaker_not_sent=1_000_000, breaker_unknown=1_000_000, pushback_pause_s=0.001
 )
 _TIMEOUTS: Final = Timeouts(reply_s=60.0, total_s=120.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlayedOrder:
-    """How a run went. `difference` is "" where nothing differed from what was expected."""
-
-    name: str
-    difference: str
-    outcome: Mapping[str, object]
-    virtual_s: float
-    real_s: float
-
-
-async def play_order(folder: Path, codec: Codec) -> PlayedOrder:
-    """Run the fixture of a folder and compare. Raises BadScenario."""
-    played = await run_order(read_order_scenario(folder), codec)
-    difference = first_difference(dict(read_expected(folder)), played.outcome)
-    return replace(played, difference=difference or "")
-
-
-async def run_order(scenario: OrderScenario, codec: Codec) -> PlayedOrder:
-    """Run a scenario to its end. Raises BadScenario."""
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="openway-order-") as folder:
-        async with AsyncExitStack() as stack:
-            staged = OrderStage(scenario, codec, Path(folder))
-            await staged.open(stack)
-            await staged.run()
-            found = await outcome(staged)
-            now = staged.clock.now()
-    return PlayedOrder(
-        name=scenario.name,
-        difference="",
-        outcome=found,
-        virtual_s=(now - scenario.start).total_seconds(),
-        real_s=time.perf_counter() - began,
-    )
 
 
 @dataclass(slots=True)

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from adapter.orders.order import OrderKind
-from adapter.replay.order_run import play_orders, record_orders
+from adapter.replay.order_run import play_order, play_orders, record_orders
 from adapter.replay.order_scenario import (
     order_folders,
     read_expected,
     read_order_scenario,
 )
-from adapter.replay.order_stage import play_order
 from adapter.replay.scenario import BadScenario
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec

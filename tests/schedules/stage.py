@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from adapter.app import WireReader
 from adapter.commands.activity import Command
 from adapter.commands.flows import CommandKind
 from adapter.commands.recurrence import Grid, Recurrence
@@ -20,6 +19,7 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
+from adapter.wire.inbox import InboxReader
 from tests.web.rig import QuietHeadEnd, codec
 
 GROUP = "Feeder 7"
@@ -82,7 +82,7 @@ async def schedule_stage(
     gateway = Gateway(
         store=store,
         head_end=head_end,
-        reader=WireReader(codec()),
+        reader=InboxReader(codec()),
         clock=clock,
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 
-from adapter.app import WireReader
 from adapter.commands.calls import Answer, Call, TokenGiven
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.clock import HandClock
@@ -28,6 +27,7 @@ from adapter.web.rest import Rest
 from adapter.web.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction
+from adapter.wire.inbox import InboxReader
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STATUS = "RequestStatusChangedService.StatusChanged"
@@ -178,7 +178,7 @@ async def a_rig(
     gateway = Gateway(
         store=store,
         head_end=head_end,
-        reader=WireReader(codec()),
+        reader=InboxReader(codec()),
         clock=clock,
         identity=identity,
         settings=gateway_settings or GatewaySettings(),
