@@ -39,6 +39,7 @@ FLOORS = (
     ("app",),
     ("demo_order",),
     ("demo", "replay"),
+    ("city",),
     ("cli",),
     ("__main__",),
 )
