@@ -1,5 +1,6 @@
 """`openway schedule`: reads that recur, by group, and what came of each window."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import click
@@ -12,6 +13,8 @@ from adapter.engine.schedule_ports import ReadResult
 
 _DAY_S = 86_400.0
 _PAGE = 500
+_READ = ReadResult.SUCCEEDED.value
+_DEVICE = ("device", "endpoint", "result", "reason")
 _RESULTS = [each.value for each in ReadResult]
 _KINDS = {"scalar": "scheduled_read_scalar", "interval": "scheduled_read_interval"}
 
@@ -129,6 +132,7 @@ _verb("remove", "End it. Its windows stay for the reports.")
 @click.argument("number")
 @click.argument("window", type=int, required=False)
 @click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
+@click.option("--all", "everybody", is_flag=True, help="Also the devices that were read.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
@@ -137,12 +141,13 @@ def report(
     number: str,
     window: int | None,
     result: str | None,
+    everybody: bool,
     limit: int,
     as_json: bool,
 ) -> None:
-    """What came of its last windows, or of one WINDOW: all its devices, those missing first.
+    """What came of its last windows, or of one WINDOW with its devices, those missing first.
 
-    --limit is the number of windows.
+    --limit is the number of windows. As JSON a window always has all its devices.
     """
     place = f"/schedules/{segment(number)}/windows"
     if window is None:
@@ -152,29 +157,48 @@ def report(
         else:
             _print_windows(items(answer))
         return
-    found, rows = _whole_window(session, f"{place}/{window}", result)
+    pages = _pages(session, f"{place}/{window}", result)
     if as_json:
-        print_json({**found, "devices": rows, "next": None})
-        return
-    _print_windows([found])
-    columns = ("device", "endpoint", "result", "reason")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} devices of {found['expected']}")
+        whole = list(pages)
+        rows = [row for page in whole for row in _devices(page)]
+        print_json({**whole[-1], "devices": rows, "next": None})
+    else:
+        _print_window(pages, everybody=everybody or result is not None)
 
 
-def _whole_window(
-    session: Session, place: str, result: str | None
-) -> tuple[dict[str, Json], list[dict[str, Json]]]:
-    """A window, and its devices of every page."""
-    rows: list[dict[str, Json]] = []
+def _pages(session: Session, place: str, result: str | None) -> Iterator[dict[str, Json]]:
+    """A window, again with each page of its devices."""
     cursor: Json = None
     while True:
         query = {"result": result, "limit": _PAGE, "cursor": cursor}
         found = fields(session.client.get(place, query))
-        devices = found.get("devices")
-        rows += [fields(each) for each in devices] if isinstance(devices, list) else []
+        yield found
         if (cursor := found.get("next")) is None:
-            return found, rows
+            return
+
+
+def _devices(page: dict[str, Json]) -> list[dict[str, Json]]:
+    devices = page.get("devices")
+    return [fields(each) for each in devices] if isinstance(devices, list) else []
+
+
+def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
+    """Lines as they come, for a window may have a city of them; those that were read come last."""
+    widths: list[int] = []
+    shown = 0
+    for page in pages:
+        if not widths:
+            _print_windows([page])
+        rows = [row for row in _devices(page) if everybody or row["result"] != _READ]
+        cells = [[str(row.get(column) or "") for column in _DEVICE] for row in rows]
+        widths = widths or [max(map(len, column)) for column in zip(_DEVICE, *cells, strict=True)]
+        for line in cells if shown else [list(_DEVICE), *cells] if cells else []:
+            padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+            click.echo("  ".join(padded).rstrip())
+        shown += len(rows)
+        if len(rows) < len(_devices(page)):
+            break
+    say(f"{shown} devices shown")
 
 
 def _print_windows(rows: list[dict[str, Json]]) -> None:

@@ -67,6 +67,11 @@ def test_one_read_is_made_and_reported_by_device(openway: Terminal) -> None:
     assert devices
     assert len(devices) == report["expected"]
     assert "missing" in openway("schedule", "report", number, "1").out
+    everybody = openway("schedule", "report", number, "1", "--all")
+    assert all(str(each["device"]) in everybody.out for each in devices)
+    assert f"{len(devices)} devices shown" in everybody.err
+    assert openway("schedule", "report", number, "1", "--result", "nothing").code == Exit.INVALID
+    assert openway("schedule", "report", number, "1", "--result", "missing", "--json").code == 0
 
 
 def test_events_outages_and_subscriptions_are_shown(openway: Terminal) -> None:
