@@ -18,7 +18,7 @@ from adapter.engine.ports import Import
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.street import SimulatedStreet
-from adapter.model.device import ComponentKind, Device, DisconnectLocation, ServicePoint
+from adapter.model.device import Device, DisconnectLocation, ServicePoint
 from adapter.model.ids import EndpointId, OrderId
 from adapter.orders.order import ERROR_STATES, OrderKind
 from adapter.orders.verdict import Decision, Outcome
@@ -74,7 +74,7 @@ class NewService:
 
 
 def new_service(simulator: Simulator, endpoint: EndpointId) -> NewService:
-    """A simulated meter made new: unknown to the head end, its switch open. One register bills."""
+    """A simulated meter made new: unknown to the head end, its switch open. The register bills."""
     population = simulator.world.population
     meter = population.find(endpoint)
     assert meter is not None
@@ -82,9 +82,8 @@ def new_service(simulator: Simulator, endpoint: EndpointId) -> NewService:
     population.put(new)
     records = registry_of(population, [endpoint])
     (device,), (point,) = records.devices, records.service_points
-    registers = tuple(each for each in device.components if each.kind is ComponentKind.SCALAR)
     bare = replace(point, connected=False, disconnect_location=DisconnectLocation.SOURCE)
-    return NewService(point=bare, device=replace(device, components=registers))
+    return NewService(point=bare, device=device)
 
 
 async def run_order(app: App, service: NewService) -> OrderStory:

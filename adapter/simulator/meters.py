@@ -164,6 +164,7 @@ class PopulationPlan:
     `noted_share` is of all intervals: told with one of the status words that nothing else here
     causes. `clock_reset_share` is of all days of a meter: its clock is set, forward or back.
     `raw_share` is of all meters: they send pulses and a multiplier in place of watt-hours.
+    `interval_billed_share` too: master data bill them by load profile; all others by register.
     `time_zone` is an IANA name: the day's shape follows its clock, and intervals of its summer time
     carry the status for it (inferred).
     """
@@ -185,6 +186,7 @@ class PopulationPlan:
     noted_share: float = 0.0
     clock_reset_share: float = 0.0
     raw_share: float = 0.0
+    interval_billed_share: float = 0.0
     time_zone: str = "UTC"
 
 

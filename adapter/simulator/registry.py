@@ -20,6 +20,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.simulator.meters import EPOCH, Meter, Population
+from adapter.simulator.seeded import fraction
 
 _ALL: Final = frozenset(kind.value for kind in CommandKind)
 _SWITCHES: Final = frozenset(
@@ -42,7 +43,8 @@ def registry_of(population: Population, endpoints: Iterable[EndpointId] | None =
         meter = population.find(endpoint)
         if meter is None:
             continue
-        device = _device(meter, _groups(population, meter) | named.get(endpoint, frozenset()))
+        groups = _groups(population, meter) | named.get(endpoint, frozenset())
+        device = _device(meter, groups, profile=bills_by_profile(population, endpoint))
         point = ServicePointId(f"SP{device.id[1:]}")
         devices.append(device)
         points.append(ServicePoint(id=point, time_zone=meter.zone))
@@ -78,7 +80,14 @@ def _named(population: Population) -> dict[EndpointId, frozenset[str]]:
     return {endpoint: frozenset(names) for endpoint, names in found.items()}
 
 
-def _device(meter: Meter, groups: frozenset[str]) -> Device:
+def bills_by_profile(population: Population, endpoint: EndpointId) -> bool:
+    """Whether the utility bills by the load profile; else by the register. One of both, or every
+    order that looks for a measurement would need two kinds of data (ours)."""
+    share = population.plan.interval_billed_share
+    return bool(share) and fraction(population.plan.seed, endpoint, "billed by") < share
+
+
+def _device(meter: Meter, groups: frozenset[str], *, profile: bool) -> Device:
     identity = device_id(meter.esn)
     return Device(
         id=identity,
@@ -89,12 +98,15 @@ def _device(meter: Meter, groups: frozenset[str]) -> Device:
         groups=groups,
         capabilities=_ALL if meter.remote_switch else _ALL - _SWITCHES,
         components=(
-            MeasuringComponent(id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d"),
+            MeasuringComponent(
+                id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d", bills=not profile
+            ),
             MeasuringComponent(
                 id=f"{identity}-L",
                 kind=ComponentKind.INTERVAL,
                 quantity="Wh d",
                 seconds=_QUARTER_HOUR_S,
+                bills=profile,
             ),
         ),
     )

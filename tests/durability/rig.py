@@ -19,7 +19,6 @@ from typing import Final, TypeVar
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
 from adapter.engine.ports import Import
-from adapter.model.device import ComponentKind
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
@@ -271,18 +270,6 @@ class Rig:
         return life
 
 
-def _with_registers_only(what: Import) -> Import:
-    """Service orders would wait for interval data, which come by the quarter of an hour."""
-    devices = tuple(
-        replace(
-            device,
-            components=tuple(x for x in device.components if x.kind is ComponentKind.SCALAR),
-        )
-        for device in what.devices
-    )
-    return replace(what, devices=devices)
-
-
 @asynccontextmanager
 async def rig(
     folder: Path,
@@ -319,7 +306,7 @@ async def rig(
     async with Simulator(config) as simulator:
         store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
         await store.open()
-        await store.import_(_with_registers_only(registry_of(simulator.world.population)))
+        await store.import_(registry_of(simulator.world.population))
         if also is not None:
             await store.import_(also)
         await store.close()

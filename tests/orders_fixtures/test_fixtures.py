@@ -78,6 +78,49 @@ PATHS = [
     ("back_to_back/off_and_on", "RemoteDisconnect > RemoteConnect > OnDemandReadScalar"),
 ]
 
+WAIT, SCHEDULED = "CM-WaitForMeasurement", "CM-WaitForScheduledRead"
+MEASURED = [
+    ("enable/interval_data_arrive", f"{WAIT} completed", 1_000.0, "501000"),
+    ("enable/interval_data_poor", f"{WAIT} completed", 1_000.0, "401000"),
+    ("enable/interval_data_bad_then_revised", f"{WAIT} completed", 8_000.0, "501000"),
+    ("enable/interval_data_good_then_revised", f"{WAIT} completed", 3_000.0, "501000"),
+    ("disable/within_the_day", f"{WAIT} completed", 900.0, "501000"),
+    (
+        "disable/interval_data_late",
+        f"{WAIT} timed_out, D1-ReadMeter completed, {WAIT} timed_out",
+        561_000.0,
+        "501000",
+    ),
+    ("disable/interval_data_never", f"{WAIT} timed_out", None, None),
+    (
+        "disable/read_data_late",
+        "D1-OnDemandReadScalar failed, D1-ReadMeter completed",
+        6_610.0,
+        "501000",
+    ),
+    ("enable/scheduled_read", f"{SCHEDULED} completed", 176_400.0, "501000"),
+    (
+        "enable/scheduled_read_missed",
+        f"{SCHEDULED} timed_out, D1-ReadMeter completed",
+        435_000.0,
+        "501000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "attempts", "ended", "condition"), MEASURED)
+def test_the_measurement_check_ends_as_the_data_that_arrive_have_it(
+    name: str, attempts: str, ended: float | None, condition: str | None
+) -> None:
+    """Every value comes as DataArrived; an order that waits is told when it is loaded, and not
+    at its next poll. One that waits for people is left to them, whatever arrives."""
+    (order,) = expected(name)["orders"]
+    made = ", ".join(f"{each['does']} {each['state']}" for each in order["children"])
+    assert made == attempts
+    assert order["ended_at"] == ended
+    assert order["fields"].get("readCondition") == condition
+    assert (order["problem"] == "no_reading") == (ended is None)
+
 
 @pytest.mark.parametrize(("name", "does"), PATHS)
 def test_the_typical_paths_are_among_them(name: str, does: str) -> None:

@@ -10,9 +10,11 @@ from functools import partial
 import aiohttp
 import pytest
 
+from adapter.model.device import ComponentKind
 from adapter.model.ids import EndpointId
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.meters import Population, PopulationPlan
+from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.world import World
@@ -136,6 +138,15 @@ def test_a_share_of_the_meters_is_as_the_plan_says(share: str, flag: str, value:
     population = Population(plan=plan)
     found = [getattr(population.find(esn), flag) == value for esn in population]
     assert 150 < sum(found) < 250
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_master_data_bill_a_meter_by_its_register_or_by_its_load_profile(share: float) -> None:
+    plan = PopulationPlan(count=1_000, interval_billed_share=share)
+    devices = registry_of(Population(plan=plan)).devices
+    by = [tuple(each.kind for each in device.components if each.bills) for device in devices]
+    assert set(by) <= {(ComponentKind.SCALAR,), (ComponentKind.INTERVAL,)}
+    assert abs(by.count((ComponentKind.INTERVAL,)) - share * 1_000) < 50
 
 
 def test_a_month_passes_in_a_moment() -> None:
