@@ -37,6 +37,7 @@ from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.choice import field_work_of
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import FieldWorkLink
+from adapter.fieldwork.replies import WebhookReplies
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
 from adapter.headend.limits import Limits
@@ -232,8 +233,8 @@ async def build(
 ) -> AsyncIterator[App]:
     """The service by its settings: opened, recovered, listening; closed on the way out.
 
-    `orders` are a site's own parts; rules and field work come from the settings where they are
-    None.
+    `orders` are a site's own parts; rules, field work and where replies go come from the settings
+    where they are None.
 
     Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
     """
@@ -288,6 +289,7 @@ async def over(
                 given,
                 rules=given.rules or _rules(settings),
                 field_work=given.field_work or field_work_of(settings.field_work, clock),
+                requester=given.requester or _requester(settings, clock, stack),
             ),
         )
         witness = Witness(store, settings.store.path.with_suffix(".witness"))
@@ -300,6 +302,14 @@ async def over(
             watching = asyncio.get_running_loop().create_task(witness.keep())
             stack.callback(watching.cancel)
         yield app
+
+
+def _requester(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Requester | None:
+    if not settings.replies.url:
+        return None
+    made = WebhookReplies(settings.replies, clock)
+    stack.push_async_callback(made.close)
+    return made
 
 
 def _rules(settings: Settings) -> OrderRules:

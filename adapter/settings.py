@@ -23,7 +23,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.subscriptions import Generation
 from adapter.commands.timing import POLICIES, Policy
 from adapter.errors import SettingsError
-from adapter.fieldwork.settings import FieldWorkSettings
+from adapter.fieldwork.settings import FieldWorkSettings, ReplySettings
 from adapter.headend.secret import Secret
 from adapter.headend.settings import HeadEndSettings
 from adapter.settings_reader import PREFIX, Sources, leaves, read_section
@@ -246,6 +246,7 @@ class Settings:
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     orders: OrdersSettings = field(default_factory=OrdersSettings)
     field_work: FieldWorkSettings = field(default_factory=FieldWorkSettings)
+    replies: ReplySettings = field(default_factory=ReplySettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     log: LogSettings = field(default_factory=LogSettings)
 

@@ -1,1 +1,1 @@
-"""Field work systems behind the port: files in folders, webhooks, a simulated crew."""
+"""Field work systems behind the port: files, webhooks, a simulated crew; replies by webhook."""

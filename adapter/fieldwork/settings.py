@@ -32,28 +32,19 @@ class DropSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookSettings:
-    """Both directions are signed as Standard Webhooks has it; the keys have its form."""
+class PostSettings:
+    """How something is posted, signed as Standard Webhooks has it; the keys have its form."""
 
     url: Annotated[str, "messages are posted to this URL"] = ""
     keys: Annotated[
         tuple[Secret, ...], "keys that sign what is posted, as whsec_..., one a line; all sign"
-    ] = ()
-    report_keys: Annotated[
-        tuple[Secret, ...], "keys that are believed in reports; empty: the same as keys"
     ] = ()
     ca_file: Annotated[Path | None, "PEM of the authority that is believed; empty: the system"] = (
         None
     )
     allow_cleartext: Annotated[bool, "beyond loopback: post over plain http"] = False
     connect_s: Annotated[float, "one connect, with its TLS handshake"] = 5.0
-    reply_s: Annotated[float, "until the answer to a message, and between its parts"] = 20.0
-    host: Annotated[str, "address that reports are taken on"] = "127.0.0.1"
-    port: Annotated[int, "port that reports are taken on; 0: any free one"] = 8104
-    path: Annotated[str, "path that reports are posted to"] = "/field-work/reports"
-    tolerance_s: Annotated[float, "a report's signature may be older or newer by so much"] = 300.0
-    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
-    deadline_s: Annotated[float, "a report must be complete in this time"] = 15.0
+    reply_s: Annotated[float, "until the answer to a post, and between its parts"] = 20.0
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -62,6 +53,38 @@ class WebhookSettings:
         clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
         if clear and not self.allow_cleartext:
             raise SettingsError("url: plain http beyond loopback needs allow_cleartext")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplySettings(PostSettings):
+    """Where replies to requesters go."""
+
+    url: Annotated[
+        str, "replies to requesters are posted to this URL; empty: they are published as events"
+    ] = ""
+
+    def __post_init__(self) -> None:
+        PostSettings.__post_init__(self)
+        if self.url and not self.keys:
+            raise SettingsError("keys: are needed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings(PostSettings):
+    """Both directions are signed."""
+
+    report_keys: Annotated[
+        tuple[Secret, ...], "keys that are believed in reports; empty: the same as keys"
+    ] = ()
+    host: Annotated[str, "address that reports are taken on"] = "127.0.0.1"
+    port: Annotated[int, "port that reports are taken on; 0: any free one"] = 8104
+    path: Annotated[str, "path that reports are posted to"] = "/field-work/reports"
+    tolerance_s: Annotated[float, "a report's signature may be older or newer by so much"] = 300.0
+    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
+    deadline_s: Annotated[float, "a report must be complete in this time"] = 15.0
+
+    def __post_init__(self) -> None:
+        PostSettings.__post_init__(self)
         if not self.path.startswith("/"):
             raise SettingsError("path: begins with /")
 

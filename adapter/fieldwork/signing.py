@@ -39,6 +39,13 @@ def key_of(secret: Secret) -> bytes:
     return key
 
 
+def keys_of(secrets: Sequence[Secret]) -> tuple[bytes, ...]:
+    """Raises SettingsError where there is none, or one is no key."""
+    if not secrets:
+        raise SettingsError("keys: webhook keys are needed")
+    return tuple(key_of(secret) for secret in secrets)
+
+
 def signed(id_: str, body: bytes, keys: Sequence[bytes], *, now: datetime) -> Mapping[str, str]:
     """The three headers. The id must have no dot: it is what separates the parts signed."""
     if "." in id_:

@@ -1,21 +1,19 @@
 """Webhooks both ways: messages are posted, reports are taken on an address of their own."""
 
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 import aiohttp
 from aiohttp import web
 
 from adapter.engine.field_work import FieldInbox, FieldMessage, FieldWorkRefused
 from adapter.engine.ports import Clock
-from adapter.errors import GatewayError, SettingsError
+from adapter.errors import GatewayError
 from adapter.fieldwork.form import BadReport, message_json, read_report
+from adapter.fieldwork.posting import JSON, NotTaken, PostRefused, SignedPost, webhook_id
 from adapter.fieldwork.settings import WebhookSettings
-from adapter.fieldwork.signing import NotSigned, key_of, signed, verify
-from adapter.headend.secret import Secret
+from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
 from adapter.web.bodies import continue_later, read_body
 from adapter.web.connections import Door, bind
 from adapter.web.problems import ProblemRaised, of_error, response_of
@@ -25,26 +23,13 @@ from adapter.web.settings import ConnectionLimits
 log = logging.getLogger(__name__)
 seldom = SeldomLog(log)
 
-_LATER: Final = frozenset({408, 425, 429})
-"""Answers of the 4xx kind that say "not now" (RFC 9110, 8470, 6585)."""
-_JSON: Final = "application/json"
-
-
-class NotTaken(GatewayError):
-    """The field work system did not take the message, or did not say so: it is sent again."""
-
-    code = "field_work_not_taken"
-
 
 class WebhookFieldWork:
     """Posts messages, each with its fixed id, and serves the address for reports."""
 
     def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._keys = _keys(settings.keys)
+        self._post = SignedPost(settings, clock)
         self._receiver = ReportReceiver(settings, clock)
-        self._session: aiohttp.ClientSession | None = None
         self._stopped = False
 
     @property
@@ -59,51 +44,16 @@ class WebhookFieldWork:
     async def stop(self) -> None:
         self._stopped = True
         await self._receiver.stop()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._post.close()
 
     async def send(self, message: FieldMessage) -> None:
         """2xx is taken. Raises FieldWorkRefused for a lasting 4xx, NotTaken for everything else."""
         if self._stopped:
             raise NotTaken("the gateway is stopping")
-        body = message_json(message)
-        headers = {
-            "Content-Type": _JSON,
-            **signed(webhook_id(message.id), body, self._keys, now=self._clock.now()),
-        }
         try:
-            async with self._client().post(
-                self._settings.url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NotTaken(f"{type(error).__name__}: {error}") from error
-        if 200 <= status < 300:
-            return
-        if 400 <= status < 500 and status not in _LATER:
-            raise FieldWorkRefused(f"the field work system answered {status}")
-        raise NotTaken(f"the field work system answered {status}")
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            settings = self._settings
-            context: ssl.SSLContext | bool = True
-            if settings.ca_file is not None:
-                context = ssl.create_default_context(cafile=settings.ca_file)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=16),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=settings.connect_s, sock_read=settings.reply_s
-                ),
-                trust_env=False,
-            )
-        return self._session
-
-
-def webhook_id(message: str) -> str:
-    """A message's id in a form that may be signed: without dots, the same for the same message."""
-    return message.replace(".", "_").replace("/", ":")
+            await self._post.post(message.id, message_json(message))
+        except PostRefused as error:
+            raise FieldWorkRefused(f"the message {error}") from error
 
 
 class ReportReceiver:
@@ -112,7 +62,7 @@ class ReportReceiver:
     def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._keys = _keys(settings.report_keys or settings.keys)
+        self._keys = keys_of(settings.report_keys or settings.keys)
         self._inbox: FieldInbox | None = None
         self._door: Door | None = None
         self.counts: Counter[str] = Counter()
@@ -167,12 +117,6 @@ class ReportReceiver:
         return (await self._inbox.receive(report)).value
 
 
-def _keys(secrets: Sequence[Secret]) -> tuple[bytes, ...]:
-    if not secrets:
-        raise SettingsError("field_work.webhook.keys: are needed")
-    return tuple(key_of(secret) for secret in secrets)
-
-
 async def post_report(
     session: aiohttp.ClientSession,
     url: str,
@@ -183,7 +127,7 @@ async def post_report(
     clock: Clock,
 ) -> int:
     """What a field work system does with a report; for crews on the other side. The status."""
-    headers = {"Content-Type": _JSON, **signed(webhook_id(id_), body, keys, now=clock.now())}
+    headers = {"Content-Type": JSON, **signed(webhook_id(id_), body, keys, now=clock.now())}
     async with session.post(url, data=body, headers=headers) as response:
         await response.read()
         return response.status
