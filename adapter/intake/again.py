@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
-from adapter.engine.data_ports import Batch, Counts, DataStore, ErrorRecord, Payload
+from adapter.engine.data_ports import Batch, Counts, DataStore, ErrorRecord, Payload, TakenIn
 from adapter.engine.intake_desk import DeskBooks
 from adapter.engine.ports import Clock
 from adapter.engine.spool import Spool
 from adapter.intake.batches import batches, of_seeds
 from adapter.intake.process import WorkerDied, WorkerProcess
+from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import Seed, Unmapped
 from adapter.wire.stream import KEPT_XML, Broken
@@ -45,6 +46,20 @@ class Again:
         self._worker = worker
         self._clock = clock
         self._one = one
+        self._endpoints: dict[EndpointId, None] = {}
+        self._serials: dict[str, None] = {}
+
+    def brought(self) -> TakenIn | None:
+        """Whom the rows are of that were made since this was asked last; None: there are none."""
+        if not self._endpoints and not self._serials:
+            return None
+        made = TakenIn(worked=True, endpoints=tuple(self._endpoints), serials=tuple(self._serials))
+        self._endpoints, self._serials = {}, {}
+        return made
+
+    def _note(self, batch: Batch) -> None:
+        self._endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
+        self._serials.update((item.serial, None) for item in batch.normals if item.serial)
 
     async def all(self, lookups: Lookups, tables: str) -> Counts:
         """Those that give rows are closed; the others stay. The counts' `errors` and `bad_parts`
@@ -75,6 +90,7 @@ class Again:
                 await self._store.give_up(started)
                 return Counts(errors=1)
             await self._store.resolved(started, [record.id], counts, now=now)
+        self._note(batch)
         return counts
 
     # ------------------------------------------------------------ bad parts
@@ -85,6 +101,7 @@ class Again:
         """Read the parts again. What can be read now is loaded, and its records closed, even where
         values of it become error records of their own."""
         mended: set[int] = set()
+        read: list[Batch] = []
         counts = Counts()
         async with self._one:
             now = self._clock.now()
@@ -93,6 +110,7 @@ class Again:
                 async for part, batch in self._read(payload, records, lookups, tables):
                     if not batch.bad:
                         mended.add(part)
+                        read.append(batch)
                         counts.add(await self._store.stage(started, batch, lookups))
             except (Broken, OSError, WorkerDied) as error:
                 log.warning("parts_not_read", extra={"payload": payload.id, "why": str(error)})
@@ -102,6 +120,8 @@ class Again:
                 return Counts(bad_parts=len(records))
             closed = [record.id for record in records if record.part in mended]
             await self._store.resolved(started, closed, counts, now=now)
+        for batch in read:
+            self._note(batch)
         # New records of the load have higher numbers: they are come to, and counted, after this.
         counts.errors, counts.bad_parts = 0, len(records) - len(closed)
         return counts

@@ -56,7 +56,8 @@ class IntakeDesk:
             return Excerpt(
                 head=b"", size=payload.size, whole=False, position=position, removed=True
             )
-        if position is None and row.state is InboxState.QUARANTINED and row.raw:
+        cut = "[truncated: " in row.reason  # at the door: the rest is not here
+        if position is None and row.state is InboxState.QUARANTINED and row.raw and not cut:
             broken = where_broken([row.raw])
             position = broken.position if broken is not None else None
         return excerpt(_as_utf8([row.raw]), position=position, size=size)

@@ -91,6 +91,8 @@ class PayloadIntake:
                 return await self._take(waiting[0], self._spool.folder)
         if tickets := self._spool.tickets():
             return await self._take_ticket(tickets[0])
+        if (brought := self._again.brought()) is not None:
+            return brought
         if await self._store.sweep(limit=_SWEPT):
             return TakenIn(worked=True)
         await self._keep_house()

@@ -139,6 +139,8 @@ def test_a_bad_part_is_read_again_and_its_record_closed(
             assert closed.position == record.position
             again = await rig.intake.reprocess()
             assert (again.new, again.bad_parts) == (0, 0)
+            assert (await rig.intake.once()).endpoints == ("m1",)  # who waits for them is told
+            assert (await rig.intake.once()).endpoints == ()
 
     run(scenario())
 
