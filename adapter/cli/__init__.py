@@ -16,6 +16,7 @@ from adapter.cli.books import audit, ledger
 from adapter.cli.commands import command
 from adapter.cli.config import config
 from adapter.cli.desk import wire, wsdl
+from adapter.cli.entering import COMMANDS as ENTERING
 from adapter.cli.events import events, outages
 from adapter.cli.exits import MEANING, Exit, exit_of
 from adapter.cli.intake import intake
@@ -67,6 +68,8 @@ for _each in (
     openway.add_command(_each)
 for _each in VISITS:
     order.add_command(_each)
+for _each in ENTERING:
+    readings.add_command(_each)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
+from adapter.commands.timing import in_utc
 from adapter.engine.case import Turn
 from adapter.engine.orchestrator import Orchestrator
 from adapter.engine.order_ports import OrderStore
-from adapter.engine.ports import AuditNote, Clock
+from adapter.engine.ports import AuditNote, Clock, Store
 from adapter.engine.runner import Runner
-from adapter.errors import Conflict, NotFound
+from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.model.device import DeviceView
 from adapter.model.ids import DeviceId, OrderId
+from adapter.model.measurement import Measurement
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import FieldRetried, WorkCanceled, WorkReported
@@ -32,6 +36,7 @@ class OrderDesk:
     """The part of `Orders` that is about what belongs to an order. `by` is who decides."""
 
     _store: OrderStore
+    _commands: Store
     _orchestrator: Orchestrator
     _clock: Clock
     _runner: Runner
@@ -130,6 +135,55 @@ class OrderDesk:
             if await self._store.settle_reply(after, note=note):
                 return after
         raise Conflict(f"reply {reply} keeps moving; try again")
+
+    # ------------------------------------------------------------ readings
+
+    async def enter_readings(self, readings: Sequence[Measurement], *, by: str) -> None:
+        """Take readings that people have: from a book, a photograph, another system. All or none.
+
+        Of a device, component and time the last one entered counts. Orders that wait for a reading
+        look at once. Raises InvalidRequest naming the reading and the rule.
+        """
+        devices = list({each.device for each in readings if each.device is not None})
+        known = await self._commands.views(devices)
+        kept = [
+            self._checked(number, each, known.get(each.device) if each.device else None)
+            for number, each in enumerate(readings, start=1)
+        ]
+        notes = [
+            AuditNote(
+                actor=by,
+                action="ReadingEntered",
+                subject=each.device or "",
+                detail={
+                    "component": each.component,
+                    "at": each.at.isoformat(),
+                    "condition": each.condition,
+                },
+            )
+            for each in kept
+        ]
+        await self._store.enter_measurements(kept, notes)
+        orders = await self._store.waiting_for(devices)
+        await self._store.wake(orders, self._clock.now())
+        self.poke()
+
+    def _checked(self, number: int, each: Measurement, view: DeviceView | None) -> Measurement:
+        """With its id. Raises InvalidRequest."""
+        place = f"measurements[{number}]"
+        if view is None:
+            raise InvalidRequest(f"{place}.device", f"{each.device} is not in the registry")
+        components = [component.id for component in view.device.components]
+        if each.component not in components:
+            rule = f"{each.component} is not one of {', '.join(components) or '(none)'}"
+            raise InvalidRequest(f"{place}.component", rule)
+        if not each.value.is_finite():
+            raise InvalidRequest(f"{place}.value", "must be a number")
+        at = in_utc(f"{place}.at", each.at)
+        if at > self._clock.now():
+            raise InvalidRequest(f"{place}.at", f"{at.isoformat()} has not come yet")
+        id_ = f"entered/{each.device}/{each.component}/{at.isoformat()}"
+        return replace(each, id=id_, at=at)
 
     # ------------------------------------------------------------ what they share
 

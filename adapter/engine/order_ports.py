@@ -266,10 +266,15 @@ class OrderStore(Protocol):
     async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
         """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""
 
-    # measurements that crews bring
+    # measurements that crews bring, or people enter
     async def crew_measurements(
         self, device: DeviceId, start: datetime, end: datetime
     ) -> Sequence[Measurement]: ...
+
+    async def enter_measurements(
+        self, measurements: Sequence[Measurement], notes: Sequence[AuditNote]
+    ) -> None:
+        """Keep them; one with a known id takes the place of the one before."""
 
 
 class Measurements(Protocol):

@@ -299,6 +299,6 @@ def _no_reading(text: str) -> Verdict:
         problem=Problem(
             code="no_reading",
             text=text,
-            action="enter a reading, or correct the service date, then retry",
+            action="enter a reading (readings enter), or correct the service date; then retry",
         )
     )

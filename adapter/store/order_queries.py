@@ -142,6 +142,9 @@ REPORT_KNOWN: Final = "SELECT 1 FROM field_report WHERE id = ?"
 INSERT_REPORT: Final = "INSERT INTO field_report (id, activity, at, body) VALUES (?, ?, ?, ?)"
 INSERT_CREW_MEASUREMENT: Final = """
 INSERT OR IGNORE INTO crew_measurement (id, device, at, body) VALUES (?, ?, ?, ?)"""
+ENTER_MEASUREMENT: Final = """
+INSERT INTO crew_measurement (id, device, at, body) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET body = excluded.body"""
 CREW_MEASUREMENTS: Final = """
 SELECT body FROM crew_measurement WHERE device = ? AND at >= ? AND at < ? ORDER BY at, id"""
 

@@ -233,6 +233,20 @@ class SqliteOrders:
 
         return await self._store.write(work)
 
+    async def enter_measurements(
+        self, measurements: Sequence[Measurement], notes: Sequence[AuditNote]
+    ) -> None:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> None:
+            tx.connection.executemany(
+                sql.ENTER_MEASUREMENT,
+                [(m.id, m.device or "", micros(m.at), encode(m)) for m in measurements],
+            )
+            note_all(tx, notes, at)
+
+        await self._store.write(work)
+
     async def crew_measurements(
         self, device: DeviceId, start: datetime, end: datetime
     ) -> Sequence[Measurement]:

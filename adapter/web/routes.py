@@ -238,6 +238,8 @@ ROUTES: Final = (
           roles=_ORDERS),
     _post(_ORDER + "/replies/discard", visit_calls.discard_reply, "Give up a reply",
           visit_schema.OneReplyIn, visit_schema.ReplyOut, roles=_ORDERS),
+    _post(PREFIX + "/measurements", visit_calls.enter_readings, "Enter readings that people have",
+          visit_schema.ReadingsIn, visit_schema.EnteredOut, roles=(Role.OPERATE,), why=(404,)),
     _get(PREFIX + "/todo", order_calls.list_todo, "What waits for people, the most urgent first",
          order_schema.TodoList, query=("limit",), why=(404,)),
     _post(PREFIX + "/schedules", schedule_calls.add_schedule, "Schedule a read of a group",

@@ -62,3 +62,9 @@ async def discard_reply(api: Api, asked: Asked) -> Answered:
     order, reply = OrderId(asked.path["order"]), asked.read(visit_schema.OneReplyIn).reply
     ended = await api.beside.service_orders.give_up_reply(order, reply, by=asked.actor)
     return Answered(body=visit_schema.ReplyOut.of(ended))
+
+
+async def enter_readings(api: Api, asked: Asked) -> Answered:
+    values = asked.read(visit_schema.ReadingsIn).values()
+    await api.beside.service_orders.enter_readings(values, by=asked.actor)
+    return Answered(body=visit_schema.EnteredOut(entered=len(values)))

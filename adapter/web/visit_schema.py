@@ -121,3 +121,36 @@ class ReplyList(Struct, kw_only=True):
     @classmethod
     def of(cls, replies: Sequence[Reply]) -> "ReplyList":
         return cls(items=[ReplyOut.of(each) for each in replies])
+
+
+class EnteredIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A reading that people have. `condition`: six digits, higher is better."""
+
+    device: Id
+    component: Id
+    at: Moment
+    value: Decimal
+    condition: Annotated[int, Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
+
+
+class ReadingsIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """All are taken, or none. Of a device, component and time the last one entered counts."""
+
+    measurements: Annotated[list[EnteredIn], Meta(min_length=1, max_length=10_000)]
+
+    def values(self) -> list[Measurement]:
+        return [
+            Measurement(
+                id="",
+                device=DeviceId(each.device),
+                component=each.component,
+                at=each.at,
+                value=each.value,
+                condition=each.condition,
+            )
+            for each in self.measurements
+        ]
+
+
+class EnteredOut(Struct, kw_only=True):
+    entered: int

@@ -254,6 +254,22 @@ def test_replies_that_were_delivered_are_not_sent_again(openway: Terminal) -> No
     assert openway("order", "retry-replies", "nobody").code == Exit.NOT_FOUND
 
 
+def test_readings_are_entered_one_by_one_and_from_a_file(openway: Terminal, tmp_path: Path) -> None:
+    meter = f"M{FIRST + 5}"
+    entered = openway("readings", "enter", meter, f"{meter}-R=12.5", "--at", "-1h")
+    assert (entered.code, entered.out) == (Exit.OK, "1 reading entered\n")
+    wrong = openway("readings", "enter", meter, "gas=1")
+    assert wrong.code == Exit.INVALID
+    assert "measurements[1].component: gas is not one of" in wrong.err
+    file = tmp_path / "book.csv"
+    file.write_text(f"device,component,at,value\n{meter},{meter}-R,2026-01-01T00:00:00Z,7\n")
+    assert openway("readings", "import", str(file), "--json").json == {"entered": 1}
+    file.write_text("device,component,at,value\nM1,kwh,now,7\n")
+    refused = openway("readings", "import", str(file))
+    assert refused.code == Exit.INVALID
+    assert "book.csv, row 2, at: is no time" in refused.err
+
+
 def test_wrong_usage_and_missing_rights_have_their_exit_codes(openway: Terminal) -> None:
     assert openway("order", "submit", "burn", point(4), "--reference", "x").code == Exit.INVALID
     assert openway("order", "submit", "cut", point(4)).code == Exit.INVALID
