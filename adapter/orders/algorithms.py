@@ -171,7 +171,11 @@ def create_meter_exchange(order: ServiceOrder, view: View, params: CreateMeterEx
             "retry for a new visit, or discard",
         )  # ours
     if not view.device_installed:
-        return refuse("no_device", "there is no device to exchange", "correct the order or discard")
+        return refuse(
+            "no_device",
+            "there is no device to exchange",
+            "load its install event, then retry; or discard",
+        )
     wish = order.fields.get(CONNECT_NEW_DEVICE)
     details = {CONNECT_NEW_DEVICE: wish} if wish else {}
     if view.device is not None:

@@ -93,39 +93,40 @@ class ValidationRule:
     action: str
 
 
+_REGISTRY: Final = "correct the service point in the registry, then retry"
+_NOTICE: Final = f"add it (order correct --field {EVIDENCE}=...), then retry"
+
 RULES: Final = (
     ValidationRule(
-        code="activity_type", kinds=_ALL, broken=_type_fits, action="correct the activity type"
+        code="activity_type", kinds=_ALL, broken=_type_fits, action="discard, and order anew"
     ),
-    ValidationRule(
-        code="time_zone", kinds=_ALL, broken=_zone_known, action="correct the service point"
-    ),
+    ValidationRule(code="time_zone", kinds=_ALL, broken=_zone_known, action=_REGISTRY),
     ValidationRule(
         code=ORDER_OPEN,
         kinds=_ALL,
         broken=_alone,
-        action="wait for it, or cancel it",
+        action="it goes on when that one ends; or cancel that one",
     ),
     ValidationRule(
         code="restricted",
         kinds=_OFF,
         broken=_unrestricted,
-        action="lift it or discard",
+        action="lift it in the registry, then retry; or discard",
     ),
     ValidationRule(
-        code="evidence", kinds=frozenset({OrderKind.CUT}), broken=_evidence, action="add the notice"
+        code="evidence", kinds=frozenset({OrderKind.CUT}), broken=_evidence, action=_NOTICE
     ),
     ValidationRule(
         code="moratorium",
         kinds=frozenset({OrderKind.CUT}),
         broken=_no_moratorium,
-        action="retry afterwards or discard",
+        action="retry when it is over, or discard",
     ),
     ValidationRule(
         code="no_device",
         kinds=frozenset({OrderKind.EXCHANGE}),
         broken=_exchangeable,
-        action="correct the order or discard",
+        action="load the device's install event, then retry; or discard",
     ),
 )
 
@@ -137,7 +138,7 @@ def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
             Problem(
                 code="service_point",
                 text=f"service point or activity type unknown: {order.service_point}",
-                action="correct the order, or add the master data",
+                action="load the service point, then retry; or discard, and order anew",
             ),
         )
     other = blocking_order(order, view)
