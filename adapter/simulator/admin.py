@@ -6,24 +6,25 @@ from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from hmac import compare_digest
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from adapter.commands.calls import SwitchState
+from adapter.engine.ports import Clock
 from adapter.errors import GatewayError, InvalidRequest, NotFound
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh
 from adapter.simulator.faults import EFFECTS, read_script, script_row
 from adapter.simulator.jobs import Job
+from adapter.simulator.journal import Journal
 from adapter.simulator.meters import Meter, moved
 from adapter.simulator.reported import KINDS
+from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.subscriptions import Kind, Subscription
-
-if TYPE_CHECKING:
-    from adapter.simulator.server import Simulator
+from adapter.simulator.world import World
 
 Json = dict[str, object]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,7 +35,20 @@ _FLAGS: Final = frozenset(
 _TEXTS: Final = frozenset({"serial", "device_class", "configuration_group"})
 
 
-def admin_routes(simulator: "Simulator") -> list[web.RouteDef]:
+class Running(Protocol):
+    """The simulator, as far as it is looked at and changed from here."""
+
+    config: SimulatorConfig
+    clock: Clock
+    world: World
+    journal: Journal
+    url: str
+
+    def wake(self) -> None:
+        """To be called after the world was given something to do."""
+
+
+def admin_routes(simulator: Running) -> list[web.RouteDef]:
     """Every admin route under /admin."""
     admin = _Admin(simulator)
     rows: tuple[tuple[str, str, Handle], ...] = (
@@ -68,7 +82,7 @@ def admin_routes(simulator: "Simulator") -> list[web.RouteDef]:
 
 
 class _Admin:
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: Running) -> None:
         self._simulator = simulator
         self._world = simulator.world
 
