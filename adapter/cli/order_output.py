@@ -35,6 +35,10 @@ def print_plan(found: dict[str, Json]) -> None:
     names = ("number", "title", "device", "cell", "type", "algorithm", "row", "note")
     rows = _rows(found["steps"])
     print_table(names, (tuple(row[name] for name in names) for row in rows))
+    for row in rows:
+        click.echo(f"{row['number']}. saw {_saw(row)}")
+    if last := _rows(found["last"]):
+        click.echo(f"in the end saw {_saw(last[-1])}")
     problem = fields(found.get("problem"))
     why = f": {problem['text']}; {problem['action']}" if problem else ""
     steps = counted(len(rows), "step")
@@ -64,9 +68,7 @@ def print_shown(found: dict[str, Json]) -> None:
             place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
             click.echo(f"{look['at']}  {place}: {_decided(decision)}")
         if seen := _rows(look["decisions"]):
-            saw = fields(seen[-1]["facts"])
-            long_last = sorted(saw, key=lambda name: (name == "commands", name))
-            click.echo("    saw " + " ".join(f"{name}={saw[name]}" for name in long_last))
+            click.echo(f"    saw {_saw(seen[-1])}")
     click.echo("\nreplies")
     names = ("id", "kind", "state", "attempts", "created_at", "due_at", "last_error")
     print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
@@ -77,6 +79,12 @@ def print_shown(found: dict[str, Json]) -> None:
     click.echo("log")
     for entry in _rows(found["log"]):
         click.echo(_step(entry))
+
+
+def _saw(decision: Mapping[str, Json]) -> str:
+    saw = fields(decision["facts"])
+    long_last = sorted(saw, key=lambda name: (name == "commands", name))
+    return " ".join(f"{name}={saw[name]}" for name in long_last)
 
 
 def _decided(decision: Mapping[str, Json]) -> str:

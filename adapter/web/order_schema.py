@@ -189,7 +189,7 @@ def slug(state: OrderState) -> str:
 
 class ChildOut(Struct, kw_only=True):
     """A command, a visit or a wait. `stands` is the child's own state, where it has one;
-    `answer_by` is when a visit has been silent for too long."""
+    `answer_by` is when a visit has been silent, or a wait has lasted, for too long."""
 
     id: str
     activity: str
@@ -221,7 +221,7 @@ class ChildOut(Struct, kw_only=True):
             algorithm=fact.algorithm,
             row=fact.row,
             created_at=fact.created_at,
-            answer_by=None if child.field is None else child.field.answer_by,
+            answer_by=fact.spec.due_at if child.field is None else child.field.answer_by,
             ended_at=fact.ended_at,
         )
 

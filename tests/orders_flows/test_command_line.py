@@ -70,6 +70,8 @@ def test_an_order_is_planned_submitted_listed_and_shown_with_what_decided(
     text = openway("order", "plan", "cut", point(1))
     assert "RemoteDisconnect" in text.out
     assert "parameter row" in text.out
+    text = openway("order", "plan", "enable", point(1))
+    assert f"measurement:M{FIRST + 1}-R=none" in text.out
 
     order = submitted(openway, "cut", 1)
     assert submitted(openway, "cut", 1) == order
