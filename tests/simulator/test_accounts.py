@@ -1,0 +1,64 @@
+"""The simulator's own account of a read: what each meter did, told, and how often it was sent."""
+
+from decimal import Decimal
+from typing import Any
+
+from adapter.simulator.readings import energy_told
+from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, play
+
+FOUR = "2.16.840.1.114416.15.243.700004"
+FIVE = "2.16.840.1.114416.15.243.700005"
+GROUP = "Substation 1"
+SETTINGS: dict[str, Any] = {
+    "population": {"count": 5, "group_size": 5, "generating_share": 0.0, "raw_share": 0.5},
+    "limits": {"intervals_per_block": 32, "meters_per_message": 2},
+    "timing": {"jitter": 0.0},
+}
+
+
+async def read(rig: Rig) -> list[dict[str, Any]]:
+    """A group of five of which each has a trouble of its own; the account of it."""
+    await rig.script("endpoint_failure", meter=TWO, reason="NoResponse")
+    await rig.script("duplicate_data", meter=THREE, count=2)
+    await rig.script("late_data", meter=FOUR, seconds=60)
+    await rig.script("drop_data", meter=FIVE)
+    token = await rig.start(GROUP_READ, GROUP, RetrieveLoadProfileData=True)
+    await rig.turn()
+    await rig.turn(120)
+    pages: list[dict[str, Any]] = []
+    for offset in (0, 3):
+        status, told = await rig.admin("GET", f"/requests/{token}/meters?offset={offset}&limit=3")
+        assert (status, told["count"]) == (200, 5)
+        page: Any = told["meters"]
+        pages += page
+    return pages
+
+
+def test_the_account_of_a_group_is_what_was_sent() -> None:
+    async def scene(rig: Rig) -> None:
+        rows = await read(rig)
+        assert [row["esn"] for row in rows] == [ONE, TWO, THREE, FOUR, FIVE]
+        assert [row["reason"] for row in rows] == [None, "NoResponse", None, None, None]
+        assert [row.get("copies") for row in rows] == [1, None, 3, 1, 0]
+        assert [row.get("late") for row in rows] == [False, None, False, True, False]
+        for row in rows:
+            blocks = [data for data in rig.data() if data["Identifier"] == row["esn"]]
+            assert len(blocks) == 3 * row.get("copies", 0)
+            if blocks:
+                ((quantity, (count, wh)),) = energy_told(blocks).items()
+                told, energy = row["energy"][quantity]
+                assert (count, wh) == (told * row["copies"], Decimal(energy) * row["copies"])
+                assert told == 96
+        assert (await rig.admin("GET", "/requests/nothing/meters"))[0] == 404
+
+    play(scene, **SETTINGS)
+
+
+def test_late_data_come_after_the_end_however_long_the_read_takes() -> None:
+    async def scene(rig: Rig) -> None:
+        await read(rig)
+        late = [FOUR.encode() in heard.raw for heard in rig.heard]
+        ended = ["Completed" in str(heard.body) for heard in rig.heard]
+        assert late.index(True) > ended.index(True)
+
+    play(scene, **{**SETTINGS, "timing": {"jitter": 0.0, "portion_s": 20.0}})
