@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from adapter.commands.timing import given_in_utc
 from adapter.engine.case import Turn
 from adapter.engine.data_ports import TakenIn
 from adapter.engine.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
@@ -330,7 +331,10 @@ class Orders(OrderDesk):
     ) -> ServiceOrder:
         """Change an order's elements or times; in error, `retry` goes on with them."""
         event = e.Corrected(
-            who=by, fields=dict(fields or {}), effective_at=effective_at, service_at=service_at
+            who=by,
+            fields=dict(fields or {}),
+            effective_at=given_in_utc("effective_at", effective_at),
+            service_at=given_in_utc("service_at", service_at),
         )
         return await self._decide(order, lambda turn: turn.feed(event, actor=by))
 
