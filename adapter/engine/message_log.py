@@ -1,5 +1,6 @@
 """The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Final
@@ -22,6 +23,7 @@ class MessageLog:
         self._store = store
         self._clock = clock
         self._waiting: list[Logged] = []
+        self._writing = asyncio.Lock()
         self.dropped = 0
 
     def add(
@@ -61,8 +63,9 @@ class MessageLog:
         )
 
     async def once(self) -> int:
-        """Write what was gathered."""
-        batch, self._waiting = self._waiting, []
-        if batch:
-            await self._store.log_messages(batch)
-        return len(batch)
+        """Write what was gathered. After it all that was added before can be read."""
+        async with self._writing:
+            batch, self._waiting = self._waiting, []
+            if batch:
+                await self._store.log_messages(batch)
+            return len(batch)
