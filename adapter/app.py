@@ -4,11 +4,13 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.callback_keys import callback_keys
@@ -62,6 +64,10 @@ from adapter.wire.gate import check_contract
 from adapter.wire.inbox import InboxReader
 
 log = logging.getLogger(__name__)
+
+_SWITCH_S: Final = 0.0005
+"""A thread that waits for the interpreter is let in so soon. While a large body is read, the usual
+5 ms would be waited for at every step of the thread that stores callbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +338,7 @@ async def running(
     core: Core, settings: Settings, listening: socket.socket, clock: Clock
 ) -> AsyncIterator[App]:
     """Start client, gateway, listener and REST in the order in which they need each other."""
+    sys.setswitchinterval(_SWITCH_S)
     listener = Listener(
         core.gateway,
         core.codec,

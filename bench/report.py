@@ -28,11 +28,15 @@ class Rate:
         cut = statistics.quantiles(self.latencies, n=100)[round(share * 100) - 1]
         return f"{cut * 1000:.1f} ms"
 
+    @property
+    def longest(self) -> str:
+        return f"{max(self.latencies) * 1000:.1f} ms" if self.latencies else ""
+
 
 def show(title: str, rows: Sequence[Rate], *, baseline: Rate) -> None:
     """One table; the baseline is its first row and 1.00 by definition."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("what", "count", "a second", "p50", "p99", "ratio to baseline"):
+    for column in ("what", "count", "a second", "p50", "p99", "max", "ratio to baseline"):
         table.add_column(column)
     for row in (baseline, *rows):
         table.add_row(
@@ -41,6 +45,7 @@ def show(title: str, rows: Sequence[Rate], *, baseline: Rate) -> None:
             f"{row.per_second:,.0f}",
             row.quantile(0.50),
             row.quantile(0.99),
+            row.longest,
             f"{row.per_second / baseline.per_second:.2f}",
         )
     Console(width=120, highlight=False).print(table)

@@ -94,6 +94,41 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where another process may put the values of one load.
+
+    `module` is Python's name of a module whose `open_place(place, lookups)` gives a Stage.
+    """
+
+    module: str
+    store: str
+    payload: PayloadId
+    load: LoadId
+
+
+@dataclass(slots=True, kw_only=True)
+class Staged:
+    """What became of some batches whose values were put. `rest` is what else they hold, with the
+    values of devices that are not known; `endpoints` and `serials` are those that it names."""
+
+    counts: Counts = field(default_factory=Counts)
+    rest: list[Batch] = field(default_factory=list)
+    endpoints: list[EndpointId] = field(default_factory=list)
+    serials: list[str] = field(default_factory=list)
+
+
+class Stage(Protocol):
+    """Takes the values of one load in a process of its own. All raise StoreFailed."""
+
+    def put(self, batches: Sequence[Batch]) -> Staged: ...
+
+    def seal(self) -> None:
+        """What was put outlives a loss of power when this returns."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     """One body that was taken in, or is being. `position` is the byte where it was refused."""
 
@@ -213,6 +248,12 @@ class DataStore(Measurements, Protocol):
 
     async def stage(self, started: Started, batch: Batch, lookups: Lookups) -> Counts:
         """Put rows, hidden until the load ends."""
+
+    def place(self, started: Started) -> Place:
+        """Where a process of its own puts the values of this load, while nobody calls `stage`."""
+
+    async def stage_rest(self, started: Started, batches: Sequence[Batch]) -> None:
+        """Put what is in the batches besides values, hidden until the load ends."""
 
     async def loaded(
         self, started: Started, counts: Counts, *, inbox: InboxId | None, now: datetime

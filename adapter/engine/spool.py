@@ -21,6 +21,8 @@ _GZIP: Final = 31
 _LEVEL: Final = 1
 _READ: Final = 64 * 1024
 _WRITE: Final = 256 * 1024
+_UNSYNCED: Final = 1024 * 1024
+"""The most that is written before the disk has it: the store's commits wait behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ class Spooling:
         self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
         self._digest = hashlib.sha256()
         self._size = 0
+        self._unsynced = 0
         self._waiting = bytearray()
         self._out: BinaryIO | None = None
 
@@ -143,7 +146,11 @@ class Spooling:
                 self._out = open(path, "xb", opener=owner_only)  # noqa: SIM115
             self._size += len(piece)
             self._digest.update(piece)
-            self._out.write(self._compressor.compress(piece))
+            self._unsynced += self._out.write(self._compressor.compress(piece))
+            if self._unsynced >= _UNSYNCED:
+                self._unsynced = 0
+                self._out.flush()
+                os.fdatasync(self._out.fileno())
         except OSError as error:
             raise StoreFailed(f"cannot spool a body: {error}") from error
 

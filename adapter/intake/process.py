@@ -5,12 +5,13 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from adapter.engine.data_ports import Batch
-from adapter.errors import GatewayError
-from adapter.intake.worker import BATCH, HEAD, decode_batch
+from adapter.engine.data_ports import Batch, Place, Staged
+from adapter.errors import GatewayError, StoreFailed
+from adapter.intake.worker import END, HEAD, decode_batch, decode_staged
 from adapter.wire.stream import Broken
 
 _BUFFER = 1 << 20
@@ -28,34 +29,46 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def batches(
-        self, path: Path, tables: str, *, only: Sequence[int] = ()
-    ) -> AsyncIterator[Batch]:
-        """The batches of one file, as `intake.batches` makes them.
+    async def staged(self, path: Path, tables: str, place: Place) -> AsyncIterator[Staged]:
+        """Have the values of one file put, and hear what became of them.
 
-        Raises Broken where it cannot be read on, WorkerDied.
+        Raises Broken where the file cannot be read on, WorkerDied, and StoreFailed.
         """
+        job = {"file": str(path), "tables": tables, "place": asdict(place)}
+        async for content in self._done(job):
+            yield decode_staged(content)
+
+    async def batches(
+        self, path: Path, tables: str, *, only: Sequence[int]
+    ) -> AsyncIterator[Batch]:
+        """Some parts of one file, as `intake.batches` makes them. Raises Broken, WorkerDied."""
+        async for content in self._done({"file": str(path), "tables": tables, "only": only}):
+            yield decode_batch(content)
+
+    async def _done(self, job: Mapping[str, object]) -> AsyncIterator[memoryview]:
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        job = json.dumps({"file": str(path), "tables": tables, "only": only}).encode()
+        content = json.dumps(job).encode()
         whole = False
         try:
-            process.stdin.write(HEAD.pack(len(job)) + job)
+            process.stdin.write(HEAD.pack(len(content)) + content)
             await process.stdin.drain()
             while True:
                 (length,) = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
                 frame = await process.stdout.readexactly(length)
-                if frame[:1] != BATCH:
+                if frame[:1] == END:
                     whole = True
                     break
-                yield decode_batch(memoryview(frame)[1:])
+                yield memoryview(frame)[1:]
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerDied("the worker process died") from error
         finally:
             if not whole:
                 await self.stop()
         end = json.loads(frame[1:])
+        if "failed" in end:
+            raise StoreFailed(end["failed"])
         if end:
             raise Broken.told(end["reason"], end["position"])
 

@@ -14,6 +14,7 @@ from adapter.engine.data_ports import (
     Counts,
     DataStore,
     PayloadId,
+    Staged,
     Started,
     TakenIn,
     WaitingPayload,
@@ -140,10 +141,10 @@ class PayloadIntake:
         endpoints: dict[EndpointId, None] = {}
         serials: dict[str, None] = {}
         try:
-            async for batch in self._batches(what, started, folder):
-                counts.add(await self._store.stage(started, batch, self._lookups))
-                endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
-                serials.update((item.serial, None) for item in batch.normals if item.serial)
+            async for staged in self._staged(what, started, folder):
+                counts.add(staged.counts)
+                endpoints.update(dict.fromkeys(staged.endpoints))
+                serials.update(dict.fromkeys(staged.serials))
                 points.reached("intake.staged")
                 self.progress(counts)
         except Broken as error:
@@ -171,25 +172,28 @@ class PayloadIntake:
         )
         return TakenIn(worked=True, endpoints=tuple(endpoints), serials=tuple(serials))
 
-    async def _batches(
+    async def _staged(
         self, what: WaitingPayload, started: Started, folder: Path
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncIterator[Staged]:
         if what.file:
-            async for batch in self._worker.batches(folder / what.file, self._tables):
-                yield batch
+            place = self._store.place(started)
+            async for staged in self._worker.staged(folder / what.file, self._tables, place):
+                await self._store.stage_rest(started, staged.rest)
+                yield staged
             return
-        raw = started.raw
+        for batch in await asyncio.to_thread(self._read, started.raw):
+            counts = await self._store.stage(started, batch, self._lookups)
+            endpoints = dict.fromkeys(EndpointId(item.identifier) for item in batch.normals)
+            serials = dict.fromkeys(item.serial for item in batch.normals if item.serial)
+            yield Staged(counts=counts, endpoints=list(endpoints), serials=list(serials))
 
-        def read() -> list[Batch]:
-            try:
-                return list(batches([raw], self._lookups))
-            except Broken as error:
-                if str(error).startswith("not well-formed"):
-                    raise where_broken([raw]) or error from error
-                raise
-
-        for batch in await asyncio.to_thread(read):
-            yield batch
+    def _read(self, raw: bytes) -> list[Batch]:
+        try:
+            return list(batches([raw], self._lookups))
+        except Broken as error:
+            if str(error).startswith("not well-formed"):
+                raise where_broken([raw]) or error from error
+            raise
 
     async def _refuse(
         self, what: WaitingPayload, started: Started, reason: str, position: int

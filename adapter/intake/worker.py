@@ -1,33 +1,42 @@
-"""The worker process: reads jobs from standard input, writes batches to standard output.
+"""The worker process: jobs from standard input, what became of them to standard output.
 
 A frame is four bytes of length, one byte of kind, and the content. A job names a file and the
-document of the lookups; it is answered by batches and one end. The worker leaves with its parent:
+document of the lookups. With a place for the values it is answered by what was staged, again and
+again; with numbers of parts, by a batch of each; and by one end. The worker leaves with its parent:
 when its input ends or nobody reads any more.
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from adapter.engine.data_ports import Batch
+from adapter.engine.data_ports import Batch, Place, Stage, Staged
 from adapter.engine.spool import pieces_of
+from adapter.errors import StoreFailed
 from adapter.intake.batches import batches
 from adapter.intake.tables import read_tables
 from adapter.readings.lookups import Lookups
 from adapter.wire.stream import Broken, where_broken
 
-BATCH: Final = b"B"
+DONE: Final = b"D"
 END: Final = b"E"
 HEAD: Final = struct.Struct(">I")
-encode_batch: Final = msgspec.msgpack.Encoder().encode
+AT_ONCE: Final = 4
+"""Batches in one transaction and one frame."""
+
+_NICE: Final = 19
+_encode: Final = msgspec.msgpack.Encoder().encode
+decode_staged: Final = msgspec.msgpack.Decoder(Staged).decode
 decode_batch: Final = msgspec.msgpack.Decoder(Batch).decode
 
 
@@ -40,7 +49,7 @@ def refusal(path: Path, error: Broken) -> Broken:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(10)
+    _stand_back()
     gc.freeze()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     tables: tuple[str, Lookups] = ("", Lookups())
@@ -49,20 +58,33 @@ def main() -> None:
         if job["tables"] != tables[0]:
             tables = (job["tables"], read_tables(json.loads(job["tables"])))
         try:
-            _work(Path(job["file"]), tables[1], sink, job["only"])
+            _work(job, tables[1], sink)
         except BrokenPipeError:
             os._exit(0)
 
 
-def _work(path: Path, lookups: Lookups, sink: BinaryIO, only: Sequence[int]) -> None:
+def _stand_back() -> None:
+    """Whoever answers callbacks goes first."""
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
     end: dict[str, object] = {}
+    path = Path(job["file"])
     gc.disable()
     try:
-        for batch in batches(pieces_of(path), lookups, only=only):
-            _send(sink, BATCH, encode_batch(batch))
+        if "place" in job:
+            _stage(path, lookups, msgspec.convert(job["place"], Place), sink)
+        else:
+            for batch in batches(pieces_of(path), lookups, only=job["only"]):
+                _send(sink, DONE, _encode(batch))
     except Broken as error:
         exact = refusal(path, error)
         end = {"reason": str(exact), "position": exact.position}
+    except StoreFailed as error:
+        end = {"failed": str(error)}
     except (OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -70,12 +92,23 @@ def _work(path: Path, lookups: Lookups, sink: BinaryIO, only: Sequence[int]) -> 
     finally:
         gc.enable()
     _send(sink, END, json.dumps(end).encode())
-    sink.flush()
+
+
+def _stage(path: Path, lookups: Lookups, place: Place, sink: BinaryIO) -> None:
+    stage: Stage = importlib.import_module(place.module).open_place(place, lookups)
+    try:
+        made = batches(pieces_of(path), lookups)
+        while some := list(islice(made, AT_ONCE)):
+            _send(sink, DONE, _encode(stage.put(some)))
+        stage.seal()
+    finally:
+        stage.close()
 
 
 def _send(sink: BinaryIO, kind: bytes, content: bytes) -> None:
     sink.write(HEAD.pack(len(content) + 1) + kind)
     sink.write(content)
+    sink.flush()
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import apsw
 from adapter.engine.private_files import close_to_others, owner_only
 from adapter.errors import StoreFailed
 
-_WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+_WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 _READER: Final = apsw.SQLITE_OPEN_READWRITE
 _FULL: Final = 2
+_SOUND: Final = (3, 51, 3)
 BUSY_MS: Final = 5_000
 _CACHE_KIB: Final = 65_536
 
@@ -73,7 +74,13 @@ def _common(connection: apsw.Connection) -> None:
 
 
 def connect_writer(path: Path, vfs: str | None) -> apsw.Connection:
-    """A connection whose COMMIT returns only when the data has reached the disk."""
+    """A connection whose COMMIT returns only when the data has reached the disk.
+
+    Raises StoreFailed where SQLite does not keep that, or is older than the one that no longer
+    damages a file when a second connection checkpoints as the first begins the log anew.
+    """
+    if tuple(map(int, apsw.sqlite_lib_version().split("."))) < _SOUND:
+        raise StoreFailed(f"SQLite {apsw.sqlite_lib_version()} is too old")
     connection = apsw.Connection(str(path), flags=_WRITER, vfs=vfs)
     try:
         _common(connection)

@@ -1,8 +1,12 @@
-"""SQL of payloads, loads and measurements. Loads that are not 'loaded' are never seen."""
+"""SQL of payloads, loads and measurements. Loads that are not 'loaded' are never seen.
+
+channel, conversion and measured are in the file of measurements, all else in the gateway's; each
+connection has the other file attached. No name is in both.
+"""
 
 from typing import Final
 
-_VISIBLE: Final = "load NOT IN (SELECT id FROM load WHERE state <> 'loaded')"
+_VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"
 
 # ---------------------------------------------------------------- payloads and loads
 
@@ -49,10 +53,11 @@ ABANDON_LOADS: Final = """
 UPDATE load SET state = 'abandoned' WHERE payload = ? AND state = 'loading'"""
 END_LOAD: Final = "UPDATE load SET state = ? WHERE id = ?"
 ABANDONED: Final = "SELECT id FROM load WHERE state = 'abandoned' ORDER BY id LIMIT 1"
-SWEEP: Final = (
-    """
+FORGET_LOADS: Final = "DELETE FROM measured WHERE load >= ?"
+SWEEP_MEASURED: Final = """
 DELETE FROM measured WHERE (channel, at, load, n) IN
-    (SELECT channel, at, load, n FROM measured WHERE load = :load LIMIT :limit)""",
+    (SELECT channel, at, load, n FROM measured WHERE load = :load LIMIT :limit)"""
+SWEEP: Final = (
     "DELETE FROM intake_error WHERE load = :load",
     "DELETE FROM arrived_event WHERE load = :load",
     "DELETE FROM block_seen WHERE load = :load",
@@ -72,12 +77,10 @@ INSERT INTO channel (device, component, kind, same_quantity, source, seconds, en
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 CONVERSION: Final = "SELECT id FROM conversion WHERE words = ?"
 INSERT_CONVERSION: Final = "INSERT INTO conversion (words) VALUES (?) RETURNING id"
-# Rows of abandoned loads are none; those of this load count, so that a repeat in it is one.
+STATE_OF_LOAD: Final = "SELECT state FROM load WHERE id = ?"
 KNOWN: Final = """
 SELECT at, load, n, value, external, condition, statuses FROM measured
-WHERE channel = :channel AND at BETWEEN :start AND :end
-  AND load NOT IN (SELECT id FROM load WHERE state <> 'loaded' AND id <> :load)
-ORDER BY at, load, n"""
+WHERE channel = :channel AND at BETWEEN :start AND :end ORDER BY at, load, n"""
 INSERT_MEASURED: Final = """
 INSERT INTO measured (channel, at, load, n, value, external, condition, statuses, conversion)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""

@@ -1,7 +1,8 @@
-"""Payloads, loads and measurements in the gateway's SQLite file.
+"""Payloads, loads and measurements in the gateway's SQLite files.
 
-A payload's rows are staged in many short transactions and shown by one. What a stop or a refusal
-leaves behind stays hidden and is swept away in pieces.
+A payload's rows are staged in many short transactions and shown by one: values in the file of
+measurements, which the worker process writes for a large body, the rest in the gateway's. What a
+stop or a refusal leaves behind stays hidden and is swept away in pieces.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from adapter.engine.data_ports import (
     Payload,
     PayloadId,
     PayloadState,
+    Place,
     Started,
     StoredValue,
     WaitingPayload,
@@ -32,10 +34,10 @@ from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import EventSeed
-from adapter.store import measured, writing
+from adapter.store import measured, measured_file, writing
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
-from adapter.store.staging import Staging
+from adapter.store.staging import Staging, put_rest
 from adapter.store.threads import Transaction
 from adapter.store.values import readings_of, stored, whole
 
@@ -118,7 +120,29 @@ class SqliteMeasurements:
         staging = self._staging
         if staging is None or staging.load != started.load:
             staging = self._staging = Staging(started.payload, started.load, lookups)
-        return await self._store.write(lambda tx: staging.put(tx.connection, batch))
+        counts, rest = await self._store.measure(
+            lambda tx: staging.put(tx.connection, tx.connection, batch)
+        )
+        await self.stage_rest(started, [rest])
+        return counts
+
+    def place(self, started: Started) -> Place:
+        return Place(
+            module=measured_file.__name__,
+            store=str(self._store.path),
+            payload=started.payload,
+            load=started.load,
+        )
+
+    async def stage_rest(self, started: Started, batches: Sequence[Batch]) -> None:
+        some = [item for item in batches if item.rejected or item.bad or item.events or item.blocks]
+
+        def work(tx: Transaction) -> None:
+            for batch in some:
+                put_rest(tx.connection, started.payload, started.load, batch)
+
+        if some:
+            await self._store.write(work)
 
     async def loaded(
         self, started: Started, counts: Counts, *, inbox: InboxId | None, now: datetime
@@ -132,7 +156,12 @@ class SqliteMeasurements:
                 stored = Disposition(inbox=inbox, state=InboxState.STORED)
                 writing.save(tx, [Change(inbox=(stored,))], now)
 
+        await self._seal(started)
         await self._store.write(work)
+
+    async def _seal(self, started: Started) -> None:
+        """The rows are on disk before the gateway's file calls their load loaded."""
+        await self._store.measure(lambda tx: measured_file.seal(tx.connection, started.load))
 
     async def refused(
         self,
@@ -179,6 +208,7 @@ class SqliteMeasurements:
             db.executemany(measured.RESOLVE_ERROR, [(item,) for item in errors])
             writing.save(tx, [Change(audit=(audit,))], now)
 
+        await self._seal(started)
         await self._store.write(work)
 
     async def give_up(self, started: Started) -> None:
@@ -187,20 +217,23 @@ class SqliteMeasurements:
         )
 
     async def sweep(self, *, limit: int) -> bool:
-        def work(tx: Transaction) -> bool:
-            db = tx.connection
-            load = db.execute(measured.ABANDONED).get
-            if load is None:
-                return False
-            rows, *rest = measured.SWEEP
-            db.execute(rows, {"load": load, "limit": limit})
-            if db.changes() < limit:
-                for statement in rest:
-                    db.execute(statement, {"load": load})
-                db.execute(measured.END_LOAD, ("swept", load))
-            return True
+        load = await self._store.read(lambda db: db.execute(measured.ABANDONED).get)
+        if load is None:
+            return False
+        values = {"load": load, "limit": limit}
 
-        return await self._store.write(work)
+        def rows(tx: Transaction) -> int:
+            tx.connection.execute(measured.SWEEP_MEASURED, values)
+            return tx.connection.changes()
+
+        def rest(tx: Transaction) -> None:
+            for statement in measured.SWEEP:
+                tx.connection.execute(statement, {"load": load})
+            tx.connection.execute(measured.END_LOAD, ("swept", load))
+
+        if await self._store.measure(rows) < limit:
+            await self._store.write(rest)
+        return True
 
     # ------------------------------------------------------------ bodies
 

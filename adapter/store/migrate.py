@@ -1,4 +1,7 @@
-"""Numbered migrations: schema/NNNN_name.sql, run in order, all pending ones in one transaction."""
+"""Numbered migrations NNNN_name.sql, run in order, all pending ones in one transaction.
+
+Those in `schema` are of the gateway's file, those in `schema_measured` of the measurements'.
+"""
 
 from importlib import resources
 from typing import Final
@@ -11,40 +14,49 @@ APPLICATION_ID: Final = 0x4F574759
 """Marks the file as this program's."""
 
 
-def scripts() -> list[tuple[int, str]]:
+def scripts(folder: str = "schema") -> list[tuple[int, str]]:
     """(number, SQL), ascending, no number twice."""
     found = sorted(
         (int(item.name[:4]), item.read_text(encoding="utf-8"))
-        for item in resources.files("adapter.store").joinpath("schema").iterdir()
+        for item in resources.files("adapter.store").joinpath(folder).iterdir()
         if item.name.endswith(".sql")
     )
     assert len({number for number, _ in found}) == len(found)
     return found
 
 
-def migrate(connection: apsw.Connection) -> int:
-    """Bring the database to this program's version, which is returned.
-
-    Raises StoreFailed for a database of a newer program, or of another program.
-    """
-    known = scripts()
-    newest = known[-1][0]
+def check_version(
+    connection: apsw.Connection, folder: str = "schema", mark: int = APPLICATION_ID
+) -> int:
+    """The database's version. Raises StoreFailed for one of a newer or of another program."""
+    newest = scripts(folder)[-1][0]
     version = int(connection.pragma("user_version"))
     application = int(connection.pragma("application_id"))
-    empty = connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
-    if application != APPLICATION_ID and not empty:
+    empty = connection.execute("SELECT count(*) FROM main.sqlite_schema").get == 0
+    if application != mark and not empty:
         raise StoreFailed("the file is a database of another program")
     if version > newest:
         raise StoreFailed(
             f"the database has version {version}, this program knows up to {newest}: "
             "it was written by a newer program"
         )
+    return version
+
+
+def migrate(connection: apsw.Connection, folder: str = "schema", mark: int = APPLICATION_ID) -> int:
+    """Bring the database to this program's version, which is returned.
+
+    Raises StoreFailed for a database of a newer program, or of another program.
+    """
+    version = check_version(connection, folder, mark)
+    known = scripts(folder)
+    newest = known[-1][0]
     if version == newest:
         return newest
     with connection:
         for number, script in known:
             if number > version:
                 connection.execute(script)
-        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("application_id", mark)
         connection.pragma("user_version", newest)
     return newest

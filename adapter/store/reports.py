@@ -28,7 +28,7 @@ from adapter.readings.device_events import DeviceEvent
 from adapter.readings.seeds import EventSeed
 from adapter.store import measured, reported
 from adapter.store.event_taking import Became
-from adapter.store.files import connect_reader
+from adapter.store.measured_file import connect_reader_of_both
 from adapter.store.measurements import payload_of
 from adapter.store.migrate import APPLICATION_ID, scripts
 from adapter.store.rows import encode, micros, moment
@@ -73,7 +73,7 @@ class SqliteReports:
 def open_store(path: Path) -> apsw.Connection:
     """A connection that only reads, also beside a running gateway. Raises StoreFailed."""
     try:
-        connection = connect_reader(path, None)
+        connection = connect_reader_of_both(path)
     except apsw.Error as error:
         raise StoreFailed(f"cannot open {path}: {error}") from error
     try:

@@ -1,7 +1,7 @@
-"""The store in one SQLite file: durable when a call returns, one process at a time."""
+"""The store in two SQLite files: durable when a call returns, one process at a time."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -34,9 +34,10 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store import claiming, intake, master, reading, writing
-from adapter.store.files import FileLock, connect_reader, connect_writer, keep_private
-from adapter.store.migrate import migrate
-from adapter.store.threads import Health, Reader, Transaction, Writer
+from adapter.store.files import FileLock, connect_writer, keep_private
+from adapter.store.measured_file import check, connect_measured, connect_reader_of_both, prepare
+from adapter.store.migrate import check_version, migrate
+from adapter.store.threads import Checkpointer, Health, Reader, Transaction, Writer
 from adapter.store.values import readings_of, with_readings
 
 T = TypeVar("T")
@@ -46,11 +47,12 @@ _FEW: Final = 200
 
 
 class SqliteStore:
-    """The Store port on one file, opened by one process (a lock file beside it says so).
+    """The Store port, opened by one process (a lock file beside it says so).
 
     One thread writes, in groups; one reads what the engine waits for; one answers the questions
-    that may take long. `now` gives the times of audit entries, publications and debits. `vfs` names
-    a registered SQLite file layer, None is the operating system's.
+    that may take long. Measurements have a file and a writing thread of their own. `now`
+    gives the times of audit entries, publications and debits. `vfs` names a registered SQLite file
+    layer, None is the operating system's.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
@@ -74,21 +76,35 @@ class SqliteStore:
             keep_private(self._path)
             writer = connect_writer(self._path, self._vfs)
             self._connections = [writer]
-            migrate(writer)
+            for connection in self._beside(writer):
+                self._connections.append(connection)
             head = reading.audit_head(writer)
-            self._connections += [connect_reader(self._path, self._vfs) for _ in range(2)]
         except (apsw.Error, OSError) as error:
             self._release()
             raise StoreFailed(f"cannot open {self._path.name}: {error}") from error
         except BaseException:
             self._release()
             raise
-        _, quick, slow = self._connections
-        self._writer = Writer(writer, self._health, head)
+        _, measured, copying, quick, slow = self._connections
+        self._checkpointer = Checkpointer(copying, self._health)
+        self._writer = Writer(writer, self._health, head, checkpointer=self._checkpointer)
+        self._measured = Writer(measured, self._health, name="store-measured")
         self._quick = Reader("store-reader", quick, self._health)
         self._slow = Reader("store-query", slow, self._health)
-        for worker in (self._writer, self._quick, self._slow):
+        for worker in (self._checkpointer, self._writer, self._measured, self._quick, self._slow):
             worker.start()
+
+    def _beside(self, writer: apsw.Connection) -> Iterator[apsw.Connection]:
+        """The other connections; the files are brought to this program's version."""
+        check_version(writer)
+        prepare(self._path, writer, self._vfs)
+        migrate(writer)
+        measured = connect_measured(self._path, self._vfs)
+        yield measured
+        check(measured, self._path)
+        yield connect_writer(self._path, self._vfs)
+        for _ in range(2):
+            yield connect_reader_of_both(self._path, self._vfs)
 
     async def close(self) -> None:
         """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
@@ -97,16 +113,16 @@ class SqliteStore:
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for worker in (self._slow, self._quick, self._writer):
+        for worker in (self._slow, self._quick, self._measured, self._writer, self._checkpointer):
             worker.stop()
-        writer = self._connections[0]
         failed = self._health.failed
         try:
-            if failed:
-                # What the file holds is for the next opening to find out.
-                writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            else:
-                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            for writer in self._connections[:2]:
+                if failed:
+                    # What the file holds is for the next opening to find out.
+                    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                else:
+                    writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
             self._health.fail(error)
         self._release()
@@ -140,6 +156,11 @@ class SqliteStore:
         """One transaction of the writing thread; for the stores that share this file."""
         self._check_open()
         return await self._writer.call(work)
+
+    async def measure(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction in the file of measurements, on a thread of its own."""
+        self._check_open()
+        return await self._measured.call(work)
 
     async def read(self, work: Callable[[apsw.Connection], T]) -> T:
         """A question that is answered at once, on a snapshot."""

@@ -1,7 +1,6 @@
 """One load's rows: devices and channels found, repeats and revisions told apart, all hidden yet."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -14,11 +13,11 @@ from adapter.model.device import Device, DeviceView
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.normalise import seed_of
-from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected, Row, Unmapped
+from adapter.readings.seeds import Normal, Rejected, Row, Unmapped
 from adapter.store import measured
 from adapter.store.rows import decode_device
 
-_MOST_CACHED: Final = 50_000
+_MOST_CACHED: Final = 4_000
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -43,57 +42,76 @@ _Before = tuple[int, int, str | None, str | None, int, str]
 
 
 class Staging:
-    """Puts batches of one load. Used on the writing thread, one batch after the other.
+    """Puts the values of one load into the file of measurements, one batch after the other.
 
-    What a device is configured for is looked up once a load.
+    What a device is configured for is looked up once, while it is remembered.
     """
 
     def __init__(self, payload: PayloadId, load: LoadId, lookups: Lookups) -> None:
         self.load = load
         self._payload = payload
         self._lookups = lookups
+        self._begun = False
         self._channels: dict[tuple[str, str, str, str, str, int, str], _Found] = {}
         self._devices: dict[tuple[str, str], Device | None] = {}
         self._conversions: dict[str, int] = {}
+        self._shown: dict[int, bool] = {load: True}
 
-    def put(self, db: apsw.Connection, batch: Batch) -> Counts:
+    def put(
+        self, db: apsw.Connection, gateway: apsw.Connection, batch: Batch
+    ) -> tuple[Counts, Batch]:
+        """What became of everything in the batch, and what is left of it for `put_rest`.
+
+        `gateway` reads loads and devices; it may be the same connection.
+        """
+        if not self._begun:
+            # A gateway's file restored from a backup counts loads again that are here already.
+            db.execute(measured.FORGET_LOADS, (self.load,))
+            self._begun = True
         counts = Counts(
             parts=batch.parts,
             errors=len(batch.rejected),
             bad_parts=len(batch.bad),
+            events=len(batch.events),
             unreported=batch.unreported,
         )
+        counts.values += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
+        unknown: list[tuple[int, Rejected]] = []
         for normal in batch.normals:
-            self._put(db, normal, counts)
-        for part, rejected in batch.rejected:
-            counts.values += len(rejected.seed.texts)
-            self._put_error(db, part, rejected)
-        for bad in batch.bad:
-            self._put_bad(db, bad)
-        blocks = [(self.load, *block) for block in batch.blocks]
-        db.executemany(measured.INSERT_BLOCK, blocks)
-        self._put_events(db, batch.events, counts)
-        return counts
+            rejected = self._put(db, gateway, normal, counts)
+            if rejected is not None:
+                unknown.append((normal.part, rejected))
+        counts.errors += len(unknown)
+        return counts, replace(batch, normals=(), rejected=(*unknown, *batch.rejected))
 
     # ------------------------------------------------------------ values
 
-    def _put(self, db: apsw.Connection, normal: Normal, counts: Counts) -> None:
+    def _put(
+        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
+    ) -> Rejected | None:
+        """The seed again, where its device is not known."""
         counts.values += len(normal.rows)
-        found = self._channel(db, normal)
+        found = self._channel(db, gateway, normal)
         if isinstance(found, _Filtered):
             counts.filtered += len(normal.rows)
         elif isinstance(found, _NoDevice):
-            counts.errors += 1
             detail = f"{normal.identifier or '-'} / {normal.serial or '-'}"
-            rejected = Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
-            self._put_error(db, normal.part, rejected)
+            return Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
         elif normal.rows:
-            self._insert(db, found.number, normal, counts)
+            self._insert(db, gateway, found.number, normal, counts)
+        return None
 
-    def _insert(self, db: apsw.Connection, channel: int, normal: Normal, counts: Counts) -> None:
+    def _insert(
+        self,
+        db: apsw.Connection,
+        gateway: apsw.Connection,
+        channel: int,
+        normal: Normal,
+        counts: Counts,
+    ) -> None:
         rows, load = normal.rows, self.load
         conversion = self._conversion(db, normal.conversion)
-        known = self._known(db, channel, rows)
+        known = self._known(db, gateway, channel, rows)
         if not known and _distinct(rows):
             counts.new += len(rows)
             db.executemany(
@@ -121,10 +139,23 @@ class Staging:
             known[at] = (load, number, *told)
         db.executemany(measured.INSERT_MEASURED, made)
 
-    def _known(self, db: apsw.Connection, channel: int, rows: list[Row]) -> dict[int, _Before]:
+    def _known(
+        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, rows: list[Row]
+    ) -> dict[int, _Before]:
         """The latest revision of each time that is seen, or is of this load."""
-        span = {"channel": channel, "load": self.load, "start": rows[0][0], "end": rows[-1][0]}
-        return {row[0]: row[1:] for row in db.execute(measured.KNOWN, span)}
+        span = {"channel": channel, "start": rows[0][0], "end": rows[-1][0]}
+        return {
+            row[0]: row[1:]
+            for row in db.execute(measured.KNOWN, span)
+            if self._is_shown(gateway, row[1])
+        }
+
+    def _is_shown(self, gateway: apsw.Connection, load: int) -> bool:
+        shown = self._shown.get(load)
+        if shown is None:
+            state = gateway.execute(measured.STATE_OF_LOAD, (load,)).get
+            shown = self._shown[load] = state == "loaded"
+        return shown
 
     def _conversion(self, db: apsw.Connection, words: str) -> int:
         number = self._conversions.get(words)
@@ -137,7 +168,7 @@ class Staging:
 
     # ------------------------------------------------------------ devices and channels
 
-    def _channel(self, db: apsw.Connection, normal: Normal) -> _Found:
+    def _channel(self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal) -> _Found:
         key = (
             normal.identifier,
             normal.serial,
@@ -151,11 +182,13 @@ class Staging:
         if found is None:
             if len(self._channels) >= _MOST_CACHED:
                 self._channels.clear()
-            found = self._channels[key] = self._find_channel(db, normal)
+            found = self._channels[key] = self._find_channel(db, gateway, normal)
         return found
 
-    def _find_channel(self, db: apsw.Connection, normal: Normal) -> _Found:
-        device = self._device(db, normal.identifier, normal.serial)
+    def _find_channel(
+        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal
+    ) -> _Found:
+        device = self._device(gateway, normal.identifier, normal.serial)
         if device is None:
             return _NoDevice()
         quantity = same_quantity(normal.quantity)
@@ -181,56 +214,41 @@ class Staging:
             number = db.execute(measured.INSERT_CHANNEL, (*key, *words)).get
         return _Channel(number)
 
-    def _device(self, db: apsw.Connection, identifier: str, serial: str) -> Device | None:
+    def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | None:
         key = (identifier, serial)
         if key not in self._devices:
             if len(self._devices) >= _MOST_CACHED:
                 self._devices.clear()
-            self._devices[key] = _find_device(db, identifier, serial, self._lookups.ids)
+            self._devices[key] = _find_device(gateway, identifier, serial, self._lookups.ids)
         return self._devices[key]
 
-    # ------------------------------------------------------------ the rest
 
-    def _put_error(self, db: apsw.Connection, part: int, rejected: Rejected) -> None:
+# ---------------------------------------------------------------- the rest, in the gateway's file
+
+
+def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch) -> None:
+    """Error records, bad parts, blocks and events of a batch."""
+    key = (load, payload)
+    for part, rejected in batch.rejected:
         seed = rejected.seed
-        values = (
-            self.load,
-            self._payload,
-            part,
-            seed.position,
-            seed.identifier,
-            rejected.why.value,
-            rejected.detail,
-            _ENCODE(seed),
-        )
-        db.execute(measured.INSERT_ERROR, values)
-
-    def _put_bad(self, db: apsw.Connection, bad: BadPart) -> None:
-        values = (
-            self.load,
-            self._payload,
-            bad.index,
-            bad.position,
-            "",
-            Unmapped.PART.value,
-            bad.reason,
-            bad.xml,
-        )
-        db.execute(measured.INSERT_ERROR, values)
-
-    def _put_events(
-        self, db: apsw.Connection, events: Iterable[tuple[int, EventSeed]], counts: Counts
-    ) -> None:
-        rows = [
-            (self.load, EndpointId(seed.identifier), at, seed.exception, seed.name, _ENCODE(seed))
-            for at, seed in events
-        ]
-        counts.events += len(rows)
-        db.executemany(measured.INSERT_EVENT, rows)
+        place = (part, seed.position, seed.identifier)
+        words = (rejected.why.value, rejected.detail, _ENCODE(seed))
+        db.execute(measured.INSERT_ERROR, (*key, *place, *words))
+    for bad in batch.bad:
+        words = (Unmapped.PART.value, bad.reason, bad.xml)
+        db.execute(measured.INSERT_ERROR, (*key, bad.index, bad.position, "", *words))
+    db.executemany(measured.INSERT_BLOCK, [(load, *block) for block in batch.blocks])
+    db.executemany(
+        measured.INSERT_EVENT,
+        [
+            (load, EndpointId(seed.identifier), at, seed.exception, seed.name, _ENCODE(seed))
+            for at, seed in batch.events
+        ],
+    )
 
 
 def _find_device(
-    db: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
+    gateway: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
 ) -> Device | None:
     for kind in ids:
         query, key = (
@@ -238,7 +256,7 @@ def _find_device(
             if kind is IdType.ESN
             else (measured.DEVICE_OF_SERIAL, serial)
         )
-        body = db.execute(query, (key,)).get if key else None
+        body = gateway.execute(query, (key,)).get if key else None
         if body is not None:
             return decode_device(body)
     return None

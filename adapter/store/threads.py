@@ -24,13 +24,13 @@ from adapter.store.files import BUSY_MS
 T = TypeVar("T")
 
 _LARGEST_BATCH: Final = 512
-_CHECKPOINT_PAGES: Final = 4_000
-"""Pages in the write-ahead log after which the writer copies them into the database."""
+_CHECKPOINT_PAGES: Final = 1_000
+"""Pages in the write-ahead log after which they are copied into the database."""
 
-_RESTART_PAGES: Final = 8 * _CHECKPOINT_PAGES
-"""Pages after which the writer also waits for a moment without readers, to begin the log anew."""
+_RESTART_PAGES: Final = 4 * _CHECKPOINT_PAGES
+"""Pages after which the writer waits for a moment without readers, to begin the log anew."""
 
-_RESTART_WAIT_MS: Final = 200
+_RESTART_WAIT_MS: Final = 20
 
 _ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 """What a single bad row can cause. Every other error of SQLite is one of the storage."""
@@ -169,13 +169,72 @@ class _Worker:
         """After the answers have been given."""
 
 
-class Writer(_Worker):
-    """Owns the only connection that writes or checkpoints."""
+class Checkpointer:
+    """A thread that copies the write-ahead log into the database while the writer commits on.
 
-    def __init__(self, connection: apsw.Connection, health: Health, head: Head) -> None:
-        super().__init__("store-writer", connection, health)
+    Needs a SQLite that is sure of itself with a second connection there (3.51.3 or later).
+    """
+
+    def __init__(self, connection: apsw.Connection, health: Health) -> None:
+        self._connection = connection
+        self._health = health
+        self._due = threading.Event()
+        self.copying = threading.Lock()
+        """Held while the log is copied."""
+        self.caught_up = False
+        """The log was just copied: what is left of it is what was committed meanwhile."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def poke(self) -> None:
+        """The log has grown long."""
+        self.caught_up = False
+        self._due.set()
+
+    def stop(self) -> None:
+        """End the thread; blocks."""
+        self._stopping = True
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            if self._stopping or self._health.failed:
+                return
+            try:
+                with self.copying:
+                    self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self.caught_up = True
+            except apsw.Error as error:
+                self._health.fail(error)
+
+
+class Writer(_Worker):
+    """Owns the only connection of this process that writes a file.
+
+    `head` is that of the audit chain, where the file has one. Without a `checkpointer` it copies
+    the log itself, after its answers.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        health: Health,
+        head: Head | None = None,
+        *,
+        name: str = "store-writer",
+        checkpointer: Checkpointer | None = None,
+    ) -> None:
+        super().__init__(name, connection, health)
+        self._checkpointer = checkpointer
+        head = head or Head()
         self._transaction = Transaction(connection, head)
-        self._pages = 0
+        self._pages = self._copied = 0
         self.commits = 0
         self.head = head
         """The audit chain's last entry that is on disk."""
@@ -212,14 +271,28 @@ class Writer(_Worker):
         return result
 
     def _rest(self) -> None:
-        if self._pages < _CHECKPOINT_PAGES or self._health.failed:
+        if self._health.failed:
             return
-        restart = self._pages >= _RESTART_PAGES
+        if self._pages < self._copied:
+            self._copied = 0  # the log has begun anew
+        beside = self._checkpointer
+        if beside is not None and self._pages >= _RESTART_PAGES and beside.caught_up:
+            beside.caught_up = False
+            if beside.copying.acquire(blocking=False):
+                self._copy(restart=True)
+                beside.copying.release()
+        elif self._pages - self._copied >= _CHECKPOINT_PAGES:
+            self._copied = self._pages
+            if beside is not None:
+                beside.poke()
+            else:
+                self._copy(restart=self._pages >= _RESTART_PAGES)
+
+    def _copy(self, *, restart: bool) -> None:
         mode = apsw.SQLITE_CHECKPOINT_RESTART if restart else apsw.SQLITE_CHECKPOINT_PASSIVE
-        self._pages = 0
         try:
             self._connection.set_busy_timeout(_RESTART_WAIT_MS)
-            self._connection.wal_checkpoint(mode=mode)
+            self._connection.wal_checkpoint("main", mode)
         except apsw.BusyError:
             pass  # a long query reads on; the next commits come back to it
         except apsw.Error as error:
@@ -232,11 +305,13 @@ class Reader(_Worker):
     """Owns a connection that can only read; a batch of jobs sees one snapshot.
 
     The snapshot begins after the jobs were asked for, so that everybody reads what was answered
-    to them before.
+    to them before. That of the gateway's file begins before that of the measurements: a load that
+    the one calls loaded is whole in the other.
     """
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
         self._connection.execute("BEGIN")
+        self._connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1")
         results: list[_Result] = []
         for job in batch:
             try:

@@ -9,6 +9,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_AT_ONCE: Final = 16 * 1024
+"""Bytes that are looked at before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,11 @@ async def read_body(
                 return Body(
                     raw=bytes(raw[:limit]), cut=True, status=413, text="The message is too large."
                 )
-            if not each(piece):
-                return Body(raw=bytes(raw), cut=True)
+            for start in range(0, len(piece), _AT_ONCE):
+                if start:
+                    await asyncio.sleep(0)
+                if not each(piece[start : start + _AT_ONCE]):
+                    return Body(raw=bytes(raw), cut=True)
             if size <= free_bytes:
                 continue
             if places is not None and not held:

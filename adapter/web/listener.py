@@ -7,6 +7,7 @@ quarantine with its reason, answered with a fault that says little, and counted.
 import asyncio
 import logging
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -245,7 +246,7 @@ class Listener(Server):
         action = action_of(request)
         status = key == STATUS_CHANGED
         large = LargeMessage(self._codec, action)
-        pieces: list[bytes] = []
+        pieces: deque[bytes] = deque()
         size = 0
 
         def each(piece: bytes) -> bool:
@@ -254,9 +255,9 @@ class Listener(Server):
             pieces.append(piece)
             if size <= bounds.whole_bytes:
                 return True
-            wanted = all([large.feed(item) is None for item in pieces])  # noqa: C419
-            pieces.clear()
-            return wanted
+            # Two for each that comes: what was held back is caught up with, and nobody waits long.
+            some = [pieces.popleft() for _ in range(min(2, len(pieces)))]
+            return all([large.feed(item) is None for item in some])  # noqa: C419
 
         body = await read_body(
             request,
@@ -268,6 +269,9 @@ class Listener(Server):
             spill=None if spooling is None else spooling.add,
         )
         if size > bounds.whole_bytes:
+            for piece in pieces:
+                large.feed(piece)
+                await asyncio.sleep(0)
             return body, large.finish()
         return body, examine(self._codec, body.raw, action, max_bytes=bounds.whole_bytes)
 

@@ -161,7 +161,7 @@ def test_a_cut_tail_shows_against_a_head_noted_elsewhere(make: MakeStore, path: 
     run(scenario())
 
 
-def test_closing_leaves_one_whole_file(make: MakeStore, path: Path) -> None:
+def test_closing_leaves_whole_files(make: MakeStore, path: Path) -> None:
     async def scenario() -> None:
         store = make()
         await store.open()
@@ -170,7 +170,8 @@ def test_closing_leaves_one_whole_file(make: MakeStore, path: Path) -> None:
         await store.close()
 
     run(scenario())
-    assert sorted(item.name for item in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+    names = [path.name, f"{path.name}.lock", "gateway.measurements.db"]
+    assert sorted(item.name for item in path.parent.iterdir()) == names
 
 
 def test_the_log_is_emptied_while_the_store_runs(make: MakeStore, path: Path) -> None:

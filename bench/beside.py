@@ -1,0 +1,184 @@
+"""What StatusChanged feels of a large payload, and how fast measurements become durable.
+
+Gateway, head end that sends the payload, and head end that sends status messages are processes of
+their own, as they are in life; so is the worker that the gateway starts.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter.app import Core, connect, running
+from adapter.engine.clock import SystemClock
+from adapter.engine.gateway import GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.ports import Import, InboxState
+from adapter.headend.settings import HeadEndSettings
+from adapter.model.device import Device
+from adapter.model.ids import DeviceId, EndpointId
+from adapter.settings import Api, Settings
+from adapter.store.sqlite import SqliteStore
+from adapter.web.connections import bind, url_of
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+from bench.payloads import ESN, INTERVALS, write_payload
+from bench.report import Rate
+
+_KEY = "bench" * 8
+_ALONE_S = 5.0
+
+_SENDER = """
+import sys, urllib.request
+with open(sys.argv[2], 'rb') as body:
+    size = body.seek(0, 2); body.seek(0)
+    headers = {'Content-Type': 'text/xml; charset=utf-8', 'Content-Length': str(size)}
+    asked = urllib.request.Request(sys.argv[1], data=body, headers=headers)
+    assert urllib.request.urlopen(asked, timeout=600).status == 200
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """`disk` is a bare fdatasync of 4 kB before anything else ran. `statuses`: alone, then beside
+    the payload as a whole, while it was sent, and while it was taken in. `measurements`: from the
+    first byte sent, and from the answer on, until all were shown. `grown`: the most bytes by which
+    the gateway's process was larger than before the payload."""
+
+    payload_bytes: int
+    disk: Rate
+    statuses: list[Rate]
+    measurements: list[Rate]
+    grown: int
+
+
+def device(number: int) -> Device:
+    return Device(id=DeviceId(f"D{number}"), endpoint=EndpointId(f"{ESN}{number}"))
+
+
+def measure(size: int = 200_000_000, each_s: float = 0.01) -> Beside:
+    return asyncio.run(_measure(size, each_s))
+
+
+async def _measure(size: int, each_s: float) -> Beside:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        meters = await asyncio.to_thread(write_payload, folder / "payload.xml", size)
+        disk = await asyncio.to_thread(_disk, folder / "disk")
+        clock = SystemClock()
+        listening = bind("127.0.0.1", 0)
+        url = url_of(listening, tls=False)
+        store = SqliteStore(folder / "bench.db", now=clock.now)
+        await store.open()
+        core = connect(
+            store=store,
+            codec=Codec(Catalog.load()),
+            head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
+            identity=CallbackIdentity(url, (_KEY.encode(),)),
+            settings=GatewaySettings(),
+            clock=clock,
+        )
+        await store.import_(Import(devices=tuple(device(number) for number in range(meters))))
+        try:
+            async with running(core, Settings(api=Api(port=0)), listening, clock):
+                return await _beside(core, store, folder / "payload.xml", url, disk, each_s)
+        finally:
+            await store.close()
+
+
+async def _beside(
+    core: Core, store: SqliteStore, payload: Path, url: str, disk: Rate, each_s: float
+) -> Beside:
+    statuses = await _python("-m", "bench.client", url, _KEY, str(each_s))
+    assert statuses.stdin is not None
+    assert statuses.stdout is not None
+    await statuses.stdout.readline()
+    marks = [time.perf_counter()]
+    await asyncio.sleep(_ALONE_S)
+    before = _forget_peak()
+    marks.append(time.perf_counter())
+    sender = await _python("-c", _SENDER, f"{url}/openway/data", str(payload))
+    if await sender.wait() != 0:
+        raise SystemExit("the payload was not taken")
+    marks.append(time.perf_counter())
+    while not await store.inbox(state=InboxState.STORED, limit=1):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    marks.append(time.perf_counter())
+    grown = _memory("VmHWM") - before
+    statuses.stdin.close()
+    told = await statuses.stdout.read()
+    await statuses.wait()
+    sent = [(at, took) for at, took in json.loads(told)]
+
+    def between(name: str, start: float, end: float) -> Rate:
+        took = [took for at, took in sent if start <= at < end]
+        return Rate(name=name, count=len(took), seconds=end - start, latencies=took)
+
+    assert core.taking is not None
+    (taken,) = await core.taking.data.payloads()
+    new = taken.counts["new"]
+    if new != taken.counts["parts"] * INTERVALS:
+        raise SystemExit(f"{new} of {taken.counts['parts'] * INTERVALS} measurements are there")
+    alone, sending, answered, shown = marks
+    return Beside(
+        payload_bytes=taken.size,
+        disk=disk,
+        statuses=[
+            between("StatusChanged alone", alone, sending),
+            between("beside the payload, first byte to last row", sending, shown),
+            between("  while it was sent and spooled", sending, answered),
+            between("  while it was parsed and staged", answered, shown),
+        ],
+        measurements=[
+            Rate(name="from the first byte sent", count=new, seconds=shown - sending),
+            Rate(name="from the answer on", count=new, seconds=shown - answered),
+        ],
+        grown=grown,
+    )
+
+
+async def _python(*arguments: str) -> Process:
+    places = os.pathsep.join(place for place in ("", *sys.path))
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        env={**os.environ, "PYTHONPATH": places},
+    )
+
+
+def _disk(path: Path, seconds: float = 2.0) -> Rate:
+    """How long the disk takes for 4 kB in place, once every 10 ms: no commit can be faster."""
+    took: list[float] = []
+    with open(path, "w+b", buffering=0) as file:
+        file.write(bytes(4096 * 256))
+        os.fsync(file.fileno())
+        first = time.perf_counter()
+        while time.perf_counter() - first < seconds:
+            file.seek(len(took) % 256 * 4096)
+            started = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - started)
+            time.sleep(0.01)
+    name = "fdatasync of 4 kB, nothing else"
+    return Rate(name=name, count=len(took), seconds=seconds, latencies=took)
+
+
+def _forget_peak() -> int:
+    """The memory of this process now; the peak is counted from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("this machine does not say how much memory a process has")

@@ -1,0 +1,49 @@
+"""A gateway process that takes in what is posted to it; tests kill it.
+
+python -m tests.intake.serving FOLDER METERS    prints its address, ends with its input
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from adapter.app import connect, running
+from adapter.engine.clock import SystemClock
+from adapter.engine.gateway import GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.ports import Import
+from adapter.headend.settings import HeadEndSettings
+from adapter.settings import Api, Settings
+from adapter.store.sqlite import SqliteStore
+from adapter.web.connections import bind, url_of
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+from bench.beside import device
+
+
+async def _serve(folder: Path, meters: int) -> None:
+    clock, listening = SystemClock(), bind("127.0.0.1", 0)
+    url = url_of(listening, tls=False)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    try:
+        if not await store.devices(limit=1):
+            await store.import_(Import(devices=tuple(device(number) for number in range(meters))))
+        core = connect(
+            store=store,
+            codec=Codec(Catalog.load()),
+            head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
+            identity=CallbackIdentity(url, (b"key" * 16,)),
+            settings=GatewaySettings(),
+            clock=clock,
+        )
+        async with running(core, Settings(api=Api(port=0)), listening, clock):
+            os.write(1, f"{url}\n".encode())
+            await asyncio.to_thread(sys.stdin.read)
+    finally:
+        await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))

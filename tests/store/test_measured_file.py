@@ -1,0 +1,138 @@
+"""Measurements have a file of their own, which belongs to the gateway's."""
+
+import asyncio
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import apsw
+import pytest
+
+from adapter.errors import StoreFailed
+from adapter.store.files import connect_writer
+from adapter.store.measured_file import path_beside
+from adapter.store.migrate import APPLICATION_ID, scripts
+from tests.intake.rig import Rig, a_meter, a_rig
+from tests.store.conftest import MakeStore
+from tests.support import run
+from tests.wire.payloads import data_arrived, read_data
+
+BODY = data_arrived(read_data("m1", range(1, 97)))
+
+
+def loaded(folder: Path, *bodies: bytes) -> None:
+    async def scenario() -> None:
+        async with a_rig(folder) as rig:
+            for body in bodies:
+                await rig.take(body)
+
+    run(scenario())
+
+
+def test_a_store_that_held_its_measurements_itself_gives_them_to_the_new_file(
+    tmp_path: Path, path: Path
+) -> None:
+    make_old(path)
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            assert await rig.numbers() == [Decimal("0.096")]
+            again = await rig.take(BODY)
+            assert (again.counts["new"], again.counts["repeated"]) == (95, 1)
+
+    run(scenario())
+    connection = connect_writer(path, None)
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    connection.close()
+    assert not {"measured", "channel", "conversion"} & names
+
+
+def make_old(path: Path) -> None:
+    """The last version of the gateway's file that held measurements, with the last of BODY."""
+    connection = connect_writer(path, None)
+    with connection:
+        for number, script in scripts():
+            if "DROP TABLE measured" in script:
+                break
+            connection.execute(script)
+            connection.pragma("user_version", number)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.execute("""
+INSERT INTO payload VALUES (1, NULL, 'a', 'file', 'loaded', '', NULL, 0, 0, 9, X'', '', X'7B7D', 0);
+INSERT INTO load VALUES (1, 1, 'loaded', 0);
+INSERT INTO conversion VALUES (1, 'Wh d x 0.001 = kWh');
+INSERT INTO channel VALUES
+    (1, 'D-m1', 'm1', 'D-m1:whd', 'interval', 'whd', '', 900, 'Wh d', 'kWh', '', '');
+INSERT INTO measured VALUES
+    (1, 1714608000000000, 1, 0, '0.096', '96', 501000, '', 1);""")
+    connection.close()
+
+
+def test_a_start_without_the_measurements_is_refused(tmp_path: Path, path: Path) -> None:
+    loaded(tmp_path, BODY)
+    path_beside(path).unlink()
+    with pytest.raises(StoreFailed, match=r"gateway\.measurements\.db is missing"):
+        loaded(tmp_path)
+
+
+def test_a_start_with_measurements_older_than_the_store_is_refused(
+    tmp_path: Path, path: Path
+) -> None:
+    loaded(tmp_path, BODY)
+    shutil.copy(path_beside(path), tmp_path / "backup")
+    loaded(tmp_path, data_arrived(read_data("m2", [1])))
+    shutil.copy(tmp_path / "backup", path_beside(path))
+    with pytest.raises(StoreFailed, match=r"older than gateway\.db"):
+        loaded(tmp_path)
+
+
+def test_a_store_older_than_its_measurements_shows_only_what_it_knows(
+    tmp_path: Path, path: Path
+) -> None:
+    """The gateway's file was restored; the loads it forgot are counted again from there."""
+    loaded(tmp_path, data_arrived(read_data("m2", [1])))
+    shutil.copy(path, tmp_path / "backup")
+    loaded(tmp_path, BODY)
+    shutil.copy(tmp_path / "backup", path)
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            assert await rig.values("m1") == []
+            assert (await rig.take(data_arrived(read_data("m3", [3])))).counts["new"] == 1
+            assert await rig.values("m1") == []
+            assert (await rig.take(BODY)).counts["new"] == 96
+            assert len(await rig.values("m1", revisions=True)) == 96
+
+    run(scenario())
+
+
+def test_a_file_of_another_program_is_not_touched(make: MakeStore, path: Path) -> None:
+    connection = apsw.Connection(str(path_beside(path)))
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+    with pytest.raises(StoreFailed, match="another program"):
+        run(make().open())
+
+
+def test_a_load_is_seen_whole_or_not_at_all_while_it_is_asked_for(tmp_path: Path) -> None:
+    """Questions asked all the time while payloads are loaded never see a part of one."""
+
+    async def asked(rig: Rig, seen: list[int]) -> None:
+        seen.append(len(await rig.values("m1")))
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path, a_meter("m1")) as rig:
+            long = data_arrived(*(read_data("m1", range(96), end=day(n)) for n in range(1, 25)))
+            await rig.arrive(long, spooled=True)
+            seen: list[int] = []
+            task = asyncio.ensure_future(rig.intake.once())
+            while not task.done():
+                await asked(rig, seen)
+            await asked(rig, seen)
+            assert set(seen) == {0, 24 * 96}
+
+    run(scenario())
+
+
+def day(number: int) -> str:
+    return f"2024-05-{number + 1:02}T00:00:00Z"
