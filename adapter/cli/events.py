@@ -55,7 +55,7 @@ def list_(
         print_json(answer)
         return
     rows = items(answer)
-    columns = ("id", "at", "device", "endpoint", "name", "external", "severity", "told")
+    columns = ("id", "at", "device", "endpoint", "name", "external", "severity", "told", "also")
     print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
     say(f"{len(rows)} events")
 
