@@ -25,7 +25,7 @@ from adapter.engine.data_ports import Intake, Measurements, TakenIn
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
 from adapter.engine.message_log import MessageLog
-from adapter.engine.monitor import Monitor, Validation
+from adapter.engine.monitor import Monitor
 from adapter.engine.ports import (
     AuditEntry,
     AuditNote,
@@ -48,6 +48,7 @@ from adapter.engine.publisher import Publisher
 from adapter.engine.registry import StoreRegistry
 from adapter.engine.runner import Runner
 from adapter.engine.submitting import Submitter
+from adapter.engine.validation import Validation
 from adapter.engine.watching import Watchers
 from adapter.errors import (
     Conflict,

@@ -5,171 +5,37 @@ Every timer is a command's `wake` in the store; a restart loses none (I1, I15).
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
 from datetime import timedelta
+from typing import Final
 
 from adapter.commands.activity import (
     Command,
-    CommandRequest,
     CompletionEvent,
-    ExchangeState,
     State,
-    Target,
 )
-from adapter.commands.calls import Reading, SwitchState
+from adapter.commands.calls import Reading
 from adapter.commands.completion import WorldChange, execute
 from adapter.commands.events import (
     CompletionExecuted,
     CompletionFailed,
     DataLookedUp,
     TimePassed,
-    Validated,
 )
-from adapter.commands.flows import CommandKind, Completion
-from adapter.commands.rules import SwitchPolicy, Violation, judge, lanes_of
-from adapter.commands.steps import moves_switch
+from adapter.commands.flows import Completion
+from adapter.commands.rules import lanes_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import MANY, Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.ports import Clock, Registry, Store
-from adapter.errors import Conflict, GatewayError, InvalidRequest, UnknownDevice
-from adapter.model.device import DeviceView
+from adapter.engine.validation import Validation
+from adapter.errors import Conflict, GatewayError
 from adapter.model.ids import CommandId, DeviceId, EndpointId
 
 log = logging.getLogger(__name__)
 
-_UNDER_WAY = frozenset({ExchangeState.SENDING, ExchangeState.AWAITING, ExchangeState.FETCHING})
-_AT_ONCE = 500
-"""Devices whose records are in memory at one time; a command may be about a whole city."""
-
-_ASKED_AT_ONCE = 5_000
-_MOST_TOLD = 100
-"""Violations of single devices that are kept with a command."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
-    """The devices of a request: whom to reach, and which rules they break.
-
-    `switch` is what the registry says of the switch of a request for one.
-    """
-
-    targets: tuple[Target, ...]
-    violations: tuple[Violation, ...]
-    switch: SwitchState | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What validation looks at besides the request."""
-
-    violations: tuple[Violation, ...]
-    """Of the devices."""
-    open_commands: Mapping[str, CommandId]
-
-
-@dataclass(slots=True)
-class _Violations:
-    """The first ones of single devices, and how many there are."""
-
-    kept: list[Violation] = field(default_factory=list)
-    more: int = 0
-
-    def add(self, found: Sequence[Violation]) -> None:
-        free = _MOST_TOLD - len(self.kept)
-        self.kept += found[:free]
-        self.more += len(found[free:])
-
-    def told(self) -> tuple[Violation, ...]:
-        if not self.more:
-            return tuple(self.kept)
-        rest = Violation(rule=self.kept[-1].rule, text=f"and {self.more} more like these")
-        return (*self.kept, rest)
-
-
-class Validation:
-    """Gathers fresh facts and applies the rules to them."""
-
-    def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        head_end_kinds: frozenset[CommandKind],
-        switch: SwitchPolicy,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._kinds = head_end_kinds
-        self._switch = switch
-
-    async def survey(self, request: CommandRequest, devices: Sequence[DeviceId]) -> Surveyed:
-        """Look at the devices of a new request. Raises UnknownDevice, InvalidRequest."""
-        targets: list[Target] = []
-        violations = _Violations()
-        switch = None
-        async for some, views in self._looked_at(devices):
-            targets += [_target(item, views.get(item)) for item in some]
-            violations.add(self._judge(request, views.values()))
-            switch = _switch_of(views[devices[0]]) if len(request.devices) == 1 else None
-        return Surveyed(targets=tuple(targets), violations=violations.told(), switch=switch)
-
-    async def _looked_at(
-        self, devices: Sequence[DeviceId]
-    ) -> AsyncIterator[tuple[Sequence[DeviceId], Mapping[DeviceId, DeviceView]]]:
-        """All of them, some at a time: the records of a city are not for memory."""
-        for at in range(0, len(devices), _AT_ONCE):
-            some = devices[at : at + _AT_ONCE]
-            yield some, await self._registry.views(some)
-
-    def _judge(self, request: CommandRequest, views: Iterable[DeviceView]) -> tuple[Violation, ...]:
-        kinds = frozenset({request.kind})
-        return judge(request, tuple(views), head_end_kinds=kinds, open_commands={})
-
-    async def facts(self, command: Command, surveyed: Surveyed | None = None) -> Facts:
-        """Fresh facts; those of the devices are `surveyed` where that was only just done."""
-        lanes = lanes_of(command.request)
-        holders = await self._store.holders(lanes) if lanes else {}
-        others = {lane: holder for lane, holder in holders.items() if holder != command.id}
-        if command.request.through_fence is not None:
-            others = await self._moving(others)
-        if surveyed is not None:
-            return Facts(violations=surveyed.violations, open_commands=others)
-        violations = _Violations()
-        ids = [target.device for target in command.targets]
-        async for _, views in self._looked_at(ids):
-            violations.add(self._judge(command.request, views.values()))
-        return Facts(violations=violations.told(), open_commands=others)
-
-    async def _moving(self, holders: Mapping[str, CommandId]) -> dict[str, CommandId]:
-        """Those that even two people may not pass: their order is under way, its end is known soon.
-
-        What waits, or is unclear, may be passed: being dark is the worse harm (I7 all the same).
-        """
-        found = await self._store.load(list(holders.values()))
-        return {
-            lane: holder
-            for lane, holder in holders.items()
-            if any(
-                moves_switch(item) and item.state in _UNDER_WAY for item in found[holder].exchanges
-            )
-        }
-
-    def judge(self, command: Command, facts: Facts) -> Validated:
-        request = command.request
-        kinds, own = self._kinds, frozenset({request.kind})
-        violations = (
-            *judge(request, (), head_end_kinds=kinds, open_commands={}),
-            *facts.violations,
-            *judge(request, (), head_end_kinds=own, open_commands=facts.open_commands),
-        )
-        blocked = any(item.rule == "open_command" for item in violations)
-        disconnect = request.kind is CommandKind.REMOTE_DISCONNECT
-        return Validated(
-            violations=violations,
-            needs_approval=self._switch.needs_approval and disconnect,
-            drop_optional=request.optional and blocked,
-        )
+_ASKED_AT_ONCE: Final = 5_000
+"""Meters that one question to the store is about."""
 
 
 class Monitor:
@@ -345,18 +211,3 @@ class Monitor:
         views = await self._registry.views(ids)
         known = [views[item] for item in ids if item in views]
         return execute(command, event, known, readings)
-
-
-def _target(device: DeviceId, view: DeviceView | None) -> Target:
-    if view is None:
-        raise UnknownDevice("devices", f"{device} is not in the registry")
-    if view.device.endpoint is None:
-        raise InvalidRequest("devices", f"{device} is not a smart meter")
-    return Target(device=device, endpoint=view.device.endpoint)
-
-
-def _switch_of(view: DeviceView) -> SwitchState | None:
-    """What the registry says of the switch now; a switch check replaces it."""
-    if view.installed is None:
-        return None
-    return SwitchState.CONNECTED if view.installed.connected else SwitchState.DISCONNECTED

@@ -13,7 +13,6 @@ from adapter.commands.lifecycle import step, wake_of
 from adapter.commands.rules import check_request, lanes_of, priority_of
 from adapter.commands.timing import Policy, after
 from adapter.engine.apply import note, outcomes, publications
-from adapter.engine.monitor import Facts, Surveyed, Validation
 from adapter.engine.ports import (
     Accepted,
     AuditNote,
@@ -25,6 +24,7 @@ from adapter.engine.ports import (
     Store,
     Submission,
 )
+from adapter.engine.validation import Facts, Surveyed, Validation
 from adapter.errors import Conflict
 from adapter.model.ids import CommandId, DeviceId, sortable_id
 

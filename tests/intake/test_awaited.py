@@ -16,9 +16,10 @@ from adapter.commands.timing import POLICIES
 from adapter.engine.apply import Applier
 from adapter.engine.awaited import MANY, Awaited, Progress
 from adapter.engine.clock import HandClock
-from adapter.engine.monitor import Monitor, Validation
+from adapter.engine.monitor import Monitor
 from adapter.engine.ports import Change, Disposition, InboxState, Received
 from adapter.engine.registry import StoreRegistry
+from adapter.engine.validation import Validation
 from adapter.model.ids import InboxId
 from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON, a_command, a_reading, a_request, a_submission, at

@@ -1,0 +1,60 @@
+"""A request for many is validated a part at a time: all devices count, only the first are told."""
+
+import pytest
+
+from adapter.commands.flows import CommandKind
+from adapter.commands.rules import SwitchPolicy
+from adapter.engine.ports import Import
+from adapter.engine.registry import StoreRegistry
+from adapter.engine.validation import Validation
+from adapter.errors import InvalidRequest, UnknownDevice
+from adapter.model.ids import DeviceId
+from adapter.store.memory import MemoryStore
+from tests.builders import NOON, a_device, a_request
+from tests.support import run
+
+KIND = CommandKind.SCHEDULED_READ_SCALAR
+MANY = 1_203
+
+
+async def over(*unable: int) -> tuple[Validation, tuple[DeviceId, ...]]:
+    """A validation over MANY devices, of which `unable` cannot be read."""
+    store = MemoryStore(now=lambda: NOON)
+    devices = tuple(
+        a_device(f"M-{number:05}", **({"capabilities": frozenset()} if number in unable else {}))
+        for number in range(MANY)
+    )
+    await store.import_(Import(devices=devices))
+    validation = Validation(store, StoreRegistry(store), frozenset(CommandKind), SwitchPolicy())
+    return validation, tuple(device.id for device in devices)
+
+
+@pytest.mark.parametrize("broken", [0, 1, 99, 100, 101, MANY])
+def test_every_device_is_judged(broken: int) -> None:
+    async def scenario() -> None:
+        validation, ids = await over(*range(MANY - broken, MANY))
+        request = a_request(KIND, group="Feeder 7", devices=())
+        found = await validation.survey(request, ids)
+        assert [target.device for target in found.targets] == list(ids)
+        assert len(found.violations) == min(broken, 100) + (broken > 100)
+        assert {item.rule for item in found.violations} <= {"eligible_command"}
+        if broken > 100:
+            assert found.violations[-1].text == f"and {broken - 100} more like these"
+            assert ids[MANY - broken] in found.violations[0].text
+
+    run(scenario())
+
+
+def test_one_that_is_not_there_or_no_smart_meter_stops_the_request() -> None:
+    async def scenario() -> None:
+        validation, ids = await over()
+        request = a_request(KIND, group="Feeder 7", devices=())
+        with pytest.raises(UnknownDevice):
+            await validation.survey(request, (*ids, DeviceId("nobody")))
+        store = MemoryStore(now=lambda: NOON)
+        await store.import_(Import(devices=(a_device("M-1", endpoint=None),)))
+        manual = Validation(store, StoreRegistry(store), frozenset(CommandKind), SwitchPolicy())
+        with pytest.raises(InvalidRequest):
+            await manual.survey(request, (DeviceId("M-1"),))
+
+    run(scenario())
