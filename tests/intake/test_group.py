@@ -33,7 +33,7 @@ def adds_up(city: City, books: Books) -> None:
 
 
 def test_every_meter_of_a_group_ends_as_read_failed_or_missing(tmp_path: Path) -> None:
-    city = City(meters=400, quarters=12, window_s=10.0, timeout_s=90.0)
+    city = City(meters=400, quarters=12, window_s=15.0, timeout_s=90.0)
     said: list[str] = []
     books = run(read_city(city, tmp_path, said.append), seconds=100)
     adds_up(city, books)
