@@ -349,6 +349,9 @@ def first_answer(
     """
     action = maintain(purpose, order, child)
     number = child.id if child is not None else None
+    if action is Action.ALREADY:
+        state = order.state if order.final or child is None else child.state
+        return ActionTaken(action=action, child=number, outcome=f"{action.value}: {state}")
     if action in _TAKEN:
         return ActionTaken(action=action, child=number)
     match action:
