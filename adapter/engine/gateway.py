@@ -205,10 +205,9 @@ class Gateway:
             return 0
         taken = await self._intake.once()
         self._inbound_moved(taken.worked)
-        if taken.endpoints:
-            self._monitor.data_arrived(taken.endpoints)
-            if self.data_loaded is not None:
-                await self.data_loaded(taken)
+        self._monitor.data_arrived(taken.endpoints)
+        if self.data_loaded is not None:
+            await self.data_loaded(taken)
         return int(taken.worked)
 
     def _changed(self, command: Command) -> None:
