@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "death", ["events.before_take:1", "events.before_take:3", "store.before_commit:5"]
+    "death", ["events.before_take:1", "events.before_take:3", "store.before_commit:8"]
 )
 def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, death: str) -> None:
     command = [sys.executable, "-m", "tests.events.dying", str(tmp_path)]
