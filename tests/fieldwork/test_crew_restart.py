@@ -88,7 +88,8 @@ def test_a_moved_appointment_and_a_changed_element_are_kept() -> None:
         install = replace(DISPATCH, task="D1-InstallMeter")
         known = OpenVisit(messages=(SLOTS, install, changed), reports=told(BOOKED, MOVED))
         crew.recover([known])
-        assert crew.next_due == LATER.start + timedelta(seconds=TIMES.travel_s)
+        first = crew.next_due
+        assert first == LATER.start + timedelta(seconds=TIMES.travel_s)
         while (due := crew.next_due) is not None:
             await clock.turn(due)
             await crew.run_due()

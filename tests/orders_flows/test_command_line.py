@@ -209,7 +209,7 @@ def test_a_visit_is_completed_by_hand_and_the_audit_says_by_whom(
     shown = until(openway, order, "completed")
     (child,) = members(shown["children"])
     assert (child["task"], child["state"]) == ("D1-TurnOffMeter", "completed")
-    assert shown["order"]["fields"]["readValue"] == "kwh=4711.5"  # type: ignore[index]
+    assert shown["order"]["fields"]["readValue"] == "kwh=4711.5"
     told = json.loads(openway("audit", "list", "--limit", "500", "--json").out)["items"]
     said = [each for each in told if each["subject"] == visit and each["action"] == "WorkReported"]
     assert [each["actor"] for each in said] == ["ann"]

@@ -28,7 +28,7 @@ async def _submit(path: Path, count: int) -> int:
     await store.open()
     room = os.environ.get("ROOM_BYTES")
     if room:
-        log = Path(f"{path}-wal").stat().st_size
+        log = os.stat(f"{path}-wal").st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (log + int(room), log + int(room)))
     for first in range(0, count, _AT_ONCE):
         numbers = range(first, min(first + _AT_ONCE, count))
