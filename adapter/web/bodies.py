@@ -9,8 +9,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_AT_ONCE: Final = 16 * 1024
+_AT_ONCE: Final = 8 * 1024
 """Bytes that are looked at before others have their turn."""
+
+_RUN: Final = 64 * 1024
+_REST_S: Final = 0.001
+"""A large body gives way: after each run the interpreter is free for those who store callbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,8 @@ async def read_body(
                 )
             for start in range(0, len(piece), _AT_ONCE):
                 if start:
-                    await asyncio.sleep(0)
+                    rests = size > free_bytes and start % _RUN == 0
+                    await asyncio.sleep(_REST_S if rests else 0)
                 if not each(piece[start : start + _AT_ONCE]):
                     return Body(raw=bytes(raw), cut=True)
             if size <= free_bytes:
@@ -90,6 +95,7 @@ async def read_body(
             if spill is not None:
                 await spill(piece if spilled else bytes(raw))
                 spilled = True
+            await asyncio.sleep(_REST_S)
     except TimeoutError:
         return Body(raw=bytes(raw), cut=True, status=408, text="The message did not come in time.")
     except (OSError, web.RequestPayloadError, HttpProcessingError) as error:
