@@ -57,7 +57,7 @@ def send(service: Service, body: bytes) -> int:
         f"{service.listener_url}/openway/data", data=body, headers=headers
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -65,7 +65,7 @@ def send(service: Service, body: bytes) -> int:
 
 def until(look: Callable[[], bool]) -> None:
     """What the service does by itself takes a moment."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.05)
