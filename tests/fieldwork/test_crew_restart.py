@@ -148,6 +148,7 @@ async def one_run(folder: Path, kills: int) -> dict[int, object]:
         return await world(made)
 
 
+@pytest.mark.timeout(240)
 def test_a_killed_gateway_takes_its_own_crew_up_again(tmp_path: Path) -> None:
     peaceful = run(one_run(tmp_path / "peace", 0), seconds=110)
     assert run(one_run(tmp_path / "kills", 3), seconds=110) == peaceful
