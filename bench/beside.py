@@ -14,7 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter.app import Core, connect, running
+from adapter.app import Core, connect, running, settle
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.identity import CallbackIdentity
@@ -86,6 +86,7 @@ async def _measure(size: int, each_s: float) -> Beside:
         await store.import_(Import(devices=tuple(device(number) for number in range(meters))))
         try:
             async with running(core, Settings(api=Api(port=0)), listening, clock):
+                settle()
                 return await _beside(core, store, folder / "payload.xml", url, disk, each_s)
         finally:
             await store.close()
@@ -167,7 +168,7 @@ def _disk(path: Path, seconds: float = 2.0) -> Rate:
             os.fdatasync(file.fileno())
             took.append(time.perf_counter() - started)
             time.sleep(0.01)
-    name = "fdatasync of 4 kB, nothing else"
+    name = "a bare fdatasync of 4 kB on this disk, before"
     return Rate(name=name, count=len(took), seconds=seconds, latencies=took)
 
 
