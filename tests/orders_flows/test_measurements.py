@@ -73,7 +73,7 @@ def killed_at(point: str, folder: Path) -> int:
         [sys.executable, "-m", "tests.orders_flows.waiting", str(folder)],
         env={**os.environ, "OPENWAY_CRASH_AT": point},
         cwd=ROOT,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return done.returncode
@@ -98,9 +98,9 @@ def test_a_kill_between_data_that_are_seen_and_the_order_that_is_told_heals(
             await made.work()
             assert await state(made) is DONE
 
-    run(before())
+    run(before(), seconds=300)
     assert killed_at("intake.after_loaded:1", tmp_path) == -signal.SIGKILL
-    run(after())
+    run(after(), seconds=300)
 
 
 def test_a_wait_ends_at_its_time_out_counted_from_the_service_date(tmp_path: Path) -> None:
