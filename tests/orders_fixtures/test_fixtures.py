@@ -88,7 +88,7 @@ MEASURED = [
     (
         "disable/interval_data_late",
         f"{WAIT} timed_out, D1-ReadMeter completed, {WAIT} timed_out",
-        561_000.0,
+        49_000.0,
         "501000",
     ),
     ("disable/interval_data_never", f"{WAIT} timed_out", None, None),
@@ -102,7 +102,7 @@ MEASURED = [
     (
         "enable/scheduled_read_missed",
         f"{SCHEDULED} timed_out, D1-ReadMeter completed",
-        435_000.0,
+        46_200.0,
         "501000",
     ),
 ]
