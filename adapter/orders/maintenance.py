@@ -15,7 +15,14 @@ from typing import Final, TypeAlias
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.orders.activities import ChildKind
-from adapter.orders.order import ChildFact, ChildId, ChildState, OrderKind, ServiceOrder
+from adapter.orders.order import (
+    ChildFact,
+    ChildId,
+    ChildState,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
 
 
 class Purpose(StrEnum):
@@ -112,9 +119,11 @@ def update_specific_activity(child: ChildFact | None) -> Action:
 
 
 def maintain(purpose: Purpose, order: ServiceOrder, child: ChildFact | None) -> Action:
-    """The action for a request that comes now. A final order leaves nothing to maintain."""
+    """The action for a request that comes now. A final order leaves nothing to maintain: one that
+    was given up is cancelled already, one that did its work cannot be cancelled any more."""
     if order.final:
-        return Action.ALREADY if purpose is Purpose.CANCEL else Action.REJECT
+        given_up = purpose is Purpose.CANCEL and order.state is OrderState.DISCARDED
+        return Action.ALREADY if given_up else Action.REJECT
     act = cancel_specific_activity if purpose is Purpose.CANCEL else update_specific_activity
     return act(child)
 
@@ -363,11 +372,12 @@ def first_answer(
         case Action.ASK_PEOPLE:
             return RequestFailed(reason=f"the child is {child.state if child else ''}: {action}")
         case _:
-            text = "the order is final" if order.final else _rejection(order, child)
-            return TooLate(reason=text, action=action, child=number)
+            return TooLate(reason=_rejection(order, child), action=action, child=number)
 
 
 def _rejection(order: ServiceOrder, child: ChildFact | None) -> str:
+    if order.final:
+        return f"too late: the order is {order.state}. {_reversal(order)}".strip()
     state = child.state if child is not None else order.state
     return f"too late: the activity is {state}. {reversal_advice(order, child)}".strip()
 
@@ -385,7 +395,10 @@ def child_ended(activity: MaintenanceActivity, child: ChildFact) -> MaintenanceE
 
 def reversal_advice(order: ServiceOrder, child: ChildFact | None) -> str:
     """What a requester has to do about work that cannot be called back."""
+    under_way = child is not None and child.state in (C.COMPLETED, C.STARTED, C.SENT)
+    return _reversal(order) if under_way else ""
+
+
+def _reversal(order: ServiceOrder) -> str:
     off = order.kind in (OrderKind.CUT, OrderKind.DISABLE)
-    if off and child is not None and child.state in (C.COMPLETED, C.STARTED, C.SENT):
-        return "If supply is off, order a reconnection."
-    return ""
+    return "If supply is off, order a reconnection." if off else ""

@@ -70,11 +70,23 @@ def test_without_a_child_the_order_itself_is_maintained() -> None:
     assert maintain(Purpose.UPDATE, ORDER, None) is Action.CHANGE_ORDER
 
 
-@pytest.mark.parametrize("state", [OrderState.COMPLETED, OrderState.DISCARDED])
-def test_a_final_order_leaves_nothing_to_maintain(state: OrderState) -> None:
+@pytest.mark.parametrize(
+    ("state", "cancel"),
+    [(OrderState.COMPLETED, Action.REJECT), (OrderState.DISCARDED, Action.ALREADY)],
+)
+def test_a_final_order_leaves_nothing_to_maintain(state: OrderState, cancel: Action) -> None:
     final = an_order(OrderKind.CUT, state=state)
-    assert maintain(Purpose.CANCEL, final, None) is Action.ALREADY
+    assert maintain(Purpose.CANCEL, final, None) is cancel
     assert maintain(Purpose.UPDATE, final, None) is Action.REJECT
+
+
+def test_a_cut_that_was_done_is_not_cancelled_and_the_answer_says_what_to_do() -> None:
+    done = an_order(OrderKind.CUT, state=OrderState.COMPLETED)
+    answer = m.first_answer(Purpose.CANCEL, done, None)
+    assert isinstance(answer, m.TooLate)
+    assert answer.reason == (
+        "too late: the order is Completed. If supply is off, order a reconnection."
+    )
 
 
 SAMPLES: dict[type[m.MaintenanceEvent], m.MaintenanceEvent] = {
