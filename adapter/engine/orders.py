@@ -253,12 +253,12 @@ class Orders(OrderDesk):
         reason: str,
         changes: Mapping[str, str],
     ) -> m.MaintenanceActivity:
-        known = await self._store.request(by, reference) if reference else None
-        if known is not None:
-            if (known.order, known.purpose) != (order, purpose):
-                raise Conflict(f"the reference belongs to request {known.id}")
-            return known
         async with self._orchestrator.working(order):
+            known = await self._store.request(by, reference) if reference else None
+            if known is not None:
+                if (known.order, known.purpose) != (order, purpose):
+                    raise Conflict(f"the reference belongs to request {known.id}")
+                return known
             if purpose is m.Purpose.CANCEL:
                 await self._orchestrator.call_back(order, reason=reason)
             made: list[str] = []

@@ -73,6 +73,22 @@ def test_an_order_that_waits_is_discarded_at_once_and_a_repeated_cancel_gets_the
     run(scenario())
 
 
+def test_a_cancel_that_is_repeated_while_the_first_is_under_way_gets_the_same_answer(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as made:
+            place = await made.put(Place(number=0))
+            order = await made.submit(K.CUT, place, effective_at=datetime.now(UTC) + LATER)
+            await made.until(order.id, state_is(WAITING))
+            asked = (made.orders.cancel(order.id, by="cis", reference="c-1") for _ in range(3))
+            first, *others = await asyncio.gather(*asked)
+            assert first.state is M.COMPLETED
+            assert others == [first, first]
+
+    run(scenario())
+
+
 def test_a_queued_command_is_called_back_and_nothing_is_sent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path, switch=APPROVAL) as made:
