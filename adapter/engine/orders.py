@@ -354,7 +354,12 @@ class Orders(OrderDesk):
             for fact in open_:
                 turn.stop_child(fact.id, reason)
 
-        return await self._decide(order, complete, call_back=reason)
+        async with self._orchestrator.working(order):
+            turn = await self._orchestrator.turn(order)
+            if turn.order.state is OrderState.ACTIVITY_ERROR:  # else it is refused
+                await self._orchestrator.call_back(order, reason=reason)
+            await self._orchestrator.act(order, complete)
+        return await self.get(order)
 
     async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
         """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""

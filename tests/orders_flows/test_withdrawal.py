@@ -89,6 +89,23 @@ def test_a_cancel_that_is_repeated_while_the_first_is_under_way_gets_the_same_an
     run(scenario())
 
 
+def test_who_may_not_complete_an_order_by_hand_does_not_call_its_command_back(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, switch=APPROVAL) as made:
+            place = await made.put(Place(number=0))
+            order = await made.submit(K.CUT, place)
+            shown = await made.until(order.id, lambda s: bool(s.children and s.children[0].command))
+            command = shown.children[0].command
+            assert command is not None
+            with pytest.raises(Conflict, match="completed by hand in Activity Error"):
+                await made.orders.complete_by_hand(order.id, by="ann", reason="done")
+            assert not (await made.made.app.gateway.get(command)).activity.state.final
+
+    run(scenario())
+
+
 def test_a_queued_command_is_called_back_and_nothing_is_sent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path, switch=APPROVAL) as made:
