@@ -20,7 +20,7 @@ from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind
 from adapter.orders.children import FIELD_TRANSITIONS
 from adapter.orders.evaluate import look_at_world
-from adapter.orders.lifecycle import POLL, observe, pushed, resumed, step, withdraw
+from adapter.orders.lifecycle import LONGEST_POLL, POLL, observe, pushed, resumed, step, withdraw
 from adapter.orders.order import ChildId, OrderState, Problem
 from adapter.orders.validation import check_rules
 
@@ -71,12 +71,21 @@ class Turn(CaseChildren):
             case S.WAITING:
                 return max(self.order.effective_at, self.now)
             case S.VALIDATION_ERROR:
-                return None if self._blocked_by is None else self.now + POLL
+                return None if self._blocked_by is None else self._look_again()
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
                 dues = (at for x in self._children.values() for at in _due(x))
-                return min([self.now + POLL, *(max(at, self.now) for at in dues)])
+                return min([self._look_again(), *(max(at, self.now) for at in dues)])
             case _:
                 return self.now
+
+    def _look_again(self) -> datetime:
+        """When lost news heals: soon after a step, later the longer nothing has happened.
+
+        Ten thousand orders that wait for days must not keep the gateway busy with looking.
+        """
+        steps = [each.fact.created_at for each in self._children.values()]
+        quiet = self.now - max([self.order.state_since or self.order.created_at, *steps])
+        return self.now + min(max(POLL, quiet / 8), LONGEST_POLL)
 
     # ------------------------------------------------------------ the order
 

@@ -78,7 +78,9 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, type[Event]], OrderState]] = Mappin
 )
 
 POLL: Final = timedelta(minutes=5)
-"""How often an order looks at its child by itself: a lost push heals within this. Ours."""
+"""How soon an order looks at its child by itself: a lost push heals then. Ours."""
+LONGEST_POLL: Final = timedelta(hours=1)
+"""The same of a child that has been waited for for long. Ours."""
 
 DARK_PRIORITY: Final = 100
 TODO_PRIORITY: Final = 10
