@@ -140,6 +140,8 @@ class Orchestrator:
                 self._changed(turn.order)
                 await self._withdrawn(turn)
                 return turn
+            if saved is CaseSaved.REFERENCE_TAKEN:
+                raise Conflict("the reference belongs to a request about another order")
             if saved is CaseSaved.LEAVING:
                 raise Conflict(f"a message of order {order} is just leaving; try again")
         raise Conflict(f"order {order} keeps moving; try again")

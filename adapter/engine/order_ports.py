@@ -142,6 +142,8 @@ class CaseSaved(StrEnum):
     POINT_TAKEN = "point_taken"
     LEAVING = "leaving"
     KNOWN = "known"
+    REFERENCE_TAKEN = "reference_taken"
+    """A request's reference belongs to one about another order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,8 @@ class CaseWriter:
         report = write.report
         if report and self._db.execute(sql.REPORT_KNOWN, (report.id,)).get is not None:
             return CaseSaved.KNOWN
+        if any(self._reference_taken(each) for each in write.case.requests):
+            return CaseSaved.REFERENCE_TAKEN
         if write.holds:
             holder = self._db.execute(sql.HOLDER, (order.service_point,)).get
             if holder not in (None, order.id, *write.supersedes):
@@ -83,6 +85,10 @@ class CaseWriter:
             if self._db.execute(sql.LEAVING, (activity,)).get is not None:
                 return CaseSaved.LEAVING
         return None if self._world_unmoved(write.world) else CaseSaved.WORLD_MOVED
+
+    def _reference_taken(self, request: MaintenanceActivity) -> bool:
+        key = (request.requester, request.reference)
+        return self._db.execute(sql.REFERENCE_HOLDER, key).get not in (None, request.id)
 
     def _world_unmoved(self, world: WorldWrite) -> bool:
         before = world.point_before

@@ -106,6 +106,28 @@ def test_who_may_not_complete_an_order_by_hand_does_not_call_its_command_back(
     run(scenario())
 
 
+def test_one_reference_for_cancels_of_two_orders_at_once_is_refused_to_the_second(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as made:
+            orders = []
+            for number in range(2):
+                place = await made.put(Place(number=number))
+                order = await made.submit(K.CUT, place, effective_at=datetime.now(UTC) + LATER)
+                await made.until(order.id, state_is(WAITING))
+                orders.append(order.id)
+            asked = (made.orders.cancel(each, by="cis", reference="c-1") for each in orders)
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            (refused,) = [each for each in told if isinstance(each, BaseException)]
+            assert isinstance(refused, Conflict)
+            assert "reference belongs" in str(refused)
+            ended = [(await made.orders.get(each)).final for each in orders]
+            assert sorted(ended) == [False, True]
+
+    run(scenario())
+
+
 def test_a_queued_command_is_called_back_and_nothing_is_sent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path, switch=APPROVAL) as made:
