@@ -85,11 +85,14 @@ _COMMAND: Final[Mapping[ChildState, tuple[Action, Action]]] = {
     C.SENDING: (A.REJECT, A.REJECT),
     C.SENT: (A.REJECT, A.REJECT),
     C.COMMUNICATION_ERROR: (A.ASK_PEOPLE, A.REJECT),
+    C.RESPONSE_ERROR: (A.ASK_PEOPLE, A.REJECT),
 }
 _WAIT: Final[Mapping[ChildState, tuple[Action, Action]]] = {
     C.SENDING: (A.DISCARD_CHILD, A.CHANGE_CHILD),
     C.SENT: (A.DISCARD_CHILD, A.CHANGE_CHILD),
     C.STARTED: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.RESPONSE_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
+    C.COMPLETION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
 }
 
 MAINTENANCE_MATRIX: Final[Mapping[tuple[Group, ChildState], tuple[Action, Action]]] = (

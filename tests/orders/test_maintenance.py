@@ -46,8 +46,10 @@ MATRIX: list[tuple[str, ChildState, str, str]] = [
     (COMMAND, C.SENT,                "too late",                            "too late"),
     (COMMAND, C.STARTED,             "too late",                            "too late"),
     (COMMAND, C.COMMUNICATION_ERROR, "work was done: people decide",        "too late"),
+    (COMMAND, C.RESPONSE_ERROR,      "work was done: people decide",        "too late"),
     (COMMAND, C.COMPLETED,           "nothing to cancel; the order stops before its next child", "too late"),
     (WAIT,    C.QUEUED,              "discard the child; nothing was sent", "change the child; nothing was sent"),
+    (WAIT,    C.RESPONSE_ERROR,      "discard the child; nothing was sent", "change the child; nothing was sent"),
 ]
 # fmt: on
 
