@@ -3,11 +3,11 @@
 import asyncio
 import tempfile
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from adapter.cli.exits import Exit
 from adapter.cli.output import print_json, print_table, say
@@ -25,10 +25,15 @@ def city_day(meters: int, keep: Path | None, *, as_json: bool) -> Exit:
     with nullcontext(keep) if place is None else place as folder:
         books = asyncio.run(read_city(City(meters=meters), Path(str(folder)), say))
     if as_json:
-        print_json({**asdict(books), "agree": books.agree})
+        print_json(as_values(books))
     else:
         _show(meters, books)
     return Exit.OK if books.agree else Exit.WITHOUT_SUCCESS
+
+
+def as_values(books: "Books") -> dict[str, object]:
+    """The books as JSON has them; energy as text, exact."""
+    return {**msgspec.to_builtins(books), "agree": books.agree}
 
 
 def _show(meters: int, books: "Books") -> None:
