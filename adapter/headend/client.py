@@ -30,7 +30,7 @@ from tenacity import (
 from adapter.commands.activity import Priority
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
-from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown, Refused
+from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
@@ -158,20 +158,8 @@ class HeadEndClient:
                 priority,
                 wait_s=min(timeouts.admission_s, timeouts.total_s),
             )
-        with admission:
-            try:
-                answer = await self._exchange(call, deadline)
-            except Refused as refused:
-                admission.answered(fault=refused.fault.name or refused.fault.message)
-                raise
-            except NotConnected:
-                admission.failed(sent=False)
-                raise
-            except OutcomeUnknown:
-                admission.failed(sent=True)
-                raise
-            admission.answered()
-            return answer
+        with admission, admission.judged():
+            return await self._exchange(call, deadline)
 
     async def _exchange(self, call: Call, deadline: float) -> Answer:
         transport = self._transport

@@ -9,7 +9,8 @@ Time is a monotonic clock handed in; only `admit` uses the event loop's timers, 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
@@ -17,9 +18,10 @@ from typing import TypeAlias
 from adapter.commands.activity import Priority
 from adapter.commands.flows import Operation
 from adapter.commands.subscriptions import SubscriptionOperation
-from adapter.errors import NotSent
+from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings
+from adapter.headend.transport import NotConnected
 
 Limited: TypeAlias = Operation | SubscriptionOperation
 """What is called within the limits; subscription calls have no limits of their own."""
@@ -60,6 +62,22 @@ class Admission:
         if not self._told:
             self._told = True
             self._limits.failed(self, sent=sent)
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        """Says how the call within went by the way it ends; one that was not sent says nothing."""
+        try:
+            yield
+        except Refused as refused:
+            self.answered(fault=refused.fault.name or refused.fault.message)
+            raise
+        except NotConnected:
+            self.failed(sent=False)
+            raise
+        except OutcomeUnknown:
+            self.failed(sent=True)
+            raise
+        self.answered()
 
     def release(self) -> None:
         if not self._released:

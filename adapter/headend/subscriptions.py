@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from adapter.commands.subscriptions import Held, SubscriptionCall
-from adapter.errors import GatewayError, NotSent, OutcomeUnknown, Refused, WireError
+from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import NotConnected, Reply, Transport
+from adapter.headend.transport import Reply, Transport
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
 
@@ -42,20 +42,9 @@ class SubscriptionClient:
     async def ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
         """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
         timeouts = self._settings.timeouts
-        with await self._limits.admit(call.operation, wait_s=timeouts.admission_s) as admission:
-            try:
-                held = await self._ask(call)
-            except Refused as refused:
-                admission.answered(fault=refused.fault.name or refused.fault.message)
-                raise
-            except NotConnected:
-                admission.failed(sent=False)
-                raise
-            except OutcomeUnknown:
-                admission.failed(sent=True)
-                raise
-            admission.answered()
-            return held
+        admission = await self._limits.admit(call.operation, wait_s=timeouts.admission_s)
+        with admission, admission.judged():
+            return await self._ask(call)
 
     async def _ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
         settings = self._settings
