@@ -31,7 +31,9 @@ _HELD_ALL: Final = "SELECT count(*) FROM main.sqlite_schema WHERE name = 'measur
 
 _LOADS: Final = "SELECT count(*) FROM main.sqlite_schema WHERE name = 'load'"
 _NEWEST: Final = "SELECT load FROM newest"
-_SEAL: Final = "UPDATE newest SET load = ? WHERE load <> ?"
+_SEAL: Final = "UPDATE newest SET load = max(load, ?)"
+"""Written even where it says nothing new: the commit is what waits for the disk."""
+
 _LOADED: Final = "SELECT id FROM load WHERE state = 'loaded' ORDER BY id DESC LIMIT 1"
 _CACHE_KIB: Final = 8_192
 _CHECKPOINT_PAGES: Final = 256
@@ -98,7 +100,7 @@ def _fill(connection: apsw.Connection) -> None:
         for table in _TABLES:
             connection.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM gateway.{table}")
         newest = connection.execute("SELECT coalesce(max(id), 0) FROM gateway.load").get
-        connection.execute(_SEAL, (newest, newest))
+        connection.execute(_SEAL, (newest,))
 
 
 def connect_measured(store: Path, vfs: str | None = None) -> apsw.Connection:
@@ -135,7 +137,7 @@ def connect_reader_of_both(store: Path, vfs: str | None = None) -> apsw.Connecti
 
 def seal(connection: apsw.Connection, load: int) -> None:
     """The rows of `load` are all here: what the gateway's file may call loaded."""
-    connection.execute(_SEAL, (load, load))
+    connection.execute(_SEAL, (load,))
 
 
 class StagingFile:

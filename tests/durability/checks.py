@@ -21,7 +21,7 @@ from adapter.commands.activity import (
 )
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
-from adapter.engine.ports import InboxState
+from adapter.engine.ports import AuditEntry, InboxState
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.order import ERROR_STATES
 from tests.durability.ledgers import HeadEndLedger, Order, StoreLedger, endpoint_of
@@ -140,7 +140,19 @@ def final_once(all_: Ledgers) -> Found:
 def moves_are_a_chain(all_: Ledgers) -> Found:
     """I11: by the audit, every change begins where the one before it ended."""
     at: dict[str, str] = {}
-    for entry in all_.store.audit:
+    yield from _follow(all_.store.audit, at)
+    for command in all_.store.commands.values():
+        states: dict[str, str] = {command.id: command.activity.state}
+        states |= {item.id: item.state for item in command.exchanges}
+        for subject, state in states.items():
+            if subject in at and at[subject] != state:
+                text = f"{subject} is {state}, by the audit it is {at[subject]}"
+                yield Finding(U, "moves", text)
+
+
+def _follow(audit: Iterable[AuditEntry], at: dict[str, str]) -> Found:
+    """Follow every move; `at` is where each command and exchange is in the end."""
+    for entry in audit:
         moves = entry.note.detail.get("moves", [])
         assert isinstance(moves, list)
         for subject, before, after in moves:
@@ -149,13 +161,11 @@ def moves_are_a_chain(all_: Ledgers) -> Found:
                 text = f"audit {entry.seq}: {subject} was {known!r}, moved from {before!r}"
                 yield Finding(U, "moves", text)
             at[subject] = after
-    for command in all_.store.commands.values():
-        states: dict[str, str] = {command.id: command.activity.state}
-        states |= {item.id: item.state for item in command.exchanges}
-        for subject, state in states.items():
-            if subject in at and at[subject] != state:
-                text = f"{subject} is {state}, by the audit it is {at[subject]}"
-                yield Finding(U, "moves", text)
+
+
+def is_a_chain(audit: Iterable[AuditEntry]) -> bool:
+    """Whether every change so far begins where the one before it ended."""
+    return next(_follow(audit, {}), None) is None
 
 
 def audit_is_whole(all_: Ledgers) -> Found:

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
+
 from adapter.commands.activity import Command
 from adapter.commands.flows import SWITCH_OPERATIONS
 from adapter.engine.clock import SystemClock
@@ -20,6 +22,7 @@ from adapter.model.ids import EndpointId
 from adapter.orders.order import ServiceOrder
 from adapter.simulator.meters import Meter
 from adapter.simulator.server import Simulator
+from adapter.store import reading
 from adapter.store.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 
@@ -161,6 +164,15 @@ async def read_store(path: Path, published: Path) -> StoreLedger:
         )
     finally:
         await store.close()
+
+
+def read_audit(path: Path) -> Sequence[AuditEntry]:
+    """As far as it is written, while a gateway is writing it."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return reading.audit(db, None, 0, _ALL)
+    finally:
+        db.close()
 
 
 def _published(path: Path) -> Iterable[str]:

@@ -63,6 +63,9 @@ class Plan:
     """Whether errors in the log belong to it."""
     at_least: int = 0
     """Commands to begin before the last life is left in peace."""
+    peace: bool = True
+    """Whether the last life brings all to an end. Where a plant may keep it from that it is killed,
+    and the ledgers are read as they stand."""
 
 
 async def run_plan(folder: Path, plan: Plan) -> Report:
@@ -100,9 +103,12 @@ async def play(folder: Path, plan: Plan) -> tuple[Ledgers, int]:
         points += [f"SP-I{number}" for number in range(ITEMS)]
         ordered = OrderRequesters(made.api, points if plan.orders else [])
         last = await _under_load(made, plan, asked, ordered)
-        await settle(made, asked)
-        status = await made.nursery.stop(last)
-        assert status == 0, f"SIGTERM ended it with {status}"
+        if plan.peace:
+            await settle(made, asked)
+            status = await made.nursery.stop(last)
+            assert status == 0, f"SIGTERM ended it with {status}"
+        else:
+            await made.nursery.kill(last)
         return await read_ledgers(made, asked, ordered), made.nursery.kills
 
 
@@ -113,6 +119,8 @@ async def _under_load(made: Rig, plan: Plan, asked: Requesters, ordered: OrderRe
     around = [begin(made.outages(load)), begin(FileCrew(made.folder).work(orders))]
     try:
         last = await plan.deaths(made, asked)
+        if not plan.peace:
+            return last
         await until(
             lambda: load.done() or len(asked.attempts) >= plan.at_least,
             within_s=QUIET_S,
