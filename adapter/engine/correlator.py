@@ -41,6 +41,10 @@ PAYLOADS = frozenset(
     }
 )
 
+ROWS_AT_ONCE = 32
+"""Few: in a flood, messages that wait to be stored and answered go before those to be understood.
+"""
+
 
 class Reader(Protocol):
     """How stored bytes are understood. Both raise WireError."""
@@ -75,7 +79,7 @@ class Correlator:
         self._data_arrived = data_arrived
         self._to_intake = to_intake
 
-    async def once(self, *, limit: int = 256) -> int:
+    async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
         rows = await self._store.unread(limit=limit, now=self._clock.now())
         if not rows:

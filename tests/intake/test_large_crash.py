@@ -151,6 +151,7 @@ def check(gateway: Gateway) -> None:
     os.write(2, f"killed and killed again: {len(rows)} rows, each as it was sent\n".encode())
 
 
+@pytest.mark.timeout(360)  # the worker stands back for all else that runs on the machine
 def test_a_payload_killed_half_sent_and_half_staged_is_there_once(tmp_path: Path) -> None:
     body = tmp_path / "payload.xml"
     gateway = Gateway(tmp_path, write_payload(body, 1_000_000))
