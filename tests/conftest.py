@@ -1,9 +1,20 @@
-"""What no test may leave behind for the next one."""
+"""What no test may leave behind for the next one, and what none may depend on."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes to be drawn or tried is the machine's affair, which may be busy; and a
+# run that fails must fail again, so every run sees the same examples (`soak` draws new ones).
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
