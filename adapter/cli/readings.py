@@ -39,7 +39,7 @@ zone_option = click.option("--zone", help="Time zone of days; else the meter's, 
 
 @click.group()
 def readings() -> None:
-    """Show, export and plot what came of the head end's payloads."""
+    """Show, export and plot what came of the head end's payloads; enter what people read."""
 
 
 @readings.command()
@@ -65,6 +65,7 @@ def show(
 ) -> None:
     """Print the measurements of METER, a device of the registry, channel by channel.
 
+    First those that people entered and crews read; `origin` says by whom and when.
     Without --from: those of the last day. Times are UTC, of an interval its END.
     """
     from adapter.engine.reports import Wanted
@@ -79,15 +80,23 @@ def show(
             _refuse_unknown(source, meter)
     if as_json:
         for row in rows[:limit]:
-            times = {"at": time_text(row.at), "start": time_text(row.start) or None}
+            times = {
+                "at": time_text(row.at),
+                "start": time_text(row.start) or None,
+                "entered_at": time_text(row.entered_at) or None,
+            }
             words = row.statuses.split(",") if row.statuses else []
             print_json_line({**row._asdict(), **times, "statuses": words})
     else:
         columns = ("at", "quantity", "source", "value", "unit", "condition", "statuses")
         print_table(
-            columns,
+            (*columns, "origin"),
             (
-                (_short_time(row.at), *(getattr(row, name) or "" for name in columns[1:]))
+                (
+                    _short_time(row.at),
+                    *(getattr(row, name) or "" for name in columns[1:]),
+                    _origin(row),
+                )
                 for row in rows[:limit]
             ),
         )
@@ -116,8 +125,10 @@ def show(
 def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> None:
     """Write measurements of METER, or of all, as CSV or Parquet.
 
-    Ordered by device, component, channel and time; the same rows give the same bytes. A period is
-    `from < time <= to`, so days side by side share nothing. `--out -` writes CSV to stdout.
+    What people entered and crews read comes first, by device and time, marked in `origin`; then
+    what payloads brought, by device, component, channel and time. The same rows give the same
+    bytes. A period is `from < time <= to`, so days side by side share nothing. `--out -` writes CSV
+    to stdout.
     """
     from adapter.cli.exporting import Plan, export_all
 
@@ -198,8 +209,8 @@ def payloads(
         print_json(answer)
         return
     rows = items(dict(answer))
-    columns = ("id", "at", "operation", "state", "bytes", "lag_s", "reason", "position")
-    counted = ("values", "errors", "bad_parts", "events", "unreported")
+    columns = ("id", "at", "source", "operation", "state", "bytes", "lag_s", "reason", "position")
+    counted = ("values", "rejected", "errors", "bad_parts", "events", "unreported")
     print_table(
         (*columns, *counted),
         (
@@ -240,7 +251,7 @@ def statistics(
     groups = answer.get("groups")
     rows = [fields(group) for group in groups] if isinstance(groups, list) else []
     counted = (
-        *("values", "new", "revised", "repeated", "filtered", "errors", "bad_parts"),
+        *("values", "new", "revised", "repeated", "filtered", "rejected", "errors", "bad_parts"),
         *("events", "unreported"),
     )
     print_table(
@@ -344,6 +355,13 @@ def _chosen(source: "Source", wanted: "Wanted", quantity: str | None) -> list["V
         raise NotFound(f"{wanted.device} has no intervals in this period")
     channel = (fitting or found)[0]
     return [row for row in rows if (row.quantity, row.component, row.seconds) == channel]
+
+
+def _origin(row: "ValueRow") -> str:
+    """Empty for what the head end's payloads brought: nearly all."""
+    if row.entered_at is not None:
+        return f"{row.component} entered by {row.told_by}, {_short_time(row.entered_at)}"
+    return f"{row.component} read by a crew, {row.told_by}" if row.told_by else ""
 
 
 def _short_time(at: int) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from adapter.commands.timing import in_utc
@@ -14,7 +13,7 @@ from adapter.engine.runner import Runner
 from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.device import DeviceView
 from adapter.model.ids import DeviceId, OrderId
-from adapter.model.measurement import Measurement
+from adapter.model.measurement import Entered, Measurement
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import FieldRetried, WorkCanceled, WorkReported
@@ -147,7 +146,7 @@ class OrderDesk:
         devices = list({each.device for each in readings if each.device is not None})
         known = await self._commands.views(devices)
         kept = [
-            self._checked(number, each, known.get(each.device) if each.device else None)
+            self._checked(number, each, known.get(each.device) if each.device else None, by)
             for number, each in enumerate(readings, start=1)
         ]
         notes = [
@@ -168,7 +167,7 @@ class OrderDesk:
         await self._store.wake(orders, self._clock.now())
         self.poke()
 
-    def _checked(self, number: int, each: Measurement, view: DeviceView | None) -> Measurement:
+    def _checked(self, number: int, each: Measurement, view: DeviceView | None, by: str) -> Entered:
         """With its id. Raises InvalidRequest."""
         place = f"measurements[{number}]"
         if view is None:
@@ -180,10 +179,19 @@ class OrderDesk:
         if not each.value.is_finite():
             raise InvalidRequest(f"{place}.value", "must be a number")
         at = in_utc(f"{place}.at", each.at)
-        if at > self._clock.now():
+        now = self._clock.now()
+        if at > now:
             raise InvalidRequest(f"{place}.at", f"{at.isoformat()} has not come yet")
-        id_ = f"entered/{each.device}/{each.component}/{at.isoformat()}"
-        return replace(each, id=id_, at=at)
+        return Entered(
+            id=f"entered/{each.device}/{each.component}/{at.isoformat()}",
+            device=each.device,
+            component=each.component,
+            at=at,
+            value=each.value,
+            condition=each.condition,
+            by=by,
+            entered_at=now,
+        )
 
     # ------------------------------------------------------------ what they share
 

@@ -23,12 +23,23 @@ class Wanted(NamedTuple):
     revisions: bool = False
 
 
+class Origin(StrEnum):
+    """Where a value comes from: a payload of the head end, or people."""
+
+    PAYLOAD = "payload"
+    ENTERED = "entered"
+    CREW = "crew"
+
+
 class ValueRow(NamedTuple):
     """One value of one channel. Times are whole microseconds since 1970 (UTC), numbers their exact
     text; `start` is None for registers, whose `at` is the time of the reading.
 
     `value` is in `unit`, `external` in the head end's own unit of `quantity`; `statuses` are its
     words with commas. Of one channel and time the highest (`load`, `number`) counts.
+
+    What people read is of no payload: `load`, `number` and `payload` are 0. `told_by` is who
+    entered it, at `entered_at`, or the report of the crew (see Origin).
     """
 
     device: str
@@ -51,6 +62,9 @@ class ValueRow(NamedTuple):
     load: int
     number: int
     payload: int
+    origin: str
+    told_by: str
+    entered_at: int | None
 
 
 class EventRow(NamedTuple):
@@ -144,10 +158,11 @@ class PayloadStatistics:
 
 
 class Reports(Protocol):
-    """Reads what payloads brought; changes nothing."""
+    """Reads what payloads brought, and people; changes nothing."""
 
     async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:
-        """Ordered by device, component, channel, time and revision.
+        """Ordered by device, component, channel, time and revision; before all of them what
+        people entered and crews read, by device and time.
 
         What is loaded after the first page stays out of the later ones. Raises InvalidRequest for
         a cursor that no page gave.

@@ -52,7 +52,10 @@ VALUES: Final = (
     Column("conversion", F.TEXT,   "what was done to get from the message to `value`"),
     Column("load",       F.WHOLE,  "of one channel and time the highest load, number counts"),
     Column("number",     F.WHOLE,  "tells values of one load apart"),
-    Column("payload",    F.WHOLE,  "the message or file it came in"),
+    Column("payload",    F.WHOLE,  "the message or file it came in; 0: none"),
+    Column("origin",     F.TEXT,   "payload; entered: by people; crew: of a visit's report"),
+    Column("told_by",    F.TEXT,   "who entered it, or the crew's report; empty for payloads"),
+    Column("entered_at", F.TIME,   "when it was entered; else empty"),
 )
 EVENTS: Final = (
     Column("id",         F.WHOLE,  "rises in the order of arrival"),

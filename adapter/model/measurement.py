@@ -50,6 +50,17 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entered(Measurement):
+    """As a reading that people have is kept: with who entered it, and when (UTC).
+
+    None: nobody did, a crew took it.
+    """
+
+    by: str = ""
+    entered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSchedule:
     """When the meters of a measurement cycle are read, in ascending order, UTC."""
 

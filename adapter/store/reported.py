@@ -3,6 +3,7 @@
 from typing import Final
 
 _KEY: Final = "device, component, kind, same_quantity, source, seconds, endpoint, unit"
+_TOLD: Final = "device, at, id"
 
 
 def channels(*, device: bool, component: bool, resumed: bool) -> str:
@@ -22,6 +23,18 @@ WHERE m.channel = :channel AND m.at BETWEEN :start AND :end
   AND (m.at, m.load, m.n) > (:at, :load, :n)
   AND m.load <= :as_of AND load.state = 'loaded'
 ORDER BY m.at, m.load, m.n"""
+
+
+def told(*, device: bool, resumed: bool) -> str:
+    """Readings of crews and people in order, after :key where `resumed`."""
+    where = ["device = :device"] if device else []
+    where += [f"({_TOLD}) > (SELECT {_TOLD} FROM crew_measurement WHERE id = :key)"] * resumed
+    return f"""
+SELECT id, device, body FROM crew_measurement
+WHERE {" AND ".join([*where, "at > :start AND at <= :end"])} ORDER BY {_TOLD}"""
+
+
+TOLD_KEY: Final = "SELECT 1 FROM crew_measurement WHERE id = ?"
 NEWEST_LOAD: Final = "SELECT coalesce(max(id), 0) FROM load WHERE state = 'loaded'"
 NEWEST_EVENT: Final = "SELECT coalesce(max(id), 0) FROM arrived_event"
 EVENTS: Final = """

@@ -17,6 +17,7 @@ from adapter.engine.reports import (
     EventPage,
     EventRow,
     Grouping,
+    Origin,
     PayloadGroup,
     PayloadStatistics,
     ValuePage,
@@ -26,7 +27,7 @@ from adapter.engine.reports import (
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.readings.device_events import DeviceEvent
 from adapter.readings.seeds import EventSeed
-from adapter.store import measured, reported
+from adapter.store import measured, reported, told
 from adapter.store.event_taking import Became
 from adapter.store.measured_file import connect_reader_of_both
 from adapter.store.measurements import payload_of
@@ -38,9 +39,11 @@ CHANNELS_AT_ONCE: Final = 20_000
 """Channels that one page looks at, so that no question keeps the reading thread for long."""
 
 EVENTS_AT_ONCE: Final = 50_000
+_OF_PAYLOAD: Final = (Origin.PAYLOAD.value, "", None)
 
 _HIGHEST: Final = 2**63 - 1
 _LOWEST: Final = -(2**63)
+_TOLD_CURSOR: Final = re.compile(r"p(\d{1,18})\.((?:[0-9a-f]{2})+)", re.ASCII)
 _CURSOR: Final = re.compile(r"[ve](-?\d{1,19}(?:\.-?\d{1,19})*)", re.ASCII)
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_event: Final = msgspec.json.Decoder(EventSeed).decode
@@ -95,15 +98,35 @@ def open_store(path: Path) -> apsw.Connection:
 
 def values(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) -> ValuePage:
     """At most `limit` rows after `cursor`; see Reports."""
-    as_of, channel, *place = _place("v", cursor, 5) if cursor else [_as_of(db), 0, 0, 0, 0]
-    after: tuple[int, ...] = tuple(place) if cursor else (_LOWEST, 0, 0)
+    if cursor is not None and cursor.startswith("v"):
+        as_of, channel, *place = _place("v", cursor, 5)
+        return _of_channels(db, wanted, as_of, (channel, tuple(place)), [], limit)
+    as_of, last = _told_place(cursor) if cursor is not None else (_as_of(db), "")
     rows: list[ValueRow] = []
+    for looked, (key, row) in enumerate(told.after(db, wanted, last), start=1):
+        if wanted.component in (None, row.component):
+            rows.append(row)
+        if len(rows) == limit or looked == CHANNELS_AT_ONCE:
+            return ValuePage(rows=rows, next=f"p{as_of}.{key.encode().hex()}")
+    return _of_channels(db, wanted, as_of, None, rows, limit)
+
+
+def _of_channels(
+    db: apsw.Connection,
+    wanted: Wanted,
+    as_of: int,
+    place: tuple[int, tuple[int, ...]] | None,
+    rows: list[ValueRow],
+    limit: int,
+) -> ValuePage:
+    """A page of `rows` and those of channels after a place, or all of them."""
+    channel, after = place or (0, (_LOWEST, 0, 0))
     last = channel
     chosen = {"device": wanted.device, "component": wanted.component, "channel": channel}
     query = reported.channels(
         device=wanted.device is not None,
         component=wanted.component is not None,
-        resumed=bool(cursor),
+        resumed=place is not None,
     )
     found = db.execute(query, {name: v for name, v in chosen.items() if f":{name}" in query})
     for looked, (last, *words) in enumerate(found, start=1):
@@ -144,7 +167,7 @@ def _of_channel(
     for at, value, external, condition, statuses, conversion, load, number, payload in found:
         start = at - length if length else None
         measure = (start, at, value, external, condition, statuses, conversion)
-        row = ValueRow._make((*words, *measure, load, number, payload))
+        row = ValueRow._make((*words, *measure, load, number, payload, *_OF_PAYLOAD))
         if held is not None and (wanted.revisions or held[0] != at):
             yield held
         held = (at, load, number, row)
@@ -165,6 +188,13 @@ def _place(kind: str, cursor: str, parts: int) -> list[int]:
     if not all(_LOWEST <= number <= _HIGHEST for number in numbers):
         raise InvalidRequest("cursor", "must be `next` of the page before")
     return numbers
+
+
+def _told_place(cursor: str) -> tuple[int, str]:
+    found = _TOLD_CURSOR.fullmatch(cursor)
+    if found is None:
+        raise InvalidRequest("cursor", "must be `next` of the page before")
+    return int(found[1]), bytes.fromhex(found[2]).decode(errors="replace")
 
 
 # ---------------------------------------------------------------- events

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from adapter.engine.data_ports import Payload, PayloadState
-from adapter.engine.reports import EventRow, PayloadGroup, PayloadStatistics, ValueRow
+from adapter.engine.reports import EventRow, Origin, PayloadGroup, PayloadStatistics, ValueRow
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,7 +20,8 @@ def _moment(at: int) -> datetime:
 
 class ValueOut(Struct, kw_only=True):
     """One value of one channel. `at` is the END of the interval, or the register's time; numbers
-    are exact texts; of one channel and time the highest load and number counts."""
+    are exact texts; of one channel and time the highest load and number counts. What people read is
+    of no payload (0): `told_by` is who entered it, at `entered_at`, or the report of the crew."""
 
     device: str
     endpoint: str
@@ -42,12 +43,17 @@ class ValueOut(Struct, kw_only=True):
     load: int
     number: int
     payload: int
+    origin: Origin
+    told_by: str
+    entered_at: datetime | None
 
     @classmethod
     def of(cls, row: ValueRow) -> "ValueOut":
         words = row._asdict()
         words["start"] = None if row.start is None else _moment(row.start)
         words["at"] = _moment(row.at)
+        words["origin"] = Origin(row.origin)
+        words["entered_at"] = None if row.entered_at is None else _moment(row.entered_at)
         words["value"] = None if row.value is None else Decimal(row.value)
         words["external"] = None if row.external is None else Decimal(row.external)
         words["statuses"] = row.statuses.split(",") if row.statuses else []
@@ -55,7 +61,8 @@ class ValueOut(Struct, kw_only=True):
 
 
 class ValuePageOut(Struct, kw_only=True):
-    """Ordered by device, component, channel, time. A page may be short and still have a next."""
+    """What people entered and crews read by device and time; then what payloads brought, ordered by
+    device, component, channel, time. A page may be short and still have a next."""
 
     items: list[ValueOut]
     next: str | None

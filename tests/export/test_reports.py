@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import apsw
@@ -9,8 +10,11 @@ import pytest
 
 from adapter.engine.reports import EventRow, Grouping, Reports, ValueRow, Wanted
 from adapter.errors import InvalidRequest, StoreFailed
+from adapter.model.measurement import Entered
+from adapter.store import reported
+from adapter.store.orders import SqliteOrders
 from adapter.store.reports import SqliteReports, open_store
-from tests.export.loading import MIDNIGHT, QUARTER, a_store, event, filled, intervals, register
+from tests.export.loading import MIDNIGHT, QUARTER, a_store, esn, event, filled, intervals, register
 from tests.support import run
 
 ALL = Wanted(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -68,6 +72,65 @@ def test_of_a_replaced_value_the_last_counts_and_revisions_show_both(tmp_path: P
             assert [each.external for each in both] == ["101", "999.5"]
 
     run(scene())
+
+
+def told(number: int, hours: int, value: str, **more: object) -> Entered:
+    at = MIDNIGHT + timedelta(hours=hours)
+    words = {"id": f"t{number}{hours}", "device": f"M{number}", "component": f"M{number}-R", **more}
+    return Entered(at=at, value=Decimal(value), **words)  # type: ignore[arg-type]
+
+
+def test_what_people_entered_and_crews_read_stands_before_the_rest_and_says_whose_it_is(
+    tmp_path: Path,
+) -> None:
+    async def scene() -> None:
+        await filled(tmp_path / "gateway.db")
+        async with a_store(tmp_path / "gateway.db") as loader:
+            reports = SqliteReports(loader.store)
+            payloads = await values(reports)
+            entered = told(2, 5, "12.50", by="anna", entered_at=MIDNIGHT, condition=401000)
+            crew = told(2, 4, "11", id="visit-1/by-hand/1/M2-R")
+            other = [told(1, 6, "3"), told(2, 6, "1e999999"), told(1, 2, "1", component="gone")]
+            await SqliteOrders(loader.store).enter_measurements([entered, crew, *other], [])
+            whole = await values(reports)
+            assert whole[5:] == payloads
+            assert {row.origin for row in payloads} == {"payload"}
+            assert [row.value for row in whole[:5]] == ["1", "3", "11", "12.5", "1E+999999"]
+            read, typed = whole[2:4]
+            assert (read.origin, read.told_by, read.entered_at) == (
+                "crew",
+                "visit-1/by-hand/1",
+                None,
+            )
+            assert (typed.origin, typed.told_by) == ("entered", "anna")
+            assert typed.entered_at == typed.at - 5 * 3_600_000_000
+            assert (typed.endpoint, typed.kind, typed.quantity) == (esn(2), "register", "Wh d")
+            assert (typed.unit, typed.condition, typed.payload) == ("kWh", 401000, 0)
+            for limit in (1, 2, 5, 7, 100):
+                assert await values(reports, limit=limit) == whole
+            of_one = await values(reports, ALL._replace(component="M2-R"), limit=1)
+            assert [row.value for row in of_one] == ["11", "12.5", "1E+999999", "1234.56725"]
+            noon = Wanted(
+                MIDNIGHT + timedelta(hours=4), MIDNIGHT + timedelta(hours=5), "M2", "M2-R"
+            )
+            assert await values(reports, noon) == [typed]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("device", [True, False])
+@pytest.mark.parametrize("resumed", [True, False])
+def test_what_people_told_is_read_along_its_index(
+    tmp_path: Path, *, device: bool, resumed: bool
+) -> None:
+    run(filled(tmp_path / "gateway.db"))
+    db = open_store(tmp_path / "gateway.db")
+    names = dict.fromkeys(("device", "start", "end", "key"), 1)
+    query = f"EXPLAIN QUERY PLAN {reported.told(device=device, resumed=resumed)}"
+    steps = [row[3] for row in db.execute(query, names)]
+    db.close()
+    assert "crew_measurement_device" in steps[0]
+    assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
 def test_periods_side_by_side_share_nothing_and_leave_nothing_out(tmp_path: Path) -> None:
@@ -140,7 +203,19 @@ def test_events_keep_the_order_of_arrival_and_the_head_ends_words(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "v1", "v1.2.3.4.5.6", "e1.2", "v1.2.3.4.99999999999999999999", "v1.2.3.4.x"]
+    "cursor",
+    [
+        "",
+        "x",
+        "p1",
+        "p1.0",
+        "p1.6e6f6e65",
+        "v1",
+        "v1.2.3.4.5.6",
+        "e1.2",
+        "v1.2.3.4.99999999999999999999",
+        "v1.2.3.4.x",
+    ],
 )
 def test_a_cursor_that_no_page_gave_is_refused(tmp_path: Path, cursor: str) -> None:
     async def scene() -> None:

@@ -210,6 +210,7 @@ def test_a_visit_is_completed_by_hand_and_the_audit_says_by_whom(
     (child,) = members(shown["children"])
     assert (child["task"], child["state"]) == ("D1-TurnOffMeter", "completed")
     assert shown["order"]["fields"]["readValue"] == "kwh=4711.5"
+    assert f"kwh read by a crew, {visit}/by-hand/" in openway("readings", "show", "HAND-1").out
     told = json.loads(openway("audit", "list", "--limit", "500", "--json").out)["items"]
     said = [each for each in told if each["subject"] == visit and each["action"] == "WorkReported"]
     assert [each["actor"] for each in said] == ["ann"]
@@ -263,9 +264,23 @@ def test_readings_are_entered_one_by_one_and_from_a_file(openway: Terminal, tmp_
     wrong = openway("readings", "enter", meter, "gas=1")
     assert wrong.code == Exit.INVALID
     assert "measurements[1].component: gas is not one of" in wrong.err
+    assert f"{meter}-R entered by ann, 20" in openway("readings", "show", meter).out
     file = tmp_path / "book.csv"
     file.write_text(f"device,component,at,value\n{meter},{meter}-R,2026-01-01T00:00:00Z,7\n")
     assert openway("readings", "import", str(file), "--json").json == {"entered": 1}
+    day = ("--from", "2025-12-31T00:00:00Z", "--to", "2026-01-01T00:00:00Z")
+    row = openway("readings", "show", meter, *day, "--json").json
+    assert (row["value"], row["unit"], row["origin"], row["told_by"]) == (
+        "7",
+        "kWh",
+        "entered",
+        "ann",
+    )
+    assert str(row["entered_at"]) > str(row["at"])
+    assert openway("readings", "export", meter, *day, "--out", str(file)).code == Exit.OK
+    header, line = file.read_text().splitlines()
+    assert header.endswith(",payload,origin,told_by,entered_at")
+    assert line.endswith(f",0,entered,ann,{row['entered_at']}")
     file.write_text("device,component,at,value\nM1,kwh,now,7\n")
     refused = openway("readings", "import", str(file))
     assert refused.code == Exit.INVALID

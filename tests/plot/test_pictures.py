@@ -40,6 +40,9 @@ def a_row(
         load=1,
         number=0,
         payload=1,
+        origin="payload",
+        told_by="",
+        entered_at=None,
     )
 
 
