@@ -36,7 +36,7 @@ def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> N
     try:
         shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
     except WireError as error:
-        raise WireError(str(error), at=_shown(file.name)) from error
+        raise type(error)(str(error), at=_shown(file.name)) from error
     if explain:
         from adapter.wire.catalog import Catalog
         from adapter.wire.explain import explain as remarks

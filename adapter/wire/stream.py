@@ -19,7 +19,7 @@ from lxml import etree
 from adapter.errors import WireError
 from adapter.readings.seeds import BadPart, Part
 from adapter.wire.parts import PART_NAMES, read_part
-from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name
+from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
@@ -131,7 +131,7 @@ class _Reading:
             self._fed += len(data)
             yield from self._finished()
         except etree.XMLSyntaxError as error:
-            raise Broken(f"not well-formed: {error}", self._fed) from error
+            raise Broken(f"not well-formed: {what_is_wrong(error)}", self._fed) from error
         if self._fed - self._last_end > self._bounds.part_bytes:
             most = self._bounds.part_bytes
             raise Broken(f"more than {most} bytes without an end", self._last_end)
@@ -143,7 +143,7 @@ class _Reading:
             root = self._parser.close()
             yield from self._finished()
         except etree.XMLSyntaxError as error:
-            raise Broken(f"not well-formed: {error}", self._fed) from error
+            raise Broken(f"not well-formed: {what_is_wrong(error)}", self._fed) from error
         self._check_root(root)
 
     def _look_through(self, data: bytes) -> None:

@@ -76,7 +76,9 @@ def parse(
         raise NotWellFormed(f"more than {max_elements} elements")
     try:
         root = etree.fromstring(data, _PARSER)
-    except (etree.XMLSyntaxError, ValueError) as error:
+    except etree.XMLSyntaxError as error:
+        raise NotWellFormed(what_is_wrong(error)) from error
+    except ValueError as error:
         raise NotWellFormed(str(error)) from error
     if _deeper_than(max_depth)(root):
         raise NotWellFormed(f"nested deeper than {max_depth} elements")
@@ -99,6 +101,11 @@ def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> Opened:
     if len(bodies) != 1 or len(bodies[0]) != 1:
         raise ContractViolation("needs exactly one Body with exactly one element", at="Envelope")
     return Opened(content=bodies[0][0], soap=version)
+
+
+def what_is_wrong(error: etree.XMLSyntaxError) -> str:
+    """lxml's words with line and column, without the name it has for bytes from memory."""
+    return " ".join((error.msg or "not well-formed").split())
 
 
 def local_name(element: etree._Element) -> str:
@@ -124,7 +131,7 @@ def where(element: etree._Element) -> str:
 
 
 def _as_utf8(data: bytes) -> bytes:
-    """`data` in UTF-8, without byte order mark or XML declaration."""
+    """`data` in UTF-8, without byte order mark; the XML declaration is blanked."""
     try:
         if data.startswith(_UTF16_MARKS) and not data.startswith(_UTF32_MARKS):
             data, allowed = data.decode("utf-16").encode(), b"utf-16"
@@ -143,7 +150,8 @@ def _as_utf8(data: bytes) -> bytes:
         raise NotWellFormed("not XML 1.0")
     if encoding is not None and encoding[1].lower() != allowed:
         raise NotWellFormed(f"encoding {encoding[1][:20].decode(errors='replace')} is not accepted")
-    return data[declaration.end() :]
+    # Blanks in its place keep the columns of the first line, which errors name.
+    return b" " * declaration.end() + data[declaration.end() :]
 
 
 _PARSER: Final = etree.XMLParser(

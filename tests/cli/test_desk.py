@@ -172,6 +172,20 @@ def test_bytes_that_are_no_message_are_refused_in_a_line(
     assert capsys.readouterr().err.startswith(f"error: {file}: ")
 
 
+@pytest.mark.parametrize("declaration", ["", "<?xml version='1.0'?>"])
+def test_xml_that_is_wrong_is_told_by_file_line_and_column(
+    declaration: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "message.xml"
+    file.write_text(f"{declaration}<a><b></a>", encoding="utf-8")
+    assert run(["wire", "decode", str(file)]) == Exit.INVALID
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {file}: Opening and ending tag mismatch: ")
+    assert told.endswith(f", line 1, column {len(declaration) + 11}\n")
+    run(["wire", "decode", str(file), "--json"])
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "not_well_formed"
+
+
 @pytest.mark.parametrize(
     ("operation", "content"),
     [("NoSuchThing", "{}"), ("DisconnectMeter", "no json"), ("DisconnectMeter", "[]")],
