@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,25 @@ from adapter.engine.beside import Beside
 from adapter.engine.reports import ValuePage, Wanted
 from adapter.errors import StoreFailed
 from adapter.headend.secret import Secret
+from adapter.model.ids import DeviceId
+from adapter.model.measurement import Entered, Measurement
+from adapter.store.orders import SqliteOrders
 from adapter.store.reports import SqliteReports
 from adapter.web.rest import Rest
 from adapter.web.settings import RestSettings
-from tests.export.loading import a_store, filled
+from tests.export.loading import MIDNIGHT, QUARTER, a_store, filled
 from tests.support import run
 from tests.web.rig import KEYS, TOKENS, Rig, a_rig
 
 
 @asynccontextmanager
-async def serving(path: Path, kind: type[SqliteReports] = SqliteReports) -> AsyncIterator[Rig]:
+async def serving(
+    path: Path, kind: type[SqliteReports] = SqliteReports, *, told: Sequence[Measurement] = ()
+) -> AsyncIterator[Rig]:
     """The JSON interface over a store with measurements."""
     await filled(path)
     async with a_rig() as rig, a_store(path) as loader:
+        await SqliteOrders(loader.store).enter_measurements(told, [])
         beside = Beside(reports=kind(loader.store))
         async with Rest(rig.gateway, RestSettings(keys=KEYS), beside=beside) as rest:
             yield replace(rig, rest=rest)
@@ -69,6 +76,26 @@ def test_a_page_is_of_what_was_asked_for(tmp_path: Path) -> None:
             told = await rig.ask("GET", "/arrived-events?device=M1")
             assert [row["name"] for row in told["items"]] == ["Primary Power Down"]
             assert told["items"][0]["arguments"]["phase"] == ["A", "B"]
+
+    run(scene())
+
+
+def test_a_page_says_of_what_people_told_who_it_was_and_when(tmp_path: Path) -> None:
+    entered = Entered(
+        id="entered/M1/M1-R/x", device=DeviceId("M1"), component="M1-R", at=MIDNIGHT,
+        value=Decimal("7.50"), by="anna", entered_at=MIDNIGHT + QUARTER,
+    )  # fmt: skip
+
+    async def scene() -> None:
+        async with serving(tmp_path / "gateway.db", told=[entered]) as rig:
+            first = await rig.ask("GET", "/measurements?device=M1&limit=1")
+            (row,) = first["items"]
+            assert (row["value"], row["external"], row["payload"]) == ("7.5", None, 0)
+            assert (row["origin"], row["told_by"]) == ("entered", "anna")
+            assert row["entered_at"] == "2026-03-02T00:15:00Z"
+            rest = await rig.ask("GET", f"/measurements?device=M1&limit=1&cursor={first['next']}")
+            (row,) = rest["items"]
+            assert (row["origin"], row["told_by"], row["entered_at"]) == ("payload", "", None)
 
     run(scene())
 
