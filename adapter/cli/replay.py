@@ -1,19 +1,23 @@
 """`openway record` and `openway replay`: exchanges as files, and playing them back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, console, print_json, print_table, say
+from adapter.cli.output import as_json, console, counted, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from adapter.replay.order_run import PlayedOrder
     from adapter.replay.player import Played
 
+_T = TypeVar("_T")
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -62,7 +66,7 @@ def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) 
             count = len(recording.messages)
             rows.append({"folder": str(folder), "messages": count, "seconds": recording.ends_at})
             if not as_json:
-                say(f"{folder}: {count} messages in {_span(recording.ends_at)}")
+                say(f"{folder}: {counted(count, 'message')} in {_span(recording.ends_at)}")
     if as_json:
         print_json(rows)
 
@@ -87,9 +91,9 @@ def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) ->
     _quietly()
     orders = orders_below(folders)
     found = found_below([each for each in folders if not orders or _recorded(each)])
-    with console(stderr=True).status("playing"):
-        played = list(play_all(found))
-        ran = list(play_orders(orders))
+    with console(stderr=True).status("playing") as status:
+        played = _one_by_one(found, play_all(found), status, silent=as_json)
+        ran = _one_by_one(orders, play_orders(orders), status, silent=as_json)
     if transcript is not None:
         transcript.write_bytes(b"\n".join(each.transcript for each in played))
     if as_json:
@@ -105,6 +109,26 @@ def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) ->
         _show_played(played, ran)
     if any(each.difference for each in played) or any(each.difference for each in ran):
         raise SystemExit(Exit.WITHOUT_SUCCESS)
+
+
+def _one_by_one(
+    folders: Sequence[Path], played: Iterator[_T], status: "Status", *, silent: bool
+) -> list[_T]:
+    """What came of `folders`; `played` plays the next of them each time it is asked.
+
+    How far it is stands on stderr: on a terminal the one it is at, elsewhere a line a folder.
+    """
+    from rich.text import Text
+
+    ran: list[_T] = []
+    for parent, below in groupby(folders, key=lambda folder: folder.parent):
+        before = len(ran)
+        for folder in below:
+            status.update(Text(f"playing {len(ran) + 1} of {len(folders)}: {folder}"))
+            ran.append(next(played))
+        if not (silent or status.console.is_terminal):
+            say(f"{parent}: {counted(len(ran) - before, 'recording')} played")
+    return ran
 
 
 def _recorded(folder: Path) -> bool:
@@ -144,8 +168,8 @@ def _show_played(played: "Sequence[Played]", ran: "Sequence[PlayedOrder]") -> No
     virtual, real = sum(x.virtual_s for x in everything), sum(x.real_s for x in everything)
     differing = sum(1 for each in everything if each.difference)
     say(
-        f"{len(everything)} recordings, {differing} differ; "
-        f"{_span(virtual)} of virtual time in {real:.2f} s"
+        f"{counted(len(everything), 'recording')}, {differing} differ; "
+        f"{_span(round(virtual))} of virtual time in {real:.2f} s"
     )
 
 

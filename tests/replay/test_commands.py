@@ -1,10 +1,12 @@
 """`openway record` and `openway replay`, as they are typed."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,21 @@ def test_replay_prints_each_recording_and_its_times(capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert "load_check/success" in out
     assert "23 h 1 min" in out
+    assert f"{FIXTURES / 'load_check'}: 7 recordings played" in err
+    assert f"{FIXTURES / 'remote_disconnect'}: 1 recording played" in err
     assert "8 recordings, 0 differ" in err
+
+
+def test_replay_tells_a_terminal_which_one_it_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    with redirect_stderr(Terminal()) as told:
+        assert openway("replay", FIXTURES / "load_check/success") == 0
+    assert "playing 1 of 1:" in told.getvalue()
+    assert "played" not in told.getvalue()
 
 
 def test_replay_fails_where_a_recording_differs_and_says_where(
@@ -36,7 +52,9 @@ def test_replay_fails_where_a_recording_differs_and_says_where(
     expected = folder / "expected.json"
     expected.write_text(expected.read_text().replace('"succeeded"', '"failed"', 1))
     assert openway("replay", tmp_path, "--json") == 1
-    (row,) = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    (row,) = json.loads(out)
+    assert err == ""
     assert row["difference"] == 'commands[0].summary.outcome: expected "failed", got "succeeded"'
 
 
