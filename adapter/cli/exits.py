@@ -34,7 +34,7 @@ MEANING: Final = {
     Exit.WITHOUT_SUCCESS: "the command ended, or waits for a person, without success; "
     "or a check found something",
     Exit.INVALID: "wrong usage or invalid input; nothing was done",
-    Exit.NOT_FOUND: "no such command, device or message",
+    Exit.NOT_FOUND: "no such command, device, message or payload",
     Exit.CONFLICT: "conflict with the present state, or not allowed",
     Exit.UNREACHABLE: "no answer, or not ended in time",
     Exit.SETTINGS: "a setting is unknown or bad",

@@ -12,7 +12,7 @@ import click
 from adapter.cli.output import as_json, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.client import fields, items
-from adapter.errors import InvalidRequest
+from adapter.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PROGRESS_S: Final = 2.0
+_MOST_SAID: Final = 20
+_BEYOND: Final = 2**62
+"""No store has counted so far."""
 
 _PATH = click.Path(path_type=Path)
 
@@ -52,8 +55,9 @@ def intake() -> None:
 
 @intake.command()
 @click.argument("paths", nargs=-1, required=True, type=_PATH)
-@click.option("--corrects", type=int, help="The payload that PATH stands in for: once it is "
-              "loaded without a bad part, what was wrong there is closed.")  # fmt: skip
+@click.option("--corrects", type=int, help="Number of the payload that PATH stands in for. Once "
+              "it is loaded without a bad part, that payload's bad parts are closed, and its "
+              "records of values where the file has every one of them.")  # fmt: skip
 @as_json
 @with_session
 def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_json: bool) -> None:
@@ -63,13 +67,45 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
     from adapter.intake.handing import files_of
 
     files = list(files_of(paths))
-    if corrects is not None and len(files) != 1:
-        raise InvalidRequest("corrects", "goes with one file")
+    if corrects is not None:
+        _check_corrects(session, files, corrects)
     done = asyncio.run(_load(session, files, corrects, quiet=as_json))
     if done is None:
         say(f"{len(files)} files handed to the gateway that runs on this store")
-    else:
-        _show_payloads(done, as_json=as_json)
+        if corrects is not None:
+            say(f"what then stays open: openway intake errors --payload {corrects}")
+        return
+    _show_payloads(done, as_json=as_json)
+    if corrects is not None:
+        _say_what_stays(session, corrects)
+
+
+def _check_corrects(session: Session, files: "Sequence[Path]", corrects: int) -> None:
+    """Before anything is handed in."""
+    if len(files) != 1:
+        raise InvalidRequest("corrects", "goes with one file")
+    there = session.settings.store.path.exists() and 0 < corrects < _BEYOND
+    found = _payloads(session, before=corrects + 1, limit=1) if there else ()
+    if corrects not in [item.id for item in found]:
+        raise NotFound(
+            f"corrects: no payload {corrects}; it takes the number of one that "
+            "`openway intake payloads` lists"
+        )
+
+
+def _say_what_stays(session: Session, payload: int) -> None:
+    import asyncio
+
+    left = asyncio.run(_with_store(session, _errors(_MOST_SAID, payload)))
+    many = f"{len(left)} or more" if len(left) == _MOST_SAID else str(len(left))
+    say(f"{many} error records of payload {payload} stay open{':' if left else ''}")
+    for row in left:
+        say(f"  {row['id']}: {row['why']} {row['detail']} ({row['endpoint'] or '-'})")
+    if left:
+        say(
+            "closed are, once the file has no bad part, bad parts, and values where the file has "
+            "each of them: same device, quantity, source and time"
+        )
 
 
 @intake.command()
@@ -78,21 +114,45 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
 @with_session
 def payloads(session: Session, limit: int, as_json: bool) -> None:
     """List payloads, newest first: size, counts, and why one was refused."""
+    _show_payloads(_payloads(session, limit=limit), as_json=as_json)
+
+
+def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Sequence[Payload]":
+    """Of the store of this machine, also beside a gateway that runs on it."""
     import asyncio
 
-    async def work(taking: "Taking") -> "Sequence[Payload]":
-        return await taking.data.payloads(limit=limit)
+    from adapter.engine.data_ports import PayloadId
+    from adapter.errors import StoreFailed
 
-    _show_payloads(asyncio.run(_with_store(session, work)), as_json=as_json)
+    number = None if before is None else PayloadId(before)
+
+    async def work(taking: "Taking") -> "Sequence[Payload]":
+        return await taking.data.payloads(before=number, limit=limit)
+
+    try:
+        return asyncio.run(_with_store(session, work))
+    except StoreFailed as error:
+        if not _in_use(error):
+            raise
+    from adapter.store import reports
+
+    connection = reports.open_store(session.settings.store.path)
+    try:
+        return reports.payloads(connection, number, limit)
+    finally:
+        connection.close()
 
 
 @intake.command()
+@click.option("--payload", type=click.IntRange(0), help="Only those of this payload.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
-def errors(session: Session, limit: int, as_json: bool) -> None:
+def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> None:
     """List open error records: what gave no measurement, where it stood, and why."""
-    rows = _on_store_or_api(session, _errors(limit), lambda: _errors_asked(session, limit))
+    rows = _on_store_or_api(
+        session, _errors(limit, payload), lambda: _errors_asked(session, limit, payload)
+    )
     if as_json:
         print_json(rows)
         return
@@ -101,18 +161,22 @@ def errors(session: Session, limit: int, as_json: bool) -> None:
     say(f"{len(rows)} open error records")
 
 
-def _errors(limit: int) -> "Callable[[Taking], Awaitable[list[dict[str, object]]]]":
+def _errors(
+    limit: int, payload: int | None
+) -> "Callable[[Taking], Awaitable[list[dict[str, object]]]]":
     async def work(taking: "Taking") -> list[dict[str, object]]:
+        from adapter.engine.data_ports import PayloadId
         from adapter.web.intake_schema import IntakeErrorOut
 
-        found = await taking.desk.errors(limit=limit)
+        number = None if payload is None else PayloadId(payload)
+        found = await taking.desk.errors(payload=number, limit=limit)
         return [_as_row(IntakeErrorOut.of(item)) for item in found]
 
     return work
 
 
-def _errors_asked(session: Session, limit: int) -> list[dict[str, object]]:
-    answer = session.client.get("/intake/errors", {"limit": limit})
+def _errors_asked(session: Session, limit: int, payload: int | None) -> list[dict[str, object]]:
+    answer = session.client.get("/intake/errors", {"limit": limit, "payload": payload})
     return [dict(row) for row in items(answer)]
 
 
@@ -284,6 +348,7 @@ def _show_payloads(found: "Sequence[Payload]", *, as_json: bool) -> None:
                     "revised",
                     "repeated",
                     "filtered",
+                    "rejected",
                     "events",
                     "unreported",
                 )

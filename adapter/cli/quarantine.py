@@ -27,7 +27,11 @@ def quarantine() -> None:
 @as_json
 @with_session
 def list_(session: Session, state: str, limit: int, cursor: str | None, as_json: bool) -> None:
-    """List messages, newest first, with the reason of each."""
+    """List messages, newest first, with the reason of each.
+
+    A file that `openway intake` was given and that was refused is no message: `openway readings
+    payloads` lists it, with the reason and the byte.
+    """
     answer = session.client.get("/inbox", {"state": state, "limit": limit, "cursor": cursor})
     if as_json:
         print_json(answer)
@@ -35,7 +39,8 @@ def list_(session: Session, state: str, limit: int, cursor: str | None, as_json:
     rows = items(answer)
     columns = ("id", "at", "operation", "remote", "state", "reason")
     print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
-    say(f"{len(rows)} messages")
+    files = "; files that were refused: openway readings payloads"
+    say(f"{len(rows)} messages{files if state == InboxState.QUARANTINED.value else ''}")
 
 
 @quarantine.command()

@@ -74,8 +74,9 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What became of the content of a payload. received values = new + revised + repeated +
-    filtered, and those in error records. `unreported` events were told of only as a number."""
+    """What became of the content of a payload when it was loaded. values = new + revised +
+    repeated + filtered; `rejected` values are in error records, of which there are `errors`. How
+    many a bad part held is not known. `unreported` events were told of only as a number."""
 
     parts: int = 0
     values: int = 0
@@ -83,6 +84,7 @@ class Counts:
     revised: int = 0
     repeated: int = 0
     filtered: int = 0
+    rejected: int = 0
     errors: int = 0
     bad_parts: int = 0
     events: int = 0
@@ -278,8 +280,14 @@ class DataStore(Measurements, Protocol):
         """Remove some rows of loads that were given up. False when there are none."""
 
     async def errors(
-        self, *, state: str = "open", after: int = 0, limit: int = 500
-    ) -> Sequence[ErrorRecord]: ...
+        self,
+        *,
+        state: str = "open",
+        payload: PayloadId | None = None,
+        after: int = 0,
+        limit: int = 500,
+    ) -> Sequence[ErrorRecord]:
+        """Oldest first; of all payloads where none is given."""
 
     async def resolved(
         self, started: Started, errors: Sequence[int], counts: Counts, *, now: datetime

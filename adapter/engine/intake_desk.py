@@ -1,6 +1,6 @@
 """What people do about payloads that were not understood: look, mend the tables, try again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +9,8 @@ from adapter.engine.bodies import Excerpt
 from adapter.engine.data_ports import Counts, ErrorRecord, Payload, PayloadId
 from adapter.engine.ports import InboxRow
 from adapter.model.ids import InboxId
+from adapter.readings.lookups import IdType
+from adapter.readings.seeds import Normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,10 @@ class Desk(Protocol):
     async def excerpt(self, row: InboxRow) -> Excerpt:
         """What is kept of a message; around the byte where it was refused."""
 
-    async def errors(self, *, after: int = 0, limit: int = 500) -> Sequence[ErrorRecord]:
-        """Open error records, oldest first."""
+    async def errors(
+        self, *, payload: PayloadId | None = None, after: int = 0, limit: int = 500
+    ) -> Sequence[ErrorRecord]:
+        """Open error records, oldest first; of all payloads where none is given."""
 
     async def reprocess(self) -> Counts:
         """Process open error records again, with the tables read again. Raises SettingsError for
@@ -59,10 +63,25 @@ class DeskBooks(Protocol):
     ) -> int | None:
         """A file (by its digest) was handed in for what is wrong with `payload`. Once that file is
         loaded without a bad part, close the payload's bad parts, and the payload itself where it
-        was refused as a whole. How many were closed; None: the file is not loaded that well.
+        was refused as a whole. How many were closed; None: the file is not loaded that well, or
+        is the payload itself.
 
         Raises NotFound.
         """
+
+    async def replaced(
+        self,
+        payload: PayloadId,
+        errors: Mapping[int, Normal],
+        *,
+        ids: Sequence[IdType],
+        corrected_by: bytes,
+        now: datetime,
+    ) -> int:
+        """Close those of the payload's error records, by number, each of whose values the file
+        has: of the same device, kind, quantity, source and interval length, for the same time.
+        Where the file repeated values that were there before it, those count as its own. How many
+        were closed."""
 
     async def note_tables(self, tables: TablesInForce, *, by: str) -> None:
         """Into the audit."""

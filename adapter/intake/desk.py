@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from adapter.engine.bodies import Excerpt, excerpt
-from adapter.engine.data_ports import Counts, DataStore, ErrorRecord
+from adapter.engine.data_ports import Counts, DataStore, ErrorRecord, PayloadId
 from adapter.engine.device_events import DeviceEvents
 from adapter.engine.intake_desk import DeskBooks, TablesInForce
 from adapter.engine.ports import Clock, InboxRow, InboxState
@@ -62,8 +62,10 @@ class IntakeDesk:
             position = broken.position if broken is not None else None
         return excerpt(_as_utf8([row.raw]), position=position, size=size)
 
-    async def errors(self, *, after: int = 0, limit: int = 500) -> Sequence[ErrorRecord]:
-        return await self._data.errors(after=after, limit=limit)
+    async def errors(
+        self, *, payload: PayloadId | None = None, after: int = 0, limit: int = 500
+    ) -> Sequence[ErrorRecord]:
+        return await self._data.errors(payload=payload, after=after, limit=limit)
 
     async def reprocess(self) -> Counts:
         return await self._intake.reprocess()

@@ -13,7 +13,6 @@ from adapter.engine.data_ports import (
     Batch,
     Counts,
     DataStore,
-    PayloadId,
     Staged,
     Started,
     TakenIn,
@@ -22,9 +21,9 @@ from adapter.engine.data_ports import (
 from adapter.engine.intake_desk import DeskBooks
 from adapter.engine.ports import Clock
 from adapter.engine.spool import Spool, Ticket
-from adapter.errors import NotFound
 from adapter.intake.again import Again
 from adapter.intake.batches import batches
+from adapter.intake.correcting import Correcting
 from adapter.intake.process import WorkerDied, WorkerProcess
 from adapter.intake.tables import Document, read_tables, text_of
 from adapter.model.ids import EndpointId
@@ -66,6 +65,7 @@ class PayloadIntake:
         self.progress: Callable[[Counts], None] = lambda counts: None
         self._worker = WorkerProcess()
         self._one = asyncio.Lock()
+        self._correcting = Correcting(store, books, clock)
         self._again = Again(store, books, spool, self._worker, clock, self._one)
         self._tries: dict[str, int] = {}
         self._kept_house = float("-inf")
@@ -113,20 +113,9 @@ class PayloadIntake:
         async with self._one:
             taken = await self._take(what, self._spool.folder)
         if what.source not in self._tries:
-            await self._correct(ticket)
+            await self._correcting.close(ticket, self._lookups)
             self._spool.done(ticket)
         return taken
-
-    async def _correct(self, ticket: Ticket) -> None:
-        """Close what the file was handed in for."""
-        if ticket.corrects is None:
-            return
-        wrong, now = PayloadId(ticket.corrects), self._clock.now()
-        try:
-            closed = await self._books.corrected(wrong, corrected_by=ticket.digest, now=now)
-        except NotFound:
-            closed = None
-        log.info("payload_corrected", extra={"payload": wrong, "closed": closed})
 
     async def _take(self, what: WaitingPayload, folder: Path) -> TakenIn:
         started = await self._store.start(what, now=self._clock.now())

@@ -1,6 +1,7 @@
 """Seeds to measurements: lookups first, then times, numbers and conditions. Exact arithmetic."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Context, Decimal, InvalidOperation
 from typing import Final
@@ -69,6 +70,14 @@ def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Norm
         part=part,
         position=seed.position,
     )
+
+
+def awaited(seed: Seed, lookups: Lookups) -> Normal | None:
+    """Where and when the values of a seed belong, whatever its numbers say: the rows count by
+    their times only. None where the seed does not tell."""
+    readable = replace(seed, texts=("0",) * len(seed.texts), pulse="1")
+    found = normalise(readable, lookups)
+    return found if isinstance(found, Normal) else None
 
 
 def seed_of(normal: Normal) -> Seed:

@@ -154,7 +154,15 @@ WHERE EXISTS (SELECT 1 FROM reading
 
 ERRORS: Final = f"""
 SELECT id, payload, load, part, position, endpoint, why, detail, body, state FROM intake_error
-WHERE state = ? AND id > ? AND {_VISIBLE} ORDER BY id LIMIT ?"""
+WHERE state = :state AND id > :after AND (:payload IS NULL OR payload = :payload) AND {_VISIBLE}
+ORDER BY id LIMIT :limit"""
+# What a payload gave of a channel. Values that it repeated are in the loads that had them before,
+# where :repeated lets them count.
+GIVEN: Final = """
+SELECT m.at FROM channel c JOIN measured m ON m.channel = c.id JOIN load ON load.id = m.load
+WHERE c.device = :device AND c.kind = :kind AND c.same_quantity = :quantity
+  AND c.source = :source AND c.seconds = :seconds AND m.at BETWEEN :start AND :end
+  AND load.state = 'loaded' AND (load.payload = :payload OR :repeated)"""
 RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? AND state = 'open'"
 COUNT_ERRORS: Final = f"""
 SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}

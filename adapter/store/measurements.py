@@ -269,8 +269,15 @@ class SqliteMeasurements:
     # ------------------------------------------------------------ errors and events
 
     async def errors(
-        self, *, state: str = "open", after: int = 0, limit: int = 500
+        self,
+        *,
+        state: str = "open",
+        payload: PayloadId | None = None,
+        after: int = 0,
+        limit: int = 500,
     ) -> Sequence[ErrorRecord]:
+        wanted = {"state": state, "payload": payload, "after": after, "limit": limit}
+
         def work(db: apsw.Connection) -> list[ErrorRecord]:
             return [
                 ErrorRecord(
@@ -285,7 +292,7 @@ class SqliteMeasurements:
                     body=row[8],
                     state=row[9],
                 )
-                for row in db.execute(measured.ERRORS, (state, after, limit))
+                for row in db.execute(measured.ERRORS, wanted)
             ]
 
         return await self._store.query(work)

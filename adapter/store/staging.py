@@ -75,7 +75,7 @@ class Staging:
             events=len(batch.events),
             unreported=batch.unreported,
         )
-        counts.values += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
+        counts.rejected += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
         unknown: list[tuple[int, Rejected]] = []
         for normal in batch.normals:
             rejected = self._put(db, gateway, normal, counts)
@@ -90,13 +90,14 @@ class Staging:
         self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
     ) -> Rejected | None:
         """The seed again, where its device is not known."""
-        counts.values += len(normal.rows)
         found = self._channel(db, gateway, normal)
-        if isinstance(found, _Filtered):
-            counts.filtered += len(normal.rows)
-        elif isinstance(found, _NoDevice):
+        if isinstance(found, _NoDevice):
+            counts.rejected += len(normal.rows)
             detail = f"{normal.identifier or '-'} / {normal.serial or '-'}"
             return Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
+        counts.values += len(normal.rows)
+        if isinstance(found, _Filtered):
+            counts.filtered += len(normal.rows)
         elif normal.rows:
             self._insert(db, gateway, found.number, normal, counts)
         return None
@@ -219,7 +220,7 @@ class Staging:
         if key not in self._devices:
             if len(self._devices) >= _MOST_CACHED:
                 self._devices.clear()
-            self._devices[key] = _find_device(gateway, identifier, serial, self._lookups.ids)
+            self._devices[key] = find_device(gateway, identifier, serial, self._lookups.ids)
         return self._devices[key]
 
 
@@ -247,9 +248,10 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
     )
 
 
-def _find_device(
+def find_device(
     gateway: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
 ) -> Device | None:
+    """The device that a payload names; `ids` say by what, in this order."""
     for kind in ids:
         query, key = (
             (measured.DEVICE_OF_ESN, identifier)

@@ -1,6 +1,7 @@
 """The routes of single messages, error records and tables, each a few lines over the desk."""
 
 from adapter.engine.bodies import excerpt
+from adapter.engine.data_ports import PayloadId
 from adapter.errors import NotFound, SettingsError
 from adapter.model.ids import InboxId
 from adapter.web import intake_schema as schema
@@ -32,7 +33,8 @@ async def discard_inbound(api: Api, asked: Asked) -> Answered:
 async def list_intake_errors(api: Api, asked: Asked) -> Answered:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
-    found = await api.beside.intake_desk.errors(after=after, limit=limit)
+    payload = PayloadId(whole_of(asked, "payload")) if "payload" in asked.query else None
+    found = await api.beside.intake_desk.errors(payload=payload, after=after, limit=limit)
     return Answered(
         body=schema.IntakeErrorPage(
             items=[schema.IntakeErrorOut.of(record) for record in found],

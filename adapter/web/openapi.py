@@ -32,6 +32,7 @@ _QUERY: Final[Mapping[str, Json]] = {
     "service_point": {"type": "string", "description": "What concerns this service point."},
     "limit": {"type": "integer", "minimum": 1, "maximum": calls.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
+    "payload": {"type": "integer", "minimum": 0, "description": "Only of this payload."},
     "endpoint": {"type": "string", "description": "The head end's identifier of a meter."},
     "name": {"type": "string", "description": "Events of this standard name."},
     "category": {"type": "string"},

@@ -181,7 +181,7 @@ ROUTES: Final = (
           _NOTE, intake_schema.InboxMessage, roles=(Role.ADMIN,)),
     _get(PREFIX + "/intake/errors", intake_calls.list_intake_errors,
          "What of the payloads gave no measurement, oldest first",
-         intake_schema.IntakeErrorPage, query=_PAGED, why=(404,)),
+         intake_schema.IntakeErrorPage, query=("payload", *_PAGED), why=(404,)),
     _post(PREFIX + "/intake/errors/retry", intake_calls.reprocess_intake,
           "Process them again, with the tables read again", _NOTE, intake_schema.IntakeReprocessed,
           roles=(Role.ADMIN,)),

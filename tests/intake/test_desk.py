@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter.engine.bodies import HEAD_BYTES
-from adapter.engine.data_ports import Batch, ErrorRecord, Payload
+from adapter.engine.data_ports import Batch, ErrorRecord, Payload, PayloadId, PayloadState
 from adapter.engine.ports import InboxState
 from adapter.errors import Conflict, NotFound, SettingsError
 from adapter.intake.batches import batches
@@ -17,7 +17,16 @@ from adapter.readings.seeds import BadPart
 from adapter.wire.stream import Broken, parts
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.support import run
-from tests.wire.payloads import SUB, data_arrived, envelope, event_log, meter_event, read_data
+from tests.wire.payloads import (
+    SUB,
+    data_arrived,
+    envelope,
+    event_log,
+    interval,
+    meter_event,
+    read_data,
+    register,
+)
 
 both = pytest.mark.parametrize("spooled", [False, True], ids=["row", "spooled"])
 NAMELESS = read_data("", [1])
@@ -286,6 +295,116 @@ def test_a_file_that_was_loaded_before_closes_too(tmp_path: Path) -> None:
             assert rig.spool.tickets() == []
             await take_file(rig, tmp_path / "b.xml", right, 4711)
             assert rig.spool.tickets() == []
+
+    run(scenario())
+
+
+async def open_records(rig: Rig, payload: int) -> list[str]:
+    return [item.endpoint for item in await rig.desk.errors(payload=PayloadId(payload))]
+
+
+def test_values_are_closed_once_a_corrected_file_has_each_of_them(tmp_path: Path) -> None:
+    abc, end = interval("abc"), "2024-05-03T00:00:00Z"
+    wrong_body = data_arrived(
+        read_data("m1", [1000, abc]),
+        read_data("m2", [7], quantity="Gas"),
+        read_data("m3", [abc, 2000]),
+        read_data("m8", [1000], pulse="x", scaling="None"),
+        read_data("m1", registers=register("-", at=end)),
+    )
+    shifted = read_data("m3", [1000, 2000], end=end)  # of the next day
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            wrong = await take_file(rig, tmp_path / "a.xml", wrong_body)
+            assert await open_records(rig, wrong.id) == ["m1", "m2", "m3", "m8", "m1"]
+            right = data_arrived(read_data("m1", [1000, 1500]), read_data("m3", [2000]), shifted)
+            loaded = await take_file(rig, tmp_path / "b.xml", right, wrong.id)
+            assert await open_records(rig, wrong.id) == ["m2", "m3", "m8", "m1"]
+            (closed,) = await rig.data.errors(state="corrected")
+            assert (closed.endpoint, closed.why) == ("m1", "not_a_number")
+            (*_, entry) = await rig.store.audit(subject=f"payload:{wrong.id}")
+            assert (entry.note.action, entry.note.detail["by"]) == ("Corrected", loaded.id)
+            assert entry.note.detail["records"] == [closed.id]
+
+            rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
+            await rig.desk.reload(by="ann")
+            await rig.add(a_meter("m8"))
+            right = data_arrived(
+                read_data("m2", [7], quantity="Gas"),
+                read_data("m3", [1000, 2000]),
+                read_data("m8", [1000]),
+                read_data("m1", registers=register("9", at=end)),
+            )
+            await take_file(rig, tmp_path / "c.xml", right, wrong.id)
+            assert await open_records(rig, wrong.id) == []
+            assert len(await rig.data.errors(state="corrected")) == 5
+
+    run(scenario())
+
+
+def test_values_that_a_corrected_file_repeats_close_and_those_of_others_do_not(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            await rig.take(data_arrived(read_data("m1", [1000])))
+            wrong = await take_file(
+                rig, tmp_path / "a.xml", data_arrived(read_data("m1", [interval("abc")]))
+            )
+            await take_file(
+                rig, tmp_path / "b.xml", data_arrived(read_data("m2", [2000])), wrong.id
+            )
+            assert await open_records(rig, wrong.id) == ["m1"]
+            right = await take_file(
+                rig, tmp_path / "c.xml", data_arrived(read_data("m1", [1000])), wrong.id
+            )
+            assert (right.counts["new"], right.counts["repeated"]) == (0, 1)
+            assert await open_records(rig, wrong.id) == []
+
+    run(scenario())
+
+
+def test_more_records_than_are_looked_at_at_once_are_closed(tmp_path: Path) -> None:
+    """Each register is a record of its own."""
+    times = [f"2024-05-{day:02}T{hour:02}:00:00Z" for day in (1, 2, 3) for hour in range(24)]
+
+    def body(value: str) -> bytes:
+        made = "".join(register(value, at=at) for at in times)
+        return data_arrived(read_data("m1", registers=made))
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            wrong = await take_file(rig, tmp_path / "a.xml", body("?"))
+            assert wrong.counts["errors"] == wrong.counts["rejected"] == 72
+            await take_file(rig, tmp_path / "b.xml", body("5"), wrong.id)
+            assert await open_records(rig, wrong.id) == []
+            assert len(await rig.data.errors(state="corrected")) == 72
+
+    run(scenario())
+
+
+def test_a_file_is_no_correction_of_itself(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            body = data_arrived(read_data("m1", [interval("abc")]), read_data("m1", [1000]))
+            wrong = await take_file(rig, tmp_path / "a.xml", body)
+            await take_file(rig, tmp_path / "a.xml", body, wrong.id)
+            assert await open_records(rig, wrong.id) == ["m1"]
+
+    run(scenario())
+
+
+def test_a_file_that_was_refused_as_a_whole_says_by_what_it_was_corrected(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            body = data_arrived(read_data("m1", [1]))
+            wrong = await take_file(rig, tmp_path / "a.xml", body[:-20])
+            right = await take_file(rig, tmp_path / "b.xml", body, wrong.id)
+            await take_file(rig, tmp_path / "b.xml", body, wrong.id)
+            (_, refused) = await rig.data.payloads()
+            assert refused.state is PayloadState.QUARANTINED
+            assert refused.reason == f"{wrong.reason}; corrected by payload {right.id}"
 
     run(scenario())
 

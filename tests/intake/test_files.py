@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import run as openway
+from adapter.cli.exits import Exit
 from adapter.engine.data_ports import PayloadState
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.intake.handing import files_of
@@ -80,6 +81,69 @@ def test_the_command_line_takes_in_files_and_shows_what_became_of_them(
     Path("tables.toml").write_text('[quantities.Gas]\nunit = "m3"\n')
     (counts,) = told("reprocess")
     assert counts == {"values": 0, "events": 0, "still_open": 1}  # the registry has no such meter
+
+
+def test_a_correction_of_an_unknown_payload_is_refused_and_what_stays_open_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openway.toml").write_text('[store]\npath = "gw.db"\n[intake]\nspool = "spool"\n')
+    gas = read_data("m1", [1], quantity="Gas")
+    Path("a.xml").write_bytes(data_arrived(gas, read_data("", [1])))
+    Path("b.xml").write_bytes(data_arrived(read_data("m2", [1], quantity="Wh x")))
+
+    def told(*arguments: str) -> tuple[int, str, str]:
+        return (openway(["intake", *arguments]), *capsys.readouterr())
+
+    for number in ("1", "0", "-1", "99999999999999999999"):
+        code, out, err = told("a.xml", "--corrects", number)
+        assert (code, out) == (Exit.NOT_FOUND, "")
+        assert f"corrects: no payload {number}; " in err
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "a.xml",
+            "b.xml",
+            "openway.toml",
+        ]
+    assert told("a.xml")[0] == Exit.OK
+    code, _, err = told("b.xml", "--corrects", "2")
+    assert code == Exit.NOT_FOUND
+    assert "no payload 2" in err
+    assert len(json.loads(told("payloads", "--json")[1])) == 1
+    assert told("a.xml", "b.xml", "--corrects", "1")[0] == Exit.INVALID
+
+    code, _, err = told("b.xml", "--corrects", "1")
+    assert code == Exit.OK
+    assert "1 error records of payload 1 stay open:" in err
+    assert "unknown_quantity Gas (m1)" in err
+    (left,) = json.loads(told("errors", "--payload", "1", "--json")[1])
+    assert left["detail"] == "Gas"
+    assert len(json.loads(told("errors", "--json")[1])) == 2
+
+
+def test_beside_a_gateway_an_unknown_payload_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openway.toml").write_text('[store]\npath = "gateway.db"\n[intake]\nspool = "spool"\n')
+    Path("a.xml").write_bytes(data_arrived(read_data("m1", [1000])))
+
+    async def scenario() -> None:
+        import asyncio
+
+        async with a_rig(tmp_path) as rig:
+            wrong = await rig.take(data_arrived(read_data("", [1])))
+            for number, code in ((wrong.id + 1, Exit.NOT_FOUND), (wrong.id, Exit.OK)):
+                asked = ["intake", "a.xml", "--corrects", str(number)]
+                assert await asyncio.to_thread(openway, asked) == code
+                assert len(rig.spool.tickets()) == (code == Exit.OK)
+            assert f"openway intake errors --payload {wrong.id}" in capsys.readouterr().err
+            await rig.work()
+            assert await rig.data.errors() == []
+            capsys.readouterr()
+            assert await asyncio.to_thread(openway, ["intake", "payloads", "--json"]) == Exit.OK
+            assert len(json.loads(capsys.readouterr().out)) == 2
+
+    run(scenario())
 
 
 def test_files_are_handed_to_the_gateway_that_has_the_store_open(

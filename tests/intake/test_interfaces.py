@@ -91,6 +91,8 @@ def test_a_large_refused_message_is_shown_around_its_byte_and_judged_again(
     assert send(service, body) == 200
     until(lambda: len(quarantined(openway)) == 1)
     (row,) = quarantined(openway)
+    assert "openway readings payloads" in openway("quarantine", "list").err
+    assert "openway" not in openway("quarantine", "list", "--state", "stored").err
     number, position = str(row["id"]), body.index(b"<? -->")
     assert row["bytes"] == len(body)
     answer = openway("quarantine", "show", number, "--json").json
@@ -137,6 +139,9 @@ def test_tables_are_read_again_and_error_records_with_them(
     unknown, bad = sorted(errors(openway), key=lambda row: str(row["why"]), reverse=True)
     assert (unknown["why"], unknown["detail"]) == ("unknown_quantity", "Gas")
     assert bad["why"] == "bad_part"
+    payload = str(bad["payload"])
+    assert openway("intake", "errors", "--payload", payload, "--json").out.count('"why"') == 2
+    assert openway("intake", "errors", "--payload", "4711", "--json").out.strip() == "[]"
     assert bad["position"] == body.rindex(b"<b:ReadData>")
 
     (folder / "tables.toml").write_text(GOOD + "[quantities.Steam]\ntou = 'x'\n")

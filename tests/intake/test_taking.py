@@ -189,6 +189,27 @@ def test_data_of_an_unknown_meter_wait_for_the_registry(tmp_path: Path) -> None:
 
 
 @both
+def test_a_text_that_is_no_number_rejects_its_block_and_the_counts_say_so(
+    tmp_path: Path, spooled: bool
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path, a_meter("m1", "Wh d"), a_meter("m2")) as rig:
+            body = data_arrived(
+                read_data("m1", [*range(95), interval("abc")]),
+                read_data("m2", [1, 2]),
+                read_data("m1", [3, 4, 5], quantity="Wh r"),
+                read_data("m9", [6]),
+            )
+            payload = await rig.take(body, spooled=spooled)
+            told = {name: payload.counts[name] for name in ("values", "new", "filtered")}
+            assert told == {"values": 5, "new": 2, "filtered": 3}
+            assert (payload.counts["errors"], payload.counts["rejected"]) == (2, 97)
+            assert (await rig.values("m1"), len(await rig.values("m2"))) == ([], 2)
+
+    run(scenario())
+
+
+@both
 def test_a_bad_part_is_set_aside_with_its_position_and_the_rest_is_loaded(
     tmp_path: Path, spooled: bool
 ) -> None:
