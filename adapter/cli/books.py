@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.client import fields, items
 
@@ -32,7 +32,7 @@ def list_(session: Session, cursor: int, limit: int, as_json: bool) -> None:
     rows = items(answer)
     columns = ("seq", "at", "actor", "action", "subject", "detail")
     print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
-    say(f"{len(rows)} entries")
+    say(counted(len(rows), "entry", "entries"))
 
 
 @audit.command()
@@ -44,7 +44,7 @@ def verify(session: Session, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found["intact"]:
-        click.echo(f"intact: {found['entries']} entries")
+        click.echo(f"intact: {counted(found['entries'], 'entry', 'entries')}")
     else:
         click.echo(f"broken: {found['problem']}")
     raise SystemExit(Exit.OK if found["intact"] else Exit.WITHOUT_SUCCESS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 
 
@@ -53,7 +53,7 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(session.file) if session.file else None, "given": given})
     else:
-        click.echo(f"good: {given} settings given, file {session.file or 'none'}")
+        click.echo(f"good: {counted(given, 'setting')} given, file {session.file or 'none'}")
         if session.settings.head_end is None:
             say("to serve, head_end.base_url is needed too")
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_table, say
 
 _WSDL = click.option(
     "--wsdl",
@@ -126,7 +126,8 @@ def check(place: Path | None, as_json: bool) -> None:
     if findings:
         print_table(tuple(findings[0]), (tuple(each.values()) for each in findings))
         broken = {each["command"] for each in findings}
-        say(f"{place}: {len(findings)} findings, {len(broken)} commands broken")
+        breaks = f"{counted(len(findings), 'finding')}, {counted(len(broken), 'command')} broken"
+        say(f"{place}: {breaks}")
     else:
         from adapter.commands.flows import FLOWS
 

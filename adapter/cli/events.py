@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from adapter.cli.output import as_json, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import fields, items
@@ -57,7 +57,7 @@ def list_(
     rows = items(answer)
     columns = ("id", "at", "device", "endpoint", "name", "external", "severity", "told", "also")
     print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} events")
+    say(counted(len(rows), "event"))
 
 
 @events.command()
@@ -118,4 +118,4 @@ def outages(
     rows = items(answer)
     columns = ("since", "until", "lasted_s", "device", "endpoint")
     print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} shown, {answer.get('dark')} meters dark now")
+    say(f"{len(rows)} shown, {counted(answer.get('dark'), 'meter')} dark now")

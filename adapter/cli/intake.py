@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.client import fields, items
 from adapter.errors import InvalidRequest, NotFound
@@ -71,7 +71,7 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
         _check_corrects(session, files, corrects)
     done = asyncio.run(_load(session, files, corrects, quiet=as_json))
     if done is None:
-        say(f"{len(files)} files handed to the gateway that runs on this store")
+        say(f"{counted(len(files), 'file')} handed to the gateway that runs on this store")
         if corrects is not None:
             say(f"what then stays open: openway intake errors --payload {corrects}")
         return
@@ -158,7 +158,7 @@ def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> 
         return
     columns = ("id", "payload", "part", "position", "endpoint", "why", "detail")
     print_table(columns, (tuple(row[name] for name in columns) for row in rows))
-    say(f"{len(rows)} open error records")
+    say(counted(len(rows), "open error record"))
 
 
 def _errors(
@@ -198,8 +198,8 @@ def reprocess(session: Session, as_json: bool) -> None:
         print_json(told)
     else:
         click.echo(
-            f"{told['values']} values and {told['events']} events made, "
-            f"{told['still_open']} records stay open"
+            f"{counted(told['values'], 'value')} and {counted(told['events'], 'event')} made, "
+            f"still open: {told['still_open']}"
         )
 
 
@@ -299,7 +299,7 @@ class _Progress:
     def show(self, counts: "Counts") -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_S
-            say(f"  {counts.parts} devices, {counts.values} values")
+            say(f"  {counted(counts.parts, 'device')}, {counted(counts.values, 'value')}")
 
 
 def _in_use(error: Exception) -> bool:
@@ -364,4 +364,4 @@ def _show_payloads(found: "Sequence[Payload]", *, as_json: bool) -> None:
         return
     if rows:
         print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
-    say(f"{len(rows)} payloads")
+    say(counted(len(rows), "payload"))

@@ -79,9 +79,9 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def counted(number: int, name: str) -> str:
-    """`1 order`, `2 orders`."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+def counted(number: object, name: str, names: str = "") -> str:
+    """`1 order`, `2 orders`; `names` where an s does not make the plural."""
+    return f"{number} {name}" if number == 1 else f"{number} {names or name + 's'}"
 
 
 def say(text: str) -> None:

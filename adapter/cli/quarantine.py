@@ -3,7 +3,7 @@
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.client import fields, items
@@ -40,7 +40,7 @@ def list_(session: Session, state: str, limit: int, cursor: str | None, as_json:
     columns = ("id", "at", "operation", "remote", "state", "reason")
     print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
     files = "; files that were refused: openway readings payloads"
-    say(f"{len(rows)} messages{files if state == InboxState.QUARANTINED.value else ''}")
+    say(f"{counted(len(rows), 'message')}{files if state == InboxState.QUARANTINED.value else ''}")
 
 
 @quarantine.command()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from adapter.cli.output import as_json, cell, print_json, print_json_line, print_table, say
+from adapter.cli.output import as_json, cell, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import fields, items
@@ -101,7 +101,7 @@ def show(
             ),
         )
     more = f"; there are more: --limit, or `openway readings export {meter}`"
-    say(f"{min(len(rows), limit)} values{more if len(rows) > limit else ''}")
+    say(f"{counted(min(len(rows), limit), 'value')}{more if len(rows) > limit else ''}")
 
 
 @readings.command()
@@ -145,8 +145,8 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
             }
         )
     else:
-        files = "1 file" if len(written) == 1 else f"{len(written)} files"
-        say(f"{sum(rows for _, rows in written)} rows in {files}")
+        rows = counted(sum(count for _, count in written), "row")
+        say(f"{rows} in {counted(len(written), 'file')}")
 
 
 @readings.command()
@@ -181,8 +181,7 @@ def plot(
         from adapter.plot.png import write_png
 
         wide, high = write_png(profile, png)
-        days = "1 day" if len(profile.days) == 1 else f"{len(profile.days)} days"
-        say(f"{png}: {wide} x {high} pixels, {days}")
+        say(f"{png}: {wide} x {high} pixels, {counted(len(profile.days), 'day')}")
         return
     import shutil
 
@@ -210,18 +209,18 @@ def payloads(
         return
     rows = items(dict(answer))
     columns = ("id", "at", "source", "operation", "state", "bytes", "lag_s", "reason", "position")
-    counted = ("values", "rejected", "errors", "bad_parts", "events", "unreported")
+    counts = ("values", "rejected", "errors", "bad_parts", "events", "unreported")
     print_table(
-        (*columns, *counted),
+        (*columns, *counts),
         (
             (
                 *(row.get(name) for name in columns),
-                *(fields(row["counts"]).get(name) for name in counted),
+                *(fields(row["counts"]).get(name) for name in counts),
             )
             for row in rows
         ),
     )
-    say(f"{len(rows)} payloads")
+    say(counted(len(rows), "payload"))
 
 
 @readings.command()
@@ -250,19 +249,19 @@ def statistics(
         return
     groups = answer.get("groups")
     rows = [fields(group) for group in groups] if isinstance(groups, list) else []
-    counted = (
+    counts = (
         *("values", "new", "revised", "repeated", "filtered", "rejected", "errors", "bad_parts"),
         *("events", "unreported"),
     )
     print_table(
-        (by, "payloads", "bytes", "quarantined", *counted, "lag s: median", "95 %", "longest"),
+        (by, "payloads", "bytes", "quarantined", *counts, "lag s: median", "95 %", "longest"),
         (
             (
                 row["group"] or "(none)",
                 row["payloads"],
                 row["bytes"],
                 fields(row["states"]).get("quarantined", 0),
-                *(fields(row["counts"]).get(name, 0) for name in counted),
+                *(fields(row["counts"]).get(name, 0) for name in counts),
                 *(_lag(row[name]) for name in ("lag_median_s", "lag_95_s", "lag_longest_s")),
             )
             for row in rows

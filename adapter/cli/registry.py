@@ -5,7 +5,15 @@ from typing import Final
 
 import click
 
-from adapter.cli.output import as_json, print_fields, print_json, print_rows, print_table, say
+from adapter.cli.output import (
+    as_json,
+    counted,
+    print_fields,
+    print_json,
+    print_rows,
+    print_table,
+    say,
+)
 from adapter.cli.session import Session, with_session
 from adapter.client import Json, fields, items, segment
 
@@ -43,7 +51,9 @@ def import_(session: Session, file: Path, dry_run: bool, as_json: bool) -> None:
         print_json({"imported": not dry_run, **counts})
     else:
         verb = "would be loaded" if dry_run else "loaded"
-        click.echo(", ".join(f"{count} {name}" for name, count in counts.items()) + f" {verb}")
+        names = {name: name.removesuffix("s").replace("_", " ") for name in counts}
+        told = ", ".join(counted(count, names[name]) for name, count in counts.items())
+        click.echo(f"{told} {verb}")
 
 
 @devices.command(name="list")
@@ -71,7 +81,7 @@ def list_(session: Session, limit: int, cursor: str | None, as_json: bool) -> No
             for row in rows
         ),
     )
-    say(f"{len(rows)} devices")
+    say(counted(len(rows), "device"))
 
 
 @devices.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_json, print_json_line, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ async def _simulate(
                 }
             )
         else:
-            say(f"simulated head end with {config.population.count} meters at {simulator.url}")
+            meters = counted(config.population.count, "meter")
+            say(f"simulated head end with {meters} at {simulator.url}")
             say(f"look at meters, change them, script faults: {simulator.admin_url}")
             if not config.data_subscribers:
                 say("readings go nowhere until subscribed to: --deliver-to http://127.0.0.1:8101")

@@ -9,7 +9,7 @@ import click
 
 from adapter.cli.order_output import print_order
 from adapter.cli.orders import body_of, print_request
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import fields, items, segment
@@ -115,7 +115,7 @@ def retry_replies(session: Session, order_id: str, reply: str, as_json: bool) ->
     names = ("id", "kind", "state", "attempts", "last_error")
     rows = items(made)
     print_table(names, (tuple(row[name] for name in names) for row in rows))
-    say(f"{len(rows)} replies")
+    say(counted(len(rows), "reply", "replies"))
 
 
 @click.command(name="discard-reply")

@@ -256,7 +256,7 @@ def test_config_check_says_how_much_was_given(
     (tmp_path / "site.toml").write_text("[listener]\nport = 1\n", encoding="utf-8")
     assert run(["--config", "site.toml", "config", "check"]) == Exit.OK
     told = capsys.readouterr()
-    assert "1 settings given" in told.out
+    assert "1 setting given" in told.out
     assert "head_end.base_url" in told.err
 
 
@@ -291,7 +291,7 @@ def test_a_new_key_is_taken_by_the_settings(
     made = json.loads(output(capsys, "config", "new-key", "ann", "read", "switch", "--json"))
     assert made["token"] not in made["line"]
     monkeypatch.setenv("OPENWAY_API_KEYS", made["line"])
-    assert "1 settings given" in output(capsys, "config", "check")
+    assert "1 setting given" in output(capsys, "config", "check")
     assert run(["config", "new-key", "ann", "king"]) == Exit.INVALID
     assert run(["config", "new-key", "ann", "switch", "approve"]) == Exit.SETTINGS
 

@@ -87,7 +87,7 @@ def test_a_site_is_set_up_from_the_command_line_alone(tmp_path: Path) -> None:
         with running(tmp_path, environ, "serve") as gateway:
             environ["OPENWAY_API_URL"] = logged(gateway.stderr, "rest_started")["url"]
             imported = openway(tmp_path, environ, "devices", "import", "meters.json")
-            assert imported.stdout == "5 devices, 5 service_points, 5 installs loaded\n"
+            assert imported.stdout == "5 devices, 5 service points, 5 installs loaded\n"
             done = openway(
                 tmp_path, environ, "command", "submit", "remote_disconnect", "M700001",
                 "--wait", "30", "--json",
