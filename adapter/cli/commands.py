@@ -8,7 +8,7 @@ from typing import IO, Final
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.cli.watching import verdict_exit, watch
@@ -157,7 +157,7 @@ def list_(session: Session, /, open_only: bool, as_json: bool, **wanted: object)
             for row in rows
         ),
     )
-    say(f"{len(rows)} commands")
+    say(counted(len(rows), "command"))
 
 
 def _devices(row: Mapping[str, Json]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.client import Json, fields, items, segment
@@ -100,7 +100,7 @@ def list_(
     rows = items(answer)
     columns = ("id", "state", "name", "group", "kind", "issued", "read_until", "due", "trouble")
     print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} schedules")
+    say(counted(len(rows), "schedule"))
 
 
 @schedule.command()
@@ -198,7 +198,7 @@ def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
         shown += len(rows)
         if len(rows) < len(_devices(page)):
             break
-    say(f"{shown} devices shown")
+    say(f"{counted(shown, 'device')} shown")
 
 
 def _print_windows(rows: list[dict[str, Json]]) -> None:
