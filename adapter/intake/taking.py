@@ -121,7 +121,9 @@ class PayloadIntake:
         started = await self._store.start(what, now=self._clock.now())
         if started is None:
             log.info("payload_known", extra={"payload": what.source})
-            await asyncio.to_thread(self._spool.remove, what.file)
+            # After a crash it may be the very body that was loaded: its bad parts need it.
+            if what.file not in await self._store.spool_files():
+                await asyncio.to_thread(self._spool.remove, what.file)
             return TakenIn(worked=True)
         return await self._load(what, started, folder)
 

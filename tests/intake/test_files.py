@@ -36,6 +36,22 @@ def test_a_file_is_taken_in_once_whatever_its_name(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_ticket_that_a_crash_left_behind_takes_no_body_away(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            (tmp_path / "a.xml").write_bytes(data_arrived(read_data("", [1])))
+            await rig.hand(tmp_path / "a.xml")
+            (ticket,) = rig.spool.tickets()
+            await rig.work()
+            rig.spool.hand_in(ticket)
+            await rig.work()
+            (payload,) = await rig.data.payloads()
+            assert rig.spool.path(payload.file).exists()
+            assert rig.spool.tickets() == []
+
+    run(scenario())
+
+
 def test_a_refused_file_is_tried_again_when_it_is_handed_in_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_rig(tmp_path) as rig:
