@@ -97,8 +97,9 @@ def _say_what_stays(session: Session, payload: int) -> None:
     import asyncio
 
     left = asyncio.run(_with_store(session, _errors(_MOST_SAID, payload)))
-    many = f"{len(left)} or more" if len(left) == _MOST_SAID else str(len(left))
-    say(f"{many} error records of payload {payload} stay open{':' if left else ''}")
+    many = counted(len(left), "open error record")
+    more = " or more" if len(left) == _MOST_SAID else ""
+    say(f"payload {payload} still has {many}{more}{':' if left else ''}")
     for row in left:
         say(f"  {row['id']}: {row['why']} {row['detail']} ({row['endpoint'] or '-'})")
     if left:

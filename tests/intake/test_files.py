@@ -129,7 +129,7 @@ def test_a_correction_of_an_unknown_payload_is_refused_and_what_stays_open_is_sa
 
     code, _, err = told("b.xml", "--corrects", "1")
     assert code == Exit.OK
-    assert "1 error records of payload 1 stay open:" in err
+    assert "payload 1 still has 1 open error record:" in err
     assert "unknown_quantity Gas (m1)" in err
     (left,) = json.loads(told("errors", "--payload", "1", "--json")[1])
     assert left["detail"] == "Gas"
