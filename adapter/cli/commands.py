@@ -204,6 +204,8 @@ def show(
         else:
             columns = tuple(rows[0]) if rows else (name,)
             print_table(columns, (tuple(row.get(each) for each in columns) for row in rows))
+        if name == "outcomes" and (incomplete := fields(part)["incomplete"]):
+            say(f"{incomplete} of those that were read are incomplete")
 
 
 def _print_messages(rows: list[dict[str, Json]]) -> None:

@@ -14,7 +14,7 @@ from adapter.engine.schedule_ports import ReadResult
 _DAY_S = 86_400.0
 _PAGE = 500
 _READ = ReadResult.SUCCEEDED.value
-_DEVICE = ("device", "endpoint", "result", "reason")
+_DEVICE = ("device", "endpoint", "result", "reason", "incomplete")
 _RESULTS = [each.value for each in ReadResult]
 _KINDS = {"scalar": "scheduled_read_scalar", "interval": "scheduled_read_interval"}
 
@@ -132,7 +132,7 @@ _verb("remove", "End it. Its windows stay for the reports.")
 @click.argument("number")
 @click.argument("window", type=int, required=False)
 @click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
-@click.option("--all", "everybody", is_flag=True, help="Also the devices that were read.")
+@click.option("--all", "everybody", is_flag=True, help="Also the devices that were read whole.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
@@ -146,6 +146,8 @@ def report(
     as_json: bool,
 ) -> None:
     """What came of its last windows, or of one WINDOW with its devices, those missing first.
+
+    Of one window also those are shown that were read, but not with all their blocks.
 
     --limit is the number of windows. As JSON a window always has all its devices.
     """
@@ -183,13 +185,14 @@ def _devices(page: dict[str, Json]) -> list[dict[str, Json]]:
 
 
 def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
-    """Lines as they come, for a window may have a city of them; those that were read come last."""
+    """Lines as they come, for a window may have a city of them; those that were read come last,
+    and of those the whole ones."""
     widths: list[int] = []
     shown = 0
     for page in pages:
         if not widths:
             _print_windows([page])
-        rows = [row for row in _devices(page) if everybody or row["result"] != _READ]
+        rows = [row for row in _devices(page) if everybody or _is_told(row)]
         cells = [[str(row.get(column) or "") for column in _DEVICE] for row in rows]
         widths = widths or [max(map(len, column)) for column in zip(_DEVICE, *cells, strict=True)]
         for line in cells if shown else [list(_DEVICE), *cells] if cells else []:
@@ -201,11 +204,18 @@ def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
     say(f"{counted(shown, 'device')} shown")
 
 
+def _is_told(row: dict[str, Json]) -> bool:
+    """Whether a device is shown where not everybody was asked for."""
+    return row["result"] != _READ or bool(row["incomplete"])
+
+
 def _print_windows(rows: list[dict[str, Json]]) -> None:
-    columns = (
+    columns: tuple[str, ...] = (
         *("window", "from", "to", "command", "state", "expected", "read", "failed", "missing"),
-        "skipped before",
+        *("skipped before", "incomplete"),
     )
+    if any(row["incomplete"] is None for row in rows):
+        columns = columns[:-1]
     print_table(columns, (_window(row) for row in rows))
 
 
@@ -222,6 +232,7 @@ def _window(row: dict[str, Json]) -> tuple[object, ...]:
         tally["failed"],
         tally["missing"],
         row["skipped"],
+        row["incomplete"],
     )
 
 

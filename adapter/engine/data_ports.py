@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 from adapter.commands.calls import Reading, ReadingKind
+from adapter.engine.incomplete import BlockBooks
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
@@ -204,7 +205,7 @@ class ArrivedEvent:
     seed: EventSeed
 
 
-class Measurements(Protocol):
+class Measurements(BlockBooks, Protocol):
     """Measurements of payloads that were taken in whole."""
 
     async def measurements_between(

@@ -24,6 +24,7 @@ from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.data_ports import Intake, Measurements, TakenIn
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
+from adapter.engine.incomplete import Blocks, incomplete
 from adapter.engine.message_log import MessageLog
 from adapter.engine.monitor import Monitor
 from adapter.engine.ports import (
@@ -60,6 +61,7 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
     DeviceId,
+    EndpointId,
     InboxId,
 )
 from adapter.model.reading import InitialMeasurement
@@ -103,6 +105,7 @@ class Gateway:
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
+        self._clock = clock
         self._identity = identity
         settings = settings or GatewaySettings()
         self._registry = registry or StoreRegistry(store)
@@ -257,6 +260,10 @@ class Gateway:
 
     async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
         return await self._store.outcomes(command)
+
+    async def incomplete(self, command: Command) -> Mapping[EndpointId, Blocks]:
+        """The meters of an interval read of whose blocks some have not come, as of now."""
+        return await incomplete(self.data, command, self._clock.now())
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         """The SOAP messages of the command's exchanges, callback secrets masked."""

@@ -44,6 +44,8 @@ class DeviceRead:
     endpoint: EndpointId
     result: ReadResult
     reason: str = ""
+    incomplete: str = ""
+    """It was read, but came with so many of its blocks only, as `2 of 3 blocks`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class WindowReport:
     tally: Tally
     waiting: int
     """Expected devices of which nothing is known yet."""
+    incomplete: int | None = None
+    """Devices that were read, but not with all their blocks; None: they were not counted."""
     devices: tuple[DeviceRead, ...] = ()
     next: str | None = None
     """Leads to the devices after these; None: there are none."""

@@ -15,6 +15,7 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.schedule import Plan, ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine import points
 from adapter.engine.gateway import Gateway
+from adapter.engine.incomplete import Blocks
 from adapter.engine.ports import AuditNote, Clock
 from adapter.engine.schedule_ports import (
     DeviceRead,
@@ -204,28 +205,42 @@ class Schedules:
         after = _place(cursor)
         command = await self._gateway.get(found[0].command)
         outcomes = {row.endpoint: row for row in await self._gateway.outcomes(command.id)}
-        places = (_place_of(target, outcomes.get(target.endpoint)) for target in command.targets)
+        short = await self._gateway.incomplete(command)
+        places = [
+            _place_of(target, outcomes.get(target.endpoint), target.endpoint in short)
+            for target in command.targets
+        ]
         chosen = (each for each in places if _ORDER[each[0]] in results and each[:2] > after)
         page = nsmallest(limit + 1, chosen, key=itemgetter(0, 1))
-        devices = tuple(_device_read(each, outcomes) for each in page[:limit])
+        devices = tuple(_device_read(each, outcomes, short) for each in page[:limit])
         return replace(
             _report(found[0], command),
+            incomplete=sum(rank == _INCOMPLETE for rank, _, _ in places),
             devices=devices,
             next=f"{page[limit - 1][0]}.{page[limit - 1][1]}" if len(page) > limit else None,
         )
 
 
-_ORDER: Final = tuple(ReadResult)
+_ORDER: Final = (*ReadResult, ReadResult.SUCCEEDED)
+"""In which reports list devices; of those that were read the incomplete ones stand first."""
+
+_INCOMPLETE: Final = _ORDER.index(ReadResult.SUCCEEDED)
 _Place = tuple[int, DeviceId, EndpointId]
 """Of a device in a report: the place of its result in `_ORDER`, then its name."""
 
 
-def _place_of(target: Target, outcome: EndpointOutcome | None) -> _Place:
+def _place_of(target: Target, outcome: EndpointOutcome | None, short: bool) -> _Place:
     result = ReadResult.WAITING if outcome is None else ReadResult(outcome.result.value)
-    return _ORDER.index(result), target.device, target.endpoint
+    rank = _ORDER.index(result)
+    whole = rank == _INCOMPLETE and not short
+    return rank + whole, target.device, target.endpoint
 
 
-def _device_read(place: _Place, outcomes: Mapping[EndpointId, EndpointOutcome]) -> DeviceRead:
+def _device_read(
+    place: _Place,
+    outcomes: Mapping[EndpointId, EndpointOutcome],
+    short: Mapping[EndpointId, Blocks],
+) -> DeviceRead:
     rank, device, endpoint = place
     outcome = outcomes.get(endpoint)
     return DeviceRead(
@@ -233,6 +248,7 @@ def _device_read(place: _Place, outcomes: Mapping[EndpointId, EndpointOutcome]) 
         endpoint=endpoint,
         result=_ORDER[rank],
         reason="" if outcome is None else outcome.reason,
+        incomplete=str(short[endpoint]) if rank == _INCOMPLETE else "",
     )
 
 

@@ -9,12 +9,14 @@ from adapter.readings.seeds import Normal, Part
 
 
 def span_of(part: Part, normals: Sequence[Normal]) -> list[tuple[str, int, int, int, int]]:
-    """(endpoint, total, block, start, end) of a part that is one of several blocks."""
+    """(endpoint, total, block, start, end) of a part that is one of several blocks. The time of a
+    register may lie far from the load profile that it comes with: intervals go before."""
     cut = [seed for seed in part.seeds if seed.blocks > 1]
     if not cut or not normals:
         return []
-    start = min(normal.start for normal in normals)
-    end = max(normal.end for normal in normals)
+    timed = [normal for normal in normals if normal.seconds] or normals
+    start = min(normal.start for normal in timed)
+    end = max(normal.end for normal in timed)
     return [(part.identifier, cut[0].blocks, cut[0].block, start, end)]
 
 

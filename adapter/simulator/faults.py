@@ -112,9 +112,9 @@ EFFECTS: Final[Mapping[Effect, Row]] = MappingProxyType({
     E.DELAY_CALLBACK:       Row(G.CALLBACK, "seconds", "sends this callback later"),
     E.REORDER_CALLBACKS:    Row(G.TOKEN, None, "sends Completed first, Initializing last"),
     E.WRONG_CALLBACK_TOKEN: Row(G.CALLBACK, None, "sends this callback with a token nobody knows"),
-    E.DROP_DATA:            Row(G.DATA, None, "does not send this meter's data"),
+    E.DROP_DATA:            Row(G.DATA, None, "drops a meter's data, or the last `count` blocks"),
     E.DUPLICATE_DATA:       Row(G.DATA, None, "sends this meter's data `count` times more"),
-    E.LATE_DATA:            Row(G.DATA, "seconds", "sends this meter's data after the end"),
+    E.LATE_DATA:            Row(G.DATA, "seconds", "sends it, or the last `count` blocks, late"),
     E.UNASKED_DATA:         Row(G.DATA, None, "sends another meter's data as well"),
     E.ENDPOINT_FAILURE:     Row(G.ENDPOINT, None, "this meter fails with `reason`"),
     E.OMIT_DEVICE:          Row(G.ENDPOINT, None, "this meter is missing in the result"),
@@ -130,7 +130,8 @@ class Script:
 
     `nth` counts matching occurrences from 1; `first` is how many of them are hit from the start;
     `every` hits each n-th; `probability` is drawn from seed, script and count. `state` narrows
-    callback effects to one com:State. `seconds` waits, `count` is a number of copies or rows.
+    callback effects to one com:State. `seconds` waits, `count` is a number of copies, rows or
+    blocks.
     """
 
     effect: Effect

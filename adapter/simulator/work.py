@@ -230,15 +230,20 @@ class Worker:
                 hits = self.scripts.match(
                     (Stage.DATA,), operation=job.operation, meters=(meter.esn,)
                 )
+            drop = hits.get(Effect.DROP_DATA)
+            if drop is not None and drop.count and len(blocks) > drop.count:
+                blocks, drop = blocks[: -drop.count], None
             copies = 0
             if (twice := hits.get(Effect.DUPLICATE_DATA)) is not None:
                 copies = 1 if twice.count is None else twice.count
                 again += blocks * copies
             if (late := hits.get(Effect.LATE_DATA)) is not None:
-                job.late.append((late.seconds or 0.0, blocks))
-            elif Effect.DROP_DATA not in hits:
+                on_time = blocks[: -late.count] if late.count else []
+                rows += on_time
+                job.late.append((late.seconds or 0.0, blocks[len(on_time) :]))
+            elif drop is None:
                 rows += blocks
-            if late is not None or Effect.DROP_DATA not in hits:
+            if late is not None or drop is None:
                 copies += 1
             job.told[meter.esn] = Sent(
                 copies=copies, late=late is not None, energy=energy_told(blocks)

@@ -167,10 +167,6 @@ RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? 
 COUNT_ERRORS: Final = f"""
 SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
 GROUP BY why ORDER BY why"""
-MISSING_BLOCKS: Final = f"""
-SELECT endpoint, total, count(DISTINCT block) FROM block_seen
-WHERE starts >= ? AND ends <= ? AND {_VISIBLE}
-GROUP BY endpoint, total HAVING count(DISTINCT block) < total ORDER BY endpoint LIMIT ?"""
 EVENTS_AFTER: Final = f"""
 SELECT id, load, endpoint, at, exception, body FROM arrived_event
 WHERE (load, id) > (?, ?) AND {_VISIBLE} ORDER BY load, id LIMIT ?"""

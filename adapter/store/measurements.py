@@ -5,7 +5,7 @@ measurements, which the worker process writes for a large body, the rest in the 
 stop or a refusal leaves behind stays hidden and is swept away in pieces.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -28,6 +28,7 @@ from adapter.engine.data_ports import (
     StoredValue,
     WaitingPayload,
 )
+from adapter.engine.incomplete import Blocks
 from adapter.engine.ports import AuditNote, Change, Disposition, InboxState
 from adapter.errors import NotFound
 from adapter.model.ids import DeviceId, EndpointId, InboxId
@@ -35,6 +36,7 @@ from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import EventSeed
 from adapter.store import measured, measured_file, writing
+from adapter.store.blocks import missing_blocks
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
 from adapter.store.staging import Staging, put_rest
@@ -302,11 +304,14 @@ class SqliteMeasurements:
         return await self._store.query(lambda db: dict(db.execute(measured.COUNT_ERRORS)))
 
     async def missing_blocks(
-        self, start: datetime, end: datetime, *, limit: int = 1000
-    ) -> Sequence[tuple[EndpointId, int, int]]:
-        """(endpoint, blocks told, blocks that came) where some of a period have not come."""
-        values = (micros(start), micros(end), limit)
-        return await self._store.query(lambda db: list(db.execute(measured.MISSING_BLOCKS, values)))
+        self,
+        endpoints: Collection[EndpointId],
+        start: datetime,
+        end: datetime,
+        *,
+        came: tuple[datetime, datetime],
+    ) -> Mapping[EndpointId, Blocks]:
+        return await self._store.query(lambda db: missing_blocks(db, endpoints, start, end, came))
 
     async def arrived_events(
         self, *, after: tuple[int, int] = (0, 0), limit: int = 500

@@ -172,8 +172,9 @@ async def history(api: Api, asked: Asked) -> Answered:
 
 
 async def outcomes(api: Api, asked: Asked) -> Answered:
-    command = (await api.gateway.get(_command(asked))).id
-    return Answered(body=schema.Outcomes(items=list(await api.gateway.outcomes(command))))
+    command = await api.gateway.get(_command(asked))
+    found = await api.gateway.outcomes(command.id)
+    return Answered(body=schema.Outcomes.of(found, await api.gateway.incomplete(command)))
 
 
 async def messages(api: Api, asked: Asked) -> Answered:

@@ -155,11 +155,13 @@ class DeviceReadOut(Struct, kw_only=True):
     endpoint: str
     result: ReadResult
     reason: str
+    incomplete: str
 
 
 class WindowReportOut(Struct, kw_only=True):
     """What became of one window. `expected` were in the group then; of `missing` ones the head end
-    told nothing; `waiting` is what is not known yet. `missed` lies unread before it: `skipped`
+    told nothing; `waiting` is what is not known yet; `incomplete` are those that were read, but not
+    with all their blocks (null in a list of windows). `missed` lies unread before it: `skipped`
     windows, because catch-up is off or bounded. `devices` is a page of them; `next` is the cursor
     of the one after it."""
 
@@ -174,6 +176,7 @@ class WindowReportOut(Struct, kw_only=True):
     expected: int
     tally: Tally
     waiting: int
+    incomplete: int | None
     devices: list[DeviceReadOut]
     next: str | None
 
@@ -192,12 +195,14 @@ class WindowReportOut(Struct, kw_only=True):
             expected=window.expected,
             tally=report.tally,
             waiting=report.waiting,
+            incomplete=report.incomplete,
             devices=[
                 DeviceReadOut(
                     device=item.device,
                     endpoint=item.endpoint,
                     result=item.result,
                     reason=item.reason,
+                    incomplete=item.incomplete,
                 )
                 for item in report.devices
             ],

@@ -8,11 +8,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
+from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind
-from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.awaited import Progress
 from adapter.engine.imports import Problem, Rows, T, member_of, whole
+from adapter.engine.incomplete import Blocks
 from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
 from adapter.model.device import (
@@ -22,7 +24,7 @@ from adapter.model.device import (
     InstallStatus,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, OrderId
+from adapter.model.ids import DeviceId, EndpointId, OrderId
 from adapter.model.reading import InitialMeasurement
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$(?!\n)"
@@ -272,8 +274,40 @@ class History(Struct, kw_only=True):
     items: list[HistoryEntry]
 
 
+class OutcomeOut(Struct, kw_only=True):
+    """How one endpoint ended. `incomplete`: it was read, but came with so many of its blocks only,
+    as `2 of 3 blocks`; else empty."""
+
+    endpoint: str
+    result: EndpointResult
+    reason: str
+    switch: SwitchState | None
+    incomplete: str
+
+    @classmethod
+    def of(cls, outcome: EndpointOutcome, blocks: Blocks | None) -> "OutcomeOut":
+        read = outcome.result is EndpointResult.SUCCEEDED
+        return cls(
+            endpoint=outcome.endpoint,
+            result=outcome.result,
+            reason=outcome.reason,
+            switch=outcome.switch,
+            incomplete=str(blocks) if read and blocks is not None else "",
+        )
+
+
 class Outcomes(Struct, kw_only=True):
-    items: list[EndpointOutcome]
+    """`incomplete` of those that succeeded were not read with all their blocks."""
+
+    items: list[OutcomeOut]
+    incomplete: int
+
+    @classmethod
+    def of(
+        cls, outcomes: Sequence[EndpointOutcome], short: Mapping[EndpointId, Blocks]
+    ) -> "Outcomes":
+        items = [OutcomeOut.of(item, short.get(item.endpoint)) for item in outcomes]
+        return cls(items=items, incomplete=sum(bool(item.incomplete) for item in items))
 
 
 class MessageOut(Struct, kw_only=True):

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,12 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, *, meters: int = 40, more: str = "") -> Iterator[Service]:
+def serving(
+    folder: Path, *, meters: int = 40, more: str = "", head_end: SimulatorConfig | None = None
+) -> Iterator[Service]:
     """Everything that `openway serve` and `openway simulate` run, on loopback. `more` is what else
-    stands in the settings file."""
+    stands in the settings file, `head_end` how the simulator is, except for its meters; then it
+    sends data."""
     started: list[Service | BaseException] = []
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -47,11 +50,14 @@ def serving(folder: Path, *, meters: int = 40, more: str = "") -> Iterator[Servi
         ended = asyncio.Event()
         stop.append((asyncio.get_running_loop(), ended))
         plan = PopulationPlan(count=meters)
-        async with Simulator(SimulatorConfig(population=plan)) as simulator:
+        config = replace(head_end or SimulatorConfig(), population=plan)
+        async with Simulator(config) as simulator:
             devices = folder / "devices.json"
             devices.write_text(json.dumps(as_json_values(registry_of(simulator.world.population))))
             settings = load(_settings_file(folder, simulator.url, more), {})
             async with build(settings) as app:
+                if head_end is not None:
+                    simulator.subscribe(f"{app.listener.url}/openway/data")
                 started.append(
                     Service(
                         api_url=app.rest.url, listener_url=app.listener.url, devices_file=devices

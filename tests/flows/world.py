@@ -14,7 +14,7 @@ from adapter.engine.dispatcher import DispatchSettings
 from adapter.engine.gateway import GatewaySettings
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
-from adapter.simulator.settings import SimulatorConfig, Timing
+from adapter.simulator.settings import Limits, SimulatorConfig, Timing
 
 WAIT_S = 20.0
 
@@ -44,10 +44,12 @@ async def world(
     count: int = 40,
     policies: Mapping[CommandKind, Policy] | None = None,
     switch: SwitchPolicy | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Stage]:
     config = SimulatorConfig(
         population=PopulationPlan(count=count, group_size=20, generating_share=0.0),
         timing=Timing(jitter=0.0),
+        limits=limits or Limits(),
         scripts=scripts,
     )
     async with stage(
