@@ -262,7 +262,7 @@ class Gateway:
         return await self._store.outcomes(command)
 
     async def incomplete(self, command: Command) -> Mapping[EndpointId, Blocks]:
-        """The meters of an interval read of whose blocks some have not come, as of now."""
+        """The meters of an interval read, as `get` gives it, of whose blocks some have not come."""
         return await incomplete(self.data, command, self._clock.now())
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
