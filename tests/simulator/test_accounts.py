@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapter.simulator.readings import energy_told
-from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, play
+from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, dig, play
 
 FOUR = "2.16.840.1.114416.15.243.700004"
 FIVE = "2.16.840.1.114416.15.243.700005"
@@ -62,3 +62,33 @@ def test_late_data_come_after_the_end_however_long_the_read_takes() -> None:
         assert late.index(True) > ended.index(True)
 
     play(scene, **{**SETTINGS, "timing": {"jitter": 0.0, "portion_s": 20.0}})
+
+
+def test_only_the_last_blocks_are_lost_or_late_where_their_number_is_given() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.script("drop_data", meter=ONE, count=1)
+        await rig.script("late_data", meter=TWO, seconds=60, count=2)
+        await rig.script("drop_data", meter=THREE, count=3)
+        token = await rig.start(GROUP_READ, GROUP, RetrieveLoadProfileData=True)
+        await rig.turn()
+        assert _blocks(rig) == {ONE: [1, 2], TWO: [1], FOUR: [1, 2, 3], FIVE: [1, 2, 3]}
+        await rig.turn(120)
+        assert _blocks(rig)[TWO] == [1, 2, 3]
+        _, told = await rig.admin("GET", f"/requests/{token}/meters?offset=0&limit=5")
+        rows: Any = told["meters"]
+        assert [row["copies"] for row in rows] == [1, 1, 0, 1, 1]
+        assert [sum(count for count, _ in row["energy"].values()) for row in rows] == [
+            64, 96, 96, 96, 96,
+        ]  # fmt: skip
+
+    play(scene, **SETTINGS)
+
+
+def _blocks(rig: Rig) -> dict[str, list[int]]:
+    """The numbers of the blocks that came, by meter."""
+    found: dict[str, list[int]] = {}
+    for row in rig.data():
+        block = dig(row, "BlockInfo", "Block")
+        assert isinstance(block, int)
+        found.setdefault(str(row["Identifier"]), []).append(block)
+    return found
