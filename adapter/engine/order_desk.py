@@ -28,6 +28,7 @@ from adapter.orders.replies import (
 )
 
 _TRIES: Final = 5
+_MOST_DIGITS: Final = 60
 LOOPS: Final = ("orders", "field", "replies")
 
 
@@ -157,6 +158,7 @@ class OrderDesk:
                 detail={
                     "component": each.component,
                     "at": each.at.isoformat(),
+                    "value": str(each.value),
                     "condition": each.condition,
                 },
             )
@@ -176,8 +178,9 @@ class OrderDesk:
         if each.component not in components:
             rule = f"{each.component} is not one of {', '.join(components) or '(none)'}"
             raise InvalidRequest(f"{place}.component", rule)
-        if not each.value.is_finite():
-            raise InvalidRequest(f"{place}.value", "must be a number")
+        if not each.value.is_finite() or abs(each.value.adjusted()) > _MOST_DIGITS:
+            rule = f"must be a number of at most {_MOST_DIGITS} digits"
+            raise InvalidRequest(f"{place}.value", rule)
         at = in_utc(f"{place}.at", each.at)
         now = self._clock.now()
         if at > now:

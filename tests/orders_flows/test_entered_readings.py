@@ -72,6 +72,9 @@ def test_an_order_that_waits_for_a_reading_takes_the_one_that_is_entered(tmp_pat
             await made.orders.enter_readings([reading(place, datetime.now(UTC))], by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == "WaitForScheduledRead"
+            (told,) = await made.made.app.core.store.audit(subject=place.device)
+            assert (told.note.actor, told.note.action) == ("anna", "ReadingEntered")
+            assert told.note.detail["value"] == str(reading(place, told.at).value)
 
     run(scenario())
 
@@ -88,6 +91,7 @@ def test_what_cannot_be_a_reading_is_refused_and_nothing_is_taken(tmp_path: Path
                 (reading(place, now + timedelta(hours=1)), r"\[2\].at: .* has not come yet"),
                 (reading(place, now.replace(tzinfo=None)), r"\[2\].at: needs a time zone"),
                 (reading(place, now, value=Decimal("NaN")), r"\[2\].value: must be a number"),
+                (reading(place, now, value=Decimal("1e999999")), r"value: .* at most 60 digits"),
             ):
                 with pytest.raises(InvalidRequest, match=rule):
                     await made.orders.enter_readings([good, wrong], by="anna")
