@@ -1,5 +1,6 @@
 """Files and directories handed in, by the command line and to a running gateway."""
 
+import asyncio
 import gzip
 import json
 from decimal import Decimal
@@ -144,8 +145,6 @@ def test_beside_a_gateway_an_unknown_payload_is_refused_too(
     Path("a.xml").write_bytes(data_arrived(read_data("m1", [1000])))
 
     async def scenario() -> None:
-        import asyncio
-
         async with a_rig(tmp_path) as rig:
             wrong = await rig.take(data_arrived(read_data("", [1])))
             for number, code in ((wrong.id + 1, Exit.NOT_FOUND), (wrong.id, Exit.OK)):
@@ -170,8 +169,6 @@ def test_files_are_handed_to_the_gateway_that_has_the_store_open(
     Path("a.xml").write_bytes(data_arrived(read_data("m1", [1000])))
 
     async def scenario() -> None:
-        import asyncio
-
         async with a_rig(tmp_path) as rig:
             code = await asyncio.to_thread(openway, ["intake", "a.xml"])
             assert code == 0

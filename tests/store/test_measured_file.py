@@ -8,9 +8,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+from adapter.engine.data_ports import LoadId, PayloadId, Place
 from adapter.errors import StoreFailed
+from adapter.readings.lookups import Lookups
 from adapter.store.files import connect_writer
-from adapter.store.measured_file import path_beside
+from adapter.store.measured_file import StagingFile, path_beside
 from adapter.store.migrate import APPLICATION_ID, scripts
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.store.conftest import MakeStore
@@ -84,6 +86,17 @@ def test_a_start_with_measurements_older_than_the_store_is_refused(
     shutil.copy(tmp_path / "backup", path_beside(path))
     with pytest.raises(StoreFailed, match=r"older than gateway\.db"):
         loaded(tmp_path)
+
+
+def test_an_earlier_load_that_is_sealed_after_a_later_one_does_not_make_the_file_older(
+    tmp_path: Path, path: Path
+) -> None:
+    loaded(tmp_path, BODY, data_arrived(read_data("m1", [5000])))
+    first = Place(module="", store=str(path), payload=PayloadId(1), load=LoadId(1))
+    staging = StagingFile(first, Lookups())
+    staging.seal()
+    staging.close()
+    loaded(tmp_path)
 
 
 def test_a_store_older_than_its_measurements_shows_only_what_it_knows(
