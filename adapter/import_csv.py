@@ -14,6 +14,7 @@ from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, member_of, whole
 from adapter.engine.ports import Import
 from adapter.errors import meant
 from adapter.model.device import (
+    INTERVALS_S,
     Category,
     Device,
     DisconnectLocation,
@@ -21,6 +22,7 @@ from adapter.model.device import (
     InstallStatus,
     ServicePoint,
 )
+from adapter.model.whole_numbers import read_whole
 
 
 def _text(cell: str) -> object:
@@ -54,10 +56,15 @@ def _component(text: str) -> dict[str, object]:
     if len(parts) > 3 and parts[3]:
         made["unit"] = parts[3]
     if len(parts) > 4 and parts[4]:
-        if not parts[4].isdecimal():
-            raise ValueError(f"seconds must be a whole number, not {parts[4]!r}")
-        made["seconds"] = int(parts[4])
+        made["seconds"] = _seconds(parts[4])
     return made
+
+
+def _seconds(text: str) -> int:
+    try:
+        return read_whole(text, INTERVALS_S)
+    except ValueError as error:
+        raise ValueError(f"seconds: {error}") from None
 
 
 def _history(cell: str) -> object:

@@ -10,13 +10,14 @@ import importlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from adapter.commands.flows import CommandKind
+from adapter.commands.timing import in_utc
 from adapter.engine.order_rules import OrderRules
-from adapter.errors import SettingsError, meant
+from adapter.errors import InvalidRequest, SettingsError, meant
 from adapter.model.measurement import ReadSchedule
 from adapter.orders.configuration import (
     FunctionRole,
@@ -81,7 +82,11 @@ def _schedule(name: str, table: Mapping[str, object]) -> ReadSchedule:
     for at in reads:
         if not isinstance(at, datetime) or at.tzinfo is None:
             raise SettingsError(f"{where}, reads: {at} is no date and time with a zone")
-    return ReadSchedule(cycle=name, reads=tuple(sorted(at.astimezone(UTC) for at in reads)))
+    try:
+        times = sorted(in_utc("reads", at) for at in reads)
+    except InvalidRequest as error:
+        raise SettingsError(f"{where}, {error}") from None
+    return ReadSchedule(cycle=name, reads=tuple(times))
 
 
 def _tasks(name: str, table: Mapping[str, object]) -> frozenset[str]:

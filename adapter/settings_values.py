@@ -158,8 +158,19 @@ def _several(kind: object, value: object) -> object:
 _FROM_ONE: Final = ("attempts", "concurrency", "max_endpoints", "burst", "max_waiting", "_bytes")
 
 
+_LONGEST_S: Final = 100 * 366 * 86_400
+"""A hundred years: what is longer leaves no date to wait for."""
+
+_MOST: Final = 2**53
+"""The largest whole number that every reader of JSON keeps exact."""
+
+
 def _check_range(name: str, number: float) -> None:
     last = name.rpartition(".")[2]
+    day = 86_400 if last.endswith("days") else 1
+    most = _LONGEST_S // day if last.endswith(("_s", "days")) or "timeouts." in name else _MOST
+    if number > most:
+        raise Wrong(f"must be at most {most}")
     if last.endswith("port"):
         if not 0 <= number <= 65_535:
             raise Wrong("must be a port, 0 to 65535")

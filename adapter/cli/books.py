@@ -8,6 +8,7 @@ from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, counted, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.client import fields, items
+from adapter.model.whole_numbers import ROW
 
 _WALK_S: Final = 600.0
 """How long walking the chain may take, beyond the usual time-out."""
@@ -19,7 +20,9 @@ def audit() -> None:
 
 
 @audit.command(name="list")
-@click.option("--cursor", type=int, default=0, help="Entries after this number.")
+@click.option(
+    "--cursor", type=click.IntRange(0, ROW.most), default=0, help="Entries after this number."
+)
 @click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
 @as_json
 @with_session

@@ -11,6 +11,7 @@ from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import fields
 from adapter.errors import InvalidRequest
+from adapter.model.measurement import CONDITION_LIMIT
 
 _AT_ONCE: Final = 2_000
 
@@ -19,7 +20,11 @@ _AT_ONCE: Final = 2_000
 @click.argument("meter")
 @click.argument("values", nargs=-1, required=True, metavar="COMPONENT=VALUE...")
 @click.option("--at", type=MOMENT, default="now", show_default=True, help="When it was read.")
-@click.option("--condition", type=int, help="Condition code; else that of an ordinary reading.")
+@click.option(
+    "--condition",
+    type=click.IntRange(0, CONDITION_LIMIT),
+    help="Condition code; else that of an ordinary reading.",
+)
 @as_json
 @with_session
 def enter(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import (
+    ROW_NUMBER,
+    as_json,
+    counted,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
 from adapter.cli.session import Session, with_session
 from adapter.client import fields, items
 from adapter.errors import InvalidRequest, NotFound
@@ -55,8 +63,8 @@ def intake() -> None:
 
 @intake.command()
 @click.argument("paths", nargs=-1, required=True, type=_PATH)
-@click.option("--corrects", type=int, help="Number of the payload that PATH stands in for. Once "
-              "it is loaded without a bad part, that payload's bad parts are closed, and its "
+@click.option("--corrects", type=ROW_NUMBER, help="Number of the payload that PATH stands in for. "
+              "Once it is loaded without a bad part, that payload's bad parts are closed, and its "
               "records of values where the file has every one of them.")  # fmt: skip
 @as_json
 @with_session
@@ -145,7 +153,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
 
 
 @intake.command()
-@click.option("--payload", type=click.IntRange(0), help="Only those of this payload.")
+@click.option("--payload", type=ROW_NUMBER, help="Only those of this payload.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @as_json
 @with_session
@@ -205,7 +213,7 @@ def reprocess(session: Session, as_json: bool) -> None:
 
 
 @intake.command()
-@click.argument("error", type=int)
+@click.argument("error", type=ROW_NUMBER)
 @click.option("--reason", required=True, help="Why nobody will mend it; goes into the audit.")
 @as_json
 @with_session

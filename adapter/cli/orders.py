@@ -13,6 +13,7 @@ from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.client import Json, fields, items, segment
 from adapter.errors import InvalidRequest
+from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind, OrderState
 
 _KINDS: Final = click.Choice([kind.value for kind in OrderKind])
@@ -40,7 +41,12 @@ def order() -> None:
 @click.option("--effective-at", type=MOMENT, help="Not before this time.")
 @click.option("--service-at", type=MOMENT, help="The time that the measurement is wanted for.")
 @click.option("--account", help="Kept with the order.")
-@click.option("--priority", type=int, default=0, show_default=True)
+@click.option(
+    "--priority",
+    type=click.IntRange(PRIORITIES.least, PRIORITIES.most),
+    default=0,
+    show_default=True,
+)
 @_ELEMENT
 @as_json
 @with_session

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from adapter.model.whole_numbers import ROW
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])  # click's decorators take any function
 
 _PIPE_COLUMNS: Final = 200
+
+ROW_NUMBER: Final = click.IntRange(ROW.least, ROW.most)
+"""The number of a row."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

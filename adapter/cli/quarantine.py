@@ -3,7 +3,15 @@
 import click
 
 from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import (
+    ROW_NUMBER,
+    as_json,
+    counted,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.client import fields, items
@@ -44,7 +52,7 @@ def list_(session: Session, state: str, limit: int, cursor: str | None, as_json:
 
 
 @quarantine.command()
-@click.argument("message", type=int)
+@click.argument("message", type=ROW_NUMBER)
 @as_json
 @with_session
 def show(session: Session, message: int, as_json: bool) -> None:
@@ -66,7 +74,7 @@ def show(session: Session, message: int, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("message", type=int)
+@click.argument("message", type=ROW_NUMBER)
 @click.option("--wait", "wait_s", type=SECONDS, default=10.0, show_default=True,
               help="At most so long for what becomes of it.")  # fmt: skip
 @as_json
@@ -86,7 +94,7 @@ def retry(session: Session, message: int, wait_s: float, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("message", type=int)
+@click.argument("message", type=ROW_NUMBER)
 @as_json
 @with_session
 def discard(session: Session, message: int, as_json: bool) -> None:

@@ -15,7 +15,13 @@ from typing import Final
 
 from adapter.engine.imports import ImportRefused, Problem
 from adapter.errors import meant
-from adapter.model.measurement import CONDITION_LIMIT, REGULAR
+from adapter.model.measurement import (
+    CONDITIONS,
+    MOST_DIGITS,
+    REGULAR,
+    is_plausible,
+)
+from adapter.model.whole_numbers import read_whole
 
 COLUMNS: Final = ("device", "component", "at", "value", "condition")
 _NEEDED: Final = COLUMNS[:4]
@@ -93,7 +99,8 @@ def _reading(
     }
     problems += [Problem(place, number, name, rule) for name, rule in rules.items() if rule]
     condition = row.get("condition", "")
-    return {**row, "condition": int(condition) if condition.isdecimal() else REGULAR}
+    right = condition and not rules["condition"]
+    return {**row, "condition": read_whole(condition, CONDITIONS) if right else REGULAR}
 
 
 def _time_rule(text: str | None) -> str:
@@ -110,12 +117,16 @@ def _value_rule(text: str | None) -> str:
     if text is None:
         return _NEED
     try:
-        return "" if Decimal(text).is_finite() else "must be a number"
+        return (
+            "" if is_plausible(Decimal(text)) else f"must be a number, {MOST_DIGITS} digits at most"
+        )
     except InvalidOperation:
         return "must be a number"
 
 
 def _condition_rule(text: str | None) -> str:
-    if text is None or (text.isdecimal() and int(text) <= CONDITION_LIMIT):
-        return ""
-    return f"must be a whole number from 0 to {CONDITION_LIMIT}"
+    try:
+        read_whole(text or str(REGULAR), CONDITIONS)
+    except ValueError:
+        return f"must be a whole number, {CONDITIONS}"
+    return ""

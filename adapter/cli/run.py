@@ -9,6 +9,7 @@ import click
 from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
+from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:
     from adapter.demo import Shown
@@ -23,8 +24,10 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0 is any free one.")
 @click.option("--host", help="Address to listen on.")
-@click.option("--meters", type=click.IntRange(1), help="How many meters.")
-@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same meters.")
+@click.option("--meters", type=click.IntRange(1, 10_000_000), help="How many meters.")
+@click.option(
+    "--seed", type=click.IntRange(0, ROW.most), help="The same seed gives the same meters."
+)
 @click.option("--config", "file", type=_PATH, help="TOML: population, timing, limits, faults.")
 @click.option("--journal", type=_PATH, help="JSON lines of every request and callback.")
 @click.option("--write-devices", type=_PATH, help="The meters as a file for `devices import`.")

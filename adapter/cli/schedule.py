@@ -5,10 +5,19 @@ from datetime import datetime
 
 import click
 
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import (
+    ROW_NUMBER,
+    as_json,
+    counted,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.client import Json, fields, items, segment
+from adapter.commands.schedule import MOST_REQUESTS
 from adapter.engine.schedule_ports import ReadResult
 
 _DAY_S = 86_400.0
@@ -35,7 +44,9 @@ def schedule() -> None:
 @click.option("--zone", default="UTC", show_default=True, help="Time zone of the daily time.")
 @click.option("--buffer", "buffer_s", type=SECONDS, default=0.0, help="Ask so long before the end.")
 @click.option("--no-catch-up", is_flag=True, help="A late request covers one window only.")
-@click.option("--count", type=click.IntRange(min=1), help="So many requests, then it ends.")
+@click.option(
+    "--count", type=click.IntRange(1, MOST_REQUESTS), help="So many requests, then it ends."
+)
 @click.option("--until", type=MOMENT, help="No window begins at or after this time.")
 @click.option("--starts", type=MOMENT, help="Not before this time; else now.")
 @click.option("--once", nargs=2, type=MOMENT, metavar="START END", help="One read of this period.")
@@ -130,7 +141,7 @@ _verb("remove", "End it. Its windows stay for the reports.")
 
 @schedule.command()
 @click.argument("number")
-@click.argument("window", type=int, required=False)
+@click.argument("window", type=ROW_NUMBER, required=False)
 @click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
 @click.option("--all", "everybody", is_flag=True, help="Also the devices that were read whole.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)

@@ -121,10 +121,15 @@ class StoreSource:
 
     def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
         from adapter.engine.data_ports import PayloadId
+        from adapter.errors import InvalidRequest
+        from adapter.model.whole_numbers import CURSOR, read_whole
         from adapter.store import reports
         from adapter.web.schema_readings import PayloadOut
 
-        before = PayloadId(int(cursor)) if cursor is not None else None
+        try:
+            before = PayloadId(read_whole(cursor, CURSOR)) if cursor is not None else None
+        except ValueError as error:
+            raise InvalidRequest("cursor", str(error)) from None
         found = reports.payloads(self._db, before, limit)
         items = [_plain(PayloadOut.of(payload)) for payload in found]
         return {"items": items, "next": str(found[-1].id) if len(found) == limit else None}

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 _OFFSET: Final = re.compile(r"([+-])(\d+(?:\.\d+)?)([smhd])")
+_LONGEST_S: Final = 100 * 366 * 86_400.0
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -49,12 +50,13 @@ class Seconds(click.ParamType[float]):
         text = str(value).strip()
         try:
             if found := _OFFSET.fullmatch(f"+{text}"):
-                return timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
-            seconds = float(text)
+                seconds = timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
+            else:
+                seconds = float(text)
         except (ValueError, OverflowError):
             self.fail("needs seconds, or a duration as 90s, 10m, 2h", param, ctx)
-        if not 0 <= seconds < float("inf"):
-            self.fail("must be 0 or more", param, ctx)
+        if not 0 <= seconds <= _LONGEST_S:
+            self.fail("must be 0 to 100 years", param, ctx)
         return seconds
 
 

@@ -27,6 +27,7 @@ SCHEDULED_KINDS: Final = frozenset(
     {CommandKind.SCHEDULED_READ_SCALAR, CommandKind.SCHEDULED_READ_INTERVAL}
 )
 _DAY: Final = timedelta(days=1)
+MOST_REQUESTS: Final = 1_000_000
 _SHORTEST: Final = timedelta(minutes=5)
 
 
@@ -128,8 +129,8 @@ def _check_recurrence(recurrence: Recurrence) -> None:
         raise InvalidRequest("first", "is local to the time zone and has none itself")
     if not timedelta() <= recurrence.buffer <= grid.length:
         raise InvalidRequest("buffer", "from 0 to the length of a window")
-    if recurrence.count is not None and recurrence.count < 1:
-        raise InvalidRequest("count", "from 1 on")
+    if recurrence.count is not None and not 1 <= recurrence.count <= MOST_REQUESTS:
+        raise InvalidRequest("count", f"1 to {MOST_REQUESTS}")
     given_in_utc("end", recurrence.end)
 
 

@@ -13,7 +13,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
 from adapter.engine.ports import Import
 from adapter.errors import InvalidRequest, meant
-from adapter.model.device import Category, Device, InstallEvent, ServicePoint
+from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
 
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
 
@@ -129,6 +129,8 @@ def _devices(place: str, devices: Rows[Device]) -> Iterator[Problem]:
             if kind not in ALL_KINDS:
                 rule = f"{kind!r} is no command{meant(kind, ALL_KINDS)}"
                 yield Problem(place, row, "capabilities", rule)
+        if not all(INTERVALS_S.holds(each.seconds) for each in device.components):
+            yield Problem(place, row, "components", f"seconds must be {INTERVALS_S}")
 
 
 def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[Problem]:

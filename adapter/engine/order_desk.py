@@ -13,7 +13,7 @@ from adapter.engine.runner import Runner
 from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.device import DeviceView
 from adapter.model.ids import DeviceId, OrderId
-from adapter.model.measurement import Entered, Measurement
+from adapter.model.measurement import MOST_DIGITS, Entered, Measurement, is_plausible
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import FieldRetried, WorkCanceled, WorkReported
@@ -28,7 +28,6 @@ from adapter.orders.replies import (
 )
 
 _TRIES: Final = 5
-_MOST_DIGITS: Final = 60
 LOOPS: Final = ("orders", "field", "replies")
 
 
@@ -178,8 +177,8 @@ class OrderDesk:
         if each.component not in components:
             rule = f"{each.component} is not one of {', '.join(components) or '(none)'}"
             raise InvalidRequest(f"{place}.component", rule)
-        if not each.value.is_finite() or abs(each.value.adjusted()) > _MOST_DIGITS:
-            rule = f"must be a number of at most {_MOST_DIGITS} digits"
+        if not is_plausible(each.value):
+            rule = f"must be a number of at most {MOST_DIGITS} digits"
             raise InvalidRequest(f"{place}.value", rule)
         at = in_utc(f"{place}.at", each.at)
         now = self._clock.now()

@@ -11,6 +11,7 @@ import msgspec
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.ids import ServicePointId
+from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind
 
 _MOST_FIELDS: Final = 50
@@ -43,6 +44,8 @@ def check_request(request: OrderRequest) -> None:
         raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
     if not request.service_point:
         raise InvalidRequest("service_point", "is needed")
+    if not PRIORITIES.holds(request.priority):
+        raise InvalidRequest("priority", f"must be a whole number, {PRIORITIES}")
     given_in_utc("effective_at", request.effective_at)
     given_in_utc("service_at", request.service_at)
     if len(request.fields) > _MOST_FIELDS:

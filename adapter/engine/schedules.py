@@ -26,6 +26,7 @@ from adapter.engine.schedule_ports import (
 )
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
 from adapter.model.ids import DeviceId, EndpointId, sortable_id
+from adapter.model.whole_numbers import LONG
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,8 @@ class Schedules:
         """One window with its devices that ended so: those missing and failed first, a page at a
         time. Raises NotFound, InvalidRequest for a cursor that no page gave."""
         await self.get(schedule)
-        found = await self._store.windows(schedule, before=number + 1, limit=1)
+        before = min(number, LONG.most - 1) + 1
+        found = await self._store.windows(schedule, before=before, limit=1)
         if not found or found[0].number != number:
             raise NotFound(f"schedule {schedule} has no window {number}")
         after = _place(cursor)

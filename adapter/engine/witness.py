@@ -13,6 +13,7 @@ from typing import Final
 from adapter.engine.ports import Store
 from adapter.engine.private_files import write_whole
 from adapter.errors import StoreFailed
+from adapter.model.whole_numbers import ROW, read_whole
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ class Witness:
             seq, _, digest = self._path.read_text(encoding="ascii").strip().partition(" ")
         except FileNotFoundError:
             return False
-        if not seq.isdigit() or int(seq) == 0:
+        try:
+            read_whole(seq, ROW)
+        except ValueError:
             return False
         found = await self._store.audit(after=int(seq) - 1, limit=1)
         if found and (found[0].seq, found[0].digest) == (int(seq), digest):

@@ -6,19 +6,26 @@ do not know.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.field_work import CancelRefused, FieldMessage, FieldNews, FieldReport, OtherWork
-from adapter.errors import GatewayError
-from adapter.model.device import Category, Device, DisconnectLocation, InstallStatus
+from adapter.errors import GatewayError, InvalidRequest
+from adapter.model.device import INTERVALS_S, Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
-from adapter.model.measurement import CONDITION_LIMIT, REGULAR, Measurement
+from adapter.model.measurement import (
+    CONDITION_LIMIT,
+    MOST_DIGITS,
+    REGULAR,
+    Measurement,
+    is_plausible,
+)
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_events import (
     AppointmentBooked,
@@ -150,7 +157,11 @@ def read_report(raw: bytes) -> FieldReport:
         form = _FORM.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReport(str(error)) from error
-    return FieldReport(id=form.id, activity=ChildId(form.activity), who=form.who, news=_news(form))
+    try:
+        news = _news(form)
+    except InvalidRequest as error:  # a time at the edges of the calendar
+        raise BadReport(str(error)) from error
+    return FieldReport(id=form.id, activity=ChildId(form.activity), who=form.who, news=news)
 
 
 def _news(form: Form) -> FieldNews:
@@ -181,8 +192,8 @@ def _other(form: OtherWorkForm) -> OtherWork:
     return OtherWork(
         service_point=ServicePointId(form.service_point),
         task=task.name,
-        created_at=form.created_at.astimezone(UTC),
-        ended_at=None if form.ended_at is None else form.ended_at.astimezone(UTC),
+        created_at=in_utc("createdAt", form.created_at),
+        ended_at=given_in_utc("endedAt", form.ended_at),
         done=form.done,
     )
 
@@ -191,14 +202,14 @@ def _slot(form: BookedForm | RescheduledForm) -> Slot:
     if form.end <= form.start:
         raise BadReport("end: must be after start")
     return Slot(
-        start=form.start.astimezone(UTC), end=form.end.astimezone(UTC), taken_by=form.taken_by
+        start=in_utc("start", form.start), end=in_utc("end", form.end), taken_by=form.taken_by
     )
 
 
 def _work(report: str, form: WorkForm) -> CompletionReport:
     device = None if form.new_device is None else _device(form.new_device)
     return CompletionReport(
-        at=form.at.astimezone(UTC),
+        at=in_utc("at", form.at),
         cause=EventId(report),
         new_device=device,
         new_capabilities=frozenset() if device is None else device.capabilities,
@@ -213,6 +224,8 @@ def _work(report: str, form: WorkForm) -> CompletionReport:
 
 
 def _device(form: DeviceForm) -> Device:
+    if any(not INTERVALS_S.holds(each.seconds) for each in form.components):
+        raise BadReport(f"components: seconds must be a whole number, {INTERVALS_S}")
     return Device(
         id=DeviceId(form.id),
         endpoint=None if form.endpoint is None else EndpointId(form.endpoint),
@@ -227,10 +240,12 @@ def _device(form: DeviceForm) -> Device:
 
 
 def _reading(report: str, form: ReadingForm) -> Measurement:
+    if not is_plausible(form.value):
+        raise BadReport(f"value: must be a number of at most {MOST_DIGITS} digits")
     return Measurement(
         id=f"{report}/{form.component}",
         component=form.component,
-        at=form.at.astimezone(UTC),
+        at=in_utc("at", form.at),
         value=form.value,
         condition=form.condition,
         device=None if form.device is None else DeviceId(form.device),

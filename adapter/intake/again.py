@@ -19,7 +19,8 @@ from adapter.intake.process import WorkerDied, WorkerProcess
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import Seed, Unmapped
-from adapter.wire.stream import KEPT_XML, Broken
+from adapter.wire.parts import KEPT_XML
+from adapter.wire.stream import Broken
 
 _AT_ONCE: Final = 16
 _EVENT_LOG: Final = re.compile(rb"<(?:[^\s<>/:]+:)?EventLog[\s/>]")

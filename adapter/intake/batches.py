@@ -86,6 +86,7 @@ class _Making:
         if isinstance(part, BadPart):
             self._bad.append(part)
             return
+        self._bad.extend(part.bad)
         normals = [self.add_seed(part.index, seed) for seed in part.seeds]
         self._blocks += span_of(part, [item for item in normals if item is not None])
         self._unreported += part.unreported
@@ -106,7 +107,13 @@ class _Making:
         if at is None:
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
             self._bad.append(
-                BadPart(index=part.index, position=part.position, reason=reason, xml=b"")
+                BadPart(
+                    index=part.index,
+                    position=part.position,
+                    reason=reason,
+                    xml=b"",
+                    identifier=event.identifier,
+                )
             )
             return
         self._events.append((at, event))

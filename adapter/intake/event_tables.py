@@ -23,9 +23,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from adapter.errors import SettingsError
+from adapter.model.whole_numbers import XS_INTEGERS
 from adapter.readings.event_types import EventTables, EventType, Role, StormRule, event_tables
 
 T = TypeVar("T")
+_MOST_TOLD: Final = 1_000_000_000
 _KEYS: Final = frozenset({"event", "storm"})
 
 
@@ -48,13 +50,17 @@ def read_event_tables(document: dict[str, object]) -> EventTables:
     for number, row in enumerate(types, 1):
         if not row.name or not row.standard:
             raise SettingsError(f"intake.events: event {number} needs a name and a standard")
+        if row.number is not None and not XS_INTEGERS["int"].holds(row.number):
+            span = XS_INTEGERS["int"]
+            raise SettingsError(f"intake.events: event {number}: number must be {span}")
         if bool(row.pair) != (row.role is not Role.NONE):
             raise SettingsError(f"intake.events: event {number}: pair and role go together")
     storms = _rows(document, "storm", StormRule)
     for number, rule in enumerate(storms, 1):
-        if rule.publications < 0 or not 0 < rule.window_s <= 86_400:
+        if not 0 <= rule.publications <= _MOST_TOLD or not 0 < rule.window_s <= 86_400:
             raise SettingsError(
-                f"intake.events: storm {number}: publications from 0, window_s up to a day"
+                f"intake.events: storm {number}: publications 0 to {_MOST_TOLD}, "
+                "window_s up to a day"
             )
     return event_tables(types, storms if "storm" in document else None)
 

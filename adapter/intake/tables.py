@@ -32,6 +32,7 @@ from adapter.errors import SettingsError
 from adapter.readings.lookups import IdType, Lookups, Quantity, Shift, with_quantities
 
 Document: TypeAlias = Mapping[str, object]
+_MOST_PLACES: Final = 20
 
 _SECTIONS: Final = frozenset({"quantities", "conditions", "time", "devices", "intervals"})
 
@@ -109,6 +110,11 @@ def _quantity(name: str, row: object) -> Quantity:
         raise SettingsError(f"{place}: multiplier is no number") from None
     if not multiplier.is_finite() or isinstance(row.get("multiplier"), float):
         raise SettingsError(f"{place}: multiplier must be a text like '0.001'")
+    if (
+        abs(multiplier.adjusted()) > _MOST_PLACES
+        or len(multiplier.as_tuple().digits) > _MOST_PLACES
+    ):
+        raise SettingsError(f"{place}: multiplier has more than {_MOST_PLACES} digits")
     return Quantity(
         name=name,
         unit=row["unit"],

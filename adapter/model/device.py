@@ -13,6 +13,7 @@ from typing import Final
 
 from adapter.errors import GatewayError
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
+from adapter.model.whole_numbers import Span
 
 
 class InstallStatus(StrEnum):
@@ -108,6 +109,10 @@ class ServicePoint:
     protected: bool = False
     sp_type: str = ""
     measurement_cycle: str = ""
+
+
+INTERVALS_S: Final = Span(0, 366 * 86_400)
+"""Seconds that an interval of a component may have; 0: it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.model.ids import DeviceId
+from adapter.model.whole_numbers import Span
 
 REGULAR: Final = 501000
 """Condition of an ordinary good reading (seen in production databases)."""
@@ -20,6 +21,17 @@ NOT_FOUND: Final = 201000
 """Condition that one installation writes where no reading was found (seen)."""
 
 CONDITION_LIMIT: Final = 999_999
+CONDITIONS: Final = Span(0, CONDITION_LIMIT)
+
+MOST_DIGITS: Final = 60
+"""Before and after the point; more is no reading of anything, and fills the memory."""
+
+
+def is_plausible(value: Decimal) -> bool:
+    """Whether a number may be a reading at all: finite, and not absurdly large, small or long."""
+    if not value.is_finite():
+        return False
+    return abs(value.adjusted()) <= MOST_DIGITS and len(value.as_tuple().digits) <= 2 * MOST_DIGITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

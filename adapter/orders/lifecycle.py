@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from adapter.commands.flows import CommandKind
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.whole_numbers import Span
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
 from adapter.orders.order import (
@@ -84,6 +85,8 @@ LONGEST_POLL: Final = timedelta(hours=1)
 
 DARK_PRIORITY: Final = 100
 TODO_PRIORITY: Final = 10
+PRIORITIES: Final = Span(-89, 89)
+"""Of orders; a customer who is dark goes before any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

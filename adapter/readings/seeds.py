@@ -120,7 +120,7 @@ class EventSeed:
 class Part:
     """What one dat:ReadData (or MeterException) held. `index` counts from 0. `unreported` is the
     log's UnreportedEventCount: events that the meter had and the log does not tell (inferred from
-    the name)."""
+    the name). `bad` are pieces of it that cannot be read; the others are taken."""
 
     index: int
     position: int
@@ -128,13 +128,16 @@ class Part:
     seeds: tuple[Seed, ...] = ()
     events: tuple[EventSeed, ...] = ()
     unreported: int = 0
+    bad: tuple["BadPart", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadPart:
-    """A part that cannot be understood. `xml` is what it was, cut where it is very long."""
+    """A part that cannot be understood, or a piece of one, which the reason names. `xml` is the
+    whole part, cut where it is very long. `identifier` is "" where it is not known."""
 
     index: int
     position: int
     reason: str
     xml: bytes
+    identifier: str = ""

@@ -15,6 +15,7 @@ from adapter.commands.calls import SwitchState
 from adapter.engine.ports import Clock
 from adapter.errors import GatewayError, InvalidRequest, NotFound
 from adapter.model.ids import EndpointId, RequestToken
+from adapter.model.whole_numbers import CURSOR, read_whole
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh
 from adapter.simulator.faults import EFFECTS, read_script, script_row
@@ -439,6 +440,7 @@ def _whole(request: web.Request, name: str, standard: int) -> int:
     text = request.query.get(name, "")
     if not text:
         return standard
-    if not (text.isascii() and text.isdigit()):
-        raise InvalidRequest(name, "must be a whole number")
-    return int(text)
+    try:
+        return read_whole(text, CURSOR)
+    except ValueError as error:
+        raise InvalidRequest(name, str(error)) from None

@@ -13,6 +13,7 @@ from adapter.simulator.faults import Script, read_script
 from adapter.simulator.meters import PopulationPlan
 
 T = TypeVar("T")
+_MOST: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,9 +226,13 @@ def _like(standard: object, value: object, at: str) -> object:
         return value
     if isinstance(standard, int | float):
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-        if number is None or number < 0 or (isinstance(standard, int) and number != int(number)):
+        if (
+            number is None
+            or not 0 <= number <= _MOST
+            or (isinstance(standard, int) and number != int(number))
+        ):
             kind = "a whole number" if isinstance(standard, int) else "a number"
-            raise SettingsError(f"{at}: must be {kind}, 0 or more")
+            raise SettingsError(f"{at}: must be {kind}, 0 to {_MOST}")
         return int(number) if isinstance(standard, int) else float(number)
     if isinstance(standard, str):
         return _text(value, at)

@@ -237,7 +237,7 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
         db.execute(measured.INSERT_ERROR, (*key, *place, *words))
     for bad in batch.bad:
         words = (Unmapped.PART.value, bad.reason, bad.xml)
-        db.execute(measured.INSERT_ERROR, (*key, bad.index, bad.position, "", *words))
+        db.execute(measured.INSERT_ERROR, (*key, bad.index, bad.position, bad.identifier, *words))
     db.executemany(measured.INSERT_BLOCK, [(load, *block) for block in batch.blocks])
     db.executemany(
         measured.INSERT_EVENT,

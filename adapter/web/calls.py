@@ -16,9 +16,10 @@ from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
 from adapter.engine.reports import Grouping
-from adapter.errors import StoreFailed
+from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId, is_sortable_id
+from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.orders.order import OrderKind
 from adapter.web import schema
 from adapter.web.credentials import ApiKeys
@@ -30,6 +31,8 @@ E = TypeVar("E", CommandKind, State, InboxState, Grouping, ScheduleState, OrderK
 
 PREFIX: Final = "/api/v1"
 MOST_ITEMS: Final = 500
+_PAGE: Final = Span(1, MOST_ITEMS)
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 SECOND_KEY: Final = "X-Second-Key"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _EXPORTS_AT_ONCE: Final = 2
@@ -377,11 +380,27 @@ def flag_of(asked: Asked, name: str) -> bool:
     return given == "true"
 
 
-def whole_of(asked: Asked, name: str) -> int:
-    given = asked.query[name]
-    if not (given.isascii() and given.isdigit() and len(given) <= 18):
-        raise bad_query(name, "a whole number")
-    return int(given)
+def whole_of(asked: Asked, name: str, span: Span = CURSOR) -> int:
+    """Raises ProblemRaised 400 naming the range."""
+    try:
+        return read_whole(asked.query[name], span)
+    except ValueError:
+        raise bad_query(name, f"a whole number, {span}") from None
+
+
+def row_of(asked: Asked, name: str, what: str) -> int:
+    """The number of a row in the path. Raises NotFound for what is no number, ProblemRaised 400
+    for one that no row can have."""
+    given = asked.path[name]
+    try:
+        return read_whole(given, ROW)
+    except ValueError:
+        if _NUMBER.fullmatch(given):
+            rule = f"a whole number, {ROW}"
+            raise ProblemRaised(
+                400, "bad_number", f"{name}: {rule}", field=name, rule=rule
+            ) from None
+        raise NotFound(f"no {what} {given[:40]}") from None
 
 
 def cursor_of(asked: Asked) -> str | None:
@@ -393,10 +412,7 @@ def cursor_of(asked: Asked) -> str | None:
 
 
 def limit_of(asked: Asked) -> int:
-    limit = whole_of(asked, "limit") if "limit" in asked.query else 50
-    if not 1 <= limit <= MOST_ITEMS:
-        raise bad_query("limit", f"1 to {MOST_ITEMS}")
-    return limit
+    return whole_of(asked, "limit", _PAGE) if "limit" in asked.query else 50
 
 
 def seconds_of(asked: Asked, name: str) -> float:

@@ -2,10 +2,10 @@
 
 from adapter.engine.bodies import excerpt
 from adapter.engine.data_ports import PayloadId
-from adapter.errors import NotFound, SettingsError
+from adapter.errors import SettingsError
 from adapter.model.ids import InboxId
 from adapter.web import intake_schema as schema
-from adapter.web.calls import Answered, Api, Asked, limit_of, seconds_of, whole_of
+from adapter.web.calls import Answered, Api, Asked, limit_of, row_of, seconds_of, whole_of
 from adapter.web.problems import ProblemRaised
 from adapter.web.schema import NothingIn, ReasonIn
 
@@ -52,11 +52,8 @@ async def reprocess_intake(api: Api, asked: Asked) -> Answered:
 
 
 async def discard_intake_error(api: Api, asked: Asked) -> Answered:
-    text = asked.path["error"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise NotFound(f"no error record {text[:40]}")
-    reason = asked.read(ReasonIn).reason
-    await api.beside.intake_desk.discard(int(text), by=asked.actor, reason=reason)
+    error, reason = row_of(asked, "error", "error record"), asked.read(ReasonIn).reason
+    await api.beside.intake_desk.discard(error, by=asked.actor, reason=reason)
     return Answered(body=NothingIn())
 
 
@@ -74,7 +71,4 @@ def _bad_tables(error: SettingsError) -> ProblemRaised:
 
 
 def _inbox(asked: Asked) -> InboxId:
-    text = asked.path["inbound"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise NotFound(f"no inbound message {text[:40]}")
-    return InboxId(int(text))
+    return InboxId(row_of(asked, "inbound", "inbound message"))

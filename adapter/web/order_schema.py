@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from adapter.commands.timing import given_in_utc
 from adapter.engine.order_ports import Child, Pass, Todo
@@ -11,6 +12,7 @@ from adapter.engine.order_requests import OrderRequest
 from adapter.engine.orders import OrderShown
 from adapter.engine.ports import AuditEntry
 from adapter.model.ids import ServicePointId
+from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder
 from adapter.orders.plan import Plan, PlanStep
@@ -32,7 +34,7 @@ class OrderIn(Struct, kw_only=True, forbid_unknown_fields=True):
     effective_at: Moment | None = None
     service_at: Moment | None = None
     account: Text = ""
-    priority: int = 0
+    priority: Annotated[int, Meta(ge=PRIORITIES.least, le=PRIORITIES.most)] = 0
     fields: dict[str, str] = {}
 
     def request(self, *, requester: str) -> OrderRequest:

@@ -2,7 +2,6 @@
 
 from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine.schedule_ports import ReadResult
-from adapter.errors import NotFound
 from adapter.web import schedule_schema as schema
 from adapter.web.calls import (
     PREFIX,
@@ -13,6 +12,7 @@ from adapter.web.calls import (
     cursor_of,
     limit_of,
     member,
+    row_of,
     whole_of,
 )
 
@@ -72,12 +72,9 @@ async def list_windows(api: Api, asked: Asked) -> Answered:
 
 
 async def get_window(api: Api, asked: Asked) -> Answered:
-    text = asked.path["window"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise NotFound(f"no window {text[:40]}")
     report = await api.beside.read_schedules.report(
         _schedule(asked),
-        int(text),
+        row_of(asked, "window", "window"),
         results=_results(asked),
         cursor=asked.query.get("cursor"),
         limit=limit_of(asked),

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from adapter.commands.activity import State, Tally, Verdict
 from adapter.commands.flows import CommandKind
 from adapter.commands.recurrence import Grid, Recurrence, Window
-from adapter.commands.schedule import Plan, ReadSchedule, ScheduleState
+from adapter.commands.schedule import MOST_REQUESTS, Plan, ReadSchedule, ScheduleState
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.schedule_ports import ReadResult, WindowReport
 from adapter.web.schema import Id, Moment, Text
@@ -33,7 +33,7 @@ class RecurrenceIn(Struct, kw_only=True, forbid_unknown_fields=True):
     time_zone: Id = "UTC"
     buffer_s: Seconds = 0
     catch_up: bool = True
-    count: Annotated[int, Meta(ge=1)] | None = None
+    count: Annotated[int, Meta(ge=1, le=MOST_REQUESTS)] | None = None
     end: Moment | None = None
 
     def recurrence(self) -> Recurrence:

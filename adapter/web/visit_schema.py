@@ -8,9 +8,16 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapter.commands.timing import given_in_utc
+from adapter.errors import InvalidRequest
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
-from adapter.model.measurement import CONDITION_LIMIT, REGULAR, Measurement
+from adapter.model.measurement import (
+    CONDITION_LIMIT,
+    MOST_DIGITS,
+    REGULAR,
+    Measurement,
+    is_plausible,
+)
 from adapter.orders.completion import CompletionReport
 from adapter.orders.replies import Reply, ReplyState
 from adapter.orders.tasks import FieldEffect
@@ -47,6 +54,9 @@ class WorkIn(Struct, kw_only=True, forbid_unknown_fields=True):
     def report(self, cause: EventId, device: Device | None, now: datetime) -> CompletionReport:
         """`device` is the registry's record of `new_device`."""
         at = given_in_utc("at", self.at) or now
+        for each in self.readings:
+            if not is_plausible(each.value):
+                raise InvalidRequest("value", f"must be a number of at most {MOST_DIGITS} digits")
         return CompletionReport(
             at=at,
             cause=cause,

@@ -1,15 +1,16 @@
 """One part of a payload, an element that is whole, to seeds: by position, else by local name."""
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from lxml import etree
 
 from adapter.commands.calls import ReadingKind
 from adapter.errors import ContractViolation
-from adapter.readings.seeds import EventSeed, Part, Seed
+from adapter.model.whole_numbers import XS_INTEGERS, read_whole
+from adapter.readings.seeds import BadPart, EventSeed, Part, Seed
 from adapter.wire.xml import XSI, local_name, namespace, where
 
 PART_NAMES: Final = ("ReadData", "MeterException", "EventLog")
@@ -26,45 +27,97 @@ _NAMESPACES: Final = frozenset(
 _NIL: Final = f"{{{XSI}}}nil"
 _TRUE: Final = ("true", "1")
 _LONGEST_TEXT: Final = 4096
+KEPT_XML: Final = 64 * 1024
+"""So much is kept of the XML of a bad part."""
+T = TypeVar("T")
+
+
+class _BadNumber(ContractViolation):
+    """A whole number that is none, or outside the contract's type. Only its piece is lost."""
+
+
+class _Pieces:
+    """Reads the pieces of one part; those with a bad number are left out and kept as `reasons`."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def read(self, make: Callable[[], T], at: str, otherwise: T) -> T:
+        try:
+            return make()
+        except _BadNumber as error:
+            self.reasons.append(f"{at}/{error}")
+            return otherwise
+
+    def all(
+        self, make: Callable[[etree._Element], T], of: list[etree._Element], at: str
+    ) -> list[T]:
+        found = (
+            self.read(partial(make, item), f"{at}[{number}]", None)
+            for number, item in enumerate(of, 1)
+        )
+        return [item for item in found if item is not None]
+
+    def bad(
+        self, element: etree._Element, index: int, position: int, identifier: str
+    ) -> tuple[BadPart, ...]:
+        xml = kept_xml(element) if self.reasons else b""
+        return tuple(
+            BadPart(index=index, position=position, reason=reason, xml=xml, identifier=identifier)
+            for reason in self.reasons
+        )
+
+
+def kept_xml(element: etree._Element) -> bytes:
+    """What is kept of a part that cannot be read as a whole."""
+    return etree.tostring(element, with_tail=False)[:KEPT_XML]
 
 
 def read_part(element: etree._Element, *, index: int, position: int) -> Part:
-    """Raises ContractViolation naming what is missing or wrong; then none of it is taken."""
+    """Raises ContractViolation naming what is missing or wrong; then none of it is taken. Of a
+    number that is wrong only the piece is lost in which it stands: see `Part.bad`."""
     if namespace(element) not in _NAMESPACES:
         raise ContractViolation(f"{element.tag[:200]} is in no namespace of the contract")
     return _READERS[local_name(element)](element, index, position)
 
 
 def _read_data(element: etree._Element, index: int, position: int) -> Part:
-    fields = _fields(element)
+    fields, pieces = _fields(element), _Pieces()
+    block, blocks = pieces.read(lambda: _block(fields), "ReadData/BlockInfo", (0, 0))
     head = _Head(
         identifier=_text(fields, "Identifier"),
         serial=_text(fields, "DeviceSerialNumber"),
         device_class=_text(fields, "DeviceClass"),
         scaled=_text(fields, "ScalingType") != "None",
-        block=0,
-        blocks=0,
+        block=block,
+        blocks=blocks,
         position=position,
     )
     if not head.identifier and not head.serial:
         raise ContractViolation("is missing", at="ReadData/Identifier")
-    block = fields.get("BlockInfo")
-    if block is not None and len(block):
-        numbers = _fields(block)
-        head.block, head.blocks = _count(numbers, "Block"), _count(numbers, "TotalBlocks")
-    seeds = [_channel(head, item) for item in _items(fields, "LoadProfileChannels")]
+    channels = _items(fields, "LoadProfileChannels")
+    seeds = pieces.all(partial(_channel, head), channels, "LoadProfileChannel")
     seeds += [_register(head, item) for item in _items(fields, "RegisterValues")]
     log = fields.get("EventLog")
-    events = () if log is None else tuple(_events(log, head.identifier, head.serial, position))
-    unreported = 0 if log is None else _unreported(log)
+    device = (head.identifier, head.serial)
     return Part(
         index=index,
         position=position,
         identifier=head.identifier,
         seeds=tuple(seeds),
-        events=events,
-        unreported=unreported,
+        events=() if log is None else _events(log, device, position, pieces),
+        unreported=0 if log is None else _unreported(log, pieces),
+        bad=pieces.bad(element, index, position, head.identifier),
     )
+
+
+def _block(fields: "dict[str, etree._Element]") -> tuple[int, int]:
+    """(number, of how many); 0 of 0 where the part is no block."""
+    info = fields.get("BlockInfo")
+    if info is None or not len(info):
+        return 0, 0
+    numbers = _fields(info)
+    return _count(numbers, "Block"), _count(numbers, "TotalBlocks")
 
 
 class _Head:
@@ -102,7 +155,7 @@ def _channel(head: _Head, element: etree._Element) -> Seed:
         kind=ReadingKind.INTERVAL,
         quantity=_needed(fields, "Quantity"),
         at=_needed(fields, "TimeDataEnd"),
-        minutes=_count(fields, "IntervalLength"),
+        minutes=_count(fields, "IntervalLength", "unsignedShort"),
         pulse=_text(fields, "PulseMultiplier") or "1",
         scaled=head.scaled,
         texts=texts,
@@ -188,37 +241,46 @@ def _event_log(element: etree._Element, index: int, position: int) -> Part:
     identifier = _text(beside, "Identifier") or _text(beside, "ElectronicSerialNumber")
     if not identifier:
         raise ContractViolation("is missing", at="Identifier")
-    serial = _text(beside, "DeviceSerialNumber")
+    pieces, device = _Pieces(), (identifier, _text(beside, "DeviceSerialNumber"))
     return Part(
         index=index,
         position=position,
         identifier=identifier,
-        events=tuple(_events(element, identifier, serial, position)),
-        unreported=_unreported(element),
+        events=_events(element, device, position, pieces),
+        unreported=_unreported(element, pieces),
+        bad=pieces.bad(element, index, position, identifier),
     )
 
 
-def _unreported(log: etree._Element) -> int:
+def _unreported(log: etree._Element, pieces: _Pieces) -> int:
     """A negative count says nothing."""
-    return max(_count(_fields(log), "UnreportedEventCount"), 0)
+    fields = _fields(log)
+    return max(pieces.read(lambda: _count(fields, "UnreportedEventCount"), "EventLog", 0), 0)
 
 
-def _events(log: etree._Element, identifier: str, serial: str, at: int) -> Iterator[EventSeed]:
-    for item in _items(_fields(log), "MeterEvents"):
-        fields = _fields(item)
-        yield EventSeed(
-            identifier=identifier,
-            serial=serial,
-            at=_needed(fields, "Timestamp"),
-            category=_text(fields, "Category"),
-            log_type=_text(fields, "LogType"),
-            name=_text(fields, "Name"),
-            number=_count(fields, "ID") if "ID" in fields else None,
-            source=_text(fields, "Source"),
-            sequence=_count(fields, "SequenceNumber") if "SequenceNumber" in fields else None,
-            arguments=_arguments(fields),
-            position=at,
-        )
+def _events(
+    log: etree._Element, device: tuple[str, str], position: int, pieces: _Pieces
+) -> tuple[EventSeed, ...]:
+    """`device` is (identifier, serial number)."""
+    items = _items(_fields(log), "MeterEvents")
+    return tuple(pieces.all(partial(_event, device, position), items, "MeterEvent"))
+
+
+def _event(device: tuple[str, str], position: int, item: etree._Element) -> EventSeed:
+    fields = _fields(item)
+    return EventSeed(
+        identifier=device[0],
+        serial=device[1],
+        at=_needed(fields, "Timestamp"),
+        category=_text(fields, "Category"),
+        log_type=_text(fields, "LogType"),
+        name=_text(fields, "Name"),
+        number=_count(fields, "ID") if "ID" in fields else None,
+        source=_text(fields, "Source"),
+        sequence=_count(fields, "SequenceNumber") if "SequenceNumber" in fields else None,
+        arguments=_arguments(fields),
+        position=position,
+    )
 
 
 def _exception(element: etree._Element, index: int, position: int) -> Part:
@@ -245,6 +307,17 @@ def _exception(element: etree._Element, index: int, position: int) -> Part:
 def _arguments(fields: "dict[str, etree._Element]") -> tuple[tuple[str, str], ...]:
     found = (_fields(item) for item in _items(fields, "Arguments"))
     return tuple((_text(item, "Name"), _text(item, "Value")) for item in found)
+
+
+def identifier_of(element: etree._Element) -> str:
+    """Whose part it is, as far as that can be read in one that is bad."""
+    for holder in (element, element.getparent()):
+        fields = {} if holder is None else _fields(holder)
+        for name in ("Identifier", "ElectronicSerialNumber"):
+            text = (fields[name].text or "").strip() if name in fields else ""
+            if text and len(text) <= _LONGEST_TEXT:
+                return text
+    return ""
 
 
 _READERS: Final = MappingProxyType[str, Callable[[etree._Element, int, int], Part]](
@@ -288,10 +361,12 @@ def _needed(fields: "dict[str, etree._Element]", name: str) -> str:
     return text
 
 
-def _count(fields: "dict[str, etree._Element]", name: str) -> int:
-    text = _text(fields, name)
-    if not text:
-        return 0
-    if len(text) > 20 or not text.removeprefix("-").removeprefix("+").isdigit():
-        raise ContractViolation(f"{text[:40]!r} is not a whole number", at=name)
-    return int(text)
+def _count(fields: "dict[str, etree._Element]", name: str, kind: str = "int") -> int:
+    """A number of the contract's type; 0 where it is absent."""
+    try:
+        text = _text(fields, name)
+        return read_whole(text, XS_INTEGERS[kind]) if text else 0
+    except ValueError as error:
+        raise _BadNumber(str(error), at=name) from None
+    except ContractViolation as error:
+        raise _BadNumber(str(error).removeprefix(f"{error.at}: "), at=name) from None

@@ -6,7 +6,7 @@ Writing takes those same JSON values, and also Decimal, UUID and datetimes that 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from adapter.errors import ContractViolation
 from adapter.model.date_time import read_date_time
+from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.wire.shapes import Facets, Scalar
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -23,18 +24,6 @@ ToText: TypeAlias = Callable[[object], str]
 FromText: TypeAlias = Callable[[str], JsonValue]
 """The JSON value of a text. Raises ValueError where the text is not of the type."""
 
-_BITS: Final = MappingProxyType({"byte": 8, "short": 16, "int": 32, "long": 64})
-_INTEGERS: Final[Mapping[str, tuple[int | None, int | None]]] = MappingProxyType(
-    {name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _BITS.items()}
-    | {f"unsigned{name.capitalize()}": (0, 2**bits - 1) for name, bits in _BITS.items()}
-    | {
-        "integer": (None, None),
-        "nonNegativeInteger": (0, None),
-        "positiveInteger": (1, None),
-        "nonPositiveInteger": (None, 0),
-        "negativeInteger": (None, -1),
-    }
-)
 _WORDS: Final = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _SPECIAL: Final = re.compile("[<>&\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES: Final = MappingProxyType({"<": "&lt;", ">": "&gt;", "&": "&amp;", "\r": "&#13;"})
@@ -49,7 +38,7 @@ _LEXICAL: Final = MappingProxyType(
         "double": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|-?INF|NaN", re.ASCII),
         "dateTime": _DATE_TIME,
     }
-    | dict.fromkeys(_INTEGERS, re.compile(r"[+-]?\d{1,40}", re.ASCII))
+    | dict.fromkeys(XS_INTEGERS, re.compile(r"[+-]?\d{1,40}", re.ASCII))
 )
 _NOT_SET: Final = "0001-01-01T00:00:00"
 """DateTime.MinValue, which .NET sends for a time nobody set."""
@@ -80,7 +69,7 @@ def to_text(scalar: Scalar) -> ToText:
     """The writer of one simple type."""
     if scalar.kind == "boolean":
         return _boolean_text
-    if scalar.kind in _INTEGERS:
+    if scalar.kind in XS_INTEGERS:
         return _integer_writer(scalar.kind)
     if scalar.facets.words:
         return _word_writer(scalar.facets.words)
@@ -95,8 +84,8 @@ def from_text(scalar: Scalar) -> FromText:
     """The reader of one simple type. Words outside an enumeration are read as they stand."""
     if scalar.kind == "boolean":
         return _boolean
-    if scalar.kind in _INTEGERS:
-        return _integer
+    if scalar.kind in XS_INTEGERS:
+        return _integer_reader(scalar.kind)
     if is_open_text(scalar):
         return _same
     return str.strip
@@ -155,12 +144,12 @@ def _boolean_text(value: object) -> str:
 
 
 def _integer_writer(kind: str) -> ToText:
-    low, high = _INTEGERS[kind]
+    span = XS_INTEGERS[kind]
 
     def write(value: object) -> str:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"needs a whole number, not {value!r}")
-        if (low is not None and value < low) or (high is not None and value > high):
+        if not span.holds(value):
             raise ValueError(f"{value} is outside xs:{kind}")
         return str(value)
 
@@ -223,8 +212,10 @@ def _boolean(text: str) -> JsonValue:
     return word
 
 
-def _integer(text: str) -> JsonValue:
-    text = text.strip()
-    if _LEXICAL["integer"].fullmatch(text) is None:
-        raise ValueError(f"{text[:40]!r} is not a whole number")
-    return int(text)
+def _integer_reader(kind: str) -> FromText:
+    span = XS_INTEGERS[kind]
+
+    def read(text: str) -> JsonValue:
+        return read_whole(text, span)
+
+    return read

@@ -18,14 +18,12 @@ from lxml import etree
 
 from adapter.errors import WireError
 from adapter.readings.seeds import BadPart, Part
-from adapter.wire.parts import PART_NAMES, read_part
+from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part
 from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
 
-KEPT_XML: Final = 64 * 1024
-"""So much is kept of the XML of a bad part."""
 _PIECE: Final = 64 * 1024
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK: Final = b"\xff\xfe\x00\x00"
@@ -186,8 +184,13 @@ class _Reading:
                 raise WireError(f"more than {self._bounds.namespaces} namespaces in scope")
             return read_part(element, index=index, position=position)
         except WireError as error:
-            xml = etree.tostring(element, with_tail=False)[:KEPT_XML]
-            return BadPart(index=index, position=position, reason=str(error), xml=xml)
+            return BadPart(
+                index=index,
+                position=position,
+                reason=str(error),
+                xml=kept_xml(element),
+                identifier=identifier_of(element),
+            )
 
     def _check_root(self, root: etree._Element) -> None:
         self._root_checked = True

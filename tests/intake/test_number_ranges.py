@@ -1,0 +1,125 @@
+"""Whole numbers of a payload: outside the contract's type they cost the piece they stand in."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter.engine.data_ports import ErrorRecord, PayloadState
+from tests.intake.rig import Rig, a_rig
+from tests.support import run
+from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
+
+INT = 2**31
+BAD_INTS = [
+    str(INT),
+    str(-INT - 1),
+    str(2**63),
+    str(10**30),
+    "9" * 5000,
+    "x",
+    "²",
+    "٣",
+    "1_0",
+    "1.0",
+]
+both = pytest.mark.parametrize("spooled", [False, True], ids=["row", "spooled"])
+
+
+def with_block(number: str, total: str) -> str:
+    plain = read_data("m1", [1, 2], block=(77, 78))
+    return plain.replace(">77<", f">{number}<").replace(">78<", f">{total}<")
+
+
+async def open_errors(rig: Rig) -> list[ErrorRecord]:
+    return list(await rig.data.errors())
+
+
+@both
+@pytest.mark.parametrize("number", BAD_INTS)
+@pytest.mark.parametrize("name", ["Block", "TotalBlocks"])
+def test_a_block_number_out_of_range_costs_only_the_block_info(
+    tmp_path: Path, name: str, number: str, spooled: bool
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            part = with_block(number, "3") if name == "Block" else with_block("1", number)
+            payload = await rig.take(data_arrived(part, read_data("m2", [3])), spooled=spooled)
+            assert payload.state is PayloadState.LOADED
+            assert [len(await rig.values(meter)) for meter in ("m1", "m2")] == [2, 1]
+            (error,) = await open_errors(rig)
+            assert (error.endpoint, error.why, error.part) == ("m1", "bad_part", 0)
+            assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("number", [str(INT - 1), str(-INT), "+3", " 3 ", "003"])
+def test_a_block_number_at_the_edge_is_taken(tmp_path: Path, number: str) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            await rig.take(data_arrived(with_block("1", number)))
+            assert len(await rig.values("m1")) == 2
+            assert await open_errors(rig) == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("length", ["65536", "-1", str(10**30), "²", "x"])
+def test_an_interval_length_out_of_range_costs_only_its_channel(
+    tmp_path: Path, length: str
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            good = read_data("m1", [1, 2])
+            start, end = (
+                good.index("<b:LoadProfileChannel>"),
+                good.index("</b:LoadProfileChannels>"),
+            )
+            channel = good[start:end]
+            bad = channel.replace(">15<", f">{length}<").replace("Wh d", "Wh r")
+            await rig.take(data_arrived(good.replace(channel, bad + channel)))
+            assert len(await rig.values("m1")) == 2
+            (error,) = await open_errors(rig)
+            assert error.endpoint == "m1"
+            assert error.detail.startswith("LoadProfileChannel[1]/IntervalLength: ")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("number", BAD_INTS)
+@pytest.mark.parametrize("name", ["ID", "SequenceNumber", "UnreportedEventCount"])
+def test_a_number_of_an_event_out_of_range_costs_only_that_event(
+    tmp_path: Path, name: str, number: str
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            event = meter_event("Cover Removed")
+            if name == "UnreportedEventCount":
+                bad = event_log(event, unreported=77).replace(">77<", f">{number}<")
+            else:
+                right = {"ID": "18001", "SequenceNumber": "4"}[name]
+                wrong = event.replace(f"<e:{name}>{right}<", f"<e:{name}>{number}<")
+                bad = event_log(wrong, event)
+            payload = await rig.take(data_arrived(read_data("m1", [1], log=bad)))
+            assert payload.counts["events"] == 1
+            assert len(await rig.values("m1")) == 1
+            (error,) = await open_errors(rig)
+            assert error.endpoint == "m1"
+            assert f"{name}: " in error.detail
+
+    run(scenario())
+
+
+def test_what_was_lost_with_a_number_is_mended_by_a_corrected_file_or_closed(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path) as rig:
+            await rig.take(data_arrived(with_block("1", str(10**30))))
+            counts = await rig.intake.reprocess()
+            assert (counts.new, counts.bad_parts) == (0, 1)
+            (error,) = await open_errors(rig)
+            await rig.desk.discard(error.id, by="me", reason="one block, and it is here")
+            assert await open_errors(rig) == []
+
+    run(scenario())
