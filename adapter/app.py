@@ -156,6 +156,7 @@ def connect(
         orders=running_orders,
         field_work=None if orders is None else orders.field_work,
         beside=Beside(
+            set_aside=store.set_aside,
             events=None if made is None else made.events,
             desk=None if made is None else made.desk,
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from adapter.model.redaction import MASK, redact
 from adapter.settings import LogFormat, LogSettings
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-MASK: Final = "***"
 _EVENTS: Final = 1_000
 """Distinct events that are counted on their own; names of ours are constant, others' may not be."""
 
@@ -24,26 +24,6 @@ _SECRET_NAMES: Final = re.compile(
     r"pass(word|wd|phrase)|secret|authorization|api[-_]?key|bearer|credential|nonce|^key$",
     re.IGNORECASE,
 )
-_CALLBACK: Final = re.compile(r"(/openway/status/[^/\s\"'<>]+/)[0-9A-Za-z_\-]+")
-_HEADER: Final = re.compile(
-    r"\b(Basic|Bearer|Digest|(?i:basic|bearer|digest)(?=\s+\S{8}))\s+[A-Za-z0-9+/=._~\-]{4,}"
-)
-_USERINFO: Final = re.compile(r"(https?://)[^/\s:@\"'<>]*:[^/\s@\"'<>]*@")
-_ELEMENT: Final = re.compile(r"(<(?:[\w\-]+:)?(?:Password|Nonce)\b[^>]*>)[^<]*(</)", re.IGNORECASE)
-_PAIR: Final = re.compile(
-    r"(\b(?:password|passwd|secret|authorization|api[-_]?key|token_secret)\b[\"']?\s*[=:]\s*"
-    r"[\"']?)(?!\*\*\*)[^\s\"',;&}]+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str) -> str:
-    """The text with callback secrets, credentials and passwords masked."""
-    text = _CALLBACK.sub(rf"\1{MASK}", text)
-    text = _HEADER.sub(rf"\1 {MASK}", text)
-    text = _USERINFO.sub(rf"\1{MASK}@", text)
-    text = _ELEMENT.sub(rf"\1{MASK}\2", text)
-    return _PAIR.sub(rf"\1{MASK}", text)
 
 
 def _clean(name: str, value: object) -> object:

@@ -29,6 +29,7 @@ from adapter.cli.retention import retention
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedule import schedule
 from adapter.cli.session import Session
+from adapter.cli.set_aside import set_aside
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
 from adapter.cli.visits import COMMANDS as VISITS
@@ -62,7 +63,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    schedule, subscriptions, retention, quarantine, wire, wsdl, tables, config, audit, ledger,
+    schedule, subscriptions, retention, quarantine,
+    set_aside, wire, wsdl, tables, config, audit, ledger,
     record, replay,
 ):  # fmt: skip
     openway.add_command(_each)

@@ -28,7 +28,7 @@ from adapter.engine.ports import (
     Store,
 )
 from adapter.engine.summary import summary
-from adapter.errors import Conflict, Forbidden, GatewayError, NotFound
+from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFailed
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, EventId
 from adapter.model.reading import InitialMeasurement
@@ -123,13 +123,39 @@ class Applier:
             while self._pending:
                 batch, self._pending = self._take()
                 try:
-                    await self._run(batch)
+                    await self._run_all(batch)
                 except BaseException as error:
                     _fail(batch, error)
-                    if not isinstance(error, GatewayError):
+                    if not isinstance(error, Exception):
                         raise
         finally:
             self._flushing = None
+
+    async def _run_all(self, batch: list[_Job]) -> None:
+        """What one command cannot bear costs no other command of the batch: each runs alone then.
+        Nothing of the batch was saved, for it is one transaction."""
+        try:
+            await self._run(batch)
+        except GatewayError:
+            raise
+        except Exception as error:
+            by_command: dict[CommandId, list[_Job]] = {}
+            for job in batch:
+                if not job.done.done():
+                    by_command.setdefault(job.command, []).append(job)
+            if len(by_command) <= 1:
+                raise
+            log.warning("batch_failed", extra={"error": repr(error), "commands": len(by_command)})
+            for jobs in by_command.values():
+                await self._run_alone(jobs)
+
+    async def _run_alone(self, jobs: list[_Job]) -> None:
+        try:
+            await self._run(jobs)
+        except StoreFailed:
+            raise
+        except Exception as error:  # told to those who asked for it
+            _fail(jobs, error)
 
     def _take(self) -> tuple[list[_Job], list[_Job]]:
         """The next batch: a job that the store may refuse goes alone for its command."""

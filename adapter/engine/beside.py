@@ -9,6 +9,7 @@ from adapter.engine.reports import Reports
 from adapter.engine.retention import Retention
 from adapter.engine.runner import Once, Runner
 from adapter.engine.schedules import Schedules
+from adapter.engine.set_aside import SetAside
 from adapter.engine.subscriptions import Subscriptions
 from adapter.errors import NotFound
 
@@ -24,6 +25,7 @@ class Beside:
     schedules: Schedules | None = None
     subscriptions: Subscriptions | None = None
     retention: Retention | None = None
+    set_aside: SetAside = field(default_factory=SetAside)
     _runner: Runner | None = field(default=None, init=False)
 
     @property

@@ -6,9 +6,9 @@ each new token and by the sweep; what contradicts what is known is quarantined, 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from adapter.commands.calls import Reading, RequestStatus
 from adapter.commands.correlation import Correlation, Match, correlate
@@ -26,7 +26,8 @@ from adapter.engine.ports import (
     InboxState,
     Store,
 )
-from adapter.errors import Conflict, WireError
+from adapter.engine.set_aside import RowKind
+from adapter.errors import Conflict, StoreFailed, WireError
 from adapter.model.ids import EndpointId
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ PAYLOADS = frozenset(
 ROWS_AT_ONCE = 32
 """Few: in a flood, messages that wait to be stored and answered go before those to be understood.
 """
+
+
+_Read: TypeAlias = tuple[InboxRow, RequestStatus | tuple[Reading, ...] | WireError]
 
 
 class Reader(Protocol):
@@ -85,14 +89,8 @@ class Correlator:
         if not rows:
             return 0
         points.reached("inbox.before_apply")
-        read = [(row, self._read(row)) for row in rows]
-        exchanges = [row.exchange for row, _ in read if row.exchange is not None]
-        tokens = [
-            told.token
-            for row, told in read
-            if isinstance(told, RequestStatus) and row.exchange is None
-        ]
-        found = await self._store.find(exchanges=exchanges, tokens=tokens)
+        read = await self._read_all(rows)
+        found, read = await self._find(read)
         by_id = {item.exchange.id: item for item in found}
         by_token = {item.exchange.token: item for item in found if item.exchange.token}
         seen: set[object] = set()
@@ -104,11 +102,51 @@ class Correlator:
                 if key is not None and key in seen:
                     continue  # judged in the next batch, against what this one learns
                 seen.add(key)
-                work.append(self._notify(row, told, known))
+                work.append(self._attend(row, self._notify(row, told, known)))
             else:
-                work.append(self._keep(row, told))
+                work.append(self._attend(row, self._keep(row, told)))
         await asyncio.gather(*work)
         return len(rows)
+
+    async def _attend(self, row: InboxRow, work: Awaitable[None]) -> None:
+        await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work)
+
+    async def _read_all(self, rows: Sequence[InboxRow]) -> list[_Read]:
+        """Those that can be read, or are known to be garbage; the others are noted as failed."""
+        read: list[_Read] = []
+        for row in rows:
+            try:
+                read.append((row, self._read(row)))
+            except Exception as error:
+                await self._store.set_aside.fail(RowKind.MESSAGE, row.id, error)
+        return read
+
+    async def _find(self, read: list[_Read]) -> tuple[Sequence[Found], list[_Read]]:
+        """The exchanges, in one question; where one of them cannot be read, row by row."""
+        try:
+            return await self._exchanges(read), read
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(read) == 1:
+                await self._store.set_aside.fail(RowKind.MESSAGE, read[0][0].id, error)
+                return (), []
+        found: list[Found] = []
+        left: list[_Read] = []
+        for each in read:
+            some, still = await self._find([each])
+            found += some
+            left += still
+        return found, left
+
+    async def _exchanges(self, read: Sequence[_Read]) -> Sequence[Found]:
+        exchanges = [row.exchange for row, _ in read if row.exchange is not None]
+        tokens = [
+            told.token
+            for row, told in read
+            if isinstance(told, RequestStatus) and row.exchange is None
+        ]
+        return await self._store.find(exchanges=exchanges, tokens=tokens)
 
     def _read(self, row: InboxRow) -> RequestStatus | tuple[Reading, ...] | WireError:
         try:
@@ -149,7 +187,7 @@ class Correlator:
         if found is not None:
             self._messages.callback(found.exchange.id, row.operation, row.raw, at=row.at)
         if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
-            await self._set_aside(row, status, verdict)
+            await self._leave(row, status, verdict)
             return
         if verdict.match is Match.MATCHED:
             event: Event = StatusNotified(exchange=found.exchange.id, status=status)
@@ -170,7 +208,7 @@ class Correlator:
             # The exchange moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})
 
-    async def _set_aside(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
+    async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
         match verdict.match:
             case Match.EARLY:
                 await self._close(

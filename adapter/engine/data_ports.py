@@ -9,6 +9,7 @@ from typing import NewType, Protocol
 
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.incomplete import BlockBooks
+from adapter.engine.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
@@ -241,6 +242,8 @@ class Measurements(BlockBooks, Protocol):
 
 class DataStore(Measurements, Protocol):
     """Where the intake puts what it read. One load is open at a time."""
+
+    set_aside: SetAside
 
     async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
         """Messages of the inbox that are to be taken in, oldest first."""

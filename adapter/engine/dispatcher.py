@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from adapter.commands.activity import Command, Exchange, Priority, StepKind, Work
+from adapter.commands.activity import Command, Exchange, ExchangeState, Priority, StepKind, Work
 from adapter.commands.calls import Call, CancelTaken, Outcome, RequestStatus, TokenGiven
 from adapter.commands.events import (
     AskFailed,
@@ -39,6 +39,7 @@ from adapter.commands.steps import call_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier, OverBudget, TokenTaken
 from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
+from adapter.engine.set_aside import RowKind
 from adapter.errors import (
     Conflict,
     Forbidden,
@@ -47,6 +48,7 @@ from adapter.errors import (
     NotSent,
     OutcomeUnknown,
     Refused,
+    StoreFailed,
 )
 from adapter.model.ids import ExchangeId
 
@@ -89,6 +91,8 @@ class Dispatcher:
         self._clock = clock
         self._address = address
         self._settings = settings
+        self._set_aside = store.set_aside
+        self._carried: set[ExchangeId] = set()
         self._running: set[asyncio.Task[None]] = set()
         self.hold_switches = False
         """No switch order leaves while this is set (a store older than its witness)."""
@@ -96,6 +100,7 @@ class Dispatcher:
     async def once(self, *, inline: bool = False) -> int:
         """Claim what is due and start it; with `inline`, carry it out in order and wait for it."""
         started = 0
+        await self._settle_broken()
         for work in _ORDER:
             free = self._settings.concurrency - len(self._running)
             if free <= 0:
@@ -103,7 +108,7 @@ class Dispatcher:
             for leased in await self._claim(work, free):
                 started += 1
                 if inline:
-                    await self._carry(leased, work)
+                    await self._attend(leased, work)
                 else:
                     self._start(leased, work)
         return started
@@ -121,16 +126,20 @@ class Dispatcher:
         """
         found = await self._store.sending()
         for leased in found:
+            if self._set_aside.held(RowKind.EXCHANGE, leased.exchange):
+                continue
             points.reached("recover.before")
-            await self._apply(
-                leased,
-                SendUnclear(exchange=leased.exchange, detail="the gateway stopped while sending"),
+            unclear = SendUnclear(
+                exchange=leased.exchange, detail="the gateway stopped while sending"
+            )
+            await self._set_aside.attend(
+                RowKind.EXCHANGE, leased.exchange, self._apply(leased, unclear)
             )
             points.reached("recover.after")
         return len(found)
 
     def _start(self, leased: Leased, work: Work) -> None:
-        task = asyncio.get_running_loop().create_task(self._carry(leased, work))
+        task = asyncio.get_running_loop().create_task(self._attend(leased, work))
         self._running.add(task)
         task.add_done_callback(self._finished)
 
@@ -146,8 +155,34 @@ class Dispatcher:
         skip = SWITCH_OPERATIONS if held else frozenset[Operation]()
         return await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
 
-    async def _carry(self, leased: Leased, work: Work) -> None:
-        """Carry out one piece of work; without a place at the head end it waits for its lease."""
+    async def _attend(self, leased: Leased, work: Work) -> None:
+        self._carried.add(leased.exchange)
+        try:
+            carry = self._carry(leased, work)
+            await self._set_aside.attend(RowKind.EXCHANGE, leased.exchange, carry)
+        finally:
+            self._carried.discard(leased.exchange)
+
+    async def _settle_broken(self) -> None:
+        """Sends of which nothing could be noted: unclear, and never sent again blindly."""
+        for each in await self._set_aside.again(RowKind.EXCHANGE):
+            if each not in self._carried:
+                settle = self._settle_one(ExchangeId(each))
+                await self._set_aside.attend(RowKind.EXCHANGE, each, settle)
+
+    async def _settle_one(self, exchange: ExchangeId) -> bool:
+        """False: it is claimed like any other."""
+        found = next(iter(await self._store.find(exchanges=[exchange])), None)
+        if found is None or found.exchange.work is not Work.NONE:
+            return found is None
+        if found.exchange.state is ExchangeState.SENDING:
+            detail = "what became of the send could not be noted"
+            await self._applier.apply(found.command, SendUnclear(exchange=exchange, detail=detail))
+        return True
+
+    async def _carry(self, leased: Leased, work: Work) -> bool:
+        """Carry out one piece of work; without a place at the head end it waits for its lease.
+        Whether it was come to."""
         operation = _operation(leased, work)
         priority = tuple(Priority)[leased.priority]
         try:
@@ -156,32 +191,34 @@ class Dispatcher:
             )
         except NotSent as error:
             log.info("head_end_busy", extra={"exchange": leased.exchange, "why": str(error)})
-            return
+            return False
         try:
-            await self._work(leased, work, operation, place)
+            return await self._work(leased, work, operation, place)
         finally:
             place.release()
 
-    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Place) -> None:
+    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Place) -> bool:
         command = (await self._store.load([leased.command])).get(leased.command)
         if command is None:
-            return
+            return True
         exchange = command.exchange(leased.exchange)
         if exchange.work is not work:
-            return
+            return True
         current_exchange.set(exchange.id)
         if work is Work.SEND:
-            await self._send(leased, command, exchange, place)
-        else:
-            await self._ask(leased, exchange, operation, place)
+            return await self._send(leased, command, exchange, place)
+        await self._ask(leased, exchange, operation, place)
+        return True
 
     # ------------------------------------------------------------ sending
 
     async def _send(
         self, leased: Leased, command: Command, exchange: Exchange, place: Place
-    ) -> None:
+    ) -> bool:
         if not await self._allowed(leased, command, exchange):
-            return
+            return False
+        address = self._address(exchange.id)
+        call = call_of(command, exchange, callback=address, now=self._clock.now())
         debit = self._debit(command, exchange)
         along = Along(debit=debit, acquire=_lanes(command, exchange))
         try:
@@ -189,13 +226,25 @@ class Dispatcher:
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
             log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
-            return
+            return False
         points.reached("send.before")
-        event = await self._sent(command, exchange, place)
+        event = await self._sent(command, exchange, call, place)
         points.reached("send.after")
-        await self._apply(leased, event)
+        await self._note_sent(leased, event)
         if isinstance(event, TokenReceived):
             await self._store.unpark([event.token])
+        return True
+
+    async def _note_sent(self, leased: Leased, event: Event) -> None:
+        """What cannot be noted of a send leaves it unclear, which is never answered by another."""
+        try:
+            await self._apply(leased, event)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            log.exception("answer_not_noted", extra={"exchange": leased.exchange})
+            detail = f"the answer could not be noted: {type(error).__name__}"
+            await self._apply(leased, SendUnclear(exchange=leased.exchange, detail=detail))
 
     async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
         if exchange.step is StepKind.SETTLE:
@@ -236,9 +285,7 @@ class Dispatcher:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
-    async def _sent(self, command: Command, exchange: Exchange, place: Place) -> Event:
-        address = self._address(exchange.id)
-        call = call_of(command, exchange, callback=address, now=self._clock.now())
+    async def _sent(self, command: Command, exchange: Exchange, call: Call, place: Place) -> Event:
         try:
             answer = await place.call(call)
         except NotSent as error:
@@ -247,6 +294,9 @@ class Dispatcher:
             return SendRefused(exchange=exchange.id, fault=error.fault)
         except OutcomeUnknown as error:
             return SendUnclear(exchange=exchange.id, detail=str(error))
+        except Exception as error:  # none of those that a place promises: who knows what has left
+            log.exception("send_failed_unexpectedly", extra={"exchange": exchange.id})
+            return SendUnclear(exchange=exchange.id, detail=f"unexpected {type(error).__name__}")
         match answer:
             case TokenGiven(token=token) if not command.flow.synchronous:
                 return TokenReceived(exchange=exchange.id, token=token)

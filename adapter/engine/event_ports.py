@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from adapter.engine.data_ports import ArrivedEvent
+from adapter.engine.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.device_events import DeviceEvent, UnknownEvent
 from adapter.readings.event_types import EventTables
@@ -84,8 +85,13 @@ class ArrivedEvents(Protocol):
         self, *, after: tuple[int, int] = (0, 0), limit: int = 500
     ) -> Sequence[ArrivedEvent]: ...
 
+    async def arrived(self, numbers: Sequence[int]) -> Sequence[ArrivedEvent]:
+        """Those of the numbers that are there."""
+
 
 class EventStore(Protocol):
+    set_aside: SetAside
+
     async def event_cursor(self) -> tuple[int, int]:
         """(load, id) of the last arrival that was taken."""
 

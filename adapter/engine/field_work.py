@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from adapter.engine.set_aside import SetAside
 from adapter.errors import GatewayError
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
@@ -138,7 +139,9 @@ class Receipt(StrEnum):
 
 
 class FieldInbox(Protocol):
-    """Where adapters hand in reports."""
+    """Where adapters hand in reports. `set_aside` is for those that keep reports themselves."""
+
+    set_aside: SetAside
 
     async def receive(self, report: FieldReport) -> Receipt:
         """Durable when it returns. Raises NotFound for an unknown activity, Conflict for news that

@@ -48,6 +48,7 @@ from adapter.engine.ports import (
 from adapter.engine.publisher import Publisher
 from adapter.engine.registry import StoreRegistry
 from adapter.engine.runner import Runner
+from adapter.engine.set_aside import RowKind
 from adapter.engine.submitting import Submitter
 from adapter.engine.validation import Validation
 from adapter.engine.watching import Watchers
@@ -153,6 +154,7 @@ class Gateway:
                 "intake": self._take_in,
             },
         )
+        store.set_aside.on_discard(RowKind.COMMAND, self._give_up)
         self._watchers = Watchers()
         self._inbound_watchers: set[asyncio.Event] = set()
 
@@ -285,6 +287,13 @@ class Gateway:
     async def discard(self, command: CommandId, *, by: str, reason: str = "") -> Command:
         event = DiscardAsked(by=by, reason=reason)
         return await self._applier.apply(command, event, Along(actor=by))
+
+    async def _give_up(self, command: str, by: str, reason: str) -> None:
+        """A person discarded it where it was set aside: it ends, as far as its state allows."""
+        try:
+            await self.discard(CommandId(command), by=by, reason=reason)
+        except Conflict:
+            await self.cancel(CommandId(command), by=by, reason=reason)
 
     async def approve(self, command: CommandId, *, by: str) -> Command:
         """Approve a disconnect. Raises Forbidden for the requester."""

@@ -1,12 +1,16 @@
 """The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
 
 import asyncio
+import logging
 import re
 from datetime import datetime
 from typing import Final
 
 from adapter.engine.ports import Clock, Logged, Store
+from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId
+
+log = logging.getLogger(__name__)
 
 _SECRET: Final = re.compile(rb"(/openway/status/[^/<\s]+/)[0-9a-f]+")
 _MAX_BODY: Final = 64 * 1024
@@ -67,5 +71,20 @@ class MessageLog:
         async with self._writing:
             batch, self._waiting = self._waiting, []
             if batch:
-                await self._store.log_messages(batch)
+                await self._write(batch)
             return len(batch)
+
+    async def _write(self, batch: list[Logged]) -> None:
+        """One that cannot be written is dropped, as under pressure, and the others are written."""
+        try:
+            await self._store.log_messages(batch)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                self.dropped += 1
+                words = {"exchange": batch[0].exchange, "error": repr(error)}
+                log.warning("message_not_logged", extra=words)
+                return
+            for each in batch:
+                await self._write([each])

@@ -28,8 +28,9 @@ from adapter.engine import points
 from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import MANY, Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.ports import Clock, Registry, Store
+from adapter.engine.set_aside import RowKind
 from adapter.engine.validation import Validation
-from adapter.errors import Conflict, GatewayError
+from adapter.errors import Conflict, GatewayError, StoreFailed
 from adapter.model.ids import CommandId, DeviceId, EndpointId
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Monitor:
     ) -> None:
         self._taken_in = taken_in
         self._store = store
+        self._set_aside = store.set_aside
         self._registry = registry
         self._applier = applier
         self._clock = clock
@@ -72,9 +74,16 @@ class Monitor:
         wanted = list(dict.fromkeys((*ids, *sorted(hinted))))
         if not wanted:
             return 0
-        commands = await self._store.load(wanted)
+        free = [item for item in wanted if not self._set_aside.held(RowKind.COMMAND, item)]
+        commands = await self._set_aside.load(RowKind.COMMAND, free, self._store.load)
         points.reached("monitor.before_apply")
-        await asyncio.gather(*(self._attend(commands[item]) for item in wanted if item in commands))
+        await asyncio.gather(
+            *(
+                self._set_aside.attend(RowKind.COMMAND, item, self._attend(commands[item]))
+                for item in free
+                if item in commands
+            )
+        )
         return len(wanted)
 
     def data_arrived(self, endpoints: Sequence[EndpointId]) -> None:
@@ -94,10 +103,18 @@ class Monitor:
     async def _ask_about_arrived(self) -> None:
         """Which of the meters that payloads told of have readings of the period asked for."""
         for command, read in self._awaited.to_ask():
-            asked, read.arrived = read.arrived, set()
-            read.left -= await self._have(tuple(asked), read.sought(self._clock.now()))
-            if read.known and not read.left:
-                self._hinted.add(command)
+            try:
+                await self._ask_about(command, read)
+            except StoreFailed:
+                raise
+            except Exception as error:
+                await self._set_aside.fail(RowKind.COMMAND, command, error)
+
+    async def _ask_about(self, command: CommandId, read: AwaitedRead) -> None:
+        asked, read.arrived = read.arrived, set()
+        read.left -= await self._have(tuple(asked), read.sought(self._clock.now()))
+        if read.known and not read.left:
+            self._hinted.add(command)
 
     async def revalidate(self, command: Command, *, actor: str) -> Command:
         """Apply the rules to fresh facts, taking the lanes the command does not hold yet."""

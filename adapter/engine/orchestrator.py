@@ -30,7 +30,8 @@ from adapter.engine.order_ports import (
 )
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import Clock, Store
-from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
+from adapter.engine.set_aside import RowKind
+from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, OrderId
 from adapter.model.measurement import Measurement
@@ -91,18 +92,20 @@ class Orchestrator:
         """Attend the orders that are due. Returns how many."""
         now = self._clock.now()
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*(self._attend(order) for order in due))
+        attend = self.store.set_aside.attend
+        await asyncio.gather(*(attend(RowKind.ORDER, order, self._attend(order)) for order in due))
         return len(due)
 
-    async def _attend(self, order: OrderId) -> None:
+    async def _attend(self, order: OrderId) -> bool:
+        """Whether it was come to."""
         try:
             async with self.working(order):
                 await self.carry_on(order)
-        except StoreFailed:
-            raise
-        except GatewayError as error:
+        except Conflict as error:
             # The order stays due in the store: it is looked at again when its lease is over.
             log.warning("order_not_attended", extra={"order": order, "why": str(error)})
+            return False
+        return True
 
     # ------------------------------------------------------------ one order
 

@@ -22,6 +22,7 @@ from adapter.engine.order_ports import (
 )
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import Clock
+from adapter.engine.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import OrderId
 from adapter.orders import field_events as f
@@ -67,19 +68,34 @@ class Deliveries:
         self._rules = rules
         self._act = act
         self._lease = lease
+        store.set_aside.on_discard(RowKind.FIELD_MESSAGE, self._give_up_message)
+        store.set_aside.on_discard(RowKind.REPLY, self._give_up_reply)
+
+    async def _give_up_message(self, message: str, by: str, reason: str) -> None:
+        """Those behind it have their turn."""
+        await self._store.settle_message(message, MessageState.FAILED)
+
+    async def _give_up_reply(self, reply: str, by: str, reason: str) -> None:
+        await self._store.drop_reply(reply)
 
     async def send_once(self, *, limit: int = 64) -> int:
         """Hand messages to the field work system. Returns how many were tried."""
         now = self._clock.now()
         found = await self._store.next_messages(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*(self._send(each) for each in found))
+        attend = self._store.set_aside.attend
+        await asyncio.gather(
+            *(attend(RowKind.FIELD_MESSAGE, each.message.id, self._send(each)) for each in found)
+        )
         return len(found)
 
     async def reply_once(self, *, limit: int = 64) -> int:
         """Offer replies to the requester's system. Returns how many were tried."""
         now = self._clock.now()
         found = await self._store.next_replies(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*(self._deliver(each) for each in found))
+        attend = self._store.set_aside.attend
+        await asyncio.gather(
+            *(attend(RowKind.REPLY, each.id, self._deliver(each)) for each in found)
+        )
         return len(found)
 
     async def _send(self, out: OutgoingMessage) -> None:
@@ -90,6 +106,8 @@ class Deliveries:
         except FieldWorkRefused as error:
             await self._undelivered(message, str(error))
             return
+        except StoreFailed:
+            raise
         except Exception as error:  # an adapter is somebody else's code: nothing may be lost by it
             await self._try_again(out, error)
             return

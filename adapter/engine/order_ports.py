@@ -13,6 +13,7 @@ from typing import Protocol
 
 from adapter.engine.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.ports import AuditNote, Publication
+from adapter.engine.set_aside import SetAside
 from adapter.errors import GatewayError
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
@@ -179,13 +180,16 @@ class TodoSubject(StrEnum):
     ORDER = "order"
     REQUEST = "request"
     REPLY = "reply"
+    SET_ASIDE = "set_aside"
+    """A row of any loop that failed unexpectedly, by its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Todo:
     """Something that waits for people; derived from the rows, so it closes by itself.
 
-    `priority`: higher is more urgent. `id` is the order's, the request's or the reply's.
+    `priority`: higher is more urgent. `id` is the order's, the request's, the reply's, or the
+    number of what is set aside; then `order` is "" unless it is an order itself.
     """
 
     subject: TodoSubject
@@ -199,7 +203,9 @@ class Todo:
 
 
 class OrderStore(Protocol):
-    """Batch in, batch out; every call is idempotent or guarded."""
+    """Batch in, batch out; every call is idempotent or guarded. What is set aside is never due."""
+
+    set_aside: SetAside
 
     async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
         """A new case; the requester's known reference gives the known order.
@@ -264,6 +270,9 @@ class OrderStore(Protocol):
         self, *, limit: int, now: datetime, lease_until: datetime
     ) -> Sequence[Reply]:
         """Queued replies that are due, oldest first, of each order the first only."""
+
+    async def drop_reply(self, reply: str) -> None:
+        """Give up a reply that cannot be read: those behind it have their turn."""
 
     async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
         """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""

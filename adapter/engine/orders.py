@@ -29,6 +29,7 @@ from adapter.engine.order_requests import OrderRequest, check_moment, check_requ
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.runner import Runner
+from adapter.engine.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
 from adapter.orders import events as e
@@ -100,6 +101,8 @@ class Orders(OrderDesk):
             changed=lambda order: self._runner.poke(*LOOPS),
             master_data=master_data,
         )
+        self.set_aside = store.set_aside
+        store.set_aside.on_discard(RowKind.ORDER, self._give_up)
         self._runner = Runner(
             {
                 "orders": self._orchestrator.once,
@@ -369,6 +372,10 @@ class Orders(OrderDesk):
             turn.feed(event, actor=by)
 
         return await self._decide(order, discard, call_back=reason or "discarded")
+
+    async def _give_up(self, order: str, by: str, reason: str) -> None:
+        """A person discarded it where it was set aside."""
+        await self.discard(OrderId(order), by=by, reason=reason)
 
     # ------------------------------------------------------------ what comes in
 

@@ -17,6 +17,7 @@ from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.data_ports import Spooled
+from adapter.engine.set_aside import SetAside
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
 from adapter.model.ids import (
     CommandId,
@@ -337,6 +338,10 @@ class Import:
 class Store(Protocol):
     """Batch in, batch out. One contract suite holds every implementation."""
 
+    set_aside: SetAside
+    """Rows that failed unexpectedly. What is set aside, or waits for its next try, is in no answer
+    of `claim`, `due` and `unread`; nor is what cannot be read, which is noted instead."""
+
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -446,6 +451,9 @@ class Store(Protocol):
     # events out
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
         """What `sink` has not confirmed yet, in order."""
+
+    async def publications(self, sink: str, numbers: Sequence[int]) -> Sequence[PublicationRow]:
+        """Those of the numbers that are there, whatever `sink` has confirmed."""
 
     async def delivered(self, sink: str, seq: int) -> None:
         """`sink` has everything up to and including `seq`."""

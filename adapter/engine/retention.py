@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from adapter.engine.ports import Clock
+from adapter.engine.set_aside import RowKind, SetAside
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,14 @@ class Pruned:
 
 
 class RetentionStore(Protocol):
+    set_aside: SetAside
+
     async def prune(
         self, what: Kept, *, before: datetime, after: int, limit: int, now: datetime
     ) -> Pruned:
         """Look at `limit` rows after a place, oldest first, and remove those from `before` that
-        nobody needs. One short transaction."""
+        nobody needs. One short transaction; where a row cannot be removed, one for each, and that
+        row is noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +135,11 @@ class Retention:
     async def _step(self, sweep: _Sweep) -> None:
         if sweep.left:
             what = sweep.left[0]
-            days = self._days[what]
-            assert days is not None
-            pruned = await self._store.prune(
-                what,
-                before=sweep.started - timedelta(days=days),
-                after=sweep.after,
-                limit=_LOOKED_AT,
-                now=self._clock.now(),
-            )
+            pruned = Pruned(removed=0, next=None)
+            if not self._store.set_aside.held(RowKind.RETENTION, what):
+                prune = self._prune(sweep, what)
+                done = await self._store.set_aside.attend(RowKind.RETENTION, what, prune)
+                pruned = done or pruned
             sweep.removed[what] = sweep.removed.get(what, 0) + pruned.removed
             self._removed[what] += pruned.removed
             sweep.after = pruned.next or 0
@@ -147,6 +147,17 @@ class Retention:
                 sweep.left.pop(0)
         if not sweep.left:
             self._end(sweep)
+
+    async def _prune(self, sweep: _Sweep, what: Kept) -> Pruned:
+        days = self._days[what]
+        assert days is not None
+        return await self._store.prune(
+            what,
+            before=sweep.started - timedelta(days=days),
+            after=sweep.after,
+            limit=_LOOKED_AT,
+            now=self._clock.now(),
+        )
 
     def _end(self, sweep: _Sweep) -> None:
         self.last = self._clock.now()

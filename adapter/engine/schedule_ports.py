@@ -10,6 +10,7 @@ from adapter.commands.activity import State, Tally, Verdict
 from adapter.commands.recurrence import Window
 from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine.ports import AuditNote
+from adapter.engine.set_aside import SetAside
 from adapter.model.ids import CommandId, DeviceId, EndpointId
 
 
@@ -66,6 +67,8 @@ class WindowReport:
 
 
 class ScheduleStore(Protocol):
+    set_aside: SetAside
+
     async def put_schedule(
         self,
         schedule: ReadSchedule,

@@ -24,6 +24,7 @@ from adapter.engine.schedule_ports import (
     ScheduleStore,
     WindowReport,
 )
+from adapter.engine.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
 from adapter.model.ids import DeviceId, EndpointId, sortable_id
 from adapter.model.whole_numbers import LONG
@@ -53,6 +54,11 @@ class Schedules:
         self._clock = clock
         self._longest = longest
         self._entropy = entropy
+        store.set_aside.on_discard(RowKind.SCHEDULE, self._give_up)
+
+    async def _give_up(self, schedule: str, by: str, reason: str) -> None:
+        """A person discarded it where it was set aside."""
+        await self.remove(ScheduleId(schedule), by=by)
 
     # ------------------------------------------------------------ work
 
@@ -60,7 +66,8 @@ class Schedules:
         """Make the requests that are due. Returns how many schedules were looked at."""
         found = await self._store.due_schedules(now=self._clock.now(), limit=_AT_ONCE)
         for schedule in found:
-            await self._attend(schedule)
+            attend = self._attend(schedule)
+            await self._store.set_aside.attend(RowKind.SCHEDULE, schedule.id, attend)
         return len(found)
 
     async def _attend(self, schedule: ReadSchedule) -> None:

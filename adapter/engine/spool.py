@@ -73,32 +73,38 @@ class Spool:
         )
         write_whole(folder / f"{ticket.file}.json", content.encode())
 
-    def tickets(self) -> list[Ticket]:
-        """What was handed in and is not taken in yet, oldest first."""
-        found = []
-        for path in sorted((self.folder / _TICKETS).glob("*.json")):
-            told = json.loads(path.read_text(encoding="utf-8"))
-            found.append(
-                Ticket(
-                    file=path.name.removesuffix(".json"),
-                    source=told["source"],
-                    size=told["size"],
-                    digest=bytes.fromhex(told["digest"]),
-                    at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC),
-                    corrects=told.get("corrects"),
-                )
-            )
-        return found
+    def handed_in(self) -> list[str]:
+        """The bodies that were handed in and are not taken in yet, oldest first."""
+        found = sorted((self.folder / _TICKETS).glob("*.json"))
+        return [path.name.removesuffix(".json") for path in found]
 
-    def done(self, ticket: Ticket) -> None:
-        (self.folder / _TICKETS / f"{ticket.file}.json").unlink(missing_ok=True)
+    def ticket(self, file: str) -> Ticket:
+        """What stands in the ticket of a body. Raises OSError, ValueError, KeyError, TypeError for
+        one that cannot be read."""
+        path = self.folder / _TICKETS / f"{file}.json"
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Ticket(
+            file=file,
+            source=told["source"],
+            size=told["size"],
+            digest=bytes.fromhex(told["digest"]),
+            at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC),
+            corrects=told.get("corrects"),
+        )
+
+    def tickets(self) -> list[Ticket]:
+        """All of them, oldest first; raises as `ticket` does."""
+        return [self.ticket(file) for file in self.handed_in()]
+
+    def done(self, file: str) -> None:
+        (self.folder / _TICKETS / f"{file}.json").unlink(missing_ok=True)
 
     # ------------------------------------------------------------ house
 
     def sweep(self, known: frozenset[str], *, older_than: float) -> int:
         """Remove what nothing refers to: bodies that were begun and never answered."""
         removed = 0
-        known = known | {ticket.file for ticket in self.tickets()}
+        known = known | set(self.handed_in())
         for path in self.folder.glob("*.gz"):
             if path.name not in known and path.stat().st_mtime < older_than:
                 path.unlink(missing_ok=True)

@@ -20,12 +20,14 @@ from adapter.commands.subscriptions import (
     to_do,
 )
 from adapter.engine.ports import AuditNote, Clock, Publication
+from adapter.engine.set_aside import RowKind, SetAside
 from adapter.errors import HeadEndError, Refused
 from adapter.model.ids import EventId
 
 log = logging.getLogger(__name__)
 
 _HISTORY: Final = timedelta(days=29)
+_SILENCE: Final = "silence"
 _LOOK: Final = timedelta(minutes=1)
 """How often the arrivals are counted and the silence is judged."""
 
@@ -60,7 +62,12 @@ class Silence:
 
 
 class SubscriptionStore(Protocol):
-    async def subscription_states(self) -> Mapping[SubscriptionKind, SubscriptionState]: ...
+    set_aside: SetAside
+
+    async def subscription_states(self) -> Mapping[SubscriptionKind, SubscriptionState]:
+        """Those that can be read."""
+
+    async def subscription_state(self, kind: SubscriptionKind) -> SubscriptionState | None: ...
 
     async def put_subscription(
         self,
@@ -106,6 +113,7 @@ class Subscriptions:
         self._head_end = head_end
         self._clock = clock
         self._settings = settings
+        self._set_aside = store.set_aside
         self._next_check = clock.now()
         self._next_look = clock.now()
 
@@ -113,13 +121,20 @@ class Subscriptions:
         """What is due: the check against the head end, the look at the silence."""
         now = self._clock.now()
         worked = 0
+        again = await self._set_aside.again(RowKind.SUBSCRIPTION)
         if self._settings.wanted and now >= self._next_check:
             good = await self.check()
             wait_s = self._settings.check_every_s if good else self._settings.retry_s
             self._next_check = now + timedelta(seconds=wait_s)
             worked += 1
-        if self._settings.silence is not None and now >= self._next_look:
-            await self._look(self._settings.silence)
+        else:
+            for wanted in self._settings.wanted:
+                if wanted.kind in again:
+                    await self._attend(wanted)
+        if self._settings.silence is not None and (now >= self._next_look or _SILENCE in again):
+            if not self._set_aside.held(RowKind.SUBSCRIPTION, _SILENCE):
+                look = self._look(self._settings.silence)
+                await self._set_aside.attend(RowKind.SUBSCRIPTION, _SILENCE, look)
             self._next_look = now + _LOOK
             worked += 1
         return worked
@@ -135,14 +150,22 @@ class Subscriptions:
 
     async def check(self) -> bool:
         """Compare with the head end, bring about what is missing. Whether all is good now."""
-        before = await self._store.subscription_states()
         good = True
         for wanted in self._settings.wanted:
-            good &= await self._check_one(wanted, before.get(wanted.kind))
+            if self._set_aside.held(RowKind.SUBSCRIPTION, wanted.kind):
+                good = False
+            else:
+                state = await self._attend(wanted)
+                good &= state is not None and state.good
         return good
 
-    async def _check_one(self, wanted: Wanted, before: SubscriptionState | None) -> bool:
+    async def _attend(self, wanted: Wanted) -> SubscriptionState | None:
+        check = self._check_one(wanted)
+        return await self._set_aside.attend(RowKind.SUBSCRIPTION, wanted.kind, check)
+
+    async def _check_one(self, wanted: Wanted) -> SubscriptionState:
         now = self._clock.now()
+        before = await self._store.subscription_state(wanted.kind)
         try:
             calls = to_do(wanted, await self._held(wanted))
             for call in calls:
@@ -164,7 +187,7 @@ class Subscriptions:
         await self._store.put_subscription(state, audit=notes, publications=told)
         if not good:
             log.warning("subscription_failed", extra={"kind": wanted.kind, "error": detail})
-        return good
+        return state
 
     async def _held(self, wanted: Wanted) -> Sequence[Held] | None:
         if wanted.generation is Generation.DATA_SERVICE:

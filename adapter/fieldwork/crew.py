@@ -25,7 +25,7 @@ from adapter.engine.field_work import (
     OtherWork,
 )
 from adapter.engine.ports import Clock
-from adapter.errors import Conflict, GatewayError, NotFound
+from adapter.errors import Conflict, GatewayError, NotFound, StoreFailed
 from adapter.fieldwork.scripts import CrewScript, Twist
 from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.street import Street, UnknownStreet
@@ -152,7 +152,12 @@ class Crew:
         done = 0
         while self._heap and self._heap[0][0] <= self._clock.now():
             due, _, action = heappop(self._heap)
-            await action(due)
+            try:
+                await action(due)
+            except StoreFailed:
+                raise
+            except Exception:  # one visit of a pretended crew: the others go on
+                log.exception("crew_action_failed")
             done += 1
         return done
 

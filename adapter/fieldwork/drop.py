@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.engine.field_work import FieldInbox, FieldMessage, Receipt
+from adapter.engine.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound
 from adapter.fieldwork.form import BadReport, message_json, read_report
 from adapter.fieldwork.settings import DropSettings
@@ -55,6 +56,7 @@ class FileDrop:
 
     async def start(self, inbox: FieldInbox) -> None:
         await asyncio.to_thread(self._make_folders)
+        inbox.set_aside.on_discard(RowKind.FIELD_REPORT, self._discarded)
         self._watching = asyncio.get_running_loop().create_task(self._watch(inbox))
 
     async def stop(self) -> None:
@@ -73,24 +75,34 @@ class FileDrop:
             await asyncio.sleep(self._settings.poll_s)
 
     async def look(self, inbox: FieldInbox) -> int:
-        """Take what lies in in/; the number of files taken. Raises what `inbox` may, and OSError.
+        """Take what lies in in/; the number of files looked at. Raises StoreFailed, and OSError
+        where the folders cannot be had.
 
-        A report is moved to done/ only when the inbox has it durably.
+        A report is moved to done/ only when the inbox has it durably. One that fails otherwise than
+        by being refused stays where it is, and is noted.
         """
         await asyncio.to_thread(self._make_folders)
         names = await asyncio.to_thread(self._waiting)
-        for name in names:
-            try:
-                raw = await asyncio.to_thread(self._read, name)
-                receipt = await inbox.receive(read_report(raw))
-            except _REFUSED as error:
-                await asyncio.to_thread(self._refuse, name, error)
-                log.warning("field_report_refused", extra={"file": name, "code": error.code})
-                continue
-            await asyncio.to_thread(self._move, name, self._done)
-            if receipt is Receipt.REPEATED:
-                log.info("field_report_repeated", extra={"file": name})
-        return len(names)
+        free = [name for name in names if not inbox.set_aside.held(RowKind.FIELD_REPORT, name)]
+        for name in free:
+            await inbox.set_aside.attend(RowKind.FIELD_REPORT, name, self._take(name, inbox))
+        return len(free)
+
+    async def _take(self, name: str, inbox: FieldInbox) -> None:
+        try:
+            raw = await asyncio.to_thread(self._read, name)
+            receipt = await inbox.receive(read_report(raw))
+        except _REFUSED as error:
+            await asyncio.to_thread(self._refuse, name, error)
+            log.warning("field_report_refused", extra={"file": name, "code": error.code})
+            return
+        await asyncio.to_thread(self._move, name, self._done)
+        if receipt is Receipt.REPEATED:
+            log.info("field_report_repeated", extra={"file": name})
+
+    async def _discarded(self, name: str, by: str, reason: str) -> None:
+        """A person gave it up where it was set aside."""
+        await asyncio.to_thread(self._refuse, name, Conflict(f"discarded by {by}: {reason}"))
 
     def _make_folders(self) -> None:
         for folder in (self._out, self._in, self._done, self._failed):

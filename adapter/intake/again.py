@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
@@ -13,7 +14,9 @@ import msgspec
 from adapter.engine.data_ports import Batch, Counts, DataStore, ErrorRecord, Payload, TakenIn
 from adapter.engine.intake_desk import DeskBooks
 from adapter.engine.ports import Clock
+from adapter.engine.set_aside import RowKind
 from adapter.engine.spool import Spool
+from adapter.errors import StoreFailed
 from adapter.intake.batches import batches, of_seeds
 from adapter.intake.process import WorkerDied, WorkerProcess
 from adapter.model.ids import EndpointId
@@ -42,6 +45,7 @@ class Again:
         one: asyncio.Lock,
     ) -> None:
         self._store = store
+        self._set_aside = store.set_aside
         self._books = books
         self._spool = spool
         self._worker = worker
@@ -68,15 +72,41 @@ class Again:
         total, after = Counts(), 0
         while records := await self._store.errors(after=after, limit=_AT_ONCE):
             after = records[-1].id
-            for record in records:
+            held = [each for each in records if self._set_aside.held(RowKind.ERROR_RECORD, each.id)]
+            total.add(_still_open(held))
+            free = [record for record in records if record not in held]
+            for record in free:
                 if record.why != Unmapped.PART:
-                    total.add(await self._seed(record, lookups))
-            bad = [record for record in records if record.why == Unmapped.PART]
-            for payload, some in groupby(bad, key=lambda record: record.payload):
-                whole = await self._books.payload(payload)
-                assert whole is not None
-                total.add(await self._parts(whole, list(some), lookups, tables))
+                    total.add(await self._attend(record, self._seed(record, lookups)))
+            bad = [record for record in free if record.why == Unmapped.PART]
+            for _, some in groupby(bad, key=lambda record: record.payload):
+                total.add(await self._some_parts(list(some), lookups, tables))
         return total
+
+    async def _attend(self, record: ErrorRecord, work: Awaitable[Counts]) -> Counts:
+        """One that fails unexpectedly stays open, and is noted."""
+        done = await self._set_aside.attend(RowKind.ERROR_RECORD, record.id, work)
+        return _still_open([record]) if done is None else done
+
+    async def _some_parts(
+        self, records: list[ErrorRecord], lookups: Lookups, tables: str
+    ) -> Counts:
+        """Parts of one payload together; where one of them fails unexpectedly, each alone."""
+        try:
+            counts = await self._parts(records, lookups, tables)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                await self._set_aside.fail(RowKind.ERROR_RECORD, records[0].id, error)
+                return _still_open(records)
+            total = Counts()
+            for record in records:
+                total.add(await self._some_parts([record], lookups, tables))
+            return total
+        for record in records:
+            await self._set_aside.went_through(RowKind.ERROR_RECORD, record.id)
+        return counts
 
     async def _seed(self, record: ErrorRecord, lookups: Lookups) -> Counts:
         batch = of_seeds([(record.part, _decode_seed(record.body))], lookups)
@@ -85,7 +115,13 @@ class Again:
         now = self._clock.now()
         async with self._one:
             started = await self._store.restart(record.payload, now=now)
-            counts = await self._store.stage(started, batch, lookups)
+            try:
+                counts = await self._store.stage(started, batch, lookups)
+            except StoreFailed:
+                raise
+            except Exception:
+                await self._store.give_up(started)
+                raise
             if counts.errors:
                 # It stays: the load is given up with the new record of the same thing.
                 await self._store.give_up(started)
@@ -96,11 +132,11 @@ class Again:
 
     # ------------------------------------------------------------ bad parts
 
-    async def _parts(
-        self, payload: Payload, records: Sequence[ErrorRecord], lookups: Lookups, tables: str
-    ) -> Counts:
+    async def _parts(self, records: Sequence[ErrorRecord], lookups: Lookups, tables: str) -> Counts:
         """Read the parts again. What can be read now is loaded, and its records closed, even where
         values of it become error records of their own."""
+        payload = await self._books.payload(records[0].payload)
+        assert payload is not None
         mended: set[int] = set()
         read: list[Batch] = []
         counts = Counts()
@@ -108,14 +144,21 @@ class Again:
             now = self._clock.now()
             started = await self._store.restart(payload.id, now=now)
             try:
-                async for part, batch in self._read(payload, records, lookups, tables):
-                    if not batch.bad:
-                        mended.add(part)
-                        read.append(batch)
-                        counts.add(await self._store.stage(started, batch, lookups))
+                again = self._read(payload, records, lookups, tables)
+                async with aclosing(again) as parts:
+                    async for part, batch in parts:
+                        if not batch.bad:
+                            mended.add(part)
+                            read.append(batch)
+                            counts.add(await self._store.stage(started, batch, lookups))
             except (Broken, OSError, WorkerDied) as error:
                 log.warning("parts_not_read", extra={"payload": payload.id, "why": str(error)})
                 mended.clear()
+            except StoreFailed:
+                raise
+            except Exception:
+                await self._store.give_up(started)
+                raise
             if not mended:
                 await self._store.give_up(started)
                 return Counts(bad_parts=len(records))
@@ -129,7 +172,7 @@ class Again:
 
     async def _read(
         self, payload: Payload, records: Sequence[ErrorRecord], lookups: Lookups, tables: str
-    ) -> AsyncIterator[tuple[int, Batch]]:
+    ) -> AsyncGenerator[tuple[int, Batch], None]:
         """(number of the part, what it gives now), for those of which enough is kept."""
         by_part = {record.part: record for record in records}
         alone = {part for part, record in by_part.items() if _stands_alone(record)}
@@ -146,12 +189,19 @@ class Again:
         if payload.file:
             path = self._spool.path(payload.file)
             order = iter(rest)
-            async for batch in self._worker.batches(path, tables, only=rest):
-                yield next(order), batch
+            made = self._worker.batches(path, tables, only=rest)
+            async with aclosing(made) as all_made:
+                async for batch in all_made:
+                    yield next(order), batch
         elif payload.inbox is not None and (raw := await self._books.raw(payload.inbox)):
             found = await asyncio.to_thread(lambda: list(batches([raw], lookups, only=rest)))
             for part, batch in zip(rest, found, strict=False):
                 yield part, batch
+
+
+def _still_open(records: Sequence[ErrorRecord]) -> Counts:
+    bad = sum(record.why == Unmapped.PART for record in records)
+    return Counts(errors=len(records) - bad, bad_parts=bad)
 
 
 def _stands_alone(record: ErrorRecord) -> bool:

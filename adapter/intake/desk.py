@@ -10,6 +10,7 @@ from adapter.engine.data_ports import Counts, DataStore, ErrorRecord, PayloadId
 from adapter.engine.device_events import DeviceEvents
 from adapter.engine.intake_desk import DeskBooks, TablesInForce
 from adapter.engine.ports import Clock, InboxRow, InboxState
+from adapter.engine.set_aside import RowKind
 from adapter.engine.spool import Spool, pieces_of
 from adapter.intake.tables import Document, read_tables
 from adapter.intake.taking import PayloadIntake
@@ -39,6 +40,11 @@ class IntakeDesk:
         self._events = events
         self._clock = clock
         self._read = read
+        data.set_aside.on_discard(RowKind.ERROR_RECORD, self._give_up)
+
+    async def _give_up(self, error: str, by: str, reason: str) -> None:
+        """A person discarded it where it was set aside."""
+        await self.discard(int(error), by=by, reason=reason)
 
     async def excerpt(self, row: InboxRow) -> Excerpt:
         payload = await self._books.payload_of(row.id)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,29 +23,37 @@ class WorkerDied(GatewayError):
     code = "worker_died"
 
 
+class WorkerFailed(Exception):
+    """An error in the worker that nobody expects; the text begins with its type."""
+
+
 class WorkerProcess:
     """Started at the first job. A bounded pipe is all that stands between it and the store."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def staged(self, path: Path, tables: str, place: Place) -> AsyncIterator[Staged]:
-        """Have the values of one file put, and hear what became of them.
+    async def staged(self, path: Path, tables: str, place: Place) -> AsyncGenerator[Staged, None]:
+        """Have the values of one file put, and hear what became of them. Whoever stops listening
+        closes it: what the worker would still say is then never taken for an answer to the next.
 
-        Raises Broken where the file cannot be read on, WorkerDied, and StoreFailed.
+        Raises Broken where the file cannot be read on, WorkerDied, WorkerFailed, and StoreFailed.
         """
         job = {"file": str(path), "tables": tables, "place": asdict(place)}
-        async for content in self._done(job):
-            yield decode_staged(content)
+        async with contextlib.aclosing(self._done(job)) as contents:
+            async for content in contents:
+                yield decode_staged(content)
 
     async def batches(
         self, path: Path, tables: str, *, only: Sequence[int]
-    ) -> AsyncIterator[Batch]:
-        """Some parts of one file, as `intake.batches` makes them. Raises Broken, WorkerDied."""
-        async for content in self._done({"file": str(path), "tables": tables, "only": only}):
-            yield decode_batch(content)
+    ) -> AsyncGenerator[Batch, None]:
+        """Some parts of one file, as `intake.batches` makes them. Raises as `staged` does."""
+        job = {"file": str(path), "tables": tables, "only": only}
+        async with contextlib.aclosing(self._done(job)) as contents:
+            async for content in contents:
+                yield decode_batch(content)
 
-    async def _done(self, job: Mapping[str, object]) -> AsyncIterator[memoryview]:
+    async def _done(self, job: Mapping[str, object]) -> AsyncGenerator[memoryview, None]:
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -69,6 +77,8 @@ class WorkerProcess:
         end = json.loads(frame[1:])
         if "failed" in end:
             raise StoreFailed(end["failed"])
+        if "unexpected" in end:
+            raise WorkerFailed(end["unexpected"])
         if end:
             raise Broken.told(end["reason"], end["position"])
 

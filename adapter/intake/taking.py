@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from adapter.engine.data_ports import (
     Batch,
     Counts,
     DataStore,
+    Payload,
     Staged,
     Started,
     TakenIn,
@@ -20,7 +22,9 @@ from adapter.engine.data_ports import (
 )
 from adapter.engine.intake_desk import DeskBooks
 from adapter.engine.ports import Clock
-from adapter.engine.spool import Spool, Ticket
+from adapter.engine.set_aside import RowKind
+from adapter.engine.spool import Spool
+from adapter.errors import StoreFailed
 from adapter.intake.again import Again
 from adapter.intake.batches import batches
 from adapter.intake.correcting import Correcting
@@ -34,6 +38,7 @@ _TRIES: Final = 3
 _SWEPT: Final = 2_000
 _HOUSEKEEPING_S: Final = 600.0
 _ORPHAN_S: Final = 3_600.0
+_WORKED: Final = TakenIn(worked=True)
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +61,8 @@ class PayloadIntake:
         retention_days: float = 30.0,
     ) -> None:
         self._store = store
+        self._set_aside = store.set_aside
+        store.set_aside.on_discard(RowKind.FILE, self._file_discarded)
         self._books = books
         self._spool = spool
         self._clock = clock
@@ -88,10 +95,14 @@ class PayloadIntake:
     async def once(self) -> TakenIn:
         waiting = await self._store.waiting(limit=1)
         if waiting:
-            async with self._one:
-                return await self._take(waiting[0], self._spool.folder)
-        if tickets := self._spool.tickets():
-            return await self._take_ticket(tickets[0])
+            taken = await self._set_aside.attend(
+                RowKind.PAYLOAD, waiting[0].inbox, self._take_waiting(waiting[0])
+            )
+            return taken or _WORKED
+        for file in self._spool.handed_in():
+            if not self._set_aside.held(RowKind.FILE, file):
+                take = self._take_ticket(file)
+                return await self._set_aside.attend(RowKind.FILE, file, take) or _WORKED
         if (brought := self._again.brought()) is not None:
             return brought
         if await self._store.sweep(limit=_SWEPT):
@@ -99,8 +110,17 @@ class PayloadIntake:
         await self._keep_house()
         return TakenIn()
 
-    async def _take_ticket(self, ticket: Ticket) -> TakenIn:
+    async def _take_waiting(self, what: WaitingPayload) -> TakenIn:
+        async with self._one:
+            return await self._take(what, self._spool.folder)
+
+    async def _file_discarded(self, file: str, by: str, reason: str) -> None:
+        """Its body goes with the next sweep of what nothing refers to."""
+        await asyncio.to_thread(self._spool.done, file)
+
+    async def _take_ticket(self, file: str) -> TakenIn:
         """A file that was handed in. One that is loaded already changes nothing."""
+        ticket = await asyncio.to_thread(self._spool.ticket, file)
         what = WaitingPayload(
             inbox=None,
             source=ticket.source,
@@ -114,7 +134,7 @@ class PayloadIntake:
             taken = await self._take(what, self._spool.folder)
         if what.source not in self._tries:
             await self._correcting.close(ticket, self._lookups)
-            self._spool.done(ticket)
+            self._spool.done(ticket.file)
         return taken
 
     async def _take(self, what: WaitingPayload, folder: Path) -> TakenIn:
@@ -132,12 +152,13 @@ class PayloadIntake:
         endpoints: dict[EndpointId, None] = {}
         serials: dict[str, None] = {}
         try:
-            async for staged in self._staged(what, started, folder):
-                counts.add(staged.counts)
-                endpoints.update(dict.fromkeys(staged.endpoints))
-                serials.update(dict.fromkeys(staged.serials))
-                points.reached("intake.staged")
-                self.progress(counts)
+            async with aclosing(self._staged(what, started, folder)) as all_staged:
+                async for staged in all_staged:
+                    counts.add(staged.counts)
+                    endpoints.update(dict.fromkeys(staged.endpoints))
+                    serials.update(dict.fromkeys(staged.serials))
+                    points.reached("intake.staged")
+                    self.progress(counts)
         except Broken as error:
             await self._refuse(what, started, str(error), error.position)
             return TakenIn(worked=True)
@@ -147,6 +168,11 @@ class PayloadIntake:
             if tries >= _TRIES:
                 await self._refuse(what, started, f"{error}, {tries} times", -1)
             return TakenIn(worked=True)
+        except StoreFailed:
+            raise
+        except Exception:
+            await self._store.give_up(started)
+            raise
         points.reached("intake.before_loaded")
         await self._store.loaded(started, counts, inbox=what.inbox, now=self._clock.now())
         points.reached("intake.after_loaded")
@@ -165,12 +191,14 @@ class PayloadIntake:
 
     async def _staged(
         self, what: WaitingPayload, started: Started, folder: Path
-    ) -> AsyncIterator[Staged]:
+    ) -> AsyncGenerator[Staged, None]:
         if what.file:
             place = self._store.place(started)
-            async for staged in self._worker.staged(folder / what.file, self._tables, place):
-                await self._store.stage_rest(started, staged.rest)
-                yield staged
+            made = self._worker.staged(folder / what.file, self._tables, place)
+            async with aclosing(made) as all_staged:
+                async for staged in all_staged:
+                    await self._store.stage_rest(started, staged.rest)
+                    yield staged
             return
         for batch in await asyncio.to_thread(self._read, started.raw):
             counts = await self._store.stage(started, batch, self._lookups)
@@ -222,8 +250,11 @@ class PayloadIntake:
         self._kept_house = time.monotonic()
         before = self._clock.now() - self._retention
         for payload in await self._store.expired(before=before, limit=1000):
-            await self._store.forget_raw(payload)
-            if payload.file:
-                await asyncio.to_thread(self._spool.remove, payload.file)
+            await self._set_aside.attend(RowKind.BODY, payload.id, self._forget(payload))
         known = await self._store.spool_files()
         await asyncio.to_thread(self._spool.sweep, known, older_than=time.time() - _ORPHAN_S)
+
+    async def _forget(self, payload: Payload) -> None:
+        await self._store.forget_raw(payload)
+        if payload.file:
+            await asyncio.to_thread(self._spool.remove, payload.file)

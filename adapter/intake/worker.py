@@ -89,6 +89,8 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
         if isinstance(error, BrokenPipeError):
             raise
         end = {"reason": f"{type(error).__name__}: {error}", "position": -1}
+    except Exception as error:  # of this body alone: the worker lives on for the others
+        end = {"unexpected": f"{type(error).__name__}: {error}"}
     finally:
         gc.enable()
     _send(sink, END, json.dumps(end).encode())

@@ -8,8 +8,7 @@ import apsw
 
 from adapter.commands.activity import Work
 from adapter.commands.flows import Operation
-from adapter.engine.ports import Leased
-from adapter.model.ids import CommandId, ExchangeId
+from adapter.model.ids import CommandId
 from adapter.store import queries
 from adapter.store.rows import micros
 from adapter.store.threads import Transaction
@@ -24,8 +23,9 @@ def claim(
     now: datetime,
     lease_until: datetime,
     skip: frozenset[Operation],
-) -> list[Leased]:
-    """Group by group, so that neither what is not due nor what is skipped is ever looked at."""
+) -> list[tuple[object, tuple[str, str, str, int]]]:
+    """(exchange, row) of each; `reading.leased` reads the rows. Group by group, so that neither
+    what is not due nor what is skipped is ever looked at."""
     found: list[tuple[int, int, str, str, str]] = []
     for priority, operation, first in claim_groups(tx.connection, work):
         if len(found) >= limit and priority > found[-1][0]:
@@ -33,22 +33,21 @@ def claim(
         if first > micros(now) or operation in skip:
             continue
         picked = tx.connection.execute(
-            queries.CLAIMABLE, (work, priority, operation, micros(now), limit)
+            queries.CLAIMABLE,
+            {
+                "work": work,
+                "priority": priority,
+                "operation": operation,
+                "now": micros(now),
+                "limit": limit,
+            },
         )
         found.extend((priority, *row, operation) for row in picked)
     found.sort()
     taken = found[:limit]
     until = micros(lease_until)
     tx.connection.executemany(queries.LEASE_EXCHANGE, [(until, row[2]) for row in taken])
-    return [
-        Leased(
-            command=CommandId(command),
-            exchange=ExchangeId(exchange),
-            operation=Operation(operation),
-            priority=priority,
-        )
-        for priority, _, exchange, command, operation in taken
-    ]
+    return [(row[2], (row[3], row[2], row[4], row[0])) for row in taken]
 
 
 def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int, str, int]]:
@@ -63,7 +62,8 @@ def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int,
 
 
 def due(tx: Transaction, limit: int, now: datetime, lease_until: datetime) -> list[CommandId]:
-    ids = [row[0] for row in tx.connection.execute(queries.COMMANDS_DUE, (micros(now), limit))]
+    names = {"now": micros(now), "limit": limit}
+    ids = [row[0] for row in tx.connection.execute(queries.COMMANDS_DUE, names)]
     until = micros(lease_until)
     tx.connection.executemany(queries.DELAY_COMMAND, [(until, command) for command in ids])
     return ids

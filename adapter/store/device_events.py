@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -16,6 +16,7 @@ from adapter.engine.event_ports import (
     Taken,
 )
 from adapter.engine.ports import AuditNote, Publication
+from adapter.engine.set_aside import RowKind
 from adapter.model.ids import EndpointId, EventId
 from adapter.readings.device_events import DeviceEvent, UnknownEvent
 from adapter.readings.event_types import POWER, EventTables
@@ -23,6 +24,7 @@ from adapter.readings.seeds import EventSeed
 from adapter.store import event_queries as sql
 from adapter.store import writing
 from adapter.store.event_taking import Taking
+from adapter.store.failed_rows import made_of, note_unreadable, readable
 from adapter.store.rows import micros, micros_or_none, moment
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
@@ -38,6 +40,7 @@ class SqliteEvents:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
 
     async def event_cursor(self) -> tuple[int, int]:
         return await self._store.read(_cursor)
@@ -69,10 +72,13 @@ class SqliteEvents:
 
     async def sum_up(self, *, now: datetime) -> int:
         at = micros(now)
-        ended = await self._store.read(lambda db: db.execute(sql.ENDED_WINDOW, (at,)).get)
+        names = {"now": at}
+        ended = await self._store.read(lambda db: db.execute(sql.ENDED_WINDOW, names).get)
         if ended is None:
             return 0
-        return await self._store.write(lambda tx: _sum_up(tx, now))
+        told, bad = await self._store.write(lambda tx: _sum_up(tx, now))
+        await note_unreadable(self._store, RowKind.STORM, bad)
+        return told
 
     async def events(self, wanted: EventFilter) -> Sequence[StoredEvent]:
         values = {
@@ -127,19 +133,12 @@ class SqliteEvents:
     async def event_errors(
         self, *, state: str = "open", after: int = 0, limit: int = 500
     ) -> Sequence[EventError]:
-        def work(db: apsw.Connection) -> list[EventError]:
-            return [
-                EventError(
-                    id=number,
-                    state=found,
-                    unknown=UnknownEvent(
-                        endpoint=EndpointId(esn), at=moment(at), seed=_decode_seed(body)
-                    ),
-                )
-                for number, found, esn, at, body in db.execute(sql.ERRORS, (state, after, limit))
-            ]
+        names = {"state": state, "after": after, "limit": limit, "now": micros(self._store.now())}
 
-        return await self._store.query(work)
+        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+            return [(row[0], row) for row in db.execute(sql.ERRORS, names)]
+
+        return await readable(self._store, RowKind.EVENT_ERROR, fetch, _event_error)
 
     async def event_counts(self) -> Mapping[str, int]:
         return await self._store.query(lambda db: dict(db.execute(sql.COUNTS)))
@@ -150,29 +149,46 @@ def _cursor(db: apsw.Connection) -> tuple[int, int]:
     return load, arrived
 
 
-def _sum_up(tx: Transaction, now: datetime) -> int:
+def _event_error(row: tuple[Any, ...]) -> EventError:
+    number, found, esn, at, body = row
+    seed = _decode_seed(body)
+    unknown = UnknownEvent(endpoint=EndpointId(esn), at=moment(at), seed=seed)
+    return EventError(id=number, state=found, unknown=unknown)
+
+
+def _sum_up(tx: Transaction, now: datetime) -> tuple[int, list[tuple[object, Exception]]]:
+    """(how many were told, windows that cannot be read, with the errors)."""
     db = tx.connection
-    told = 0
-    while (row := db.execute(sql.ENDED_WINDOW, (micros(now),)).get) is not None:
-        bucket, started, ends, published, withheld, counts = row
-        if not withheld:
+    rows = [
+        (f"{row[0]}/{row[1]}", row) for row in db.execute(sql.ENDED_WINDOW, {"now": micros(now)})
+    ]
+    made, bad = made_of(rows, _summary)
+    for (bucket, started), summary in made:
+        if summary is None:
             db.execute(sql.DROP_WINDOW, (bucket, started))
             continue
-        told += 1
         db.execute(sql.SUMMED_UP, (bucket, started))
-        begun = moment(started)
-        summary = Publication(
-            id=EventId(f"device-events-withheld:{bucket}:{begun.isoformat()}"),
-            type="openway.device.events_withheld",
-            subject=bucket,
-            severity=Severity.WARNING,
-            data={
-                "from": begun.isoformat(),
-                "to": moment(ends).isoformat(),
-                "told": published,
-                "withheld": withheld,
-                "by_name": _decode_counts(counts),
-            },
-        )
         writing.publish(db, [summary], now)
-    return told
+    return sum(summary is not None for _, summary in made), bad
+
+
+def _summary(row: tuple[Any, ...]) -> tuple[tuple[str, int], Publication | None]:
+    """The key of a window, and what is told of it; None where nothing was withheld."""
+    bucket, started, ends, published, withheld, counts = row
+    if not withheld:
+        return (bucket, started), None
+    begun = moment(started)
+    summary = Publication(
+        id=EventId(f"device-events-withheld:{bucket}:{begun.isoformat()}"),
+        type="openway.device.events_withheld",
+        subject=bucket,
+        severity=Severity.WARNING,
+        data={
+            "from": begun.isoformat(),
+            "to": moment(ends).isoformat(),
+            "told": published,
+            "withheld": withheld,
+            "by_name": _decode_counts(counts),
+        },
+    )
+    return (bucket, started), summary

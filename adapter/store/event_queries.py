@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from adapter.engine.set_aside import RowKind
+from adapter.store.free_rows import as_text, free
+
 CURSOR: Final = "SELECT load, arrived FROM event_cursor"
 MOVE_CURSOR: Final = "UPDATE event_cursor SET load = ?, arrived = ?"
 INSERT_EVENT: Final = """
@@ -47,9 +50,9 @@ INSERT_ERROR: Final = """
 INSERT INTO event_error (endpoint, name, at, sequence, state, body)
 VALUES (?, ?, ?, ?, 'open', ?) ON CONFLICT (endpoint, name, at, sequence) DO NOTHING"""
 RESOLVE_ERROR: Final = "UPDATE event_error SET state = 'resolved' WHERE id = ?"
-ERRORS: Final = """
-SELECT id, state, endpoint, at, body FROM event_error WHERE state = ? AND id > ?
-ORDER BY id LIMIT ?"""
+ERRORS: Final = f"""
+SELECT id, state, endpoint, at, body FROM event_error WHERE state = :state AND id > :after
+    AND {free(RowKind.EVENT_ERROR, as_text("event_error.id"))} ORDER BY id LIMIT :limit"""
 
 OPEN_WINDOW: Final = """
 SELECT started, ends, told, withheld, counts FROM event_window
@@ -59,9 +62,10 @@ INSERT INTO event_window (bucket, started, ends, told, withheld, counts, summed_
 VALUES (?, ?, ?, ?, ?, ?, 0)
 ON CONFLICT (bucket, started) DO UPDATE SET
     told = excluded.told, withheld = excluded.withheld, counts = excluded.counts"""
-ENDED_WINDOW: Final = """
+_WINDOW: Final = f"bucket || '/' || {as_text('started')}"
+ENDED_WINDOW: Final = f"""
 SELECT bucket, started, ends, told, withheld, counts FROM event_window
-WHERE summed_up = 0 AND ends <= ? LIMIT 1"""
+WHERE summed_up = 0 AND ends <= :now AND {free(RowKind.STORM, _WINDOW)} LIMIT 1000"""
 SUMMED_UP: Final = "UPDATE event_window SET summed_up = 1 WHERE bucket = ? AND started = ?"
 DROP_WINDOW: Final = "DELETE FROM event_window WHERE bucket = ? AND started = ?"
 

@@ -1,5 +1,6 @@
 """One batch of arrivals in one transaction: events stored once, spells made again, what is told."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,8 @@ from adapter.store import event_queries as sql
 from adapter.store import writing
 from adapter.store.rows import encode, micros, micros_or_none, moment
 from adapter.store.threads import Transaction
+
+log = logging.getLogger(__name__)
 
 _HIGHEST: Final = 2**63 - 1
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
@@ -197,7 +200,7 @@ class Taking:
                 found = _Window(at, at + round(length_s * 1_000_000), 0, 0, {})
             else:
                 started, ends, told, withheld, counts = row
-                found = _Window(started, ends, told, withheld, _decode_counts(counts))
+                found = _Window(started, ends, told, withheld, _counts(counts))
             self._windows[bucket] = found
         return found
 
@@ -228,6 +231,15 @@ class Taking:
                 "lasted_s": None if since is None else (event.at - since).total_seconds(),
             },
         )
+
+
+def _counts(body: bytes) -> dict[str, int]:
+    """Only numbers for people: what cannot be read is counted anew, and no event waits for it."""
+    try:
+        return _decode_counts(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        log.warning("storm_counts_lost")
+        return {}
 
 
 def _number(sequence: int | None) -> int:

@@ -15,7 +15,7 @@ from adapter.model.ids import InboxId
 from adapter.readings.lookups import IdType
 from adapter.readings.seeds import Normal, Unmapped
 from adapter.store import measured, writing
-from adapter.store.measurements import payload_of
+from adapter.store.payload_rows import payload_of
 from adapter.store.sqlite import SqliteStore
 from adapter.store.staging import find_device
 from adapter.store.threads import Transaction

@@ -6,16 +6,20 @@ connection has the other file attached. No name is in both.
 
 from typing import Final
 
+from adapter.engine.set_aside import RowKind
+from adapter.store.free_rows import as_text, free
+
 _VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"
 
 # ---------------------------------------------------------------- payloads and loads
 
-WAITING: Final = """
+WAITING: Final = f"""
 SELECT inbox.id, operation, at, coalesce(inbox_spool.file, ''),
        coalesce(inbox_spool.bytes, length(raw)), hash
 FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
-WHERE state = 'taking' ORDER BY inbox.id LIMIT ?"""
+WHERE state = 'taking' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
+ORDER BY inbox.id LIMIT :limit"""
 RAW: Final = "SELECT raw FROM inbox_raw WHERE id = ?"
 PAYLOAD_OF_INBOX: Final = "SELECT id FROM payload WHERE inbox = ?"
 PAYLOAD_OF_FILE: Final = "SELECT id, state FROM payload WHERE inbox IS NULL AND digest = ?"
@@ -32,14 +36,15 @@ SELECT id, inbox, source, operation, state, reason, position, at, finished, byte
 FROM payload """
 PAYLOADS: Final = _PAYLOADS + "WHERE id < ? ORDER BY id DESC LIMIT ?"
 PAYLOAD: Final = _PAYLOADS + "WHERE id = ?"
-EXPIRED: Final = """
+EXPIRED: Final = f"""
 SELECT p.id FROM payload p LEFT JOIN inbox ON inbox.id = p.inbox
-WHERE p.raw_kept = 1 AND p.finished < ? AND (
+WHERE p.raw_kept = 1 AND p.finished < :before AND (
     p.state = 'loaded' AND NOT EXISTS (
         SELECT 1 FROM intake_error e
         WHERE e.payload = p.id AND e.why = 'bad_part' AND e.state = 'open')
     OR p.state = 'quarantined' AND (p.inbox IS NULL OR coalesce(inbox.state, '') = 'discarded'))
-ORDER BY p.id LIMIT ?"""
+    AND {free(RowKind.BODY, as_text("p.id"))}
+ORDER BY p.id LIMIT :limit"""
 SPOOLED_FILES: Final = """
 SELECT spool FROM payload WHERE spool <> '' UNION SELECT file FROM inbox_spool"""
 FORGET_RAW: Final = "UPDATE inbox_raw SET raw = X'' WHERE id = ?"
@@ -169,4 +174,8 @@ SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
 GROUP BY why ORDER BY why"""
 EVENTS_AFTER: Final = f"""
 SELECT id, load, endpoint, at, exception, body FROM arrived_event
-WHERE (load, id) > (?, ?) AND {_VISIBLE} ORDER BY load, id LIMIT ?"""
+WHERE (load, id) > (:load, :id) AND {_VISIBLE}
+    AND {free(RowKind.EVENT, as_text("arrived_event.id"))} ORDER BY load, id LIMIT :limit"""
+EVENTS_OF: Final = """
+SELECT id, load, endpoint, at, exception, body FROM arrived_event
+WHERE id IN (SELECT value FROM json_each(?)) ORDER BY load, id"""

@@ -8,10 +8,9 @@ stop or a refusal leaves behind stays hidden and is swept away in pieces.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import apsw
-import msgspec
 
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.data_ports import (
@@ -30,22 +29,22 @@ from adapter.engine.data_ports import (
 )
 from adapter.engine.incomplete import Blocks
 from adapter.engine.ports import AuditNote, Change, Disposition, InboxState
+from adapter.engine.set_aside import RowKind
 from adapter.errors import NotFound
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
-from adapter.readings.seeds import EventSeed
 from adapter.store import measured, measured_file, writing
 from adapter.store.blocks import missing_blocks
-from adapter.store.rows import encode, micros, moment
+from adapter.store.failed_rows import Readable, made_of, note_unreadable, readable
+from adapter.store.payload_rows import arrived_of, payload_of, waiting_of
+from adapter.store.rows import encode, micros
 from adapter.store.sqlite import SqliteStore
 from adapter.store.staging import Staging, put_rest
 from adapter.store.threads import Transaction
-from adapter.store.values import readings_of, stored, whole
+from adapter.store.values import readings_of, stored
 
 _HIGHEST: Final = 2**63 - 1
-_decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
-_decode_event: Final = msgspec.json.Decoder(EventSeed).decode
 
 
 class SqliteMeasurements:
@@ -53,28 +52,18 @@ class SqliteMeasurements:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
         self._staging: Staging | None = None
 
     # ------------------------------------------------------------ loading
 
     async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
-        def work(db: apsw.Connection) -> list[WaitingPayload]:
-            return [
-                WaitingPayload(
-                    inbox=InboxId(number),
-                    source=f"inbox:{number}",
-                    operation=operation,
-                    at=moment(at),
-                    file=file,
-                    size=size,
-                    digest=digest,
-                )
-                for number, operation, at, file, size, digest in db.execute(
-                    measured.WAITING, (limit,)
-                )
-            ]
+        names = {"limit": limit, "now": micros(self._store.now())}
 
-        return await self._store.read(work)
+        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+            return [(row[0], row) for row in db.execute(measured.WAITING, names)]
+
+        return await readable(self._store, RowKind.PAYLOAD, fetch, waiting_of)
 
     async def start(self, what: WaitingPayload, *, now: datetime) -> Started | None:
         def work(tx: Transaction) -> Started | None:
@@ -240,11 +229,17 @@ class SqliteMeasurements:
     # ------------------------------------------------------------ bodies
 
     async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
-        def work(db: apsw.Connection) -> list[Payload]:
-            ids = [row[0] for row in db.execute(measured.EXPIRED, (micros(before), limit))]
-            return [payload_of(db.execute(measured.PAYLOAD, (item,)).get) for item in ids]
+        names = {"before": micros(before), "limit": limit, "now": micros(self._store.now())}
 
-        return await self._store.query(work)
+        def work(db: apsw.Connection) -> Readable[Payload]:
+            ids = [row[0] for row in db.execute(measured.EXPIRED, names)]
+            return made_of(
+                [(item, db.execute(measured.PAYLOAD, (item,)).get) for item in ids], payload_of
+            )
+
+        made, bad = await self._store.query(work)
+        await note_unreadable(self._store, RowKind.BODY, bad)
+        return made
 
     async def forget_raw(self, payload: Payload) -> None:
         def work(tx: Transaction) -> None:
@@ -316,19 +311,21 @@ class SqliteMeasurements:
     async def arrived_events(
         self, *, after: tuple[int, int] = (0, 0), limit: int = 500
     ) -> Sequence[ArrivedEvent]:
-        def work(db: apsw.Connection) -> list[ArrivedEvent]:
-            return [
-                ArrivedEvent(
-                    id=row[0],
-                    load=LoadId(row[1]),
-                    endpoint=EndpointId(row[2]),
-                    at=moment(row[3]),
-                    seed=_decode_event(row[5]),
-                )
-                for row in db.execute(measured.EVENTS_AFTER, (*after, limit))
-            ]
+        load, number = after
+        names = {"load": load, "id": number, "limit": limit, "now": micros(self._store.now())}
 
-        return await self._store.query(work)
+        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+            return [(row[0], row) for row in db.execute(measured.EVENTS_AFTER, names)]
+
+        return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
+
+    async def arrived(self, numbers: Sequence[int]) -> Sequence[ArrivedEvent]:
+        wanted = encode(list(numbers)).decode()
+
+        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+            return [(row[0], row) for row in db.execute(measured.EVENTS_OF, (wanted,))]
+
+        return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
 
     # ------------------------------------------------------------ measurements
 
@@ -405,27 +402,6 @@ def _known_payload(db: apsw.Connection, what: WaitingPayload) -> int | None:
 
 def _encode_counts(counts: Counts) -> bytes:
     return encode({name: getattr(counts, name) for name in Counts.__slots__})
-
-
-def payload_of(row: tuple[object, ...]) -> Payload:
-    number, inbox, source, operation, state, reason, position, at, finished, size, file, counts = (
-        row
-    )
-    text = counts if isinstance(counts, bytes | str) else b"{}"
-    return Payload(
-        id=PayloadId(whole(number)),
-        inbox=None if inbox is None else InboxId(whole(inbox)),
-        source=str(source),
-        operation=str(operation),
-        state=PayloadState(str(state)),
-        reason=str(reason),
-        position=None if position is None else whole(position),
-        at=moment(whole(at)),
-        finished=None if finished is None else moment(whole(finished)),
-        size=whole(size),
-        file=str(file),
-        counts=_decode_counts(text),
-    )
 
 
 def _measurement(item: StoredValue, value: Decimal) -> Measurement:

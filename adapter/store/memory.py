@@ -35,6 +35,7 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.set_aside import SetAside
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
@@ -82,6 +83,7 @@ class MemoryStore:
         self._registry = RegistryModel()
         self._inbox = InboxModel()
         self._journal = Journal()
+        self.set_aside = SetAside()
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -387,6 +389,9 @@ class MemoryStore:
 
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
         return self._journal.outbox(sink, limit=limit)
+
+    async def publications(self, sink: str, numbers: Sequence[int]) -> Sequence[PublicationRow]:
+        return [row for row in self._journal.outbox("", limit=2**63) if row.seq in numbers]
 
     async def delivered(self, sink: str, seq: int) -> None:
         self._journal.delivered(sink, seq)

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from adapter.engine.set_aside import RowKind
+from adapter.store.free_rows import free
+
 # ---------------------------------------------------------------- cases
 
 ORDER_OF_REFERENCE: Final = """
@@ -29,8 +32,9 @@ WHERE blocked_by IS NOT NULL AND blocked_by = ?"""
 WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
 WHERE id = :id AND open = 1"""
-DUE: Final = """
-SELECT id FROM service_order WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
+DUE: Final = f"""
+SELECT id FROM service_order WHERE wake IS NOT NULL AND wake <= :now
+    AND {free(RowKind.ORDER, "service_order.id")} ORDER BY wake, id LIMIT :limit"""
 NEXT_WAKE: Final = """
 SELECT min(at) FROM (SELECT min(wake) AS at FROM service_order UNION ALL
     SELECT min(due) FROM order_reply UNION ALL SELECT min(due) FROM field_message)"""
@@ -89,6 +93,9 @@ SELECT body FROM order_request WHERE reference <> '' AND requester = ? AND refer
 REFERENCE_HOLDER: Final = """
 SELECT id FROM order_request WHERE reference <> '' AND requester = ? AND reference = ?"""
 TODO_REQUESTS: Final = "SELECT body FROM order_request WHERE todo = 1 ORDER BY id LIMIT ?"
+TODO_SET_ASIDE: Final = """
+SELECT id, kind, row, error, detail, first FROM failed_row WHERE state = 'set_aside'
+ORDER BY due, id LIMIT ?"""
 INSERT_PASS: Final = "INSERT OR IGNORE INTO order_pass (of_order, number, body) VALUES (?, ?, ?)"
 PASSES: Final = "SELECT body FROM order_pass WHERE of_order = ? ORDER BY number"
 OPEN_ORDERS: Final = """
@@ -106,11 +113,13 @@ REPLY: Final = "SELECT body FROM order_reply WHERE id = ?"
 UPDATE_REPLY: Final = """
 UPDATE order_reply SET state = :state, due = :due, alarm = :alarm, body = :body WHERE id = :id"""
 REPLIES: Final = "SELECT body FROM order_reply WHERE of_order = ? ORDER BY number"
-REPLIES_DUE: Final = """
-SELECT id, body FROM order_reply AS mine WHERE due IS NOT NULL AND due <= ?
+REPLIES_DUE: Final = f"""
+SELECT id, body FROM order_reply AS mine WHERE due IS NOT NULL AND due <= :now
+    AND {free(RowKind.REPLY, "mine.id")}
     AND NOT EXISTS (SELECT 1 FROM order_reply AS before WHERE before.of_order = mine.of_order
         AND before.number < mine.number AND before.state = 'queued')
-ORDER BY due, id LIMIT ?"""
+ORDER BY due, id LIMIT :limit"""
+DROP_REPLY: Final = "UPDATE order_reply SET state = 'given_up', due = NULL WHERE id = ?"
 LEASE_REPLY: Final = "UPDATE order_reply SET due = ? WHERE id = ?"
 TODO_REPLIES: Final = "SELECT body FROM order_reply WHERE alarm = 1 ORDER BY id LIMIT ?"
 
@@ -119,11 +128,12 @@ TODO_REPLIES: Final = "SELECT body FROM order_reply WHERE alarm = 1 ORDER BY id 
 INSERT_MESSAGE: Final = """
 INSERT INTO field_message (id, activity, number, state, due, attempts, body)
 VALUES (?, ?, ?, 'queued', ?, 0, ?) ON CONFLICT (id) DO NOTHING"""
-MESSAGES_DUE: Final = """
-SELECT id, attempts, body FROM field_message AS mine WHERE due IS NOT NULL AND due <= ?
+MESSAGES_DUE: Final = f"""
+SELECT id, attempts, body FROM field_message AS mine WHERE due IS NOT NULL AND due <= :now
+    AND {free(RowKind.FIELD_MESSAGE, "mine.id")}
     AND NOT EXISTS (SELECT 1 FROM field_message AS before WHERE before.activity = mine.activity
         AND before.number < mine.number AND before.state IN ('queued', 'leaving'))
-ORDER BY due, id LIMIT ?"""
+ORDER BY due, id LIMIT :limit"""
 LEAVE: Final = "UPDATE field_message SET state = 'leaving', due = ? WHERE id = ?"
 SETTLE_MESSAGE: Final = """
 UPDATE field_message SET state = :state, due = :due, attempts = attempts + :tried

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import apsw
 import msgspec
@@ -21,21 +21,22 @@ from adapter.engine.order_ports import (
     OutgoingMessage,
     Pass,
     Todo,
-    TodoSubject,
     World,
 )
 from adapter.engine.ports import AuditNote
+from adapter.engine.set_aside import RowKind
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.field_rules import OtherTask
-from adapter.orders.lifecycle import TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
-from adapter.orders.replies import Reply, ReplyState
+from adapter.orders.replies import Reply
 from adapter.store import order_queries as sql
 from adapter.store import queries, rows
+from adapter.store.failed_rows import Readable, made_of, note_unreadable
+from adapter.store.order_todo import todo
 from adapter.store.order_writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
@@ -66,6 +67,7 @@ class SqliteOrders:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
 
     # ------------------------------------------------------------ cases
 
@@ -97,12 +99,12 @@ class SqliteOrders:
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
         def work(tx: Transaction) -> list[OrderId]:
-            found = [row[0] for row in tx.connection.execute(sql.DUE, (micros(now), limit))]
+            found = [row[0] for row in tx.connection.execute(sql.DUE, _due(now, limit))]
             lease = micros(lease_until)
             tx.connection.executemany(sql.LEASE, [(lease, order) for order in found])
             return found
 
-        if not await self._store.read(lambda db: db.execute(sql.DUE, (micros(now), 1)).get):
+        if not await self._store.read(lambda db: db.execute(sql.DUE, _due(now, 1)).get):
             return []
         return await self._store.write(work)
 
@@ -146,7 +148,7 @@ class SqliteOrders:
         return None if body is None else _request(body)
 
     async def todo(self, *, limit: int) -> Sequence[Todo]:
-        return await self._store.query(lambda db: _todo(db, limit))
+        return await self._store.query(lambda db: todo(db, limit))
 
     async def order_of(self, child: ChildId) -> OrderId | None:
         return await self._store.read(lambda db: db.execute(sql.ORDER_OF_CHILD, (child,)).get)
@@ -178,20 +180,17 @@ class SqliteOrders:
     async def next_messages(
         self, *, limit: int, now: datetime, lease_until: datetime
     ) -> Sequence[OutgoingMessage]:
-        def work(tx: Transaction) -> list[OutgoingMessage]:
-            found = list(tx.connection.execute(sql.MESSAGES_DUE, (micros(now), limit)))
+        def work(tx: Transaction) -> Readable[OutgoingMessage]:
+            found = list(tx.connection.execute(sql.MESSAGES_DUE, _due(now, limit)))
             lease = micros(lease_until)
             tx.connection.executemany(sql.LEAVE, [(lease, row[0]) for row in found])
-            return [
-                OutgoingMessage(message=_message(body), attempts=attempts)
-                for _, attempts, body in found
-            ]
+            return made_of([(row[0], row) for row in found], _outgoing)
 
-        if not await self._store.read(
-            lambda db: db.execute(sql.MESSAGES_DUE, (micros(now), 1)).get
-        ):
+        if not await self._store.read(lambda db: db.execute(sql.MESSAGES_DUE, _due(now, 1)).get):
             return []
-        return await self._store.write(work)
+        made, bad = await self._store.write(work)
+        await note_unreadable(self._store, RowKind.FIELD_MESSAGE, bad)
+        return made
 
     async def settle_message(
         self, message: str, state: MessageState, *, due: datetime | None = None
@@ -210,15 +209,20 @@ class SqliteOrders:
     async def next_replies(
         self, *, limit: int, now: datetime, lease_until: datetime
     ) -> Sequence[Reply]:
-        def work(tx: Transaction) -> list[Reply]:
-            found = list(tx.connection.execute(sql.REPLIES_DUE, (micros(now), limit)))
+        def work(tx: Transaction) -> Readable[Reply]:
+            found = list(tx.connection.execute(sql.REPLIES_DUE, _due(now, limit)))
             lease = micros(lease_until)
             tx.connection.executemany(sql.LEASE_REPLY, [(lease, row[0]) for row in found])
-            return [_reply(body) for _, body in found]
+            return made_of(found, _reply)
 
-        if not await self._store.read(lambda db: db.execute(sql.REPLIES_DUE, (micros(now), 1)).get):
+        if not await self._store.read(lambda db: db.execute(sql.REPLIES_DUE, _due(now, 1)).get):
             return []
-        return await self._store.write(work)
+        made, bad = await self._store.write(work)
+        await note_unreadable(self._store, RowKind.REPLY, bad)
+        return made
+
+    async def drop_reply(self, reply: str) -> None:
+        await self._store.write(lambda tx: tx.connection.execute(sql.DROP_REPLY, (reply,)))
 
     async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
         at, row = self._store.now(), reply_row(reply)
@@ -254,6 +258,15 @@ class SqliteOrders:
         return await self._store.read(
             lambda db: [_measurement(row[0]) for row in db.execute(sql.CREW_MEASUREMENTS, key)]
         )
+
+
+def _due(now: datetime, limit: int) -> dict[str, int]:
+    return {"now": micros(now), "limit": limit}
+
+
+def _outgoing(row: tuple[Any, ...]) -> OutgoingMessage:
+    _, attempts, body = row
+    return OutgoingMessage(message=_message(body), attempts=attempts)
 
 
 def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Case]:
@@ -358,44 +371,6 @@ def _wanted(order: ServiceOrder, wanted: OrderFilter) -> bool:
     )
 
 
-def _todo(db: apsw.Connection, limit: int) -> list[Todo]:
-    found = [
-        _order_todo(_order(body), priority, moment(since))
-        for priority, since, body in db.execute(sql.TODO_ORDERS, (limit,))
-    ]
-    for (body,) in db.execute(sql.TODO_REQUESTS, (limit,)):
-        request = _request(body)
-        found.append(
-            Todo(
-                subject=TodoSubject.REQUEST,
-                id=request.id,
-                order=request.order,
-                priority=TODO_PRIORITY,
-                since=request.created_at,
-                code=f"{request.purpose}_{request.state.name.lower()}",
-                text=request.outcome,
-                action="see to the child, then retry the request",
-            )
-        )
-    for (body,) in db.execute(sql.TODO_REPLIES, (limit,)):
-        reply = _reply(body)
-        found.append(
-            Todo(
-                subject=TodoSubject.REPLY,
-                id=reply.id,
-                order=reply.order,
-                priority=TODO_PRIORITY,
-                since=reply.created_at,
-                code=f"reply_{'refused' if reply.state is ReplyState.REFUSED else 'undelivered'}",
-                text=f"{reply.attempts} tries: {reply.last_error}",
-                action="see to the requester's system, then send the reply again, or give it up"
-                if reply.state is ReplyState.REFUSED
-                else "see to the requester's system; the reply is tried on",
-            )
-        )
-    return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
-
-
 def _report(body: bytes) -> FieldReport:
     raw = msgspec.json.decode(body)
     news = msgspec.convert(raw["news"], _NEWS[frozenset(raw["news"])])
@@ -412,17 +387,3 @@ def _open_visits(db: apsw.Connection) -> list[OpenVisit]:
         OpenVisit(messages=tuple(messages), reports=tuple(reports.get(activity, ())))
         for activity, messages in groupby(sent, key=lambda message: message.activity)
     ]
-
-
-def _order_todo(order: ServiceOrder, priority: int, since: datetime) -> Todo:
-    problem = order.problem
-    return Todo(
-        subject=TodoSubject.ORDER,
-        id=order.id,
-        order=order.id,
-        priority=priority,
-        since=since,
-        code=problem.code if problem is not None else "",
-        text=problem.text if problem is not None else "",
-        action=problem.action if problem is not None else "",
-    )

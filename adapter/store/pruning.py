@@ -11,6 +11,8 @@ import apsw
 from adapter.commands.activity import FINAL, State
 from adapter.engine.ports import AuditNote, Change, Disposition, InboxState
 from adapter.engine.retention import Kept, Pruned
+from adapter.engine.set_aside import RowKind
+from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store import writing
 from adapter.store.rows import micros
@@ -42,7 +44,9 @@ FROM inbox i WHERE i.id > :after ORDER BY i.id LIMIT :limit""",
 SELECT id, at, 1 FROM inbox WHERE state = 'quarantined' AND id > :after ORDER BY id LIMIT :limit""",
         Kept.ARRIVALS: """
 SELECT a.id, load.started, a.became IN ('new', 'repeated', 'same') OR (
-    a.became = '' AND (a.load, a.id) <= (SELECT load, arrived FROM event_cursor))
+    a.became = '' AND (a.load, a.id) <= (SELECT load, arrived FROM event_cursor)
+    AND NOT EXISTS (SELECT 1 FROM failed_row f WHERE f.kind = 'event'
+        AND f.row = CAST(a.id AS TEXT) AND f.state <> 'discarded'))
 FROM arrived_event a CROSS JOIN load ON load.id = a.load
 WHERE a.id > :after ORDER BY a.id LIMIT :limit""",
         Kept.EVENTS: """
@@ -61,6 +65,8 @@ WHERE state = 'resolved' AND at < :before AND id > :after ORDER BY id LIMIT :lim
 SELECT 0, ends, 1 FROM event_window WHERE summed_up = 1 AND ends < :before LIMIT 1""",
         Kept.PUBLICATIONS: """
 SELECT seq, at, seq <= coalesce((SELECT min(seq) FROM sink_cursor), seq)
+    AND seq NOT IN (SELECT CAST(row AS INTEGER) FROM failed_row
+        WHERE kind = 'publication' AND state <> 'discarded')
 FROM publication WHERE seq > :after ORDER BY seq LIMIT :limit""",
     }
 )
@@ -99,6 +105,7 @@ class SqlitePruning:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
 
     async def prune(
         self, what: Kept, *, before: datetime, after: int, limit: int, now: datetime
@@ -110,8 +117,18 @@ class SqlitePruning:
         keys = [key for key, _, free in due if free]
         # The rows stand in the order of their arrival: behind the first that is too young are more.
         more = len(due) == limit
-        removed = 0
-        if keys:
+        removed = await self._removed(what, keys, names, now) if keys else 0
+        if what is Kept.STORMS:
+            return Pruned(removed=removed, next=1 if removed == limit else None)
+        return Pruned(removed=removed, next=due[-1][0] if more else None)
+
+    async def _removed(self, what: Kept, keys: Sequence[int], names: _Names, now: datetime) -> int:
+        """In one transaction; where one of them cannot be removed, each in its own."""
+        rows = {key: f"{what}/{key}" for key in keys}
+        keys = [k for k in keys if not self.set_aside.held(RowKind.RETENTION, rows[k])]
+        if not keys:
+            return 0
+        try:
             removed = await self._store.write(
                 lambda tx: (
                     self._discard(tx, keys, now)
@@ -119,9 +136,16 @@ class SqlitePruning:
                     else _remove(tx, what, keys, names)
                 )
             )
-        if what is Kept.STORMS:
-            return Pruned(removed=removed, next=1 if removed == limit else None)
-        return Pruned(removed=removed, next=due[-1][0] if more else None)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(keys) == 1:
+                await self.set_aside.fail(RowKind.RETENTION, rows[keys[0]], error)
+                return 0
+            return sum([await self._removed(what, [key], names, now) for key in keys])
+        for key in keys:
+            await self.set_aside.went_through(RowKind.RETENTION, rows[key])
+        return removed
 
     def _discard(self, tx: Transaction, keys: Sequence[int], now: datetime) -> int:
         """Nobody will decide about them any more."""

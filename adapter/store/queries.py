@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from adapter.engine.set_aside import RowKind
+from adapter.store.free_rows import as_text, free, not_failed, not_set_aside
+
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
@@ -24,10 +27,15 @@ SELECT id, request, iif(length(targets) > :most, CAST('[]' AS BLOB), targets), a
        iif(length(targets) > :most, json_array_length(CAST(targets AS TEXT)), 0)
 FROM command JOIN asked ON asked.number = command.number
 WHERE id IN (SELECT value FROM json_each(:ids))"""
-COMMANDS_DUE: Final = """
-SELECT id FROM command WHERE wake IS NOT NULL AND wake <= ? ORDER BY wake, id LIMIT ?"""
+COMMANDS_DUE: Final = f"""
+SELECT id FROM command WHERE wake IS NOT NULL AND wake <= :now
+    AND {free(RowKind.COMMAND, "command.id")} ORDER BY wake, id LIMIT :limit"""
 DELAY_COMMAND: Final = "UPDATE command SET wake = ? WHERE id = ?"
-FIRST_COMMAND_WAKE: Final = "SELECT min(wake) FROM command WHERE wake IS NOT NULL"
+FIRST_COMMAND_WAKE: Final = f"""
+SELECT wake FROM command
+WHERE wake IS NOT NULL AND {not_failed(RowKind.COMMAND, "command.id")} ORDER BY wake LIMIT 1"""
+FIRST_TRY: Final = """
+SELECT due FROM failed_row WHERE state = 'waiting' ORDER BY due LIMIT 1"""
 
 # The base table of a listing, its condition, and its order; newest first by id.
 LIST_ALL: Final = "SELECT id FROM command WHERE id < :before ORDER BY id DESC"
@@ -77,10 +85,11 @@ NEXT_CLAIM_PRIORITY: Final = """
 SELECT priority, operation, due FROM exchange
 WHERE work = ? AND priority > ? AND due IS NOT NULL
 ORDER BY priority, operation, due LIMIT 1"""
-CLAIMABLE: Final = """
+CLAIMABLE: Final = f"""
 SELECT due, id, command FROM exchange
-WHERE work = ? AND priority = ? AND operation = ? AND due IS NOT NULL AND due <= ?
-ORDER BY due, id LIMIT ?"""
+WHERE work = :work AND priority = :priority AND operation = :operation
+    AND due IS NOT NULL AND due <= :now AND {free(RowKind.EXCHANGE, "exchange.id")}
+ORDER BY due, id LIMIT :limit"""
 LEASE_EXCHANGE: Final = "UPDATE exchange SET due = ? WHERE id = ?"
 SENDING: Final = """
 SELECT command, id, operation, priority FROM exchange WHERE state = 'sending' ORDER BY id"""
@@ -118,13 +127,15 @@ _BODY: Final = """
 JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
 """
 _INBOX: Final = _INBOX_COLUMNS + _BODY
-UNREAD_NEW: Final = _INBOX + "WHERE state = 'new' ORDER BY inbox.id LIMIT ?"
+_FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))
+UNREAD_NEW: Final = _INBOX + f"WHERE state = 'new' AND {_FREE} ORDER BY inbox.id LIMIT :limit"
 # Named, because without statistics SQLite takes the index by state, and sorts.
 UNREAD_PARKED: Final = (
     _INBOX_COLUMNS
     + "INDEXED BY inbox_parked"
     + _BODY
-    + """WHERE state = 'parked' AND wake <= ? ORDER BY wake, inbox.id LIMIT ?"""
+    + f"""WHERE state = 'parked' AND wake <= :now AND {_FREE}
+ORDER BY wake, inbox.id LIMIT :limit"""
 )
 INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
 INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
@@ -132,20 +143,33 @@ INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.i
 DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
 UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
-FIRST_NEW: Final = "SELECT at FROM inbox WHERE state = 'new' ORDER BY id LIMIT 1"
-FIRST_TAKING: Final = "SELECT at FROM inbox WHERE state = 'taking' ORDER BY id LIMIT 1"
-FIRST_PARKED: Final = """
+_NEVER_FAILED: Final = not_failed(RowKind.MESSAGE, as_text("inbox.id"))
+FIRST_NEW: Final = f"""
+SELECT at FROM inbox WHERE state = 'new' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
+# What came by a time and is going to be looked at; what is set aside is not waited for.
+FIRST_UNTAKEN: Final = f"""
+SELECT at FROM inbox WHERE state = 'new'
+    AND {not_set_aside(RowKind.MESSAGE, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
+FIRST_TAKING: Final = f"""
+SELECT at FROM inbox WHERE state = 'taking'
+    AND {not_set_aside(RowKind.PAYLOAD, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
+FIRST_PARKED: Final = f"""
 SELECT wake FROM inbox INDEXED BY inbox_parked
-WHERE state = 'parked' AND wake IS NOT NULL ORDER BY wake LIMIT 1"""
+WHERE state = 'parked' AND wake IS NOT NULL AND {_NEVER_FAILED} ORDER BY wake LIMIT 1"""
 
 # ---------------------------------------------------------------- events out, audit, messages
 
 INSERT_PUBLICATION: Final = """
 INSERT INTO publication (id, at, body)
 SELECT :id, :at, :body WHERE NOT EXISTS (SELECT 1 FROM publication WHERE id = :id)"""
-OUTBOX: Final = """
+_OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
+OUTBOX: Final = f"""
 SELECT seq, at, body FROM publication
-WHERE seq > coalesce((SELECT seq FROM sink_cursor WHERE sink = ?), 0) ORDER BY seq LIMIT ?"""
+WHERE seq > coalesce((SELECT seq FROM sink_cursor WHERE sink = :sink), 0) AND {_OF_SINK}
+ORDER BY seq LIMIT :limit"""
+PUBLICATIONS: Final = """
+SELECT seq, at, body FROM publication
+WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"""
 DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
 ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""

@@ -50,20 +50,25 @@ def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandI
     return {command: found[command] for command in ids if command in found}
 
 
-def sending(connection: apsw.Connection) -> list[Leased]:
-    return [
-        Leased(
-            command=command, exchange=exchange, operation=Operation(operation), priority=priority
-        )
-        for command, exchange, operation, priority in connection.execute(queries.SENDING)
-    ]
+def sending(connection: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+    """(exchange, row) of each; `leased` reads the rows."""
+    return [(row[1], row) for row in connection.execute(queries.SENDING)]
+
+
+def leased(row: tuple[Any, ...]) -> Leased:
+    command, exchange, operation, priority = row
+    return Leased(
+        command=command, exchange=exchange, operation=Operation(operation), priority=priority
+    )
 
 
 def next_wake(connection: apsw.Connection) -> datetime | None:
     times: list[int | None] = [
         connection.execute(query).get
-        for query in (queries.FIRST_COMMAND_WAKE, queries.FIRST_NEW, queries.FIRST_PARKED)
-    ]
+        for query in (
+            queries.FIRST_COMMAND_WAKE, queries.FIRST_NEW, queries.FIRST_PARKED, queries.FIRST_TRY
+        )
+    ]  # fmt: skip
     for work in Work:
         times += [due for _, _, due in claim_groups(connection, work)]
     first = min((time for time in times if time is not None), default=None)
@@ -177,33 +182,38 @@ def outcomes(connection: apsw.Connection, command: CommandId) -> list[EndpointOu
 
 
 def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
-    return [
-        InboxRow(
-            id=InboxId(row[0]),
-            operation=row[1],
-            raw=row[2],
-            at=moment(row[3]),
-            exchange=row[4],
-            remote=row[5],
-            state=InboxState(row[6]),
-            reason=row[7],
-            command=row[8],
-            token=row[9],
-            spool=row[10] or "",
-            spool_bytes=row[11] or 0,
-        )
-        for row in connection.execute(query, values)
-    ]
+    return [inbox_row_of(row) for row in connection.execute(query, values)]
 
 
-def unread(connection: apsw.Connection, limit: int, now: datetime) -> list[InboxRow]:
-    new = _inbox_rows(connection, queries.UNREAD_NEW, (limit,))
-    parked = _inbox_rows(connection, queries.UNREAD_PARKED, (micros(now), limit))
-    return sorted(new + parked, key=lambda row: row.id)[:limit]
+def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
+    return InboxRow(
+        id=InboxId(row[0]),
+        operation=row[1],
+        raw=row[2],
+        at=moment(row[3]),
+        exchange=row[4],
+        remote=row[5],
+        state=InboxState(row[6]),
+        reason=row[7],
+        command=row[8],
+        token=row[9],
+        spool=row[10] or "",
+        spool_bytes=row[11] or 0,
+    )
+
+
+def unread(
+    connection: apsw.Connection, limit: int, now: datetime
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """(number, row) of each, oldest first."""
+    names = {"now": micros(now), "limit": limit}
+    found = [*connection.execute(queries.UNREAD_NEW, names)]
+    found += connection.execute(queries.UNREAD_PARKED, names)
+    return [(row[0], row) for row in sorted(found, key=lambda row: row[0])[:limit]]
 
 
 def untaken(connection: apsw.Connection, until: datetime) -> bool:
-    oldest = (connection.execute(sql).get for sql in (queries.FIRST_NEW, queries.FIRST_TAKING))
+    oldest = (connection.execute(sql).get for sql in (queries.FIRST_UNTAKEN, queries.FIRST_TAKING))
     return any(at is not None and at <= micros(until) for at in oldest)
 
 
@@ -310,11 +320,25 @@ def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
     ]
 
 
-def outbox(connection: apsw.Connection, sink: str, limit: int) -> list[PublicationRow]:
-    return [
-        PublicationRow(seq=seq, at=moment(at), publication=rows.decode_publication(body))
-        for seq, at, body in connection.execute(queries.OUTBOX, (sink, limit))
-    ]
+def outbox(
+    connection: apsw.Connection, sink: str, limit: int, now: datetime
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """(key, row) of each; `publication` reads the rows."""
+    found = connection.execute(queries.OUTBOX, {"sink": sink, "limit": limit, "now": micros(now)})
+    return [(f"{row[0]}/{sink}", row) for row in found]
+
+
+def publications(
+    connection: apsw.Connection, sink: str, numbers: Sequence[int]
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """The same, of those numbers that are there."""
+    found = connection.execute(queries.PUBLICATIONS, (encode(numbers).decode(),))
+    return [(f"{row[0]}/{sink}", row) for row in found]
+
+
+def publication(row: tuple[Any, ...]) -> PublicationRow:
+    seq, at, body = row
+    return PublicationRow(seq=seq, at=moment(at), publication=rows.decode_publication(body))
 
 
 # ---------------------------------------------------------------- registry

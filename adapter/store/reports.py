@@ -30,8 +30,8 @@ from adapter.readings.seeds import EventSeed
 from adapter.store import measured, reported, told
 from adapter.store.event_taking import Became
 from adapter.store.measured_file import connect_reader_of_both
-from adapter.store.measurements import payload_of
 from adapter.store.migrate import APPLICATION_ID, scripts
+from adapter.store.payload_rows import payload_of
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
 

@@ -11,7 +11,10 @@ import msgspec
 from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine.ports import AuditNote
 from adapter.engine.schedule_ports import IssuedWindow
+from adapter.engine.set_aside import RowKind
 from adapter.store import writing
+from adapter.store.failed_rows import readable
+from adapter.store.free_rows import free
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
@@ -30,9 +33,9 @@ _ONE: Final = "SELECT body, version FROM read_schedule WHERE id = ?"
 _MANY: Final = """
 SELECT body, version FROM read_schedule
 WHERE id > :after AND (:state IS NULL OR state = :state) ORDER BY id LIMIT :limit"""
-_DUE: Final = """
-SELECT body, version FROM read_schedule WHERE wake IS NOT NULL AND wake <= ?
-ORDER BY wake, id LIMIT ?"""
+_DUE: Final = f"""
+SELECT id, body, version FROM read_schedule WHERE wake IS NOT NULL AND wake <= :now
+    AND {free(RowKind.SCHEDULE, "read_schedule.id")} ORDER BY wake, id LIMIT :limit"""
 _INSERT_WINDOW: Final = """
 INSERT INTO schedule_window (schedule, number, command, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (schedule, number) DO NOTHING"""
@@ -45,6 +48,7 @@ class SqliteSchedules:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
 
     async def put_schedule(
         self,
@@ -90,7 +94,12 @@ class SqliteSchedules:
         return found[0] if found else None
 
     async def due_schedules(self, *, now: datetime, limit: int) -> Sequence[ReadSchedule]:
-        return await self._store.read(lambda db: _read(db.execute(_DUE, (micros(now), limit))))
+        names = {"now": micros(now), "limit": limit}
+
+        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[object, object]]]:
+            return [(id_, (body, version)) for id_, body, version in db.execute(_DUE, names)]
+
+        return await readable(self._store, RowKind.SCHEDULE, fetch, _one)
 
     async def windows(
         self, schedule: ScheduleId, *, before: int | None = None, limit: int = 50
@@ -104,7 +113,12 @@ class SqliteSchedules:
 
 
 def _read(rows: apsw.Cursor) -> list[ReadSchedule]:
-    return [replace(_decode(_bytes(body)), version=_int(version)) for body, version in rows]
+    return [_one((body, version)) for body, version in rows]
+
+
+def _one(row: tuple[object, object]) -> ReadSchedule:
+    body, version = row
+    return replace(_decode(_bytes(body)), version=_int(version))
 
 
 def _bytes(value: object) -> bytes:

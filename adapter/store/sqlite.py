@@ -29,11 +29,13 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.set_aside import RowKind, SetAside
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store import claiming, intake, master, reading, writing
+from adapter.store.failed_rows import SqliteFailedRows, held, made_of, note_unreadable, readable
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.measured_file import check, connect_measured, connect_reader_of_both, prepare
 from adapter.store.migrate import check_version, migrate
@@ -63,6 +65,8 @@ class SqliteStore:
         self._connections: list[apsw.Connection] = []
         self._health = Health()
         self._open_now = False
+        self.set_aside = SetAside(SqliteFailedRows(self), now)
+        """Rows of any loop that failed unexpectedly."""
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
@@ -79,6 +83,7 @@ class SqliteStore:
             for connection in self._beside(writer):
                 self._connections.append(connection)
             head = reading.audit_head(writer)
+            self.set_aside.know(held(writer))
         except (apsw.Error, OSError) as error:
             self._release()
             raise StoreFailed(f"cannot open {self._path.name}: {error}") from error
@@ -198,13 +203,16 @@ class SqliteStore:
         lease_until: datetime,
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
-        return await self.write(lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip))
+        taken = await self.write(lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip))
+        made, bad = made_of(taken, reading.leased)
+        await note_unreadable(self, RowKind.EXCHANGE, bad)
+        return made
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
         return await self.write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
     async def sending(self) -> Sequence[Leased]:
-        return await self.read(reading.sending)
+        return await readable(self, RowKind.EXCHANGE, reading.sending, reading.leased)
 
     async def next_wake(self) -> datetime | None:
         return await self.read(reading.next_wake)
@@ -223,7 +231,12 @@ class SqliteStore:
         return await self.write(lambda tx: intake.receive(tx, batch))
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
-        return await self.read(lambda db: reading.unread(db, limit, now))
+        return await readable(
+            self,
+            RowKind.MESSAGE,
+            lambda db: reading.unread(db, limit, now),
+            reading.inbox_row_of,
+        )
 
     async def untaken(self, until: datetime) -> bool:
         return await self.read(lambda db: reading.untaken(db, until))
@@ -308,7 +321,20 @@ class SqliteStore:
     # ------------------------------------------------------------ events out
 
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
-        return await self.read(lambda db: reading.outbox(db, sink, limit))
+        return await readable(
+            self,
+            RowKind.PUBLICATION,
+            lambda db: reading.outbox(db, sink, limit, self._now()),
+            reading.publication,
+        )
+
+    async def publications(self, sink: str, numbers: Sequence[int]) -> Sequence[PublicationRow]:
+        return await readable(
+            self,
+            RowKind.PUBLICATION,
+            lambda db: reading.publications(db, sink, numbers),
+            reading.publication,
+        )
 
     async def delivered(self, sink: str, seq: int) -> None:
         await self.write(lambda tx: writing.delivered(tx, sink, seq))

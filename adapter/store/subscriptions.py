@@ -1,6 +1,7 @@
 """What is known of subscriptions and of silence, in the gateway's SQLite file."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -45,14 +46,20 @@ class SqliteSubscriptions:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.set_aside = store.set_aside
 
     async def subscription_states(self) -> Mapping[SubscriptionKind, SubscriptionState]:
         found = {}
         for kind in SubscriptionKind:
-            body = await self._body(kind.value)
-            if body is not None:
-                found[kind] = _decode(body)
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # the check will tell
+                state = await self.subscription_state(kind)
+                if state is not None:
+                    found[kind] = state
         return found
+
+    async def subscription_state(self, kind: SubscriptionKind) -> SubscriptionState | None:
+        body = await self._body(kind.value)
+        return None if body is None else _decode(body)
 
     async def put_subscription(
         self,

@@ -7,6 +7,7 @@ opened again (I12).
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,8 +36,15 @@ _RESTART_WAIT_MS: Final = 20
 _ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 """What a single bad row can cause. Every other error of SQLite is one of the storage."""
 
+_OF_A_VALUE: Final = re.compile(r"malformed JSON|bad JSON path|JSON cannot hold|integer overflow")
+"""What SQLite's functions say of a value that they are given; the statement is undone, no more."""
+
 
 def _is_storage(error: Exception) -> bool:
+    """Whether it is SQLite that failed. A number past 64 bits or a text that is no UTF-8 never
+    reach it: apsw raises OverflowError and UnicodeError, which are Python's own."""
+    if isinstance(error, apsw.SQLError):
+        return _OF_A_VALUE.search(str(error)) is None
     return isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS)
 
 

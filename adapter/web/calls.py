@@ -5,29 +5,27 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
 
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
-from adapter.commands.schedule import ScheduleState
 from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
-from adapter.engine.reports import Grouping
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId, is_sortable_id
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
-from adapter.orders.order import OrderKind
 from adapter.web import schema
 from adapter.web.credentials import ApiKeys
 from adapter.web.problems import ProblemRaised
 from adapter.web.settings import ApiKey, RestSettings, Role
 
 S = TypeVar("S", bound=msgspec.Struct)
-E = TypeVar("E", CommandKind, State, InboxState, Grouping, ScheduleState, OrderKind)
+E = TypeVar("E", bound=StrEnum)
 
 PREFIX: Final = "/api/v1"
 MOST_ITEMS: Final = 500

@@ -23,6 +23,8 @@ from adapter.web import (
     schedule_schema,
     schema,
     schema_readings,
+    set_aside_calls,
+    set_aside_schema,
     subscription_calls,
     subscription_schema,
     visit_calls,
@@ -120,6 +122,8 @@ _KEYS: Final = (calls.IDEMPOTENCY_KEY, calls.SECOND_KEY)
 _VALUES: Final = ("device", "component", "from", "to", "revisions")
 _EVENTS: Final = ("device", "from", "to")
 _INBOUND: Final = PREFIX + "/inbox/{inbound}"
+_SET_ASIDE: Final = PREFIX + "/set-aside/{row}"
+_ASIDE: Final = (Role.ADMIN, Role.SWITCH)
 _PAGED: Final = ("limit", "cursor")
 _ORDERS: Final = (Role.SWITCH,)
 _ORDER: Final = PREFIX + "/orders/{order}"
@@ -271,6 +275,15 @@ ROUTES: Final = (
     _post(PREFIX + "/retention/run", retention_calls.run_retention,
           "Begin now to remove what is due", _NOTE, retention_schema.RetentionOut,
           roles=(Role.ADMIN,), why=(404,)),
+    _get(PREFIX + "/set-aside", set_aside_calls.list_set_aside,
+         "Rows that failed unexpectedly, by number: set aside, waiting or discarded",
+         set_aside_schema.FailedRowPage, query=("state", "kind", *_PAGED)),
+    _get(_SET_ASIDE, set_aside_calls.get_set_aside, "Look at one of them",
+         set_aside_schema.FailedRowOut, why=(404,)),
+    _post(_SET_ASIDE + "/retry", set_aside_calls.retry_set_aside, "Put one back: it is tried now",
+          schema.ReasonIn, set_aside_schema.FailedRowOut, roles=_ASIDE, why=(404,)),
+    _post(_SET_ASIDE + "/discard", set_aside_calls.discard_set_aside, "Give one up",
+          schema.ReasonIn, set_aside_schema.FailedRowOut, roles=_ASIDE),
     _get(PREFIX + "/ledger", calls.ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/audit", calls.list_audit, "The audit chain, oldest first",

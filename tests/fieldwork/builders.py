@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import count
 
 from adapter.engine.field_work import FieldMessage, FieldReport, Receipt, Site
+from adapter.engine.set_aside import SetAside
 from adapter.errors import Conflict, NotFound
 from adapter.model.device import (
     Category,
@@ -84,6 +85,7 @@ class KeptReports:
     refuses: frozenset[str] = frozenset()
     broken: Exception | None = None
     repeated: int = 0
+    set_aside: SetAside = field(default_factory=SetAside)
 
     async def receive(self, report: FieldReport) -> Receipt:
         if self.broken is not None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.field_work import FieldReport, Receipt
+from adapter.engine.set_aside import SetAside
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.form import read_message, report_json
@@ -28,6 +29,7 @@ class CrewBehindWebhooks:
     report_url: str = ""
     statuses: list[int] = field(default_factory=list)
     fails: int = 0
+    set_aside: SetAside = field(default_factory=SetAside)
     _session: aiohttp.ClientSession | None = None
 
     async def take(self, request: web.Request) -> web.Response:

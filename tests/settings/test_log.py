@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from adapter.headend.secret import Secret
-from adapter.log import redact, start_logging
+from adapter.log import start_logging
+from adapter.model.redaction import redact
 from adapter.settings import LogFormat, LogLevel, LogSettings
 
 

@@ -10,6 +10,7 @@ import pytest
 from adapter.commands.activity import ExchangeState, Work
 from adapter.commands.flows import Operation
 from adapter.engine.ports import Filter, InboxState
+from adapter.engine.set_aside import FailedState
 from adapter.model.ids import CommandId
 from adapter.store import claiming, queries, reading
 from adapter.store.files import connect_writer
@@ -134,7 +135,12 @@ def test_the_states_that_statements_name_are_the_models_own() -> None:
     written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
     named = set(re.findall(r"state = '(\w+)'", written))
     states = {InboxState.NEW, InboxState.PARKED, InboxState.TAKING}
-    assert named == {ExchangeState.SENDING, "open", *states}  # open: error records
+    assert named == {
+        ExchangeState.SENDING,
+        FailedState.WAITING,
+        "open",
+        *states,
+    }  # open: error records
 
 
 def _steps(connection: apsw.Connection, work: Callable[[], object]) -> int:

@@ -1,0 +1,243 @@
+"""A gateway on SQLite, the clock turned by hand, whose rows a test breaks in the real file."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import apsw
+
+from adapter.commands.calls import Answer, Call
+from adapter.engine.clock import HandClock
+from adapter.engine.gateway import Gateway
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.order_requests import OrderRequest
+from adapter.engine.order_sink import OrderSink
+from adapter.engine.orders import Orders
+from adapter.engine.ports import PublicationRow, Sink
+from adapter.engine.retention import Kept, Retention
+from adapter.engine.schedules import Schedules
+from adapter.engine.set_aside import WAITS, FailedRow, FailedState, RowKind, SetAside
+from adapter.engine.stand_ins import Outgoing
+from adapter.model.ids import DeviceId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.order import OrderKind, ServiceOrder
+from adapter.orders.replies import Reply
+from adapter.payloads import Taking, taking
+from adapter.settings import IntakeSettings
+from adapter.store.orders import SqliteOrders
+from adapter.store.pruning import SqlitePruning
+from adapter.store.schedules import SqliteSchedules
+from adapter.store.sqlite import SqliteStore
+from adapter.wire.inbox import InboxReader
+from tests.web.rig import NOON, QuietHeadEnd, codec, population
+
+FILE = "gateway.db"
+BROKEN = b"{"
+LEASE = timedelta(seconds=31)
+
+
+def plant(folder: Path, statement: str, *values: object) -> None:
+    """Change a row of the file behind the gateway's back, as damage or a bug would."""
+    connection = apsw.Connection(str(folder / FILE))
+    try:
+        connection.set_busy_timeout(30_000)
+        connection.execute(statement, values)
+    finally:
+        connection.close()
+
+
+def kept(folder: Path, query: str, *values: object) -> object:
+    connection = apsw.Connection(str(folder / FILE), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return connection.execute(query, values).get
+    finally:
+        connection.close()
+
+
+@dataclass
+class Broken:
+    """A column of one row that was broken; `mend` puts back what stood there."""
+
+    folder: Path
+    table: str
+    column: str
+    key: str
+    row: object
+    before: object = None
+
+    def __post_init__(self) -> None:
+        where = f"{self.table} WHERE {self.key} = ?"
+        self.before = kept(self.folder, f"SELECT {self.column} FROM {where}", self.row)
+        assert self.before is not None, f"no {self.row} in {self.table}"
+        self._put(BROKEN)
+
+    def mend(self) -> None:
+        self._put(self.before)
+
+    def _put(self, value: object) -> None:
+        statement = f"UPDATE {self.table} SET {self.column} = ? WHERE {self.key} = ?"
+        plant(self.folder, statement, value, self.row)
+
+
+@dataclass
+class Requester:
+    replies: list[Reply] = field(default_factory=list)
+
+    async def deliver(self, reply: Reply) -> None:
+        self.replies.append(reply)
+
+
+@dataclass
+class Receiver:
+    """A sink that never takes the publications in `refuses`; `away`: it takes none."""
+
+    name: str = "receiver"
+    refuses: frozenset[str] = frozenset()
+    away: bool = False
+    taken: list[str] = field(default_factory=list)
+
+    async def deliver(self, batch: Sequence[PublicationRow]) -> None:
+        if self.away or any(row.publication.id in self.refuses for row in batch):
+            raise ConnectionError("not taken")
+        self.taken += [row.publication.id for row in batch]
+
+
+@dataclass
+class OddHeadEnd(QuietHeadEnd):
+    """Its transport breaks in a way that nobody expects, for some endpoints."""
+
+    breaks_for: frozenset[str] = frozenset()
+
+    async def call(self, call: Call) -> Answer:
+        if self.breaks_for & set(call.endpoints):
+            self.calls.append(call)
+            raise RuntimeError("https://user:secret@head.example broke")
+        return await super().call(call)
+
+
+@dataclass
+class Stage:
+    folder: Path
+    clock: HandClock
+    store: SqliteStore
+    gateway: Gateway
+    head_end: OddHeadEnd
+    orders: Orders
+    schedules: Schedules
+    retention: Retention
+    taking: Taking
+    field_work: Outgoing
+    requester: Requester
+    sink: Receiver
+
+    @property
+    def set_aside(self) -> SetAside:
+        return self.store.set_aside
+
+    async def work(self) -> None:
+        """Everything that is due, in turns, as all loops do."""
+        for _ in range(50):
+            await self.gateway.drain()
+            done = await self.orders.drain()
+            while await self.taking.events.once():
+                done += 1
+            while await self.schedules.once():
+                done += 1
+            if not done:
+                return
+        raise AssertionError("a loop goes on and on")
+
+    async def later(self, span: timedelta) -> None:
+        await self.clock.turn(self.clock.now() + span)
+        await self.work()
+
+    async def tries(self, work: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Turn the clock past every wait; the store's leases are over then, too."""
+        for wait in WAITS:
+            await self.clock.turn(self.clock.now() + max(wait, LEASE))
+            await (work or self.work)()
+
+    async def failed(self, state: FailedState | None = None) -> list[FailedRow]:
+        return list(await self.set_aside.rows(state=state))
+
+    async def only(self, kind: RowKind, state: FailedState = FailedState.SET_ASIDE) -> FailedRow:
+        """The one row of the list, which is of that kind and in that state."""
+        found = await self.failed()
+        assert [(each.kind, each.state) for each in found] == [(kind, state)]
+        return found[0]
+
+    async def order(self, number: int, kind: OrderKind = OrderKind.CUT) -> ServiceOrder:
+        request = OrderRequest(
+            kind=kind,
+            service_point=ServicePointId(f"SP-M{number}"),
+            external_reference=f"reference-{number}",
+            requester="cis",
+        )
+        return await self.orders.submit(request)
+
+
+@asynccontextmanager
+async def a_stage(
+    folder: Path, *, at: datetime = NOON, sink: Receiver | None = None, start: bool = True
+) -> AsyncIterator[Stage]:
+    """Opened in a folder that may have been used before: then that is a restart."""
+    clock = HandClock(at)
+    store = SqliteStore(folder / FILE, now=clock.now)
+    await store.open()
+    fresh = not await store.devices(limit=1)
+    made = taking(store, clock, IntakeSettings(retention_days=1.0))
+    assert made is not None
+    order_store, field_work, requester = SqliteOrders(store), Outgoing(), Requester()
+    told, head_end = sink or Receiver(), OddHeadEnd()
+    sinks: list[Sink] = [told, OrderSink(order_store, clock)]
+    gateway = Gateway(
+        store=store,
+        head_end=head_end,
+        reader=InboxReader(codec()),
+        clock=clock,
+        identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
+        sinks=sinks,
+        intake=made.intake,
+        data=made.data,
+    )
+    orders = Orders(
+        store=order_store,
+        commands=store,
+        gateway=gateway,
+        field_work=field_work,
+        requester=requester,
+        measurements=_NoMeasurements(),
+        clock=clock,
+    )
+    stage = Stage(
+        folder=folder,
+        clock=clock,
+        store=store,
+        gateway=gateway,
+        head_end=head_end,
+        orders=orders,
+        schedules=Schedules(SqliteSchedules(store), gateway, clock),
+        retention=Retention(SqlitePruning(store), clock, dict.fromkeys(Kept, 1.0)),
+        taking=made,
+        field_work=field_work,
+        requester=requester,
+        sink=told,
+    )
+    try:
+        if fresh:
+            await gateway.import_devices(population())
+        if start:
+            await gateway.start(background=False)
+        yield stage
+    finally:
+        await made.intake.stop()
+        await store.close()
+
+
+class _NoMeasurements:
+    async def final(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        return ()
