@@ -15,9 +15,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.callback_keys import callback_keys
+from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
+from adapter.engine.clock_watch import ClockWatch
 from adapter.engine.data_ports import Measurements as StoredData
 from adapter.engine.dispatcher import DispatchSettings, current_exchange
 from adapter.engine.final_measurements import StoredMeasurements
@@ -34,7 +36,7 @@ from adapter.engine.ports import Clock, Sink, Store
 from adapter.engine.retention import Retention
 from adapter.engine.schedules import Schedules
 from adapter.engine.stand_ins import Outgoing, PublishedReplies
-from adapter.engine.subscriptions import Subscriptions
+from adapter.engine.switch_holds import SwitchHolds
 from adapter.engine.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.choice import field_work_of
@@ -43,19 +45,17 @@ from adapter.fieldwork.link import FieldWorkLink
 from adapter.fieldwork.replies import WebhookReplies
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
-from adapter.headend.limits import Limits
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.subscriptions import SubscriptionClient
 from adapter.orders_file import load_rules
 from adapter.payloads import Taking, taking
 from adapter.settings import IntakeSettings, RetentionSettings, Settings, SubscriptionSettings
+from adapter.store.holds import SqliteHolds
 from adapter.store.orders import SqliteOrders
 from adapter.store.pruning import SqlitePruning
 from adapter.store.reports import SqliteReports
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
-from adapter.store.subscriptions import SqliteSubscriptions
-from adapter.upkeep import kept_days, upkeep
+from adapter.upkeep import corrections, kept_days, subscriptions_of
 from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
 from adapter.web.rest import Rest
@@ -115,12 +115,23 @@ def connect(
     longest_catch_up: timedelta | None = None,
     retention: RetentionSettings | None = None,
     orders: OrderParts | None = None,
+    clock_policy: ClockPolicy | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
     order_store = SqliteOrders(store) if isinstance(store, SqliteStore) else None
     order_sink = None if order_store is None else OrderSink(order_store, clock)
     messages = MessageLog(store, clock)
+    hold_store = SqliteHolds(store) if isinstance(store, SqliteStore) else None
+    holds = SwitchHolds(hold_store, clock)
+    watch = (
+        None
+        if hold_store is None
+        else ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
+    )
     made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
+
+    if made is not None:
+        made.intake.paused = lambda: holds.doubts_clock
 
     def observed(exchange: Exchange) -> None:
         current = current_exchange.get()
@@ -140,6 +151,8 @@ def connect(
         messages=messages,
         intake=None if made is None else made.intake,
         data=None if made is None else made.data,
+        holds=holds,
+        clock_watch=watch,
     )
     running_orders = None
     if order_store is not None and order_sink is not None and made is not None:
@@ -147,7 +160,7 @@ def connect(
         running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
         order_sink.poke = running_orders.poke
         gateway.data_loaded = running_orders.arrived
-    return Core(
+    core = Core(
         store=store,
         codec=codec,
         client=client,
@@ -165,31 +178,23 @@ def connect(
             if isinstance(store, SqliteStore)
             else None,
             retention=Retention(
-                SqlitePruning(store), clock, kept_days(retention or RetentionSettings())
+                SqlitePruning(store),
+                clock,
+                kept_days(retention or RetentionSettings()),
+                paused=lambda: holds.doubts_clock,
             )
             if isinstance(store, SqliteStore)
             else None,
-            subscriptions=_subscriptions(
-                store, head_end, client.limits, codec, clock, identity, subscriptions
+            subscriptions=subscriptions_of(
+                store, head_end, client.limits, codec, clock, identity, subscriptions, holds
             ),
         ),
     )
-
-
-def _subscriptions(
-    store: Store,
-    head_end: HeadEndSettings,
-    limits: Limits,
-    codec: Codec,
-    clock: Clock,
-    identity: CallbackIdentity,
-    settings: SubscriptionSettings | None,
-) -> Subscriptions | None:
-    if settings is None or not isinstance(store, SqliteStore):
-        return None
-    client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
-    kept = upkeep(settings, identity.public_url)
-    return Subscriptions(SqliteSubscriptions(store), client, clock, kept)
+    if watch is not None and isinstance(store, SqliteStore):
+        watch.corrections += corrections(
+            store, gateway, core.beside.schedules, running_orders, clock, settings
+        )
+    return core
 
 
 def _orders(
@@ -253,8 +258,6 @@ async def build(
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
-        if newest := await store.audit(after=(await store.audit_head())[0] - 1, limit=1):
-            clock.no_earlier_than(newest[0].at)
         yield await stack.enter_async_context(
             over(store, settings, codec=codec, clock=clock, sinks=sinks, orders=orders)
         )
@@ -293,6 +296,7 @@ async def over(
             subscriptions=settings.subscriptions,
             longest_catch_up=timedelta(seconds=settings.schedules.longest_catch_up_s),
             retention=settings.retention,
+            clock_policy=settings.clock,
             orders=replace(
                 given,
                 rules=given.rules or _rules(settings),
@@ -300,15 +304,13 @@ async def over(
                 requester=given.requester or _requester(settings, clock, stack),
             ),
         )
-        witness = Witness(store, settings.store.path.with_suffix(".witness"))
-        contradicted = await witness.contradicted()
-        core.gateway.hold_switches(contradicted)
-        if not contradicted:  # else what was witnessed must stay, for the operator and a restart
-            stack.push_async_callback(witness.try_note)
+        path = settings.store.path.with_suffix(".witness")
+        witness = Witness(store, path, core.gateway.holds, clock)
+        await witness.check()
+        stack.push_async_callback(witness.try_note)
         app = await stack.enter_async_context(running(core, settings, listening, clock))
-        if not contradicted:
-            watching = asyncio.get_running_loop().create_task(witness.keep())
-            stack.callback(watching.cancel)
+        watching = asyncio.get_running_loop().create_task(witness.keep())
+        stack.callback(watching.cancel)
         yield app
 
 

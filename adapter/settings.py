@@ -18,6 +18,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.subscriptions import Generation
@@ -159,6 +160,22 @@ class OrdersSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSettings(ClockPolicy):
+    """When the machine's wall clock is not believed, and switch orders are held."""
+
+    tolerance_s: Annotated[
+        float, "the wall clock may be off by so much; past it switch orders are held"
+    ] = 60.0
+    longest_stop_s: Annotated[
+        float, "after a longer stop, by the wall clock, somebody has to confirm it"
+    ] = 86_400.0
+
+    def __post_init__(self) -> None:
+        if not (self.tolerance_s > 0 and self.longest_stop_s > 0):
+            raise SettingsError("tolerance_s, longest_stop_s: more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
     """`openway simulate`; all else is in a file of its own (`config`)."""
 
@@ -243,6 +260,7 @@ class Settings:
     subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+    clock: ClockSettings = field(default_factory=ClockSettings)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     orders: OrdersSettings = field(default_factory=OrdersSettings)
     field_work: FieldWorkSettings = field(default_factory=FieldWorkSettings)

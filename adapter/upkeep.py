@@ -1,11 +1,30 @@
-"""From the settings to how subscriptions are kept up, and how long rows are kept."""
+"""From the settings to how subscriptions are kept up, how long rows are kept, and what mends the
+traces of a wrong clock."""
+
+from collections.abc import Sequence
+from functools import partial
 
 from adapter.commands.silence import SilencePolicy
 from adapter.commands.subscriptions import Generation, SubscriptionKind, Wanted
+from adapter.engine.clock_correction import CommandCorrection
+from adapter.engine.clock_watch import Correct
+from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.orders import Orders
+from adapter.engine.ports import Clock, Store
 from adapter.engine.retention import Kept
-from adapter.engine.subscriptions import UpkeepSettings
+from adapter.engine.schedules import Schedules
+from adapter.engine.subscriptions import Subscriptions, UpkeepSettings
+from adapter.engine.switch_holds import SwitchHolds
+from adapter.headend.limits import Limits
+from adapter.headend.settings import HeadEndSettings
+from adapter.headend.subscriptions import SubscriptionClient
 from adapter.settings import RetentionSettings, SubscriptionSettings
+from adapter.store.clock_correction import SqliteCorrection
+from adapter.store.sqlite import SqliteStore
+from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.web.listener import DATA_PATH, EXCEPTIONS_PATH
+from adapter.wire.codec import Codec
 
 
 def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:
@@ -56,3 +75,48 @@ def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
         retry_s=settings.retry_s,
         silence=silence if settings.silence else None,
     )
+
+
+def subscriptions_of(
+    store: Store,
+    head_end: HeadEndSettings,
+    limits: Limits,
+    codec: Codec,
+    clock: Clock,
+    identity: CallbackIdentity,
+    settings: SubscriptionSettings | None,
+    holds: SwitchHolds,
+) -> Subscriptions | None:
+    """None without settings, and over a store that keeps no subscriptions."""
+    if settings is None or not isinstance(store, SqliteStore):
+        return None
+    client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
+    kept = upkeep(settings, identity.public_url)
+    return Subscriptions(
+        SqliteSubscriptions(store), client, clock, kept, paused=lambda: holds.doubts_clock
+    )
+
+
+def corrections(
+    store: SqliteStore,
+    gateway: Gateway,
+    schedules: Schedules | None,
+    orders: Orders | None,
+    clock: Clock,
+    settings: GatewaySettings,
+) -> Sequence[Correct]:
+    """Schedules and orders first, rows last."""
+    rows, made = SqliteCorrection(store), list[Correct]()
+    if schedules is not None:
+        made.append(schedules.correct_clock)
+    if orders is not None:
+        made.append(partial(orders.correct_clock, store=rows))
+    commands = CommandCorrection(
+        rows,
+        store,
+        gateway.correct,
+        clock,
+        settings.policies,
+        lease_s=settings.dispatch.lease_s,
+    )
+    return [*made, commands]

@@ -19,6 +19,7 @@ from adapter.cli.desk import wire, wsdl
 from adapter.cli.entering import COMMANDS as ENTERING
 from adapter.cli.events import events, outages
 from adapter.cli.exits import MEANING, Exit, exit_of
+from adapter.cli.holds import clock, holds
 from adapter.cli.intake import intake
 from adapter.cli.orders import order, todo
 from adapter.cli.quarantine import quarantine
@@ -63,9 +64,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    schedule, subscriptions, retention, quarantine,
-    set_aside, wire, wsdl, tables, config, audit, ledger,
-    record, replay,
+    schedule, subscriptions, retention, clock, holds, quarantine, set_aside, wire, wsdl, tables,
+    config, audit, ledger, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

@@ -173,9 +173,19 @@ class LateNotified:
     status: RequestStatus
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockCorrected:
+    """The clock was wrong and is right again. `by_wrong_clock`: this command was accepted while it
+    was `ahead_s` seconds ahead (negative: behind)."""
+
+    ahead_s: float
+    by_wrong_clock: bool
+
+
 ActivityEvent = (
     Validated
     | TimePassed
+    | ClockCorrected
     | Approved
     | CancelAsked
     | RetryAsked

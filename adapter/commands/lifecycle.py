@@ -6,13 +6,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands import acceptance, communication, ending, people, progress
+from adapter.commands import acceptance, clock_correction, communication, ending, people, progress
 from adapter.commands.activity import Command, State, Verdict
 from adapter.commands.course import Course, Move
 from adapter.commands.effects import Effect
 from adapter.commands.events import (
     Approved,
     CancelAsked,
+    ClockCorrected,
     CompletionExecuted,
     CompletionFailed,
     DataLookedUp,
@@ -114,6 +115,14 @@ def _take(course: Course, event: Event) -> None:
             progress.late_notice(course, event)
         case TimePassed():
             _time_passed(course)
+        case ClockCorrected(ahead_s=ahead_s, by_wrong_clock=wrong):
+            course.command = clock_correction.corrected(
+                course.command,
+                now=course.now,
+                ahead_s=ahead_s,
+                by_wrong_clock=wrong,
+                policy=course.policy,
+            )
         case _:
             progress.exchange_moved(course, event)
 

@@ -211,8 +211,9 @@ def may_dispatch(
 
     Not asked for a look (StepKind.SETTLE): what became of an order is learned past its expiry too.
     """
-    if activity.expires_at <= now:
-        return Violation(rule="not_after", text="the command has expired")
+    dated = out_of_time(request, activity, policy, now=now)
+    if dated is not None and dated.rule != "window":
+        return dated
     if request.kind is not CommandKind.REMOTE_DISCONNECT:
         return None
     if view is None:
@@ -221,7 +222,18 @@ def may_dispatch(
         return barred[0]
     if policy.needs_approval and activity.approved_by is None:
         return Violation(rule="approval", text="not approved")
-    if not in_window(policy, now=now):
+    return dated
+
+
+def out_of_time(
+    request: CommandRequest, activity: Activity, policy: SwitchPolicy, *, now: datetime
+) -> Violation | None:
+    """What forbids to send it now and only now; None: nothing that a clock can tell."""
+    if activity.expires_at <= now:
+        return Violation(rule="not_after", text="the command has expired")
+    if request.effective_at is not None and now < request.effective_at:
+        return Violation(rule="effective_at", text="its effective date has not come")
+    if request.kind is CommandKind.REMOTE_DISCONNECT and not in_window(policy, now=now):
         return Violation(rule="window", text="outside the hours for disconnects")
     return None
 

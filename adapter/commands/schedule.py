@@ -1,5 +1,6 @@
 """A scheduled read as a whole: what it asks of which group, how far it is, what comes next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from adapter.commands.recurrence import (
     ended,
     first_window,
     issue,
+    window_at,
 )
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import Conflict, InvalidRequest
@@ -58,6 +60,8 @@ class ReadSchedule:
     next_start  the end of what was asked for last: the next request begins to read there
     issued      requests made; `pending` is the one that is being made: it is stored before it is
                 submitted, so that after a crash the very same one is submitted again
+    corrections how often it was set back after a clock that was ahead: what is asked for then is
+                another request, though it may begin where one of the wrong clock did
     trouble     why the last request could not be made; it is tried again at `retry_at`
     """
 
@@ -71,6 +75,7 @@ class ReadSchedule:
     retry_at: datetime | None = None
     created_at: datetime
     created_by: str = ""
+    corrections: int = 0
     version: int = 0
 
     @property
@@ -159,10 +164,11 @@ def requested(schedule: ReadSchedule, made: Issue) -> CommandRequest:
     """
     buffered = made.work_end > made.work_start
     plan = schedule.plan
+    again = f":{schedule.corrections}" if schedule.corrections else ""
     return CommandRequest(
         kind=plan.kind,
         group=plan.group,
-        idempotency_key=f"schedule:{schedule.id}:{made.covers.start.isoformat()}",
+        idempotency_key=f"schedule:{schedule.id}:{made.covers.start.isoformat()}{again}",
         requester=f"schedule:{schedule.id}",
         reference=plan.name,
         period=ReadPeriod(
@@ -212,6 +218,49 @@ def submitted(schedule: ReadSchedule) -> ReadSchedule:
 def troubled(schedule: ReadSchedule, why: str, *, retry_at: datetime) -> ReadSchedule:
     """The request was refused and nothing was stored: a later one covers its window too."""
     return replace(schedule, pending=None, trouble=why[:500], retry_at=retry_at)
+
+
+def corrected(
+    schedule: ReadSchedule,
+    issued: Sequence[Window],
+    *,
+    now: datetime,
+    longest_retry: timedelta,
+) -> ReadSchedule:
+    """After a clock that was ahead. `issued` is what was asked for already, the newest first.
+
+    What it asked for ahead of time is left to its commands, for then there were no data yet. The
+    next request begins where the last one of the right clock ended.
+    """
+    retry = schedule.retry_at
+    if retry is not None:
+        schedule = replace(schedule, retry_at=min(retry, now + longest_retry))
+    if schedule.created_at > now:
+        dated = abs(schedule.plan.starts - schedule.created_at) > _AT_ONCE
+        plan = schedule.plan if dated else replace(schedule.plan, starts=now)
+        schedule = replace(schedule, created_at=now, plan=plan)
+    recurrence = schedule.plan.recurrence
+    if recurrence is None or schedule.state is ScheduleState.ENDED:
+        return schedule
+    if schedule.pending is not None and schedule.pending.covers.end > _latest(recurrence, now):
+        schedule = without_pending(schedule)
+    first = first_window(recurrence, schedule.plan.starts).start
+    latest = max(first, _latest(recurrence, now))
+    if schedule.next_start <= latest:
+        return schedule
+    good = [each.end for each in issued if each.end <= latest]
+    return replace(
+        schedule, next_start=max([first, *good[:1]]), corrections=schedule.corrections + 1
+    )
+
+
+_AT_ONCE: Final = timedelta(minutes=1)
+"""A schedule that was made to start so near to its making gave no date of its own."""
+
+
+def _latest(recurrence: Recurrence, now: datetime) -> datetime:
+    """No right clock has asked for anything past this."""
+    return window_at(recurrence.grid, now).end
 
 
 def paused(schedule: ReadSchedule) -> ReadSchedule:

@@ -18,6 +18,7 @@ from adapter.commands.activity import State
 from adapter.commands.events import (
     Approved,
     CancelAsked,
+    ClockCorrected,
     CompletionExecuted,
     CompletionFailed,
     DataLookedUp,
@@ -63,6 +64,7 @@ ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
     CompletionFailed:   frozenset({S.EXECUTING_COMPLETION_EVENTS, S.NEEDS_PERSON}),
     LateNotified:       frozenset(State),
     TimePassed:         frozenset(State),
+    ClockCorrected:     frozenset(State),
 })
 # fmt: on
 """In which states an event is taken. For exchange events their exchange decides."""

@@ -283,6 +283,7 @@ def publications(command: Command, effects: Sequence[Effect]) -> tuple[Publicati
 _SAFE_FIELDS: Final = (
     "exchange", "token", "detail", "by", "reason", "done", "operator", "approver", "note",
     "error", "event", "polled", "needs_approval", "drop_optional",
+    "ahead_s", "by_wrong_clock",
 )  # fmt: skip
 
 

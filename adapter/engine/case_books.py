@@ -14,6 +14,12 @@ from adapter.model.ids import EventId, OrderId
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
 from adapter.orders.children import field_child_state
+from adapter.orders.clock_correction import (
+    corrected_fact,
+    corrected_order,
+    corrected_visit,
+    corrected_wait,
+)
 from adapter.orders.evaluate import customer_dark
 from adapter.orders.field_rules import OtherTask
 from adapter.orders.order import (
@@ -97,6 +103,14 @@ class CaseBooks:
             for child in self._children.values()
         )
 
+    @property
+    def moved(self) -> bool:
+        """Whether the order or one of its children is not as it was loaded."""
+        children = {child.fact.id: child for child in self.case.children}
+        return self.order != self.case.order or any(
+            children.get(number) != child for number, child in self._children.items()
+        )
+
     def child(self, child: ChildId) -> Child:
         return self._children[child]
 
@@ -135,6 +149,25 @@ class CaseBooks:
 
     def _note(self, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
         self._notes.append(AuditNote(actor=actor, action=action, subject=subject, detail=detail))
+
+    def correct_clock(self, *, ahead_s: float, by_wrong_clock: bool) -> None:
+        """The clock was wrong and is right again; what people dated stays."""
+        before = self.order
+        self.order = corrected_order(
+            before, now=self.now, ahead_s=ahead_s, by_wrong_clock=by_wrong_clock
+        )
+        for number, child in self._children.items():
+            if child.fact.final:
+                continue
+            fact = corrected_fact(child.fact, before, self.order, now=self.now, ahead_s=ahead_s)
+            wait, visit = child.wait, child.field
+            self._children[number] = replace(
+                child,
+                fact=fact,
+                wait=None if wait is None else corrected_wait(wait, fact),
+                field=None if visit is None else corrected_visit(visit, fact, now=self.now),
+            )
+        self.note("gateway", "ClockCorrected", {"ahead_s": ahead_s})
 
     def note(self, actor: str, action: str, detail: Mapping[str, object]) -> None:
         """An audit entry about the order itself."""

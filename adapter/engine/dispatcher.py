@@ -34,12 +34,19 @@ from adapter.commands.flows import (
     CommandKind,
     Operation,
 )
-from adapter.commands.rules import SwitchPolicy, lanes_of, may_dispatch
+from adapter.commands.rules import (
+    SwitchPolicy,
+    Violation,
+    lanes_of,
+    may_dispatch,
+    out_of_time,
+)
 from adapter.commands.steps import call_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier, OverBudget, TokenTaken
 from adapter.engine.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
 from adapter.engine.set_aside import RowKind
+from adapter.engine.switch_holds import SwitchHolds
 from adapter.errors import (
     Conflict,
     Forbidden,
@@ -50,6 +57,7 @@ from adapter.errors import (
     Refused,
     StoreFailed,
 )
+from adapter.model.device import DeviceView
 from adapter.model.ids import ExchangeId
 
 log = logging.getLogger(__name__)
@@ -83,6 +91,7 @@ class Dispatcher:
         clock: Clock,
         address: Callable[[ExchangeId], str],
         settings: DispatchSettings,
+        holds: SwitchHolds,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -91,11 +100,10 @@ class Dispatcher:
         self._clock = clock
         self._address = address
         self._settings = settings
+        self._holds = holds
         self._set_aside = store.set_aside
         self._carried: set[ExchangeId] = set()
         self._running: set[asyncio.Task[None]] = set()
-        self.hold_switches = False
-        """No switch order leaves while this is set (a store older than its witness)."""
 
     async def once(self, *, inline: bool = False) -> int:
         """Claim what is due and start it; with `inline`, carry it out in order and wait for it."""
@@ -151,7 +159,7 @@ class Dispatcher:
     async def _claim(self, work: Work, limit: int) -> Sequence[Leased]:
         now = self._clock.now()
         lease = now + timedelta(seconds=self._settings.lease_s)
-        held = self.hold_switches and work is Work.SEND
+        held = work is Work.SEND and self._holds.barred()
         skip = SWITCH_OPERATIONS if held else frozenset[Operation]()
         return await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
 
@@ -228,7 +236,8 @@ class Dispatcher:
             log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
             return False
         points.reached("send.before")
-        event = await self._sent(command, exchange, call, place)
+        late = self._too_late(command, exchange)
+        event = late or await self._sent(command, exchange, call, place)
         points.reached("send.after")
         await self._note_sent(leased, event)
         if isinstance(event, TokenReceived):
@@ -249,6 +258,8 @@ class Dispatcher:
     async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
         if exchange.step is StepKind.SETTLE:
             return True
+        if self._held(exchange):
+            return False
         if not await self._holds_its_meter(command, exchange):
             text = "a reconnect has passed the fence"
             await self._apply(leased, CancelAsked(by="gateway", reason=text))
@@ -257,20 +268,27 @@ class Dispatcher:
         if command.request.kind is CommandKind.REMOTE_DISCONNECT:
             device = command.request.devices[0]
             view = (await self._registry.views([device])).get(device)
-        barred = may_dispatch(
+        barred = self._barred(command, view)
+        if barred is None:
+            return not self._held(exchange)
+        if barred.rule == "not_after":
+            await self._apply(leased, TimePassed())
+        elif barred.rule == "protected":
+            await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
+        return False
+
+    def _held(self, exchange: Exchange) -> bool:
+        """Whether no switch order may leave now: it waits for its lease."""
+        return exchange.operation in SWITCH_OPERATIONS and self._holds.barred()
+
+    def _barred(self, command: Command, view: DeviceView | None) -> Violation | None:
+        return may_dispatch(
             command.request,
             command.activity,
             view,
             self._settings.switch,
             now=self._clock.now(),
         )
-        if barred is None:
-            return True
-        if barred.rule == "not_after":
-            await self._apply(leased, TimePassed())
-        elif barred.rule == "protected":
-            await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
-        return False
 
     async def _holds_its_meter(self, command: Command, exchange: Exchange) -> bool:
         """False for a switch order whose meter was taken by one through the fence (I7): what has
@@ -284,6 +302,17 @@ class Dispatcher:
         if limit is None or exchange.operation is not Operation.DISCONNECT_METER:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
+
+    def _too_late(self, command: Command, exchange: Exchange) -> Event | None:
+        """Where the clock was set or the machine suspended since the intent was stored: nothing of
+        a switch order has left, and nothing leaves."""
+        if exchange.operation not in SWITCH_OPERATIONS:
+            return None
+        if self._holds.barred():
+            return SendFailed(exchange=exchange.id, detail="switch orders are held")
+        now, policy = self._clock.now(), self._settings.switch
+        barred = out_of_time(command.request, command.activity, policy, now=now)
+        return None if barred is None else SendFailed(exchange=exchange.id, detail=barred.text)
 
     async def _sent(self, command: Command, exchange: Exchange, call: Call, place: Place) -> Event:
         try:

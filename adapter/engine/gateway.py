@@ -11,6 +11,7 @@ from adapter.commands.activity import Command, CommandRequest, State
 from adapter.commands.events import (
     Approved,
     CancelAsked,
+    ClockCorrected,
     DiscardAsked,
     Resolved,
     RetryAsked,
@@ -20,6 +21,7 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
 from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import Progress
+from adapter.engine.clock_watch import ClockWatch
 from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.data_ports import Intake, Measurements, TakenIn
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
@@ -50,6 +52,7 @@ from adapter.engine.registry import StoreRegistry
 from adapter.engine.runner import Runner
 from adapter.engine.set_aside import RowKind
 from adapter.engine.submitting import Submitter
+from adapter.engine.switch_holds import SwitchHolds
 from adapter.engine.validation import Validation
 from adapter.engine.watching import Watchers
 from adapter.errors import (
@@ -103,12 +106,17 @@ class Gateway:
         messages: MessageLog | None = None,
         intake: Intake | None = None,
         data: Measurements | None = None,
+        holds: SwitchHolds | None = None,
+        clock_watch: ClockWatch | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
         self._clock = clock
         self._identity = identity
         settings = settings or GatewaySettings()
+        self.holds = holds or SwitchHolds(None, clock)
+        """Why no switch order may leave now."""
+        self.clock_watch = clock_watch
         self._registry = registry or StoreRegistry(store)
         dispatch = settings.dispatch
         validation = Validation(store, self._registry, settings.head_end_kinds, dispatch.switch)
@@ -122,11 +130,19 @@ class Gateway:
             self._applier,
             clock,
             validation,
+            self.holds,
             lease_s=dispatch.lease_s,
             taken_in=intake is not None,
         )
         self._dispatcher = Dispatcher(
-            store, self._registry, head_end, self._applier, clock, identity.address, dispatch
+            store,
+            self._registry,
+            head_end,
+            self._applier,
+            clock,
+            identity.address,
+            dispatch,
+            self.holds,
         )
         self._messages = messages or MessageLog(store, clock)
         self._intake = intake
@@ -152,9 +168,11 @@ class Gateway:
                 "publish": self._publisher.once,
                 "messages": self._messages.once,
                 "intake": self._take_in,
+                "clock": self._look_at_clock,
             },
         )
         store.set_aside.on_discard(RowKind.COMMAND, self._give_up)
+        self.holds.lifted = lambda: self._runner.poke(*_STATEFUL)
         self._watchers = Watchers()
         self._inbound_watchers: set[asyncio.Event] = set()
 
@@ -162,6 +180,9 @@ class Gateway:
 
     async def start(self, *, background: bool = True) -> None:
         """Recover from the last stop, then run. Without `background`, `drain` does the work."""
+        await self.holds.load()
+        if self.clock_watch is not None:
+            await self.clock_watch.start()
         await self._dispatcher.recover()
         if background:
             self._runner.start()
@@ -172,12 +193,10 @@ class Gateway:
         await self._dispatcher.settle()
         if self._intake is not None:
             await self._intake.stop()
+        if self.clock_watch is not None:
+            await self.clock_watch.stop()
         with suppress(StoreFailed):
             await self._messages.once()
-
-    def hold_switches(self, held: bool) -> None:
-        """Let no switch order leave (a store older than its witness), or let them go again."""
-        self._dispatcher.hold_switches = held
 
     @property
     def failed(self) -> "asyncio.Future[BaseException] | None":
@@ -186,6 +205,7 @@ class Gateway:
 
     async def drain(self) -> None:
         """Work everything that is due now, in a fixed order, and return (I17)."""
+        await self._look_at_clock()
         worked = 1
         while worked:
             worked = await self._correlate()
@@ -194,6 +214,13 @@ class Gateway:
             worked += await self._dispatcher.once(inline=True)
             worked += await self._publisher.once()
         await self._messages.once()
+
+    async def _look_at_clock(self) -> int:
+        return 0 if self.clock_watch is None else await self.clock_watch.once()
+
+    async def correct(self, command: CommandId, event: ClockCorrected) -> None:
+        """The clock was wrong and is right again."""
+        await self._applier.apply(command, event)
 
     async def _correlate(self) -> int:
         worked = await self._correlator.once()

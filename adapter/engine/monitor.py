@@ -22,13 +22,14 @@ from adapter.commands.events import (
     DataLookedUp,
     TimePassed,
 )
-from adapter.commands.flows import Completion
+from adapter.commands.flows import SWITCH_KINDS, Completion
 from adapter.commands.rules import lanes_of
 from adapter.engine import points
 from adapter.engine.apply import Along, Applier
 from adapter.engine.awaited import MANY, Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.ports import Clock, Registry, Store
 from adapter.engine.set_aside import RowKind
+from adapter.engine.switch_holds import SwitchHolds
 from adapter.engine.validation import Validation
 from adapter.errors import Conflict, GatewayError, StoreFailed
 from adapter.model.ids import CommandId, DeviceId, EndpointId
@@ -49,6 +50,7 @@ class Monitor:
         applier: Applier,
         clock: Clock,
         validation: Validation,
+        holds: SwitchHolds,
         *,
         lease_s: float = 30.0,
         taken_in: bool = False,
@@ -60,6 +62,7 @@ class Monitor:
         self._applier = applier
         self._clock = clock
         self._validation = validation
+        self._holds = holds
         self._lease = timedelta(seconds=lease_s)
         self._waiting: dict[EndpointId, set[CommandId]] = {}
         self._hinted: set[CommandId] = set()
@@ -126,6 +129,8 @@ class Monitor:
 
     async def _attend(self, command: Command) -> None:
         activity = command.activity
+        if self._rests(command):
+            return  # its lease brings it back
         now = self._clock.now()
         try:
             if activity.next_completion is not None:
@@ -144,6 +149,12 @@ class Monitor:
                 # The registry moved under the completion event: look at it afresh.
                 self._hinted.add(command.id)
             log.info("attention_moot", extra={"command": command.id, "why": str(error)})
+
+    def _rests(self, command: Command) -> bool:
+        """Whether only the time would move it, a switch order, and the time is not known: one
+        that waits neither begins nor expires by a clock that is wrong."""
+        dated = command.activity.next_completion is None
+        return dated and command.request.kind in SWITCH_KINDS and self._holds.doubts_clock
 
     # ------------------------------------------------------------ data and completion events
 

@@ -13,8 +13,10 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from adapter.commands.activity import Command, ExchangeState, State
+from adapter.commands.clocks import ClockError
 from adapter.engine import points
 from adapter.engine.case import Turn
+from adapter.engine.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.field_work import FieldWork
 from adapter.engine.gateway import Gateway
 from adapter.engine.master_data import MasterData, Records
@@ -24,6 +26,7 @@ from adapter.engine.order_ports import (
     CaseSaved,
     Child,
     Measurements,
+    OrderFilter,
     OrderStore,
     Requester,
     World,
@@ -49,6 +52,7 @@ log = logging.getLogger(__name__)
 
 _TRIES: Final = 20
 _ROUNDS: Final = 100
+_LISTED: Final = 500
 
 Change = Callable[[Turn], None]
 
@@ -89,7 +93,10 @@ class Orchestrator:
     # ------------------------------------------------------------ loops
 
     async def once(self, *, limit: int = 64) -> int:
-        """Attend the orders that are due. Returns how many."""
+        """Attend the orders that are due. Returns how many. None while the clock is in doubt:
+        what an order does next is a matter of its dates."""
+        if self._gateway.holds.doubts_clock:
+            return 0
         now = self._clock.now()
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
         attend = self.store.set_aside.attend
@@ -151,6 +158,8 @@ class Orchestrator:
 
     async def carry_on(self, order: OrderId) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else."""
+        if self._gateway.holds.doubts_clock:
+            return
         for _ in range(_ROUNDS):
             handed = await self._hand_out(order)
             turn = await self.apply(order, await self._look(order))
@@ -323,6 +332,29 @@ class Orchestrator:
                     await self._gateway.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 log.info("command_not_called_back", extra={"order": order, "why": str(error)})
+
+    async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
+        """Mend what a wrong clock wrote into open orders, and have all of them looked at."""
+        before: OrderId | None = None
+        while found := await self.store.list(
+            OrderFilter(open_only=True, before=before, limit=_LISTED)
+        ):
+            ids = [order.id for order in found]
+            wrong = await accepted_by(store, ids, error)
+            for order in ids:
+                await self._correct_one(order, error.ahead_s, by_wrong_clock=order in wrong)
+            await self.store.wake(ids, self._clock.now())
+            before = ids[-1]
+
+    async def _correct_one(self, order: OrderId, ahead_s: float, *, by_wrong_clock: bool) -> None:
+        def correct(turn: Turn) -> None:
+            turn.correct_clock(ahead_s=ahead_s, by_wrong_clock=by_wrong_clock)
+
+        async with self.working(order):
+            turn = await self.turn(order)
+            correct(turn)
+            if turn.moved:
+                await self.apply(order, correct)
 
     async def retry_command(self, child: Child, *, by: str) -> None:
         """Have the gateway try a command in error again. Raises Conflict where it cannot."""

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from adapter.engine.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.ports import AuditNote, Publication
 from adapter.engine.set_aside import SetAside
+from adapter.engine.switch_holds import Hold
 from adapter.errors import GatewayError
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
@@ -182,6 +183,8 @@ class TodoSubject(StrEnum):
     REPLY = "reply"
     SET_ASIDE = "set_aside"
     """A row of any loop that failed unexpectedly, by its number."""
+    SWITCH_HOLD = "switch_hold"
+    """Not of one order: no switch order leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,8 @@ class Todo:
     """Something that waits for people; derived from the rows, so it closes by itself.
 
     `priority`: higher is more urgent. `id` is the order's, the request's, the reply's, or the
-    number of what is set aside; then `order` is "" unless it is an order itself.
+    number of what is set aside, or the reason for which switch orders are held; then `order` is ""
+    unless it is an order itself.
     """
 
     subject: TodoSubject
@@ -200,6 +204,24 @@ class Todo:
     code: str
     text: str
     action: str = ""
+
+
+_HELD_PRIORITY: Final = 200
+"""Before whoever is dark: as long as it lasts nobody is reconnected."""
+
+
+def todo_of(hold: Hold) -> Todo:
+    """That switch orders are held waits for people too."""
+    return Todo(
+        subject=TodoSubject.SWITCH_HOLD,
+        id=hold.reason,
+        order=OrderId(""),
+        priority=_HELD_PRIORITY,
+        since=hold.since,
+        code=f"switch_hold_{hold.reason}",
+        text=hold.text,
+        action=hold.action,
+    )
 
 
 class OrderStore(Protocol):

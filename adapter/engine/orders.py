@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from adapter.commands.clocks import ClockError
 from adapter.commands.timing import given_in_utc
 from adapter.engine.case import Turn
+from adapter.engine.clock_correction import CorrectionStore
 from adapter.engine.data_ports import TakenIn
 from adapter.engine.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.gateway import Gateway
@@ -24,14 +26,16 @@ from adapter.engine.order_ports import (
     Pass,
     Requester,
     Todo,
+    todo_of,
 )
 from adapter.engine.order_requests import OrderRequest, check_moment, check_request, fingerprint
 from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.runner import Runner
 from adapter.engine.set_aside import RowKind
+from adapter.engine.sortable_ids import SortableIds
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
-from adapter.model.ids import DeviceId, OrderId, ServicePointId, sortable_id
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.lifecycle import discardable
@@ -84,9 +88,10 @@ class Orders(OrderDesk):
         master_data: MasterData | None = None,
     ) -> None:
         self._store = store
+        self._gateway = gateway
         self._commands = commands
         self._clock = clock
-        self._entropy = entropy
+        self._ids = SortableIds(entropy)
         self.rules = rules or OrderRules()
         self._orchestrator = Orchestrator(
             store,
@@ -137,6 +142,9 @@ class Orders(OrderDesk):
         Raises InvalidRequest; Conflict for a known reference with another content. What the world
         forbids is stored all the same, in Validation Error, and answered.
         """
+        if not self._ids.known:
+            newest = await self._store.list(OrderFilter(limit=1))
+            self._ids.after(*(order.id for order in newest))
         order = self._draft(request)
         note = AuditNote(
             actor=actor,
@@ -165,7 +173,7 @@ class Orders(OrderDesk):
             raise InvalidRequest("activity_type", f"{name} is not one of {known}")
         effective = request.effective_at or now
         return ServiceOrder(
-            id=OrderId(sortable_id(int(now.timestamp() * 1000), self._entropy())),
+            id=OrderId(self._ids.next(now)),
             kind=request.kind,
             service_point=request.service_point,
             activity_type=name,
@@ -224,7 +232,8 @@ class Orders(OrderDesk):
 
     async def todo(self, *, limit: int = 100) -> Sequence[Todo]:
         """What waits for people, the most urgent and oldest first."""
-        return await self._store.todo(limit=limit)
+        held = [todo_of(hold) for hold in self._gateway.holds.all()]
+        return [*held, *await self._store.todo(limit=limit)][:limit]
 
     # ------------------------------------------------------------ cancel and update
 
@@ -284,6 +293,11 @@ class Orders(OrderDesk):
 
             await self._orchestrator.act(order, ask)
         return await self._request(order, made[0])
+
+    async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
+        """The clock was wrong and is right again: mend what it wrote into open orders."""
+        await self._orchestrator.correct_clock(error, store)
+        self.poke()
 
     async def payment(
         self, point: ServicePointId, *, by: str, reference: str = ""

@@ -32,10 +32,14 @@ from adapter.model.reading import InitialMeasurement
 
 
 class Clock(Protocol):
-    """The store's clock. It never goes back; only the engine's edges read it."""
+    """Only the engine's edges read it. What people dated is judged by `now`; `elapsed_s` measures
+    how long something has lasted within this process."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """The machine's wall clock: aware, UTC. It may be set, forward and back."""
+
+    def elapsed_s(self) -> float:
+        """Seconds on a counter that is never set; suspended time counts where the machine can."""
 
     async def wait(self, until: datetime) -> None:
         """Return when `now()` has reached `until`."""

@@ -8,7 +8,6 @@ one is noted as failed and passed, so that the others go on; it comes late then.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.engine import points
@@ -19,14 +18,15 @@ from adapter.errors import StoreFailed
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
-_PAUSE: Final = timedelta(seconds=5)
+_PAUSE_S: Final = 5.0
 
 
 @dataclass(slots=True)
 class _Asked:
-    """`failed` counts the batches in a row that the sink did not take."""
+    """`failed` counts the batches in a row that the sink did not take; `not_before_s` is in
+    elapsed seconds."""
 
-    not_before: datetime
+    not_before_s: float
     failed: int = 0
 
 
@@ -35,13 +35,13 @@ class Publisher:
         self._store = store
         self._set_aside = store.set_aside
         self._clock = clock
-        self._sinks = [(sink, _Asked(clock.now())) for sink in sinks]
+        self._sinks = [(sink, _Asked(clock.elapsed_s())) for sink in sinks]
 
     async def once(self) -> int:
         """Offer every sink what it has not confirmed. A sink that fails is left alone a while."""
         sent = 0
         for sink, asked in self._sinks:
-            if self._clock.now() >= asked.not_before:
+            if self._clock.elapsed_s() >= asked.not_before_s:
                 await self._offer_again(sink)
                 sent += await self._offer(sink, asked)
         return sent
@@ -63,7 +63,7 @@ class Publisher:
             sent = await self._one_by_one(sink, rows, most=2 ** min(asked.failed, 10))
         asked.failed = 0 if sent else asked.failed
         if not sent:
-            asked.not_before = self._clock.now() + _PAUSE
+            asked.not_before_s = self._clock.elapsed_s() + _PAUSE_S
         log.warning("sink_failed", extra={"sink": sink.name, "error": repr(error)})
         return sent
 

@@ -6,7 +6,7 @@ needs is kept, whatever its age.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +18,7 @@ from adapter.engine.set_aside import RowKind, SetAside
 
 log = logging.getLogger(__name__)
 
-_EVERY: Final = timedelta(hours=1)
+_EVERY_S: Final = 3_600.0
 _LOOKED_AT: Final = 100
 """Rows in one transaction: callbacks of commands wait behind it."""
 
@@ -84,23 +84,32 @@ class _Sweep:
 
 class Retention:
     """The worker, and the surface that REST and command line ask. `days` says how long each is
-    kept; what is not in it, is kept for ever."""
+    kept; what is not in it, is kept for ever. Nothing is removed while `paused`: the age of a row
+    is not known while the clock is in doubt."""
 
     def __init__(
-        self, store: RetentionStore, clock: Clock, days: Mapping[Kept, float | None]
+        self,
+        store: RetentionStore,
+        clock: Clock,
+        days: Mapping[Kept, float | None],
+        *,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._clock = clock
         self._days = MappingProxyType(dict(days))
+        self._paused = paused
         self._removed = dict.fromkeys(Kept, 0)
         self._sweep: _Sweep | None = None
-        self._next = clock.now()
+        self._next_s = clock.elapsed_s()
         self.last: datetime | None = None
         """When the last sweep ended."""
 
     async def once(self) -> int:
         """One batch of the sweep that is due, if one is. Always 0: the loop rests after it."""
-        if self._sweep is None and self._clock.now() >= self._next:
+        if self._paused():
+            return 0
+        if self._sweep is None and self._clock.elapsed_s() >= self._next_s:
             self._sweep = self._begin()
         if self._sweep is not None:
             await self._step(self._sweep)
@@ -108,12 +117,12 @@ class Retention:
 
     def ask(self) -> None:
         """Let the next sweep begin now."""
-        self._next = self._clock.now()
+        self._next_s = self._clock.elapsed_s()
 
     @property
     def under_way(self) -> bool:
         """Whether a sweep has begun, or is due."""
-        return self._sweep is not None or self._clock.now() >= self._next
+        return self._sweep is not None or self._clock.elapsed_s() >= self._next_s
 
     async def run(self) -> Mapping[Kept, int]:
         """A whole sweep now. What was removed, by class."""
@@ -163,7 +172,7 @@ class Retention:
         self.last = self._clock.now()
         if sweep is self._sweep:
             self._sweep = None
-            self._next = self.last + _EVERY
+            self._next_s = self._clock.elapsed_s() + _EVERY_S
         removed = {what.value: count for what, count in sweep.removed.items() if count}
         if removed:
             log.info("pruned", extra=removed)

@@ -11,6 +11,7 @@ from typing import Final
 
 from adapter.commands import schedule as rules
 from adapter.commands.activity import Command, Target
+from adapter.commands.clocks import ClockError
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.schedule import Plan, ReadSchedule, ScheduleId, ScheduleState
 from adapter.engine import points
@@ -32,6 +33,7 @@ from adapter.model.whole_numbers import LONG
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
+_LISTED: Final = 200
 _RETRY: Final = timedelta(minutes=1)
 _TRIES: Final = 5
 
@@ -136,6 +138,19 @@ class Schedules:
             detail={"why": after.trouble},
         )
         await self._store.put_schedule(after, audit=[note])
+
+    async def correct_clock(self, error: ClockError) -> None:
+        """The clock was wrong and is right again: no schedule waits for a time that it dated."""
+        now, after = self._clock.now(), None
+        while found := await self._store.schedules(after=after, limit=_LISTED):
+            for schedule in found:
+                windows = await self._store.windows(schedule.id, limit=_LISTED)
+                issued = [window.covers for window in windows]
+                mended = rules.corrected(schedule, issued, now=now, longest_retry=_RETRY)
+                if mended != schedule:
+                    note = _note(mended, "ClockCorrected", "gateway")
+                    await self._store.put_schedule(mended, audit=[note])
+            after = found[-1].id
 
     # ------------------------------------------------------------ surface
 

@@ -18,15 +18,17 @@ from adapter.engine.ports import (
     AuditNote,
     Clock,
     Duplicate,
+    Filter,
     KeyConflict,
     LaneTaken,
     Registry,
     Store,
     Submission,
 )
+from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.validation import Facts, Surveyed, Validation
 from adapter.errors import Conflict
-from adapter.model.ids import CommandId, DeviceId, sortable_id
+from adapter.model.ids import CommandId, DeviceId
 
 _SUBMIT_TRIES: Final = 5
 
@@ -56,7 +58,7 @@ class Submitter:
         self._validation = validation
         self._clock = clock
         self._policies = policies
-        self._entropy = entropy
+        self._ids = SortableIds(entropy)
 
     async def submit(self, request: CommandRequest, *, actor: str) -> Made:
         """Raises InvalidRequest, UnknownDevice and Conflict; see `Gateway.submit`."""
@@ -95,6 +97,9 @@ class Submitter:
         return known
 
     async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
+        if not self._ids.known:
+            newest = await self._store.list(Filter(limit=1))
+            self._ids.after(*(command.id for command in newest))
         now = self._clock.now()
         devices: Sequence[DeviceId] = request.devices
         if request.flow.scope is Scope.GROUP and request.group is not None:
@@ -103,7 +108,7 @@ class Submitter:
         policy = self._policies[request.kind]
         effective = max(request.effective_at or now, now)
         activity = Activity(
-            id=CommandId(sortable_id(int(now.timestamp() * 1000), self._entropy())),
+            id=CommandId(self._ids.next(now)),
             created_at=now,
             effective_at=effective,
             expires_at=request.expires_at or after(effective, policy.expires_s),

@@ -1,7 +1,7 @@
 """Subscriptions kept up: checked at the start and then again and again; a silence is told."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _HISTORY: Final = timedelta(days=29)
 _SILENCE: Final = "silence"
-_LOOK: Final = timedelta(minutes=1)
+_LOOK_S: Final = 60.0
 """How often the arrivals are counted and the silence is judged."""
 
 
@@ -100,7 +100,8 @@ class UpkeepSettings:
 
 
 class Subscriptions:
-    """The worker, and the surface that REST and command line ask."""
+    """The worker, and the surface that REST and command line ask. Silence is not judged while
+    `paused`: how long it has lasted is not known while the clock is in doubt."""
 
     def __init__(
         self,
@@ -108,34 +109,39 @@ class Subscriptions:
         head_end: SubscriptionHeadEnd,
         clock: Clock,
         settings: UpkeepSettings,
+        *,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._head_end = head_end
         self._clock = clock
         self._settings = settings
         self._set_aside = store.set_aside
-        self._next_check = clock.now()
-        self._next_look = clock.now()
+        self._paused = paused
+        self._next_check_s = clock.elapsed_s()
+        self._next_look_s = clock.elapsed_s()
 
     async def once(self) -> int:
         """What is due: the check against the head end, the look at the silence."""
-        now = self._clock.now()
+        now = self._clock.elapsed_s()
         worked = 0
         again = await self._set_aside.again(RowKind.SUBSCRIPTION)
-        if self._settings.wanted and now >= self._next_check:
+        if self._settings.wanted and now >= self._next_check_s:
             good = await self.check()
             wait_s = self._settings.check_every_s if good else self._settings.retry_s
-            self._next_check = now + timedelta(seconds=wait_s)
+            self._next_check_s = now + wait_s
             worked += 1
         else:
             for wanted in self._settings.wanted:
                 if wanted.kind in again:
                     await self._attend(wanted)
-        if self._settings.silence is not None and (now >= self._next_look or _SILENCE in again):
+        policy = self._settings.silence
+        due = now >= self._next_look_s or _SILENCE in again
+        if policy is not None and due and not self._paused():
             if not self._set_aside.held(RowKind.SUBSCRIPTION, _SILENCE):
-                look = self._look(self._settings.silence)
+                look = self._look(policy)
                 await self._set_aside.attend(RowKind.SUBSCRIPTION, _SILENCE, look)
-            self._next_look = now + _LOOK
+            self._next_look_s = now + _LOOK_S
             worked += 1
         return worked
 
@@ -217,7 +223,7 @@ class Subscriptions:
         before = await self._store.silence()
         span = allowed(policy, arrivals, now)
         last = arrivals[-1] if arrivals else None
-        watched = before.watched or now
+        watched = min(before.watched or now, now)
         silent = span is not None and now - (last or watched) > span
         after = Silence(
             last=last,

@@ -2,7 +2,7 @@
 
 A store restored from a backup does not know what was sent since: its budget and its list of sends
 are stale. Then switch orders stay held, also over a restart, until an operator has looked and has
-taken the witness's file away.
+confirmed it, or has taken the witness's file away.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from adapter.engine.ports import Store
+from adapter.engine.ports import Clock, Store
 from adapter.engine.private_files import write_whole
+from adapter.engine.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.errors import StoreFailed
 from adapter.model.whole_numbers import ROW, read_whole
 
@@ -21,9 +22,34 @@ _EVERY_S: Final = 60.0
 
 
 class Witness:
-    def __init__(self, store: Store, path: Path) -> None:
+    def __init__(self, store: Store, path: Path, holds: SwitchHolds, clock: Clock) -> None:
         self._store = store
         self._path = path
+        self._holds = holds
+        self._clock = clock
+        holds.confirmers[HoldReason.OLDER_STORE] = self._confirmed
+
+    async def check(self) -> None:
+        """Hold switch orders where the store is older than the witness; else no longer."""
+        await self._holds.load()
+        older = await self.contradicted()
+        if older and not self._held:
+            text = f"the store lacks an entry that {self._path.name} has seen: it is an older copy"
+            now = self._clock.now()
+            await self._holds.hold(Hold(reason=HoldReason.OLDER_STORE, since=now, text=text))
+        elif not older:
+            why = "the store has what was witnessed, or the witness was taken away"
+            await self._holds.lift(HoldReason.OLDER_STORE, by="gateway", why=why)
+
+    @property
+    def _held(self) -> bool:
+        """Then what was witnessed must stay, for the operator and a restart."""
+        return self._holds.of(HoldReason.OLDER_STORE) is not None
+
+    async def _confirmed(self, by: str, why: str) -> None:
+        """People have looked: this store is the one to go on with."""
+        await self._holds.lift(HoldReason.OLDER_STORE, by=by, why=why)
+        await self.note()
 
     async def contradicted(self) -> bool:
         """Whether the store lacks, or tells otherwise, an entry that was witnessed."""
@@ -56,6 +82,8 @@ class Witness:
 
     async def try_note(self) -> None:
         """Note the head; where that fails the older note stays, which is as true as before."""
+        if self._held:
+            return
         try:
             await self.note()
         except (OSError, StoreFailed) as error:

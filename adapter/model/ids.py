@@ -3,7 +3,7 @@
 from typing import NewType
 
 CommandId = NewType("CommandId", str)
-"""One command activity: 26 characters that sort by time."""
+"""One command activity: 26 characters that sort in the order of acceptance."""
 
 ExchangeId = NewType("ExchangeId", str)
 """One attempt to send one request. It is part of the callback address (DESIGN section 4)."""
@@ -30,6 +30,14 @@ def sortable_id(milliseconds: int, entropy: int) -> str:
     """26 characters, Crockford base 32: 48 bits of time, then 80 bits of `entropy`."""
     value = (milliseconds & (2**48 - 1)) << 80 | (entropy & (2**80 - 1))
     return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def milliseconds_of(made: str) -> int:
+    """The time in a sortable id."""
+    value = 0
+    for character in made:
+        value = value << 5 | _ALPHABET.index(character)
+    return value >> 80
 
 
 def is_sortable_id(text: str) -> bool:

@@ -116,11 +116,13 @@ class SqlitePruning:
         due = [row for row in rows if row[1] < until]
         keys = [key for key, _, free in due if free]
         # The rows stand in the order of their arrival: behind the first that is too young are more.
-        more = len(due) == limit
+        # What a wrong clock has dated later than now tells nothing of those behind it.
+        ahead = micros(now)
+        more = len(rows) == limit and all(row[1] < until or row[1] > ahead for row in rows)
         removed = await self._removed(what, keys, names, now) if keys else 0
         if what is Kept.STORMS:
             return Pruned(removed=removed, next=1 if removed == limit else None)
-        return Pruned(removed=removed, next=due[-1][0] if more else None)
+        return Pruned(removed=removed, next=rows[-1][0] if more else None)
 
     async def _removed(self, what: Kept, keys: Sequence[int], names: _Names, now: datetime) -> int:
         """In one transaction; where one of them cannot be removed, each in its own."""

@@ -271,15 +271,6 @@ async def healthy(api: Api, asked: Asked) -> Answered:
     return Answered(body=schema.Health(status="ok"))
 
 
-async def ready(api: Api, asked: Asked) -> Answered:
-    """The store answers and has not failed."""
-    failed = api.gateway.failed
-    if failed is not None and failed.done():
-        raise StoreFailed("the store has failed")
-    await api.gateway.inbox(limit=1)
-    return Answered(body=schema.Health(status="ready"))
-
-
 # ---------------------------------------------------------------- what they share
 
 

@@ -19,6 +19,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.monitor import Monitor
 from adapter.engine.ports import Change, Disposition, InboxState, Received
 from adapter.engine.registry import StoreRegistry
+from adapter.engine.switch_holds import SwitchHolds
 from adapter.engine.validation import Validation
 from adapter.model.ids import InboxId
 from adapter.store.sqlite import SqliteStore
@@ -90,8 +91,9 @@ async def waiting(folder: Path, meters: int) -> AsyncIterator[Waiting]:
         registry, monitors = StoreRegistry(store), list[Monitor]()
         applier = Applier(store, clock, POLICIES, changed=lambda saved: monitors[0].changed(saved))
         rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
+        holds = SwitchHolds(None, clock)
         monitors.append(
-            Monitor(store, registry, applier, clock, rules, lease_s=LEASE_S, taken_in=True)
+            Monitor(store, registry, applier, clock, rules, holds, lease_s=LEASE_S, taken_in=True)
         )
         yield Waiting(store, clock, monitors[0], command)
     finally:

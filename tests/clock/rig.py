@@ -1,0 +1,148 @@
+"""One store and one simulator through several lives of a gateway, the clock turned by hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from adapter.app import Core, OrderParts, connect
+from adapter.commands.activity import Command, CommandRequest
+from adapter.commands.clocks import ClockPolicy
+from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.rules import SwitchPolicy
+from adapter.engine.clock import HandClock
+from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.identity import CallbackIdentity
+from adapter.engine.order_rules import OrderRules
+from adapter.engine.orders import Orders
+from adapter.engine.switch_holds import HoldReason
+from adapter.headend.settings import HeadEndSettings
+from adapter.model.ids import CommandId, EndpointId
+from adapter.orders.plan import SMART_COMMANDS
+from adapter.settings import RetentionSettings
+from adapter.simulator.meters import PopulationPlan
+from adapter.simulator.registry import device_id, registry_of
+from adapter.simulator.server import Simulator
+from adapter.simulator.settings import SimulatorConfig, Timing
+from adapter.store.sqlite import SqliteStore
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+"""What time it really is when a test begins."""
+
+CUT, CONNECT = CommandKind.REMOTE_DISCONNECT, CommandKind.REMOTE_CONNECT
+PING = CommandKind.DEVICE_STATUS_CHECK
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+FAR = 400 * DAY
+
+
+@cache
+def codec() -> Codec:
+    return Codec(Catalog.load())
+
+
+@dataclass
+class Life:
+    """One process of the gateway; nothing runs by itself, `work` does what is due."""
+
+    core: Core
+    clock: HandClock
+    simulator: Simulator
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.core.gateway
+
+    @property
+    def orders(self) -> Orders:
+        assert self.core.orders is not None
+        return self.core.orders
+
+    @property
+    def held(self) -> list[HoldReason]:
+        return [hold.reason for hold in self.gateway.holds.all()]
+
+    def endpoint(self, number: int) -> EndpointId:
+        plan = self.simulator.config.population
+        return EndpointId(f"{plan.esn_prefix}{plan.first_number + number}")
+
+    async def ask(self, number: int, kind: CommandKind = CUT, **given: object) -> CommandId:
+        """Submit a command for the n-th meter, and work what is due."""
+        request = CommandRequest(kind=kind, devices=(device_id(self.endpoint(number)),))
+        made = await self.gateway.submit(replace(request, **given))  # type: ignore[arg-type]
+        await self.work()
+        return made.id
+
+    async def command(self, command: CommandId) -> Command:
+        return await self.gateway.get(command)
+
+    async def work(self) -> None:
+        await self.gateway.drain()
+        await self.orders.drain()
+        await self.gateway.drain()
+
+    async def later(self, by: timedelta) -> None:
+        """Let time pass, a little past every lease, and work what is due then."""
+        await self.clock.turn(self.clock.now() + by)
+        await self.work()
+        await self.clock.turn(self.clock.now() + MINUTE)
+        await self.work()
+
+    async def confirm(self, reason: HoldReason = HoldReason.CLOCK) -> None:
+        await self.gateway.holds.confirm(reason, by="ann", why="looked at the time server")
+        await self.work()
+
+    def sent(self, number: int, operation: Operation = Operation.DISCONNECT_METER) -> int:
+        """How many such requests for the n-th meter the head end has seen."""
+        return self.simulator.journal.count(operation, self.endpoint(number))
+
+
+@asynccontextmanager
+async def a_head_end() -> AsyncIterator[Simulator]:
+    config = SimulatorConfig(
+        population=PopulationPlan(count=8, generating_share=0.0), timing=Timing(jitter=0.0)
+    )
+    async with Simulator(config, codec=codec()) as simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def life(
+    folder: Path,
+    simulator: Simulator,
+    shows: datetime,
+    *,
+    switch: SwitchPolicy | None = None,
+    policy: ClockPolicy | None = None,
+) -> AsyncIterator[Life]:
+    """A gateway that is started while the machine's wall clock shows this."""
+    clock = HandClock(shows)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    core = connect(
+        store=store,
+        codec=codec(),
+        head_end=HeadEndSettings(base_url=simulator.url),
+        identity=CallbackIdentity("http://127.0.0.1:9", (b"a key for tests",)),
+        settings=GatewaySettings(
+            dispatch=DispatchSettings(switch=switch or SwitchPolicy(), lease_s=30.0)
+        ),
+        clock=clock,
+        retention=RetentionSettings(),
+        orders=OrderParts(rules=replace(OrderRules(), head_end_commands=SMART_COMMANDS)),
+        clock_policy=policy,
+    )
+    core.client.open()
+    await core.gateway.start(background=False)
+    try:
+        if not await store.devices(limit=1):
+            await core.gateway.import_devices(registry_of(simulator.world.population))
+        yield Life(core, clock, simulator)
+    finally:
+        await core.gateway.stop()
+        await core.client.close()
+        await store.close()
