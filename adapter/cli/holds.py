@@ -24,12 +24,11 @@ def show_clock(session: Session, as_json: bool) -> None:
         print_json(answer)
         return
     found = fields(answer)
-    print_fields({name: found.get(name) for name in ("now", "expected", "off_by_s")})
     held = found.get("held")
-    if not isinstance(held, dict):
-        say("the clock is believed")
-        return
-    print_fields({f"held {name}": held.get(name) for name in ("since", "text", "action")})
+    shown = {name: found.get(name) for name in ("now", "expected", "off_by_s")}
+    print_fields({**shown, "believed": "yes" if held is None else "no: switch orders are held"})
+    if isinstance(held, dict):
+        print_fields({name: held.get(name) for name in ("since", "text", "action")})
 
 
 @clock.command(name="confirm")

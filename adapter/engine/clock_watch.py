@@ -7,7 +7,7 @@ counting where it can.
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from adapter.commands.clocks import (
@@ -24,6 +24,7 @@ from adapter.errors import StoreFailed
 log = logging.getLogger(__name__)
 
 _NOTE_EVERY_S: Final = 60.0
+_UNITS: Final = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0))
 
 Correct = Callable[[ClockError], Awaitable[None]]
 
@@ -153,4 +154,8 @@ def _text(off: float, wall: datetime, expected: datetime, *, stopped: bool) -> s
 
 
 def _length(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    """Rounded, in the largest unit of which there are at least two."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
