@@ -5,12 +5,12 @@ A row may also be a service point alone, where nothing is installed yet.
 
 import csv
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import StringIO
 from types import MappingProxyType
 from typing import Final
 
-from adapter.engine.imports import ALL_KINDS, Problem, Rows, T, member_of, whole
+from adapter.engine.imports import ALL_KINDS, Problem, Row, Rows, T, member_of, whole
 from adapter.engine.ports import Import
 from adapter.errors import meant
 from adapter.model.device import (
@@ -152,6 +152,8 @@ def column_table() -> Sequence[tuple[str, str, str]]:
 
 
 COLUMNS: Final = (*_DEVICE, *_POINT, *_INSTALL)
+_SILENT: Final = frozenset({"connected", "disconnect_location", *_INSTALL})
+"""Columns of which an empty cell says nothing; in the others it is the usual value."""
 
 
 def read_csv(text: str, place: str) -> Import:
@@ -202,21 +204,22 @@ def _row(
     point = filled.get("service_point")
     alone = point is not None and not any(name in filled for name in (*_DEVICE, *_INSTALL))
     if not alone:
-        _take(filled, _DEVICE, {}, Device, place, number, problems, devices)
+        _take(filled, _DEVICE, {}, cells, Device, place, number, problems, devices)
     rest = sorted(name for name in filled if name in (*_POINT, *_INSTALL))
     if point is None:
         problems.extend(Problem(place, number, name, "needs a service_point") for name in rest)
         return
-    _take(filled, _POINT, {}, ServicePoint, place, number, problems, points)
+    _take(filled, _POINT, {}, cells, ServicePoint, place, number, problems, points)
     if any(name in filled for name in _INSTALL):
         both = {"device": filled.get("device", ""), "service_point": point}
-        _take(filled, _INSTALL, both, InstallEvent, place, number, problems, installs)
+        _take(filled, _INSTALL, both, cells, InstallEvent, place, number, problems, installs)
 
 
 def _take(
     filled: Mapping[str, str],
     columns: Mapping[str, tuple[str, Cell]],
     more: Mapping[str, object],
+    header: Collection[str],
     kind: type[T],
     place: str,
     number: int,
@@ -246,4 +249,9 @@ def _take(
             each = dataclasses.replace(each, rule="is needed")
         problems.append(dataclasses.replace(each, column=column))
     if made is not None:
-        rows.append((number, made))
+        said = {field for column, (field, _) in columns.items() if _says(column, filled, header)}
+        rows.append(Row(number, made, frozenset(said | more.keys())))
+
+
+def _says(column: str, filled: Mapping[str, str], header: Collection[str]) -> bool:
+    return column in filled or (column in header and column not in _SILENT)

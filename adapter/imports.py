@@ -16,8 +16,9 @@ from typing import Final
 
 import msgspec
 
-from adapter.engine.imports import ImportRefused, Problem, Rows, T, member_of, whole
+from adapter.engine.imports import ImportRefused, Problem, Row, Rows, T, member_of, whole
 from adapter.engine.ports import Import
+from adapter.engine.registry_ports import named
 from adapter.import_csv import read_csv
 from adapter.model.device import Device, InstallEvent, ServicePoint
 
@@ -38,9 +39,14 @@ def read_file(path: Path) -> Import:
 
 
 def as_json_values(what: Import) -> dict[str, object]:
-    """As a JSON file has it, and the API takes it."""
-    values = msgspec.to_builtins(what, str_keys=True)
-    return {str(name): each for name, each in values.items()}
+    """As a JSON file has it, and the API takes it: each member with the fields that it says."""
+    return {name: [_as_said(each, what) for each in getattr(what, name)] for name in _LISTS}
+
+
+def _as_said(member: Device | ServicePoint | InstallEvent, what: Import) -> dict[str, object]:
+    values = msgspec.to_builtins(member, str_keys=True)
+    told = what.said.get(named(member))
+    return {name: each for name, each in values.items() if told is None or name in told}
 
 
 def parts(what: Import, devices: int) -> Iterator[Import]:
@@ -53,11 +59,13 @@ def parts(what: Import, devices: int) -> Iterator[Import]:
         some = what.devices[start : start + devices]
         mine = tuple(each for device in some for each in installs.get(device.id, ()))
         needed = {each.service_point: points[each.service_point] for each in mine}
-        yield Import(devices=some, service_points=tuple(needed.values()), installs=mine)
+        yield Import(
+            devices=some, service_points=tuple(needed.values()), installs=mine, said=what.said
+        )
     placed = {install.service_point for install in what.installs}
     empty = tuple(point for point in what.service_points if point.id not in placed)
     for start in range(0, len(empty), devices):
-        yield Import(service_points=empty[start : start + devices])
+        yield Import(service_points=empty[start : start + devices], said=what.said)
 
 
 def read_json(text: str, place: str) -> Import:
@@ -96,5 +104,5 @@ def _members(
     for number, member in enumerate(given, 1):
         made = member_of(member, kind, f"{place} {name}", number, problems)
         if made is not None:
-            rows.append((number, made))
+            rows.append(Row(number, made, frozenset(member)))
     return rows

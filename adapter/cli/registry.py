@@ -1,7 +1,7 @@
 """`openway devices`: the registry of a running gateway."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,10 +15,16 @@ from adapter.cli.output import (
     say,
 )
 from adapter.cli.session import Session, with_session
-from adapter.client import Json, fields, items, segment
+from adapter.client import ApiProblem, Json, Unreachable, fields, items, segment
+
+if TYPE_CHECKING:
+    from adapter.engine.ports import Import
 
 _AT_ONCE: Final = 2_000
 """Devices in one request; some 3 MB."""
+
+_LISTED: Final = {"left_alone": "left alone", "overridden": "overridden"}
+_COLUMNS: Final = ("subject", "field", "stored", "given", "why")
 
 
 @click.group()
@@ -28,32 +34,85 @@ def devices() -> None:
 
 @devices.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Check the file and load nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would become of it, and load nothing.")
+@click.option(
+    "--override-status",
+    is_flag=True,
+    help="Take status, arming and source status of what is known from FILE; needs --reason.",
+)
+@click.option("--reason", default="", help="Why FILE is right, for the audit.")
 @as_json
 @with_session
-def import_(session: Session, file: Path, dry_run: bool, as_json: bool) -> None:
+def import_(
+    session: Session, file: Path, dry_run: bool, override_status: bool, reason: str, as_json: bool
+) -> None:
     """Load FILE (.csv or .json) into the registry; `openway tables import` names the columns.
 
     A file with any mistake loads nothing. Large ones go in parts; loading again changes nothing.
+    Status, arming and on/off history of a known install event, and the source status of a known
+    service point, belong to completion events: where FILE says otherwise they are left alone and
+    listed. What FILE does not mention stays.
     """
-    from adapter.imports import as_json_values, parts, read_file
+    from adapter.imports import read_file
 
+    if override_status != bool(reason.strip()):
+        raise click.UsageError("--override-status and --reason go together")
     what = read_file(file)
-    if not dry_run:
-        for part in parts(what, _AT_ONCE):
-            session.client.post("/devices", as_json_values(part))
-    counts = {
+    options = {"override_status": override_status, "reason": reason, "dry_run": dry_run}
+    answers = _load(session, what, file.name, options)
+    answer = {
+        "imported": not dry_run,
         "devices": len(what.devices),
         "service_points": len(what.service_points),
         "installs": len(what.installs),
+        **{name: [row for each in answers for row in _rows(each, name)] for name in _LISTED},
     }
     if as_json:
-        print_json({"imported": not dry_run, **counts})
+        print_json(answer)
     else:
-        verb = "would be loaded" if dry_run else "loaded"
-        names = {name: name.removesuffix("s").replace("_", " ") for name in counts}
-        told = ", ".join(counted(count, names[name]) for name, count in counts.items())
-        click.echo(f"{told} {verb}")
+        _print_import(answer)
+
+
+def _load(
+    session: Session, what: "Import", name: str, options: dict[str, object]
+) -> list[dict[str, Json]]:
+    """What the gateway answers to each part. A dry run goes without one that is away."""
+    from adapter.imports import as_json_values, parts
+
+    answers: list[dict[str, Json]] = []
+    for part in parts(what, _AT_ONCE):
+        try:
+            answers.append(fields(session.client.post("/devices", as_json_values(part) | options)))
+        except Unreachable as error:
+            if not options["dry_run"]:
+                raise
+            say(f"{name} was not compared with the registry: {error}")
+            break
+        except ApiProblem:
+            if answers and not options["dry_run"]:
+                loaded = sum(int(str(each.get("devices", 0))) for each in answers)
+                say(f"{counted(loaded, 'device')} of {name} were loaded before this:")
+            raise
+    return answers
+
+
+def _rows(answer: dict[str, Json], name: str) -> list[dict[str, Json]]:
+    return _objects(answer.get(name))
+
+
+def _print_import(answer: dict[str, object]) -> None:
+    verb = "loaded" if answer["imported"] else "would be loaded"
+    names = ("devices", "service_points", "installs")
+    told = (counted(answer[each], each.removesuffix("s").replace("_", " ")) for each in names)
+    click.echo(f"{', '.join(told)} {verb}")
+    for name, title in _LISTED.items():
+        rows = answer[name]
+        if isinstance(rows, list) and rows:
+            print_table(
+                ("subject", "field", "the registry has", "the file says", "why"),
+                ([row[column] for column in _COLUMNS] for row in rows),
+                title=title,
+            )
 
 
 @devices.command(name="list")

@@ -26,6 +26,7 @@ from adapter.engine.correlator import Correlator, Reader
 from adapter.engine.data_ports import Intake, Measurements, TakenIn
 from adapter.engine.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.identity import CallbackIdentity
+from adapter.engine.importer import Importer
 from adapter.engine.incomplete import Blocks, incomplete
 from adapter.engine.message_log import MessageLog
 from adapter.engine.monitor import Monitor
@@ -49,6 +50,7 @@ from adapter.engine.ports import (
 )
 from adapter.engine.publisher import Publisher
 from adapter.engine.registry import StoreRegistry
+from adapter.engine.registry_ports import ImportReport
 from adapter.engine.runner import Runner
 from adapter.engine.set_aside import RowKind
 from adapter.engine.submitting import Submitter
@@ -173,6 +175,7 @@ class Gateway:
         )
         store.set_aside.on_discard(RowKind.COMMAND, self._give_up)
         self.holds.lifted = lambda: self._runner.poke(*_STATEFUL)
+        self._importer = Importer(store, clock)
         self._watchers = Watchers()
         self._inbound_watchers: set[asyncio.Event] = set()
 
@@ -409,19 +412,19 @@ class Gateway:
 
     # ------------------------------------------------------------ devices and data
 
-    async def import_devices(self, what: Import, *, by: str = "api") -> None:
-        await self._store.import_(what)
-        audit = AuditNote(
-            actor=by,
-            action="Imported",
-            subject="registry",
-            detail={
-                "devices": len(what.devices),
-                "service_points": len(what.service_points),
-                "installs": len(what.installs),
-            },
+    async def import_devices(
+        self,
+        what: Import,
+        *,
+        by: str = "api",
+        override: str | None = None,
+        whole: bool = False,
+        dry_run: bool = False,
+    ) -> ImportReport:
+        """Load master data; see `Importer.load`."""
+        return await self._importer.load(
+            what, by=by, override=override, whole=whole, dry_run=dry_run
         )
-        await self._store.save([Change(audit=(audit,))])
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100

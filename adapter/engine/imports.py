@@ -1,10 +1,9 @@
 """Rows of master data on their way in: what each may hold, and how they must fit together."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,12 +11,18 @@ import msgspec
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
 from adapter.engine.ports import Import
+from adapter.engine.registry_ports import Named, named
 from adapter.errors import InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
 
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
+S = TypeVar("S", Device, ServicePoint)
 
 MAX_PROBLEMS: Final = 50
+_TWICE: Final = {
+    "device": "{id} is also in row {row}",
+    "service_point": "service point {id} is otherwise in row {row}",
+}
 ALL_KINDS: Final = [kind.value for kind in CommandKind]
 
 
@@ -47,8 +52,16 @@ class ImportRefused(InvalidRequest):
         self.args = ("\n".join(map(str, self.problems)),)
 
 
-Rows = list[tuple[int, T]]
-"""Members with the row each stood in."""
+@dataclass(frozen=True, slots=True)
+class Row(Generic[T]):
+    """A member with the row it stood in, and the fields that it was given with; None: all."""
+
+    number: int
+    member: T
+    said: frozenset[str] | None = None
+
+
+Rows = list[Row[T]]
 
 
 def member_of(
@@ -85,7 +98,8 @@ def whole(
 
     `places` is where devices, service points and install events stood.
     """
-    points = _once_each(places[1], points, problems)
+    points = _once_each(places[1], "service_point", points, problems)
+    devices = _once_each(places[0], "device", devices, problems)
     problems.extend(_devices(places[0], devices))
     problems.extend(_zones(places[1], points))
     problems.extend(_installs(places[2], devices, points, installs))
@@ -93,74 +107,84 @@ def whole(
         problems.append(Problem(places[0], 0, "", "has nothing to load"))
     if problems:
         raise ImportRefused(sorted(problems, key=lambda each: (each.place, each.row)))
+    dated = [replace(row, member=_in_utc(row.member)) for row in installs]
     return Import(
-        devices=tuple(device for _, device in devices),
-        service_points=tuple(point for _, point in points),
-        installs=tuple(_in_utc(install) for _, install in installs),
+        devices=tuple(row.member for row in devices),
+        service_points=tuple(row.member for row in points),
+        installs=tuple(row.member for row in dated),
+        said={**_said(devices), **_said(points), **_said(dated)},
     )
 
 
-def _once_each(
-    place: str, points: Rows[ServicePoint], problems: list[Problem]
-) -> Rows[ServicePoint]:
-    """Each service point once; the same one may stand in several rows, saying the same."""
-    known: dict[str, tuple[int, ServicePoint]] = {}
-    for row, point in points:
-        before = known.setdefault(point.id, (row, point))
-        if before[1] != point:
-            rule = f"service point {point.id} is otherwise in row {before[0]}"
-            problems.append(Problem(place, row, "service_point", rule))
+def _said(rows: Rows[T]) -> dict[Named, frozenset[str]]:
+    return {named(row.member): row.said for row in rows if row.said is not None}
+
+
+def _once_each(place: str, column: str, rows: Rows[S], problems: list[Problem]) -> Rows[S]:
+    """Each once; the same service point, or device, may stand in several rows, saying the same."""
+    known: dict[str, Row[S]] = {}
+    for row in rows:
+        id = row.member.id
+        if id not in known:
+            known[id] = row
+        elif known[id].member == row.member:
+            known[id] = replace(known[id], said=_both(known[id].said, row.said))
+        else:
+            rule = _TWICE[column].format(id=id, row=known[id].number)
+            problems.append(Problem(place, row.number, column, rule))
     return list(known.values())
 
 
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return None if one is None or other is None else one | other
+
+
 def _devices(place: str, devices: Rows[Device]) -> Iterator[Problem]:
-    by_id: dict[str, int] = {}
     by_endpoint: dict[str, int] = {}
-    for row, device in devices:
+    for row in devices:
+        device, number = row.member, row.number
         if not device.id:
-            yield Problem(place, row, "device", "is needed")
-        if by_id.setdefault(device.id, row) != row:
-            yield Problem(place, row, "device", f"{device.id} is also in row {by_id[device.id]}")
+            yield Problem(place, number, "device", "is needed")
         endpoint = device.endpoint
-        if endpoint is not None and by_endpoint.setdefault(endpoint, row) != row:
+        if endpoint is not None and by_endpoint.setdefault(endpoint, number) != number:
             rule = f"{endpoint} also belongs to row {by_endpoint[endpoint]}"
-            yield Problem(place, row, "endpoint", rule)
+            yield Problem(place, number, "endpoint", rule)
         for kind in sorted(device.capabilities):
             if kind not in ALL_KINDS:
                 rule = f"{kind!r} is no command{meant(kind, ALL_KINDS)}"
-                yield Problem(place, row, "capabilities", rule)
+                yield Problem(place, number, "capabilities", rule)
         if not all(INTERVALS_S.holds(each.seconds) for each in device.components):
-            yield Problem(place, row, "components", f"seconds must be {INTERVALS_S}")
+            yield Problem(place, number, "components", f"seconds must be {INTERVALS_S}")
 
 
 def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[Problem]:
-    for row, point in points:
+    for row in points:
         try:
-            ZoneInfo(point.time_zone)
+            ZoneInfo(row.member.time_zone)
         except (KeyError, OSError, ValueError):
-            yield Problem(place, row, "time_zone", f"no zone {point.time_zone!r}")
+            yield Problem(place, row.number, "time_zone", f"no zone {row.member.time_zone!r}")
 
 
 def _installs(
     place: str, devices: Rows[Device], points: Rows[ServicePoint], installs: Rows[InstallEvent]
 ) -> Iterator[Problem]:
-    known = {device.id for _, device in devices}
-    places = {point.id: point for _, point in points}
+    known = {row.member.id for row in devices}
+    places = {row.member.id: row.member for row in points}
     current: dict[str, int] = {}
     metered: dict[str, int] = {}
-    for row, install in installs:
+    events: dict[tuple[str, str, datetime], int] = {}
+    for each in installs:
+        row, install = each.number, each.member
         if install.device not in known:
             yield Problem(place, row, "device", f"{install.device} is not in this file")
         point = places.get(install.service_point)
         if point is None:
             rule = f"{install.service_point} is not in this file"
             yield Problem(place, row, "service_point", rule)
-        for name in ("installed_at", "removed_at"):
-            at: datetime | None = getattr(install, name)
-            if at is not None and at.tzinfo is None:
-                yield Problem(place, row, name, "needs a zone, as in 2026-03-01T06:00:00Z")
-        if any(each.at.tzinfo is None for each in install.history):
-            yield Problem(place, row, "history", "needs times with a zone")
+        yield from _times(place, row, install)
+        key = (install.device, install.service_point, install.installed_at)
+        if events.setdefault(key, row) != row:
+            yield Problem(place, row, "installed_at", f"the same is in row {events[key]}")
         if install.removed_at is not None:
             continue
         if current.setdefault(install.device, row) != row:
@@ -172,15 +196,28 @@ def _installs(
             yield Problem(place, row, "service_point", rule)
 
 
+def _times(place: str, row: int, install: InstallEvent) -> Iterator[Problem]:
+    naive = [
+        name
+        for name in ("installed_at", "removed_at")
+        if (at := getattr(install, name)) is not None and at.tzinfo is None
+    ]
+    for name in naive:
+        yield Problem(place, row, name, "needs a zone, as in 2026-03-01T06:00:00Z")
+    if any(entry.at.tzinfo is None for entry in install.history):
+        yield Problem(place, row, "history", "needs times with a zone")
+    removed = install.removed_at
+    if not naive and removed is not None and removed < install.installed_at:
+        yield Problem(place, row, "removed_at", "is before installed_at")
+
+
 def _in_utc(install: InstallEvent) -> InstallEvent:
     removed = install.removed_at
-    return dataclasses.replace(
+    return replace(
         install,
         installed_at=in_utc("installed_at", install.installed_at),
         removed_at=None if removed is None else in_utc("removed_at", removed),
-        history=tuple(
-            dataclasses.replace(each, at=in_utc("history", each.at)) for each in install.history
-        ),
+        history=tuple(replace(each, at=in_utc("history", each.at)) for each in install.history),
     )
 
 
@@ -191,8 +228,12 @@ def checked(what: Import) -> Import:
     """
     return whole(
         ("devices", "service_points", "installs"),
-        list(enumerate(what.devices, 1)),
-        list(enumerate(what.service_points, 1)),
-        list(enumerate(what.installs, 1)),
+        _rows(what.devices, what),
+        _rows(what.service_points, what),
+        _rows(what.installs, what),
         [],
     )
+
+
+def _rows(members: Iterable[T], what: Import) -> Rows[T]:
+    return [Row(number, each, what.said.get(named(each))) for number, each in enumerate(members, 1)]

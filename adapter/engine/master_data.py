@@ -15,7 +15,8 @@ from adapter.errors import GatewayError
 from adapter.model.ids import OrderId, ServicePointId
 
 log = logging.getLogger(__name__)
-Keep = Callable[[Import], Awaitable[None]]
+Keep = Callable[[Import], Awaitable[object]]
+"""Raises ImportRefused where it contradicts the records."""
 
 
 class MasterData(Protocol):
@@ -48,7 +49,10 @@ class Records:
         told = await self._ask(self._site, point)
         if told is None:
             return found
-        await self._keep(told)
+        try:
+            await self._keep(told)
+        except ImportRefused as error:
+            raise MasterDataFailed(f"what is told of {point} is not taken: {error}") from error
         log.info("master_data_taken", extra={"service_point": point})
         return await self._store.world(point, order)
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -77,7 +78,8 @@ class Orchestrator:
         master_data: MasterData | None = None,
     ) -> None:
         self.store = store
-        self.records = Records(store, master_data, gateway.import_devices)
+        keep = partial(gateway.import_devices, by="master_data", whole=True)
+        self.records = Records(store, master_data, keep)
         self.rules = rules
         self._commands = commands
         self._gateway = gateway

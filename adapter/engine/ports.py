@@ -17,8 +17,10 @@ from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.data_ports import Spooled
+from adapter.engine.registry_ports import Import as Import
+from adapter.engine.registry_ports import Known
 from adapter.engine.set_aside import SetAside
-from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.device import DeviceView, InstallEvent
 from adapter.model.ids import (
     CommandId,
     DeviceId,
@@ -330,15 +332,6 @@ class Ledger:
     publications: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
-    """Master data to load; rows with known ids are replaced."""
-
-    devices: tuple[Device, ...] = ()
-    service_points: tuple[ServicePoint, ...] = ()
-    installs: tuple[InstallEvent, ...] = ()
-
-
 class Store(Protocol):
     """Batch in, batch out. One contract suite holds every implementation."""
 
@@ -463,7 +456,22 @@ class Store(Protocol):
         """`sink` has everything up to and including `seq`."""
 
     # registry
-    async def import_(self, what: Import) -> None: ...
+    async def known(self, what: Import) -> Known:
+        """What the registry has that the import is about."""
+
+    async def import_(
+        self,
+        what: Import,
+        *,
+        asked: Import | None = None,
+        seen: Known | None = None,
+        audit: Sequence[AuditNote] = (),
+    ) -> Saved:
+        """Write the members as they are, with their audit entries, in one transaction.
+
+        MOVED, and nothing is written, where `known(asked)` is not `seen` any more. `asked` is
+        `what` unless given; without `seen` nothing of it may be known yet.
+        """
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]: ...
 

@@ -16,6 +16,7 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.ports import (
     Accepted,
     AuditEntry,
+    AuditNote,
     Change,
     Debit,
     Duplicate,
@@ -35,6 +36,7 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.registry_ports import Known
 from adapter.engine.set_aside import SetAside
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
@@ -398,8 +400,21 @@ class MemoryStore:
 
     # ------------------------------------------------------------ registry
 
-    async def import_(self, what: Import) -> None:
-        self._registry.import_(what)
+    async def known(self, what: Import) -> Known:
+        return self._registry.known(what)
+
+    async def import_(
+        self,
+        what: Import,
+        *,
+        asked: Import | None = None,
+        seen: Known | None = None,
+        audit: Sequence[AuditNote] = (),
+    ) -> Saved:
+        if not self._registry.import_(what, asked or what, seen or Known()):
+            return Saved.MOVED
+        self._journal.note(audit, self._now())
+        return Saved.SAVED
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         return self._registry.views(devices)
@@ -419,14 +434,7 @@ def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
 
 def _reading_key(reading: Reading) -> _ReadingKey:
     quantity = same_quantity(reading.quantity)
-    return (
-        reading.endpoint,
-        reading.kind,
-        reading.at,
-        quantity,
-        reading.source,
-        reading.seconds,
-    )
+    return (reading.endpoint, reading.kind, reading.at, quantity, reading.source, reading.seconds)
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:

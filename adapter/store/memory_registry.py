@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from adapter.engine.ports import Import
+from adapter.engine.registry_ports import Known
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, ServicePointId
 
@@ -23,13 +24,36 @@ class RegistryModel:
         self._service_points: dict[ServicePointId, ServicePoint] = {}
         self._installs: dict[_InstallKey, InstallEvent] = {}
 
-    def import_(self, what: Import) -> None:
+    def known(self, what: Import) -> Known:
+        devices = {each.id for each in what.devices} | {each.device for each in what.installs}
+        points = {each.id for each in what.service_points}
+        points |= {each.service_point for each in what.installs}
+        found = [
+            each
+            for each in self._installs.values()
+            if each.device in devices or (each.removed_at is None and each.service_point in points)
+        ]
+        return Known(
+            devices={id: self._devices[id] for id in devices if id in self._devices},
+            service_points={
+                id: self._service_points[id] for id in points if id in self._service_points
+            },
+            installs=tuple(
+                sorted(found, key=lambda e: (e.device, e.installed_at, e.service_point))
+            ),
+        )
+
+    def import_(self, what: Import, asked: Import, seen: Known) -> bool:
+        """Whether it was written: nothing is where `known(asked)` is not `seen` any more."""
+        if self.known(asked) != seen:
+            return False
         self._devices.update({item.id: item for item in what.devices})
         self._service_points.update({item.id: item for item in what.service_points})
         for install in what.installs:
             stored = self._installs.get(_key(install))
             version = install.version if stored is None else stored.version + 1
             self._installs[_key(install)] = replace(install, version=version)
+        return True
 
     def unmoved(self, install: InstallEvent) -> bool:
         stored = self._installs.get(_key(install))

@@ -14,7 +14,7 @@ from adapter.orders.order import ERROR_STATES, ServiceOrder
 from adapter.orders.replies import Reply, ReplyState, alarming
 from adapter.store import order_queries as sql
 from adapter.store import queries, rows
-from adapter.store.master import install_unmoved, put_install
+from adapter.store.master import install_unmoved, put_device, put_install
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
 from adapter.store.writing import note_all, publish
@@ -111,11 +111,7 @@ class CaseWriter:
             after = world.point_after
             self._db.execute(queries.UPSERT_SERVICE_POINT, (after.id, encode(after)))
         for device in world.devices:
-            self._db.execute(queries.UPSERT_DEVICE, (device.id, encode(device)))
-            self._db.execute(queries.LEAVE_GROUPS, (device.id,))
-            self._db.executemany(
-                queries.JOIN_GROUP, [(group, device.id) for group in sorted(device.groups)]
-            )
+            put_device(self._db, device)
         for install in world.installs:
             if install.replaces is not None:
                 self._db.execute(sql.DELETE_INSTALL, _install_key(install.replaces))

@@ -224,6 +224,8 @@ DO UPDATE SET removed = excluded.removed, version = excluded.version, body = exc
 CURRENT_INSTALL: Final = """
 SELECT body FROM install_event WHERE device = ?
 ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1"""
+INSTALLS_OF: Final = "SELECT body FROM install_event WHERE device = ?"
+OPEN_AT: Final = "SELECT body FROM install_event WHERE service_point = ? AND removed = 0"
 DEVICE: Final = "SELECT body FROM device WHERE id = ?"
 SERVICE_POINT: Final = "SELECT body FROM service_point WHERE id = ?"
 MEMBERS: Final = "SELECT device FROM device_group WHERE name = ? ORDER BY device"

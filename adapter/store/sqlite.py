@@ -14,6 +14,7 @@ from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.ports import (
     AuditEntry,
+    AuditNote,
     Change,
     Filter,
     Found,
@@ -29,12 +30,13 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.registry_ports import Known
 from adapter.engine.set_aside import RowKind, SetAside
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
-from adapter.store import claiming, intake, master, reading, writing
+from adapter.store import claiming, importing, intake, reading, writing
 from adapter.store.failed_rows import SqliteFailedRows, held, made_of, note_unreadable, readable
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.measured_file import check, connect_measured, connect_reader_of_both, prepare
@@ -341,8 +343,19 @@ class SqliteStore:
 
     # ------------------------------------------------------------ registry
 
-    async def import_(self, what: Import) -> None:
-        await self.write(lambda tx: master.import_(tx, what))
+    async def known(self, what: Import) -> Known:
+        return await self.query(lambda db: importing.known(db, what))
+
+    async def import_(
+        self,
+        what: Import,
+        *,
+        asked: Import | None = None,
+        seen: Known | None = None,
+        audit: Sequence[AuditNote] = (),
+    ) -> Saved:
+        at = self._now()
+        return await self.write(lambda tx: importing.import_(tx, what, asked, seen, audit, at))
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         ask = self.read if len(devices) <= _FEW else self.query

@@ -15,11 +15,11 @@ from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.engine.beside import Beside
 from adapter.engine.gateway import Gateway
 from adapter.engine.ports import Filter, InboxState, Ledger
-from adapter.errors import NotFound, StoreFailed
+from adapter.errors import InvalidRequest, NotFound, StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, InboxId, is_sortable_id
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
-from adapter.web import schema
+from adapter.web import import_schema, schema
 from adapter.web.credentials import ApiKeys
 from adapter.web.problems import ProblemRaised
 from adapter.web.settings import ApiKey, RestSettings, Role
@@ -209,16 +209,17 @@ async def measurements(api: Api, asked: Asked) -> Answered:
 
 
 async def import_devices(api: Api, asked: Asked) -> Answered:
-    """All of it, or nothing."""
-    what = asked.read(schema.ImportIn).whole()
-    await api.gateway.import_devices(what, by=asked.actor)
-    return Answered(
-        body=schema.Imported(
-            devices=len(what.devices),
-            service_points=len(what.service_points),
-            installs=len(what.installs),
-        )
+    """All of it, or nothing, but for what belongs to completion events."""
+    given = asked.read(import_schema.ImportIn)
+    if given.reason and not given.override_status:
+        raise InvalidRequest("reason", "belongs to override_status")
+    report = await api.gateway.import_devices(
+        given.whole(),
+        by=asked.actor,
+        override=given.reason if given.override_status else None,
+        dry_run=given.dry_run,
     )
+    return Answered(body=import_schema.Imported.of(report))
 
 
 async def list_inbox(api: Api, asked: Asked) -> Answered:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.engine.ports import Import, Ledger
+from adapter.engine.ports import Ledger
 from adapter.model.device import DeviceView
 from adapter.web import (
     calls,
@@ -14,6 +14,7 @@ from adapter.web import (
     event_schema,
     hold_calls,
     hold_schema,
+    import_schema,
     intake_calls,
     intake_schema,
     order_calls,
@@ -158,7 +159,8 @@ ROUTES: Final = (
     _get(PREFIX + "/devices", calls.list_devices, "List devices with where they stand",
          schema.DevicePage, query=("limit", "cursor")),
     _post(PREFIX + "/devices", calls.import_devices, "Load master data: all of it, or nothing",
-          schema.ImportIn, schema.Imported, roles=(Role.ADMIN,), why=(), shown=Import),
+          import_schema.ImportIn, import_schema.Imported, roles=(Role.ADMIN,), why=(409,),
+          shown=import_schema.ImportShown),
     _get(PREFIX + "/devices/{device}", calls.get_device, "Look at a device",
          DeviceView, why=(404,)),
     _get(PREFIX + "/devices/{device}/measurements", calls.measurements, "Its latest measurements",

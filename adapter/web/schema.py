@@ -13,17 +13,10 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.awaited import Progress
-from adapter.engine.imports import Problem, Rows, T, member_of, whole
 from adapter.engine.incomplete import Blocks
-from adapter.engine.ports import AuditEntry, Import, InboxRow, InboxState, Logged
+from adapter.engine.ports import AuditEntry, InboxRow, InboxState, Logged
 from adapter.engine.summary import summary
-from adapter.model.device import (
-    Device,
-    DeviceView,
-    InstallEvent,
-    InstallStatus,
-    ServicePoint,
-)
+from adapter.model.device import DeviceView, InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, OrderId
 from adapter.model.reading import InitialMeasurement
 
@@ -123,40 +116,6 @@ class ResolveIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
     done: bool
     note: Text = ""
-
-
-class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Master data, as `Import`; those with known ids are replaced. Installs name devices and
-    service points that stand in the same import.
-
-    Members are read by `whole`, strictly: a misspelt `protected` must not be passed over.
-    """
-
-    devices: list[Json] = []
-    service_points: list[Json] = []
-    installs: list[Json] = []
-
-    def whole(self) -> Import:
-        """All of it. Raises ImportRefused naming the members and fields."""
-        problems: list[Problem] = []
-        return whole(
-            ("devices", "service_points", "installs"),
-            _members(self.devices, Device, "devices", problems),
-            _members(self.service_points, ServicePoint, "service_points", problems),
-            _members(self.installs, InstallEvent, "installs", problems),
-            problems,
-        )
-
-
-def _members(
-    given: Sequence[object], kind: type[T], place: str, problems: list[Problem]
-) -> Rows[T]:
-    rows: Rows[T] = []
-    for number, member in enumerate(given, 1):
-        made = member_of(member, kind, place, number, problems)
-        if made is not None:
-            rows.append((number, made))
-    return rows
 
 
 # ---------------------------------------------------------------- out
@@ -343,14 +302,6 @@ class DevicePage(Struct, kw_only=True):
 
 class Measurements(Struct, kw_only=True):
     items: list[InitialMeasurement]
-
-
-class Imported(Struct, kw_only=True):
-    """How many were loaded."""
-
-    devices: int
-    service_points: int
-    installs: int
 
 
 class AuditItem(HistoryEntry, kw_only=True):

@@ -374,7 +374,8 @@ def test_importing_again_replaces_and_groups_follow(subject: Subject) -> None:
         one = a_device("M-1", groups=frozenset({"north", "all"}))
         await store.import_(Import(devices=(a_device("M-2", groups=frozenset({"all"})), one)))
         assert await store.members("all") == ["M-1", "M-2"]
-        await store.import_(Import(devices=(replace(one, groups=frozenset({"south"})),)))
+        what = Import(devices=(replace(one, groups=frozenset({"south"})),))
+        assert await store.import_(what, seen=await store.known(what)) is Saved.SAVED
         assert await store.members("all") == ["M-2"]
         assert await store.members("north") == []
         assert await store.members("south") == ["M-1"]
@@ -398,8 +399,49 @@ def test_an_install_event_moves_only_from_the_version_that_was_seen(subject: Sub
         assert (await seen()).installed == replace(off, version=1)
         assert await store.save([change]) == [Saved.MOVED]
         assert len(await store.audit()) == 1
-        await store.import_(Import(installs=(an_install(),)))
-        assert (await seen()).installed == replace(an_install(), version=2)
+
+    subject.use(scenario)
+
+
+def test_an_import_writes_only_what_it_has_looked_at(subject: Subject) -> None:
+    """A completion event between the look and the write is not undone (I19)."""
+
+    async def scenario(store: Store) -> None:
+        what = Import(
+            devices=(a_device(),), service_points=(a_service_point(),), installs=(an_install(),)
+        )
+        assert await store.import_(what, audit=(a_note(),)) is Saved.SAVED
+        assert len(await store.audit()) == 1
+        seen = await store.known(what)
+        assert list(seen.devices.values()) == list(what.devices)
+        assert list(seen.service_points.values()) == list(what.service_points)
+        assert seen.installs == what.installs
+        off = replace(an_install(), status=InstallStatus.DISCONN_COMM)
+        assert await store.save([Change(installs=(off,))]) == [Saved.SAVED]
+        again = replace(what, devices=(a_device(serial="new"),))
+        assert await store.import_(again, seen=seen, audit=(a_note(),)) is Saved.MOVED
+        assert await store.import_(again, audit=(a_note(),)) is Saved.MOVED
+        view = (await store.views([DeviceId("M-1")]))[DeviceId("M-1")]
+        assert (view.device.serial, view.installed) == ("", replace(off, version=1))
+        assert len(await store.audit()) == 1
+        seen = await store.known(what)
+        assert await store.import_(again, seen=seen, audit=(a_note(),)) is Saved.SAVED
+        view = (await store.views([DeviceId("M-1")]))[DeviceId("M-1")]
+        assert (view.device.serial, view.installed) == ("new", replace(an_install(), version=2))
+        assert len(await store.audit()) == 2
+
+    subject.use(scenario)
+
+
+def test_an_import_looks_at_who_is_at_its_service_points_too(subject: Subject) -> None:
+    async def scenario(store: Store) -> None:
+        gone = an_install("M-2", "SP-1", installed_at=at(-9e5), removed_at=at(-8e5))
+        there = an_install("M-3", "SP-1")
+        await store.import_(
+            Import(devices=(a_device("M-2"), a_device("M-3")), installs=(gone, there))
+        )
+        asked = Import(devices=(a_device("M-9"),), service_points=(a_service_point("SP-1"),))
+        assert (await store.known(asked)).installs == (there,)
 
     subject.use(scenario)
 

@@ -311,6 +311,7 @@ class Records(SideBySide):
             installs=(an_install(),) if install else (),
         )
         self.both("import_", what)
+        self.both("import_", what, seen=self.both("known", what))
 
     @rule(
         version=st.integers(0, 2),

@@ -1,0 +1,96 @@
+"""Master data loaded again around a cut: the record follows the switch, not the file (I19)."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from adapter.commands.activity import CommandRequest, Verdict
+from adapter.commands.calls import SwitchState
+from adapter.commands.flows import CommandKind, Operation
+from adapter.engine.gateway import Gateway
+from adapter.engine.ports import Import, Saved, Store
+from adapter.engine.registry_ports import Known
+from adapter.model.device import InstallStatus
+from adapter.orders.activities import ChildKind
+from adapter.orders.order import OrderKind, OrderState
+from adapter.simulator.registry import registry_of
+from adapter.store.sqlite import SqliteStore
+from tests.flows.world import sends, world
+from tests.orders_flows.rig import Place, rig
+from tests.support import run
+
+S = InstallStatus
+
+
+def test_reconnect_for_payment_closes_the_switch_after_a_nightly_load(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as made:
+            place = await made.put(Place(number=0))
+            gateway = made.made.app.gateway
+            before = await gateway.device(place.device)
+            assert before.service_point is not None
+            assert before.installed is not None
+            nightly = Import(
+                devices=(before.device,),
+                service_points=(before.service_point,),
+                installs=(replace(before.installed, version=0),),
+            )
+            cut = await made.submit(OrderKind.CUT, place)
+            assert (await made.ended(cut.id)).order.state is OrderState.COMPLETED
+            dark = (await gateway.device(place.device)).installed
+            assert dark is not None
+            assert (dark.status, [each.on for each in dark.history]) == (S.DISCONN_COMM, [False])
+            report = await gateway.import_devices(nightly, by="nightly")
+            assert [each.field for each in report.left_alone] == ["status"]
+            assert (await gateway.device(place.device)).installed == dark
+            paid = await made.submit(OrderKind.RECONNECT, place)
+            done = await made.ended(paid.id)
+            assert done.order.state is OrderState.COMPLETED
+            (child,) = done.children
+            assert child.fact.spec.kind is ChildKind.COMMAND
+            assert made.switch(0) is SwitchState.CONNECTED
+            lit = (await gateway.device(place.device)).installed
+            assert lit is not None
+            assert (lit.status, [each.on for each in lit.history]) == (S.CONN_COMM, [False, True])
+
+    run(scenario())
+
+
+def test_an_import_that_looked_before_a_completion_event_does_not_undo_it(tmp_path: Path) -> None:
+    """Read before, completion between, written after: whatever the moment, the cut stays."""
+
+    async def scenario() -> None:
+        async with world(tmp_path) as made:
+            gateway = made.app.gateway
+            store = made.app.core.store
+            assert isinstance(store, SqliteStore)
+            nightly = registry_of(made.simulator.world.population)
+            loads = asyncio.create_task(_load_for_ever(gateway, nightly))
+            for number in range(8):
+                seen = await store.known(nightly)
+                cut = CommandRequest(
+                    kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(number),)
+                )
+                asked = await gateway.submit(cut)
+                done = await gateway.wait(asked.id, timeout_s=20)
+                assert done.activity.verdict is Verdict.SUCCEEDED
+                await _written_late(store, nightly, seen)
+                now = (await gateway.device(made.device(number))).installed
+                assert now is not None
+                assert (now.status, [e.on for e in now.history]) == (S.DISCONN_COMM, [False])
+                assert sends(made, Operation.DISCONNECT_METER, number) == 1
+            loads.cancel()
+            await asyncio.gather(loads, return_exceptions=True)
+            assert await gateway.verify_audit() > 0
+
+    run(scenario())
+
+
+async def _load_for_ever(gateway: Gateway, what: Import) -> None:
+    while True:
+        await gateway.import_devices(what, by="nightly")
+
+
+async def _written_late(store: Store, nightly: Import, seen: Known) -> None:
+    """The write of an import that looked before the cut."""
+    assert await store.import_(nightly, seen=seen) is Saved.MOVED
