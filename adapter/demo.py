@@ -72,8 +72,10 @@ async def stage(
     settings: GatewaySettings | None = None,
     prepare: Callable[[Simulator], None] = lambda simulator: None,
     orders: OrderParts | None = None,
+    devices: bool = True,
 ) -> AsyncIterator[Stage]:
-    """Simulator, and gateway on SQLite in `folder`; devices imported, everything running."""
+    """Simulator, and gateway on SQLite in `folder`, everything running; the simulator's meters are
+    imported unless `devices` says that others come in their place."""
     codec = Codec(Catalog.load())
     clock = SystemClock()
     simulator = Simulator(config, codec=codec, clock=clock)
@@ -86,7 +88,8 @@ async def stage(
         core = await stack.enter_async_context(
             core_for(head_end, listening, folder, codec=codec, settings=settings, orders=orders)
         )
-        await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
+        if devices:
+            await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
         app = await stack.enter_async_context(running(core, ANY_PORT, listening, clock))
         yield Stage(simulator=simulator, app=app)
 

@@ -89,7 +89,9 @@ def new_service(simulator: Simulator, endpoint: EndpointId) -> NewService:
 async def run_order(app: App, service: NewService) -> OrderStory:
     """Enable service there, to its end."""
     await app.gateway.import_devices(
-        Import(devices=(service.device,), service_points=(service.point,)), by="demo"
+        Import(devices=(service.device,), service_points=(service.point,)),
+        by="demo",
+        override="the service is new and not connected yet",
     )
     started = time.monotonic()
     order = await app.orders.submit(

@@ -11,6 +11,7 @@ has members as `id|scalar or interval|quantity|unit|seconds`, of which the last 
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -50,18 +51,22 @@ def _as_said(member: Device | ServicePoint | InstallEvent, what: Import) -> dict
 
 
 def parts(what: Import, devices: int) -> Iterator[Import]:
-    """In parts of at most so many devices, each with the service points and installs it needs."""
+    """In parts of at most so many devices, each with the service points and installs it needs.
+
+    Devices that are removed go first: their endpoint, or their service point, may be another's.
+    """
     points = {point.id: point for point in what.service_points}
     installs: dict[str, list[InstallEvent]] = {}
     for install in what.installs:
         installs.setdefault(install.device, []).append(install)
-    for start in range(0, len(what.devices), devices):
-        some = what.devices[start : start + devices]
+    there = {install.device for install in what.installs if install.removed_at is None}
+    gone = installs.keys() - there
+    ordered = sorted(what.devices, key=lambda device: device.id not in gone)
+    for start in range(0, len(ordered), devices):
+        some = tuple(ordered[start : start + devices])
         mine = tuple(each for device in some for each in installs.get(device.id, ()))
         needed = {each.service_point: points[each.service_point] for each in mine}
-        yield Import(
-            devices=some, service_points=tuple(needed.values()), installs=mine, said=what.said
-        )
+        yield replace(what, devices=some, service_points=tuple(needed.values()), installs=mine)
     placed = {install.service_point for install in what.installs}
     empty = tuple(point for point in what.service_points if point.id not in placed)
     for start in range(0, len(empty), devices):

@@ -1,5 +1,6 @@
 """`openway devices`: the registry of a running gateway."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 2_000
 """Devices in one request; some 3 MB."""
 
+_ROW: Final = re.compile(r"^devices, row (\d+)", re.MULTILINE)
 _LISTED: Final = {"left_alone": "left alone", "overridden": "overridden"}
 _COLUMNS: Final = ("subject", "field", "stored", "given", "why")
 
@@ -88,12 +90,23 @@ def _load(
                 raise
             say(f"{name} was not compared with the registry: {error}")
             break
-        except ApiProblem:
+        except ApiProblem as error:
             if answers and not options["dry_run"]:
                 loaded = sum(int(str(each.get("devices", 0))) for each in answers)
                 say(f"{counted(loaded, 'device')} of {name} were loaded before this:")
-            raise
+            raise _of_file(error, name, part) from error
     return answers
+
+
+def _of_file(error: ApiProblem, name: str, part: "Import") -> ApiProblem:
+    """The rows of a part that was sent are those of the file."""
+
+    def row(found: re.Match[str]) -> str:
+        number = int(found[1])
+        known = 0 < number <= len(part.devices)
+        return f"{name}, row {part.rows[part.devices[number - 1].id]}" if known else found[0]
+
+    return ApiProblem(error.status, error.code, _ROW.sub(row, str(error)))
 
 
 def _rows(answer: dict[str, Json], name: str) -> list[dict[str, Json]]:

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.commands.activity import Activity, CommandRequest, Priority
+from adapter.commands.activity import Activity, CommandRequest, Priority, Target
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.device import DeviceView, InstallEffect, allows, already
-from adapter.model.ids import CommandId
+from adapter.model.ids import CommandId, EndpointId, endpoint_key
 
 EFFECT_OF: Final[Mapping[CommandKind, InstallEffect]] = MappingProxyType(
     {
@@ -134,11 +134,13 @@ def judge(
     *,
     head_end_kinds: frozenset[CommandKind],
     open_commands: Mapping[str, CommandId],
+    holders: Mapping[EndpointId, Sequence[DeviceView]] = MappingProxyType({}),
 ) -> tuple[Violation, ...]:
     """The rules a command breaks in the world as it is now.
 
     `head_end_kinds` is what the head end can do; `open_commands` maps the lanes this command needs
-    to the open command that holds them (duplicates and opposites).
+    to the open command that holds them (duplicates and opposites); `holders` are the devices that
+    name an endpoint and are not removed.
     """
     found: list[Violation] = []
     if request.kind not in head_end_kinds:
@@ -146,14 +148,20 @@ def judge(
             Violation(rule="head_end_capability", text=f"the head end cannot {request.kind}")
         )
     for view in views:
-        found.extend(_judge_device(request, view))
+        named = view.device.endpoint
+        found.extend(_judge_device(request, view, () if named is None else holders.get(named, ())))
+    told: set[CommandId] = set()
     for lane, holder in sorted(open_commands.items()):
-        text = f"command {holder} is open for {lane}"
-        found.append(Violation(rule="open_command", text=text))
+        if holder not in told:
+            told.add(holder)
+            text = f"command {holder} is open for {lane}"
+            found.append(Violation(rule="open_command", text=text))
     return tuple(found)
 
 
-def _judge_device(request: CommandRequest, view: DeviceView) -> list[Violation]:
+def _judge_device(
+    request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
+) -> list[Violation]:
     device = view.device
     if not device.smart:
         return [Violation(rule="smart_device", text=f"{device.id} is not a smart meter")]
@@ -164,9 +172,27 @@ def _judge_device(request: CommandRequest, view: DeviceView) -> list[Violation]:
     effect = EFFECT_OF.get(request.kind)
     if effect is not None and not request.ignore_install_state:
         found.extend(_judge_install(view, effect))
+    if effect is not None:
+        found.extend(_judge_endpoint(view, holders))
     if request.kind is CommandKind.REMOTE_DISCONNECT:
         found.extend(_judge_protection(view))
+        for other in _others(view, holders):
+            found.extend(_judge_protection(other))
     return found
+
+
+def _others(view: DeviceView, holders: Sequence[DeviceView]) -> list[DeviceView]:
+    return [each for each in holders if each.device.id != view.device.id]
+
+
+def _judge_endpoint(view: DeviceView, holders: Sequence[DeviceView]) -> list[Violation]:
+    """One endpoint is one meter: where two devices name it, nobody can tell whose it is (I7)."""
+    others = [each.device.id for each in _others(view, holders)]
+    if not others:
+        return []
+    text = f"endpoint {view.device.endpoint} of {view.device.id} is also that of "
+    text += f"{', '.join(others)}: load the right endpoints, or when one of them was removed"
+    return [Violation(rule="endpoint", text=text)]
 
 
 def _judge_install(view: DeviceView, effect: InstallEffect) -> list[Violation]:
@@ -176,6 +202,15 @@ def _judge_install(view: DeviceView, effect: InstallEffect) -> list[Violation]:
     verb = "already is as wanted" if already(view.installed, effect) else "does not allow it"
     text = f"{view.device.id}: install status {status} {verb} ({effect})"
     return [Violation(rule="install_state", text=text)]
+
+
+def _judge_target(view: DeviceView, target: Target) -> list[Violation]:
+    """The endpoint of a device may be corrected while a command waits: it is not for that one."""
+    now = view.device.endpoint
+    if now is not None and endpoint_key(now) == endpoint_key(target.endpoint):
+        return []
+    text = f"{view.device.id} has another endpoint by now ({now}, not {target.endpoint})"
+    return [Violation(rule="endpoint", text=text)]
 
 
 def _judge_protection(view: DeviceView) -> list[Violation]:
@@ -191,12 +226,14 @@ def _judge_protection(view: DeviceView) -> list[Violation]:
     return []
 
 
-def lanes_of(request: CommandRequest) -> tuple[str, ...]:
-    """What this command holds alone while it is open: one switch order, one of a kind per meter."""
+def lanes_of(request: CommandRequest, targets: Sequence[Target] = ()) -> tuple[str, ...]:
+    """What this command holds alone while it is open: one switch order, one of a kind per meter,
+    whatever device names the meter (I7)."""
     if request.flow.scope is not Scope.METER and len(request.devices) != 1:
         return ()
     family = "switch" if request.kind in SWITCH_KINDS else request.kind.value
-    return (f"{family}:{request.devices[0]}",)
+    endpoints = (endpoint_key(target.endpoint) for target in targets)
+    return (f"{family}:{request.devices[0]}", *(f"{family}@{key}" for key in endpoints))
 
 
 def may_dispatch(
@@ -206,14 +243,21 @@ def may_dispatch(
     policy: SwitchPolicy,
     *,
     now: datetime,
+    target: Target | None = None,
+    holders: Sequence[DeviceView] = (),
 ) -> Violation | None:
     """The last look before a request leaves (I8); None lets it go. Not-after is `expires_at`.
 
     Not asked for a look (StepKind.SETTLE): what became of an order is learned past its expiry too.
+    `target` is whom the request would go to, `holders` the devices that name this endpoint now.
     """
     dated = out_of_time(request, activity, policy, now=now)
     if dated is not None and dated.rule != "window":
         return dated
+    if request.kind in EFFECT_OF and view is not None and target is not None:
+        unsure = [*_judge_target(view, target), *_judge_endpoint(view, holders)]
+        if unsure:
+            return unsure[0]
     if request.kind is not CommandKind.REMOTE_DISCONNECT:
         return None
     if view is None:

@@ -33,7 +33,8 @@ class Turn(CaseChildren):
     """A case that is being stepped. `write` gives everything that has to be stored together.
 
     `view` are the facts, without the own children; None when there is no such service point.
-    `arriving` is what the registry knows of a device that a crew reports.
+    `arriving` is what the registry knows of a device that a crew reports, `holders` are the devices
+    that name its endpoint.
     """
 
     def write(self) -> CaseWrite:

@@ -46,6 +46,7 @@ class CaseBooks:
         now: datetime,
         others: Sequence[OtherTask] = (),
         arriving: DeviceView | None = None,
+        holders: Sequence[DeviceView] = (),
     ) -> None:
         self.case = case
         self.order = case.order
@@ -56,6 +57,7 @@ class CaseBooks:
         self._rules = rules
         self._others = tuple(others)
         self._arriving = arriving
+        self._holders = holders
         self._children = {child.fact.id: _as_it_is(child) for child in case.children}
         self._requests = {request.id: request for request in case.requests}
         self._blocked_by = case.blocked_by

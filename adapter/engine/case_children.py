@@ -6,7 +6,7 @@ from typing import Final
 from adapter.commands.activity import Command
 from adapter.engine.case_books import CaseBooks
 from adapter.engine.field_work import FieldMessage, FieldReport, Site
-from adapter.engine.field_world import known_device, world_write
+from adapter.engine.field_world import endpoint_free, known_device, world_write
 from adapter.engine.order_ports import Child
 from adapter.model.device import InstallRefused
 from adapter.orders import events as e
@@ -276,6 +276,7 @@ class CaseChildren(CaseBooks):
                 raise CompletionRefused("the service point is not in the registry")
             report = known_device(effect.report, view, self._arriving, self._rules.supported)
             after = apply_field_work(view, effect.effects, report)
+            endpoint_free(view, after, self._holders)
         except (CompletionRefused, InstallRefused) as error:
             action = "complete the visit by hand with a corrected report, or correct the records "
             action += "and retry"

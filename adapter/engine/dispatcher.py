@@ -31,10 +31,10 @@ from adapter.commands.events import (
 from adapter.commands.flows import (
     RESULT_OF,
     SWITCH_OPERATIONS,
-    CommandKind,
     Operation,
 )
 from adapter.commands.rules import (
+    EFFECT_OF,
     SwitchPolicy,
     Violation,
     lanes_of,
@@ -261,19 +261,15 @@ class Dispatcher:
         if self._held(exchange):
             return False
         if not await self._holds_its_meter(command, exchange):
-            text = "a reconnect has passed the fence"
+            text = "another order has this meter: a reconnect has passed the fence"
             await self._apply(leased, CancelAsked(by="gateway", reason=text))
             return False
-        view = None
-        if command.request.kind is CommandKind.REMOTE_DISCONNECT:
-            device = command.request.devices[0]
-            view = (await self._registry.views([device])).get(device)
-        barred = self._barred(command, view)
+        barred = await self._barred(command)
         if barred is None:
             return not self._held(exchange)
         if barred.rule == "not_after":
             await self._apply(leased, TimePassed())
-        elif barred.rule == "protected":
+        elif barred.rule in ("protected", "endpoint"):
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
 
@@ -281,13 +277,22 @@ class Dispatcher:
         """Whether no switch order may leave now: it waits for its lease."""
         return exchange.operation in SWITCH_OPERATIONS and self._holds.barred()
 
-    def _barred(self, command: Command, view: DeviceView | None) -> Violation | None:
+    async def _barred(self, command: Command) -> Violation | None:
+        """What keeps a request from leaving, on fresh facts about whose endpoint it goes to."""
+        target = view = None
+        holders: Sequence[DeviceView] = ()
+        if command.request.kind in EFFECT_OF:
+            (target,) = command.targets
+            view = (await self._registry.views([target.device])).get(target.device)
+            holders = (await self._registry.at_endpoints([target.endpoint]))[target.endpoint]
         return may_dispatch(
             command.request,
             command.activity,
             view,
             self._settings.switch,
             now=self._clock.now(),
+            target=target,
+            holders=holders,
         )
 
     async def _holds_its_meter(self, command: Command, exchange: Exchange) -> bool:
@@ -373,7 +378,8 @@ class Dispatcher:
 
 def _lanes(command: Command, exchange: Exchange) -> tuple[str, ...]:
     """What the command must hold when this exchange leaves."""
-    return lanes_of(command.request) if exchange.operation in SWITCH_OPERATIONS else ()
+    switches = exchange.operation in SWITCH_OPERATIONS
+    return lanes_of(command.request, command.targets) if switches else ()
 
 
 def _operation(leased: Leased, work: Work) -> Operation:

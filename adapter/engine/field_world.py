@@ -1,6 +1,6 @@
 """What a crew's report changes in the records: from the facts before and after to the writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adapter.engine.order_ports import InstallWrite, WorldWrite
@@ -44,6 +44,19 @@ def _agreed(reported: Device, arriving: DeviceView, view: View) -> Device:
             f"device {known.id} is installed at {event.service_point} by the records"
         )
     return known
+
+
+def endpoint_free(before: View, after: View, holders: Sequence[DeviceView]) -> None:
+    """Raises CompletionRefused for a device that comes with an endpoint which is another's."""
+    device = after.device
+    if device is None or after.installed == before.installed:
+        return
+    gone = {each.device.id for each in after.removed}
+    others = [each.device.id for each in holders if each.device.id not in {device.id, *gone}]
+    if others:
+        raise CompletionRefused(
+            f"endpoint {device.endpoint} of device {device.id} is that of {', '.join(others)}"
+        )
 
 
 def world_write(before: View, after: View, *, new: bool) -> WorldWrite:

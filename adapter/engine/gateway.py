@@ -187,6 +187,7 @@ class Gateway:
         if self.clock_watch is not None:
             await self.clock_watch.start()
         await self._dispatcher.recover()
+        await self._importer.look_at_shared()
         if background:
             self._runner.start()
 
@@ -425,6 +426,11 @@ class Gateway:
         return await self._importer.load(
             what, by=by, override=override, whole=whole, dry_run=dry_run
         )
+
+    @property
+    def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """Endpoints that more than one device names: no switch order goes to any of them."""
+        return self._importer.shared
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100

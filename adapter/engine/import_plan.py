@@ -24,7 +24,7 @@ from adapter.model.device import (
     OnOff,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, EventId, ServicePointId
+from adapter.model.ids import DeviceId, EventId, ServicePointId, endpoint_key
 
 T = TypeVar("T", Device, ServicePoint)
 
@@ -58,12 +58,14 @@ class Override:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportPlan:
     """What to write, and what is told. `untaken` are those of `left_alone` for which a whole
-    install event of the file was not taken."""
+    install event of the file was not taken; `clashes` is why the import is refused: by the number
+    of a device from 0, whose endpoint belongs to another."""
 
     write: Import
     left_alone: tuple[Difference, ...]
     overridden: tuple[Difference, ...]
     untaken: tuple[Difference, ...]
+    clashes: tuple[tuple[int, str], ...]
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ def plan(what: Import, known: Known, override: Override | None = None) -> Import
         what, known, told, {**known.devices, **{device.id: device for device in devices}}, places
     )
     installs = planner.decide()
+    clashes = tuple(_clashes(devices, planner, told))
     return ImportPlan(
         write=Import(
             devices=tuple(each for each in devices if known.devices.get(each.id) != each),
@@ -108,6 +111,7 @@ def plan(what: Import, known: Known, override: Override | None = None) -> Import
         left_alone=tuple(told.left_alone),
         overridden=tuple(told.overridden),
         untaken=tuple(told.untaken),
+        clashes=clashes,
     )
 
 
@@ -267,6 +271,46 @@ class _Installs:
         for event in self.known.installs:
             if event.device in listed and event.removed_at is None:
                 self.told.left(event.device, "installed", _place(event), None, why)
+
+
+def _clashes(
+    devices: Iterable[Device], planner: _Installs, told: _Told
+) -> Iterator[tuple[int, str]]:
+    """An endpoint belongs to one device that is not removed (I7), looked at as it is afterwards. A
+    store that has two already is told, and mended by the import that says which is right."""
+    before, after = planner.known.devices, planner.devices
+    removed_before = _removed(before, planner.known.installs)
+    removed_after = _removed(after, planner.after.values())
+    now = _by_endpoint(after, removed_after)
+    then = _by_endpoint(before, removed_before)
+    for number, device in enumerate(devices):
+        key = None if device.endpoint is None else endpoint_key(device.endpoint)
+        others = sorted(now.get(key, set()) - {device.id}) if key is not None else []
+        if not others or device.id in removed_after or key is None:
+            continue
+        holder = f"belongs to {', '.join(others)}, which is not removed"
+        if {device.id, *others} <= then.get(key, set()):
+            told.left(device.id, "endpoint", device.endpoint, device.endpoint, f"also {holder}")
+        else:
+            yield number, f"{device.id}: {device.endpoint} {holder}"
+
+
+def _removed(ids: Iterable[DeviceId], installs: Iterable[InstallEvent]) -> set[DeviceId]:
+    """Those that were installed and are not any more."""
+    events = list(installs)
+    gone = {each.device for each in events if each.removed_at is not None}
+    there = {each.device for each in events if each.removed_at is None}
+    return set(ids) & (gone - there)
+
+
+def _by_endpoint(
+    devices: Mapping[DeviceId, Device], removed: set[DeviceId]
+) -> dict[str, set[DeviceId]]:
+    found: dict[str, set[DeviceId]] = {}
+    for device in devices.values():
+        if device.endpoint is not None and device.id not in removed:
+            found.setdefault(endpoint_key(device.endpoint), set()).add(device.id)
+    return found
 
 
 def _key(install: InstallEvent) -> tuple[str, str, datetime]:

@@ -1,6 +1,7 @@
 """Loads master data: look at what is known, decide, write; again where it moved meanwhile."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -9,11 +10,13 @@ from adapter.engine.imports import ImportRefused, Problem
 from adapter.engine.ports import AuditNote, Clock, Import, Saved, Store
 from adapter.engine.registry_ports import Difference, ImportReport
 from adapter.errors import Conflict, InvalidRequest
-from adapter.model.ids import EventId
+from adapter.model.device import DeviceView
+from adapter.model.ids import EndpointId, EventId
 
 log = logging.getLogger(__name__)
 
 _TRIES: Final = 8
+_MOST_LOGGED: Final = 20
 _MOST_AUDITED: Final = 1_000
 """Fields left alone that the audit entry names; overridden ones are all named."""
 
@@ -24,6 +27,17 @@ class Importer:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.shared: Mapping[EndpointId, Sequence[DeviceView]] = {}
+        """Endpoints of more than one device, from before imports refused them: nobody can tell
+        whose meter it is, and no switch order goes there."""
+
+    async def look_at_shared(self) -> None:
+        """Look through the registry once, at the start, and again while there are some."""
+        self.shared = await self._store.shared_endpoints()
+        if self.shared:
+            told = list(self.shared.items())[:_MOST_LOGGED]
+            devices = {endpoint: [each.device.id for each in views] for endpoint, views in told}
+            log.error("endpoints_shared", extra={"count": len(self.shared), "devices": devices})
 
     async def load(
         self,
@@ -45,6 +59,11 @@ class Importer:
         for _ in range(_TRIES):
             seen = await self._store.known(what)
             made = plan(what, seen, self._override(override, by))
+            if made.clashes:
+                raise ImportRefused(
+                    Problem("devices", number + 1, "endpoint", rule)
+                    for number, rule in made.clashes
+                )
             if whole and made.untaken:
                 raise ImportRefused(Problem("installs", 0, "", _said(e)) for e in made.untaken)
             report = _report(what, made)
@@ -54,6 +73,8 @@ class Importer:
             saved = await self._store.import_(made.write, asked=what, seen=seen, audit=(audit,))
             if saved is Saved.SAVED:
                 _log(report)
+                if self.shared:
+                    await self.look_at_shared()
                 return report
         raise Conflict("the devices keep changing while they are loaded; load them again")
 

@@ -1,6 +1,6 @@
 """Rows of master data on their way in: what each may hold, and how they must fit together."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -14,6 +14,7 @@ from adapter.engine.ports import Import
 from adapter.engine.registry_ports import Named, named
 from adapter.errors import InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
+from adapter.model.ids import DeviceId, endpoint_key
 
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
 S = TypeVar("S", Device, ServicePoint)
@@ -100,7 +101,7 @@ def whole(
     """
     points = _once_each(places[1], "service_point", points, problems)
     devices = _once_each(places[0], "device", devices, problems)
-    problems.extend(_devices(places[0], devices))
+    problems.extend(_devices(places[0], devices, _removed(installs)))
     problems.extend(_zones(places[1], points))
     problems.extend(_installs(places[2], devices, points, installs))
     if not problems and not (devices or points or installs):
@@ -113,6 +114,7 @@ def whole(
         service_points=tuple(row.member for row in points),
         installs=tuple(row.member for row in dated),
         said={**_said(devices), **_said(points), **_said(dated)},
+        rows={row.member.id: row.number for row in devices},
     )
 
 
@@ -139,16 +141,24 @@ def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset
     return None if one is None or other is None else one | other
 
 
-def _devices(place: str, devices: Rows[Device]) -> Iterator[Problem]:
+def _removed(installs: Rows[InstallEvent]) -> set[DeviceId]:
+    """Devices that are removed by all that the file says."""
+    events = [row.member for row in installs]
+    there = {each.device for each in events if each.removed_at is None}
+    return {each.device for each in events} - there
+
+
+def _devices(place: str, devices: Rows[Device], removed: Collection[DeviceId]) -> Iterator[Problem]:
     by_endpoint: dict[str, int] = {}
     for row in devices:
         device, number = row.member, row.number
         if not device.id:
             yield Problem(place, number, "device", "is needed")
-        endpoint = device.endpoint
-        if endpoint is not None and by_endpoint.setdefault(endpoint, number) != number:
-            rule = f"{endpoint} also belongs to row {by_endpoint[endpoint]}"
-            yield Problem(place, number, "endpoint", rule)
+        if device.endpoint is not None and device.id not in removed:
+            first = by_endpoint.setdefault(endpoint_key(device.endpoint), number)
+            if first != number:
+                rule = f"{device.endpoint} also belongs to row {first}"
+                yield Problem(place, number, "endpoint", rule)
         for kind in sorted(device.capabilities):
             if kind not in ALL_KINDS:
                 rule = f"{kind!r} is no command{meant(kind, ALL_KINDS)}"

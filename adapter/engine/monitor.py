@@ -124,7 +124,8 @@ class Monitor:
         facts = await self._validation.facts(command)
         verdict = self._validation.judge(command, facts)
         held = command.activity.state is not State.VALIDATION_ERROR
-        lanes = () if held or verdict.violations else lanes_of(command.request)
+        free = not held and not verdict.violations
+        lanes = lanes_of(command.request, command.targets) if free else ()
         return await self._applier.apply(command.id, verdict, Along(actor=actor, acquire=lanes))
 
     async def _attend(self, command: Command) -> None:

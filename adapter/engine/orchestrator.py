@@ -36,8 +36,8 @@ from adapter.engine.order_rules import OrderRules
 from adapter.engine.ports import Clock, Store
 from adapter.engine.set_aside import RowKind
 from adapter.errors import Conflict, InvalidRequest, NotFound
-from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, DeviceId, OrderId
+from adapter.model.device import Device, DeviceView
+from adapter.model.ids import CommandId, OrderId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
@@ -127,22 +127,22 @@ class Orchestrator:
         async with lock:
             yield
 
-    async def act(self, order: OrderId, change: Change, *, device: DeviceId | None = None) -> Turn:
+    async def act(self, order: OrderId, change: Change, *, arriving: Device | None = None) -> Turn:
         """Apply one change to the order as it is now, and let it go on from there.
 
-        `device` is one that a crew reports as installed. The caller is `working` on the order.
+        `arriving` is one that a crew reports as installed. The caller is `working` on the order.
         Raises NotFound, or what `change` raises; nothing was changed then.
         """
-        turn = await self.apply(order, change, device=device)
+        turn = await self.apply(order, change, arriving=arriving)
         await self.carry_on(order)
         return turn
 
     async def apply(
-        self, order: OrderId, change: Change, *, device: DeviceId | None = None
+        self, order: OrderId, change: Change, *, arriving: Device | None = None
     ) -> Turn:
         """Like `act`, and leave what follows to the loop."""
         for _ in range(_TRIES):
-            turn = await self.turn(order, device=device)
+            turn = await self.turn(order, arriving=arriving)
             change(turn)
             write = turn.write()
             points.reached("order.before_save")
@@ -208,7 +208,7 @@ class Orchestrator:
             raise NotFound(f"no order {order}")
         return found
 
-    async def turn(self, order: OrderId, *, device: DeviceId | None = None) -> Turn:
+    async def turn(self, order: OrderId, *, arriving: Device | None = None) -> Turn:
         """The case with its facts, loaded anew. Raises NotFound."""
         case = await self.case(order)
         commands = await self.commands_of(case)
@@ -219,7 +219,8 @@ class Orchestrator:
             self.rules,
             now=self._clock.now(),
             others=world.other_tasks,
-            arriving=await self._arriving(device),
+            arriving=await self._known(arriving),
+            holders=await self._holders(arriving),
         )
         for child, command in commands.items():
             turn.refresh(child, command)
@@ -278,10 +279,18 @@ class Orchestrator:
         near = order.service_at
         return tuple(await self._measurements.final(world.device.id, start, end, near=near))
 
-    async def _arriving(self, device: DeviceId | None) -> DeviceView | None:
-        if device is None:
+    async def _known(self, arriving: Device | None) -> DeviceView | None:
+        if arriving is None:
             return None
-        return (await self._commands.views([device])).get(device)
+        return (await self._commands.views([arriving.id])).get(arriving.id)
+
+    async def _holders(self, arriving: Device | None) -> Sequence[DeviceView]:
+        """The devices that name the endpoint of one that a crew reports."""
+        known = await self._known(arriving)
+        device = arriving if known is None else known.device
+        if device is None or device.endpoint is None:
+            return ()
+        return (await self._commands.at_endpoints([device.endpoint]))[device.endpoint]
 
     # ------------------------------------------------------------ commands
 

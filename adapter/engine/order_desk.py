@@ -11,8 +11,8 @@ from adapter.engine.order_ports import OrderStore
 from adapter.engine.ports import AuditNote, Clock, Store
 from adapter.engine.runner import Runner
 from adapter.errors import Conflict, InvalidRequest, NotFound
-from adapter.model.device import DeviceView
-from adapter.model.ids import DeviceId, OrderId
+from adapter.model.device import Device, DeviceView
+from adapter.model.ids import OrderId
 from adapter.model.measurement import MOST_DIGITS, Entered, Measurement, is_plausible
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
@@ -51,7 +51,6 @@ class OrderDesk:
     ) -> ServiceOrder:
         """Report a visit as done by hand, or correct the report of one in completion error."""
         order = await self._order_of(child)
-        device = report.new_device.id if report.new_device is not None else None
 
         def complete(turn: Turn) -> None:
             broken = turn.child(child).fact.state is ChildState.COMPLETION_ERROR
@@ -62,7 +61,7 @@ class OrderDesk:
             )
             turn.decide_visit(child, event, by=by)
 
-        return await self._decide(order, complete, device=device)
+        return await self._decide(order, complete, arriving=report.new_device)
 
     async def cancel_visit(
         self, child: ChildId, report: CompletionReport, *, by: str, reason: str
@@ -207,12 +206,12 @@ class OrderDesk:
         change: Callable[[Turn], None],
         *,
         call_back: str = "",
-        device: DeviceId | None = None,
+        arriving: Device | None = None,
     ) -> ServiceOrder:
         async with self._orchestrator.working(order):
             if call_back:
                 await self._orchestrator.call_back(order, reason=call_back)
-            await self._orchestrator.act(order, change, device=device)
+            await self._orchestrator.act(order, change, arriving=arriving)
         return await self.get(order)
 
     async def _order_of(self, child: ChildId) -> OrderId:

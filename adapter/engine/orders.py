@@ -414,7 +414,7 @@ class Orders(OrderDesk):
                 await self._orchestrator.act(
                     order,
                     lambda turn: turn.take(report),
-                    device=None if arriving is None else arriving.id,
+                    arriving=arriving,
                 )
             except IllegalTransition as error:
                 refused = {"report": report.id, "news": type(news).__name__, "why": str(error)}

@@ -68,6 +68,12 @@ class Registry(Protocol):
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         """The devices that exist, with where they stand now."""
 
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """The devices that name each endpoint, in any spelling (`endpoint_key`), and are not
+        removed: one, or nobody can tell whose it is."""
+
     async def members(self, group: str) -> Sequence[DeviceId]:
         """The devices that belong to a head end group, in a fixed order."""
 
@@ -475,7 +481,15 @@ class Store(Protocol):
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]: ...
 
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]: ...
+
     async def members(self, group: str) -> Sequence[DeviceId]: ...
+
+    async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """Endpoints that more than one device names which is not removed, as older stores may
+        have them; it looks through all."""
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from adapter.engine.ports import Store
 from adapter.model.device import DeviceView, InstallEvent
-from adapter.model.ids import DeviceId, EventId
+from adapter.model.ids import DeviceId, EndpointId, EventId
 
 
 class StoreRegistry:
@@ -15,6 +15,11 @@ class StoreRegistry:
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         return await self._store.views(devices)
+
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        return await self._store.at_endpoints(endpoints)
 
     async def members(self, group: str) -> Sequence[DeviceId]:
         return await self._store.members(group)

@@ -26,13 +26,15 @@ class Import:
     """Master data to load.
 
     `said` names the fields that a member was given with; a member that is not in it says all of
-    its fields. A field that is not said stays as the registry has it.
+    its fields. A field that is not said stays as the registry has it. `rows` is where in its file
+    each device stood.
     """
 
     devices: tuple[Device, ...] = ()
     service_points: tuple[ServicePoint, ...] = ()
     installs: tuple[InstallEvent, ...] = ()
     said: Mapping[Named, frozenset[str]] = field(default_factory=dict, compare=False)
+    rows: Mapping[DeviceId, int] = field(default_factory=dict, compare=False)
 
     def says(self, member: Device | ServicePoint | InstallEvent, name: str) -> bool:
         told = self.said.get(named(member))
@@ -43,7 +45,7 @@ class Import:
 class Known:
     """What the registry has that an import is about.
 
-    devices         those that the import names
+    devices         those that the import names, and those that name an endpoint of theirs
     service_points  those that it names
     installs        all install events of these devices, and the open ones at these service points,
                     by device, time and service point

@@ -134,7 +134,7 @@ class Submitter:
             content=content,
             priority=priority_of(request).rank,
             wake=wake_of(made.command),
-            lanes=lanes_of(request) if accepted else (),
+            lanes=lanes_of(request, command.targets) if accepted else (),
             steal=request.through_fence is not None,
             audit=(asked, note(actor, verdict, made)),
             publications=publications(made.command, made.effects),

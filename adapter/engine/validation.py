@@ -1,6 +1,6 @@
 """Whether a request may become a command: its devices looked at, and the rules applied to them."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,12 +8,12 @@ from adapter.commands.activity import Command, CommandRequest, ExchangeState, Ta
 from adapter.commands.calls import SwitchState
 from adapter.commands.events import Validated
 from adapter.commands.flows import CommandKind
-from adapter.commands.rules import SwitchPolicy, Violation, judge, lanes_of
+from adapter.commands.rules import EFFECT_OF, SwitchPolicy, Violation, judge, lanes_of
 from adapter.commands.steps import moves_switch
 from adapter.engine.ports import Registry, Store
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, DeviceId
+from adapter.model.ids import CommandId, DeviceId, endpoint_key
 
 _UNDER_WAY: Final = frozenset(
     {ExchangeState.SENDING, ExchangeState.AWAITING, ExchangeState.FETCHING}
@@ -87,9 +87,13 @@ class Validation:
         switch = None
         async for some, views in self._looked_at(devices):
             targets += [_target(item, views.get(item)) for item in some]
-            violations.add(self._judge(request, views.values()))
+            violations.add(await self._judge(request, views.values()))
             switch = _switch_of(views[devices[0]]) if len(request.devices) == 1 else None
-        return Surveyed(targets=tuple(targets), violations=violations.told(), switch=switch)
+        return Surveyed(
+            targets=_once_each(targets, grouped=request.group is not None),
+            violations=violations.told(),
+            switch=switch,
+        )
 
     async def _looked_at(
         self, devices: Sequence[DeviceId]
@@ -99,13 +103,18 @@ class Validation:
             some = devices[at : at + _AT_ONCE]
             yield some, await self._registry.views(some)
 
-    def _judge(self, request: CommandRequest, views: Iterable[DeviceView]) -> tuple[Violation, ...]:
+    async def _judge(
+        self, request: CommandRequest, views: Collection[DeviceView]
+    ) -> tuple[Violation, ...]:
         kinds = frozenset({request.kind})
-        return judge(request, tuple(views), head_end_kinds=kinds, open_commands={})
+        named = [view.device.endpoint for view in views if view.device.endpoint is not None]
+        asked = named if request.kind in EFFECT_OF else []
+        holders = await self._registry.at_endpoints(asked) if asked else {}
+        return judge(request, tuple(views), head_end_kinds=kinds, open_commands={}, holders=holders)
 
     async def facts(self, command: Command, surveyed: Surveyed | None = None) -> Facts:
         """Fresh facts; those of the devices are `surveyed` where that was only just done."""
-        lanes = lanes_of(command.request)
+        lanes = lanes_of(command.request, command.targets)
         holders = await self._store.holders(lanes) if lanes else {}
         others = {lane: holder for lane, holder in holders.items() if holder != command.id}
         if command.request.through_fence is not None:
@@ -115,7 +124,7 @@ class Validation:
         violations = _Violations()
         ids = [target.device for target in command.targets]
         async for _, views in self._looked_at(ids):
-            violations.add(self._judge(command.request, views.values()))
+            violations.add(await self._judge(command.request, views.values()))
         return Facts(violations=violations.told(), open_commands=others)
 
     async def _moving(self, holders: Mapping[str, CommandId]) -> dict[str, CommandId]:
@@ -155,6 +164,16 @@ def _target(device: DeviceId, view: DeviceView | None) -> Target:
     if view.device.endpoint is None:
         raise InvalidRequest("devices", f"{device} is not a smart meter")
     return Target(device=device, endpoint=view.device.endpoint)
+
+
+def _once_each(targets: Sequence[Target], *, grouped: bool) -> tuple[Target, ...]:
+    """Every endpoint once: of a group the first device that names it, else InvalidRequest."""
+    known: dict[str, Target] = {}
+    for target in targets:
+        first = known.setdefault(endpoint_key(target.endpoint), target)
+        if first is not target and not grouped:
+            raise InvalidRequest("devices", f"{first.device} and {target.device} name one endpoint")
+    return tuple(known.values())
 
 
 def _switch_of(view: DeviceView) -> SwitchState | None:

@@ -192,6 +192,11 @@ class DeviceView:
     service_point: ServicePoint | None = None
     installed: InstallEvent | None = None
 
+    @property
+    def in_use(self) -> bool:
+        """Not removed: what was never installed is waiting to be."""
+        return self.installed is None or self.installed.removed_at is None
+
 
 class InstallRefused(GatewayError):
     """An install event has no arrow for this effect in its status."""

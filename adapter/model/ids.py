@@ -14,6 +14,19 @@ RequestToken = NewType("RequestToken", str)
 EndpointId = NewType("EndpointId", str)
 """The head end's ElectronicSerialNumber. An opaque key."""
 
+
+def endpoint_key(endpoint: str) -> str:
+    """What two spellings of one endpoint have in common: without case, blanks, separators, and
+    zeros before its numbers. The head end gets the spelling that was loaded; this only tells
+    whether two devices name the same meter."""
+    kept = "".join(each for each in endpoint.casefold() if each.isalnum() or each == ".")
+    return ".".join(_number(part) for part in kept.split("."))
+
+
+def _number(part: str) -> str:
+    return (part.lstrip("0") or "0") if part.isdigit() else part
+
+
 DeviceId = NewType("DeviceId", str)
 ServicePointId = NewType("ServicePointId", str)
 OrderId = NewType("OrderId", str)

@@ -1,6 +1,6 @@
 """Imports of master data as they are judged and written: on one snapshot, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import apsw
@@ -8,7 +8,7 @@ import apsw
 from adapter.engine.ports import AuditNote, Import, Saved
 from adapter.engine.registry_ports import Known
 from adapter.model.device import Device, InstallEvent
-from adapter.model.ids import DeviceId
+from adapter.model.ids import DeviceId, endpoint_key
 from adapter.store import queries
 from adapter.store.master import put_device, put_install, stored_version
 from adapter.store.rows import decode_device, decode_install, decode_service_point, encode
@@ -18,12 +18,12 @@ from adapter.store.writing import note_all
 
 def known(db: apsw.Connection, what: Import) -> Known:
     """What the registry has that the import is about."""
-    devices: dict[DeviceId, Device] = {}
     ids = dict.fromkeys([*(each.id for each in what.devices), *(e.device for e in what.installs)])
-    for device in ids:
-        body = db.execute(queries.DEVICE, (device,)).get
-        if body is not None:
-            devices[device] = decode_device(body)
+    devices = _devices(db, ids)
+    endpoints = (each.endpoint for each in (*what.devices, *devices.values()))
+    for key in {endpoint_key(endpoint) for endpoint in endpoints if endpoint is not None}:
+        ids.update((device, None) for (device,) in db.execute(queries.DEVICES_AT, (key,)))
+    devices |= _devices(db, ids.keys() - devices.keys())
     points = dict.fromkeys(
         [*(each.id for each in what.service_points), *(e.service_point for e in what.installs)]
     )
@@ -40,6 +40,11 @@ def known(db: apsw.Connection, what: Import) -> Known:
         },
         installs=tuple(sorted(map(decode_install, found), key=_order)),
     )
+
+
+def _devices(db: apsw.Connection, ids: Iterable[DeviceId]) -> dict[DeviceId, Device]:
+    bodies = ((device, db.execute(queries.DEVICE, (device,)).get) for device in ids)
+    return {device: decode_device(body) for device, body in bodies if body is not None}
 
 
 def _order(install: InstallEvent) -> tuple[str, datetime, str]:

@@ -3,6 +3,7 @@
 import apsw
 
 from adapter.model.device import Device, InstallEvent
+from adapter.model.ids import endpoint_key
 from adapter.store import queries
 from adapter.store.rows import encode, encode_install, micros
 
@@ -13,6 +14,10 @@ def put_device(connection: apsw.Connection, device: Device) -> None:
     connection.executemany(
         queries.JOIN_GROUP, [(group, device.id) for group in sorted(device.groups)]
     )
+    connection.execute(queries.LEAVE_ENDPOINT, (device.id,))
+    if device.endpoint is not None:
+        key = endpoint_key(device.endpoint)
+        connection.execute(queries.TAKE_ENDPOINT, (device.id, key))
 
 
 def stored_version(connection: apsw.Connection, install: InstallEvent) -> int | None:

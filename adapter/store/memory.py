@@ -419,6 +419,14 @@ class MemoryStore:
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         return self._registry.views(devices)
 
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        return self._registry.at_endpoints(endpoints)
+
+    async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        return self._registry.shared_endpoints()
+
     async def members(self, group: str) -> Sequence[DeviceId]:
         return self._registry.members(group)
 

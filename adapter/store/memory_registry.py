@@ -7,13 +7,17 @@ from datetime import datetime
 from adapter.engine.ports import Import
 from adapter.engine.registry_ports import Known
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
-from adapter.model.ids import DeviceId, ServicePointId
+from adapter.model.ids import DeviceId, EndpointId, ServicePointId, endpoint_key
 
 _InstallKey = tuple[DeviceId, ServicePointId, datetime]
 
 
 def _key(install: InstallEvent) -> _InstallKey:
     return install.device, install.service_point, install.installed_at
+
+
+def _key_of(device: Device) -> str | None:
+    return None if device.endpoint is None else endpoint_key(device.endpoint)
 
 
 class RegistryModel:
@@ -26,6 +30,9 @@ class RegistryModel:
 
     def known(self, what: Import) -> Known:
         devices = {each.id for each in what.devices} | {each.device for each in what.installs}
+        named = [*what.devices, *(self._devices[id] for id in devices if id in self._devices)]
+        keys = {endpoint_key(each.endpoint) for each in named if each.endpoint is not None}
+        devices |= {each.id for each in self._devices.values() if _key_of(each) in keys}
         points = {each.id for each in what.service_points}
         points |= {each.service_point for each in what.installs}
         found = [
@@ -77,6 +84,22 @@ class RegistryModel:
 
     def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
         return {device: self._view(device) for device in devices if device in self._devices}
+
+    def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        found: dict[EndpointId, Sequence[DeviceView]] = {}
+        for endpoint in endpoints:
+            key = endpoint_key(endpoint)
+            ids = sorted(each.id for each in self._devices.values() if _key_of(each) == key)
+            found[endpoint] = [view for view in map(self._view, ids) if view.in_use]
+        return found
+
+    def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        keys = sorted({key for each in self._devices.values() if (key := _key_of(each))})
+        found = self.at_endpoints([EndpointId(key) for key in keys])
+        shared = [views for views in found.values() if len(views) > 1]
+        return {endpoint: views for views in shared if (endpoint := views[0].device.endpoint)}
 
     def members(self, group: str) -> Sequence[DeviceId]:
         return sorted(item.id for item in self._devices.values() if group in item.groups)

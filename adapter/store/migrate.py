@@ -9,6 +9,7 @@ from typing import Final
 import apsw
 
 from adapter.errors import StoreFailed
+from adapter.model.ids import endpoint_key
 
 APPLICATION_ID: Final = 0x4F574759
 """Marks the file as this program's."""
@@ -43,6 +44,10 @@ def check_version(
     return version
 
 
+def _endpoint_key(*values: object) -> str:
+    return endpoint_key(str(values[0]))
+
+
 def migrate(connection: apsw.Connection, folder: str = "schema", mark: int = APPLICATION_ID) -> int:
     """Bring the database to this program's version, which is returned.
 
@@ -53,6 +58,7 @@ def migrate(connection: apsw.Connection, folder: str = "schema", mark: int = APP
     newest = known[-1][0]
     if version == newest:
         return newest
+    connection.create_scalar_function("endpoint_key", _endpoint_key, 1, deterministic=True)
     with connection:
         for number, script in known:
             if number > version:

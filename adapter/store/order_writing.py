@@ -8,6 +8,7 @@ import apsw
 
 from adapter.engine.order_ports import CaseSaved, CaseWrite, Child, InstallWrite, WorldWrite
 from adapter.model.device import InstallEvent
+from adapter.model.ids import endpoint_key
 from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState
 from adapter.orders.order import ERROR_STATES, ServiceOrder
@@ -15,6 +16,7 @@ from adapter.orders.replies import Reply, ReplyState, alarming
 from adapter.store import order_queries as sql
 from adapter.store import queries, rows
 from adapter.store.master import install_unmoved, put_device, put_install
+from adapter.store.reading import in_use
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
 from adapter.store.writing import note_all, publish
@@ -96,7 +98,25 @@ class CaseWriter:
             body = self._db.execute(queries.SERVICE_POINT, (before.id,)).get
             if body is None or rows.decode_service_point(body) != before:
                 return False
-        return all(self._install_unmoved(each) for each in world.installs)
+        unmoved = all(self._install_unmoved(each) for each in world.installs)
+        return unmoved and self._endpoints_free(world)
+
+    def _endpoints_free(self, world: WorldWrite) -> bool:
+        """Whether no device comes with an endpoint that is another's by now (I7)."""
+        gone = {each.event.device for each in world.installs if each.event.removed_at is not None}
+        coming = {each.id: each for each in world.devices}
+        for write in world.installs:
+            id = write.event.device
+            if id in gone or self._db.execute(queries.INSTALL_OPEN, (id,)).get is not None:
+                continue
+            body = self._db.execute(queries.DEVICE, (id,)).get
+            device = coming.get(id) or (None if body is None else rows.decode_device(body))
+            if device is None or device.endpoint is None:
+                continue
+            holders = in_use(self._db, endpoint_key(device.endpoint))
+            if {each.device.id for each in holders} - {id, *gone}:
+                return False
+        return True
 
     def _install_unmoved(self, write: InstallWrite) -> bool:
         planned = write.replaces

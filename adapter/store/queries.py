@@ -224,6 +224,12 @@ DO UPDATE SET removed = excluded.removed, version = excluded.version, body = exc
 CURRENT_INSTALL: Final = """
 SELECT body FROM install_event WHERE device = ?
 ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1"""
+LEAVE_ENDPOINT: Final = "DELETE FROM endpoint_device WHERE device = ?"
+TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
+DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
+# People and the start ask for it, the engine's loops never.
+SHARED_ENDPOINTS: Final = """
+SELECT key FROM endpoint_device GROUP BY key HAVING count(*) > 1 ORDER BY key"""
 INSTALLS_OF: Final = "SELECT body FROM install_event WHERE device = ?"
 OPEN_AT: Final = "SELECT body FROM install_event WHERE service_point = ? AND removed = 0"
 DEVICE: Final = "SELECT body FROM device WHERE id = ?"

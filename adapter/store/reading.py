@@ -24,7 +24,15 @@ from adapter.engine.ports import (
     PublicationRow,
 )
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    ExchangeId,
+    InboxId,
+    RequestToken,
+    endpoint_key,
+)
 from adapter.model.reading import InitialMeasurement
 from adapter.store import chain, queries, rows
 from adapter.store.claiming import claim_groups
@@ -365,6 +373,26 @@ def _view(connection: apsw.Connection, device: DeviceId) -> DeviceView | None:
         installed=installed,
         service_point=None if point is None else rows.decode_service_point(point),
     )
+
+
+def at_endpoints(
+    connection: apsw.Connection, endpoints: Iterable[EndpointId]
+) -> dict[EndpointId, Sequence[DeviceView]]:
+    return {each: in_use(connection, endpoint_key(each)) for each in endpoints}
+
+
+def in_use(connection: apsw.Connection, key: str) -> list[DeviceView]:
+    ids = [device for (device,) in connection.execute(queries.DEVICES_AT, (key,))]
+    return [view for view in views(connection, ids).values() if view.in_use]
+
+
+def shared_endpoints(connection: apsw.Connection) -> dict[EndpointId, Sequence[DeviceView]]:
+    found: dict[EndpointId, Sequence[DeviceView]] = {}
+    for (key,) in list(connection.execute(queries.SHARED_ENDPOINTS)):
+        devices = in_use(connection, key)
+        if len(devices) > 1 and devices[0].device.endpoint is not None:
+            found[devices[0].device.endpoint] = devices
+    return found
 
 
 def members(connection: apsw.Connection, group: str) -> list[DeviceId]:

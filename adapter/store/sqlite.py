@@ -361,6 +361,15 @@ class SqliteStore:
         ask = self.read if len(devices) <= _FEW else self.query
         return await ask(lambda db: reading.views(db, devices))
 
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        ask = self.read if len(endpoints) <= _FEW else self.query
+        return await ask(lambda db: reading.at_endpoints(db, endpoints))
+
+    async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        return await self.query(reading.shared_endpoints)
+
     async def members(self, group: str) -> Sequence[DeviceId]:
         return await self.query(lambda db: reading.members(db, group))
 

@@ -34,10 +34,19 @@ async def show_clock(api: Api, asked: Asked) -> Answered:
 
 
 async def ready(api: Api, asked: Asked) -> Answered:
-    """The store answers and has not failed. Held switch orders are said; all else goes on."""
+    """The store answers and has not failed. What people have to see to is said."""
     failed = api.gateway.failed
     if failed is not None and failed.done():
         raise StoreFailed("the store has failed")
     await api.gateway.inbox(limit=1)
     held = schema.HoldList.of(api.gateway.holds.all()).items
-    return Answered(body=schema.ReadyOut(status="held" if held else "ready", held=held))
+    status = "held" if held else "ready"
+    return Answered(body=schema.ReadyOut(status=status, held=held, warnings=_warnings(api)))
+
+
+def _warnings(api: Api) -> list[str]:
+    shared = api.gateway.shared_endpoints
+    if not shared:
+        return []
+    text = "named by more than one device: no switch order goes there until an import mends it"
+    return [f"endpoints {text} ({len(shared)})"]

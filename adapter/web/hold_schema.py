@@ -43,7 +43,9 @@ class ClockOut(Struct, kw_only=True):
 
 
 class ReadyOut(Struct, kw_only=True):
-    """`status`: ready, or held where no switch order leaves; all else is served all the same."""
+    """`status`: ready, or held where no switch order leaves; all else is served all the same.
+    `warnings` is what people have to see to while it runs."""
 
     status: str
     held: list[HoldOut]
+    warnings: list[str]

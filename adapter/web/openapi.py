@@ -14,6 +14,7 @@ from adapter.commands.schedule import ScheduleState
 from adapter.engine.ports import InboxState
 from adapter.engine.reports import Grouping
 from adapter.engine.schedule_ports import ReadResult
+from adapter.engine.set_aside import FailedState, RowKind
 from adapter.orders.order import OrderKind, OrderState
 from adapter.web import calls
 from adapter.web.order_schema import slug
@@ -61,6 +62,8 @@ _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
     ("/schedules", "state"): [item.value for item in ScheduleState],
     ("/orders", "state"): [slug(item) for item in OrderState],
     ("/orders", "kind"): [item.value for item in OrderKind],
+    ("/set-aside", "state"): [item.value for item in FailedState],
+    ("/set-aside", "kind"): [item.value for item in RowKind],
 }
 """What a parameter of the same name may be on different routes."""
 

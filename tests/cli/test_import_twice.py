@@ -84,6 +84,23 @@ def test_a_dry_run_tells_the_same_and_loads_nothing(
     assert shown["device"]["serial"] != "another"  # type: ignore[index]
 
 
+def test_an_endpoint_of_another_device_is_refused_with_the_row_of_the_file(
+    openway: Terminal, service: Service, tmp_path: Path
+) -> None:
+    assert openway.as_(ADMIN)("devices", "import", str(service.devices_file)).code == Exit.OK
+    endpoint = json.loads(service.devices_file.read_text())["devices"][4]["endpoint"]
+    file = tmp_path / "typing.csv"
+    file.write_text(f"device,endpoint\nNEW-1,2.16.9\n\nTYPO-1,{endpoint}\n")
+    for how in ((), ("--dry-run",)):
+        refused = openway.as_(ADMIN)("devices", "import", str(file), *how)
+        assert refused.code == Exit.INVALID
+        assert (
+            f"typing.csv, row 4, endpoint: TYPO-1: {endpoint} belongs to M700005, which is not "
+            "removed" in refused.err
+        )
+    assert openway("devices", "show", "NEW-1").code == Exit.NOT_FOUND
+
+
 def test_an_override_has_a_name_and_a_reason_and_appends_to_the_history(
     openway: Terminal, service: Service, tmp_path: Path
 ) -> None:

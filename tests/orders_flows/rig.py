@@ -364,6 +364,7 @@ async def rig(
         ),
         prepare=simulator,
         orders=parts,
+        devices=False,
     ) as made:
         yield Rig(made=made, crew=crew, answers=answers, spare_from=places)
 

@@ -4,13 +4,18 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from adapter.commands.activity import CommandRequest, Verdict
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.gateway import Gateway
+from adapter.engine.orders import OrderShown
 from adapter.engine.ports import Import, Saved, Store
 from adapter.engine.registry_ports import Known
-from adapter.model.device import InstallStatus
+from adapter.errors import NotFound
+from adapter.model.device import Device, InstallStatus
+from adapter.model.ids import DeviceId
 from adapter.orders.activities import ChildKind
 from adapter.orders.order import OrderKind, OrderState
 from adapter.simulator.registry import registry_of
@@ -94,3 +99,28 @@ async def _load_for_ever(gateway: Gateway, what: Import) -> None:
 async def _written_late(store: Store, nightly: Import, seen: Known) -> None:
     """The write of an import that looked before the cut."""
     assert await store.import_(nightly, seen=seen) is Saved.MOVED
+
+
+def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_path: Path) -> None:
+    """The report is refused, naming whose endpoint it is, and changes nothing."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as made:
+            other, place = await made.put(Place(number=0)), await made.put(Place(number=1))
+            wrong = Device(id=DeviceId("WRONG-1"), endpoint=made.made.endpoint(other.number))
+            made.crew.spares[place.point] = wrong
+            order = await made.submit(OrderKind.EXCHANGE, place)
+            shown = await made.until(
+                order.id, lambda found: any("WRONG-1" in each for each in problems(found))
+            )
+            assert f"is that of {other.device}" in " ".join(problems(shown))
+            with pytest.raises(NotFound):
+                await made.made.app.gateway.device(wrong.id)
+            assert (await made.made.app.gateway.device(other.device)).device.endpoint is not None
+
+    run(scenario())
+
+
+def problems(shown: OrderShown) -> list[str]:
+    found = [each.field.problem for each in shown.children if each.field is not None]
+    return [each.text for each in found if each is not None]

@@ -54,6 +54,7 @@ _WHOLE = {
     "COUNT_SENDS",
     "COUNT_COMPLETIONS",
     "COUNT_PUBLICATIONS",
+    "SHARED_ENDPOINTS",
 }
 # Walks along an index and stops at the limit; there is nothing to search by.
 _WALKS = {"AUDIT_HEAD", "SENDING"}

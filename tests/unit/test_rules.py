@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.commands.activity import CommandRequest, Priority, ReadPeriod
+from adapter.commands.activity import CommandRequest, Priority, ReadPeriod, Target
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.rules import (
     EFFECT_OF,
@@ -235,6 +236,54 @@ def test_connect_and_disconnect_of_a_meter_share_one_lane() -> None:
     assert len({lanes[kind] for kind in single}) == len(single) - 1
     assert lanes[C.SCHEDULED_READ_SCALAR] == ()
     assert lanes_of(a_request(C.ON_DEMAND_READ_SCALAR, 2)) == ()
+
+
+def test_a_lane_goes_by_endpoint_too_whatever_its_spelling() -> None:
+    one, other = (
+        lanes_of(a_request(C.REMOTE_DISCONNECT), [Target(device=DeviceId(id), endpoint=esn)])
+        for id, esn in (("D0", EndpointId("2.16.70.A-1")), ("T", EndpointId(" 2.016.0070.a1")))
+    )
+    assert one == other == ("switch:D0", "switch@2.16.70.a1")
+
+
+def test_a_holder_of_two_lanes_is_told_once() -> None:
+    holders = {"switch:D0": CommandId("c1"), "switch@2.16": CommandId("c1")}
+    found = judge(a_request(C.REMOTE_DISCONNECT), [], head_end_kinds=ALL, open_commands=holders)
+    assert [each.text for each in found] == ["command c1 is open for switch:D0"]
+
+
+@pytest.mark.parametrize("kind", EFFECT_OF)
+def test_an_endpoint_of_two_devices_is_nobodys(kind: CommandKind) -> None:
+    view, other = a_view(smart=True), a_view(smart=True)
+    other = replace(other, device=replace(other.device, id=DeviceId("T")))
+    assert view.device.endpoint is not None
+    target = Target(device=view.device.id, endpoint=view.device.endpoint)
+    holders = {target.endpoint: [view, other]}
+    found = judge(a_request(kind), [view], head_end_kinds=ALL, open_commands={}, holders=holders)
+    assert "endpoint" in {each.rule for each in found}
+    command = a_command(kind)
+    look = partial(may_dispatch, command.request, command.activity, view, SwitchPolicy(), now=NOON)
+    last = look(target=target, holders=[view, other])
+    assert last is not None
+    assert last.rule == "endpoint"
+    assert look(target=target, holders=[view]) is None
+    moved = look(target=replace(target, endpoint=EndpointId("2.99")), holders=[])
+    assert moved is not None
+    assert moved.rule == "endpoint"
+
+
+def test_a_disconnect_is_barred_by_the_protection_of_any_device_of_its_endpoint() -> None:
+    view, other = a_view(smart=True), a_view(smart=True, life_support=True)
+    other = replace(other, device=replace(other.device, id=DeviceId("T")))
+    assert view.device.endpoint is not None
+    found = judge(
+        a_request(C.REMOTE_DISCONNECT),
+        [view],
+        head_end_kinds=ALL,
+        open_commands={},
+        holders={view.device.endpoint: [view, other]},
+    )
+    assert [each.rule for each in found] == ["endpoint", "protected"]
 
 
 def test_a_connect_goes_first_and_groups_go_last() -> None:
