@@ -5,6 +5,7 @@ while the process runs with the counter of elapsed seconds; a machine that was s
 counting where it can.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -41,6 +42,7 @@ class ClockWatch:
         self._policy = policy
         self._reference = Reference(at=clock.now(), elapsed_s=clock.elapsed_s())
         self._noted_s: float | None = None
+        self._one = asyncio.Lock()
         self.corrections: list[Correct] = []
         holds.doubt = self.doubtful
         holds.confirmers[HoldReason.CLOCK] = self.confirm
@@ -65,6 +67,11 @@ class ClockWatch:
 
     async def once(self) -> int:
         """Look, hold or lift. Always 0: the loop rests after it."""
+        async with self._one:
+            await self._look()
+        return 0
+
+    async def _look(self) -> None:
         wall, elapsed = self._clock.now(), self._clock.elapsed_s()
         off = self._off_by_s(wall, elapsed)
         hold = self._holds.of(HoldReason.CLOCK)
@@ -73,10 +80,9 @@ class ClockWatch:
         elif hold is None:
             self._reference = Reference(at=wall, elapsed_s=elapsed)
         elif not self._may_be(hold, wall, elapsed):
-            await self._settled(hold)
+            await self._settled(hold, wall, elapsed)
         if self._noted_s is None or elapsed - self._noted_s >= _NOTE_EVERY_S:
             await self._note()
-        return 0
 
     def doubtful(self) -> bool:
         """Whether the wall clock is off now, noted already or not."""
@@ -92,11 +98,11 @@ class ClockWatch:
 
     async def confirm(self, by: str, why: str) -> None:
         """A person says that the wall clock is right: the store's idea of the time follows it."""
-        off = self.off_by_s()
-        await self._correct(ClockError(ahead_s=max(-off, 0.0)))
-        wall = self._clock.now()
-        self._reference = Reference(at=wall, elapsed_s=self._clock.elapsed_s())
-        await self._holds.lift(HoldReason.CLOCK, by=by, why=why, seen=wall)
+        async with self._one:
+            wall, elapsed = self._clock.now(), self._clock.elapsed_s()
+            await self._correct(ClockError(ahead_s=max(-self._off_by_s(wall, elapsed), 0.0)))
+            self._reference = Reference(at=wall, elapsed_s=elapsed)
+            await self._holds.lift(HoldReason.CLOCK, by=by, why=why, seen=wall)
 
     # ------------------------------------------------------------ what it found
 
@@ -123,10 +129,10 @@ class ClockWatch:
             )
         )
 
-    async def _settled(self, hold: Hold) -> None:
+    async def _settled(self, hold: Hold, wall: datetime, elapsed: float) -> None:
         await self._correct(ClockError(ahead_s=hold.off_by_s, after=hold.after))
-        wall, why = self._clock.now(), "the wall clock shows again what it should"
-        self._reference = Reference(at=wall, elapsed_s=self._clock.elapsed_s())
+        self._reference = Reference(at=wall, elapsed_s=elapsed)
+        why = "the wall clock shows again what it should"
         await self._holds.lift(HoldReason.CLOCK, by="gateway", why=why, seen=wall)
 
     async def _correct(self, error: ClockError) -> None:

@@ -118,10 +118,11 @@ async def life(
     *,
     switch: SwitchPolicy | None = None,
     policy: ClockPolicy | None = None,
+    store_type: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[Life]:
     """A gateway that is started while the machine's wall clock shows this."""
     clock = HandClock(shows)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = store_type(folder / "gateway.db", now=clock.now)
     await store.open()
     core = connect(
         store=store,

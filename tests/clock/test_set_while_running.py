@@ -1,13 +1,17 @@
 """The wall clock is set while the gateway runs, or the machine is suspended."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import time, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from adapter.commands.activity import State, Verdict
 from adapter.commands.rules import SwitchPolicy
+from adapter.engine.ports import Change, Saved
 from adapter.engine.switch_holds import HoldReason
+from adapter.store.sqlite import SqliteStore
 from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 from tests.support import run
 
@@ -199,6 +203,45 @@ def test_the_clock_is_looked_at_before_each_send_and_not_only_now_and_then(tmp_p
             await now.clock.step(HOUR)
             assert now.held == []  # nobody has looked yet
             assert now.gateway.holds.barred()
+
+    run(scenario())
+
+
+class Lid(SqliteStore):
+    """A store of a machine whose lid is closed just when the intent to send is on disk."""
+
+    on_intent: Callable[[], Awaitable[None]] | None = None
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        saved = await super().save(batch)
+        intents = [note for change in batch for note in change.audit if note.action == "Dispatched"]
+        if intents and self.on_intent is not None:
+            close, self.on_intent = self.on_intent, None
+            await close()
+        return saved
+
+
+@pytest.mark.parametrize("how", ["suspend", "step"])
+def test_nothing_leaves_where_time_went_by_between_the_intent_and_the_first_byte(
+    how: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with (
+            a_head_end() as head_end,
+            life(tmp_path, head_end, NOON, store_type=Lid) as now,
+        ):
+            lid = now.core.store
+            assert isinstance(lid, Lid)
+            lid.on_intent = partial(getattr(now.clock, how), 5 * HOUR)
+            order = await now.ask(0)
+            assert now.sent(0) == 0
+            if how == "step":
+                assert now.held == [CLOCK]
+                await now.confirm()
+            await now.later(MINUTE)
+            found = (await now.command(order)).activity
+            assert (found.state, found.verdict) == (State.DISCARDED, Verdict.EXPIRED)
+            assert now.sent(0) == 0
 
     run(scenario())
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def test_a_store_that_is_days_older_than_the_clock_is_held_after_it_was_restored
                 await restored.ask(0)
                 await restored.later(MINUTE)
                 assert restored.sent(0) == 0
+
+    run(scenario())
+
+
+def test_a_store_that_noted_no_time_yet_has_that_of_its_newest_entry(tmp_path: Path) -> None:
+    """One of a program before this one."""
+
+    async def scenario() -> None:
+        async with a_head_end() as head_end:
+            async with life(tmp_path, head_end, NOON + FAR) as wrong:
+                await wrong.ask(0, PING)
+            db = sqlite3.connect(tmp_path / "gateway.db")
+            with db:
+                db.execute("DELETE FROM clock_seen")
+            db.close()
+            async with life(tmp_path, head_end, NOON) as right:
+                assert right.held == [CLOCK]
 
     run(scenario())
 

@@ -16,6 +16,8 @@ from adapter.engine.ports import Filter, InboxState, Received
 from adapter.engine.switch_holds import HoldReason
 from adapter.orders.order import OrderKind, OrderState
 from adapter.simulator.registry import registry_of
+from adapter.store.rows import micros
+from adapter.store.sqlite import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 from tests.support import run
@@ -228,6 +230,31 @@ def test_silence_is_judged_by_what_has_arrived_by_now(tmp_path: Path) -> None:
                 await right.confirm()
                 store = SqliteSubscriptions(right.core.store)  # type: ignore[arg-type]
                 assert not await store.arrivals(NOON)
+
+    run(scenario())
+
+
+def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
+    tmp_path: Path,
+) -> None:
+    window = "INSERT INTO event_window (bucket, started, ends, told, withheld, counts, summed_up)"
+
+    async def scenario() -> None:
+        async with a_head_end() as head_end:
+            async with life(tmp_path, head_end, NOON + FAR) as wrong:
+                starts = micros(wrong.clock.now())
+                row = ("outage", starts, starts + 3_600_000_000, 5, 7, b"{}")
+                store = wrong.core.store
+                assert isinstance(store, SqliteStore)
+                await store.write(
+                    lambda tx: tx.connection.execute(f"{window} VALUES (?, ?, ?, ?, ?, ?, 0)", row)
+                )
+            async with life(tmp_path, head_end, NOON) as right:
+                await right.confirm()
+                await right.core.beside.device_events.once()
+                told = await right.core.store.outbox("any", limit=100)
+                kinds = [row.publication.type for row in told]
+                assert "openway.device.events_withheld" in kinds
 
     run(scenario())
 

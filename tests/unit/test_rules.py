@@ -322,6 +322,19 @@ def test_nothing_leaves_after_its_expiry(kind: CommandKind) -> None:
     assert barred(kind, a_view(), now=NOON + 4 * HOUR) == "not_after"
 
 
+@pytest.mark.parametrize("kind", CommandKind)
+def test_nothing_leaves_before_its_effective_date_though_it_was_queued_already(
+    kind: CommandKind,
+) -> None:
+    command = a_command(kind)
+    request = replace(command.request, effective_at=NOON + HOUR)
+    asked = (request, command.activity, a_view(), SwitchPolicy())
+    early = may_dispatch(*asked, now=NOON + HOUR - timedelta(seconds=1))
+    assert early is not None
+    assert early.rule == "effective_at"
+    assert may_dispatch(*asked, now=NOON + HOUR) is None
+
+
 @pytest.mark.parametrize("how", ["protected", "life_support"])
 def test_protection_that_came_after_acceptance_stops_a_disconnect(how: str) -> None:
     assert barred(view=a_view(InstallStatus.CONN_COMM, smart=True, **{how: True})) == "protected"
