@@ -85,9 +85,9 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
         end = {"reason": str(exact), "position": exact.position}
     except StoreFailed as error:
         end = {"failed": str(error)}
-    except (OSError, ValueError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
         end = {"reason": f"{type(error).__name__}: {error}", "position": -1}
     except Exception as error:  # of this body alone: the worker lives on for the others
         end = {"unexpected": f"{type(error).__name__}: {error}"}

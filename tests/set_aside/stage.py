@@ -165,7 +165,7 @@ class Stage:
     async def only(self, kind: RowKind, state: FailedState = FailedState.SET_ASIDE) -> FailedRow:
         """The one row of the list, which is of that kind and in that state."""
         found = await self.failed()
-        assert [(each.kind, each.state) for each in found] == [(kind, state)]
+        assert [(each.kind, each.state) for each in found] == [(kind, state)], found
         return found[0]
 
     async def order(self, number: int, kind: OrderKind = OrderKind.CUT) -> ServiceOrder:
@@ -184,9 +184,9 @@ async def a_stage(
 ) -> AsyncIterator[Stage]:
     """Opened in a folder that may have been used before: then that is a restart."""
     clock = HandClock(at)
+    fresh = not (folder / FILE).exists()
     store = SqliteStore(folder / FILE, now=clock.now)
     await store.open()
-    fresh = not await store.devices(limit=1)
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
     assert made is not None
     order_store, field_work, requester = SqliteOrders(store), Outgoing(), Requester()
