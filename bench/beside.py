@@ -14,17 +14,17 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter.app import Core, connect, running, settle
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import, InboxState
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.ports import Import, InboxState
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.settings import Api, Settings
+from adapter.server.connections import bind, url_of
+from adapter.service.app import Core, connect, running, settle
+from adapter.service.settings import Api, Settings
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.payloads import ESN, INTERVALS, write_payload

@@ -11,15 +11,15 @@ import aiohttp
 from aiohttp import web
 from lxml import etree
 
-from adapter.app import connect, running
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import ExchangeId
-from adapter.settings import Api, Settings
+from adapter.server.connections import bind, url_of
+from adapter.service.app import connect, running
+from adapter.service.settings import Api, Settings
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.report import Rate

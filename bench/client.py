@@ -11,7 +11,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from adapter.engine.identity import CallbackIdentity
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.model.ids import ExchangeId
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec

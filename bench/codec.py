@@ -11,8 +11,8 @@ from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
-from adapter.wire.reference import reference_request
-from adapter.wire.requests import request_body
+from adapter.wire.operations import request_body
+from adapter.wire.tools.reference import reference_request
 from bench.report import Rate
 
 _SECONDS = 1.0

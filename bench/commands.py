@@ -19,18 +19,18 @@ from typing import Any
 import zeep
 from zeep.transports import Transport
 
-from adapter.app import connect, running
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings, LimitSettings
-from adapter.imports import read_file
 from adapter.model.ids import DeviceId
-from adapter.settings import Api, Settings
+from adapter.registry.files import read_file
+from adapter.server.connections import bind, url_of
+from adapter.service.app import connect, running
+from adapter.service.settings import Api, Settings
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.report import Rate

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.store.sqlite import SqliteStore
 from bench import beside
 from bench.payloads import INTERVALS, write_payload
@@ -22,11 +22,11 @@ from bench.report import Rate
 
 _PROGRAMS = {
     "stage": """
-from adapter.engine.data_ports import Place
-from adapter.engine.spool import pieces_of
-from adapter.intake.batches import batches
+from adapter.engine.readings.ports import Place
+from adapter.engine.readings.spool import pieces_of
+from adapter.engine.readings.batches import batches
 from adapter.readings.lookups import Lookups
-from adapter.store.measured_file import open_place
+from adapter.store.readings.file import open_place
 count = 0
 place = Place(module="", store=str(path.with_name("bench.db")), payload=1, load=1)
 stage = open_place(place, Lookups())
@@ -36,8 +36,8 @@ stage.seal()
 stage.close()
 """,
     "normalise": """
-from adapter.engine.spool import pieces_of
-from adapter.intake.batches import batches
+from adapter.engine.readings.spool import pieces_of
+from adapter.engine.readings.batches import batches
 from adapter.readings.lookups import Lookups
 count = 0
 for batch in batches(pieces_of(path), Lookups()):

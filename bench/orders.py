@@ -14,24 +14,24 @@ from pathlib import Path
 
 import msgspec
 
-from adapter.app import Core, OrderParts, connect
 from adapter.engine.clock import SystemClock
-from adapter.engine.field_work import FieldReport
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.order_ports import Case, CaseWrite
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.orders import Orders
-from adapter.engine.ports import Import
-from adapter.engine.stand_ins import Outgoing
+from adapter.engine.orders.defaults import Outgoing
+from adapter.engine.orders.field_work import FieldReport
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import Case, CaseWrite
+from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EventId, OrderId, ServicePointId, sortable_id
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import WorkReported
+from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import OrderKind, OrderState
-from adapter.store.order_writing import CaseWriter
-from adapter.store.orders import SqliteOrders
+from adapter.service.app import Core, OrderParts, connect
+from adapter.store.orders.orders import SqliteOrders
+from adapter.store.orders.writing import CaseWriter
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.wire.catalog import Catalog

@@ -25,7 +25,7 @@ from adapter.commands.calls import (
 )
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
-from adapter.engine.ports import AuditNote, Publication, Received, Submission
+from adapter.engine.commands.ports import AuditNote, Publication, Received, Submission
 from adapter.model.device import Device, DeviceView, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import (
     CommandId,

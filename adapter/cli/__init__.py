@@ -12,29 +12,29 @@ from typing import Final
 import click
 
 from adapter import __version__
-from adapter.cli.books import audit, ledger
+from adapter.cli.client import Unreachable
 from adapter.cli.commands import command
+from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
-from adapter.cli.desk import wire, wsdl
-from adapter.cli.entering import COMMANDS as ENTERING
 from adapter.cli.events import events, outages
 from adapter.cli.exits import MEANING, Exit, exit_of
-from adapter.cli.holds import clock, holds
 from adapter.cli.intake import intake
 from adapter.cli.orders import order, todo
+from adapter.cli.orders_visits import COMMANDS as VISITS
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
+from adapter.cli.readings_enter import COMMANDS as ENTERING
 from adapter.cli.registry import devices
 from adapter.cli.replay import record, replay
-from adapter.cli.retention import retention
 from adapter.cli.run import demo, serve, simulate
-from adapter.cli.schedule import schedule
+from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
-from adapter.cli.set_aside import set_aside
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
-from adapter.cli.visits import COMMANDS as VISITS
-from adapter.client import Unreachable
+from adapter.cli.upkeep import audit, ledger
+from adapter.cli.upkeep_retention import retention
+from adapter.cli.upkeep_set_aside import set_aside
+from adapter.cli.wire import wire, wsdl
 from adapter.errors import GatewayError
 
 _EXITS = "\b\nExit codes:\n" + "\n".join(

@@ -13,13 +13,13 @@ from adapter.cli.exits import Exit
 from adapter.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from adapter.city import Books
+    from adapter.demo.city import Books
 
 
 def city_day(meters: int, keep: Path | None, *, as_json: bool) -> Exit:
     """Run it, in `keep` or a folder that is removed afterwards; what it found goes to the output,
     how far it is to standard error."""
-    from adapter.city import City, read_city
+    from adapter.demo.city import City, read_city
 
     place = tempfile.TemporaryDirectory(prefix="openway-city-") if keep is None else None
     with nullcontext(keep) if place is None else place as folder:

@@ -7,12 +7,12 @@ from typing import IO, Final
 
 import click
 
+from adapter.cli.client import Json, fields, items, segment
+from adapter.cli.commands_watch import verdict_exit, watch
 from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
-from adapter.cli.watching import verdict_exit, watch
-from adapter.client import Json, fields, items, segment
 from adapter.commands.activity import Priority, State
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
 from adapter.model.device import InstallStatus

@@ -26,7 +26,7 @@ _FILE = click.option(
 @with_session
 def show(session: Session, file: Path | None, given: bool, as_json: bool) -> None:
     """Print every setting, where it comes from, secrets masked."""
-    from adapter.settings_table import shown
+    from adapter.service.settings_table import shown
 
     session = session.at(file)
     rows = shown(session.loaded, everything=not given)
@@ -43,8 +43,8 @@ def show(session: Session, file: Path | None, given: bool, as_json: bool) -> Non
 @with_session
 def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Read the settings, and the files they name, as a start would; name what is unknown or bad."""
-    from adapter.intake.event_tables import load_event_tables
-    from adapter.orders_file import load_rules
+    from adapter.engine.events.tables import load_event_tables
+    from adapter.service.orders_file import load_rules
 
     session = session.at(file)
     given = len(session.loaded.origin)
@@ -68,7 +68,7 @@ def new_key(name: str, roles: tuple[str, ...], as_json: bool) -> None:
     The token is shown once; the line goes into the file that api.keys_file names.
     """
     from adapter.errors import InvalidRequest
-    from adapter.web.settings import ApiKey, Role
+    from adapter.server.settings import ApiKey, Role
 
     known = [role.value for role in Role]
     if unknown := [role for role in roles if role not in known]:

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import click
 
+from adapter.cli.client import fields, items
 from adapter.cli.output import as_json, counted, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
-from adapter.client import fields, items
 
 _LIMIT = click.option(
     "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many."

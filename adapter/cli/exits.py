@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
-from adapter.client import ApiProblem, Unreachable
+from adapter.cli.client import ApiProblem, Unreachable
 from adapter.errors import (
     Conflict,
     ContractError,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from adapter.cli.client import fields, items
 from adapter.cli.output import (
     ROW_NUMBER,
     as_json,
@@ -19,7 +20,6 @@ from adapter.cli.output import (
     say,
 )
 from adapter.cli.session import Session, with_session
-from adapter.client import fields, items
 from adapter.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
-    from adapter.engine.data_ports import Counts, Payload
-    from adapter.engine.spool import Spool
-    from adapter.payloads import Taking
+    from adapter.engine.readings.ports import Counts, Payload
+    from adapter.engine.readings.spool import Spool
+    from adapter.service.payloads import Taking
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
     """Take in files and directories."""
     import asyncio
 
-    from adapter.intake.handing import files_of
+    from adapter.engine.readings.handing import files_of
 
     files = list(files_of(paths))
     if corrects is not None:
@@ -130,7 +130,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
     """Of the store of this machine, also beside a gateway that runs on it."""
     import asyncio
 
-    from adapter.engine.data_ports import PayloadId
+    from adapter.engine.readings.ports import PayloadId
     from adapter.errors import StoreFailed
 
     number = None if before is None else PayloadId(before)
@@ -143,7 +143,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
     except StoreFailed as error:
         if not _in_use(error):
             raise
-    from adapter.store import reports
+    from adapter.store.readings import reports
 
     connection = reports.open_store(session.settings.store.path)
     try:
@@ -174,8 +174,8 @@ def _errors(
     limit: int, payload: int | None
 ) -> "Callable[[Taking], Awaitable[list[dict[str, object]]]]":
     async def work(taking: "Taking") -> list[dict[str, object]]:
-        from adapter.engine.data_ports import PayloadId
-        from adapter.web.intake_schema import IntakeErrorOut
+        from adapter.engine.readings.ports import PayloadId
+        from adapter.web.api.quarantine import IntakeErrorOut
 
         number = None if payload is None else PayloadId(payload)
         found = await taking.desk.errors(payload=number, limit=limit)
@@ -196,7 +196,7 @@ def reprocess(session: Session, as_json: bool) -> None:
     """Process open error records again, with the tables and devices as they are now."""
 
     async def work(taking: "Taking") -> dict[str, object]:
-        from adapter.web.intake_schema import IntakeReprocessed
+        from adapter.web.api.quarantine import IntakeReprocessed
 
         return _as_row(IntakeReprocessed.of(await taking.desk.reprocess()))
 
@@ -275,8 +275,8 @@ async def _load(
 ) -> "Sequence[Payload] | None":
     """None where a running gateway was handed the files."""
     from adapter.engine.clock import SystemClock
+    from adapter.engine.readings.handing import hand_in
     from adapter.errors import StoreFailed
-    from adapter.intake.handing import hand_in
 
     clock, spool = SystemClock(), _spool(session)
 
@@ -316,7 +316,7 @@ def _in_use(error: Exception) -> bool:
 
 
 def _spool(session: Session) -> "Spool":
-    from adapter.payloads import spool_of
+    from adapter.service.payloads import spool_of
 
     return spool_of(session.settings.intake, session.settings.store.path)
 
@@ -324,7 +324,7 @@ def _spool(session: Session) -> "Spool":
 async def _with_store(session: Session, work: "Callable[[Taking], Awaitable[T]]") -> T:
     """Raises StoreFailed, also where a gateway runs on the store."""
     from adapter.engine.clock import SystemClock
-    from adapter.payloads import taking
+    from adapter.service.payloads import taking
     from adapter.store.sqlite import SqliteStore
 
     settings, clock = session.settings, SystemClock()

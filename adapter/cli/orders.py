@@ -6,12 +6,12 @@ from typing import Final
 
 import click
 
+from adapter.cli.client import Json, fields, items, segment
 from adapter.cli.exits import Exit
-from adapter.cli.order_output import age, print_order, print_plan, print_shown
+from adapter.cli.orders_output import age, print_order, print_plan, print_shown
 from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
-from adapter.client import Json, fields, items, segment
 from adapter.errors import InvalidRequest
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind, OrderState

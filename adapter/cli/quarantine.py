@@ -2,6 +2,7 @@
 
 import click
 
+from adapter.cli.client import fields, items
 from adapter.cli.exits import Exit
 from adapter.cli.output import (
     ROW_NUMBER,
@@ -14,8 +15,7 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
-from adapter.client import fields, items
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
 
 
 @click.group()

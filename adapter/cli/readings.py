@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from adapter.cli.client import fields, items
 from adapter.cli.output import as_json, cell, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
-from adapter.client import fields, items
 from adapter.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from adapter.cli.sources import Source
-    from adapter.engine.reports import ValueRow, Wanted
-    from adapter.plot.profile import Profile
+    from adapter.cli.readings_source import Source
+    from adapter.engine.readings.reports import ValueRow, Wanted
+    from adapter.export.profile import Profile
 
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9998, 1, 1, tzinfo=UTC)
@@ -68,7 +68,7 @@ def show(
     First those that people entered and crews read; `origin` says by whom and when.
     Without --from: those of the last day. Times are UTC, of an interval its END.
     """
-    from adapter.engine.reports import Wanted
+    from adapter.engine.readings.reports import Wanted
     from adapter.export.csv_file import time_text
 
     end = end or datetime.now(UTC)
@@ -130,7 +130,7 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
     bytes. A period is `from < time <= to`, so days side by side share nothing. `--out -` writes CSV
     to stdout.
     """
-    from adapter.cli.exporting import Plan, export_all
+    from adapter.cli.readings_export import Plan, export_all
 
     plan = Plan.of(out, session_zone(session, options.pop("zone")), **options)
     with _source(session, plan.store) as source:
@@ -178,14 +178,14 @@ def plot(
         where = session_zone(session, zone or source.zone_of(meter))
         profile = _profile(source, meter, start, end, quantity, where)
     if png is not None:
-        from adapter.plot.png import write_png
+        from adapter.export.png import write_png
 
         wide, high = write_png(profile, png)
         say(f"{png}: {wide} x {high} pixels, {counted(len(profile.days), 'day')}")
         return
     import shutil
 
-    from adapter.plot.terminal import draw
+    from adapter.export.terminal import draw
 
     columns = width or shutil.get_terminal_size((120, 24)).columns
     for line in draw(profile, width=columns):
@@ -240,7 +240,7 @@ def statistics(
     as_json: bool,
 ) -> None:
     """Count payloads: bytes, values, lag and errors, by operation, token, day (UTC) or payload."""
-    from adapter.engine.reports import Grouping
+    from adapter.engine.readings.reports import Grouping
 
     with _source(session, store) as source:
         answer = source.statistics(start or _EARLIEST, end or _LATEST, Grouping(by))
@@ -285,7 +285,7 @@ def session_zone(session: Session, named: str | None) -> tzinfo:
 
 @contextmanager
 def _source(session: Session, store: Path | None) -> Iterator["Source"]:
-    from adapter.cli.sources import source_of
+    from adapter.cli.readings_source import source_of
 
     with source_of(lambda: session.client, store) as source:
         yield source
@@ -315,9 +315,9 @@ def _profile(
     zone: tzinfo,
 ) -> "Profile":
     """Raises NotFound where there are no intervals, InvalidRequest for too long a period."""
-    from adapter.engine.reports import Wanted
+    from adapter.engine.readings.reports import Wanted
     from adapter.export.days import midnight
-    from adapter.plot.profile import profile
+    from adapter.export.profile import profile
 
     until = end or datetime.now(UTC)
     # Without a start the newest day is looked for, as far back as a month.
@@ -341,7 +341,7 @@ def _date(at: datetime, zone: tzinfo) -> date:
 def _chosen(source: "Source", wanted: "Wanted", quantity: str | None) -> list["ValueRow"]:
     """The rows of one interval channel. Raises NotFound."""
     from adapter.commands.completion import same_quantity
-    from adapter.plot.profile import channels
+    from adapter.export.profile import channels
 
     rows = [row for batch in source.values(wanted) for row in batch]
     found = channels(rows)

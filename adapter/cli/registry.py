@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from adapter.cli.client import ApiProblem, Json, Unreachable, fields, items, segment
 from adapter.cli.output import (
     as_json,
     counted,
@@ -16,10 +17,9 @@ from adapter.cli.output import (
     say,
 )
 from adapter.cli.session import Session, with_session
-from adapter.client import ApiProblem, Json, Unreachable, fields, items, segment
 
 if TYPE_CHECKING:
-    from adapter.engine.ports import Import
+    from adapter.engine.commands.ports import Import
 
 _AT_ONCE: Final = 2_000
 """Devices in one request; some 3 MB."""
@@ -55,7 +55,7 @@ def import_(
     service point, belong to completion events: where FILE says otherwise they are left alone and
     listed. What FILE does not mention stays.
     """
-    from adapter.imports import read_file
+    from adapter.registry.files import read_file
 
     if override_status != bool(reason.strip()):
         raise click.UsageError("--override-status and --reason go together")
@@ -79,7 +79,7 @@ def _load(
     session: Session, what: "Import", name: str, options: dict[str, object]
 ) -> list[dict[str, Json]]:
     """What the gateway answers to each part. A dry run goes without one that is away."""
-    from adapter.imports import as_json_values, parts
+    from adapter.registry.files import as_json_values, parts
 
     answers: list[dict[str, Json]] = []
     for part in parts(what, _AT_ONCE):

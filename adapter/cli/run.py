@@ -12,9 +12,9 @@ from adapter.cli.session import Session, with_session
 from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:
-    from adapter.demo import Shown
-    from adapter.demo_order import OrderStep, OrderStory
-    from adapter.settings import SimulatorSettings
+    from adapter.demo.demo import Shown
+    from adapter.demo.order import OrderStep, OrderStory
+    from adapter.service.settings import SimulatorSettings
     from adapter.simulator.server import Simulator
     from adapter.simulator.settings import SimulatorConfig
 
@@ -49,7 +49,7 @@ def simulate(
     """
     import asyncio
 
-    from adapter.log import start_logging
+    from adapter.service.log import start_logging
 
     start_logging(session.settings.log)
     named = {("config" if name == "file" else name): each for name, each in given.items()}
@@ -129,7 +129,7 @@ async def _simulate(
 def _write_devices(simulator: "Simulator", file: Path) -> None:
     import json
 
-    from adapter.imports import as_json_values
+    from adapter.registry.files import as_json_values
     from adapter.simulator.registry import registry_of
 
     values = as_json_values(registry_of(simulator.world.population))
@@ -154,8 +154,8 @@ def serve(session: Session, file: Path | None) -> None:
     """Run the gateway until interrupted: listener, REST API, engine."""
     import asyncio
 
-    from adapter.app import serve as run
-    from adapter.log import start_logging
+    from adapter.service.app import serve as run
+    from adapter.service.log import start_logging
 
     settings = session.at(file).settings
     start_logging(settings.log)
@@ -179,8 +179,8 @@ def demo(keep: Path | None, city: int | None, as_json: bool) -> None:
     """
     import asyncio
 
-    from adapter.demo import run
-    from adapter.engine.summary import summary
+    from adapter.demo.demo import run
+    from adapter.engine.commands.summary import summary
 
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)

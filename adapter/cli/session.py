@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from adapter.client import Client
-    from adapter.settings import Loaded, Settings
+    from adapter.cli.client import Client
+    from adapter.service.settings import Loaded, Settings
 
 HERE: Final = Path("openway.toml")
 
@@ -35,7 +35,7 @@ class Session:
 
     @cached_property
     def loaded(self) -> "Loaded":
-        from adapter.settings import load_with_origin
+        from adapter.service.settings import load_with_origin
 
         return load_with_origin(self.file)
 
@@ -45,7 +45,7 @@ class Session:
 
     @cached_property
     def client(self) -> "Client":
-        from adapter.client import Client
+        from adapter.cli.client import Client
 
         api = self.settings.api
         return Client(

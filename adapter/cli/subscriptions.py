@@ -2,10 +2,10 @@
 
 import click
 
+from adapter.cli.client import Json, fields, items
 from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, print_fields, print_json, print_table
 from adapter.cli.session import Session, with_session
-from adapter.client import Json, fields, items
 
 
 @click.group()

@@ -158,7 +158,7 @@ def _of_orders(title: str, name: str) -> Callable[[], Shown]:
 
 
 def import_() -> Shown:
-    from adapter.import_csv import column_table
+    from adapter.registry.csv_file import column_table
 
     return Shown(
         "Columns of master data as CSV", ("column", "of", "cells"), tuple(column_table()), True
@@ -166,7 +166,7 @@ def import_() -> Shown:
 
 
 def settings() -> Shown:
-    from adapter.settings_table import rows
+    from adapter.service.settings_table import rows
 
     return Shown(
         "Settings",

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from adapter.engine.device_events import DeviceEvents
-from adapter.engine.intake_desk import Desk
-from adapter.engine.orders import Orders
-from adapter.engine.reports import Reports
-from adapter.engine.retention import Retention
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.orders.orders import Orders
+from adapter.engine.readings.intake_desk import Desk
+from adapter.engine.readings.reports import Reports
 from adapter.engine.runner import Once, Runner
-from adapter.engine.schedules import Schedules
-from adapter.engine.set_aside import SetAside
-from adapter.engine.subscriptions import Subscriptions
+from adapter.engine.schedules.schedules import Schedules
+from adapter.engine.subscriptions.subscriptions import Subscriptions
+from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import NotFound
 
 

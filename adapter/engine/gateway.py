@@ -19,18 +19,14 @@ from adapter.commands.events import (
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
-from adapter.engine.apply import Along, Applier
-from adapter.engine.awaited import Progress
-from adapter.engine.clock_watch import ClockWatch
-from adapter.engine.correlator import Correlator, Reader
-from adapter.engine.data_ports import Intake, Measurements, TakenIn
-from adapter.engine.dispatcher import Dispatcher, DispatchSettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.importer import Importer
-from adapter.engine.incomplete import Blocks, incomplete
-from adapter.engine.message_log import MessageLog
-from adapter.engine.monitor import Monitor
-from adapter.engine.ports import (
+from adapter.engine.commands.apply import Along, Applier
+from adapter.engine.commands.awaited import Progress
+from adapter.engine.commands.correlator import Correlator, Reader
+from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.monitor import Monitor
+from adapter.engine.commands.ports import (
     AuditEntry,
     AuditNote,
     Change,
@@ -48,15 +44,19 @@ from adapter.engine.ports import (
     Sink,
     Store,
 )
-from adapter.engine.publisher import Publisher
-from adapter.engine.registry import StoreRegistry
-from adapter.engine.registry_ports import ImportReport
+from adapter.engine.commands.publisher import Publisher
+from adapter.engine.commands.submit import Submitter
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.validation import Validation
+from adapter.engine.commands.watching import Watchers
+from adapter.engine.readings.incomplete import Blocks, incomplete
+from adapter.engine.readings.ports import Intake, Measurements, TakenIn
+from adapter.engine.registry.importer import Importer
+from adapter.engine.registry.ports import ImportReport
+from adapter.engine.registry.registry import StoreRegistry
 from adapter.engine.runner import Runner
-from adapter.engine.set_aside import RowKind
-from adapter.engine.submitting import Submitter
-from adapter.engine.switch_holds import SwitchHolds
-from adapter.engine.validation import Validation
-from adapter.engine.watching import Watchers
+from adapter.engine.upkeep.clock_watch import ClockWatch
+from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import (
     Conflict,
     Forbidden,

@@ -1,6 +1,6 @@
 """The field work system that the settings name."""
 
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.link import FieldWorkLink, NoFieldWork

@@ -1,8 +1,8 @@
 """A simulated crew: takes visits, books, comes, works, reports; in virtual time or in real time.
 
 The same seed and the same messages give the same crew. What goes wrong is scripted
-(`scripts.py`). It keeps its visits in memory only: after a restart it is told of those that are not
-over (`recover`), and goes on from what it has reported.
+(`crew_scripts.py`). It keeps its visits in memory only: after a restart it is told of those that
+are not over (`recover`), and goes on from what it has reported.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final
 
-from adapter.engine.field_work import (
+from adapter.engine.commands.ports import Clock
+from adapter.engine.orders.field_work import (
     CancelRefused,
     FieldInbox,
     FieldMessage,
@@ -24,15 +25,14 @@ from adapter.engine.field_work import (
     OpenVisit,
     OtherWork,
 )
-from adapter.engine.ports import Clock
 from adapter.errors import Conflict, GatewayError, NotFound, StoreFailed
-from adapter.fieldwork.scripts import CrewScript, Twist
+from adapter.fieldwork.crew_scripts import CrewScript, Twist
 from adapter.fieldwork.settings import CrewSettings
-from adapter.fieldwork.street import Street, UnknownStreet
+from adapter.fieldwork.simulated_site import Street, UnknownStreet
 from adapter.model.device import DisconnectLocation
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     CrewStarted,
     MessageKind,

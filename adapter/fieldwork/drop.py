@@ -17,10 +17,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from adapter.engine.field_work import FieldInbox, FieldMessage, Receipt
-from adapter.engine.set_aside import RowKind
+from adapter.engine.orders.field_work import FieldInbox, FieldMessage, Receipt
+from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound
-from adapter.fieldwork.form import BadReport, message_json, read_report
+from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.settings import DropSettings
 
 log = logging.getLogger(__name__)

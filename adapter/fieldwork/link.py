@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from adapter.engine.field_work import FieldInbox, FieldMessage, FieldWork, FieldWorkRefused
+from adapter.engine.orders.field_work import FieldInbox, FieldMessage, FieldWork, FieldWorkRefused
 
 
 class FieldWorkLink(FieldWork, Protocol):

@@ -5,7 +5,7 @@ from typing import Final
 
 import aiohttp
 
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.fieldwork.settings import PostSettings
 from adapter.fieldwork.signing import keys_of, signed

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from adapter.engine.order_ports import ReplyRefused
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
+from adapter.engine.orders.ports import ReplyRefused
 from adapter.fieldwork.posting import PostRefused, SignedPost
 from adapter.fieldwork.settings import ReplySettings
 from adapter.orders.replies import Reply

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import aiohttp
 from aiohttp import web
 
-from adapter.engine.field_work import FieldInbox, FieldMessage, FieldWorkRefused
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
+from adapter.engine.orders.field_work import FieldInbox, FieldMessage, FieldWorkRefused
 from adapter.errors import GatewayError
-from adapter.fieldwork.form import BadReport, message_json, read_report
+from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.posting import JSON, NotTaken, PostRefused, SignedPost, webhook_id
 from adapter.fieldwork.settings import WebhookSettings
 from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
-from adapter.web.bodies import continue_later, read_body
-from adapter.web.connections import Door, bind
-from adapter.web.problems import ProblemRaised, of_error, response_of
-from adapter.web.seldom import SeldomLog
-from adapter.web.settings import ConnectionLimits
+from adapter.server.bodies import continue_later, read_body
+from adapter.server.connections import Door, bind
+from adapter.server.flood import SeldomLog
+from adapter.server.settings import ConnectionLimits
+from adapter.web.api.problems import ProblemRaised, of_error, response_of
 
 log = logging.getLogger(__name__)
 seldom = SeldomLog(log)

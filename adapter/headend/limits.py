@@ -17,11 +17,11 @@ from typing import TypeAlias
 
 from adapter.commands.activity import Priority
 from adapter.commands.flows import Operation
-from adapter.commands.subscriptions import SubscriptionOperation
 from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings
 from adapter.headend.transport import NotConnected
+from adapter.subscriptions.reconcile import SubscriptionOperation
 
 Limited: TypeAlias = Operation | SubscriptionOperation
 """What is called within the limits; subscription calls have no limits of their own."""

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from adapter.commands.subscriptions import Held, SubscriptionCall
 from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import Reply, Transport
+from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
 

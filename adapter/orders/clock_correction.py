@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapter.commands.clock_correction import shifted
-from adapter.orders.children import FieldActivity
+from adapter.orders.field_activity import FieldActivity
 from adapter.orders.order import ChildFact, ChildSpec, ServiceOrder
 from adapter.orders.waits import WaitActivity
 

@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 
 from adapter.errors import SettingsError
 from adapter.orders.activities import FIELD_ACTIVITY
+from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
+from adapter.orders.algorithms.reader import parse_algorithm
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CustomFunction, Row
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
-from adapter.orders.mnemonics import Grammar, RowList, parse_rows
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
-from adapter.orders.parameter_text import parse_algorithm
-from adapter.orders.parameters import Algorithm, AlgorithmType, CustomFunction, Row
 from adapter.orders.together import check_together
 
 NONE: Final = "none"

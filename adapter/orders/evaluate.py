@@ -10,31 +10,11 @@ from typing import Final
 
 from adapter.commands.flows import CommandKind
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms import NEW_DEVICE, decide
-from adapter.orders.events import (
-    ChildAwaited,
-    ChildWanted,
-    Event,
-    Rejected,
-    Satisfied,
-    Stopped,
-    Undecidable,
-)
-from adapter.orders.field_rules import ALLOW_OVERLAP
-from adapter.orders.matrix import MATRIX, Orchestrations
-from adapter.orders.off_on import left_dark
-from adapter.orders.order import (
-    ChildSpec,
-    OrderKind,
-    Problem,
-    ServiceOrder,
-    View,
-)
-from adapter.orders.parameters import Algorithm, AlgorithmType, CheckMeasurement
-from adapter.orders.reading import measurements_seen
-from adapter.orders.tasks import FieldEffect, field_task
-from adapter.orders.validation import validate
-from adapter.orders.verdict import (
+from adapter.orders.algorithms.chkmsmt import measurements_seen
+from adapter.orders.algorithms.remonoff import left_dark
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CheckMeasurement
+from adapter.orders.algorithms.table import NEW_DEVICE, decide
+from adapter.orders.algorithms.verdict import (
     NO_CUSTOMS,
     Create,
     Customs,
@@ -46,6 +26,26 @@ from adapter.orders.verdict import (
     Verdict,
     Wait,
 )
+from adapter.orders.events import (
+    ChildAwaited,
+    ChildWanted,
+    Event,
+    Rejected,
+    Satisfied,
+    Stopped,
+    Undecidable,
+)
+from adapter.orders.field_activity_rules import ALLOW_OVERLAP
+from adapter.orders.matrix import MATRIX, Orchestrations
+from adapter.orders.order import (
+    ChildSpec,
+    OrderKind,
+    Problem,
+    ServiceOrder,
+    View,
+)
+from adapter.orders.tasks import FieldEffect, field_task
+from adapter.orders.validation import validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from adapter.model.ids import OrderId
+from adapter.orders.algorithms.verdict import (
+    Decision,
+)
 from adapter.orders.order import (
     ChildFact,
     ChildId,
     ChildSpec,
     OrderState,
     Problem,
-)
-from adapter.orders.verdict import (
-    Decision,
 )
 
 

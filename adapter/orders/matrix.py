@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from adapter.orders.algorithms.reader import Raw, parse_algorithm
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType
 from adapter.orders.order import OrderKind
-from adapter.orders.parameter_text import Raw, parse_algorithm
-from adapter.orders.parameters import Algorithm, AlgorithmType
 
 K, T = OrderKind, AlgorithmType
 Orchestrations = Mapping[OrderKind, tuple[Algorithm, ...]]

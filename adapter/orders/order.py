@@ -22,7 +22,7 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
-from adapter.orders.parameters import Row
+from adapter.orders.algorithms.rows import Row
 
 ChildId = NewType("ChildId", str)
 """`{order}.{number}`: creating the same child twice gives the same id."""

@@ -22,6 +22,11 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, EndpointId, EventId
 from adapter.model.measurement import REGULAR, Measurement
 from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.verdict import (
+    NO_CUSTOMS,
+    Customs,
+    Decision,
+)
 from adapter.orders.completion import (
     CommandOutcome,
     CompletionRefused,
@@ -44,11 +49,6 @@ from adapter.orders.order import (
 )
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 from adapter.orders.validation import superseded_orders, validate
-from adapter.orders.verdict import (
-    NO_CUSTOMS,
-    Customs,
-    Decision,
-)
 
 SMART_COMMANDS: Final = frozenset(
     {

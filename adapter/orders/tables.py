@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
+from adapter.orders.algorithms.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
+from adapter.orders.algorithms.reader import LABELS, parse_algorithm
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, Row
 from adapter.orders.lifecycle import TRANSITIONS
 from adapter.orders.maintenance import MAINTENANCE_MATRIX
 from adapter.orders.matrix import (
@@ -11,10 +14,7 @@ from adapter.orders.matrix import (
     ROW_COUNTS,
     Orchestrations,
 )
-from adapter.orders.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
 from adapter.orders.order import OrderKind
-from adapter.orders.parameter_text import LABELS, parse_algorithm
-from adapter.orders.parameters import Algorithm, AlgorithmType, Row
 from adapter.orders.tasks import FIELD_TASKS, OPPOSITES, CancelReason, RescheduleReason
 
 TITLES: Mapping[AlgorithmType, str] = {

@@ -7,10 +7,8 @@ the wrong meter, a swap of the meter that the switching does not know of. All re
 from collections.abc import Iterable, Mapping, Sequence
 
 from adapter.errors import SettingsError
-from adapter.orders.matrix import Orchestrations
-from adapter.orders.mnemonics import RowError
-from adapter.orders.order import ActivityType
-from adapter.orders.parameters import (
+from adapter.orders.algorithms.mnemonics import RowError
+from adapter.orders.algorithms.rows import (
     Algorithm,
     AlgorithmType,
     CompatibilityCheckParameters,
@@ -18,6 +16,8 @@ from adapter.orders.parameters import (
     RemoteOffOn,
     Row,
 )
+from adapter.orders.matrix import Orchestrations
+from adapter.orders.order import ActivityType
 
 
 def check_together(

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from adapter.commands.flows import CommandKind
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.model.device import (
     ComponentKind,
     Device,

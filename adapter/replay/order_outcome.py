@@ -7,12 +7,12 @@ from datetime import datetime
 
 import msgspec
 
-from adapter.engine.order_ports import Child, Pass
-from adapter.engine.orders import OrderShown
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import Child, Pass
 from adapter.model.ids import OrderId, ServicePointId
+from adapter.orders.algorithms.verdict import Decision, Outcome
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.replies import Reply
-from adapter.orders.verdict import Decision, Outcome
 from adapter.replay.order_stage import OrderStage
 
 _MOST = 1000

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.fieldwork.scripts import CrewScript
+from adapter.fieldwork.crew_scripts import CrewScript
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS

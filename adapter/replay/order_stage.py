@@ -13,22 +13,21 @@ from typing import Final
 
 import msgspec
 
-from adapter.app import Core, OrderParts, connect
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import HandClock
-from adapter.engine.field_work import FieldInbox, FieldMessage
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.order_ports import OrderFilter
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.orders import Orders
-from adapter.engine.ports import Import
+from adapter.engine.orders.field_work import FieldInbox, FieldMessage
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import OrderFilter
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import GatewayError
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
-from adapter.fieldwork.street import SimulatedStreet
+from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.model.device import (
     COMMISSIONED,
@@ -43,7 +42,6 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ERROR_STATES, ServiceOrder
-from adapter.orders_file import rules_of
 from adapter.replay.order_scenario import (
     DeviceRow,
     OrderAct,
@@ -52,13 +50,15 @@ from adapter.replay.order_scenario import (
 )
 from adapter.replay.recorder import changed, simulator_config
 from adapter.replay.scenario import BadScenario, Scenario
+from adapter.server.connections import bind, url_of
+from adapter.server.settings import ListenerSettings
+from adapter.service.app import Core, OrderParts, connect
+from adapter.service.orders_file import rules_of
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
-from adapter.store.orders import SqliteOrders
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
-from adapter.web.listener import DATA_PATH, Listener
-from adapter.web.settings import ListenerSettings
+from adapter.web.listener.listener import DATA_PATH, Listener
 from adapter.wire.codec import Codec
 
 _MOST_TURNS: Final = 20_000

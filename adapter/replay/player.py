@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
-from adapter.engine.identity import STATUS_PATH
-from adapter.engine.ports import InboxState, Place, Received
+from adapter.engine.commands.identity import STATUS_PATH
+from adapter.engine.commands.ports import InboxState, Place, Received
 from adapter.errors import GatewayError, NotSent, OutcomeUnknown
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
@@ -30,7 +30,7 @@ from adapter.replay.scenario import (
 )
 from adapter.replay.stage import Stage, staged
 from adapter.wire.codec import Codec
-from adapter.wire.compare import first_difference
+from adapter.wire.tools.compare import first_difference
 
 _MOST_TURNS = 200_000
 _HEAD_END = HeadEndSettings(base_url="http://127.0.0.1")

@@ -18,7 +18,7 @@ import msgspec
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
-from adapter.engine.ports import InboxState, Place, Received
+from adapter.engine.commands.ports import InboxState, Place, Received
 from adapter.errors import HeadEndError, NotSent
 from adapter.headend.client import Encoded, Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
@@ -39,13 +39,13 @@ from adapter.replay.scenario import (
     seconds,
 )
 from adapter.replay.stage import Stage, staged
+from adapter.server.connections import bind, url_of
+from adapter.server.settings import ListenerSettings
 from adapter.simulator.faults import Effect
 from adapter.simulator.meters import Meter, Population
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.web.connections import bind, url_of
-from adapter.web.listener import DATA_PATH, EVENTS_PATH, EXCEPTIONS_PATH, Listener
-from adapter.web.settings import ListenerSettings
+from adapter.web.listener.listener import DATA_PATH, EVENTS_PATH, EXCEPTIONS_PATH, Listener
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED, EXCEPTIONS_ARRIVED
 

@@ -16,11 +16,11 @@ import msgspec
 
 from adapter.commands.activity import Command
 from adapter.engine.clock import HandClock
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import HeadEnd, Received
+from adapter.engine.commands.summary import summary
 from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.ports import HeadEnd, Received
-from adapter.engine.summary import summary
 from adapter.errors import GatewayError
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, DeviceId, InboxId

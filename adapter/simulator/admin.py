@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from adapter.commands.calls import SwitchState
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError, InvalidRequest, NotFound
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.model.whole_numbers import CURSOR, read_whole

@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.simulator.access import basic
 from adapter.simulator.jobs import Delivery

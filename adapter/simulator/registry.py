@@ -9,7 +9,7 @@ from typing import Final
 
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.model.device import (
     ComponentKind,
     Device,

@@ -9,7 +9,7 @@ from typing import Final, Self
 from aiohttp import web
 
 from adapter.engine.clock import HandClock, SystemClock
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.simulator.admin import admin_routes
 from adapter.simulator.contract import FILES, ContractPages, hosted
 from adapter.simulator.delivery import Deliverer

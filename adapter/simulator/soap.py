@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from adapter.engine.ports import Clock
+from adapter.engine.commands.ports import Clock
 from adapter.errors import ContractError, WireError
 from adapter.simulator.access import Gate
 from adapter.simulator.bodies import wire_time

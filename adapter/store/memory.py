@@ -13,7 +13,7 @@ from adapter.commands.calls import Reading, ReadingKind
 from adapter.commands.completion import same_quantity
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     Accepted,
     AuditEntry,
     AuditNote,
@@ -36,8 +36,8 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
-from adapter.engine.registry_ports import Known
-from adapter.engine.set_aside import SetAside
+from adapter.engine.registry.ports import Known
+from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,

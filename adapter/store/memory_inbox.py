@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from adapter.engine.ports import Disposition, InboxRow, InboxState, Received
+from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
 

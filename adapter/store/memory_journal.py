@@ -6,7 +6,7 @@ What JSON would change on its way through a database (mappings) is changed here 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from adapter.engine.ports import AuditEntry, AuditNote, Publication, PublicationRow
+from adapter.engine.commands.ports import AuditEntry, AuditNote, Publication, PublicationRow
 from adapter.model.ids import EventId
 from adapter.store import rows
 from adapter.store.chain import Head, follow, verify

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from adapter.engine.ports import Import
-from adapter.engine.registry_ports import Known
+from adapter.engine.commands.ports import Import
+from adapter.engine.registry.ports import Known
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId, endpoint_key
 

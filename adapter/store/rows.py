@@ -10,7 +10,7 @@ import msgspec
 from adapter.commands.activity import Activity, Command, CommandRequest, Exchange, Target, Work
 from adapter.commands.calls import Reading
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.ports import AuditNote, Publication
+from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement

@@ -8,16 +8,16 @@ from typing import Final
 import apsw
 import msgspec
 
-from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
-from adapter.engine.ports import AuditNote
-from adapter.engine.schedule_ports import IssuedWindow
-from adapter.engine.set_aside import RowKind
-from adapter.store import writing
-from adapter.store.failed_rows import readable
-from adapter.store.free_rows import free
+from adapter.engine.commands.ports import AuditNote
+from adapter.engine.schedules.ports import IssuedWindow
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
+from adapter.store.commands import writing
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
+from adapter.store.upkeep.failed_rows import readable
+from adapter.store.upkeep.free_rows import free
 
 _HIGHEST: Final = 2**63 - 1
 _decode: Final = msgspec.json.Decoder(ReadSchedule).decode

@@ -12,7 +12,7 @@ from adapter.commands.activity import Command, Work
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     AuditEntry,
     AuditNote,
     Change,
@@ -30,19 +30,27 @@ from adapter.engine.ports import (
     Submission,
     Submitted,
 )
-from adapter.engine.registry_ports import Known
-from adapter.engine.set_aside import RowKind, SetAside
+from adapter.engine.registry.ports import Known
+from adapter.engine.upkeep.set_aside import RowKind, SetAside
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
-from adapter.store import claiming, importing, intake, reading, writing
-from adapter.store.failed_rows import SqliteFailedRows, held, made_of, note_unreadable, readable
+from adapter.store.commands import claiming, reading, writing
+from adapter.store.commands import inbox as intake
 from adapter.store.files import FileLock, connect_writer, keep_private
-from adapter.store.measured_file import check, connect_measured, connect_reader_of_both, prepare
 from adapter.store.migrate import check_version, migrate
+from adapter.store.readings.file import check, connect_measured, connect_reader_of_both, prepare
+from adapter.store.readings.values import readings_of, with_readings
+from adapter.store.registry import importing
 from adapter.store.threads import Checkpointer, Health, Reader, Transaction, Writer
-from adapter.store.values import readings_of, with_readings
+from adapter.store.upkeep.failed_rows import (
+    SqliteFailedRows,
+    held,
+    made_of,
+    note_unreadable,
+    readable,
+)
 
 T = TypeVar("T")
 

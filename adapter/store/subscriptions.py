@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from adapter.commands.subscriptions import SubscriptionKind
-from adapter.engine.ports import AuditNote, Publication
-from adapter.engine.subscriptions import Silence, SubscriptionState
-from adapter.store import writing
+from adapter.engine.commands.ports import AuditNote, Publication
+from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
+from adapter.store.commands import writing
 from adapter.store.rows import encode, micros, moment
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
+from adapter.subscriptions.reconcile import SubscriptionKind
 
 _STREAM: Final = "arrivals"
 _SILENCE: Final = "silence"

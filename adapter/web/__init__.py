@@ -1,1 +1,1 @@
-"""The doors: SOAP in from the head end (`listener`), JSON in from the utility (`rest`)."""
+"""The doors: SOAP in from the head end (`listener`), JSON in from the utility (`api`)."""

@@ -13,19 +13,19 @@ from typing import Final
 
 from adapter.commands.calls import Call, ReadParameters
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation
-from adapter.commands.subscriptions import (
+from adapter.errors import ContractViolation
+from adapter.model.ids import EndpointId, RequestToken
+from adapter.subscriptions.reconcile import (
     Generation,
     SubscriptionCall,
     SubscriptionKind,
     SubscriptionOperation,
 )
-from adapter.commands.subscriptions import operations_of as subscription_operations
-from adapter.errors import ContractViolation
-from adapter.model.ids import EndpointId, RequestToken
+from adapter.subscriptions.reconcile import operations_of as subscription_operations
 from adapter.wire.catalog import Catalog, OperationSpec
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
-from adapter.wire.requests import request_body
+from adapter.wire.operations import request_body
 from adapter.wire.shapes import Field, ListOf, Struct
 from adapter.wire.subscriptions import subscription_body
 

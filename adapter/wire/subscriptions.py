@@ -1,7 +1,7 @@
 """Subscription calls and answers on the wire. SubscriptionService's contract is provisional."""
 
-from adapter.commands.subscriptions import Held, SubscriptionCall, SubscriptionOperation
 from adapter.errors import ContractViolation, Refused
+from adapter.subscriptions.reconcile import Held, SubscriptionCall, SubscriptionOperation
 from adapter.wire.codec import Codec, Direction, JsonValue
 from adapter.wire.faults import is_fault, read_fault
 from adapter.wire.fields import groups, text

@@ -1,6 +1,7 @@
 """Who may import whom, how long a module may be, what none is called. Standard library only."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,39 +14,23 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "adapter"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-FLOORS = (
-    ("errors",),
-    ("model",),
-    ("commands",),
-    ("orders", "readings"),
-    ("wire",),
-    ("engine",),
-    ("store", "headend", "web", "simulator", "intake", "export", "plot"),
-    ("fieldwork",),
-    ("settings_values",),
-    ("settings_secrets",),
-    ("settings_reader",),
-    ("import_csv", "settings"),
-    (
-        "callback_keys",
-        "imports",
-        "payloads",
-        "upkeep",
-        "client",
-        "log",
-        "settings_table",
-        "orders_file",
-    ),
-    ("app",),
-    ("demo_order",),
-    ("demo", "replay"),
-    ("city",),
-    ("cli",),
-    ("__main__",),
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "importlinter"
+]["contracts"]
+LAYERS = next(each["layers"] for each in CONTRACTS if each["name"].startswith("floors import"))
+FLOORS = tuple(
+    tuple(part.strip().removeprefix("adapter.") for part in layer.split("|"))
+    for layer in reversed(LAYERS)
 )
+"""The floors, lowest first. They are written in `pyproject.toml` and nowhere else."""
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
-PURE = ("errors", "model", "commands", "orders", "readings")
+PURE = tuple(
+    name.removeprefix("adapter.")
+    for each in CONTRACTS
+    if each["name"].startswith("the pure floors")
+    for name in each["source_modules"]
+)
 PURE_MAY = frozenset(
     {
         "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses",
@@ -66,7 +51,7 @@ TABLES = frozenset(
         "replay/catalogue_rows.py",
     }
 )
-LONGER = {"engine/ports.py": 520}
+LONGER = {"engine/commands/ports.py": 520}
 """The state machine with its table, the one public surface, the ports with their rows."""
 
 FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "common", "misc"})
@@ -150,8 +135,7 @@ def test_the_xml_libraries_are_imported_in_wire_only(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
-    edges = ("headend", "web", "simulator", "fieldwork", "app", "demo", "replay")
-    if part_of(module) not in edges:
+    if part_of(module) not in ("headend", "web", "server", "simulator", "fieldwork"):
         assert "aiohttp" not in packages_imported(module)
 
 
@@ -177,12 +161,72 @@ def test_every_package_says_what_it_is() -> None:
     assert silent == []
 
 
-def test_what_may_import_whom_is_the_same_for_the_import_linter() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contracts = project["tool"]["importlinter"]["contracts"]
-    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
-    named = [
-        {part.strip(" ()").removeprefix("adapter.") for part in layer.split("|")}
-        for layer in reversed(layers)
-    ]
-    assert named == [set(floor) for floor in FLOORS]
+SUBJECTS = {
+    "commands", "orders", "readings", "events", "schedules", "subscriptions", "registry", "upkeep",
+}  # fmt: skip
+"""What a folder or a file on any floor is about."""
+
+FOLDERS: dict[str, set[str]] = {
+    "orders": {"algorithms"},
+    "wire": {"tools"},
+    "web": {"api", "listener"},
+    "engine": SUBJECTS,
+    "store": SUBJECTS,
+}
+"""The folders of folders; what is not named has none."""
+
+# fmt: off
+BESIDE: dict[str, set[str]] = {
+    "engine": {"beside", "clock", "gateway", "points", "private_files", "runner",
+        "sortable_ids"},
+    "store": {"chain", "files", "memory", "memory_inbox", "memory_journal", "memory_registry",
+        "migrate", "rows", "sqlite", "threads"},
+    "web": set(),
+    "web/api": {"call", "holds", "openapi", "problems", "quarantine", "rest", "routes",
+        "schema", "set_aside", "visits"},
+    "cli": {"city_day", "client", "config", "exits", "intake", "output", "quarantine", "replay",
+        "run", "session", "tables", "times", "wire"},
+}
+# fmt: on
+"""The files of a folder that is ordered by subject which belong to no subject, or to all."""
+
+# fmt: off
+FOLDED: dict[str, set[str]] = {
+    "web/api": {"event_calls", "hold_calls", "intake_calls", "order_calls", "reading_calls",
+        "retention_calls", "schedule_calls", "set_aside_calls", "subscription_calls",
+        "visit_calls"},
+}
+# fmt: on
+"""Files that stand beside the file of their subject until they are put into it."""
+
+
+def _folder_and_name(module: str) -> tuple[str, str]:
+    folder, _, file = module.rpartition("/")
+    return folder, file.removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if "/" in each])
+def test_a_folder_stands_in_the_grid(module: str) -> None:
+    above, *rest = _folder_and_name(module)[0].split("/")
+    assert len(rest) <= 1
+    assert set(rest) <= FOLDERS.get(above, set())
+
+
+@pytest.mark.parametrize(
+    "module", [each for each in MODULES if _folder_and_name(each)[0] in BESIDE]
+)
+def test_a_file_of_a_folder_that_is_ordered_by_subject_bears_its_subject(module: str) -> None:
+    folder, name = _folder_and_name(module)
+    if name in BESIDE[folder] | {"__init__"} | FOLDED.get(folder, set()):
+        return
+    if folder in ("cli", "store"):
+        name = name.partition("_")[0]
+    assert folder not in ("engine", "web")
+    assert name in SUBJECTS | BESIDE[folder]
+
+
+def test_the_floors_in_contributing_are_those_of_the_contract() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ((?:`\w+`(?:, )?)+):", text, re.MULTILINE)
+    shown = [(int(number), set(re.findall(r"\w+", names))) for number, names in rows]
+    assert shown == [(number, set(floor)) for number, floor in enumerate(FLOORS)]

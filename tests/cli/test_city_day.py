@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from decimal import Decimal
 
-from adapter.city import Books, Used
 from adapter.cli.city_day import as_values
+from adapter.demo.city import Books, Used
 
 
 def test_the_books_of_a_city_are_json_with_exact_energy() -> None:

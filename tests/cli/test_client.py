@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.client import ApiProblem, Client, Unreachable, items, segment
+from adapter.cli.client import ApiProblem, Client, Unreachable, items, segment
 from adapter.errors import SettingsError
 from adapter.headend.secret import Secret
 from tests.headend.authority import Authority

@@ -13,7 +13,7 @@ from adapter.cli.tables import TABLES, filled
 from adapter.commands.activity import State
 from adapter.commands.failures import FAILURES
 from adapter.commands.flows import FLOWS
-from adapter.settings_table import rows
+from adapter.service.settings_table import rows
 from adapter.wire.catalog import Catalog
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ def _body() -> dict[str, object]:
     from adapter.commands.calls import Call
     from adapter.commands.flows import Operation
     from adapter.model.ids import EndpointId
-    from adapter.wire.requests import request_body
+    from adapter.wire.operations import request_body
 
     call = Call(
         operation=Operation.DISCONNECT_METER,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cli.reading_files import read_readings
-from adapter.engine.imports import ImportRefused
+from adapter.cli.readings_files import read_readings
+from adapter.engine.registry.imports import ImportRefused
 
 GOOD = "device,component,at,value,condition\nM1,kwh,2026-03-01T06:00:00Z,12.50,\n,,,,\n"
 MORE = "M2,kwh,2026-03-01T07:00:00+01:00,7,401000\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.engine.imports import MAX_PROBLEMS, ImportRefused
-from adapter.engine.ports import Import
-from adapter.imports import as_json_values, parts, read_file, read_json
+from adapter.engine.commands.ports import Import
+from adapter.engine.registry.imports import MAX_PROBLEMS, ImportRefused
 from adapter.model.device import ComponentKind, InstallStatus
+from adapter.registry.files import as_json_values, parts, read_file, read_json
 from adapter.simulator.meters import Population, PopulationPlan
 from adapter.simulator.registry import registry_of
 

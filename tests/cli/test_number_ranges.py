@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from adapter.cli.exits import Exit
-from adapter.web.routes import ROUTES
+from adapter.web.api.routes import ROUTES
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 
 TOO_MUCH = ("9223372036854775808", str(10**30), "9" * 4400, "-1")

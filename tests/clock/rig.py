@@ -7,22 +7,22 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from adapter.app import Core, OrderParts, connect
 from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.clock import HandClock
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.orders import Orders
-from adapter.engine.switch_holds import HoldReason
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.orders import Orders
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommandId, EndpointId
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.settings import RetentionSettings
+from adapter.service.app import Core, OrderParts, connect
+from adapter.service.settings import RetentionSettings
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapter.cli.exits import Exit
-from adapter.store.holds import SqliteHolds
+from adapter.store.commands.holds import SqliteHolds
 from adapter.store.sqlite import SqliteStore
 from tests.cli.serving import ADMIN, OPERATOR, Printed, Service, Terminal, serving
 from tests.clock.rig import FAR

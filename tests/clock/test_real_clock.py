@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from adapter.commands.flows import Operation
-from adapter.imports import as_json_values
+from adapter.registry.files import as_json_values
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from tests.clock.rig import FAR, HOUR, a_head_end

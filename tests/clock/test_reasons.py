@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import App, over
 from adapter.commands.activity import CommandRequest, State
 from adapter.engine.clock import HandClock
-from adapter.engine.switch_holds import HoldReason
+from adapter.engine.commands.switch_holds import HoldReason
 from adapter.errors import InvalidRequest, NotFound
-from adapter.settings import Settings, load
+from adapter.service.app import App, over
+from adapter.service.settings import Settings, load
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.store.sqlite import SqliteStore

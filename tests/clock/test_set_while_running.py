@@ -9,8 +9,8 @@ import pytest
 
 from adapter.commands.activity import State, Verdict
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.ports import Change, Saved
-from adapter.engine.switch_holds import HoldReason
+from adapter.engine.commands.ports import Change, Saved
+from adapter.engine.commands.switch_holds import HoldReason
 from adapter.store.sqlite import SqliteStore
 from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 from tests.support import run

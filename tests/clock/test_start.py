@@ -10,7 +10,7 @@ import pytest
 
 from adapter.commands.activity import State, Verdict
 from adapter.commands.flows import Operation
-from adapter.engine.switch_holds import HoldReason
+from adapter.engine.commands.switch_holds import HoldReason
 from tests.clock.rig import CONNECT, DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 from tests.support import run
 

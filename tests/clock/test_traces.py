@@ -8,13 +8,13 @@ import pytest
 
 from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Grid, Recurrence
 from adapter.commands.rules import SwitchPolicy
-from adapter.commands.schedule import Plan
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.ports import Filter, InboxState, Received
-from adapter.engine.switch_holds import HoldReason
+from adapter.engine.commands.ports import Filter, InboxState, Received
+from adapter.engine.commands.switch_holds import HoldReason
+from adapter.engine.orders.requests import OrderRequest
 from adapter.orders.order import OrderKind, OrderState
+from adapter.schedules.recurrence import Grid, Recurrence
+from adapter.schedules.schedule import Plan
 from adapter.simulator.registry import registry_of
 from adapter.store.rows import micros
 from adapter.store.sqlite import SqliteStore

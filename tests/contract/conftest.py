@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from adapter.engine.ports import Store
+from adapter.engine.commands.ports import Store
 from adapter.store.memory import MemoryStore
 from adapter.store.sqlite import SqliteStore
 from tests.builders import HandClock

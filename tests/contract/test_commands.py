@@ -5,7 +5,7 @@ from dataclasses import replace
 from adapter.commands.activity import Command, ExchangeState, State, Work
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     Accepted,
     Change,
     Duplicate,

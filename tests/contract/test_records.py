@@ -10,7 +10,7 @@ import pytest
 from adapter.commands.activity import CompletionEvent, CompletionState, ExchangeState, State
 from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import Completion
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     Change,
     Disposition,
     Import,

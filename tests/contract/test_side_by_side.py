@@ -23,7 +23,7 @@ from adapter.commands.activity import Command, Exchange, ExchangeState, State, W
 from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     Change,
     Debit,
     Disposition,

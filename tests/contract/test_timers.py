@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from adapter.commands.activity import Command, Exchange, ExchangeState, Work
 from adapter.commands.flows import Operation
-from adapter.engine.ports import Change, Debit, Disposition, InboxState, Leased, Saved, Store
+from adapter.engine.commands.ports import (
+    Change,
+    Debit,
+    Disposition,
+    InboxState,
+    Leased,
+    Saved,
+    Store,
+)
 from adapter.store.memory import MemoryStore
 from adapter.store.sqlite import SqliteStore
 from tests.builders import (

@@ -21,7 +21,7 @@ from adapter.commands.activity import (
 )
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
-from adapter.engine.ports import AuditEntry, InboxState
+from adapter.engine.commands.ports import AuditEntry, InboxState
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.order import ERROR_STATES
 from tests.durability.ledgers import HeadEndLedger, Order, StoreLedger, endpoint_of

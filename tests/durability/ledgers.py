@@ -14,16 +14,16 @@ import apsw
 from adapter.commands.activity import Command
 from adapter.commands.flows import SWITCH_OPERATIONS
 from adapter.engine.clock import SystemClock
-from adapter.engine.order_ports import OrderFilter
-from adapter.engine.ports import AuditEntry, Filter, InboxRow, Ledger, PublicationRow
+from adapter.engine.commands.ports import AuditEntry, Filter, InboxRow, Ledger, PublicationRow
+from adapter.engine.orders.ports import OrderFilter
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import EndpointId
 from adapter.orders.order import ServiceOrder
 from adapter.simulator.meters import Meter
 from adapter.simulator.server import Simulator
-from adapter.store import reading
-from adapter.store.orders import SqliteOrders
+from adapter.store.commands import reading
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 
 _PAGE: Final = 500

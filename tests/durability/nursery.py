@@ -18,13 +18,13 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapter.app import contract, over, until_stopped
 from adapter.engine import points
 from adapter.engine.clock import SystemClock
-from adapter.engine.ports import PublicationRow
+from adapter.engine.commands.ports import PublicationRow
 from adapter.errors import GatewayError
-from adapter.log import start_logging
-from adapter.settings import Settings, load
+from adapter.service.app import contract, over, until_stopped
+from adapter.service.log import start_logging
+from adapter.service.settings import Settings, load
 from adapter.wire.codec import Codec
 from tests.durability.planted import STORES, replica
 

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import aiohttp
 
-from adapter.engine.field_work import FieldMessage, FieldNews, FieldReport
-from adapter.engine.ports import Import
-from adapter.fieldwork.form import read_message, report_json
+from adapter.engine.commands.ports import Import
+from adapter.engine.orders.field_work import FieldMessage, FieldNews, FieldReport
+from adapter.fieldwork.messages import read_message, report_json
 from adapter.model.device import Category, Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import AppointmentBooked, MessageKind, Slot, WorkReported
+from adapter.orders.field_activity_events import AppointmentBooked, MessageKind, Slot, WorkReported
 from adapter.orders.order import OrderKind
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 from adapter.simulator.meters import EPOCH

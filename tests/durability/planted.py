@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from adapter.app import over
 from adapter.commands.activity import ExchangeState, Work
-from adapter.engine.ports import Change, Clock, Leased, Received, Saved
+from adapter.engine.commands.ports import Change, Clock, Leased, Received, Saved
 from adapter.model.ids import InboxId
-from adapter.settings import Settings
+from adapter.service.app import over
+from adapter.service.settings import Settings
 from adapter.store.sqlite import SqliteStore
 from adapter.wire.codec import Codec
 

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of

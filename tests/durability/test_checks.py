@@ -9,7 +9,7 @@ import pytest
 
 from adapter.commands.activity import Command, ExchangeState, State, Tally
 from adapter.commands.flows import SWITCH_KINDS
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
 from adapter.model.device import DeviceView
 from tests.durability.checks import Ledgers, Wrong, judge
 from tests.durability.requesters import Requesters

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import App, build
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.model.ids import DeviceId
-from adapter.settings import load
+from adapter.service.app import App, build
+from adapter.service.settings import load
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from adapter.readings.event_types import StormRule, event_tables
+from adapter.events.types import StormRule, event_tables
 from tests.events.stage import NOON, event_stage, power
 
 TABLES = event_tables(storms=(StormRule(publications=100, window_s=3600.0),))

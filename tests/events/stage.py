@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from adapter.engine.clock import HandClock
-from adapter.engine.data_ports import Batch, WaitingPayload
-from adapter.engine.device_events import DeviceEvents
-from adapter.engine.ports import PublicationRow
+from adapter.engine.commands.ports import PublicationRow
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.readings.ports import Batch, WaitingPayload
+from adapter.events.types import EventTables, event_tables
 from adapter.model.ids import EndpointId
-from adapter.readings.event_types import EventTables, event_tables
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import moment_of
 from adapter.readings.seeds import EventSeed
-from adapter.store.device_events import SqliteEvents
-from adapter.store.measurements import SqliteMeasurements
+from adapter.store.events.events import SqliteEvents
+from adapter.store.readings.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

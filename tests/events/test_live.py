@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from adapter.demo import Stage, stage
-from adapter.engine.device_events import DeviceEvents
-from adapter.engine.event_ports import EventFilter
+from adapter.demo.demo import Stage, stage
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.events.ports import EventFilter
 from adapter.model.ids import EndpointId
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.reported import KINDS
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.subscriptions import Kind, Subscription
-from adapter.web.listener import EXCEPTIONS_PATH
+from adapter.web.listener.listener import EXCEPTIONS_PATH
 from tests.support import run
 
 _METERS = 300

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.commands.effects import Severity
-from adapter.model.ids import EndpointId
-from adapter.readings.device_events import (
+from adapter.events.pairing import (
     DeviceEvent,
     Mark,
     Spell,
@@ -18,12 +17,13 @@ from adapter.readings.device_events import (
     spells,
     unify,
 )
-from adapter.readings.event_types import (
+from adapter.events.types import (
     EventType,
     Role,
     StormRule,
     event_tables,
 )
+from adapter.model.ids import EndpointId
 from adapter.readings.seeds import EventSeed
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.commands.effects import Severity
-from adapter.engine.event_ports import EventFilter
-from adapter.readings.event_types import EventType, StormRule, event_tables
+from adapter.engine.events.ports import EventFilter
+from adapter.events.types import EventType, StormRule, event_tables
 from adapter.readings.seeds import EventSeed
 from tests.events.stage import NOON, esn, event_stage, power
 from tests.support import run

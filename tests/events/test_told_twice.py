@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.event_ports import EventFilter
-from adapter.readings.event_types import EventType, StormRule, event_tables
+from adapter.engine.events.ports import EventFilter
+from adapter.events.types import EventType, StormRule, event_tables
 from adapter.readings.seeds import EventSeed
-from adapter.store.reports import SqliteReports
+from adapter.store.readings.reports import SqliteReports
 from tests.events.stage import NOON, EventStage, esn, event_stage, power
 from tests.export.test_reports import events as exported
 from tests.support import run

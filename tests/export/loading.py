@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from adapter.commands.calls import ReadingKind
-from adapter.engine.data_ports import Batch, Counts, Started, WaitingPayload
-from adapter.engine.ports import Import
-from adapter.intake.batches import of_seeds
+from adapter.engine.commands.ports import Import
+from adapter.engine.readings.batches import of_seeds
+from adapter.engine.readings.ports import Batch, Counts, Started, WaitingPayload
 from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import EventSeed, Seed
-from adapter.store.measurements import SqliteMeasurements
+from adapter.store.readings.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 from tests.builders import HandClock
 

@@ -17,13 +17,13 @@ import pytest
 
 from adapter.cli import run as openway
 from adapter.cli.exits import Exit
-from adapter.engine.reports import EventRow, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, ValueRow, Wanted
 from adapter.export.columns import EVENTS, VALUES, Form
 from adapter.export.csv_file import CsvSink
 from adapter.export.days import days
 from adapter.export.files import fill
 from adapter.export.parquet_file import ExportError, ParquetSink
-from adapter.store import reports
+from adapter.store.readings import reports
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, exact, filled, intervals
 from tests.support import run
 

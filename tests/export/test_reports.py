@@ -8,12 +8,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.engine.reports import EventRow, Grouping, Reports, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, Grouping, Reports, ValueRow, Wanted
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.model.measurement import Entered
-from adapter.store import reported
-from adapter.store.orders import SqliteOrders
-from adapter.store.reports import SqliteReports, open_store
+from adapter.store.orders.orders import SqliteOrders
+from adapter.store.readings import reported
+from adapter.store.readings.reports import SqliteReports, open_store
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, esn, event, filled, intervals, register
 from tests.support import run
 

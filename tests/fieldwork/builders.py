@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
-from adapter.engine.field_work import FieldMessage, FieldReport, Receipt, Site
-from adapter.engine.set_aside import SetAside
+from adapter.engine.orders.field_work import FieldMessage, FieldReport, Receipt, Site
+from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import Conflict, NotFound
 from adapter.model.device import (
     Category,
@@ -20,7 +20,7 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import MessageKind, WorkReported
+from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.order import ChildId, OrderKind
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

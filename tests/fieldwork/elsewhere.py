@@ -8,15 +8,15 @@ import aiohttp
 from aiohttp import web
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.field_work import FieldReport, Receipt
-from adapter.engine.set_aside import SetAside
+from adapter.engine.orders.field_work import FieldReport, Receipt
+from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew
-from adapter.fieldwork.form import read_message, report_json
+from adapter.fieldwork.messages import read_message, report_json
 from adapter.fieldwork.signing import key_of, verify
 from adapter.fieldwork.webhook import post_report
 from adapter.headend.secret import Secret
-from adapter.web.connections import bind, url_of
+from adapter.server.connections import bind, url_of
 
 KEY = Secret("whsec_" + "T1VS" * 8)
 

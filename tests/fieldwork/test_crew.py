@@ -6,12 +6,17 @@ from typing import TypeVar
 import pytest
 
 from adapter.engine.clock import HandClock
-from adapter.engine.field_work import CancelRefused, FieldMessage, FieldNews, FieldWorkRefused
+from adapter.engine.orders.field_work import (
+    CancelRefused,
+    FieldMessage,
+    FieldNews,
+    FieldWorkRefused,
+)
 from adapter.errors import StoreFailed
 from adapter.fieldwork.crew import Crew, CrewUnavailable
-from adapter.fieldwork.scripts import CrewScript, Twist
+from adapter.fieldwork.crew_scripts import CrewScript, Twist
 from adapter.fieldwork.settings import CrewSettings
-from adapter.fieldwork.street import SimulatedStreet
+from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import (
     Category,
     ComponentKind,
@@ -21,7 +26,7 @@ from adapter.model.device import (
     MeasuringComponent,
 )
 from adapter.model.ids import DeviceId
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     CrewStarted,
     MessageKind,

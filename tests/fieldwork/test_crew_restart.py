@@ -10,11 +10,17 @@ import aiohttp
 import pytest
 
 from adapter.engine.clock import HandClock
-from adapter.engine.field_work import CancelRefused, FieldMessage, FieldNews, FieldReport, OpenVisit
+from adapter.engine.orders.field_work import (
+    CancelRefused,
+    FieldMessage,
+    FieldNews,
+    FieldReport,
+    OpenVisit,
+)
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     CrewStarted,
     MessageKind,

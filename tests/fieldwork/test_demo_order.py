@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapter.demo import run as demo
+from adapter.demo.demo import run as demo
 from adapter.orders.order import OrderState
 from tests.support import run
 

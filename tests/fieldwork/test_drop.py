@@ -7,7 +7,7 @@ import pytest
 
 from adapter.errors import StoreFailed
 from adapter.fieldwork.drop import FileDrop
-from adapter.fieldwork.form import message_json, read_message, report_json
+from adapter.fieldwork.messages import message_json, read_message, report_json
 from adapter.fieldwork.settings import DropSettings
 from tests.fieldwork.builders import KeptReports, a_message, a_work_report, until
 from tests.support import run

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapter.engine.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
-from adapter.fieldwork import form
-from adapter.fieldwork.form import (
+from adapter.engine.orders.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
+from adapter.fieldwork import messages
+from adapter.fieldwork.messages import (
     BadReport,
     message_json,
     read_message,
@@ -19,7 +19,7 @@ from adapter.fieldwork.form import (
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     CrewStarted,
     Rescheduled,
@@ -129,7 +129,7 @@ def test_a_value_keeps_every_digit() -> None:
 
 
 def test_the_examples_of_the_documentation_are_read() -> None:
-    text = (Path(form.__file__).parent / "README.md").read_text()
+    text = (Path(messages.__file__).parent / "README.md").read_text()
     message, reports = (block.partition("```")[0] for block in text.split("```json\n")[1:])
     assert read_message(message.encode()).task == "D1-InstallMeter"
     read = [read_report(line.encode()) for line in reports.splitlines()]

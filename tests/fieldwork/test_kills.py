@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.order_ports import OrderFilter
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
+from adapter.engine.orders.ports import OrderFilter
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
-from adapter.fieldwork.street import SimulatedStreet
+from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import (
     ComponentKind,
     Device,
@@ -26,7 +26,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind
-from adapter.store.orders import SqliteOrders
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 from tests.durability.rig import TOKEN, Rig, free_port, rig, until
 from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere

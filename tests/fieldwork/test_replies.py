@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import build
-from adapter.engine.order_ports import ReplyRefused
-from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders.ports import ReplyRefused
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import SettingsError
 from adapter.fieldwork.posting import NotTaken
 from adapter.fieldwork.replies import WebhookReplies
@@ -17,7 +16,8 @@ from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.events import ReplyKind
 from adapter.orders.order import OrderKind
 from adapter.orders.replies import Reply
-from adapter.settings import load
+from adapter.service.app import build
+from adapter.service.settings import load
 from tests.fieldwork.builders import NOON
 from tests.fieldwork.test_webhook import CLOCK, OURS, FieldSystem, serving
 from tests.support import run

@@ -9,15 +9,15 @@ import pytest
 from aiohttp import web
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.field_work import FieldWorkRefused
+from adapter.engine.orders.field_work import FieldWorkRefused
 from adapter.errors import SettingsError, StoreFailed
-from adapter.fieldwork.form import read_message, report_json
+from adapter.fieldwork.messages import read_message, report_json
 from adapter.fieldwork.posting import NotTaken
 from adapter.fieldwork.settings import FieldWorkKind, FieldWorkSettings, WebhookSettings
 from adapter.fieldwork.signing import ID, NotSigned, key_of, verify
 from adapter.fieldwork.webhook import WebhookFieldWork, post_report
 from adapter.headend.secret import Secret
-from adapter.web.connections import bind, url_of
+from adapter.server.connections import bind, url_of
 from tests.fieldwork.builders import KeptReports, a_message, a_work_report
 from tests.support import run
 

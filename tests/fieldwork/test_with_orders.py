@@ -9,21 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import OrderParts
-from adapter.demo import Stage, stage
+from adapter.demo.demo import Stage, stage
 from adapter.engine.clock import SystemClock
-from adapter.engine.field_work import FieldMessage, FieldNews, FieldReport, Receipt
+from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.orders import OrderShown
-from adapter.engine.ports import Import
+from adapter.engine.orders.field_work import FieldMessage, FieldNews, FieldReport, Receipt
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.drop import FileDrop
-from adapter.fieldwork.form import message_json, read_message, read_report, report_json
 from adapter.fieldwork.link import FieldWorkLink, NoFieldWork
+from adapter.fieldwork.messages import message_json, read_message, read_report, report_json
 from adapter.fieldwork.settings import CrewSettings, DropSettings, WebhookSettings
-from adapter.fieldwork.street import SimulatedStreet
+from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.fieldwork.webhook import WebhookFieldWork
 from adapter.model.device import (
     ComponentKind,
@@ -35,7 +34,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     CrewStarted,
     MessageKind,
@@ -43,6 +42,7 @@ from adapter.orders.field_events import (
     WorkReported,
 )
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
+from adapter.service.app import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
 from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere

@@ -15,8 +15,8 @@ from adapter.commands.activity import (
 )
 from adapter.commands.calls import FailureReason, RemoteState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation, Scope
-from adapter.demo import Stage, twelve
-from adapter.engine.ports import Filter, InboxState
+from adapter.demo.demo import Stage, twelve
+from adapter.engine.commands.ports import Filter, InboxState
 from adapter.errors import Conflict, InvalidRequest, UnknownDevice
 from adapter.model.ids import DeviceId
 from adapter.simulator.faults import Effect

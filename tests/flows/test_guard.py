@@ -10,7 +10,7 @@ import pytest
 from adapter.commands.activity import CommandRequest, State, Verdict
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.errors import Forbidden
 from tests.flows.world import finish, sends, world
 from tests.support import run

@@ -15,15 +15,15 @@ import pytest
 from adapter.commands.activity import CommandRequest, ReadPeriod, State
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
-from adapter.demo import Stage
-from adapter.engine.ports import Import, Saved
+from adapter.demo.demo import Stage
+from adapter.engine.commands.ports import Import, Saved
 from adapter.errors import InvalidRequest
-from adapter.imports import as_json_values
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.registry.files import as_json_values
+from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.store.sqlite import SqliteStore
-from adapter.web.rest import Rest
-from adapter.web.settings import ApiKey, RestSettings, Role
+from adapter.web.api.rest import Rest
 from tests.flows.world import finish, world
 from tests.support import run
 

@@ -5,22 +5,22 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from adapter.app import connect, running
 from adapter.commands.activity import CommandRequest
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
 from adapter.headend.secret import Secret
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
-from adapter.log import JsonLines
 from adapter.model.ids import DeviceId, ExchangeId
-from adapter.settings import Api, Settings
+from adapter.server.connections import bind, url_of
+from adapter.service.app import connect, running
+from adapter.service.log import JsonLines
+from adapter.service.settings import Api, Settings
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
 from tests.flows.world import fast
 from tests.support import run
 

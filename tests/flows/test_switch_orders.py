@@ -11,7 +11,7 @@ from adapter.commands.activity import Command, CommandRequest, State, Verdict
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.timing import RetryPolicy
-from adapter.demo import Stage
+from adapter.demo.demo import Stage
 from adapter.engine.clock import SystemClock
 from adapter.simulator.faults import Effect
 from tests.flows.world import fast, finish, script, sends, world

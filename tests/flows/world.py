@@ -9,8 +9,8 @@ from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import Policy, RetryPolicy
-from adapter.demo import Stage, meters_for_twelve, stage
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.demo.demo import Stage, meters_for_twelve, stage
+from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.gateway import GatewaySettings
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan

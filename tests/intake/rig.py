@@ -8,21 +8,21 @@ from decimal import Decimal
 from pathlib import Path
 
 from adapter.engine.clock import HandClock
-from adapter.engine.data_ports import Payload, StoredValue
-from adapter.engine.device_events import DeviceEvents
-from adapter.engine.ports import Import, InboxRow, InboxState, Received
-from adapter.engine.spool import Spool
-from adapter.intake.desk import IntakeDesk
-from adapter.intake.event_tables import read_event_tables
-from adapter.intake.handing import hand_in
-from adapter.intake.tables import read_tables
-from adapter.intake.taking import PayloadIntake
+from adapter.engine.commands.ports import Import, InboxRow, InboxState, Received
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.events.tables import read_event_tables
+from adapter.engine.readings.error_records import IntakeDesk
+from adapter.engine.readings.handing import hand_in
+from adapter.engine.readings.intake import PayloadIntake
+from adapter.engine.readings.ports import Payload, StoredValue
+from adapter.engine.readings.spool import Spool
+from adapter.engine.readings.tables import read_tables
+from adapter.events.types import event_tables
 from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId, InboxId
-from adapter.readings.event_types import event_tables
-from adapter.store.device_events import SqliteEvents
-from adapter.store.intake_books import SqliteIntakeBooks
-from adapter.store.measurements import SqliteMeasurements
+from adapter.store.events.events import SqliteEvents
+from adapter.store.readings.error_records import SqliteIntakeBooks
+from adapter.store.readings.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON
 

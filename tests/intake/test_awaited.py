@@ -13,14 +13,14 @@ from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES
-from adapter.engine.apply import Applier
-from adapter.engine.awaited import MANY, Awaited, Progress
 from adapter.engine.clock import HandClock
-from adapter.engine.monitor import Monitor
-from adapter.engine.ports import Change, Disposition, InboxState, Received
-from adapter.engine.registry import StoreRegistry
-from adapter.engine.switch_holds import SwitchHolds
-from adapter.engine.validation import Validation
+from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.awaited import MANY, Awaited, Progress
+from adapter.engine.commands.monitor import Monitor
+from adapter.engine.commands.ports import Change, Disposition, InboxState, Received
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.validation import Validation
+from adapter.engine.registry.registry import StoreRegistry
 from adapter.model.ids import InboxId
 from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON, a_command, a_reading, a_request, a_submission, at

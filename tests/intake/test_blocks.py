@@ -9,9 +9,9 @@ import apsw
 import pytest
 
 from adapter.model.ids import EndpointId
-from adapter.store import blocks, measured_file
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
+from adapter.store.readings import blocks, file
 from tests.builders import NOON
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.support import run
@@ -136,10 +136,10 @@ def test_what_came_in_one_piece_is_whole(tmp_path: Path) -> None:
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
     path = tmp_path_factory.mktemp("plans") / "gateway.db"
     gateway = connect_writer(path, None)
-    measured_file.prepare(path, gateway, None)
+    file.prepare(path, gateway, None)
     migrate(gateway)
     gateway.close()
-    connection = measured_file.connect_reader_of_both(path, None)
+    connection = file.connect_reader_of_both(path, None)
     yield connection
     connection.close()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.data_ports import PayloadState
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.ports import PayloadState
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data

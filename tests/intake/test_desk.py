@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.bodies import HEAD_BYTES
-from adapter.engine.data_ports import Batch, ErrorRecord, Payload, PayloadId, PayloadState
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.batches import batches
+from adapter.engine.readings.bodies import HEAD_BYTES
+from adapter.engine.readings.ports import Batch, ErrorRecord, Payload, PayloadId, PayloadState
 from adapter.errors import Conflict, NotFound, SettingsError
-from adapter.intake.batches import batches
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import BadPart
 from adapter.wire.stream import Broken, parts

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.data_ports import PayloadState
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.ports import PayloadState
 from adapter.readings.conditions import CONDITIONS
 from tests.intake.rig import a_rig
 from tests.support import run

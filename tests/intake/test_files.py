@@ -10,10 +10,10 @@ import pytest
 
 from adapter.cli import run as openway
 from adapter.cli.exits import Exit
-from adapter.engine.data_ports import PayloadState
+from adapter.engine.readings.handing import files_of
+from adapter.engine.readings.ports import PayloadState
+from adapter.engine.readings.tables import load_tables, read_tables
 from adapter.errors import InvalidRequest, SettingsError
-from adapter.intake.handing import files_of
-from adapter.intake.tables import load_tables, read_tables
 from tests.intake.rig import a_rig
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data

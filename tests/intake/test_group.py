@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from adapter.city import Books, City, read_city
+from adapter.demo.city import Books, City, read_city
 from adapter.engine.clock import SystemClock
 from adapter.errors import SettingsError
 from adapter.simulator.energy import intervals
 from adapter.simulator.meters import Population
 from adapter.simulator.settings import SimulatorConfig
-from adapter.store.measurements import SqliteMeasurements
+from adapter.store.readings.measurements import SqliteMeasurements
 from adapter.store.sqlite import SqliteStore
 from tests.support import run
 

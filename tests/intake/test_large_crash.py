@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapter.store.reports import open_store
+from adapter.store.readings.reports import open_store
 from bench.payloads import INTERVALS, values, write_payload
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import aiohttp
 
-from adapter.demo import Stage
-from adapter.engine.data_ports import StoredValue
-from adapter.engine.ports import InboxState
-from adapter.engine.spool import pieces_of
+from adapter.demo.demo import Stage
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.ports import StoredValue
+from adapter.engine.readings.spool import pieces_of
 from tests.flows.world import world
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data

@@ -8,9 +8,9 @@ from random import Random
 import apsw
 
 from adapter.model.ids import DeviceId
-from adapter.orders.parameters import CheckMeasurement
-from adapter.orders.reading import Window, choose
-from adapter.store import measured
+from adapter.orders.algorithms.chkmsmt import Window, choose
+from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.store.readings import queries
 from tests.intake.rig import a_meter, a_rig
 from tests.support import run
 from tests.wire.payloads import data_arrived, interval, read_data
@@ -55,7 +55,7 @@ def test_what_is_chosen_from_the_nearest_is_what_is_chosen_from_all(tmp_path: Pa
                 assert choose(tuple(inside), span, PARAMS) == chosen
                 found += chosen is not None
             assert found > 20
-            plan = await rig.store.query(plan_of(measured.NEAREST))
+            plan = await rig.store.query(plan_of(queries.NEAREST))
             assert not [line for line in plan if line.startswith("SCAN measured")], plan
 
     run(scenario())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.data_ports import ErrorRecord, PayloadState
+from adapter.engine.readings.ports import ErrorRecord, PayloadState
 from tests.intake.rig import Rig, a_rig
 from tests.support import run
 from tests.wire.payloads import data_arrived, event_log, meter_event, read_data

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import until_stopped
+from adapter.service.app import until_stopped
 from tests.flows.world import world
 from tests.intake.rig import Rig, a_rig
 from tests.support import run

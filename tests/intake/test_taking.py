@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.calls import ReadingKind
-from adapter.engine.data_ports import PayloadState
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.ports import PayloadState
 from adapter.model.ids import DeviceId, EndpointId
 from tests.intake.rig import ALWAYS, a_meter, a_rig
 from tests.support import run

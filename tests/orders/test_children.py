@@ -10,8 +10,9 @@ import pytest
 from adapter.errors import IllegalTransition
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId, OrderId
-from adapter.orders import field_events as f
-from adapter.orders.children import (
+from adapter.orders import field_activity_events as f
+from adapter.orders.completion import CompletionReport
+from adapter.orders.field_activity import (
     FIELD_FINAL,
     FIELD_TRANSITIONS,
     FieldActivity,
@@ -21,8 +22,7 @@ from adapter.orders.children import (
     field_child_state,
     step_field,
 )
-from adapter.orders.completion import CompletionReport
-from adapter.orders.field_rules import OtherTask, field_problems, needs_appointment
+from adapter.orders.field_activity_rules import OtherTask, field_problems, needs_appointment
 from adapter.orders.order import ChildId, ChildState, OrderKind, Problem
 from adapter.orders.tasks import FIELD_TASKS, CancelReason, FieldEffect, field_task
 from adapter.orders.waits import (

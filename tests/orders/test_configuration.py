@@ -7,6 +7,15 @@ import pytest
 
 from adapter.errors import SettingsError
 from adapter.model.device import InstallStatus
+from adapter.orders.algorithms.rows import (
+    AlgorithmType,
+    CheckMeasurement,
+    MissingService,
+    UpdateDevice,
+)
+from adapter.orders.algorithms.verdict import (
+    Create,
+)
 from adapter.orders.configuration import FunctionRole, OrdersConfiguration, parse_configuration
 from adapter.orders.evaluate import evaluate
 from adapter.orders.matrix import MATRIX, marks
@@ -14,15 +23,6 @@ from adapter.orders.order import (
     Components,
     OrderKind,
     TimeoutPolicy,
-)
-from adapter.orders.parameters import (
-    AlgorithmType,
-    CheckMeasurement,
-    MissingService,
-    UpdateDevice,
-)
-from adapter.orders.verdict import (
-    Create,
 )
 from tests.orders.builders import a_smart_meter, a_view, an_order
 

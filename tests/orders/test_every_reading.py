@@ -13,12 +13,12 @@ from adapter.commands.flows import CommandKind
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType
+from adapter.orders.algorithms.verdict import Create, Error, Pass
 from adapter.orders.evaluate import Evaluation, evaluate
 from adapter.orders.matrix import MATRIX
 from adapter.orders.order import ChildFact, ChildSpec, ChildState, OrderKind, ServiceOrder, View
-from adapter.orders.parameters import Algorithm, AlgorithmType
 from adapter.orders.plan import SMART_COMMANDS, Assumptions, child_effect
-from adapter.orders.verdict import Create, Error, Pass
 from tests.orders.builders import (
     INTERVAL,
     NOON,

@@ -13,6 +13,11 @@ import pytest
 from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, Device, DisconnectLocation, InstallStatus
 from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.verdict import (
+    Create,
+    Error,
+    Pass,
+)
 from adapter.orders.evaluate import Evaluation, disconnects, evaluate
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
@@ -27,11 +32,6 @@ from adapter.orders.order import (
 )
 from adapter.orders.plan import SMART_COMMANDS, Assumptions, child_effect
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
-from adapter.orders.verdict import (
-    Create,
-    Error,
-    Pass,
-)
 from tests.orders.builders import (
     a_manual_meter,
     a_reading,

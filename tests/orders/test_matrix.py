@@ -2,15 +2,15 @@
 
 import pytest
 
-from adapter.orders.matrix import MATRIX, ROW_COUNTS, default_matrix, marks
-from adapter.orders.order import OrderKind
-from adapter.orders.parameters import (
+from adapter.orders.algorithms.rows import (
     AlgorithmType,
     CreateMeterExchange,
     CreateSpecificActivity,
     DecommissionRemoved,
     UpdateDevice,
 )
+from adapter.orders.matrix import MATRIX, ROW_COUNTS, default_matrix, marks
+from adapter.orders.order import OrderKind
 
 T, K = AlgorithmType, OrderKind
 CERTAIN = [

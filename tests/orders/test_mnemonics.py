@@ -3,8 +3,8 @@
 import pytest
 
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
-from adapter.orders.mnemonics import Grammar, RowError, RowList, parse_rows
-from adapter.orders.parameters import SKIP
+from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
+from adapter.orders.algorithms.rows import SKIP
 
 FA = "D1-FieldActivity"
 

@@ -7,6 +7,16 @@ import pytest
 
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.measurement import Measurement
+from adapter.orders.algorithms.chkmsmt import check_measurement, choose, window
+from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.orders.algorithms.verdict import (
+    Create,
+    Error,
+    Pass,
+    SetField,
+    Verdict,
+    Wait,
+)
 from adapter.orders.order import (
     ChildFact,
     ChildState,
@@ -15,17 +25,7 @@ from adapter.orders.order import (
     TimeoutPolicy,
     View,
 )
-from adapter.orders.parameters import CheckMeasurement
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.orders.reading import check_measurement, choose, window
-from adapter.orders.verdict import (
-    Create,
-    Error,
-    Pass,
-    SetField,
-    Verdict,
-    Wait,
-)
 from tests.orders.builders import (
     INTERVAL,
     NOON,

@@ -8,10 +8,11 @@ import pytest
 
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId, OrderId
-from adapter.orders import events, field_events
-from adapter.orders.children import FieldActivity
+from adapter.orders import events, field_activity_events
+from adapter.orders.algorithms.verdict import Decision
 from adapter.orders.completion import CompletionReport
 from adapter.orders.evaluate import evaluate, next_event
+from adapter.orders.field_activity import FieldActivity
 from adapter.orders.lifecycle import step
 from adapter.orders.maintenance import MaintenanceActivity, Purpose
 from adapter.orders.order import (
@@ -25,7 +26,6 @@ from adapter.orders.order import (
 )
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import Reply
-from adapter.orders.verdict import Decision
 from adapter.orders.waits import WaitActivity
 from tests.orders.builders import (
     NOON,
@@ -65,7 +65,7 @@ VALUES: list[object] = [
     _decision(),
     FieldActivity(
         id=ChildId("SO-1.1"), order=OrderId("SO-1"), spec=CHILD.spec, created_at=NOON,
-        report=REPORT, appointment=field_events.Slot(start=NOON, end=NOON),
+        report=REPORT, appointment=field_activity_events.Slot(start=NOON, end=NOON),
     ),
     WaitActivity(id=ChildId("SO-1.1"), order=OrderId("SO-1"), spec=CHILD.spec, created_at=NOON),
     MaintenanceActivity(
@@ -92,8 +92,8 @@ STORABLE: list[type[object]] = [
     Decision,
     *events.Effect.__args__,
     *events.Event.__args__,
-    *field_events.FieldEvent.__args__,
-    *field_events.FieldWork.__args__,
+    *field_activity_events.FieldEvent.__args__,
+    *field_activity_events.FieldWork.__args__,
 ]
 
 

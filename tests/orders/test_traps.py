@@ -10,10 +10,21 @@ from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
+from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
+from adapter.orders.algorithms.reader import parse_algorithm
+from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CustomFunction
+from adapter.orders.algorithms.verdict import (
+    Create,
+    Customs,
+    Error,
+    Outcome,
+    Pass,
+    Verdict,
+    Wait,
+)
 from adapter.orders.completion import CompletionReport, apply_field_work
 from adapter.orders.evaluate import customer_dark, evaluate
 from adapter.orders.matrix import MATRIX
-from adapter.orders.mnemonics import Grammar, RowList, parse_rows
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
     ChildFact,
@@ -25,19 +36,8 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
-from adapter.orders.parameter_text import parse_algorithm
-from adapter.orders.parameters import Algorithm, AlgorithmType, CustomFunction
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
-from adapter.orders.verdict import (
-    Create,
-    Customs,
-    Error,
-    Outcome,
-    Pass,
-    Verdict,
-    Wait,
-)
 from tests.orders.builders import (
     NOON,
     a_child,

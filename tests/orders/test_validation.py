@@ -7,10 +7,10 @@ import pytest
 
 from adapter.model.device import Category, InstallStatus
 from adapter.model.ids import OrderId
+from adapter.orders.algorithms.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.events import ChildWanted, Rejected, Validated
 from adapter.orders.matrix import MATRIX
-from adapter.orders.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.order import Moratorium, OpenOrder, OrderKind, OrderState, View
 from adapter.orders.tables import (
     matrix_lines,

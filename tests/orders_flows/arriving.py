@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.ports import InboxState, Received
+from adapter.engine.commands.ports import InboxState, Received
 from adapter.model.device import Device
-from adapter.payloads import taking
-from adapter.settings import IntakeSettings
+from adapter.service.payloads import taking
+from adapter.service.settings import IntakeSettings
 from adapter.store.sqlite import SqliteStore
 from tests.intake.rig import DATA
 from tests.wire.payloads import data_arrived, read_data, register

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from adapter.engine.field_work import FieldInbox, FieldMessage, FieldNews, FieldReport
+from adapter.engine.orders.field_work import FieldInbox, FieldMessage, FieldNews, FieldReport
 from adapter.errors import Conflict
 from adapter.model.device import Category, ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import (
+from adapter.orders.field_activity_events import (
     AppointmentBooked,
     MessageKind,
     Slot,

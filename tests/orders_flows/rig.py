@@ -8,17 +8,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from adapter.app import OrderParts
 from adapter.commands.calls import SwitchState
 from adapter.commands.rules import SwitchPolicy
-from adapter.demo import Stage, stage
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.demo.demo import Stage, stage
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.order_ports import Requester
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.orders import Orders, OrderShown
-from adapter.engine.ports import Import
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.orders import Orders, OrderShown
+from adapter.engine.orders.ports import Requester
+from adapter.engine.orders.requests import OrderRequest
 from adapter.model.device import (
     Category,
     Device,
@@ -33,7 +32,8 @@ from adapter.model.measurement import ReadSchedule
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import Reply
-from adapter.orders_file import rules_of
+from adapter.service.app import OrderParts
+from adapter.service.orders_file import rules_of
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.readings import Told

@@ -9,10 +9,10 @@ import pytest
 from adapter.commands.activity import CommandRequest, Verdict
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
+from adapter.engine.commands.ports import Import, Saved, Store
 from adapter.engine.gateway import Gateway
-from adapter.engine.orders import OrderShown
-from adapter.engine.ports import Import, Saved, Store
-from adapter.engine.registry_ports import Known
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.registry.ports import Known
 from adapter.errors import NotFound
 from adapter.model.device import Device, InstallStatus
 from adapter.model.ids import DeviceId

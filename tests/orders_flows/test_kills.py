@@ -19,17 +19,17 @@ import pytest
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import Operation
 from adapter.engine.clock import SystemClock
-from adapter.engine.field_work import FieldReport
-from adapter.engine.order_ports import OrderFilter
-from adapter.engine.ports import Import
-from adapter.fieldwork.form import read_message, report_json
+from adapter.engine.commands.ports import Import
+from adapter.engine.orders.field_work import FieldReport
+from adapter.engine.orders.ports import OrderFilter
+from adapter.fieldwork.messages import read_message, report_json
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
-from adapter.orders.field_events import WorkReported
+from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import ReplyState
-from adapter.store.orders import SqliteOrders
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 from tests.durability.rig import TOKEN, Life, Rig, rig, until
 from tests.orders_flows.arriving import read_now, take_in

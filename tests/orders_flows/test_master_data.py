@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import OrderParts
-from adapter.demo import Stage, stage
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.demo.demo import Stage, stage
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.master_data import MasterDataFailed
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.ports import Import
+from adapter.engine.orders.facts import MasterDataFailed
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import NotFound
 from adapter.model.device import Category, Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState
+from adapter.service.app import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
 from tests.orders_flows.crew import Crew, an_item

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from adapter.engine.order_ports import Measurements
+from adapter.engine.orders.ports import Measurements
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Measurement

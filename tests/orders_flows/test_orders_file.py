@@ -10,12 +10,12 @@ from adapter.commands.flows import CommandKind
 from adapter.errors import SettingsError
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId
+from adapter.orders.algorithms.verdict import Error, Pass, Verdict
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import MessageKind, WorkCanceled
+from adapter.orders.field_activity_events import MessageKind, WorkCanceled
 from adapter.orders.order import ChildState, OrderKind, OrderState, Problem, ServiceOrder, View
 from adapter.orders.tasks import FIELD_TASKS, Appointment, FieldEffect, Overlap
-from adapter.orders.verdict import Error, Pass, Verdict
-from adapter.orders_file import load_rules
+from adapter.service.orders_file import load_rules
 from tests.orders_flows.crew import a_manual_meter, values
 from tests.orders_flows.rig import Place, rig, state_is, titles
 from tests.support import run

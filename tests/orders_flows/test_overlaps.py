@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from adapter.engine.field_work import FieldReport, OtherWork, Receipt
+from adapter.engine.orders.field_work import FieldReport, OtherWork, Receipt
 from adapter.errors import Conflict
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
-from adapter.orders.children import FieldState
+from adapter.orders.field_activity import FieldState
 from adapter.orders.order import ChildId, OrderKind, OrderState
 from tests.orders_flows.crew import a_manual_meter
 from tests.orders_flows.rig import Place, Rig, rig, state_is, titles

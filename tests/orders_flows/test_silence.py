@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from adapter.engine.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.order_ports import ReplyRefused, TodoSubject
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.orders import OrderShown
+from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import ReplyRefused, TodoSubject
 from adapter.errors import Conflict, IllegalTransition, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
-from adapter.orders.children import FieldState
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import MessageKind, WorkReported
+from adapter.orders.field_activity import FieldState
+from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.replies import Reply, ReplyState

@@ -5,11 +5,11 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter.engine.ports import Import
+from adapter.engine.commands.ports import Import
 from adapter.model.device import DisconnectLocation, InstallStatus, ServicePoint
 from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.verdict import Create, Pass, Verdict
 from adapter.orders.order import ChildSpec, OrderKind, OrderState, ServiceOrder, View
-from adapter.orders.verdict import Create, Pass, Verdict
 from tests.orders_flows.rig import Place, Rig, rig, titles
 from tests.support import run
 

@@ -10,13 +10,13 @@ import apsw
 import pytest
 
 from adapter.engine.clock import HandClock
-from adapter.engine.order_ports import Case, CaseSaved, CaseWrite, OrderFilter
+from adapter.engine.orders.ports import Case, CaseSaved, CaseWrite, OrderFilter
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
-from adapter.store import order_queries
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
-from adapter.store.orders import SqliteOrders
+from adapter.store.orders import queries
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.sqlite import SqliteStore
 from tests.support import run
 
@@ -139,7 +139,7 @@ def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_path: Pat
 
 _STATEMENTS = {
     name: text
-    for name, text in vars(order_queries).items()
+    for name, text in vars(queries).items()
     if name.isupper() and not name.startswith("_")
 }
 

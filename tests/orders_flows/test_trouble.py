@@ -9,14 +9,14 @@ import pytest
 from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
-from adapter.engine.field_work import FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.order_ports import OrderFilter, TodoSubject
-from adapter.engine.order_requests import OrderRequest
+from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
+from adapter.engine.orders.ports import OrderFilter, TodoSubject
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId, OrderId, ServicePointId
 from adapter.orders.completion import CompletionReport
-from adapter.orders.field_events import CrewStarted, WorkCanceled, WorkReported
+from adapter.orders.field_activity_events import CrewStarted, WorkCanceled, WorkReported
 from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
 from adapter.orders.tasks import FieldEffect

@@ -10,12 +10,12 @@ import pytest
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.field_work import CancelRefused, FieldWorkRefused
-from adapter.engine.order_ports import TodoSubject
-from adapter.engine.orders import OrderShown
+from adapter.engine.orders.field_work import CancelRefused, FieldWorkRefused
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import TodoSubject
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
-from adapter.orders.field_events import CrewStarted, MessageKind, WorkReported
+from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.maintenance import Action, MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.simulator.faults import Effect

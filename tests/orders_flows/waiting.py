@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from adapter.app import Core, OrderParts, connect
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import, InboxState, Received
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.order_ports import Measurements
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.order_rules import OrderRules
-from adapter.engine.orders import Orders, OrderShown
-from adapter.engine.ports import Import, InboxState, Received
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.orders import Orders, OrderShown
+from adapter.engine.orders.ports import Measurements
+from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
+from adapter.service.app import Core, OrderParts, connect
 from adapter.store.sqlite import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.engine.reports import ValueRow
-from adapter.plot.profile import MEANING, Mark, Profile, profile
-from adapter.plot.terminal import draw
+from adapter.engine.readings.reports import ValueRow
+from adapter.export.profile import MEANING, Mark, Profile, profile
+from adapter.export.terminal import draw
 from adapter.readings.conditions import CONDITIONS, WITHOUT_VALUE
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -156,7 +156,7 @@ def test_a_png_has_size_and_content(tmp_path: Path, days: int) -> None:
     pytest.importorskip("PIL")
     from PIL import Image
 
-    from adapter.plot.png import write_png
+    from adapter.export.png import write_png
 
     day = datetime(2026, 1, 5, tzinfo=BERLIN)
     rows = hourly(day, days=days, without=range(8, 11))
@@ -172,7 +172,7 @@ def test_a_png_has_size_and_content(tmp_path: Path, days: int) -> None:
 
 def test_the_same_profile_gives_the_same_picture(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
-    from adapter.plot.png import write_png
+    from adapter.export.png import write_png
 
     day = datetime(2026, 3, 29, tzinfo=BERLIN)
     for name in ("one.png", "two.png"):
@@ -182,7 +182,7 @@ def test_the_same_profile_gives_the_same_picture(tmp_path: Path) -> None:
 
 def test_what_is_missing_does_not_look_like_nothing_used() -> None:
     pytest.importorskip("PIL")
-    from adapter.plot.png import picture_of
+    from adapter.export.png import picture_of
 
     day = datetime(2026, 3, 2, tzinfo=BERLIN)
     gap = hourly(day, without=range(8, 16))

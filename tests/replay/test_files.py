@@ -12,7 +12,7 @@ from adapter.replay.json_text import first_difference, json_text
 from adapter.replay.layout import laid_out, taken_back
 from adapter.replay.scenario import BadScenario, read, read_scenario
 from adapter.replay.toml_text import toml_text
-from adapter.wire.compare import first_difference as first_xml_difference
+from adapter.wire.tools.compare import first_difference as first_xml_difference
 from tests.replay.recordings import FIXTURES
 
 LEAVES = st.one_of(

@@ -10,20 +10,20 @@ import apsw
 import pytest
 
 from adapter.commands.activity import Command, State
-from adapter.engine.event_ports import EventFilter
-from adapter.engine.ports import (
+from adapter.engine.commands.ports import (
     Change,
     Disposition,
     InboxState,
     Logged,
     Received,
 )
-from adapter.engine.retention import Kept, Retention
+from adapter.engine.events.ports import EventFilter
+from adapter.engine.upkeep.retention import Kept, Retention
+from adapter.events.types import EventType, StormRule, event_tables
 from adapter.model.ids import InboxId
-from adapter.readings.event_types import EventType, StormRule, event_tables
-from adapter.settings import RetentionSettings
-from adapter.store.pruning import SqlitePruning
-from adapter.upkeep import kept_days
+from adapter.service.settings import RetentionSettings
+from adapter.service.upkeep import kept_days
+from adapter.store.upkeep.retention import SqlitePruning
 from tests.builders import a_command, a_note, a_publication, a_submission
 from tests.events.stage import NOON, EventStage, event_stage, power
 from tests.intake.rig import a_rig

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from adapter.commands.activity import Command
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Grid, Recurrence
-from adapter.commands.schedule import Plan
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Filter, Import
 from adapter.engine.gateway import Gateway
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.ports import Filter, Import
-from adapter.engine.schedules import Schedules
+from adapter.engine.schedules.schedules import Schedules
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.schedules.recurrence import Grid, Recurrence
+from adapter.schedules.schedule import Plan
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
 from adapter.wire.inbox import InboxReader

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Window
-from adapter.commands.schedule import Plan, ScheduleId
-from adapter.demo import Stage
-from adapter.engine.schedule_ports import DeviceRead, ReadResult, WindowReport
+from adapter.demo.demo import Stage
+from adapter.engine.schedules.ports import DeviceRead, ReadResult, WindowReport
+from adapter.schedules.recurrence import Window
+from adapter.schedules.schedule import Plan, ScheduleId
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.settings import Limits, SimulatorConfig
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from adapter.commands.activity import Verdict
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Window
-from adapter.commands.schedule import Plan
+from adapter.schedules.recurrence import Window
+from adapter.schedules.schedule import Plan
 from tests.flows.world import world
 from tests.support import run
 

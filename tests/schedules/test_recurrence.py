@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.commands.recurrence import (
+from adapter.schedules.recurrence import (
     Grid,
     Issue,
     Recurrence,

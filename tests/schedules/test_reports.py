@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
-from adapter.commands.schedule import ScheduleId
-from adapter.engine.ports import Change
-from adapter.engine.schedule_ports import DeviceRead, ReadResult
+from adapter.engine.commands.ports import Change
+from adapter.engine.schedules.ports import DeviceRead, ReadResult
 from adapter.errors import InvalidRequest
 from adapter.model.ids import EndpointId
+from adapter.schedules.schedule import ScheduleId
 from tests.schedules.stage import ScheduleStage, a_plan, schedule_stage
 from tests.support import run
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter.commands import schedule as rules
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Grid, Recurrence, Window
-from adapter.commands.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.schedules import schedule as rules
+from adapter.schedules.recurrence import Grid, Recurrence, Window
+from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.store.schedules import SqliteSchedules
 from tests.schedules.stage import GROUP, START, TWICE_A_DAY, a_plan, schedule_stage
 from tests.support import run

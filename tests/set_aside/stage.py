@@ -10,26 +10,26 @@ import apsw
 
 from adapter.commands.calls import Answer, Call
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import PublicationRow, Sink
 from adapter.engine.gateway import Gateway
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.order_requests import OrderRequest
-from adapter.engine.order_sink import OrderSink
-from adapter.engine.orders import Orders
-from adapter.engine.ports import PublicationRow, Sink
-from adapter.engine.retention import Kept, Retention
-from adapter.engine.schedules import Schedules
-from adapter.engine.set_aside import WAITS, FailedRow, FailedState, RowKind, SetAside
-from adapter.engine.stand_ins import Outgoing
+from adapter.engine.orders.defaults import Outgoing
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.requests import OrderRequest
+from adapter.engine.orders.sink import OrderSink
+from adapter.engine.schedules.schedules import Schedules
+from adapter.engine.upkeep.retention import Kept, Retention
+from adapter.engine.upkeep.set_aside import WAITS, FailedRow, FailedState, RowKind, SetAside
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.order import OrderKind, ServiceOrder
 from adapter.orders.replies import Reply
-from adapter.payloads import Taking, taking
-from adapter.settings import IntakeSettings
-from adapter.store.orders import SqliteOrders
-from adapter.store.pruning import SqlitePruning
+from adapter.service.payloads import Taking, taking
+from adapter.service.settings import IntakeSettings
+from adapter.store.orders.orders import SqliteOrders
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
+from adapter.store.upkeep.retention import SqlitePruning
 from adapter.wire.inbox import InboxReader
 from tests.web.rig import NOON, QuietHeadEnd, codec, population
 

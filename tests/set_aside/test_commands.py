@@ -8,9 +8,9 @@ import pytest
 
 from adapter.commands.activity import Command, CommandRequest, ExchangeState, State, Work
 from adapter.commands.flows import CommandKind, Operation
-from adapter.engine.message_log import MessageLog
-from adapter.engine.ports import Change, InboxState, Received
-from adapter.engine.set_aside import WAITS, FailedState, RowKind
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import Change, InboxState, Received
+from adapter.engine.upkeep.set_aside import WAITS, FailedState, RowKind
 from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId, ExchangeId
 from tests.builders import a_publication
@@ -263,7 +263,7 @@ async def _begin_sending(stage: Stage, command: Command, exchange: ExchangeId) -
     """As a gateway leaves it that dies between the intent and the answer."""
     from adapter.commands.events import Dispatched
     from adapter.commands.timing import POLICIES
-    from adapter.engine.apply import Applier
+    from adapter.engine.commands.apply import Applier
 
     applier = Applier(stage.store, stage.clock, POLICIES)
     await applier.apply(command.id, Dispatched(exchange=exchange))

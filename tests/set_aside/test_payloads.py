@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.data_ports import PayloadState
-from adapter.engine.ports import InboxState, Received
-from adapter.engine.set_aside import FailedState, RowKind
-from adapter.intake.handing import hand_in
-from adapter.readings.event_types import StormRule, event_tables
+from adapter.engine.commands.ports import InboxState, Received
+from adapter.engine.readings.handing import hand_in
+from adapter.engine.readings.ports import PayloadState
+from adapter.engine.upkeep.set_aside import FailedState, RowKind
+from adapter.events.types import StormRule, event_tables
 from tests.events.stage import NOON, EventStage, event_stage, power
 from tests.intake.rig import ALWAYS, DATA
 from tests.set_aside.stage import BROKEN, Broken, Stage, a_stage, kept, plant

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app import build
-from adapter.callback_keys import callback_keys
 from adapter.errors import SettingsError
-from adapter.settings import Settings, load
+from adapter.service.app import build
+from adapter.service.callback_keys import callback_keys
+from adapter.service.settings import Settings, load
 from adapter.store.memory import MemoryStore
 from tests.builders import NOON, a_submission
 from tests.support import run

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from adapter.headend.secret import Secret
-from adapter.log import start_logging
 from adapter.model.redaction import redact
-from adapter.settings import LogFormat, LogLevel, LogSettings
+from adapter.service.log import start_logging
+from adapter.service.settings import LogFormat, LogLevel, LogSettings
 
 
 class Terminal(StringIO):

@@ -13,11 +13,11 @@ import pytest
 from adapter.commands.flows import CommandKind, Operation
 from adapter.errors import SettingsError
 from adapter.headend.settings import Timeouts
-from adapter.settings import Settings, load, load_with_origin
-from adapter.settings_reader import Leaf, leaves
-from adapter.settings_table import rows, shown
-from adapter.settings_values import convert, from_text
-from adapter.web.settings import Role
+from adapter.server.settings import Role
+from adapter.service.settings import Settings, load, load_with_origin
+from adapter.service.settings_reader import Leaf, leaves
+from adapter.service.settings_table import rows, shown
+from adapter.service.settings_values import convert, from_text
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 LEAVES = tuple(leaves(Settings))

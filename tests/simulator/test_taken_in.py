@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from adapter.commands.calls import ReadParameters
-from adapter.intake.batches import batches
+from adapter.engine.readings.batches import batches
 from adapter.readings.lookups import Lookups
 from adapter.simulator.energy import DELIVERED, total_wh
 from adapter.simulator.flaws import Flaws

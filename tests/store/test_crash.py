@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.ports import Filter
+from adapter.engine.commands.ports import Filter
 from adapter.errors import StoreFailed
 from tests.builders import a_submission
 from tests.store.conftest import MakeStore

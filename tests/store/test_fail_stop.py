@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.ports import Change
+from adapter.engine.commands.ports import Change
 from adapter.errors import StoreFailed
 from tests.builders import a_message, a_note, a_reading, a_submission
 from tests.store.conftest import MakeStore

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.engine.ports import Change
+from adapter.engine.commands.ports import Change
 from adapter.errors import StoreFailed
 from adapter.store.files import connect_reader, connect_writer
 from adapter.store.migrate import APPLICATION_ID, migrate, scripts

@@ -8,12 +8,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.engine.data_ports import LoadId, PayloadId, Place
+from adapter.engine.readings.ports import LoadId, PayloadId, Place
 from adapter.errors import StoreFailed
 from adapter.readings.lookups import Lookups
 from adapter.store.files import connect_writer
-from adapter.store.measured_file import StagingFile, path_beside
 from adapter.store.migrate import APPLICATION_ID, scripts
+from adapter.store.readings.file import StagingFile, path_beside
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.store.conftest import MakeStore
 from tests.support import run

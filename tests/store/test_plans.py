@@ -9,10 +9,10 @@ import pytest
 
 from adapter.commands.activity import ExchangeState, Work
 from adapter.commands.flows import Operation
-from adapter.engine.ports import Filter, InboxState
-from adapter.engine.set_aside import FailedState
+from adapter.engine.commands.ports import Filter, InboxState
+from adapter.engine.upkeep.set_aside import FailedState
 from adapter.model.ids import CommandId
-from adapter.store import claiming, queries, reading
+from adapter.store.commands import claiming, queries, reading
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
 from adapter.store.rows import moment

@@ -15,7 +15,7 @@ import pytest
 from adapter.commands.activity import Activity, CommandRequest, Exchange, Target
 from adapter.commands.calls import Reading
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.ports import AuditNote, Change, Publication
+from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement

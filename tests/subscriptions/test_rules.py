@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapter.commands.silence import SilencePolicy, allowed
-from adapter.commands.subscriptions import (
+from adapter.errors import SettingsError
+from adapter.service.settings import SubscriptionSettings
+from adapter.service.upkeep import upkeep
+from adapter.subscriptions.reconcile import (
     Generation,
     Held,
     SubscriptionKind,
@@ -13,9 +15,7 @@ from adapter.commands.subscriptions import (
     Wanted,
     to_do,
 )
-from adapter.errors import SettingsError
-from adapter.settings import SubscriptionSettings
-from adapter.upkeep import upkeep
+from adapter.subscriptions.silence import SilencePolicy, allowed
 
 HERE = "https://gw.example/openway/data"
 WANTED = Wanted(

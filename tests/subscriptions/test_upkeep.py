@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.flows import Operation
-from adapter.commands.silence import SilencePolicy
-from adapter.commands.subscriptions import Generation, SubscriptionKind
 from adapter.engine.clock import HandClock
-from adapter.engine.ports import Received
-from adapter.engine.subscriptions import Subscriptions
+from adapter.engine.commands.ports import Received
+from adapter.engine.subscriptions.subscriptions import Subscriptions
 from adapter.headend.limits import Limits
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.headend.subscriptions import SubscriptionClient
-from adapter.settings import SubscriptionSettings
+from adapter.service.settings import SubscriptionSettings
+from adapter.service.upkeep import upkeep
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
 from adapter.simulator.subscriptions import Kind
 from adapter.store.sqlite import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
-from adapter.upkeep import upkeep
+from adapter.subscriptions.reconcile import Generation, SubscriptionKind
+from adapter.subscriptions.silence import SilencePolicy
 from tests.support import run
 from tests.web.rig import DATA, codec
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from adapter.engine.import_plan import ImportPlan, Override, plan
-from adapter.engine.ports import Import
-from adapter.engine.registry_ports import Known, named
+from adapter.engine.commands.ports import Import
+from adapter.engine.registry.import_plan import ImportPlan, Override, plan
+from adapter.engine.registry.ports import Known, named
 from adapter.model.device import (
     Device,
     DisconnectLocation,

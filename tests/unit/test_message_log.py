@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from adapter.engine.clock import SystemClock
-from adapter.engine.message_log import MessageLog
-from adapter.engine.ports import Logged
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import Logged
 from adapter.model.ids import ExchangeId
 from adapter.store.memory import MemoryStore
 from tests.support import run

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cli.reading_files import read_readings
+from adapter.cli.readings_files import read_readings
 from adapter.commands.timing import in_utc
+from adapter.engine.events.tables import read_event_tables
+from adapter.engine.readings.tables import read_tables
 from adapter.errors import GatewayError, InvalidRequest, SettingsError
-from adapter.fieldwork.form import BadReport, read_report
-from adapter.import_csv import read_csv
-from adapter.intake.event_tables import read_event_tables
-from adapter.intake.tables import read_tables
+from adapter.fieldwork.messages import BadReport, read_report
 from adapter.model.measurement import is_plausible
 from adapter.model.whole_numbers import LONG, ROW, XS_INTEGERS, Span, read_whole
-from adapter.orders_file import rules_of
-from adapter.settings import load
+from adapter.registry.csv_file import read_csv
+from adapter.service.orders_file import rules_of
+from adapter.service.settings import load
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.scalars import from_text, to_text
 from adapter.wire.shapes import Scalar

@@ -4,9 +4,9 @@ import pytest
 
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.ports import Import
-from adapter.engine.registry import StoreRegistry
-from adapter.engine.validation import Validation
+from adapter.engine.commands.ports import Import
+from adapter.engine.commands.validation import Validation
+from adapter.engine.registry.registry import StoreRegistry
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.ids import DeviceId
 from adapter.store.memory import MemoryStore

@@ -14,17 +14,17 @@ import aiohttp
 from adapter.commands.calls import Answer, Call, TokenGiven
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import, InboxRow, InboxState
 from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.identity import CallbackIdentity
-from adapter.engine.ports import Import, InboxRow, InboxState
 from adapter.errors import OutcomeUnknown
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ExchangeId, RequestToken, ServicePointId
+from adapter.server.connections import bind, url_of
+from adapter.server.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
 from adapter.store.memory import MemoryStore
-from adapter.web.connections import bind, url_of
-from adapter.web.listener import Listener
-from adapter.web.rest import Rest
-from adapter.web.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
+from adapter.web.api.rest import Rest
+from adapter.web.listener.listener import Listener
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction
 from adapter.wire.inbox import InboxReader

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from adapter.engine.ports import InboxState
-from adapter.web.settings import BodyLimits, ConnectionLimits, ListenerSettings
+from adapter.engine.commands.ports import InboxState
+from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings
 from tests.support import run
 from tests.web.rig import HASTY, XML, a_rig, data_arrived, fault_of, status_changed
 from tests.web.sockets import connected, head

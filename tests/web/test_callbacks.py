@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapter.engine.ports import InboxState, Received
+from adapter.engine.commands.ports import InboxState, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.memory import MemoryStore

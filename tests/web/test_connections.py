@@ -17,8 +17,8 @@ import aiohttp
 import pytest
 
 from adapter.errors import SettingsError
-from adapter.web.credentials import basic_header_of
-from adapter.web.settings import (
+from adapter.server.credentials import basic_header_of
+from adapter.server.settings import (
     BasicUser,
     ConnectionLimits,
     ListenerSettings,
@@ -167,7 +167,7 @@ def test_what_is_no_http_is_answered_shortly_and_counted(
 
 def test_the_server_does_not_start_without_the_c_parser() -> None:
     code = (
-        "from adapter.web.connections import require_c_parser\n"
+        "from adapter.server.connections import require_c_parser\n"
         "from adapter.errors import SettingsError\n"
         "try:\n    require_c_parser()\n"
         "except SettingsError as error:\n    print(error)\n"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import zeep
 
-from adapter.web.settings import ListenerSettings
+from adapter.server.settings import ListenerSettings
 from tests.support import run
 from tests.web.rig import DATA, EVENTS, EXCEPTIONS, HASTY, STATUS, a_rig
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from adapter.engine.ports import InboxState
+from adapter.engine.commands.ports import InboxState
 from adapter.errors import SettingsError
-from adapter.web.credentials import basic_header_of
-from adapter.web.settings import BasicUser, ListenerSettings, QuarantineLimits
+from adapter.server.credentials import basic_header_of
+from adapter.server.settings import BasicUser, ListenerSettings, QuarantineLimits
 from tests.support import run
 from tests.web.rig import (
     HASTY,

@@ -6,19 +6,19 @@ import re
 
 import aiohttp
 
-from adapter.app import Core, connect
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings
+from adapter.server.connections import bind, url_of
+from adapter.server.settings import RestSettings
+from adapter.service.app import Core, connect
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.store.memory import MemoryStore
-from adapter.web.connections import bind, url_of
-from adapter.web.listener import Listener
-from adapter.web.rest import Rest
-from adapter.web.settings import RestSettings
+from adapter.web.api.rest import Rest
+from adapter.web.listener.listener import Listener
 from tests.support import run
 from tests.web.rig import KEYS, TOKENS, a_rig, codec, status_changed, token_of
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapter.web.openapi import document, media_of
-from adapter.web.problems import MEDIA_TYPE
-from adapter.web.routes import ROUTES, Route
-from adapter.web.settings import RestSettings
+from adapter.server.settings import RestSettings
+from adapter.web.api.openapi import document, media_of
+from adapter.web.api.problems import MEDIA_TYPE
+from adapter.web.api.routes import ROUTES, Route
 from tests.support import run
 from tests.web.rig import KEYS, a_rig
 

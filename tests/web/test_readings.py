@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import run as openway
+from adapter.cli.client import Client, Unreachable
 from adapter.cli.exits import Exit
-from adapter.client import Client, Unreachable
 from adapter.engine.beside import Beside
-from adapter.engine.reports import ValuePage, Wanted
+from adapter.engine.readings.reports import ValuePage, Wanted
 from adapter.errors import StoreFailed
 from adapter.headend.secret import Secret
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Entered, Measurement
-from adapter.store.orders import SqliteOrders
-from adapter.store.reports import SqliteReports
-from adapter.web.rest import Rest
-from adapter.web.settings import RestSettings
+from adapter.server.settings import RestSettings
+from adapter.store.orders.orders import SqliteOrders
+from adapter.store.readings.reports import SqliteReports
+from adapter.web.api.rest import Rest
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, filled
 from tests.support import run
 from tests.web.rig import KEYS, TOKENS, Rig, a_rig

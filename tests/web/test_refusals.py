@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapter.engine.ports import InboxState
-from adapter.web.settings import ListenerSettings, QuarantineLimits
+from adapter.engine.commands.ports import InboxState
+from adapter.server.settings import ListenerSettings, QuarantineLimits
 from tests.support import run
 from tests.web.rig import (
     SOAP_11,

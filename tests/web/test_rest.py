@@ -11,11 +11,11 @@ import pytest
 
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.summary import summary
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.summary import summary
 from adapter.model.ids import CommandId
-from adapter.web.schema import CommandOut
+from adapter.web.api.schema import CommandOut
 from tests.support import run
 from tests.web.rig import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapter.engine.ports import Submission, Submitted
+from adapter.engine.commands.ports import Submission, Submitted
 from adapter.errors import SettingsError, StoreFailed
+from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.store.memory import MemoryStore
-from adapter.web.settings import ApiKey, RestSettings, Role
 from tests.support import run
 from tests.web.rig import KEYS, NOON, TOKENS, Told, a_rig
 from tests.web.sockets import connected

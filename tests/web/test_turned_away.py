@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from adapter.engine.ports import AuditEntry
-from adapter.web.refusals import Audited, PerMinute
-from adapter.web.settings import RestSettings
+from adapter.engine.commands.ports import AuditEntry
+from adapter.server.refusals import Audited, PerMinute
+from adapter.server.settings import RestSettings
 from tests.support import run
 from tests.web.rig import KEYS, NOON, Rig, a_rig
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from adapter.wire.codec import Direction
-from adapter.wire.reference import reference_request, reference_response
+from adapter.wire.tools.reference import reference_request, reference_response
 from tests.wire.bodies import bodies, canonical, catalog, codec, content_of
 
 KEYS = sorted(catalog().operations)

@@ -17,8 +17,8 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.codec import Codec
-from adapter.wire.desk import check
 from adapter.wire.faults import FAULT_NAMESPACES
+from adapter.wire.tools.json_form import check
 from tests.wire.bodies import WSDL, catalog
 
 WSDL_FILES = sorted(WSDL.glob("*.wsdl"))

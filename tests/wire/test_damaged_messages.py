@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from adapter.commands.flows import Operation
 from adapter.errors import Refused, WireError
-from adapter.wire.desk import decode_to_json
 from adapter.wire.notifications import data_arrived, inbound_operation, status_changed
 from adapter.wire.results import read_answer
+from adapter.wire.tools.json_form import decode_to_json
 from tests.wire.bodies import EXAMPLES, codec
 
 MESSAGES = [

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from adapter.errors import ContractViolation, InvalidRequest, WireError
-from adapter.wire.desk import decode_to_json, encode_from_json
-from adapter.wire.explain import explain
+from adapter.wire.tools.explain import explain
+from adapter.wire.tools.json_form import decode_to_json, encode_from_json
 from tests.wire.bodies import EXAMPLES, WSDL, codec
 
 BODY = {"request": {"MeterRequest": {"ElectronicSerialNumber": "1"}}}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.wire.desk import decode_to_json, encode_from_json
-from adapter.wire.explain import explain
+from adapter.wire.tools.explain import explain
+from adapter.wire.tools.json_form import decode_to_json, encode_from_json
 from tests.wire.bodies import EXAMPLES, WSDL, canonical, catalog, content_of
 
 EXAMPLE_FILES = sorted(EXAMPLES.glob("*.xml"))

@@ -9,10 +9,10 @@ import pytest
 from adapter.commands.flows import FLOWS, RESULT_OF, CommandKind, Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import Catalog
-from adapter.wire.desk import check, check_as_json, check_subscribing
 from adapter.wire.gate import operations_of
 from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
-from adapter.wire.requests import encode_call
+from adapter.wire.operations import encode_call
+from adapter.wire.tools.json_form import check, check_as_json, check_subscribing
 from tests.wire.bodies import WSDL, codec, content_of
 from tests.wire.test_requests import a_call
 

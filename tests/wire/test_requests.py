@@ -9,7 +9,7 @@ from adapter.commands.calls import Call, ReadParameters
 from adapter.commands.flows import Operation
 from adapter.errors import ContractViolation
 from adapter.model.ids import EndpointId, RequestToken
-from adapter.wire.requests import encode_call, request_body
+from adapter.wire.operations import encode_call, request_body
 from tests.wire.bodies import codec
 
 TOKEN = RequestToken("9f3b2c44-7d10-4e0a-8f21-3c5a6b7d8e90")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zeep.exceptions import Error as ZeepError
 
 from adapter.errors import ContractError, ContractViolation
-from adapter.wire.reference import reference_request
+from adapter.wire.tools.reference import reference_request
 from tests.wire.bodies import bodies, catalog, codec
 
 DISCONNECT = "ControlService.DisconnectMeter"

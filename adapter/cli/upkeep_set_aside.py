@@ -1,0 +1,122 @@
+"""`openway set-aside`: rows of any loop that failed unexpectedly, put back or discarded."""
+
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from adapter.cli.client import Json, fields, items
+from adapter.cli.output import (
+    ROW_NUMBER,
+    as_json,
+    counted,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
+from adapter.cli.session import Session, with_session
+from adapter.engine.upkeep.set_aside import FailedState, RowKind
+
+_PAGE: Final = 500
+
+
+@click.group(name="set-aside")
+def set_aside() -> None:
+    """Rows that failed unexpectedly, again and again: the others go on without them."""
+
+
+@set_aside.command(name="list")
+@click.option("--state", type=click.Choice([each.value for each in FailedState]),
+              default=FailedState.SET_ASIDE.value, show_default=True)  # fmt: skip
+@click.option("--kind", type=click.Choice([each.value for each in RowKind]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--cursor", help="`next` of the page before.")
+@as_json
+@with_session
+def list_(
+    session: Session, state: str, kind: str | None, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """List them by number. `waiting` are those that will be tried again by themselves."""
+    query = {"state": state, "kind": kind, "limit": limit, "cursor": cursor}
+    answer = session.client.get("/set-aside", query)
+    if as_json:
+        print_json(answer)
+        return
+    rows = items(answer)
+    columns = ("id", "kind", "row", "tries", "first", "last", "due", "error", "detail")
+    print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
+    more = f"; more: --cursor {fields(answer)['next']}" if fields(answer).get("next") else ""
+    say(f"{counted(len(rows), 'row')}{more}")
+
+
+@set_aside.command()
+@click.argument("number", type=ROW_NUMBER)
+@as_json
+@with_session
+def show(session: Session, number: int, as_json: bool) -> None:
+    """Show one: which row, its last error, when it failed first and last, how many tries."""
+    answer = fields(session.client.get(f"/set-aside/{number}"))
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields(answer)
+
+
+@set_aside.command()
+@click.argument("numbers", nargs=-1, type=ROW_NUMBER)
+@click.option("--all", "all_of", type=click.Choice([each.value for each in RowKind]),
+              help="All of a kind that are set aside.")  # fmt: skip
+@click.option("--reason", default="", help="Goes into the audit.")
+@as_json
+@with_session
+def retry(
+    session: Session, numbers: tuple[int, ...], all_of: str | None, reason: str, as_json: bool
+) -> None:
+    """Put rows NUMBERS back: each is tried now, as if it had never failed."""
+    wanted = [*numbers, *(_numbers_of(session, all_of) if all_of is not None else ())]
+    if not wanted and all_of is None:
+        raise click.UsageError("which? NUMBERS, or --all KIND")
+    _each(wanted, lambda number: _decide(session, number, "retry", reason), "put back", as_json)
+
+
+@set_aside.command()
+@click.argument("numbers", nargs=-1, type=ROW_NUMBER, required=True)
+@click.option("--reason", required=True, help="Why nobody needs it; goes into the audit.")
+@as_json
+@with_session
+def discard(session: Session, numbers: tuple[int, ...], reason: str, as_json: bool) -> None:
+    """Give rows NUMBERS up: nothing looks at them again. What a row stood for is ended as far as
+    its own rules allow; a switch order that may have left keeps its meter fenced."""
+    _each(numbers, lambda number: _decide(session, number, "discard", reason), "discarded", as_json)
+
+
+def _numbers_of(session: Session, kind: str) -> list[int]:
+    found: list[int] = []
+    cursor: Json = None
+    while True:
+        query = {"kind": kind, "limit": _PAGE, "cursor": cursor}
+        answer = session.client.get("/set-aside", query)
+        found += [int(str(row["id"])) for row in items(answer)]
+        if (cursor := fields(answer).get("next")) is None:
+            return found
+
+
+def _decide(session: Session, number: int, verb: str, reason: str) -> Json:
+    return session.client.post(f"/set-aside/{number}/{verb}", {"reason": reason})
+
+
+def _each(
+    numbers: "tuple[int, ...] | list[int]",
+    decide: Callable[[int], Json],
+    word: str,
+    as_json: bool,
+) -> None:
+    done: list[Json] = []
+    for number in numbers:
+        done.append(decide(number))
+        if not as_json:
+            row = fields(done[-1])
+            click.echo(f"{number} is {word}: {row['kind']} {row['row']}")
+    if as_json:
+        print_json({"items": done})

@@ -1,0 +1,139 @@
+"""`openway wire` and `openway wsdl`: what an integration engineer does at a desk."""
+
+import json
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from adapter.cli.exits import Exit
+from adapter.cli.output import as_json, counted, print_json, print_table, say
+
+_WSDL = click.option(
+    "--wsdl",
+    type=click.Path(exists=True, path_type=Path),
+    help="WSDL file or folder; the packaged contract where left out.",
+)
+
+
+@click.group()
+def wire() -> None:
+    """Read and write SOAP messages of the contract."""
+
+
+@wire.command()
+@click.argument("file", type=click.File("rb"))
+@_WSDL
+@click.option("--explain", is_flag=True, help="Also say what in it breaks the schema.")
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> None:
+    """Print a message (FILE, - is stdin) as JSON: operation, direction, body."""
+    from adapter.errors import WireError
+    from adapter.wire.tools.json_form import MAX_DESK_BYTES, decode_to_json
+
+    data = file.read(MAX_DESK_BYTES + 1)
+    try:
+        shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
+    except WireError as error:
+        raise type(error)(str(error), at=_shown(file.name)) from error
+    if explain:
+        from adapter.wire.catalog import Catalog
+        from adapter.wire.tools.explain import explain as remarks
+
+        shown["remarks"] = remarks(Catalog.load(wsdl).place, data)
+    print_json(shown)
+
+
+@wire.command()
+@click.argument("operation", metavar="[OPERATION]")
+@click.argument("file", type=click.Path(allow_dash=True), required=False)
+@_WSDL
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -> None:
+    """Print the envelope for what `decode` prints, or for the body of a request.
+
+    OPERATION as ControlService.DisconnectMeter, or DisconnectMeter; FILE is JSON, else stdin.
+    What `decode` printed names its operation itself: then FILE (- is stdin) is enough.
+    """
+    from adapter.errors import InvalidRequest
+    from adapter.wire.tools.json_form import encode_from_json
+
+    named = None if _is_file(operation) and file is None else operation
+    place = operation if named is None else file or "-"
+    try:
+        with click.open_file(place, "rb") as source:
+            message = json.loads(source.read())
+    except ValueError as error:
+        raise InvalidRequest(_shown(place), f"is not JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise InvalidRequest("message", "must be a JSON object")
+    operation = str(message.get("operation", "")) if named is None else named
+    if not operation:
+        raise InvalidRequest("operation", "is named neither on the command line nor in the message")
+    sys.stdout.buffer.write(encode_from_json(operation, message, contract=wsdl) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _is_file(text: str) -> bool:
+    """No operation's name has a slash or ends in .json: then it is meant as a file's."""
+    return text == "-" or "/" in text or text.endswith(".json") or Path(text).is_file()
+
+
+def _shown(place: str) -> str:
+    return "stdin" if place in ("-", "<stdin>") else place
+
+
+@wire.command(name="operations")
+@_WSDL
+@as_json
+def operations(wsdl: Path | None, as_json: bool) -> None:
+    """List the operations of the contract."""
+    from adapter.wire.catalog import Catalog
+
+    rows = [
+        {"operation": spec.key, "path": spec.path, "soap_action": spec.soap_action}
+        for spec in Catalog.load(wsdl).operations.values()
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("operation", "path", "SOAPAction"), (tuple(row.values()) for row in rows))
+
+
+@click.group()
+def wsdl() -> None:
+    """Check WSDL files against what the commands need."""
+
+
+@wsdl.command()
+@click.argument("place", type=click.Path(exists=True, path_type=Path), required=False)
+@as_json
+def check(place: Path | None, as_json: bool) -> None:
+    """Say which commands a WSDL (file or folder; else the packaged one) would break, and how.
+
+    Ways to subscribe are shown too; only commands make the exit code, for a gateway needs one way.
+    """
+    from adapter.wire.catalog import Catalog
+    from adapter.wire.tools.json_form import check_as_json, check_subscribing
+
+    place = place or Catalog.load().place
+    findings = check_as_json(place)
+    subscribing = check_subscribing(place)
+    if as_json:
+        print_json({"place": str(place), "findings": findings, "subscriptions": subscribing})
+        raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)
+    if findings:
+        print_table(tuple(findings[0]), (tuple(each.values()) for each in findings))
+        broken = {each["command"] for each in findings}
+        breaks = f"{counted(len(findings), 'finding')}, {counted(len(broken), 'command')} broken"
+        say(f"{place}: {breaks}")
+    else:
+        from adapter.commands.flows import FLOWS
+
+        click.echo(f"{place}: all {len(FLOWS)} commands can be carried")
+    if subscribing:
+        print_table(tuple(subscribing[0]), (tuple(each.values()) for each in subscribing))
+    else:
+        click.echo(f"{place}: every way to subscribe can be carried")
+    raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)

@@ -1,0 +1,1 @@
+"""Commands: submitted, sent, followed, completed and published."""

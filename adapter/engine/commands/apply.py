@@ -1,0 +1,306 @@
+"""The only place where commands change: load, step, save with everything that goes along.
+
+What arrives while a save is under way becomes the next batch; a row that moved meanwhile is loaded
+and stepped again. One command's events of a batch are stepped one after the other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from adapter.commands.activity import Command
+from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes
+from adapter.commands.events import Event
+from adapter.commands.flows import CommandKind
+from adapter.commands.lifecycle import Step, step, wake_of
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.timing import Policy
+from adapter.engine.commands.ports import (
+    AuditNote,
+    Change,
+    Clock,
+    Debit,
+    Disposition,
+    Publication,
+    Saved,
+    Store,
+)
+from adapter.engine.commands.summary import summary
+from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFailed
+from adapter.model.device import InstallEvent
+from adapter.model.ids import CommandId, EventId
+from adapter.model.reading import InitialMeasurement
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 256
+_MOVED_TRIES: Final = 20
+
+
+class OverBudget(Forbidden):
+    """The budget for disconnects is used up for now."""
+
+    code = "over_budget"
+
+
+class TokenTaken(Conflict):
+    """The token is another exchange's: the head end gave or told somebody else's."""
+
+    code = "token_taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Along:
+    """What is stored in the same transaction as the step."""
+
+    actor: str = "gateway"
+    inbox: tuple[Disposition, ...] = ()
+    installs: tuple[InstallEvent, ...] = ()
+    measurements: tuple[InitialMeasurement, ...] = ()
+    acquire: tuple[str, ...] = ()
+    debit: Debit | None = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the store may refuse it for another reason than a moved row."""
+        return bool(self.debit or self.acquire or self.installs)
+
+
+@dataclass(slots=True)
+class _Job:
+    command: CommandId
+    event: Event
+    along: Along
+    done: "asyncio.Future[Command]"
+    tries: int = 0
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One command's part of a batch."""
+
+    after: Command
+    jobs: list[_Job] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    notes: list[AuditNote] = field(default_factory=list)
+
+
+class Applier:
+    """`changed` is called with every command that was saved: a hint, never needed for truth."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        policies: Mapping[CommandKind, Policy],
+        *,
+        changed: Callable[[Command], None] = lambda command: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policies = policies
+        self._changed = changed
+        self._pending: list[_Job] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def apply(self, command: CommandId, event: Event, along: Along | None = None) -> Command:
+        """Step one command by one event and save it.
+
+        Returns the command as saved. Raises NotFound, IllegalTransition, Forbidden, OverBudget, or
+        StoreFailed; nothing was changed then, except that StoreFailed leaves it unknown.
+        """
+        done: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Job(command, event, along or Along(), done))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+        return await done
+
+    async def _flush(self) -> None:
+        try:
+            while self._pending:
+                batch, self._pending = self._take()
+                try:
+                    await self._run_all(batch)
+                except BaseException as error:
+                    _fail(batch, error)
+                    if not isinstance(error, Exception):
+                        raise
+        finally:
+            self._flushing = None
+
+    async def _run_all(self, batch: list[_Job]) -> None:
+        """What one command cannot bear costs no other command of the batch: each runs alone then.
+        Nothing of the batch was saved, for it is one transaction."""
+        try:
+            await self._run(batch)
+        except GatewayError:
+            raise
+        except Exception as error:
+            by_command: dict[CommandId, list[_Job]] = {}
+            for job in batch:
+                if not job.done.done():
+                    by_command.setdefault(job.command, []).append(job)
+            if len(by_command) <= 1:
+                raise
+            log.warning("batch_failed", extra={"error": repr(error), "commands": len(by_command)})
+            for jobs in by_command.values():
+                await self._run_alone(jobs)
+
+    async def _run_alone(self, jobs: list[_Job]) -> None:
+        try:
+            await self._run(jobs)
+        except StoreFailed:
+            raise
+        except Exception as error:  # told to those who asked for it
+            _fail(jobs, error)
+
+    def _take(self) -> tuple[list[_Job], list[_Job]]:
+        """The next batch: a job that the store may refuse goes alone for its command."""
+        batch: list[_Job] = []
+        later: list[_Job] = []
+        alone: set[CommandId] = set()
+        taken: set[CommandId] = set()
+        for job in self._pending:
+            single = job.alone or job.along.conditional
+            full = len(batch) >= _BATCH or job.command in alone
+            if full or (single and job.command in taken):
+                later.append(job)
+                alone.add(job.command)
+                continue
+            batch.append(job)
+            taken.add(job.command)
+            if single:
+                alone.add(job.command)
+        return batch, later
+
+    async def _run(self, batch: list[_Job]) -> None:
+        loaded = await self._store.load(list(dict.fromkeys(job.command for job in batch)))
+        drafts: dict[CommandId, _Draft] = {}
+        for job in batch:
+            before = loaded.get(job.command)
+            if before is None:
+                _fail([job], NotFound(f"no command {job.command}"))
+                continue
+            self._step(drafts.setdefault(job.command, _Draft(before)), job)
+        ready = [draft for draft in drafts.values() if draft.jobs]
+        if not ready:
+            return
+        results = await self._store.save([self._change(draft) for draft in ready])
+        for draft, saved in zip(ready, results, strict=True):
+            self._settle(draft, saved)
+
+    def _step(self, draft: _Draft, job: _Job) -> None:
+        policy = self._policies[draft.after.request.kind]
+        try:
+            made = step(draft.after, job.event, now=self._clock.now(), policy=policy)
+        except GatewayError as error:
+            _fail([job], error)
+            return
+        draft.after = made.command
+        draft.jobs.append(job)
+        draft.effects.extend(made.effects)
+        draft.notes.append(note(job.along.actor, job.event, made))
+
+    def _change(self, draft: _Draft) -> Change:
+        alongs = [job.along for job in draft.jobs]
+        return Change(
+            command=draft.after,
+            wake=wake_of(draft.after),
+            acquire=tuple(lane for item in alongs for lane in item.acquire),
+            release=any(isinstance(effect, ReleaseLanes) for effect in draft.effects),
+            audit=tuple(draft.notes),
+            publications=publications(draft.after, draft.effects),
+            outcomes=outcomes(draft.effects),
+            inbox=tuple(row for item in alongs for row in item.inbox),
+            installs=tuple(row for item in alongs for row in item.installs),
+            measurements=tuple(row for item in alongs for row in item.measurements),
+            debit=next((item.debit for item in alongs if item.debit), None),
+        )
+
+    def _settle(self, draft: _Draft, saved: Saved) -> None:
+        if saved is Saved.SAVED:
+            after = replace(draft.after, version=draft.after.version + 1)
+            for job in draft.jobs:
+                if not job.done.done():
+                    job.done.set_result(after)
+            self._changed(after)
+        elif saved is Saved.MOVED:
+            for job in draft.jobs:
+                job.tries += 1
+                if job.tries >= _MOVED_TRIES or job.along.installs:
+                    _fail([job], Conflict(f"command {job.command} keeps moving"))
+                else:
+                    self._pending.append(job)
+        elif saved is Saved.OVER_BUDGET:
+            _fail(draft.jobs, OverBudget("the budget is used up for now"))
+        elif saved is Saved.TOKEN_TAKEN:
+            self._token_taken(draft)
+        else:
+            _fail(draft.jobs, Conflict(f"{saved.value}: {draft.after.id}"))
+
+    def _token_taken(self, draft: _Draft) -> None:
+        """Tell the one whose token it is; of several, run each alone to find out whose."""
+        if len(draft.jobs) > 1:
+            for job in draft.jobs:
+                job.alone = True
+            self._pending.extend(draft.jobs)
+        else:
+            _fail(
+                draft.jobs, TokenTaken(f"{draft.after.id}: the token belongs to another exchange")
+            )
+
+
+def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+    for job in jobs:
+        if not job.done.done():
+            job.done.set_exception(error)
+
+
+def outcomes(effects: Sequence[Effect]) -> tuple[EndpointOutcome, ...]:
+    return tuple(
+        row for effect in effects if isinstance(effect, RecordOutcomes) for row in effect.rows
+    )
+
+
+def publications(command: Command, effects: Sequence[Effect]) -> tuple[Publication, ...]:
+    """The events that go out, each with an id that is the same whenever it is made again."""
+    return tuple(
+        Publication(
+            id=EventId(f"{command.id}:{effect.name}"),
+            type=f"openway.command.{effect.name}",
+            subject=command.id,
+            severity=effect.severity,
+            data={**summary(command), "text": effect.text or None},
+        )
+        for effect in effects
+        if isinstance(effect, Publish)
+    )
+
+
+_SAFE_FIELDS: Final = (
+    "exchange", "token", "detail", "by", "reason", "done", "operator", "approver", "note",
+    "error", "event", "polled", "needs_approval", "drop_optional",
+    "ahead_s", "by_wrong_clock",
+)  # fmt: skip
+
+
+def note(actor: str, event: Event, made: Step) -> AuditNote:
+    """The audit entry of one step: the cause, and every move it made."""
+    detail: dict[str, object] = {
+        name: str(value)
+        for name in _SAFE_FIELDS
+        if (value := getattr(event, name, None)) not in (None, "", False)
+    }
+    status = getattr(event, "status", None)
+    if status is not None:
+        detail["status"] = f"{status.state}/{status.result}"
+    fault = getattr(event, "fault", None)
+    if fault is not None:
+        detail["fault"] = f"{fault.name}: {fault.message}"
+    detail["moves"] = [[move.subject, move.before, move.after] for move in made.moves]
+    return AuditNote(
+        actor=actor, action=type(event).__name__, subject=made.command.id, detail=detail
+    )

@@ -1,0 +1,253 @@
+"""Inbox to events: reads stored messages, finds their exchange, applies what they tell.
+
+Every row ends with a disposition. A callback nobody knows yet is parked and looked at again at
+each new token and by the sweep; what contradicts what is known is quarantined, never applied.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from adapter.commands.calls import Reading, RequestStatus
+from adapter.commands.correlation import Correlation, Match, correlate
+from adapter.commands.events import Event, LateNotified, StatusNotified
+from adapter.engine import points
+from adapter.engine.commands.apply import Along, Applier, TokenTaken
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import (
+    AuditNote,
+    Change,
+    Clock,
+    Disposition,
+    Found,
+    InboxRow,
+    InboxState,
+    Store,
+)
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import Conflict, StoreFailed, WireError
+from adapter.model.ids import EndpointId
+
+log = logging.getLogger(__name__)
+
+STATUS_CHANGED = "RequestStatusChangedService.StatusChanged"
+DATA_ARRIVED = "DataSubscriberService.DataArrived"
+PAYLOADS = frozenset(
+    {
+        DATA_ARRIVED,
+        "EventSubscriberService.EventsArrived",
+        "ExceptionSubscriberService.ExceptionsArrived",
+    }
+)
+
+ROWS_AT_ONCE = 32
+"""Few: in a flood, messages that wait to be stored and answered go before those to be understood.
+"""
+
+
+_Read: TypeAlias = tuple[InboxRow, RequestStatus | tuple[Reading, ...] | WireError]
+
+
+class Reader(Protocol):
+    """How stored bytes are understood. Both raise WireError."""
+
+    def status(self, raw: bytes) -> RequestStatus: ...
+
+    def readings(self, raw: bytes) -> tuple[Reading, ...]: ...
+
+
+class Correlator:
+    """`data_arrived` is told which endpoints have new readings: a hint for waiting commands.
+
+    `to_intake` is told that a payload waits; None where payloads are read here, in one piece.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        applier: Applier,
+        clock: Clock,
+        reader: Reader,
+        messages: MessageLog,
+        *,
+        data_arrived: Callable[[Sequence[EndpointId]], None] = lambda endpoints: None,
+        to_intake: Callable[[], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._applier = applier
+        self._clock = clock
+        self._reader = reader
+        self._messages = messages
+        self._data_arrived = data_arrived
+        self._to_intake = to_intake
+
+    async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
+        """Work one batch of the inbox. Returns how many rows were looked at."""
+        rows = await self._store.unread(limit=limit, now=self._clock.now())
+        if not rows:
+            return 0
+        points.reached("inbox.before_apply")
+        read = await self._read_all(rows)
+        found, read = await self._find(read)
+        by_id = {item.exchange.id: item for item in found}
+        by_token = {item.exchange.token: item for item in found if item.exchange.token}
+        seen: set[object] = set()
+        work = []
+        for row, told in read:
+            if isinstance(told, RequestStatus):
+                known = by_id.get(row.exchange) if row.exchange else by_token.get(told.token)
+                key = known.exchange.id if known else None
+                if key is not None and key in seen:
+                    continue  # judged in the next batch, against what this one learns
+                seen.add(key)
+                work.append(self._attend(row, self._notify(row, told, known)))
+            else:
+                work.append(self._attend(row, self._keep(row, told)))
+        await asyncio.gather(*work)
+        return len(rows)
+
+    async def _attend(self, row: InboxRow, work: Awaitable[None]) -> None:
+        await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work)
+
+    async def _read_all(self, rows: Sequence[InboxRow]) -> list[_Read]:
+        """Those that can be read, or are known to be garbage; the others are noted as failed."""
+        read: list[_Read] = []
+        for row in rows:
+            try:
+                read.append((row, self._read(row)))
+            except Exception as error:
+                await self._store.set_aside.fail(RowKind.MESSAGE, row.id, error)
+        return read
+
+    async def _find(self, read: list[_Read]) -> tuple[Sequence[Found], list[_Read]]:
+        """The exchanges, in one question; where one of them cannot be read, row by row."""
+        try:
+            return await self._exchanges(read), read
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(read) == 1:
+                await self._store.set_aside.fail(RowKind.MESSAGE, read[0][0].id, error)
+                return (), []
+        found: list[Found] = []
+        left: list[_Read] = []
+        for each in read:
+            some, still = await self._find([each])
+            found += some
+            left += still
+        return found, left
+
+    async def _exchanges(self, read: Sequence[_Read]) -> Sequence[Found]:
+        exchanges = [row.exchange for row, _ in read if row.exchange is not None]
+        tokens = [
+            told.token
+            for row, told in read
+            if isinstance(told, RequestStatus) and row.exchange is None
+        ]
+        return await self._store.find(exchanges=exchanges, tokens=tokens)
+
+    def _read(self, row: InboxRow) -> RequestStatus | tuple[Reading, ...] | WireError:
+        try:
+            if row.operation == STATUS_CHANGED:
+                return self._reader.status(row.raw)
+            if row.operation == DATA_ARRIVED and self._to_intake is None:
+                return self._reader.readings(row.raw)
+        except WireError as error:
+            return error
+        return ()
+
+    async def _keep(self, row: InboxRow, told: tuple[Reading, ...] | WireError) -> None:
+        """Data, events and exceptions: raw bytes stay, readings become rows, garbage is shown.
+
+        Where there is an intake, all of that is its work.
+        """
+        if self._to_intake is not None and row.operation in PAYLOADS:
+            taking = Disposition(inbox=row.id, state=InboxState.TAKING)
+            await self._store.save([Change(inbox=(taking,))])
+            self._to_intake()
+            return
+        if isinstance(told, WireError):
+            await self._close(row, InboxState.QUARANTINED, str(told))
+            return
+        done = Disposition(inbox=row.id, state=InboxState.STORED)
+        await self._store.save([Change(inbox=(done,), readings=told, readings_from=row.id)])
+        if told:
+            self._data_arrived(tuple(dict.fromkeys(reading.endpoint for reading in told)))
+
+    async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
+        verdict = correlate(
+            status,
+            found.exchange if found else None,
+            addressed=row.exchange is not None,
+            received_at=row.at,
+            now=self._clock.now(),
+        )
+        if found is not None:
+            self._messages.callback(found.exchange.id, row.operation, row.raw, at=row.at)
+        if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
+            await self._leave(row, status, verdict)
+            return
+        if verdict.match is Match.MATCHED:
+            event: Event = StatusNotified(exchange=found.exchange.id, status=status)
+        else:
+            event = LateNotified(exchange=found.exchange.id, status=status)
+        done = Disposition(
+            inbox=row.id,
+            state=InboxState.APPLIED,
+            reason=verdict.match.value,
+            command=found.command,
+            token=status.token,
+        )
+        try:
+            await self._applier.apply(found.command, event, Along(actor="head-end", inbox=(done,)))
+        except TokenTaken as error:
+            await self._close(row, InboxState.QUARANTINED, str(error), status=status)
+        except Conflict as error:
+            # The exchange moved while this was judged: judge again against what it is now.
+            log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})
+
+    async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
+        match verdict.match:
+            case Match.EARLY:
+                await self._close(
+                    row,
+                    InboxState.PARKED,
+                    verdict.reason,
+                    status=status,
+                    wake=verdict.look_again_at,
+                )
+            case Match.DUPLICATE:
+                await self._close(row, InboxState.IGNORED, verdict.reason, status=status)
+            case _:
+                await self._close(row, InboxState.QUARANTINED, verdict.reason, status=status)
+
+    async def _close(
+        self,
+        row: InboxRow,
+        state: InboxState,
+        reason: str,
+        *,
+        status: RequestStatus | None = None,
+        wake: datetime | None = None,
+    ) -> None:
+        done = Disposition(
+            inbox=row.id,
+            state=state,
+            reason=reason,
+            token=status.token if status else None,
+            wake=wake,
+        )
+        audit: tuple[AuditNote, ...] = ()
+        if state is InboxState.QUARANTINED:
+            audit = (
+                AuditNote(
+                    actor="gateway",
+                    action="Quarantined",
+                    subject=f"inbox:{row.id}",
+                    detail={"reason": reason},
+                ),
+            )
+            log.warning("message_quarantined", extra={"inbox": row.id, "reason": reason})
+        await self._store.save([Change(inbox=(done,), audit=audit)])

@@ -1,0 +1,400 @@
+"""Works what is due at the head end: send, ask for the status, fetch the result, cancel.
+
+The intent to send is committed before the first byte leaves; the head end's answer becomes an
+event. Nothing here decides: the policy for unclear sends is in `commands/communication.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from adapter.commands.activity import Command, Exchange, ExchangeState, Priority, StepKind, Work
+from adapter.commands.calls import Call, CancelTaken, Outcome, RequestStatus, TokenGiven
+from adapter.commands.events import (
+    AskFailed,
+    CancelAnswered,
+    CancelAsked,
+    Dispatched,
+    Event,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TimePassed,
+    TokenReceived,
+)
+from adapter.commands.flows import (
+    RESULT_OF,
+    SWITCH_OPERATIONS,
+    Operation,
+)
+from adapter.commands.rules import (
+    EFFECT_OF,
+    SwitchPolicy,
+    Violation,
+    lanes_of,
+    may_dispatch,
+    out_of_time,
+)
+from adapter.commands.steps import call_of
+from adapter.engine import points
+from adapter.engine.commands.apply import Along, Applier, OverBudget, TokenTaken
+from adapter.engine.commands.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import (
+    Conflict,
+    Forbidden,
+    HeadEndError,
+    IllegalTransition,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+    StoreFailed,
+)
+from adapter.model.device import DeviceView
+from adapter.model.ids import ExchangeId
+
+log = logging.getLogger(__name__)
+
+current_exchange: ContextVar[ExchangeId | None] = ContextVar("current_exchange", default=None)
+"""The exchange whose call is under way in this task; the message log reads it."""
+
+_ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
+_OPERATION: Final = {
+    Work.STATUS: Operation.REQUEST_STATUS,
+    Work.CANCEL: Operation.CANCEL_REQUEST,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """At most `concurrency` calls at once; a claimed exchange is offered again after `lease_s`."""
+
+    concurrency: int = 64
+    lease_s: float = 30.0
+    switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        head_end: HeadEnd,
+        applier: Applier,
+        clock: Clock,
+        address: Callable[[ExchangeId], str],
+        settings: DispatchSettings,
+        holds: SwitchHolds,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._head_end = head_end
+        self._applier = applier
+        self._clock = clock
+        self._address = address
+        self._settings = settings
+        self._holds = holds
+        self._set_aside = store.set_aside
+        self._carried: set[ExchangeId] = set()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def once(self, *, inline: bool = False) -> int:
+        """Claim what is due and start it; with `inline`, carry it out in order and wait for it."""
+        started = 0
+        await self._settle_broken()
+        for work in _ORDER:
+            free = self._settings.concurrency - len(self._running)
+            if free <= 0:
+                break
+            for leased in await self._claim(work, free):
+                started += 1
+                if inline:
+                    await self._attend(leased, work)
+                else:
+                    self._start(leased, work)
+        return started
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way any more."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def recover(self) -> int:
+        """After a restart: every send that was under way is unclear, none is sent again blindly.
+
+        Right only where nobody else can be sending, which the store ensures by letting one process
+        at a time open it (`gateway.db.lock`; a second one is refused).
+        """
+        found = await self._store.sending()
+        for leased in found:
+            if self._set_aside.held(RowKind.EXCHANGE, leased.exchange):
+                continue
+            points.reached("recover.before")
+            unclear = SendUnclear(
+                exchange=leased.exchange, detail="the gateway stopped while sending"
+            )
+            await self._set_aside.attend(
+                RowKind.EXCHANGE, leased.exchange, self._apply(leased, unclear)
+            )
+            points.reached("recover.after")
+        return len(found)
+
+    def _start(self, leased: Leased, work: Work) -> None:
+        task = asyncio.get_running_loop().create_task(self._attend(leased, work))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatch_failed", exc_info=error)
+
+    async def _claim(self, work: Work, limit: int) -> Sequence[Leased]:
+        now = self._clock.now()
+        lease = now + timedelta(seconds=self._settings.lease_s)
+        held = work is Work.SEND and self._holds.barred()
+        skip = SWITCH_OPERATIONS if held else frozenset[Operation]()
+        return await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
+
+    async def _attend(self, leased: Leased, work: Work) -> None:
+        self._carried.add(leased.exchange)
+        try:
+            carry = self._carry(leased, work)
+            await self._set_aside.attend(RowKind.EXCHANGE, leased.exchange, carry)
+        finally:
+            self._carried.discard(leased.exchange)
+
+    async def _settle_broken(self) -> None:
+        """Sends of which nothing could be noted: unclear, and never sent again blindly."""
+        for each in await self._set_aside.again(RowKind.EXCHANGE):
+            if each not in self._carried:
+                settle = self._settle_one(ExchangeId(each))
+                await self._set_aside.attend(RowKind.EXCHANGE, each, settle)
+
+    async def _settle_one(self, exchange: ExchangeId) -> bool:
+        """False: it is claimed like any other."""
+        found = next(iter(await self._store.find(exchanges=[exchange])), None)
+        if found is None or found.exchange.work is not Work.NONE:
+            return found is None
+        if found.exchange.state is ExchangeState.SENDING:
+            detail = "what became of the send could not be noted"
+            await self._applier.apply(found.command, SendUnclear(exchange=exchange, detail=detail))
+        return True
+
+    async def _carry(self, leased: Leased, work: Work) -> bool:
+        """Carry out one piece of work; without a place at the head end it waits for its lease.
+        Whether it was come to."""
+        operation = _operation(leased, work)
+        priority = tuple(Priority)[leased.priority]
+        try:
+            place = await self._head_end.admit(
+                operation, priority, wait_s=self._settings.lease_s / 2
+            )
+        except NotSent as error:
+            log.info("head_end_busy", extra={"exchange": leased.exchange, "why": str(error)})
+            return False
+        try:
+            return await self._work(leased, work, operation, place)
+        finally:
+            place.release()
+
+    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Place) -> bool:
+        command = (await self._store.load([leased.command])).get(leased.command)
+        if command is None:
+            return True
+        exchange = command.exchange(leased.exchange)
+        if exchange.work is not work:
+            return True
+        current_exchange.set(exchange.id)
+        if work is Work.SEND:
+            return await self._send(leased, command, exchange, place)
+        await self._ask(leased, exchange, operation, place)
+        return True
+
+    # ------------------------------------------------------------ sending
+
+    async def _send(
+        self, leased: Leased, command: Command, exchange: Exchange, place: Place
+    ) -> bool:
+        if not await self._allowed(leased, command, exchange):
+            return False
+        address = self._address(exchange.id)
+        call = call_of(command, exchange, callback=address, now=self._clock.now())
+        debit = self._debit(command, exchange)
+        along = Along(debit=debit, acquire=_lanes(command, exchange))
+        try:
+            await self._applier.apply(command.id, Dispatched(exchange=exchange.id), along)
+        except (OverBudget, Conflict) as error:
+            # Over the limit it waits for its lease; moved on, somebody else has it.
+            log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
+            return False
+        points.reached("send.before")
+        late = self._too_late(command, exchange)
+        event = late or await self._sent(command, exchange, call, place)
+        points.reached("send.after")
+        await self._note_sent(leased, event)
+        if isinstance(event, TokenReceived):
+            await self._store.unpark([event.token])
+        return True
+
+    async def _note_sent(self, leased: Leased, event: Event) -> None:
+        """What cannot be noted of a send leaves it unclear, which is never answered by another."""
+        try:
+            await self._apply(leased, event)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            log.exception("answer_not_noted", extra={"exchange": leased.exchange})
+            detail = f"the answer could not be noted: {type(error).__name__}"
+            await self._apply(leased, SendUnclear(exchange=leased.exchange, detail=detail))
+
+    async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
+        if exchange.step is StepKind.SETTLE:
+            return True
+        if self._held(exchange):
+            return False
+        if not await self._holds_its_meter(command, exchange):
+            text = "another order has this meter: a reconnect has passed the fence"
+            await self._apply(leased, CancelAsked(by="gateway", reason=text))
+            return False
+        barred = await self._barred(command)
+        if barred is None:
+            return not self._held(exchange)
+        if barred.rule == "not_after":
+            await self._apply(leased, TimePassed())
+        elif barred.rule in ("protected", "endpoint"):
+            await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
+        return False
+
+    def _held(self, exchange: Exchange) -> bool:
+        """Whether no switch order may leave now: it waits for its lease."""
+        return exchange.operation in SWITCH_OPERATIONS and self._holds.barred()
+
+    async def _barred(self, command: Command) -> Violation | None:
+        """What keeps a request from leaving, on fresh facts about whose endpoint it goes to."""
+        target = view = None
+        holders: Sequence[DeviceView] = ()
+        if command.request.kind in EFFECT_OF:
+            (target,) = command.targets
+            view = (await self._registry.views([target.device])).get(target.device)
+            holders = (await self._registry.at_endpoints([target.endpoint]))[target.endpoint]
+        return may_dispatch(
+            command.request,
+            command.activity,
+            view,
+            self._settings.switch,
+            now=self._clock.now(),
+            target=target,
+            holders=holders,
+        )
+
+    async def _holds_its_meter(self, command: Command, exchange: Exchange) -> bool:
+        """False for a switch order whose meter was taken by one through the fence (I7): what has
+        not left by then must not undo it."""
+        lanes = _lanes(command, exchange)
+        holders = await self._store.holders(lanes) if lanes else {}
+        return all(holders.get(lane) == command.id for lane in lanes)
+
+    def _debit(self, command: Command, exchange: Exchange) -> Debit | None:
+        limit = self._settings.switch.per_hour
+        if limit is None or exchange.operation is not Operation.DISCONNECT_METER:
+            return None
+        return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
+
+    def _too_late(self, command: Command, exchange: Exchange) -> Event | None:
+        """Where the clock was set or the machine suspended since the intent was stored: nothing of
+        a switch order has left, and nothing leaves."""
+        if exchange.operation not in SWITCH_OPERATIONS:
+            return None
+        if self._holds.barred():
+            return SendFailed(exchange=exchange.id, detail="switch orders are held")
+        now, policy = self._clock.now(), self._settings.switch
+        barred = out_of_time(command.request, command.activity, policy, now=now)
+        return None if barred is None else SendFailed(exchange=exchange.id, detail=barred.text)
+
+    async def _sent(self, command: Command, exchange: Exchange, call: Call, place: Place) -> Event:
+        try:
+            answer = await place.call(call)
+        except NotSent as error:
+            return SendFailed(exchange=exchange.id, detail=str(error))
+        except Refused as error:
+            return SendRefused(exchange=exchange.id, fault=error.fault)
+        except OutcomeUnknown as error:
+            return SendUnclear(exchange=exchange.id, detail=str(error))
+        except Exception as error:  # none of those that a place promises: who knows what has left
+            log.exception("send_failed_unexpectedly", extra={"exchange": exchange.id})
+            return SendUnclear(exchange=exchange.id, detail=f"unexpected {type(error).__name__}")
+        match answer:
+            case TokenGiven(token=token) if not command.flow.synchronous:
+                return TokenReceived(exchange=exchange.id, token=token)
+            case Outcome() if command.flow.synchronous:
+                return OutcomeReceived(exchange=exchange.id, outcome=answer)
+            case _:
+                return SendUnclear(exchange=exchange.id, detail="an answer of another kind")
+
+    # ------------------------------------------------------------ asking
+
+    async def _ask(
+        self, leased: Leased, exchange: Exchange, operation: Operation, place: Place
+    ) -> None:
+        call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
+        points.reached("ask.before")
+        try:
+            answer = await place.call(call)
+        except Refused as error:
+            event: Event = AskFailed(exchange=exchange.id, detail=str(error), fault=error.fault)
+        except HeadEndError as error:
+            event = AskFailed(exchange=exchange.id, detail=str(error))
+        else:
+            event = _answered(exchange, answer)
+        points.reached("ask.after")
+        await self._apply(leased, event)
+
+    async def _apply(self, leased: Leased, event: Event) -> None:
+        """Apply what was learned; if the exchange has moved on meanwhile, it is moot."""
+        try:
+            await self._applier.apply(leased.command, event)
+        except TokenTaken as error:
+            if isinstance(event, TokenReceived):
+                unclear = SendUnclear(exchange=event.exchange, detail=str(error))
+                await self._apply(leased, unclear)
+        except (IllegalTransition, Forbidden) as error:
+            log.info(
+                "answer_moot",
+                extra={
+                    "exchange": leased.exchange,
+                    "event": type(event).__name__,
+                    "why": str(error),
+                },
+            )
+
+
+def _lanes(command: Command, exchange: Exchange) -> tuple[str, ...]:
+    """What the command must hold when this exchange leaves."""
+    switches = exchange.operation in SWITCH_OPERATIONS
+    return lanes_of(command.request, command.targets) if switches else ()
+
+
+def _operation(leased: Leased, work: Work) -> Operation:
+    if work is Work.SEND:
+        return leased.operation
+    return RESULT_OF[leased.operation] if work is Work.RESULT else _OPERATION[work]
+
+
+def _answered(exchange: Exchange, answer: object) -> Event:
+    match answer:
+        case RequestStatus(token=token) if token == exchange.token:
+            return StatusNotified(exchange=exchange.id, status=answer, polled=True)
+        case Outcome(token=token) if token in (None, exchange.token):
+            return OutcomeReceived(exchange=exchange.id, outcome=answer)
+        case CancelTaken():
+            return CancelAnswered(exchange=exchange.id)
+        case _:
+            return AskFailed(exchange=exchange.id, detail="an answer about another request")

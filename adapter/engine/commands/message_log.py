@@ -1,0 +1,90 @@
+"""The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
+
+import asyncio
+import logging
+import re
+from datetime import datetime
+from typing import Final
+
+from adapter.engine.commands.ports import Clock, Logged, Store
+from adapter.errors import StoreFailed
+from adapter.model.ids import ExchangeId
+
+log = logging.getLogger(__name__)
+
+_SECRET: Final = re.compile(rb"(/openway/status/[^/<\s]+/)[0-9a-f]+")
+_MAX_BODY: Final = 64 * 1024
+_MAX_WAITING: Final = 5_000
+
+
+class MessageLog:
+    """Gathers messages and writes them in batches. Under pressure the newest are dropped, counted.
+
+    What is lost with a crash is only this picture: nothing is decided from it.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[Logged] = []
+        self._writing = asyncio.Lock()
+        self.dropped = 0
+
+    def add(
+        self, exchange: ExchangeId, operation: str, request: bytes, status: int, reply: bytes
+    ) -> None:
+        """One call: what was asked, and what came back with which HTTP status."""
+        now = self._clock.now()
+        self._put(exchange, now, operation, request, outbound=True)
+        self._put(exchange, now, operation, reply, status=status)
+
+    def callback(self, exchange: ExchangeId, operation: str, raw: bytes, *, at: datetime) -> None:
+        """What the head end told about an exchange on its own."""
+        self._put(exchange, at, operation, raw)
+
+    def _put(
+        self,
+        exchange: ExchangeId,
+        at: datetime,
+        operation: str,
+        body: bytes,
+        *,
+        outbound: bool = False,
+        status: int = 0,
+    ) -> None:
+        if len(self._waiting) >= _MAX_WAITING:
+            self.dropped += 1
+            return
+        self._waiting.append(
+            Logged(
+                exchange=exchange,
+                at=at,
+                outbound=outbound,
+                operation=operation,
+                status=status,
+                body=_SECRET.sub(rb"\1***", body[:_MAX_BODY]),
+            )
+        )
+
+    async def once(self) -> int:
+        """Write what was gathered. After it all that was added before can be read."""
+        async with self._writing:
+            batch, self._waiting = self._waiting, []
+            if batch:
+                await self._write(batch)
+            return len(batch)
+
+    async def _write(self, batch: list[Logged]) -> None:
+        """One that cannot be written is dropped, as under pressure, and the others are written."""
+        try:
+            await self._store.log_messages(batch)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                self.dropped += 1
+                words = {"exchange": batch[0].exchange, "error": repr(error)}
+                log.warning("message_not_logged", extra=words)
+                return
+            for each in batch:
+                await self._write([each])

@@ -1,0 +1,242 @@
+"""What time brings: effective dates, expiry, time-outs, waits for data, completion events.
+
+Every timer is a command's `wake` in the store; a restart loses none (I1, I15).
+"""
+
+import asyncio
+import logging
+from collections.abc import Container, Sequence
+from datetime import timedelta
+from typing import Final
+
+from adapter.commands.activity import (
+    Command,
+    CompletionEvent,
+    State,
+)
+from adapter.commands.calls import Reading
+from adapter.commands.completion import WorldChange, execute
+from adapter.commands.events import (
+    CompletionExecuted,
+    CompletionFailed,
+    DataLookedUp,
+    TimePassed,
+)
+from adapter.commands.flows import SWITCH_KINDS, Completion
+from adapter.commands.rules import lanes_of
+from adapter.engine import points
+from adapter.engine.commands.apply import Along, Applier
+from adapter.engine.commands.awaited import MANY, Awaited, AwaitedRead, Progress, Sought, sought
+from adapter.engine.commands.ports import Clock, Registry, Store
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.validation import Validation
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import Conflict, GatewayError, StoreFailed
+from adapter.model.ids import CommandId, DeviceId, EndpointId
+
+log = logging.getLogger(__name__)
+
+_ASKED_AT_ONCE: Final = 5_000
+"""Meters that one question to the store is about."""
+
+
+class Monitor:
+    """`taken_in`: payloads become measurements on their own, by an intake."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        applier: Applier,
+        clock: Clock,
+        validation: Validation,
+        holds: SwitchHolds,
+        *,
+        lease_s: float = 30.0,
+        taken_in: bool = False,
+    ) -> None:
+        self._taken_in = taken_in
+        self._store = store
+        self._set_aside = store.set_aside
+        self._registry = registry
+        self._applier = applier
+        self._clock = clock
+        self._validation = validation
+        self._holds = holds
+        self._lease = timedelta(seconds=lease_s)
+        self._waiting: dict[EndpointId, set[CommandId]] = {}
+        self._hinted: set[CommandId] = set()
+        self._awaited = Awaited()
+
+    async def once(self, *, limit: int = 256) -> int:
+        """Handle commands that are due by time or by a hint. Returns how many."""
+        now = self._clock.now()
+        await self._ask_about_arrived()
+        ids = await self._store.due(limit=limit, now=now, lease_until=now + self._lease)
+        hinted, self._hinted = self._hinted, set()
+        wanted = list(dict.fromkeys((*ids, *sorted(hinted))))
+        if not wanted:
+            return 0
+        free = [item for item in wanted if not self._set_aside.held(RowKind.COMMAND, item)]
+        commands = await self._set_aside.load(RowKind.COMMAND, free, self._store.load)
+        points.reached("monitor.before_apply")
+        await asyncio.gather(
+            *(
+                self._set_aside.attend(RowKind.COMMAND, item, self._attend(commands[item]))
+                for item in free
+                if item in commands
+            )
+        )
+        return len(wanted)
+
+    def data_arrived(self, endpoints: Sequence[EndpointId]) -> None:
+        """Readings came for these endpoints: look at the commands that wait for them, now."""
+        for endpoint in endpoints:
+            self._hinted |= self._waiting.pop(endpoint, set())
+        self._awaited.arrived(endpoints)
+
+    def changed(self, command: Command) -> None:
+        """A command was saved."""
+        self._awaited.follow(command)
+
+    def progress(self, command: CommandId) -> Progress | None:
+        """How far a read for many is, while it is under way; None where that is not known."""
+        return self._awaited.progress(command)
+
+    async def _ask_about_arrived(self) -> None:
+        """Which of the meters that payloads told of have readings of the period asked for."""
+        for command, read in self._awaited.to_ask():
+            try:
+                await self._ask_about(command, read)
+            except StoreFailed:
+                raise
+            except Exception as error:
+                await self._set_aside.fail(RowKind.COMMAND, command, error)
+
+    async def _ask_about(self, command: CommandId, read: AwaitedRead) -> None:
+        asked, read.arrived = read.arrived, set()
+        read.left -= await self._have(tuple(asked), read.sought(self._clock.now()))
+        if read.known and not read.left:
+            self._hinted.add(command)
+
+    async def revalidate(self, command: Command, *, actor: str) -> Command:
+        """Apply the rules to fresh facts, taking the lanes the command does not hold yet."""
+        facts = await self._validation.facts(command)
+        verdict = self._validation.judge(command, facts)
+        held = command.activity.state is not State.VALIDATION_ERROR
+        free = not held and not verdict.violations
+        lanes = lanes_of(command.request, command.targets) if free else ()
+        return await self._applier.apply(command.id, verdict, Along(actor=actor, acquire=lanes))
+
+    async def _attend(self, command: Command) -> None:
+        activity = command.activity
+        if self._rests(command):
+            return  # its lease brings it back
+        now = self._clock.now()
+        try:
+            if activity.next_completion is not None:
+                await self._complete(command, activity.next_completion)
+            elif activity.state is State.WAITING_FOR_MEASUREMENT:
+                await self._look_up(command)
+            elif (
+                activity.state is State.WAITING_FOR_EFFECTIVE_DATE
+                and activity.effective_at <= now < activity.expires_at
+            ):
+                await self.revalidate(command, actor="gateway")
+            else:
+                await self._applier.apply(command.id, TimePassed())
+        except Conflict as error:
+            if activity.next_completion is not None:
+                # The registry moved under the completion event: look at it afresh.
+                self._hinted.add(command.id)
+            log.info("attention_moot", extra={"command": command.id, "why": str(error)})
+
+    def _rests(self, command: Command) -> bool:
+        """Whether only the time would move it, a switch order, and the time is not known: one
+        that waits neither begins nor expires by a clock that is wrong."""
+        dated = command.activity.next_completion is None
+        return dated and command.request.kind in SWITCH_KINDS and self._holds.doubts_clock
+
+    # ------------------------------------------------------------ data and completion events
+
+    async def _look_up(self, command: Command) -> None:
+        read = self._awaited.follow(command)
+        if read is None:
+            wanted: Sequence[EndpointId] = await self._succeeded(command)
+            have: Container[EndpointId] = await self._have(wanted, self._sought(command))
+        else:
+            wanted, have = await self._look_at_left(command, read)
+        found = tuple(item for item in wanted if item in have)
+        missing = tuple(item for item in wanted if item not in have)
+        until = command.activity.window_until
+        over = until if until is not None and self._clock.now() >= until else None
+        if missing and over is not None and await self._store.untaken(over):
+            return  # its lease brings it back: what came in time is not missing
+        if read is None:
+            for endpoint in missing:
+                self._waiting.setdefault(endpoint, set()).add(command.id)
+        await self._applier.apply(command.id, DataLookedUp(found=found, missing=missing))
+
+    async def _look_at_left(
+        self, command: Command, read: AwaitedRead
+    ) -> tuple[Sequence[EndpointId], Container[EndpointId]]:
+        """Whose data are expected and who has them, of a read for many: readings do not go away,
+        so that only the meters that have none are asked about again."""
+        if not read.known:
+            read.learn(await self._succeeded(command))
+        read.left -= await self._have(tuple(read.left), read.sought(self._clock.now()))
+        return read.wanted, frozenset(read.wanted) - read.left
+
+    async def _have(self, endpoints: Sequence[EndpointId], what: Sought) -> frozenset[EndpointId]:
+        found: set[EndpointId] = set()
+        for at in range(0, len(endpoints), _ASKED_AT_ONCE):
+            some = endpoints[at : at + _ASKED_AT_ONCE]
+            found |= await self._store.with_readings(some, *what)
+        return frozenset(found)
+
+    async def _succeeded(self, command: Command) -> tuple[EndpointId, ...]:
+        """The endpoints whose data are expected: those that are not known to have failed."""
+        rows = await self._store.outcomes(command.id)
+        if not rows:
+            return tuple(target.endpoint for target in command.targets)
+        return tuple(row.endpoint for row in rows if row.result in ("succeeded", "unknown"))
+
+    async def _readings(self, command: Command) -> Sequence[Reading]:
+        endpoints = [target.endpoint for target in command.targets]
+        return await self._store.readings(endpoints, *self._sought(command))
+
+    def _sought(self, command: Command) -> Sought:
+        return sought(command.request, command.activity.created_at, self._clock.now())
+
+    async def _complete(self, command: Command, event: CompletionEvent) -> None:
+        try:
+            change = await self._world(command, event)
+            await self._registry.apply(change.installs, event.id)
+        except GatewayError as error:
+            await self._applier.apply(
+                command.id, CompletionFailed(event=event.id, error=str(error))
+            )
+            return
+        points.reached("completion.before_apply")
+        await self._applier.apply(
+            command.id,
+            CompletionExecuted(event=event.id),
+            Along(installs=change.installs, measurements=change.measurements),
+        )
+        points.reached("completion.after_apply")
+
+    def _is_loaded(self, command: Command) -> bool:
+        """Whether the data of a read for many are measurements already: the intake made them, and
+        a second copy of a city's day would be of no use."""
+        return self._taken_in and len(command.targets) > MANY
+
+    async def _world(self, command: Command, event: CompletionEvent) -> WorldChange:
+        readings: Sequence[Reading] = ()
+        if event.kind is Completion.CREATE_IMD:
+            if self._is_loaded(command):
+                return WorldChange()
+            readings = await self._readings(command)
+        ids: list[DeviceId] = [target.device for target in command.targets]
+        views = await self._registry.views(ids)
+        known = [views[item] for item in ids if item in views]
+        return execute(command, event, known, readings)

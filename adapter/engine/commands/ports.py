@@ -1,0 +1,505 @@
+"""What the engine needs from outside: Store, HeadEnd, Registry, Sink, Clock. Small Protocols.
+
+The store works in batches and every call is idempotent: a batch may be run again as a whole after
+a lost connection. A call that returns has its effect on disk; a call that raises StoreFailed has
+an unknown effect, and nothing is acknowledged until recovery from disk (I12).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from adapter.commands.activity import Command, Exchange, State, Work
+from adapter.commands.calls import Answer, Call, Reading, ReadingKind
+from adapter.commands.effects import Severity
+from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.readings.ports import Spooled
+from adapter.engine.registry.ports import Import as Import
+from adapter.engine.registry.ports import Known
+from adapter.engine.upkeep.set_aside import SetAside
+from adapter.model.device import DeviceView, InstallEvent
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    EventId,
+    ExchangeId,
+    InboxId,
+    RequestToken,
+)
+from adapter.model.reading import InitialMeasurement
+
+
+class Clock(Protocol):
+    """Only the engine's edges read it. What people dated is judged by `now`; `elapsed_s` measures
+    how long something has lasted within this process."""
+
+    def now(self) -> datetime:
+        """The machine's wall clock: aware, UTC. It may be set, forward and back."""
+
+    def elapsed_s(self) -> float:
+        """Seconds on a counter that is never set; suspended time counts where the machine can."""
+
+    async def wait(self, until: datetime) -> None:
+        """Return when `now()` has reached `until`."""
+
+
+class Place(Protocol):
+    """Leave to make one call, within the limits of the head end."""
+
+    async def call(self, call: Call) -> Answer:
+        """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
+
+    def release(self) -> None:
+        """Give the place back; without effect once it was used."""
+
+
+class HeadEnd(Protocol):
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Place:
+        """A place within `wait_s` seconds, urgent ones first. Raises NotSent when none is free."""
+
+
+class Registry(Protocol):
+    """Master data: devices, service points, install events. A site may bring its own."""
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        """The devices that exist, with where they stand now."""
+
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """The devices that name each endpoint, in any spelling (`endpoint_key`), and are not
+        removed: one, or nobody can tell whose it is."""
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        """The devices that belong to a head end group, in a fixed order."""
+
+    async def apply(self, installs: Sequence[InstallEvent], cause: EventId) -> None:
+        """Take install events as they became. The same cause again changes nothing.
+
+        The built-in registry does nothing here: its rows change in the transaction that marks the
+        completion event executed (`Change.installs`).
+        """
+
+
+# ---------------------------------------------------------------- rows that go in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditNote:
+    """One audit entry: who did what to which subject, and why. Never a secret, never a name."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One event for the outside. `id` is fixed: the receiver keys on it (I2)."""
+
+    id: EventId
+    type: str
+    subject: str
+    severity: Severity
+    data: Mapping[str, object]
+
+
+class InboxState(StrEnum):
+    NEW = "new"
+    PARKED = "parked"
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    STORED = "stored"
+    """Data, events, exceptions: taken in where there is an intake, kept raw and listed."""
+    TAKING = "taking"
+    """Data, events, exceptions: waiting to be taken in, or being taken in."""
+    QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One inbound message as it came. `operation` is "" when it could not be told.
+
+    `exchange` is set when the callback address named one and its signature was right.
+    """
+
+    operation: str
+    raw: bytes
+    at: datetime
+    exchange: ExchangeId | None = None
+    remote: str = ""
+    state: InboxState = InboxState.NEW
+    reason: str = ""
+    spool: Spooled | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposition:
+    """What became of an inbox row."""
+
+    inbox: InboxId
+    state: InboxState
+    reason: str = ""
+    command: CommandId | None = None
+    token: RequestToken | None = None
+    wake: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debit:
+    """Takes one from a budget: at most `limit` in any `window_s` seconds."""
+
+    bucket: str
+    limit: int
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A new command, already stepped to its first resting state, with what goes with it.
+
+    `key` is the requester's idempotency key and `content` a hash of what was asked; `lanes` are
+    taken in the same transaction, or the command is not stored at all. `steal` takes the lanes
+    from whoever holds them (a reconnect through the fence).
+    """
+
+    command: Command
+    key: str | None
+    content: str
+    priority: int
+    wake: datetime | None
+    lanes: tuple[str, ...] = ()
+    steal: bool = False
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    outcomes: tuple[EndpointOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """The key is known with the same content: this is its command."""
+
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyConflict:
+    """The key is known with other content."""
+
+    id: CommandId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneTaken:
+    """Nothing was stored: these lanes are held by these commands."""
+
+    holders: Mapping[str, CommandId]
+
+
+Submitted = Accepted | Duplicate | KeyConflict | LaneTaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One transaction's worth: all of it happens, or none.
+
+    command       the aggregate as it becomes; its `version` is the one that was loaded, and the
+                  save is refused (MOVED) when the row has another by now
+    acquire       lanes to take (LANE_TAKEN when somebody holds one); release: give all back
+    installs      install events; the built-in registry guards each by `version`
+    debit         OVER_BUDGET when the bucket is empty
+    """
+
+    command: Command | None = None
+    wake: datetime | None = None
+    acquire: tuple[str, ...] = ()
+    release: bool = False
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    outcomes: tuple[EndpointOutcome, ...] = ()
+    inbox: tuple[Disposition, ...] = ()
+    installs: tuple[InstallEvent, ...] = ()
+    measurements: tuple[InitialMeasurement, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    readings_from: InboxId | None = None
+    debit: Debit | None = None
+
+
+class Saved(StrEnum):
+    SAVED = "saved"
+    MOVED = "moved"
+    LANE_TAKEN = "lane_taken"
+    OVER_BUDGET = "over_budget"
+    TOKEN_TAKEN = "token_taken"
+    """A token in it belongs to another exchange: the head end gave a stranger's, or one twice."""
+
+
+# ---------------------------------------------------------------- rows that come out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """One exchange that has something to be done; its `wake` has been moved on by the lease."""
+
+    command: CommandId
+    exchange: ExchangeId
+    operation: Operation
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    id: InboxId
+    operation: str
+    raw: bytes
+    at: datetime
+    exchange: ExchangeId | None
+    remote: str
+    state: InboxState
+    reason: str
+    command: CommandId | None = None
+    token: RequestToken | None = None
+    spool: str = ""
+    """The file in the spool folder that holds the body, where `raw` does not."""
+    spool_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An exchange and the command it belongs to."""
+
+    command: CommandId
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """`digest` covers the entry and the digest before it, so that edits and gaps show (I6)."""
+
+    seq: int
+    at: datetime
+    note: AuditNote
+    previous: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationRow:
+    seq: int
+    at: datetime
+    publication: Publication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """One SOAP message of an exchange, for people; callback secrets are masked."""
+
+    exchange: ExchangeId
+    at: datetime
+    outbound: bool
+    operation: str
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What to list; None is any. Newest first, `limit` at most, older than `before`."""
+
+    kind: CommandKind | None = None
+    state: State | None = None
+    device: DeviceId | None = None
+    open_only: bool = False
+    before: CommandId | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Counts that must agree with each other (I10)."""
+
+    accepted: int
+    by_state: Mapping[str, int]
+    received: int
+    inbox_by_state: Mapping[str, int]
+    sends: Mapping[str, int]
+    completions: Mapping[str, int]
+    publications: int
+
+
+class Store(Protocol):
+    """Batch in, batch out. One contract suite holds every implementation."""
+
+    set_aside: SetAside
+    """Rows that failed unexpectedly. What is set aside, or waits for its next try, is in no answer
+    of `claim`, `due` and `unread`; nor is what cannot be read, which is noted instead."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    # commands
+    async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]: ...
+
+    async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]: ...
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]: ...
+
+    async def claim(
+        self,
+        work: Work,
+        *,
+        limit: int,
+        now: datetime,
+        lease_until: datetime,
+        skip: frozenset[Operation] = frozenset(),
+    ) -> Sequence[Leased]:
+        """Exchanges whose `work` is due, most urgent and oldest first; `wake` := `lease_until`."""
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        """Commands whose own `wake` has passed; it is moved to `lease_until`."""
+
+    async def sending(self) -> Sequence[Leased]:
+        """Exchanges in SENDING: after a restart, sends whose outcome nobody noted.
+
+        A store that several processes may open must leave out those of processes that still live.
+        """
+
+    async def next_wake(self) -> datetime | None:
+        """The earliest time at which `claim`, `due` or `unread` can return something."""
+
+    async def find(
+        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+    ) -> Sequence[Found]: ...
+
+    async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]: ...
+
+    # inbound
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        """Durable when it returns; only then may the head end be answered (I4)."""
+
+    async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""
+
+    async def untaken(self, until: datetime) -> bool:
+        """Whether something that came by then is still to be looked at or taken in."""
+
+    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        """Make parked rows of these tokens due at once."""
+
+    async def inbox(
+        self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
+    ) -> Sequence[InboxRow]: ...
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow | None: ...
+
+    # readings
+    async def readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> Sequence[Reading]:
+        """Readings with `start <= at <= end`."""
+
+    async def with_readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> frozenset[EndpointId]:
+        """Those of `endpoints` that have any such reading."""
+
+    async def measurements(
+        self, device: DeviceId, *, limit: int = 100
+    ) -> Sequence[InitialMeasurement]: ...
+
+    # queries
+    async def list(self, wanted: Filter) -> Sequence[Command]: ...
+
+    async def by_key(self, key: str) -> CommandId | None: ...
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]: ...
+
+    async def audit(
+        self, *, subject: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[AuditEntry]:
+        """Entries of a subject (a command's include those of its exchanges), oldest first."""
+
+    async def verify_audit(self) -> int:
+        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break."""
+
+    async def audit_head(self) -> tuple[int, str]:
+        """Number and digest of the last durable entry, to be noted outside the store."""
+
+    async def ledger(self) -> Ledger: ...
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None: ...
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]: ...
+
+    # events out
+    async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        """What `sink` has not confirmed yet, in order."""
+
+    async def publications(self, sink: str, numbers: Sequence[int]) -> Sequence[PublicationRow]:
+        """Those of the numbers that are there, whatever `sink` has confirmed."""
+
+    async def delivered(self, sink: str, seq: int) -> None:
+        """`sink` has everything up to and including `seq`."""
+
+    # registry
+    async def known(self, what: Import) -> Known:
+        """What the registry has that the import is about."""
+
+    async def import_(
+        self,
+        what: Import,
+        *,
+        asked: Import | None = None,
+        seen: Known | None = None,
+        audit: Sequence[AuditNote] = (),
+    ) -> Saved:
+        """Write the members as they are, with their audit entries, in one transaction.
+
+        MOVED, and nothing is written, where `known(asked)` is not `seen` any more. `asked` is
+        `what` unless given; without `seen` nothing of it may be known yet.
+        """
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]: ...
+
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]: ...
+
+    async def members(self, group: str) -> Sequence[DeviceId]: ...
+
+    async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """Endpoints that more than one device names which is not removed, as older stores may
+        have them; it looks through all."""
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]: ...
+
+
+class Sink(Protocol):
+    """Where publications go: at least once, in order, each with its fixed id."""
+
+    name: str
+
+    async def deliver(self, batch: Sequence[PublicationRow]) -> None:
+        """Return when the receiver has them; raise to have them offered again."""

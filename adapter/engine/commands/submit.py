@@ -1,0 +1,151 @@
+"""From a request to a stored command: judged on fresh facts, once for each idempotency key."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from adapter.commands.activity import Activity, Command, CommandRequest
+from adapter.commands.flows import CommandKind, Scope
+from adapter.commands.lifecycle import step, wake_of
+from adapter.commands.rules import check_request, lanes_of, priority_of
+from adapter.commands.timing import Policy, after
+from adapter.engine.commands.apply import note, outcomes, publications
+from adapter.engine.commands.ports import (
+    Accepted,
+    AuditNote,
+    Clock,
+    Duplicate,
+    Filter,
+    KeyConflict,
+    LaneTaken,
+    Registry,
+    Store,
+    Submission,
+)
+from adapter.engine.commands.validation import Facts, Surveyed, Validation
+from adapter.engine.sortable_ids import SortableIds
+from adapter.errors import Conflict
+from adapter.model.ids import CommandId, DeviceId
+
+_SUBMIT_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The command of a request. `new` is false where its key was known."""
+
+    id: CommandId
+    new: bool
+
+
+class Submitter:
+    """`entropy` gives the random 80 bits of an id."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        validation: Validation,
+        clock: Clock,
+        policies: Mapping[CommandKind, Policy],
+        entropy: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._validation = validation
+        self._clock = clock
+        self._policies = policies
+        self._ids = SortableIds(entropy)
+
+    async def submit(self, request: CommandRequest, *, actor: str) -> Made:
+        """Raises InvalidRequest, UnknownDevice and Conflict; see `Gateway.submit`."""
+        now = self._clock.now()
+        content = _fingerprint(request)
+        if (known := await self._known(request, content)) is not None:
+            return Made(id=known, new=False)
+        check_request(request, now=now)
+        command, surveyed = await self._draft(request)
+        taken: Mapping[str, CommandId] = {}
+        for tried in range(_SUBMIT_TRIES):
+            facts = await self._validation.facts(command, None if tried else surveyed)
+            facts = replace(facts, open_commands={**facts.open_commands, **taken})
+            submission = self._submission(command, facts, content, actor)
+            (result,) = await self._store.submit([submission])
+            match result:
+                case Accepted(id=made):
+                    return Made(id=made, new=True)
+                case Duplicate(id=made):
+                    return Made(id=made, new=False)
+                case KeyConflict(id=made):
+                    raise _key_conflict(made)
+                case LaneTaken(holders=holders):
+                    taken = holders
+        raise Conflict("other commands for this device keep coming and going; try again")
+
+    async def _known(self, request: CommandRequest, content: str) -> CommandId | None:
+        if request.idempotency_key is None:
+            return None
+        known = await self._store.by_key(request.idempotency_key)
+        if known is None:
+            return None
+        found = await self._store.load([known])
+        if _fingerprint(found[known].request) != content:
+            raise _key_conflict(known)
+        return known
+
+    async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
+        if not self._ids.known:
+            newest = await self._store.list(Filter(limit=1))
+            self._ids.after(*(command.id for command in newest))
+        now = self._clock.now()
+        devices: Sequence[DeviceId] = request.devices
+        if request.flow.scope is Scope.GROUP and request.group is not None:
+            devices = await self._registry.members(request.group)
+        surveyed = await self._validation.survey(request, devices)
+        policy = self._policies[request.kind]
+        effective = max(request.effective_at or now, now)
+        activity = Activity(
+            id=CommandId(self._ids.next(now)),
+            created_at=now,
+            effective_at=effective,
+            expires_at=request.expires_at or after(effective, policy.expires_s),
+            switch_before=surveyed.switch,
+        )
+        return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
+
+    def _submission(self, command: Command, facts: Facts, content: str, actor: str) -> Submission:
+        request = command.request
+        verdict = self._validation.judge(command, facts)
+        policy = self._policies[request.kind]
+        made = step(command, verdict, now=self._clock.now(), policy=policy)
+        accepted = not verdict.violations and not made.command.activity.state.final
+        asked = AuditNote(
+            actor=actor,
+            action="Submitted",
+            subject=command.id,
+            detail={"kind": request.kind.value, "requester": request.requester},
+        )
+        return Submission(
+            command=made.command,
+            key=request.idempotency_key,
+            content=content,
+            priority=priority_of(request).rank,
+            wake=wake_of(made.command),
+            lanes=lanes_of(request, command.targets) if accepted else (),
+            steal=request.through_fence is not None,
+            audit=(asked, note(actor, verdict, made)),
+            publications=publications(made.command, made.effects),
+            outcomes=outcomes(made.effects),
+        )
+
+
+def _fingerprint(request: CommandRequest) -> str:
+    plain = replace(request, idempotency_key=None)
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
+
+
+def _key_conflict(known: CommandId) -> Conflict:
+    return Conflict(f"the idempotency key belongs to command {known}, with other content")

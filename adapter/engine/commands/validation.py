@@ -1,0 +1,183 @@
+"""Whether a request may become a command: its devices looked at, and the rules applied to them."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapter.commands.activity import Command, CommandRequest, ExchangeState, Target
+from adapter.commands.calls import SwitchState
+from adapter.commands.events import Validated
+from adapter.commands.flows import CommandKind
+from adapter.commands.rules import EFFECT_OF, SwitchPolicy, Violation, judge, lanes_of
+from adapter.commands.steps import moves_switch
+from adapter.engine.commands.ports import Registry, Store
+from adapter.errors import InvalidRequest, UnknownDevice
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, endpoint_key
+
+_UNDER_WAY: Final = frozenset(
+    {ExchangeState.SENDING, ExchangeState.AWAITING, ExchangeState.FETCHING}
+)
+_AT_ONCE: Final = 500
+"""Devices whose records are in memory at one time; a command may be about a whole city."""
+
+_MOST_TOLD: Final = 100
+"""Violations of single devices that are kept with a command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """The devices of a request: whom to reach, and which rules they break.
+
+    `switch` is what the registry says of the switch of a request for one.
+    """
+
+    targets: tuple[Target, ...]
+    violations: tuple[Violation, ...]
+    switch: SwitchState | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What validation looks at besides the request."""
+
+    violations: tuple[Violation, ...]
+    """Of the devices."""
+    open_commands: Mapping[str, CommandId]
+
+
+@dataclass(slots=True)
+class _Violations:
+    """The first ones of single devices, and how many there are."""
+
+    kept: list[Violation] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, found: Sequence[Violation]) -> None:
+        free = _MOST_TOLD - len(self.kept)
+        self.kept += found[:free]
+        self.more += len(found[free:])
+
+    def told(self) -> tuple[Violation, ...]:
+        if not self.more:
+            return tuple(self.kept)
+        rest = Violation(rule=self.kept[-1].rule, text=f"and {self.more} more like these")
+        return (*self.kept, rest)
+
+
+class Validation:
+    """Gathers fresh facts and applies the rules to them."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        head_end_kinds: frozenset[CommandKind],
+        switch: SwitchPolicy,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._kinds = head_end_kinds
+        self._switch = switch
+
+    async def survey(self, request: CommandRequest, devices: Sequence[DeviceId]) -> Surveyed:
+        """Look at the devices of a new request. Raises UnknownDevice, InvalidRequest."""
+        targets: list[Target] = []
+        violations = _Violations()
+        switch = None
+        async for some, views in self._looked_at(devices):
+            targets += [_target(item, views.get(item)) for item in some]
+            violations.add(await self._judge(request, views.values()))
+            switch = _switch_of(views[devices[0]]) if len(request.devices) == 1 else None
+        return Surveyed(
+            targets=_once_each(targets, grouped=request.group is not None),
+            violations=violations.told(),
+            switch=switch,
+        )
+
+    async def _looked_at(
+        self, devices: Sequence[DeviceId]
+    ) -> AsyncIterator[tuple[Sequence[DeviceId], Mapping[DeviceId, DeviceView]]]:
+        """All of them, some at a time: the records of a city are not for memory."""
+        for at in range(0, len(devices), _AT_ONCE):
+            some = devices[at : at + _AT_ONCE]
+            yield some, await self._registry.views(some)
+
+    async def _judge(
+        self, request: CommandRequest, views: Collection[DeviceView]
+    ) -> tuple[Violation, ...]:
+        kinds = frozenset({request.kind})
+        named = [view.device.endpoint for view in views if view.device.endpoint is not None]
+        asked = named if request.kind in EFFECT_OF else []
+        holders = await self._registry.at_endpoints(asked) if asked else {}
+        return judge(request, tuple(views), head_end_kinds=kinds, open_commands={}, holders=holders)
+
+    async def facts(self, command: Command, surveyed: Surveyed | None = None) -> Facts:
+        """Fresh facts; those of the devices are `surveyed` where that was only just done."""
+        lanes = lanes_of(command.request, command.targets)
+        holders = await self._store.holders(lanes) if lanes else {}
+        others = {lane: holder for lane, holder in holders.items() if holder != command.id}
+        if command.request.through_fence is not None:
+            others = await self._moving(others)
+        if surveyed is not None:
+            return Facts(violations=surveyed.violations, open_commands=others)
+        violations = _Violations()
+        ids = [target.device for target in command.targets]
+        async for _, views in self._looked_at(ids):
+            violations.add(await self._judge(command.request, views.values()))
+        return Facts(violations=violations.told(), open_commands=others)
+
+    async def _moving(self, holders: Mapping[str, CommandId]) -> dict[str, CommandId]:
+        """Those that even two people may not pass: their order is under way, its end is known soon.
+
+        What waits, or is unclear, may be passed: being dark is the worse harm (I7 all the same).
+        """
+        found = await self._store.load(list(holders.values()))
+        return {
+            lane: holder
+            for lane, holder in holders.items()
+            if any(
+                moves_switch(item) and item.state in _UNDER_WAY for item in found[holder].exchanges
+            )
+        }
+
+    def judge(self, command: Command, facts: Facts) -> Validated:
+        request = command.request
+        kinds, own = self._kinds, frozenset({request.kind})
+        violations = (
+            *judge(request, (), head_end_kinds=kinds, open_commands={}),
+            *facts.violations,
+            *judge(request, (), head_end_kinds=own, open_commands=facts.open_commands),
+        )
+        blocked = any(item.rule == "open_command" for item in violations)
+        disconnect = request.kind is CommandKind.REMOTE_DISCONNECT
+        return Validated(
+            violations=violations,
+            needs_approval=self._switch.needs_approval and disconnect,
+            drop_optional=request.optional and blocked,
+        )
+
+
+def _target(device: DeviceId, view: DeviceView | None) -> Target:
+    if view is None:
+        raise UnknownDevice("devices", f"{device} is not in the registry")
+    if view.device.endpoint is None:
+        raise InvalidRequest("devices", f"{device} is not a smart meter")
+    return Target(device=device, endpoint=view.device.endpoint)
+
+
+def _once_each(targets: Sequence[Target], *, grouped: bool) -> tuple[Target, ...]:
+    """Every endpoint once: of a group the first device that names it, else InvalidRequest."""
+    known: dict[str, Target] = {}
+    for target in targets:
+        first = known.setdefault(endpoint_key(target.endpoint), target)
+        if first is not target and not grouped:
+            raise InvalidRequest("devices", f"{first.device} and {target.device} name one endpoint")
+    return tuple(known.values())
+
+
+def _switch_of(view: DeviceView) -> SwitchState | None:
+    """What the registry says of the switch now; a switch check replaces it."""
+    if view.installed is None:
+        return None
+    return SwitchState.CONNECTED if view.installed.connected else SwitchState.DISCONNECTED

@@ -1,0 +1,1 @@
+"""Device events: told apart by their tables, followed by outages."""

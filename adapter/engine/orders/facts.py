@@ -1,0 +1,69 @@
+"""A site's own master data, asked for what the registry does not know yet.
+
+The registry stays the record: it is what completion events change. A service point that it has not
+is looked up once, with its devices and install events, and kept; later changes come as imports.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from adapter.engine.commands.ports import Import
+from adapter.engine.orders.ports import OrderStore, World
+from adapter.engine.registry.imports import ImportRefused, checked
+from adapter.errors import GatewayError
+from adapter.model.ids import OrderId, ServicePointId
+
+log = logging.getLogger(__name__)
+Keep = Callable[[Import], Awaitable[object]]
+"""Raises ImportRefused where it contradicts the records."""
+
+
+class MasterData(Protocol):
+    """A site's own system of service points, devices and install events."""
+
+    async def at(self, point: ServicePointId) -> Import | None:
+        """The service point with its devices and their install events, former ones too; None for
+        one that is unknown there too. May raise anything: it is asked again."""
+
+
+class MasterDataFailed(GatewayError):
+    """The site's system did not answer, or not with what fits together."""
+
+    code = "master_data"
+
+
+class Records:
+    """The facts that orders look at: the registry's, and the site's where the registry has none."""
+
+    def __init__(self, store: OrderStore, site: MasterData | None, keep: Keep) -> None:
+        self._store = store
+        self._site = site
+        self._keep = keep
+
+    async def world(self, point: ServicePointId, order: OrderId) -> World:
+        """What is at the service point now. Raises MasterDataFailed."""
+        found = await self._store.world(point, order)
+        if found.service_point is not None or self._site is None:
+            return found
+        told = await self._ask(self._site, point)
+        if told is None:
+            return found
+        try:
+            await self._keep(told)
+        except ImportRefused as error:
+            raise MasterDataFailed(f"what is told of {point} is not taken: {error}") from error
+        log.info("master_data_taken", extra={"service_point": point})
+        return await self._store.world(point, order)
+
+    async def _ask(self, site: MasterData, point: ServicePointId) -> Import | None:
+        try:
+            told = await site.at(point)
+            whole = None if told is None else checked(told)
+        except ImportRefused as error:
+            raise MasterDataFailed(f"what is told of {point} does not fit: {error}") from error
+        except Exception as error:
+            raise MasterDataFailed(f"{point}: {type(error).__name__}: {error}") from error
+        if whole is not None and point not in {each.id for each in whole.service_points}:
+            raise MasterDataFailed(f"what is told of {point} does not have it")
+        return whole

@@ -1,0 +1,412 @@
+"""Carries service orders through: wakes them, hands their children out, takes what comes back.
+
+One order is worked by one task at a time; the version of its case guards it besides. What is to be
+done next is always in the store: a restart loses nothing, and a lost hint heals within a poll.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Final
+from weakref import WeakValueDictionary
+
+from adapter.commands.activity import Command, ExchangeState, State
+from adapter.commands.clocks import ClockError
+from adapter.engine import points
+from adapter.engine.commands.ports import Clock, Store
+from adapter.engine.gateway import Gateway
+from adapter.engine.orders.deliveries import Deliveries
+from adapter.engine.orders.facts import MasterData, Records
+from adapter.engine.orders.field_work import FieldWork
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.ports import (
+    Case,
+    CaseSaved,
+    Child,
+    Measurements,
+    OrderFilter,
+    OrderStore,
+    Requester,
+    World,
+)
+from adapter.engine.orders.unit_of_work import Turn
+from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.model.device import Device, DeviceView
+from adapter.model.ids import CommandId, OrderId
+from adapter.model.measurement import Measurement
+from adapter.orders.activities import ChildKind
+from adapter.orders.commands import command_request
+from adapter.orders.order import (
+    ActivityType,
+    ChildId,
+    Installation,
+    ServiceOrder,
+    View,
+)
+
+log = logging.getLogger(__name__)
+
+_TRIES: Final = 20
+_ROUNDS: Final = 100
+_LISTED: Final = 500
+
+Change = Callable[[Turn], None]
+
+
+class Orchestrator:
+    """`commands` is the gateway's own store, `changed` is called with every order that was saved:
+    a hint, never needed for truth."""
+
+    def __init__(
+        self,
+        store: OrderStore,
+        commands: Store,
+        gateway: Gateway,
+        field_work: FieldWork,
+        requester: Requester,
+        measurements: Measurements,
+        clock: Clock,
+        rules: OrderRules,
+        *,
+        lease_s: float = 30.0,
+        changed: Callable[[ServiceOrder], None] = lambda order: None,
+        master_data: MasterData | None = None,
+    ) -> None:
+        self.store = store
+        keep = partial(gateway.import_devices, by="master_data", whole=True)
+        self.records = Records(store, master_data, keep)
+        self.rules = rules
+        self._commands = commands
+        self._gateway = gateway
+        self._measurements = measurements
+        self._clock = clock
+        self._lease = timedelta(seconds=lease_s)
+        self._changed = changed
+        self.deliveries = Deliveries(
+            store, field_work, requester, clock, rules, self._told, lease=self._lease
+        )
+        self._locks: WeakValueDictionary[OrderId, asyncio.Lock] = WeakValueDictionary()
+
+    # ------------------------------------------------------------ loops
+
+    async def once(self, *, limit: int = 64) -> int:
+        """Attend the orders that are due. Returns how many. None while the clock is in doubt:
+        what an order does next is a matter of its dates."""
+        if self._gateway.holds.doubts_clock:
+            return 0
+        now = self._clock.now()
+        due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
+        attend = self.store.set_aside.attend
+        await asyncio.gather(*(attend(RowKind.ORDER, order, self._attend(order)) for order in due))
+        return len(due)
+
+    async def _attend(self, order: OrderId) -> bool:
+        """Whether it was come to."""
+        try:
+            async with self.working(order):
+                await self.carry_on(order)
+        except Conflict as error:
+            # The order stays due in the store: it is looked at again when its lease is over.
+            log.warning("order_not_attended", extra={"order": order, "why": str(error)})
+            return False
+        return True
+
+    # ------------------------------------------------------------ one order
+
+    @asynccontextmanager
+    async def working(self, order: OrderId) -> AsyncIterator[None]:
+        """Nobody else in this process works on the order meanwhile."""
+        lock = self._locks.get(order)
+        if lock is None:
+            lock = self._locks.setdefault(order, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def act(self, order: OrderId, change: Change, *, arriving: Device | None = None) -> Turn:
+        """Apply one change to the order as it is now, and let it go on from there.
+
+        `arriving` is one that a crew reports as installed. The caller is `working` on the order.
+        Raises NotFound, or what `change` raises; nothing was changed then.
+        """
+        turn = await self.apply(order, change, arriving=arriving)
+        await self.carry_on(order)
+        return turn
+
+    async def apply(
+        self, order: OrderId, change: Change, *, arriving: Device | None = None
+    ) -> Turn:
+        """Like `act`, and leave what follows to the loop."""
+        for _ in range(_TRIES):
+            turn = await self.turn(order, arriving=arriving)
+            change(turn)
+            write = turn.write()
+            points.reached("order.before_save")
+            (saved,) = await self.store.save([write])
+            points.reached("order.after_save")
+            if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
+                self._changed(turn.order)
+                await self._withdrawn(turn)
+                return turn
+            if saved is CaseSaved.REFERENCE_TAKEN:
+                raise Conflict("the reference belongs to a request about another order")
+            if saved is CaseSaved.LEAVING:
+                raise Conflict(f"a message of order {order} is just leaving; try again")
+        raise Conflict(f"order {order} keeps moving; try again")
+
+    async def carry_on(self, order: OrderId) -> None:
+        """Look, hand out commands, look again, until the order waits for somebody else."""
+        if self._gateway.holds.doubts_clock:
+            return
+        for _ in range(_ROUNDS):
+            handed = await self._hand_out(order)
+            turn = await self.apply(order, await self._look(order))
+            if not (turn.again or handed or turn.unsubmitted):
+                return
+        log.error("order_keeps_moving", extra={"order": order})
+
+    async def _told(self, order: OrderId, change: Change) -> None:
+        async with self.working(order):
+            await self.act(order, change)
+
+    async def _look(self, order: OrderId) -> Change:
+        """The monitor's look; where another order stood in the way, whether it is gone."""
+        case = await self.case(order)
+        blocker = case.blocked_by
+        if blocker is None:
+            return Turn.monitor
+        found = (await self.store.load([blocker])).get(blocker)
+        gone = found is None or found.order.final
+
+        def look(turn: Turn) -> None:
+            if gone:
+                turn.unblocked()
+            turn.monitor()
+
+        return look
+
+    async def _withdrawn(self, turn: Turn) -> None:
+        """Orders that this one makes void end now, before they can create a child."""
+        for other in turn.superseded:
+            async with self.working(other):
+                try:
+                    await self.call_back(other, reason=turn.order.id)
+                    await self.act(other, _void(turn.order.id))
+                except Conflict as error:
+                    log.info("order_not_withdrawn", extra={"order": other, "why": str(error)})
+
+    # ------------------------------------------------------------ facts
+
+    async def case(self, order: OrderId) -> Case:
+        """Raises NotFound."""
+        found = (await self.store.load([order])).get(order)
+        if found is None:
+            raise NotFound(f"no order {order}")
+        return found
+
+    async def turn(self, order: OrderId, *, arriving: Device | None = None) -> Turn:
+        """The case with its facts, loaded anew. Raises NotFound."""
+        case = await self.case(order)
+        commands = await self.commands_of(case)
+        world = await self.records.world(case.order.service_point, order)
+        turn = Turn(
+            case,
+            await self.view(case.order, world, case.children),
+            self.rules,
+            now=self._clock.now(),
+            others=world.other_tasks,
+            arriving=await self._known(arriving),
+            holders=await self._holders(arriving),
+        )
+        for child, command in commands.items():
+            turn.refresh(child, command)
+        return turn
+
+    async def commands_of(self, case: Case) -> Mapping[ChildId, Command]:
+        """The commands of the open children; one that was submitted is found by its key."""
+        ids: dict[ChildId, CommandId] = {}
+        for child in case.children:
+            if child.fact.spec.kind is not ChildKind.COMMAND or child.fact.final:
+                continue
+            known = child.command or await self._commands.by_key(child.fact.id)
+            if known is not None:
+                ids[child.fact.id] = known
+        if not ids:
+            return {}
+        loaded = await self._commands.load(list(ids.values()))
+        found = {child: loaded[command] for child, command in ids.items() if command in loaded}
+        return {child: each for child, each in found.items() if _is_of(each, case, child)}
+
+    async def view(
+        self, order: ServiceOrder, world: World, children: Sequence[Child] = ()
+    ) -> View | None:
+        """The facts of an order; None without its service point or its activity type."""
+        type_ = self.rules.activity_type(order.activity_type)
+        point = world.service_point
+        if type_ is None or point is None:
+            return None
+        schedule = self.rules.schedules.get(point.measurement_cycle)
+        found = await self._final(order, type_, world)
+        return View(
+            now=self._clock.now(),
+            service_point=point,
+            activity_type=type_,
+            device=world.device,
+            installed=world.installed,
+            removed=tuple(
+                Installation(device=device, event=event, capabilities=self.rules.supported(device))
+                for device, event in world.removed
+            ),
+            capabilities=self.rules.supported(world.device),
+            measurements=found,
+            scheduled_reads=schedule.reads if schedule is not None else (),
+            reading_on_its_way=_on_its_way(children, found),
+            open_orders=world.open_orders,
+        )
+
+    async def _final(
+        self, order: ServiceOrder, type_: ActivityType, world: World
+    ) -> tuple[Measurement, ...]:
+        if world.device is None:
+            return ()
+        day = timedelta(days=1)
+        start = order.service_at - (type_.minimum_offset_days + 2) * day
+        end = order.service_at + (type_.maximum_offset_days + 2) * day
+        near = order.service_at
+        return tuple(await self._measurements.final(world.device.id, start, end, near=near))
+
+    async def _known(self, arriving: Device | None) -> DeviceView | None:
+        if arriving is None:
+            return None
+        return (await self._commands.views([arriving.id])).get(arriving.id)
+
+    async def _holders(self, arriving: Device | None) -> Sequence[DeviceView]:
+        """The devices that name the endpoint of one that a crew reports."""
+        known = await self._known(arriving)
+        device = arriving if known is None else known.device
+        if device is None or device.endpoint is None:
+            return ()
+        return (await self._commands.at_endpoints([device.endpoint]))[device.endpoint]
+
+    # ------------------------------------------------------------ commands
+
+    async def _hand_out(self, order: OrderId) -> bool:
+        """Submit the commands that the gateway does not have yet. The key makes it safe to repeat.
+
+        Returns whether there was one.
+        """
+        case = await self.case(order)
+        known = await self.commands_of(case)
+        waiting = [
+            child
+            for child in case.children
+            if child.fact.spec.kind is ChildKind.COMMAND
+            and not child.fact.final
+            and child.fact.id not in known
+        ]
+        for child in waiting:
+            await self._submit(case, child)
+        return bool(waiting)
+
+    async def _submit(self, case: Case, child: Child) -> None:
+        fact = child.fact
+        points.reached("order.before_submit")
+        try:
+            request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
+            taken = await self._commands.by_key(fact.id)
+            if taken is not None and fact.id not in await self.commands_of(case):
+                raise InvalidRequest("idempotency_key", f"is that of command {taken}")
+            await self._gateway.submit(request, actor=f"order:{case.order.id}")
+        except InvalidRequest as error:
+            reason = str(error)
+            await self.apply(case.order.id, lambda turn: turn.fail_child(fact.id, reason))
+        points.reached("order.after_submit")
+
+    async def call_back(self, order: OrderId, *, reason: str) -> None:
+        """Cancel commands of which nothing has left, so that the order can end at once.
+
+        A customer whom the order left dark is waiting for them: those are left alone. What cannot
+        be cancelled any more shows in the facts, which decide.
+        """
+        turn = await self.turn(order)
+        if turn.dark:
+            return
+        for command in (await self.commands_of(turn.case)).values():
+            try:
+                if command.activity.state is State.VALIDATION_ERROR:
+                    await self._gateway.discard(command.id, by=f"order:{order}", reason=reason)
+                elif _unsent(command):
+                    await self._gateway.cancel(command.id, by=f"order:{order}", reason=reason)
+            except Conflict as error:
+                log.info("command_not_called_back", extra={"order": order, "why": str(error)})
+
+    async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
+        """Mend what a wrong clock wrote into open orders, and have all of them looked at."""
+        before: OrderId | None = None
+        while found := await self.store.list(
+            OrderFilter(open_only=True, before=before, limit=_LISTED)
+        ):
+            ids = [order.id for order in found]
+            wrong = await accepted_by(store, ids, error)
+            for order in ids:
+                await self._correct_one(order, error.ahead_s, by_wrong_clock=order in wrong)
+            await self.store.wake(ids, self._clock.now())
+            before = ids[-1]
+
+    async def _correct_one(self, order: OrderId, ahead_s: float, *, by_wrong_clock: bool) -> None:
+        def correct(turn: Turn) -> None:
+            turn.correct_clock(ahead_s=ahead_s, by_wrong_clock=by_wrong_clock)
+
+        async with self.working(order):
+            turn = await self.turn(order)
+            correct(turn)
+            if turn.moved:
+                await self.apply(order, correct)
+
+    async def retry_command(self, child: Child, *, by: str) -> None:
+        """Have the gateway try a command in error again. Raises Conflict where it cannot."""
+        if child.command is not None and not child.fact.final:
+            await self._gateway.retry(child.command, by=by)
+
+
+def _void(by: OrderId) -> Change:
+    def void(turn: Turn) -> None:
+        if not turn.order.final:
+            turn.withdraw(who=f"order:{by}", reason=f"superseded by order {by}")
+
+    return void
+
+
+def _is_of(command: Command, case: Case, child: ChildId) -> bool:
+    """Whether a command is the child's own, and not one that took its idempotency key."""
+    spec = next(each.fact.spec for each in case.children if each.fact.id == child)
+    asked = command.request
+    own = asked.order == case.order.id and asked.kind is spec.command
+    return own and asked.devices == (spec.device,)
+
+
+_QUEUED: Final = frozenset({State.AWAITING_APPROVAL, State.WAITING_FOR_EFFECTIVE_DATE})
+
+
+def _unsent(command: Command) -> bool:
+    """Whether nothing of the command has left."""
+    if command.activity.state in _QUEUED:
+        return True
+    return command.activity.state is State.COMMUNICATION_IN_PROGRESS and all(
+        exchange.state is ExchangeState.QUEUED and exchange.sent_at is None
+        for exchange in command.exchanges
+    )
+
+
+def _on_its_way(children: Sequence[Child], found: Sequence[Measurement]) -> bool:
+    """Whether a crew took readings that are no final measurements yet."""
+    for child in children:
+        report = child.field.report if child.field is not None else None
+        pending = report is not None and report.reading_pending
+        if pending and not any(each.at >= child.fact.created_at for each in found):
+            return True
+    return False

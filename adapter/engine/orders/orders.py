@@ -1,0 +1,444 @@
+"""The public surface of service orders, beside `Gateway`: REST and command line call this."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from adapter.commands.clocks import ClockError
+from adapter.commands.timing import given_in_utc
+from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
+from adapter.engine.gateway import Gateway
+from adapter.engine.orders.facts import MasterData
+from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
+from adapter.engine.orders.operator import LOOPS, OrderDesk
+from adapter.engine.orders.orchestrator import Orchestrator
+from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.ports import (
+    Case,
+    CaseWrite,
+    Child,
+    Measurements,
+    OrderFilter,
+    OrderStore,
+    Pass,
+    Requester,
+    Todo,
+    todo_of,
+)
+from adapter.engine.orders.requests import OrderRequest, check_moment, check_request, fingerprint
+from adapter.engine.orders.unit_of_work import Turn
+from adapter.engine.readings.ports import TakenIn
+from adapter.engine.runner import Runner
+from adapter.engine.sortable_ids import SortableIds
+from adapter.engine.upkeep.clock_correction import CorrectionStore
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.orders import events as e
+from adapter.orders import maintenance as m
+from adapter.orders.lifecycle import discardable
+from adapter.orders.order import (
+    CHILD_ERROR,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
+from adapter.orders.plan import Plan, make_plan
+from adapter.orders.replies import Reply
+from adapter.orders.tasks import CancelReason
+
+_NAMES: Final = 500
+"""So many meters of a payload are looked up at once: callbacks pass between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderShown:
+    """An order with everything that happened: children, the passes that decided, replies."""
+
+    order: ServiceOrder
+    children: tuple[Child, ...]
+    passes: tuple[Pass, ...]
+    replies: tuple[Reply, ...]
+    requests: tuple[m.MaintenanceActivity, ...]
+
+
+class Orders(OrderDesk):
+    """Submit service orders, look at them, decide about them, take what crews report.
+
+    Orders are durable when `submit` returns. Errors are those of `adapter.errors`: InvalidRequest
+    names field and rule, NotFound, Conflict (the reference with other content, or the state
+    forbids it), Forbidden (a customer would stay dark), StoreFailed.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OrderStore,
+        commands: Store,
+        gateway: Gateway,
+        field_work: FieldWork,
+        requester: Requester,
+        measurements: Measurements,
+        clock: Clock,
+        rules: OrderRules | None = None,
+        lease_s: float = 30.0,
+        entropy: Callable[[], int] = lambda: secrets.randbits(80),
+        master_data: MasterData | None = None,
+    ) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._commands = commands
+        self._clock = clock
+        self._ids = SortableIds(entropy)
+        self.rules = rules or OrderRules()
+        self._orchestrator = Orchestrator(
+            store,
+            commands,
+            gateway,
+            field_work,
+            requester,
+            measurements,
+            clock,
+            self.rules,
+            lease_s=lease_s,
+            changed=lambda order: self._runner.poke(*LOOPS),
+            master_data=master_data,
+        )
+        self.set_aside = store.set_aside
+        store.set_aside.on_discard(RowKind.ORDER, self._give_up)
+        self._runner = Runner(
+            {
+                "orders": self._orchestrator.once,
+                "field": self._orchestrator.deliveries.send_once,
+                "replies": self._orchestrator.deliveries.reply_once,
+            }
+        )
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        self._runner.start()
+
+    async def stop(self) -> None:  # what is under way is taken up again from the store
+        await self._runner.stop()
+
+    async def drain(self) -> int:
+        """Work everything of orders that is due now, in a fixed order. Returns how much."""
+        worked, total = 1, 0
+        while worked:
+            worked = await self._orchestrator.once()
+            worked += await self._orchestrator.deliveries.send_once()
+            worked += await self._orchestrator.deliveries.reply_once()
+            total += worked
+        return total
+
+    # ------------------------------------------------------------ orders
+
+    async def submit(self, request: OrderRequest, *, actor: str = "api") -> ServiceOrder:
+        """Accept an order. A requester's known reference gives the known order.
+
+        Raises InvalidRequest; Conflict for a known reference with another content. What the world
+        forbids is stored all the same, in Validation Error, and answered.
+        """
+        if not self._ids.known:
+            newest = await self._store.list(OrderFilter(limit=1))
+            self._ids.after(*(order.id for order in newest))
+        order = self._draft(request)
+        note = AuditNote(
+            actor=actor,
+            action="Submitted",
+            subject=order.id,
+            detail={
+                "kind": order.kind.value,
+                "service_point": order.service_point,
+                "requester": order.requester,
+                "reference": order.external_reference,
+            },
+        )
+        write = CaseWrite(case=Case(order=order, wake=self._clock.now()), audit=(note,))
+        made, same = await self._store.submit(write, fingerprint(request))
+        if not same:
+            raise Conflict(f"the reference belongs to order {made}, with other content")
+        self.poke()
+        return (await self._orchestrator.case(made)).order
+
+    def _draft(self, request: OrderRequest) -> ServiceOrder:
+        now = self._clock.now()
+        check_request(request)
+        name = request.activity_type or request.kind.value
+        if self.rules.activity_type(name) is None:
+            known = ", ".join(sorted(self.rules.configuration.activity_types))
+            raise InvalidRequest("activity_type", f"{name} is not one of {known}")
+        effective = request.effective_at or now
+        return ServiceOrder(
+            id=OrderId(self._ids.next(now)),
+            kind=request.kind,
+            service_point=request.service_point,
+            activity_type=name,
+            requester=request.requester,
+            external_reference=request.external_reference,
+            created_at=now,
+            effective_at=effective,
+            service_at=request.service_at or effective,
+            account=request.account,
+            priority=request.priority,
+            fields=dict(request.fields),
+        )
+
+    async def plan(self, request: OrderRequest) -> Plan:
+        """The steps that such an order would take from today's facts. Stores and sends nothing."""
+        if not request.external_reference:
+            request = replace(request, external_reference="(plan)")
+        return await self._planned(self._draft(request), ())
+
+    async def plan_of(self, order: OrderId) -> Plan:
+        """The steps that are still before an order. Raises NotFound, Conflict when it is final."""
+        case = await self._orchestrator.case(order)
+        if case.order.final:
+            raise Conflict(f"order {order} is {case.order.state}")
+        return await self._planned(case.order, case.children)
+
+    async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> Plan:
+        world = await self._orchestrator.records.world(order.service_point, order.id)
+        view = await self._orchestrator.view(order, world, children)
+        if view is None:
+            raise NotFound(f"no service point {order.service_point}")
+        return make_plan(
+            order,
+            replace(view, children=tuple(child.fact for child in children)),
+            matrix=self.rules.configuration.matrix,
+            customs=self.rules.customs,
+        )
+
+    async def list(self, wanted: OrderFilter | None = None) -> Sequence[ServiceOrder]:
+        return await self._store.list(wanted or OrderFilter())
+
+    async def show(self, order: OrderId) -> OrderShown:
+        """What really happened, with the facts that each decision saw. Raises NotFound."""
+        case = await self._orchestrator.case(order)
+        return OrderShown(
+            order=case.order,
+            children=case.children,
+            passes=tuple(await self._store.passes(order)),
+            replies=tuple(await self._store.replies(order)),
+            requests=case.requests,
+        )
+
+    async def history(self, order: OrderId) -> Sequence[AuditEntry]:
+        """The audit entries of the order itself, oldest first."""
+        return await self._commands.audit(subject=order)
+
+    async def todo(self, *, limit: int = 100) -> Sequence[Todo]:
+        """What waits for people, the most urgent and oldest first."""
+        held = [todo_of(hold) for hold in self._gateway.holds.all()]
+        return [*held, *await self._store.todo(limit=limit)][:limit]
+
+    # ------------------------------------------------------------ cancel and update
+
+    async def cancel(
+        self, order: OrderId, *, by: str, reason: str = "", reference: str = ""
+    ) -> m.MaintenanceActivity:
+        """Ask to cancel. The answer is an activity of its own, whose state tells the outcome.
+
+        A repeated reference is answered by the first one's result.
+        """
+        return await self._maintain(m.Purpose.CANCEL, order, by, reference, reason, {})
+
+    async def update(
+        self, order: OrderId, changes: Mapping[str, str], *, by: str, reference: str = ""
+    ) -> m.MaintenanceActivity:
+        """Ask to change elements, or `effectiveAt` and `serviceAt` (ISO 8601 with a zone)."""
+        if not changes:
+            raise InvalidRequest("changes", "at least one")
+        for name in ("effectiveAt", "serviceAt"):
+            check_moment(name, changes.get(name))
+        return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
+
+    async def _maintain(
+        self,
+        purpose: m.Purpose,
+        order: OrderId,
+        by: str,
+        reference: str,
+        reason: str,
+        changes: Mapping[str, str],
+    ) -> m.MaintenanceActivity:
+        async with self._orchestrator.working(order):
+            known = await self._store.request(by, reference) if reference else None
+            if known is not None:
+                if (known.order, known.purpose) != (order, purpose):
+                    raise Conflict(f"the reference belongs to request {known.id}")
+                return known
+            if purpose is m.Purpose.CANCEL:
+                await self._orchestrator.call_back(order, reason=reason)
+            made: list[str] = []
+
+            def ask(turn: Turn) -> None:
+                number = len(turn.case.requests) + 1
+                made[:] = [f"{order}-m{number}"]
+                turn.request(
+                    m.MaintenanceActivity(
+                        id=made[0],
+                        purpose=purpose,
+                        order=order,
+                        requester=by,
+                        reference=reference,
+                        created_at=turn.now,
+                        reason=reason,
+                        changes=dict(changes),
+                    )
+                )
+
+            await self._orchestrator.act(order, ask)
+        return await self._request(order, made[0])
+
+    async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
+        """The clock was wrong and is right again: mend what it wrote into open orders."""
+        await self._orchestrator.correct_clock(error, store)
+        self.poke()
+
+    async def payment(
+        self, point: ServicePointId, *, by: str, reference: str = ""
+    ) -> Sequence[ServiceOrder]:
+        """The customer has paid: every open cut there ends, at whatever moment it is.
+
+        Gives the cuts as they are now. One whose work is with the crew or the meter stops after
+        it, and its reply says whether supply is off.
+        """
+        wanted = OrderFilter(kind=OrderKind.CUT, service_point=point, open_only=True)
+        reason = f"{CancelReason.PAYMENT}: {reference}".removesuffix(": ")
+        ended: list[ServiceOrder] = []
+        for order in await self._store.list(wanted):
+            async with self._orchestrator.working(order.id):
+                await self._orchestrator.call_back(order.id, reason=reason)
+
+                def pay(turn: Turn) -> None:
+                    if not turn.order.final:
+                        turn.withdraw(who=by, reason=reason)
+
+                await self._orchestrator.act(order.id, pay)
+            ended.append(await self.get(order.id))
+        return ended
+
+    # ------------------------------------------------------------ people
+
+    async def retry(self, order: OrderId, *, by: str) -> ServiceOrder:
+        """Try again what is in error: the child, or the order, on fresh facts."""
+        async with self._orchestrator.working(order):
+            turn = await self._orchestrator.turn(order)
+            awaited = turn.awaited
+            broken = awaited if awaited is not None and awaited.state in CHILD_ERROR else None
+            if turn.order.state is OrderState.ACTIVITY_ERROR and broken is not None:
+                await self._orchestrator.retry_command(turn.child(broken.id), by=by)
+            open_child = broken.id if broken is not None else None
+            event = e.RetryAsked(who=by, open_child=open_child)
+            await self._orchestrator.act(order, lambda turn: turn.feed(event, actor=by))
+        return await self.get(order)
+
+    async def correct(
+        self,
+        order: OrderId,
+        *,
+        by: str,
+        fields: Mapping[str, str] | None = None,
+        effective_at: datetime | None = None,
+        service_at: datetime | None = None,
+    ) -> ServiceOrder:
+        """Change an order's elements or times; in error, `retry` goes on with them."""
+        event = e.Corrected(
+            who=by,
+            fields=dict(fields or {}),
+            effective_at=given_in_utc("effective_at", effective_at),
+            service_at=given_in_utc("service_at", service_at),
+        )
+        return await self._decide(order, lambda turn: turn.feed(event, actor=by))
+
+    async def complete_by_hand(self, order: OrderId, *, by: str, reason: str) -> ServiceOrder:
+        """Close an order in error as done. Children of which nothing has left are discarded.
+
+        Raises Conflict while a child is under way, Forbidden while the customer is dark.
+        """
+        event = e.CompletedByHand(who=by, reason=reason)
+
+        def complete(turn: Turn) -> None:
+            open_ = [fact for fact in turn.facts if not fact.final]
+            held = next((fact for fact in open_ if not discardable(fact)), None)
+            if held is not None:
+                raise Conflict(f"child {held.id} is {held.state}: see to it first")
+            turn.feed(event, actor=by)
+            for fact in open_:
+                turn.stop_child(fact.id, reason)
+
+        async with self._orchestrator.working(order):
+            turn = await self._orchestrator.turn(order)
+            if turn.order.state is OrderState.ACTIVITY_ERROR:  # else it is refused
+                await self._orchestrator.call_back(order, reason=reason)
+            await self._orchestrator.act(order, complete)
+        return await self.get(order)
+
+    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
+        """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
+
+        def discard(turn: Turn) -> None:
+            event = e.DiscardAsked(who=by, reason=reason, children=turn.facts, dark=turn.dark)
+            turn.feed(event, actor=by)
+
+        return await self._decide(order, discard, call_back=reason or "discarded")
+
+    async def _give_up(self, order: str, by: str, reason: str) -> None:
+        """A person discarded it where it was set aside."""
+        await self.discard(OrderId(order), by=by, reason=reason)
+
+    # ------------------------------------------------------------ what comes in
+
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        """For a field work system that keeps nothing itself: the visits that are not over."""
+        return await self._store.open_visits()
+
+    async def receive(self, report: FieldReport) -> Receipt:
+        """Take what the field work system reports; see `FieldInbox`."""
+        news = report.news
+        if isinstance(news, OtherWork):
+            if await self._store.order_of(report.activity) is not None:
+                raise Conflict(f"{report.activity} is a visit of ours")
+            known = not await self._store.other_work(report, news)
+            return Receipt.REPEATED if known else Receipt.APPLIED
+        order = await self._order_of(report.activity)
+        arriving = getattr(getattr(news, "report", None), "new_device", None)
+        async with self._orchestrator.working(order):
+            if await self._store.report_known(report.id):
+                return Receipt.REPEATED
+            try:
+                await self._orchestrator.act(
+                    order,
+                    lambda turn: turn.take(report),
+                    arriving=arriving,
+                )
+            except IllegalTransition as error:
+                refused = {"report": report.id, "news": type(news).__name__, "why": str(error)}
+                await self._orchestrator.apply(
+                    order, lambda turn: turn.note(report.who or "field", "ReportRefused", refused)
+                )
+                raise
+        return Receipt.APPLIED
+
+    async def measured(self, devices: Sequence[DeviceId]) -> None:
+        """Measurements came for these devices: look at the orders that have a child on them.
+
+        For a site's own measurement system. A hint: the order's own monitor decides, and without
+        the hint within `POLL`.
+        """
+        await self._wake(await self._store.waiting_for(devices))
+
+    async def arrived(self, taken: TakenIn) -> None:
+        """The same for a payload that was taken in."""
+        names = [*taken.endpoints, *taken.serials]
+        for first in range(0, len(names), _NAMES):
+            await self._wake(await self._store.waiting_at(names[first : first + _NAMES]))
+
+    async def _wake(self, orders: Sequence[OrderId]) -> None:
+        if orders:
+            await self._store.wake(orders, self._clock.now())
+            self.poke()

@@ -1,0 +1,333 @@
+"""What service orders need from outside: their store, measurements, the requester's system.
+
+A case is one order with everything that is its own: children, requests to cancel or update. It is
+loaded, stepped and saved as one, guarded by one version, so that of two who race for it the first
+to commit wins and the other looks again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Protocol
+
+from adapter.engine.commands.ports import AuditNote, Publication
+from adapter.engine.commands.switch_holds import Hold
+from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
+from adapter.engine.upkeep.set_aside import SetAside
+from adapter.errors import GatewayError
+from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.algorithms.verdict import Decision
+from adapter.orders.field_activity import FieldActivity
+from adapter.orders.field_activity_rules import OtherTask
+from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.order import (
+    ChildFact,
+    ChildId,
+    OpenOrder,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
+from adapter.orders.replies import Reply
+from adapter.orders.waits import WaitActivity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """One child: what its order knows of it, and what it is besides.
+
+    `command` is None until the gateway has taken it; `field` and `wait` are set for those kinds.
+    `leaving` says that a visit's message is being sent at this moment; told by the store.
+    """
+
+    fact: ChildFact
+    command: CommandId | None = None
+    field: FieldActivity | None = None
+    wait: WaitActivity | None = None
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`wake` is when somebody has to look at it at the latest; `blocked_by` the order whose end
+    lets this one try again; `version` is the stored row's."""
+
+    order: ServiceOrder
+    children: tuple[Child, ...] = ()
+    requests: tuple[MaintenanceActivity, ...] = ()
+    blocked_by: OrderId | None = None
+    wake: datetime | None = None
+    version: int = 0
+
+    @property
+    def facts(self) -> tuple[ChildFact, ...]:
+        return tuple(child.fact for child in self.children)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The records about one service point as they are now. `removed` has the latest last."""
+
+    service_point: ServicePoint | None = None
+    device: Device | None = None
+    installed: InstallEvent | None = None
+    removed: tuple[tuple[Device, InstallEvent], ...] = ()
+    open_orders: tuple[OpenOrder, ...] = ()
+    other_tasks: tuple[OtherTask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallWrite:
+    """An install event as it becomes, guarded by its version; `replaces` is a planned one."""
+
+    event: InstallEvent
+    replaces: InstallEvent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldWrite:
+    """What completion events of field work change. `point_before` guards `point_after`."""
+
+    point_before: ServicePoint | None = None
+    point_after: ServicePoint | None = None
+    devices: tuple[Device, ...] = ()
+    installs: tuple[InstallWrite, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        changes = (self.devices, self.installs, self.measurements)
+        return self.point_after is None and not any(changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One look at the world as it is kept: the state it was made in, and every decision."""
+
+    order: OrderId
+    number: int
+    at: datetime
+    state: OrderState
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseWrite:
+    """One transaction's worth: all of it happens, or none.
+
+    `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
+    does); `supersedes` are orders that give theirs up for it and are woken. `drops` are activities
+    whose unsent messages must not leave (LEAVING when one is on its way). `report` makes a field
+    report known (KNOWN when it is already).
+    """
+
+    case: Case
+    holds: bool = False
+    supersedes: tuple[OrderId, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    messages: tuple[FieldMessage, ...] = ()
+    drops: tuple[ChildId, ...] = ()
+    report: FieldReport | None = None
+    world: WorldWrite = field(default_factory=WorldWrite)
+    audit: tuple[AuditNote, ...] = ()
+    publications: tuple[Publication, ...] = ()
+
+
+class CaseSaved(StrEnum):
+    SAVED = "saved"
+    MOVED = "moved"
+    WORLD_MOVED = "world_moved"
+    POINT_TAKEN = "point_taken"
+    LEAVING = "leaving"
+    KNOWN = "known"
+    REFERENCE_TAKEN = "reference_taken"
+    """A request's reference belongs to one about another order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingMessage:
+    """A field message that has its turn. `attempts` counts those that failed."""
+
+    message: FieldMessage
+    attempts: int = 0
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    LEAVING = "leaving"
+    """Being sent, or was when the process ended: it is sent again, with the same id."""
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """What to list; None is any. Newest first, `limit` at most, older than `before`."""
+
+    kind: OrderKind | None = None
+    state: OrderState | None = None
+    service_point: ServicePointId | None = None
+    open_only: bool = False
+    before: OrderId | None = None
+    limit: int = 50
+
+
+class TodoSubject(StrEnum):
+    ORDER = "order"
+    REQUEST = "request"
+    REPLY = "reply"
+    SET_ASIDE = "set_aside"
+    """A row of any loop that failed unexpectedly, by its number."""
+    SWITCH_HOLD = "switch_hold"
+    """Not of one order: no switch order leaves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """Something that waits for people; derived from the rows, so it closes by itself.
+
+    `priority`: higher is more urgent. `id` is the order's, the request's, the reply's, or the
+    number of what is set aside, or the reason for which switch orders are held; then `order` is ""
+    unless it is an order itself.
+    """
+
+    subject: TodoSubject
+    id: str
+    order: OrderId
+    priority: int
+    since: datetime
+    code: str
+    text: str
+    action: str = ""
+
+
+_HELD_PRIORITY: Final = 200
+"""Before whoever is dark: as long as it lasts nobody is reconnected."""
+
+
+def todo_of(hold: Hold) -> Todo:
+    """That switch orders are held waits for people too."""
+    return Todo(
+        subject=TodoSubject.SWITCH_HOLD,
+        id=hold.reason,
+        order=OrderId(""),
+        priority=_HELD_PRIORITY,
+        since=hold.since,
+        code=f"switch_hold_{hold.reason}",
+        text=hold.text,
+        action=hold.action,
+    )
+
+
+class OrderStore(Protocol):
+    """Batch in, batch out; every call is idempotent or guarded. What is set aside is never due."""
+
+    set_aside: SetAside
+
+    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+        """A new case; the requester's known reference gives the known order.
+
+        The second value says whether `content` is what that order was made from.
+        """
+
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]: ...
+
+    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]: ...
+
+    async def world(self, point: ServicePointId, order: OrderId) -> World:
+        """The service point as it is, and who else is at work there beside `order`."""
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
+        """Cases whose `wake` has passed, oldest first; it is moved to `lease_until`."""
+
+    async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
+        """Have open cases looked at by `at`."""
+
+    async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
+        """Orders with an open child on one of the devices."""
+
+    async def waiting_at(self, names: Sequence[str]) -> Sequence[OrderId]:
+        """The same for devices that have one of the names as endpoint or as serial number."""
+
+    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]: ...
+
+    async def passes(self, order: OrderId) -> Sequence[Pass]: ...
+
+    async def replies(self, order: OrderId) -> Sequence[Reply]: ...
+
+    async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
+        """The request to cancel or update that this reference has made."""
+
+    async def todo(self, *, limit: int) -> Sequence[Todo]:
+        """What waits for people, the most urgent and oldest first."""
+
+    async def order_of(self, child: ChildId) -> OrderId | None: ...
+
+    async def other_work(self, report: FieldReport, news: OtherWork) -> bool:
+        """Keep what is told of work that is not ours; False where the report is known."""
+
+    async def report_known(self, report: str) -> bool: ...
+
+    # messages to the field work system
+    async def next_messages(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[OutgoingMessage]:
+        """The first unsent message of each activity that is due; they are marked LEAVING."""
+
+    async def settle_message(
+        self, message: str, state: MessageState, *, due: datetime | None = None
+    ) -> None:
+        """SENT, FAILED, or QUEUED again for `due`."""
+
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        """Visits that are not over and of which the field work system was sent something."""
+
+    # replies
+    async def next_replies(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[Reply]:
+        """Queued replies that are due, oldest first, of each order the first only."""
+
+    async def drop_reply(self, reply: str) -> None:
+        """Give up a reply that cannot be read: those behind it have their turn."""
+
+    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+        """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""
+
+    # measurements that crews bring, or people enter
+    async def crew_measurements(
+        self, device: DeviceId, start: datetime, end: datetime
+    ) -> Sequence[Measurement]: ...
+
+    async def enter_measurements(
+        self, measurements: Sequence[Measurement], notes: Sequence[AuditNote]
+    ) -> None:
+        """Keep them; one with a known id takes the place of the one before."""
+
+
+class Measurements(Protocol):
+    """Final measurements: the gateway's own store, or a site's measurement system."""
+
+    async def final(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        """Of those with `start <= at < end`, of each component and condition code at least the
+        one nearest to `near` on either side."""
+
+
+class ReplyRefused(GatewayError):
+    """The requester's system will never take this reply as it is; people have to look."""
+
+    code = "reply_refused"
+
+
+class Requester(Protocol):
+    """Where replies go: the system that ordered. A reply's id is fixed; it may come twice."""
+
+    async def deliver(self, reply: Reply) -> None:
+        """Return when it has the reply. Raises ReplyRefused, or anything to be asked again."""

@@ -1,0 +1,343 @@
+"""What the intake of data, and whoever asks for measurements, need from the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType, Protocol
+
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.engine.readings.incomplete import BlockBooks
+from adapter.engine.upkeep.set_aside import SetAside
+from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.model.measurement import Measurement
+from adapter.readings.lookups import Lookups
+from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected
+
+PayloadId = NewType("PayloadId", int)
+LoadId = NewType("LoadId", int)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """A body that is on disk apart from the store, compressed; its inbox row's `raw` is empty.
+
+    `file` is its name in the spool folder, `size` its bytes, `digest` their SHA-256.
+    """
+
+    file: str
+    size: int
+    digest: bytes
+
+
+class PayloadState(StrEnum):
+    LOADING = "loading"
+    LOADED = "loaded"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPayload:
+    """A body that is to be taken in: of the inbox, or a file that was given (`inbox` is None)."""
+
+    inbox: InboxId | None
+    source: str
+    operation: str
+    at: datetime
+    file: str
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A load that was begun. `raw` is the body where no file holds it."""
+
+    payload: PayloadId
+    load: LoadId
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some of a load's parts, after normalisation. Indices and positions are the parts'."""
+
+    parts: int = 0
+    normals: tuple[Normal, ...] = ()
+    rejected: tuple[tuple[int, Rejected], ...] = ()
+    bad: tuple[BadPart, ...] = ()
+    events: tuple[tuple[int, EventSeed], ...] = ()
+    """With the time of each, in microseconds."""
+    blocks: tuple[tuple[str, int, int, int, int], ...] = ()
+    """(endpoint, total, block, start, end); times in microseconds."""
+    unreported: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What became of the content of a payload when it was loaded. values = new + revised +
+    repeated + filtered; `rejected` values are in error records, of which there are `errors`. How
+    many a bad part held is not known. `unreported` events were told of only as a number."""
+
+    parts: int = 0
+    values: int = 0
+    new: int = 0
+    revised: int = 0
+    repeated: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    errors: int = 0
+    bad_parts: int = 0
+    events: int = 0
+    unreported: int = 0
+
+    def add(self, other: "Counts") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where another process may put the values of one load.
+
+    `module` is Python's name of a module whose `open_place(place, lookups)` gives a Stage.
+    """
+
+    module: str
+    store: str
+    payload: PayloadId
+    load: LoadId
+
+
+@dataclass(slots=True, kw_only=True)
+class Staged:
+    """What became of some batches whose values were put. `rest` is what else they hold, with the
+    values of devices that are not known; `endpoints` and `serials` are those that it names."""
+
+    counts: Counts = field(default_factory=Counts)
+    rest: list[Batch] = field(default_factory=list)
+    endpoints: list[EndpointId] = field(default_factory=list)
+    serials: list[str] = field(default_factory=list)
+
+
+class Stage(Protocol):
+    """Takes the values of one load in a process of its own. All raise StoreFailed."""
+
+    def put(self, batches: Sequence[Batch]) -> Staged: ...
+
+    def seal(self) -> None:
+        """What was put outlives a loss of power when this returns."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One body that was taken in, or is being. `position` is the byte where it was refused."""
+
+    id: PayloadId
+    inbox: InboxId | None
+    source: str
+    operation: str
+    state: PayloadState
+    reason: str
+    position: int | None
+    at: datetime
+    finished: datetime | None
+    size: int
+    file: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """What gave no measurement, and why. `body` is a seed in JSON, or the XML of a bad part."""
+
+    id: int
+    payload: PayloadId
+    load: LoadId
+    part: int
+    position: int
+    endpoint: str
+    why: str
+    detail: str
+    body: bytes
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredValue:
+    """One revision of one value of one channel, with where it came from.
+
+    `value` is in `unit`; `external` is in the head end's own unit; `conversion` says what is
+    between them. `at` is the register's time, or the END of the interval. `revision` is (load,
+    number in the load): of one channel and time the highest counts.
+    """
+
+    device: DeviceId
+    endpoint: EndpointId
+    component: str
+    kind: ReadingKind
+    quantity: str
+    source: str
+    seconds: int
+    unit: str
+    tou: str
+    sqi: str
+    at: datetime
+    value: Decimal | None
+    external: Decimal | None
+    condition: int
+    statuses: tuple[str, ...]
+    conversion: str
+    revision: tuple[int, int]
+    payload: PayloadId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedEvent:
+    """One event or exception as it arrived. (`load`, `id`) rises in the order of loading."""
+
+    id: int
+    load: LoadId
+    endpoint: EndpointId
+    at: datetime
+    seed: EventSeed
+
+
+class Measurements(BlockBooks, Protocol):
+    """Measurements of payloads that were taken in whole."""
+
+    async def measurements_between(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        device: DeviceId | None = None,
+        component: str | None = None,
+        limit: int = 10_000,
+    ) -> Sequence[Measurement]:
+        """The latest revisions that have a value, `start <= at <= end`, oldest first."""
+
+    async def nearest(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        """Of the latest revisions that have a value and `start <= at < end`: of each channel and
+        condition code the one nearest to `near` up to it, and the nearest after it."""
+
+    async def values_between(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        device: DeviceId | None = None,
+        component: str | None = None,
+        endpoint: EndpointId | None = None,
+        revisions: bool = False,
+        limit: int = 10_000,
+    ) -> Sequence[StoredValue]:
+        """Everything known of the values; with `revisions` also those that were replaced."""
+
+
+class DataStore(Measurements, Protocol):
+    """Where the intake puts what it read. One load is open at a time."""
+
+    set_aside: SetAside
+
+    async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
+        """Messages of the inbox that are to be taken in, oldest first."""
+
+    async def start(self, what: WaitingPayload, *, now: datetime) -> Started | None:
+        """Begin a load; what an earlier one left is hidden for ever. None: this very file has
+        been loaded already."""
+
+    async def stage(self, started: Started, batch: Batch, lookups: Lookups) -> Counts:
+        """Put rows, hidden until the load ends."""
+
+    def place(self, started: Started) -> Place:
+        """Where a process of its own puts the values of this load, while nobody calls `stage`."""
+
+    async def stage_rest(self, started: Started, batches: Sequence[Batch]) -> None:
+        """Put what is in the batches besides values, hidden until the load ends."""
+
+    async def loaded(
+        self, started: Started, counts: Counts, *, inbox: InboxId | None, now: datetime
+    ) -> None:
+        """Show all rows of the load, in one commit."""
+
+    async def refused(
+        self,
+        started: Started,
+        reason: str,
+        position: int | None,
+        *,
+        inbox: InboxId | None,
+        now: datetime,
+    ) -> None:
+        """Quarantine the payload; nothing of the load is ever seen."""
+
+    async def give_up(self, started: Started) -> None:
+        """End a load whose rows are never to be seen; its payload stays as it was."""
+
+    async def sweep(self, *, limit: int) -> bool:
+        """Remove some rows of loads that were given up. False when there are none."""
+
+    async def errors(
+        self,
+        *,
+        state: str = "open",
+        payload: PayloadId | None = None,
+        after: int = 0,
+        limit: int = 500,
+    ) -> Sequence[ErrorRecord]:
+        """Oldest first; of all payloads where none is given."""
+
+    async def resolved(
+        self, started: Started, errors: Sequence[int], counts: Counts, *, now: datetime
+    ) -> None:
+        """End a load that processed error records again, and close those that gave rows."""
+
+    async def restart(self, payload: PayloadId, *, now: datetime) -> Started:
+        """Begin a load for error records of a payload that is loaded."""
+
+    async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
+        """Loaded payloads whose raw body is due to be removed."""
+
+    async def forget_raw(self, payload: Payload) -> None: ...
+
+    async def spool_files(self) -> frozenset[str]:
+        """Names in the spool folder that something refers to."""
+
+    async def payloads(
+        self, *, before: PayloadId | None = None, limit: int = 50
+    ) -> Sequence[Payload]: ...
+
+    async def arrived_events(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 500
+    ) -> Sequence[ArrivedEvent]:
+        """Events of loaded payloads after (load, id)."""
+
+    async def readings_of(
+        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
+    ) -> Sequence[Reading]:
+        """The latest revisions as readings, in the head end's own units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """`worked`: there may be more. `endpoints` and `serials` are whom a payload that is seen since
+    now brings data of, as it names them."""
+
+    worked: bool = False
+    endpoints: tuple[EndpointId, ...] = ()
+    serials: tuple[str, ...] = ()
+
+
+class Intake(Protocol):
+    """Takes in what waits in the inbox. The engine calls it in a loop of its own."""
+
+    async def once(self) -> "TakenIn":
+        """Take in one payload, if one waits."""
+
+    async def stop(self) -> None: ...

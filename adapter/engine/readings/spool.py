@@ -1,0 +1,200 @@
+"""Large bodies on disk: compressed while they come in, durable before they are answered."""
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from adapter.engine.private_files import owner_only, sync_folder, write_whole
+from adapter.engine.readings.ports import Spooled
+from adapter.errors import StoreFailed
+
+_TICKETS: Final = "incoming"
+_GZIP: Final = 31
+_LEVEL: Final = 1
+_READ: Final = 64 * 1024
+_WRITE: Final = 256 * 1024
+_UNSYNCED: Final = 1024 * 1024
+"""The most that is written before the disk has it: the store's commits wait behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A file that somebody handed in; its body is spooled already. `corrects` is the number of
+    the payload that it stands in for."""
+
+    file: str
+    source: str
+    size: int
+    digest: bytes
+    at: datetime
+    corrects: int | None = None
+
+
+class Spool:
+    """A folder of bodies, each a gzip file. Nothing is in it that was not written whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, at: datetime) -> "Spooling":
+        """A new body. Raises StoreFailed where the folder cannot be had."""
+        return Spooling(self.folder, f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(8)}.xml.gz")
+
+    def path(self, file: str) -> Path:
+        """Raises ValueError for a name that leads elsewhere."""
+        if not file or Path(file).name != file:
+            raise ValueError(f"{file!r} is no name of a spool file")
+        return self.folder / file
+
+    def remove(self, file: str) -> None:
+        self.path(file).unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ files that were handed in
+
+    def hand_in(self, ticket: Ticket) -> None:
+        """Durable when it returns: the spooled body is taken in by whoever has the store open."""
+        folder = self.folder / _TICKETS
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        content = json.dumps(
+            {
+                "source": ticket.source,
+                "size": ticket.size,
+                "digest": ticket.digest.hex(),
+                "corrects": ticket.corrects,
+            }
+        )
+        write_whole(folder / f"{ticket.file}.json", content.encode())
+
+    def handed_in(self) -> list[str]:
+        """The bodies that were handed in and are not taken in yet, oldest first."""
+        found = sorted((self.folder / _TICKETS).glob("*.json"))
+        return [path.name.removesuffix(".json") for path in found]
+
+    def ticket(self, file: str) -> Ticket:
+        """What stands in the ticket of a body. Raises OSError, ValueError, KeyError, TypeError for
+        one that cannot be read."""
+        path = self.folder / _TICKETS / f"{file}.json"
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Ticket(
+            file=file,
+            source=told["source"],
+            size=told["size"],
+            digest=bytes.fromhex(told["digest"]),
+            at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC),
+            corrects=told.get("corrects"),
+        )
+
+    def tickets(self) -> list[Ticket]:
+        """All of them, oldest first; raises as `ticket` does."""
+        return [self.ticket(file) for file in self.handed_in()]
+
+    def done(self, file: str) -> None:
+        (self.folder / _TICKETS / f"{file}.json").unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ house
+
+    def sweep(self, known: frozenset[str], *, older_than: float) -> int:
+        """Remove what nothing refers to: bodies that were begun and never answered."""
+        removed = 0
+        known = known | set(self.handed_in())
+        for path in self.folder.glob("*.gz"):
+            if path.name not in known and path.stat().st_mtime < older_than:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+class Spooling:
+    """One body on its way to disk. After `done` it is durable; after `drop` there is nothing."""
+
+    def __init__(self, folder: Path, file: str) -> None:
+        self._folder = folder
+        self._file = file
+        self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._unsynced = 0
+        self._waiting = bytearray()
+        self._out: BinaryIO | None = None
+
+    async def add(self, piece: bytes) -> None:
+        """Take the next bytes. Raises StoreFailed."""
+        self._waiting += piece
+        if len(self._waiting) >= _WRITE:
+            await self._flush()
+
+    async def done(self) -> Spooled:
+        """Everything is on disk when this returns. Raises StoreFailed."""
+        await self._flush()
+        await asyncio.to_thread(self._finish)
+        return Spooled(file=self._file, size=self._size, digest=self._digest.digest())
+
+    async def drop(self) -> None:
+        await asyncio.to_thread(self._drop)
+
+    async def _flush(self) -> None:
+        piece, self._waiting = bytes(self._waiting), bytearray()
+        await asyncio.to_thread(self._write, piece)
+
+    def _write(self, piece: bytes) -> None:
+        try:
+            if self._out is None:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path = self._folder / self._file
+                self._out = open(path, "xb", opener=owner_only)  # noqa: SIM115
+            self._size += len(piece)
+            self._digest.update(piece)
+            self._unsynced += self._out.write(self._compressor.compress(piece))
+            if self._unsynced >= _UNSYNCED:
+                self._unsynced = 0
+                self._out.flush()
+                os.fdatasync(self._out.fileno())
+        except OSError as error:
+            raise StoreFailed(f"cannot spool a body: {error}") from error
+
+    def _finish(self) -> None:
+        try:
+            assert self._out is not None
+            self._out.write(self._compressor.flush())
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            self._out.close()
+            sync_folder(self._folder)
+        except OSError as error:
+            raise StoreFailed(f"cannot spool a body: {error}") from error
+
+    def _drop(self) -> None:
+        if self._out is not None:
+            self._out.close()
+            (self._folder / self._file).unlink(missing_ok=True)
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, gunzipped where it is a gzip file. Raises OSError, also for damage."""
+    with open(path, "rb") as file:
+        piece = file.read(_READ)
+        if not piece.startswith(b"\x1f\x8b"):
+            while piece:
+                yield piece
+                piece = file.read(_READ)
+            return
+        inflate = zlib.decompressobj(_GZIP)
+        try:
+            while piece:
+                yield inflate.decompress(piece, _READ * 16)
+                while inflate.unconsumed_tail:
+                    yield inflate.decompress(inflate.unconsumed_tail, _READ * 16)
+                piece = file.read(_READ)
+            yield inflate.flush()
+        except zlib.error as error:
+            raise OSError(f"{path.name} is damaged: {error}") from error
+        if not inflate.eof:
+            raise OSError(f"{path.name} is cut short")

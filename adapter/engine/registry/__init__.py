@@ -1,0 +1,1 @@
+"""Master data: devices and service points, loaded whole or not at all."""

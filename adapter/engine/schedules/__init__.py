@@ -1,0 +1,1 @@
+"""Recurring reads: windows opened, followed and closed."""

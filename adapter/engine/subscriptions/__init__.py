@@ -1,0 +1,1 @@
+"""What the head end sends of itself, and whether it is too quiet."""

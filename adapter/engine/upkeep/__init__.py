@@ -1,0 +1,1 @@
+"""Rows kept for so long and no longer, and the witness of the audit chain."""

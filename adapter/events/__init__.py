@@ -1,0 +1,1 @@
+"""Device events: their types, and outages paired with restorations. Pure."""

@@ -1,0 +1,1 @@
+"""The ten algorithm types: the table, and one function for each. Pure."""

@@ -1,0 +1,304 @@
+"""D1-CHKMSMT: is there a measurement at the service date, and if not, where does one come from?
+
+The parameters, the window and the two ranges are the source's. Which activity follows when
+nothing is found is "based on the type and configuration of the device and service point" there;
+the choices here are inferred, and those about waiting too long are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from adapter.commands.flows import CommandKind
+from adapter.model.device import (
+    Category,
+    ComponentKind,
+    DisconnectLocation,
+    MeasuringComponent,
+)
+from adapter.model.measurement import CONDITION_LIMIT, ConditionRange, Measurement
+from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.orders.algorithms.verdict import (
+    Create,
+    Error,
+    Pass,
+    SetField,
+    Verdict,
+    Wait,
+)
+from adapter.orders.order import (
+    ActivityType,
+    ChildFact,
+    ChildSpec,
+    ChildState,
+    Problem,
+    ServiceOrder,
+    TimeoutPolicy,
+    View,
+)
+
+READ_FIELDS = ("readId", "readAt", "readValue", "readCondition")
+"""What an order remembers of its reading: start and stop dates follow its time, not the visit's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Where a measurement counts: [start, end), UTC."""
+
+    start: datetime
+    end: datetime
+    reference: datetime
+
+    def __contains__(self, at: datetime) -> bool:
+        return self.start <= at < self.end
+
+
+def window(activity_type: ActivityType, reference: datetime, zone: str) -> Window:
+    """The search window around `reference` in the service point's own calendar.
+
+    "Within the day" is that calendar day there, 23 or 25 hours long when clocks change. Otherwise
+    the offsets are calendar days at the same wall time, the last instant included.
+    """
+    place = ZoneInfo(zone)
+    local = reference.astimezone(place)
+    if activity_type.within_the_day:
+        midnight = datetime.combine(local.date(), time(), tzinfo=place)
+        following = datetime.combine(local.date() + timedelta(days=1), time(), tzinfo=place)
+        start, end = midnight, following
+    else:
+        start = local - timedelta(days=activity_type.minimum_offset_days)
+        end = local + timedelta(days=activity_type.maximum_offset_days, microseconds=1)
+    utc = ZoneInfo("UTC")
+    return Window(start=start.astimezone(utc), end=end.astimezone(utc), reference=reference)
+
+
+def choose(
+    candidates: tuple[Measurement, ...], span: Window, params: CheckMeasurement
+) -> Measurement | None:
+    """The measurement nearest to the reference: in the normal range, else from the bottom up."""
+    normal = ConditionRange(start=params.normal_start, end=params.normal_end)
+    bottom = ConditionRange(start=params.bottom, end=CONDITION_LIMIT)
+    inside = [each for each in candidates if each.use and each.at in span]
+    for wanted in (normal, bottom):
+        found = [each for each in inside if each.condition in wanted]
+        if found:
+            return min(found, key=lambda m: (abs(m.at - span.reference), m.at, m.id))
+    return None
+
+
+def _worth(each: Measurement, span: Window, params: CheckMeasurement) -> str:
+    """What one measurement is to the search: the range it is in, or why it does not count."""
+    if not each.use:
+        return "replaced"
+    if each.at not in span:
+        return "outside"
+    if each.condition in ConditionRange(start=params.normal_start, end=params.normal_end):
+        return "normal"
+    return "bottom" if each.condition >= params.bottom else "poor"
+
+
+def measurements_seen(
+    order: ServiceOrder, view: View, params: CheckMeasurement
+) -> Mapping[str, str]:
+    """What the check saw, for the record: the window, and of each component the measurement that
+    counts, else the nearest that does not, as `time,condition code,worth`."""
+    if not _to_be_read(view):
+        return {}
+    span = window(view.activity_type, order.service_at, view.service_point.time_zone)
+    facts = {"measurementWindow": f"{span.start.isoformat()}/{span.end.isoformat()}"}
+    own = _own(view)
+    for name in [each.id for each in view.billing_components()] or [""]:
+        mine = tuple(each for each in own if name in ("", each.component))
+        near = min(mine, key=lambda m: (abs(m.at - span.reference), m.at, m.id), default=None)
+        best = choose(mine, span, params) or near
+        told = "none"
+        if best is not None:
+            told = f"{best.at.isoformat()},{best.condition},{_worth(best, span, params)}"
+        facts[f"measurement:{name or 'any'}"] = told
+    return facts
+
+
+def _to_be_read(view: View) -> bool:
+    return view.service_point.category is Category.METER and view.device_installed
+
+
+def _own(view: View) -> tuple[Measurement, ...]:
+    """Those of the device that is installed."""
+    device = view.device.id if view.device is not None else None
+    return tuple(each for each in view.measurements if each.device in (None, device))
+
+
+def check_measurement(order: ServiceOrder, view: View, params: CheckMeasurement) -> Verdict:
+    """Pass with the reading remembered, or create what obtains or awaits one."""
+    if not _to_be_read(view):
+        return Pass(note="no meter: nothing to read")
+    span = window(view.activity_type, order.service_at, view.service_point.time_zone)
+    found, missing = _search(view, span, params)
+    if found and not missing:
+        return _remember(order, found)
+    return _obtain(order, view, params, span, missing)
+
+
+def reading_found(order: ServiceOrder, view: View, params: CheckMeasurement) -> bool:
+    """Whether every component that has to be read is: when a wait for a measurement ends."""
+    span = window(view.activity_type, order.service_at, view.service_point.time_zone)
+    found, missing = _search(view, span, params)
+    return bool(found) and not missing
+
+
+def _search(
+    view: View, span: Window, params: CheckMeasurement
+) -> tuple[list[Measurement], list[MeasuringComponent]]:
+    """What was found, and the billing components for which nothing was."""
+    own = _own(view)
+    components = view.billing_components()
+    if not components:
+        one = choose(own, span, params)
+        return ([one] if one is not None else []), []
+    found, missing = [], []
+    for component in components:
+        best = choose(tuple(m for m in own if m.component == component.id), span, params)
+        if best is None:
+            missing.append(component)
+        else:
+            found.append(best)
+    return found, missing
+
+
+def _remember(order: ServiceOrder, found: list[Measurement]) -> Verdict:
+    """The earliest component's reading gives the time; all are named."""
+    values = (
+        " ".join(m.id for m in found),
+        min(m.at for m in found).isoformat(),
+        " ".join(f"{m.component}={m.value}" for m in found),
+        " ".join(str(m.condition) for m in found),
+    )
+    fields = dict(zip(READ_FIELDS, values, strict=True))
+    if all(order.fields.get(name) == value for name, value in fields.items()):
+        return Pass(note="the reading is known")
+    return SetField(fields=fields, note="a measurement was found")
+
+
+def _obtain(
+    order: ServiceOrder,
+    view: View,
+    params: CheckMeasurement,
+    span: Window,
+    missing: list[MeasuringComponent],
+) -> Verdict:
+    own = [c for c in view.children if _reads(c, params)]
+    if own and not own[-1].final:
+        return Wait(child=own[-1].id)
+    recent = [c for c in own if c.number > order.first_of_retry]
+    if recent:
+        return _after(recent, view, params, span)
+    if view.reading_on_its_way:
+        return _wait(view, params, span, "a reading is being validated")
+    if view.now >= span.end:
+        return _no_reading("the time for a reading is over and there is none")
+    return _first(view, params, span, missing)
+
+
+def _reads(child: ChildFact, params: CheckMeasurement) -> bool:
+    """Whether the child was made by this algorithm."""
+    made = (params.wait_bo, params.scheduled_bo, params.on_demand_bo)
+    name = child.spec.business_object
+    return name in made or (name == params.field_bo and child.spec.task == params.task)
+
+
+def _after(own: list[ChildFact], view: View, params: CheckMeasurement, span: Window) -> Verdict:
+    """What follows own earlier attempts, none of which has given a measurement yet."""
+    last = own[-1]
+    name = last.spec.business_object
+    if last.completed:
+        if name == params.wait_bo:
+            return _no_reading("the wait has ended and there is no measurement in the window")
+        return _wait(view, params, span, "read; the value is not a final measurement yet")
+    if name == params.on_demand_bo:
+        return _field_read(view, params, span, f"the on-demand read ended as {last.state}")
+    waited = name in (params.wait_bo, params.scheduled_bo)
+    visited = any(c.spec.task == params.task for c in own)
+    allowed = view.activity_type.on_wait_time_out is TimeoutPolicy.FIELD_READ
+    if waited and last.state is ChildState.TIMED_OUT and allowed and not visited:
+        return _field_read(view, params, span, "the wait timed out")
+    return _no_reading(f"{name} ended as {last.state} and there is no measurement")
+
+
+def _first(
+    view: View, params: CheckMeasurement, span: Window, missing: list[MeasuringComponent]
+) -> Verdict:
+    """The first attempt. A reference still ahead gives the activity that effective date (ours)."""
+    device = view.device.id if view.device is not None else None
+    smart = view.device is not None and view.device.smart
+    start = max(view.now, span.reference)
+    if smart and missing and all(c.kind is ComponentKind.INTERVAL for c in missing):
+        return _wait(view, params, span, "interval data arrive by themselves")
+    if smart and _readable(view, params):
+        object_ = BUSINESS_OBJECTS[params.on_demand_bo]
+        child = ChildSpec(
+            business_object=object_.name,
+            kind=ChildKind.COMMAND,
+            command=object_.command,
+            device=device,
+            blocking=False,
+            effective_at=start,
+        )
+        return Create(child=child, note="no measurement: read on demand")
+    scheduled = next((at for at in view.scheduled_reads if at >= view.now and at in span), None)
+    if scheduled is not None:
+        child = ChildSpec(
+            business_object=params.scheduled_bo,
+            kind=ChildKind.WAIT_SCHEDULED_READ,
+            device=device,
+            blocking=False,
+            effective_at=scheduled,
+            due_at=scheduled + view.activity_type.wait_time_out,
+        )
+        return Create(child=child, note="a scheduled read falls inside the window")
+    return _field_read(view, params, span, "no measurement: read in the field")
+
+
+def _readable(view: View, params: CheckMeasurement) -> bool:
+    """Commissioned, with power (inferred), and supporting the read that is configured."""
+    point = view.service_point
+    dead = not point.connected and point.disconnect_location is DisconnectLocation.SOURCE
+    command = BUSINESS_OBJECTS[params.on_demand_bo].command or CommandKind.ON_DEMAND_READ_SCALAR
+    return view.commissioned and not dead and view.supports(command)
+
+
+def _wait(view: View, params: CheckMeasurement, span: Window, note: str) -> Verdict:
+    """What is measured at a reference still ahead can only come after it (ours)."""
+    child = ChildSpec(
+        business_object=params.wait_bo,
+        kind=ChildKind.WAIT_MEASUREMENT,
+        device=view.device.id if view.device is not None else None,
+        blocking=False,
+        due_at=max(view.now, span.reference) + view.activity_type.wait_time_out,
+    )
+    return Create(child=child, note=note)
+
+
+def _field_read(view: View, params: CheckMeasurement, span: Window, note: str) -> Verdict:
+    """A visit that can still fall inside the window; one that cannot would never end (ours)."""
+    if view.now >= span.end:
+        return _no_reading(f"{note}, and a visit now would come after the window")
+    child = ChildSpec(
+        business_object=params.field_bo,
+        kind=ChildKind.FIELD,
+        task=params.task,
+        device=view.device.id if view.device is not None else None,
+        effective_at=max(view.now, span.reference),
+    )
+    return Create(child=child, note=note)
+
+
+def _no_reading(text: str) -> Verdict:
+    return Error(
+        problem=Problem(
+            code="no_reading",
+            text=text,
+            action="enter a reading (readings enter), or correct the service date; then retry",
+        )
+    )

@@ -1,0 +1,81 @@
+"""D1-REMONOFF: off and on again for a back-to-back order, and who was left in the dark."""
+
+from collections.abc import Sequence
+
+from adapter.commands.flows import CommandKind
+from adapter.orders.algorithms.rows import RemoteOffOn
+from adapter.orders.algorithms.specs import command_child, refuse
+from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait
+from adapter.orders.order import ChildFact, View
+from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+
+
+def remote_off_on(view: View, params: RemoteOffOn) -> Verdict:
+    """D1-REMONOFF: off, then on, resumed wherever it was interrupted.
+
+    A connection that D1-UPDDVC or a crew made after our disconnect counts as the second half: the
+    two algorithms must not fight. A customer we left dark comes before every other rule (ours).
+    """
+    if left_dark(view.children):
+        return _restore(view, params)
+    if view.of(params.incompatibility_bo):
+        return Pass(note="the device was or will be changed in the field")
+    waiting = next((c for c in view.children if not c.final and _switches(c, params)), None)
+    if waiting is not None:
+        return Wait(child=waiting.id)
+    if any(c.completed for c in view.of(params.disconnect_bo)):
+        return Pass(note="off and on again")
+    supported = all(
+        view.supports(k) for k in (CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT)
+    )
+    if not (supported and view.commissioned):
+        return Pass(note="the device cannot be switched remotely")  # inferred: no field parameter
+    if view.restricted:
+        return Pass(note=f"not switched off: {view.restricted}")  # ours
+    if not view.on:
+        return refuse("not_ready", "the device is off before the change-over", "retry")
+    child = command_child(view, params.disconnect_bo, override=params.status_after_disconnect)
+    return Create(child=child, note="first half: off")
+
+
+def _restore(view: View, params: RemoteOffOn) -> Verdict:
+    if view.on:
+        return Pass(note="supply was restored by other means")
+    if not view.supports(CommandKind.REMOTE_CONNECT):
+        return refuse(
+            "customer_dark",
+            "switched off by this order, and the device no longer supports a remote connect",
+            "send a crew at once",
+            dark=True,
+        )
+    child = command_child(view, params.connect_bo, override=params.status_after_connect)
+    return Create(child=child, note="second half: on")
+
+
+def left_dark(children: Sequence[ChildFact]) -> bool:
+    """Whether the order switched the customer off and nothing has completed since to restore it.
+
+    Asked of back-to-back orders only: for Disable and Cut, dark is the purpose.
+    """
+    dark = False
+    for child in sorted(children, key=lambda each: each.number):
+        if not child.completed:
+            continue
+        if child.spec.command is CommandKind.REMOTE_DISCONNECT:
+            dark = True
+        elif _restores(child):
+            dark = False
+    return dark
+
+
+def _restores(child: ChildFact) -> bool:
+    if child.spec.command is CommandKind.REMOTE_CONNECT:
+        return True
+    task = FIELD_TASKS.get(child.spec.task)
+    return task is not None and bool(
+        {FieldEffect.TURN_ON, FieldEffect.INSTALL} & set(task.successful)
+    )
+
+
+def _switches(child: ChildFact, params: RemoteOffOn) -> bool:
+    return child.spec.business_object in (params.connect_bo, params.disconnect_bo)

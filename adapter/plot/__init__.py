@@ -1,1 +1,0 @@
-"""Load profiles as pictures: in a terminal, and as PNG."""

@@ -1,0 +1,1 @@
+"""Master data from files: CSV and JSON made one import."""

@@ -1,0 +1,1 @@
+"""When a recurring read is due, and what its windows came to. Pure."""

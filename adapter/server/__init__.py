@@ -1,0 +1,1 @@
+"""What every HTTP server here needs: connections, bodies, credentials, limits. No routes."""

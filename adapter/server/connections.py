@@ -1,0 +1,362 @@
+"""Connections from outside: accepted one by one, counted, bounded, closed when idle.
+
+The web server's own accepting has no limit, keeps silent sockets for an hour and writes a log line
+per failed accept; here a connection has a place before it has a protocol.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+import ssl
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import http_parser, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
+
+from adapter.errors import SettingsError
+from adapter.server.flood import SeldomLog
+from adapter.server.settings import ConnectionLimits, ServerTls
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_BREATHER_S: Final = 0.1
+_BACKLOG: Final = 1024
+_OTHER_DESCRIPTORS: Final = 256
+SERVER: Final = "openway"
+_READ_BYTES: Final = 64 * 1024
+
+log = logging.getLogger(__name__)
+seldom = SeldomLog(log)
+
+
+def bind(host: str, port: int, *, section: str = "") -> socket.socket:
+    """A listening socket; port 0 is any free one. Raises OSError, with the address as its file and
+    the `section` of the settings that it comes from."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        named = f" ({section}.host, {section}.port)" if section else ""
+        raise OSError(error.errno, f"{error.strerror}{named}", f"{host}:{port}") from error
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def url_of(listening: socket.socket, *, tls: bool) -> str:
+    """The address of a bound socket, without a path."""
+    host, port = listening.getsockname()[:2]
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def require_c_parser() -> None:
+    """Raises SettingsError where aiohttp would parse HTTP in Python.
+
+    That parser waits for lengths no 64-bit number holds, and is many times slower.
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise SettingsError("aiohttp: its C parser is missing or switched off (no extensions)")
+
+
+def require_descriptors(connections: int) -> None:
+    """Raise the process's own limit as far as needed. Raises SettingsError where that fails."""
+    needed = connections + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError) as error:
+        raise SettingsError(
+            f"connections: {connections} need {needed} open files, the limit is {hard}"
+        ) from error
+
+
+def tls_context(tls: ServerTls) -> ssl.SSLContext:
+    """TLS 1.2 and later. Raises SettingsError naming the files that do not fit."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate_file, tls.key_file, tls.key_password)
+        if tls.client_ca_file is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(tls.client_ca_file)
+    except OSError as error:
+        raise SettingsError(f"tls: {tls.certificate_file}: {error}") from error
+    return context
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """What one accepted connection takes up, from accept to close.
+
+    `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
+    """
+
+    address: str
+    since: float
+    served: bool = False
+    protocol: "Connection | None" = None
+    task: "asyncio.Task[None] | None" = None
+    busy: bool = False
+
+    def close(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+        if self.protocol is not None:
+            self.protocol.force_close()
+
+
+@dataclass(slots=True)
+class Places:
+    """All connections of one server."""
+
+    limits: ConnectionLimits
+    counts: Counter[str]
+    taken: set[Place] = field(default_factory=set)
+    by_address: Counter[str] = field(default_factory=Counter)
+
+    def take(self, address: str, now: float) -> Place | None:
+        """A place, at the cost of the longest idle one where all are taken; None: none is idle."""
+        if self.by_address[address] >= self.limits.per_address:
+            if not self.evict(address):
+                self.counts["connections_refused_address"] += 1
+                return None
+        elif len(self.taken) >= self.limits.connections and not self.evict(None):
+            self.counts["connections_refused"] += 1
+            return None
+        place = Place(address=address, since=now)
+        self.taken.add(place)
+        self.by_address[address] += 1
+        return place
+
+    def leave(self, place: Place) -> None:
+        if place in self.taken:
+            self.taken.remove(place)
+            self.by_address[place.address] -= 1
+            if not self.by_address[place.address]:
+                del self.by_address[place.address]
+
+    def evict(self, address: str | None) -> bool:
+        """Close one idle connection, of `address` if one is given. False: none is idle."""
+        idle = [
+            place
+            for place in self.taken
+            if not place.busy and (address is None or place.address == address)
+        ]
+        if not idle:
+            return False
+        victim = min(idle, key=self._worth)
+        self.leave(victim)
+        victim.close()
+        self.counts["connections_evicted"] += 1
+        return True
+
+    def _worth(self, place: Place) -> tuple[bool, int, float]:
+        """Silent ones go first, of them those of the address with the most, then the oldest."""
+        return place.served, -self.by_address[place.address], place.since
+
+
+class Connection(web.RequestHandler):
+    """One connection's HTTP, with its place. Bytes that are not HTTP are counted, not traced."""
+
+    __slots__ = ("_counts", "_place", "_places")
+
+    def __init__(self, server: web.Server, place: Place, places: Places) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=places.limits.idle_s,
+            lingering_time=places.limits.linger_s,
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # None is how it is switched off
+        )
+        self._place = place
+        self._places = places
+        place.protocol = self
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._places.leave(self._place)
+        super().connection_lost(exc)
+
+    def busy(self, yes: bool) -> None:
+        """A request is under way, or the last one has been answered.
+
+        One that is not busy may lose its place to a new connection.
+        """
+        self._place.served |= self._place.busy and not yes
+        self._place.busy = yes
+        self._place.since = asyncio.get_running_loop().time()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request, in few words. The connection is closed."""
+        if isinstance(exc, HttpProcessingError):
+            self._places.counts["http_parse"] += 1
+            seldom.warning("http_not_understood", remote=self._place.address)
+            response = web.Response(status=400, text="Bad Request\n")
+        else:
+            self._places.counts["failures"] += 1
+            log.error("request_failed", exc_info=exc)
+            response = web.Response(status=status, text="The request could not be processed.\n")
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
+
+
+@web.middleware
+async def occupied(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Marks the connection busy while a request is worked on."""
+    mark_busy(request, True)
+    try:
+        return await handler(request)
+    finally:
+        mark_busy(request, False)
+
+
+def mark_busy(request: web.Request, yes: bool) -> None:
+    """Whether the request's connection must be kept."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.busy(yes)
+
+
+async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:
+    """Versions of what runs here are nobody's business."""
+    response.headers["Server"] = SERVER
+
+
+class Door:
+    """Accepts on one socket for one application, until stopped."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        limits: ConnectionLimits,
+        tls: ServerTls | None,
+        counts: Counter[str],
+    ) -> None:
+        self._limits = limits
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
+        self._places = Places(limits, counts)
+        self._counts = counts
+        app.middlewares.insert(0, occupied)
+        app.on_response_prepare.append(_unnamed)
+        self._runner = web.AppRunner(
+            app,
+            handler_cancellation=False,
+            keepalive_timeout=limits.idle_s,
+            shutdown_timeout=limits.drain_s,
+        )
+        self._accepting: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._places.taken)
+
+    async def open(self, listening: socket.socket) -> str:
+        """Serve on a bound socket, which is closed with the door. Gives the address.
+
+        Raises SettingsError for what bars a safe start; then the socket is closed too.
+        """
+        try:
+            require_c_parser()
+            require_descriptors(self._limits.connections)
+            self._context = tls_context(self._tls) if self._tls is not None else None
+            await self._runner.setup()
+        except BaseException:
+            listening.close()
+            raise
+        self._socket = listening
+        self._accepting = asyncio.create_task(self._accept(listening))
+        return url_of(listening, tls=self._context is not None)
+
+    async def close(self) -> None:
+        """Accept nothing more, let requests under way end, close the rest."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._accepting
+            self._accepting = None
+        if self._socket is not None:
+            self._socket.close()
+        await self._runner.cleanup()
+        tasks = [place.task for place in self._places.taken if place.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, peer = await loop.sock_accept(listening)
+            except OSError as error:
+                self._counts["accept_failed"] += 1
+                seldom.warning("accept_failed", error=error.strerror)
+                helpless = error.errno in _EXHAUSTED and not self._places.evict(None)
+                await asyncio.sleep(_BREATHER_S if helpless else 0)
+                continue
+            place = self._places.take(str(peer[0]), loop.time())
+            if place is None:
+                seldom.warning("connection_refused", remote=str(peer[0]))
+                accepted.close()
+                continue
+            place.task = asyncio.create_task(self._serve(accepted, place))
+
+    async def _serve(self, accepted: socket.socket, place: Place) -> None:
+        server = self._runner.server
+        if server is None:
+            accepted.close()
+            return
+        _bound_unsent(accepted, self._limits.unsent_s)
+        handshake_s = self._limits.handshake_s if self._context is not None else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(server, place, self._places),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=handshake_s,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            self._places.leave(place)
+            accepted.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            self._counts["handshakes_failed"] += 1
+            seldom.warning("handshake_failed", remote=place.address)
+        finally:
+            place.task = None
+
+
+def _bound_unsent(accepted: socket.socket, seconds: float) -> None:
+    """Have the system give up a peer that does not take what was sent."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and accepted.family in (
+        socket.AF_INET,
+        socket.AF_INET6,
+    ):
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))

@@ -1,0 +1,74 @@
+"""What both servers are besides their routes: opened on one socket, counted, closed in order."""
+
+import logging
+import socket
+from abc import ABC, abstractmethod
+from collections import Counter
+from types import TracebackType
+from typing import ClassVar, Self
+
+from aiohttp import web
+
+from adapter.server.connections import Door, bind
+from adapter.server.settings import ListenerSettings, RestSettings
+
+log = logging.getLogger(__name__)
+
+
+class Server(ABC):
+    """`counts` only ever grow. With `listening` (see `connections.bind`) the address can be known
+    before the rest is there."""
+
+    section: ClassVar[str]
+    """Where the settings have its address."""
+    started: ClassVar[str]
+    """What the log says when it listens."""
+
+    def __init__(
+        self, settings: ListenerSettings | RestSettings, listening: socket.socket | None
+    ) -> None:
+        self._serving = settings
+        self._listening = listening
+        self.counts: Counter[str] = Counter()
+        self.url = ""
+        self._door: Door | None = None
+
+    @abstractmethod
+    def _application(self) -> web.Application:
+        """The routes, for one start."""
+
+    async def start(self) -> str:
+        """Listen. Gives the bound address without a path.
+
+        Raises SettingsError, or OSError where the port cannot be had.
+        """
+        settings = self._serving
+        door = Door(self._application(), settings.connections, settings.tls, self.counts)
+        self.url = await door.open(
+            self._listening or bind(settings.host, settings.port, section=self.section)
+        )
+        self._door = door
+        log.info(self.started, extra={"url": self.url})
+        return self.url
+
+    async def stop(self) -> None:
+        """Take nothing more, answer what is under way, close."""
+        if self._door is not None:
+            await self._door.close()
+            self._door = None
+
+    @property
+    def open_connections(self) -> int:
+        return self._door.open_connections if self._door is not None else 0
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()

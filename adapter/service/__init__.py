@@ -1,0 +1,1 @@
+"""The running gateway: settings read, parts built and connected."""

@@ -1,0 +1,58 @@
+"""Connects what takes in payloads: spool folder, measurements in the store, worker process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter.engine.commands.ports import Clock, Store
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.events.tables import load_event_tables
+from adapter.engine.readings.error_records import IntakeDesk
+from adapter.engine.readings.intake import PayloadIntake
+from adapter.engine.readings.spool import Spool
+from adapter.engine.readings.tables import Document, load_tables
+from adapter.events.types import EventTables
+from adapter.service.settings import IntakeSettings
+from adapter.store.events.events import SqliteEvents
+from adapter.store.readings.error_records import SqliteIntakeBooks
+from adapter.store.readings.measurements import SqliteMeasurements
+from adapter.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What takes in payloads of any size; only a store on SQLite has it."""
+
+    spool: Spool
+    data: SqliteMeasurements
+    intake: PayloadIntake
+    events: DeviceEvents
+    desk: IntakeDesk
+
+
+def taking(
+    store: Store, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
+) -> Taking | None:
+    """Raises SettingsError for bad tables. Nothing is started before the first payload."""
+    if not isinstance(store, SqliteStore):
+        return None
+    spool = spool_of(settings, store.path)
+    data = SqliteMeasurements(store)
+
+    def tables() -> Document:
+        return load_tables(settings.tables, zone=zone)
+
+    def both() -> tuple[Document, EventTables]:
+        return tables(), load_event_tables(settings.events)
+
+    books = SqliteIntakeBooks(store)
+    intake = PayloadIntake(
+        data, books, spool, clock, tables, retention_days=settings.retention_days
+    )
+    events = DeviceEvents(data, SqliteEvents(store), clock, load_event_tables(settings.events))
+    desk = IntakeDesk(data, books, spool, intake, events, clock, both)
+    return Taking(spool=spool, data=data, intake=intake, events=events, desk=desk)
+
+
+def spool_of(settings: IntakeSettings, store: Path) -> Spool:
+    """The folder of large bodies that belongs to a store."""
+    return Spool(settings.spool or store.with_suffix(".spool"))

@@ -1,0 +1,355 @@
+"""Every setting of the gateway: one frozen table, read once, from a TOML file and the environment.
+
+A setting `section.name` stands in the file as `name` under `[section]`, and in the environment as
+OPENWAY_SECTION_NAME, which goes before the file. Units are in the names: `_s` seconds, `_bytes`
+bytes. Secrets come from files (`name_file`) or the environment, never from the settings file, and
+are never shown. An unknown or bad setting stops the start and is named.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from adapter.commands.clocks import ClockPolicy
+from adapter.commands.flows import CommandKind
+from adapter.commands.rules import SwitchPolicy
+from adapter.commands.timing import POLICIES, Policy
+from adapter.errors import SettingsError
+from adapter.fieldwork.settings import FieldWorkSettings, ReplySettings
+from adapter.headend.secret import Secret
+from adapter.headend.settings import HeadEndSettings
+from adapter.server.settings import ListenerSettings, RestSettings
+from adapter.service.settings_reader import PREFIX, Sources, leaves, read_section
+from adapter.service.settings_values import guess
+from adapter.subscriptions.reconcile import Generation
+
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    path: Annotated[Path, "SQLite file of the store; made at the first start"] = Path("openway.db")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening(ListenerSettings):
+    """Where the head end calls us."""
+
+    port: Annotated[int, "port that callbacks are taken on; 0: any free one"] = 8101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api(RestSettings):
+    """The REST API: where it listens, who may call it; and how the command line reaches it."""
+
+    port: Annotated[int, "port of the REST API; 0: any free one"] = 8102
+    url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
+    key: Annotated[Secret | None, "key that the command line presents"] = None
+    second_key: Annotated[Secret | None, "key of a second person, where two are needed"] = None
+    ca_file: Annotated[Path | None, "PEM of the authority that the command line believes"] = None
+    timeout_s: Annotated[float, "the command line waits so long for an answer"] = 30.0
+
+    @property
+    def address(self) -> str:
+        """Where a client on this machine finds the API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        scheme = "http" if self.tls is None else "https"
+        return self.url.rstrip("/") or f"{scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractSettings:
+    wsdl: Annotated[Path | None, "folder of the head end's own WSDL; empty: the packaged one"] = (
+        None
+    )
+    time_zone: Annotated[str, "zone of the head end's times that name none"] = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    spool: Annotated[Path | None, "folder of large bodies; empty: beside the store"] = None
+    tables: Annotated[Path | None, "TOML of quantities, conditions, times; empty: as shipped"] = (
+        None
+    )
+    events: Annotated[Path | None, "TOML of device events and storm rules; empty: as shipped"] = (
+        None
+    )
+    retention_days: Annotated[float, "days that bodies are kept after they were taken in"] = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """Days that rows are kept; 0 is for ever. Audit, commands, orders and measurements always are,
+    and bodies of payloads have `intake.retention_days`."""
+
+    messages_days: Annotated[float, "SOAP messages of commands that have ended; 0: for ever"] = 90.0
+    inbox_days: Annotated[float, "messages of the head end that were dealt with; 0: for ever"] = (
+        90.0
+    )
+    quarantine_days: Annotated[
+        float, "refused messages nobody decided about, then they are discarded; 0: for ever"
+    ] = 0.0
+    events_days: Annotated[
+        float, "device events and arrivals, but for what began an outage that lasts; 0: for ever"
+    ] = 1095.0
+    errors_days: Annotated[
+        float, "error records that were closed, and counts of storms; 0: for ever"
+    ] = 90.0
+    publications_days: Annotated[float, "publications that every sink has; 0: for ever"] = 90.0
+
+    def __post_init__(self) -> None:
+        for row in fields(self):
+            if not getattr(self, row.name) >= 0:
+                raise SettingsError(f"{row.name}: 0 or more days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSettings:
+    longest_catch_up_s: Annotated[
+        float, "a late scheduled read covers at most so much; windows before that are skipped"
+    ] = 7 * 86_400.0
+
+    def __post_init__(self) -> None:
+        if not self.longest_catch_up_s > 0:
+            raise SettingsError("longest_catch_up_s: more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    concurrency: Annotated[int, "calls to the head end under way at once"] = 64
+    lease_s: Annotated[float, "seconds after which claimed work is offered again"] = 30.0
+    kinds: Annotated[frozenset[CommandKind], "command kinds that the head end offers"] = frozenset(
+        CommandKind
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSettings:
+    keys: Annotated[
+        tuple[Secret, ...],
+        "keys that sign callback addresses, one a line; the first signs, all are believed. "
+        "Empty: one is made beside the store",
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersSettings:
+    """Service orders; what a site orchestrates its own way stands in a file of its own."""
+
+    file: Annotated[
+        Path | None, "TOML file: orchestrations, activity types, reading calendar, valid tasks"
+    ] = None
+    visit_time_out_s: Annotated[
+        float,
+        "a visit may be silent so long after it was sent, was due, or its appointment ended; then "
+        "people are asked. 0: for ever; an activity type's visit_time_out_hours goes before",
+    ] = 72 * 3600.0
+    message_tries: Annotated[int, "tries of a message to the field work system; then people"] = 10
+
+    def __post_init__(self) -> None:
+        if self.visit_time_out_s < 0 or self.message_tries < 1:
+            raise SettingsError("visit_time_out_s: not below 0; message_tries: at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSettings(ClockPolicy):
+    """When the machine's wall clock is not believed, and switch orders are held."""
+
+    tolerance_s: Annotated[
+        float, "the wall clock may be off by so much; past it switch orders are held"
+    ] = 60.0
+    longest_stop_s: Annotated[
+        float, "after a longer stop, by the wall clock, somebody has to confirm it"
+    ] = 86_400.0
+
+    def __post_init__(self) -> None:
+        if not (self.tolerance_s > 0 and self.longest_stop_s > 0):
+            raise SettingsError("tolerance_s, longest_stop_s: more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """`openway simulate`; all else is in a file of its own (`config`)."""
+
+    host: Annotated[str, "address of the simulated head end"] = "127.0.0.1"
+    port: Annotated[int, "port of the simulated head end; 0: any free one"] = 8103
+    meters: Annotated[int, "number of simulated meters"] = 1_000
+    seed: Annotated[int, "the same seed gives the same meters and the same chances"] = 1
+    journal: Annotated[Path | None, "JSON lines of every request and callback"] = None
+    config: Annotated[Path | None, "TOML file: population, timing, limits, faults"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionSettings:
+    """What the head end is asked to send us. Only the data service's operation is known; all of
+    the subscription service is provisional."""
+
+    data: Annotated[Generation, "service to subscribe for data and events: off, or which one"] = (
+        Generation.OFF
+    )
+    exceptions: Annotated[Generation, "subscribe for exceptions: off or subscription_service"] = (
+        Generation.OFF
+    )
+    system_name: Annotated[str, "SystemName under which we subscribe"] = "openway-gateway"
+    exception_groups: Annotated[
+        tuple[str, ...], "exceptions of these head end groups only; empty: of all (inferred)"
+    ] = ()
+    check_every_s: Annotated[float, "between two checks of the subscriptions"] = 3600.0
+    retry_s: Annotated[float, "the next check after one that failed"] = 60.0
+    silence: Annotated[
+        bool,
+        "tell when nothing has arrived for longer than is usual; also of subscriptions that are "
+        "made by hand, once two days of arrivals are known",
+    ] = True
+    silence_s: Annotated[float | None, "so long may nothing arrive; empty: learned"] = None
+    silence_factor: Annotated[float, "learned: so many times the longest usual silence"] = 3.0
+    silence_least_s: Annotated[float, "learned: never less than this"] = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.exceptions is Generation.DATA_SERVICE:
+            raise SettingsError("exceptions: the data service knows none")
+        if not self.system_name:
+            raise SettingsError("system_name: is needed")
+        if not (self.check_every_s > 0 and self.retry_s > 0 and self.silence_factor > 0):
+            raise SettingsError("check_every_s, retry_s, silence_factor: more than 0")
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    level: Annotated[LogLevel, "least level that is written; bodies only at debug"] = LogLevel.INFO
+    format: Annotated[LogFormat, "json, text, or auto: text on a terminal, else json"] = (
+        LogFormat.AUTO
+    )
+    per_minute: Annotated[int, "lines of one event a minute; the others are counted"] = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of it. `head_end` is None where none of its settings is given."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    listener: Listening = field(default_factory=Listening)
+    api: Api = field(default_factory=Api)
+    head_end: HeadEndSettings | None = None
+    contract: ContractSettings = field(default_factory=ContractSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    intake: IntakeSettings = field(default_factory=IntakeSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
+    subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
+    commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
+    switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+    clock: ClockSettings = field(default_factory=ClockSettings)
+    callbacks: CallbackSettings = field(default_factory=CallbackSettings)
+    orders: OrdersSettings = field(default_factory=OrdersSettings)
+    field_work: FieldWorkSettings = field(default_factory=FieldWorkSettings)
+    replies: ReplySettings = field(default_factory=ReplySettings)
+    simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    def __post_init__(self) -> None:
+        _check_url("listener.public_url", self.listener.public_url)
+        _check_url("api.url", self.api.url)
+        self._check_client()
+        for name, zone in (
+            ("switch.time_zone", self.switch.time_zone),
+            ("contract.time_zone", self.contract.time_zone),
+        ):
+            try:
+                ZoneInfo(zone)
+            except (KeyError, OSError, ValueError):
+                raise SettingsError(f"{name}: no time zone {zone!r}") from None
+
+    def _check_client(self) -> None:
+        """The command line shows its key to nobody on the way."""
+        parts = urlsplit(self.api.address)
+        clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
+        if clear and self.api.key is not None and not self.api.allow_cleartext:
+            raise SettingsError("api.url: a key over plain http needs api.allow_cleartext")
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if not url:
+        return
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{name}: an http or https URL with a host is needed")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise SettingsError(f"{name}: a URL without credentials, query and fragment is needed")
+
+
+# ---------------------------------------------------------------- reading
+
+_RESERVED: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}CRASH_AT"})
+"""Variables that are no settings: the file itself, and the crash points of the tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The settings and, by name, where each that was given came from ("file" or a variable)."""
+
+    settings: Settings
+    origin: Mapping[str, str]
+
+
+def load(path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a file (or of OPENWAY_CONFIG) and the environment.
+
+    Raises SettingsError with one line for each setting that is unknown or bad. Relative paths in
+    the file start at the file's folder.
+    """
+    return load_with_origin(path, environ).settings
+
+
+def load_with_origin(
+    path: Path | str | None = None, environ: Mapping[str, str] | None = None
+) -> Loaded:
+    environ = os.environ if environ is None else environ
+    named = environ.get(f"{PREFIX}CONFIG")
+    path = Path(path) if path else Path(named) if named else None
+    sources = Sources(environ=environ, folder=path.parent if path else Path())
+    table = _table(path) if path else {}
+    _refuse_unknown_variables(sources)
+    settings = read_section(Settings, table, sources)
+    if settings is None or sources.problems:
+        raise SettingsError("\n".join(sources.problems))
+    return Loaded(settings=settings, origin=MappingProxyType(sources.origin))
+
+
+def _table(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _refuse_unknown_variables(sources: Sources) -> None:
+    known = set(_RESERVED)
+    for leaf in leaves(Settings):
+        known |= {leaf.variable, f"{leaf.variable}_FILE"} if leaf.secret else {leaf.variable}
+    for name in sorted(sources.environ):
+        if name.startswith(PREFIX) and name not in known:
+            sources.complain(name, f"unknown variable{guess(name, frozenset(known))}")

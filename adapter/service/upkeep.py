@@ -1,0 +1,122 @@
+"""From the settings to how subscriptions are kept up, how long rows are kept, and what mends the
+traces of a wrong clock."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Clock, Store
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.orders.orders import Orders
+from adapter.engine.schedules.schedules import Schedules
+from adapter.engine.subscriptions.subscriptions import Subscriptions, UpkeepSettings
+from adapter.engine.upkeep.clock_correction import CommandCorrection
+from adapter.engine.upkeep.clock_watch import Correct
+from adapter.engine.upkeep.retention import Kept
+from adapter.headend.limits import Limits
+from adapter.headend.settings import HeadEndSettings
+from adapter.headend.subscriptions import SubscriptionClient
+from adapter.service.settings import RetentionSettings, SubscriptionSettings
+from adapter.store.sqlite import SqliteStore
+from adapter.store.subscriptions import SqliteSubscriptions
+from adapter.store.upkeep.clock_correction import SqliteCorrection
+from adapter.subscriptions.reconcile import Generation, SubscriptionKind, Wanted
+from adapter.subscriptions.silence import SilencePolicy
+from adapter.web.listener.listener import DATA_PATH, EXCEPTIONS_PATH
+from adapter.wire.codec import Codec
+
+
+def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:
+    """How long each is kept; None is for ever."""
+    given = {
+        Kept.MESSAGES: settings.messages_days,
+        Kept.INBOX: settings.inbox_days,
+        Kept.QUARANTINE: settings.quarantine_days,
+        Kept.ARRIVALS: settings.events_days,
+        Kept.EVENTS: settings.events_days,
+        Kept.ERRORS: settings.errors_days,
+        Kept.EVENT_ERRORS: settings.errors_days,
+        Kept.STORMS: settings.errors_days,
+        Kept.PUBLICATIONS: settings.publications_days,
+    }
+    return {what: days or None for what, days in given.items()}
+
+
+def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
+    """`public_url` is the listener's as the head end sees it, its path prefix included."""
+    given = (
+        (SubscriptionKind.DATA, settings.data, DATA_PATH, ()),
+        (
+            SubscriptionKind.EXCEPTIONS,
+            settings.exceptions,
+            EXCEPTIONS_PATH,
+            settings.exception_groups,
+        ),
+    )
+    silence = SilencePolicy(
+        allowed_s=settings.silence_s,
+        factor=settings.silence_factor,
+        least_s=settings.silence_least_s,
+    )
+    return UpkeepSettings(
+        wanted=tuple(
+            Wanted(
+                kind=kind,
+                generation=generation,
+                system=settings.system_name,
+                address=public_url.rstrip("/") + path,
+                groups=groups,
+            )
+            for kind, generation, path, groups in given
+            if generation is not Generation.OFF
+        ),
+        check_every_s=settings.check_every_s,
+        retry_s=settings.retry_s,
+        silence=silence if settings.silence else None,
+    )
+
+
+def subscriptions_of(
+    store: Store,
+    head_end: HeadEndSettings,
+    limits: Limits,
+    codec: Codec,
+    clock: Clock,
+    identity: CallbackIdentity,
+    settings: SubscriptionSettings | None,
+    holds: SwitchHolds,
+) -> Subscriptions | None:
+    """None without settings, and over a store that keeps no subscriptions."""
+    if settings is None or not isinstance(store, SqliteStore):
+        return None
+    client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
+    kept = upkeep(settings, identity.public_url)
+    return Subscriptions(
+        SqliteSubscriptions(store), client, clock, kept, paused=lambda: holds.doubts_clock
+    )
+
+
+def corrections(
+    store: SqliteStore,
+    gateway: Gateway,
+    schedules: Schedules | None,
+    orders: Orders | None,
+    clock: Clock,
+    settings: GatewaySettings,
+) -> Sequence[Correct]:
+    """Schedules and orders first, rows last."""
+    rows, made = SqliteCorrection(store), list[Correct]()
+    if schedules is not None:
+        made.append(schedules.correct_clock)
+    if orders is not None:
+        made.append(partial(orders.correct_clock, store=rows))
+    commands = CommandCorrection(
+        rows,
+        store,
+        gateway.correct,
+        clock,
+        settings.policies,
+        lease_s=settings.dispatch.lease_s,
+    )
+    return [*made, commands]

@@ -1,0 +1,1 @@
+"""Commands in SQLite: claimed, read, written, and the messages that concern them."""

@@ -1,0 +1,98 @@
+"""Why switch orders are held and what was seen of the time, in the gateway's SQLite file."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import apsw
+import msgspec
+
+from adapter.engine.commands.ports import AuditNote, Publication
+from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.store.commands import writing
+from adapter.store.rows import encode, micros, moment
+from adapter.store.sqlite import SqliteStore
+from adapter.store.threads import Transaction
+
+_decode: Final = msgspec.json.Decoder(Hold).decode
+
+_ALL: Final = "SELECT body FROM switch_hold ORDER BY reason"
+_PUT: Final = """
+INSERT INTO switch_hold (reason, body) VALUES (?, ?)
+ON CONFLICT (reason) DO UPDATE SET body = excluded.body"""
+_DROP: Final = "DELETE FROM switch_hold WHERE reason = ?"
+_SEEN: Final = "SELECT at FROM clock_seen"
+_NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
+_PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
+_NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
+
+
+class SqliteHolds:
+    """The HoldStore port beside the commands, in the same file."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    async def holds(self) -> Sequence[Hold]:
+        def work(db: apsw.Connection) -> list[Hold]:
+            return [_decode(_bytes(body)) for (body,) in db.execute(_ALL)]
+
+        return await self._store.read(work)
+
+    async def put_hold(
+        self, hold: Hold, *, audit: Sequence[AuditNote], publications: Sequence[Publication]
+    ) -> None:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> None:
+            tx.connection.execute(_PUT, (hold.reason.value, encode(hold)))
+            writing.publish(tx.connection, publications, at)
+            writing.note_all(tx, audit, at)
+
+        await self._store.write(work)
+
+    async def drop_hold(
+        self,
+        reason: HoldReason,
+        *,
+        audit: Sequence[AuditNote],
+        publications: Sequence[Publication],
+        seen: datetime | None,
+    ) -> None:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> None:
+            tx.connection.execute(_DROP, (reason.value,))
+            if seen is not None:
+                tx.connection.execute(_PUT_SEEN, (micros(seen),))
+            writing.publish(tx.connection, publications, at)
+            writing.note_all(tx, audit, at)
+
+        await self._store.write(work)
+
+    async def clock_seen(self) -> datetime | None:
+        def work(db: apsw.Connection) -> int | None:
+            found: int | None = db.execute(_SEEN).get
+            newest: int | None = db.execute(_NEWEST).get
+            return newest if found is None else found
+
+        at = await self._store.read(work)
+        return None if at is None else moment(at)
+
+    async def put_clock_seen(self, at: datetime) -> None:
+        def work(tx: Transaction) -> None:
+            tx.connection.execute(_PUT_SEEN, (micros(at),))
+
+        await self._store.write(work)
+
+    async def newest(self) -> int:
+        def work(db: apsw.Connection) -> int:
+            found: int = db.execute(_NEWEST_ENTRY).get
+            return found
+
+        return await self._store.read(work)
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

@@ -1,0 +1,100 @@
+"""What comes in and is kept as it came: the inbox, messages, readings, measurements."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import apsw
+
+from adapter.commands.calls import Reading
+from adapter.commands.completion import same_quantity
+from adapter.engine.commands.ports import Disposition, Logged, Received
+from adapter.errors import NotFound
+from adapter.model.ids import InboxId, RequestToken
+from adapter.model.reading import InitialMeasurement
+from adapter.store.commands import queries
+from adapter.store.rows import encode, micros, micros_or_none
+from adapter.store.threads import Transaction
+
+
+def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
+    ids: list[InboxId] = []
+    for item in batch:
+        inbox = tx.connection.execute(
+            queries.INSERT_INBOX,
+            (
+                item.operation,
+                micros(item.at),
+                item.state,
+                item.exchange,
+                item.remote,
+                item.reason,
+                item.spool.digest if item.spool else hashlib.sha256(item.raw).digest(),
+            ),
+        ).get
+        if item.spool is not None:
+            values = (inbox, item.spool.file, item.spool.size)
+            tx.connection.execute(queries.INSERT_SPOOLED, values)
+        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+        ids.append(inbox)
+    return ids
+
+
+def unpark(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
+    tx.connection.executemany(queries.UNPARK, [(token,) for token in tokens])
+
+
+def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
+    for item in dispositions:
+        connection.execute(
+            queries.DISPOSE,
+            (
+                item.state,
+                item.reason,
+                item.command,
+                item.token,
+                micros_or_none(item.wake),
+                item.inbox,
+            ),
+        )
+        if connection.changes() != 1:
+            raise NotFound(f"no inbox row {item.inbox}")
+
+
+def put_readings(
+    connection: apsw.Connection, readings: Iterable[Reading], inbox: InboxId | None
+) -> None:
+    connection.executemany(
+        queries.INSERT_READING,
+        [
+            (
+                item.endpoint,
+                item.kind,
+                micros(item.at),
+                same_quantity(item.quantity),
+                item.source,
+                item.seconds,
+                inbox,
+                encode(item),
+            )
+            for item in readings
+        ],
+    )
+
+
+def put_measurements(
+    connection: apsw.Connection, measurements: Iterable[InitialMeasurement]
+) -> None:
+    connection.executemany(
+        queries.INSERT_MEASUREMENT,
+        [(item.id, item.device, micros(item.end), encode(item)) for item in measurements],
+    )
+
+
+def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
+    tx.connection.executemany(
+        queries.INSERT_MESSAGE,
+        [
+            (item.exchange, micros(item.at), item.outbound, item.operation, item.status, item.body)
+            for item in batch
+        ],
+    )

@@ -1,0 +1,248 @@
+"""Every SQL statement. A test looks at the plan of each one that runs often."""
+
+from typing import Final
+
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
+
+# ---------------------------------------------------------------- commands
+
+INSERT_COMMAND: Final = """
+INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ASKED: Final = "INSERT INTO asked (number, request, targets) VALUES (?, ?, ?)"
+INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
+COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
+CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
+COMMAND_GUARD: Final = "SELECT version, priority FROM command WHERE id = ?"
+UPDATE_COMMAND: Final = """
+UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ?"""
+LOAD_COMMANDS: Final = """
+SELECT id, request, targets, activity, version
+FROM command JOIN asked ON asked.number = command.number
+WHERE id IN (SELECT value FROM json_each(?))"""
+# For lists: the targets of a city, page after page of such commands, would fill the memory.
+LIST_COMMANDS: Final = """
+SELECT id, request, iif(length(targets) > :most, CAST('[]' AS BLOB), targets), activity, version,
+       iif(length(targets) > :most, json_array_length(CAST(targets AS TEXT)), 0)
+FROM command JOIN asked ON asked.number = command.number
+WHERE id IN (SELECT value FROM json_each(:ids))"""
+COMMANDS_DUE: Final = f"""
+SELECT id FROM command WHERE wake IS NOT NULL AND wake <= :now
+    AND {free(RowKind.COMMAND, "command.id")} ORDER BY wake, id LIMIT :limit"""
+DELAY_COMMAND: Final = "UPDATE command SET wake = ? WHERE id = ?"
+FIRST_COMMAND_WAKE: Final = f"""
+SELECT wake FROM command
+WHERE wake IS NOT NULL AND {not_failed(RowKind.COMMAND, "command.id")} ORDER BY wake LIMIT 1"""
+FIRST_TRY: Final = """
+SELECT due FROM failed_row WHERE state = 'waiting' ORDER BY due LIMIT 1"""
+
+# The base table of a listing, its condition, and its order; newest first by id.
+LIST_ALL: Final = "SELECT id FROM command WHERE id < :before ORDER BY id DESC"
+LIST_KIND: Final = """
+SELECT id FROM command WHERE kind = :kind AND id < :before ORDER BY id DESC"""
+LIST_STATE: Final = """
+SELECT id FROM command WHERE state = :state AND id < :before ORDER BY id DESC"""
+LIST_DEVICE: Final = """
+SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
+COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
+
+# ---------------------------------------------------------------- exchanges
+
+INSERT_EXCHANGE: Final = """
+INSERT INTO exchange (id, command, position, operation, priority, work, state, wake, due, token,
+                      sent, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ENDPOINTS: Final = "INSERT INTO exchange_endpoints (number, endpoints) VALUES (?, ?)"
+# A lease holds for as long as work, state and wake stay as they were when it was taken.
+UPDATE_EXCHANGE: Final = """
+UPDATE exchange SET
+    due = CASE WHEN work = :work AND state = :state AND wake IS :wake THEN due ELSE :due END,
+    work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
+WHERE id = :id"""
+BODIES_OF_COMMAND: Final = "SELECT id, body FROM exchange WHERE command = ?"
+_EXCHANGES: Final = """
+SELECT command, body, endpoints
+FROM exchange LEFT JOIN exchange_endpoints ON exchange_endpoints.number = exchange.number """
+EXCHANGES_OF_COMMANDS: Final = (
+    _EXCHANGES + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
+)
+LIST_EXCHANGES: Final = """
+SELECT command, body FROM exchange
+WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
+EXCHANGE_OF_TOKEN: Final = "SELECT id FROM exchange WHERE token IS NOT NULL AND token = ?"
+FIND_EXCHANGES: Final = _EXCHANGES + "WHERE id IN (SELECT value FROM json_each(?))"
+FIND_TOKENS: Final = (
+    _EXCHANGES + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
+)
+# From one (priority, operation) that has this work to the next, one index search apiece. As one
+# statement with `(priority, operation) > (?, ?)` SQLite would walk through all of a priority.
+NEXT_CLAIM_OPERATION: Final = """
+SELECT priority, operation, due FROM exchange
+WHERE work = ? AND priority = ? AND operation > ? AND due IS NOT NULL
+ORDER BY operation, due LIMIT 1"""
+NEXT_CLAIM_PRIORITY: Final = """
+SELECT priority, operation, due FROM exchange
+WHERE work = ? AND priority > ? AND due IS NOT NULL
+ORDER BY priority, operation, due LIMIT 1"""
+CLAIMABLE: Final = f"""
+SELECT due, id, command FROM exchange
+WHERE work = :work AND priority = :priority AND operation = :operation
+    AND due IS NOT NULL AND due <= :now AND {free(RowKind.EXCHANGE, "exchange.id")}
+ORDER BY due, id LIMIT :limit"""
+LEASE_EXCHANGE: Final = "UPDATE exchange SET due = ? WHERE id = ?"
+SENDING: Final = """
+SELECT command, id, operation, priority FROM exchange WHERE state = 'sending' ORDER BY id"""
+
+# ---------------------------------------------------------------- what goes with a command
+
+UPSERT_COMPLETION: Final = """
+INSERT INTO completion (id, command, kind, state) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state"""
+UPSERT_OUTCOME: Final = """
+INSERT INTO outcome (command, endpoint, body) VALUES (?, ?, ?)
+ON CONFLICT (command, endpoint) DO UPDATE SET body = excluded.body"""
+OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
+LANE_HOLDER: Final = "SELECT command FROM lane WHERE name = ?"
+TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
+RELEASE_LANES: Final = "DELETE FROM lane WHERE command = ?"
+HOLDERS: Final = """
+SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
+DEBITED: Final = """
+SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
+INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
+
+# ---------------------------------------------------------------- inbox
+
+INSERT_INBOX: Final = """
+INSERT INTO inbox (operation, at, state, exchange, remote, reason, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
+INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
+_INBOX_COLUMNS: Final = """
+SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token,
+       inbox_spool.file, inbox_spool.bytes
+FROM inbox """
+_BODY: Final = """
+JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+"""
+_INBOX: Final = _INBOX_COLUMNS + _BODY
+_FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))
+UNREAD_NEW: Final = _INBOX + f"WHERE state = 'new' AND {_FREE} ORDER BY inbox.id LIMIT :limit"
+# Named, because without statistics SQLite takes the index by state, and sorts.
+UNREAD_PARKED: Final = (
+    _INBOX_COLUMNS
+    + "INDEXED BY inbox_parked"
+    + _BODY
+    + f"""WHERE state = 'parked' AND wake <= :now AND {_FREE}
+ORDER BY wake, inbox.id LIMIT :limit"""
+)
+INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
+INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+DISPOSE: Final = """
+UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
+UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
+_NEVER_FAILED: Final = not_failed(RowKind.MESSAGE, as_text("inbox.id"))
+FIRST_NEW: Final = f"""
+SELECT at FROM inbox WHERE state = 'new' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
+# What came by a time and is going to be looked at; what is set aside is not waited for.
+FIRST_UNTAKEN: Final = f"""
+SELECT at FROM inbox WHERE state = 'new'
+    AND {not_set_aside(RowKind.MESSAGE, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
+FIRST_TAKING: Final = f"""
+SELECT at FROM inbox WHERE state = 'taking'
+    AND {not_set_aside(RowKind.PAYLOAD, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
+FIRST_PARKED: Final = f"""
+SELECT wake FROM inbox INDEXED BY inbox_parked
+WHERE state = 'parked' AND wake IS NOT NULL AND {_NEVER_FAILED} ORDER BY wake LIMIT 1"""
+
+# ---------------------------------------------------------------- events out, audit, messages
+
+INSERT_PUBLICATION: Final = """
+INSERT INTO publication (id, at, body)
+SELECT :id, :at, :body WHERE NOT EXISTS (SELECT 1 FROM publication WHERE id = :id)"""
+_OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
+OUTBOX: Final = f"""
+SELECT seq, at, body FROM publication
+WHERE seq > coalesce((SELECT seq FROM sink_cursor WHERE sink = :sink), 0) AND {_OF_SINK}
+ORDER BY seq LIMIT :limit"""
+PUBLICATIONS: Final = """
+SELECT seq, at, body FROM publication
+WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"""
+DELIVERED: Final = """
+INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
+ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
+
+INSERT_AUDIT: Final = "INSERT INTO audit (seq, at, subject, note, digest) VALUES (?, ?, ?, ?, ?)"
+AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
+AUDIT_ALL: Final = "SELECT seq, at, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+AUDIT_OF_SUBJECT: Final = """
+SELECT seq, at, note, digest FROM audit
+WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM exchange WHERE command = :subject)
+  AND seq > :after
+ORDER BY seq LIMIT :limit"""
+AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
+AUDIT_WALK: Final = "SELECT seq, at, note, digest FROM audit ORDER BY seq"
+
+INSERT_MESSAGE: Final = """
+INSERT INTO message (exchange, at, outbound, operation, status, body) VALUES (?, ?, ?, ?, ?, ?)"""
+MESSAGES: Final = """
+SELECT exchange, at, outbound, operation, status, body FROM message
+WHERE exchange IN (SELECT id FROM exchange WHERE command = ?) ORDER BY id"""
+
+# ---------------------------------------------------------------- readings
+
+INSERT_READING: Final = """
+INSERT OR IGNORE INTO reading
+    (endpoint, kind, at, same_quantity, source, seconds, inbox, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+READINGS: Final = """
+SELECT body FROM reading
+WHERE endpoint IN (SELECT value FROM json_each(?)) AND kind = ? AND at BETWEEN ? AND ?
+ORDER BY endpoint, kind, at, same_quantity, source, seconds"""
+INSERT_MEASUREMENT: Final = """
+INSERT OR IGNORE INTO measurement (id, device, ends_at, body) VALUES (?, ?, ?, ?)"""
+MEASUREMENTS: Final = """
+SELECT body FROM measurement WHERE device = ? ORDER BY ends_at DESC, id DESC LIMIT ?"""
+
+# ---------------------------------------------------------------- registry
+
+UPSERT_DEVICE: Final = "INSERT OR REPLACE INTO device (id, body) VALUES (?, ?)"
+LEAVE_GROUPS: Final = "DELETE FROM device_group WHERE device = ?"
+JOIN_GROUP: Final = "INSERT INTO device_group (name, device) VALUES (?, ?)"
+UPSERT_SERVICE_POINT: Final = "INSERT OR REPLACE INTO service_point (id, body) VALUES (?, ?)"
+INSTALL_GUARD: Final = """
+SELECT version FROM install_event WHERE device = ? AND service_point = ? AND installed_at = ?"""
+INSTALL_OPEN: Final = "SELECT 1 FROM install_event WHERE device = ? AND removed = 0"
+PUT_INSTALL: Final = """
+INSERT INTO install_event (device, service_point, installed_at, removed, version, body)
+VALUES (:device, :service_point, :installed_at, :removed, :version, :body)
+ON CONFLICT (device, service_point, installed_at)
+DO UPDATE SET removed = excluded.removed, version = excluded.version, body = excluded.body"""
+# The installed one first, else the last that was removed.
+CURRENT_INSTALL: Final = """
+SELECT body FROM install_event WHERE device = ?
+ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1"""
+LEAVE_ENDPOINT: Final = "DELETE FROM endpoint_device WHERE device = ?"
+TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
+DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
+# People and the start ask for it, the engine's loops never.
+SHARED_ENDPOINTS: Final = """
+SELECT key FROM endpoint_device GROUP BY key HAVING count(*) > 1 ORDER BY key"""
+INSTALLS_OF: Final = "SELECT body FROM install_event WHERE device = ?"
+OPEN_AT: Final = "SELECT body FROM install_event WHERE service_point = ? AND removed = 0"
+DEVICE: Final = "SELECT body FROM device WHERE id = ?"
+SERVICE_POINT: Final = "SELECT body FROM service_point WHERE id = ?"
+MEMBERS: Final = "SELECT device FROM device_group WHERE name = ? ORDER BY device"
+DEVICES_AFTER: Final = "SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?"
+
+# ---------------------------------------------------------------- ledger: whole tables are read
+
+COUNT_COMMANDS: Final = "SELECT state, count(*) FROM command GROUP BY state ORDER BY state"
+COUNT_INBOX: Final = "SELECT state, count(*) FROM inbox GROUP BY state ORDER BY state"
+COUNT_SENDS: Final = """
+SELECT state, count(*) FROM exchange WHERE sent = 1 GROUP BY state ORDER BY state"""
+COUNT_COMPLETIONS: Final = """
+SELECT kind || ':' || state, count(*) FROM completion GROUP BY 1 ORDER BY 1"""
+COUNT_PUBLICATIONS: Final = "SELECT count(*) FROM publication"

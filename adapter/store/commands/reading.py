@@ -1,0 +1,405 @@
+"""What only looks at the database: functions over one connection that sees one snapshot."""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import apsw
+
+from adapter.commands.activity import FINAL, Command, Exchange, State, Work
+from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.flows import Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.commands.ports import (
+    AuditEntry,
+    Filter,
+    Found,
+    InboxRow,
+    InboxState,
+    Leased,
+    Ledger,
+    Logged,
+    PublicationRow,
+)
+from adapter.model.device import DeviceView
+from adapter.model.ids import (
+    CommandId,
+    DeviceId,
+    EndpointId,
+    ExchangeId,
+    InboxId,
+    RequestToken,
+    endpoint_key,
+)
+from adapter.model.reading import InitialMeasurement
+from adapter.store import chain, rows
+from adapter.store.commands import queries
+from adapter.store.commands.claiming import claim_groups
+from adapter.store.rows import encode, micros, moment
+
+_AFTER_ALL: Final = "\U0010ffff"
+_HIGHEST: Final = 2**63 - 1
+_MOST_LISTED_BYTES: Final = 65_536
+"""Of the targets of a command in a list: some thousand."""
+
+
+def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
+    """In the order asked for; unknown ones are left out."""
+    wanted = encode(ids)
+    exchanges: dict[str, list[Exchange]] = {}
+    for command, body, endpoints in connection.execute(queries.EXCHANGES_OF_COMMANDS, (wanted,)):
+        exchanges.setdefault(command, []).append(rows.read_exchange(body, endpoints))
+    found: dict[CommandId, Command] = {}
+    for row in connection.execute(queries.LOAD_COMMANDS, (wanted,)):
+        command, request, targets, activity, version = row
+        mine = tuple(exchanges.get(command, ()))
+        found[command] = rows.read_command(request, targets, activity, version, mine)
+    return {command: found[command] for command in ids if command in found}
+
+
+def sending(connection: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+    """(exchange, row) of each; `leased` reads the rows."""
+    return [(row[1], row) for row in connection.execute(queries.SENDING)]
+
+
+def leased(row: tuple[Any, ...]) -> Leased:
+    command, exchange, operation, priority = row
+    return Leased(
+        command=command, exchange=exchange, operation=Operation(operation), priority=priority
+    )
+
+
+def next_wake(connection: apsw.Connection) -> datetime | None:
+    times: list[int | None] = [
+        connection.execute(query).get
+        for query in (
+            queries.FIRST_COMMAND_WAKE, queries.FIRST_NEW, queries.FIRST_PARKED, queries.FIRST_TRY
+        )
+    ]  # fmt: skip
+    for work in Work:
+        times += [due for _, _, due in claim_groups(connection, work)]
+    first = min((time for time in times if time is not None), default=None)
+    return None if first is None else moment(first)
+
+
+def find(
+    connection: apsw.Connection,
+    exchanges: Sequence[ExchangeId],
+    tokens: Sequence[RequestToken],
+) -> list[Found]:
+    """By id, then by token, in the order asked for; each exchange once."""
+    found: dict[ExchangeId, Found] = {}
+    for query, wanted in ((queries.FIND_EXCHANGES, exchanges), (queries.FIND_TOKENS, tokens)):
+        if wanted:
+            for command, body, endpoints in connection.execute(query, (encode(wanted),)):
+                exchange = rows.read_exchange(body, endpoints)
+                found[exchange.id] = Found(command=command, exchange=exchange)
+    by_token = {item.exchange.token: item for item in found.values()}
+    ordered = [found[item] for item in exchanges if item in found]
+    ordered += [by_token[item] for item in tokens if item in by_token]
+    return list({item.exchange.id: item for item in ordered}.values())
+
+
+def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+    return dict(connection.execute(queries.HOLDERS, (encode(lanes),)))
+
+
+# ---------------------------------------------------------------- lists
+
+
+def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
+    ids: list[CommandId] = []
+    for command in _candidates(connection, wanted):
+        if _fits(connection, command, wanted):
+            ids.append(command)
+            if len(ids) >= wanted.limit:
+                break
+    return _listed(connection, ids)
+
+
+def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> list[Command]:
+    """As `load`, but without what fills the memory: of a page nobody asks for each target."""
+    wanted = encode(ids).decode()
+    exchanges: dict[str, list[Exchange]] = {}
+    for command, body in connection.execute(queries.LIST_EXCHANGES, (wanted,)):
+        exchanges.setdefault(command, []).append(rows.read_exchange(body, None))
+    found: dict[CommandId, Command] = {}
+    values = {"ids": wanted, "most": _MOST_LISTED_BYTES}
+    for row in connection.execute(queries.LIST_COMMANDS, values):
+        command, request, targets, activity, version, left_out = row
+        mine = tuple(exchanges.get(command, ()))
+        made = rows.read_command(request, targets, activity, version, mine)
+        found[command] = replace(made, left_out=left_out)
+    return [found[command] for command in ids if command in found]
+
+
+def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[CommandId]:
+    """Ids, newest first, by the index that leaves the least to look through."""
+    before = wanted.before or _AFTER_ALL
+    if wanted.device is not None:
+        values = {"device": wanted.device, "before": before}
+        yield from _ids(connection, queries.LIST_DEVICE, values)
+    elif wanted.state is not None:
+        values = {"state": wanted.state, "before": before}
+        yield from _ids(connection, queries.LIST_STATE, values)
+    elif wanted.open_only:
+        yield from _open_ids(connection, before)
+    elif wanted.kind is not None:
+        values = {"kind": wanted.kind, "before": before}
+        yield from _ids(connection, queries.LIST_KIND, values)
+    else:
+        yield from _ids(connection, queries.LIST_ALL, {"before": before})
+
+
+def _ids(connection: apsw.Connection, query: str, values: dict[str, str]) -> Iterator[CommandId]:
+    for (command,) in connection.execute(query, values):
+        yield command
+
+
+def _open_ids(connection: apsw.Connection, before: str) -> Iterator[CommandId]:
+    runs = [
+        _ids(connection, queries.LIST_STATE, {"state": state, "before": before})
+        for state in State
+        if state not in FINAL
+    ]
+    return heapq.merge(*runs, reverse=True)
+
+
+def _fits(connection: apsw.Connection, command: CommandId, wanted: Filter) -> bool:
+    kind, state = connection.execute(queries.COMMAND_MARKS, (command,)).get
+    return (
+        wanted.kind in (None, kind)
+        and wanted.state in (None, state)
+        and not (wanted.open_only and state in FINAL)
+    )
+
+
+def by_key(connection: apsw.Connection, key: str) -> CommandId | None:
+    row = connection.execute(queries.COMMAND_OF_KEY, (key,)).get
+    return None if row is None else row[0]
+
+
+def outcomes(connection: apsw.Connection, command: CommandId) -> list[EndpointOutcome]:
+    """Ordered by endpoint."""
+    found = connection.execute(queries.OUTCOMES, (command,))
+    return [rows.decode_outcome(body) for (body,) in found]
+
+
+# ---------------------------------------------------------------- inbox
+
+
+def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
+    return [inbox_row_of(row) for row in connection.execute(query, values)]
+
+
+def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
+    return InboxRow(
+        id=InboxId(row[0]),
+        operation=row[1],
+        raw=row[2],
+        at=moment(row[3]),
+        exchange=row[4],
+        remote=row[5],
+        state=InboxState(row[6]),
+        reason=row[7],
+        command=row[8],
+        token=row[9],
+        spool=row[10] or "",
+        spool_bytes=row[11] or 0,
+    )
+
+
+def unread(
+    connection: apsw.Connection, limit: int, now: datetime
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """(number, row) of each, oldest first."""
+    names = {"now": micros(now), "limit": limit}
+    found = [*connection.execute(queries.UNREAD_NEW, names)]
+    found += connection.execute(queries.UNREAD_PARKED, names)
+    return [(row[0], row) for row in sorted(found, key=lambda row: row[0])[:limit]]
+
+
+def untaken(connection: apsw.Connection, until: datetime) -> bool:
+    oldest = (connection.execute(sql).get for sql in (queries.FIRST_UNTAKEN, queries.FIRST_TAKING))
+    return any(at is not None and at <= micros(until) for at in oldest)
+
+
+def inbox(
+    connection: apsw.Connection, state: InboxState | None, limit: int, before: InboxId | None
+) -> list[InboxRow]:
+    until = _HIGHEST if before is None else before
+    if state is None:
+        return _inbox_rows(connection, queries.INBOX_ALL, (until, limit))
+    return _inbox_rows(connection, queries.INBOX_STATE, (state, until, limit))
+
+
+def inbox_row(connection: apsw.Connection, inbox_id: InboxId) -> InboxRow | None:
+    return next(iter(_inbox_rows(connection, queries.INBOX_ROW, (inbox_id,))), None)
+
+
+# ---------------------------------------------------------------- readings
+
+
+def readings(
+    connection: apsw.Connection,
+    endpoints: Sequence[EndpointId],
+    kind: ReadingKind,
+    start: datetime,
+    end: datetime,
+) -> list[Reading]:
+    """Ordered by endpoint, time, quantity, source and length."""
+    values = (encode(endpoints), kind, micros(start), micros(end))
+    return [rows.decode_reading(body) for (body,) in connection.execute(queries.READINGS, values)]
+
+
+def measurements(
+    connection: apsw.Connection, device: DeviceId, limit: int
+) -> list[InitialMeasurement]:
+    """Those that end last come first."""
+    found = connection.execute(queries.MEASUREMENTS, (device, limit))
+    return [rows.decode_measurement(body) for (body,) in found]
+
+
+# ---------------------------------------------------------------- audit, ledger, messages, outbox
+
+
+def audit(
+    connection: apsw.Connection, subject: str | None, after: int, limit: int
+) -> list[AuditEntry]:
+    if subject is None:
+        found = connection.execute(queries.AUDIT_ALL, (after, limit))
+    else:
+        values = {"subject": subject, "after": after, "limit": limit}
+        found = connection.execute(queries.AUDIT_OF_SUBJECT, values)
+    return [
+        AuditEntry(
+            seq=seq,
+            at=moment(at),
+            note=rows.decode_note(note),
+            previous=_digest_before(connection, seq),
+            digest=digest,
+        )
+        for seq, at, note, digest in list(found)
+    ]
+
+
+def _digest_before(connection: apsw.Connection, seq: int) -> str:
+    digest: str | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
+    return chain.ORIGIN if digest is None else digest
+
+
+def audit_head(connection: apsw.Connection) -> chain.Head:
+    row = connection.execute(queries.AUDIT_HEAD).get
+    return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
+
+
+def verify_audit(connection: apsw.Connection, expected: chain.Head) -> int:
+    return chain.verify(connection.execute(queries.AUDIT_WALK), expected)
+
+
+def ledger(connection: apsw.Connection) -> Ledger:
+    by_state: dict[str, int] = dict(connection.execute(queries.COUNT_COMMANDS))
+    inbox_by_state: dict[str, int] = dict(connection.execute(queries.COUNT_INBOX))
+    return Ledger(
+        accepted=sum(by_state.values()),
+        by_state=by_state,
+        received=sum(inbox_by_state.values()),
+        inbox_by_state=inbox_by_state,
+        sends=dict(connection.execute(queries.COUNT_SENDS)),
+        completions=dict(connection.execute(queries.COUNT_COMPLETIONS)),
+        publications=connection.execute(queries.COUNT_PUBLICATIONS).get,
+    )
+
+
+def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
+    return [
+        Logged(
+            exchange=exchange,
+            at=moment(at),
+            outbound=bool(outbound),
+            operation=operation,
+            status=status,
+            body=body,
+        )
+        for exchange, at, outbound, operation, status, body in connection.execute(
+            queries.MESSAGES, (command,)
+        )
+    ]
+
+
+def outbox(
+    connection: apsw.Connection, sink: str, limit: int, now: datetime
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """(key, row) of each; `publication` reads the rows."""
+    found = connection.execute(queries.OUTBOX, {"sink": sink, "limit": limit, "now": micros(now)})
+    return [(f"{row[0]}/{sink}", row) for row in found]
+
+
+def publications(
+    connection: apsw.Connection, sink: str, numbers: Sequence[int]
+) -> list[tuple[object, tuple[Any, ...]]]:
+    """The same, of those numbers that are there."""
+    found = connection.execute(queries.PUBLICATIONS, (encode(numbers).decode(),))
+    return [(f"{row[0]}/{sink}", row) for row in found]
+
+
+def publication(row: tuple[Any, ...]) -> PublicationRow:
+    seq, at, body = row
+    return PublicationRow(seq=seq, at=moment(at), publication=rows.decode_publication(body))
+
+
+# ---------------------------------------------------------------- registry
+
+
+def views(connection: apsw.Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
+    """The devices that exist, in the order asked for."""
+    found = ((device, _view(connection, device)) for device in devices)
+    return {device: view for device, view in found if view is not None}
+
+
+def _view(connection: apsw.Connection, device: DeviceId) -> DeviceView | None:
+    body = connection.execute(queries.DEVICE, (device,)).get
+    if body is None:
+        return None
+    view = DeviceView(device=rows.decode_device(body))
+    install = connection.execute(queries.CURRENT_INSTALL, (device,)).get
+    if install is None:
+        return view
+    installed = rows.decode_install(install)
+    point = connection.execute(queries.SERVICE_POINT, (installed.service_point,)).get
+    return replace(
+        view,
+        installed=installed,
+        service_point=None if point is None else rows.decode_service_point(point),
+    )
+
+
+def at_endpoints(
+    connection: apsw.Connection, endpoints: Iterable[EndpointId]
+) -> dict[EndpointId, Sequence[DeviceView]]:
+    return {each: in_use(connection, endpoint_key(each)) for each in endpoints}
+
+
+def in_use(connection: apsw.Connection, key: str) -> list[DeviceView]:
+    ids = [device for (device,) in connection.execute(queries.DEVICES_AT, (key,))]
+    return [view for view in views(connection, ids).values() if view.in_use]
+
+
+def shared_endpoints(connection: apsw.Connection) -> dict[EndpointId, Sequence[DeviceView]]:
+    found: dict[EndpointId, Sequence[DeviceView]] = {}
+    for (key,) in list(connection.execute(queries.SHARED_ENDPOINTS)):
+        devices = in_use(connection, key)
+        if len(devices) > 1 and devices[0].device.endpoint is not None:
+            found[devices[0].device.endpoint] = devices
+    return found
+
+
+def members(connection: apsw.Connection, group: str) -> list[DeviceId]:
+    return [device for (device,) in connection.execute(queries.MEMBERS, (group,))]
+
+
+def devices(connection: apsw.Connection, after: DeviceId | None, limit: int) -> list[DeviceView]:
+    ids = [row[0] for row in connection.execute(queries.DEVICES_AFTER, (after or "", limit))]
+    return list(views(connection, ids).values())

@@ -1,0 +1,1 @@
+"""Device events in SQLite: taken in, looked up, paired."""

@@ -1,0 +1,396 @@
+"""Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any, Final, get_args
+
+import apsw
+import msgspec
+
+from adapter.engine.commands.ports import AuditNote
+from adapter.engine.orders.field_work import (
+    FieldMessage,
+    FieldNews,
+    FieldReport,
+    OpenVisit,
+    OtherWork,
+)
+from adapter.engine.orders.ports import (
+    Case,
+    CaseSaved,
+    CaseWrite,
+    Child,
+    MessageState,
+    OrderFilter,
+    OutgoingMessage,
+    Pass,
+    Todo,
+    World,
+)
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.model.device import Device, InstallEvent
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
+from adapter.orders.activities import ChildKind
+from adapter.orders.field_activity_rules import OtherTask
+from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
+from adapter.orders.replies import Reply
+from adapter.store import rows
+from adapter.store.commands import queries
+from adapter.store.commands.writing import note_all
+from adapter.store.orders import queries as sql
+from adapter.store.orders.todo import todo
+from adapter.store.orders.writing import CaseWriter, reply_row
+from adapter.store.rows import encode, micros, moment
+from adapter.store.sqlite import SqliteStore
+from adapter.store.threads import Transaction
+from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable
+
+_order: Final = msgspec.json.Decoder(ServiceOrder).decode
+_child: Final = msgspec.json.Decoder(Child).decode
+_request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
+_pass: Final = msgspec.json.Decoder(Pass).decode
+_reply: Final = msgspec.json.Decoder(Reply).decode
+_NEWS: Final[Mapping[frozenset[str], type[FieldNews]]] = MappingProxyType(
+    {frozenset(each.name for each in fields(kind)): kind for kind in get_args(FieldNews)}
+)
+"""A stored report does not name the kind of its news; no two kinds have the same members."""
+_message: Final = msgspec.json.Decoder(FieldMessage).decode
+_measurement: Final = msgspec.json.Decoder(Measurement).decode
+
+_FORMER: Final = 5
+"""So many former installations are looked at; the newest."""
+
+_LAST: Final = "\x7f"
+"""Sorts behind every id."""
+
+
+class SqliteOrders:
+    """The OrderStore port beside the commands, in the same file and the same transactions."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.set_aside = store.set_aside
+
+    # ------------------------------------------------------------ cases
+
+    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> tuple[OrderId, bool]:
+            order = write.case.order
+            key = (order.requester, order.external_reference)
+            known = tx.connection.execute(sql.ORDER_OF_REFERENCE, key).get
+            if known is not None:
+                return known[0], known[1] == content
+            CaseWriter(tx, at).insert(write, content)
+            return order.id, True
+
+        return await self._store.write(work)
+
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]:
+        return await self._store.read(lambda db: _load(db, orders))
+
+    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]:
+        at = self._store.now()
+        return await self._store.write(
+            lambda tx: [CaseWriter(tx, at).save(write) for write in batch]
+        )
+
+    async def world(self, point: ServicePointId, order: OrderId) -> World:
+        return await self._store.read(lambda db: _world(db, point, order))
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
+        def work(tx: Transaction) -> list[OrderId]:
+            found = [row[0] for row in tx.connection.execute(sql.DUE, _due(now, limit))]
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEASE, [(lease, order) for order in found])
+            return found
+
+        if not await self._store.read(lambda db: db.execute(sql.DUE, _due(now, 1)).get):
+            return []
+        return await self._store.write(work)
+
+    async def next_wake(self) -> datetime | None:
+        """When something of orders is due next, for whoever turns the clock by hand."""
+        at = await self._store.read(lambda db: db.execute(sql.NEXT_WAKE).get)
+        return None if at is None else moment(at)
+
+    async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
+        rows_ = [{"id": order, "at": micros(at)} for order in orders]
+        await self._store.write(lambda tx: tx.connection.executemany(sql.WAKE, rows_))
+
+    async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
+        wanted = encode(list(devices)).decode()
+        return await self._store.read(
+            lambda db: [row[0] for row in db.execute(sql.OPEN_ON_DEVICE, (wanted,))]
+        )
+
+    async def waiting_at(self, names: Sequence[str]) -> Sequence[OrderId]:
+        wanted = {"names": encode(list(names)).decode()}
+        return await self._store.read(
+            lambda db: [row[0] for row in db.execute(sql.OPEN_ON_NAMED, wanted)]
+        )
+
+    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]:
+        return await self._store.query(lambda db: _list(db, wanted))
+
+    async def passes(self, order: OrderId) -> Sequence[Pass]:
+        return await self._store.query(
+            lambda db: [_pass(row[0]) for row in db.execute(sql.PASSES, (order,))]
+        )
+
+    async def replies(self, order: OrderId) -> Sequence[Reply]:
+        return await self._store.query(
+            lambda db: [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
+        )
+
+    async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
+        key = (requester, reference)
+        body = await self._store.read(lambda db: db.execute(sql.REQUEST_OF_REFERENCE, key).get)
+        return None if body is None else _request(body)
+
+    async def todo(self, *, limit: int) -> Sequence[Todo]:
+        return await self._store.query(lambda db: todo(db, limit))
+
+    async def order_of(self, child: ChildId) -> OrderId | None:
+        return await self._store.read(lambda db: db.execute(sql.ORDER_OF_CHILD, (child,)).get)
+
+    async def other_work(self, report: FieldReport, news: OtherWork) -> bool:
+        at = self._store.now()
+        ended = None if news.ended_at is None else micros(news.ended_at)
+        row = (
+            report.activity, news.service_point, news.task,
+            micros(news.created_at), ended, news.done,
+        )  # fmt: skip
+
+        def work(tx: Transaction) -> bool:
+            if tx.connection.execute(sql.REPORT_KNOWN, (report.id,)).get is not None:
+                return False
+            tx.connection.execute(sql.UPSERT_OTHER_WORK, row)
+            known = (report.id, report.activity, micros(at), encode(report))
+            tx.connection.execute(sql.INSERT_REPORT, known)
+            return True
+
+        return await self._store.write(work)
+
+    async def report_known(self, report: str) -> bool:
+        found = await self._store.read(lambda db: db.execute(sql.REPORT_KNOWN, (report,)).get)
+        return found is not None
+
+    # ------------------------------------------------------------ field messages and replies
+
+    async def next_messages(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[OutgoingMessage]:
+        def work(tx: Transaction) -> Readable[OutgoingMessage]:
+            found = list(tx.connection.execute(sql.MESSAGES_DUE, _due(now, limit)))
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEAVE, [(lease, row[0]) for row in found])
+            return made_of([(row[0], row) for row in found], _outgoing)
+
+        if not await self._store.read(lambda db: db.execute(sql.MESSAGES_DUE, _due(now, 1)).get):
+            return []
+        made, bad = await self._store.write(work)
+        await note_unreadable(self._store, RowKind.FIELD_MESSAGE, bad)
+        return made
+
+    async def settle_message(
+        self, message: str, state: MessageState, *, due: datetime | None = None
+    ) -> None:
+        row = {
+            "id": message,
+            "state": state,
+            "due": None if due is None else micros(due),
+            "tried": state is not MessageState.SENT,
+        }
+        await self._store.write(lambda tx: tx.connection.execute(sql.SETTLE_MESSAGE, row))
+
+    async def open_visits(self) -> Sequence[OpenVisit]:
+        return await self._store.query(_open_visits)
+
+    async def next_replies(
+        self, *, limit: int, now: datetime, lease_until: datetime
+    ) -> Sequence[Reply]:
+        def work(tx: Transaction) -> Readable[Reply]:
+            found = list(tx.connection.execute(sql.REPLIES_DUE, _due(now, limit)))
+            lease = micros(lease_until)
+            tx.connection.executemany(sql.LEASE_REPLY, [(lease, row[0]) for row in found])
+            return made_of(found, _reply)
+
+        if not await self._store.read(lambda db: db.execute(sql.REPLIES_DUE, _due(now, 1)).get):
+            return []
+        made, bad = await self._store.write(work)
+        await note_unreadable(self._store, RowKind.REPLY, bad)
+        return made
+
+    async def drop_reply(self, reply: str) -> None:
+        await self._store.write(lambda tx: tx.connection.execute(sql.DROP_REPLY, (reply,)))
+
+    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+        at, row = self._store.now(), reply_row(reply)
+
+        def work(tx: Transaction) -> bool:
+            body = tx.connection.execute(sql.REPLY, (reply.id,)).get
+            if body is None or _reply(body).version + 1 != reply.version:
+                return False
+            tx.connection.execute(sql.UPDATE_REPLY, row)
+            note_all(tx, () if note is None else (note,), at)
+            return True
+
+        return await self._store.write(work)
+
+    async def enter_measurements(
+        self, measurements: Sequence[Measurement], notes: Sequence[AuditNote]
+    ) -> None:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> None:
+            tx.connection.executemany(
+                sql.ENTER_MEASUREMENT,
+                [(m.id, m.device or "", micros(m.at), encode(m)) for m in measurements],
+            )
+            note_all(tx, notes, at)
+
+        await self._store.write(work)
+
+    async def crew_measurements(
+        self, device: DeviceId, start: datetime, end: datetime
+    ) -> Sequence[Measurement]:
+        key = (device, micros(start), micros(end))
+        return await self._store.read(
+            lambda db: [_measurement(row[0]) for row in db.execute(sql.CREW_MEASUREMENTS, key)]
+        )
+
+
+def _due(now: datetime, limit: int) -> dict[str, int]:
+    return {"now": micros(now), "limit": limit}
+
+
+def _outgoing(row: tuple[Any, ...]) -> OutgoingMessage:
+    _, attempts, body = row
+    return OutgoingMessage(message=_message(body), attempts=attempts)
+
+
+def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Case]:
+    wanted = encode(list(orders)).decode()
+    found = {}
+    for body, blocked_by, wake, version in list(db.execute(sql.ORDERS, (wanted,))):
+        order = _order(body)
+        found[order.id] = Case(
+            order=order,
+            children=tuple(
+                replace(_child(child), leaving=bool(leaving))
+                for child, leaving in db.execute(sql.CHILDREN, (order.id,))
+            ),
+            requests=tuple(_request(row[0]) for row in db.execute(sql.REQUESTS, (order.id,))),
+            blocked_by=blocked_by,
+            wake=None if wake is None else moment(wake),
+            version=version,
+        )
+    return found
+
+
+def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> World:
+    body = db.execute(queries.SERVICE_POINT, (point,)).get
+    others = [_order(row[0]) for row in db.execute(sql.OPEN_ORDERS, (point, order))]
+    current = _installs(db, point, removed=False, limit=1)
+    removed = _installs(db, point, removed=True, limit=_FORMER)
+    return World(
+        service_point=None if body is None else rows.decode_service_point(body),
+        device=current[0][0] if current else None,
+        installed=current[0][1] if current else None,
+        removed=tuple(sorted(removed, key=lambda pair: pair[1].removed_at or moment(0))),
+        open_orders=tuple(
+            OpenOrder(id=each.id, kind=each.kind, state=each.state) for each in others
+        ),
+        other_tasks=_other_tasks(db, point, order),
+    )
+
+
+def _installs(
+    db: apsw.Connection, point: ServicePointId, *, removed: bool, limit: int
+) -> list[tuple[Device, InstallEvent]]:
+    found = []
+    for (body,) in list(db.execute(sql.INSTALLS_AT_POINT, (point, removed, limit))):
+        event = rows.decode_install(body)
+        device = db.execute(queries.DEVICE, (event.device,)).get
+        if device is not None:
+            found.append((rows.decode_device(device), event))
+    return found
+
+
+def _other_tasks(
+    db: apsw.Connection, point: ServicePointId, order: OrderId
+) -> tuple[OtherTask, ...]:
+    """Visits of other orders that are open, or were done of late; and work that is not ours."""
+    rows_ = [*db.execute(sql.OPEN_AT_POINT, (point,)), *db.execute(sql.CLOSED_AT_POINT, (point,))]
+    facts = (_child(body).fact for owner, body in rows_ if owner != order)
+    visits = [
+        OtherTask(
+            id=fact.id, task=fact.spec.task, created_at=fact.created_at, done_at=fact.ended_at
+        )
+        for fact in facts
+        if fact.spec.kind is ChildKind.FIELD and (fact.completed or not fact.final)
+    ]
+    others = [
+        OtherTask(
+            id=id_,
+            task=task,
+            created_at=moment(created),
+            done_at=None if ended is None else moment(ended),
+        )
+        for id_, task, created, ended in db.execute(sql.OTHER_WORK, (point,))
+    ]
+    return (*visits, *others)
+
+
+def _list(db: apsw.Connection, wanted: OrderFilter) -> list[ServiceOrder]:
+    values = {"before": wanted.before or _LAST}
+    if wanted.service_point is not None:
+        text, values["service_point"] = sql.LIST_POINT, wanted.service_point
+    elif wanted.state is not None:
+        text, values["state"] = sql.LIST_STATE, wanted.state
+    elif wanted.kind is not None:
+        text, values["kind"] = sql.LIST_KIND, wanted.kind
+    else:
+        text = sql.LIST_ALL
+    found: list[ServiceOrder] = []
+    for (body,) in db.execute(text, values):
+        order = _order(body)
+        if _wanted(order, wanted):
+            found.append(order)
+            if len(found) == wanted.limit:
+                break
+    return found
+
+
+def _wanted(order: ServiceOrder, wanted: OrderFilter) -> bool:
+    return (
+        wanted.kind in (None, order.kind)
+        and wanted.state in (None, order.state)
+        and wanted.service_point in (None, order.service_point)
+        and not (wanted.open_only and order.final)
+    )
+
+
+def _report(body: bytes) -> FieldReport:
+    raw = msgspec.json.decode(body)
+    news = msgspec.convert(raw["news"], _NEWS[frozenset(raw["news"])])
+    return FieldReport(id=raw["id"], activity=raw["activity"], news=news, who=raw["who"])
+
+
+def _open_visits(db: apsw.Connection) -> list[OpenVisit]:
+    reports: dict[str, list[FieldReport]] = {}
+    for (body,) in db.execute(sql.REPORTED_OF_OPEN):
+        report = _report(body)
+        reports.setdefault(report.activity, []).append(report)
+    sent = (_message(row[0]) for row in db.execute(sql.SENT_OF_OPEN))
+    return [
+        OpenVisit(messages=tuple(messages), reports=tuple(reports.get(activity, ())))
+        for activity, messages in groupby(sent, key=lambda message: message.activity)
+    ]

@@ -1,0 +1,1 @@
+"""Payloads and measurements in SQLite: staged, valued, reported."""

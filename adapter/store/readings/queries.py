@@ -1,0 +1,181 @@
+"""SQL of payloads, loads and measurements. Loads that are not 'loaded' are never seen.
+
+channel, conversion and measured are in the file of measurements, all else in the gateway's; each
+connection has the other file attached. No name is in both.
+"""
+
+from typing import Final
+
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.store.upkeep.free_rows import as_text, free
+
+_VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"
+
+# ---------------------------------------------------------------- payloads and loads
+
+WAITING: Final = f"""
+SELECT inbox.id, operation, at, coalesce(inbox_spool.file, ''),
+       coalesce(inbox_spool.bytes, length(raw)), hash
+FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+WHERE state = 'taking' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
+ORDER BY inbox.id LIMIT :limit"""
+RAW: Final = "SELECT raw FROM inbox_raw WHERE id = ?"
+PAYLOAD_OF_INBOX: Final = "SELECT id FROM payload WHERE inbox = ?"
+PAYLOAD_OF_FILE: Final = "SELECT id, state FROM payload WHERE inbox IS NULL AND digest = ?"
+INSERT_PAYLOAD: Final = """
+INSERT INTO payload (inbox, source, operation, state, reason, at, bytes, digest, spool, counts,
+                     raw_kept)
+VALUES (?, ?, ?, 'loading', '', ?, ?, ?, ?, X'7B7D', 1) RETURNING id"""
+RESTART_PAYLOAD: Final = """
+UPDATE payload SET state = 'loading', reason = '', position = NULL, finished = NULL WHERE id = ?"""
+FINISH_PAYLOAD: Final = """
+UPDATE payload SET state = ?, reason = ?, position = ?, finished = ?, counts = ? WHERE id = ?"""
+_PAYLOADS: Final = """
+SELECT id, inbox, source, operation, state, reason, position, at, finished, bytes, spool, counts
+FROM payload """
+PAYLOADS: Final = _PAYLOADS + "WHERE id < ? ORDER BY id DESC LIMIT ?"
+PAYLOAD: Final = _PAYLOADS + "WHERE id = ?"
+EXPIRED: Final = f"""
+SELECT p.id FROM payload p LEFT JOIN inbox ON inbox.id = p.inbox
+WHERE p.raw_kept = 1 AND p.finished < :before AND (
+    p.state = 'loaded' AND NOT EXISTS (
+        SELECT 1 FROM intake_error e
+        WHERE e.payload = p.id AND e.why = 'bad_part' AND e.state = 'open')
+    OR p.state = 'quarantined' AND (p.inbox IS NULL OR coalesce(inbox.state, '') = 'discarded'))
+    AND {free(RowKind.BODY, as_text("p.id"))}
+ORDER BY p.id LIMIT :limit"""
+SPOOLED_FILES: Final = """
+SELECT spool FROM payload WHERE spool <> '' UNION SELECT file FROM inbox_spool"""
+FORGET_RAW: Final = "UPDATE inbox_raw SET raw = X'' WHERE id = ?"
+FORGET_SPOOL: Final = "DELETE FROM inbox_spool WHERE id = ?"
+FORGET_FILE: Final = """
+UPDATE payload SET spool = '', raw_kept = 0 WHERE id = ?"""
+
+INSERT_LOAD: Final = """
+INSERT INTO load (payload, state, started) VALUES (?, 'loading', ?) RETURNING id"""
+ABANDON_LOADS: Final = """
+UPDATE load SET state = 'abandoned' WHERE payload = ? AND state = 'loading'"""
+END_LOAD: Final = "UPDATE load SET state = ? WHERE id = ?"
+ABANDONED: Final = "SELECT id FROM load WHERE state = 'abandoned' ORDER BY id LIMIT 1"
+FORGET_LOADS: Final = "DELETE FROM measured WHERE load >= ?"
+SWEEP_MEASURED: Final = """
+DELETE FROM measured WHERE (channel, at, load, n) IN
+    (SELECT channel, at, load, n FROM measured WHERE load = :load LIMIT :limit)"""
+SWEEP: Final = (
+    "DELETE FROM intake_error WHERE load = :load",
+    "DELETE FROM arrived_event WHERE load = :load",
+    "DELETE FROM block_seen WHERE load = :load",
+)
+
+# ---------------------------------------------------------------- staging
+
+DEVICE_OF_ESN: Final = "SELECT body FROM device WHERE endpoint = ? ORDER BY id LIMIT 1"
+DEVICE_OF_SERIAL: Final = "SELECT body FROM device WHERE serial = ? ORDER BY id LIMIT 1"
+CHANNEL: Final = """
+SELECT id FROM channel
+WHERE device = ? AND component = ? AND kind = ? AND same_quantity = ? AND source = ?
+  AND seconds = ? AND endpoint = ? AND unit = ?"""
+INSERT_CHANNEL: Final = """
+INSERT INTO channel (device, component, kind, same_quantity, source, seconds, endpoint, unit,
+                     quantity, tou, sqi)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+CONVERSION: Final = "SELECT id FROM conversion WHERE words = ?"
+INSERT_CONVERSION: Final = "INSERT INTO conversion (words) VALUES (?) RETURNING id"
+STATE_OF_LOAD: Final = "SELECT state FROM load WHERE id = ?"
+KNOWN: Final = """
+SELECT at, load, n, value, external, condition, statuses FROM measured
+WHERE channel = :channel AND at BETWEEN :start AND :end ORDER BY at, load, n"""
+INSERT_MEASURED: Final = """
+INSERT INTO measured (channel, at, load, n, value, external, condition, statuses, conversion)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT_ERROR: Final = """
+INSERT INTO intake_error (load, payload, part, position, endpoint, why, detail, body, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open')"""
+INSERT_BLOCK: Final = """
+INSERT OR IGNORE INTO block_seen (load, endpoint, total, block, starts, ends)
+VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT_EVENT: Final = """
+INSERT INTO arrived_event (load, endpoint, at, exception, name, body) VALUES (?, ?, ?, ?, ?, ?)"""
+
+# ---------------------------------------------------------------- reading
+
+_COLUMNS: Final = """c.device, c.endpoint, c.component, c.kind, c.quantity, c.source, c.seconds,
+       c.unit, c.tou, c.sqi, m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load,
+       m.n, load.payload"""
+_TABLES: Final = """
+FROM channel c JOIN measured m ON m.channel = c.id JOIN conversion v ON v.id = m.conversion
+     JOIN load ON load.id = m.load """
+_SEEN: Final = "load.state = 'loaded'"
+_LATEST: Final = """NOT EXISTS (
+    SELECT 1 FROM measured later JOIN load shown ON shown.id = later.load
+    WHERE later.channel = m.channel AND later.at = m.at AND shown.state = 'loaded'
+      AND (later.load, later.n) > (m.load, m.n))"""
+
+
+def select(where: str, *, revisions: bool) -> str:
+    """The measurements of the channels that `where` (one of WHERE) chooses, oldest first."""
+    latest = "" if revisions else f" AND {_LATEST}"
+    return (
+        f"SELECT {_COLUMNS}{_TABLES}WHERE {where} AND m.at BETWEEN :start AND :end"
+        f" AND {_SEEN}{latest} ORDER BY m.at, c.component, c.id, m.load, m.n LIMIT :limit"
+    )
+
+
+# Of each channel, condition and side of `near` the nearest row: whoever looks for the nearest in a
+# range of conditions misses none. The last visible row of a time is its latest revision; min()
+# alone in an aggregate query has the bare columns come from its row (documented by SQLite).
+NEAREST: Final = f"""
+WITH seen AS (
+    SELECT channel, at, load, n, condition, value,
+        lead(at) OVER (PARTITION BY channel ORDER BY at, load, n) AS following
+    FROM measured
+    WHERE channel IN (SELECT id FROM channel WHERE device = :device)
+      AND at >= :start AND at < :end AND {_VISIBLE}),
+nearest AS (
+    SELECT channel, at, load, n, min(abs(at - :near)) FROM seen
+    WHERE value IS NOT NULL AND following IS NOT at
+    GROUP BY channel, condition, at <= :near)
+SELECT {_COLUMNS} FROM nearest JOIN measured m USING (channel, at, load, n)
+     JOIN channel c ON c.id = m.channel JOIN conversion v ON v.id = m.conversion
+     JOIN load ON load.id = m.load
+ORDER BY m.at, c.component, c.id"""
+
+WHERE: Final = {
+    "device": "c.device = :key",
+    "component": "c.component = :key",
+    "endpoint": "c.endpoint = :key",
+    "endpoints": "c.endpoint IN (SELECT value FROM json_each(:key)) AND c.kind = :kind",
+}
+
+WITH_READINGS: Final = f"""
+SELECT asked.value FROM json_each(:key) AS asked
+WHERE EXISTS (SELECT 1 FROM reading
+              WHERE endpoint = asked.value AND reading.kind = :kind
+                AND at BETWEEN :start AND :end)
+   OR EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
+              WHERE c.endpoint = asked.value AND c.kind = :kind
+                AND measured.at BETWEEN :start AND :end AND {_VISIBLE})"""
+
+ERRORS: Final = f"""
+SELECT id, payload, load, part, position, endpoint, why, detail, body, state FROM intake_error
+WHERE state = :state AND id > :after AND (:payload IS NULL OR payload = :payload) AND {_VISIBLE}
+ORDER BY id LIMIT :limit"""
+# What a payload gave of a channel. Values that it repeated are in the loads that had them before,
+# where :repeated lets them count.
+GIVEN: Final = """
+SELECT m.at FROM channel c JOIN measured m ON m.channel = c.id JOIN load ON load.id = m.load
+WHERE c.device = :device AND c.kind = :kind AND c.same_quantity = :quantity
+  AND c.source = :source AND c.seconds = :seconds AND m.at BETWEEN :start AND :end
+  AND load.state = 'loaded' AND (load.payload = :payload OR :repeated)"""
+RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? AND state = 'open'"
+COUNT_ERRORS: Final = f"""
+SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
+GROUP BY why ORDER BY why"""
+EVENTS_AFTER: Final = f"""
+SELECT id, load, endpoint, at, exception, body FROM arrived_event
+WHERE (load, id) > (:load, :id) AND {_VISIBLE}
+    AND {free(RowKind.EVENT, as_text("arrived_event.id"))} ORDER BY load, id LIMIT :limit"""
+EVENTS_OF: Final = """
+SELECT id, load, endpoint, at, exception, body FROM arrived_event
+WHERE id IN (SELECT value FROM json_each(?)) ORDER BY load, id"""

@@ -1,0 +1,282 @@
+"""One load's rows: devices and channels found, repeats and revisions told apart, all hidden yet."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+import apsw
+import msgspec
+
+from adapter.commands.completion import component_for, same_quantity
+from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
+from adapter.model.device import Device, DeviceView
+from adapter.model.ids import EndpointId
+from adapter.readings.lookups import IdType, Lookups
+from adapter.readings.normalise import seed_of
+from adapter.readings.seeds import Normal, Rejected, Row, Unmapped
+from adapter.store.readings import queries
+from adapter.store.rows import decode_device
+
+_MOST_CACHED: Final = 4_000
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Filtered:
+    """The device has no measuring component for this."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoDevice:
+    pass
+
+
+_Found = _Channel | _Filtered | _NoDevice
+_Before = tuple[int, int, str | None, str | None, int, str]
+"""(load, n, value, external, condition, statuses) of the revision that counts until now."""
+
+
+class Staging:
+    """Puts the values of one load into the file of measurements, one batch after the other.
+
+    What a device is configured for is looked up once, while it is remembered.
+    """
+
+    def __init__(self, payload: PayloadId, load: LoadId, lookups: Lookups) -> None:
+        self.load = load
+        self._payload = payload
+        self._lookups = lookups
+        self._begun = False
+        self._channels: dict[tuple[str, str, str, str, str, int, str], _Found] = {}
+        self._devices: dict[tuple[str, str], Device | None] = {}
+        self._conversions: dict[str, int] = {}
+        self._shown: dict[int, bool] = {load: True}
+
+    def put(
+        self, db: apsw.Connection, gateway: apsw.Connection, batch: Batch
+    ) -> tuple[Counts, Batch]:
+        """What became of everything in the batch, and what is left of it for `put_rest`.
+
+        `gateway` reads loads and devices; it may be the same connection.
+        """
+        if not self._begun:
+            # A gateway's file restored from a backup counts loads again that are here already.
+            db.execute(queries.FORGET_LOADS, (self.load,))
+            self._begun = True
+        counts = Counts(
+            parts=batch.parts,
+            errors=len(batch.rejected),
+            bad_parts=len(batch.bad),
+            events=len(batch.events),
+            unreported=batch.unreported,
+        )
+        counts.rejected += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
+        unknown: list[tuple[int, Rejected]] = []
+        for normal in batch.normals:
+            rejected = self._put(db, gateway, normal, counts)
+            if rejected is not None:
+                unknown.append((normal.part, rejected))
+        counts.errors += len(unknown)
+        return counts, replace(batch, normals=(), rejected=(*unknown, *batch.rejected))
+
+    # ------------------------------------------------------------ values
+
+    def _put(
+        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
+    ) -> Rejected | None:
+        """The seed again, where its device is not known."""
+        found = self._channel(db, gateway, normal)
+        if isinstance(found, _NoDevice):
+            counts.rejected += len(normal.rows)
+            detail = f"{normal.identifier or '-'} / {normal.serial or '-'}"
+            return Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
+        counts.values += len(normal.rows)
+        if isinstance(found, _Filtered):
+            counts.filtered += len(normal.rows)
+        elif normal.rows:
+            self._insert(db, gateway, found.number, normal, counts)
+        return None
+
+    def _insert(
+        self,
+        db: apsw.Connection,
+        gateway: apsw.Connection,
+        channel: int,
+        normal: Normal,
+        counts: Counts,
+    ) -> None:
+        rows, load = normal.rows, self.load
+        conversion = self._conversion(db, normal.conversion)
+        known = self._known(db, gateway, channel, rows)
+        if not known and _distinct(rows):
+            counts.new += len(rows)
+            db.executemany(
+                queries.INSERT_MEASURED,
+                [
+                    (channel, at, load, 0, value, external, condition, statuses, conversion)
+                    for at, value, external, condition, statuses in rows
+                ],
+            )
+            return
+        made = []
+        for at, value, external, condition, statuses in rows:
+            before = known.get(at)
+            number = 0
+            if before is not None:
+                if _same(before[2:], (value, external, condition, statuses)):
+                    counts.repeated += 1
+                    continue
+                counts.revised += 1
+                number = before[1] + 1 if before[0] == load else 0
+            else:
+                counts.new += 1
+            told = (value, external, condition, statuses)
+            made.append((channel, at, load, number, *told, conversion))
+            known[at] = (load, number, *told)
+        db.executemany(queries.INSERT_MEASURED, made)
+
+    def _known(
+        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, rows: list[Row]
+    ) -> dict[int, _Before]:
+        """The latest revision of each time that is seen, or is of this load."""
+        span = {"channel": channel, "start": rows[0][0], "end": rows[-1][0]}
+        return {
+            row[0]: row[1:]
+            for row in db.execute(queries.KNOWN, span)
+            if self._is_shown(gateway, row[1])
+        }
+
+    def _is_shown(self, gateway: apsw.Connection, load: int) -> bool:
+        shown = self._shown.get(load)
+        if shown is None:
+            state = gateway.execute(queries.STATE_OF_LOAD, (load,)).get
+            shown = self._shown[load] = state == "loaded"
+        return shown
+
+    def _conversion(self, db: apsw.Connection, words: str) -> int:
+        number = self._conversions.get(words)
+        if number is None:
+            number = db.execute(queries.CONVERSION, (words,)).get
+            if number is None:
+                number = db.execute(queries.INSERT_CONVERSION, (words,)).get
+            self._conversions[words] = number
+        return number
+
+    # ------------------------------------------------------------ devices and channels
+
+    def _channel(self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal) -> _Found:
+        key = (
+            normal.identifier,
+            normal.serial,
+            normal.kind.value,
+            normal.quantity,
+            normal.source,
+            normal.seconds,
+            normal.unit,
+        )
+        found = self._channels.get(key)
+        if found is None:
+            if len(self._channels) >= _MOST_CACHED:
+                self._channels.clear()
+            found = self._channels[key] = self._find_channel(db, gateway, normal)
+        return found
+
+    def _find_channel(
+        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal
+    ) -> _Found:
+        device = self._device(gateway, normal.identifier, normal.serial)
+        if device is None:
+            return _NoDevice()
+        quantity = same_quantity(normal.quantity)
+        component = component_for(DeviceView(device=device), quantity, normal.kind)
+        if component is None:
+            if not self._lookups.keep_all:
+                return _Filtered()
+            component = f"{device.id}:{quantity}"
+        endpoint = device.endpoint or normal.identifier
+        key = (
+            device.id,
+            component,
+            normal.kind.value,
+            quantity,
+            normal.source,
+            normal.seconds,
+            endpoint,
+            normal.unit,
+        )
+        number = db.execute(queries.CHANNEL, key).get
+        if number is None:
+            words = (normal.quantity, normal.tou, normal.sqi)
+            number = db.execute(queries.INSERT_CHANNEL, (*key, *words)).get
+        return _Channel(number)
+
+    def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | None:
+        key = (identifier, serial)
+        if key not in self._devices:
+            if len(self._devices) >= _MOST_CACHED:
+                self._devices.clear()
+            self._devices[key] = find_device(gateway, identifier, serial, self._lookups.ids)
+        return self._devices[key]
+
+
+# ---------------------------------------------------------------- the rest, in the gateway's file
+
+
+def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch) -> None:
+    """Error records, bad parts, blocks and events of a batch."""
+    key = (load, payload)
+    for part, rejected in batch.rejected:
+        seed = rejected.seed
+        place = (part, seed.position, seed.identifier)
+        words = (rejected.why.value, rejected.detail, _ENCODE(seed))
+        db.execute(queries.INSERT_ERROR, (*key, *place, *words))
+    for bad in batch.bad:
+        words = (Unmapped.PART.value, bad.reason, bad.xml)
+        db.execute(queries.INSERT_ERROR, (*key, bad.index, bad.position, bad.identifier, *words))
+    db.executemany(queries.INSERT_BLOCK, [(load, *block) for block in batch.blocks])
+    db.executemany(
+        queries.INSERT_EVENT,
+        [
+            (load, EndpointId(seed.identifier), at, seed.exception, seed.name, _ENCODE(seed))
+            for at, seed in batch.events
+        ],
+    )
+
+
+def find_device(
+    gateway: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
+) -> Device | None:
+    """The device that a payload names; `ids` say by what, in this order."""
+    for kind in ids:
+        query, key = (
+            (queries.DEVICE_OF_ESN, identifier)
+            if kind is IdType.ESN
+            else (queries.DEVICE_OF_SERIAL, serial)
+        )
+        body = gateway.execute(query, (key,)).get if key else None
+        if body is not None:
+            return decode_device(body)
+    return None
+
+
+def _distinct(rows: list[Row]) -> bool:
+    """Interval rows rise by construction; several registers of one seed do not exist."""
+    return len(rows) < 2 or rows[0][0] < rows[1][0]
+
+
+def _same(
+    one: tuple[str | None, str | None, int, str], other: tuple[str | None, str | None, int, str]
+) -> bool:
+    """Whether two rows say the same; numbers by what they are worth."""
+    if one[2:] != other[2:] or (one[0] is None) != (other[0] is None):
+        return False
+    return one[0] == other[0] and _worth(one[1]) == _worth(other[1])
+
+
+def _worth(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,1 @@
+"""Master data in SQLite: read, and loaded by an import."""

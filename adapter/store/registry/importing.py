@@ -1,0 +1,73 @@
+"""Imports of master data as they are judged and written: on one snapshot, in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import apsw
+
+from adapter.engine.commands.ports import AuditNote, Import, Saved
+from adapter.engine.registry.ports import Known
+from adapter.model.device import Device, InstallEvent
+from adapter.model.ids import DeviceId, endpoint_key
+from adapter.store.commands import queries
+from adapter.store.commands.writing import note_all
+from adapter.store.registry.registry import put_device, put_install, stored_version
+from adapter.store.rows import decode_device, decode_install, decode_service_point, encode
+from adapter.store.threads import Transaction
+
+
+def known(db: apsw.Connection, what: Import) -> Known:
+    """What the registry has that the import is about."""
+    ids = dict.fromkeys([*(each.id for each in what.devices), *(e.device for e in what.installs)])
+    devices = _devices(db, ids)
+    endpoints = (each.endpoint for each in (*what.devices, *devices.values()))
+    for key in {endpoint_key(endpoint) for endpoint in endpoints if endpoint is not None}:
+        ids.update((device, None) for (device,) in db.execute(queries.DEVICES_AT, (key,)))
+    devices |= _devices(db, ids.keys() - devices.keys())
+    points = dict.fromkeys(
+        [*(each.id for each in what.service_points), *(e.service_point for e in what.installs)]
+    )
+    bodies = {point: db.execute(queries.SERVICE_POINT, (point,)).get for point in points}
+    found: dict[bytes, None] = {}
+    for device in ids:
+        found.update((body, None) for (body,) in db.execute(queries.INSTALLS_OF, (device,)))
+    for point in points:
+        found.update((body, None) for (body,) in db.execute(queries.OPEN_AT, (point,)))
+    return Known(
+        devices=devices,
+        service_points={
+            point: decode_service_point(body) for point, body in bodies.items() if body is not None
+        },
+        installs=tuple(sorted(map(decode_install, found), key=_order)),
+    )
+
+
+def _devices(db: apsw.Connection, ids: Iterable[DeviceId]) -> dict[DeviceId, Device]:
+    bodies = ((device, db.execute(queries.DEVICE, (device,)).get) for device in ids)
+    return {device: decode_device(body) for device, body in bodies if body is not None}
+
+
+def _order(install: InstallEvent) -> tuple[str, datetime, str]:
+    return install.device, install.installed_at, install.service_point
+
+
+def import_(
+    tx: Transaction,
+    what: Import,
+    asked: Import | None,
+    seen: Known | None,
+    notes: Sequence[AuditNote],
+    at: datetime,
+) -> Saved:
+    connection = tx.connection
+    if known(connection, asked or what) != (seen or Known()):
+        return Saved.MOVED
+    for device in what.devices:
+        put_device(connection, device)
+    for point in what.service_points:
+        connection.execute(queries.UPSERT_SERVICE_POINT, (point.id, encode(point)))
+    for install in what.installs:
+        stored = stored_version(connection, install)
+        put_install(connection, install, install.version if stored is None else stored + 1)
+    note_all(tx, notes, at)
+    return Saved.SAVED

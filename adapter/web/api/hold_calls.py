@@ -1,0 +1,52 @@
+"""The routes of held switch orders and of the clock, each a few lines over the gateway."""
+
+from adapter.engine.commands.switch_holds import HoldReason
+from adapter.errors import NotFound, StoreFailed
+from adapter.web.api import holds as schema
+from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.schema import ReasonIn
+
+
+async def list_holds(api: Api, asked: Asked) -> Answered:
+    return Answered(body=schema.HoldList.of(api.gateway.holds.all()))
+
+
+async def confirm_hold(api: Api, asked: Asked) -> Answered:
+    """A person says that a reason is settled; answers with what is left."""
+    reason = asked.read(ReasonIn).reason
+    await api.gateway.holds.confirm(asked.path["hold"], by=asked.actor, why=reason)
+    return await list_holds(api, asked)
+
+
+async def show_clock(api: Api, asked: Asked) -> Answered:
+    watch = api.gateway.clock_watch
+    if watch is None:
+        raise NotFound("this gateway's store keeps nothing of the time")
+    hold = api.gateway.holds.of(HoldReason.CLOCK)
+    return Answered(
+        body=schema.ClockOut(
+            now=asked.now,
+            expected=watch.expected(),
+            off_by_s=watch.off_by_s(),
+            held=None if hold is None else schema.HoldOut.of(hold),
+        )
+    )
+
+
+async def ready(api: Api, asked: Asked) -> Answered:
+    """The store answers and has not failed. What people have to see to is said."""
+    failed = api.gateway.failed
+    if failed is not None and failed.done():
+        raise StoreFailed("the store has failed")
+    await api.gateway.inbox(limit=1)
+    held = schema.HoldList.of(api.gateway.holds.all()).items
+    status = "held" if held else "ready"
+    return Answered(body=schema.ReadyOut(status=status, held=held, warnings=_warnings(api)))
+
+
+def _warnings(api: Api) -> list[str]:
+    shared = api.gateway.shared_endpoints
+    if not shared:
+        return []
+    text = "named by more than one device: no switch order goes there until an import mends it"
+    return [f"endpoints {text} ({len(shared)})"]

@@ -1,0 +1,74 @@
+"""The routes of single messages, error records and tables, each a few lines over the desk."""
+
+from adapter.engine.readings.bodies import excerpt
+from adapter.engine.readings.ports import PayloadId
+from adapter.errors import SettingsError
+from adapter.model.ids import InboxId
+from adapter.web.api import quarantine as schema
+from adapter.web.api.call import Answered, Api, Asked, limit_of, row_of, seconds_of, whole_of
+from adapter.web.api.problems import ProblemRaised
+from adapter.web.api.schema import NothingIn, ReasonIn
+
+
+async def get_inbound(api: Api, asked: Asked) -> Answered:
+    row = await api.gateway.inbox_row(_inbox(asked))
+    desk = api.beside.desk
+    found = excerpt([row.raw]) if desk is None else await desk.excerpt(row)
+    return Answered(body=schema.InboxMessage.of(row, found))
+
+
+async def retry_inbound(api: Api, asked: Asked) -> Answered:
+    """Answers once it was judged, with what became of it, or after `wait` seconds."""
+    inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
+    await api.gateway.replay_quarantined(inbox, by=asked.actor)
+    await api.gateway.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
+    return await get_inbound(api, asked)
+
+
+async def discard_inbound(api: Api, asked: Asked) -> Answered:
+    await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
+    return await get_inbound(api, asked)
+
+
+async def list_intake_errors(api: Api, asked: Asked) -> Answered:
+    limit = limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    payload = PayloadId(whole_of(asked, "payload")) if "payload" in asked.query else None
+    found = await api.beside.intake_desk.errors(payload=payload, after=after, limit=limit)
+    return Answered(
+        body=schema.IntakeErrorPage(
+            items=[schema.IntakeErrorOut.of(record) for record in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def reprocess_intake(api: Api, asked: Asked) -> Answered:
+    try:
+        counts = await api.beside.intake_desk.reprocess()
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return Answered(body=schema.IntakeReprocessed.of(counts))
+
+
+async def discard_intake_error(api: Api, asked: Asked) -> Answered:
+    error, reason = row_of(asked, "error", "error record"), asked.read(ReasonIn).reason
+    await api.beside.intake_desk.discard(error, by=asked.actor, reason=reason)
+    return Answered(body=NothingIn())
+
+
+async def reload_tables(api: Api, asked: Asked) -> Answered:
+    try:
+        tables = await api.beside.intake_desk.reload(by=asked.actor)
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return Answered(body=schema.TablesOut.of(tables))
+
+
+def _bad_tables(error: SettingsError) -> ProblemRaised:
+    """Those in force stay."""
+    return ProblemRaised(409, "bad_tables", str(error))
+
+
+def _inbox(asked: Asked) -> InboxId:
+    return InboxId(row_of(asked, "inbound", "inbound message"))

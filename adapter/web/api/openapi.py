@@ -1,0 +1,177 @@
+"""The OpenAPI 3.1 document, made from the route table and the types it names."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any as Untyped
+from typing import Final
+
+import msgspec
+
+from adapter import __version__
+from adapter.commands.activity import State
+from adapter.commands.flows import CommandKind
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.reports import Grouping
+from adapter.engine.schedules.ports import ReadResult
+from adapter.engine.upkeep.set_aside import FailedState, RowKind
+from adapter.orders.order import OrderKind, OrderState
+from adapter.schedules.schedule import ScheduleState
+from adapter.web.api import call
+from adapter.web.api.orders import slug
+from adapter.web.api.problems import LINES, MEDIA_TYPE, Problem
+from adapter.web.api.routes import ROUTES, Route
+
+Json = dict[str, Untyped]
+
+_ALWAYS: Final = (400, 500, 503)
+_WITH_KEY: Final = (401, 403, 429)
+_WITH_BODY: Final = (408, 411, 413, 415, 422)
+_QUERY: Final[Mapping[str, Json]] = {
+    "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
+    "device": {"type": "string", "description": "What concerns this device."},
+    "open": {"type": "boolean", "description": "Only those without a final state."},
+    "service_point": {"type": "string", "description": "What concerns this service point."},
+    "limit": {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50},
+    "cursor": {"type": "string", "description": "`next` of the page before."},
+    "payload": {"type": "integer", "minimum": 0, "description": "Only of this payload."},
+    "endpoint": {"type": "string", "description": "The head end's identifier of a meter."},
+    "name": {"type": "string", "description": "Events of this standard name."},
+    "category": {"type": "string"},
+    "since": {"type": "string", "format": "date-time", "description": "Not earlier than this."},
+    "ended": {"type": "boolean", "description": "Those that are over, instead of those that last."},
+    "component": {"type": "string", "description": "Only this measuring component."},
+    "from": {"type": "string", "format": "date-time", "description": "With a zone."},
+    "to": {"type": "string", "format": "date-time", "description": "With a zone."},
+    "result": {
+        "type": "string",
+        "enum": [item.value for item in ReadResult],
+        "description": "Only devices that ended so.",
+    },
+    "revisions": {"type": "boolean", "description": "Also values that were replaced."},
+    "by": {"type": "string", "enum": [item.value for item in Grouping], "default": "operation"},
+    "wait": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 86_400,
+        "description": "Answer when it is final, or after so many seconds; bounded.",
+    },
+}
+_MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
+    ("/commands", "state"): [item.value for item in State],
+    ("/inbox", "state"): [item.value for item in InboxState],
+    ("/schedules", "state"): [item.value for item in ScheduleState],
+    ("/orders", "state"): [slug(item) for item in OrderState],
+    ("/orders", "kind"): [item.value for item in OrderKind],
+    ("/set-aside", "state"): [item.value for item in FailedState],
+    ("/set-aside", "kind"): [item.value for item in RowKind],
+}
+"""What a parameter of the same name may be on different routes."""
+
+_HEADERS: Final[Mapping[str, str]] = {
+    call.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
+    "Mandatory for kinds that move a switch.",
+    call.SECOND_KEY: "Token of the second person, where two are needed.",
+}
+
+
+def document() -> Json:
+    """The whole document, as plain values."""
+    named = [route.gives for route in ROUTES]
+    named += [route.shown for route in ROUTES if route.shown is not None]
+    kinds = [*dict.fromkeys(named), Problem]
+    schemas, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    of_kind = dict(zip(kinds, schemas, strict=True))
+    paths: Json = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, of_kind)
+    paths["/openapi.json"] = {"get": _own_operation()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "OpenWay gateway",
+            "version": __version__,
+            "description": "Smart meter commands through an Itron OpenWay head end.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, of_kind: Mapping[type, Json]) -> Json:
+    operation: Json = {
+        "operationId": route.call.__name__,
+        "summary": route.summary,
+        "responses": _responses(route, of_kind),
+        "security": [{"key": []}] if route.roles else [],
+    }
+    if route.roles:
+        names = ", ".join(role.value for role in route.roles)
+        operation["description"] = f"Needs one of the roles {names}."
+    if parameters := list(_parameters(route)):
+        operation["parameters"] = parameters
+    if route.takes is not None and route.shown is not None:
+        required = any(field.required for field in msgspec.structs.fields(route.takes))
+        content = {"application/json": {"schema": of_kind[route.shown]}}
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _parameters(route: Route) -> Iterable[Json]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in route.query:
+        yield {"name": name, "in": "query", "schema": _query(route, name)}
+    for name in route.headers:
+        yield {
+            "name": name,
+            "in": "header",
+            "description": _HEADERS[name],
+            "schema": {"type": "string", "maxLength": 200},
+        }
+
+
+def _query(route: Route, name: str) -> Json:
+    members = _MEMBERS.get((route.path.removeprefix(call.PREFIX), name))
+    return _QUERY[name] if members is None else {"type": "string", "enum": members}
+
+
+def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
+    good: Json = {
+        "description": "Done" if route.status == 200 else "Accepted",
+        "content": {media_of(route): {"schema": of_kind[route.gives]}},
+    }
+    if route.status == 202:
+        good["headers"] = {
+            "Location": {"description": "Where it is.", "schema": {"type": "string"}}
+        }
+    statuses = {*_ALWAYS, *route.why}
+    statuses |= set(_WITH_KEY) if route.roles else set()
+    statuses |= set(_WITH_BODY) if route.takes is not None else set()
+    problem = {MEDIA_TYPE: {"schema": of_kind[Problem]}}
+    return {
+        str(route.status): good,
+        **{
+            str(status): {"description": "Problem", "content": problem}
+            for status in sorted(statuses)
+        },
+    }
+
+
+def media_of(route: Route) -> str:
+    return LINES if route.lines else "application/json"
+
+
+def _own_operation() -> Json:
+    return {
+        "operationId": "openapi",
+        "summary": "This document",
+        "security": [],
+        "responses": {
+            "200": {"description": "Done", "content": {"application/json": {"schema": {}}}}
+        },
+    }

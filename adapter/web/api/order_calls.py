@@ -1,0 +1,149 @@
+"""One function per route of service orders, each a few lines over `Orders`."""
+
+from adapter.commands.timing import given_in_utc
+from adapter.engine.orders.ports import OrderFilter
+from adapter.model.ids import OrderId, ServicePointId
+from adapter.orders.order import OrderKind, OrderState
+from adapter.web.api import orders as schema
+from adapter.web.api.call import (
+    PREFIX,
+    Answered,
+    Api,
+    Asked,
+    bad_query,
+    cursor_of,
+    flag_of,
+    limit_of,
+    member,
+)
+from adapter.web.api.schema import NothingIn, ReasonIn
+
+LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
+
+
+async def submit_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.OrderIn)
+    order = await api.beside.service_orders.submit(
+        wanted.request(requester=asked.actor), actor=asked.actor
+    )
+    return Answered(
+        status=202,
+        body=schema.OrderOut.of(order),
+        headers={"Location": f"{PREFIX}/orders/{order.id}"},
+    )
+
+
+async def plan_order(api: Api, asked: Asked) -> Answered:
+    request = asked.read(schema.PlanIn).request(requester=asked.actor)
+    return Answered(body=schema.PlanOut.of(await api.beside.service_orders.plan(request)))
+
+
+async def plan_rest_of_order(api: Api, asked: Asked) -> Answered:
+    return Answered(body=schema.PlanOut.of(await api.beside.service_orders.plan_of(_order(asked))))
+
+
+async def list_orders(api: Api, asked: Asked) -> Answered:
+    limit = limit_of(asked)
+    point, cursor = asked.query.get("service_point"), cursor_of(asked)
+    found = await api.beside.service_orders.list(
+        OrderFilter(
+            kind=member(asked, "kind", OrderKind),
+            state=_state(asked),
+            service_point=ServicePointId(point) if point is not None else None,
+            open_only=flag_of(asked, "open"),
+            before=OrderId(cursor) if cursor is not None else None,
+            limit=limit,
+        )
+    )
+    return Answered(
+        body=schema.OrderPage(
+            items=[schema.OrderOut.of(order) for order in found],
+            next=found[-1].id if len(found) == limit else None,
+        )
+    )
+
+
+async def get_order(api: Api, asked: Asked) -> Answered:
+    orders, order = api.beside.service_orders, _order(asked)
+    shown = await orders.show(order)
+    return Answered(body=schema.OrderShownOut.of(shown, await orders.history(order)))
+
+
+async def cancel_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.CancelIn)
+    request = await api.beside.service_orders.cancel(
+        _order(asked), by=asked.actor, reason=wanted.reason, reference=wanted.reference
+    )
+    return Answered(body=schema.RequestOut.of(request))
+
+
+async def update_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.UpdateIn)
+    request = await api.beside.service_orders.update(
+        _order(asked), wanted.changes, by=asked.actor, reference=wanted.reference
+    )
+    return Answered(body=schema.RequestOut.of(request))
+
+
+async def retry_order(api: Api, asked: Asked) -> Answered:
+    asked.read(NothingIn)
+    order = await api.beside.service_orders.retry(_order(asked), by=asked.actor)
+    return Answered(body=schema.OrderOut.of(order))
+
+
+async def correct_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.CorrectIn)
+    order = await api.beside.service_orders.correct(
+        _order(asked),
+        by=asked.actor,
+        fields=wanted.fields,
+        effective_at=given_in_utc("effective_at", wanted.effective_at),
+        service_at=given_in_utc("service_at", wanted.service_at),
+    )
+    return Answered(body=schema.OrderOut.of(order))
+
+
+async def complete_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.HandIn)
+    order = await api.beside.service_orders.complete_by_hand(
+        _order(asked), by=asked.actor, reason=wanted.reason
+    )
+    return Answered(body=schema.OrderOut.of(order))
+
+
+async def discard_order(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(ReasonIn)
+    order = await api.beside.service_orders.discard(
+        _order(asked), by=asked.actor, reason=wanted.reason
+    )
+    return Answered(body=schema.OrderOut.of(order))
+
+
+async def record_payment(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(schema.PaymentIn)
+    orders = await api.beside.service_orders.payment(
+        ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
+    )
+    return Answered(body=schema.OrderList.of(orders))
+
+
+async def list_todo(api: Api, asked: Asked) -> Answered:
+    found = await api.beside.service_orders.todo(limit=limit_of(asked))
+    return Answered(
+        body=schema.TodoList(items=[schema.TodoOut.of(each, now=asked.now) for each in found])
+    )
+
+
+def _order(asked: Asked) -> OrderId:
+    return OrderId(asked.path["order"])
+
+
+def _state(asked: Asked) -> OrderState | None:
+    given = asked.query.get("state")
+    if given is None:
+        return None
+    found = next((each for each in OrderState if schema.slug(each) == given), None)
+    if found is None:
+        known = ", ".join(schema.slug(each) for each in OrderState)
+        raise bad_query("state", f"one of {known}")
+    return found

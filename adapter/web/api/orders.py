@@ -1,0 +1,430 @@
+"""What the JSON interface takes and gives of service orders."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from adapter.commands.timing import given_in_utc
+from adapter.engine.commands.ports import AuditEntry
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import Child, Pass, Todo
+from adapter.engine.orders.requests import OrderRequest
+from adapter.model.ids import ServicePointId
+from adapter.orders.algorithms.verdict import Decision
+from adapter.orders.lifecycle import PRIORITIES
+from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder
+from adapter.orders.plan import Plan, PlanStep
+from adapter.web.api.schema import HistoryEntry, Id, Moment, Text
+from adapter.web.api.visits import ReplyOut
+
+# ---------------------------------------------------------------- in
+
+
+class OrderIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A service order. The requester is the holder of the key; the same `reference` of the same
+    requester gives the same order. `fields` are the activity's elements by name."""
+
+    kind: OrderKind
+    service_point: Id
+    reference: Id
+    activity_type: Text = ""
+    effective_at: Moment | None = None
+    service_at: Moment | None = None
+    account: Text = ""
+    priority: Annotated[int, Meta(ge=PRIORITIES.least, le=PRIORITIES.most)] = 0
+    fields: dict[str, str] = {}
+
+    def request(self, *, requester: str) -> OrderRequest:
+        return OrderRequest(
+            kind=self.kind,
+            service_point=ServicePointId(self.service_point),
+            external_reference=self.reference,
+            requester=requester,
+            activity_type=self.activity_type,
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            service_at=given_in_utc("service_at", self.service_at),
+            account=self.account,
+            priority=self.priority,
+            fields=self.fields,
+        )
+
+
+class PlanIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An order that nobody has given yet."""
+
+    kind: OrderKind
+    service_point: Id
+    activity_type: Text = ""
+    effective_at: Moment | None = None
+    service_at: Moment | None = None
+    fields: dict[str, str] = {}
+
+    def request(self, *, requester: str) -> OrderRequest:
+        return OrderRequest(
+            kind=self.kind,
+            service_point=ServicePointId(self.service_point),
+            external_reference="",
+            requester=requester,
+            activity_type=self.activity_type,
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            service_at=given_in_utc("service_at", self.service_at),
+            fields=self.fields,
+        )
+
+
+class CancelIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`reference` is the requester's own: a repeated one is answered by the first one's result."""
+
+    reason: Text = ""
+    reference: Text = ""
+
+
+class UpdateIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Elements to change; `effectiveAt` and `serviceAt` are times, ISO 8601 with a zone."""
+
+    changes: dict[str, str]
+    reference: Text = ""
+
+
+class CorrectIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What people change in an order; times are kept where left out."""
+
+    fields: dict[str, str] = {}
+    effective_at: Moment | None = None
+    service_at: Moment | None = None
+
+
+class HandIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why an order counts as done."""
+
+    reason: Id
+
+
+class PaymentIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    service_point: Id
+    reference: Text = ""
+
+
+# ---------------------------------------------------------------- out
+
+
+class ProblemOut(Struct, kw_only=True):
+    """Why people are needed, and what they can do. `dark`: the order left a customer off."""
+
+    code: str
+    text: str
+    action: str
+    dark: bool
+    blocking_order: str | None
+
+    @classmethod
+    def of(cls, problem: Problem | None) -> "ProblemOut | None":
+        if problem is None:
+            return None
+        return cls(
+            code=problem.code,
+            text=problem.text,
+            action=problem.action,
+            dark=problem.dark,
+            blocking_order=problem.order,
+        )
+
+
+class OrderOut(Struct, kw_only=True):
+    """An order and where it stands. `state_title` is the state as the product names it."""
+
+    id: str
+    kind: OrderKind
+    service_point: str
+    activity_type: str
+    requester: str
+    reference: str
+    account: str
+    priority: int
+    state: str
+    state_title: str
+    final: bool
+    created_at: datetime
+    effective_at: datetime
+    service_at: datetime
+    state_since: datetime | None
+    ended_at: datetime | None
+    children: int
+    awaiting: str | None
+    withdrawn: str
+    problem: ProblemOut | None
+    fields: Mapping[str, str]
+
+    @classmethod
+    def of(cls, order: ServiceOrder) -> "OrderOut":
+        return cls(
+            id=order.id,
+            kind=order.kind,
+            service_point=order.service_point,
+            activity_type=order.activity_type,
+            requester=order.requester,
+            reference=order.external_reference,
+            account=order.account,
+            priority=order.priority,
+            state=slug(order.state),
+            state_title=order.state.value,
+            final=order.final,
+            created_at=order.created_at,
+            effective_at=order.effective_at,
+            service_at=order.service_at,
+            state_since=order.state_since,
+            ended_at=order.ended_at,
+            children=order.children,
+            awaiting=order.awaiting,
+            withdrawn=order.stop,
+            problem=ProblemOut.of(order.problem),
+            fields=order.fields,
+        )
+
+
+def slug(state: OrderState) -> str:
+    return state.name.lower()
+
+
+class ChildOut(Struct, kw_only=True):
+    """A command, a visit or a wait. `stands` is the child's own state, where it has one;
+    `answer_by` is when a visit has been silent, or a wait has lasted, for too long."""
+
+    id: str
+    activity: str
+    task: str
+    device: str | None
+    state: str
+    stands: str | None
+    reason: str
+    command: str | None
+    algorithm: str
+    row: str
+    created_at: datetime
+    answer_by: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, child: Child) -> "ChildOut":
+        fact = child.fact
+        own = child.field.state.value if child.field is not None else None
+        return cls(
+            id=fact.id,
+            activity=fact.spec.business_object,
+            task=fact.spec.task,
+            device=fact.spec.device,
+            state=fact.state.value,
+            stands=own,
+            reason=fact.reason,
+            command=child.command,
+            algorithm=fact.algorithm,
+            row=fact.row,
+            created_at=fact.created_at,
+            answer_by=fact.spec.due_at if child.field is None else child.field.answer_by,
+            ended_at=fact.ended_at,
+        )
+
+
+class DecisionOut(Struct, kw_only=True):
+    """One algorithm of the matrix: place, type, the row that decided, and what it saw."""
+
+    cell: int
+    type: str
+    algorithm: str
+    outcome: str
+    row: str
+    note: str
+    creates: str | None
+    problem: ProblemOut | None
+    fields: Mapping[str, str]
+    facts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, decision: Decision) -> "DecisionOut":
+        child = decision.child
+        return cls(
+            cell=decision.cell,
+            type=decision.type,
+            algorithm=decision.algorithm,
+            outcome=decision.outcome.value,
+            row=decision.row,
+            note=decision.note,
+            creates=None if child is None else child.task or child.business_object,
+            problem=ProblemOut.of(decision.problem),
+            fields=decision.fields,
+            facts=decision.facts,
+        )
+
+
+class PassOut(Struct, kw_only=True):
+    """One look at the world, from fresh facts."""
+
+    at: datetime
+    decisions: list[DecisionOut]
+
+    @classmethod
+    def of(cls, look: Pass) -> "PassOut":
+        return cls(at=look.at, decisions=[DecisionOut.of(each) for each in look.decisions])
+
+
+class RequestOut(Struct, kw_only=True):
+    """A request to cancel or update, an activity of its own. `accepted` is None until it ends."""
+
+    id: str
+    order: str
+    purpose: str
+    state: str
+    accepted: bool | None
+    action: str | None
+    outcome: str
+    requester: str
+    reference: str
+    reason: str
+    changes: Mapping[str, str]
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, request: MaintenanceActivity) -> "RequestOut":
+        return cls(
+            id=request.id,
+            order=request.order,
+            purpose=request.purpose.value,
+            state=request.state.name.lower(),
+            accepted=request.state.name == "COMPLETED" if request.ended_at else None,
+            action=None if request.action is None else request.action.value,
+            outcome=request.outcome,
+            requester=request.requester,
+            reference=request.reference,
+            reason=request.reason,
+            changes=request.changes,
+            created_at=request.created_at,
+            ended_at=request.ended_at,
+        )
+
+
+class OrderShownOut(Struct, kw_only=True):
+    """Everything that happened to an order, oldest first. `log`: each step, and who took it."""
+
+    order: OrderOut
+    children: list[ChildOut]
+    passes: list[PassOut]
+    replies: list[ReplyOut]
+    requests: list[RequestOut]
+    log: list[HistoryEntry]
+
+    @classmethod
+    def of(cls, shown: OrderShown, log: Sequence[AuditEntry]) -> "OrderShownOut":
+        return cls(
+            order=OrderOut.of(shown.order),
+            children=[ChildOut.of(each) for each in shown.children],
+            passes=[PassOut.of(each) for each in shown.passes],
+            replies=[ReplyOut.of(each) for each in shown.replies],
+            requests=[RequestOut.of(each) for each in shown.requests],
+            log=[HistoryEntry.of(each) for each in log],
+        )
+
+
+class OrderPage(Struct, kw_only=True):
+    """Newest first. `next` is the cursor of the page after this one."""
+
+    items: list[OrderOut]
+    next: str | None
+
+
+class OrderList(Struct, kw_only=True):
+    items: list[OrderOut]
+
+    @classmethod
+    def of(cls, orders: Sequence[ServiceOrder]) -> "OrderList":
+        return cls(items=[OrderOut.of(each) for each in orders])
+
+
+class PlanStepOut(Struct, kw_only=True):
+    number: int
+    title: str
+    activity: str
+    task: str
+    device: str | None
+    cell: int
+    type: str
+    algorithm: str
+    row: str
+    note: str
+    facts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, step: PlanStep) -> "PlanStepOut":
+        return cls(
+            number=step.number,
+            title=step.title,
+            activity=step.child.business_object,
+            task=step.child.task,
+            device=step.child.device,
+            cell=step.cell,
+            type=step.type,
+            algorithm=step.algorithm,
+            row=step.row,
+            note=step.note,
+            facts=step.facts,
+        )
+
+
+class PlanOut(Struct, kw_only=True):
+    """The steps if every child behaves; what a crew would find is assumed. `refused_by` are the
+    rules that would refuse the order today; `last` what the final look decides."""
+
+    outcome: str
+    steps: list[PlanStepOut]
+    refused_by: list[ProblemOut]
+    problem: ProblemOut | None
+    notes: list[str]
+    last: list[DecisionOut]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanOut":
+        return cls(
+            outcome=slug(plan.outcome),
+            steps=[PlanStepOut.of(each) for each in plan.steps],
+            refused_by=[told for each in plan.problems if (told := ProblemOut.of(each))],
+            problem=ProblemOut.of(plan.problem),
+            notes=list(plan.notes),
+            last=[DecisionOut.of(each) for each in plan.decisions],
+        )
+
+
+class TodoOut(Struct, kw_only=True):
+    """Something that waits for people; it closes by itself. `age_s` in seconds."""
+
+    subject: str
+    id: str
+    order: str
+    priority: int
+    since: datetime
+    age_s: float
+    code: str
+    text: str
+    action: str
+
+    @classmethod
+    def of(cls, todo: Todo, *, now: datetime) -> "TodoOut":
+        return cls(
+            subject=todo.subject.value,
+            id=todo.id,
+            order=todo.order,
+            priority=todo.priority,
+            since=todo.since,
+            age_s=max((now - todo.since).total_seconds(), 0.0),
+            code=todo.code,
+            text=todo.text,
+            action=todo.action,
+        )
+
+
+class TodoList(Struct, kw_only=True):
+    """The most urgent and oldest first."""
+
+    items: list[TodoOut]

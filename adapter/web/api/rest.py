@@ -1,0 +1,265 @@
+"""The JSON interface over HTTP, on a port of its own."""
+
+import contextlib
+import logging
+import re
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from adapter.engine import points
+from adapter.engine.beside import Beside
+from adapter.engine.clock import SystemClock
+from adapter.engine.commands.ports import Clock
+from adapter.engine.gateway import Gateway
+from adapter.errors import GatewayError
+from adapter.server.bodies import continue_later, read_body
+from adapter.server.refusals import Audited, PerMinute
+from adapter.server.server import Server
+from adapter.server.settings import ApiKey, RestSettings
+from adapter.web.api.call import Answered, Api, Asked, require
+from adapter.web.api.openapi import document
+from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
+from adapter.web.api.routes import ROUTES, Route
+
+_JSON: Final = "application/json"
+_KEY: Final = web.RequestKey("key", ApiKey)
+_FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
+"""Problems of who may be guessing keys."""
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
+_MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
+_PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
+
+log = logging.getLogger(__name__)
+
+
+class Rest(Server):
+    """Serves the routes of `routes.py`."""
+
+    section = "api"
+    started = "rest_started"
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        settings: RestSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        listening: socket.socket | None = None,
+        beside: Beside | None = None,
+    ) -> None:
+        self.settings = settings or RestSettings()
+        super().__init__(self.settings, listening)
+        self._api = Api(gateway, self.settings, beside)
+        self._clock = clock or SystemClock()
+        self._decoders = {
+            route.takes: msgspec.json.Decoder(route.takes)
+            for route in ROUTES
+            if route.takes is not None
+        }
+        self._failures = PerMinute()
+        self._audited = Audited(self.settings.audited_refusals_per_minute)
+        self._document = msgspec.json.encode(document())
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._bounded])
+        for route in ROUTES:
+            app.router.add_route(
+                route.method, route.path, self._answering(route), expect_handler=continue_later
+            )
+        app.router.add_route("GET", "/openapi.json", self._describe)
+        return app
+
+    @web.middleware
+    async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every error becomes problem details here; nothing of the inside is told."""
+        self.counts["requests"] += 1
+        try:
+            return await handler(request)
+        except ProblemRaised as raised:
+            problem = raised
+        except web.HTTPException as error:
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            known = error.status if error.status in (404, 405, 417) else 400
+            text = f"{request.method} {request.path[:200]}: {error.reason}"
+            problem = ProblemRaised(known, f"http_{known}", text, headers=headers)
+        except GatewayError as error:
+            problem = of_error(error)
+            if problem.problem.status >= 500:
+                log.warning("request_not_served", extra={"code": error.code})
+        except Exception:
+            log.exception("rest_failed")
+            problem = ProblemRaised(500, "internal_error", "the request could not be processed")
+        if problem.problem.status in (401, 403):
+            problem = await self._turned_away(request, problem)
+        self.counts[f"http_{problem.problem.status}"] += 1
+        response = response_of(problem)
+        if problem.problem.status in (408, 413):
+            response.force_close()
+        return response
+
+    async def _turned_away(self, request: web.Request, problem: ProblemRaised) -> ProblemRaised:
+        """What the caller is told: 429 who fails too often. A refused change is audited."""
+        now, remote = self._clock.now(), request.remote or ""
+        failed = problem.problem.code in _FAILED and self._failures.add(remote, now=now)
+        if failed > self.settings.failures_per_minute:
+            return ProblemRaised(
+                429,
+                "too_many_failures",
+                "too many keys that are not right; a right one is let in",
+                headers={"Retry-After": str(60 - now.second)},
+            )
+        key = request.get(_KEY)
+        more = None
+        if request.method not in ("GET", "HEAD"):
+            more = self._audited.pick(key.name if key else f"address {remote}", now=now)
+        if more is not None:
+            detail = {
+                "call": f"{request.method} {_pattern(request)}",
+                "code": problem.problem.code,
+                "address": remote,
+                "refused_since": more,
+            }
+            try:
+                await self._api.gateway.note_refusal(by=key.name if key else "unknown", why=detail)
+            except GatewayError as error:
+                log.warning("refusal_not_audited", extra={"code": error.code})
+        return problem
+
+    def _answering(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            now = self._clock.now()
+            key = self._api.keys.holder(request.headers.get("Authorization"), now=now)
+            if key is not None:
+                request[_KEY] = key
+            if route.roles:
+                _let_in(route, key)
+            asked = Asked(
+                key=key,
+                headers=request.headers,
+                path=request.match_info,
+                query=_query(route, request),
+                body=await self._body(route, request),
+                now=now,
+            )
+            answered = await route.call(self._api, asked)
+            points.reached("rest.before_answer")
+            if answered.lines is not None:
+                return await _stream(request, answered.lines)
+            return _response(answered)
+
+        return serve
+
+    async def _body(self, route: Route, request: web.Request) -> msgspec.Struct | None:
+        if route.takes is None:
+            return None
+        _check_headers(request, self.settings.body_bytes)
+        body = await read_body(
+            request, limit=self.settings.body_bytes, deadline_s=self.settings.deadline_s
+        )
+        if body.status:
+            raise ProblemRaised(body.status, f"http_{body.status}", body.text)
+        return _decoded(self._decoders[route.takes], body.raw or b"{}")
+
+    async def _describe(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=self._document, content_type=_JSON, headers=HEADERS)
+
+
+def _pattern(request: web.Request) -> str:
+    """The route's path, without what the caller put into it."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
+
+
+def _let_in(route: Route, key: ApiKey | None) -> None:
+    """Raises 401 and 403, before a byte of the body is read."""
+    if key is None:
+        raise ProblemRaised(
+            401,
+            "unauthorized",
+            "a bearer token is missing, unknown or expired",
+            headers={"WWW-Authenticate": 'Bearer realm="openway"'},
+        )
+    require(key, *route.roles)
+
+
+def _check_headers(request: web.Request, limit: int) -> None:
+    length = request.content_length
+    if length is None and "Transfer-Encoding" not in request.headers:
+        raise ProblemRaised(411, "length_needed", "Content-Length is missing")
+    if length is not None and length > limit:
+        raise ProblemRaised(413, "too_large", f"at most {limit} bytes", rule=str(limit))
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        raise ProblemRaised(
+            415, "content_encoding", "no Content-Encoding is accepted", field="Content-Encoding"
+        )
+    if length != 0 and request.content_type != _JSON:
+        raise ProblemRaised(415, "media_type", f"must be {_JSON}", field="Content-Type")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise ProblemRaised(415, "charset", "must be utf-8", field="Content-Type")
+    if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+        raise ProblemRaised(417, "http_417", "only 100-continue", field="Expect")
+
+
+def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msgspec.Struct:
+    """Raises 422 naming the field for JSON of another shape, 400 for what is no JSON."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        place = _PLACE.search(text)
+        rule = _PLACE.sub("", text)
+        named = _UNKNOWN_FIELD.search(text) or _MISSING_FIELD.search(text)
+        parts = [place[1] if place else "", named[1] if named else ""]
+        field = ".".join(part for part in parts if part) or "body"
+        raise ProblemRaised(
+            422, "invalid_request", f"{field}: {rule}", field=field, rule=rule
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {error}") from None
+
+
+def _query(route: Route, request: web.Request) -> Mapping[str, str]:
+    """The query by name. Raises 400 for a name that is unknown or stands twice."""
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in route.query:
+            rule = f"one of {', '.join(route.query)}" if route.query else "there is none here"
+            raise ProblemRaised(
+                400, "bad_query", f"unknown parameter {name[:100]}", field=name[:100], rule=rule
+            )
+        if name in found:
+            raise ProblemRaised(400, "bad_query", f"{name} stands twice", field=name, rule="once")
+        found[name] = value
+    return found
+
+
+async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """As fast as they are taken. What fails on the way cuts the answer off, which shows."""
+    response = web.StreamResponse(headers=HEADERS)
+    response.content_type = LINES
+    async with contextlib.aclosing(lines):
+        await response.prepare(request)
+        try:
+            async for part in lines:
+                await response.write(part)
+            await response.write_eof()
+        except (GatewayError, OSError) as error:
+            log.warning("answer_cut_off", extra={"reason": type(error).__name__})
+            response.force_close()
+            if request.transport is not None:
+                request.transport.abort()
+    return response
+
+
+def _response(answered: Answered) -> web.Response:
+    return web.Response(
+        status=answered.status,
+        body=msgspec.json.encode(answered.body, order="deterministic"),
+        content_type=_JSON,
+        headers={**HEADERS, **answered.headers},
+    )

@@ -1,0 +1,14 @@
+"""The routes of retention, each a few lines over `Retention`."""
+
+from adapter.web.api import upkeep as schema
+from adapter.web.api.call import Answered, Api, Asked
+
+
+async def show_retention(api: Api, asked: Asked) -> Answered:
+    return Answered(body=schema.RetentionOut.of(api.beside.kept_rows))
+
+
+async def run_retention(api: Api, asked: Asked) -> Answered:
+    """The sweep goes on in the background, at its own pace."""
+    api.beside.kept_rows.ask()
+    return await show_retention(api, asked)

@@ -1,0 +1,217 @@
+"""What the JSON interface takes and gives of scheduled reads."""
+
+from datetime import datetime, time, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from adapter.commands.activity import State, Tally, Verdict
+from adapter.commands.flows import CommandKind
+from adapter.commands.timing import given_in_utc, in_utc
+from adapter.engine.schedules.ports import ReadResult, WindowReport
+from adapter.schedules.recurrence import Grid, Recurrence, Window
+from adapter.schedules.schedule import MOST_REQUESTS, Plan, ReadSchedule, ScheduleState
+from adapter.web.api.schema import Id, Moment, Text
+
+Seconds = Annotated[int, Meta(ge=0, le=86_400)]
+
+
+class OnceIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One read of [start, end)."""
+
+    start: Moment
+    end: Moment
+
+
+class RecurrenceIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Windows of `length_s`, which divides 24 hours, from `first` on each day, local to
+    `time_zone`. A window is asked for `buffer_s` before it ends. With `catch_up` a late request
+    covers everything since the last. `count` requests at most; no window from `end` on."""
+
+    first: time
+    length_s: Seconds
+    time_zone: Id = "UTC"
+    buffer_s: Seconds = 0
+    catch_up: bool = True
+    count: Annotated[int, Meta(ge=1, le=MOST_REQUESTS)] | None = None
+    end: Moment | None = None
+
+    def recurrence(self) -> Recurrence:
+        grid = Grid(first=self.first, length=timedelta(seconds=self.length_s), zone=self.time_zone)
+        return Recurrence(
+            grid=grid,
+            buffer=timedelta(seconds=self.buffer_s),
+            catch_up=self.catch_up,
+            count=self.count,
+            end=given_in_utc("end", self.end),
+        )
+
+
+class ScheduleIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Either `recurrence`, from `starts` on, or `once`, sent at `starts`; `starts` null is now."""
+
+    kind: CommandKind
+    group: Id
+    name: Text = ""
+    starts: Moment | None = None
+    recurrence: RecurrenceIn | None = None
+    once: OnceIn | None = None
+    events: bool = False
+
+    def plan(self, *, now: datetime) -> Plan:
+        once, recurrence = self.once, self.recurrence
+        return Plan(
+            name=self.name,
+            group=self.group,
+            kind=self.kind,
+            starts=given_in_utc("starts", self.starts) or now,
+            recurrence=None if recurrence is None else recurrence.recurrence(),
+            once=None
+            if once is None
+            else Window(in_utc("once", once.start), in_utc("once", once.end)),
+            events=self.events,
+        )
+
+
+class WindowOut(Struct, kw_only=True):
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, window: Window) -> "WindowOut":
+        return cls(start=window.start, end=window.end)
+
+
+class RecurrenceOut(Struct, kw_only=True):
+    first: time
+    length_s: int
+    time_zone: str
+    buffer_s: int
+    catch_up: bool
+    count: int | None
+    end: datetime | None
+
+    @classmethod
+    def of(cls, recurrence: Recurrence) -> "RecurrenceOut":
+        return cls(
+            first=recurrence.grid.first,
+            length_s=round(recurrence.grid.length.total_seconds()),
+            time_zone=recurrence.grid.zone,
+            buffer_s=round(recurrence.buffer.total_seconds()),
+            catch_up=recurrence.catch_up,
+            count=recurrence.count,
+            end=recurrence.end,
+        )
+
+
+class ScheduleOut(Struct, kw_only=True):
+    """`read_until` is the end of what was asked for; `due` when the next request leaves."""
+
+    id: str
+    state: ScheduleState
+    name: str
+    group: str
+    kind: CommandKind
+    starts: datetime
+    recurrence: RecurrenceOut | None
+    once: WindowOut | None
+    events: bool
+    issued: int
+    read_until: datetime
+    due: datetime | None
+    trouble: str
+    created_at: datetime
+    created_by: str
+
+    @classmethod
+    def of(cls, schedule: ReadSchedule) -> "ScheduleOut":
+        plan = schedule.plan
+        return cls(
+            id=schedule.id,
+            state=schedule.state,
+            name=plan.name,
+            group=plan.group,
+            kind=plan.kind,
+            starts=plan.starts,
+            recurrence=None if plan.recurrence is None else RecurrenceOut.of(plan.recurrence),
+            once=None if plan.once is None else WindowOut.of(plan.once),
+            events=plan.events,
+            issued=schedule.issued,
+            read_until=schedule.next_start,
+            due=schedule.wake,
+            trouble=schedule.trouble,
+            created_at=schedule.created_at,
+            created_by=schedule.created_by,
+        )
+
+
+class SchedulePage(Struct, kw_only=True):
+    items: list[ScheduleOut]
+    next: str | None
+
+
+class DeviceReadOut(Struct, kw_only=True):
+    device: str
+    endpoint: str
+    result: ReadResult
+    reason: str
+    incomplete: str
+
+
+class WindowReportOut(Struct, kw_only=True):
+    """What became of one window. `expected` were in the group then; of `missing` ones the head end
+    told nothing; `waiting` is what is not known yet; `incomplete` are those that were read, but not
+    with all their blocks (null in a list of windows). `missed` lies unread before it: `skipped`
+    windows, because catch-up is off or bounded. `devices` is a page of them; `next` is the cursor
+    of the one after it."""
+
+    number: int
+    covers: WindowOut
+    missed: WindowOut | None
+    skipped: int
+    at: datetime
+    command: str
+    state: State
+    verdict: Verdict | None
+    expected: int
+    tally: Tally
+    waiting: int
+    incomplete: int | None
+    devices: list[DeviceReadOut]
+    next: str | None
+
+    @classmethod
+    def of(cls, report: WindowReport) -> "WindowReportOut":
+        window = report.window
+        return cls(
+            number=window.number,
+            covers=WindowOut.of(window.covers),
+            missed=None if window.missed is None else WindowOut.of(window.missed),
+            skipped=window.skipped,
+            at=window.at,
+            command=window.command,
+            state=report.state,
+            verdict=report.verdict,
+            expected=window.expected,
+            tally=report.tally,
+            waiting=report.waiting,
+            incomplete=report.incomplete,
+            devices=[
+                DeviceReadOut(
+                    device=item.device,
+                    endpoint=item.endpoint,
+                    result=item.result,
+                    reason=item.reason,
+                    incomplete=item.incomplete,
+                )
+                for item in report.devices
+            ],
+            next=report.next,
+        )
+
+
+class WindowPage(Struct, kw_only=True):
+    """Newest first, without their devices."""
+
+    items: list[WindowReportOut]
+    next: str | None

@@ -1,0 +1,49 @@
+"""What the JSON interface gives of subscriptions and silence."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
+from adapter.subscriptions.reconcile import SubscriptionKind
+
+
+class SubscriptionOut(Struct, kw_only=True):
+    """As the last check found it; `since` is since when it is good, or not."""
+
+    kind: SubscriptionKind
+    address: str
+    good: bool
+    detail: str
+    checked_at: datetime
+    since: datetime
+
+    @classmethod
+    def of(cls, state: SubscriptionState) -> "SubscriptionOut":
+        return cls(
+            kind=state.kind,
+            address=state.address,
+            good=state.good,
+            detail=state.detail,
+            checked_at=state.checked_at,
+            since=state.since,
+        )
+
+
+class SubscriptionsOut(Struct, kw_only=True):
+    """`last_arrival` of data, events or exceptions; `allowed_s` is how long a silence is usual,
+    null where too little is known; `alarm` is when it was found to be longer."""
+
+    items: list[SubscriptionOut]
+    last_arrival: datetime | None
+    allowed_s: float | None
+    alarm: datetime | None
+
+    @classmethod
+    def of(cls, states: list[SubscriptionOut], silence: Silence) -> "SubscriptionsOut":
+        return cls(
+            items=states,
+            last_arrival=silence.last,
+            allowed_s=silence.allowed_s,
+            alarm=silence.alarm,
+        )

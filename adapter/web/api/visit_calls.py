@@ -1,0 +1,70 @@
+"""One function per route about visits, requests and replies of service orders."""
+
+from adapter.commands.timing import given_in_utc
+from adapter.errors import NotFound
+from adapter.model.ids import DeviceId, EventId, OrderId
+from adapter.orders.completion import CompletionReport
+from adapter.orders.order import ChildId
+from adapter.web.api import orders, visits
+from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.schema import NothingIn
+
+
+async def complete_visit(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(visits.WorkIn)
+    visit, cause = await _visit(api, asked)
+    device = None
+    if wanted.new_device is not None:
+        device = (await api.gateway.device(DeviceId(wanted.new_device))).device
+    order = await api.beside.service_orders.complete_visit(
+        visit, wanted.report(cause, device, asked.now), by=asked.actor
+    )
+    return Answered(body=orders.OrderOut.of(order))
+
+
+async def cancel_visit(api: Api, asked: Asked) -> Answered:
+    wanted = asked.read(visits.VisitCancelIn)
+    visit, cause = await _visit(api, asked)
+    found = CompletionReport(
+        at=given_in_utc("at", wanted.at) or asked.now, cause=cause, remarks=tuple(wanted.remarks)
+    )
+    order = await api.beside.service_orders.cancel_visit(
+        visit, found, by=asked.actor, reason=wanted.reason
+    )
+    return Answered(body=orders.OrderOut.of(order))
+
+
+async def _visit(api: Api, asked: Asked) -> tuple[ChildId, EventId]:
+    """The visit, and an id for what is said of it as it is now: the same thing said twice at once
+    counts once. Raises NotFound."""
+    order, wanted = OrderId(asked.path["order"]), asked.path["visit"]
+    shown = await api.beside.service_orders.show(order)
+    for child in shown.children:
+        if child.fact.id == wanted and child.field is not None:
+            return child.fact.id, EventId(f"{wanted}/by-hand/{child.field.version}")
+    raise NotFound(f"no visit {wanted} of order {order}")
+
+
+async def retry_request(api: Api, asked: Asked) -> Answered:
+    asked.read(NothingIn)
+    order, request = OrderId(asked.path["order"]), asked.path["request"]
+    made = await api.beside.service_orders.retry_request(order, request, by=asked.actor)
+    return Answered(body=orders.RequestOut.of(made))
+
+
+async def retry_replies(api: Api, asked: Asked) -> Answered:
+    order, reply = OrderId(asked.path["order"]), asked.read(visits.ReplyIn).reply
+    sent = await api.beside.service_orders.retry_replies(order, by=asked.actor, reply=reply)
+    return Answered(body=visits.ReplyList.of(sent))
+
+
+async def discard_reply(api: Api, asked: Asked) -> Answered:
+    order, reply = OrderId(asked.path["order"]), asked.read(visits.OneReplyIn).reply
+    ended = await api.beside.service_orders.give_up_reply(order, reply, by=asked.actor)
+    return Answered(body=visits.ReplyOut.of(ended))
+
+
+async def enter_readings(api: Api, asked: Asked) -> Answered:
+    values = asked.read(visits.ReadingsIn).values()
+    await api.beside.service_orders.enter_readings(values, by=asked.actor)
+    return Answered(body=visits.EnteredOut(entered=len(values)))

@@ -1,0 +1,1 @@
+"""The SOAP door: kept byte for byte, checked, answered after the commit."""

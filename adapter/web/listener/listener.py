@@ -1,0 +1,366 @@
+"""The listener: what the head end calls. It stores first and answers then (I4).
+
+What is decidable without the body is decided before the body is read. What is refused is kept in
+quarantine with its reason, answered with a fault that says little, and counted.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from adapter.engine import points
+from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import STATUS_PATH
+from adapter.engine.commands.ports import Clock, Received
+from adapter.engine.gateway import Gateway
+from adapter.engine.readings.ports import Spooled
+from adapter.engine.readings.spool import Spool, Spooling
+from adapter.errors import StoreFailed
+from adapter.model.ids import ExchangeId
+from adapter.server.bodies import Body, continue_later, read_body
+from adapter.server.connections import mark_busy
+from adapter.server.credentials import BasicUsers
+from adapter.server.flood import SeldomLog
+from adapter.server.server import Server
+from adapter.server.settings import ListenerSettings
+from adapter.web.listener.checks import (
+    MEDIA_OF,
+    SOAP_OF,
+    Refusal,
+    action_of,
+    judge_body,
+    judge_headers,
+)
+from adapter.web.listener.quarantine import Quarantine
+from adapter.wire.codec import Codec
+from adapter.wire.faults import soap_fault
+from adapter.wire.inbound import Call, FaultCode, LargeMessage, Unacceptable, examine
+from adapter.wire.notifications import (
+    DATA_ARRIVED,
+    EVENTS_ARRIVED,
+    EXCEPTIONS_ARRIVED,
+    STATUS_CHANGED,
+    acknowledgement,
+)
+from adapter.wire.served import HostedContract
+from adapter.wire.xml import Soap
+
+DATA_PATH: Final = "/openway/data"
+EVENTS_PATH: Final = "/openway/events"
+EXCEPTIONS_PATH: Final = "/openway/exceptions"
+CONTRACT_PATH: Final = "/openway/wsdl"
+
+_ADDRESSES: Final[Mapping[str, str]] = {
+    STATUS_PATH: STATUS_CHANGED,
+    DATA_PATH: DATA_ARRIVED,
+    EVENTS_PATH: EVENTS_ARRIVED,
+    EXCEPTIONS_PATH: EXCEPTIONS_ARRIVED,
+}
+_BUSY: Final = {"Retry-After": "5"}
+
+log = logging.getLogger(__name__)
+seldom = SeldomLog(log)
+
+
+class Listener(Server):
+    """Serves the four inbound operations and their WSDL."""
+
+    section = "listener"
+    started = "listener_started"
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        codec: Codec,
+        settings: ListenerSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        listening: socket.socket | None = None,
+        spool: Spool | None = None,
+    ) -> None:
+        self.settings = settings or ListenerSettings()
+        super().__init__(self.settings, listening)
+        self._gateway = gateway
+        self._codec = codec
+        self._clock = clock or SystemClock()
+        self._spool = spool
+        self._users = BasicUsers(self.settings.users)
+        self._contract = HostedContract(codec.catalog)
+        self._acks = {
+            (key, soap): acknowledgement(codec, key, soap)
+            for key in _ADDRESSES.values()
+            for soap in Soap
+        }
+
+    # ------------------------------------------------------------ life
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._bounded])
+        self._route(app)
+        self._quarantine = Quarantine(self._gateway, self.settings.quarantine, self.counts)
+        self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
+        return app
+
+    def _route(self, app: web.Application) -> None:
+        prefix = self.settings.path_prefix
+        signed = prefix + STATUS_PATH + "/{exchange}/{secret}"
+        addresses = {prefix + path: key for path, key in _ADDRESSES.items()}
+        for path, key in {**addresses, signed: STATUS_CHANGED}.items():
+            resource = app.router.add_resource(path)
+            resource.add_route("POST", self._taking(key), expect_handler=continue_later)
+        for path, key in _ADDRESSES.items():
+            app.router.add_get(prefix + path, self._describing(path, key))
+        app.router.add_get(prefix + CONTRACT_PATH + "/{file:.+}", self._schema)
+
+    @web.middleware
+    async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whatever goes wrong below becomes a short answer here, never a traceback outside."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            self.counts[f"http_{error.status}"] += 1
+            if request.method == "POST":
+                refusal = Refusal(status=error.status, text="No such address.", reason="")
+                return self._fault(request, refusal, allow=error.headers.get("Allow"))
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+        except StoreFailed:
+            self.counts["http_503"] += 1
+            seldom.warning("store_failed_nothing_acknowledged")
+            return self._fault(
+                request,
+                Refusal(
+                    status=503,
+                    code=FaultCode.SERVER,
+                    text="The message could not be stored; send it again.",
+                    reason="",
+                    headers=_BUSY,
+                ),
+            )
+        except Exception:
+            self.counts["http_500"] += 1
+            log.exception("listener_failed")
+            return self._fault(
+                request,
+                Refusal(
+                    status=500,
+                    code=FaultCode.SERVER,
+                    text="The message could not be processed.",
+                    reason="",
+                ),
+            )
+
+    # ------------------------------------------------------------ messages
+
+    def _taking(self, key: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def take(request: web.Request) -> web.StreamResponse:
+            self.counts["requests"] += 1
+            refusal = self._before_the_body(request, key)
+            if refusal is not None:
+                return await self._refuse_unread(request, refusal)
+            spooling = self._spooling(key)
+            try:
+                body, judged = await self._read(request, key, spooling)
+                exchange = _exchange(request)
+                refusal = judge_body(request, key, body, judged)
+                if refusal is not None:
+                    body = replace(body, cut=body.cut or body.spilled)
+                    await self._keep(request, refusal, body, exchange)
+                    return self._fault(request, refusal)
+                assert isinstance(judged, Call)
+                if body.spilled and spooling is not None:
+                    spooled, spooling = await spooling.done(), None
+                    await self._receive(request, judged, b"", exchange, spooled)
+                else:
+                    await self._receive(request, judged, body.raw, exchange)
+                return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
+            finally:
+                if spooling is not None:
+                    await spooling.drop()
+
+        return take
+
+    def _spooling(self, key: str) -> Spooling | None:
+        """Where a large body goes; status messages are never large."""
+        if self._spool is None or key == STATUS_CHANGED:
+            return None
+        return self._spool.begin(self._clock.now())
+
+    async def _receive(
+        self,
+        request: web.Request,
+        call: Call,
+        raw: bytes,
+        exchange: ExchangeId | None,
+        spooled: Spooled | None = None,
+    ) -> None:
+        """Durable when this returns; only then is there an answer."""
+        received = Received(
+            operation=call.operation,
+            raw=raw,
+            at=self._clock.now(),
+            exchange=exchange,
+            remote=request.remote or "",
+            spool=spooled,
+        )
+        points.reached("listener.before_receive")
+        await self._gateway.receive(received)
+        points.reached("listener.after_receive")
+        self.counts["received"] += 1
+
+    def _before_the_body(self, request: web.Request, key: str) -> Refusal | None:
+        if not self._users.know(request.headers.get("Authorization")):
+            return Refusal(
+                status=401,
+                text="Credentials are missing or wrong.",
+                reason="credentials missing or wrong",
+                operation=key,
+                known=False,
+                headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
+            )
+        address = request.match_info
+        if "exchange" in address and not self._gateway.genuine(
+            address["exchange"], address["secret"]
+        ):
+            return Refusal(
+                status=404,
+                text="No such address.",
+                reason=f"callback address of {address['exchange'][:64]!r} is not genuine",
+                operation=key,
+                known=bool(self.settings.users),
+            )
+        return judge_headers(request, key, self._limit(key))
+
+    async def _read(
+        self, request: web.Request, key: str, spooling: Spooling | None
+    ) -> tuple[Body, Call | Unacceptable]:
+        """The body and what it is. One past `whole_bytes` is judged while it comes in."""
+        bounds = self.settings.bodies
+        action = action_of(request)
+        status = key == STATUS_CHANGED
+        large = LargeMessage(self._codec, action)
+        pieces: deque[bytes] = deque()
+        size = 0
+
+        def each(piece: bytes) -> bool:
+            nonlocal size
+            size += len(piece)
+            pieces.append(piece)
+            if size <= bounds.whole_bytes:
+                return True
+            # Two for each that comes: what was held back is caught up with, and nobody waits long.
+            some = [pieces.popleft() for _ in range(min(2, len(pieces)))]
+            return all([large.feed(item) is None for item in some])  # noqa: C419
+
+        body = await read_body(
+            request,
+            limit=self._limit(key),
+            deadline_s=bounds.deadline_s if status else bounds.data_deadline_s,
+            each=each,
+            places=self._large,
+            free_bytes=bounds.whole_bytes,
+            spill=None if spooling is None else spooling.add,
+        )
+        if size > bounds.whole_bytes:
+            for piece in pieces:
+                large.feed(piece)
+                await asyncio.sleep(0)
+            return body, large.finish()
+        return body, examine(self._codec, body.raw, action, max_bytes=bounds.whole_bytes)
+
+    def _limit(self, key: str) -> int:
+        bounds = self.settings.bodies
+        if key == STATUS_CHANGED:
+            return bounds.status_bytes
+        held = bounds.data_bytes if self._spool is not None else bounds.held_bytes
+        return min(held, bounds.data_bytes)
+
+    # ------------------------------------------------------------ refusals
+
+    async def _refuse_unread(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+        """Keep the beginning of the body, unless the caller waits to be invited to send it."""
+        limits = self.settings.quarantine
+        body = Body(raw=b"", cut=request.can_read_body)
+        if request.can_read_body and "Expect" not in request.headers:
+            mark_busy(request, refusal.known)
+            body = await read_body(request, limit=limits.message_bytes, deadline_s=limits.capture_s)
+        await self._keep(request, refusal, body, None)
+        response = self._fault(request, refusal)
+        response.force_close()
+        return response
+
+    async def _keep(
+        self, request: web.Request, refusal: Refusal, body: Body, exchange: ExchangeId | None
+    ) -> None:
+        self.counts[f"http_{refusal.status}"] += 1
+        remote = request.remote or ""
+        seldom.warning("message_refused", reason=refusal.reason, remote=remote)
+        await self._quarantine.keep(
+            body.raw,
+            reason=refusal.reason,
+            at=self._clock.now(),
+            remote=remote,
+            operation=refusal.operation,
+            exchange=exchange,
+            cut=body.cut,
+            length=request.content_length,
+            known=refusal.known,
+        )
+
+    def _fault(
+        self, request: web.Request, refusal: Refusal, *, allow: str | None = None
+    ) -> web.Response:
+        soap = refusal.soap or SOAP_OF.get(request.content_type, Soap.V11)
+        body = soap_fault(refusal.code.value, refusal.text, soap=soap)
+        headers = dict(refusal.headers or {})
+        if allow is not None:
+            headers["Allow"] = allow
+        response = self._answer(refusal.status, body, soap, headers)
+        if refusal.status in (408, 413):
+            response.force_close()
+        return response
+
+    def _answer(
+        self, status: int, body: bytes, soap: Soap, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        return web.Response(
+            status=status,
+            body=body,
+            content_type=MEDIA_OF[soap],
+            charset="utf-8",
+            headers=headers,
+        )
+
+    # ------------------------------------------------------------ contract
+
+    def _describing(
+        self, path: str, key: str
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def describe(request: web.Request) -> web.StreamResponse:
+            if not {name.lower() for name in request.query} & {"wsdl", "singlewsdl"}:
+                return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
+            settings = self.settings
+            base = (settings.public_url.rstrip("/") or self.url) + settings.path_prefix
+            text = self._contract.wsdl(key, address=base + path, schemas=base + CONTRACT_PATH)
+            return web.Response(body=text, content_type="text/xml", charset="utf-8")
+
+        return describe
+
+    async def _schema(self, request: web.Request) -> web.StreamResponse:
+        content = self._contract.schemas.get(request.match_info["file"])
+        if content is None:
+            raise web.HTTPNotFound
+        return web.Response(body=content, content_type="text/xml", charset="utf-8")
+
+
+def _exchange(request: web.Request) -> ExchangeId | None:
+    """The attempt that a genuine address names."""
+    named = request.match_info.get("exchange")
+    return ExchangeId(named) if named is not None else None

@@ -1,0 +1,86 @@
+"""What is refused at the door and kept all the same, within bounds that a flood cannot burst."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from datetime import datetime
+from typing import Final
+
+from adapter.engine.commands.ports import InboxState, Received
+from adapter.engine.gateway import Gateway
+from adapter.model.ids import ExchangeId
+from adapter.server.settings import QuarantineLimits
+
+_ROW_BYTES: Final = 1024
+"""What a row costs beside its bytes."""
+
+
+class _Budget:
+    """`size` bytes at once, filled up again over a minute."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._left = float(size)
+        self._at = asyncio.get_running_loop().time()
+
+    def spend(self, count: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._size, self._left + (now - self._at) * self._size / 60)
+        self._at = now
+        if count > self._left:
+            return False
+        self._left -= count
+        return True
+
+
+class Quarantine:
+    """Stores refused messages. Callers without the right credentials have a budget of their own,
+    so that they cannot use up that of the head end."""
+
+    def __init__(self, gateway: Gateway, limits: QuarantineLimits, counts: Counter[str]) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._counts = counts
+        self._budgets = {known: _Budget(limits.minute_bytes) for known in (True, False)}
+
+    async def keep(
+        self,
+        raw: bytes,
+        *,
+        reason: str,
+        at: datetime,
+        remote: str,
+        operation: str = "",
+        exchange: ExchangeId | None = None,
+        cut: bool = False,
+        length: int | None = None,
+        known: bool = True,
+    ) -> bool:
+        """Whether it was stored. `cut`: `raw` is not all; `length` is that of all, where known.
+
+        Raises StoreFailed.
+        """
+        kept = raw[: self._limits.message_bytes]
+        if not self._budgets[known].spend(len(kept) + _ROW_BYTES):
+            self._counts["not_kept"] += 1
+            self._counts["not_kept_bytes"] += len(raw)
+            return False
+        if cut or len(kept) < len(raw):
+            whole = length if length is not None else None if cut else len(raw)
+            of = f" of {whole}" if whole is not None else ""
+            reason = f"{reason} [truncated: the first {len(kept)}{of} bytes kept]"
+        elif raw:
+            reason = f"{reason} [sha256 {hashlib.sha256(raw).hexdigest()[:16]}]"
+        await self._gateway.receive(
+            Received(
+                operation=operation,
+                raw=kept,
+                at=at,
+                exchange=exchange,
+                remote=remote,
+                state=InboxState.QUARANTINED,
+                reason=reason,
+            )
+        )
+        self._counts["quarantined"] += 1
+        return True

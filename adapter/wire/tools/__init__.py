@@ -1,0 +1,1 @@
+"""Messages for people: explained, compared, as JSON, as references."""
