@@ -72,7 +72,7 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
     """Take in files and directories."""
     import asyncio
 
-    from adapter.engine.readings.handing import files_of
+    from adapter.engine.readings.spool import files_of
 
     files = list(files_of(paths))
     if corrects is not None:
@@ -275,7 +275,7 @@ async def _load(
 ) -> "Sequence[Payload] | None":
     """None where a running gateway was handed the files."""
     from adapter.engine.clock import SystemClock
-    from adapter.engine.readings.handing import hand_in
+    from adapter.engine.readings.spool import hand_in
     from adapter.errors import StoreFailed
 
     clock, spool = SystemClock(), _spool(session)

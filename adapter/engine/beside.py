@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.orders.orders import Orders
-from adapter.engine.readings.intake_desk import Desk
+from adapter.engine.readings.entered import EnteredReadings
+from adapter.engine.readings.ports import Desk
 from adapter.engine.readings.reports import Reports
 from adapter.engine.runner import Once, Runner
 from adapter.engine.schedules.schedules import Schedules
@@ -22,6 +23,7 @@ class Beside:
     desk: Desk | None = None
     reports: Reports | None = None
     orders: Orders | None = None
+    entered: EnteredReadings | None = None
     schedules: Schedules | None = None
     subscriptions: Subscriptions | None = None
     retention: Retention | None = None
@@ -51,6 +53,12 @@ class Beside:
         if self.orders is None:
             raise NotFound("this gateway's store keeps no service orders")
         return self.orders
+
+    @property
+    def entered_readings(self) -> EnteredReadings:
+        if self.entered is None:
+            raise NotFound("this gateway's store keeps no service orders")
+        return self.entered
 
     @property
     def read_schedules(self) -> Schedules:

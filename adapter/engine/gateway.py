@@ -49,8 +49,8 @@ from adapter.engine.commands.submit import Submitter
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.commands.watching import Watchers
-from adapter.engine.readings.incomplete import Blocks, incomplete
-from adapter.engine.readings.ports import Intake, Measurements, TakenIn
+from adapter.engine.readings.incomplete import incomplete
+from adapter.engine.readings.ports import Blocks, Intake, Measurements, TakenIn
 from adapter.engine.registry.importer import Importer
 from adapter.engine.registry.ports import ImportReport
 from adapter.engine.registry.registry import StoreRegistry

@@ -1,8 +1,14 @@
-"""What every field work system has besides the port: it is started with an inbox, and stopped."""
+"""What every field work system has besides the port, started with an inbox and stopped; and the one
+that the settings name."""
 
 from typing import Protocol
 
+from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage, FieldWork, FieldWorkRefused
+from adapter.fieldwork.crew import Crew
+from adapter.fieldwork.drop import FileDrop
+from adapter.fieldwork.settings import FieldWorkKind, FieldWorkSettings
+from adapter.fieldwork.webhook import WebhookFieldWork
 
 
 class FieldWorkLink(FieldWork, Protocol):
@@ -24,3 +30,16 @@ class NoFieldWork:
 
     async def stop(self) -> None:
         pass
+
+
+def field_work_of(settings: FieldWorkSettings, clock: Clock) -> FieldWorkLink:
+    """Raises SettingsError for keys that are none."""
+    match settings.kind:
+        case FieldWorkKind.NONE:
+            return NoFieldWork()
+        case FieldWorkKind.FILE:
+            return FileDrop(settings.file)
+        case FieldWorkKind.WEBHOOK:
+            return WebhookFieldWork(settings.webhook, clock)
+        case FieldWorkKind.CREW:
+            return Crew(settings.crew, clock)

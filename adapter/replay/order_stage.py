@@ -20,9 +20,8 @@ from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.orders import Orders
-from adapter.engine.orders.ports import OrderFilter
+from adapter.engine.orders.ports import OrderFilter, OrderRules
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import GatewayError
 from adapter.fieldwork.crew import Crew
@@ -295,13 +294,13 @@ class OrderStage:
                 )
                 return {"request": request.id, "state": request.state.value}
             case OrderDo.RETRY:
-                made = await orders.retry(order, by=act.by)
+                made = await orders.operator.retry(order, by=act.by)
             case OrderDo.CORRECT:
-                made = await orders.correct(order, by=act.by, fields=act.fields)
+                made = await orders.operator.correct(order, by=act.by, fields=act.fields)
             case OrderDo.COMPLETE:
-                made = await orders.complete_by_hand(order, by=act.by, reason=act.reason)
+                made = await orders.operator.complete_by_hand(order, by=act.by, reason=act.reason)
             case OrderDo.DISCARD:
-                made = await orders.discard(order, by=act.by, reason=act.reason)
+                made = await orders.operator.discard(order, by=act.by, reason=act.reason)
             case OrderDo.COMPLETE_VISIT | OrderDo.CANCEL_VISIT:
                 made = await self._by_hand(act, order)
             case _:
@@ -312,8 +311,8 @@ class OrderStage:
         visit = (await self.orders.show(order)).children[-1].fact.id
         report = CompletionReport(at=self.clock.now(), cause=EventId(f"{visit}/by-hand"))
         if act.do is OrderDo.COMPLETE_VISIT:
-            return await self.orders.complete_visit(visit, report, by=act.by)
-        return await self.orders.cancel_visit(visit, report, by=act.by, reason=act.reason)
+            return await self.orders.operator.complete_visit(visit, report, by=act.by)
+        return await self.orders.operator.cancel_visit(visit, report, by=act.by, reason=act.reason)
 
     async def _submit(self, act: OrderAct) -> dict[str, object]:
         if act.kind is None:

@@ -25,22 +25,20 @@ from adapter.engine.commands.ports import Clock, Sink, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.orders.defaults import Outgoing, PublishedReplies
-from adapter.engine.orders.facts import MasterData
-from adapter.engine.orders.final_measurements import StoredMeasurements
-from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.facts import MasterData, StoredMeasurements
 from adapter.engine.orders.orders import Orders
-from adapter.engine.orders.ports import Measurements, Requester
+from adapter.engine.orders.ports import Measurements, OrderRules, Requester
 from adapter.engine.orders.sink import OrderSink
-from adapter.engine.readings.intake_desk import Desk
+from adapter.engine.readings.entered import EnteredReadings
+from adapter.engine.readings.ports import Desk
 from adapter.engine.readings.ports import Measurements as StoredData
 from adapter.engine.schedules.schedules import Schedules
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
-from adapter.fieldwork.choice import field_work_of
 from adapter.fieldwork.crew import Crew
-from adapter.fieldwork.link import FieldWorkLink
+from adapter.fieldwork.link import FieldWorkLink, field_work_of
 from adapter.fieldwork.replies import WebhookReplies
 from adapter.headend.client import Exchange, HeadEndClient
 from adapter.headend.contract import ContractWire
@@ -159,10 +157,11 @@ def connect(
         holds=holds,
         clock_watch=watch,
     )
-    running_orders = None
+    running_orders, entered = None, None
     if order_store is not None and order_sink is not None and made is not None:
         parts = orders or OrderParts()
         running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
+        entered = EnteredReadings(order_store, store, clock, running_orders.measured)
         order_sink.poke = running_orders.poke
         gateway.data_loaded = running_orders.arrived
     core = Core(
@@ -179,6 +178,7 @@ def connect(
             desk=None if made is None else made.desk,
             reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
             orders=running_orders,
+            entered=entered,
             schedules=Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
             if isinstance(store, SqliteStore)
             else None,

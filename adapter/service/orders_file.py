@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
-from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError, meant
 from adapter.model.measurement import ReadSchedule
 from adapter.orders.algorithms.verdict import Customs

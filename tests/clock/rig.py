@@ -16,8 +16,8 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import OrderRules
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommandId, EndpointId
 from adapter.orders.plan import SMART_COMMANDS

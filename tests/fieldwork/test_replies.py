@@ -100,7 +100,7 @@ def test_the_service_posts_replies_to_where_its_settings_say(tmp_path: Path) -> 
                             break
                         await asyncio.sleep(0.01)
                     assert "answered 503" in replies[0].last_error
-                    await app.orders.retry_replies(order.id, by="anna")
+                    await app.orders.operator.retry_replies(order.id, by="anna")
                     for _ in iter(int, 1):
                         if len(system.bodies) == 3:
                             break

@@ -189,7 +189,9 @@ def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) ->
             (todo,) = await made.app.orders.todo()
             assert "no field work system" in todo.text
             work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
-            await made.app.orders.complete_visit(shown.children[0].fact.id, work, by="desk")
+            await made.app.orders.operator.complete_visit(
+                shown.children[0].fact.id, work, by="desk"
+            )
             await until(made, shown, completed)
             assert not await made.app.orders.todo()
 
@@ -337,7 +339,7 @@ def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Pat
             await until(made, shown, child_is(ChildState.COMPLETION_ERROR))
             assert await status(made) is InstallStatus.MANUAL_ON
             right = replace(wrong, removed_device=METER.id, cause=EventId("r"))
-            await made.app.orders.complete_visit(activity, right, by="desk")
+            await made.app.orders.operator.complete_visit(activity, right, by="desk")
             after = await made.app.orders.show(shown.order.id)
             assert after.children[0].fact.state is ChildState.COMPLETED
             view = await made.app.gateway.device(new.id)

@@ -12,10 +12,9 @@ from adapter.engine.commands.ports import Import, InboxRow, InboxState, Received
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import read_event_tables
 from adapter.engine.readings.error_records import IntakeDesk
-from adapter.engine.readings.handing import hand_in
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.ports import Payload, StoredValue
-from adapter.engine.readings.spool import Spool
+from adapter.engine.readings.spool import Spool, hand_in
 from adapter.engine.readings.tables import read_tables
 from adapter.events.types import event_tables
 from adapter.model.device import ComponentKind, Device, MeasuringComponent

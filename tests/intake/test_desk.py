@@ -9,8 +9,8 @@ import pytest
 
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.batches import batches
-from adapter.engine.readings.bodies import HEAD_BYTES
 from adapter.engine.readings.ports import Batch, ErrorRecord, Payload, PayloadId, PayloadState
+from adapter.engine.readings.spool import HEAD_BYTES
 from adapter.errors import Conflict, NotFound, SettingsError
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import BadPart

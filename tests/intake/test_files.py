@@ -10,8 +10,8 @@ import pytest
 
 from adapter.cli import run as openway
 from adapter.cli.exits import Exit
-from adapter.engine.readings.handing import files_of
 from adapter.engine.readings.ports import PayloadState
+from adapter.engine.readings.spool import files_of
 from adapter.engine.readings.tables import load_tables, read_tables
 from adapter.errors import InvalidRequest, SettingsError
 from tests.intake.rig import a_rig

@@ -14,10 +14,11 @@ from adapter.demo.demo import Stage, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orders import Orders, OrderShown
-from adapter.engine.orders.ports import Requester
+from adapter.engine.orders.ports import OrderRules, Requester
 from adapter.engine.orders.requests import OrderRequest
+from adapter.engine.readings.entered import EnteredReadings
 from adapter.model.device import (
     Category,
     Device,
@@ -109,6 +110,14 @@ class Rig:
     @property
     def orders(self) -> Orders:
         return self.made.app.orders
+
+    @property
+    def operator(self) -> Operator:
+        return self.orders.operator
+
+    @property
+    def entered(self) -> EnteredReadings:
+        return self.made.app.core.beside.entered_readings
 
     # ------------------------------------------------------------ the world
 

@@ -38,9 +38,9 @@ def test_an_order_whose_time_for_a_reading_is_over_goes_on_with_one_from_a_book(
             assert shown.order.problem is not None
             assert shown.order.problem.code == "no_reading"
             assert "enter a reading" in shown.order.problem.action
-            await made.orders.enter_readings([reading(place, at, value=Decimal(1))], by="anna")
-            await made.orders.enter_readings([reading(place, at)], by="anna")
-            await made.orders.retry(order.id, by="anna")
+            await made.entered.enter([reading(place, at, value=Decimal(1))], by="anna")
+            await made.entered.enter([reading(place, at)], by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == ""
             assert done.order.fields["readValue"] == "kwh=12.5", "the last one entered"
@@ -69,7 +69,7 @@ def test_an_order_that_waits_for_a_reading_takes_the_one_that_is_entered(tmp_pat
             )
             order = await made.submit(OrderKind.ENABLE, place)
             await made.until(order.id, lambda shown: bool(shown.children))
-            await made.orders.enter_readings([reading(place, datetime.now(UTC))], by="anna")
+            await made.entered.enter([reading(place, datetime.now(UTC))], by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == "WaitForScheduledRead"
             (told,) = await made.made.app.core.store.audit(subject=place.device)
@@ -94,7 +94,7 @@ def test_what_cannot_be_a_reading_is_refused_and_nothing_is_taken(tmp_path: Path
                 (reading(place, now, value=Decimal("1e999999")), r"value: .* at most 60 digits"),
             ):
                 with pytest.raises(InvalidRequest, match=rule):
-                    await made.orders.enter_readings([good, wrong], by="anna")
+                    await made.entered.enter([good, wrong], by="anna")
             assert not await made.made.app.core.store.audit(subject=place.device)
 
     run(scenario())

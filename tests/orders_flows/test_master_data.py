@@ -13,7 +13,7 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.orders.facts import MasterDataFailed
-from adapter.engine.orders.order_rules import OrderRules
+from adapter.engine.orders.ports import OrderRules
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import NotFound
 from adapter.model.device import Category, Device, InstallEvent, InstallStatus, ServicePoint

@@ -112,8 +112,8 @@ def test_a_sites_own_function_decides(tmp_path: Path) -> None:
             shown = await made.until(order.id, state_is(OrderState.ACTIVITY_ERROR))
             assert shown.order.problem is not None
             assert shown.order.problem.code == "weekend"
-            await made.orders.correct(order.id, by="anna", fields={"weekend": "no"})
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.correct(order.id, by="anna", fields={"weekend": "no"})
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == ""
 
@@ -148,7 +148,7 @@ def test_a_site_says_which_visits_need_an_appointment_and_what_a_cancelled_one_l
             assert shown.children[0].fact.state is ChildState.CANCELED
             assert await made.status(place.device) is InstallStatus.MANUAL_ON
             made.crew.idle = lambda message: False
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(OrderState.COMPLETED))
             assert titles(done) == "TurnOffMeter > TurnOffMeter", "its reading is known"
 

@@ -44,7 +44,7 @@ def test_an_exchange_that_is_ordered_twice_is_not_made_twice(tmp_path: Path) -> 
             assert "was done here at" in todo.text
             assert "allowOverlap=true" in todo.action
             assert sum(message.task == "D1-ExchangeMeter" for message in made.crew.heard) == 1
-            await made.orders.discard(again.id, by="anna", reason="ordered twice")
+            await made.operator.discard(again.id, by="anna", reason="ordered twice")
             assert not await made.orders.todo()
 
     run(scenario())
@@ -103,7 +103,7 @@ def test_a_visit_waits_while_the_field_work_system_has_contradicting_work_of_its
             assert not made.crew.heard
             ended = datetime.now(UTC)
             await made.orders.receive(a_report(2, place, ended_at=ended))  # it was called off
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "TurnOnMeter"
             ours = FieldReport(

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import ReplyRefused, TodoSubject
+from adapter.engine.orders.ports import OrderRules, ReplyRefused, TodoSubject
 from adapter.errors import Conflict, IllegalTransition, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
@@ -89,7 +88,7 @@ def test_a_lost_report_is_told_to_people_and_counts_when_it_comes_late(tmp_path:
             assert "by hand" in todo.action
             assert todo.since == shown.order.state_since
 
-            await made.orders.retry(shown.order.id, by="anna")  # she goes on waiting
+            await made.operator.retry(shown.order.id, by="anna")  # she goes on waiting
             assert await who(made, child.fact.id, "FieldRetried")
             assert await who(made, shown.order.id, "RetryAsked") == ["anna"]
             news = WorkReported(report=made.crew.done(message))
@@ -112,13 +111,13 @@ def test_a_lost_visit_is_completed_by_hand_and_the_late_report_changes_nothing(
             place, shown, message = await lost(made)
             visit = shown.children[0].fact.id
             with pytest.raises(Conflict):
-                await made.orders.complete_by_hand(shown.order.id, by="anna", reason="done")
+                await made.operator.complete_by_hand(shown.order.id, by="anna", reason="done")
             with pytest.raises(Conflict):
-                await made.orders.discard(shown.order.id, by="anna")
+                await made.operator.discard(shown.order.id, by="anna")
             seen = CompletionReport(
                 at=datetime.now(UTC), cause=EventId("seen"), cut_at=DisconnectLocation.SOURCE
             )
-            await made.orders.complete_visit(visit, seen, by="anna")
+            await made.operator.complete_visit(visit, seen, by="anna")
             await made.until(shown.order.id, state_is(DONE))
             assert await who(made, visit, "WorkReported") == ["anna"]
             assert await made.status(place.device) is S.MANUAL_ON, "it was cut at the source"
@@ -144,12 +143,12 @@ def test_a_lost_visit_is_cancelled_with_the_field_work_system_or_by_hand(tmp_pat
             waiting = await made.until(order.id, state_is(ERROR))
             found = CompletionReport(at=datetime.now(UTC), cause=EventId("found"))
             visit = waiting.children[0].fact.id
-            await made.orders.cancel_visit(visit, found, by="anna", reason="CM-NoAccess")
+            await made.operator.cancel_visit(visit, found, by="anna", reason="CM-NoAccess")
             canceled = await made.until(order.id, lambda s: s.children[0].fact.final)
             assert canceled.children[0].fact.state is ChildState.CANCELED
             assert await who(made, visit, "WorkCanceled") == ["anna"]
             assert await made.status(other.device) is S.MANUAL_ON
-            await made.orders.discard(order.id, by="anna", reason="nobody there")
+            await made.operator.discard(order.id, by="anna", reason="nobody there")
 
     run(scenario())
 
@@ -185,7 +184,7 @@ def test_a_refused_wish_for_an_appointment_waits_for_people_and_is_asked_again(
             assert "no such area" in todo.text
             assert "retry" in todo.action
             made.crew.refuse = lambda message: None
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "InstallMeter"
             kinds = [(message.kind, message.number) for message in made.crew.heard]
@@ -231,7 +230,7 @@ def test_an_appointment_that_nobody_books_is_told_to_people(tmp_path: Path) -> N
             (todo,) = await made.orders.todo()
             assert "no appointment by" in todo.text
             made.crew.idle = lambda message: False
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             await made.until(order.id, state_is(DONE))
 
     run(scenario())
@@ -255,7 +254,7 @@ def test_a_payment_that_the_field_work_system_does_not_learn_of_is_seen_by_peopl
             (todo,) = await made.orders.todo()
             assert "not told to the field system: not now" in todo.text
             made.crew.refuse = lambda message: None
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             await made.until(order.id, state_is(GONE))
             assert [message.kind for message in made.crew.heard] == [
                 MessageKind.DISPATCH,
@@ -281,15 +280,15 @@ def test_a_request_in_error_is_tried_again_by_a_person(tmp_path: Path) -> None:
             (todo,) = await made.orders.todo()
             assert (todo.subject, todo.id) == (TodoSubject.REQUEST, asked.id)
             made.crew.refuse = lambda message: None
-            again = await made.orders.retry_request(order.id, asked.id, by="anna")
+            again = await made.operator.retry_request(order.id, asked.id, by="anna")
             assert again.state in (MaintenanceState.WAITING, MaintenanceState.COMPLETED)
             ended = await made.until(order.id, state_is(GONE))
             assert ended.requests[0].state is MaintenanceState.COMPLETED
             assert await who(made, asked.id, "RequestRetried") == ["anna"]
             with pytest.raises(Conflict):
-                await made.orders.retry_request(order.id, asked.id, by="anna")
+                await made.operator.retry_request(order.id, asked.id, by="anna")
             with pytest.raises(NotFound):
-                await made.orders.retry_request(order.id, "nobody", by="anna")
+                await made.operator.retry_request(order.id, "nobody", by="anna")
 
     run(scenario())
 
@@ -340,14 +339,14 @@ def test_each_reply_has_its_own_delivery_and_a_refused_one_holds_nothing_up(
             assert "422" in todo.text
 
             there.refused = frozenset()
-            (again,) = await made.orders.retry_replies(order.id, by="anna")
+            (again,) = await made.operator.retry_replies(order.id, by="anna")
             assert again.id == todo.id
             await made.until(order.id, lambda s: by_kind(s)[kind] == (ReplyState.DELIVERED, 2))
             assert not await made.orders.todo()
             assert await who(made, order.id, "DeliveryRetried") == ["anna"]
-            assert not await made.orders.retry_replies(order.id, by="anna")
+            assert not await made.operator.retry_replies(order.id, by="anna")
             with pytest.raises(Conflict):
-                await made.orders.retry_replies(order.id, by="anna", reply=todo.id)
+                await made.operator.retry_replies(order.id, by="anna", reply=todo.id)
 
     run(scenario())
 
@@ -361,7 +360,7 @@ def test_a_failure_reply_that_nobody_takes_is_tried_now_or_given_up_by_people(
             place = await made.put(Place(number=0, life_support=True, **CUT))
             order = await made.submit(K.CUT, place)
             await made.until(order.id, state_is(OrderState.VALIDATION_ERROR))
-            await made.orders.discard(order.id, by="anna", reason="never here")
+            await made.operator.discard(order.id, by="anna", reason="never here")
 
             def tried(times: int) -> Callable[[OrderShown], bool]:
                 return lambda s: by_kind(s).get("failure") == (ReplyState.QUEUED, times)
@@ -369,9 +368,9 @@ def test_a_failure_reply_that_nobody_takes_is_tried_now_or_given_up_by_people(
             shown = await made.until(order.id, tried(1))
             failed = shown.replies[-1]
             assert "away" in failed.last_error
-            await made.orders.retry_replies(order.id, by="anna", reply=failed.id)
+            await made.operator.retry_replies(order.id, by="anna", reply=failed.id)
             await made.until(order.id, tried(2))
-            gone = await made.orders.give_up_reply(order.id, failed.id, by="anna")
+            gone = await made.operator.give_up_reply(order.id, failed.id, by="anna")
             assert gone.state is ReplyState.GIVEN_UP
             there.away = frozenset()
             await made.hurry()
@@ -379,9 +378,9 @@ def test_a_failure_reply_that_nobody_takes_is_tried_now_or_given_up_by_people(
                 "acknowledgement",
                 "negative_acknowledgement",
             ]
-            await made.orders.retry_replies(order.id, by="anna", reply=failed.id)
+            await made.operator.retry_replies(order.id, by="anna", reply=failed.id)
             await made.until(order.id, lambda s: by_kind(s)["failure"][0] is ReplyState.DELIVERED)
             with pytest.raises(NotFound):
-                await made.orders.give_up_reply(order.id, "nobody", by="anna")
+                await made.operator.give_up_reply(order.id, "nobody", by="anna")
 
     run(scenario())

@@ -89,7 +89,7 @@ def test_an_unknown_service_point_is_answered_and_can_be_retried(tmp_path: Path)
                 "service_point",
             )
             await made.put(place)
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             assert (await made.ended(order.id)).order.state is DONE
             assert not await made.orders.todo()
             actors = {entry.note.actor for entry in await made.orders.history(order.id)}
@@ -160,7 +160,7 @@ def test_a_failed_command_waits_for_people_and_a_retry_makes_another(tmp_path: P
             shown = await made.until(order.id, gave_up)
             assert [child.fact.state for child in shown.children] == [ChildState.FAILED]
             assert [todo.order for todo in await made.orders.todo()] == [order.id]
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "RemoteDisconnect > RemoteDisconnect"
             assert not await made.orders.todo()
@@ -185,7 +185,7 @@ def test_a_command_that_took_the_key_of_a_child_is_not_taken_for_it(tmp_path: Pa
             taken = await made.made.app.gateway.submit(stranger)
             shown = await made.until(order.id, state_is(ERROR))
             assert taken.id in shown.children[0].fact.reason
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             ended = await made.until(order.id, lambda shown: shown.order.final)
             assert ended.order.state is DONE
             assert await made.status(place.device) is S.DISCONN_COMM
@@ -203,7 +203,7 @@ def test_an_unknown_outcome_holds_the_order_until_two_people_decide(tmp_path: Pa
             (child,) = shown.children
             assert child.command is not None
             with pytest.raises(Conflict):
-                await made.orders.discard(order.id, by="anna")
+                await made.operator.discard(order.id, by="anna")
             await made.made.app.gateway.resolve(
                 child.command, done=True, operator="anna", approver="berta"
             )
@@ -227,9 +227,9 @@ def test_a_change_over_that_fails_in_the_middle_is_the_most_urgent_and_never_giv
             (todo,) = await made.orders.todo()
             assert (todo.priority, todo.code) == (100, "customer_dark")
             with pytest.raises(Forbidden):
-                await made.orders.discard(order.id, by="anna")
+                await made.operator.discard(order.id, by="anna")
             with pytest.raises(Forbidden):
-                await made.orders.complete_by_hand(order.id, by="anna", reason="no")
+                await made.operator.complete_by_hand(order.id, by="anna", reason="no")
             request = await made.orders.cancel(order.id, by="cis", reason="customer stays")
             assert request.state is MaintenanceState.COMPLETED
             ended = await made.until(order.id, state_is(DONE))
@@ -257,12 +257,12 @@ def test_a_report_that_contradicts_the_records_waits_and_a_corrected_one_complet
             assert child.fact.state is ChildState.COMPLETION_ERROR
             assert "SP-1" in child.fact.reason
             with pytest.raises(Conflict):
-                await made.orders.discard(order.id, by="anna")
+                await made.operator.discard(order.id, by="anna")
             report = CompletionReport(
                 at=datetime.now(UTC), cause=EventId("corrected"), new_device=right
             )
             made.crew.present[here.point] = right
-            await made.orders.complete_visit(child.fact.id, report, by="anna")
+            await made.operator.complete_visit(child.fact.id, report, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "InstallMeter > ReadMeter"
             view = await made.made.app.gateway.device(right.id)
@@ -281,7 +281,7 @@ def test_a_refused_message_is_a_communication_error_and_can_be_sent_again(tmp_pa
             shown = await made.ended(order.id)
             assert shown.children[0].fact.state is ChildState.COMMUNICATION_ERROR
             made.crew.refuse = lambda message: None
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.retry(order.id, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "CutForNonPayment"
             assert [message.number for message in made.crew.heard] == [2]
@@ -353,7 +353,7 @@ def test_a_visit_that_the_crew_gives_up_needs_people(tmp_path: Path) -> None:
             assert shown.order.state is ERROR
             assert shown.children[0].fact.state is ChildState.CANCELED
             assert "no access" in shown.children[0].fact.reason
-            await made.orders.discard(order.id, by="anna", reason="customer moved")
+            await made.operator.discard(order.id, by="anna", reason="customer moved")
             assert (await made.orders.get(order.id)).state is OrderState.DISCARDED
             assert (await made.replied(order.id, "failure"))[-1] == "failure"
             assert await made.status(place.device) is S.MANUAL_ON
@@ -368,11 +368,13 @@ def test_people_may_close_an_order_by_hand(tmp_path: Path) -> None:
             place = await made.put(Place(number=0))
             order = await made.submit(K.CUT, place)
             await made.until(order.id, gave_up)
-            done = await made.orders.complete_by_hand(order.id, by="anna", reason="cut at the pole")
+            done = await made.operator.complete_by_hand(
+                order.id, by="anna", reason="cut at the pole"
+            )
             assert done.state is DONE
             assert await made.replied(order.id, "success")
             with pytest.raises(Conflict):
-                await made.orders.retry(order.id, by="anna")
+                await made.operator.retry(order.id, by="anna")
 
     run(scenario())
 
@@ -386,8 +388,8 @@ def test_a_corrected_order_is_tried_again_with_what_was_corrected(tmp_path: Path
             shown = await made.ended(order.id)
             assert shown.order.problem is not None
             assert shown.order.problem.code == "evidence"
-            await made.orders.correct(order.id, by="anna", fields={"noticeReference": "letter 7"})
-            await made.orders.retry(order.id, by="anna")
+            await made.operator.correct(order.id, by="anna", fields={"noticeReference": "letter 7"})
+            await made.operator.retry(order.id, by="anna")
             assert (await made.until(order.id, state_is(DONE))).order.fields["noticeReference"]
 
     run(scenario())

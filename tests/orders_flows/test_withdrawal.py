@@ -100,7 +100,7 @@ def test_who_may_not_complete_an_order_by_hand_does_not_call_its_command_back(
             command = shown.children[0].command
             assert command is not None
             with pytest.raises(Conflict, match="completed by hand in Activity Error"):
-                await made.orders.complete_by_hand(order.id, by="ann", reason="done")
+                await made.operator.complete_by_hand(order.id, by="ann", reason="done")
             assert not (await made.made.app.gateway.get(command)).activity.state.final
 
     run(scenario())
@@ -235,7 +235,7 @@ def test_a_cancel_message_that_cannot_be_delivered_waits_for_people_who_retry_it
             await made.until(order, lambda s: s.requests[0].state is M.ERROR)
             assert TodoSubject.REQUEST in {todo.subject for todo in await made.orders.todo()}
             made.crew.refuse = lambda message: None
-            await made.orders.retry_request(order, request.id, by="anna")
+            await made.operator.retry_request(order, request.id, by="anna")
             ended = await made.until(order, state_is(DISCARDED))
             assert ended.requests[0].state is M.COMPLETED
             assert not await made.orders.todo()

@@ -15,9 +15,8 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxState, Received
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.orders import Orders, OrderShown
-from adapter.engine.orders.ports import Measurements
+from adapter.engine.orders.ports import Measurements, OrderRules
 from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import InstallEvent, InstallStatus, ServicePoint

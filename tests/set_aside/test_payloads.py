@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapter.engine.commands.ports import InboxState, Received
-from adapter.engine.readings.handing import hand_in
 from adapter.engine.readings.ports import PayloadState
+from adapter.engine.readings.spool import hand_in
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 from adapter.events.types import StormRule, event_tables
 from tests.events.stage import NOON, EventStage, event_stage, power

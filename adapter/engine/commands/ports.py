@@ -16,7 +16,6 @@ from adapter.commands.calls import Answer, Call, Reading, ReadingKind
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.readings.ports import Spooled
 from adapter.engine.registry.ports import Import as Import
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import SetAside
@@ -107,6 +106,18 @@ class Publication:
     subject: str
     severity: Severity
     data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """A body that is on disk apart from the store, compressed; its inbox row's `raw` is empty.
+
+    `file` is its name in the spool folder, `size` its bytes, `digest` their SHA-256.
+    """
+
+    file: str
+    size: int
+    digest: bytes
 
 
 class InboxState(StrEnum):

@@ -13,15 +13,17 @@ from typing import Final
 from adapter.engine import points
 from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.field_work import FieldMessage, FieldWork, FieldWorkRefused
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.ports import (
     MessageState,
+    OrderRules,
     OrderStore,
     OutgoingMessage,
     ReplyRefused,
     Requester,
 )
-from adapter.engine.orders.unit_of_work import Turn
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work_children import step_field_activity
+from adapter.engine.orders.unit_of_work_order import fail_requests, settle_pushes
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import OrderId
@@ -57,7 +59,7 @@ class Deliveries:
         requester: Requester,
         clock: Clock,
         rules: OrderRules,
-        act: Callable[[OrderId, Callable[[Turn], None]], Awaitable[None]],
+        act: Callable[[OrderId, Callable[[UnitOfWork], None]], Awaitable[None]],
         *,
         lease: timedelta,
     ) -> None:
@@ -136,15 +138,15 @@ class Deliveries:
             await self._visit(message, f.SendFailed(problem=problem))
             return
 
-        def fail(turn: Turn) -> None:
-            turn.fail_requests(message.activity, reason)
+        def fail(work: UnitOfWork) -> None:
+            fail_requests(work, message.activity, reason)
 
         await self._act(message.order, fail)
 
     async def _visit(self, message: FieldMessage, event: f.FieldEvent) -> None:
-        def step(turn: Turn) -> None:
-            turn.step_visit(message.activity, event)
-            turn.settle_pushes()
+        def step(work: UnitOfWork) -> None:
+            step_field_activity(work, message.activity, event)
+            settle_pushes(work)
 
         try:
             await self._act(message.order, step)

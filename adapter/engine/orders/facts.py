@@ -1,18 +1,21 @@
-"""A site's own master data, asked for what the registry does not know yet.
+"""The facts that orders look at: master data, and where the measurements come from.
 
 The registry stays the record: it is what completion events change. A service point that it has not
 is looked up once, with its devices and install events, and kept; later changes come as imports.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from adapter.engine.commands.ports import Import
 from adapter.engine.orders.ports import OrderStore, World
+from adapter.engine.readings.ports import Measurements
 from adapter.engine.registry.imports import ImportRefused, checked
 from adapter.errors import GatewayError
-from adapter.model.ids import OrderId, ServicePointId
+from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.measurement import Measurement
 
 log = logging.getLogger(__name__)
 Keep = Callable[[Import], Awaitable[object]]
@@ -67,3 +70,22 @@ class Records:
         if whole is not None and point not in {each.id for each in whole.service_points}:
             raise MasterDataFailed(f"what is told of {point} does not have it")
         return whole
+
+
+class StoredMeasurements:
+    """What `readings show` shows: of each channel and time the last revision, with its condition.
+    For a site that has no measurement system of its own.
+
+    Nobody validates, edits or estimates here; the condition code is what the head end's status
+    words lead to. What crews read is added as it is.
+    """
+
+    def __init__(self, data: Measurements, orders: OrderStore) -> None:
+        self._data = data
+        self._orders = orders
+
+    async def final(
+        self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
+    ) -> Sequence[Measurement]:
+        arrived = await self._data.nearest(device, start, end, near=near)
+        return [*arrived, *await self._orders.crew_measurements(device, start, end)]

@@ -1,23 +1,30 @@
-"""What people decide about visits, requests to cancel or change, and replies of service orders."""
+"""What people decide about service orders, their visits, requests and replies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
-from adapter.commands.timing import in_utc
-from adapter.engine.commands.ports import AuditNote, Clock, Store
+from adapter.commands.timing import given_in_utc
+from adapter.engine.commands.ports import AuditNote, Clock
 from adapter.engine.orders.orchestrator import Orchestrator
 from adapter.engine.orders.ports import OrderStore
-from adapter.engine.orders.unit_of_work import Turn
-from adapter.engine.runner import Runner
-from adapter.errors import Conflict, InvalidRequest, NotFound
-from adapter.model.device import Device, DeviceView
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work_children import stop_child
+from adapter.engine.orders.unit_of_work_order import (
+    decide_field_activity,
+    step_order,
+    step_request,
+)
+from adapter.errors import Conflict, NotFound
+from adapter.model.device import Device
 from adapter.model.ids import OrderId
-from adapter.model.measurement import MOST_DIGITS, Entered, Measurement, is_plausible
+from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import FieldRetried, WorkCanceled, WorkReported
-from adapter.orders.order import ChildId, ChildState, ServiceOrder
+from adapter.orders.lifecycle import discardable
+from adapter.orders.order import CHILD_ERROR, ChildId, ChildState, OrderState, ServiceOrder
 from adapter.orders.replies import (
     DeliveryGivenUp,
     DeliveryRetried,
@@ -28,21 +35,87 @@ from adapter.orders.replies import (
 )
 
 _TRIES: Final = 5
-LOOPS: Final = ("orders", "field", "replies")
 
 
-class OrderDesk:
-    """The part of `Orders` that is about what belongs to an order. `by` is who decides."""
+class Operator:
+    """`by` is who decides. `poke` is told when something may be due: a hint."""
 
-    _store: OrderStore
-    _commands: Store
-    _orchestrator: Orchestrator
-    _clock: Clock
-    _runner: Runner
+    def __init__(
+        self,
+        store: OrderStore,
+        orchestrator: Orchestrator,
+        clock: Clock,
+        poke: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._orchestrator = orchestrator
+        self._clock = clock
+        self._poke = poke
 
-    def poke(self) -> None:
-        """Something may be due: a hint."""
-        self._runner.poke(*LOOPS)
+    # ------------------------------------------------------------ orders
+
+    async def retry(self, order: OrderId, *, by: str) -> ServiceOrder:
+        """Try again what is in error: the child, or the order, on fresh facts."""
+        async with self._orchestrator.working(order):
+            work = await self._orchestrator.unit_of_work(order)
+            awaited = work.awaited
+            broken = awaited if awaited is not None and awaited.state in CHILD_ERROR else None
+            if work.order.state is OrderState.ACTIVITY_ERROR and broken is not None:
+                await self._orchestrator.retry_command(work.children[broken.id], by=by)
+            open_child = broken.id if broken is not None else None
+            event = e.RetryAsked(who=by, open_child=open_child)
+            await self._orchestrator.act(order, lambda work: step_order(work, event, actor=by))
+        return (await self._orchestrator.case(order)).order
+
+    async def correct(
+        self,
+        order: OrderId,
+        *,
+        by: str,
+        fields: Mapping[str, str] | None = None,
+        effective_at: datetime | None = None,
+        service_at: datetime | None = None,
+    ) -> ServiceOrder:
+        """Change an order's elements or times; in error, `retry` goes on with them."""
+        event = e.Corrected(
+            who=by,
+            fields=dict(fields or {}),
+            effective_at=given_in_utc("effective_at", effective_at),
+            service_at=given_in_utc("service_at", service_at),
+        )
+        return await self._decide(order, lambda work: step_order(work, event, actor=by))
+
+    async def complete_by_hand(self, order: OrderId, *, by: str, reason: str) -> ServiceOrder:
+        """Close an order in error as done. Children of which nothing has left are discarded.
+
+        Raises Conflict while a child is under way, Forbidden while the customer is dark.
+        """
+        event = e.CompletedByHand(who=by, reason=reason)
+
+        def complete(work: UnitOfWork) -> None:
+            open_ = [fact for fact in work.facts if not fact.final]
+            held = next((fact for fact in open_ if not discardable(fact)), None)
+            if held is not None:
+                raise Conflict(f"child {held.id} is {held.state}: see to it first")
+            step_order(work, event, actor=by)
+            for fact in open_:
+                stop_child(work, fact.id, reason)
+
+        async with self._orchestrator.working(order):
+            work = await self._orchestrator.unit_of_work(order)
+            if work.order.state is OrderState.ACTIVITY_ERROR:  # else it is refused
+                await self._orchestrator.call_back(order, reason=reason)
+            await self._orchestrator.act(order, complete)
+        return (await self._orchestrator.case(order)).order
+
+    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
+        """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
+
+        def discard(work: UnitOfWork) -> None:
+            event = e.DiscardAsked(who=by, reason=reason, children=work.facts, dark=work.dark)
+            step_order(work, event, actor=by)
+
+        return await self._decide(order, discard, call_back=reason or "discarded")
 
     # ------------------------------------------------------------ visits
 
@@ -50,16 +123,16 @@ class OrderDesk:
         self, child: ChildId, report: CompletionReport, *, by: str
     ) -> ServiceOrder:
         """Report a visit as done by hand, or correct the report of one in completion error."""
-        order = await self._order_of(child)
+        order = await self._orchestrator.order_of(child)
 
-        def complete(turn: Turn) -> None:
-            broken = turn.child(child).fact.state is ChildState.COMPLETION_ERROR
+        def complete(work: UnitOfWork) -> None:
+            broken = work.children[child].fact.state is ChildState.COMPLETION_ERROR
             event = (
                 FieldRetried(who=by, report=report)
                 if broken
                 else WorkReported(report=report, who=by)
             )
-            turn.decide_visit(child, event, by=by)
+            decide_field_activity(work, child, event, by=by)
 
         return await self._decide(order, complete, arriving=report.new_device)
 
@@ -67,30 +140,25 @@ class OrderDesk:
         self, child: ChildId, report: CompletionReport, *, by: str, reason: str
     ) -> ServiceOrder:
         """Report a visit as not done, by hand; `report` is what was found there all the same."""
-        order = await self._order_of(child)
+        order = await self._orchestrator.order_of(child)
         event = WorkCanceled(reason=reason, report=report, who=by)
-        return await self._decide(order, lambda turn: turn.decide_visit(child, event, by=by))
+        return await self._decide(
+            order, lambda work: decide_field_activity(work, child, event, by=by)
+        )
 
     # ------------------------------------------------------------ requests
-
-    async def _request(self, order: OrderId, request: str) -> m.MaintenanceActivity:
-        case = await self._orchestrator.case(order)
-        found = next((each for each in case.requests if each.id == request), None)
-        if found is None:
-            raise NotFound(f"no request {request} about order {order}")
-        return found
 
     async def retry_request(
         self, order: OrderId, request: str, *, by: str
     ) -> m.MaintenanceActivity:
         """Try a request to cancel or update again that waits in error. Raises Conflict."""
-        await self._request(order, request)
+        await self._orchestrator.request(order, request)
         async with self._orchestrator.working(order):
             await self._orchestrator.call_back(order, reason=f"retried by {by}")
             await self._orchestrator.act(
-                order, lambda turn: turn.step_request(request, m.RequestRetried(who=by))
+                order, lambda work: step_request(work, request, m.RequestRetried(who=by))
             )
-        return await self._request(order, request)
+        return await self._orchestrator.request(order, request)
 
     # ------------------------------------------------------------ replies
 
@@ -103,12 +171,12 @@ class OrderDesk:
             sent = [await self._step_reply(order, reply, DeliveryRetried(who=by), by=by)]
         else:
             sent = await self._retry_undelivered(order, by)
-        self.poke()
+        self._poke()
         return sent
 
     async def _retry_undelivered(self, order: OrderId, by: str) -> list[Reply]:
         sent = []
-        await self.get(order)
+        await self._orchestrator.case(order)  # raises NotFound
         for each in await self._store.replies(order):
             failed = each.state is ReplyState.QUEUED and each.attempts > 0
             if failed or each.state is ReplyState.REFUSED:
@@ -134,76 +202,10 @@ class OrderDesk:
                 return after
         raise Conflict(f"reply {reply} keeps moving; try again")
 
-    # ------------------------------------------------------------ readings
-
-    async def enter_readings(self, readings: Sequence[Measurement], *, by: str) -> None:
-        """Take readings that people have: from a book, a photograph, another system. All or none.
-
-        Of a device, component and time the last one entered counts. Orders that wait for a reading
-        look at once. Raises InvalidRequest naming the reading and the rule.
-        """
-        devices = list({each.device for each in readings if each.device is not None})
-        known = await self._commands.views(devices)
-        kept = [
-            self._checked(number, each, known.get(each.device) if each.device else None, by)
-            for number, each in enumerate(readings, start=1)
-        ]
-        notes = [
-            AuditNote(
-                actor=by,
-                action="ReadingEntered",
-                subject=each.device or "",
-                detail={
-                    "component": each.component,
-                    "at": each.at.isoformat(),
-                    "value": str(each.value),
-                    "condition": each.condition,
-                },
-            )
-            for each in kept
-        ]
-        await self._store.enter_measurements(kept, notes)
-        orders = await self._store.waiting_for(devices)
-        await self._store.wake(orders, self._clock.now())
-        self.poke()
-
-    def _checked(self, number: int, each: Measurement, view: DeviceView | None, by: str) -> Entered:
-        """With its id. Raises InvalidRequest."""
-        place = f"measurements[{number}]"
-        if view is None:
-            raise InvalidRequest(f"{place}.device", f"{each.device} is not in the registry")
-        components = [component.id for component in view.device.components]
-        if each.component not in components:
-            rule = f"{each.component} is not one of {', '.join(components) or '(none)'}"
-            raise InvalidRequest(f"{place}.component", rule)
-        if not is_plausible(each.value):
-            rule = f"must be a number of at most {MOST_DIGITS} digits"
-            raise InvalidRequest(f"{place}.value", rule)
-        at = in_utc(f"{place}.at", each.at)
-        now = self._clock.now()
-        if at > now:
-            raise InvalidRequest(f"{place}.at", f"{at.isoformat()} has not come yet")
-        return Entered(
-            id=f"entered/{each.device}/{each.component}/{at.isoformat()}",
-            device=each.device,
-            component=each.component,
-            at=at,
-            value=each.value,
-            condition=each.condition,
-            by=by,
-            entered_at=now,
-        )
-
-    # ------------------------------------------------------------ what they share
-
-    async def get(self, order: OrderId) -> ServiceOrder:
-        """Raises NotFound."""
-        return (await self._orchestrator.case(order)).order
-
     async def _decide(
         self,
         order: OrderId,
-        change: Callable[[Turn], None],
+        change: Callable[[UnitOfWork], None],
         *,
         call_back: str = "",
         arriving: Device | None = None,
@@ -212,10 +214,4 @@ class OrderDesk:
             if call_back:
                 await self._orchestrator.call_back(order, reason=call_back)
             await self._orchestrator.act(order, change, arriving=arriving)
-        return await self.get(order)
-
-    async def _order_of(self, child: ChildId) -> OrderId:
-        found = await self._store.order_of(child)
-        if found is None:
-            raise NotFound(f"no activity {child}")
-        return found
+        return (await self._orchestrator.case(order)).order

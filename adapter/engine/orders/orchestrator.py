@@ -21,18 +21,25 @@ from adapter.engine.gateway import Gateway
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldWork
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.ports import (
     Case,
     CaseSaved,
     Child,
     Measurements,
     OrderFilter,
+    OrderRules,
     OrderStore,
     Requester,
     World,
 )
-from adapter.engine.orders.unit_of_work import Turn
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work_children import fail_command, refresh_command
+from adapter.engine.orders.unit_of_work_order import (
+    correct_clock,
+    monitor_order,
+    retry_unblocked,
+    withdraw_order,
+)
 from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, InvalidRequest, NotFound
@@ -41,6 +48,7 @@ from adapter.model.ids import CommandId, OrderId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
+from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import (
     ActivityType,
     ChildId,
@@ -55,7 +63,7 @@ _TRIES: Final = 20
 _ROUNDS: Final = 100
 _LISTED: Final = 500
 
-Change = Callable[[Turn], None]
+Change = Callable[[UnitOfWork], None]
 
 
 class Orchestrator:
@@ -127,31 +135,33 @@ class Orchestrator:
         async with lock:
             yield
 
-    async def act(self, order: OrderId, change: Change, *, arriving: Device | None = None) -> Turn:
+    async def act(
+        self, order: OrderId, change: Change, *, arriving: Device | None = None
+    ) -> UnitOfWork:
         """Apply one change to the order as it is now, and let it go on from there.
 
         `arriving` is one that a crew reports as installed. The caller is `working` on the order.
         Raises NotFound, or what `change` raises; nothing was changed then.
         """
-        turn = await self.apply(order, change, arriving=arriving)
+        work = await self.apply(order, change, arriving=arriving)
         await self.carry_on(order)
-        return turn
+        return work
 
     async def apply(
         self, order: OrderId, change: Change, *, arriving: Device | None = None
-    ) -> Turn:
+    ) -> UnitOfWork:
         """Like `act`, and leave what follows to the loop."""
         for _ in range(_TRIES):
-            turn = await self.turn(order, arriving=arriving)
-            change(turn)
-            write = turn.write()
+            work = await self.unit_of_work(order, arriving=arriving)
+            change(work)
+            write = work.write()
             points.reached("order.before_save")
             (saved,) = await self.store.save([write])
             points.reached("order.after_save")
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
-                self._changed(turn.order)
-                await self._withdrawn(turn)
-                return turn
+                self._changed(work.order)
+                await self._withdrawn(work)
+                return work
             if saved is CaseSaved.REFERENCE_TAKEN:
                 raise Conflict("the reference belongs to a request about another order")
             if saved is CaseSaved.LEAVING:
@@ -164,8 +174,8 @@ class Orchestrator:
             return
         for _ in range(_ROUNDS):
             handed = await self._hand_out(order)
-            turn = await self.apply(order, await self._look(order))
-            if not (turn.again or handed or turn.unsubmitted):
+            work = await self.apply(order, await self._look(order))
+            if not (work.stale or handed or work.unsubmitted):
                 return
         log.error("order_keeps_moving", extra={"order": order})
 
@@ -178,24 +188,24 @@ class Orchestrator:
         case = await self.case(order)
         blocker = case.blocked_by
         if blocker is None:
-            return Turn.monitor
+            return monitor_order
         found = (await self.store.load([blocker])).get(blocker)
         gone = found is None or found.order.final
 
-        def look(turn: Turn) -> None:
+        def look(work: UnitOfWork) -> None:
             if gone:
-                turn.unblocked()
-            turn.monitor()
+                retry_unblocked(work)
+            monitor_order(work)
 
         return look
 
-    async def _withdrawn(self, turn: Turn) -> None:
+    async def _withdrawn(self, work: UnitOfWork) -> None:
         """Orders that this one makes void end now, before they can create a child."""
-        for other in turn.superseded:
+        for other in work.supersedes:
             async with self.working(other):
                 try:
-                    await self.call_back(other, reason=turn.order.id)
-                    await self.act(other, _void(turn.order.id))
+                    await self.call_back(other, reason=work.order.id)
+                    await self.act(other, _void(work.order.id))
                 except Conflict as error:
                     log.info("order_not_withdrawn", extra={"order": other, "why": str(error)})
 
@@ -208,12 +218,27 @@ class Orchestrator:
             raise NotFound(f"no order {order}")
         return found
 
-    async def turn(self, order: OrderId, *, arriving: Device | None = None) -> Turn:
+    async def request(self, order: OrderId, request: str) -> MaintenanceActivity:
+        """Raises NotFound."""
+        case = await self.case(order)
+        for each in case.requests:
+            if each.id == request:
+                return each
+        raise NotFound(f"no request {request} about order {order}")
+
+    async def order_of(self, child: ChildId) -> OrderId:
+        """Raises NotFound."""
+        order = await self.store.order_of(child)
+        if order is None:
+            raise NotFound(f"no activity {child}")
+        return order
+
+    async def unit_of_work(self, order: OrderId, *, arriving: Device | None = None) -> UnitOfWork:
         """The case with its facts, loaded anew. Raises NotFound."""
         case = await self.case(order)
         commands = await self.commands_of(case)
         world = await self.records.world(case.order.service_point, order)
-        turn = Turn(
+        work = UnitOfWork(
             case,
             await self.view(case.order, world, case.children),
             self.rules,
@@ -223,8 +248,8 @@ class Orchestrator:
             holders=await self._holders(arriving),
         )
         for child, command in commands.items():
-            turn.refresh(child, command)
-        return turn
+            refresh_command(work, child, command)
+        return work
 
     async def commands_of(self, case: Case) -> Mapping[ChildId, Command]:
         """The commands of the open children; one that was submitted is found by its key."""
@@ -323,7 +348,7 @@ class Orchestrator:
             await self._gateway.submit(request, actor=f"order:{case.order.id}")
         except InvalidRequest as error:
             reason = str(error)
-            await self.apply(case.order.id, lambda turn: turn.fail_child(fact.id, reason))
+            await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))
         points.reached("order.after_submit")
 
     async def call_back(self, order: OrderId, *, reason: str) -> None:
@@ -332,10 +357,10 @@ class Orchestrator:
         A customer whom the order left dark is waiting for them: those are left alone. What cannot
         be cancelled any more shows in the facts, which decide.
         """
-        turn = await self.turn(order)
-        if turn.dark:
+        work = await self.unit_of_work(order)
+        if work.dark:
             return
-        for command in (await self.commands_of(turn.case)).values():
+        for command in (await self.commands_of(work.case)).values():
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._gateway.discard(command.id, by=f"order:{order}", reason=reason)
@@ -358,13 +383,13 @@ class Orchestrator:
             before = ids[-1]
 
     async def _correct_one(self, order: OrderId, ahead_s: float, *, by_wrong_clock: bool) -> None:
-        def correct(turn: Turn) -> None:
-            turn.correct_clock(ahead_s=ahead_s, by_wrong_clock=by_wrong_clock)
+        def correct(work: UnitOfWork) -> None:
+            correct_clock(work, ahead_s=ahead_s, by_wrong_clock=by_wrong_clock)
 
         async with self.working(order):
-            turn = await self.turn(order)
-            correct(turn)
-            if turn.moved:
+            work = await self.unit_of_work(order)
+            correct(work)
+            if work.changed:
                 await self.apply(order, correct)
 
     async def retry_command(self, child: Child, *, by: str) -> None:
@@ -374,9 +399,9 @@ class Orchestrator:
 
 
 def _void(by: OrderId) -> Change:
-    def void(turn: Turn) -> None:
-        if not turn.order.final:
-            turn.withdraw(who=f"order:{by}", reason=f"superseded by order {by}")
+    def void(work: UnitOfWork) -> None:
+        if not work.order.final:
+            withdraw_order(work, who=f"order:{by}", reason=f"superseded by order {by}")
 
     return void
 

@@ -3,24 +3,22 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from adapter.commands.clocks import ClockError
-from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.facts import MasterData
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
-from adapter.engine.orders.operator import LOOPS, OrderDesk
+from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orchestrator import Orchestrator
-from adapter.engine.orders.order_rules import OrderRules
 from adapter.engine.orders.ports import (
     Case,
     CaseWrite,
     Child,
     Measurements,
     OrderFilter,
+    OrderRules,
     OrderStore,
     Pass,
     Requester,
@@ -28,7 +26,12 @@ from adapter.engine.orders.ports import (
     todo_of,
 )
 from adapter.engine.orders.requests import OrderRequest, check_moment, check_request, fingerprint
-from adapter.engine.orders.unit_of_work import Turn
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work_order import (
+    take_report,
+    take_request,
+    withdraw_order,
+)
 from adapter.engine.readings.ports import TakenIn
 from adapter.engine.runner import Runner
 from adapter.engine.sortable_ids import SortableIds
@@ -36,19 +39,16 @@ from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
-from adapter.orders import events as e
 from adapter.orders import maintenance as m
-from adapter.orders.lifecycle import discardable
 from adapter.orders.order import (
-    CHILD_ERROR,
     OrderKind,
-    OrderState,
     ServiceOrder,
 )
 from adapter.orders.plan import Plan, make_plan
 from adapter.orders.replies import Reply
 from adapter.orders.tasks import CancelReason
 
+_LOOPS: Final = ("orders", "field", "replies")
 _NAMES: Final = 500
 """So many meters of a payload are looked up at once: callbacks pass between."""
 
@@ -64,8 +64,9 @@ class OrderShown:
     requests: tuple[m.MaintenanceActivity, ...]
 
 
-class Orders(OrderDesk):
-    """Submit service orders, look at them, decide about them, take what crews report.
+class Orders:
+    """Submit service orders, look at them, take what crews report. What people decide about them is
+    in `operator`.
 
     Orders are durable when `submit` returns. Errors are those of `adapter.errors`: InvalidRequest
     names field and rule, NotFound, Conflict (the reference with other content, or the state
@@ -103,11 +104,12 @@ class Orders(OrderDesk):
             clock,
             self.rules,
             lease_s=lease_s,
-            changed=lambda order: self._runner.poke(*LOOPS),
+            changed=lambda order: self.poke(),
             master_data=master_data,
         )
         self.set_aside = store.set_aside
         store.set_aside.on_discard(RowKind.ORDER, self._give_up)
+        self.operator = Operator(store, self._orchestrator, clock, self.poke)
         self._runner = Runner(
             {
                 "orders": self._orchestrator.once,
@@ -123,6 +125,10 @@ class Orders(OrderDesk):
 
     async def stop(self) -> None:  # what is under way is taken up again from the store
         await self._runner.stop()
+
+    def poke(self) -> None:
+        """Something may be due: a hint."""
+        self._runner.poke(*_LOOPS)
 
     async def drain(self) -> int:
         """Work everything of orders that is due now, in a fixed order. Returns how much."""
@@ -212,6 +218,10 @@ class Orders(OrderDesk):
             customs=self.rules.customs,
         )
 
+    async def get(self, order: OrderId) -> ServiceOrder:
+        """Raises NotFound."""
+        return (await self._orchestrator.case(order)).order
+
     async def list(self, wanted: OrderFilter | None = None) -> Sequence[ServiceOrder]:
         return await self._store.list(wanted or OrderFilter())
 
@@ -275,24 +285,25 @@ class Orders(OrderDesk):
                 await self._orchestrator.call_back(order, reason=reason)
             made: list[str] = []
 
-            def ask(turn: Turn) -> None:
-                number = len(turn.case.requests) + 1
+            def ask(work: UnitOfWork) -> None:
+                number = len(work.case.requests) + 1
                 made[:] = [f"{order}-m{number}"]
-                turn.request(
+                take_request(
+                    work,
                     m.MaintenanceActivity(
                         id=made[0],
                         purpose=purpose,
                         order=order,
                         requester=by,
                         reference=reference,
-                        created_at=turn.now,
+                        created_at=work.now,
                         reason=reason,
                         changes=dict(changes),
-                    )
+                    ),
                 )
 
             await self._orchestrator.act(order, ask)
-        return await self._request(order, made[0])
+        return await self._orchestrator.request(order, made[0])
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """The clock was wrong and is right again: mend what it wrote into open orders."""
@@ -314,82 +325,17 @@ class Orders(OrderDesk):
             async with self._orchestrator.working(order.id):
                 await self._orchestrator.call_back(order.id, reason=reason)
 
-                def pay(turn: Turn) -> None:
-                    if not turn.order.final:
-                        turn.withdraw(who=by, reason=reason)
+                def pay(work: UnitOfWork) -> None:
+                    if not work.order.final:
+                        withdraw_order(work, who=by, reason=reason)
 
                 await self._orchestrator.act(order.id, pay)
             ended.append(await self.get(order.id))
         return ended
 
-    # ------------------------------------------------------------ people
-
-    async def retry(self, order: OrderId, *, by: str) -> ServiceOrder:
-        """Try again what is in error: the child, or the order, on fresh facts."""
-        async with self._orchestrator.working(order):
-            turn = await self._orchestrator.turn(order)
-            awaited = turn.awaited
-            broken = awaited if awaited is not None and awaited.state in CHILD_ERROR else None
-            if turn.order.state is OrderState.ACTIVITY_ERROR and broken is not None:
-                await self._orchestrator.retry_command(turn.child(broken.id), by=by)
-            open_child = broken.id if broken is not None else None
-            event = e.RetryAsked(who=by, open_child=open_child)
-            await self._orchestrator.act(order, lambda turn: turn.feed(event, actor=by))
-        return await self.get(order)
-
-    async def correct(
-        self,
-        order: OrderId,
-        *,
-        by: str,
-        fields: Mapping[str, str] | None = None,
-        effective_at: datetime | None = None,
-        service_at: datetime | None = None,
-    ) -> ServiceOrder:
-        """Change an order's elements or times; in error, `retry` goes on with them."""
-        event = e.Corrected(
-            who=by,
-            fields=dict(fields or {}),
-            effective_at=given_in_utc("effective_at", effective_at),
-            service_at=given_in_utc("service_at", service_at),
-        )
-        return await self._decide(order, lambda turn: turn.feed(event, actor=by))
-
-    async def complete_by_hand(self, order: OrderId, *, by: str, reason: str) -> ServiceOrder:
-        """Close an order in error as done. Children of which nothing has left are discarded.
-
-        Raises Conflict while a child is under way, Forbidden while the customer is dark.
-        """
-        event = e.CompletedByHand(who=by, reason=reason)
-
-        def complete(turn: Turn) -> None:
-            open_ = [fact for fact in turn.facts if not fact.final]
-            held = next((fact for fact in open_ if not discardable(fact)), None)
-            if held is not None:
-                raise Conflict(f"child {held.id} is {held.state}: see to it first")
-            turn.feed(event, actor=by)
-            for fact in open_:
-                turn.stop_child(fact.id, reason)
-
-        async with self._orchestrator.working(order):
-            turn = await self._orchestrator.turn(order)
-            if turn.order.state is OrderState.ACTIVITY_ERROR:  # else it is refused
-                await self._orchestrator.call_back(order, reason=reason)
-            await self._orchestrator.act(order, complete)
-        return await self.get(order)
-
-    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
-        """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
-
-        def discard(turn: Turn) -> None:
-            event = e.DiscardAsked(who=by, reason=reason, children=turn.facts, dark=turn.dark)
-            turn.feed(event, actor=by)
-
-        return await self._decide(order, discard, call_back=reason or "discarded")
-
     async def _give_up(self, order: str, by: str, reason: str) -> None:
         """A person discarded it where it was set aside."""
-        await self.discard(OrderId(order), by=by, reason=reason)
+        await self.operator.discard(OrderId(order), by=by, reason=reason)
 
     # ------------------------------------------------------------ what comes in
 
@@ -405,7 +351,7 @@ class Orders(OrderDesk):
                 raise Conflict(f"{report.activity} is a visit of ours")
             known = not await self._store.other_work(report, news)
             return Receipt.REPEATED if known else Receipt.APPLIED
-        order = await self._order_of(report.activity)
+        order = await self._orchestrator.order_of(report.activity)
         arriving = getattr(getattr(news, "report", None), "new_device", None)
         async with self._orchestrator.working(order):
             if await self._store.report_known(report.id):
@@ -413,13 +359,14 @@ class Orders(OrderDesk):
             try:
                 await self._orchestrator.act(
                     order,
-                    lambda turn: turn.take(report),
+                    lambda work: take_report(work, report),
                     arriving=arriving,
                 )
             except IllegalTransition as error:
                 refused = {"report": report.id, "news": type(news).__name__, "why": str(error)}
                 await self._orchestrator.apply(
-                    order, lambda turn: turn.note(report.who or "field", "ReportRefused", refused)
+                    order,
+                    lambda work: work.note(report.who or "field", "ReportRefused", order, refused),
                 )
                 raise
         return Receipt.APPLIED

@@ -1,4 +1,5 @@
-"""What service orders need from outside: their store, measurements, the requester's system.
+"""What service orders need from outside: a site's rules, their store, measurements, the
+requester's system.
 
 A case is one order with everything that is its own: children, requests to cancel or update. It is
 loaded, stepped and saved as one, guarded by one version, so that of two who race for it the first
@@ -7,7 +8,7 @@ to commit wins and the other looks again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -16,14 +17,17 @@ from adapter.engine.commands.switch_holds import Hold
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
+from adapter.model.capability import supported_commands
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
-from adapter.model.measurement import Measurement
-from adapter.orders.algorithms.verdict import Decision
+from adapter.model.measurement import NO_SCHEDULES, Measurement, ReadSchedule
+from adapter.orders.algorithms.verdict import NO_CUSTOMS, Customs, Decision
+from adapter.orders.configuration import OrdersConfiguration, parse_configuration
 from adapter.orders.field_activity import FieldActivity
 from adapter.orders.field_activity_rules import OtherTask
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import (
+    ActivityType,
     ChildFact,
     ChildId,
     OpenOrder,
@@ -32,7 +36,43 @@ from adapter.orders.order import (
     ServiceOrder,
 )
 from adapter.orders.replies import Reply
+from adapter.orders.tasks import AS_SHIPPED, FieldTask
 from adapter.orders.waits import WaitActivity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRules:
+    """How a site orchestrates: matrix and activity types, its own functions, its calendar of reads.
+
+    `valid_tasks` are the field tasks of a service point type, where the site enforces them;
+    `tasks` the task types that it has changed; `head_end_commands` what the head end offers. A
+    visit of which nothing is heard for `visit_time_out`, and a message that failed `message_tries`
+    times, are left to people.
+    """
+
+    configuration: OrdersConfiguration = field(default_factory=lambda: parse_configuration({}))
+    customs: Customs = NO_CUSTOMS
+    schedules: Mapping[str, ReadSchedule] = field(default_factory=lambda: NO_SCHEDULES)
+    valid_tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
+    head_end_commands: frozenset[str] = frozenset()
+    visit_time_out: timedelta | None = timedelta(hours=72)
+    message_tries: int = 10
+
+    def activity_type(self, name: str) -> ActivityType | None:
+        return self.configuration.activity_types.get(name)
+
+    def patience(self, order: ServiceOrder) -> timedelta | None:
+        """How long the field work system may be silent about a visit of this order."""
+        type_ = self.activity_type(order.activity_type)
+        if type_ is None or type_.visit_time_out_hours is None:
+            return self.visit_time_out
+        return timedelta(hours=type_.visit_time_out_hours) or None
+
+    def supported(self, device: Device | None) -> frozenset[str]:
+        if device is None:
+            return frozenset()
+        return supported_commands(device, {}, {device.head_end: self.head_end_commands})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,15 +339,10 @@ class OrderStore(Protocol):
     async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
         """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""
 
-    # measurements that crews bring, or people enter
+    # measurements that crews bring
     async def crew_measurements(
         self, device: DeviceId, start: datetime, end: datetime
     ) -> Sequence[Measurement]: ...
-
-    async def enter_measurements(
-        self, measurements: Sequence[Measurement], notes: Sequence[AuditNote]
-    ) -> None:
-        """Keep them; one with a known id takes the place of the one before."""
 
 
 class Measurements(Protocol):

@@ -1,21 +1,25 @@
-"""The children of a case: commands as the gateway has them, waits and visits stepped here."""
+"""Functions over a unit of work: the children of the order, commands, waits and field activities.
 
+What a child tells its order is kept in `pushes` and `stale`. At the end: what a crew's report
+changes in the records.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from adapter.commands.activity import Command
-from adapter.engine.orders.case_books import CaseBooks
-from adapter.engine.orders.field_work import FieldMessage, FieldReport, Site
-from adapter.engine.orders.field_world import endpoint_free, known_device, world_write
-from adapter.engine.orders.ports import Child
-from adapter.model.device import InstallRefused
+from adapter.engine.orders.field_work import FieldMessage, Site
+from adapter.engine.orders.ports import Child, InstallWrite, WorldWrite
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.model.device import Device, DeviceView, InstallRefused, InstallStatus
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import reading_found
 from adapter.orders.algorithms.rows import AlgorithmType, CheckMeasurement
 from adapter.orders.commands import command_child_state
-from adapter.orders.completion import CompletionRefused, apply_field_work
+from adapter.orders.completion import CompletionRefused, CompletionReport, apply_field_work
 from adapter.orders.field_activity import FieldActivity, field_child_state, step_field
 from adapter.orders.field_activity_rules import field_problems, needs_appointment
 from adapter.orders.order import (
@@ -23,6 +27,7 @@ from adapter.orders.order import (
     ChildId,
     ChildState,
     Problem,
+    View,
 )
 from adapter.orders.tasks import field_task
 from adapter.orders.waits import (
@@ -39,250 +44,348 @@ from adapter.orders.waits import (
 _WAITS: Final = (ChildKind.WAIT_MEASUREMENT, ChildKind.WAIT_SCHEDULED_READ)
 
 
-class CaseChildren(CaseBooks):
-    """Steps the children; what they tell their order is kept in `_pushes` and `again`."""
+def create_child(work: UnitOfWork, effect: e.CreateChild) -> None:
+    spec = effect.child
+    fact = ChildFact(
+        id=effect.id,
+        number=effect.number,
+        spec=spec,
+        state=ChildState.QUEUED,
+        created_at=work.now,
+        algorithm=effect.algorithm,
+        row=effect.row,
+    )
+    common = {"id": effect.id, "order": work.order.id, "spec": spec, "created_at": work.now}
+    if spec.kind is ChildKind.FIELD:
+        patience = work.rules.patience(work.order)
+        activity = FieldActivity(**common, patience=patience)  # type: ignore[arg-type]
+        work.children[effect.id] = Child(fact=fact, field=activity)
+        step_field_activity(work, effect.id, f.FieldOpened())
+    elif spec.kind in _WAITS:
+        wait = WaitActivity(**common)  # type: ignore[arg-type]
+        work.children[effect.id] = Child(fact=fact, wait=wait)
+    else:
+        work.children[effect.id] = Child(fact=fact)
 
-    # ------------------------------------------------------------ children
 
-    def _create(self, effect: e.CreateChild) -> None:
-        spec = effect.child
-        fact = ChildFact(
-            id=effect.id,
-            number=effect.number,
-            spec=spec,
-            state=ChildState.QUEUED,
-            created_at=self.now,
-            algorithm=effect.algorithm,
-            row=effect.row,
-        )
-        common = {"id": effect.id, "order": self.order.id, "spec": spec, "created_at": self.now}
-        if spec.kind is ChildKind.FIELD:
-            patience = self._rules.patience(self.order)
-            visit = FieldActivity(**common, patience=patience)  # type: ignore[arg-type]
-            self._children[effect.id] = Child(fact=fact, field=visit)
-            self.step_visit(effect.id, f.FieldOpened())
-        elif spec.kind in _WAITS:
-            wait = WaitActivity(**common)  # type: ignore[arg-type]
-            self._children[effect.id] = Child(fact=fact, wait=wait)
-        else:
-            self._children[effect.id] = Child(fact=fact)
+def refresh_command(work: UnitOfWork, child: ChildId, command: Command) -> None:
+    """Take over what the gateway says of a command."""
+    known = work.children[child]
+    if known.fact.final:
+        return
+    activity = command.activity
+    state = command_child_state(activity)
+    fact = replace(
+        known.fact,
+        state=state,
+        reason=activity.reason or "; ".join(activity.violations),
+        ended_at=(activity.finished_at or work.now),
+    )
+    fact = fact if fact.final else replace(fact, ended_at=None)
+    work.children[child] = replace(known, fact=fact, command=command.id)
 
-    def refresh(self, child: ChildId, command: Command) -> None:
-        """Take over what the gateway says of a command."""
-        known = self._children[child]
-        if known.fact.final:
-            return
-        activity = command.activity
-        state = command_child_state(activity)
-        fact = replace(
-            known.fact,
-            state=state,
-            reason=activity.reason or "; ".join(activity.violations),
-            ended_at=(activity.finished_at or self.now),
-        )
-        fact = fact if fact.final else replace(fact, ended_at=None)
-        self._children[child] = replace(known, fact=fact, command=command.id)
 
-    def fail_child(self, child: ChildId, reason: str) -> None:
-        """The gateway will never take this command."""
-        known = self._children[child]
-        fact = replace(known.fact, state=ChildState.FAILED, reason=reason, ended_at=self.now)
-        self._children[child] = replace(known, fact=fact)
+def fail_command(work: UnitOfWork, child: ChildId, reason: str) -> None:
+    """The gateway will never take this command."""
+    known = work.children[child]
+    fact = replace(known.fact, state=ChildState.FAILED, reason=reason, ended_at=work.now)
+    work.children[child] = replace(known, fact=fact)
 
-    def stop_child(self, child: ChildId, reason: str) -> None:
-        """Discard what has not left, ask the field system to cancel what has; else let it end.
 
-        A command that is at the gateway was called back before, if that was possible at all.
-        """
-        known = self._children[child]
-        if known.fact.final:
-            return
-        if known.wait is not None:
-            self._step_wait(child, WaitDiscarded(reason=reason))
-        elif known.field is not None:
-            self._stop_visit(child, known.field, reason, leaving=known.leaving)
-        elif known.command is None:
-            fact = replace(known.fact, state=ChildState.DISCARDED, reason=reason, ended_at=self.now)
-            self._children[child] = replace(known, fact=fact)
+def stop_child(work: UnitOfWork, child: ChildId, reason: str) -> None:
+    """Discard what has not left, ask the field system to cancel what has; else let it end.
 
-    def _stop_visit(
-        self, child: ChildId, visit: FieldActivity, reason: str, *, leaving: bool
-    ) -> None:
-        state = self._children[child].fact.state
-        if state in (ChildState.SENT, ChildState.RESPONSE_ERROR):
-            self.step_visit(child, f.FieldCancelAsked(reason=reason))
-        elif state not in (ChildState.STARTED, ChildState.COMPLETION_ERROR):
-            self.step_visit(child, f.FieldDiscarded(reason=reason))
-            self._drops.append(child)
+    A command that is at the gateway was called back before, if that was possible at all.
+    """
+    known = work.children[child]
+    if known.fact.final:
+        return
+    if known.wait is not None:
+        _step_wait(work, child, WaitDiscarded(reason=reason))
+    elif known.field is not None:
+        _stop_field_activity(work, child, known.field, reason, leaving=known.leaving)
+    elif known.command is None:
+        fact = replace(known.fact, state=ChildState.DISCARDED, reason=reason, ended_at=work.now)
+        work.children[child] = replace(known, fact=fact)
 
-    def _waits(self) -> None:
-        for child in list(self._children.values()):
-            wait = child.wait
-            if wait is None or wait.state is not WaitState.WAITING:
-                continue
-            if self._read():
-                self._step_wait(child.fact.id, ReadingArrived())
-            elif wait.spec.due_at is not None and self.now >= wait.spec.due_at:
-                self._step_wait(child.fact.id, WaitTimedOut())
 
-    def _silent_visits(self) -> None:
-        for child in list(self._children.values()):
-            visit = child.field
-            if visit is not None and visit.answer_by is not None and self.now >= visit.answer_by:
-                self.step_visit(child.fact.id, f.FieldOverdue())
+def _stop_field_activity(
+    work: UnitOfWork, child: ChildId, activity: FieldActivity, reason: str, *, leaving: bool
+) -> None:
+    state = work.children[child].fact.state
+    if state in (ChildState.SENT, ChildState.RESPONSE_ERROR):
+        step_field_activity(work, child, f.FieldCancelAsked(reason=reason))
+    elif state not in (ChildState.STARTED, ChildState.COMPLETION_ERROR):
+        step_field_activity(work, child, f.FieldDiscarded(reason=reason))
+        work.drops.append(child)
 
-    def _read(self) -> bool:
-        view = self.view
-        cells = self._rules.configuration.matrix[self.order.kind]
-        params = (x.parameters for x in cells if x.type is AlgorithmType.CHKMSMT)
-        return view is not None and any(
-            isinstance(each, CheckMeasurement) and reading_found(self.order, view, each)
-            for each in params
-        )
 
-    def _step_wait(self, child: ChildId, event: WaitEvent) -> None:
-        known = self._children[child]
-        assert known.wait is not None
-        after = step_wait(known.wait, event, now=self.now)
-        fact = replace(
-            known.fact,
-            state=wait_child_state(after),
-            reason=after.reason,
-            ended_at=after.ended_at,
-        )
-        self._children[child] = replace(known, wait=after, fact=fact)
-        self._note("gateway", type(event).__name__, child, {"to": after.state.value})
+def step_waits(work: UnitOfWork) -> None:
+    """End the waits whose reading has come, or whose time is over."""
+    for child in list(work.children.values()):
+        wait = child.wait
+        if wait is None or wait.state is not WaitState.WAITING:
+            continue
+        if _is_read(work):
+            _step_wait(work, child.fact.id, ReadingArrived())
+        elif wait.spec.due_at is not None and work.now >= wait.spec.due_at:
+            _step_wait(work, child.fact.id, WaitTimedOut())
 
-    # ------------------------------------------------------------ visits
 
-    def reported(self, report: FieldReport) -> None:
-        """Keep the report with what it changes."""
-        self._report = report
+def step_silent_field_activities(work: UnitOfWork) -> None:
+    """Of which the field work system has said nothing for too long."""
+    for child in list(work.children.values()):
+        activity = child.field
+        if (
+            activity is not None
+            and activity.answer_by is not None
+            and work.now >= activity.answer_by
+        ):
+            step_field_activity(work, child.fact.id, f.FieldOverdue())
 
-    def step_visit(self, child: ChildId, event: f.FieldEvent, *, actor: str = "gateway") -> None:
-        """Step a field activity until it rests. Raises IllegalTransition."""
-        queue = [event]
-        while queue:
-            current = queue.pop(0)
-            known = self._children[child]
-            assert known.field is not None
-            before = known.field
-            made = step_field(before, current, now=self.now)
-            self._put_visit(known, made.activity)
-            detail = {"from": before.state.value, "to": made.activity.state.value}
-            if made.activity.problem is not None:
-                detail["problem"] = made.activity.problem.code
-            self._note(actor, type(current).__name__, child, detail)
-            for effect in made.effects:
-                follow = self._field_effect(child, effect)
-                if follow is not None:
-                    queue.append(follow)
 
-    def _put_visit(self, known: Child, visit: FieldActivity) -> None:
-        state = field_child_state(visit)
-        if known.leaving and state is ChildState.SENDING:
-            state = ChildState.SENT
-        reason = visit.reason or (visit.problem.text if visit.problem is not None else "")
-        fact = replace(
-            known.fact,
-            spec=visit.spec,
-            state=state,
-            reason=reason,
-            action=visit.problem.action if visit.problem is not None else "",
-            may_push=visit.may_push,
-            ended_at=visit.ended_at,
-        )
-        self._children[known.fact.id] = replace(known, field=visit, fact=fact)
+def _is_read(work: UnitOfWork) -> bool:
+    view = work.view
+    cells = work.rules.configuration.matrix[work.order.kind]
+    params = (x.parameters for x in cells if x.type is AlgorithmType.CHKMSMT)
+    return view is not None and any(
+        isinstance(each, CheckMeasurement) and reading_found(work.order, view, each)
+        for each in params
+    )
 
-    def _field_effect(self, child: ChildId, effect: f.FieldWork) -> f.FieldEvent | None:
-        visit = self._children[child].field
-        assert visit is not None
-        match effect:
-            case f.SendMessage():
-                self._messages.append(self._message(visit, effect))
-            case f.CheckFieldRules():
-                return self._judge_visit(visit)
-            case f.ExecuteEvents(successful=False):
-                task = field_task(visit.spec.task, self._rules.tasks)
-                return self._execute(replace(effect, effects=task.canceled if task else ()))
-            case f.ExecuteEvents():
-                return self._execute(effect)
-            case f.TellAppointment(slot=slot, reason=reason):
-                told = {
-                    "child": child,
-                    "appointmentStart": slot.start.isoformat(),
-                    "appointmentEnd": slot.end.isoformat(),
-                    "reason": reason,
-                }
-                id_ = f"{child}/appointment/{visit.version}"
-                self._reply(e.ReplyKind.INTERIM, id_, {k: v for k, v in told.items() if v})
-            case f.WakeParent():
-                self.again = True
-            case f.PushParent():
-                self._pushes.append(child)
-            case _:
-                pass  # acknowledgement: the order's interim reply; To Dos: the order's own
-        return None
 
-    def _judge_visit(self, visit: FieldActivity) -> f.FieldEvent:
-        view = self.view
+def _step_wait(work: UnitOfWork, child: ChildId, event: WaitEvent) -> None:
+    known = work.children[child]
+    assert known.wait is not None
+    after = step_wait(known.wait, event, now=work.now)
+    fact = replace(
+        known.fact,
+        state=wait_child_state(after),
+        reason=after.reason,
+        ended_at=after.ended_at,
+    )
+    work.children[child] = replace(known, wait=after, fact=fact)
+    work.note("gateway", type(event).__name__, child, {"to": after.state.value})
+
+
+# ------------------------------------------------------------ field activities
+
+
+def step_field_activity(
+    work: UnitOfWork, child: ChildId, event: f.FieldEvent, *, actor: str = "gateway"
+) -> None:
+    """Step a field activity until it rests. Raises IllegalTransition."""
+    queue = [event]
+    while queue:
+        current = queue.pop(0)
+        known = work.children[child]
+        assert known.field is not None
+        before = known.field
+        made = step_field(before, current, now=work.now)
+        _put(work, known, made.activity)
+        detail = {"from": before.state.value, "to": made.activity.state.value}
+        if made.activity.problem is not None:
+            detail["problem"] = made.activity.problem.code
+        work.note(actor, type(current).__name__, child, detail)
+        for effect in made.effects:
+            follow = _carry_out(work, child, effect)
+            if follow is not None:
+                queue.append(follow)
+
+
+def _put(work: UnitOfWork, known: Child, activity: FieldActivity) -> None:
+    state = field_child_state(activity)
+    if known.leaving and state is ChildState.SENDING:
+        state = ChildState.SENT
+    reason = activity.reason or (activity.problem.text if activity.problem is not None else "")
+    fact = replace(
+        known.fact,
+        spec=activity.spec,
+        state=state,
+        reason=reason,
+        action=activity.problem.action if activity.problem is not None else "",
+        may_push=activity.may_push,
+        ended_at=activity.ended_at,
+    )
+    work.children[known.fact.id] = replace(known, field=activity, fact=fact)
+
+
+def _carry_out(work: UnitOfWork, child: ChildId, effect: f.FieldWork) -> f.FieldEvent | None:
+    activity = work.children[child].field
+    assert activity is not None
+    match effect:
+        case f.SendMessage():
+            work.messages.append(_message(work, activity, effect))
+        case f.CheckFieldRules():
+            return _check(work, activity)
+        case f.ExecuteEvents(successful=False):
+            task = field_task(activity.spec.task, work.rules.tasks)
+            return _execute(work, replace(effect, effects=task.canceled if task else ()))
+        case f.ExecuteEvents():
+            return _execute(work, effect)
+        case f.TellAppointment(slot=slot, reason=reason):
+            appointment = {
+                "child": child,
+                "appointmentStart": slot.start.isoformat(),
+                "appointmentEnd": slot.end.isoformat(),
+                "reason": reason,
+            }
+            id_ = f"{child}/appointment/{activity.version}"
+            work.reply(e.ReplyKind.INTERIM, id_, {k: v for k, v in appointment.items() if v})
+        case f.WakeParent():
+            work.stale = True
+        case f.PushParent():
+            work.pushes.append(child)
+        case _:
+            pass  # acknowledgement: the order's interim reply; To Dos: the order's own
+    return None
+
+
+def _check(work: UnitOfWork, activity: FieldActivity) -> f.FieldEvent:
+    view = work.view
+    if view is None:
+        gone = Problem(code="service_point", text="the service point is not in the registry")
+        return f.FieldRejected(problem=gone)
+    valid = work.rules.valid_tasks.get(view.service_point.sp_type)
+    problems = field_problems(activity, view, work.others, valid, work.rules.tasks)
+    if problems:
+        text = "; ".join(each.text for each in problems)
+        return f.FieldRejected(problem=replace(problems[0], text=text))
+    return (
+        f.AppointmentNeeded()
+        if needs_appointment(activity, work.rules.tasks)
+        else f.FieldValidated()
+    )
+
+
+def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -> FieldMessage:
+    view = work.records
+    assert view is not None
+    point = view.service_point
+    dispatch = effect.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS)
+    return FieldMessage(
+        id=f"{activity.id}/message/{effect.number}",
+        kind=effect.kind,
+        number=effect.number,
+        activity=activity.id,
+        order=work.order.id,
+        order_kind=work.order.kind,
+        task=activity.spec.task,
+        site=Site(
+            service_point=point.id,
+            category=point.category,
+            connected=point.connected,
+            disconnect_location=point.disconnect_location,
+            device=view.device.id if view.device is not None else None,
+            status=view.status,
+        ),
+        created_at=work.now,
+        not_before=activity.spec.effective_at,
+        appointment=activity.appointment,
+        requester=work.order.requester,
+        reference=work.order.external_reference,
+        details={**(activity.spec.details if dispatch else {}), **effect.details},
+    )
+
+
+def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
+    view = work.view
+    try:
         if view is None:
-            gone = Problem(code="service_point", text="the service point is not in the registry")
-            return f.FieldRejected(problem=gone)
-        valid = self._rules.valid_tasks.get(view.service_point.sp_type)
-        problems = field_problems(visit, view, self._others, valid, self._rules.tasks)
-        if problems:
-            text = "; ".join(each.text for each in problems)
-            return f.FieldRejected(problem=replace(problems[0], text=text))
-        return (
-            f.AppointmentNeeded()
-            if needs_appointment(visit, self._rules.tasks)
-            else f.FieldValidated()
+            raise CompletionRefused("the service point is not in the registry")
+        report = _known_device(effect.report, view, work.arriving, work.rules.supported)
+        after = apply_field_work(view, effect.effects, report)
+        _check_endpoint_free(view, after, work.holders)
+    except (CompletionRefused, InstallRefused) as error:
+        action = "complete the visit by hand with a corrected report, or correct the records "
+        action += "and retry"
+        problem = Problem(code="completion_refused", text=str(error), action=action)
+        return f.EventsFailed(problem=problem)
+    work.world = _world_write(view, after, new=work.arriving is None)
+    work.records = replace(after, children=())
+    work.stale = True
+    return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
+
+
+# ------------------------------------------------------------ what a report changes in the records
+
+
+def _known_device(
+    report: CompletionReport,
+    view: View,
+    arriving: DeviceView | None,
+    supported: Callable[[Device], frozenset[str]],
+) -> CompletionReport:
+    """The report with the registry's own record of the device that was installed.
+
+    Raises CompletionRefused where the two contradict each other, or where the records still have
+    the device somewhere else.
+    """
+    reported = report.new_device
+    if reported is None:
+        return report
+    device = reported
+    if arriving is not None:
+        device = _agreed(reported, arriving, view)
+    elif not device.capabilities and report.new_capabilities:
+        device = replace(device, capabilities=report.new_capabilities)
+    return replace(report, new_device=device, new_capabilities=supported(device))
+
+
+def _agreed(reported: Device, arriving: DeviceView, view: View) -> Device:
+    known = arriving.device
+    if reported.endpoint is not None and reported.endpoint != known.endpoint:
+        raise CompletionRefused(
+            f"device {known.id} has endpoint {known.endpoint}, not {reported.endpoint}"
+        )
+    event = arriving.installed
+    here = view.service_point.id
+    if event is not None and event.removed_at is None and event.service_point != here:
+        raise CompletionRefused(
+            f"device {known.id} is installed at {event.service_point} by the records"
+        )
+    return known
+
+
+def _check_endpoint_free(before: View, after: View, holders: Sequence[DeviceView]) -> None:
+    """Raises CompletionRefused for a device that comes with an endpoint which is another's."""
+    device = after.device
+    if device is None or after.installed == before.installed:
+        return
+    gone = {each.device.id for each in after.removed}
+    others = [each.device.id for each in holders if each.device.id not in {device.id, *gone}]
+    if others:
+        raise CompletionRefused(
+            f"endpoint {device.endpoint} of device {device.id} is that of {', '.join(others)}"
         )
 
-    def _message(self, visit: FieldActivity, effect: f.SendMessage) -> FieldMessage:
-        view = self._view
-        assert view is not None
-        point = view.service_point
-        dispatch = effect.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS)
-        return FieldMessage(
-            id=f"{visit.id}/message/{effect.number}",
-            kind=effect.kind,
-            number=effect.number,
-            activity=visit.id,
-            order=self.order.id,
-            order_kind=self.order.kind,
-            task=visit.spec.task,
-            site=Site(
-                service_point=point.id,
-                category=point.category,
-                connected=point.connected,
-                disconnect_location=point.disconnect_location,
-                device=view.device.id if view.device is not None else None,
-                status=view.status,
-            ),
-            created_at=self.now,
-            not_before=visit.spec.effective_at,
-            appointment=visit.appointment,
-            requester=self.order.requester,
-            reference=self.order.external_reference,
-            details={**(visit.spec.details if dispatch else {}), **effect.details},
-        )
 
-    def _execute(self, effect: f.ExecuteEvents) -> f.FieldEvent:
-        view = self.view
-        try:
-            if view is None:
-                raise CompletionRefused("the service point is not in the registry")
-            report = known_device(effect.report, view, self._arriving, self._rules.supported)
-            after = apply_field_work(view, effect.effects, report)
-            endpoint_free(view, after, self._holders)
-        except (CompletionRefused, InstallRefused) as error:
-            action = "complete the visit by hand with a corrected report, or correct the records "
-            action += "and retry"
-            problem = Problem(code="completion_refused", text=str(error), action=action)
-            return f.EventsFailed(problem=problem)
-        self._world = world_write(view, after, new=self._arriving is None)
-        self._view = replace(after, children=())
-        self.again = True
-        return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
+def _world_write(before: View, after: View, *, new: bool) -> WorldWrite:
+    """The difference as guarded writes. `new` says that the registry lacks an installed device."""
+    point = before.service_point != after.service_point
+    came = after.device is not None and (before.device is None or before.device != after.device)
+    gone = tuple(
+        InstallWrite(event=each.event) for each in after.removed if each not in before.removed
+    )
+    return WorldWrite(
+        point_before=before.service_point if point else None,
+        point_after=after.service_point if point else None,
+        devices=(after.device,) if came and new and after.device is not None else (),
+        installs=(*gone, *_installed(before, after)),
+        measurements=tuple(
+            m
+            if m.device is not None or after.device is None
+            else replace(m, device=after.device.id)
+            for m in after.measurements[len(before.measurements) :]
+        ),
+    )
+
+
+def _installed(before: View, after: View) -> tuple[InstallWrite, ...]:
+    event, old = after.installed, before.installed
+    if event is None or event == old:
+        return ()
+    planned = old is not None and old.status is InstallStatus.PENDING
+    if planned and old is not None and old.device == event.device:
+        return (InstallWrite(event=event, replaces=old),)
+    return (InstallWrite(event=event),)

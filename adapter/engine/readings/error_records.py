@@ -7,11 +7,17 @@ from typing import TypeAlias
 
 from adapter.engine.commands.ports import Clock, InboxRow, InboxState
 from adapter.engine.events.events import DeviceEvents
-from adapter.engine.readings.bodies import Excerpt, excerpt
 from adapter.engine.readings.intake import PayloadIntake
-from adapter.engine.readings.intake_desk import DeskBooks, TablesInForce
-from adapter.engine.readings.ports import Counts, DataStore, ErrorRecord, PayloadId
-from adapter.engine.readings.spool import Spool, pieces_of
+from adapter.engine.readings.ports import (
+    Counts,
+    DataStore,
+    DeskBooks,
+    ErrorRecord,
+    Excerpt,
+    PayloadId,
+    TablesInForce,
+)
+from adapter.engine.readings.spool import Spool, excerpt, pieces_of
 from adapter.engine.readings.tables import Document, read_tables
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.events.types import EventTables

@@ -12,19 +12,18 @@ from typing import Final
 from adapter.engine import points
 from adapter.engine.commands.ports import Clock
 from adapter.engine.readings.batches import batches
-from adapter.engine.readings.correcting import Correcting
-from adapter.engine.readings.intake_desk import DeskBooks
 from adapter.engine.readings.ports import (
     Batch,
     Counts,
     DataStore,
+    DeskBooks,
     Payload,
     Staged,
     Started,
     TakenIn,
     WaitingPayload,
 )
-from adapter.engine.readings.reprocess import Again
+from adapter.engine.readings.reprocess import Again, Correcting
 from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, read_tables, text_of
 from adapter.engine.readings.worker_process import WorkerDied, WorkerProcess

@@ -1,6 +1,7 @@
-"""What the intake of data, and whoever asks for measurements, need from the store."""
+"""What the intake of data, whoever asks for measurements, and people who see to payloads that were
+not understood need from the store and from each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -8,27 +9,15 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 from adapter.commands.calls import Reading, ReadingKind
-from adapter.engine.readings.incomplete import BlockBooks
+from adapter.engine.commands.ports import InboxRow
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
-from adapter.readings.lookups import Lookups
+from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected
 
 PayloadId = NewType("PayloadId", int)
 LoadId = NewType("LoadId", int)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spooled:
-    """A body that is on disk apart from the store, compressed; its inbox row's `raw` is empty.
-
-    `file` is its name in the spool folder, `size` its bytes, `digest` their SHA-256.
-    """
-
-    file: str
-    size: int
-    digest: bytes
 
 
 class PayloadState(StrEnum):
@@ -206,7 +195,18 @@ class ArrivedEvent:
     seed: EventSeed
 
 
-class Measurements(BlockBooks, Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """So many different blocks came of the number that each of them told (TotalBlocks)."""
+
+    came: int
+    told: int
+
+    def __str__(self) -> str:
+        return f"{self.came} of {self.told} blocks"
+
+
+class Measurements(Protocol):
     """Measurements of payloads that were taken in whole."""
 
     async def measurements_between(
@@ -238,6 +238,21 @@ class Measurements(BlockBooks, Protocol):
         limit: int = 10_000,
     ) -> Sequence[StoredValue]:
         """Everything known of the values; with `revisions` also those that were replaced."""
+
+    async def missing_blocks(
+        self,
+        endpoints: Collection[EndpointId],
+        start: datetime,
+        end: datetime,
+        *,
+        came: tuple[datetime, datetime],
+    ) -> Mapping[EndpointId, Blocks]:
+        """Those of `endpoints` of whose blocks, which begin at `start <= time < end`, some were
+        taken in from the one to the other time of `came`, and not all until now.
+
+        Nothing on the wire tells which blocks belong together: those of one meter and period that
+        tell the same total are taken for one set (inferred). Of several sets the largest counts.
+        """
 
 
 class DataStore(Measurements, Protocol):
@@ -341,3 +356,93 @@ class Intake(Protocol):
         """Take in one payload, if one waits."""
 
     async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """`head` is how the body begins. Where `position` is known, `around` is what stands about it,
+    from the byte `around_from` on. `size` is that of the whole body, None where it is not known;
+    `removed`: the body itself is no longer kept. Positions count the body in UTF-8.
+    """
+
+    head: bytes
+    size: int | None = None
+    whole: bool = True
+    position: int | None = None
+    around: bytes = b""
+    around_from: int = 0
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablesInForce:
+    """How many rows each table has, and since when they are in force."""
+
+    quantities: int
+    conditions: int
+    events: int
+    storm_rules: int
+    since: datetime
+
+
+class Desk(Protocol):
+    async def excerpt(self, row: InboxRow) -> Excerpt:
+        """What is kept of a message; around the byte where it was refused."""
+
+    async def errors(
+        self, *, payload: PayloadId | None = None, after: int = 0, limit: int = 500
+    ) -> Sequence[ErrorRecord]:
+        """Open error records, oldest first; of all payloads where none is given."""
+
+    async def reprocess(self) -> Counts:
+        """Process open error records again, with the tables read again. Raises SettingsError for
+        bad tables; then nothing is processed."""
+
+    async def discard(self, error: int, *, by: str, reason: str) -> None:
+        """Close an error record that nobody will mend. Raises NotFound, Conflict."""
+
+    async def reload(self, *, by: str) -> TablesInForce:
+        """Read the tables again. Raises SettingsError naming the row that is bad; then those
+        before stay in force, all of them."""
+
+
+class DeskBooks(Protocol):
+    """What the desk needs from the store beside `DataStore`."""
+
+    async def payload(self, payload: PayloadId) -> Payload | None: ...
+
+    async def payload_of(self, inbox: InboxId) -> Payload | None: ...
+
+    async def raw(self, inbox: InboxId) -> bytes:
+        """The body in the inbox, b"" where there is none."""
+
+    async def discard_error(self, error: int, *, by: str, reason: str, now: datetime) -> None:
+        """Raises NotFound, Conflict for one that is not open."""
+
+    async def corrected(
+        self, payload: PayloadId, *, corrected_by: bytes, now: datetime
+    ) -> int | None:
+        """A file (by its digest) was handed in for what is wrong with `payload`. Once that file is
+        loaded without a bad part, close the payload's bad parts, and the payload itself where it
+        was refused as a whole. How many were closed; None: the file is not loaded that well, or
+        is the payload itself.
+
+        Raises NotFound.
+        """
+
+    async def replaced(
+        self,
+        payload: PayloadId,
+        errors: Mapping[int, Normal],
+        *,
+        ids: Sequence[IdType],
+        corrected_by: bytes,
+        now: datetime,
+    ) -> int:
+        """Close those of the payload's error records, by number, each of whose values the file
+        has: of the same device, kind, quantity, source and interval length, for the same time.
+        Where the file repeated values that were there before it, those count as its own. How many
+        were closed."""
+
+    async def note_tables(self, tables: TablesInForce, *, by: str) -> None:
+        """Into the audit."""

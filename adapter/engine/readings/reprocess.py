@@ -1,4 +1,5 @@
-"""Error records processed again: seeds with other tables, bad parts with what is kept of them."""
+"""How error records are closed: processed again, seeds with other tables and bad parts with what is
+kept of them; or by a corrected file, of the payload that it stands in for."""
 
 import asyncio
 import logging
@@ -13,19 +14,29 @@ import msgspec
 
 from adapter.engine.commands.ports import Clock
 from adapter.engine.readings.batches import batches, of_seeds
-from adapter.engine.readings.intake_desk import DeskBooks
-from adapter.engine.readings.ports import Batch, Counts, DataStore, ErrorRecord, Payload, TakenIn
-from adapter.engine.readings.spool import Spool
+from adapter.engine.readings.ports import (
+    Batch,
+    Counts,
+    DataStore,
+    DeskBooks,
+    ErrorRecord,
+    Payload,
+    PayloadId,
+    TakenIn,
+)
+from adapter.engine.readings.spool import Spool, Ticket
 from adapter.engine.readings.worker_process import WorkerDied, WorkerProcess
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.errors import StoreFailed
+from adapter.errors import NotFound, StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
+from adapter.readings.normalise import awaited
 from adapter.readings.seeds import Seed, Unmapped
 from adapter.wire.parts import KEPT_XML
 from adapter.wire.stream import Broken
 
 _AT_ONCE: Final = 16
+_CORRECTED: Final = 64
 _EVENT_LOG: Final = re.compile(rb"<(?:[^\s<>/:]+:)?EventLog[\s/>]")
 _decode_seed: Final = msgspec.json.Decoder(Seed).decode
 
@@ -225,3 +236,43 @@ def _as_part(batch: Batch, record: ErrorRecord) -> Batch:
             for _, each in batch.rejected
         ),
     )
+
+
+class Correcting:
+    """A bad part is closed on the word of whoever handed the file in: what it held is not known.
+    Of values it is known where they belong, so they are closed only once they are there."""
+
+    def __init__(self, store: DataStore, books: DeskBooks, clock: Clock) -> None:
+        self._store = store
+        self._books = books
+        self._clock = clock
+
+    async def close(self, ticket: Ticket, lookups: Lookups) -> None:
+        """Again, after a crash, for what is still open."""
+        if ticket.corrects is None:
+            return
+        wrong = PayloadId(ticket.corrects)
+        try:
+            closed = await self._books.corrected(
+                wrong, corrected_by=ticket.digest, now=self._clock.now()
+            )
+        except NotFound:
+            closed = None
+        if closed is not None:
+            closed += await self._values(wrong, ticket.digest, lookups)
+        log.info("payload_corrected", extra={"payload": wrong, "closed": closed})
+
+    async def _values(self, wrong: PayloadId, digest: bytes, lookups: Lookups) -> int:
+        closed, after = 0, 0
+        while records := await self._store.errors(payload=wrong, after=after, limit=_CORRECTED):
+            after = records[-1].id
+            belong = {
+                record.id: found
+                for record in records
+                if record.why != Unmapped.PART
+                and (found := awaited(_decode_seed(record.body), lookups)) is not None
+            }
+            closed += await self._books.replaced(
+                wrong, belong, ids=lookups.ids, corrected_by=digest, now=self._clock.now()
+            )
+        return closed

@@ -6,19 +6,23 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from adapter.engine.commands.ports import Clock, Spooled
 from adapter.engine.private_files import owner_only, sync_folder, write_whole
-from adapter.engine.readings.ports import Spooled
-from adapter.errors import StoreFailed
+from adapter.engine.readings.ports import Excerpt
+from adapter.errors import InvalidRequest, StoreFailed
 
 _TICKETS: Final = "incoming"
 _GZIP: Final = 31
 _LEVEL: Final = 1
+_SUFFIXES: Final = (".xml", ".xml.gz")
+HEAD_BYTES: Final = 64 * 1024
+_AROUND: Final = 400
 _READ: Final = 64 * 1024
 _WRITE: Final = 256 * 1024
 _UNSYNCED: Final = 1024 * 1024
@@ -198,3 +202,81 @@ def pieces_of(path: Path) -> Iterator[bytes]:
             raise OSError(f"{path.name} is damaged: {error}") from error
         if not inflate.eof:
             raise OSError(f"{path.name} is cut short")
+
+
+# ------------------------------------------------------------ files that people hand in
+
+
+def files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files named, and those in directories named, in a fixed order.
+
+    Raises InvalidRequest for what is not there.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                item for item in path.rglob("*") if item.is_file() and item.name.endswith(_SUFFIXES)
+            )
+        elif path.is_file():
+            yield path
+        else:
+            raise InvalidRequest("path", f"{path} is neither a file nor a directory")
+
+
+async def hand_in(spool: Spool, path: Path, clock: Clock, *, corrects: int | None = None) -> Ticket:
+    """Spool one file like a body that the head end sends; durable when it returns.
+
+    Once it is loaded without a bad part, those of payload `corrects` are closed, and that payload
+    where it was refused as a whole. Raises OSError, StoreFailed.
+    """
+    now = clock.now()
+    spooling = spool.begin(now)
+    try:
+        for piece in pieces_of(path):
+            await spooling.add(piece)
+        spooled = await spooling.done()
+    except BaseException:
+        await spooling.drop()
+        raise
+    ticket = Ticket(
+        file=spooled.file,
+        source=path.name,
+        size=spooled.size,
+        digest=spooled.digest,
+        at=now,
+        corrects=corrects,
+    )
+    spool.hand_in(ticket)
+    return ticket
+
+
+# ------------------------------------------------------------ what people are shown of a body
+
+
+def excerpt(
+    pieces: Iterable[bytes], *, position: int | None = None, size: int | None = None
+) -> Excerpt:
+    """The head of a body, and what stands around `position`. Reads no further than it must: memory
+    does not grow with the body."""
+    head, around = bytearray(), bytearray()
+    first = max((position or 0) - _AROUND, 0)
+    last = (position or 0) + _AROUND
+    need = HEAD_BYTES + 1 if position is None else max(HEAD_BYTES + 1, last)
+    read = 0
+    for piece in pieces:
+        if len(head) <= HEAD_BYTES:
+            head += piece[: HEAD_BYTES + 1 - len(head)]
+        if position is not None:
+            around += piece[max(first - read, 0) : max(last - read, 0)]
+        read += len(piece)
+        if read >= need:
+            break
+    whole = len(head) <= HEAD_BYTES
+    return Excerpt(
+        head=bytes(head[:HEAD_BYTES]),
+        size=len(head) if whole else size,
+        whole=whole,
+        position=position,
+        around=bytes(around),
+        around_from=min(first, read),
+    )

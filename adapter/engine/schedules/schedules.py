@@ -15,7 +15,7 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine import points
 from adapter.engine.commands.ports import AuditNote, Clock
 from adapter.engine.gateway import Gateway
-from adapter.engine.readings.incomplete import Blocks
+from adapter.engine.readings.ports import Blocks
 from adapter.engine.schedules.ports import (
     DeviceRead,
     IssuedWindow,

@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 
 from adapter.commands.calls import ReadingKind
-from adapter.engine.readings.incomplete import Blocks
+from adapter.engine.readings.ports import Blocks
 from adapter.model.ids import EndpointId
 from adapter.store.rows import encode, micros
 

@@ -8,8 +8,7 @@ import apsw
 
 from adapter.commands.completion import same_quantity
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
-from adapter.engine.readings.intake_desk import TablesInForce
-from adapter.engine.readings.ports import Payload, PayloadId, PayloadState
+from adapter.engine.readings.ports import Payload, PayloadId, PayloadState, TablesInForce
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import InboxId
 from adapter.readings.lookups import IdType

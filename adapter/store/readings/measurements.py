@@ -14,10 +14,10 @@ import apsw
 
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
-from adapter.engine.readings.incomplete import Blocks
 from adapter.engine.readings.ports import (
     ArrivedEvent,
     Batch,
+    Blocks,
     Counts,
     ErrorRecord,
     LoadId,

@@ -1,7 +1,7 @@
 """The routes of single messages, error records and tables, each a few lines over the desk."""
 
-from adapter.engine.readings.bodies import excerpt
 from adapter.engine.readings.ports import PayloadId
+from adapter.engine.readings.spool import excerpt
 from adapter.errors import SettingsError
 from adapter.model.ids import InboxId
 from adapter.web.api import quarantine as schema

@@ -87,13 +87,13 @@ async def update_order(api: Api, asked: Asked) -> Answered:
 
 async def retry_order(api: Api, asked: Asked) -> Answered:
     asked.read(NothingIn)
-    order = await api.beside.service_orders.retry(_order(asked), by=asked.actor)
+    order = await api.beside.service_orders.operator.retry(_order(asked), by=asked.actor)
     return Answered(body=schema.OrderOut.of(order))
 
 
 async def correct_order(api: Api, asked: Asked) -> Answered:
     wanted = asked.read(schema.CorrectIn)
-    order = await api.beside.service_orders.correct(
+    order = await api.beside.service_orders.operator.correct(
         _order(asked),
         by=asked.actor,
         fields=wanted.fields,
@@ -105,7 +105,7 @@ async def correct_order(api: Api, asked: Asked) -> Answered:
 
 async def complete_order(api: Api, asked: Asked) -> Answered:
     wanted = asked.read(schema.HandIn)
-    order = await api.beside.service_orders.complete_by_hand(
+    order = await api.beside.service_orders.operator.complete_by_hand(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
     return Answered(body=schema.OrderOut.of(order))
@@ -113,7 +113,7 @@ async def complete_order(api: Api, asked: Asked) -> Answered:
 
 async def discard_order(api: Api, asked: Asked) -> Answered:
     wanted = asked.read(ReasonIn)
-    order = await api.beside.service_orders.discard(
+    order = await api.beside.service_orders.operator.discard(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
     return Answered(body=schema.OrderOut.of(order))

@@ -6,9 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from adapter.engine.commands.ports import InboxRow
-from adapter.engine.readings.bodies import Excerpt
-from adapter.engine.readings.intake_desk import TablesInForce
-from adapter.engine.readings.ports import Counts, ErrorRecord
+from adapter.engine.readings.ports import Counts, ErrorRecord, Excerpt, TablesInForce
 from adapter.web.api.schema import InboxItem
 
 

@@ -15,7 +15,7 @@ from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import AuditEntry, InboxRow, InboxState, Logged
 from adapter.engine.commands.summary import summary
-from adapter.engine.readings.incomplete import Blocks
+from adapter.engine.readings.ports import Blocks
 from adapter.model.device import DeviceView, InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, OrderId
 from adapter.model.reading import InitialMeasurement

@@ -16,7 +16,7 @@ async def complete_visit(api: Api, asked: Asked) -> Answered:
     device = None
     if wanted.new_device is not None:
         device = (await api.gateway.device(DeviceId(wanted.new_device))).device
-    order = await api.beside.service_orders.complete_visit(
+    order = await api.beside.service_orders.operator.complete_visit(
         visit, wanted.report(cause, device, asked.now), by=asked.actor
     )
     return Answered(body=orders.OrderOut.of(order))
@@ -28,7 +28,7 @@ async def cancel_visit(api: Api, asked: Asked) -> Answered:
     found = CompletionReport(
         at=given_in_utc("at", wanted.at) or asked.now, cause=cause, remarks=tuple(wanted.remarks)
     )
-    order = await api.beside.service_orders.cancel_visit(
+    order = await api.beside.service_orders.operator.cancel_visit(
         visit, found, by=asked.actor, reason=wanted.reason
     )
     return Answered(body=orders.OrderOut.of(order))
@@ -48,23 +48,25 @@ async def _visit(api: Api, asked: Asked) -> tuple[ChildId, EventId]:
 async def retry_request(api: Api, asked: Asked) -> Answered:
     asked.read(NothingIn)
     order, request = OrderId(asked.path["order"]), asked.path["request"]
-    made = await api.beside.service_orders.retry_request(order, request, by=asked.actor)
+    made = await api.beside.service_orders.operator.retry_request(order, request, by=asked.actor)
     return Answered(body=orders.RequestOut.of(made))
 
 
 async def retry_replies(api: Api, asked: Asked) -> Answered:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.ReplyIn).reply
-    sent = await api.beside.service_orders.retry_replies(order, by=asked.actor, reply=reply)
+    sent = await api.beside.service_orders.operator.retry_replies(
+        order, by=asked.actor, reply=reply
+    )
     return Answered(body=visits.ReplyList.of(sent))
 
 
 async def discard_reply(api: Api, asked: Asked) -> Answered:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.OneReplyIn).reply
-    ended = await api.beside.service_orders.give_up_reply(order, reply, by=asked.actor)
+    ended = await api.beside.service_orders.operator.give_up_reply(order, reply, by=asked.actor)
     return Answered(body=visits.ReplyOut.of(ended))
 
 
 async def enter_readings(api: Api, asked: Asked) -> Answered:
     values = asked.read(visits.ReadingsIn).values()
-    await api.beside.service_orders.enter_readings(values, by=asked.actor)
+    await api.beside.entered_readings.enter(values, by=asked.actor)
     return Answered(body=visits.EnteredOut(entered=len(values)))

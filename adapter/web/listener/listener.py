@@ -18,9 +18,8 @@ from aiohttp.typedefs import Handler
 from adapter.engine import points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import STATUS_PATH
-from adapter.engine.commands.ports import Clock, Received
+from adapter.engine.commands.ports import Clock, Received, Spooled
 from adapter.engine.gateway import Gateway
-from adapter.engine.readings.ports import Spooled
 from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import ExchangeId

@@ -1,0 +1,305 @@
+"""Functions over a unit of work: the order is stepped, and the requests to cancel or change it.
+
+Every decision is a pure function of the order floor, fed with the facts that were loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
+from adapter.engine.orders.ports import Pass
+from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work_children import (
+    create_child,
+    step_field_activity,
+    step_silent_field_activities,
+    step_waits,
+    stop_child,
+)
+from adapter.errors import Conflict, IllegalTransition
+from adapter.orders import events as e
+from adapter.orders import field_activity_events as f
+from adapter.orders import maintenance as m
+from adapter.orders.activities import ChildKind
+from adapter.orders.clock_correction import (
+    corrected_fact,
+    corrected_order,
+    corrected_visit,
+    corrected_wait,
+)
+from adapter.orders.evaluate import look_at_world
+from adapter.orders.field_activity import FIELD_TRANSITIONS
+from adapter.orders.lifecycle import observe, pushed, resumed, step, withdraw
+from adapter.orders.order import ChildId, OrderState, Problem
+from adapter.orders.validation import check_rules
+
+S = OrderState
+
+
+def step_order(work: UnitOfWork, event: e.Event, *, actor: str = "gateway") -> None:
+    """Step the order until it rests. Raises IllegalTransition, Forbidden."""
+    queue = [event]
+    while queue:
+        current = queue.pop(0)
+        before = work.order
+        made = step(before, current, now=work.now)
+        work.order = made.order
+        work.moved(current, before.state, actor)
+        for effect in made.effects:
+            follow = _carry_out(work, effect)
+            if follow is not None:
+                queue.append(follow)
+    _push(work)
+
+
+def _carry_out(work: UnitOfWork, effect: e.Effect) -> e.Event | None:
+    match effect:
+        case e.SendReply():
+            work.reply(effect.kind, f"{work.order.id}/reply/{effect.number}", effect.details)
+        case e.CheckRules():
+            return check_rules(work.order, work.view)
+        case e.LookAtWorld():
+            rules = work.rules
+            matrix = rules.configuration.matrix
+            return look_at_world(work.order, work.view, matrix=matrix, customs=rules.customs)
+        case e.Continue(to=to):
+            return resumed(to)
+        case e.CreateChild():
+            create_child(work, effect)
+        case e.DiscardChild(child=child, reason=reason):
+            stop_child(work, child, reason)
+        case e.CancelChild(child=child, reason=reason):
+            stop_child(work, child, reason)
+        case e.RetryChild(child=child, who=who):
+            if work.children[child].field is not None:
+                step_field_activity(work, child, f.FieldRetried(who=who))
+        case e.WithdrawOrder(order=order):
+            work.supersedes.append(order)
+        case e.AwaitOrder(order=order):
+            work.blocked_by = order
+        case e.CloseTodo():
+            work.blocked_by = None
+        case e.KeepDecisions(state=state, decisions=decisions):
+            work.passes.append(
+                Pass(
+                    order=work.order.id,
+                    number=work.order.version,
+                    at=work.now,
+                    state=state,
+                    decisions=decisions,
+                )
+            )
+        case _:
+            pass  # Wake: see `UnitOfWork.write`; OpenTodo: the To Do list is derived from the rows
+    return None
+
+
+def withdraw_order(work: UnitOfWork, *, who: str, reason: str) -> None:
+    """End the order because somebody does not want it any more."""
+    event = withdraw(work.order, work.facts, who=who, reason=reason, dark=work.dark)
+    step_order(work, event, actor=who)
+
+
+def monitor_order(work: UnitOfWork) -> None:
+    """What time and children bring: the look that makes a lost push harmless."""
+    step_waits(work)
+    step_silent_field_activities(work)
+    match work.order.state:
+        case S.PENDING:
+            step_order(work, e.Opened())
+        case S.WAITING if work.now >= work.order.effective_at:
+            step_order(work, e.EffectiveDateReached())
+        case S.IN_PROGRESS | S.ACTIVITY_ERROR:
+            event = observe(work.order, work.facts, dark=work.dark)
+            if event is not None:
+                step_order(work, event)
+        case _:
+            pass
+    _end_requests(work)
+
+
+def retry_unblocked(work: UnitOfWork) -> None:
+    """The order that stood in the way is final: try again."""
+    if work.order.state is S.VALIDATION_ERROR and work.blocked_by is not None:
+        step_order(work, e.RetryAsked(who="gateway"))
+
+
+def correct_clock(work: UnitOfWork, *, ahead_s: float, by_wrong_clock: bool) -> None:
+    """The clock was wrong and is right again; what people dated stays."""
+    before = work.order
+    work.order = corrected_order(
+        before, now=work.now, ahead_s=ahead_s, by_wrong_clock=by_wrong_clock
+    )
+    for number, child in work.children.items():
+        if child.fact.final:
+            continue
+        fact = corrected_fact(child.fact, before, work.order, now=work.now, ahead_s=ahead_s)
+        wait, visit = child.wait, child.field
+        work.children[number] = replace(
+            child,
+            fact=fact,
+            wait=None if wait is None else corrected_wait(wait, fact),
+            field=None if visit is None else corrected_visit(visit, fact, now=work.now),
+        )
+    work.note("gateway", "ClockCorrected", work.order.id, {"ahead_s": ahead_s})
+
+
+def settle_pushes(work: UnitOfWork) -> None:
+    """What a field activity that moved does to its order, and to requests about it."""
+    _push(work)
+    _end_requests(work)
+
+
+def _push(work: UnitOfWork) -> None:
+    """Children whose flag allows it move the order at once, on the facts that were loaded."""
+    pushes, work.pushes = work.pushes, []
+    for child in pushes:
+        if not work.world.empty:
+            work.stale = True
+            continue
+        event = pushed(work.order, work.children[child].fact, dark=work.dark)
+        if event is not None:
+            step_order(work, event)
+
+
+def take_report(work: UnitOfWork, report: FieldReport) -> None:
+    """What a crew reports, kept with what it changes. Raises IllegalTransition."""
+    work.report = report
+    news, who = report.news, report.who or "field"
+    if isinstance(news, CancelRefused):
+        refuse_requests(work, report.activity, news.reason)
+        work.note(who, "CancelRefused", work.order.id, {"report": report.id})
+        activity = work.children[report.activity].field
+        if activity is not None and (activity.state, f.CancelDeclined) in FIELD_TRANSITIONS:
+            step_field_activity(work, report.activity, f.CancelDeclined(), actor=who)
+        settle_pushes(work)
+        return
+    if isinstance(news, OtherWork) or work.children[report.activity].field is None:
+        raise IllegalTransition(f"{report.activity} is no visit")
+    step_field_activity(work, report.activity, news, actor=who)
+    settle_pushes(work)
+
+
+def decide_field_activity(
+    work: UnitOfWork, child: ChildId, event: f.FieldEvent, *, by: str
+) -> None:
+    """What people say of a activity. Raises Conflict, IllegalTransition."""
+    if work.children[child].field is None:
+        raise Conflict(f"child {child} is no visit")
+    step_field_activity(work, child, event, actor=by)
+    settle_pushes(work)
+
+
+# ------------------------------------------------------------ requests to cancel or update
+
+
+def take_request(work: UnitOfWork, request: m.MaintenanceActivity) -> None:
+    """Take up a new request; the first to commit wins against the child."""
+    work.requests[request.id] = request
+    step_request(work, request.id, m.RequestOpened())
+
+
+def step_request(work: UnitOfWork, request: str, event: m.MaintenanceEvent) -> None:
+    queue = [event]
+    while queue:
+        current = queue.pop(0)
+        made = m.step_maintenance(work.requests[request], current, now=work.now)
+        work.requests[request] = made.activity
+        detail = {"to": made.activity.state.value, "outcome": made.activity.outcome}
+        actor = getattr(current, "who", "") or made.activity.requester
+        work.note(actor, type(current).__name__, request, {**detail, "order": work.order.id})
+        for effect in made.effects:
+            match effect:
+                case m.CheckRequest():
+                    queue.append(m.RequestValid())
+                case m.ActOnChild():
+                    queue.append(_act(work, made.activity))
+                case m.ReplyToRequest(details=details, accepted=accepted):
+                    reply = {**details, "accepted": "true" if accepted else "false"}
+                    work.reply(e.ReplyKind.CANCELLATION, f"{request}/reply/1", reply)
+                case m.OpenRequestTodo():
+                    pass  # derived from the row
+
+
+def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent:
+    answer = m.first_answer(request.purpose, work.order, work.awaited)
+    if isinstance(answer, m.TooLate | m.RequestFailed) or work.order.final:
+        return answer
+    if request.purpose is m.Purpose.CANCEL:
+        reason = request.reason or "cancelled"
+        withdraw_order(work, who=request.requester, reason=reason)
+        return answer
+    return _change(work, request, answer)
+
+
+def _change(
+    work: UnitOfWork, request: m.MaintenanceActivity, answer: m.ActionTaken | m.ResponseAwaited
+) -> m.MaintenanceEvent:
+    awaited = work.awaited
+    command = awaited is not None and awaited.spec.kind is ChildKind.COMMAND
+    times = {name: _moment(request.changes, name) for name in ("effectiveAt", "serviceAt")}
+    if command and times["effectiveAt"] is not None:
+        return m.TooLate(reason="a command is queued already: cancel and order anew")
+    details = {k: v for k, v in request.changes.items() if k not in times}
+    if awaited is not None and work.children[awaited.id].field is not None:
+        step_field_activity(work, awaited.id, f.FieldModified(details=details))
+    step_order(
+        work,
+        e.Corrected(
+            who=request.requester,
+            fields=details,
+            effective_at=times["effectiveAt"],
+            service_at=times["serviceAt"],
+        ),
+        actor=request.requester,
+    )
+    return answer
+
+
+def refuse_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
+    """The field system does not cancel or change the activity."""
+    for request in list(work.requests.values()):
+        if request.state is m.MaintenanceState.WAITING and request.child == child:
+            step_request(work, request.id, m.TooLate(reason=reason))
+
+
+def fail_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
+    """A cancel or change message cannot be delivered: people see to the request, or, where
+    nobody asked for it in a request of his own (a payment), to the activity."""
+    waiting = [
+        request.id
+        for request in work.requests.values()
+        if request.state is m.MaintenanceState.WAITING and request.child == child
+    ]
+    for request in waiting:
+        step_request(work, request, m.RequestFailed(reason=reason))
+    activity = work.children[child].field
+    if (
+        not waiting
+        and activity is not None
+        and (activity.state, f.NoticeFailed) in FIELD_TRANSITIONS
+    ):
+        problem = Problem(
+            code="field_work",
+            text=f"not told to the field system: {reason}",
+            action="retry to tell it again, or call it and end the visit by hand",
+        )
+        step_field_activity(work, child, f.NoticeFailed(problem=problem))
+        settle_pushes(work)
+
+
+def _end_requests(work: UnitOfWork) -> None:
+    for request in list(work.requests.values()):
+        if request.state is m.MaintenanceState.WAITING and request.child is not None:
+            event = m.child_ended(request, work.children[request.child].fact)
+            if event is not None:
+                step_request(work, request.id, event)
+        elif request.state is m.MaintenanceState.ERROR and work.order.final:
+            late = m.TooLate(reason=f"the order is {work.order.state}")
+            step_request(work, request.id, late)
+
+
+def _moment(changes: Mapping[str, str], name: str) -> datetime | None:
+    text = changes.get(name)
+    return None if text is None else datetime.fromisoformat(text)
