@@ -16,7 +16,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
-from adapter.orders.algorithms.table import NEW_DEVICE
+from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.tasks import FieldEffect, field_task
 from adapter.simulator.meters import Population, moved
 

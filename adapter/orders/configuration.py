@@ -1,24 +1,36 @@
-"""A site's orchestrations and activity types: from parsed TOML to typed values, or a clear refusal.
+"""A site's orders file: orchestrations, activity types, field task types. From parsed TOML to typed
+values, or a clear refusal.
 
 Reading the file and resolving `package.module:function` names are the edge's work. What a site does
-not write stays as `matrix.py` has it.
+not write stays as `matrix.py` and `tasks.py` have it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from adapter.errors import SettingsError
+from adapter.errors import SettingsError, meant
 from adapter.orders.activities import FIELD_ACTIVITY
-from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
-from adapter.orders.algorithms.reader import parse_algorithm
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CustomFunction, Row
+from adapter.orders.algorithms.crspact import CreateSpecificActivity
+from adapter.orders.algorithms.custom import CustomFunction
+from adapter.orders.algorithms.dvcomchk import CompatibilityCheckParameters
+from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
+from adapter.orders.algorithms.remonoff import RemoteOffOn
+from adapter.orders.algorithms.rows import AlgorithmType, Row
+from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
-from adapter.orders.together import check_together
+from adapter.orders.tasks import (
+    FIELD_TASKS,
+    Appointment,
+    FieldEffect,
+    FieldTask,
+    Overlap,
+    field_task,
+)
 
 NONE: Final = "none"
 
@@ -51,7 +63,7 @@ def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
     for name, values in read.table("activity_type").items():
         types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values))
-    check_together(matrix, types)
+    _check_together(matrix, types)
     return OrdersConfiguration(
         matrix=MappingProxyType(matrix),
         activity_types=MappingProxyType(types),
@@ -177,6 +189,149 @@ def _functions(
         named.add((FunctionRole.COMPATIBILITY, each.compatibility_algorithm))
         named.add((FunctionRole.OVERRIDE, each.override_algorithm))
     return frozenset(pair for pair in named if pair[1])
+
+
+def _check_together(
+    matrix: Orchestrations,
+    types: Mapping[str, ActivityType],
+) -> None:
+    """What an algorithm of an orchestration takes for granted of the others and of activity types.
+
+    Each mistake would be silent at run time: a row that nobody asks, a flag that is filled from the
+    wrong meter, a swap of the meter that the switching does not know of. All refusals are ours.
+    Raises SettingsError naming the orchestration, or the activity type, and the rule.
+    """
+    for kind, cells in matrix.items():
+        where = f"orders.orchestration.{kind}"
+        own = [each for each in types.values() if each.kind is kind]
+        _flag_before_exchange(where, cells)
+        _swap_is_seen(where, cells)
+        _overrides_have_an_algorithm(where, cells, own)
+        for each in own:
+            _zones_are_asked(each, cells)
+
+
+def _flag_before_exchange(where: str, cells: Sequence[Algorithm]) -> None:
+    types = [each.type for each in cells]
+    first, later = AlgorithmType.CONPRECON, AlgorithmType.CREMTREXC
+    if first in types and later in types and types.index(first) > types.index(later):
+        raise SettingsError(
+            f"{where}: {first} has to come before {later}: it asks the meter that is to leave"
+        )
+
+
+def _swap_is_seen(where: str, cells: Sequence[Algorithm]) -> None:
+    made = {
+        each.parameters.activity_bo
+        for each in cells
+        if isinstance(each.parameters, CompatibilityCheckParameters)
+    }
+    for number, each in enumerate(cells, start=1):
+        wanted = getattr(each.parameters, "incompatibility_bo", "")
+        if isinstance(each.parameters, RemoteOffOn) and made and wanted not in made:
+            raise SettingsError(
+                f"{where}, algorithm {number}: {each.name}, incompatibility_bo: {wanted} is not"
+                f" what {AlgorithmType.DVCOMCHK} creates here ({', '.join(sorted(made))})"
+            )
+
+
+def _overrides_have_an_algorithm(
+    where: str, cells: Sequence[Algorithm], types: Sequence[ActivityType]
+) -> None:
+    for each in types:
+        if not each.override_algorithm:
+            place = f"orders.activity_type.{each.name}, field_task_by_service_point_condition"
+            _override_needed(place, each.point_rows, "this activity type names none")
+    if any(each.override_algorithm for each in types):
+        return
+    for number, cell in enumerate(cells, start=1):
+        if isinstance(cell.parameters, CreateSpecificActivity):
+            place = f"{where}, algorithm {number}: {cell.name}"
+            _override_needed(place, cell.parameters.rows, "no activity type of this kind names one")
+
+
+def _override_needed(where: str, rows: Iterable[Row], why: str) -> None:
+    for row in rows:
+        if row.execute_override and not (row.business_object or row.task):
+            rule = f"executeOverrideAlgorithm=true needs an override_algorithm; {why}"
+            raise RowError(where, row.number, rule)
+
+
+def _zones_are_asked(activity_type: ActivityType, cells: Sequence[Algorithm]) -> None:
+    there = {each.type for each in cells}
+    for rows, asked, key in (
+        (activity_type.point_rows, AlgorithmType.CRSPACT, "service_point"),
+        (activity_type.device_rows, AlgorithmType.UPDDVC, "device"),
+    ):
+        if rows and asked not in there:
+            raise RowError(
+                f"orders.activity_type.{activity_type.name}, field_task_by_{key}_condition",
+                rows[0].number,
+                f"can never be reached: {activity_type.kind} orders run no {asked}",
+            )
+
+
+_TASK_KEYS = ("appointment", "when_canceled", "duplicates", "conflicts")
+
+
+def changed_tasks(raw: Mapping[str, object]) -> Mapping[str, FieldTask]:
+    """The task types as the site has them, by name: `[field_task.D1-InstallMeter]` of its file.
+
+    Appointment, duplicates, conflicts and the completion events of a cancelled visit are the site's
+    to say (documented as attributes of the task type). The events of a successful one stay: the
+    algorithms count on them. Raises SettingsError naming the place.
+    """
+    read = Table("field_task", raw)
+    found: dict[str, FieldTask] = {}
+    for name in raw:
+        task = field_task(name)
+        if task is None:
+            raise read.fail(name, f"is not a known field task type{meant(name, FIELD_TASKS)}")
+        found[task.name] = _changed_task(task, Table(f"field_task.{name}", read.table(name)))
+    return found
+
+
+def _changed_task(task: FieldTask, read: "Table") -> FieldTask:
+    read.only(*_TASK_KEYS)
+    return replace(
+        task,
+        appointment=read.choice("appointment", Appointment, task.appointment),
+        canceled=_effects(read) if "when_canceled" in read.raw else task.canceled,
+        duplicates=_overlap(read, "duplicates", task.duplicates),
+        conflicts=_overlap(read, "conflicts", task.conflicts),
+    )
+
+
+def _effects(read: "Table") -> tuple[FieldEffect, ...]:
+    known = {each.value: each for each in FieldEffect}
+    names = read.lines("when_canceled")
+    for name in names:
+        if name not in known:
+            raise read.fail("when_canceled", f"{name} is not one of {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def _overlap(read: "Table", key: str, plain: Overlap) -> Overlap:
+    """`{ allowed = false, hours = 48, tasks = [...] }`; what is left out stays."""
+    if key not in read.raw:
+        return plain
+    inner = Table(f"{read.where}, {key}", read.table(key))
+    inner.only("allowed", "hours", "tasks")
+    return Overlap(
+        allowed=inner.flag("allowed", plain.allowed),
+        hours=inner.whole("hours", plain.hours),
+        tasks=_task_names(inner) if "tasks" in inner.raw else plain.tasks,
+    )
+
+
+def _task_names(read: "Table") -> frozenset[str]:
+    found = []
+    for name in read.lines("tasks"):
+        task = field_task(name)
+        if task is None:
+            raise SettingsError(f"{read.where}, tasks: {name} is not a known field task type")
+        found.append(task.name)
+    return frozenset(found)
 
 
 def _kind(name: str, where: str) -> OrderKind:

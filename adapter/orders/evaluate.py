@@ -10,10 +10,10 @@ from typing import Final
 
 from adapter.commands.flows import CommandKind
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms.chkmsmt import measurements_seen
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement, measurements_seen
 from adapter.orders.algorithms.remonoff import left_dark
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CheckMeasurement
-from adapter.orders.algorithms.table import NEW_DEVICE, decide
+from adapter.orders.algorithms.rows import NEW_DEVICE, AlgorithmType
+from adapter.orders.algorithms.table import Algorithm
 from adapter.orders.algorithms.verdict import (
     NO_CUSTOMS,
     Create,
@@ -202,7 +202,7 @@ def _may_stop(order: ServiceOrder, view: View, verdict: Verdict) -> bool:
 def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs) -> Verdict:
     """A site's own function may raise anything: the order then waits for people, as documented."""
     try:
-        return decide(order, view, algorithm.parameters, customs)
+        return algorithm.decide(order, view, customs)
     except Exception as error:
         return Error(
             problem=Problem(

@@ -14,7 +14,11 @@ from typing import Final, TypeAlias
 
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
-from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.canspact_updspac import (
+    Action,
+    cancel_specific_activity,
+    update_specific_activity,
+)
 from adapter.orders.order import (
     ChildFact,
     ChildId,
@@ -28,97 +32,6 @@ from adapter.orders.order import (
 class Purpose(StrEnum):
     CANCEL = "cancel"
     UPDATE = "update"
-
-
-class Action(StrEnum):
-    """What a maintenance activity does to its specific activity."""
-
-    DISCARD_ORDER = "discard the order"
-    CHANGE_ORDER = "change the order and validate it again"
-    DISCARD_CHILD = "discard the child; nothing was sent"
-    CHANGE_CHILD = "change the child; nothing was sent"
-    STOP_SENDING = "stop the communication, discard the child"
-    SEND_CANCEL = "ask the field system to cancel"
-    SEND_CHANGE = "send a change message"
-    STOP_AFTER = "nothing to cancel; the order stops before its next child"
-    ALREADY = "already so"
-    ASK_PEOPLE = "work was done: people decide"
-    REJECT = "too late"
-
-
-class Group(StrEnum):
-    """Children that can be called back, and those that cannot once sent."""
-
-    FIELD = "field"
-    COMMAND = "command"
-    WAIT = "wait"
-
-
-_GROUPS: Final[Mapping[ChildKind, Group]] = MappingProxyType(
-    {
-        ChildKind.FIELD: Group.FIELD,
-        ChildKind.COMMAND: Group.COMMAND,
-        ChildKind.WAIT_MEASUREMENT: Group.WAIT,
-        ChildKind.WAIT_SCHEDULED_READ: Group.WAIT,
-    }
-)
-
-A, C = Action, ChildState
-_COMMON: Final[Mapping[ChildState, tuple[Action, Action]]] = {
-    #  child                    cancel             update
-    C.QUEUED: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.VALIDATION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.SENDING: (A.STOP_SENDING, A.CHANGE_CHILD),
-    C.SENT: (A.SEND_CANCEL, A.SEND_CHANGE),
-    C.STARTED: (A.REJECT, A.REJECT),
-    C.COMMUNICATION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.RESPONSE_ERROR: (A.SEND_CANCEL, A.SEND_CHANGE),
-    C.COMPLETION_ERROR: (A.ASK_PEOPLE, A.REJECT),
-    C.COMPLETED: (A.STOP_AFTER, A.REJECT),
-    C.FAILED: (A.STOP_AFTER, A.REJECT),
-    C.TIMED_OUT: (A.STOP_AFTER, A.REJECT),
-    C.CANCELED: (A.ALREADY, A.REJECT),
-    C.DISCARDED: (A.ALREADY, A.REJECT),
-}
-_COMMAND: Final[Mapping[ChildState, tuple[Action, Action]]] = {
-    # What is with the head end may be with the meter; an error there proves nothing.
-    C.SENDING: (A.REJECT, A.REJECT),
-    C.SENT: (A.REJECT, A.REJECT),
-    C.COMMUNICATION_ERROR: (A.ASK_PEOPLE, A.REJECT),
-    C.RESPONSE_ERROR: (A.ASK_PEOPLE, A.REJECT),
-}
-_WAIT: Final[Mapping[ChildState, tuple[Action, Action]]] = {
-    C.SENDING: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.SENT: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.STARTED: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.RESPONSE_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-    C.COMPLETION_ERROR: (A.DISCARD_CHILD, A.CHANGE_CHILD),
-}
-
-MAINTENANCE_MATRIX: Final[Mapping[tuple[Group, ChildState], tuple[Action, Action]]] = (
-    MappingProxyType(
-        {
-            (group, state): own.get(state, _COMMON[state])
-            for group, own in ((Group.FIELD, {}), (Group.COMMAND, _COMMAND), (Group.WAIT, _WAIT))
-            for state in ChildState
-        }
-    )
-)
-"""(group, status of the child) -> (on cancel, on update)."""
-
-
-def cancel_specific_activity(child: ChildFact | None) -> Action:
-    """D1-CANSPACT. Without a child the order itself is what is cancelled."""
-    if child is None:
-        return Action.DISCARD_ORDER
-    return MAINTENANCE_MATRIX[_GROUPS[child.spec.kind], child.state][0]
-
-
-def update_specific_activity(child: ChildFact | None) -> Action:
-    """D1-UPDSPAC. Without a child the order's own elements are changed."""
-    if child is None:
-        return Action.CHANGE_ORDER
-    return MAINTENANCE_MATRIX[_GROUPS[child.spec.kind], child.state][1]
 
 
 def maintain(purpose: Purpose, order: ServiceOrder, child: ChildFact | None) -> Action:
@@ -348,7 +261,14 @@ def _answer(activity: MaintenanceActivity, *, accepted: bool) -> ReplyToRequest:
 
 
 _TAKEN: Final = frozenset(
-    {A.DISCARD_ORDER, A.CHANGE_ORDER, A.DISCARD_CHILD, A.CHANGE_CHILD, A.STOP_SENDING, A.ALREADY}
+    {
+        Action.DISCARD_ORDER,
+        Action.CHANGE_ORDER,
+        Action.DISCARD_CHILD,
+        Action.CHANGE_CHILD,
+        Action.STOP_SENDING,
+        Action.ALREADY,
+    }
 )
 
 
@@ -398,7 +318,11 @@ def child_ended(activity: MaintenanceActivity, child: ChildFact) -> MaintenanceE
 
 def reversal_advice(order: ServiceOrder, child: ChildFact | None) -> str:
     """What a requester has to do about work that cannot be called back."""
-    under_way = child is not None and child.state in (C.COMPLETED, C.STARTED, C.SENT)
+    under_way = child is not None and child.state in (
+        ChildState.COMPLETED,
+        ChildState.STARTED,
+        ChildState.SENT,
+    )
     return _reversal(order) if under_way else ""
 
 

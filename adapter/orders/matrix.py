@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from adapter.orders.algorithms.reader import Raw, parse_algorithm
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType
+from adapter.orders.algorithms.reader import Raw
+from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.order import OrderKind
 
 K, T = OrderKind, AlgorithmType

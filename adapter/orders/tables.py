@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
+from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX
 from adapter.orders.algorithms.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
-from adapter.orders.algorithms.reader import LABELS, parse_algorithm
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, Row
+from adapter.orders.algorithms.rows import AlgorithmType, Row
+from adapter.orders.algorithms.table import ALGORITHMS, Algorithm, parse_algorithm
 from adapter.orders.lifecycle import TRANSITIONS
-from adapter.orders.maintenance import MAINTENANCE_MATRIX
 from adapter.orders.matrix import (
     FOURTH_MEASUREMENT_CHECK,
     MATRIX,
@@ -17,19 +17,6 @@ from adapter.orders.matrix import (
 from adapter.orders.order import OrderKind
 from adapter.orders.tasks import FIELD_TASKS, OPPOSITES, CancelReason, RescheduleReason
 
-TITLES: Mapping[AlgorithmType, str] = {
-    AlgorithmType.DVCOMCHK: "Customer-Device Compatibility Check",
-    AlgorithmType.CONPRECON: "Connect Only If Previously Connected",
-    AlgorithmType.CRSPACT: "Create Specific Activity",
-    AlgorithmType.CREMTREXC: "Create Meter Exchange Field Activity",
-    AlgorithmType.UPDDVC: "Update Device",
-    AlgorithmType.REMONOFF: "Remote Turn Off Turn On",
-    AlgorithmType.DCRMMTR: "Decommission Removed Meter",
-    AlgorithmType.CHKMSMT: "Check For Measurement",
-    AlgorithmType.CANSPACT: "Cancel Specific Activity",
-    AlgorithmType.UPDSPAC: "Update Specific Activity",
-    AlgorithmType.CUSTOM: "A site's own",
-}
 KIND_TITLES: Mapping[OrderKind, str] = {
     OrderKind.ENABLE: "Enable Service",
     OrderKind.DISABLE: "Disable Service",
@@ -45,7 +32,7 @@ def matrix_lines(matrix: Orchestrations = MATRIX) -> tuple[tuple[str, ...], ...]
     lines: list[tuple[str, ...]] = [("Algorithm type", *(KIND_TITLES[kind] for kind in OrderKind))]
     for type_ in ROW_COUNTS:
         places = (_cell(matrix[kind], type_, kind) for kind in OrderKind)
-        lines.append((f"{TITLES[type_]} ({type_})", *places))
+        lines.append((f"{ALGORITHMS[type_].title} ({type_})", *places))
     return tuple(lines)
 
 
@@ -91,11 +78,11 @@ _ATTRIBUTES: Mapping[str, str] = {
 def parameter_table() -> Lines:
     """Every parameter of every type: its key in TOML, the source's label, what it is left out."""
     lines: list[tuple[str, ...]] = [("algorithm type", "key", "the source's parameter", "default")]
-    for type_, labels in LABELS.items():
-        title = f"{TITLES[type_]} ({type_})"
-        if not labels:
+    for type_, row in ALGORITHMS.items():
+        title = f"{row.title} ({type_})"
+        if not row.labels:
             lines.append((title, "", "no parameters", ""))
-        for key, label in labels.items():
+        for key, label in row.labels.items():
             lines.append((title, key, label, _default(type_, key)))
     return tuple(lines)
 

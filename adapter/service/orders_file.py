@@ -23,9 +23,9 @@ from adapter.orders.algorithms.verdict import Customs
 from adapter.orders.configuration import (
     FunctionRole,
     OrdersConfiguration,
+    changed_tasks,
     parse_configuration,
 )
-from adapter.orders.task_text import changed_tasks
 from adapter.orders.tasks import field_task
 
 _TABLES: Final = ("orders", "measurement_cycle", "service_point_type", "field_task")

@@ -8,8 +8,7 @@ from random import Random
 import apsw
 
 from adapter.model.ids import DeviceId
-from adapter.orders.algorithms.chkmsmt import Window, choose
-from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement, Window, choose
 from adapter.store.readings import queries
 from tests.intake.rig import a_meter, a_rig
 from tests.support import run

@@ -7,12 +7,9 @@ import pytest
 
 from adapter.errors import SettingsError
 from adapter.model.device import InstallStatus
-from adapter.orders.algorithms.rows import (
-    AlgorithmType,
-    CheckMeasurement,
-    MissingService,
-    UpdateDevice,
-)
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement
+from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice
 from adapter.orders.algorithms.verdict import (
     Create,
 )

@@ -13,7 +13,8 @@ from adapter.commands.flows import CommandKind
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType
+from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.table import Algorithm
 from adapter.orders.algorithms.verdict import Create, Error, Pass
 from adapter.orders.evaluate import Evaluation, evaluate
 from adapter.orders.matrix import MATRIX

@@ -8,11 +8,10 @@ import pytest
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.orders import maintenance as m
+from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX, Action, Group
 from adapter.orders.maintenance import (
     MAINTENANCE_FINAL,
-    MAINTENANCE_MATRIX,
     MAINTENANCE_TRANSITIONS,
-    Action,
     MaintenanceActivity,
     MaintenanceState,
     MaintenanceStep,
@@ -64,7 +63,7 @@ def test_what_a_request_does_follows_from_the_childs_status(
 
 
 def test_every_status_of_every_kind_of_child_has_a_cell() -> None:
-    assert set(MAINTENANCE_MATRIX) == set(product(m.Group, ChildState))
+    assert set(MAINTENANCE_MATRIX) == set(product(Group, ChildState))
 
 
 def test_without_a_child_the_order_itself_is_maintained() -> None:

@@ -2,13 +2,11 @@
 
 import pytest
 
-from adapter.orders.algorithms.rows import (
-    AlgorithmType,
-    CreateMeterExchange,
-    CreateSpecificActivity,
-    DecommissionRemoved,
-    UpdateDevice,
-)
+from adapter.orders.algorithms.cremtrexc import CreateMeterExchange
+from adapter.orders.algorithms.crspact import CreateSpecificActivity
+from adapter.orders.algorithms.dcrmmtr import DecommissionRemoved
+from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.upddvc import UpdateDevice
 from adapter.orders.matrix import MATRIX, ROW_COUNTS, default_matrix, marks
 from adapter.orders.order import OrderKind
 

@@ -7,8 +7,7 @@ import pytest
 
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.measurement import Measurement
-from adapter.orders.algorithms.chkmsmt import check_measurement, choose, window
-from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement, check_measurement, choose, window
 from adapter.orders.algorithms.verdict import (
     Create,
     Error,

@@ -10,9 +10,10 @@ from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
+from adapter.orders.algorithms.custom import CustomFunction
 from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
-from adapter.orders.algorithms.reader import parse_algorithm
-from adapter.orders.algorithms.rows import Algorithm, AlgorithmType, CustomFunction
+from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.algorithms.verdict import (
     Create,
     Customs,

@@ -15,8 +15,9 @@ from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.ports import TodoSubject
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
+from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
-from adapter.orders.maintenance import Action, MaintenanceState
+from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.simulator.faults import Effect
 from tests.flows.world import script, sends

@@ -16,8 +16,8 @@ from adapter.model.device import Device, DeviceView, InstallRefused, InstallStat
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms.chkmsmt import reading_found
-from adapter.orders.algorithms.rows import AlgorithmType, CheckMeasurement
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement, reading_found
+from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.commands import command_child_state
 from adapter.orders.completion import CompletionRefused, CompletionReport, apply_field_work
 from adapter.orders.field_activity import FieldActivity, field_child_state, step_field

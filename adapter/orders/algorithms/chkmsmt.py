@@ -8,9 +8,11 @@ the choices here are inferred, and those about waiting too long are ours.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import READ_KINDS, CommandKind
 from adapter.model.device import (
     Category,
     ComponentKind,
@@ -18,8 +20,14 @@ from adapter.model.device import (
     MeasuringComponent,
 )
 from adapter.model.measurement import CONDITION_LIMIT, ConditionRange, Measurement
-from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
-from adapter.orders.algorithms.rows import CheckMeasurement
+from adapter.orders.activities import (
+    BUSINESS_OBJECTS,
+    FIELD_ACTIVITY,
+    WAIT_MEASUREMENT,
+    WAIT_SCHEDULED_READ,
+    ChildKind,
+)
+from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.verdict import (
     Create,
     Error,
@@ -38,9 +46,56 @@ from adapter.orders.order import (
     TimeoutPolicy,
     View,
 )
+from adapter.orders.tasks import FieldEffect
+
+LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "wait_bo": "Activity BO To Wait For Measurement",
+        "field_bo": "Activity BO For Field Read",
+        "field_task": "Specific Field Task",
+        "scheduled_bo": "Activity BO To Wait For Scheduled Read",
+        "on_demand_bo": "Activity BO For On Demand Read - Scalar",
+        "normal_start": "Start Range for Normal Measurement Condition",
+        "normal_end": "End Range for Normal Measurement Condition",
+        "bottom": "Minimum Range for bottom Measurement condition",
+    }
+)
 
 READ_FIELDS = ("readId", "readAt", "readValue", "readCondition")
 """What an order remembers of its reading: start and stop dates follow its time, not the visit's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckMeasurement:
+    """D1-CHKMSMT. The condition codes' base values are not published; these are ours."""
+
+    wait_bo: str = WAIT_MEASUREMENT
+    field_bo: str = FIELD_ACTIVITY
+    task: str = "D1-ReadMeter"
+    scheduled_bo: str = WAIT_SCHEDULED_READ
+    on_demand_bo: str = "D1-OnDemandReadScalar"
+    normal_start: int = 500_000
+    normal_end: int = CONDITION_LIMIT
+    bottom: int = 300_000
+
+
+def parse(read: ParameterReader) -> CheckMeasurement:
+    default = CheckMeasurement()
+    found = CheckMeasurement(
+        wait_bo=read.activity("wait_bo", default.wait_bo, ChildKind.WAIT_MEASUREMENT),
+        field_bo=read.activity("field_bo", default.field_bo, ChildKind.FIELD),
+        task=read.task("field_task", default.task, FieldEffect.MEASURE),
+        scheduled_bo=read.activity(
+            "scheduled_bo", default.scheduled_bo, ChildKind.WAIT_SCHEDULED_READ
+        ),
+        on_demand_bo=read.command("on_demand_bo", default.on_demand_bo, *READ_KINDS),
+        normal_start=read.whole("normal_start", default.normal_start, most=CONDITION_LIMIT),
+        normal_end=read.whole("normal_end", default.normal_end, most=CONDITION_LIMIT),
+        bottom=read.whole("bottom", default.bottom, most=CONDITION_LIMIT),
+    )
+    if not found.bottom <= found.normal_start <= found.normal_end:
+        raise read.fail("bottom", "the ranges must rise: bottom, normal_start, normal_end")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,63 @@
 """D1-REMONOFF: off and on again for a back-to-back order, and who was left in the dark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from adapter.commands.flows import CommandKind
-from adapter.orders.algorithms.rows import RemoteOffOn
-from adapter.orders.algorithms.specs import command_child, refuse
-from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait
-from adapter.orders.order import ChildFact, View
+from adapter.model.device import CONNECTED, InstallStatus
+from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
+from adapter.orders.algorithms.reader import ParameterReader
+from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait, command_child, refuse
+from adapter.orders.order import ChildFact, ServiceOrder, View
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 
+LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "incompatibility_bo": "Device Incompatibility Detected Activity BO",
+        "connect_bo": "Remote Connect BO",
+        "disconnect_bo": "Remote Disconnect BO",
+        "status_after_connect": "Installation Event Status Override for Connect",
+        "status_after_disconnect": "Installation Event Status Override for Disconnect",
+    }
+)
 
-def remote_off_on(view: View, params: RemoteOffOn) -> Verdict:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteOffOn:
+    """D1-REMONOFF."""
+
+    incompatibility_bo: str = INCOMPATIBLE_DEVICE
+    connect_bo: str = "D1-RemoteConnect"
+    disconnect_bo: str = "D1-RemoteDisconnect"
+    status_after_connect: InstallStatus = InstallStatus.CONN_COMM
+    status_after_disconnect: InstallStatus = InstallStatus.DISCONN_COMM
+
+
+def parse(read: ParameterReader) -> RemoteOffOn:
+    default = RemoteOffOn()
+    found = RemoteOffOn(
+        incompatibility_bo=read.activity(
+            "incompatibility_bo", default.incompatibility_bo, ChildKind.FIELD
+        ),
+        connect_bo=read.command("connect_bo", default.connect_bo, CommandKind.REMOTE_CONNECT),
+        disconnect_bo=read.command(
+            "disconnect_bo", default.disconnect_bo, CommandKind.REMOTE_DISCONNECT
+        ),
+        status_after_connect=read.status("status_after_connect", default.status_after_connect),
+        status_after_disconnect=read.status(
+            "status_after_disconnect", default.status_after_disconnect
+        ),
+    )
+    if found.status_after_disconnect in CONNECTED:
+        raise read.fail("status_after_disconnect", "a connected status would hide the off")
+    if found.status_after_connect not in CONNECTED:
+        raise read.fail("status_after_connect", "does not name a connected status")
+    return found
+
+
+def remote_off_on(_order: ServiceOrder, view: View, params: RemoteOffOn) -> Verdict:
     """D1-REMONOFF: off, then on, resumed wherever it was interrupted.
 
     A connection that D1-UPDDVC or a crew made after our disconnect counts as the second half: the

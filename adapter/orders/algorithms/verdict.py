@@ -1,11 +1,17 @@
-"""What an algorithm can decide, how a decision is kept, and a site's own functions."""
+"""What an algorithm can decide and how that is put and kept; which row of a list holds; a site's
+own functions.
+"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from adapter.model.device import InstallStatus
+from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
+from adapter.orders.algorithms.rows import Row
 from adapter.orders.order import ChildId, ChildSpec, Problem, ServiceOrder, View
+from adapter.orders.tasks import field_task
 
 
 def _nothing() -> Mapping[str, str]:
@@ -98,3 +104,83 @@ class Customs:
 
 
 NO_CUSTOMS: Final = Customs()
+
+
+def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool = False) -> Error:
+    return Error(problem=Problem(code=code, text=text, action=action, dark=dark), row=row)
+
+
+def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:
+    """A field activity at the service point, for the device that is there, if one is."""
+    return ChildSpec(
+        business_object=business_object or FIELD_ACTIVITY,
+        kind=ChildKind.FIELD,
+        task=task,
+        device=view.device.id if view.device is not None and view.device_installed else None,
+        details=details,
+    )
+
+
+def command_child(
+    view: View, business_object: str, *, override: InstallStatus | None = None
+) -> ChildSpec:
+    """A command to the device that is installed now."""
+    return ChildSpec(
+        business_object=business_object,
+        kind=ChildKind.COMMAND,
+        command=BUSINESS_OBJECTS[business_object].command,
+        device=view.device.id if view.device is not None else None,
+        override=override,
+    )
+
+
+def first_match(rows: Sequence[Row], view: View) -> Row | None:
+    """The first row all of whose conditions hold; a row of another category never matches."""
+    return next((row for row in rows if matches(row, view)), None)
+
+
+def matches(row: Row, view: View) -> bool:
+    point = view.service_point
+    return (
+        row.connected in (None, point.connected)
+        and row.disconnect_location in (None, point.disconnect_location)
+        and row.device_installed in (None, view.device_installed)
+        and row.status in (None, view.status)
+        and row.category in (None, point.category)
+        and row.sp_type in ("", point.sp_type)
+    )
+
+
+def create_by_row(view: View, row: Row, field_bo: str) -> Verdict:
+    """What the row creates; a command needs somebody who hears it (ours)."""
+    child = child_of_row(view, row, field_bo)
+    if child.kind is ChildKind.COMMAND and not view.device_installed:
+        return refuse(
+            "no_device",
+            f"{child.business_object}: no device is installed at the service point",
+            "narrow the row with deviceInstalledAtSP=true, then retry",
+            row=row.label,
+        )
+    return Create(child=child, row=row.label)
+
+
+def child_of_row(view: View, row: Row, field_bo: str) -> ChildSpec:
+    if not row.business_object:
+        return field_child(view, field_bo, row.task)
+    known = BUSINESS_OBJECTS[row.business_object]
+    if known.kind is ChildKind.COMMAND:
+        return command_child(view, row.business_object)
+    return field_child(view, row.business_object, known.task)
+
+
+def check_child(function: str, child: object) -> None:
+    """A site's function may want only what can be done. Raises TypeError, ValueError."""
+    if not isinstance(child, ChildSpec):
+        raise TypeError(f"{function} wants {type(child).__name__}, which is no ChildSpec")
+    known = BUSINESS_OBJECTS.get(child.business_object)
+    if known is None or known.kind is not child.kind or known.command is not child.command:
+        raise ValueError(f"{function}: {child.business_object} is no {child.kind} of that kind")
+    if child.kind is ChildKind.FIELD and field_task(child.task) is None:
+        raise ValueError(f"{function}: unknown field task {child.task!r}")
+    if child.kind is ChildKind.COMMAND and child.device is None:
+        raise ValueError(f"{function}: {child.business_object} without a device")
