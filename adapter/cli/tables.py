@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,19 +15,23 @@ from adapter.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from adapter.export.columns import Column
+    from adapter.model.state_machine import StateMachine
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One table: its title, its columns, its rows of text."""
+    """One table: its title, its columns, its rows of text; or the diagram that is drawn of them."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     code_first: bool = False
     """Whether the first column is a name as programs write it."""
+    diagram: str = ""
 
     def markdown(self) -> str:
+        if self.diagram:
+            return f"```mermaid\n{self.diagram}\n```"
         lines = [_line(self.columns), _line(("---",) * len(self.columns))]
         for first, *rest in self.rows:
             lines.append(_line((f"`{first}`" if self.code_first else first, *rest)))
@@ -214,6 +219,42 @@ def _columns(title: str, columns: "Sequence[Column]") -> Shown:
     return Shown(title, ("column", "type", "meaning"), rows, code_first=True)
 
 
+MACHINES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "order": "adapter.orders.lifecycle:ORDER_MACHINE",
+        "request": "adapter.orders.maintenance:MAINTENANCE_MACHINE",
+        "visit": "adapter.orders.field_activity:FIELD_MACHINE",
+        "wait": "adapter.orders.waits:WAIT_MACHINE",
+        "reply": "adapter.orders.replies:REPLY_MACHINE",
+        "schedule": "adapter.schedules.schedule:SCHEDULE_MACHINE",
+    }
+)
+"""Every state machine, and where it is."""
+
+
+def state_machine(name: str) -> "StateMachine[Any, Any]":
+    module, _, constant = MACHINES[name].partition(":")
+    machine: StateMachine[Any, Any] = getattr(import_module(module), constant)
+    return machine
+
+
+def _drawn(name: str) -> Callable[[], Shown]:
+    """A state machine, to be drawn."""
+
+    def made() -> Shown:
+        from adapter.model.state_machine import diagram
+
+        machine = state_machine(name)
+        rows = tuple(
+            (before.value, event.__name__, ", ".join(s.value for s in machine.states if s in after))
+            for (before, event), after in machine.arrows.items()
+        )
+        columns = ("state", "event", "may become")
+        return Shown(f"State machine: {machine.name}", columns, rows, diagram=diagram(machine))
+
+    return made
+
+
 TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
     {
         "flows": flows,
@@ -238,6 +279,11 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
 )
 
 
+DIAGRAMS: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
+    {f"machine_{name}": _drawn(name) for name in MACHINES}
+)
+"""The state machines as diagrams; `machines` prints all of them."""
+
 _PLACE: Final = re.compile(r"(<!-- tables:(\w+) -->\n).*?(<!-- /tables:\2 -->)", re.DOTALL)
 
 
@@ -247,18 +293,20 @@ def filled(text: str) -> str:
     Raises InvalidRequest for a place of a table that there is not.
     """
 
+    known = {**TABLES, **DIAGRAMS}
+
     def table(place: re.Match[str]) -> str:
-        if place[2] not in TABLES:
+        if place[2] not in known:
             raise InvalidRequest(
-                f"tables:{place[2]}", f"no such table; there are {', '.join(TABLES)}"
+                f"tables:{place[2]}", f"no such table; there are {', '.join(known)}"
             )
-        return f"{place[1]}{TABLES[place[2]]().markdown()}\n{place[3]}"
+        return f"{place[1]}{known[place[2]]().markdown()}\n{place[3]}"
 
     return _PLACE.sub(table, text)
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(TABLES)))
+@click.argument("names", nargs=-1, type=click.Choice([*TABLES, "machines", *DIAGRAMS]))
 @click.option("--markdown", is_flag=True, help="Exactly as README embeds them.")
 @click.option(
     "--fill",
@@ -267,22 +315,36 @@ def filled(text: str) -> str:
 )
 @as_json
 def tables(names: tuple[str, ...], markdown: bool, fill: Path | None, as_json: bool) -> None:
-    """Print the tables that decide: all of them, or NAMES."""
+    """Print the tables that decide: all of them, or NAMES.
+
+    `machines` prints the state machines as Mermaid diagrams.
+    """
     if fill is not None:
         fill.write_text(filled(fill.read_text(encoding="utf-8")), encoding="utf-8")
         return
-    wanted = {name: TABLES[name]() for name in names or TABLES}
+    wanted = {name: made() for name, made in _wanted(names).items()}
     if as_json:
         print_json({name: list(_objects(shown)) for name, shown in wanted.items()})
     elif markdown:
         blocks = [
-            shown.markdown() if len(names) == 1 else f"### {shown.title}\n\n{shown.markdown()}"
+            shown.markdown() if len(wanted) == 1 else f"### {shown.title}\n\n{shown.markdown()}"
             for shown in wanted.values()
         ]
         click.echo("\n\n".join(blocks))
     else:
         for shown in wanted.values():
-            print_table(shown.columns, shown.rows, title=shown.title)
+            if shown.diagram:
+                click.echo(f"{shown.title}\n\n{shown.diagram}\n")
+            else:
+                print_table(shown.columns, shown.rows, title=shown.title)
+
+
+def _wanted(names: tuple[str, ...]) -> Mapping[str, Callable[[], Shown]]:
+    """What is to be printed, in the order it was asked for; without names, every table."""
+    found: dict[str, Callable[[], Shown]] = {} if names else {**TABLES}
+    for name in names:
+        found.update(DIAGRAMS if name == "machines" else {name: {**TABLES, **DIAGRAMS}[name]})
+    return found
 
 
 def _objects(shown: Shown) -> Iterator[dict[str, str]]:

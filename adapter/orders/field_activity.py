@@ -1,9 +1,12 @@
-"""Field activities and waits: the children of an order that this program itself carries through.
+"""Field activities: one visit from the wish for it to the completion events that record it.
+
+A visit may never be discarded once the field system has it, and work that was reported may never be
+lost: it is recorded, or stays in completion error until it is.
 
 Documented: the field activity's states up to Communication In Progress, its acknowledgement, the
 duplicate, conflict and restriction checks, the two lists of completion events, the change message,
 the flag "Allow Child to Transition Parent Activity" that a validation error sets. The rest of the
-lifecycle follows a sibling product (inferred); the waits are ours in their detail.
+lifecycle follows a sibling product (inferred).
 """
 
 from collections.abc import Mapping
@@ -15,6 +18,7 @@ from typing import Final
 
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.state_machine import StateMachine
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import (
     AcknowledgeField,
@@ -122,64 +126,66 @@ class FieldActivity:
 
 
 S = FieldState
-FIELD_TRANSITIONS: Final[Mapping[tuple[FieldState, type[FieldEvent]], FieldState]] = (
-    MappingProxyType(
-        {
-            (S.PENDING, FieldOpened): S.VALIDATE,
-            (S.PENDING, FieldModified): S.PENDING,
-            (S.PENDING, FieldDiscarded): S.DISCARDED,
-            (S.VALIDATE, FieldValidated): S.COMMUNICATION,
-            (S.VALIDATE, AppointmentNeeded): S.APPOINTMENT,
-            (S.VALIDATE, FieldRejected): S.VALIDATION_ERROR,
-            (S.VALIDATE, FieldModified): S.VALIDATE,
-            (S.VALIDATE, FieldDiscarded): S.DISCARDED,
-            (S.VALIDATION_ERROR, FieldRetried): S.VALIDATE,
-            (S.VALIDATION_ERROR, FieldModified): S.VALIDATE,
-            (S.VALIDATION_ERROR, FieldDiscarded): S.DISCARDED,
-            (S.APPOINTMENT, AppointmentBooked): S.COMMUNICATION,
-            (S.APPOINTMENT, FieldModified): S.VALIDATE,
-            (S.APPOINTMENT, FieldDiscarded): S.DISCARDED,
-            (S.APPOINTMENT, SendFailed): S.APPOINTMENT_ERROR,
-            (S.APPOINTMENT, FieldOverdue): S.APPOINTMENT_ERROR,
-            (S.APPOINTMENT_ERROR, FieldRetried): S.APPOINTMENT,
-            (S.APPOINTMENT_ERROR, AppointmentBooked): S.COMMUNICATION,
-            (S.APPOINTMENT_ERROR, FieldModified): S.VALIDATE,
-            (S.APPOINTMENT_ERROR, WorkReported): S.COMPLETION,
-            (S.APPOINTMENT_ERROR, WorkCanceled): S.COMPLETION,
-            (S.APPOINTMENT_ERROR, FieldDiscarded): S.DISCARDED,
-            (S.COMMUNICATION, FieldSent): S.COMMUNICATION,
-            (S.COMMUNICATION, SendFailed): S.COMMUNICATION_ERROR,
-            (S.COMMUNICATION, CrewStarted): S.COMMUNICATION,
-            (S.COMMUNICATION, Rescheduled): S.COMMUNICATION,
-            (S.COMMUNICATION, WorkReported): S.COMPLETION,
-            (S.COMMUNICATION, WorkCanceled): S.COMPLETION,
-            (S.COMMUNICATION, FieldModified): S.COMMUNICATION,
-            (S.COMMUNICATION, FieldCancelAsked): S.COMMUNICATION,
-            (S.COMMUNICATION, CancelDeclined): S.COMMUNICATION,
-            (S.COMMUNICATION, NoticeFailed): S.RESPONSE_ERROR,
-            (S.COMMUNICATION, FieldOverdue): S.RESPONSE_ERROR,
-            (S.COMMUNICATION, FieldDiscarded): S.DISCARDED,
-            (S.COMMUNICATION_ERROR, FieldRetried): S.COMMUNICATION,
-            (S.COMMUNICATION_ERROR, FieldModified): S.COMMUNICATION,
-            (S.COMMUNICATION_ERROR, WorkReported): S.COMPLETION,
-            (S.COMMUNICATION_ERROR, WorkCanceled): S.COMPLETION,
-            (S.COMMUNICATION_ERROR, FieldDiscarded): S.DISCARDED,
-            (S.RESPONSE_ERROR, FieldRetried): S.COMMUNICATION,
-            (S.RESPONSE_ERROR, CrewStarted): S.COMMUNICATION,
-            (S.RESPONSE_ERROR, Rescheduled): S.COMMUNICATION,
-            (S.RESPONSE_ERROR, FieldCancelAsked): S.COMMUNICATION,
-            (S.RESPONSE_ERROR, CancelDeclined): S.COMMUNICATION,
-            (S.RESPONSE_ERROR, FieldModified): S.RESPONSE_ERROR,
-            (S.RESPONSE_ERROR, NoticeFailed): S.RESPONSE_ERROR,
-            (S.RESPONSE_ERROR, WorkReported): S.COMPLETION,
-            (S.RESPONSE_ERROR, WorkCanceled): S.COMPLETION,
-            (S.COMPLETION, EventsExecuted): S.COMPLETED,
-            (S.COMPLETION, CancelEventsExecuted): S.CANCELED,
-            (S.COMPLETION, EventsFailed): S.COMPLETION_ERROR,
-            (S.COMPLETION_ERROR, FieldRetried): S.COMPLETION,
-            (S.COMPLETION_ERROR, WorkCanceled): S.COMPLETION,
-        }
-    )
+FIELD_MACHINE: Final[StateMachine[FieldState, FieldEvent]] = StateMachine(
+    name="field activity",
+    states=FieldState,
+    start=S.PENDING,
+    final=FIELD_FINAL,
+    arrows={
+        (S.PENDING, FieldOpened): {S.VALIDATE},
+        (S.PENDING, FieldModified): {S.PENDING},
+        (S.PENDING, FieldDiscarded): {S.DISCARDED},
+        (S.VALIDATE, FieldValidated): {S.COMMUNICATION},
+        (S.VALIDATE, AppointmentNeeded): {S.APPOINTMENT},
+        (S.VALIDATE, FieldRejected): {S.VALIDATION_ERROR},
+        (S.VALIDATE, FieldModified): {S.VALIDATE},
+        (S.VALIDATE, FieldDiscarded): {S.DISCARDED},
+        (S.VALIDATION_ERROR, FieldRetried): {S.VALIDATE},
+        (S.VALIDATION_ERROR, FieldModified): {S.VALIDATE},
+        (S.VALIDATION_ERROR, FieldDiscarded): {S.DISCARDED},
+        (S.APPOINTMENT, AppointmentBooked): {S.COMMUNICATION},
+        (S.APPOINTMENT, FieldModified): {S.VALIDATE},
+        (S.APPOINTMENT, FieldDiscarded): {S.DISCARDED},
+        (S.APPOINTMENT, SendFailed): {S.APPOINTMENT_ERROR},
+        (S.APPOINTMENT, FieldOverdue): {S.APPOINTMENT_ERROR},
+        (S.APPOINTMENT_ERROR, FieldRetried): {S.APPOINTMENT},
+        (S.APPOINTMENT_ERROR, AppointmentBooked): {S.COMMUNICATION},
+        (S.APPOINTMENT_ERROR, FieldModified): {S.VALIDATE},
+        (S.APPOINTMENT_ERROR, WorkReported): {S.COMPLETION},
+        (S.APPOINTMENT_ERROR, WorkCanceled): {S.COMPLETION},
+        (S.APPOINTMENT_ERROR, FieldDiscarded): {S.DISCARDED},
+        (S.COMMUNICATION, FieldSent): {S.COMMUNICATION},
+        (S.COMMUNICATION, SendFailed): {S.COMMUNICATION_ERROR},
+        (S.COMMUNICATION, CrewStarted): {S.COMMUNICATION},
+        (S.COMMUNICATION, Rescheduled): {S.COMMUNICATION},
+        (S.COMMUNICATION, WorkReported): {S.COMPLETION},
+        (S.COMMUNICATION, WorkCanceled): {S.COMPLETION},
+        (S.COMMUNICATION, FieldModified): {S.COMMUNICATION},
+        (S.COMMUNICATION, FieldCancelAsked): {S.COMMUNICATION},
+        (S.COMMUNICATION, CancelDeclined): {S.COMMUNICATION},
+        (S.COMMUNICATION, NoticeFailed): {S.RESPONSE_ERROR},
+        (S.COMMUNICATION, FieldOverdue): {S.RESPONSE_ERROR},
+        (S.COMMUNICATION, FieldDiscarded): {S.DISCARDED},
+        (S.COMMUNICATION_ERROR, FieldRetried): {S.COMMUNICATION},
+        (S.COMMUNICATION_ERROR, FieldModified): {S.COMMUNICATION},
+        (S.COMMUNICATION_ERROR, WorkReported): {S.COMPLETION},
+        (S.COMMUNICATION_ERROR, WorkCanceled): {S.COMPLETION},
+        (S.COMMUNICATION_ERROR, FieldDiscarded): {S.DISCARDED},
+        (S.RESPONSE_ERROR, FieldRetried): {S.COMMUNICATION},
+        (S.RESPONSE_ERROR, CrewStarted): {S.COMMUNICATION},
+        (S.RESPONSE_ERROR, Rescheduled): {S.COMMUNICATION},
+        (S.RESPONSE_ERROR, FieldCancelAsked): {S.COMMUNICATION},
+        (S.RESPONSE_ERROR, CancelDeclined): {S.COMMUNICATION},
+        (S.RESPONSE_ERROR, FieldModified): {S.RESPONSE_ERROR},
+        (S.RESPONSE_ERROR, NoticeFailed): {S.RESPONSE_ERROR},
+        (S.RESPONSE_ERROR, WorkReported): {S.COMPLETION},
+        (S.RESPONSE_ERROR, WorkCanceled): {S.COMPLETION},
+        (S.COMPLETION, EventsExecuted): {S.COMPLETED},
+        (S.COMPLETION, CancelEventsExecuted): {S.CANCELED},
+        (S.COMPLETION, EventsFailed): {S.COMPLETION_ERROR},
+        (S.COMPLETION_ERROR, FieldRetried): {S.COMPLETION},
+        (S.COMPLETION_ERROR, WorkCanceled): {S.COMPLETION},
+    },
 )
 """A visit in completion error cannot be discarded: work was done, and must be recorded. One in
 response error can neither: the crew may be at it, so it is cancelled, or ended by hand."""
@@ -193,11 +199,10 @@ class FieldStep:
 
 def step_field(activity: FieldActivity, event: FieldEvent, *, now: datetime) -> FieldStep:
     """Apply one event. Raises IllegalTransition, and changes nothing, without an arrow."""
-    to = FIELD_TRANSITIONS.get((activity.state, type(event)))
-    if to is None or (isinstance(event, FieldDiscarded) and activity.progress is not _UNSENT):
-        raise IllegalTransition(
-            f"field activity {activity.id}: no {type(event).__name__} in {activity.state}"
-        )
+    what = f"field activity {activity.id}"
+    to = FIELD_MACHINE.follow(activity.state, type(event), of=what)
+    if isinstance(event, FieldDiscarded) and activity.progress is not _UNSENT:
+        raise IllegalTransition(f"{what}: no {type(event).__name__} in {activity.state}")
     changed, effects = _field_change(activity, event, to)
     after = replace(
         changed,

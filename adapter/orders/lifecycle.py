@@ -1,4 +1,8 @@
-"""The one lifecycle of the six orchestrations: TRANSITIONS and step().
+"""The one lifecycle of the six orchestrations: ORDER_MACHINE and step().
+
+It takes an order from the request to the one answer that the requester gets, child by child, and
+looks at the world anew before each. It may never create a child while another is open, be discarded
+while a child may still act, or be closed by hand while a customer is dark whom it switched off.
 
 Documented: the states up to "Are SP and Device Ready?", Discarded, the acknowledgement on Pending,
 the failure notification on Discarded, and that after each child everything is looked at again.
@@ -13,6 +17,7 @@ from typing import Final, TypeAlias
 
 from adapter.commands.flows import CommandKind
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.state_machine import StateMachine
 from adapter.model.whole_numbers import Span
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
@@ -33,49 +38,53 @@ S = OrderState
 Event: TypeAlias = e.Event
 Effect: TypeAlias = e.Effect
 
-TRANSITIONS: Final[Mapping[tuple[OrderState, type[Event]], OrderState]] = MappingProxyType(
-    {
-        (S.PENDING, e.Opened): S.VALIDATE,
-        (S.PENDING, e.Corrected): S.PENDING,
-        (S.PENDING, e.DiscardAsked): S.DISCARDED,
-        (S.VALIDATE, e.Validated): S.WAITING,
-        (S.VALIDATE, e.Rejected): S.VALIDATION_ERROR,
-        (S.VALIDATE, e.Corrected): S.VALIDATE,
-        (S.VALIDATE, e.DiscardAsked): S.DISCARDED,
-        (S.VALIDATION_ERROR, e.RetryAsked): S.RETRY,
-        (S.VALIDATION_ERROR, e.Corrected): S.VALIDATION_ERROR,
-        (S.VALIDATION_ERROR, e.DiscardAsked): S.DISCARDED,
-        (S.WAITING, e.EffectiveDateReached): S.READY,
-        (S.WAITING, e.Corrected): S.VALIDATE,
-        (S.WAITING, e.DiscardAsked): S.DISCARDED,
-        (S.READY, e.Satisfied): S.COMPLETED,
-        (S.READY, e.ChildWanted): S.IN_PROGRESS,
-        (S.READY, e.ChildAwaited): S.IN_PROGRESS,
-        (S.READY, e.Undecidable): S.ACTIVITY_ERROR,
-        (S.READY, e.Rejected): S.VALIDATION_ERROR,
-        (S.READY, e.Stopped): S.DISCARDED,
-        (S.READY, e.StopWanted): S.READY,
-        (S.READY, e.DiscardAsked): S.DISCARDED,
-        (S.IN_PROGRESS, e.ChildCompleted): S.READY,
-        (S.IN_PROGRESS, e.ChildGaveUp): S.READY,
-        (S.IN_PROGRESS, e.ChildFailed): S.ACTIVITY_ERROR,
-        (S.IN_PROGRESS, e.StopWanted): S.IN_PROGRESS,
-        (S.IN_PROGRESS, e.Corrected): S.IN_PROGRESS,
-        (S.IN_PROGRESS, e.DiscardAsked): S.DISCARDED,
-        (S.ACTIVITY_ERROR, e.ChildCompleted): S.READY,
-        (S.ACTIVITY_ERROR, e.ChildGaveUp): S.READY,
-        (S.ACTIVITY_ERROR, e.ChildRepaired): S.IN_PROGRESS,
-        (S.ACTIVITY_ERROR, e.RetryAsked): S.RETRY,
-        (S.ACTIVITY_ERROR, e.Corrected): S.ACTIVITY_ERROR,
-        (S.ACTIVITY_ERROR, e.CompletedByHand): S.COMPLETED,
-        (S.ACTIVITY_ERROR, e.StopWanted): S.ACTIVITY_ERROR,
-        (S.ACTIVITY_ERROR, e.RestoreWanted): S.READY,
-        (S.ACTIVITY_ERROR, e.DiscardAsked): S.DISCARDED,
-        (S.RETRY, e.RevalidationDue): S.VALIDATE,
-        (S.RETRY, e.EvaluationDue): S.READY,
-        (S.RETRY, e.StopWanted): S.RETRY,
-        (S.RETRY, e.DiscardAsked): S.DISCARDED,
-    }
+ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
+    name="service order",
+    states=OrderState,
+    start=S.PENDING,
+    final=FINAL_STATES,
+    arrows={
+        (S.PENDING, e.Opened): {S.VALIDATE},
+        (S.PENDING, e.Corrected): {S.PENDING},
+        (S.PENDING, e.DiscardAsked): {S.DISCARDED},
+        (S.VALIDATE, e.Validated): {S.WAITING},
+        (S.VALIDATE, e.Rejected): {S.VALIDATION_ERROR},
+        (S.VALIDATE, e.Corrected): {S.VALIDATE},
+        (S.VALIDATE, e.DiscardAsked): {S.DISCARDED},
+        (S.VALIDATION_ERROR, e.RetryAsked): {S.RETRY},
+        (S.VALIDATION_ERROR, e.Corrected): {S.VALIDATION_ERROR},
+        (S.VALIDATION_ERROR, e.DiscardAsked): {S.DISCARDED},
+        (S.WAITING, e.EffectiveDateReached): {S.READY},
+        (S.WAITING, e.Corrected): {S.VALIDATE},
+        (S.WAITING, e.DiscardAsked): {S.DISCARDED},
+        (S.READY, e.Satisfied): {S.COMPLETED},
+        (S.READY, e.ChildWanted): {S.IN_PROGRESS},
+        (S.READY, e.ChildAwaited): {S.IN_PROGRESS},
+        (S.READY, e.Undecidable): {S.ACTIVITY_ERROR},
+        (S.READY, e.Rejected): {S.VALIDATION_ERROR},
+        (S.READY, e.Stopped): {S.DISCARDED},
+        (S.READY, e.StopWanted): {S.READY},
+        (S.READY, e.DiscardAsked): {S.DISCARDED},
+        (S.IN_PROGRESS, e.ChildCompleted): {S.READY},
+        (S.IN_PROGRESS, e.ChildGaveUp): {S.READY},
+        (S.IN_PROGRESS, e.ChildFailed): {S.ACTIVITY_ERROR},
+        (S.IN_PROGRESS, e.StopWanted): {S.IN_PROGRESS},
+        (S.IN_PROGRESS, e.Corrected): {S.IN_PROGRESS},
+        (S.IN_PROGRESS, e.DiscardAsked): {S.DISCARDED},
+        (S.ACTIVITY_ERROR, e.ChildCompleted): {S.READY},
+        (S.ACTIVITY_ERROR, e.ChildGaveUp): {S.READY},
+        (S.ACTIVITY_ERROR, e.ChildRepaired): {S.IN_PROGRESS},
+        (S.ACTIVITY_ERROR, e.RetryAsked): {S.RETRY},
+        (S.ACTIVITY_ERROR, e.Corrected): {S.ACTIVITY_ERROR},
+        (S.ACTIVITY_ERROR, e.CompletedByHand): {S.COMPLETED},
+        (S.ACTIVITY_ERROR, e.StopWanted): {S.ACTIVITY_ERROR},
+        (S.ACTIVITY_ERROR, e.RestoreWanted): {S.READY},
+        (S.ACTIVITY_ERROR, e.DiscardAsked): {S.DISCARDED},
+        (S.RETRY, e.RevalidationDue): {S.VALIDATE},
+        (S.RETRY, e.EvaluationDue): {S.READY},
+        (S.RETRY, e.StopWanted): {S.RETRY},
+        (S.RETRY, e.DiscardAsked): {S.DISCARDED},
+    },
 )
 
 POLL: Final = timedelta(minutes=5)
@@ -112,12 +121,15 @@ _ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
 """What people ask for, in their words."""
 
 
-def _refusal(order: ServiceOrder, event: Event) -> str:
+def _follow(order: ServiceOrder, event: Event) -> OrderState:
+    """Where the event leads. What people asked for in vain is refused in their words."""
     asked = _ASKED.get(type(event))
-    if asked is None:
-        return f"order {order.id}: no {type(event).__name__} in {order.state}"
-    states = [state.value for state, known in TRANSITIONS if known is type(event)]
-    return f"order {order.id} is {order.state}; it can be {asked} in {' or '.join(states)}"
+    if asked is None or ORDER_MACHINE.targets(order.state, type(event)):
+        return ORDER_MACHINE.follow(order.state, type(event), of=f"order {order.id}")
+    states = [state.value for state, known in ORDER_MACHINE.arrows if known is type(event)]
+    raise IllegalTransition(
+        f"order {order.id} is {order.state}; it can be {asked} in {' or '.join(states)}"
+    )
 
 
 def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
@@ -125,9 +137,7 @@ def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
 
     The caller saves order and effects together, guarded by `version`.
     """
-    to = TRANSITIONS.get((order.state, type(event)))
-    if to is None:
-        raise IllegalTransition(_refusal(order, event))
+    to = _follow(order, event)
     change = _change(order, event, now)
     moved = to is not order.state
     effects = (*_leaving(order, to), *change.effects)

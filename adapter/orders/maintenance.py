@@ -1,19 +1,19 @@
-"""Cancel and Update orchestrations: D1-CANSPACT and D1-UPDSPAC, by the status of the child.
+"""Cancel and Update orchestrations: the requests to call back or change an order.
 
-Documented: both are activities of their own whose id answers the request; each acts according to
-the specific activity's current status; a crew under way must not be cancelled automatically. The
-matrix itself and this lifecycle are ours.
+A request gets one answer: done, or too late. It acts in the transaction that locks order and child,
+so it may never call something cancelled that was completed before.
+
+Documented: both are activities of their own whose id answers the request. This lifecycle is ours.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.state_machine import StateMachine
 from adapter.orders.algorithms.canspact_updspac import (
     Action,
     cancel_specific_activity,
@@ -177,26 +177,28 @@ class OpenRequestTodo:
 MaintenanceEffect: TypeAlias = CheckRequest | ActOnChild | ReplyToRequest | OpenRequestTodo
 
 S = MaintenanceState
-MAINTENANCE_TRANSITIONS: Final[
-    Mapping[tuple[MaintenanceState, type[MaintenanceEvent]], MaintenanceState]
-] = MappingProxyType(
-    {
-        (S.PENDING, RequestOpened): S.VALIDATE,
-        (S.VALIDATE, RequestValid): S.ACTING,
-        (S.VALIDATE, RequestInvalid): S.VALIDATION_ERROR,
-        (S.VALIDATION_ERROR, RequestRetried): S.VALIDATE,
-        (S.VALIDATION_ERROR, TooLate): S.REJECTED,
-        (S.ACTING, ActionTaken): S.COMPLETED,
-        (S.ACTING, ResponseAwaited): S.WAITING,
-        (S.ACTING, TooLate): S.REJECTED,
-        (S.ACTING, RequestFailed): S.ERROR,
-        (S.WAITING, Answered): S.COMPLETED,
-        (S.WAITING, TooLate): S.REJECTED,
-        (S.WAITING, RequestFailed): S.ERROR,
-        (S.ERROR, RequestRetried): S.ACTING,
-        (S.ERROR, Answered): S.COMPLETED,
-        (S.ERROR, TooLate): S.REJECTED,
-    }
+MAINTENANCE_MACHINE: Final[StateMachine[MaintenanceState, MaintenanceEvent]] = StateMachine(
+    name="request to cancel or update",
+    states=MaintenanceState,
+    start=S.PENDING,
+    final=MAINTENANCE_FINAL,
+    arrows={
+        (S.PENDING, RequestOpened): {S.VALIDATE},
+        (S.VALIDATE, RequestValid): {S.ACTING},
+        (S.VALIDATE, RequestInvalid): {S.VALIDATION_ERROR},
+        (S.VALIDATION_ERROR, RequestRetried): {S.VALIDATE},
+        (S.VALIDATION_ERROR, TooLate): {S.REJECTED},
+        (S.ACTING, ActionTaken): {S.COMPLETED},
+        (S.ACTING, ResponseAwaited): {S.WAITING},
+        (S.ACTING, TooLate): {S.REJECTED},
+        (S.ACTING, RequestFailed): {S.ERROR},
+        (S.WAITING, Answered): {S.COMPLETED},
+        (S.WAITING, TooLate): {S.REJECTED},
+        (S.WAITING, RequestFailed): {S.ERROR},
+        (S.ERROR, RequestRetried): {S.ACTING},
+        (S.ERROR, Answered): {S.COMPLETED},
+        (S.ERROR, TooLate): {S.REJECTED},
+    },
 )
 
 
@@ -210,11 +212,9 @@ def step_maintenance(
     activity: MaintenanceActivity, event: MaintenanceEvent, *, now: datetime
 ) -> MaintenanceStep:
     """Apply one event. Raises IllegalTransition, and changes nothing, without an arrow."""
-    to = MAINTENANCE_TRANSITIONS.get((activity.state, type(event)))
-    if to is None:
-        raise IllegalTransition(
-            f"{activity.purpose} {activity.id}: no {type(event).__name__} in {activity.state}"
-        )
+    to = MAINTENANCE_MACHINE.follow(
+        activity.state, type(event), of=f"{activity.purpose} {activity.id}"
+    )
     changed, effects = _change(activity, event, to)
     after = replace(
         changed,

@@ -1,5 +1,8 @@
 """Delivery of one reply to the requester: sent at least once, never lost, never holding the order.
 
+Each reply is tried until the requester's system has taken it or people end it. It may never be
+dropped by the program itself, and what was delivered is never sent again.
+
 Documented: acknowledgement, success and failure notifications and their role. Their own delivery
 and retry are ours.
 """
@@ -8,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.state_machine import StateMachine
 from adapter.orders.events import ReplyKind
 
 
@@ -78,19 +80,21 @@ ReplyEvent: TypeAlias = (
 )
 S = ReplyState
 
-REPLY_TRANSITIONS: Final[Mapping[tuple[ReplyState, type[ReplyEvent]], ReplyState]] = (
-    MappingProxyType(
-        {
-            (S.QUEUED, ReplyAccepted): S.DELIVERED,
-            (S.QUEUED, DeliveryFailed): S.QUEUED,
-            (S.QUEUED, DeliveryRefused): S.REFUSED,
-            (S.QUEUED, DeliveryRetried): S.QUEUED,
-            (S.QUEUED, DeliveryGivenUp): S.GIVEN_UP,
-            (S.REFUSED, DeliveryRetried): S.QUEUED,
-            (S.REFUSED, DeliveryGivenUp): S.GIVEN_UP,
-            (S.GIVEN_UP, DeliveryRetried): S.QUEUED,
-        }
-    )
+REPLY_MACHINE: Final[StateMachine[ReplyState, ReplyEvent]] = StateMachine(
+    name="reply to the requester",
+    states=ReplyState,
+    start=S.QUEUED,
+    final=frozenset({S.DELIVERED}),
+    arrows={
+        (S.QUEUED, ReplyAccepted): {S.DELIVERED},
+        (S.QUEUED, DeliveryFailed): {S.QUEUED},
+        (S.QUEUED, DeliveryRefused): {S.REFUSED},
+        (S.QUEUED, DeliveryRetried): {S.QUEUED},
+        (S.QUEUED, DeliveryGivenUp): {S.GIVEN_UP},
+        (S.REFUSED, DeliveryRetried): {S.QUEUED},
+        (S.REFUSED, DeliveryGivenUp): {S.GIVEN_UP},
+        (S.GIVEN_UP, DeliveryRetried): {S.QUEUED},
+    },
 )
 
 FIRST_WAIT: Final = timedelta(seconds=10)
@@ -102,9 +106,7 @@ requester's system that was away for a weekend needs nobody."""
 
 def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
     """Apply one event. Raises IllegalTransition. Waits double from 10 seconds to an hour."""
-    to = REPLY_TRANSITIONS.get((reply.state, type(event)))
-    if to is None:
-        raise IllegalTransition(f"reply {reply.id}: no {type(event).__name__} in {reply.state}")
+    to = REPLY_MACHINE.follow(reply.state, type(event), of=f"reply {reply.id}")
     after = replace(reply, state=to, version=reply.version + 1)
     match event:
         case DeliveryFailed(error=error):

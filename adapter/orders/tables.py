@@ -7,7 +7,7 @@ from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX
 from adapter.orders.algorithms.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
 from adapter.orders.algorithms.rows import AlgorithmType, Row
 from adapter.orders.algorithms.table import ALGORITHMS, Algorithm, parse_algorithm
-from adapter.orders.lifecycle import TRANSITIONS
+from adapter.orders.lifecycle import ORDER_MACHINE
 from adapter.orders.matrix import (
     FOURTH_MEASUREMENT_CHECK,
     MATRIX,
@@ -142,8 +142,9 @@ def reason_table() -> Lines:
 
 def transition_table() -> Lines:
     """The order lifecycle: state, event, next state."""
-    arrows = ((s.value, event.__name__, to.value) for (s, event), to in TRANSITIONS.items())
-    return (("state", "event", "next state"), *arrows)
+    arrows = ORDER_MACHINE.arrows.items()
+    lines = ((s.value, event.__name__, to.value) for (s, event), (to,) in arrows)
+    return (("state", "event", "next state"), *lines)
 
 
 def withdrawal_table() -> Lines:

@@ -1,6 +1,9 @@
-"""Wait-for-measurement and wait-for-scheduled-read activities. They send nothing; details ours."""
+"""Wait-for-measurement and wait-for-scheduled-read activities. They send nothing; details ours.
 
-from collections.abc import Mapping
+A wait ends once: by the reading, by its time, or with its order. It may never time out before its
+time, and what comes after its end changes nothing.
+"""
+
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +12,7 @@ from typing import Final, TypeAlias
 
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.state_machine import StateMachine
 from adapter.orders.order import ChildId, ChildSpec, ChildState
 
 
@@ -50,12 +54,17 @@ class WaitDiscarded:
 
 WaitEvent: TypeAlias = ReadingArrived | WaitTimedOut | WaitDiscarded
 
-WAIT_TRANSITIONS: Final[Mapping[tuple[WaitState, type[WaitEvent]], WaitState]] = MappingProxyType(
-    {
-        (WaitState.WAITING, ReadingArrived): WaitState.COMPLETED,
-        (WaitState.WAITING, WaitTimedOut): WaitState.TIMED_OUT,
-        (WaitState.WAITING, WaitDiscarded): WaitState.DISCARDED,
-    }
+S = WaitState
+WAIT_MACHINE: Final[StateMachine[WaitState, WaitEvent]] = StateMachine(
+    name="wait for a reading",
+    states=WaitState,
+    start=S.WAITING,
+    final=frozenset({S.COMPLETED, S.TIMED_OUT, S.DISCARDED}),
+    arrows={
+        (S.WAITING, ReadingArrived): {S.COMPLETED},
+        (S.WAITING, WaitTimedOut): {S.TIMED_OUT},
+        (S.WAITING, WaitDiscarded): {S.DISCARDED},
+    },
 )
 
 
@@ -64,9 +73,9 @@ def step_wait(wait: WaitActivity, event: WaitEvent, *, now: datetime) -> WaitAct
 
     A time-out before `spec.due_at` is refused: timers may fire early after a clock change.
     """
-    to = WAIT_TRANSITIONS.get((wait.state, type(event)))
+    to = WAIT_MACHINE.follow(wait.state, type(event), of=f"wait {wait.id}")
     due = wait.spec.due_at
-    if to is None or (isinstance(event, WaitTimedOut) and due is not None and now < due):
+    if to is S.TIMED_OUT and due is not None and now < due:
         raise IllegalTransition(f"wait {wait.id}: no {type(event).__name__} in {wait.state}")
     reason = event.reason if isinstance(event, WaitDiscarded) else wait.reason
     return replace(wait, state=to, ended_at=now, reason=reason, version=wait.version + 1)

@@ -1,16 +1,21 @@
-"""A scheduled read as a whole: what it asks of which group, how far it is, what comes next."""
+"""A scheduled read as a whole: what it asks of which group, how far it is, what comes next.
+
+A schedule makes requests until its recurrence is over or people remove it; people pause and resume
+it. It may never ask for the same window twice, and once it has ended it asks for nothing more.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Final, NewType, TypeAlias
 from zoneinfo import ZoneInfo
 
 from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import Conflict, InvalidRequest
+from adapter.model.state_machine import StateMachine
 from adapter.schedules.recurrence import (
     Issue,
     Recurrence,
@@ -37,6 +42,45 @@ class ScheduleState(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     ENDED = "ended"
+
+
+class WindowAsked:
+    """The pending request has become a command."""
+
+
+class SchedulePaused:
+    """People hold it."""
+
+
+class ScheduleResumed:
+    """People let it go on."""
+
+
+class ScheduleRemoved:
+    """People end it."""
+
+
+ScheduleEvent: TypeAlias = WindowAsked | SchedulePaused | ScheduleResumed | ScheduleRemoved
+S = ScheduleState
+SCHEDULE_MACHINE: Final[StateMachine[ScheduleState, ScheduleEvent]] = StateMachine(
+    name="read schedule",
+    states=ScheduleState,
+    start=S.ACTIVE,
+    final=frozenset({S.ENDED}),
+    arrows={
+        (S.ACTIVE, WindowAsked): {S.ACTIVE, S.ENDED},
+        (S.ACTIVE, SchedulePaused): {S.PAUSED},
+        (S.ACTIVE, ScheduleResumed): {S.ACTIVE},
+        (S.ACTIVE, ScheduleRemoved): {S.ENDED},
+        (S.PAUSED, WindowAsked): {S.PAUSED, S.ENDED},
+        (S.PAUSED, SchedulePaused): {S.PAUSED},
+        (S.PAUSED, ScheduleResumed): {S.ACTIVE},
+        (S.PAUSED, ScheduleRemoved): {S.ENDED},
+        (S.ENDED, WindowAsked): {S.ENDED},
+        (S.ENDED, ScheduleRemoved): {S.ENDED},
+    },
+)
+"""A request that was pending when people paused or removed the schedule is made all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +256,7 @@ def submitted(schedule: ReadSchedule) -> ReadSchedule:
         issued=schedule.issued + 1,
         next_start=schedule.pending.covers.end,
     )
-    return replace(after, state=ScheduleState.ENDED) if _over(after) else after
+    return _moved(after, WindowAsked, S.ENDED if _over(after) else after.state)
 
 
 def troubled(schedule: ReadSchedule, why: str, *, retry_at: datetime) -> ReadSchedule:
@@ -265,21 +309,22 @@ def _latest(recurrence: Recurrence, now: datetime) -> datetime:
 
 def paused(schedule: ReadSchedule) -> ReadSchedule:
     """Raises Conflict for a schedule that has ended."""
-    return _moved(schedule, ScheduleState.PAUSED)
+    return _moved(schedule, SchedulePaused, S.PAUSED)
 
 
 def resumed(schedule: ReadSchedule) -> ReadSchedule:
     """What was missed meanwhile is caught up, unless the plan forbids it. Raises Conflict."""
-    return _moved(schedule, ScheduleState.ACTIVE)
+    return _moved(schedule, ScheduleResumed, S.ACTIVE)
 
 
 def removed(schedule: ReadSchedule) -> ReadSchedule:
-    return replace(schedule, state=ScheduleState.ENDED, retry_at=None)
+    return replace(_moved(schedule, ScheduleRemoved, S.ENDED), retry_at=None)
 
 
-def _moved(schedule: ReadSchedule, to: ScheduleState) -> ReadSchedule:
-    if schedule.state is ScheduleState.ENDED:
+def _moved(schedule: ReadSchedule, event: type[ScheduleEvent], to: ScheduleState) -> ReadSchedule:
+    if not SCHEDULE_MACHINE.targets(schedule.state, event):
         raise Conflict(f"schedule {schedule.id} has ended")
+    SCHEDULE_MACHINE.check(schedule.state, event, to, of=f"schedule {schedule.id}")
     return replace(schedule, state=to)
 
 

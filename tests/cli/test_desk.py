@@ -9,7 +9,7 @@ import pytest
 
 from adapter.cli import run
 from adapter.cli.exits import MEANING, Exit
-from adapter.cli.tables import TABLES, filled
+from adapter.cli.tables import MACHINES, TABLES, filled, state_machine
 from adapter.commands.activity import State
 from adapter.commands.failures import FAILURES
 from adapter.commands.flows import FLOWS
@@ -113,6 +113,31 @@ def test_every_table_is_printed_for_people_and_for_readme(
 def test_all_tables_stand_under_their_titles(capsys: pytest.CaptureFixture[str]) -> None:
     told = output(capsys, "tables", "--markdown")
     assert told.count("### ") == len(TABLES)
+
+
+def test_every_state_machine_is_drawn_for_people_for_papers_and_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = output(capsys, "tables", "machines")
+    papers = output(capsys, "tables", "machines", "--markdown")
+    assert told.count("stateDiagram-v2") == len(MACHINES)
+    assert papers.count("```mermaid\nstateDiagram-v2\n") == len(MACHINES)
+    for name in MACHINES:
+        diagram = output(capsys, "tables", f"machine_{name}", "--markdown")
+        assert diagram in f"{papers}\n"
+        arrows = json.loads(output(capsys, "tables", f"machine_{name}", "--json"))
+        assert len(arrows[f"machine_{name}"]) == len(state_machine(name).arrows)
+
+
+def test_a_diagram_is_written_to_its_place_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "page.md"
+    place = "<!-- tables:machine_wait -->", "<!-- /tables:machine_wait -->"
+    file.write_text(f"{place[0]}\n{place[1]}\n", encoding="utf-8")
+    output(capsys, "tables", "--fill", str(file))
+    diagram = output(capsys, "tables", "machine_wait", "--markdown")
+    assert file.read_text(encoding="utf-8") == f"{place[0]}\n{diagram}{place[1]}\n"
 
 
 def test_tables_are_written_to_their_places_in_a_file(

@@ -15,7 +15,7 @@ from adapter.orders import events as e
 from adapter.orders.evaluate import evaluate, next_event
 from adapter.orders.lifecycle import (
     DARK_PRIORITY,
-    TRANSITIONS,
+    ORDER_MACHINE,
     Step,
     observe,
     pushed,
@@ -93,25 +93,25 @@ def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
     state: OrderState, kind: type[e.Event]
 ) -> None:
     order = in_state(state)
-    to = TRANSITIONS.get((state, kind))
-    if to is None:
+    targets = ORDER_MACHINE.targets(state, kind)
+    if not targets:
         with pytest.raises(IllegalTransition):
             step(order, SAMPLES[kind], now=NOON)
         return
     after = step(order, SAMPLES[kind], now=NOON).order
-    assert after.state is to
+    assert {after.state} == targets
     assert after.version == order.version + 1
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
-def test_there_is_no_way_out_of_a_final_state(state: OrderState) -> None:
-    assert not [arrow for arrow in TRANSITIONS if arrow[0] is state]
+def test_nothing_is_taken_in_a_final_state(state: OrderState) -> None:
+    assert not [arrow for arrow in ORDER_MACHINE.arrows if arrow[0] is state]
 
 
 @pytest.mark.parametrize("state", [each for each in S if each not in FINAL_STATES])
-def test_every_other_state_can_be_reached_and_left(state: OrderState) -> None:
-    assert state is S.PENDING or state in TRANSITIONS.values()
-    assert any(to is not state for (since, _), to in TRANSITIONS.items() if since is state)
+def test_every_other_state_can_be_left_at_once(state: OrderState) -> None:
+    arrows = ORDER_MACHINE.arrows.items()
+    assert any(targets - {state} for (since, _), targets in arrows if since is state)
 
 
 def test_a_new_order_is_acknowledged_with_its_id_and_checked() -> None:

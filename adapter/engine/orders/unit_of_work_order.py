@@ -29,7 +29,7 @@ from adapter.orders.clock_correction import (
     corrected_wait,
 )
 from adapter.orders.evaluate import look_at_world
-from adapter.orders.field_activity import FIELD_TRANSITIONS
+from adapter.orders.field_activity import FIELD_MACHINE
 from adapter.orders.lifecycle import observe, pushed, resumed, step, withdraw
 from adapter.orders.order import ChildId, OrderState, Problem
 from adapter.orders.validation import check_rules
@@ -171,7 +171,7 @@ def take_report(work: UnitOfWork, report: FieldReport) -> None:
         refuse_requests(work, report.activity, news.reason)
         work.note(who, "CancelRefused", work.order.id, {"report": report.id})
         activity = work.children[report.activity].field
-        if activity is not None and (activity.state, f.CancelDeclined) in FIELD_TRANSITIONS:
+        if activity is not None and FIELD_MACHINE.targets(activity.state, f.CancelDeclined):
             step_field_activity(work, report.activity, f.CancelDeclined(), actor=who)
         settle_pushes(work)
         return
@@ -278,7 +278,7 @@ def fail_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
     if (
         not waiting
         and activity is not None
-        and (activity.state, f.NoticeFailed) in FIELD_TRANSITIONS
+        and FIELD_MACHINE.targets(activity.state, f.NoticeFailed)
     ):
         problem = Problem(
             code="field_work",
