@@ -106,7 +106,7 @@ TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType(
     (S.UNCLEAR,  OutcomeReceived): frozenset({S.UNCLEAR, S.COMPLETED, S.CANCELED}),
     (S.UNCLEAR,  AskFailed):       frozenset({S.UNCLEAR}),
     (S.UNCLEAR,  CancelAnswered):  frozenset({S.UNCLEAR}),
-    **{(state, event): frozenset({state}) for state in FINAL_EXCHANGE for event in _ANSWERS},
+    **{(end, event): frozenset({end}) for end in sorted(FINAL_EXCHANGE) for event in _ANSWERS},
 })
 # fmt: on
 
