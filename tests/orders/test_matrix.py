@@ -1,14 +1,19 @@
 """The matrix against what the source certainly says."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapter.orders.algorithms.cremtrexc import CreateMeterExchange
 from adapter.orders.algorithms.crspact import CreateSpecificActivity
 from adapter.orders.algorithms.dcrmmtr import DecommissionRemoved
 from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.algorithms.table import ALGORITHMS
 from adapter.orders.algorithms.upddvc import UpdateDevice
+from adapter.orders.algorithms.verdict import NO_CUSTOMS
 from adapter.orders.matrix import MATRIX, ROW_COUNTS, default_matrix, marks
 from adapter.orders.order import OrderKind
+from tests.orders.builders import a_view, an_order
 
 T, K = AlgorithmType, OrderKind
 CERTAIN = [
@@ -86,3 +91,16 @@ def test_the_algorithms_run_in_the_order_of_the_sources_table() -> None:
     for kind, cells in MATRIX.items():
         places = [order.index(cell.type) for cell in cells]
         assert places == sorted(places), kind
+
+
+def test_every_algorithm_type_has_a_row_and_is_in_the_file_named_by_its_code() -> None:
+    assert tuple(ALGORITHMS) == tuple(AlgorithmType)
+    for code, row in ALGORITHMS.items():
+        file = row.parameters.__module__.rpartition(".")[2]
+        assert code.removeprefix("D1-").lower() in file.split("_")
+
+
+def test_an_algorithm_with_the_parameters_of_another_type_is_refused() -> None:
+    wrong = replace(MATRIX[K.CUT][0], type=T.REMONOFF)
+    with pytest.raises(TypeError, match="UpdateDevice are no parameters of D1-REMONOFF"):
+        wrong.decide(an_order(K.CUT), a_view(K.CUT), NO_CUSTOMS)
