@@ -1,4 +1,4 @@
-"""`openway tables`: the tables that decide, as README shows them."""
+"""`openway tables`: the tables that decide, as README and docs/ show them."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from adapter.cli.diagrams import ARROWS, mermaid
 from adapter.cli.output import as_json, print_json, print_table
+from adapter.cli.tables_floors import contracts, floors
+from adapter.cli.tables_names import names
 from adapter.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -80,6 +83,27 @@ def flows() -> Shown:
     )
 
 
+def commands() -> Shown:
+    """The same in short: what is asked, by which operation, how the answer comes, what changes."""
+    from adapter.commands.flows import FLOWS
+
+    return Shown(
+        "Commands",
+        ("kind", "command", "operation at the head end", "answer", "completion event"),
+        tuple(
+            (
+                flow.kind.value,
+                flow.title,
+                flow.request.operation.value.partition(".")[2],
+                "at once" if flow.result is None else "token, callback, result",
+                "none" if flow.completion is None else flow.completion.value,
+            )
+            for flow in FLOWS.values()
+        ),
+        code_first=True,
+    )
+
+
 def failures() -> Shown:
     from adapter.commands.failures import FAILURES
 
@@ -128,6 +152,7 @@ def exchange() -> Shown:
     from adapter.commands.activity import ExchangeState
     from adapter.commands.communication import TRANSITIONS
 
+    order = {state: number for number, state in enumerate(ExchangeState)}  # the same in every run
     return Shown(
         "States of an exchange",
         ("state", "event", "may become"),
@@ -137,7 +162,9 @@ def exchange() -> Shown:
                 event.__name__,
                 ", ".join(each.value for each in ExchangeState if each in after),
             )
-            for (state, event), after in TRANSITIONS.items()
+            for (state, event), after in sorted(
+                TRANSITIONS.items(), key=lambda arrow: order[arrow[0][0]]
+            )
         ),
     )
 
@@ -156,10 +183,32 @@ def _of_orders(title: str, name: str) -> Callable[[], Shown]:
     def made() -> Shown:
         from adapter.orders import tables
 
-        heading, *rows = getattr(tables, name)()
-        return Shown(title, heading, tuple(rows))
+        return _shown(title, getattr(tables, name)())
 
     return made
+
+
+def _of_simulator(title: str, name: str, *, code_first: bool = True) -> Callable[[], Shown]:
+    def made() -> Shown:
+        from adapter.cli import tables_simulator
+
+        return _shown(title, getattr(tables_simulator, name)(), code_first=code_first)
+
+    return made
+
+
+def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], Shown]:
+    def made() -> Shown:
+        from adapter.cli import tables_rest
+
+        return _shown(title, getattr(tables_rest, name)(), code_first=code_first)
+
+    return made
+
+
+def _shown(title: str, lines: Sequence[tuple[str, ...]], *, code_first: bool = False) -> Shown:
+    heading, *rows = lines
+    return Shown(title, heading, tuple(rows), code_first)
 
 
 def import_() -> Shown:
@@ -255,6 +304,18 @@ def _drawn(name: str) -> Callable[[], Shown]:
     return made
 
 
+def _arrows(name: str) -> Callable[[], Shown]:
+    """A table that leads from a state to states, to be drawn."""
+
+    def made() -> Shown:
+        arrows = ARROWS[name]()
+        rows = tuple((before, ", ".join(after)) for before, after in arrows.items())
+        title = f"States of {name}"
+        return Shown(title, ("state", "may become"), rows, diagram=mermaid(arrows))
+
+    return made
+
+
 TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
     {
         "flows": flows,
@@ -275,52 +336,78 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
         "exits": exits,
         "values": values,
         "events": events,
+        "commands": commands,
+        "routes": _of_rest("Routes of the REST interface", "routes"),
+        "roles": _of_rest("Roles of a key", "roles"),
+        "problems": _of_rest("Statuses of problems", "problems", code_first=False),
+        "errors": _of_rest("Error codes", "errors"),
+        "effects": _of_simulator("What a script of the simulator can do", "effects"),
+        "scripts": _of_simulator("Members of a script", "script_members"),
+        "admin": _of_simulator("The simulator's admin address", "admin"),
+        "simulator": _of_simulator("The simulator's settings", "simulator"),
     }
 )
 
 
 DIAGRAMS: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
     {f"machine_{name}": _drawn(name) for name in MACHINES}
+    | {f"machine_{name}": _arrows(name) for name in ARROWS}
 )
 """The state machines as diagrams; `machines` prints all of them."""
 
 _PLACE: Final = re.compile(r"(<!-- tables:(\w+) -->\n).*?(<!-- /tables:\2 -->)", re.DOTALL)
+_OF_THE_CODE: Final[Mapping[str, Callable[[Path], Sequence[tuple[str, ...]]]]] = MappingProxyType(
+    {"floors": floors, "contracts": contracts, "names": lambda root: names()}
+)
+"""Tables of the code itself, for pages of a clone; they are not among what decides."""
 
 
-def filled(text: str) -> str:
+def filled(text: str, root: Path | None = None) -> str:
     """The text with every table that it has a place for, as `<!-- tables:flows -->` and its end.
 
-    Raises InvalidRequest for a place of a table that there is not.
+    `root` is the clone, for the tables of the code itself. Raises InvalidRequest for a place of a
+    table that there is not.
     """
 
     known = {**TABLES, **DIAGRAMS}
 
     def table(place: re.Match[str]) -> str:
-        if place[2] not in known:
-            raise InvalidRequest(
-                f"tables:{place[2]}", f"no such table; there are {', '.join(known)}"
-            )
-        return f"{place[1]}{known[place[2]]().markdown()}\n{place[3]}"
+        name = place[2]
+        if name in _OF_THE_CODE:
+            made = _shown(name, _OF_THE_CODE[name](root or Path()))
+        elif name in known:
+            made = known[name]()
+        else:
+            names = ", ".join((*known, *_OF_THE_CODE))
+            raise InvalidRequest(f"tables:{name}", f"no such table; there are {names}")
+        return f"{place[1]}{made.markdown()}\n{place[3]}"
 
     return _PLACE.sub(table, text)
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice([*TABLES, "machines", *DIAGRAMS]))
-@click.option("--markdown", is_flag=True, help="Exactly as README embeds them.")
+@click.argument(
+    "names",
+    nargs=-1,
+    type=click.Choice([*TABLES, "machines", *DIAGRAMS]),
+    metavar="[NAMES]...",
+)
+@click.option("--markdown", is_flag=True, help="Exactly as the pages embed them.")
 @click.option(
     "--fill",
+    multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Write them to the places that a file, as README.md, has for them.",
 )
 @as_json
-def tables(names: tuple[str, ...], markdown: bool, fill: Path | None, as_json: bool) -> None:
+def tables(names: tuple[str, ...], markdown: bool, fill: tuple[Path, ...], as_json: bool) -> None:
     """Print the tables that decide: all of them, or NAMES.
 
     `machines` prints the state machines as Mermaid diagrams.
     """
-    if fill is not None:
-        fill.write_text(filled(fill.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in fill:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    if fill:
         return
     wanted = {name: made() for name, made in _wanted(names).items()}
     if as_json:

@@ -49,37 +49,46 @@ class Running(Protocol):
         """To be called after the world was given something to do."""
 
 
+# fmt: off
+ADMIN_ROUTES: Final = (
+    # method    path                              handler              what it does
+    ("GET",    "",                               "overview",           "clock, counts of meters, requests and scripts, all counters"),
+    ("GET",    "/meters",                        "meters",             "meters; `group`, `match` (a glob), `offset`, `limit`"),
+    ("PUT",    "/meters",                        "change_many",        "`group` and `match` choose, `set` has the members to change"),
+    ("GET",    "/meters/{esn}",                  "meter",              "one meter with its registers"),
+    ("PUT",    "/meters/{esn}",                  "change",             "change members of a meter, or add it"),
+    ("GET",    "/groups",                        "groups",             "the groups"),
+    ("GET",    "/groups/{name}",                 "group",              "members of a group; `offset`, `limit`"),
+    ("PUT",    "/groups/{name}",                 "set_group",          "`meters` becomes a group"),
+    ("DELETE", "/groups/{name}",                 "drop_group",         "remove a named group"),
+    ("GET",    "/effects",                       "effects",            "what a script can do"),
+    ("GET",    "/scripts",                       "scripts",            "scripts in force, how often each matched and hit"),
+    ("POST",   "/scripts",                       "add_scripts",        "one script, or all of `scripts`; all are taken or none"),
+    ("DELETE", "/scripts",                       "clear_scripts",      "remove all scripts"),
+    ("DELETE", "/scripts/{id}",                  "drop_script",        "remove one script"),
+    ("GET",    "/subscriptions",                 "subscriptions",      "who gets data and exceptions"),
+    ("PUT",    "/subscriptions/{kind}/{system}", "subscribe",          "send `data` or `exceptions` to `address`"),
+    ("DELETE", "/subscriptions/{kind}/{system}", "unsubscribe",        "stop that"),
+    ("GET",    "/requests",                      "requests",           "requests that have a token, newest first; `limit`"),
+    ("GET",    "/requests/{token}/meters",       "meters_of_request",  "what each meter of a read did; `offset`, `limit`"),
+    ("GET",    "/journal",                       "journal",            "requests and callbacks; `operation`, `esn`, `token`, `after`, `limit`"),
+    ("GET",    "/counters",                      "counters",           "all counters; of one meter with `esn`, of each with `per_meter=1`"),
+    ("POST",   "/reset",                         "reset",              "meters, requests and journal as at the start"),
+    ("POST",   "/forget-tokens",                 "forget_tokens",      "forget every token, as a head end after a restart"),
+    ("POST",   "/outage",                        "outage",             "`group` and `match` are dark for `seconds`, and say so"),
+    ("POST",   "/event",                         "event",              "`group` and `match` report an event of a `kind`"),
+)
+# fmt: on
+"""Below /admin. Bodies are JSON objects with the members named here."""
+
+
 def admin_routes(simulator: Running) -> list[web.RouteDef]:
     """Every admin route under /admin."""
     admin = _Admin(simulator)
-    rows: tuple[tuple[str, str, Handle], ...] = (
-        ("GET", "", admin.overview),
-        ("GET", "/meters", admin.meters),
-        ("PUT", "/meters", admin.change_many),
-        ("GET", "/meters/{esn}", admin.meter),
-        ("PUT", "/meters/{esn}", admin.change),
-        ("GET", "/groups", admin.groups),
-        ("GET", "/groups/{name}", admin.group),
-        ("PUT", "/groups/{name}", admin.set_group),
-        ("DELETE", "/groups/{name}", admin.drop_group),
-        ("GET", "/effects", admin.effects),
-        ("GET", "/scripts", admin.scripts),
-        ("POST", "/scripts", admin.add_scripts),
-        ("DELETE", "/scripts", admin.clear_scripts),
-        ("DELETE", "/scripts/{id}", admin.drop_script),
-        ("GET", "/subscriptions", admin.subscriptions),
-        ("PUT", "/subscriptions/{kind}/{system}", admin.subscribe),
-        ("DELETE", "/subscriptions/{kind}/{system}", admin.unsubscribe),
-        ("GET", "/requests", admin.requests),
-        ("GET", "/requests/{token}/meters", admin.meters_of_request),
-        ("GET", "/journal", admin.journal),
-        ("GET", "/counters", admin.counters),
-        ("POST", "/reset", admin.reset),
-        ("POST", "/forget-tokens", admin.forget_tokens),
-        ("POST", "/outage", admin.outage),
-        ("POST", "/event", admin.event),
-    )
-    return [web.route(method, f"/admin{path}", admin.guarded(call)) for method, path, call in rows]
+    return [
+        web.route(method, f"/admin{path}", admin.guarded(getattr(admin, call)))
+        for method, path, call, _ in ADMIN_ROUTES
+    ]
 
 
 class _Admin:
@@ -188,7 +197,6 @@ class _Admin:
         return web.json_response({})
 
     async def effects(self, request: web.Request) -> web.Response:
-        """What a script can do, for people who write one."""
         rows = [
             {"effect": effect, "stage": row.stage, "needs": row.needs, "meaning": row.meaning}
             for effect, row in EFFECTS.items()
@@ -247,7 +255,6 @@ class _Admin:
         return web.json_response({})
 
     async def requests(self, request: web.Request) -> web.Response:
-        """The requests that have a token, newest first."""
         limit = _whole(request, "limit", 100)
         newest = islice(reversed(self._world.jobs.values()), limit)
         return web.json_response({"requests": [_job_row(job) for job in newest]})
@@ -267,7 +274,6 @@ class _Admin:
         return web.json_response({"count": len(endpoints), "meters": rows})
 
     async def journal(self, request: web.Request) -> web.Response:
-        """`operation`, `esn`, `token`, `after` (sequence), `limit`."""
         query = request.query
         entries = self._simulator.journal.entries(
             operation=query.get("operation", ""),
@@ -279,7 +285,6 @@ class _Admin:
         return web.json_response({"entries": entries})
 
     async def counters(self, request: web.Request) -> web.Response:
-        """All counters; with `esn` those of one meter, with `per_meter=1` those of all."""
         journal = self._simulator.journal
         told: Json = dict(journal.counters())
         esn = request.query.get("esn")

@@ -35,7 +35,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     rule: str | None = None
 
 
-_TITLES: Final[Mapping[int, str]] = {
+TITLES: Final[Mapping[int, str]] = {
     400: "The request cannot be read",
     401: "A key is needed",
     403: "Not allowed",
@@ -81,7 +81,7 @@ class ProblemRaised(Exception):
         super().__init__(detail)
         self.problem = Problem(
             type=f"urn:openway:problem:{code}",
-            title=_TITLES[status],
+            title=TITLES[status],
             status=status,
             code=code,
             detail=detail,
