@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+PAGES   := README.md CONTRIBUTING.md $(wildcard docs/*.md)
 BIN    := $(VENV)/bin
 WORKERS ?= 3
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit readme bench soak wheel clean
+.PHONY: help demo test lint types contracts unit docs bench soak wheel clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -42,8 +43,8 @@ contracts: $(VENV)/.dev ## who may import whom
 unit: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' --durations=10
 
-readme: $(VENV)/.run ## write the tables into README.md
-	$(BIN)/openway tables --fill README.md
+docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING.md and docs/
+	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
 
 bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
 	$(BIN)/python -m bench

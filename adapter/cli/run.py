@@ -224,7 +224,7 @@ _DEMO_NEXT: Final = (
     "  openway replay fixtures      the same exchanges from recorded XML, in virtual time",
     "  openway simulate             a head end of your own to build against; scripts its faults",
     "  openway wire decode FILE     any SOAP message of the contract as JSON",
-    "  README.md                    how a command travels, operating it, a real head end",
+    "  docs/index.md                how a command travels, operating it, a real head end",
 )
 
 

@@ -1,6 +1,6 @@
 """A site's orders file: matrix, activity types, reading calendar, valid tasks, its own functions.
 
-[orders]                          orchestrations and activity types (see the README)
+[orders]                          orchestrations and activity types (docs/orders.md)
 [measurement_cycle.MONTHLY]       reads = [2026-03-01T06:00:00Z, ...]
 [service_point_type.RESIDENTIAL]  field_tasks = ["D1-TurnOnMeter", ...]
 [field_task.D1-InstallMeter]      appointment = "Optional", and what else a site says of a task

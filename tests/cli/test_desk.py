@@ -9,7 +9,7 @@ import pytest
 
 from adapter.cli import run
 from adapter.cli.exits import MEANING, Exit
-from adapter.cli.tables import DIAGRAMS, MACHINES, TABLES, filled, state_machine
+from adapter.cli.tables import DIAGRAMS, MACHINES, TABLES, state_machine
 from adapter.commands.activity import State
 from adapter.commands.failures import FAILURES
 from adapter.commands.flows import FLOWS
@@ -319,13 +319,3 @@ def test_a_new_key_is_taken_by_the_settings(
     assert "1 setting given" in output(capsys, "config", "check")
     assert run(["config", "new-key", "ann", "king"]) == Exit.INVALID
     assert run(["config", "new-key", "ann", "switch", "approve"]) == Exit.SETTINGS
-
-
-# ---------------------------------------------------------------- README
-
-
-def test_readme_shows_the_tables_as_they_are_printed() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    assert all(f"<!-- tables:{name} -->" in text for name in ("flows", "settings"))
-    assert filled(text) == text

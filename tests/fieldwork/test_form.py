@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from adapter.engine.orders.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
-from adapter.fieldwork import messages
 from adapter.fieldwork.messages import (
     BadReport,
     message_json,
@@ -129,8 +128,11 @@ def test_a_value_keeps_every_digit() -> None:
 
 
 def test_the_examples_of_the_documentation_are_read() -> None:
-    text = (Path(messages.__file__).parent / "README.md").read_text()
-    message, reports = (block.partition("```")[0] for block in text.split("```json\n")[1:])
+    text = (Path(__file__).parents[2] / "docs" / "field-work.md").read_text(encoding="utf-8")
+    message, reports = (
+        text.partition(f"```json {what}\n")[2].partition("```")[0]
+        for what in ("message", "reports")
+    )
     assert read_message(message.encode()).task == "D1-InstallMeter"
     read = [read_report(line.encode()) for line in reports.splitlines()]
     assert {type(report.news) for report in read} == {type(news) for news in NEWS}
