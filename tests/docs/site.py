@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from adapter.app import build
@@ -19,6 +20,8 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
 from tests.docs.shell import LISTENER, SIMULATOR, Shell
 
 OPERATOR: Final = "ann-" + "0" * 32
@@ -38,7 +41,7 @@ def running(shell: Shell, settings_text: str) -> Iterator[None]:
         stop.append((asyncio.get_running_loop(), ended))
         store = {"OPENWAY_STORE_PATH": str(shell.folder / "openway.db")}
         settings = load(shell.folder / "openway.toml", shell.environ | store)
-        async with Simulator(_head_end(shell)) as simulator:
+        async with Simulator(_head_end(shell), codec=_codec()) as simulator:
             registry = registry_of(simulator.world.population)
             values = json.dumps(as_json_values(registry), indent=1, default=str)
             (shell.folder / "meters.json").write_text(values, encoding="utf-8")
@@ -71,6 +74,12 @@ def running(shell: Shell, settings_text: str) -> Iterator[None]:
         loop, ended = stop[0]
         loop.call_soon_threadsafe(ended.set)
         thread.join(_START_S)
+
+
+@cache
+def _codec() -> Codec:
+    """One for all pages: it takes half a second to make."""
+    return Codec(Catalog.load())
 
 
 def _head_end(shell: Shell) -> SimulatorConfig:
