@@ -6,7 +6,7 @@ Lines = tuple[tuple[str, ...], ...]
 
 def routes() -> Lines:
     """Every route, in the order of the route table."""
-    from adapter.web.routes import ANY, ROUTES
+    from adapter.web.api.routes import ANY, ROUTES
 
     def roles(route_roles: tuple[str, ...]) -> str:
         if not route_roles:
@@ -22,8 +22,8 @@ def routes() -> Lines:
 
 def roles() -> Lines:
     """Every role, with how many routes it opens beyond those that any key may call."""
-    from adapter.web.routes import ANY, ROUTES
-    from adapter.web.settings import Role
+    from adapter.server.settings import Role
+    from adapter.web.api.routes import ANY, ROUTES
 
     def opened(role: Role) -> str:
         own = [each for each in ROUTES if role in each.roles and each.roles != ANY]
@@ -35,7 +35,7 @@ def roles() -> Lines:
 
 def problems() -> Lines:
     """Every status of a problem with its title."""
-    from adapter.web.problems import TITLES
+    from adapter.web.api.problems import TITLES
 
     return (("status", "title"), *((str(status), title) for status, title in TITLES.items()))
 

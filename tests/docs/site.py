@@ -12,10 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from adapter.app import build
-from adapter.imports import as_json_values
-from adapter.settings import load
-
+from adapter.registry.files import as_json_values
+from adapter.service.app import build
+from adapter.service.settings import load
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator

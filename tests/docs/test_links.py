@@ -5,9 +5,9 @@ from typing import Final
 
 import click
 import pytest
-from adapter.settings_table import rows
 
 from adapter.cli import openway
+from adapter.service.settings_table import rows
 from tests.docs.pages import PAGES, ROOT, anchors, code_words, links, read
 
 FURTHER: Final = ("wsdl/README.md", "fixtures/README.md", "CHANGELOG.md")

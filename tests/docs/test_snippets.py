@@ -17,13 +17,13 @@ from types import MappingProxyType
 from typing import Final
 
 import pytest
-from adapter.engine.field_work import FieldReport
-from adapter.fieldwork.form import read_message, read_report
-from adapter.intake.event_tables import load_event_tables
-from adapter.intake.tables import load_tables
-from adapter.orders_file import rules_of
-from adapter.settings import load
 
+from adapter.engine.events.tables import load_event_tables
+from adapter.engine.orders.field_work import FieldReport
+from adapter.engine.readings.tables import load_tables
+from adapter.fieldwork.messages import read_message, read_report
+from adapter.service.orders_file import rules_of
+from adapter.service.settings import load
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.xml import parse
 from tests.docs.pages import PAGES, Block, blocks

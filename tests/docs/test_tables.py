@@ -2,8 +2,7 @@
 
 import pytest
 
-from adapter.cli.diagrams import DIAGRAMS
-from adapter.cli.tables import TABLES, filled
+from adapter.cli.tables import DIAGRAMS, TABLES, filled
 from tests.docs.pages import PAGES, ROOT, read
 
 
