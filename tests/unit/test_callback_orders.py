@@ -1,145 +1,350 @@
-"""Callbacks in any order: doubled, early, late or before the reply, they end in one state (I11)."""
+"""Callbacks in any order: doubled, early, late or before the reply, they end in one state (I11).
 
+Correlator, dispatcher, applier and store are the real ones, and messages are read from their bytes.
+Only the head end is played, since the order of what it says is what this is about. The clock
+stands: what is parked comes back because its token became known, or never.
+"""
+
+import asyncio
 import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from adapter.commands import lifecycle
-from adapter.commands.activity import Exchange, Verdict, Work
+from adapter.commands.activity import Command, State, Target, Verdict
 from adapter.commands.calls import (
+    Answer,
+    Call,
     Outcome,
     RemoteResult,
     RemoteState,
-    RequestStatus,
+    SwitchReading,
     SwitchState,
+    TokenGiven,
 )
-from adapter.commands.correlation import Match, correlate
-from adapter.commands.events import (
-    CompletionExecuted,
-    DataLookedUp,
-    Dispatched,
-    Event,
-    LateNotified,
-    OutcomeReceived,
-    SendUnclear,
-    StatusNotified,
-    TokenReceived,
-    Validated,
-)
-from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind
+from adapter.commands.events import CompletionExecuted, DataLookedUp, Validated
+from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Operation
+from adapter.commands.lifecycle import Step
+from adapter.commands.rules import lanes_of
 from adapter.commands.timing import POLICIES
-from adapter.model.ids import EndpointId
-from tests.unit.driving import NOON, S, a_command, a_status, check, seen, token_of
-from tests.unit.profiles import QUICK, THOROUGH
-
-FINAL_STATUS: Final = (RemoteState.COMPLETED, RemoteResult.SUCCESS)
-STORY: Final = (
-    (RemoteState.INITIALIZING, RemoteResult.PENDING),
-    (RemoteState.EXECUTING, RemoteResult.PENDING),
-    FINAL_STATUS,
+from adapter.commands.transitions import TRANSITIONS
+from adapter.engine.apply import Applier
+from adapter.engine.clock import HandClock
+from adapter.engine.correlator import STATUS_CHANGED, Correlator
+from adapter.engine.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.message_log import MessageLog
+from adapter.engine.ports import AuditEntry, Import, InboxState, Received
+from adapter.engine.registry import StoreRegistry
+from adapter.errors import OutcomeUnknown
+from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
+from adapter.store.sqlite import SqliteStore
+from adapter.wire.inbox import InboxReader
+from tests.builders import (
+    a_command_id,
+    a_device,
+    a_service_point,
+    a_submission,
+    a_token,
+    an_install,
 )
+from tests.support import run
+from tests.unit.driving import NOON, a_command, check
+from tests.web.rig import TOKEN, codec, status_changed
+
+AT_ONCE: Final = 67
+"""Commands under way together, each with an order of callbacks of its own."""
+
+KINDS: Final = tuple(kind for kind in CommandKind if not FLOWS[kind].synchronous)
+DONE: Final = RemoteState.COMPLETED
+STORY: Final = (RemoteState.INITIALIZING, RemoteState.EXECUTING, DONE)
 
 
-class Listener:
-    """A command on its way through the engine's loop: what is parked is judged again."""
+class HeldReplies:
+    """A head end that replies to a request when told to, and has every result at once."""
 
-    def __init__(self, kind: CommandKind) -> None:
-        self.policy = POLICIES[kind]
-        self.command = a_command(kind)
-        self.now = NOON
-        self.parked: list[tuple[RequestStatus, bool]] = []
-        self.tell(Validated())
-        self.id = self.command.exchanges[0].id
-        self.tell(Dispatched(exchange=self.id))
+    def __init__(self) -> None:
+        self._held: dict[str, asyncio.Future[RequestToken | None]] = {}
+        self._admitted = self._released = 0
+        self._moved = asyncio.Event()
 
-    def tell(self, event: Event) -> None:
-        made = lifecycle.step(self.command, event, now=self.now, policy=self.policy)
-        check(self.command, made)
-        self.command = made.command
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "HeldReplies":
+        self._admitted += 1
+        return self
 
-    def hear(self, status: RequestStatus, addressed: bool) -> None:
-        exchange: Exchange | None = self.command.exchange(self.id)
-        if not addressed and (exchange is None or exchange.token != status.token):
-            exchange = None
-        verdict = correlate(
-            status, exchange, addressed=addressed, received_at=self.now, now=self.now
-        )
-        match verdict.match:
-            case Match.MATCHED:
-                self.tell(StatusNotified(exchange=self.id, status=status))
-            case Match.LATE:
-                self.tell(LateNotified(exchange=self.id, status=status))
-            case Match.EARLY:
-                self.parked.append((status, addressed))
-            case other:
-                assert other is Match.DUPLICATE
+    def release(self) -> None:
+        self._released += 1
+        self._moved.set()
 
-    def work(self) -> None:
-        """What the dispatcher does when the final status is known."""
-        if self.command.exchange(self.id).work is Work.RESULT:
-            outcome = Outcome(
+    async def call(self, call: Call) -> Answer:
+        if call.callback is None:
+            switches = tuple(
+                SwitchReading(endpoint=each, state=SwitchState.CONNECTED) for each in call.endpoints
+            )
+            return Outcome(
+                token=call.token,
                 result=RemoteResult.SUCCESS,
                 voltage_present=False,
-                switches=seen(self.command.exchange(self.id), SwitchState.CONNECTED),
+                switches=switches,
             )
-            self.tell(OutcomeReceived(exchange=self.id, outcome=outcome))
+        reply: asyncio.Future[RequestToken | None] = asyncio.get_running_loop().create_future()
+        self._held[call.callback] = reply
+        self._moved.set()
+        token = await reply
+        if token is None:
+            raise OutcomeUnknown("the reply is lost")
+        return TokenGiven(token=token)
 
-    def finish(self) -> None:
-        parked, self.parked = self.parked, []
-        for status, addressed in parked:
-            self.hear(status, addressed)
-        self.work()
-        if self.command.activity.state is S.WAITING_FOR_MEASUREMENT:
-            self.tell(DataLookedUp(found=(EndpointId("E0"),), missing=()))
-        while (event := self.command.activity.next_completion) is not None:
-            self.tell(CompletionExecuted(event=event.id))
+    def reply(self, exchange: ExchangeId, token: RequestToken | None) -> None:
+        """None: the reply is lost."""
+        self._held.pop(exchange).set_result(token)
+
+    async def settled(self, calls: int) -> None:
+        """Wait until so many calls were made, and each is over or its reply is held back."""
+        while self._admitted < calls or self._released + len(self._held) < calls:
+            self._moved.clear()
+            await self._moved.wait()
 
 
-def callbacks_in_any_order(seed: int) -> None:
-    chance = random.Random(seed)
-    kind = chance.choice([kind for kind in CommandKind if not FLOWS[kind].synchronous])
-    listener = Listener(kind)
+@dataclass(eq=False)
+class Told:
+    """One command, and what the head end still has to say about it, in this order."""
+
+    id: CommandId
+    kind: CommandKind
+    token: RequestToken
+    to_come: list[tuple[RemoteState, bool] | None]
+    """States, and whether each is told at the exchange's own address; None is the reply."""
+    lost: bool
+
+    @property
+    def exchange(self) -> ExchangeId:
+        return ExchangeId(f"{self.id}-1")
+
+    def reply_comes(self) -> bool:
+        """Whether the reply is next; then it is to come no more."""
+        if self.to_come[:1] != [None]:
+            return False
+        self.to_come.pop(0)
+        return True
+
+    def states_come(self, most: int) -> Iterator[tuple[RemoteState, bool]]:
+        """The next states up to the reply; they are to come no more."""
+        for _ in range(most):
+            if not self.to_come or (heard := self.to_come[0]) is None:
+                return
+            self.to_come.pop(0)
+            yield heard
+
+
+def told_in_any_order(number: int, chance: random.Random) -> Told:
+    """Completed is told at least once; where the reply may be lost, at the address that teaches
+    the token."""
     lost = chance.random() < 0.3
-    extra = chance.choices(STORY, k=chance.randint(0, 6))
-    told = [step for step in STORY if step is FINAL_STATUS or chance.random() < 0.8] + extra
-    chance.shuffle(told)
-    reply_at = chance.randint(0, len(told))
-    overtaken = False
-    for place, (state, result) in enumerate([*told, FINAL_STATUS]):
-        if place == reply_at:
-            overtaken = listener.command.exchange(listener.id).token is not None
-            listener.tell(
-                SendUnclear(exchange=listener.id, detail="reset")
-                if lost and (overtaken or kind in SWITCH_KINDS)
-                else TokenReceived(exchange=listener.id, token=token_of(listener.id))
+    states = [state for state in STORY if state is DONE or chance.random() < 0.8]
+    states += chance.choices(STORY, k=chance.randint(0, 6))
+    chance.shuffle(states)
+    to_come: list[tuple[RemoteState, bool] | None] = [
+        (state, lost or chance.random() < 0.7) for state in states
+    ]
+    to_come.insert(chance.randint(0, len(states)), None)
+    return Told(a_command_id(number), chance.choice(KINDS), a_token(number), to_come, lost)
+
+
+class Engine:
+    """What turns messages into commands' states, step by step by hand."""
+
+    def __init__(self, store: SqliteStore, clock: HandClock) -> None:
+        self.store = store
+        self.head_end = HeldReplies()
+        self.commands: dict[CommandId, Command] = {}
+        self.calls = 0
+        self.applier = Applier(store, clock, POLICIES, changed=self._changed)
+        self.correlator = Correlator(
+            store, self.applier, clock, InboxReader(codec()), MessageLog(store, clock)
+        )
+        self.dispatcher = Dispatcher(
+            store,
+            StoreRegistry(store),
+            self.head_end,
+            self.applier,
+            clock,
+            str,
+            DispatchSettings(concurrency=10 * AT_ONCE),
+        )
+
+    def _changed(self, after: Command) -> None:
+        if (before := self.commands.get(after.id)) is not None:
+            check(before, Step(command=after))
+        self.commands[after.id] = after
+
+    async def accept(self, told: Sequence[Told]) -> None:
+        """Submit and send them; every reply is held back."""
+        commands = [commanded(item, number) for number, item in enumerate(told)]
+        await self.store.submit(
+            [
+                replace(a_submission(command=item, lanes=lanes_of(item.request)), key=None)
+                for item in commands
+            ]
+        )
+        await asyncio.gather(*(self.applier.apply(item.id, Validated()) for item in commands))
+        await self.dispatch()
+
+    async def hear(self, told: Sequence[tuple[Told, RemoteState, bool]]) -> None:
+        await self.store.receive(
+            [
+                Received(
+                    operation=STATUS_CHANGED,
+                    raw=message(state).replace(TOKEN.encode(), item.token.encode()),
+                    at=NOON,
+                    exchange=item.exchange if addressed else None,
+                )
+                for item, state, addressed in told
+            ]
+        )
+        await self.correlate()
+
+    async def correlate(self) -> None:
+        while await self.correlator.once():
+            pass
+
+    async def reply(self, told: Sequence[Told]) -> None:
+        """Give the tokens; a reply is lost where a callback has taught the token, or may yet."""
+        for item in told:
+            known = self.commands[item.id].exchange(item.exchange).token is not None
+            lost = item.lost and (known or item.kind in SWITCH_KINDS)
+            self.head_end.reply(item.exchange, None if lost else item.token)
+        await self.head_end.settled(self.calls)
+
+    async def dispatch(self) -> int:
+        """What is due at the head end: requests, results."""
+        started = await self.dispatcher.once()
+        self.calls += started
+        await self.head_end.settled(self.calls)
+        return started
+
+    async def finish(self) -> None:
+        await self.correlate()
+        while await self.dispatch():
+            pass
+        await asyncio.gather(*(self._complete(item) for item in self.commands.values()))
+
+    async def _complete(self, command: Command) -> None:
+        if command.activity.state is State.WAITING_FOR_MEASUREMENT:
+            found = tuple(target.endpoint for target in command.targets)
+            command = await self.applier.apply(command.id, DataLookedUp(found=found, missing=()))
+        while (event := command.activity.next_completion) is not None:
+            command = await self.applier.apply(command.id, CompletionExecuted(event=event.id))
+
+
+def commanded(told: Told, number: int) -> Command:
+    """For a meter of its own."""
+    made = a_command(told.kind)
+    device = DeviceId(f"D{number}")
+    return replace(
+        made,
+        request=replace(made.request, devices=(device,) if made.request.devices else ()),
+        targets=(Target(device=device, endpoint=EndpointId(f"E-{device}")),),
+        activity=replace(made.activity, id=told.id),
+    )
+
+
+@cache
+def message(state: RemoteState) -> bytes:
+    return status_changed(TOKEN, state.value)
+
+
+@asynccontextmanager
+async def an_engine(folder: Path) -> AsyncIterator[Engine]:
+    clock = HandClock(NOON)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    try:
+        names = [f"D{number}" for number in range(AT_ONCE)]
+        await store.import_(
+            Import(
+                devices=tuple(a_device(name) for name in names),
+                service_points=tuple(a_service_point(f"SP-{name}") for name in names),
+                installs=tuple(an_install(name, f"SP-{name}") for name in names),
             )
-        if place < len(told):
-            addressed = lost or chance.random() < 0.7
-            listener.hear(a_status(listener.id, state, result), addressed)
+        )
+        yield Engine(store, clock)
+    finally:
+        await store.close()
+
+
+async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
+    """In each round every command hears of up to three states, or has its reply."""
+    chance = random.Random(seed)
+    told = [told_in_any_order(first + number, chance) for number in range(AT_ONCE)]
+    engine.commands.clear()
+    earlier, _ = await engine.store.audit_head()
+    await engine.accept(told)
+    while any(item.to_come for item in told):
+        chance.shuffle(told)
+        replied = [item for item in told if item.reply_comes()]
+        heard = [
+            (item, *state)
+            for item in told
+            if item not in replied
+            for state in item.states_come(chance.randint(1, 3))
+        ]
+        await engine.hear(heard)
+        await engine.reply(replied)
         if chance.random() < 0.5:
-            listener.work()
-    listener.finish()
-    activity = listener.command.activity
-    assert activity.state is S.COMPLETED
-    assert activity.verdict is Verdict.SUCCEEDED
-    assert len(listener.command.exchanges) == 1
-    assert listener.parked == []
+            await engine.dispatch()
+    await engine.finish()
+    for command in engine.commands.values():
+        assert command.activity.state is State.COMPLETED, (seed, command)
+        assert command.activity.verdict is Verdict.SUCCEEDED, (seed, command)
+        assert len(command.exchanges) == 1, (seed, command)
+    for state in InboxState:
+        if state not in (InboxState.APPLIED, InboxState.IGNORED):
+            assert await engine.store.inbox(state=state) == [], seed
+    check_history(await engine.store.audit(after=earlier, limit=100 * AT_ONCE), seed)
 
 
-@QUICK
-@given(st.integers(min_value=0, max_value=2**40))
-def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(seed: int) -> None:
-    """I11: 150 examples of 67 interleavings each are 10,050."""
-    for number in range(67):
-        callbacks_in_any_order(seed * 67 + number)
+def check_history(entries: Sequence[AuditEntry], seed: int) -> None:
+    """Every move is an arrow of the table, and each state was applied once."""
+    heard = Counter(
+        (entry.note.subject, entry.note.detail["status"])
+        for entry in entries
+        if entry.note.action == "StatusNotified"
+    )
+    assert set(heard.values()) == {1}, (seed, heard.most_common(1))
+    for entry in entries:
+        for subject, before, after in moves_of(entry):
+            if subject == entry.note.subject:
+                assert State(after) in TRANSITIONS[State(before)], (seed, entry)
+    assert "LateNotified" not in {entry.note.action for entry in entries}, seed
+
+
+def moves_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
+    moves = entry.note.detail["moves"]
+    assert isinstance(moves, list)
+    return moves
+
+
+def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with an_engine(tmp_path) as engine:
+            for seed in range(15):
+                await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
+
+    run(scenario(), seconds=110)
 
 
 @pytest.mark.soak
-@THOROUGH
-@given(st.integers(min_value=0))
-def test_callbacks_in_any_order_for_long(seed: int) -> None:
-    for number in range(20):
-        callbacks_in_any_order(seed * 20 + number)
+def test_callbacks_in_any_order_for_long(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with an_engine(tmp_path) as engine:
+            for number in range(3_000):
+                await callbacks_in_any_order(engine, secrets.randbits(64), AT_ONCE * number)
+
+    run(scenario(), seconds=3_500)
