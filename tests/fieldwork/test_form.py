@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from adapter.engine.orders.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
 
+from adapter.engine.orders.field_work import CancelRefused, FieldNews, FieldReport, OtherWork
 from adapter.fieldwork.messages import (
     BadReport,
     message_json,

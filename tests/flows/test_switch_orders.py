@@ -1,19 +1,18 @@
 """Connect and disconnect against a head end that misbehaves: never doubled, never forgotten."""
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import Command, CommandRequest, State, Verdict
+from adapter.commands.activity import Command, CommandRequest, ExchangeState, State, Verdict
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.timing import RetryPolicy
-from adapter.demo.demo import Stage
-from adapter.engine.clock import SystemClock
 from adapter.simulator.faults import Effect
+from tests.builders import NOON
+from tests.flows.by_hand import WAIT_S, ByHand, by_hand
 from tests.flows.world import fast, finish, script, sends, world
 from tests.support import run
 
@@ -144,17 +143,25 @@ def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_
     run(scenario())
 
 
-async def _cut_that_waits(made: Stage, how: str) -> Command:
+LATER_S = 60.0
+"""When a disconnect that waits would be sent, by a clock that the test turns."""
+
+
+async def _cut_that_waits(made: ByHand, how: str) -> Command:
     """A disconnect of which nothing is under way at the head end, and which is not over."""
-    gateway, device = made.app.gateway, made.device(METER)
-    later = SystemClock().now() + timedelta(seconds=1.5) if how == "not yet due" else None
-    cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,), effective_at=later)
-    found = await gateway.submit(cut)
-    async with asyncio.timeout(10):
-        while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
-            found = await gateway.wait(found.id, timeout_s=0.05)
-        while how == "busy" and not sends(made, Operation.DISCONNECT_METER, METER):
-            found = await gateway.wait(found.id, timeout_s=0.05)
+    later = NOON + timedelta(seconds=LATER_S) if how == "not yet due" else None
+    cut = CommandRequest(
+        kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(METER),), effective_at=later
+    )
+    found = await made.gateway.submit(cut)
+    if how == "busy":
+        await made.sent(found, Operation.DISCONNECT_METER)
+        found = await made.gateway.get(found.id)
+        while found.exchanges[0].state is not ExchangeState.QUEUED:  # until the refusal is stored
+            found = await made.gateway.wait(found.id, timeout_s=0.01)
+    while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
+        await made.turn(0.1)
+        found = await made.gateway.wait(found.id, timeout_s=0.02)
     return found
 
 
@@ -168,23 +175,28 @@ def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fe
     }
 
     async def scenario() -> None:
-        waits = fast(hold_s=30.0, retry=RetryPolicy(first_wait_s=1.5, longest_wait_s=1.5))
-        async with world(tmp_path, *scripts.get(how, []), policies=waits) as made:
-            gateway = made.app.gateway
+        waits = fast(
+            send_s=10 * LATER_S,
+            hold_s=10 * LATER_S,
+            retry=RetryPolicy(first_wait_s=LATER_S, longest_wait_s=LATER_S),
+        )
+        async with by_hand(tmp_path, *scripts.get(how, []), policies=waits) as made:
             cut = await _cut_that_waits(made, how)
-            sent = sends(made, Operation.DISCONNECT_METER, METER)
             passing = CommandRequest(
                 kind=CommandKind.REMOTE_CONNECT,
                 devices=(made.device(METER),),
                 ignore_install_state=True,
                 through_fence=("anna", "berta"),
             )
-            assert (await finish(made, passing)).activity.verdict is V.SUCCEEDED
+            connect = await made.finish(await made.gateway.submit(passing), within_s=LATER_S / 2)
+            assert connect.activity.verdict is V.SUCCEEDED
+            sent = made.sends(Operation.DISCONNECT_METER)
             if how == "failed":
-                await gateway.retry(cut.id, by="carla")
-            over = await gateway.wait(cut.id, timeout_s=10)
+                await made.gateway.retry(cut.id, by="carla")
+            await made.turn(LATER_S)
+            over = await made.gateway.wait(cut.id, timeout_s=WAIT_S)
             assert over.activity.state is S.CANCELED, over.activity
-            assert sends(made, Operation.DISCONNECT_METER, METER) == sent
+            assert made.sends(Operation.DISCONNECT_METER) == sent
 
     run(scenario())
 

@@ -17,6 +17,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from adapter.engine.apply import Applier
+from adapter.engine.correlator import STATUS_CHANGED, Correlator
+from adapter.engine.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.message_log import MessageLog
+from adapter.engine.ports import AuditEntry, Import, InboxState, Received
 
 from adapter.commands.activity import Command, State, Target, Verdict
 from adapter.commands.calls import (
@@ -35,12 +40,7 @@ from adapter.commands.lifecycle import Step
 from adapter.commands.rules import lanes_of
 from adapter.commands.timing import POLICIES
 from adapter.commands.transitions import TRANSITIONS
-from adapter.engine.apply import Applier
 from adapter.engine.clock import HandClock
-from adapter.engine.correlator import STATUS_CHANGED, Correlator
-from adapter.engine.dispatcher import Dispatcher, DispatchSettings
-from adapter.engine.message_log import MessageLog
-from adapter.engine.ports import AuditEntry, Import, InboxState, Received
 from adapter.engine.registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken

@@ -96,10 +96,10 @@ NOT_OURS = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_xml_is_refused_at_once(data: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(NotWellFormed) as refusal:
         status_changed(codec(), data)
-    assert time.perf_counter() - started < 5.0
+    assert time.thread_time() - started < 5.0
     assert len(str(refusal.value)) < 500
 
 
