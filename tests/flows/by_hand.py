@@ -8,24 +8,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
-from adapter.app import Core, connect
-from adapter.engine.identity import CallbackIdentity
-from adapter.web.connections import bind, url_of
 
-from adapter.commands.activity import Command
+from adapter.app import Core, connect
+from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
+from adapter.demo import meters_for_twelve
 from adapter.engine.clock import HandClock
+from adapter.engine.dispatcher import DispatchSettings
 from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import DeviceId
 from adapter.simulator.faults import Script
+from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
-from adapter.simulator.settings import SimulatorConfig
+from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
+from adapter.web.connections import bind, url_of
 from adapter.web.listener import Listener
 from tests.builders import NOON
 from tests.web.rig import XML, codec
@@ -64,7 +69,7 @@ class ByHand:
         while not self.sends(operation):
             await self.gateway.wait(command.id, timeout_s=0.01)
 
-    async def finish(self, command: Command, *, within_s: float) -> Command:
+    async def finish(self, command: Command, *, within_s: float = 20.0) -> Command:
         """Turn the clock step by step until the command is final, by `within_s` at most."""
         for _ in range(round(within_s / STEP_S)):
             command = await self.gateway.wait(command.id, timeout_s=STEP_S)
@@ -72,6 +77,11 @@ class ByHand:
                 return command
             await self.turn(STEP_S)
         raise AssertionError(f"not over after {within_s} s: {command.activity}")
+
+    async def submit(self, kind: CommandKind, number: int, **asked: Any) -> Command:
+        """For the n-th meter."""
+        request = CommandRequest(kind=kind, devices=(self.device(number),), **asked)
+        return await self.gateway.submit(request, actor="test")
 
     async def tell(self, body: bytes) -> int:
         """One callback at the address that names no request; the HTTP status."""
@@ -82,12 +92,21 @@ class ByHand:
 
 @asynccontextmanager
 async def by_hand(
-    folder: Path, *scripts: Script, policies: Mapping[CommandKind, Policy] = POLICIES
+    folder: Path,
+    *scripts: Script,
+    policies: Mapping[CommandKind, Policy] = POLICIES,
+    switch: SwitchPolicy | None = None,
 ) -> AsyncIterator[ByHand]:
     clock = HandClock(NOON)
-    config = SimulatorConfig(scripts=scripts)
+    config = SimulatorConfig(
+        population=PopulationPlan(count=40, group_size=20, generating_share=0.0),
+        timing=Timing(jitter=0.0),
+        scripts=scripts,
+    )
     async with AsyncExitStack() as stack:
-        simulator = await stack.enter_async_context(Simulator(config, codec=codec(), clock=clock))
+        simulator = Simulator(config, codec=codec(), clock=clock)
+        meters_for_twelve(simulator)
+        await stack.enter_async_context(simulator)
         listening = bind("127.0.0.1", 0)
         store = SqliteStore(folder / "gateway.db", now=clock.now)
         await store.open()
@@ -97,7 +116,9 @@ async def by_hand(
             codec=codec(),
             head_end=HeadEndSettings(base_url=simulator.url),
             identity=CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,)),
-            settings=GatewaySettings(policies=policies),
+            settings=GatewaySettings(
+                policies=policies, dispatch=DispatchSettings(switch=switch or SwitchPolicy())
+            ),
             clock=clock,
         )
         await core.gateway.import_devices(registry_of(simulator.world.population))

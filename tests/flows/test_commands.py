@@ -20,6 +20,8 @@ from adapter.engine.commands.ports import Filter, InboxState
 from adapter.errors import Conflict, InvalidRequest, UnknownDevice
 from adapter.model.ids import DeviceId
 from adapter.simulator.faults import Effect
+from tests.builders import NOON
+from tests.flows.by_hand import by_hand
 from tests.flows.world import fast, finish, script, sends, world
 from tests.support import run
 
@@ -166,12 +168,11 @@ def test_a_read_whose_reply_is_lost_is_sent_again_and_the_first_answer_is_ignore
 ) -> None:
     async def scenario() -> None:
         lost = script(Effect.LOSE_REPLY, "PingByEndpoints", first=1)
-        slow = script(Effect.DELAY_CALLBACK, "PingByEndpoints", seconds=0.3)
-        async with world(tmp_path, lost, slow) as made:
-            request = CommandRequest(kind=K.DEVICE_STATUS_CHECK, devices=(made.device(1),))
-            done = await finish(made, request)
+        slow = script(Effect.DELAY_CALLBACK, "PingByEndpoints", seconds=5.0)
+        async with by_hand(tmp_path, lost, slow, policies=fast()) as made:
+            done = await made.finish(await made.submit(K.DEVICE_STATUS_CHECK, 1))
             assert done.activity.verdict is V.SUCCEEDED
-            assert sends(made, Operation.PING, 1) == 2
+            assert made.sends(Operation.PING) == 2
             assert [exchange.attempt for exchange in done.exchanges] == [1, 2]
 
     run(scenario())
@@ -260,21 +261,14 @@ def test_the_same_key_gives_the_same_command_and_other_content_is_refused(tmp_pa
 
 def test_an_opposite_order_waits_in_validation_error_and_can_be_retried(tmp_path: Path) -> None:
     async def scenario() -> None:
-        stuck = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.2)
-        async with world(tmp_path, stuck) as made:
-            gateway = made.app.gateway
-            device = (made.device(3),)
-            cut = await gateway.submit(CommandRequest(kind=K.REMOTE_DISCONNECT, devices=device))
-            connect = CommandRequest(
-                kind=K.REMOTE_CONNECT, devices=device, ignore_install_state=True
-            )
-            refused = await gateway.submit(connect)
+        async with by_hand(tmp_path) as made:
+            cut = await made.submit(K.REMOTE_DISCONNECT, 3)
+            refused = await made.submit(K.REMOTE_CONNECT, 3, ignore_install_state=True)
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason
-            await gateway.wait(cut.id, timeout_s=10)
-            await gateway.retry(refused.id, by="anna")
-            done = await gateway.wait(refused.id, timeout_s=10)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert (await made.finish(cut)).activity.verdict is V.SUCCEEDED
+            retried = await made.gateway.retry(refused.id, by="anna")
+            assert (await made.finish(retried)).activity.verdict is V.SUCCEEDED
 
     run(scenario())
 
@@ -298,20 +292,12 @@ def test_wrong_input_names_field_and_rule_and_stores_nothing(tmp_path: Path) -> 
     run(scenario())
 
 
-def test_an_effective_date_is_waited_for_and_an_expiry_never_sends(tmp_path: Path) -> None:
+def test_an_effective_date_is_waited_for(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as made:
-            gateway = made.app.gateway
-            now = datetime.now(UTC)
-            soon = await gateway.submit(
-                CommandRequest(
-                    kind=K.LOAD_CHECK,
-                    devices=(made.device(1),),
-                    effective_at=now + timedelta(seconds=0.4),
-                )
-            )
+        async with by_hand(tmp_path) as made:
+            soon = await made.submit(K.LOAD_CHECK, 1, effective_at=NOON + timedelta(seconds=2))
             assert soon.activity.state is S.WAITING_FOR_EFFECTIVE_DATE
-            done = await gateway.wait(soon.id, timeout_s=10)
+            done = await made.finish(soon)
             assert done.activity.verdict is V.SUCCEEDED
             assert done.exchanges[0].sent_at is not None
             assert done.exchanges[0].sent_at >= done.activity.effective_at

@@ -6,10 +6,9 @@ nothing but the token can bring the callback back.
 
 from pathlib import Path
 
-from adapter.engine.ports import InboxRow, InboxState
-
-from adapter.commands.activity import CommandRequest, State, Verdict
+from adapter.commands.activity import State, Verdict
 from adapter.commands.flows import CommandKind, Operation
+from adapter.engine.ports import InboxRow, InboxState
 from adapter.model.device import InstallStatus
 from adapter.simulator.faults import Effect
 from tests.flows.by_hand import WAIT_S, ByHand, by_hand
@@ -17,6 +16,7 @@ from tests.flows.world import script
 from tests.support import run
 from tests.web.rig import status_changed
 
+METER = 3
 WORKED_S = 0.5
 """When the head end has done what it was asked to do."""
 REPLY_S = 1.0
@@ -37,9 +37,8 @@ def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_o
         late = script(Effect.DELAY_REPLY, "DisconnectMeter", seconds=REPLY_S)
         silent = script(Effect.DROP_CALLBACK)
         async with by_hand(tmp_path, late, silent) as made:
-            gateway, meter = made.gateway, made.device(0)
-            request = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(meter,))
-            command = await gateway.submit(request, actor="test")
+            gateway, meter = made.gateway, made.device(METER)
+            command = await made.submit(CommandKind.REMOTE_DISCONNECT, METER)
             await made.sent(command, Operation.DISCONNECT_METER)
             (token,) = made.simulator.world.jobs  # nobody else knows it yet
             await made.turn(WORKED_S)

@@ -1,8 +1,7 @@
 """What bars a disconnect from leaving: approval, budget, window, protection, expiry (I8)."""
 
-import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,9 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Import
 from adapter.errors import Forbidden
-from tests.flows.world import finish, sends, world
+from tests.builders import NOON
+from tests.flows.by_hand import by_hand
+from tests.flows.world import sends, world
 from tests.support import run
 
 CUT = CommandKind.REMOTE_DISCONNECT
@@ -38,39 +39,33 @@ def test_a_disconnect_waits_for_a_second_person(tmp_path: Path) -> None:
 
 def test_the_budget_lets_no_more_disconnects_leave_in_an_hour(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, switch=SwitchPolicy(per_hour=2)) as made:
-            gateway = made.app.gateway
-            cuts = [
-                await gateway.submit(CommandRequest(kind=CUT, devices=(made.device(number),)))
-                for number in range(5)
-            ]
-            waited = await asyncio.gather(
-                *(gateway.wait(command.id, timeout_s=1.5) for command in cuts)
-            )
-            ended = [command for command in waited if command.activity.state is State.COMPLETED]
-            assert len(ended) == 2
-            assert made.simulator.journal.count(Operation.DISCONNECT_METER) == 2
-            held = [command for command in waited if not command.activity.state.final]
+        async with by_hand(tmp_path, switch=SwitchPolicy(per_hour=2)) as made:
+            cuts = [await made.submit(CUT, number) for number in range(5)]
+            found = cuts
+            while sum(command.activity.state is State.COMPLETED for command in found) < 2:
+                await made.turn(0.1)
+                found = [await made.gateway.wait(each.id, timeout_s=0.01) for each in cuts]
+            for _ in range(50):
+                await made.turn(1.0)
+            found = [await made.gateway.get(each.id) for each in cuts]
+            held = [command for command in found if not command.activity.state.final]
+            assert [len(command.exchanges) for command in held] == [1, 1, 1]
             assert {command.exchanges[0].state for command in held} == {"queued"}
+            assert made.sends(Operation.DISCONNECT_METER) == 2
 
     run(scenario())
 
 
 def test_no_disconnect_leaves_outside_its_window_and_a_connect_does(tmp_path: Path) -> None:
     async def scenario() -> None:
-        now = datetime.now(UTC)
-        opens = (now + timedelta(hours=2)).time()
-        closes = (now + timedelta(hours=3)).time()
-        shut = SwitchPolicy(window=(opens, closes))
-        async with world(tmp_path, switch=shut) as made:
-            gateway = made.app.gateway
-            cut = await gateway.submit(CommandRequest(kind=CUT, devices=(made.device(3),)))
-            connect = CommandRequest(kind=CommandKind.REMOTE_CONNECT, devices=(made.device(22),))
-            done = await finish(made, connect)
-            assert done.activity.verdict is Verdict.SUCCEEDED
-            held = await gateway.wait(cut.id, timeout_s=0.8)
+        shut = SwitchPolicy(window=(time(14), time(15)))  # it is noon
+        async with by_hand(tmp_path, switch=shut) as made:
+            cut = await made.submit(CUT, 3)
+            connect = await made.finish(await made.submit(CommandKind.REMOTE_CONNECT, 22))
+            assert connect.activity.verdict is Verdict.SUCCEEDED
+            held = await made.gateway.get(cut.id)
             assert not held.activity.state.final
-            assert sends(made, Operation.DISCONNECT_METER, 3) == 0
+            assert made.sends(Operation.DISCONNECT_METER) == 0
 
     run(scenario())
 
@@ -102,15 +97,15 @@ def test_a_protected_service_point_is_never_disconnected(flag: str, tmp_path: Pa
 
 def test_an_expired_disconnect_never_leaves(tmp_path: Path) -> None:
     async def scenario() -> None:
-        midnight = time(0)
-        async with world(tmp_path, switch=SwitchPolicy(window=(midnight, midnight))) as made:
-            soon = datetime.now(UTC) + timedelta(seconds=0.5)
-            cut = CommandRequest(kind=CUT, devices=(made.device(3),), expires_at=soon)
-            done = await finish(made, cut)
+        shut = SwitchPolicy(window=(time(0), time(0)))
+        async with by_hand(tmp_path, switch=shut) as made:
+            cut = await made.submit(CUT, 3, expires_at=NOON + timedelta(seconds=1))
+            assert not cut.activity.state.final
+            done = await made.finish(cut)
             assert (done.activity.state, done.activity.verdict) == (
                 State.DISCARDED,
                 Verdict.EXPIRED,
             )
-            assert sends(made, Operation.DISCONNECT_METER, 3) == 0
+            assert made.sends(Operation.DISCONNECT_METER) == 0
 
     run(scenario())

@@ -150,10 +150,7 @@ LATER_S = 60.0
 async def _cut_that_waits(made: ByHand, how: str) -> Command:
     """A disconnect of which nothing is under way at the head end, and which is not over."""
     later = NOON + timedelta(seconds=LATER_S) if how == "not yet due" else None
-    cut = CommandRequest(
-        kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(METER),), effective_at=later
-    )
-    found = await made.gateway.submit(cut)
+    found = await made.submit(CommandKind.REMOTE_DISCONNECT, METER, effective_at=later)
     if how == "busy":
         await made.sent(found, Operation.DISCONNECT_METER)
         found = await made.gateway.get(found.id)
@@ -182,13 +179,13 @@ def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fe
         )
         async with by_hand(tmp_path, *scripts.get(how, []), policies=waits) as made:
             cut = await _cut_that_waits(made, how)
-            passing = CommandRequest(
-                kind=CommandKind.REMOTE_CONNECT,
-                devices=(made.device(METER),),
+            connect = await made.submit(
+                CommandKind.REMOTE_CONNECT,
+                METER,
                 ignore_install_state=True,
                 through_fence=("anna", "berta"),
             )
-            connect = await made.finish(await made.gateway.submit(passing), within_s=LATER_S / 2)
+            connect = await made.finish(connect, within_s=LATER_S / 2)
             assert connect.activity.verdict is V.SUCCEEDED
             sent = made.sends(Operation.DISCONNECT_METER)
             if how == "failed":
@@ -264,25 +261,18 @@ def test_a_token_of_another_request_is_not_adopted(tmp_path: Path) -> None:
 
 def test_nobody_passes_the_fence_while_a_disconnect_is_under_way(tmp_path: Path) -> None:
     async def scenario() -> None:
-        slow = script(E.DELAY_CALLBACK, "DisconnectMeter", seconds=0.5)
-        async with world(tmp_path, slow) as made:
-            gateway = made.app.gateway
-            device = made.device(METER)
-            cut = await gateway.submit(
-                CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,))
-            )
-            while sends(made, Operation.DISCONNECT_METER, METER) == 0:
-                await gateway.wait(cut.id, timeout_s=0.05)
-            passing = CommandRequest(
-                kind=CommandKind.REMOTE_CONNECT,
-                devices=(device,),
+        async with by_hand(tmp_path) as made:
+            cut = await made.submit(CommandKind.REMOTE_DISCONNECT, METER)
+            await made.sent(cut, Operation.DISCONNECT_METER)
+            refused = await made.submit(
+                CommandKind.REMOTE_CONNECT,
+                METER,
                 ignore_install_state=True,
                 through_fence=("anna", "berta"),
             )
-            refused = await gateway.submit(passing)
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason
-            await gateway.wait(cut.id, timeout_s=10)
-            assert sends(made, Operation.RECONNECT_METER, METER) == 0
+            assert (await made.finish(cut)).activity.verdict is V.SUCCEEDED
+            assert made.sends(Operation.RECONNECT_METER) == 0
 
     run(scenario())
