@@ -1,10 +1,21 @@
 """What no test may leave behind for the next one, and what none may depend on."""
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if sys.dont_write_bytecode:
+    # Each worker and each process that a test starts would compile everything again. What they
+    # compile is kept where nobody looks: not beside the sources.
+    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes to be drawn or tried is the machine's affair, which may be busy; and a
 # run that fails must fail again, so every run sees the same examples (`soak` draws new ones).

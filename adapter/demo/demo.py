@@ -28,8 +28,7 @@ from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.store.sqlite import SqliteStore
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
+from adapter.wire.codec import packaged_codec
 
 _WAIT_S: Final = 60.0
 ANY_PORT: Final = Settings(api=Api(port=0))
@@ -76,7 +75,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Simulator, and gateway on SQLite in `folder`, everything running; the simulator's meters are
     imported unless `devices` says that others come in their place."""
-    codec = Codec(Catalog.load())
+    codec = packaged_codec()
     clock = SystemClock()
     simulator = Simulator(config, codec=codec, clock=clock)
     prepare(simulator)

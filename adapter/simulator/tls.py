@@ -1,6 +1,7 @@
 """TLS of the simulated head end: what it shows its callers, and whom it trusts when it calls."""
 
 import ssl
+from functools import cache
 
 from adapter.errors import SettingsError
 from adapter.simulator.settings import Tls
@@ -21,12 +22,22 @@ def server_context(tls: Tls) -> ssl.SSLContext | None:
 
 def callback_context(tls: Tls) -> ssl.SSLContext:
     """What callbacks to https addresses are sent with. Raises SettingsError."""
+    if not tls.callback_ca and not tls.callback_certificate:
+        return _trusting_the_system()
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.callback_ca:
         _trust(context, tls.callback_ca, "tls.callback_ca")
     if tls.callback_certificate:
         _identify(context, tls.callback_certificate, tls.callback_key, "tls.callback_certificate")
+    return context
+
+
+@cache
+def _trusting_the_system() -> ssl.SSLContext:
+    """Nobody changes it, so that one does: to read the system's authorities takes a while."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

@@ -7,6 +7,7 @@ packaged one, and its names, namespaces, actions and order of fields are what is
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any as Untyped
@@ -91,13 +92,15 @@ class Catalog:
 
     @classmethod
     def load(cls, place: Path | None = None) -> "Catalog":
-        """Read one WSDL file, every *.wsdl of a folder, or (None) the packaged contract.
+        """Read one WSDL file, every *.wsdl of a folder, or (None) the packaged contract, which is
+        read once in a process.
 
         Raises ContractError for a folder without WSDL, for files that are not readable as WSDL, for
         an import that would leave the machine, and for two files that define one operation.
         """
-        packaged = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-        place = place or packaged
+        if place is None:
+            return _packaged_contract()
+        packaged = _packaged_place()
         files = sorted(place.glob("*.wsdl")) if place.is_dir() else [place]
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
@@ -132,6 +135,15 @@ class Catalog:
         """zeep's own operation: the reference that the codec is tested by."""
         offered = _offered(self.document(key))
         return next(operation for name, _, operation in offered if name == key)
+
+
+def _packaged_place() -> Path:
+    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+@cache
+def _packaged_contract() -> Catalog:
+    return Catalog.load(_packaged_place())
 
 
 class _FilesOnly:

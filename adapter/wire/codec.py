@@ -20,6 +20,7 @@ The JSON form of a message, which `openway wire` prints and reads:
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from lxml import etree
@@ -33,7 +34,7 @@ from adapter.wire.shapes import Field, Struct
 from adapter.wire.writer import Write, message_writer
 from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope, where
 
-__all__ = ["Codec", "Direction", "JsonValue", "Message"]
+__all__ = ["Codec", "Direction", "JsonValue", "Message", "packaged_codec"]
 
 _HEAD: Final = {
     soap: f'<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="{ns}">'
@@ -55,6 +56,12 @@ class Message:
     operation: str | None
     direction: Direction
     body: dict[str, JsonValue]
+
+
+@cache
+def packaged_codec() -> "Codec":
+    """That of the packaged contract; nothing changes it, so that a process needs one."""
+    return Codec(Catalog.load())
 
 
 class Codec:

@@ -17,8 +17,7 @@ from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.settings import Api, Settings
 from adapter.store.sqlite import SqliteStore
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
+from adapter.wire.codec import packaged_codec
 from bench.beside import device
 
 
@@ -32,7 +31,7 @@ async def _serve(folder: Path, meters: int) -> None:
             await store.import_(Import(devices=tuple(device(number) for number in range(meters))))
         core = connect(
             store=store,
-            codec=Codec(Catalog.load()),
+            codec=packaged_codec(),
             head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
             identity=CallbackIdentity(url, (b"key" * 16,)),
             settings=GatewaySettings(),

@@ -25,8 +25,7 @@ from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.service.app import Core, OrderParts, connect
 from adapter.store.sqlite import SqliteStore
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
+from adapter.wire.codec import packaged_codec
 from tests.intake.rig import DATA
 from tests.orders.builders import INSTALLED_AT, INTERVAL, NOON, a_smart_meter
 from tests.wire.payloads import data_arrived, interval, read_data
@@ -100,7 +99,7 @@ async def waiting(
     await store.open()
     core = connect(
         store=store,
-        codec=Codec(Catalog.load()),
+        codec=packaged_codec(),
         head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # never called
         identity=CallbackIdentity("http://gateway.example", (b"a key for tests",)),
         settings=GatewaySettings(),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any as Untyped
 from typing import Final
 
@@ -72,6 +73,12 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Mandatory for kinds that move a switch.",
     call.SECOND_KEY: "Token of the second person, where two are needed.",
 }
+
+
+@cache
+def document_json() -> bytes:
+    """The whole document as it is served; made once in a process."""
+    return msgspec.json.encode(document())
 
 
 def document() -> Json:

@@ -22,7 +22,7 @@ from adapter.server.refusals import Audited, PerMinute
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
 from adapter.web.api.call import Answered, Api, Asked, require
-from adapter.web.api.openapi import document
+from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 
@@ -63,7 +63,7 @@ class Rest(Server):
         }
         self._failures = PerMinute()
         self._audited = Audited(self.settings.audited_refusals_per_minute)
-        self._document = msgspec.json.encode(document())
+        self._document = document_json()
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._bounded])
