@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,29 +105,24 @@ def test_a_site_is_set_up_from_the_command_line_alone(tmp_path: Path) -> None:
         assert simulator.returncode == Exit.OK
 
 
-def test_a_second_gateway_on_the_same_store_is_refused(tmp_path: Path) -> None:
-    environ = {**environment(tmp_path), "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9"}
-    with running(tmp_path, environ, "serve") as gateway:
-        logged(gateway.stderr, "rest_started")
-        second = openway(tmp_path, environ, "serve")
-        assert second.returncode == Exit.FAILED
-        assert "Traceback" not in second.stderr
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
 
 
-def test_the_address_that_a_gateway_cannot_have_is_named(tmp_path: Path) -> None:
-    environ = {**environment(tmp_path), "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9"}
-    with running(tmp_path, environ, "serve") as gateway:
-        address = logged(gateway.stderr, "rest_started")["url"].rpartition("/")[2]
-        others = {
-            **environ,
-            "OPENWAY_STORE_PATH": str(tmp_path / "other.db"),
-            "OPENWAY_API_PORT": address.rpartition(":")[2],
-        }
-        second = openway(tmp_path, others, "serve")
-        assert second.returncode == Exit.FAILED
-        assert second.stderr.splitlines()[-1] == (
-            f"error: {address}: Address already in use (api.host, api.port)"
-        )
+def test_the_address_that_a_gateway_cannot_have_is_named(tmp_path: Path, taken: int) -> None:
+    environ = {
+        **environment(tmp_path),
+        "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9",
+        "OPENWAY_API_PORT": str(taken),
+    }
+    refused = openway(tmp_path, environ, "serve")
+    assert refused.returncode == Exit.FAILED
+    assert refused.stderr.splitlines()[-1] == (
+        f"error: 127.0.0.1:{taken}: Address already in use (api.host, api.port)"
+    )
 
 
 def test_where_readings_are_delivered_to_must_be_a_url(tmp_path: Path) -> None:
@@ -135,16 +131,12 @@ def test_where_readings_are_delivered_to_must_be_a_url(tmp_path: Path) -> None:
     assert "--deliver-to" in refused.stderr
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
-    environ = environment(tmp_path)
-    with running(tmp_path, environ, "simulate", "--port", "0", "--json") as first:
-        assert first.stdout is not None
-        port = json.loads(first.stdout.readline())["url"].rpartition(":")[2]
-        second = openway(tmp_path, environ, "simulate", "--port", port)
-        assert second.returncode == Exit.FAILED
-        assert second.stderr == (
-            f"error: 127.0.0.1:{port}: Address already in use (simulator.host, simulator.port)\n"
-        )
+def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path, taken: int) -> None:
+    refused = openway(tmp_path, environment(tmp_path), "simulate", "--port", str(taken))
+    assert refused.returncode == Exit.FAILED
+    assert refused.stderr == (
+        f"error: 127.0.0.1:{taken}: Address already in use (simulator.host, simulator.port)\n"
+    )
 
 
 def test_the_simulators_own_file_is_read_and_options_go_before_it(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
+from adapter.app import App, build
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.model.ids import DeviceId
@@ -122,23 +121,22 @@ async def listening(port: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("elsewhere", [True, False], ids=["other ports", "same ports"])
-def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(
-    elsewhere: bool, tmp_path: Path
-) -> None:
+def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    """On the same ports and on other ones."""
+
     async def scenario() -> None:
         api = free_port()
         file = settings_file(tmp_path, "http://127.0.0.1:9", listener=free_port(), api=api)
         first = await serve(file)
         try:
             await until(lambda: listening(api), within_s=START_S, why="the first one listens")
-            ports = {"OPENWAY_LISTENER_PORT": "0", "OPENWAY_API_PORT": "0"} if elsewhere else {}
-            second = await serve(file, **ports)
-            async with asyncio.timeout(START_S):
-                _, errors = await second.communicate()
-            assert second.returncode == FAILED
-            assert f"in use by process {first.pid}" in errors.decode()
-            assert "Traceback" not in errors.decode()
+            elsewhere = {"OPENWAY_LISTENER_PORT": "0", "OPENWAY_API_PORT": "0"}
+            for second in [await serve(file), await serve(file, **elsewhere)]:
+                async with asyncio.timeout(START_S):
+                    _, errors = await second.communicate()
+                assert second.returncode == FAILED
+                assert f"in use by process {first.pid}" in errors.decode()
+                assert "Traceback" not in errors.decode()
             assert await listening(api)
         finally:
             first.send_signal(signal.SIGTERM)

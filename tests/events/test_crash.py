@@ -1,28 +1,22 @@
 """Killed with SIGKILL while events are taken: each is stored once and told within its bound."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.events.dying import METERS, TABLES
 from tests.events.stage import event_stage
+from tests.forked import python
 from tests.support import run
-
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
     "death", ["events.before_take:1", "events.before_take:3", "store.before_commit:8"]
 )
 def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, death: str) -> None:
-    command = [sys.executable, "-m", "tests.events.dying", str(tmp_path)]
-    environ = {**os.environ, "OPENWAY_CRASH_AT": death}
-    died = subprocess.run(command, cwd=_ROOT, env=environ, timeout=60, check=False)
-    assert died.returncode == -signal.SIGKILL
+    status, _ = python("tests.events.dying", str(tmp_path), OPENWAY_CRASH_AT=death)
+    assert status == -signal.SIGKILL
 
     async def scenario() -> None:
         async with event_stage(tmp_path, TABLES) as made:

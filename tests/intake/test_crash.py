@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,24 +9,18 @@ import pytest
 
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.ports import PayloadState
+from tests.forked import python
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
-ROOT = Path(__file__).parents[2]
 METERS = [f"m{number}" for number in range(40)]
 BODY = data_arrived(*(read_data(name, range(96)) for name in METERS))
 
 
 def killed_at(point: str, folder: Path) -> int:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.intake.process", str(folder)],
-        env={**os.environ, "OPENWAY_CRASH_AT": point},
-        cwd=ROOT,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
+    status, _ = python("tests.intake.process", str(folder), OPENWAY_CRASH_AT=point)
+    return status
 
 
 async def everything(rig: Rig) -> dict[str, int]:

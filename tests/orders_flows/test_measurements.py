@@ -1,9 +1,6 @@
 """D1-CHKMSMT over the measurement store: what is loaded, what the order is told, what is kept."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,12 +12,12 @@ from adapter.model.ids import DeviceId
 from adapter.model.measurement import Measurement
 from adapter.orders.lifecycle import POLL
 from adapter.orders.order import ChildState, OrderKind, OrderState
+from tests.forked import python
 from tests.orders.builders import INTERVAL, NOON, a_reading
 from tests.orders_flows.rig import Place, rig
 from tests.orders_flows.waiting import METER, Waiting, at_noon, waiting
 from tests.support import run
 
-ROOT = Path(__file__).parents[2]
 DONE, WAITS = OrderState.COMPLETED, OrderState.IN_PROGRESS
 SEEN = "measurement:load"
 
@@ -69,14 +66,8 @@ def test_the_last_revision_counts_with_its_condition(tmp_path: Path) -> None:
 
 
 def killed_at(point: str, folder: Path) -> int:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.orders_flows.waiting", str(folder)],
-        env={**os.environ, "OPENWAY_CRASH_AT": point},
-        cwd=ROOT,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode
+    status, _ = python("tests.orders_flows.waiting", str(folder), OPENWAY_CRASH_AT=point)
+    return status
 
 
 def test_a_kill_between_data_that_are_seen_and_the_order_that_is_told_heals(

@@ -1,18 +1,14 @@
 """Killed with SIGKILL while a request is made: every window is asked for once."""
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.forked import python
 from tests.schedules.stage import schedule_stage
 from tests.support import run
-
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -29,10 +25,8 @@ def test_dying_there_neither_loses_nor_doubles_a_window(
     tmp_path: Path, deaths: tuple[str, ...]
 ) -> None:
     for death in deaths:
-        command = [sys.executable, "-m", "tests.schedules.dying", str(tmp_path)]
-        environ = {**os.environ, "OPENWAY_CRASH_AT": death}
-        died = subprocess.run(command, cwd=_ROOT, env=environ, timeout=60, check=False)
-        assert died.returncode in (-signal.SIGKILL, 0)
+        status, _ = python("tests.schedules.dying", str(tmp_path), OPENWAY_CRASH_AT=death)
+        assert status in (-signal.SIGKILL, 0)
 
     async def scenario() -> None:
         noon = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -1,6 +1,5 @@
 """The process dies at the worst moments; what was acknowledged is there afterwards."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from adapter.engine.commands.ports import Filter
 from adapter.errors import StoreFailed
 from tests.builders import a_submission
+from tests.forked import python
 from tests.store.conftest import MakeStore
 from tests.support import run
 
@@ -19,15 +19,8 @@ _COUNT = 400
 
 def _submit(path: Path, **environment: str) -> tuple[int, set[int]]:
     """Exit status and the numbers that were acknowledged."""
-    command = [sys.executable, "-m", "tests.store.process", "submit", str(path), str(_COUNT)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, {int(line) for line in done.stdout.split()}
+    status, told = python("tests.store.process", "submit", str(path), str(_COUNT), **environment)
+    return status, {int(line) for line in told.split()}
 
 
 def _stored(make: MakeStore) -> set[int]:
