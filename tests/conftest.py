@@ -1,5 +1,6 @@
 """What no test may leave behind for the next one, and what none may depend on."""
 
+import inspect
 import logging
 import os
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import SECONDS, run
 
 if sys.dont_write_bytecode:
     # Each worker and each process that a test starts would compile everything again. What they
@@ -26,6 +29,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"seconds(limit): how long a coroutine test may take, instead of {SECONDS:g}"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that is a coroutine runs in an event loop of its own, for so many seconds at most."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    mark = pyfuncitem.get_closest_marker("seconds")
+    run(pyfuncitem.obj(**given), seconds=SECONDS if mark is None else mark.args[0])
+    return True
 
 
 @pytest.fixture(autouse=True)

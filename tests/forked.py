@@ -20,15 +20,16 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _ROOT: Final = Path(__file__).parents[1]
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def python(
-    module: str, *arguments: str, timeout_s: float = 60.0, **environment: str
-) -> tuple[int, bytes]:
+LONGEST_S: Final = 100.0
+
+
+def python(module: str, *arguments: str, **environment: str) -> tuple[int, bytes]:
     """As `python -m module arguments` with this environment: exit status and standard output."""
     with tempfile.NamedTemporaryFile(prefix="forked-") as output:
         order = {
@@ -42,11 +43,11 @@ def python(
         assert parent.stdout is not None
         parent.stdin.write(json.dumps(order).encode() + b"\n")
         parent.stdin.flush()
-        ended, _, _ = select.select([parent.stdout], [], [], timeout_s)
+        ended, _, _ = select.select([parent.stdout], [], [], LONGEST_S)
         if not ended:
             parent.kill()  # and with it what it forked
             _parent.cache_clear()
-            raise TimeoutError(f"{module} has not ended after {timeout_s:g} s")
+            raise TimeoutError(f"{module} has not ended after {LONGEST_S:g} s")
         return int(parent.stdout.readline()), output.read()
 
 
@@ -80,7 +81,7 @@ def _die_with_the_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _child(order: dict[str, str]) -> int:
+def _child(order: dict[str, Any]) -> int:
     from adapter.engine import points
 
     _die_with_the_parent()

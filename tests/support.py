@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+SECONDS: Final = 60.0
 
 
-def run(coroutine: Coroutine[object, object, T], *, seconds: float = 60.0) -> T:
+def run(coroutine: Coroutine[object, object, T], *, seconds: float = SECONDS) -> T:
     """Run one coroutine to its end, or fail after `seconds`."""
 
     async def bounded() -> T:

@@ -27,7 +27,7 @@ from adapter.simulator.settings import Limits, SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
 
 T = TypeVar("T")
-START_S: Final = 30.0
+START_S: Final = 60.0
 """How long a process may take to listen, on a machine that has other things to do."""
 TOKEN: Final = "requester-" + "0" * 32
 DARK: Final = 4

@@ -144,7 +144,7 @@ def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(tmp_path
                 await first.communicate()
         assert first.returncode == 0
 
-    run(scenario())
+    run(scenario(), seconds=110)
 
 
 # ---------------------------------------------------------------- a store from a backup
