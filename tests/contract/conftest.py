@@ -1,6 +1,7 @@
 """The stores that must all behave alike."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,15 +23,20 @@ class Subject:
         self.store = store
         self.clock = clock
 
-    def use(self, scenario: Callable[[Store], Coroutine[object, object, T]]) -> T:
-        async def opened() -> T:
-            await self.store.open()
-            try:
-                return await scenario(self.store)
-            finally:
-                await self.store.close()
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Store]:
+        await self.store.open()
+        try:
+            yield self.store
+        finally:
+            await self.store.close()
 
-        return run(opened(), seconds=30)
+    def use(self, scenario: Callable[[Store], Coroutine[object, object, T]]) -> T:
+        async def used() -> T:
+            async with self.opened() as store:
+                return await scenario(store)
+
+        return run(used())
 
 
 @pytest.fixture(params=["memory", "sqlite"])
