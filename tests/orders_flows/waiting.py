@@ -1,6 +1,6 @@
 """A gateway whose one order waits for interval data, by a clock that stands; also as a process.
 
-python -m tests.orders_flows.waiting FOLDER    takes in what waits there, then looks at orders
+python -m tests.orders_flows.waiting FOLDER    takes in what waits, then looks at orders
 """
 
 import asyncio
