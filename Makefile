@@ -5,13 +5,14 @@ VENV   ?= .venv
 PAGES   := README.md CONTRIBUTING.md $(wildcard docs/*.md)
 BIN    := $(VENV)/bin
 WORKERS ?= 3
+BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit docs bench soak wheel clean
+.PHONY: help demo test test-changed lint types contracts unit docs bench soak wheel clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
@@ -42,6 +43,9 @@ contracts: $(VENV)/.dev ## who may import whom
 
 unit: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' --durations=10
+
+test-changed: $(VENV)/.dev ## the tests that the changes since BASE can touch
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' $$($(BIN)/python -m tests.changed $(BASE))
 
 docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING.md and docs/
 	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
