@@ -305,9 +305,11 @@ def test_an_effective_date_is_waited_for(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_burst_of_commands_ends_without_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [100, pytest.param(300, marks=pytest.mark.soak)])
+def test_a_burst_of_commands_ends_without_an_error(tmp_path: Path, count: int) -> None:
+    """More at once than may be under way, or are read from the inbox in one go."""
+
     async def scenario() -> None:
-        count = 300
         async with world(tmp_path, count=count + 40) as made:
             gateway = made.app.gateway
             commands = await asyncio.gather(
