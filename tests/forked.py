@@ -101,7 +101,7 @@ def _child(order: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    import adapter.app  # noqa: F401  # what every child needs, imported once
+    import adapter.service.app  # noqa: F401  # what every child needs, imported once
     from adapter.wire.codec import packaged_codec
 
     _die_with_the_parent()

@@ -10,7 +10,7 @@ Lines = tuple[tuple[str, ...], ...]
 
 def floors(root: Path) -> Lines:
     """The floors from the lowest up: what stands on each, and what that is."""
-    (layers,) = (each["layers"] for each in _contracts(root) if each["type"] == "layers")
+    layers = next(each["layers"] for each in _contracts(root) if each["type"] == "layers")
     rows = (
         (str(number), f"`{_path(root, part).relative_to(root)}`", _first_line(root, part))
         for number, layer in enumerate(reversed(layers))

@@ -28,7 +28,7 @@ from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.store.sqlite import SqliteStore
-from adapter.wire.codec import packaged_codec
+from adapter.wire.codec import Codec, packaged_codec
 
 _WAIT_S: Final = 60.0
 ANY_PORT: Final = Settings(api=Api(port=0))

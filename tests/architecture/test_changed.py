@@ -25,7 +25,7 @@ def test_a_change_touches_the_tests_that_depend_on_it(changed: str, touched: str
 
 
 def test_a_change_at_the_edge_does_not_touch_what_is_below() -> None:
-    touched = touched_by(["adapter/plot/png.py"], GRAPH)
+    touched = touched_by(["adapter/export/png.py"], GRAPH)
     assert "tests/plot/test_pictures.py" in touched
     assert "tests/orders/test_matrix.py" not in touched
     assert "tests/store/test_rows.py" not in touched

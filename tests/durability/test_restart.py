@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from adapter.app import App, build
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.model.ids import DeviceId

@@ -12,26 +12,26 @@ from typing import Any
 
 import aiohttp
 
-from adapter.app import Core, connect
 from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
-from adapter.demo import meters_for_twelve
+from adapter.demo.demo import meters_for_twelve
 from adapter.engine.clock import HandClock
-from adapter.engine.dispatcher import DispatchSettings
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.identity import CallbackIdentity
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import DeviceId
+from adapter.server.connections import bind, url_of
+from adapter.service.app import Core, connect
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.sqlite import SqliteStore
-from adapter.web.connections import bind, url_of
-from adapter.web.listener import Listener
+from adapter.web.listener.listener import Listener
 from tests.builders import NOON
 from tests.web.rig import XML, codec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapter.commands.activity import State, Verdict
 from adapter.commands.flows import CommandKind, Operation
-from adapter.engine.ports import InboxRow, InboxState
+from adapter.engine.commands.ports import InboxRow, InboxState
 from adapter.model.device import InstallStatus
 from adapter.simulator.faults import Effect
 from tests.flows.by_hand import WAIT_S, ByHand, by_hand

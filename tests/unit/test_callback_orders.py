@@ -17,11 +17,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from adapter.engine.apply import Applier
-from adapter.engine.correlator import STATUS_CHANGED, Correlator
-from adapter.engine.dispatcher import Dispatcher, DispatchSettings
-from adapter.engine.message_log import MessageLog
-from adapter.engine.ports import AuditEntry, Import, InboxState, Received
 
 from adapter.commands.activity import Command, State, Target, Verdict
 from adapter.commands.calls import (
@@ -41,7 +36,13 @@ from adapter.commands.rules import lanes_of
 from adapter.commands.timing import POLICIES
 from adapter.commands.transitions import TRANSITIONS
 from adapter.engine.clock import HandClock
-from adapter.engine.registry import StoreRegistry
+from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.correlator import STATUS_CHANGED, Correlator
+from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import AuditEntry, Import, InboxState, Received
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.registry.registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
 from adapter.store.sqlite import SqliteStore
@@ -177,6 +178,7 @@ class Engine:
             clock,
             str,
             DispatchSettings(concurrency=10 * AT_ONCE),
+            SwitchHolds(None, clock),
         )
 
     def _changed(self, after: Command) -> None:
