@@ -3,7 +3,6 @@
 Used by tests and by replay.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -48,6 +47,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.store.memory_commands import count, fits
 from adapter.store.memory_inbox import InboxModel
 from adapter.store.memory_journal import Journal
 from adapter.store.memory_registry import RegistryModel
@@ -342,7 +342,7 @@ class MemoryStore:
         found = [
             stored.command
             for _, stored in sorted(self._commands.items(), reverse=True)
-            if _fits(stored.command, wanted)
+            if fits(stored.command, wanted)
         ]
         return found[: wanted.limit]
 
@@ -369,11 +369,11 @@ class MemoryStore:
         commands = [stored.command for stored in self._commands.values()]
         return Ledger(
             accepted=len(commands),
-            by_state=_count(command.activity.state for command in commands),
+            by_state=count(command.activity.state for command in commands),
             received=len(self._inbox.states()),
-            inbox_by_state=_count(self._inbox.states()),
-            sends=_count(x.state for _, x in self._all_exchanges() if x.sent_at is not None),
-            completions=_count(
+            inbox_by_state=count(self._inbox.states()),
+            sends=count(x.state for _, x in self._all_exchanges() if x.sent_at is not None),
+            completions=count(
                 f"{event.kind}:{event.state}"
                 for command in commands
                 for event in command.activity.completions
@@ -443,18 +443,3 @@ def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
 def _reading_key(reading: Reading) -> _ReadingKey:
     quantity = same_quantity(reading.quantity)
     return (reading.endpoint, reading.kind, reading.at, quantity, reading.source, reading.seconds)
-
-
-def _count(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted((str(name), count) for name, count in Counter(names).items()))
-
-
-def _fits(command: Command, wanted: Filter) -> bool:
-    state = command.activity.state
-    return (
-        wanted.kind in (None, command.request.kind)
-        and wanted.state in (None, state)
-        and (wanted.device is None or any(t.device == wanted.device for t in command.targets))
-        and not (wanted.open_only and state.final)
-        and (wanted.before is None or command.id < wanted.before)
-    )

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
-from adapter.engine.commands.ports import Import
+from adapter.engine.commands.ports import Import, Saved
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
@@ -282,10 +282,12 @@ async def rig(
     expires_s: float = 600.0,
     spare: int = 0,
     also: Import | None = None,
+    devices: bool = True,
 ) -> AsyncIterator[Rig]:
     """Simulator running, devices known to the store, no gateway started yet.
 
-    `spare` further meters are for others than the requesters, `also` is more master data.
+    `spare` further meters are for others than the requesters, `also` is more master data; without
+    `devices` the simulator's meters are loaded by somebody else, under other names.
     """
     config = SimulatorConfig(
         population=PopulationPlan(
@@ -306,9 +308,11 @@ async def rig(
     async with Simulator(config) as simulator:
         store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
         await store.open()
-        await store.import_(registry_of(simulator.world.population))
+        if devices:
+            loaded = await store.import_(registry_of(simulator.world.population))
+            assert loaded is Saved.SAVED
         if also is not None:
-            await store.import_(also)
+            assert await store.import_(also) is Saved.SAVED
         await store.close()
         settings = settings_file(
             folder,

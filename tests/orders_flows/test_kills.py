@@ -322,7 +322,7 @@ def test_killed_orders_end_with_the_same_children_and_the_same_worlds(
     deaths: Deaths, tmp_path: Path
 ) -> None:
     async def scenario() -> Ended:
-        async with rig(tmp_path, meters=ORDERS, extra=FIELD_WORK) as made:
+        async with rig(tmp_path, meters=ORDERS, extra=FIELD_WORK, devices=False) as made:
             keys = tmp_path / "keys"
             keys.write_text(f"{keys.read_text()}approver approve {SECOND}\n")
             await load(made)
