@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adapter.commands.activity import Command
-from adapter.engine.ports import Filter
+from adapter.engine.commands.ports import Filter
 
 
 def count(names: Iterable[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Payloads to measurements: shown whole or not at all, repeated without effect, revised."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.calls import ReadingKind
-from adapter.engine.commands.ports import InboxState
+from adapter.engine.commands.ports import Import, InboxState
 from adapter.engine.readings.ports import PayloadState
 from adapter.model.ids import DeviceId, EndpointId
+from tests.builders import NOON, an_install
 from tests.intake.rig import ALWAYS, a_meter, a_rig
 from tests.support import run
 from tests.wire.payloads import (
@@ -146,6 +148,76 @@ def test_a_device_is_found_by_its_serial_number_where_the_tables_say_so(tmp_path
             await rig.take(data_arrived(read_data("m1", [7000], serial="701")))
             assert await rig.numbers("m2") == [Decimal(7)]
             assert await rig.numbers("m1") == []
+
+    run(scenario())
+
+
+FOUR = (
+    a_meter("m1", serial="700"),
+    a_meter("m2", serial="701"),
+    a_meter("m3", serial="702"),
+    a_meter("m4", serial="702"),
+)
+
+
+@pytest.mark.parametrize(
+    ("esn", "serial", "detail"),
+    [
+        ("m9", "700", "m9 / 700"),
+        ("", "702", "- / 702: may be D-m3, D-m4"),
+        ("m1", "701", "m1 / 701: may be D-m1, D-m2"),
+        ("m1", "702", "m1 / 702: may be D-m1, D-m3, D-m4"),
+    ],
+    ids=["unknown-esn", "one-serial-of-two", "contradiction", "contradiction-of-two"],
+)
+def test_data_that_may_be_another_customers_are_an_error_record(
+    tmp_path: Path, esn: str, serial: str, detail: str
+) -> None:
+    """A name that is given is never replaced by another one that somebody knows."""
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path, *FOUR) as rig:
+            payload = await rig.take(data_arrived(read_data(esn, [7000], serial=serial)))
+            assert (payload.counts["new"], payload.counts["errors"]) == (0, 1)
+            (error,) = await rig.data.errors()
+            assert (error.why, error.detail) == ("unknown_device", detail)
+            assert [await rig.numbers(f"m{number}") for number in (1, 2, 3, 4)] == [[]] * 4
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("esn", "serial"), [("m1", "700"), ("m1", ""), ("", "700"), ("m1", "999"), ("m3", "702")]
+)
+def test_data_whose_names_agree_are_taken(tmp_path: Path, esn: str, serial: str) -> None:
+    async def scenario() -> None:
+        async with a_rig(tmp_path, *FOUR) as rig:
+            payload = await rig.take(data_arrived(read_data(esn, [7000], serial=serial)))
+            assert (payload.counts["new"], payload.counts["errors"]) == (1, 0)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["passed-on", "of-two"])
+def test_data_of_an_endpoint_go_to_the_device_that_is_not_removed(
+    tmp_path: Path, removed: bool
+) -> None:
+    old = a_meter("m1")
+    new = replace(old, id=DeviceId("Z-new"))
+
+    async def scenario() -> None:
+        async with a_rig(tmp_path, old, new) as rig:
+            if removed:
+                gone = an_install(old.id, "SP-1", removed_at=NOON)
+                await rig.load(Import(installs=(gone, an_install(new.id, "SP-1"))))
+            payload = await rig.take(data_arrived(read_data("m1", [7000])))
+            if removed:
+                (value,) = await rig.values("m1")
+                assert value.device == new.id
+            else:
+                assert payload.counts["new"] == 0
+                (error,) = await rig.data.errors()
+                assert error.detail == "m1 / -: may be D-m1, Z-new"
 
     run(scenario())
 

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.commands.recurrence import Grid, Recurrence
-from adapter.commands.schedule import Plan, ScheduleState
-from adapter.commands.subscriptions import SubscriptionKind
-from adapter.engine.order_ports import TodoSubject
-from adapter.engine.ports import Change
-from adapter.engine.retention import Kept
-from adapter.engine.set_aside import FailedState, RowKind
+from adapter.engine.commands.ports import Change
+from adapter.engine.orders.ports import TodoSubject
+from adapter.engine.upkeep.retention import Kept
+from adapter.engine.upkeep.set_aside import FailedState, RowKind
 from adapter.errors import Conflict
 from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.settings import DropSettings
 from adapter.model.ids import OrderId
 from adapter.orders.order import OrderKind, OrderState
+from adapter.schedules.recurrence import Grid, Recurrence
+from adapter.schedules.schedule import Plan, ScheduleState
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from adapter.subscriptions.reconcile import SubscriptionKind
 from tests.builders import a_message, a_note, a_publication
 from tests.set_aside.stage import BROKEN, LEASE, Broken, Stage, a_stage, kept, plant
 from tests.subscriptions.test_upkeep import kept as kept_subscriptions

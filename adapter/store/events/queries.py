@@ -3,6 +3,7 @@
 from typing import Final
 
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.store.readings.owners import owner_of
 from adapter.store.upkeep.free_rows import as_text, free
 
 CURSOR: Final = "SELECT load, arrived FROM event_cursor"
@@ -69,8 +70,8 @@ WHERE summed_up = 0 AND ends <= :now AND {free(RowKind.STORM, _WINDOW)} LIMIT 10
 SUMMED_UP: Final = "UPDATE event_window SET summed_up = 1 WHERE bucket = ? AND started = ?"
 DROP_WINDOW: Final = "DELETE FROM event_window WHERE bucket = ? AND started = ?"
 
-EVENTS: Final = """
-SELECT id, coalesce(device, (SELECT d.id FROM device d WHERE d.endpoint = device_event.endpoint)),
+EVENTS: Final = f"""
+SELECT id, coalesce(device, {owner_of("device_event.endpoint")}),
        told, also, body FROM device_event
 WHERE id < :before
   AND (:device IS NULL OR device = :device) AND (:endpoint IS NULL OR endpoint = :endpoint)
@@ -78,15 +79,15 @@ WHERE id < :before
   AND (:since IS NULL OR at >= :since)
 ORDER BY id DESC LIMIT :limit"""
 COUNTS: Final = "SELECT name, count(*) FROM device_event GROUP BY name"
-DARK: Final = """
-SELECT endpoint, coalesce(device, (SELECT d.id FROM device d WHERE d.endpoint = s.endpoint)),
+DARK: Final = f"""
+SELECT endpoint, coalesce(device, {owner_of("s.endpoint")}),
        started, ended FROM device_spell s
 WHERE pair = :pair AND ended IS NULL AND (started, endpoint) > (:started, :endpoint)
 ORDER BY started, endpoint LIMIT :limit"""
-OVER: Final = """
-SELECT endpoint, coalesce(device, (SELECT d.id FROM device d WHERE d.endpoint = s.endpoint)),
+OVER: Final = f"""
+SELECT endpoint, coalesce(device, {owner_of("s.endpoint")}),
        started, ended FROM device_spell s
 WHERE pair = :pair AND ended IS NOT NULL AND ended >= :since
 ORDER BY ended DESC, endpoint LIMIT :limit"""
 COUNT_DARK: Final = "SELECT count(*) FROM device_spell WHERE pair = ? AND ended IS NULL"
-DEVICE_OF: Final = "SELECT id FROM device WHERE endpoint = ?"
+DEVICE_OF: Final = f"SELECT {owner_of('?')}"

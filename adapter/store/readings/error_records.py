@@ -16,7 +16,7 @@ from adapter.readings.seeds import Normal, Unmapped
 from adapter.store.commands import writing
 from adapter.store.readings import queries
 from adapter.store.readings.payload_rows import payload_of
-from adapter.store.readings.staging import find_device
+from adapter.store.readings.staging import NoDevice, find_device
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 
@@ -161,7 +161,7 @@ def _of_file(db: apsw.Connection, digest: bytes) -> Payload | None:
 def _gave(db: apsw.Connection, right: Payload, wanted: Normal, ids: tuple[IdType, ...]) -> bool:
     """Whether `right` has a value for each of the times."""
     device = find_device(db, wanted.identifier, wanted.serial, ids)
-    if device is None:
+    if isinstance(device, NoDevice):
         return False
     span = {
         "device": device.id,

@@ -70,8 +70,12 @@ SWEEP: Final = (
 
 # ---------------------------------------------------------------- staging
 
-DEVICE_OF_ESN: Final = "SELECT body FROM device WHERE endpoint = ? ORDER BY id LIMIT 1"
-DEVICE_OF_SERIAL: Final = "SELECT body FROM device WHERE serial = ? ORDER BY id LIMIT 1"
+_LEAVING: Final = """
+SELECT d.body, coalesce((SELECT min(i.removed) FROM install_event i WHERE i.device = d.id), 0)
+FROM device d WHERE d.{} = ? ORDER BY d.id LIMIT ?"""
+DEVICES_OF_ESN: Final = _LEAVING.format("endpoint")
+DEVICES_OF_SERIAL: Final = _LEAVING.format("serial")
+"""Each with 1 where it was installed and is not any more."""
 CHANNEL: Final = """
 SELECT id FROM channel
 WHERE device = ? AND component = ? AND kind = ? AND same_quantity = ? AND source = ?

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from adapter.store.readings.owners import owner_of
+
 _KEY: Final = "device, component, kind, same_quantity, source, seconds, endpoint, unit"
 _TOLD: Final = "device, at, id"
 
@@ -37,8 +39,8 @@ WHERE {" AND ".join([*where, "at > :start AND at <= :end"])} ORDER BY {_TOLD}"""
 TOLD_KEY: Final = "SELECT 1 FROM crew_measurement WHERE id = ?"
 NEWEST_LOAD: Final = "SELECT coalesce(max(id), 0) FROM load WHERE state = 'loaded'"
 NEWEST_EVENT: Final = "SELECT coalesce(max(id), 0) FROM arrived_event"
-EVENTS: Final = """
-SELECT e.id, (SELECT id FROM device WHERE device.endpoint = e.endpoint ORDER BY id LIMIT 1),
+EVENTS: Final = f"""
+SELECT e.id, {owner_of("e.endpoint")},
        e.endpoint, e.at, e.exception, e.name, e.body, e.load, load.payload,
        e.became, e.event, d.told, d.body, s.started, s.ended
 FROM arrived_event e CROSS JOIN load ON load.id = e.load

@@ -10,7 +10,7 @@ import msgspec
 from adapter.commands.completion import component_for, same_quantity
 from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
 from adapter.model.device import Device, DeviceView
-from adapter.model.ids import EndpointId
+from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.normalise import seed_of
 from adapter.readings.seeds import Normal, Rejected, Row, Unmapped
@@ -18,6 +18,8 @@ from adapter.store.readings import queries
 from adapter.store.rows import decode_device
 
 _MOST_CACHED: Final = 4_000
+_MOST_CANDIDATES: Final = 10
+"""Devices of one name that an error record tells."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -32,11 +34,13 @@ class _Filtered:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoDevice:
-    pass
+class NoDevice:
+    """Nobody has the name, or nobody can tell which of the `candidates` is meant."""
+
+    candidates: tuple[DeviceId, ...] = ()
 
 
-_Found = _Channel | _Filtered | _NoDevice
+_Found = _Channel | _Filtered | NoDevice
 _Before = tuple[int, int, str | None, str | None, int, str]
 """(load, n, value, external, condition, statuses) of the revision that counts until now."""
 
@@ -53,7 +57,7 @@ class Staging:
         self._lookups = lookups
         self._begun = False
         self._channels: dict[tuple[str, str, str, str, str, int, str], _Found] = {}
-        self._devices: dict[tuple[str, str], Device | None] = {}
+        self._devices: dict[tuple[str, str], Device | NoDevice] = {}
         self._conversions: dict[str, int] = {}
         self._shown: dict[int, bool] = {load: True}
 
@@ -91,9 +95,11 @@ class Staging:
     ) -> Rejected | None:
         """The seed again, where its device is not known."""
         found = self._channel(db, gateway, normal)
-        if isinstance(found, _NoDevice):
+        if isinstance(found, NoDevice):
             counts.rejected += len(normal.rows)
             detail = f"{normal.identifier or '-'} / {normal.serial or '-'}"
+            if found.candidates:
+                detail += f": may be {', '.join(found.candidates)}"
             return Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
         counts.values += len(normal.rows)
         if isinstance(found, _Filtered):
@@ -190,8 +196,8 @@ class Staging:
         self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal
     ) -> _Found:
         device = self._device(gateway, normal.identifier, normal.serial)
-        if device is None:
-            return _NoDevice()
+        if isinstance(device, NoDevice):
+            return device
         quantity = same_quantity(normal.quantity)
         component = component_for(DeviceView(device=device), quantity, normal.kind)
         if component is None:
@@ -215,7 +221,7 @@ class Staging:
             number = db.execute(queries.INSERT_CHANNEL, (*key, *words)).get
         return _Channel(number)
 
-    def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | None:
+    def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | NoDevice:
         key = (identifier, serial)
         if key not in self._devices:
             if len(self._devices) >= _MOST_CACHED:
@@ -250,18 +256,34 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
 
 def find_device(
     gateway: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
-) -> Device | None:
-    """The device that a payload names; `ids` say by what, in this order."""
-    for kind in ids:
-        query, key = (
-            (queries.DEVICE_OF_ESN, identifier)
-            if kind is IdType.ESN
-            else (queries.DEVICE_OF_SERIAL, serial)
-        )
-        body = gateway.execute(query, (key,)).get if key else None
-        if body is not None:
-            return decode_device(body)
-    return None
+) -> Device | NoDevice:
+    """The device that a payload names. `ids` say by what, in this order: the first name that is
+    given decides, and is never replaced by another one that somebody knows.
+
+    No device where several have the name, or where an ESN and a serial number contradict each
+    other.
+    """
+    names = {IdType.ESN: identifier, IdType.SERIAL: serial}
+    given = [kind for kind in ids if names[kind]]
+    if not given:
+        return NoDevice()
+    found = _named(gateway, given[0], names[given[0]])
+    if len(found) != 1:
+        return NoDevice(candidates=tuple(each.id for each in found))
+    (device,) = found
+    if given[0] is IdType.ESN and len(given) > 1:
+        others = _named(gateway, given[1], names[given[1]])
+        if others and device.id not in {each.id for each in others}:
+            return NoDevice(candidates=(device.id, *(each.id for each in others)))
+    return device
+
+
+def _named(gateway: apsw.Connection, kind: IdType, name: str) -> list[Device]:
+    """The devices of this name that are not removed; where there are none, those that were."""
+    query = queries.DEVICES_OF_ESN if kind is IdType.ESN else queries.DEVICES_OF_SERIAL
+    rows = list(gateway.execute(query, (name, _MOST_CANDIDATES)))
+    there = [body for body, removed in rows if not removed]
+    return [decode_device(body) for body in there or [body for body, _ in rows]]
 
 
 def _distinct(rows: list[Row]) -> bool:
