@@ -4,8 +4,11 @@ Every request must be the recorded one, at the recorded time; the reply is judge
 judges real ones. The first thing that differs ends the play and is named.
 """
 
+import tempfile
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
@@ -62,17 +65,20 @@ class Played:
 async def play(recording: Recording, codec: Codec) -> Played:
     """Play one recording against a gateway of its own."""
     began = time.perf_counter()
-    player = _Player(recording, codec)
-    difference = ""
-    outcome: dict[str, object] = {}
-    try:
-        await player.run()
-        outcome = await player.stage.outcome()
-        difference = first_json_difference(dict(recording.expected), outcome) or ""
-    except Diverged as error:
-        difference = str(error)
-    player.transcript.append(json_text(outcome).encode())
-    player.transcript.append(repr(await player.stage.store.audit_head()).encode())
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="openway-replay-"))
+        player = _Player(recording, codec, Path(folder))
+        await player.stage.open(stack)
+        difference = ""
+        outcome: dict[str, object] = {}
+        try:
+            await player.run()
+            outcome = await player.stage.outcome()
+            difference = first_json_difference(dict(recording.expected), outcome) or ""
+        except Diverged as error:
+            difference = str(error)
+        player.transcript.append(json_text(outcome).encode())
+        player.transcript.append(repr(await player.stage.store.audit_head()).encode())
     return Played(
         name=recording.scenario.name,
         difference=difference,
@@ -87,14 +93,15 @@ async def play(recording: Recording, codec: Codec) -> Played:
 class _Player:
     """Implements the engine's HeadEnd port. `position` is how many messages were played."""
 
-    def __init__(self, recording: Recording, codec: Codec) -> None:
+    def __init__(self, recording: Recording, codec: Codec, folder: Path) -> None:
         self._recording = recording
         self._scenario = recording.scenario
         self._messages = recording.messages
         self._wire = ContractWire(codec)
         self._clock = HandClock(self._scenario.start)
-        self.stage: Stage = staged(self._scenario, self, self._clock, codec)
+        self.stage: Stage = staged(self._scenario, self, self._clock, codec, folder)
         self.position = 0
+        self._diverged: Diverged | None = None
         self.transcript: list[bytes] = []
 
     def now(self) -> float:
@@ -102,13 +109,14 @@ class _Player:
 
     async def run(self) -> None:
         """Turn the clock through the recording. Raises Diverged."""
-        await self.stage.open()
         left = [act for act in self._scenario.acts if act.do not in AT_HEAD_END]
         end = moment(self._scenario, self._recording.ends_at)
         for _ in range(_MOST_TURNS):
             while left and moment(self._scenario, left[0].at) <= self._clock.now():
                 await self.stage.act(left.pop(0))
             await self.stage.gateway.drain()
+            if self._diverged is not None:
+                raise self._diverged
             coming = [moment(self._scenario, left[0].at)] if left else []
             message = self._next()
             if message is not None and message.kind is Kind.CALLBACK:
@@ -142,7 +150,17 @@ class _Player:
         return _Played(self)
 
     async def call(self, call: Call) -> Answer:
-        """Compare a request with the recorded one and give what came back then."""
+        """Compare a request with the recorded one and give what came back then.
+
+        A gateway survives any error of a call, so that one which ends the play is kept as well.
+        """
+        try:
+            return await self._answer(call)
+        except Diverged as error:
+            self._diverged = self._diverged or error
+            raise
+
+    async def _answer(self, call: Call) -> Answer:
         number = self.position + 1
         self._compare(call, number)
         while (message := self._next()) is not None:

@@ -6,11 +6,13 @@ the recording the scenario's `silence_s` have passed then.
 """
 
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -87,7 +89,8 @@ so that their order is always the same."""
 async def record(scenario: Scenario, codec: Codec) -> Recording:
     """Run a scenario to its end and give what was said. Raises BadScenario."""
     async with AsyncExitStack() as stack:
-        recorder = Recorder(scenario, codec)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="openway-record-"))
+        recorder = Recorder(scenario, codec, Path(folder))
         await recorder.open(stack)
         await recorder.run()
         return await recorder.recording()
@@ -148,14 +151,14 @@ class Recorder:
     `simulator` is open to those who want to see what became of the meters.
     """
 
-    def __init__(self, scenario: Scenario, codec: Codec) -> None:
+    def __init__(self, scenario: Scenario, codec: Codec, folder: Path) -> None:
         self._scenario = scenario
         self._codec = codec
         self._clock = HandClock(scenario.start)
         self.simulator = Simulator(simulator_config(scenario), clock=self._clock, codec=codec)
         for row in meter_rows(scenario):
             changed(self.simulator.world.population, row)
-        self._stage: Stage = staged(scenario, self, self._clock, codec)
+        self._stage: Stage = staged(scenario, self, self._clock, codec, folder)
         self._stage.gateway.heard = self._heard
         self._messages: list[Message] = []
         self._handing = 0
@@ -184,7 +187,7 @@ class Recorder:
             down: await stack.enter_async_context(self._client(address))
             for down, address in ((False, url), (True, closed))
         }
-        await self._stage.open()
+        await self._stage.open(stack)
 
     def _client(self, url: str) -> HeadEndClient:
         scripts = self.simulator.config.scripts

@@ -1,4 +1,4 @@
-"""The gateway of a scenario: the real one, on the memory store, with nothing left to chance.
+"""The gateway of a scenario: the real one, store and intake too, with nothing left to chance.
 
 Its clock is turned by hand, ids come from the seed, and the key of callback addresses is fixed.
 Recorder and player both run it; they differ in who is the head end.
@@ -6,9 +6,10 @@ Recorder and player both run it; they differ in who is the head end.
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -21,12 +22,15 @@ from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import HeadEnd, Received
 from adapter.engine.commands.summary import summary
 from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, DeviceId, InboxId
 from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
-from adapter.store.memory import MemoryStore
+from adapter.service.payloads import taking
+from adapter.service.settings import IntakeSettings
+from adapter.store.sqlite import SqliteStore
 from adapter.wire.codec import Codec
 from adapter.wire.inbox import InboxReader
 
@@ -54,17 +58,19 @@ class Stage:
 
     scenario: Scenario
     clock: HandClock
-    store: MemoryStore
+    store: SqliteStore
     gateway: StagedGateway
     identity: CallbackIdentity
     submitted: list[CommandId] = field(default_factory=list)
     done: list[dict[str, object]] = field(default_factory=list)
     before: dict[DeviceId, InstallEvent | None] = field(default_factory=dict)
 
-    async def open(self) -> None:
-        """Registry loaded, nothing running by itself."""
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Registry loaded, nothing running by itself; `stack` closes it."""
         await self.store.open()
+        stack.push_async_callback(self.store.close)
         await self.gateway.start(background=False)
+        stack.push_async_callback(self.gateway.stop)
         await self.gateway.import_devices(registry_from(self.scenario.devices), by="scenario")
         for view in await self.gateway.devices(limit=_MOST):
             self.before[view.device.id] = view.installed
@@ -197,9 +203,15 @@ class Stage:
         ]
 
 
-def staged(scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec) -> Stage:
-    """The gateway of a scenario in front of `head_end`, at the scenario's start."""
-    store = MemoryStore(now=clock.now)
+def staged(
+    scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec, folder: Path
+) -> Stage:
+    """The gateway of a scenario in front of `head_end`, at the scenario's start; its files are in
+    `folder`."""
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store.set_aside = SetAside()  # what fails unexpectedly ends the run
+    payloads = taking(store, clock, IntakeSettings())
+    assert payloads is not None
     identity = CallbackIdentity(PUBLIC_URL, (KEY,))
     random = Random(scenario.seed)
     gateway = StagedGateway(
@@ -213,6 +225,8 @@ def staged(scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec
             dispatch=DispatchSettings(switch=scenario.switch_policy()),
         ),
         entropy=lambda: random.getrandbits(80),
+        intake=payloads.intake,
+        data=payloads.data,
     )
     return Stage(scenario=scenario, clock=clock, store=store, gateway=gateway, identity=identity)
 

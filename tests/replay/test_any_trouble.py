@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -88,7 +90,8 @@ def troubled(draw: st.DrawFn, kinds: tuple[CommandKind, ...]) -> Scenario:
 async def recorded(what: Scenario) -> tuple[Recording, World]:
     """The recording, and the head end as it was left."""
     async with AsyncExitStack() as stack:
-        recorder = Recorder(what, codec())
+        folder = stack.enter_context(TemporaryDirectory())
+        recorder = Recorder(what, codec(), Path(folder))
         await recorder.open(stack)
         await recorder.run()
         return await recorder.recording(), recorder.simulator.world
