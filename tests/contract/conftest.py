@@ -8,9 +8,9 @@ from typing import TypeVar
 import pytest
 
 from adapter.engine.commands.ports import Store
-from adapter.store.memory import MemoryStore
 from adapter.store.sqlite import SqliteStore
 from tests.builders import HandClock
+from tests.contract.model import ModelStore
 from tests.support import run
 
 T = TypeVar("T")
@@ -39,9 +39,9 @@ class Subject:
         return run(used())
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["model", "sqlite"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     clock = HandClock()
-    if request.param == "memory":
-        return Subject(MemoryStore(now=clock), clock)
+    if request.param == "model":
+        return Subject(ModelStore(now=clock), clock)
     return Subject(SqliteStore(tmp_path / "gateway.db", now=clock), clock)

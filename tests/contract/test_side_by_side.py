@@ -35,7 +35,6 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.store.memory import MemoryStore
 from adapter.store.sqlite import SqliteStore
 from tests.builders import (
     HandClock,
@@ -53,6 +52,7 @@ from tests.builders import (
     an_install,
     at,
 )
+from tests.contract.model import ModelStore
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class SideBySide(RuleBasedStateMachine):
         self.clock = HandClock()
         self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.Runner()
-        self.model: Store = MemoryStore(now=self.clock)
+        self.model: Store = ModelStore(now=self.clock)
         self.disk: Store = SqliteStore(self.folder / "gateway.db", now=self.clock)
         self.do(self.disk.open())
 

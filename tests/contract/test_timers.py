@@ -19,7 +19,6 @@ from adapter.engine.commands.ports import (
     Saved,
     Store,
 )
-from adapter.store.memory import MemoryStore
 from adapter.store.sqlite import SqliteStore
 from tests.builders import (
     NOON,
@@ -34,6 +33,7 @@ from tests.builders import (
     at,
 )
 from tests.contract.conftest import Subject
+from tests.contract.model import ModelStore
 from tests.support import run
 
 
@@ -208,7 +208,7 @@ def test_the_budget_is_spent_across_a_restart(subject: Subject) -> None:
     assert subject.use(once) is Saved.OVER_BUDGET
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["model", "sqlite"])
 @settings(max_examples=15, deadline=None)
 @given(
     limit=st.integers(0, 4),
@@ -224,7 +224,7 @@ def test_no_window_ever_holds_more_than_the_limit(
 ) -> None:
     clock = HandClock()
     path = tmp_path_factory.mktemp("budget") / "gateway.db"
-    store = MemoryStore(now=clock) if kind == "memory" else SqliteStore(path, now=clock)
+    store = ModelStore(now=clock) if kind == "model" else SqliteStore(path, now=clock)
     debit = Change(debit=Debit(bucket="b", limit=limit, window_s=window))
 
     async def scenario() -> list[float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -9,7 +10,7 @@ from adapter.errors import SettingsError
 from adapter.service.app import build
 from adapter.service.callback_keys import callback_keys
 from adapter.service.settings import Settings, load
-from adapter.store.memory import MemoryStore
+from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON, a_submission
 from tests.support import run
 
@@ -25,9 +26,14 @@ def settings_in(folder: Path, environment: Mapping[str, str] | None = None) -> S
 
 async def keys(settings: Settings, *, commands: int = 0) -> tuple[bytes, ...]:
     """The keys that a gateway starts with, over a store with so many commands."""
-    store = MemoryStore(now=lambda: NOON)
-    await store.submit([a_submission(number) for number in range(commands)])
-    return await callback_keys(settings, store)
+    with TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "gateway.db", now=lambda: NOON)
+        await store.open()
+        try:
+            await store.submit([a_submission(number) for number in range(commands)])
+            return await callback_keys(settings, store)
+        finally:
+            await store.close()
 
 
 @pytest.mark.parametrize("left", [b"", b"\n", b"0f3a"], ids=["empty", "blank", "cut"])

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Logged
 from adapter.model.ids import ExchangeId
-from adapter.store.memory import MemoryStore
+from adapter.store.sqlite import SqliteStore
 from tests.support import run
 
 
-class SlowDisk(MemoryStore):
+class SlowDisk(SqliteStore):
     """Writes once it is let."""
 
-    def __init__(self) -> None:
-        super().__init__(now=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, now=lambda: datetime(2026, 3, 1, tzinfo=UTC))
         self.reached, self.let = asyncio.Event(), asyncio.Event()
         self.written = 0
 
@@ -27,9 +28,10 @@ class SlowDisk(MemoryStore):
         await super().log_messages(batch)
 
 
-def test_who_asks_sees_what_is_being_written() -> None:
+def test_who_asks_sees_what_is_being_written(tmp_path: Path) -> None:
     async def body() -> None:
-        store = SlowDisk()
+        store = SlowDisk(tmp_path / "gateway.db")
+        await store.open()
         log = MessageLog(store, SystemClock())
         log.add(ExchangeId("01m-1"), "DataService.X", b"<asked/>", 200, b"<answered/>")
         background = asyncio.create_task(log.once())
@@ -41,5 +43,6 @@ def test_who_asks_sees_what_is_being_written() -> None:
         await asked
         assert store.written == 2
         await background
+        await store.close()
 
     run(body())

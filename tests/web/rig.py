@@ -1,12 +1,14 @@
-"""A gateway on the memory store behind both servers, on loopback ports, for one test."""
+"""A gateway and its store behind both servers, on loopback ports, for one test."""
 
 import io
 import json
+import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,7 +24,9 @@ from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoi
 from adapter.model.ids import DeviceId, EndpointId, ExchangeId, RequestToken, ServicePointId
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
-from adapter.store.memory import MemoryStore
+from adapter.service.payloads import taking
+from adapter.service.settings import IntakeSettings
+from adapter.store.sqlite import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.wire.catalog import Catalog
@@ -91,7 +95,7 @@ class Rig:
 
     gateway: Gateway
     listener: Listener
-    store: MemoryStore
+    store: SqliteStore
     clock: HandClock
     identity: CallbackIdentity
     head_end: QuietHeadEnd
@@ -165,32 +169,38 @@ async def a_rig(
     *,
     rest: RestSettings | None = None,
     gateway_settings: GatewaySettings | None = None,
-    store_type: type[MemoryStore] = MemoryStore,
+    store_type: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[Rig]:
-    clock = HandClock(NOON)
-    store = store_type(now=clock.now)
-    await store.open()
-    settings = settings or ListenerSettings(connections=HASTY)
-    listening = bind(settings.host, settings.port)
-    url = url_of(listening, tls=settings.tls is not None)
-    identity = CallbackIdentity(public_url=url + settings.path_prefix, keys=(b"k" * 32,))
-    head_end = QuietHeadEnd()
-    gateway = Gateway(
-        store=store,
-        head_end=head_end,
-        reader=InboxReader(codec()),
-        clock=clock,
-        identity=identity,
-        settings=gateway_settings or GatewaySettings(),
-    )
-    await gateway.import_devices(population())
-    await gateway.start(background=False)
-    listener = Listener(gateway, codec(), settings, clock=clock, listening=listening)
-    api = Rest(gateway, rest or RestSettings(keys=KEYS), clock=clock)
-    async with listener, api, aiohttp.ClientSession() as http:
-        yield Rig(gateway, listener, store, clock, identity, head_end, http, api)
-    await gateway.stop()
-    await store.close()
+    async with AsyncExitStack() as stack:
+        clock = HandClock(NOON)
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        store = store_type(Path(folder) / "gateway.db", now=clock.now)
+        await store.open()
+        stack.push_async_callback(store.close)
+        settings = settings or ListenerSettings(connections=HASTY)
+        listening = bind(settings.host, settings.port)
+        url = url_of(listening, tls=settings.tls is not None)
+        identity = CallbackIdentity(public_url=url + settings.path_prefix, keys=(b"k" * 32,))
+        head_end = QuietHeadEnd()
+        payloads = taking(store, clock, IntakeSettings())
+        assert payloads is not None
+        gateway = Gateway(
+            store=store,
+            head_end=head_end,
+            reader=InboxReader(codec()),
+            clock=clock,
+            identity=identity,
+            settings=gateway_settings or GatewaySettings(),
+            intake=payloads.intake,
+            data=payloads.data,
+        )
+        await gateway.import_devices(population())
+        await gateway.start(background=False)
+        stack.push_async_callback(gateway.stop)
+        listener = Listener(gateway, codec(), settings, clock=clock, listening=listening)
+        api = Rest(gateway, rest or RestSettings(keys=KEYS), clock=clock)
+        async with listener, api, aiohttp.ClientSession() as http:
+            yield Rig(gateway, listener, store, clock, identity, head_end, http, api)
 
 
 def population() -> Import:

@@ -8,7 +8,7 @@ import pytest
 from adapter.engine.commands.ports import InboxState, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
-from adapter.store.memory import MemoryStore
+from adapter.store.sqlite import SqliteStore
 from adapter.wire.xml import Soap
 from tests.support import run
 from tests.web.rig import (
@@ -158,7 +158,7 @@ def test_the_action_block_that_wcf_writes_is_understood() -> None:
     run(scenario())
 
 
-class FailingStore(MemoryStore):
+class FailingStore(SqliteStore):
     """Its disk is full from the start."""
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
@@ -176,7 +176,7 @@ def test_nothing_is_acknowledged_when_the_store_fails(body: bytes) -> None:
     run(scenario())
 
 
-class SlowStore(MemoryStore):
+class SlowStore(SqliteStore):
     """Commits when it is told to."""
 
     may = asyncio.Event()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import aiohttp
 
@@ -16,21 +17,21 @@ from adapter.service.app import Core, connect
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.store.memory import MemoryStore
+from adapter.store.sqlite import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from tests.support import run
 from tests.web.rig import KEYS, TOKENS, a_rig, codec, status_changed, token_of
 
 
-def test_a_disconnect_over_http_ends_with_its_completion_event() -> None:
+def test_a_disconnect_over_http_ends_with_its_completion_event(tmp_path: Path) -> None:
     async def scenario() -> None:
         clock = SystemClock()
         listening = bind("127.0.0.1", 0)
         address = url_of(listening, tls=False)
         async with Simulator(SimulatorConfig(), codec=codec()) as simulator:
             core: Core = connect(
-                store=MemoryStore(now=clock.now),
+                store=SqliteStore(tmp_path / "gateway.db", now=clock.now),
                 codec=codec(),
                 head_end=HeadEndSettings(base_url=simulator.url),
                 identity=CallbackIdentity(address, (b"k" * 32,)),

@@ -10,7 +10,7 @@ import pytest
 from adapter.engine.commands.ports import Submission, Submitted
 from adapter.errors import SettingsError, StoreFailed
 from adapter.server.settings import ApiKey, RestSettings, Role
-from adapter.store.memory import MemoryStore
+from adapter.store.sqlite import SqliteStore
 from tests.support import run
 from tests.web.rig import KEYS, NOON, TOKENS, Told, a_rig
 from tests.web.sockets import connected
@@ -318,7 +318,7 @@ def test_keys_do_not_show() -> None:
     assert KEYS[0].token_sha256 not in repr(RestSettings(keys=KEYS))
 
 
-class FailingStore(MemoryStore):
+class FailingStore(SqliteStore):
     async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
         raise StoreFailed("disk I/O error at /var/secret/place.db")
 
@@ -334,7 +334,7 @@ def test_a_store_that_fails_is_not_available_and_tells_nothing() -> None:
     run(scenario())
 
 
-class BrokenStore(MemoryStore):
+class BrokenStore(SqliteStore):
     async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
         raise ZeroDivisionError("secret")
 

@@ -1,7 +1,4 @@
-"""The store as plain dictionaries: what every other store must do, and nothing on disk.
-
-Used by tests and by replay.
-"""
+"""The store as plain dictionaries: what the one on disk is compared with."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,11 +44,11 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
-from adapter.store.memory_commands import count, fits
-from adapter.store.memory_inbox import InboxModel
-from adapter.store.memory_journal import Journal
-from adapter.store.memory_registry import RegistryModel
 from adapter.store.rows import due_of
+from tests.contract.model_commands import count, fits
+from tests.contract.model_inbox import InboxModel
+from tests.contract.model_journal import Journal
+from tests.contract.model_registry import RegistryModel
 
 _ReadingKey = tuple[EndpointId, ReadingKind, datetime, str, str, int]
 
@@ -67,7 +64,7 @@ class _Stored:
     due: dict[ExchangeId, datetime | None]
 
 
-class MemoryStore:
+class ModelStore:
     """The Store port without a disk. Closing keeps the content, so that it can be opened again."""
 
     def __init__(self, *, now: Callable[[], datetime]) -> None:

@@ -1,4 +1,4 @@
-"""The inbox in dictionaries: a part of the store in memory."""
+"""The inbox in dictionaries: a part of the model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Master data in dictionaries: the registry's part of the store in memory."""
+"""Master data in dictionaries: the registry's part of the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

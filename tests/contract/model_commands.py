@@ -1,4 +1,4 @@
-"""Which commands of the store in memory a filter means, and how many there are of each state."""
+"""Which commands of the model a filter means, and how many there are of each state."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What is only ever appended: audit and publications, a part of the store in memory.
+"""What is only ever appended: audit and publications, a part of the model.
 
 What JSON would change on its way through a database (mappings) is changed here as well.
 """
