@@ -17,8 +17,6 @@ from adapter.commands.activity import (
     Work,
 )
 from adapter.commands.calls import (
-    Reading,
-    ReadingKind,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -172,18 +170,6 @@ def a_status(
     **changes: Any,
 ) -> RequestStatus:
     return replace(RequestStatus(token=token, state=state, result=result), **changes)
-
-
-def a_reading(endpoint: str = "E-1", **changes: Any) -> Reading:
-    made = Reading(
-        endpoint=EndpointId(endpoint),
-        kind=ReadingKind.REGISTER,
-        quantity="Wh d",
-        source="Current",
-        at=NOON,
-        value=None,
-    )
-    return replace(made, **changes)
 
 
 def a_device(id: str = "M-1", **changes: Any) -> Device:

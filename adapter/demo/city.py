@@ -249,8 +249,7 @@ async def _follow(city: City, run: _Running, command: Command, say: Say) -> Comm
 
 
 def _note_used(books: Books, run: _Running) -> None:
-    taking = run.app.core.taking
-    worker = None if taking is None else taking.intake.worker_pid
+    worker = run.app.core.taking.intake.worker_pid
     pids = {"gateway": os.getpid(), "intake worker": worker, "simulator": run.simulator}
     for name, pid in pids.items():
         if pid is not None and (used := _used(pid)) is not None:

@@ -102,12 +102,12 @@ class Gateway:
         reader: Reader,
         clock: Clock,
         identity: CallbackIdentity,
+        intake: Intake,
+        data: Measurements,
         settings: GatewaySettings | None = None,
         registry: Registry | None = None,
         sinks: Sequence[Sink] = (),
         messages: MessageLog | None = None,
-        intake: Intake | None = None,
-        data: Measurements | None = None,
         holds: SwitchHolds | None = None,
         clock_watch: ClockWatch | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
@@ -128,13 +128,13 @@ class Gateway:
         self._applier = Applier(store, clock, settings.policies, changed=self._changed)
         self._monitor = Monitor(
             store,
+            data,
             self._registry,
             self._applier,
             clock,
             validation,
             self.holds,
             lease_s=dispatch.lease_s,
-            taken_in=intake is not None,
         )
         self._dispatcher = Dispatcher(
             store,
@@ -149,7 +149,7 @@ class Gateway:
         self._messages = messages or MessageLog(store, clock)
         self._intake = intake
         self.data = data
-        """Measurements of the payloads that were taken in, where the store keeps them."""
+        """Measurements of the payloads that were taken in."""
         self.data_loaded: Callable[[TakenIn], Awaitable[None]] | None = None
         """Told what a payload brought, once that is seen: a hint."""
         self._correlator = Correlator(
@@ -158,8 +158,7 @@ class Gateway:
             clock,
             reader,
             self._messages,
-            data_arrived=self._monitor.data_arrived,
-            to_intake=None if intake is None else lambda: self._runner.poke("intake"),
+            to_intake=lambda: self._runner.poke("intake"),
         )
         self._publisher = Publisher(store, clock, sinks)
         self._runner = Runner(
@@ -195,8 +194,7 @@ class Gateway:
         """Stop claiming, let what is under way finish, leave the rest to the store."""
         await self._runner.stop()
         await self._dispatcher.settle()
-        if self._intake is not None:
-            await self._intake.stop()
+        await self._intake.stop()
         if self.clock_watch is not None:
             await self.clock_watch.stop()
         with suppress(StoreFailed):
@@ -237,8 +235,6 @@ class Gateway:
                 event.set()
 
     async def _take_in(self) -> int:
-        if self._intake is None:
-            return 0
         taken = await self._intake.once()
         self._inbound_moved(taken.worked)
         self._monitor.data_arrived(taken.endpoints)

@@ -132,7 +132,6 @@ class OrderStage:
     @property
     def orders(self) -> Orders:
         assert self.core is not None
-        assert self.core.orders is not None
         return self.core.orders
 
     # ------------------------------------------------------------ the world

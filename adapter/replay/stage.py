@@ -211,7 +211,6 @@ def staged(
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     store.set_aside = SetAside()  # what fails unexpectedly ends the run
     payloads = taking(store, clock, IntakeSettings())
-    assert payloads is not None
     identity = CallbackIdentity(PUBLIC_URL, (KEY,))
     random = Random(scenario.seed)
     gateway = StagedGateway(

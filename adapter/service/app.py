@@ -76,17 +76,14 @@ _SWITCH_S: Final = 0.0005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """A gateway, the store below it and the client beside it.
+    """A gateway, the store below it and the client beside it."""
 
-    `orders` is None over a store that cannot keep service orders.
-    """
-
-    store: Store
+    store: SqliteStore
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
-    taking: Taking | None = None
-    orders: Orders | None = None
+    taking: Taking
+    orders: Orders
     field_work: FieldWorkLink | None = None
     beside: Beside = field(default_factory=Beside)
 
@@ -105,7 +102,7 @@ class OrderParts:
 
 def connect(
     *,
-    store: Store,
+    store: SqliteStore,
     codec: Codec,
     head_end: HeadEndSettings,
     identity: CallbackIdentity,
@@ -121,20 +118,14 @@ def connect(
     clock_policy: ClockPolicy | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
-    order_store = SqliteOrders(store) if isinstance(store, SqliteStore) else None
-    order_sink = None if order_store is None else OrderSink(order_store, clock)
+    order_store = SqliteOrders(store)
+    order_sink = OrderSink(order_store, clock)
     messages = MessageLog(store, clock)
-    hold_store = SqliteHolds(store) if isinstance(store, SqliteStore) else None
+    hold_store = SqliteHolds(store)
     holds = SwitchHolds(hold_store, clock)
-    watch = (
-        None
-        if hold_store is None
-        else ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
-    )
+    watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
     made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
-
-    if made is not None:
-        made.intake.paused = lambda: holds.doubts_clock
+    made.intake.paused = lambda: holds.doubts_clock
 
     def observed(exchange: Exchange) -> None:
         current = current_exchange.get()
@@ -150,56 +141,46 @@ def connect(
         clock=clock,
         identity=identity,
         settings=settings,
-        sinks=sinks if order_sink is None else (*sinks, order_sink),
+        sinks=(*sinks, order_sink),
         messages=messages,
-        intake=None if made is None else made.intake,
-        data=None if made is None else made.data,
+        intake=made.intake,
+        data=made.data,
         holds=holds,
         clock_watch=watch,
     )
-    running_orders, entered = None, None
-    if order_store is not None and order_sink is not None and made is not None:
-        parts = orders or OrderParts()
-        running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
-        entered = EnteredReadings(order_store, store, clock, running_orders.measured)
-        order_sink.poke = running_orders.poke
-        gateway.data_loaded = running_orders.arrived
-    core = Core(
+    parts = orders or OrderParts()
+    running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
+    order_sink.poke = running_orders.poke
+    gateway.data_loaded = running_orders.arrived
+    schedules = Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
+    watch.corrections += corrections(store, gateway, schedules, running_orders, clock, settings)
+    return Core(
         store=store,
         codec=codec,
         client=client,
         gateway=gateway,
         taking=made,
         orders=running_orders,
-        field_work=None if orders is None else orders.field_work,
+        field_work=parts.field_work,
         beside=Beside(
             set_aside=store.set_aside,
-            events=None if made is None else made.events,
-            desk=None if made is None else made.desk,
-            reports=SqliteReports(store) if isinstance(store, SqliteStore) else None,
+            events=made.events,
+            desk=made.desk,
+            reports=SqliteReports(store),
             orders=running_orders,
-            entered=entered,
-            schedules=Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
-            if isinstance(store, SqliteStore)
-            else None,
+            entered=EnteredReadings(order_store, store, clock, running_orders.measured),
+            schedules=schedules,
             retention=Retention(
                 SqlitePruning(store),
                 clock,
                 kept_days(retention or RetentionSettings()),
                 paused=lambda: holds.doubts_clock,
-            )
-            if isinstance(store, SqliteStore)
-            else None,
+            ),
             subscriptions=subscriptions_of(
                 store, head_end, client.limits, codec, clock, identity, subscriptions, holds
             ),
         ),
     )
-    if watch is not None and isinstance(store, SqliteStore):
-        watch.corrections += corrections(
-            store, gateway, core.beside.schedules, running_orders, clock, settings
-        )
-    return core
 
 
 def _orders(
@@ -239,9 +220,6 @@ class App:
 
     @property
     def orders(self) -> Orders:
-        """Raises SettingsError over a store that cannot keep service orders."""
-        if self.core.orders is None:
-            raise SettingsError("store: this one keeps no service orders")
         return self.core.orders
 
 
@@ -270,7 +248,7 @@ async def build(
 
 @asynccontextmanager
 async def over(
-    store: Store,
+    store: SqliteStore,
     settings: Settings,
     *,
     codec: Codec,
@@ -354,7 +332,7 @@ async def running(
         settings.listener,
         clock=clock,
         listening=listening,
-        spool=None if core.taking is None else core.taking.spool,
+        spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock, beside=core.beside)
     async with AsyncExitStack() as stack:
@@ -364,14 +342,13 @@ async def running(
         stack.push_async_callback(core.gateway.stop)
         core.beside.start()
         stack.push_async_callback(core.beside.stop)
-        if core.orders is not None:
-            if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
-                core.field_work.recover(await core.orders.open_visits())
-            await core.orders.start()
-            stack.push_async_callback(core.orders.stop)
-            if core.field_work is not None:
-                await core.field_work.start(core.orders)
-                stack.push_async_callback(core.field_work.stop)
+        if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
+            core.field_work.recover(await core.orders.open_visits())
+        await core.orders.start()
+        stack.push_async_callback(core.orders.stop)
+        if core.field_work is not None:
+            await core.field_work.start(core.orders)
+            stack.push_async_callback(core.field_work.stop)
         await listener.start()
         stack.push_async_callback(listener.stop)
         await rest.start()

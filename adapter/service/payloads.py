@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter.engine.commands.ports import Clock, Store
+from adapter.engine.commands.ports import Clock
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import load_event_tables
 from adapter.engine.readings.error_records import IntakeDesk
@@ -20,7 +20,7 @@ from adapter.store.sqlite import SqliteStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """What takes in payloads of any size; only a store on SQLite has it."""
+    """What takes in payloads of any size."""
 
     spool: Spool
     data: SqliteMeasurements
@@ -30,11 +30,9 @@ class Taking:
 
 
 def taking(
-    store: Store, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
-) -> Taking | None:
+    store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
+) -> Taking:
     """Raises SettingsError for bad tables. Nothing is started before the first payload."""
-    if not isinstance(store, SqliteStore):
-        return None
     spool = spool_of(settings, store.path)
     data = SqliteMeasurements(store)
 

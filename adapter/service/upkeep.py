@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.ports import Clock, Store
+from adapter.engine.commands.ports import Clock
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.orders.orders import Orders
@@ -78,7 +78,7 @@ def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
 
 
 def subscriptions_of(
-    store: Store,
+    store: SqliteStore,
     head_end: HeadEndSettings,
     limits: Limits,
     codec: Codec,
@@ -87,8 +87,8 @@ def subscriptions_of(
     settings: SubscriptionSettings | None,
     holds: SwitchHolds,
 ) -> Subscriptions | None:
-    """None without settings, and over a store that keeps no subscriptions."""
-    if settings is None or not isinstance(store, SqliteStore):
+    """None without settings."""
+    if settings is None:
         return None
     client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
     kept = upkeep(settings, identity.public_url)
@@ -100,17 +100,13 @@ def subscriptions_of(
 def corrections(
     store: SqliteStore,
     gateway: Gateway,
-    schedules: Schedules | None,
-    orders: Orders | None,
+    schedules: Schedules,
+    orders: Orders,
     clock: Clock,
     settings: GatewaySettings,
 ) -> Sequence[Correct]:
     """Schedules and orders first, rows last."""
-    rows, made = SqliteCorrection(store), list[Correct]()
-    if schedules is not None:
-        made.append(schedules.correct_clock)
-    if orders is not None:
-        made.append(partial(orders.correct_clock, store=rows))
+    rows = SqliteCorrection(store)
     commands = CommandCorrection(
         rows,
         store,
@@ -119,4 +115,4 @@ def corrections(
         settings.policies,
         lease_s=settings.dispatch.lease_s,
     )
-    return [*made, commands]
+    return [schedules.correct_clock, partial(orders.correct_clock, store=rows), commands]

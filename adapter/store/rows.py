@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from adapter.commands.activity import Activity, Command, CommandRequest, Exchange, Target, Work
-from adapter.commands.calls import Reading
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -51,7 +50,6 @@ decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
 decode_publication: Final = msgspec.json.Decoder(Publication).decode
-decode_reading: Final = msgspec.json.Decoder(Reading).decode
 decode_measurement: Final = msgspec.json.Decoder(InitialMeasurement).decode
 decode_device: Final = msgspec.json.Decoder(Device).decode
 decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode

@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 import apsw
 
 from adapter.commands.activity import Command, Work
-from adapter.commands.calls import Reading, ReadingKind
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
@@ -41,7 +40,6 @@ from adapter.store.commands import inbox as intake
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
 from adapter.store.readings.file import check, connect_measured, connect_reader_of_both, prepare
-from adapter.store.readings.values import readings_of, with_readings
 from adapter.store.registry import importing
 from adapter.store.threads import Checkpointer, Health, Reader, Transaction, Writer
 from adapter.store.upkeep.failed_rows import (
@@ -262,31 +260,7 @@ class SqliteStore:
     async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
         return await self.query(lambda db: reading.inbox_row(db, inbox))
 
-    # ------------------------------------------------------------ readings
-
-    async def readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> Sequence[Reading]:
-        """Those of messages read in one piece, and those of payloads that were taken in."""
-
-        def work(db: apsw.Connection) -> list[Reading]:
-            found = reading.readings(db, endpoints, kind, start, end)
-            return found + readings_of(db, endpoints, kind, start, end)
-
-        return await self.query(work)
-
-    async def with_readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> frozenset[EndpointId]:
-        return await self.query(lambda db: with_readings(db, endpoints, kind, start, end))
+    # ------------------------------------------------------------ measurements
 
     async def measurements(
         self, device: DeviceId, *, limit: int = 100

@@ -2,13 +2,13 @@
 
 from datetime import UTC, tzinfo
 
-from adapter.commands.calls import Reading, RequestStatus
+from adapter.commands.calls import RequestStatus
 from adapter.wire.codec import Codec
-from adapter.wire.notifications import data_arrived, status_changed
+from adapter.wire.notifications import status_changed
 
 
 class InboxReader:
-    """`zone` is the head end's, for times that say none. Both raise WireError."""
+    """`zone` is the head end's, for times that say none. Raises WireError."""
 
     def __init__(self, codec: Codec, zone: tzinfo = UTC) -> None:
         self._codec = codec
@@ -16,6 +16,3 @@ class InboxReader:
 
     def status(self, raw: bytes) -> RequestStatus:
         return status_changed(self._codec, raw, zone=self._zone)
-
-    def readings(self, raw: bytes) -> tuple[Reading, ...]:
-        return data_arrived(self._codec, raw, zone=self._zone)

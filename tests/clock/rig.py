@@ -59,7 +59,6 @@ class Life:
 
     @property
     def orders(self) -> Orders:
-        assert self.core.orders is not None
         return self.core.orders
 
     @property

@@ -17,7 +17,6 @@ from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import Plan
 from adapter.simulator.registry import registry_of
 from adapter.store.rows import micros
-from adapter.store.sqlite import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 from tests.support import run
@@ -223,12 +222,12 @@ def test_silence_is_judged_by_what_has_arrived_by_now(tmp_path: Path) -> None:
             async with life(tmp_path, head_end, NOON + FAR) as wrong:
                 arrived = Received(operation=data, raw=b"<a/>", at=wrong.clock.now())
                 await wrong.core.store.receive([arrived])
-                store = SqliteSubscriptions(wrong.core.store)  # type: ignore[arg-type]
+                store = SqliteSubscriptions(wrong.core.store)
                 await store.count_arrivals()
                 assert await store.arrivals(NOON)
             async with life(tmp_path, head_end, NOON) as right:
                 await right.confirm()
-                store = SqliteSubscriptions(right.core.store)  # type: ignore[arg-type]
+                store = SqliteSubscriptions(right.core.store)
                 assert not await store.arrivals(NOON)
 
     run(scenario())
@@ -245,7 +244,6 @@ def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
                 starts = micros(wrong.clock.now())
                 row = ("outage", starts, starts + 3_600_000_000, 5, 7, b"{}")
                 store = wrong.core.store
-                assert isinstance(store, SqliteStore)
                 await store.write(
                     lambda tx: tx.connection.execute(f"{window} VALUES (?, ?, ?, ?, ?, ?, 0)", row)
                 )

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from adapter.commands.activity import Command, Exchange, ExchangeState, Work
-from adapter.commands.calls import Reading, ReadingKind
-from adapter.commands.completion import same_quantity
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
@@ -50,8 +48,6 @@ from tests.contract.model_inbox import InboxModel
 from tests.contract.model_journal import Journal
 from tests.contract.model_registry import RegistryModel
 
-_ReadingKey = tuple[EndpointId, ReadingKind, datetime, str, str, int]
-
 
 @dataclass(slots=True)
 class _Stored:
@@ -77,7 +73,6 @@ class ModelStore:
         self._lanes: dict[str, CommandId] = {}
         self._debits: dict[str, list[datetime]] = {}
         self._messages: list[Logged] = []
-        self._readings: dict[_ReadingKey, Reading] = {}
         self._measurements: dict[str, InitialMeasurement] = {}
         self._registry = RegistryModel()
         self._inbox = InboxModel()
@@ -153,8 +148,6 @@ class ModelStore:
             self._registry.put(install)
         for measurement in change.measurements:
             self._measurements.setdefault(measurement.id, measurement)
-        for reading in change.readings:
-            self._readings.setdefault(_reading_key(reading), reading)
         self._inbox.dispose(change.inbox)
         self._journal.publish(change.publications, at)
         self._journal.note(change.audit, at)
@@ -302,30 +295,7 @@ class ModelStore:
     async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
         return self._inbox.get(inbox)
 
-    # ------------------------------------------------------------ readings
-
-    async def readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> Sequence[Reading]:
-        return [
-            reading
-            for key, reading in sorted(self._readings.items(), key=lambda item: item[0])
-            if reading.endpoint in endpoints and reading.kind is kind and start <= reading.at <= end
-        ]
-
-    async def with_readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> frozenset[EndpointId]:
-        found = await self.readings(endpoints, kind, start, end)
-        return frozenset(reading.endpoint for reading in found)
+    # ------------------------------------------------------------ measurements
 
     async def measurements(
         self, device: DeviceId, *, limit: int = 100
@@ -435,8 +405,3 @@ class ModelStore:
 
 def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
     return exchange.work, exchange.state, exchange.wake
-
-
-def _reading_key(reading: Reading) -> _ReadingKey:
-    quantity = same_quantity(reading.quantity)
-    return (reading.endpoint, reading.kind, reading.at, quantity, reading.source, reading.seconds)

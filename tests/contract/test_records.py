@@ -1,14 +1,13 @@
 """Every store: inbox, readings, events out, audit, messages, ledger, registry."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
 
 from adapter.commands.activity import CompletionEvent, CompletionState, ExchangeState, State
-from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import Completion
 from adapter.engine.commands.ports import (
     Change,
@@ -21,7 +20,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
-from adapter.model.ids import DeviceId, EndpointId, EventId, InboxId
+from adapter.model.ids import DeviceId, EventId, InboxId
 from adapter.model.reading import InitialMeasurement, InitialValue
 from tests.builders import (
     NOON,
@@ -31,7 +30,6 @@ from tests.builders import (
     a_message,
     a_note,
     a_publication,
-    a_reading,
     a_service_point,
     a_submission,
     a_token,
@@ -141,53 +139,6 @@ def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) -> Non
         assert [row.id for row in await store.inbox(limit=1)] == [ids[1]]
         stored = await store.inbox(state=InboxState.STORED, before=ids[1])
         assert [row.id for row in stored] == [ids[0]]
-
-    subject.use(scenario)
-
-
-# ---------------------------------------------------------------- readings
-
-
-def test_a_reading_that_comes_again_changes_nothing(subject: Subject) -> None:
-    first = a_reading(value=Decimal("12.340"), statuses=("Estimated",))
-    same = replace(first, value=Decimal(99), quantity="WHD")
-    others = (
-        replace(first, at=at(1)),
-        replace(first, seconds=900),
-        replace(first, source="SelfRead"),
-        replace(first, quantity="VAh d"),
-    )
-
-    async def scenario(store: Store) -> None:
-        change = Change(readings=(first, same, *others), readings_from=InboxId(1))
-        await store.save([change])
-        await store.save([change])
-        found = await store.readings([EndpointId("E-1")], ReadingKind.REGISTER, at(0), at(1))
-        assert sorted(map(repr, found)) == sorted(map(repr, (first, *others)))
-
-    subject.use(scenario)
-
-
-def test_readings_are_given_by_endpoint_kind_and_closed_period(subject: Subject) -> None:
-    readings = tuple(
-        a_reading(endpoint, kind=kind, at=at(second))
-        for endpoint in ("E-2", "E-1", "E-3")
-        for kind in ReadingKind
-        for second in (3, 1, 2, 4)
-    )
-    london = timezone(timedelta(hours=1))
-
-    async def scenario(store: Store) -> None:
-        await store.save([Change(readings=readings)])
-        found = await store.readings(
-            [EndpointId("E-2"), EndpointId("E-1"), EndpointId("E-9")],
-            ReadingKind.INTERVAL,
-            at(2).astimezone(london),
-            at(3),
-        )
-        assert [(item.endpoint, item.at) for item in found] == [
-            (endpoint, at(second)) for endpoint in ("E-1", "E-2") for second in (2, 3)
-        ]
 
     subject.use(scenario)
 

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 )
 
 from adapter.commands.activity import Command, Exchange, ExchangeState, State, Work
-from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.engine.commands.ports import (
@@ -44,7 +43,6 @@ from tests.builders import (
     a_message,
     a_note,
     a_publication,
-    a_reading,
     a_service_point,
     a_submission,
     a_token,
@@ -259,7 +257,7 @@ class Commands(SideBySide):
 
 
 class Records(SideBySide):
-    """Inbox, readings, registry, events out."""
+    """Inbox, registry, events out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -291,17 +289,6 @@ class Records(SideBySide):
     @rule(now=seconds, limit=limits)
     def unread(self, now: int, limit: int) -> None:
         self.both("unread", limit=limit, now=at(now))
-
-    @rule(
-        moments=st.lists(st.integers(0, 3), max_size=3),
-        source=st.sampled_from(["a", "b"]),
-        statuses=st.sampled_from([(), ("Estimated",)]),
-        quantity=st.sampled_from(["Wh d", "Whd", "VAh"]),
-    )
-    def measure(self, moments: list[int], **changes: Any) -> None:
-        readings = tuple(a_reading(at=at(moment), **changes) for moment in moments)
-        self.both("save", [Change(readings=readings)])
-        self.both("readings", [EndpointId("E-1")], ReadingKind.REGISTER, at(1), at(2))
 
     @rule(install=st.booleans(), groups=st.frozensets(st.sampled_from("ab")))
     def import_(self, install: bool, groups: frozenset[str]) -> None:

@@ -22,7 +22,6 @@ from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.registry.files import as_json_values
 from adapter.server.settings import ApiKey, RestSettings, Role
-from adapter.store.sqlite import SqliteStore
 from adapter.web.api.rest import Rest
 from tests.flows.world import finish, world
 from tests.support import run
@@ -78,7 +77,6 @@ async def on_life_support(made: Stage, number: int) -> None:
 async def planted(made: Stage, what: Import) -> None:
     """As a store of an older program may have it: two devices with one endpoint."""
     store = made.app.core.store
-    assert isinstance(store, SqliteStore)
     seen = await store.known(what)
     assert await store.import_(what, seen=seen) is Saved.SAVED
 

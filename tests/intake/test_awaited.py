@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.activity import Command, ReadPeriod, State, StepKind, Tally, Verdict
-from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES
@@ -17,14 +16,18 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.apply import Applier
 from adapter.engine.commands.awaited import MANY, Awaited, Progress
 from adapter.engine.commands.monitor import Monitor
-from adapter.engine.commands.ports import Change, Disposition, InboxState, Received
+from adapter.engine.commands.ports import Change, Disposition, Import, InboxState, Received
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
+from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.registry.registry import StoreRegistry
 from adapter.model.ids import InboxId
+from adapter.service.payloads import taking
+from adapter.service.settings import IntakeSettings
 from adapter.store.sqlite import SqliteStore
-from tests.builders import NOON, a_command, a_reading, a_request, a_submission, at
+from tests.builders import NOON, a_command, a_device, a_request, a_submission, at
 from tests.support import run
+from tests.wire.payloads import data_arrived, read_data
 
 DATA = "DataSubscriberService.DataArrived"
 WINDOW_S = 60.0
@@ -53,6 +56,7 @@ class Waiting:
     store: SqliteStore
     clock: HandClock
     monitor: Monitor
+    intake: PayloadIntake
     command: Command
 
     async def work(self, seconds: float) -> Command:
@@ -72,12 +76,16 @@ class Waiting:
         """It is taken in, and gave these meters an interval that ends so long before NOON."""
         endpoints = [self.command.targets[number].endpoint for number in meters]
         when = NOON - timedelta(minutes=minutes)
-        readings = tuple(
-            a_reading(each, kind=ReadingKind.INTERVAL, at=when, seconds=900) for each in endpoints
-        )
         stored = Disposition(inbox=inbox, state=InboxState.STORED)
-        await self.store.save([Change(inbox=(stored,), readings=readings, readings_from=inbox)])
-        self.monitor.data_arrived(endpoints)
+        await self.store.save([Change(inbox=(stored,))])
+        body = data_arrived(*(read_data(each, [1], end=when.isoformat()) for each in endpoints))
+        row = await self.store.inbox_row(inbox)
+        assert row is not None
+        taking = Received(operation=DATA, raw=body, at=row.at, state=InboxState.TAKING)
+        await self.store.receive([taking])
+        brought = await self.intake.once()
+        assert set(brought.endpoints) == set(endpoints)
+        self.monitor.data_arrived(brought.endpoints)
 
 
 @asynccontextmanager
@@ -87,15 +95,19 @@ async def waiting(folder: Path, meters: int) -> AsyncIterator[Waiting]:
     await store.open()
     try:
         command = a_read(meters)
+        devices = tuple(a_device(each.device, endpoint=each.endpoint) for each in command.targets)
+        await store.import_(Import(devices=devices))
         await store.submit([a_submission(command=command, wake=NOON)])
+        made = taking(store, clock, IntakeSettings())
         registry, monitors = StoreRegistry(store), list[Monitor]()
         applier = Applier(store, clock, POLICIES, changed=lambda saved: monitors[0].changed(saved))
         rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
         holds = SwitchHolds(None, clock)
         monitors.append(
-            Monitor(store, registry, applier, clock, rules, holds, lease_s=LEASE_S, taken_in=True)
+            Monitor(store, made.data, registry, applier, clock, rules, holds, lease_s=LEASE_S)
         )
-        yield Waiting(store, clock, monitors[0], command)
+        yield Waiting(store, clock, monitors[0], made.intake, command)
+        await made.intake.stop()
     finally:
         await store.close()
 

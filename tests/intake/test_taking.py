@@ -371,13 +371,20 @@ def test_readings_of_payloads_are_readings_for_commands(tmp_path: Path) -> None:
             body = data_arrived(read_data("m1", [100, interval(200, "Tamper")]))
             await rig.take(body)
             wanted = [EndpointId("m1"), EndpointId("m2")]
-            have = await rig.store.with_readings(wanted, ReadingKind.INTERVAL, *ALWAYS)
+            have = await rig.data.with_readings(wanted, ReadingKind.INTERVAL, *ALWAYS)
             assert have == {"m1"}
-            found = await rig.store.readings(wanted, ReadingKind.INTERVAL, *ALWAYS)
+            found = await rig.data.readings_of(wanted, ReadingKind.INTERVAL, *ALWAYS)
             assert [(row.value, row.seconds, row.statuses) for row in found] == [
                 (Decimal(100), 900, ()),
                 (Decimal(200), 900, ("Tamper",)),
             ]
+            early, late = (row.at for row in found)
+            for start, end, count in ((early, early, 1), (early, late, 2), (late, late, 1)):
+                of = (wanted, ReadingKind.INTERVAL, start, end)
+                assert len(await rig.data.readings_of(*of)) == count
+            assert not await rig.data.with_readings(wanted, ReadingKind.REGISTER, *ALWAYS)
+            await rig.take(body.replace(b"<input>", b"<input> "))
+            assert await rig.data.readings_of(wanted, ReadingKind.INTERVAL, *ALWAYS) == found
 
     run(scenario())
 

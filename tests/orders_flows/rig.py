@@ -40,7 +40,6 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from tests.flows.world import fast
 from tests.orders_flows.crew import REGISTER, Crew, a_manual_meter, an_item
@@ -284,7 +283,6 @@ class Rig:
     async def hurry(self) -> None:
         """Make messages and replies that wait for their next try due now."""
         store = self.made.app.core.store
-        assert isinstance(store, SqliteStore)
 
         def now(tx: Transaction) -> None:
             for table in ("field_message", "order_reply"):

@@ -19,7 +19,6 @@ from adapter.model.ids import DeviceId
 from adapter.orders.activities import ChildKind
 from adapter.orders.order import OrderKind, OrderState
 from adapter.simulator.registry import registry_of
-from adapter.store.sqlite import SqliteStore
 from tests.flows.world import sends, world
 from tests.orders_flows.rig import Place, rig
 from tests.support import run
@@ -68,7 +67,6 @@ def test_an_import_that_looked_before_a_completion_event_does_not_undo_it(tmp_pa
         async with world(tmp_path) as made:
             gateway = made.app.gateway
             store = made.app.core.store
-            assert isinstance(store, SqliteStore)
             nightly = registry_of(made.simulator.world.population)
             loads = asyncio.create_task(_load_for_ever(gateway, nightly))
             for number in range(8):

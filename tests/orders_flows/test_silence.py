@@ -22,7 +22,6 @@ from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.replies import Reply, ReplyState
-from adapter.store.sqlite import SqliteStore
 from tests.orders_flows.rig import WAIT_S, Place, Rig, rig, state_is, titles
 from tests.support import run
 
@@ -52,7 +51,6 @@ def sent(shown: OrderShown) -> bool:
 async def failed(made: Rig, times: int) -> None:
     """Until the only message has failed so many times, and waits for its next try."""
     store = made.made.app.core.store
-    assert isinstance(store, SqliteStore)
     text = "SELECT 1 FROM field_message WHERE state = 'queued' AND attempts = ?"
     async with asyncio.timeout(WAIT_S):
         for _ in iter(int, 1):

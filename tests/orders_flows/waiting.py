@@ -47,7 +47,6 @@ class Waiting:
 
     @property
     def orders(self) -> Orders:
-        assert self.core.orders is not None
         return self.core.orders
 
     async def register(self) -> None:

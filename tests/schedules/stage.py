@@ -17,6 +17,8 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import Plan
+from adapter.service.payloads import taking
+from adapter.service.settings import IntakeSettings
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.sqlite import SqliteStore
 from adapter.wire.inbox import InboxReader
@@ -79,12 +81,15 @@ async def schedule_stage(
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
     head_end = QuietHeadEnd()
+    payloads = taking(store, clock, IntakeSettings())
     gateway = Gateway(
         store=store,
         head_end=head_end,
         reader=InboxReader(codec()),
         clock=clock,
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
+        intake=payloads.intake,
+        data=payloads.data,
     )
     kinds = frozenset(kind.value for kind in CommandKind)
     await gateway.import_devices(

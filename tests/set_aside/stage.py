@@ -188,7 +188,6 @@ async def a_stage(
     store = SqliteStore(folder / FILE, now=clock.now)
     await store.open()
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
-    assert made is not None
     order_store, field_work, requester = SqliteOrders(store), Outgoing(), Requester()
     told, head_end = sink or Receiver(), OddHeadEnd()
     sinks: list[Sink] = [told, OrderSink(order_store, clock)]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.engine.commands.ports import Change
 from adapter.errors import StoreFailed
-from tests.builders import a_message, a_note, a_reading, a_submission
+from tests.builders import a_message, a_note, a_submission
 from tests.store.conftest import MakeStore
 from tests.store.faults import Disk, FaultyFiles
 from tests.support import run
@@ -85,8 +84,7 @@ def test_a_broken_disk_under_a_reader_stops_the_store_too(make: MakeStore, disk:
     async def scenario() -> None:
         store = make("faulty")
         await store.open()
-        many = tuple(a_reading(f"E-{n}") for n in range(2_000))
-        await store.save([Change(readings=many)])
+        await store.submit([a_submission(number) for number in range(2, 500)])
         await store.close()
         await store.open()
         disk.broken = {"read"}

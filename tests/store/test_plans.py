@@ -37,7 +37,6 @@ _TABLES = (
     _FILL + "INSERT INTO audit SELECT i, i, printf('c%09d', i / 5), x'', '' FROM n",
     _FILL + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 1, '', 200, x'' FROM n",
     _FILL + "INSERT INTO debit SELECT i, 'b' || i % 3, i, NULL FROM n",
-    _FILL + "INSERT INTO reading SELECT 'e' || i % 500, 'register', i, 'whd', '', 0, 1, x'' FROM n",
     _FILL + "INSERT INTO lane SELECT 'l' || i, 'c' || i FROM n",
     _FILL + "INSERT INTO outcome SELECT 'c' || i % 50, 'e' || i, x'' FROM n",
     _FILL + "INSERT INTO measurement SELECT 'm' || i, 'd' || i % 900, i, x'' FROM n",

@@ -13,7 +13,6 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from adapter.commands.activity import Activity, CommandRequest, Exchange, Target
-from adapter.commands.calls import Reading
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -69,7 +68,6 @@ def _filled(kind: Any) -> Any:
         (EndpointOutcome, rows.decode_outcome),
         (AuditNote, rows.decode_note),
         (Publication, rows.decode_publication),
-        (Reading, rows.decode_reading),
         (InitialMeasurement, rows.decode_measurement),
         (Device, rows.decode_device),
         (ServicePoint, rows.decode_service_point),

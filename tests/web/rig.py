@@ -183,7 +183,6 @@ async def a_rig(
         identity = CallbackIdentity(public_url=url + settings.path_prefix, keys=(b"k" * 32,))
         head_end = QuietHeadEnd()
         payloads = taking(store, clock, IntakeSettings())
-        assert payloads is not None
         gateway = Gateway(
             store=store,
             head_end=head_end,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from adapter.commands.calls import Reading, RequestStatus
+from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import Correlation, Match, correlate
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import points
@@ -28,7 +28,6 @@ from adapter.engine.commands.ports import (
 )
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
-from adapter.model.ids import EndpointId
 
 log = logging.getLogger(__name__)
 
@@ -47,22 +46,17 @@ ROWS_AT_ONCE = 32
 """
 
 
-_Read: TypeAlias = tuple[InboxRow, RequestStatus | tuple[Reading, ...] | WireError]
+_Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 
 
 class Reader(Protocol):
-    """How stored bytes are understood. Both raise WireError."""
+    """How stored bytes are understood. Raises WireError."""
 
     def status(self, raw: bytes) -> RequestStatus: ...
 
-    def readings(self, raw: bytes) -> tuple[Reading, ...]: ...
-
 
 class Correlator:
-    """`data_arrived` is told which endpoints have new readings: a hint for waiting commands.
-
-    `to_intake` is told that a payload waits; None where payloads are read here, in one piece.
-    """
+    """`to_intake` is told that a payload waits."""
 
     def __init__(
         self,
@@ -71,16 +65,13 @@ class Correlator:
         clock: Clock,
         reader: Reader,
         messages: MessageLog,
-        *,
-        data_arrived: Callable[[Sequence[EndpointId]], None] = lambda endpoints: None,
-        to_intake: Callable[[], None] | None = None,
+        to_intake: Callable[[], None],
     ) -> None:
         self._store = store
         self._applier = applier
         self._clock = clock
         self._reader = reader
         self._messages = messages
-        self._data_arrived = data_arrived
         self._to_intake = to_intake
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
@@ -148,33 +139,26 @@ class Correlator:
         ]
         return await self._store.find(exchanges=exchanges, tokens=tokens)
 
-    def _read(self, row: InboxRow) -> RequestStatus | tuple[Reading, ...] | WireError:
+    def _read(self, row: InboxRow) -> RequestStatus | WireError | None:
+        """None for what is not read here."""
+        if row.operation != STATUS_CHANGED:
+            return None
         try:
-            if row.operation == STATUS_CHANGED:
-                return self._reader.status(row.raw)
-            if row.operation == DATA_ARRIVED and self._to_intake is None:
-                return self._reader.readings(row.raw)
+            return self._reader.status(row.raw)
         except WireError as error:
             return error
-        return ()
 
-    async def _keep(self, row: InboxRow, told: tuple[Reading, ...] | WireError) -> None:
-        """Data, events and exceptions: raw bytes stay, readings become rows, garbage is shown.
-
-        Where there is an intake, all of that is its work.
-        """
-        if self._to_intake is not None and row.operation in PAYLOADS:
+    async def _keep(self, row: InboxRow, told: WireError | None) -> None:
+        """Data, events and exceptions are the intake's work; of others the raw bytes stay."""
+        if isinstance(told, WireError):
+            await self._close(row, InboxState.QUARANTINED, str(told))
+        elif row.operation in PAYLOADS:
             taking = Disposition(inbox=row.id, state=InboxState.TAKING)
             await self._store.save([Change(inbox=(taking,))])
             self._to_intake()
-            return
-        if isinstance(told, WireError):
-            await self._close(row, InboxState.QUARANTINED, str(told))
-            return
-        done = Disposition(inbox=row.id, state=InboxState.STORED)
-        await self._store.save([Change(inbox=(done,), readings=told, readings_from=row.id)])
-        if told:
-            self._data_arrived(tuple(dict.fromkeys(reading.endpoint for reading in told)))
+        else:
+            stored = Disposition(inbox=row.id, state=InboxState.STORED)
+            await self._store.save([Change(inbox=(stored,))])
 
     async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
         verdict = correlate(

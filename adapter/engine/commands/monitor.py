@@ -30,6 +30,7 @@ from adapter.engine.commands.awaited import MANY, Awaited, AwaitedRead, Progress
 from adapter.engine.commands.ports import Clock, Registry, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
+from adapter.engine.readings.ports import Measurements
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, StoreFailed
 from adapter.model.ids import CommandId, DeviceId, EndpointId
@@ -41,11 +42,10 @@ _ASKED_AT_ONCE: Final = 5_000
 
 
 class Monitor:
-    """`taken_in`: payloads become measurements on their own, by an intake."""
-
     def __init__(
         self,
         store: Store,
+        data: Measurements,
         registry: Registry,
         applier: Applier,
         clock: Clock,
@@ -53,10 +53,9 @@ class Monitor:
         holds: SwitchHolds,
         *,
         lease_s: float = 30.0,
-        taken_in: bool = False,
     ) -> None:
-        self._taken_in = taken_in
         self._store = store
+        self._data = data
         self._set_aside = store.set_aside
         self._registry = registry
         self._applier = applier
@@ -191,7 +190,7 @@ class Monitor:
         found: set[EndpointId] = set()
         for at in range(0, len(endpoints), _ASKED_AT_ONCE):
             some = endpoints[at : at + _ASKED_AT_ONCE]
-            found |= await self._store.with_readings(some, *what)
+            found |= await self._data.with_readings(some, *what)
         return frozenset(found)
 
     async def _succeeded(self, command: Command) -> tuple[EndpointId, ...]:
@@ -203,7 +202,7 @@ class Monitor:
 
     async def _readings(self, command: Command) -> Sequence[Reading]:
         endpoints = [target.endpoint for target in command.targets]
-        return await self._store.readings(endpoints, *self._sought(command))
+        return await self._data.readings_of(endpoints, *self._sought(command))
 
     def _sought(self, command: Command) -> Sought:
         return sought(command.request, command.activity.created_at, self._clock.now())
@@ -225,15 +224,11 @@ class Monitor:
         )
         points.reached("completion.after_apply")
 
-    def _is_loaded(self, command: Command) -> bool:
-        """Whether the data of a read for many are measurements already: the intake made them, and
-        a second copy of a city's day would be of no use."""
-        return self._taken_in and len(command.targets) > MANY
-
     async def _world(self, command: Command, event: CompletionEvent) -> WorldChange:
         readings: Sequence[Reading] = ()
         if event.kind is Completion.CREATE_IMD:
-            if self._is_loaded(command):
+            if len(command.targets) > MANY:
+                # The intake made the measurements; a second copy of a city's day is of no use.
                 return WorldChange()
             readings = await self._readings(command)
         ids: list[DeviceId] = [target.device for target in command.targets]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from adapter.commands.activity import Command, Exchange, State, Work
-from adapter.commands.calls import Answer, Call, Reading, ReadingKind
+from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
@@ -242,8 +242,6 @@ class Change:
     inbox: tuple[Disposition, ...] = ()
     installs: tuple[InstallEvent, ...] = ()
     measurements: tuple[InitialMeasurement, ...] = ()
-    readings: tuple[Reading, ...] = ()
-    readings_from: InboxId | None = None
     debit: Debit | None = None
 
 
@@ -415,25 +413,7 @@ class Store(Protocol):
 
     async def inbox_row(self, inbox: InboxId) -> InboxRow | None: ...
 
-    # readings
-    async def readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> Sequence[Reading]:
-        """Readings with `start <= at <= end`."""
-
-    async def with_readings(
-        self,
-        endpoints: Sequence[EndpointId],
-        kind: ReadingKind,
-        start: datetime,
-        end: datetime,
-    ) -> frozenset[EndpointId]:
-        """Those of `endpoints` that have any such reading."""
-
+    # measurements
     async def measurements(
         self, device: DeviceId, *, limit: int = 100
     ) -> Sequence[InitialMeasurement]: ...

@@ -14,11 +14,11 @@ from adapter.model.ids import EndpointId
 
 
 async def incomplete(
-    data: Measurements | None, command: Command, now: datetime
+    data: Measurements, command: Command, now: datetime
 ) -> Mapping[EndpointId, Blocks]:
     """Of a read of intervals, as far as is known now; of every other command nobody."""
     period, activity = command.request.period, command.activity
-    if data is None or period is None or command.request.kind not in INTERVAL_KINDS:
+    if period is None or command.request.kind not in INTERVAL_KINDS:
         return {}
     return await data.missing_blocks(
         frozenset(target.endpoint for target in command.targets),

@@ -239,6 +239,17 @@ class Measurements(Protocol):
     ) -> Sequence[StoredValue]:
         """Everything known of the values; with `revisions` also those that were replaced."""
 
+    async def readings_of(
+        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
+    ) -> Sequence[Reading]:
+        """The latest revisions with `start <= at <= end` as readings, in the head end's own units,
+        ordered by time."""
+
+    async def with_readings(
+        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
+    ) -> frozenset[EndpointId]:
+        """Those of `endpoints` that have any such reading."""
+
     async def missing_blocks(
         self,
         endpoints: Collection[EndpointId],
@@ -332,11 +343,6 @@ class DataStore(Measurements, Protocol):
         self, *, after: tuple[int, int] = (0, 0), limit: int = 500
     ) -> Sequence[ArrivedEvent]:
         """Events of loaded payloads after (load, id)."""
-
-    async def readings_of(
-        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
-    ) -> Sequence[Reading]:
-        """The latest revisions as readings, in the head end's own units."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

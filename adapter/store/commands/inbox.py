@@ -1,12 +1,10 @@
-"""What comes in and is kept as it came: the inbox, messages, readings, measurements."""
+"""What comes in and is kept as it came: the inbox, messages, measurements."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 
 import apsw
 
-from adapter.commands.calls import Reading
-from adapter.commands.completion import same_quantity
 from adapter.engine.commands.ports import Disposition, Logged, Received
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
@@ -58,27 +56,6 @@ def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) ->
         )
         if connection.changes() != 1:
             raise NotFound(f"no inbox row {item.inbox}")
-
-
-def put_readings(
-    connection: apsw.Connection, readings: Iterable[Reading], inbox: InboxId | None
-) -> None:
-    connection.executemany(
-        queries.INSERT_READING,
-        [
-            (
-                item.endpoint,
-                item.kind,
-                micros(item.at),
-                same_quantity(item.quantity),
-                item.source,
-                item.seconds,
-                inbox,
-                encode(item),
-            )
-            for item in readings
-        ],
-    )
 
 
 def put_measurements(

@@ -191,16 +191,8 @@ MESSAGES: Final = """
 SELECT exchange, at, outbound, operation, status, body FROM message
 WHERE exchange IN (SELECT id FROM exchange WHERE command = ?) ORDER BY id"""
 
-# ---------------------------------------------------------------- readings
+# ---------------------------------------------------------------- measurements
 
-INSERT_READING: Final = """
-INSERT OR IGNORE INTO reading
-    (endpoint, kind, at, same_quantity, source, seconds, inbox, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-READINGS: Final = """
-SELECT body FROM reading
-WHERE endpoint IN (SELECT value FROM json_each(?)) AND kind = ? AND at BETWEEN ? AND ?
-ORDER BY endpoint, kind, at, same_quantity, source, seconds"""
 INSERT_MEASUREMENT: Final = """
 INSERT OR IGNORE INTO measurement (id, device, ends_at, body) VALUES (?, ?, ?, ?)"""
 MEASUREMENTS: Final = """

@@ -9,7 +9,6 @@ from typing import Any, Final
 import apsw
 
 from adapter.commands.activity import FINAL, Command, Exchange, State, Work
-from adapter.commands.calls import Reading, ReadingKind
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
@@ -239,19 +238,7 @@ def inbox_row(connection: apsw.Connection, inbox_id: InboxId) -> InboxRow | None
     return next(iter(_inbox_rows(connection, queries.INBOX_ROW, (inbox_id,))), None)
 
 
-# ---------------------------------------------------------------- readings
-
-
-def readings(
-    connection: apsw.Connection,
-    endpoints: Sequence[EndpointId],
-    kind: ReadingKind,
-    start: datetime,
-    end: datetime,
-) -> list[Reading]:
-    """Ordered by endpoint, time, quantity, source and length."""
-    values = (encode(endpoints), kind, micros(start), micros(end))
-    return [rows.decode_reading(body) for (body,) in connection.execute(queries.READINGS, values)]
+# ---------------------------------------------------------------- measurements
 
 
 def measurements(

@@ -24,7 +24,7 @@ from adapter.model.ids import CommandId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries
-from adapter.store.commands.inbox import dispose, put_measurements, put_readings
+from adapter.store.commands.inbox import dispose, put_measurements
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
     due_of,
@@ -131,7 +131,6 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
     for install in change.installs:
         put_install(connection, install, install.version + 1)
     put_measurements(connection, change.measurements)
-    put_readings(connection, change.readings, change.readings_from)
     dispose(connection, change.inbox)
     publish(connection, change.publications, at)
     note_all(tx, change.audit, at)

@@ -40,7 +40,7 @@ from adapter.store.readings import queries
 from adapter.store.readings.blocks import missing_blocks
 from adapter.store.readings.payload_rows import arrived_of, payload_of, waiting_of
 from adapter.store.readings.staging import Staging, put_rest
-from adapter.store.readings.values import readings_of, stored
+from adapter.store.readings.values import readings_of, stored, with_readings
 from adapter.store.rows import encode, micros
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
@@ -389,6 +389,11 @@ class SqliteMeasurements:
         self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
     ) -> Sequence[Reading]:
         return await self._store.query(lambda db: readings_of(db, endpoints, kind, start, end))
+
+    async def with_readings(
+        self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
+    ) -> frozenset[EndpointId]:
+        return await self._store.query(lambda db: with_readings(db, endpoints, kind, start, end))
 
 
 def _known_payload(db: apsw.Connection, what: WaitingPayload) -> int | None:

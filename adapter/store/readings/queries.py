@@ -154,10 +154,7 @@ WHERE: Final = {
 
 WITH_READINGS: Final = f"""
 SELECT asked.value FROM json_each(:key) AS asked
-WHERE EXISTS (SELECT 1 FROM reading
-              WHERE endpoint = asked.value AND reading.kind = :kind
-                AND at BETWEEN :start AND :end)
-   OR EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
+WHERE EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
               WHERE c.endpoint = asked.value AND c.kind = :kind
                 AND measured.at BETWEEN :start AND :end AND {_VISIBLE})"""
 

@@ -39,7 +39,7 @@ def with_readings(
     start: datetime,
     end: datetime,
 ) -> frozenset[EndpointId]:
-    """Those that have a reading, of a message read in one piece or of a payload."""
+    """Those that have a reading that is seen."""
     values = {
         "key": encode(endpoints).decode(),
         "kind": kind,

@@ -141,18 +141,6 @@ CREATE TABLE debit (
 ) STRICT;
 CREATE INDEX debit_window ON debit (bucket, at);
 
-CREATE TABLE reading (
-    endpoint TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    same_quantity TEXT NOT NULL,
-    source TEXT NOT NULL,
-    seconds INTEGER NOT NULL,
-    inbox INTEGER,
-    body BLOB NOT NULL,
-    PRIMARY KEY (endpoint, kind, at, same_quantity, source, seconds)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE measurement (
     id TEXT PRIMARY KEY,
     device TEXT NOT NULL,
