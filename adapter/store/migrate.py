@@ -4,22 +4,32 @@ Those in `schema` are of the gateway's file, those in `schema_measured` of the m
 """
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 import apsw
 
 from adapter.errors import StoreFailed
-from adapter.model.ids import endpoint_key
 
-APPLICATION_ID: Final = 0x4F574759
+APPLICATION_ID: Final = 0x4F575931
 """Marks the file as this program's."""
 
+BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D})
+"""The marks of stores from before the first release, and of their measurements."""
 
-def scripts(folder: str = "schema") -> list[tuple[int, str]]:
+NOT_BROUGHT_OVER: Final = (
+    "is of a version before the first release, whose stores are not brought over: "
+    "move it and its measurements away and begin a new one"
+)
+SCHEMA: Final = resources.files("adapter.store").joinpath("schema")
+SCHEMA_MEASURED: Final = resources.files("adapter.store").joinpath("schema_measured")
+
+
+def scripts(folder: Traversable = SCHEMA) -> list[tuple[int, str]]:
     """(number, SQL), ascending, no number twice."""
     found = sorted(
         (int(item.name[:4]), item.read_text(encoding="utf-8"))
-        for item in resources.files("adapter.store").joinpath(folder).iterdir()
+        for item in folder.iterdir()
         if item.name.endswith(".sql")
     )
     assert len({number for number, _ in found}) == len(found)
@@ -27,13 +37,16 @@ def scripts(folder: str = "schema") -> list[tuple[int, str]]:
 
 
 def check_version(
-    connection: apsw.Connection, folder: str = "schema", mark: int = APPLICATION_ID
+    connection: apsw.Connection, folder: Traversable = SCHEMA, mark: int = APPLICATION_ID
 ) -> int:
-    """The database's version. Raises StoreFailed for one of a newer or of another program."""
+    """The database's version. Raises StoreFailed for one of a newer program, of another one, and
+    of a version before the first release."""
     newest = scripts(folder)[-1][0]
     version = int(connection.pragma("user_version"))
     application = int(connection.pragma("application_id"))
     empty = connection.execute("SELECT count(*) FROM main.sqlite_schema").get == 0
+    if application in BEFORE_RELEASE:
+        raise StoreFailed(f"the database {NOT_BROUGHT_OVER}")
     if application != mark and not empty:
         raise StoreFailed("the file is a database of another program")
     if version > newest:
@@ -44,21 +57,17 @@ def check_version(
     return version
 
 
-def _endpoint_key(*values: object) -> str:
-    return endpoint_key(str(values[0]))
-
-
-def migrate(connection: apsw.Connection, folder: str = "schema", mark: int = APPLICATION_ID) -> int:
-    """Bring the database to this program's version, which is returned.
-
-    Raises StoreFailed for a database of a newer program, or of another program.
+def migrate(
+    connection: apsw.Connection, folder: Traversable = SCHEMA, mark: int = APPLICATION_ID
+) -> int:
+    """Bring the database to this program's version, which is returned. Raises as `check_version`
+    does.
     """
     version = check_version(connection, folder, mark)
     known = scripts(folder)
     newest = known[-1][0]
     if version == newest:
         return newest
-    connection.create_scalar_function("endpoint_key", _endpoint_key, 1, deterministic=True)
     with connection:
         for number, script in known:
             if number > version:

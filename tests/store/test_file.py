@@ -10,7 +10,9 @@ import pytest
 from adapter.engine.commands.ports import Change
 from adapter.errors import StoreFailed
 from adapter.store.files import connect_reader, connect_writer
-from adapter.store.migrate import APPLICATION_ID, migrate, scripts
+from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, check_version, migrate, scripts
+from adapter.store.readings.file import path_beside
+from adapter.store.readings.reports import open_store
 from tests.builders import NOON, a_message, a_note, a_submission
 from tests.store.conftest import MakeStore
 from tests.support import run
@@ -47,6 +49,22 @@ def test_a_database_of_another_program_is_refused(make: MakeStore, path: Path) -
         _open(make)
 
 
+@pytest.mark.parametrize("mark", sorted(BEFORE_RELEASE))
+def test_a_store_from_before_the_first_release_is_refused_untouched(
+    make: MakeStore, path: Path, mark: int
+) -> None:
+    old = path_beside(path) if mark == min(BEFORE_RELEASE) else path
+    _open(make)
+    _edit(old, f"PRAGMA application_id = {mark}", "PRAGMA user_version = 11")
+    before = old.read_bytes()
+    with pytest.raises(StoreFailed, match=r"before the first release.*begin a new one"):
+        _open(make)
+    if old == path:
+        with pytest.raises(StoreFailed, match="before the first release"):
+            open_store(path)
+    assert old.read_bytes() == before
+
+
 def test_a_file_that_is_no_database_is_refused(make: MakeStore, path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(StoreFailed, match="cannot open"):
@@ -68,6 +86,25 @@ def test_a_new_file_gets_every_migration_once(path: Path) -> None:
     assert migrate(connection) == newest
     assert connection.pragma("user_version") == newest
     assert connection.pragma("application_id") == APPLICATION_ID
+    connection.close()
+
+
+def test_a_later_migration_runs_once_and_keeps_the_rows(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "schema"
+    folder.mkdir()
+    (folder / "0001_initial.sql").write_text("CREATE TABLE one (x);")
+    connection = connect_writer(path, None)
+    assert migrate(connection, folder) == 1
+    connection.execute("INSERT INTO one VALUES ('kept')")
+    (folder / "0002_more.sql").write_text("ALTER TABLE one ADD COLUMN y DEFAULT 'new';")
+    assert migrate(connection, folder) == 2
+    assert migrate(connection, folder) == 2
+    assert list(connection.execute("SELECT x, y FROM one")) == [("kept", "new")]
+    (folder / "0003_broken.sql").write_text("CREATE TABLE two (x); ALTER TABLE none ADD y;")
+    with pytest.raises(apsw.SQLError):
+        migrate(connection, folder)
+    assert check_version(connection, folder) == 2
+    assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'two'").get == 0
     connection.close()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from decimal import Decimal
 from pathlib import Path
 
 import apsw
@@ -11,8 +10,6 @@ import pytest
 from adapter.engine.readings.ports import LoadId, PayloadId, Place
 from adapter.errors import StoreFailed
 from adapter.readings.lookups import Lookups
-from adapter.store.files import connect_writer
-from adapter.store.migrate import APPLICATION_ID, scripts
 from adapter.store.readings.file import StagingFile, path_beside
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.store.conftest import MakeStore
@@ -29,45 +26,6 @@ def loaded(folder: Path, *bodies: bytes) -> None:
                 await rig.take(body)
 
     run(scenario())
-
-
-def test_a_store_that_held_its_measurements_itself_gives_them_to_the_new_file(
-    tmp_path: Path, path: Path
-) -> None:
-    make_old(path)
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            assert await rig.numbers() == [Decimal("0.096")]
-            again = await rig.take(BODY)
-            assert (again.counts["new"], again.counts["repeated"]) == (95, 1)
-
-    run(scenario())
-    connection = connect_writer(path, None)
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
-    connection.close()
-    assert not {"measured", "channel", "conversion"} & names
-
-
-def make_old(path: Path) -> None:
-    """The last version of the gateway's file that held measurements, with the last of BODY."""
-    connection = connect_writer(path, None)
-    with connection:
-        for number, script in scripts():
-            if "DROP TABLE measured" in script:
-                break
-            connection.execute(script)
-            connection.pragma("user_version", number)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.execute("""
-INSERT INTO payload VALUES (1, NULL, 'a', 'file', 'loaded', '', NULL, 0, 0, 9, X'', '', X'7B7D', 0);
-INSERT INTO load VALUES (1, 1, 'loaded', 0);
-INSERT INTO conversion VALUES (1, 'Wh d x 0.001 = kWh');
-INSERT INTO channel VALUES
-    (1, 'D-m1', 'm1', 'D-m1:whd', 'interval', 'whd', '', 900, 'Wh d', 'kWh', '', '');
-INSERT INTO measured VALUES
-    (1, 1714608000000000, 1, 0, '0.096', '96', 501000, '', 1);""")
-    connection.close()
 
 
 def test_a_start_without_the_measurements_is_refused(tmp_path: Path, path: Path) -> None:

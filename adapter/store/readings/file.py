@@ -18,16 +18,11 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.store.files import connect_reader, connect_writer, keep_private
-from adapter.store.migrate import migrate
+from adapter.store.migrate import SCHEMA_MEASURED, migrate
 from adapter.store.readings.staging import Staging
 
-MARK: Final = 0x4F57474D
+MARK: Final = 0x4F574D31
 """Marks the file as the measurements of this program's store."""
-
-_SCHEMA: Final = "schema_measured"
-_TABLES: Final = ("channel", "conversion", "measured")
-_HELD_ALL: Final = "SELECT count(*) FROM main.sqlite_schema WHERE name = 'measured'"
-"""A gateway's file of an older version held the measurements too."""
 
 _LOADS: Final = "SELECT count(*) FROM main.sqlite_schema WHERE name = 'load'"
 _NEWEST: Final = "SELECT load FROM newest"
@@ -46,24 +41,13 @@ def path_beside(store: Path) -> Path:
 
 
 def prepare(store: Path, gateway: apsw.Connection, vfs: str | None) -> None:
-    """Make the file where there is none, and fill it from a gateway's file that held all.
-
-    Raises StoreFailed where it is missing though measurements were loaded.
-    """
+    """Make the file where there is none. Raises StoreFailed where measurements were loaded."""
     path = path_beside(store)
-    held_all = bool(gateway.execute(_HELD_ALL).get)
     if not path.exists():
-        apart = not held_all and gateway.execute(_LOADS).get
-        if apart and gateway.execute(_LOADED).get is not None:
+        if gateway.execute(_LOADS).get and gateway.execute(_LOADED).get is not None:
             raise StoreFailed(f"{path.name} is missing: it has the measurements of {store.name}")
         _create(path, vfs)
     keep_private(path)
-    if held_all:
-        connection = connect_measured(store, vfs)
-        try:
-            _fill(connection)
-        finally:
-            connection.close()
 
 
 def check(measured: apsw.Connection, store: Path) -> None:
@@ -81,7 +65,7 @@ def _create(path: Path, vfs: str | None) -> None:
     connection = connect_writer(partial, vfs)
     try:
         connection.pragma("synchronous", "off")
-        migrate(connection, _SCHEMA, MARK)
+        migrate(connection, SCHEMA_MEASURED, MARK)
     finally:
         connection.close()
     for target, rename in ((partial, True), (path.parent, False)):
@@ -92,15 +76,6 @@ def _create(path: Path, vfs: str | None) -> None:
             os.close(opened)
         if rename:
             partial.rename(path)
-
-
-def _fill(connection: apsw.Connection) -> None:
-    """Copy what a gateway's file of an older version holds; again, should it be cut short."""
-    with connection:
-        for table in _TABLES:
-            connection.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM gateway.{table}")
-        newest = connection.execute("SELECT coalesce(max(id), 0) FROM gateway.load").get
-        connection.execute(_SEAL, (newest,))
 
 
 def connect_measured(store: Path, vfs: str | None = None) -> apsw.Connection:
@@ -117,7 +92,7 @@ def connect_measured(store: Path, vfs: str | None = None) -> apsw.Connection:
 def _connect(store: Path, vfs: str | None) -> apsw.Connection:
     connection = connect_writer(path_beside(store), vfs)
     try:
-        migrate(connection, _SCHEMA, MARK)
+        migrate(connection, SCHEMA_MEASURED, MARK)
     except BaseException:
         connection.close()
         raise

@@ -28,7 +28,7 @@ from adapter.errors import InvalidRequest, StoreFailed
 from adapter.events.pairing import DeviceEvent
 from adapter.readings.seeds import EventSeed
 from adapter.store.events.ingest import Became
-from adapter.store.migrate import APPLICATION_ID, scripts
+from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
 from adapter.store.readings import queries, reported, told
 from adapter.store.readings.file import connect_reader_of_both
 from adapter.store.readings.payload_rows import payload_of
@@ -81,16 +81,20 @@ def open_store(path: Path) -> apsw.Connection:
         raise StoreFailed(f"cannot open {path}: {error}") from error
     try:
         version = int(connection.pragma("user_version"))
-        ours = connection.pragma("application_id") == APPLICATION_ID
+        application = int(connection.pragma("application_id"))
     except apsw.Error as error:
         connection.close()
         raise StoreFailed(f"cannot read {path}: {error}") from error
     newest = scripts()[-1][0]
-    if not ours or version != newest:
-        connection.close()
-        text = f"has version {version}, not {newest}" if ours else "is no store of a gateway"
-        raise StoreFailed(f"{path} {text}")
-    return connection
+    if application == APPLICATION_ID and version == newest:
+        return connection
+    connection.close()
+    text = "is no store of a gateway"
+    if application in BEFORE_RELEASE:
+        text = NOT_BROUGHT_OVER
+    elif application == APPLICATION_ID:
+        text = f"has version {version}, not {newest}"
+    raise StoreFailed(f"{path} {text}")
 
 
 # ---------------------------------------------------------------- values

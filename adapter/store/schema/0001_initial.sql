@@ -1,6 +1,8 @@
 -- Times are microseconds since 1970 (UTC). Bodies are JSON of the values they are named after.
 -- A partial index serves a query only if the query repeats the index's own term.
 
+-- ---------------------------------------------------------------- commands
+
 CREATE TABLE command (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -100,27 +102,11 @@ CREATE TABLE inbox_raw (
     raw BLOB NOT NULL
 ) STRICT;
 
-CREATE TABLE publication (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    at INTEGER NOT NULL,
-    body BLOB NOT NULL
+CREATE TABLE inbox_spool (
+    id INTEGER PRIMARY KEY,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL
 ) STRICT;
-
-CREATE TABLE sink_cursor (
-    sink TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- append-only; digest covers the row and the digest before it
-CREATE TABLE audit (
-    seq INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    subject TEXT NOT NULL,
-    note BLOB NOT NULL,
-    digest TEXT NOT NULL
-) STRICT;
-CREATE INDEX audit_subject ON audit (subject, seq);
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
@@ -132,6 +118,18 @@ CREATE TABLE message (
     body BLOB NOT NULL
 ) STRICT;
 CREATE INDEX message_exchange ON message (exchange, id);
+
+CREATE TABLE publication (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE sink_cursor (
+    sink TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE debit (
     id INTEGER PRIMARY KEY,
@@ -149,10 +147,27 @@ CREATE TABLE measurement (
 ) STRICT;
 CREATE INDEX measurement_device ON measurement (device, ends_at, id);
 
+-- why switch orders are held; a row goes when the reason does
+CREATE TABLE switch_hold (
+    reason TEXT PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- registry
+
+-- the head end's identifiers lead to devices, whose bodies are JSON
 CREATE TABLE device (
     id TEXT PRIMARY KEY,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    endpoint TEXT GENERATED ALWAYS AS
+        (CASE WHEN json_valid(CAST(body AS TEXT)) THEN CAST(body AS TEXT) ->> '$.endpoint' END)
+        VIRTUAL,
+    serial TEXT GENERATED ALWAYS AS
+        (CASE WHEN json_valid(CAST(body AS TEXT)) THEN CAST(body AS TEXT) ->> '$.serial' END)
+        VIRTUAL
 ) STRICT;
+CREATE INDEX device_endpoint ON device (endpoint) WHERE endpoint IS NOT NULL;
+CREATE INDEX device_serial ON device (serial) WHERE serial IS NOT NULL;
 
 CREATE TABLE device_group (
     name TEXT NOT NULL,
@@ -176,3 +191,355 @@ CREATE TABLE install_event (
     PRIMARY KEY (device, removed, installed_at, service_point)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX install_key ON install_event (device, service_point, installed_at);
+CREATE INDEX install_point ON install_event (service_point, removed, installed_at);
+
+-- which devices name which endpoint, whatever its spelling (the key is the program's)
+CREATE TABLE endpoint_device (
+    device TEXT PRIMARY KEY,
+    key TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX endpoint_device_key ON endpoint_device (key);
+
+-- ---------------------------------------------------------------- readings
+-- Payloads that were taken in; the measurements that came of them have a file of their own.
+-- Rows of a load are seen only once the load is 'loaded': one commit shows all of a payload.
+
+-- inbox is NULL where a file was given; digest is the SHA-256 of the body
+CREATE TABLE payload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    inbox INTEGER UNIQUE,
+    source TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    position INTEGER,
+    at INTEGER NOT NULL,
+    finished INTEGER,
+    bytes INTEGER NOT NULL,
+    digest BLOB,
+    spool TEXT NOT NULL,
+    counts BLOB NOT NULL,
+    raw_kept INTEGER NOT NULL
+) STRICT;
+CREATE INDEX payload_state ON payload (state, id);
+CREATE UNIQUE INDEX payload_file ON payload (digest) WHERE inbox IS NULL;
+
+-- one attempt to take in a payload, or to process its error records again
+CREATE TABLE load (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    payload INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    started INTEGER NOT NULL
+) STRICT;
+CREATE INDEX load_hidden ON load (id) WHERE state <> 'loaded';
+CREATE INDEX load_payload ON load (payload, id);
+
+-- what gave no measurement; body is the seed (JSON), or the XML of a part that was not understood
+CREATE TABLE intake_error (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    load INTEGER NOT NULL,
+    payload INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    endpoint TEXT NOT NULL,
+    why TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    body BLOB NOT NULL,
+    state TEXT NOT NULL
+) STRICT;
+CREATE INDEX intake_error_state ON intake_error (state, id);
+CREATE INDEX intake_error_load ON intake_error (load);
+-- bodies are kept while a part of them waits to be mended
+CREATE INDEX intake_error_bad_part ON intake_error (payload)
+    WHERE why = 'bad_part' AND state = 'open';
+
+-- blocks of a device's data: which of `total` have come
+CREATE TABLE block_seen (
+    load INTEGER NOT NULL,
+    endpoint TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    starts INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    PRIMARY KEY (load, endpoint, total, block, starts)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- events
+-- Device events, the spells that pairs of them bound, and what was not told in a storm.
+
+-- events and exceptions as they arrived, in the order of arrival; body is the seed (JSON)
+-- What became of each arrival: '' not looked at yet, new, repeated, same (told before by the other
+-- callback, under another sequence number or none), unknown; event is the device event's number.
+CREATE TABLE arrived_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    load INTEGER NOT NULL,
+    endpoint TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    exception INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    body BLOB NOT NULL,
+    became TEXT NOT NULL DEFAULT '',
+    event INTEGER
+) STRICT;
+CREATE INDEX arrived_event_load ON arrived_event (load);
+CREATE INDEX arrived_event_unknown ON arrived_event (endpoint, at) WHERE became = 'unknown';
+
+-- sequence is -1 where the head end gave none; body is the event (JSON)
+-- exception: it was told as one first; also: the sequence number (-1: none) under which the other
+-- callback told it, NULL while it has not
+-- taken: when the gateway took the event, from which its age is counted
+CREATE TABLE device_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    device TEXT,
+    category TEXT NOT NULL,
+    pair TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    told INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    exception INTEGER NOT NULL DEFAULT 0,
+    also INTEGER,
+    taken INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX device_event_key ON device_event (endpoint, name, at, sequence);
+CREATE INDEX device_event_pair ON device_event (endpoint, pair, at) WHERE pair <> '';
+CREATE INDEX device_event_device ON device_event (device, id);
+CREATE INDEX device_event_name ON device_event (name, id);
+
+CREATE TABLE device_spell (
+    endpoint TEXT NOT NULL,
+    pair TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    device TEXT,
+    PRIMARY KEY (endpoint, pair, started)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX device_spell_open ON device_spell (pair, started) WHERE ended IS NULL;
+CREATE INDEX device_spell_ended ON device_spell (pair, ended) WHERE ended IS NOT NULL;
+
+-- events whose names no table knew; body is the seed (JSON)
+CREATE TABLE event_error (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX event_error_key ON event_error (endpoint, name, at, sequence);
+CREATE INDEX event_error_state ON event_error (state, id);
+
+-- what was told and what was not, by window; counts is name -> number not told (JSON)
+CREATE TABLE event_window (
+    bucket TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    told INTEGER NOT NULL,
+    withheld INTEGER NOT NULL,
+    counts BLOB NOT NULL,
+    summed_up INTEGER NOT NULL,
+    PRIMARY KEY (bucket, started)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_window_open ON event_window (ends) WHERE summed_up = 0;
+
+-- how far the arrived events have been looked at
+CREATE TABLE event_cursor (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    load INTEGER NOT NULL,
+    arrived INTEGER NOT NULL
+) STRICT;
+INSERT INTO event_cursor VALUES (1, 0, 0);
+
+-- ---------------------------------------------------------------- orders
+-- A service order is one row of service_order with its children and requests; its `version`
+-- guards all of them.
+
+CREATE TABLE service_order (
+    id TEXT PRIMARY KEY,
+    requester TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    content TEXT NOT NULL,
+    service_point TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    holds INTEGER NOT NULL,
+    todo INTEGER,
+    since INTEGER,
+    blocked_by TEXT,
+    wake INTEGER,
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX order_reference ON service_order (requester, reference);
+-- one order at a time keeps a service point for itself
+CREATE UNIQUE INDEX order_holds ON service_order (service_point) WHERE holds = 1;
+CREATE INDEX order_point ON service_order (service_point, id);
+CREATE INDEX order_due ON service_order (wake, id) WHERE wake IS NOT NULL;
+CREATE INDEX order_state ON service_order (state, id);
+CREATE INDEX order_kind ON service_order (kind, id);
+CREATE INDEX order_blocked ON service_order (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE INDEX order_todo ON service_order (todo DESC, since, id) WHERE todo IS NOT NULL;
+
+CREATE TABLE order_child (
+    id TEXT PRIMARY KEY,
+    of_order TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    service_point TEXT NOT NULL,
+    device TEXT,
+    task TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX child_order ON order_child (of_order, number);
+CREATE INDEX child_point ON order_child (service_point, id) WHERE open = 1;
+CREATE INDEX child_device ON order_child (device, of_order) WHERE open = 1;
+CREATE INDEX child_closed ON order_child (service_point, id) WHERE open = 0;
+
+CREATE TABLE order_request (
+    id TEXT PRIMARY KEY,
+    of_order TEXT NOT NULL,
+    requester TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    todo INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_order ON order_request (of_order, id);
+CREATE UNIQUE INDEX request_reference ON order_request (requester, reference) WHERE reference <> '';
+CREATE INDEX request_todo ON order_request (id) WHERE todo = 1;
+
+CREATE TABLE order_pass (
+    of_order TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (of_order, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE order_reply (
+    id TEXT PRIMARY KEY,
+    of_order TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    due INTEGER,
+    alarm INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX reply_order ON order_reply (of_order, number);
+CREATE INDEX reply_due ON order_reply (due, id) WHERE due IS NOT NULL;
+CREATE INDEX reply_alarm ON order_reply (id) WHERE alarm = 1;
+
+CREATE TABLE field_message (
+    id TEXT PRIMARY KEY,
+    activity TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    due INTEGER,
+    attempts INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX field_message_activity ON field_message (activity, number);
+CREATE INDEX field_message_due ON field_message (due, id) WHERE due IS NOT NULL;
+
+CREATE TABLE field_report (
+    id TEXT PRIMARY KEY,
+    activity TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_report_activity ON field_report (activity, at, id);
+
+-- Field work that no order of ours asked for, as the field work system tells it.
+CREATE TABLE other_work (
+    id TEXT PRIMARY KEY,
+    service_point TEXT NOT NULL,
+    task TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    ended INTEGER,
+    done INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX other_work_point ON other_work (service_point, created);
+
+CREATE TABLE crew_measurement (
+    id TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX crew_measurement_device ON crew_measurement (device, at, id);
+
+-- ---------------------------------------------------------------- schedules
+
+-- scheduled reads that recur; body is the schedule (JSON)
+CREATE TABLE read_schedule (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    wake INTEGER,
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX read_schedule_due ON read_schedule (wake, id) WHERE wake IS NOT NULL;
+
+-- windows that were issued, each with its command; body is the window (JSON)
+CREATE TABLE schedule_window (
+    schedule TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    command TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (schedule, number)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- subscriptions
+
+CREATE TABLE subscription_state (
+    name TEXT PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- arrivals by hour, the last of each, to know what silence is usual
+CREATE TABLE arrival_hour (
+    stream TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    arrivals INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    PRIMARY KEY (stream, hour)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- upkeep
+
+-- append-only; digest covers the row and the digest before it
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    note BLOB NOT NULL,
+    digest TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_subject ON audit (subject, seq);
+
+-- Rows of any loop that failed unexpectedly. waiting: tried again at `due`; set_aside,
+-- discarded: no loop looks at them, `due` is the highest number. row is the row's key, as text.
+CREATE TABLE failed_row (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    row TEXT NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    due INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX failed_row_key ON failed_row (kind, row);
+CREATE INDEX failed_row_due ON failed_row (kind, due);
+CREATE INDEX failed_row_state ON failed_row (state, due);
+
+-- what the wall clock should show at the least, noted again and again; one row
+CREATE TABLE clock_seen (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL
+) STRICT;
