@@ -12,7 +12,7 @@ from adapter.engine.readings.reports import EventRow, Grouping, Reports, ValueRo
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.model.measurement import Entered
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.readings import reported
+from adapter.store.readings import queries
 from adapter.store.readings.reports import SqliteReports, open_store
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, esn, event, filled, intervals, register
 from tests.support import run
@@ -126,7 +126,7 @@ def test_what_people_told_is_read_along_its_index(
     run(filled(tmp_path / "gateway.db"))
     db = open_store(tmp_path / "gateway.db")
     names = dict.fromkeys(("device", "start", "end", "key"), 1)
-    query = f"EXPLAIN QUERY PLAN {reported.told(device=device, resumed=resumed)}"
+    query = f"EXPLAIN QUERY PLAN {queries.entered(device=device, resumed=resumed)}"
     steps = [row[3] for row in db.execute(query, names)]
     db.close()
     assert "crew_measurement_device" in steps[0]

@@ -11,7 +11,7 @@ import pytest
 from adapter.model.ids import EndpointId
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
-from adapter.store.readings import blocks, file
+from adapter.store.readings import file, values
 from tests.builders import NOON
 from tests.intake.rig import Rig, a_meter, a_rig
 from tests.support import run
@@ -147,14 +147,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]
 @pytest.mark.parametrize(
     ("query", "key"),
     [
-        (blocks.SHORT, "SEARCH block_seen USING PRIMARY KEY (load>? AND load<?)"),
-        (blocks.AT_ANY_TIME, "SEARCH b USING PRIMARY KEY (load=? AND endpoint=?)"),
+        (values.SHORT, "SEARCH block_seen USING PRIMARY KEY (load>? AND load<?)"),
+        (values.AT_ANY_TIME, "SEARCH b USING PRIMARY KEY (load=? AND endpoint=?)"),
     ],
 )
 def test_blocks_are_searched_for_by_a_key(plans: apsw.Connection, query: str, key: str) -> None:
     names = ("start", "end", "since", "until", "key", "kind")
-    values = {name: None for name in names if f":{name}" in query}
-    plan = [str(row[3]) for row in plans.execute("EXPLAIN QUERY PLAN " + query, values)]
+    given = {name: None for name in names if f":{name}" in query}
+    plan = [str(row[3]) for row in plans.execute("EXPLAIN QUERY PLAN " + query, given)]
     assert key in plan
     # Loads are walked through from the newest back, and only so far.
     tables = [line for line in plan if line.startswith("SCAN") and "VIRTUAL TABLE" not in line]

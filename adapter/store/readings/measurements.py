@@ -37,10 +37,9 @@ from adapter.readings.lookups import Lookups
 from adapter.store.commands import writing
 from adapter.store.readings import file as measured_file
 from adapter.store.readings import queries
-from adapter.store.readings.blocks import missing_blocks
 from adapter.store.readings.payload_rows import arrived_of, payload_of, waiting_of
 from adapter.store.readings.staging import Staging, put_rest
-from adapter.store.readings.values import readings_of, stored, with_readings
+from adapter.store.readings.values import missing_blocks, readings_of, stored, with_readings
 from adapter.store.rows import encode, micros
 from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 import msgspec
 
+from adapter.commands.calls import ReadingKind
 from adapter.engine.readings.ports import Payload, PayloadId
 from adapter.engine.readings.reports import (
     EventPage,
@@ -26,13 +28,17 @@ from adapter.engine.readings.reports import (
 )
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.events.pairing import DeviceEvent
+from adapter.model.device import Device
+from adapter.model.measurement import Entered
+from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
+from adapter.store.commands import queries as registry_queries
 from adapter.store.events.ingest import Became
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
-from adapter.store.readings import queries, reported, told
+from adapter.store.readings import queries
 from adapter.store.readings.file import connect_reader_of_both
 from adapter.store.readings.payload_rows import payload_of
-from adapter.store.rows import encode, micros, moment
+from adapter.store.rows import decode_device, encode, micros, micros_or_none, moment
 from adapter.store.sqlite import SqliteStore
 
 CHANNELS_AT_ONCE: Final = 20_000
@@ -45,6 +51,8 @@ _HIGHEST: Final = 2**63 - 1
 _LOWEST: Final = -(2**63)
 _TOLD_CURSOR: Final = re.compile(r"p(\d{1,18})\.((?:[0-9a-f]{2})+)", re.ASCII)
 _CURSOR: Final = re.compile(r"[ve](-?\d{1,19}(?:\.-?\d{1,19})*)", re.ASCII)
+_MOST_DIGITS: Final = 60
+_decode_entered: Final = msgspec.json.Decoder(Entered).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_event: Final = msgspec.json.Decoder(EventSeed).decode
 _decode_device_event: Final = msgspec.json.Decoder(DeviceEvent).decode
@@ -107,7 +115,7 @@ def values(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) 
         return _of_channels(db, wanted, as_of, (channel, tuple(place)), [], limit)
     as_of, last = _told_place(cursor) if cursor is not None else (_as_of(db), "")
     rows: list[ValueRow] = []
-    for looked, (key, row) in enumerate(told.after(db, wanted, last), start=1):
+    for looked, (key, row) in enumerate(entered_after(db, wanted, last), start=1):
         if wanted.component in (None, row.component):
             rows.append(row)
         if len(rows) == limit or looked == CHANNELS_AT_ONCE:
@@ -127,7 +135,7 @@ def _of_channels(
     channel, after = place or (0, (_LOWEST, 0, 0))
     last = channel
     chosen = {"device": wanted.device, "component": wanted.component, "channel": channel}
-    query = reported.channels(
+    query = queries.channels_of(
         device=wanted.device is not None,
         component=wanted.component is not None,
         resumed=place is not None,
@@ -155,7 +163,7 @@ def _of_channel(
 ) -> Iterator[tuple[int, int, int, ValueRow]]:
     """(at, load, number, row) of one channel after a place; one per time, or all revisions."""
     found = db.execute(
-        reported.VALUES,
+        queries.REPORTED_VALUES,
         {
             "channel": channel,
             "start": max(micros(wanted.start) + 1, after[0]),
@@ -180,7 +188,7 @@ def _of_channel(
 
 
 def _as_of(db: apsw.Connection) -> int:
-    newest: int = db.execute(reported.NEWEST_LOAD).get
+    newest: int = db.execute(queries.NEWEST_LOAD).get
     return newest
 
 
@@ -201,16 +209,79 @@ def _told_place(cursor: str) -> tuple[int, str]:
     return int(found[1]), bytes.fromhex(found[2]).decode(errors="replace")
 
 
+# ---------------------------------------------------------------- readings of crews and people
+
+
+def entered_after(db: apsw.Connection, wanted: Wanted, key: str) -> Iterator[tuple[str, ValueRow]]:
+    """(key, row) of each that `wanted` means, of any component, by device and time, after a key.
+
+    Raises InvalidRequest where there is no such key.
+    """
+    if key and db.execute(queries.ENTERED_KEY, (key,)).get is None:
+        raise InvalidRequest("cursor", "must be `next` of the page before")
+    query = queries.entered(device=wanted.device is not None, resumed=bool(key))
+    values = {
+        "device": wanted.device,
+        "start": micros(wanted.start),
+        "end": micros(wanted.end),
+        "key": key,
+    }
+    known: Device | None = None
+    found = db.execute(query, {name: v for name, v in values.items() if f":{name}" in query})
+    for id_, device, body in found:
+        if known is None or known.id != device:
+            stored = db.execute(registry_queries.DEVICE, (device,)).get
+            known = None if stored is None else decode_device(stored)
+        yield id_, _entered_row(device, known, _decode_entered(body))
+
+
+def _entered_row(device: str, known: Device | None, told: Entered) -> ValueRow:
+    """A crew's is told by its report, which gives the reading its id."""
+    components = () if known is None else known.components
+    component = next((each for each in components if each.id == told.component), None)
+    entered = told.entered_at is not None
+    return ValueRow(
+        device=device,
+        endpoint=(known.endpoint or "") if known is not None else "",
+        component=told.component,
+        kind=ReadingKind.REGISTER.value,
+        quantity=component.quantity if component is not None else "",
+        source="",
+        seconds=0,
+        unit=component.unit if component is not None else "",
+        tou="",
+        sqi="",
+        start=None,
+        at=micros(told.at),
+        value=_entered_text(told.value),
+        external=None,
+        condition=told.condition,
+        statuses="",
+        conversion="",
+        load=0,
+        number=0,
+        payload=0,
+        origin=Origin.ENTERED.value if entered else Origin.CREW.value,
+        told_by=told.by if entered else told.id.removesuffix(f"/{told.component}"),
+        entered_at=micros_or_none(told.entered_at),
+    )
+
+
+def _entered_text(value: Decimal) -> str:
+    """Written out, but for absurd exponents, which nobody refused: 1e999999 is a megabyte."""
+    return text_of(value) if abs(value.adjusted()) <= _MOST_DIGITS else str(value)
+
+
 # ---------------------------------------------------------------- events
 
 
 def events(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) -> EventPage:
     """At most `limit` rows after `cursor`; see Reports."""
     as_of, after = _place("e", cursor, 2) if cursor else [_as_of(db), 0]
-    newest: int = db.execute(reported.NEWEST_EVENT).get
+    newest: int = db.execute(queries.NEWEST_EVENT).get
     until = min(after + EVENTS_AT_ONCE, newest)
     found = db.execute(
-        reported.EVENTS,
+        queries.REPORTED_EVENTS,
         {
             "after": after,
             "until": until,
@@ -320,7 +391,7 @@ def statistics(
 ) -> PayloadStatistics:
     """Of payloads that arrived in start <= at < end."""
     groups: dict[str, _Sums] = {}
-    for row in db.execute(reported.ARRIVED, (micros(start), micros(end))):
+    for row in db.execute(queries.ARRIVED, (micros(start), micros(end))):
         number, operation, state, at, finished, size, counts, token = row
         key = {
             Grouping.OPERATION: operation,
