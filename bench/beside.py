@@ -24,7 +24,7 @@ from adapter.model.ids import DeviceId, EndpointId
 from adapter.server.connections import bind, url_of
 from adapter.service.app import Core, connect, running, settle
 from adapter.service.settings import Api, Settings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.payloads import ESN, INTERVALS, write_payload
@@ -120,7 +120,6 @@ async def _beside(
         took = [took for at, took in sent if start <= at < end]
         return Rate(name=name, count=len(took), seconds=end - start, latencies=took)
 
-    assert core.taking is not None
     (taken,) = await core.taking.data.payloads()
     new = taken.counts["new"]
     if new != taken.counts["parts"] * INTERVALS:

@@ -19,7 +19,7 @@ from adapter.model.ids import ExchangeId
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.settings import Api, Settings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.report import Rate

@@ -30,7 +30,7 @@ from adapter.registry.files import read_file
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.settings import Api, Settings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.report import Rate

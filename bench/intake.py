@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from bench import beside
 from bench.payloads import INTERVALS, write_payload
 from bench.report import Rate

@@ -30,9 +30,9 @@ from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import OrderKind, OrderState
 from adapter.service.app import Core, OrderParts, connect
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.orders.writing import CaseWriter
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
@@ -63,7 +63,6 @@ async def _among(waiting: int, looked_at: int, path: Path) -> Rate:
         clock=clock,
         orders=OrderParts(field_work=Outgoing()),
     )
-    assert core.orders is not None
     try:
         await _registry(core, looked_at)
         live = await _under_way(core.orders, looked_at)
@@ -117,7 +116,7 @@ async def _under_way(orders: Orders, count: int) -> list[OrderId]:
 
 async def _fill(store: SqliteStore, like: OrderId, count: int) -> None:
     """So many more orders as that one, each with its visit, at service points of their own."""
-    (case,) = (await SqliteOrders(store).load([like])).values()
+    (case,) = (await SqliteOrders(store.database).load([like])).values()
     copies = list(_copies(case, count))
     for start in range(0, count, _BATCH):
         some = copies[start : start + _BATCH]
@@ -127,7 +126,7 @@ async def _fill(store: SqliteStore, like: OrderId, count: int) -> None:
             for copy in batch:
                 writer.insert(CaseWrite(case=copy, holds=True), "bench")
 
-        await store.write(insert)
+        await store.database.write(insert)
 
 
 def _copies(case: Case, count: int) -> Iterator[Case]:

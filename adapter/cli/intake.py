@@ -325,7 +325,7 @@ async def _with_store(session: Session, work: "Callable[[Taking], Awaitable[T]]"
     """Raises StoreFailed, also where a gateway runs on the store."""
     from adapter.engine.clock import SystemClock
     from adapter.service.payloads import taking
-    from adapter.store.sqlite import SqliteStore
+    from adapter.store.commands.commands import SqliteStore
 
     settings, clock = session.settings, SystemClock()
     store = SqliteStore(settings.store.path, now=clock.now)

@@ -55,8 +55,8 @@ from adapter.service.app import Core, OrderParts, connect
 from adapter.service.orders_file import rules_of
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.sqlite import SqliteStore
 from adapter.web.listener.listener import DATA_PATH, Listener
 from adapter.wire.codec import Codec
 
@@ -108,7 +108,7 @@ class OrderStage:
         self.simulator = Simulator(config, clock=self.clock, codec=codec)
         self.devices = {row.id: _device(row) for row in scenario.device}
         self.store = SqliteStore(folder / "orders.db", now=self.clock.now)
-        self.order_store = SqliteOrders(self.store)
+        self.order_store = SqliteOrders(self.store.database)
         given = scenario.crew
         street = SimulatedStreet(
             lambda device: self.devices.get(device),

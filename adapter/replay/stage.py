@@ -30,7 +30,7 @@ from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import Codec
 from adapter.wire.inbox import InboxReader
 
@@ -209,7 +209,7 @@ def staged(
     """The gateway of a scenario in front of `head_end`, at the scenario's start; its files are in
     `folder`."""
     store = SqliteStore(folder / "gateway.db", now=clock.now)
-    store.set_aside = SetAside()  # what fails unexpectedly ends the run
+    store.set_aside = store.database.set_aside = SetAside()  # what fails unexpectedly ends the run
     payloads = taking(store, clock, IntakeSettings())
     identity = CallbackIdentity(PUBLIC_URL, (KEY,))
     random = Random(scenario.seed)

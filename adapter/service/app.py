@@ -54,11 +54,11 @@ from adapter.service.settings import (
     SubscriptionSettings,
 )
 from adapter.service.upkeep import corrections, kept_days, subscriptions_of
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
 from adapter.store.schedules import SqliteSchedules
-from adapter.store.sqlite import SqliteStore
 from adapter.store.upkeep.retention import SqlitePruning
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
@@ -118,10 +118,10 @@ def connect(
     clock_policy: ClockPolicy | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet."""
-    order_store = SqliteOrders(store)
+    order_store = SqliteOrders(store.database)
     order_sink = OrderSink(order_store, clock)
     messages = MessageLog(store, clock)
-    hold_store = SqliteHolds(store)
+    hold_store = SqliteHolds(store.database)
     holds = SwitchHolds(hold_store, clock)
     watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
     made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
@@ -152,7 +152,7 @@ def connect(
     running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
     order_sink.poke = running_orders.poke
     gateway.data_loaded = running_orders.arrived
-    schedules = Schedules(SqliteSchedules(store), gateway, clock, longest=longest_catch_up)
+    schedules = Schedules(SqliteSchedules(store.database), gateway, clock, longest=longest_catch_up)
     watch.corrections += corrections(store, gateway, schedules, running_orders, clock, settings)
     return Core(
         store=store,
@@ -166,12 +166,12 @@ def connect(
             set_aside=store.set_aside,
             events=made.events,
             desk=made.desk,
-            reports=SqliteReports(store),
+            reports=SqliteReports(store.database),
             orders=running_orders,
             entered=EnteredReadings(order_store, store, clock, running_orders.measured),
             schedules=schedules,
             retention=Retention(
-                SqlitePruning(store),
+                SqlitePruning(store.database),
                 clock,
                 kept_days(retention or RetentionSettings()),
                 paused=lambda: holds.doubts_clock,

@@ -12,10 +12,10 @@ from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, load_tables
 from adapter.events.types import EventTables
 from adapter.service.settings import IntakeSettings
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.error_records import SqliteIntakeBooks
 from adapter.store.readings.measurements import SqliteMeasurements
-from adapter.store.sqlite import SqliteStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ def taking(
     store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
 ) -> Taking:
     """Raises SettingsError for bad tables. Nothing is started before the first payload."""
-    spool = spool_of(settings, store.path)
-    data = SqliteMeasurements(store)
+    spool = spool_of(settings, store.database.path)
+    data = SqliteMeasurements(store.database)
 
     def tables() -> Document:
         return load_tables(settings.tables, zone=zone)
@@ -42,11 +42,13 @@ def taking(
     def both() -> tuple[Document, EventTables]:
         return tables(), load_event_tables(settings.events)
 
-    books = SqliteIntakeBooks(store)
+    books = SqliteIntakeBooks(store.database)
     intake = PayloadIntake(
         data, books, spool, clock, tables, retention_days=settings.retention_days
     )
-    events = DeviceEvents(data, SqliteEvents(store), clock, load_event_tables(settings.events))
+    events = DeviceEvents(
+        data, SqliteEvents(store.database), clock, load_event_tables(settings.events)
+    )
     desk = IntakeDesk(data, books, spool, intake, events, clock, both)
     return Taking(spool=spool, data=data, intake=intake, events=events, desk=desk)
 

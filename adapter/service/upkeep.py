@@ -18,7 +18,7 @@ from adapter.headend.limits import Limits
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.settings import RetentionSettings, SubscriptionSettings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind, Wanted
@@ -93,7 +93,7 @@ def subscriptions_of(
     client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
     kept = upkeep(settings, identity.public_url)
     return Subscriptions(
-        SqliteSubscriptions(store), client, clock, kept, paused=lambda: holds.doubts_clock
+        SqliteSubscriptions(store.database), client, clock, kept, paused=lambda: holds.doubts_clock
     )
 
 
@@ -106,7 +106,7 @@ def corrections(
     settings: GatewaySettings,
 ) -> Sequence[Correct]:
     """Schedules and orders first, rows last."""
-    rows = SqliteCorrection(store)
+    rows = SqliteCorrection(store.database)
     commands = CommandCorrection(
         rows,
         store,

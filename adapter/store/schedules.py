@@ -13,8 +13,8 @@ from adapter.engine.schedules.ports import IssuedWindow
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.store.upkeep.failed_rows import readable
 from adapter.store.upkeep.free_rows import free
@@ -46,7 +46,7 @@ SELECT body FROM schedule_window WHERE schedule = ? AND number < ? ORDER BY numb
 class SqliteSchedules:
     """The ScheduleStore port beside the commands, in the same file."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
 

@@ -10,8 +10,8 @@ import msgspec
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.rows import encode, micros, moment
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.subscriptions.reconcile import SubscriptionKind
 
@@ -44,7 +44,7 @@ _HOURS: Final = "SELECT last FROM arrival_hour WHERE stream = ? AND hour >= ? OR
 class SqliteSubscriptions:
     """The SubscriptionStore port beside the commands, in the same file."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
 

@@ -179,7 +179,7 @@ FOLDERS: dict[str, set[str]] = {
 BESIDE: dict[str, set[str]] = {
     "engine": {"beside", "clock", "gateway", "points", "private_files", "runner",
         "sortable_ids"},
-    "store": {"chain", "files", "migrate", "rows", "sqlite", "threads"},
+    "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
     "web/api": {"call", "holds", "openapi", "problems", "quarantine", "rest", "routes",
         "schema", "set_aside", "visits"},

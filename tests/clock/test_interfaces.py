@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from adapter.cli.exits import Exit
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
-from adapter.store.sqlite import SqliteStore
 from tests.cli.serving import ADMIN, OPERATOR, Printed, Service, Terminal, serving
 from tests.clock.rig import FAR
 
@@ -21,7 +21,7 @@ async def _seen_far_ahead(folder: Path) -> None:
     """A store that was in use by a clock that was far ahead."""
     store = SqliteStore(folder / "gateway.db", now=lambda: datetime.now(UTC))
     await store.open()
-    await SqliteHolds(store).put_clock_seen(datetime.now(UTC) + FAR)
+    await SqliteHolds(store.database).put_clock_seen(datetime.now(UTC) + FAR)
     await store.close()
 
 

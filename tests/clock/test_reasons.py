@@ -17,7 +17,7 @@ from adapter.service.app import App, over
 from adapter.service.settings import Settings, load
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.clock.rig import CUT, DAY, HOUR, NOON, Life, a_head_end, codec, life
 from tests.durability.rig import free_port, settings_file
 from tests.support import run

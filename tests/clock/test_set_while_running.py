@@ -11,7 +11,7 @@ from adapter.commands.activity import State, Verdict
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.commands.switch_holds import HoldReason
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 from tests.support import run
 

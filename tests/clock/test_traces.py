@@ -222,12 +222,12 @@ def test_silence_is_judged_by_what_has_arrived_by_now(tmp_path: Path) -> None:
             async with life(tmp_path, head_end, NOON + FAR) as wrong:
                 arrived = Received(operation=data, raw=b"<a/>", at=wrong.clock.now())
                 await wrong.core.store.receive([arrived])
-                store = SqliteSubscriptions(wrong.core.store)
+                store = SqliteSubscriptions(wrong.core.store.database)
                 await store.count_arrivals()
                 assert await store.arrivals(NOON)
             async with life(tmp_path, head_end, NOON) as right:
                 await right.confirm()
-                store = SqliteSubscriptions(right.core.store)
+                store = SqliteSubscriptions(right.core.store.database)
                 assert not await store.arrivals(NOON)
 
     run(scenario())
@@ -244,7 +244,7 @@ def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
                 starts = micros(wrong.clock.now())
                 row = ("outage", starts, starts + 3_600_000_000, 5, 7, b"{}")
                 store = wrong.core.store
-                await store.write(
+                await store.database.write(
                     lambda tx: tx.connection.execute(f"{window} VALUES (?, ?, ?, ?, ?, ?, 0)", row)
                 )
             async with life(tmp_path, head_end, NOON) as right:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from adapter.engine.commands.ports import Store
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock
 from tests.contract.model import ModelStore
 from tests.support import run

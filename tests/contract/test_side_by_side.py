@@ -34,7 +34,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import (
     HandClock,
     a_command,

@@ -19,7 +19,7 @@ from adapter.engine.commands.ports import (
     Saved,
     Store,
 )
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import (
     NOON,
     HandClock,

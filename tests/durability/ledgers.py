@@ -23,8 +23,8 @@ from adapter.orders.order import ServiceOrder
 from adapter.simulator.meters import Meter
 from adapter.simulator.server import Simulator
 from adapter.store.commands import reading
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.sqlite import SqliteStore
 
 _PAGE: Final = 500
 _ALL: Final = 10_000_000
@@ -197,7 +197,7 @@ async def _commands(store: SqliteStore) -> list[Command]:
 
 
 async def _orders(store: SqliteStore) -> Sequence[ServiceOrder]:
-    return await SqliteOrders(store).list(OrderFilter(limit=_ALL))
+    return await SqliteOrders(store.database).list(OrderFilter(limit=_ALL))
 
 
 async def _inbox(store: SqliteStore) -> list[InboxRow]:

@@ -14,7 +14,7 @@ from adapter.engine.commands.ports import Change, Clock, Leased, Received, Saved
 from adapter.model.ids import InboxId
 from adapter.service.app import over
 from adapter.service.settings import Settings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import Codec
 
 LATE_S: Final = 0.5

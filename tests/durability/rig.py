@@ -24,7 +24,7 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Limits, SimulatorConfig, Timing
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 
 T = TypeVar("T")
 START_S: Final = 60.0

@@ -15,9 +15,9 @@ from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import moment_of
 from adapter.readings.seeds import EventSeed
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.measurements import SqliteMeasurements
-from adapter.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -77,7 +77,7 @@ class EventStage:
 
     def again(self, tables: EventTables) -> None:
         """The stage of a restart with other tables."""
-        self.events = DeviceEvents(self.data, SqliteEvents(self.store), self.clock, tables)
+        self.events = DeviceEvents(self.data, SqliteEvents(self.store.database), self.clock, tables)
 
 
 @asynccontextmanager
@@ -85,8 +85,8 @@ async def event_stage(folder: Path, tables: EventTables | None = None) -> AsyncI
     clock = HandClock(NOON)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
-    data = SqliteMeasurements(store)
-    events = DeviceEvents(data, SqliteEvents(store), clock, tables or event_tables())
+    data = SqliteMeasurements(store.database)
+    events = DeviceEvents(data, SqliteEvents(store.database), clock, tables or event_tables())
     try:
         yield EventStage(store=store, data=data, events=events, clock=clock)
     finally:

@@ -24,7 +24,7 @@ def told(sequence: int | None, *, log: bool = False, at: datetime = NOON) -> Eve
 
 
 async def became(stage: EventStage) -> list[str]:
-    return [row.became for row in await exported(SqliteReports(stage.store), limit=100)]
+    return [row.became for row in await exported(SqliteReports(stage.store.database), limit=100)]
 
 
 @pytest.mark.parametrize("exception", [5, None])
@@ -86,11 +86,11 @@ def test_an_export_says_what_became_of_each_arrival(tmp_path: Path) -> None:
             await stage.arrive(
                 [down, up, told(7, log=True), lasting, replace(down, name="X", number=9)]
             )
-            before = await exported(SqliteReports(stage.store), limit=100)
+            before = await exported(SqliteReports(stage.store.database), limit=100)
             assert {(row.became, row.standard, row.severity) for row in before} == {("", "", "")}
             await stage.work()
             first, last, again, open_, unknown = await exported(
-                SqliteReports(stage.store), limit=100
+                SqliteReports(stage.store.database), limit=100
             )
             assert (first.standard, first.severity, first.pair, first.role) == (
                 "power_down", "warning", "power", "first",
@@ -120,7 +120,7 @@ def test_an_unknown_arrival_is_followed_once_the_tables_know_it(tmp_path: Path) 
             stage.again(event_tables([EventType(name="cover removed", standard="tamper")]))
             taken = await stage.events.reprocess(by="ann")
             assert (taken.new, taken.unknown) == (2, 0)
-            rows = await exported(SqliteReports(stage.store), limit=100)
+            rows = await exported(SqliteReports(stage.store.database), limit=100)
             assert [row.became for row in rows] == ["new", "repeated", "new"]
             assert {row.standard for row in rows} == {"tamper"}
             assert rows[0].became_event == rows[1].became_event != rows[2].became_event

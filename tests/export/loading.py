@@ -15,8 +15,8 @@ from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import EventSeed, Seed
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.readings.measurements import SqliteMeasurements
-from adapter.store.sqlite import SqliteStore
 from tests.builders import HandClock
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -100,7 +100,7 @@ class Loader:
     def __init__(self, store: SqliteStore, clock: HandClock) -> None:
         self.store = store
         self.clock = clock
-        self.data = SqliteMeasurements(store)
+        self.data = SqliteMeasurements(store.database)
         self._count = 0
 
     async def begin(self, *seeds: Seed, events: Sequence[tuple[int, EventSeed]] = ()) -> "Loading":

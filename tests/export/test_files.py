@@ -297,7 +297,7 @@ def many(path: Path, rows: int) -> None:
     async def scene() -> None:
         async with a_store(path) as loader:
             await loader.load(intervals(1, ["1"]))
-            await loader.store.measure(
+            await loader.store.database.measure(
                 lambda tx: tx.connection.execute(
                     """
 WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n <= :channels)
@@ -308,7 +308,7 @@ SELECT n, 'D' || n, 'E' || n, 'D' || n || '-L', 'interval', 'whd', '', 900, 'Wh 
                     {"channels": rows // 10_000},
                 )
             )
-            await loader.store.measure(
+            await loader.store.database.measure(
                 lambda tx: tx.connection.execute(
                     """
 WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 10000)

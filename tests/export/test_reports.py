@@ -47,7 +47,7 @@ def test_pages_of_any_size_give_the_same_rows_in_one_order(tmp_path: Path) -> No
     async def scene() -> None:
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             for revisions in (False, True):
                 wanted = ALL._replace(revisions=revisions)
                 whole = await values(reports, wanted)
@@ -64,7 +64,7 @@ def test_of_a_replaced_value_the_last_counts_and_revisions_show_both(tmp_path: P
     async def scene() -> None:
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             second = Wanted(MIDNIGHT + QUARTER, MIDNIGHT + 2 * QUARTER, "M1")
             (row,) = await values(reports, second)
             assert (row.value, row.external, row.unit) == ("0.9995", "999.5", "kWh")
@@ -86,12 +86,14 @@ def test_what_people_entered_and_crews_read_stands_before_the_rest_and_says_whos
     async def scene() -> None:
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             payloads = await values(reports)
             entered = told(2, 5, "12.50", by="anna", entered_at=MIDNIGHT, condition=401000)
             crew = told(2, 4, "11", id="visit-1/by-hand/1/M2-R")
             other = [told(1, 6, "3"), told(2, 6, "1e999999"), told(1, 2, "1", component="gone")]
-            await SqliteOrders(loader.store).enter_measurements([entered, crew, *other], [])
+            await SqliteOrders(loader.store.database).enter_measurements(
+                [entered, crew, *other], []
+            )
             whole = await values(reports)
             assert whole[5:] == payloads
             assert {row.origin for row in payloads} == {"payload"}
@@ -137,7 +139,7 @@ def test_periods_side_by_side_share_nothing_and_leave_nothing_out(tmp_path: Path
     async def scene() -> None:
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             noon, next_day = MIDNIGHT + timedelta(hours=12), MIDNIGHT + timedelta(hours=24)
             wanted = ALL._replace(component="M1-L")
             parts = [
@@ -153,7 +155,7 @@ def test_periods_side_by_side_share_nothing_and_leave_nothing_out(tmp_path: Path
 def test_what_is_not_loaded_whole_is_not_reported(tmp_path: Path) -> None:
     async def scene() -> None:
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             down = event(1, "Primary Power Down", MIDNIGHT)
             staged = await loader.begin(intervals(1, ["1"]), events=[down])
             assert await values(reports) == []
@@ -169,7 +171,7 @@ def test_what_is_not_loaded_whole_is_not_reported(tmp_path: Path) -> None:
 def test_what_is_loaded_after_the_first_page_stays_out_of_the_next(tmp_path: Path) -> None:
     async def scene() -> None:
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             await loader.load(intervals(1, ["1", "2"]), intervals(2, ["3"]))
             page = await reports.values(ALL, cursor=None, limit=1)
             await loader.load(intervals(1, ["11", "12", "13"]), intervals(3, ["4"]))
@@ -183,7 +185,7 @@ def test_what_is_loaded_after_the_first_page_stays_out_of_the_next(tmp_path: Pat
 def test_events_keep_the_order_of_arrival_and_the_head_ends_words(tmp_path: Path) -> None:
     async def scene() -> None:
         async with a_store(tmp_path / "gateway.db", meters=2) as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             later, sooner = MIDNIGHT + timedelta(hours=2), MIDNIGHT + timedelta(hours=1)
             await loader.load(
                 events=[event(1, "Up", later), event(2, "Down", sooner), event(9, "Lost", later)]
@@ -221,7 +223,9 @@ def test_a_cursor_that_no_page_gave_is_refused(tmp_path: Path, cursor: str) -> N
     async def scene() -> None:
         async with a_store(tmp_path / "gateway.db") as loader:
             with pytest.raises(InvalidRequest):
-                await SqliteReports(loader.store).values(ALL, cursor=cursor or "v", limit=5)
+                await SqliteReports(loader.store.database).values(
+                    ALL, cursor=cursor or "v", limit=5
+                )
 
     run(scene())
 
@@ -229,7 +233,7 @@ def test_a_cursor_that_no_page_gave_is_refused(tmp_path: Path, cursor: str) -> N
 def test_statistics_count_payloads_bytes_values_errors_and_lag(tmp_path: Path) -> None:
     async def scene() -> None:
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             await loader.load(intervals(1, ["1", "2"]), register(1, "not a number"))
             await loader.load(intervals(1, ["1", "5"]))
             await (await loader.begin()).refuse()
@@ -281,7 +285,7 @@ def test_many_may_read_at_once(tmp_path: Path) -> None:
     async def scene() -> None:
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
-            reports = SqliteReports(loader.store)
+            reports = SqliteReports(loader.store.database)
             found = await asyncio.gather(*(values(reports, limit=13) for _ in range(5)))
             assert all(rows == found[0] for rows in found)
 

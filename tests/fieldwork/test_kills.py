@@ -26,8 +26,8 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.sqlite import SqliteStore
 from tests.durability.rig import TOKEN, Rig, free_port, rig, until
 from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
 from tests.support import run
@@ -147,7 +147,7 @@ async def world(made: Rig) -> dict[int, object]:
     """How every order and its service point ended, without what differs by time."""
     store = SqliteStore(made.store_path, now=SystemClock().now)
     await store.open()
-    orders = SqliteOrders(store)
+    orders = SqliteOrders(store.database)
     try:
         listed = await orders.list(OrderFilter(limit=10 * ORDERS))
         cases = await orders.load([order.id for order in listed])

@@ -30,7 +30,7 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.web.listener.listener import Listener
 from tests.builders import NOON
 from tests.web.rig import XML, codec

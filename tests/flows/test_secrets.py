@@ -20,7 +20,7 @@ from adapter.service.settings import Api, Settings
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.flows.world import fast
 from tests.support import run
 

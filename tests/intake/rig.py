@@ -19,10 +19,10 @@ from adapter.engine.readings.tables import read_tables
 from adapter.events.types import event_tables
 from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.error_records import SqliteIntakeBooks
 from adapter.store.readings.measurements import SqliteMeasurements
-from adapter.store.sqlite import SqliteStore
 from tests.builders import NOON
 
 DATA = "DataSubscriberService.DataArrived"
@@ -115,13 +115,13 @@ async def a_rig(
     clock = HandClock(NOON)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
-    data = SqliteMeasurements(store)
+    data = SqliteMeasurements(store.database)
     spool = Spool(folder / "spool")
     given = dict(tables or {})
     read_tables(given)
-    books = SqliteIntakeBooks(store)
+    books = SqliteIntakeBooks(store.database)
     intake = PayloadIntake(data, books, spool, clock, lambda: given, retention_days=1.0)
-    events = DeviceEvents(data, SqliteEvents(store), clock, event_tables())
+    events = DeviceEvents(data, SqliteEvents(store.database), clock, event_tables())
     event_given: dict[str, object] = {}
     desk = IntakeDesk(
         data, books, spool, intake, events, clock, lambda: (given, read_event_tables(event_given))

@@ -16,7 +16,7 @@ from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.settings import Api, Settings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 from bench.beside import device
 

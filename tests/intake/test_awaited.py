@@ -24,7 +24,7 @@ from adapter.engine.registry.registry import StoreRegistry
 from adapter.model.ids import InboxId
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import NOON, a_command, a_device, a_request, a_submission, at
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data

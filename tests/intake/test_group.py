@@ -13,8 +13,8 @@ from adapter.errors import SettingsError
 from adapter.simulator.energy import intervals
 from adapter.simulator.meters import Population
 from adapter.simulator.settings import SimulatorConfig
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.readings.measurements import SqliteMeasurements
-from adapter.store.sqlite import SqliteStore
 from tests.support import run
 
 
@@ -51,7 +51,7 @@ async def agrees_interval_by_interval(city: City, books: Books, folder: Path) ->
     store = SqliteStore(folder / "gateway.db", now=SystemClock().now)
     await store.open()
     try:
-        data, checked = SqliteMeasurements(store), 0
+        data, checked = SqliteMeasurements(store.database), 0
         for esn in population:
             meter = population.find(esn)
             assert meter is not None

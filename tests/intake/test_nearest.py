@@ -54,7 +54,7 @@ def test_what_is_chosen_from_the_nearest_is_what_is_chosen_from_all(tmp_path: Pa
                 assert choose(tuple(inside), span, PARAMS) == chosen
                 found += chosen is not None
             assert found > 20
-            plan = await rig.store.query(plan_of(queries.NEAREST))
+            plan = await rig.store.database.query(plan_of(queries.NEAREST))
             assert not [line for line in plan if line.startswith("SCAN measured")], plan
 
     run(scenario())

@@ -8,7 +8,7 @@ from adapter.engine.commands.ports import InboxState, Received
 from adapter.model.device import Device
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.intake.rig import DATA
 from tests.wire.payloads import data_arrived, read_data, register
 

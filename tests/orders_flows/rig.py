@@ -288,7 +288,7 @@ class Rig:
             for table in ("field_message", "order_reply"):
                 tx.connection.execute(f"UPDATE {table} SET due = 0 WHERE due IS NOT NULL")
 
-        await store.write(now)
+        await store.database.write(now)
         self.orders.poke()
         await asyncio.sleep(0.05)
 

@@ -29,8 +29,8 @@ from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import ReplyState
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.sqlite import SqliteStore
 from tests.durability.rig import TOKEN, Life, Rig, rig, until
 from tests.orders_flows.arriving import read_now, take_in
 from tests.orders_flows.crew import REGISTER, Crew, a_manual_meter
@@ -192,7 +192,7 @@ class Ended:
 async def read(made: Rig) -> Ended:
     store = SqliteStore(made.store_path, now=SystemClock().now)
     await store.open()
-    orders = SqliteOrders(store)
+    orders = SqliteOrders(store.database)
     try:
         listed = await orders.list(OrderFilter(limit=500))
         cases = await orders.load([order.id for order in listed])

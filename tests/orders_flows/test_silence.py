@@ -54,7 +54,7 @@ async def failed(made: Rig, times: int) -> None:
     text = "SELECT 1 FROM field_message WHERE state = 'queued' AND attempts = ?"
     async with asyncio.timeout(WAIT_S):
         for _ in iter(int, 1):
-            if await store.read(lambda db: db.execute(text, (times,)).get) is not None:
+            if await store.database.read(lambda db: db.execute(text, (times,)).get) is not None:
                 return
             await asyncio.sleep(0.01)
 

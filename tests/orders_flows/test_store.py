@@ -13,11 +13,11 @@ from adapter.engine.clock import HandClock
 from adapter.engine.orders.ports import Case, CaseSaved, CaseWrite, OrderFilter
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.orders import queries
 from adapter.store.orders.orders import SqliteOrders
-from adapter.store.sqlite import SqliteStore
 from tests.support import run
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def a_case(number: int, *, point: str = "SP-1", state: OrderState = OrderState.P
 async def opened(folder: Path) -> tuple[SqliteStore, SqliteOrders]:
     store = SqliteStore(folder / "gateway.db", now=HandClock(NOON).now)
     await store.open()
-    return store, SqliteOrders(store)
+    return store, SqliteOrders(store.database)
 
 
 async def loaded(orders: SqliteOrders, case: Case) -> Case:

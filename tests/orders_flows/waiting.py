@@ -24,7 +24,7 @@ from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.service.app import Core, OrderParts, connect
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 from tests.intake.rig import DATA
 from tests.orders.builders import INSTALLED_AT, INTERVAL, NOON, a_smart_meter

@@ -40,7 +40,7 @@ class Kept10(EventStage):
 
     @property
     def retention(self) -> Retention:
-        return Retention(SqlitePruning(self.store), self.clock, DAYS)
+        return Retention(SqlitePruning(self.store.database), self.clock, DAYS)
 
     async def days_later(self, days: float) -> None:
         await self.clock.turn(self.clock.now() + timedelta(days=days))
@@ -50,7 +50,7 @@ class Kept10(EventStage):
             found: int = db.execute(f"SELECT count(*) FROM {table}").get
             return found
 
-        return await self.store.query(work)
+        return await self.store.database.query(work)
 
     async def put_command(self, number: int, state: State) -> Command:
         made = a_submission(number, command=a_command(number, state=state))
@@ -116,7 +116,9 @@ def test_only_messages_that_were_dealt_with_are_removed(tmp_path: Path) -> None:
                 [Received(operation="", raw=b"raw", at=at, state=state) for state in InboxState]
             )
             await made.days_later(11)
-            retention = Retention(SqlitePruning(made.store), made.clock, {Kept.INBOX: 10.0})
+            retention = Retention(
+                SqlitePruning(made.store.database), made.clock, {Kept.INBOX: 10.0}
+            )
             assert await retention.run() == {Kept.INBOX: len(gone)}
             left = [row for row in [await made.store.inbox_row(number) for number in ids] if row]
             assert {row.state for row in left} == set(InboxState) - gone
@@ -138,12 +140,16 @@ def test_undecided_quarantine_is_kept_unless_a_site_says_otherwise(tmp_path: Pat
             )
             (inbox,) = await made.store.receive([received])
             await made.days_later(5_000)
-            usual = Retention(SqlitePruning(made.store), made.clock, kept_days(RetentionSettings()))
+            usual = Retention(
+                SqlitePruning(made.store.database), made.clock, kept_days(RetentionSettings())
+            )
             await usual.run()
             row = await made.store.inbox_row(inbox)
             assert row is not None
             assert row.raw == b"raw"
-            only = Retention(SqlitePruning(made.store), made.clock, {Kept.QUARANTINE: 10.0})
+            only = Retention(
+                SqlitePruning(made.store.database), made.clock, {Kept.QUARANTINE: 10.0}
+            )
             assert await only.run() == {Kept.QUARANTINE: 1}
             row = await made.store.inbox_row(inbox)
             assert row is not None
@@ -164,7 +170,7 @@ def test_bodies_of_refused_payloads_go_once_they_are_discarded_and_those_of_open
 ) -> None:
     async def scenario() -> None:
         async with a_rig(tmp_path) as rig:
-            pruned = Retention(SqlitePruning(rig.store), rig.clock, {Kept.INBOX: 10.0})
+            pruned = Retention(SqlitePruning(rig.store.database), rig.clock, {Kept.INBOX: 10.0})
             broken = await rig.arrive(b"<broken", spooled=spooled)
             bad = await rig.arrive(data_arrived(read_data("", [1])), spooled=spooled)
             await rig.work()
@@ -286,7 +292,7 @@ def test_closed_error_records_go_and_open_ones_stay(tmp_path: Path) -> None:
             first, second = await rig.data.errors()
             await rig.desk.discard(first.id, by="ann", reason="")
             await rig.clock.turn(rig.clock.now() + timedelta(days=11))
-            retention = Retention(SqlitePruning(rig.store), rig.clock, DAYS)
+            retention = Retention(SqlitePruning(rig.store.database), rig.clock, DAYS)
             assert (await retention.run())[Kept.ERRORS] == 1
             assert await rig.data.errors(state="discarded") == []
             assert [record.id for record in await rig.data.errors()] == [second.id]
@@ -305,7 +311,9 @@ def test_a_sweep_goes_in_batches_with_a_rest_after_each_and_once_an_hour(tmp_pat
             young = Received(operation="", raw=b"", at=made.clock.now(), state=InboxState.NEW)
             await made.store.receive([young])
             await made.days_later(11)
-            retention = Retention(SqlitePruning(made.store), made.clock, {Kept.INBOX: 10.0})
+            retention = Retention(
+                SqlitePruning(made.store.database), made.clock, {Kept.INBOX: 10.0}
+            )
             left = []
             for _ in range(5):
                 assert await retention.once() == 0
@@ -329,7 +337,9 @@ def test_a_sweep_goes_in_batches_with_a_rest_after_each_and_once_an_hour(tmp_pat
 def test_a_sweep_that_is_asked_for_begins_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with kept(tmp_path) as made:
-            retention = Retention(SqlitePruning(made.store), made.clock, {Kept.INBOX: 10.0})
+            retention = Retention(
+                SqlitePruning(made.store.database), made.clock, {Kept.INBOX: 10.0}
+            )
             await retention.once()
             assert not retention.under_way
             retention.ask()

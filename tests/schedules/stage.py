@@ -19,8 +19,8 @@ from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import Plan
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.schedules import SqliteSchedules
-from adapter.store.sqlite import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.web.rig import QuietHeadEnd, codec
 
@@ -106,7 +106,7 @@ async def schedule_stage(
         )
     )
     try:
-        schedules = Schedules(SqliteSchedules(store), gateway, clock, longest=longest)
+        schedules = Schedules(SqliteSchedules(store.database), gateway, clock, longest=longest)
         yield ScheduleStage(
             store=store, gateway=gateway, schedules=schedules, clock=clock, head_end=head_end
         )

@@ -140,7 +140,7 @@ def test_a_crash_while_a_request_is_made_makes_it_once(
             issue = rules.next_issue(added, now=at(1, 19))
             assert issue is not None
             pending = rules.with_pending(added, issue)
-            assert await SqliteSchedules(made.store).put_schedule(pending)
+            assert await SqliteSchedules(made.store.database).put_schedule(pending)
             if also_submitted:
                 await made.gateway.submit(rules.requested(pending, issue), actor="schedule")
         async with schedule_stage(tmp_path, start=at(2, 9)) as made:

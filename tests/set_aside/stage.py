@@ -26,9 +26,9 @@ from adapter.orders.order import OrderKind, ServiceOrder
 from adapter.orders.replies import Reply
 from adapter.service.payloads import Taking, taking
 from adapter.service.settings import IntakeSettings
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.schedules import SqliteSchedules
-from adapter.store.sqlite import SqliteStore
 from adapter.store.upkeep.retention import SqlitePruning
 from adapter.wire.inbox import InboxReader
 from tests.web.rig import NOON, QuietHeadEnd, codec, population
@@ -188,7 +188,7 @@ async def a_stage(
     store = SqliteStore(folder / FILE, now=clock.now)
     await store.open()
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
-    order_store, field_work, requester = SqliteOrders(store), Outgoing(), Requester()
+    order_store, field_work, requester = SqliteOrders(store.database), Outgoing(), Requester()
     told, head_end = sink or Receiver(), OddHeadEnd()
     sinks: list[Sink] = [told, OrderSink(order_store, clock)]
     gateway = Gateway(
@@ -217,8 +217,8 @@ async def a_stage(
         gateway=gateway,
         head_end=head_end,
         orders=orders,
-        schedules=Schedules(SqliteSchedules(store), gateway, clock),
-        retention=Retention(SqlitePruning(store), clock, dict.fromkeys(Kept, 1.0)),
+        schedules=Schedules(SqliteSchedules(store.database), gateway, clock),
+        retention=Retention(SqlitePruning(store.database), clock, dict.fromkeys(Kept, 1.0)),
         taking=made,
         field_work=field_work,
         requester=requester,

@@ -388,11 +388,11 @@ def test_an_error_of_a_rows_values_is_that_rows_and_no_storage_error(
                 return list(db.execute(statement, values))
 
             with pytest.raises(Exception) as raised:
-                await stage.store.write(lambda tx: work(tx.connection))
+                await stage.store.database.write(lambda tx: work(tx.connection))
             assert not isinstance(raised.value, StoreFailed)
             if statement.startswith("SELECT"):
                 with pytest.raises(Exception) as raised:
-                    await stage.store.read(work)
+                    await stage.store.database.read(work)
                 assert not isinstance(raised.value, StoreFailed)
             await publish(stage, "a")
 

@@ -10,7 +10,7 @@ from adapter.errors import SettingsError
 from adapter.service.app import build
 from adapter.service.callback_keys import callback_keys
 from adapter.service.settings import Settings, load
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import NOON, a_submission
 from tests.support import run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock
 
 MakeStore = Callable[..., SqliteStore]

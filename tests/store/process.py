@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from adapter.errors import StoreFailed
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock, a_note, a_publication, a_submission
 
 _AT_ONCE = 8

@@ -20,7 +20,7 @@ from adapter.service.upkeep import upkeep
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
 from adapter.simulator.subscriptions import Kind
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind
 from adapter.subscriptions.silence import SilencePolicy
@@ -69,7 +69,9 @@ async def kept(
     await store.open()
     head_end = HeadEndSettings(base_url=url, connect_attempts=1, timeouts=timeouts)
     client = SubscriptionClient(head_end, codec(), limits=limits, clock=clock.now)
-    made = Subscriptions(SqliteSubscriptions(store), client, clock, upkeep(settings, public))
+    made = Subscriptions(
+        SqliteSubscriptions(store.database), client, clock, upkeep(settings, public)
+    )
     try:
         yield Upkeep(store=store, subscriptions=made, clock=clock)
     finally:

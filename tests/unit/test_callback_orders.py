@@ -45,7 +45,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.registry.registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.builders import (
     a_command_id,
@@ -167,9 +167,8 @@ class Engine:
         self.commands: dict[CommandId, Command] = {}
         self.calls = 0
         self.applier = Applier(store, clock, POLICIES, changed=self._changed)
-        self.correlator = Correlator(
-            store, self.applier, clock, InboxReader(codec()), MessageLog(store, clock)
-        )
+        reader, messages = InboxReader(codec()), MessageLog(store, clock)
+        self.correlator = Correlator(store, self.applier, clock, reader, messages, lambda: None)
         self.dispatcher = Dispatcher(
             store,
             StoreRegistry(store),

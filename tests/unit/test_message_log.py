@@ -9,7 +9,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Logged
 from adapter.model.ids import ExchangeId
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.support import run
 
 

@@ -15,7 +15,7 @@ from adapter.engine.registry.registry import StoreRegistry
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.builders import NOON, a_device, a_request
 from tests.support import run
 

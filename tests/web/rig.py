@@ -26,7 +26,7 @@ from adapter.server.connections import bind, url_of
 from adapter.server.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.wire.catalog import Catalog

@@ -8,7 +8,7 @@ import pytest
 from adapter.engine.commands.ports import InboxState, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.wire.xml import Soap
 from tests.support import run
 from tests.web.rig import (

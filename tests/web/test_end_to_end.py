@@ -17,7 +17,7 @@ from adapter.service.app import Core, connect
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from tests.support import run

@@ -35,8 +35,8 @@ async def serving(
     """The JSON interface over a store with measurements."""
     await filled(path)
     async with a_rig() as rig, a_store(path) as loader:
-        await SqliteOrders(loader.store).enter_measurements(told, [])
-        beside = Beside(reports=kind(loader.store))
+        await SqliteOrders(loader.store.database).enter_measurements(told, [])
+        beside = Beside(reports=kind(loader.store.database))
         async with Rest(rig.gateway, RestSettings(keys=KEYS), beside=beside) as rest:
             yield replace(rig, rest=rest)
 

@@ -10,7 +10,7 @@ import pytest
 from adapter.engine.commands.ports import Submission, Submitted
 from adapter.errors import SettingsError, StoreFailed
 from adapter.server.settings import ApiKey, RestSettings, Role
-from adapter.store.sqlite import SqliteStore
+from adapter.store.commands.commands import SqliteStore
 from tests.support import run
 from tests.web.rig import KEYS, NOON, TOKENS, Told, a_rig
 from tests.web.sockets import connected

@@ -10,8 +10,8 @@ import msgspec
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.rows import encode, micros, moment
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 
 _decode: Final = msgspec.json.Decoder(Hold).decode
@@ -30,7 +30,7 @@ _NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
 class SqliteHolds:
     """The HoldStore port beside the commands, in the same file."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def holds(self) -> Sequence[Hold]:

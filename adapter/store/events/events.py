@@ -22,10 +22,10 @@ from adapter.events.types import POWER, EventTables
 from adapter.model.ids import EndpointId, EventId
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.events import queries as sql
 from adapter.store.events.ingest import Taking
 from adapter.store.rows import micros, micros_or_none, moment
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
 
@@ -38,7 +38,7 @@ _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 class SqliteEvents:
     """The EventStore port beside the commands, in the same file."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
 

@@ -42,11 +42,11 @@ from adapter.orders.replies import Reply
 from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
+from adapter.store.database import Database
 from adapter.store.orders import queries as sql
 from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable
 
@@ -72,7 +72,7 @@ _LAST: Final = "\x7f"
 class SqliteOrders:
     """The OrderStore port beside the commands, in the same file and the same transactions."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
 

@@ -14,10 +14,10 @@ from adapter.model.ids import InboxId
 from adapter.readings.lookups import IdType
 from adapter.readings.seeds import Normal, Unmapped
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.readings import queries
 from adapter.store.readings.payload_rows import payload_of
 from adapter.store.readings.staging import NoDevice, find_device
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 
 _STATE: Final = "SELECT state FROM intake_error WHERE id = ?"
@@ -31,7 +31,7 @@ WHERE id = ?2 AND state = ?3 AND reason NOT LIKE '%; corrected by payload %'"""
 
 
 class SqliteIntakeBooks:
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def payload(self, payload: PayloadId) -> Payload | None:

@@ -35,13 +35,13 @@ from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.readings import file as measured_file
 from adapter.store.readings import queries
 from adapter.store.readings.payload_rows import arrived_of, payload_of, waiting_of
 from adapter.store.readings.staging import Staging, put_rest
 from adapter.store.readings.values import missing_blocks, readings_of, stored, with_readings
 from adapter.store.rows import encode, micros
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable, readable
 
@@ -49,9 +49,9 @@ _HIGHEST: Final = 2**63 - 1
 
 
 class SqliteMeasurements:
-    """The DataStore port beside a SqliteStore, on its threads."""
+    """The DataStore port, on the threads of a Database."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
         self._staging: Staging | None = None

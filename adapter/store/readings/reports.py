@@ -33,13 +33,13 @@ from adapter.model.measurement import Entered
 from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import queries as registry_queries
+from adapter.store.database import Database
 from adapter.store.events.ingest import Became
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
 from adapter.store.readings import queries
 from adapter.store.readings.file import connect_reader_of_both
 from adapter.store.readings.payload_rows import payload_of
 from adapter.store.rows import decode_device, encode, micros, micros_or_none, moment
-from adapter.store.sqlite import SqliteStore
 
 CHANNELS_AT_ONCE: Final = 20_000
 """Channels that one page looks at, so that no question keeps the reading thread for long."""
@@ -59,9 +59,9 @@ _decode_device_event: Final = msgspec.json.Decoder(DeviceEvent).decode
 
 
 class SqliteReports:
-    """The Reports port beside a SqliteStore, on its thread for questions that take long."""
+    """The Reports port, on the thread of a Database for questions that take long."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:

@@ -10,8 +10,8 @@ import apsw
 from adapter.commands.activity import FINAL, State
 from adapter.commands.correlation import LONGEST_PARK_S
 from adapter.model.ids import CommandId
+from adapter.store.database import Database
 from adapter.store.rows import micros, moment
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 
 _OPEN: Final = json.dumps(sorted(State(each) for each in set(State) - FINAL | {State.NEEDS_PERSON}))
@@ -44,7 +44,7 @@ _LONGEST_TRY: Final = timedelta(hours=1)
 class SqliteCorrection:
     """The CorrectionStore port beside the commands, in the same file."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def open_commands(

@@ -15,7 +15,7 @@ from adapter.store.threads import Transaction
 from adapter.store.upkeep.free_rows import NEVER
 
 if TYPE_CHECKING:
-    from adapter.store.sqlite import SqliteStore
+    from adapter.store.database import Database
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,7 +52,7 @@ UPDATE load SET state = 'abandoned' WHERE state = 'loading'
 
 
 class SqliteFailedRows:
-    def __init__(self, store: "SqliteStore") -> None:
+    def __init__(self, store: "Database") -> None:
         self._store = store
 
     async def record(self, failure: Failure) -> FailedRow:
@@ -103,7 +103,7 @@ def held(db: apsw.Connection) -> list[FailedRow]:
 
 
 async def readable(
-    store: "SqliteStore",
+    store: "Database",
     kind: RowKind,
     fetch: Callable[[apsw.Connection], Iterable[tuple[object, R]]],
     make: Callable[[R], T],
@@ -127,7 +127,7 @@ def made_of(rows: Iterable[tuple[object, R]], make: Callable[[R], T]) -> Readabl
 
 
 async def note_unreadable(
-    store: "SqliteStore", kind: RowKind, bad: Iterable[tuple[object, Exception]]
+    store: "Database", kind: RowKind, bad: Iterable[tuple[object, Exception]]
 ) -> None:
     for key, error in bad:
         await store.set_aside.fail(kind, key, error)

@@ -15,8 +15,8 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
+from adapter.store.database import Database
 from adapter.store.rows import micros
-from adapter.store.sqlite import SqliteStore
 from adapter.store.threads import Transaction
 
 _Names: TypeAlias = dict[str, int | str]
@@ -101,9 +101,9 @@ DELETE FROM event_window WHERE (bucket, started) IN (
 
 
 class SqlitePruning:
-    """The RetentionStore port beside a SqliteStore, on its threads."""
+    """The RetentionStore port, on the threads of a Database."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.set_aside = store.set_aside
 

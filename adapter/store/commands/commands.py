@@ -1,0 +1,232 @@
+"""Commands, what comes in and what goes out, in SQLite."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from adapter.commands.activity import Command, Work
+from adapter.commands.flows import Operation
+from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.commands.ports import (
+    AuditEntry,
+    AuditNote,
+    Change,
+    Filter,
+    Found,
+    Import,
+    InboxRow,
+    InboxState,
+    Leased,
+    Ledger,
+    Logged,
+    PublicationRow,
+    Received,
+    Saved,
+    Submission,
+    Submitted,
+)
+from adapter.engine.registry.ports import Known
+from adapter.engine.upkeep.set_aside import RowKind
+from adapter.model.device import DeviceView
+from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
+from adapter.model.reading import InitialMeasurement
+from adapter.store.commands import claiming, reading, writing
+from adapter.store.commands import inbox as intake
+from adapter.store.database import Database
+from adapter.store.registry import importing
+from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
+
+_FEW: Final = 200
+"""So many devices may be looked up beside the engine's own questions; more go with the slow."""
+
+
+class SqliteStore:
+    """The Store port over a Database, which it opens and closes."""
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
+        self.database = Database(path, now=now, vfs=vfs)
+        """What the stores of the other subjects are built on."""
+        self.set_aside = self.database.set_aside
+        self._now = now
+
+    async def open(self) -> None:
+        """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
+        await self.database.open()
+
+    async def close(self) -> None:
+        """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
+        await self.database.close()
+
+    # ------------------------------------------------------------ commands
+
+    async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
+        at = self._now()
+        return await self.database.write(lambda tx: writing.submit(tx, batch, at))
+
+    async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
+        return await self.database.read(lambda db: reading.load(db, ids))
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        at = self._now()
+        return await self.database.write(lambda tx: writing.save(tx, batch, at))
+
+    async def claim(
+        self,
+        work: Work,
+        *,
+        limit: int,
+        now: datetime,
+        lease_until: datetime,
+        skip: frozenset[Operation] = frozenset(),
+    ) -> Sequence[Leased]:
+        taken = await self.database.write(
+            lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip)
+        )
+        made, bad = made_of(taken, reading.leased)
+        await note_unreadable(self.database, RowKind.EXCHANGE, bad)
+        return made
+
+    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        return await self.database.write(lambda tx: claiming.due(tx, limit, now, lease_until))
+
+    async def sending(self) -> Sequence[Leased]:
+        return await readable(self.database, RowKind.EXCHANGE, reading.sending, reading.leased)
+
+    async def next_wake(self) -> datetime | None:
+        return await self.database.read(reading.next_wake)
+
+    async def find(
+        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+    ) -> Sequence[Found]:
+        return await self.database.read(lambda db: reading.find(db, exchanges, tokens))
+
+    async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
+        return await self.database.read(lambda db: reading.holders(db, lanes))
+
+    # ------------------------------------------------------------ inbound
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        return await self.database.write(lambda tx: intake.receive(tx, batch))
+
+    async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
+        return await readable(
+            self.database,
+            RowKind.MESSAGE,
+            lambda db: reading.unread(db, limit, now),
+            reading.inbox_row_of,
+        )
+
+    async def untaken(self, until: datetime) -> bool:
+        return await self.database.read(lambda db: reading.untaken(db, until))
+
+    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
+        await self.database.write(lambda tx: intake.unpark(tx, tokens))
+
+    async def inbox(
+        self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
+    ) -> Sequence[InboxRow]:
+        return await self.database.query(lambda db: reading.inbox(db, state, limit, before))
+
+    async def inbox_row(self, inbox: InboxId) -> InboxRow | None:
+        return await self.database.query(lambda db: reading.inbox_row(db, inbox))
+
+    # ------------------------------------------------------------ measurements
+
+    async def measurements(
+        self, device: DeviceId, *, limit: int = 100
+    ) -> Sequence[InitialMeasurement]:
+        return await self.database.query(lambda db: reading.measurements(db, device, limit))
+
+    # ------------------------------------------------------------ queries
+
+    async def list(self, wanted: Filter) -> Sequence[Command]:
+        return await self.database.query(lambda db: reading.list_commands(db, wanted))
+
+    async def by_key(self, key: str) -> CommandId | None:
+        return await self.database.read(lambda db: reading.by_key(db, key))
+
+    async def outcomes(self, command: CommandId) -> Sequence[EndpointOutcome]:
+        return await self.database.query(lambda db: reading.outcomes(db, command))
+
+    async def audit(
+        self, *, subject: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[AuditEntry]:
+        return await self.database.query(lambda db: reading.audit(db, subject, after, limit))
+
+    async def verify_audit(self) -> int:
+        head = self.database.head
+        return await self.database.query(lambda db: reading.verify_audit(db, head))
+
+    async def audit_head(self) -> tuple[int, str]:
+        head = self.database.head
+        return head.seq, head.digest
+
+    async def ledger(self) -> Ledger:
+        return await self.database.query(reading.ledger)
+
+    async def log_messages(self, batch: Sequence[Logged]) -> None:
+        await self.database.write(lambda tx: intake.log_messages(tx, batch))
+
+    async def messages(self, command: CommandId) -> Sequence[Logged]:
+        return await self.database.query(lambda db: reading.messages(db, command))
+
+    # ------------------------------------------------------------ events out
+
+    async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        return await readable(
+            self.database,
+            RowKind.PUBLICATION,
+            lambda db: reading.outbox(db, sink, limit, self._now()),
+            reading.publication,
+        )
+
+    async def publications(self, sink: str, numbers: Sequence[int]) -> Sequence[PublicationRow]:
+        return await readable(
+            self.database,
+            RowKind.PUBLICATION,
+            lambda db: reading.publications(db, sink, numbers),
+            reading.publication,
+        )
+
+    async def delivered(self, sink: str, seq: int) -> None:
+        await self.database.write(lambda tx: writing.delivered(tx, sink, seq))
+
+    # ------------------------------------------------------------ registry
+
+    async def known(self, what: Import) -> Known:
+        return await self.database.query(lambda db: importing.known(db, what))
+
+    async def import_(
+        self,
+        what: Import,
+        *,
+        asked: Import | None = None,
+        seen: Known | None = None,
+        audit: Sequence[AuditNote] = (),
+    ) -> Saved:
+        at = self._now()
+        return await self.database.write(
+            lambda tx: importing.import_(tx, what, asked, seen, audit, at)
+        )
+
+    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
+        ask = self.database.read if len(devices) <= _FEW else self.database.query
+        return await ask(lambda db: reading.views(db, devices))
+
+    async def at_endpoints(
+        self, endpoints: Sequence[EndpointId]
+    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        ask = self.database.read if len(endpoints) <= _FEW else self.database.query
+        return await ask(lambda db: reading.at_endpoints(db, endpoints))
+
+    async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        return await self.database.query(reading.shared_endpoints)
+
+    async def members(self, group: str) -> Sequence[DeviceId]:
+        return await self.database.query(lambda db: reading.members(db, group))
+
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]:
+        return await self.database.query(lambda db: reading.devices(db, after, limit))

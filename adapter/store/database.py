@@ -1,0 +1,162 @@
+"""The two SQLite files: durable when a call returns, one process at a time."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from adapter.engine.upkeep.set_aside import SetAside
+from adapter.errors import StoreFailed
+from adapter.store.chain import Head
+from adapter.store.commands import reading
+from adapter.store.files import FileLock, connect_writer, keep_private
+from adapter.store.migrate import check_version, migrate
+from adapter.store.readings.file import check, connect_measured, connect_reader_of_both, prepare
+from adapter.store.threads import Checkpointer, Health, Reader, Transaction, Writer
+from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
+
+T = TypeVar("T")
+
+
+class Database:
+    """The files of one store, opened by one process (a lock file beside them says so).
+
+    One thread writes, in groups; one reads what the engine waits for; one answers the questions
+    that may take long. Measurements have a file and a writing thread of their own. `now`
+    gives the times of audit entries, publications and debits. `vfs` names a registered SQLite file
+    layer, None is the operating system's.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
+        self._path = path
+        self._now = now
+        self._vfs = vfs
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._connections: list[apsw.Connection] = []
+        self._health = Health()
+        self._open_now = False
+        self.set_aside = SetAside(SqliteFailedRows(self), now)
+        """Rows of any loop that failed unexpectedly."""
+
+    async def open(self) -> None:
+        """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
+        await asyncio.to_thread(self._open)
+        self._open_now = True
+
+    def _open(self) -> None:
+        self._lock.take()
+        try:
+            self._health = Health()
+            keep_private(self._path)
+            writer = connect_writer(self._path, self._vfs)
+            self._connections = [writer]
+            for connection in self._beside(writer):
+                self._connections.append(connection)
+            head = reading.audit_head(writer)
+            self.set_aside.know(held(writer))
+        except (apsw.Error, OSError) as error:
+            self._release()
+            raise StoreFailed(f"cannot open {self._path.name}: {error}") from error
+        except BaseException:
+            self._release()
+            raise
+        _, measured, copying, quick, slow = self._connections
+        self._checkpointer = Checkpointer(copying, self._health)
+        self._writer = Writer(writer, self._health, head, checkpointer=self._checkpointer)
+        self._measured = Writer(measured, self._health, name="store-measured")
+        self._quick = Reader("store-reader", quick, self._health)
+        self._slow = Reader("store-query", slow, self._health)
+        for worker in (self._checkpointer, self._writer, self._measured, self._quick, self._slow):
+            worker.start()
+
+    def _beside(self, writer: apsw.Connection) -> Iterator[apsw.Connection]:
+        """The other connections; the files are brought to this program's version."""
+        check_version(writer)
+        prepare(self._path, writer, self._vfs)
+        migrate(writer)
+        measured = connect_measured(self._path, self._vfs)
+        yield measured
+        check(measured, self._path)
+        yield connect_writer(self._path, self._vfs)
+        for _ in range(2):
+            yield connect_reader_of_both(self._path, self._vfs)
+
+    async def close(self) -> None:
+        """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
+        if self._open_now:
+            self._open_now = False
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        for worker in (self._slow, self._quick, self._measured, self._writer, self._checkpointer):
+            worker.stop()
+        failed = self._health.failed
+        try:
+            for writer in self._connections[:2]:
+                if failed:
+                    # What the file holds is for the next opening to find out.
+                    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                else:
+                    writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            self._health.fail(error)
+        self._release()
+        if self._health.failed and not failed:
+            raise self._health.error()
+
+    def _release(self) -> None:
+        for connection in reversed(self._connections):
+            try:
+                connection.close()
+            except apsw.Error as error:
+                self._health.fail(error)
+        self._connections = []
+        self._lock.release()
+
+    def now(self) -> datetime:
+        """The store's clock."""
+        return self._now()
+
+    @property
+    def path(self) -> Path:
+        """The database file; what belongs to it stands beside it."""
+        return self._path
+
+    @property
+    def commits(self) -> int:
+        """Transactions written since the file was opened."""
+        return self._writer.commits
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction of the writing thread; for the stores of all subjects."""
+        self._check_open()
+        return await self._writer.call(work)
+
+    async def measure(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction in the file of measurements, on a thread of its own."""
+        self._check_open()
+        return await self._measured.call(work)
+
+    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """A question that is answered at once, on a snapshot."""
+        self._check_open()
+        return await self._quick.call(work)
+
+    async def query(self, work: Callable[[apsw.Connection], T]) -> T:
+        """A question that may take long."""
+        self._check_open()
+        return await self._slow.call(work)
+
+    def _check_open(self) -> None:
+        if not self._open_now:
+            raise StoreFailed("the store is not open")
+
+    @property
+    def head(self) -> Head:
+        """The audit chain's last entry that is on disk. Raises StoreFailed."""
+        self._check_open()
+        self._health.check()
+        return self._writer.head
