@@ -37,8 +37,7 @@ def a_large_body(made: Stage, meters: int = 30) -> bytes:
 
 
 async def values(made: Stage, number: int) -> list[StoredValue]:
-    data = made.app.gateway.data
-    assert data is not None
+    data = made.app.core.taking.data
     return list(await data.values_between(*DAY, endpoint=made.endpoint(number)))
 
 

@@ -230,8 +230,7 @@ class Rig:
 
     async def seen(self, device: DeviceId, at: datetime, component: str) -> list[Decimal | None]:
         """What the store has of one component at one time, in the head end's unit."""
-        data = self.made.app.gateway.data
-        assert data is not None
+        data = self.made.app.core.taking.data
         found = await data.values_between(at, at, device=device)
         return [each.external for each in found if each.component == component]
 

@@ -226,19 +226,6 @@ class Measurements(Protocol):
         """Of the latest revisions that have a value and `start <= at < end`: of each channel and
         condition code the one nearest to `near` up to it, and the nearest after it."""
 
-    async def values_between(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        device: DeviceId | None = None,
-        component: str | None = None,
-        endpoint: EndpointId | None = None,
-        revisions: bool = False,
-        limit: int = 10_000,
-    ) -> Sequence[StoredValue]:
-        """Everything known of the values; with `revisions` also those that were replaced."""
-
     async def readings_of(
         self, endpoints: Sequence[EndpointId], kind: ReadingKind, start: datetime, end: datetime
     ) -> Sequence[Reading]:

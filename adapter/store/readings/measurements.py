@@ -341,6 +341,7 @@ class SqliteMeasurements:
         revisions: bool = False,
         limit: int = 10_000,
     ) -> Sequence[StoredValue]:
+        """Everything known of the values; with `revisions` also those that were replaced."""
         chosen = {"component": component, "device": device, "endpoint": endpoint}
         name = next((name for name, key in chosen.items() if key is not None), None)
         if name is None:
