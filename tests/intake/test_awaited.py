@@ -1,9 +1,10 @@
 """Reads that wait for data: what is asked about, how far they are, when a meter is missing."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.registry.registry import StoreRegistry
-from adapter.model.ids import InboxId
+from adapter.model.ids import EndpointId, InboxId
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
@@ -88,10 +89,31 @@ class Waiting:
         self.monitor.data_arrived(brought.endpoints)
 
 
+class LoadedInBetween(SqliteStore):
+    """A store in which a payload is loaded just after it has said who has readings."""
+
+    on_answer: Callable[[], Awaitable[None]] | None = None
+
+    async def with_readings(
+        self,
+        endpoints: Sequence[EndpointId],
+        kind: ReadingKind,
+        start: datetime,
+        end: datetime,
+    ) -> frozenset[EndpointId]:
+        found = await super().with_readings(endpoints, kind, start, end)
+        if self.on_answer is not None:
+            load, self.on_answer = self.on_answer, None
+            await load()
+        return found
+
+
 @asynccontextmanager
-async def waiting(folder: Path, meters: int) -> AsyncIterator[Waiting]:
+async def waiting(
+    folder: Path, meters: int, store_type: type[SqliteStore] = SqliteStore
+) -> AsyncIterator[Waiting]:
     clock = HandClock(NOON)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = store_type(folder / "gateway.db", now=clock.now)
     await store.open()
     try:
         command = a_read(meters)
@@ -130,6 +152,20 @@ def test_what_came_in_time_is_not_missing(tmp_path: Path, meters: int) -> None:
                 if row.result == "missing"
             ]
             assert missing == [done.targets[0].endpoint]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("meters", [FEW, CITY])
+def test_what_is_loaded_while_the_store_is_asked_is_seen_at_once(
+    tmp_path: Path, meters: int
+) -> None:
+    async def scenario() -> None:
+        async with waiting(tmp_path, meters, LoadedInBetween) as made:
+            assert isinstance(made.store, LoadedInBetween)
+            inbox = await made.arrives(0)
+            made.store.on_answer = partial(made.taken, inbox, range(meters))
+            assert (await made.work(0)).activity.state is State.COMPLETED
 
     run(scenario())
 

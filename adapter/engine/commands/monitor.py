@@ -162,19 +162,27 @@ class Monitor:
         read = self._awaited.follow(command)
         if read is None:
             wanted: Sequence[EndpointId] = await self._succeeded(command)
+            # Before the question: what is loaded while it is asked is told of.
+            for endpoint in wanted:
+                self._waiting.setdefault(endpoint, set()).add(command.id)
             have: Container[EndpointId] = await self._have(wanted, self._sought(command))
         else:
             wanted, have = await self._look_at_left(command, read)
         found = tuple(item for item in wanted if item in have)
         missing = tuple(item for item in wanted if item not in have)
+        for endpoint in found:
+            self._no_longer(command.id, endpoint)
         until = command.activity.window_until
         over = until if until is not None and self._clock.now() >= until else None
         if missing and over is not None and await self._store.untaken(over):
             return  # its lease brings it back: what came in time is not missing
-        if read is None:
-            for endpoint in missing:
-                self._waiting.setdefault(endpoint, set()).add(command.id)
         await self._applier.apply(command.id, DataLookedUp(found=found, missing=missing))
+
+    def _no_longer(self, command: CommandId, endpoint: EndpointId) -> None:
+        waiting = self._waiting.get(endpoint, set())
+        waiting.discard(command)
+        if not waiting:
+            self._waiting.pop(endpoint, None)
 
     async def _look_at_left(
         self, command: Command, read: AwaitedRead
