@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from adapter.cli.tables_diagrams import ARROWS, mermaid
 from adapter.cli.output import as_json, print_json, print_table
+from adapter.cli.tables_diagrams import ARROWS, mermaid
 from adapter.cli.tables_floors import contracts, floors
 from adapter.cli.tables_names import names
 from adapter.errors import InvalidRequest

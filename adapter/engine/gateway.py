@@ -21,6 +21,7 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
 from adapter.engine.commands.apply import Along, Applier
 from adapter.engine.commands.awaited import Progress
+from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.correlator import Correlator, Reader
 from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
@@ -126,11 +127,12 @@ class Gateway:
             store, self._registry, validation, clock, settings.policies, entropy
         )
         self._applier = Applier(store, clock, settings.policies, changed=self._changed)
+        completer = Completer(data, self._registry, self._applier, clock)
         self._monitor = Monitor(
             store,
             data,
-            self._registry,
             self._applier,
+            completer,
             clock,
             validation,
             self.holds,

@@ -16,6 +16,7 @@ from adapter.commands.timing import POLICIES
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.apply import Applier
 from adapter.engine.commands.awaited import MANY, Awaited, Progress
+from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.monitor import Monitor
 from adapter.engine.commands.ports import Change, Disposition, Import, InboxState, Received
 from adapter.engine.commands.switch_holds import SwitchHolds
@@ -125,8 +126,9 @@ async def waiting(
         applier = Applier(store, clock, POLICIES, changed=lambda saved: monitors[0].changed(saved))
         rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
         holds = SwitchHolds(None, clock)
+        completer = Completer(made.data, registry, applier, clock)
         monitors.append(
-            Monitor(store, made.data, registry, applier, clock, rules, holds, lease_s=LEASE_S)
+            Monitor(store, made.data, applier, completer, clock, rules, holds, lease_s=LEASE_S)
         )
         yield Waiting(store, clock, monitors[0], made.intake, command)
         await made.intake.stop()

@@ -1,4 +1,4 @@
-"""What time brings: effective dates, expiry, time-outs, waits for data, completion events.
+"""What time brings: effective dates, expiry, time-outs, waits for data.
 
 Every timer is a command's `wake` in the store; a restart loses none (I1, I15).
 """
@@ -9,31 +9,21 @@ from collections.abc import Container, Sequence
 from datetime import timedelta
 from typing import Final
 
-from adapter.commands.activity import (
-    Command,
-    CompletionEvent,
-    State,
-)
-from adapter.commands.calls import Reading
-from adapter.commands.completion import WorldChange, execute
-from adapter.commands.events import (
-    CompletionExecuted,
-    CompletionFailed,
-    DataLookedUp,
-    TimePassed,
-)
-from adapter.commands.flows import SWITCH_KINDS, Completion
+from adapter.commands.activity import Command, State
+from adapter.commands.events import DataLookedUp, TimePassed
+from adapter.commands.flows import SWITCH_KINDS
 from adapter.commands.rules import lanes_of
 from adapter.engine import points
 from adapter.engine.commands.apply import Along, Applier
-from adapter.engine.commands.awaited import MANY, Awaited, AwaitedRead, Progress, Sought, sought
-from adapter.engine.commands.ports import Clock, Registry, Store
+from adapter.engine.commands.awaited import Awaited, AwaitedRead, Progress, Sought, sought
+from adapter.engine.commands.completer import Completer
+from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.ports import Measurements
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.errors import Conflict, GatewayError, StoreFailed
-from adapter.model.ids import CommandId, DeviceId, EndpointId
+from adapter.errors import Conflict, StoreFailed
+from adapter.model.ids import CommandId, EndpointId
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +36,8 @@ class Monitor:
         self,
         store: Store,
         data: Measurements,
-        registry: Registry,
         applier: Applier,
+        completer: Completer,
         clock: Clock,
         validation: Validation,
         holds: SwitchHolds,
@@ -57,8 +47,8 @@ class Monitor:
         self._store = store
         self._data = data
         self._set_aside = store.set_aside
-        self._registry = registry
         self._applier = applier
+        self._completer = completer
         self._clock = clock
         self._validation = validation
         self._holds = holds
@@ -134,7 +124,7 @@ class Monitor:
         now = self._clock.now()
         try:
             if activity.next_completion is not None:
-                await self._complete(command, activity.next_completion)
+                await self._completer.execute(command, activity.next_completion)
             elif activity.state is State.WAITING_FOR_MEASUREMENT:
                 await self._look_up(command)
             elif (
@@ -156,7 +146,7 @@ class Monitor:
         dated = command.activity.next_completion is None
         return dated and command.request.kind in SWITCH_KINDS and self._holds.doubts_clock
 
-    # ------------------------------------------------------------ data and completion events
+    # ------------------------------------------------------------ data
 
     async def _look_up(self, command: Command) -> None:
         read = self._awaited.follow(command)
@@ -208,38 +198,5 @@ class Monitor:
             return tuple(target.endpoint for target in command.targets)
         return tuple(row.endpoint for row in rows if row.result in ("succeeded", "unknown"))
 
-    async def _readings(self, command: Command) -> Sequence[Reading]:
-        endpoints = [target.endpoint for target in command.targets]
-        return await self._data.readings_of(endpoints, *self._sought(command))
-
     def _sought(self, command: Command) -> Sought:
         return sought(command.request, command.activity.created_at, self._clock.now())
-
-    async def _complete(self, command: Command, event: CompletionEvent) -> None:
-        try:
-            change = await self._world(command, event)
-            await self._registry.apply(change.installs, event.id)
-        except GatewayError as error:
-            await self._applier.apply(
-                command.id, CompletionFailed(event=event.id, error=str(error))
-            )
-            return
-        points.reached("completion.before_apply")
-        await self._applier.apply(
-            command.id,
-            CompletionExecuted(event=event.id),
-            Along(installs=change.installs, measurements=change.measurements),
-        )
-        points.reached("completion.after_apply")
-
-    async def _world(self, command: Command, event: CompletionEvent) -> WorldChange:
-        readings: Sequence[Reading] = ()
-        if event.kind is Completion.CREATE_IMD:
-            if len(command.targets) > MANY:
-                # The intake made the measurements; a second copy of a city's day is of no use.
-                return WorldChange()
-            readings = await self._readings(command)
-        ids: list[DeviceId] = [target.device for target in command.targets]
-        views = await self._registry.views(ids)
-        known = [views[item] for item in ids if item in views]
-        return execute(command, event, known, readings)
