@@ -10,7 +10,6 @@ from adapter.commands.activity import (
     CommandRequest,
     Exchange,
     ExchangeState,
-    Priority,
     State,
     StepKind,
     Target,
@@ -22,7 +21,7 @@ from adapter.commands.calls import (
     RequestStatus,
 )
 from adapter.commands.effects import Severity
-from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.flows import CommandKind, Operation, Priority
 from adapter.engine.commands.ports import AuditNote, Publication, Received, Submission
 from adapter.model.device import Device, DeviceView, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import (

@@ -13,8 +13,8 @@ from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
-from adapter.commands.activity import Priority, State
-from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
+from adapter.commands.activity import State
+from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Priority
 from adapter.model.device import InstallStatus
 
 _KINDS: Final = click.Choice([kind.value for kind in CommandKind])

@@ -17,6 +17,7 @@ from adapter.commands.activity import (
 )
 from adapter.commands.calls import Outcome, RequestStatus
 from adapter.commands.events import DataLookedUp
+from adapter.commands.flows import Tells
 from adapter.commands.outcomes import (
     EndpointOutcome,
     EndpointResult,
@@ -107,7 +108,7 @@ def verdict_of(command: Command) -> Verdict:
         return Verdict.PARTIAL
     if counts.unknown:
         return Verdict.UNKNOWN
-    ping = command.request.kind in steps.STATUS_CHECKS
+    ping = command.request.nature.tells is Tells.REACHABLE
     return Verdict.UNREACHABLE if ping else Verdict.FAILED
 
 

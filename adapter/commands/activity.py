@@ -11,7 +11,16 @@ from adapter.commands.calls import (
     RequestStatus,
     SwitchState,
 )
-from adapter.commands.flows import FLOWS, CommandKind, Completion, Flow, Operation
+from adapter.commands.flows import (
+    FLOWS,
+    NATURE,
+    CommandKind,
+    Completion,
+    Flow,
+    Nature,
+    Operation,
+    Priority,
+)
 from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import (
@@ -64,18 +73,6 @@ TO_DO: Final = frozenset(
     }
 )
 """States in which a person is asked for something."""
-
-
-class Priority(StrEnum):
-    """Order of sending. A reconnect is urgent by default: being dark is the worse harm."""
-
-    URGENT = "urgent"
-    NORMAL = "normal"
-    BULK = "bulk"
-
-    @property
-    def rank(self) -> int:
-        return ("urgent", "normal", "bulk").index(self.value)
 
 
 class Verdict(StrEnum):
@@ -169,6 +166,10 @@ class CommandRequest:
     @property
     def flow(self) -> Flow:
         return FLOWS[self.kind]
+
+    @property
+    def nature(self) -> Nature:
+        return NATURE[self.kind]
 
 
 class ExchangeState(StrEnum):

@@ -8,7 +8,7 @@ from typing import Final
 
 from adapter.commands.activity import Command, CompletionEvent
 from adapter.commands.calls import Reading, ReadingKind
-from adapter.commands.flows import INTERVAL_KINDS, Completion
+from adapter.commands.flows import EFFECT_OF, FLOWS, INTERVAL_KINDS, Completion
 from adapter.model.device import (
     ComponentKind,
     DeviceView,
@@ -19,13 +19,8 @@ from adapter.model.device import (
 )
 from adapter.model.reading import InitialMeasurement, InitialValue
 
-_EFFECT: Final[Mapping[Completion, InstallEffect]] = MappingProxyType(
-    {
-        Completion.COMMISSION_DEVICE: InstallEffect.COMMISSION,
-        Completion.DECOMMISSION_DEVICE: InstallEffect.DECOMMISSION,
-        Completion.CONNECT_DEVICE: InstallEffect.CONNECT,
-        Completion.DISCONNECT_DEVICE: InstallEffect.DISCONNECT,
-    }
+_EFFECT: Final[Mapping[Completion | None, InstallEffect]] = MappingProxyType(
+    {FLOWS[kind].completion: effect for kind, effect in EFFECT_OF.items()}
 )
 
 

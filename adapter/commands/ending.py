@@ -8,7 +8,7 @@ from adapter.commands.activity import CompletionEvent, CompletionState, State, S
 from adapter.commands.course import Course
 from adapter.commands.effects import Publish
 from adapter.commands.events import DataLookedUp
-from adapter.commands.flows import READ_KINDS, Completion
+from adapter.commands.flows import Completion
 from adapter.commands.timing import after, next_try
 from adapter.errors import IllegalTransition, NotFound
 from adapter.model.ids import EventId
@@ -19,7 +19,7 @@ S = State
 def finish(course: Course) -> None:
     """All steps are done; a read still waits for its data."""
     request = course.command.request
-    if request.kind in READ_KINDS:
+    if request.nature.reads is not None:
         if accounts.hopeless(course.command):
             course.end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
             return

@@ -1,7 +1,8 @@
 """THE COMMAND-FLOW TABLE: which messages and completion events each smart meter command has.
 
 Its rows are the source document "Itron OpenWay Command Flows", names included; the operations are
-PROTOCOL.md section 9. `openway tables` prints it.
+PROTOCOL.md section 9. `openway tables` prints it. Below it stands NATURE, our own columns: what
+the rest of the program asks of a kind. Nothing else in it tells one kind from another.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from adapter.model.device import InstallEffect
 
 
 class CommandKind(StrEnum):
@@ -65,6 +68,40 @@ class Scope(StrEnum):
     GROUP = "group"
 
 
+class Priority(StrEnum):
+    """Order of sending. A reconnect is urgent by default: being dark is the worse harm."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+    @property
+    def rank(self) -> int:
+        return ("urgent", "normal", "bulk").index(self.value)
+
+
+class Leaves(StrEnum):
+    """How a command leaves the switch of its meter."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Reads(StrEnum):
+    """What a read brings: values of registers, or of intervals."""
+
+    SCALAR = "scalar"
+    INTERVAL = "interval"
+
+
+class Tells(StrEnum):
+    """What the answer itself has to tell. REACHABLE: that a meter fails is an answer too."""
+
+    REACHABLE = "reachable"
+    VOLTAGE = "voltage"
+    SWITCH = "switch"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One communication: its name and business object in the source, its operation on the wire."""
@@ -89,6 +126,27 @@ class Flow:
     def synchronous(self) -> bool:
         """The reply is the outcome: no token, no callback, no result call."""
         return self.result is None
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What a kind is to us.
+
+    effect       what it changes in the registry
+    leaves       how it leaves the switch. Such a request is never sent twice on a guess (I3)
+    reads        what its data are; the command waits for them
+    schedulable  may be asked for by a schedule
+    tells        what its answer has to tell
+    priority     where the request names none
+    """
+
+    kind: CommandKind
+    effect: InstallEffect | None
+    leaves: Leaves | None
+    reads: Reads | None
+    schedulable: bool
+    tells: Tells | None
+    priority: Priority
 
 
 COMPLETION_TITLES: Final[Mapping[Completion, str]] = MappingProxyType(
@@ -124,21 +182,47 @@ _ROWS: Final = (
 
 FLOWS: Final[Mapping[CommandKind, Flow]] = MappingProxyType({row.kind: row for row in _ROWS})
 
+I, L, R, T, P = InstallEffect, Leaves, Reads, Tells, Priority  # noqa: E741
+# fmt: off
+_NATURES: Final = (
+    #      command                      effect           leaves    reads       schedulable  tells        priority
+    Nature(C.DEVICE_COMMISSIONING,      I.COMMISSION,    None,     None,       False,       None,        P.NORMAL),
+    Nature(C.DEVICE_DECOMMISSIONING,    I.DECOMMISSION,  None,     None,       False,       None,        P.NORMAL),
+    Nature(C.REMOTE_CONNECT,            I.CONNECT,       L.CLOSED, None,       False,       None,        P.URGENT),
+    Nature(C.REMOTE_DISCONNECT,         I.DISCONNECT,    L.OPEN,   None,       False,       None,        P.NORMAL),
+    Nature(C.ON_DEMAND_READ_SCALAR,     None,            None,     R.SCALAR,   False,       None,        P.NORMAL),
+    Nature(C.ON_DEMAND_READ_INTERVAL,   None,            None,     R.INTERVAL, False,       None,        P.NORMAL),
+    Nature(C.SCHEDULED_READ_SCALAR,     None,            None,     R.SCALAR,   True,        None,        P.BULK),
+    Nature(C.SCHEDULED_READ_INTERVAL,   None,            None,     R.INTERVAL, True,        None,        P.BULK),
+    Nature(C.DEVICE_STATUS_CHECK,       None,            None,     None,       False,       T.REACHABLE, P.NORMAL),
+    Nature(C.MULTI_DEVICE_STATUS_CHECK, None,            None,     None,       False,       T.REACHABLE, P.NORMAL),
+    Nature(C.LOAD_CHECK,                None,            None,     None,       False,       T.VOLTAGE,   P.NORMAL),
+    Nature(C.READ_DISCONNECT_STATE,     None,            None,     None,       False,       T.SWITCH,    P.NORMAL),
+)
+# fmt: on
+
+NATURE: Final[Mapping[CommandKind, Nature]] = MappingProxyType({row.kind: row for row in _NATURES})
+
+EFFECT_OF: Final[Mapping[CommandKind, InstallEffect]] = MappingProxyType(
+    {row.kind: row.effect for row in _NATURES if row.effect is not None}
+)
+OPENING_KINDS: Final = frozenset(row.kind for row in _NATURES if row.leaves is Leaves.OPEN)
+CLOSING_KINDS: Final = frozenset(row.kind for row in _NATURES if row.leaves is Leaves.CLOSED)
+SWITCH_KINDS: Final = OPENING_KINDS | CLOSING_KINDS
+READ_KINDS: Final = frozenset(row.kind for row in _NATURES if row.reads is not None)
+INTERVAL_KINDS: Final = frozenset(row.kind for row in _NATURES if row.reads is Reads.INTERVAL)
+SCHEDULED_KINDS: Final = frozenset(row.kind for row in _NATURES if row.schedulable)
+
 RESULT_OF: Final[Mapping[Operation, Operation]] = MappingProxyType(
     {row.request.operation: row.result.operation for row in _ROWS if row.result is not None}
 )
 """The result operation that belongs to a request operation."""
 
-SWITCH_OPERATIONS: Final = frozenset({Operation.RECONNECT_METER, Operation.DISCONNECT_METER})
+SWITCH_OPERATIONS: Final = frozenset(FLOWS[kind].request.operation for kind in SWITCH_KINDS)
 """Requests that move a switch: never sent twice on a guess (I3)."""
 
 PROVISIONING_OPERATIONS: Final = frozenset(
-    {Operation.ADD_METER_DEFINITIONS, Operation.DEREGISTER_METERS}
-)
-SWITCH_KINDS: Final = frozenset({CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT})
-READ_KINDS: Final = frozenset(
-    kind for kind, row in FLOWS.items() if row.completion is Completion.CREATE_IMD
-)
-INTERVAL_KINDS: Final = frozenset(
-    {CommandKind.ON_DEMAND_READ_INTERVAL, CommandKind.SCHEDULED_READ_INTERVAL}
+    FLOWS[kind].request.operation
+    for kind, effect in EFFECT_OF.items()
+    if effect in (InstallEffect.COMMISSION, InstallEffect.DECOMMISSION)
 )

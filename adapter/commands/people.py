@@ -7,7 +7,6 @@ from adapter.commands.activity import CompletionState, Resolution, State, Verdic
 from adapter.commands.course import Course
 from adapter.commands.effects import Publish, ReleaseLanes
 from adapter.commands.events import Resolved
-from adapter.commands.flows import SWITCH_KINDS
 from adapter.errors import Forbidden
 
 S = State
@@ -37,7 +36,9 @@ def retry(course: Course) -> None:
         return
     if course.expired:
         raise Forbidden("the command has expired: a new one is needed")
-    redo = course.command.request.kind in SWITCH_KINDS  # the checks too: the world has moved on
+    redo = (
+        course.command.request.nature.leaves is not None
+    )  # the checks too: the world has moved on
     parts = course.command.exchanges if redo else steps.current(course.command)
     for exchange in parts:
         course.put(replace(exchange, superseded=True))

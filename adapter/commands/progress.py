@@ -7,6 +7,7 @@ from adapter.commands.activity import Exchange, ExchangeState, Failure, State, S
 from adapter.commands.calls import RemoteResult
 from adapter.commands.course import Course
 from adapter.commands.events import Dispatched, ExchangeEvent, LateNotified, OutcomeReceived
+from adapter.commands.flows import Tells
 from adapter.commands.timing import after, next_try
 from adapter.errors import Forbidden
 
@@ -90,7 +91,7 @@ def _business_retry(course: Course, exchange: Exchange) -> None:
     request = course.command.request
     if exchange.endpoint_failure is None or steps.for_many(request):
         return
-    if request.kind not in steps.STATUS_CHECKS:
+    if request.nature.tells is not Tells.REACHABLE:
         _resend(course, exchange, exchange.endpoint_failure.value)
 
 

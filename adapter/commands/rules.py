@@ -11,21 +11,21 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.commands.activity import Activity, CommandRequest, Priority, Target
-from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Scope
+from adapter.commands.activity import Activity, CommandRequest, Target
+from adapter.commands.flows import (
+    CLOSING_KINDS,
+    OPENING_KINDS,
+    READ_KINDS,
+    SWITCH_KINDS,
+    CommandKind,
+    Priority,
+    Scope,
+)
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.device import DeviceView, InstallEffect, allows, already
 from adapter.model.ids import CommandId, EndpointId, endpoint_key
 
-EFFECT_OF: Final[Mapping[CommandKind, InstallEffect]] = MappingProxyType(
-    {
-        CommandKind.DEVICE_COMMISSIONING: InstallEffect.COMMISSION,
-        CommandKind.DEVICE_DECOMMISSIONING: InstallEffect.DECOMMISSION,
-        CommandKind.REMOTE_CONNECT: InstallEffect.CONNECT,
-        CommandKind.REMOTE_DISCONNECT: InstallEffect.DISCONNECT,
-    }
-)
 _MAX_DEVICES: Final = 100_000
 
 
@@ -102,13 +102,13 @@ def _check_times(request: CommandRequest, now: datetime) -> None:
 
 def _check_options(request: CommandRequest) -> None:
     for name in ("check_load", "user_intervention_required"):
-        if getattr(request, name) and request.kind is not CommandKind.REMOTE_CONNECT:
-            raise InvalidRequest(name, "belongs to remote_connect")
+        if getattr(request, name) and request.kind not in CLOSING_KINDS:
+            raise InvalidRequest(name, f"belongs to {_listed(CLOSING_KINDS)}")
     for name in ("check_switch", "with_read", "emergency_override"):
         if getattr(request, name) and request.kind not in SWITCH_KINDS:
-            raise InvalidRequest(name, "belongs to remote_connect and remote_disconnect")
+            raise InvalidRequest(name, f"belongs to {_listed(SWITCH_KINDS)}")
     if request.through_fence is not None:
-        if request.kind is not CommandKind.REMOTE_CONNECT:
+        if request.kind not in CLOSING_KINDS:
             raise InvalidRequest("through_fence", "only a reconnect may pass the fence")
         operator, approver = request.through_fence
         if not operator or not approver or operator == approver:
@@ -119,13 +119,13 @@ def _check_options(request: CommandRequest) -> None:
         raise InvalidRequest("reference", "at most 200 characters")
 
 
+def _listed(kinds: frozenset[CommandKind]) -> str:
+    return " and ".join(sorted(kinds))
+
+
 def priority_of(request: CommandRequest) -> Priority:
     """The request's priority, or its kind's: connects first, group reads last."""
-    if request.priority is not None:
-        return request.priority
-    if request.kind is CommandKind.REMOTE_CONNECT:
-        return Priority.URGENT
-    return Priority.BULK if request.flow.scope is Scope.GROUP else Priority.NORMAL
+    return request.nature.priority if request.priority is None else request.priority
 
 
 def judge(
@@ -169,12 +169,12 @@ def _judge_device(
     if request.kind.value not in device.capabilities:
         text = f"{device.id} does not support {request.kind}"
         found.append(Violation(rule="eligible_command", text=text))
-    effect = EFFECT_OF.get(request.kind)
+    effect = request.nature.effect
     if effect is not None and not request.ignore_install_state:
         found.extend(_judge_install(view, effect))
     if effect is not None:
         found.extend(_judge_endpoint(view, holders))
-    if request.kind is CommandKind.REMOTE_DISCONNECT:
+    if request.kind in OPENING_KINDS:
         found.extend(_judge_protection(view))
         for other in _others(view, holders):
             found.extend(_judge_protection(other))
@@ -254,11 +254,11 @@ def may_dispatch(
     dated = out_of_time(request, activity, policy, now=now)
     if dated is not None and dated.rule != "window":
         return dated
-    if request.kind in EFFECT_OF and view is not None and target is not None:
+    if request.nature.effect is not None and view is not None and target is not None:
         unsure = [*_judge_target(view, target), *_judge_endpoint(view, holders)]
         if unsure:
             return unsure[0]
-    if request.kind is not CommandKind.REMOTE_DISCONNECT:
+    if request.kind not in OPENING_KINDS:
         return None
     if view is None:
         return Violation(rule="unknown_device", text="nobody can tell whether it is protected")
@@ -277,7 +277,7 @@ def out_of_time(
         return Violation(rule="not_after", text="the command has expired")
     if request.effective_at is not None and now < request.effective_at:
         return Violation(rule="effective_at", text="its effective date has not come")
-    if request.kind is CommandKind.REMOTE_DISCONNECT and not in_window(policy, now=now):
+    if request.kind in OPENING_KINDS and not in_window(policy, now=now):
         return Violation(rule="window", text="outside the hours for disconnects")
     return None
 

@@ -25,15 +25,15 @@ from adapter.commands.calls import (
 )
 from adapter.commands.failures import Remedy, failure_row
 from adapter.commands.flows import (
-    INTERVAL_KINDS,
-    READ_KINDS,
-    SWITCH_KINDS,
     SWITCH_OPERATIONS,
-    CommandKind,
+    Leaves,
     Operation,
+    Reads,
     Scope,
+    Tells,
 )
 from adapter.commands.timing import Policy, after
+from adapter.model.device import InstallEffect
 from adapter.model.ids import ExchangeId
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
@@ -45,11 +45,6 @@ _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     }
 )
 _RECENT: Final = timedelta(hours=1)
-STATUS_CHECKS: Final = frozenset(
-    {CommandKind.DEVICE_STATUS_CHECK, CommandKind.MULTI_DEVICE_STATUS_CHECK}
-)
-"""Kinds for which a meter that fails is an answer ("not reachable"), not an error."""
-
 _NOT_THERE: Final = frozenset({FailureReason.TARGET_NOT_REGISTERED, FailureReason.TARGET_NOT_FOUND})
 OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
 
@@ -171,7 +166,7 @@ def open_looks(command: Command) -> tuple[Exchange, ...]:
 
 def wanted_switch(request: CommandRequest) -> frozenset[SwitchState]:
     """The switch states that show a switch order done."""
-    if request.kind is CommandKind.REMOTE_DISCONNECT:
+    if request.nature.leaves is Leaves.OPEN:
         return OPEN_SWITCH
     if request.user_intervention_required:
         return frozenset({SwitchState.ARMED, SwitchState.CONNECTED})
@@ -180,7 +175,7 @@ def wanted_switch(request: CommandRequest) -> frozenset[SwitchState]:
 
 def opposite_switch(request: CommandRequest) -> frozenset[SwitchState]:
     """The switch states before a switch order from which its effect can be told."""
-    if request.kind is CommandKind.REMOTE_DISCONNECT:
+    if request.nature.leaves is Leaves.OPEN:
         return frozenset({SwitchState.CONNECTED, SwitchState.ARMED})
     return OPEN_SWITCH
 
@@ -223,9 +218,10 @@ def _read_of(command: Command, exchange: Exchange, now: datetime) -> ReadParamet
     if exchange.step is StepKind.READ:
         end = exchange.wake or command.activity.effective_at
         return ReadParameters(start=end - _RECENT, end=end, registers=True)
-    if period is None or request.kind not in READ_KINDS:
+    reads = request.nature.reads
+    if period is None or reads is None:
         return None
-    interval = request.kind in INTERVAL_KINDS
+    interval = reads is Reads.INTERVAL
     window = _window_of(command, period, now) if request.flow.scope is Scope.GROUP else None
     return ReadParameters(
         start=period.start,
@@ -267,8 +263,8 @@ def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:
 
 
 def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
-    kind = command.request.kind
-    if kind in STATUS_CHECKS and exchange.endpoint_failure is not None:
+    nature = command.request.nature
+    if nature.tells is Tells.REACHABLE and exchange.endpoint_failure is not None:
         return Conclusion(verdict=Verdict.UNREACHABLE, reason=exchange.endpoint_failure.value)
     if exchange.endpoint_failure is not None:
         if _undone_before(command, exchange):
@@ -279,12 +275,12 @@ def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
         return _failed("request_failed")
     if exchange.result is not RemoteResult.SUCCESS and not exchange.inferred:
         return _failed("result_unknown")
-    if kind is CommandKind.LOAD_CHECK and exchange.voltage_present is None:
+    if nature.tells is Tells.VOLTAGE and exchange.voltage_present is None:
         return _failed("load_check_unsure")
-    if kind is CommandKind.READ_DISCONNECT_STATE and exchange.switch is None:
+    if nature.tells is Tells.SWITCH and exchange.switch is None:
         return _failed("switch_check_unsure")
     seen = exchange.switch
-    if kind in SWITCH_KINDS:
+    if nature.leaves is not None:
         seen = _switch_after(command.request)
     return Conclusion(
         verdict=Verdict.SUCCEEDED_INFERRED if exchange.inferred else None,
@@ -296,7 +292,7 @@ def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
 def _undone_before(command: Command, exchange: Exchange) -> bool:
     """Whether a decommissioning that says "not registered" tells that an earlier attempt at it,
     whose fate is not known, had done it already."""
-    if command.request.kind is not CommandKind.DEVICE_DECOMMISSIONING:
+    if command.request.nature.effect is not InstallEffect.DECOMMISSION:
         return False
     if exchange.endpoint_failure not in _NOT_THERE:
         return False
@@ -307,7 +303,7 @@ def _undone_before(command: Command, exchange: Exchange) -> bool:
 
 
 def _switch_after(request: CommandRequest) -> SwitchState:
-    if request.kind is CommandKind.REMOTE_DISCONNECT:
+    if request.nature.leaves is Leaves.OPEN:
         return SwitchState.DISCONNECTED
     armed = request.user_intervention_required
     return SwitchState.ARMED if armed else SwitchState.CONNECTED
@@ -336,6 +332,6 @@ def _switch_checked(request: CommandRequest, exchange: Exchange) -> Conclusion:
         return _failed("switch_check_unsure")
     if seen in wanted_switch(request):
         return Conclusion(satisfied=True, switch=seen, switch_before=seen)
-    if request.kind is CommandKind.REMOTE_CONNECT and seen is SwitchState.DISCONNECTED_OR_DIVERSION:
+    if request.nature.leaves is Leaves.CLOSED and seen is SwitchState.DISCONNECTED_OR_DIVERSION:
         return replace(_failed("switch_state_unsafe"), switch=seen)
     return Conclusion(switch=seen, switch_before=seen)

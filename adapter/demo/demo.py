@@ -13,7 +13,7 @@ from typing import Final
 
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
-from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Scope
+from adapter.commands.flows import CLOSING_KINDS, FLOWS, READ_KINDS, CommandKind, Scope
 from adapter.demo.order import DemoCrew, NewService, OrderStory, new_service, run_order
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
@@ -130,7 +130,7 @@ def twelve(stage: Stage, *, now: datetime) -> list[CommandRequest]:
             devices=_devices(stage, kind, number),
             group=_GROUP if FLOWS[kind].scope is Scope.GROUP else None,
             period=period if kind in READ_KINDS else None,
-            check_load=kind is CommandKind.REMOTE_CONNECT,
+            check_load=kind in CLOSING_KINDS,
             requester="demo",
         )
         for number, kind in enumerate(CommandKind)

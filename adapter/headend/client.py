@@ -27,9 +27,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from adapter.commands.activity import Priority
 from adapter.commands.calls import Answer, Call
-from adapter.commands.flows import Operation
+from adapter.commands.flows import Operation, Priority
 from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
 
-from adapter.commands.activity import Priority
-from adapter.commands.flows import Operation
+from adapter.commands.flows import Operation, Priority
 from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings

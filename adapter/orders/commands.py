@@ -8,12 +8,11 @@ from adapter.commands.activity import (
     Activity,
     CommandRequest,
     CompletionState,
-    Priority,
     ReadPeriod,
     State,
     Verdict,
 )
-from adapter.commands.flows import READ_KINDS, CommandKind
+from adapter.commands.flows import CLOSING_KINDS, READ_KINDS, Priority
 from adapter.errors import InvalidRequest
 from adapter.orders.order import ChildId, ChildSpec, ChildState, OrderKind, ServiceOrder
 
@@ -34,7 +33,7 @@ def command_request(
     """
     if spec.command is None or spec.device is None:
         raise InvalidRequest("child", f"{child} is no command")
-    restoring = spec.command is CommandKind.REMOTE_CONNECT and order.kind in _URGENT
+    restoring = spec.command in CLOSING_KINDS and order.kind in _URGENT
     return CommandRequest(
         kind=spec.command,
         devices=(spec.device,),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import OPENING_KINDS
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, measurements_seen
 from adapter.orders.algorithms.remonoff import left_dark
@@ -247,7 +247,7 @@ def _carrying(order: ServiceOrder, child: ChildSpec) -> ChildSpec:
 def disconnects(child: ChildSpec) -> bool:
     """Whether the child takes supply away."""
     task = field_task(child.task)
-    return child.command is CommandKind.REMOTE_DISCONNECT or (task is not None and task.disconnects)
+    return child.command in OPENING_KINDS or (task is not None and task.disconnects)
 
 
 def _restriction(view: View, child: ChildSpec) -> Problem | None:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import OPENING_KINDS
 from adapter.errors import Forbidden, IllegalTransition
 from adapter.model.state_machine import StateMachine
 from adapter.model.whole_numbers import Span
@@ -386,7 +386,7 @@ def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Even
 def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> Problem:
     """An unclear switch-off of a change-over counts as dark: nobody may overlook it."""
     what = child.spec.task or child.spec.business_object
-    off = child.spec.command is CommandKind.REMOTE_DISCONNECT
+    off = child.spec.command in OPENING_KINDS
     unclear = order.kind is OrderKind.BACK_TO_BACK and off and not child.final
     serious = dark or unclear
     silent = child.state is ChildState.RESPONSE_ERROR

@@ -12,7 +12,7 @@ from typing import Final, NewType, TypeAlias
 from zoneinfo import ZoneInfo
 
 from adapter.commands.activity import CommandRequest, ReadPeriod
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import SCHEDULED_KINDS, CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.state_machine import StateMachine
@@ -30,9 +30,6 @@ from adapter.schedules.recurrence import (
 
 ScheduleId = NewType("ScheduleId", str)
 
-SCHEDULED_KINDS: Final = frozenset(
-    {CommandKind.SCHEDULED_READ_SCALAR, CommandKind.SCHEDULED_READ_INTERVAL}
-)
 _DAY: Final = timedelta(days=1)
 MOST_REQUESTS: Final = 1_000_000
 _SHORTEST: Final = timedelta(minutes=5)

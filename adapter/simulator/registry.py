@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from adapter.commands.calls import SwitchState
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.engine.commands.ports import Import
 from adapter.model.device import (
     ComponentKind,
@@ -23,9 +23,7 @@ from adapter.simulator.meters import EPOCH, Meter, Population
 from adapter.simulator.seeded import fraction
 
 _ALL: Final = frozenset(kind.value for kind in CommandKind)
-_SWITCHES: Final = frozenset(
-    {CommandKind.REMOTE_CONNECT.value, CommandKind.REMOTE_DISCONNECT.value}
-)
+_SWITCHES: Final = frozenset(kind.value for kind in SWITCH_KINDS)
 _QUARTER_HOUR_S: Final = 900
 
 

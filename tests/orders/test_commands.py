@@ -8,12 +8,11 @@ from adapter.commands.activity import (
     Activity,
     CompletionEvent,
     CompletionState,
-    Priority,
     Resolution,
     State,
     Verdict,
 )
-from adapter.commands.flows import CommandKind, Completion
+from adapter.commands.flows import CommandKind, Completion, Priority
 from adapter.errors import InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import CommandId, DeviceId, EventId

@@ -7,12 +7,16 @@ import pytest
 from adapter.commands.flows import (
     COMPLETION_TITLES,
     FLOWS,
+    NATURE,
     RESULT_OF,
     STATUS_CHANGED,
     CommandKind,
+    Completion,
+    Leaves,
     Operation,
     Scope,
 )
+from adapter.model.device import InstallEffect
 
 # The twelve rows of "Itron OpenWay Command Flows": command; outbound communication and object;
 # result communication and object; inbound communication; completion event.
@@ -74,3 +78,20 @@ def test_every_operation_of_a_request_belongs_to_one_result() -> None:
 def test_only_scheduled_reads_name_a_group() -> None:
     groups = {kind for kind, flow in FLOWS.items() if flow.scope is Scope.GROUP}
     assert groups == {CommandKind.SCHEDULED_READ_SCALAR, CommandKind.SCHEDULED_READ_INTERVAL}
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_our_columns_agree_with_the_source(kind: CommandKind) -> None:
+    flow, nature = FLOWS[kind], NATURE[kind]
+    assert (nature.reads is not None) == (flow.completion is Completion.CREATE_IMD)
+    effects = {
+        Completion.COMMISSION_DEVICE: InstallEffect.COMMISSION,
+        Completion.DECOMMISSION_DEVICE: InstallEffect.DECOMMISSION,
+        Completion.CONNECT_DEVICE: InstallEffect.CONNECT,
+        Completion.DISCONNECT_DEVICE: InstallEffect.DISCONNECT,
+    }
+    effect = None if flow.completion is None else effects.get(flow.completion)
+    assert nature.effect is effect
+    leaves = {InstallEffect.CONNECT: Leaves.CLOSED, InstallEffect.DISCONNECT: Leaves.OPEN}
+    assert nature.leaves is (None if effect is None else leaves.get(effect))
+    assert nature.schedulable == (flow.scope is Scope.GROUP)

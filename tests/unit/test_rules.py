@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.commands.activity import CommandRequest, Priority, ReadPeriod, Target
-from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
+from adapter.commands.activity import CommandRequest, ReadPeriod, Target
+from adapter.commands.flows import EFFECT_OF, FLOWS, SWITCH_KINDS, CommandKind, Priority, Scope
 from adapter.commands.rules import (
-    EFFECT_OF,
     SwitchPolicy,
     check_request,
     in_window,

@@ -27,10 +27,10 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.failures import Remedy, failure_row
-from adapter.commands.flows import FLOWS, READ_KINDS, SWITCH_KINDS, CommandKind
+from adapter.commands.flows import FLOWS, NATURE, READ_KINDS, SWITCH_KINDS, CommandKind, Tells
 from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import Violation
-from adapter.commands.steps import STATUS_CHECKS, call_of, for_many
+from adapter.commands.steps import call_of, for_many
 from adapter.commands.timing import Policy
 from adapter.errors import Fault, IllegalTransition, NotFound
 from adapter.model.ids import EndpointId, EventId, ExchangeId
@@ -109,7 +109,7 @@ def test_one_meter_that_fails_ends_by_the_row_of_its_reason(kind: CommandKind) -
             return
         course.result(RemoteResult.FAILURE, failed={"E0": reason})
         row = failure_row(reason)
-        if kind in STATUS_CHECKS:
+        if NATURE[kind].tells is Tells.REACHABLE:
             assert course.activity.verdict is Verdict.UNREACHABLE
             assert course.state is S.COMPLETED
         elif row.remedy is Remedy.RETRY and (row.idle or kind not in SWITCH_KINDS):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from adapter.commands.activity import Command, Exchange, ExchangeState, Priority, StepKind, Work
+from adapter.commands.activity import Command, Exchange, ExchangeState, StepKind, Work
 from adapter.commands.calls import Call, CancelTaken, Outcome, RequestStatus, TokenGiven
 from adapter.commands.events import (
     AskFailed,
@@ -29,12 +29,13 @@ from adapter.commands.events import (
     TokenReceived,
 )
 from adapter.commands.flows import (
+    EFFECT_OF,
     RESULT_OF,
     SWITCH_OPERATIONS,
     Operation,
+    Priority,
 )
 from adapter.commands.rules import (
-    EFFECT_OF,
     SwitchPolicy,
     Violation,
     lanes_of,

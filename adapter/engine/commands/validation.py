@@ -7,8 +7,8 @@ from typing import Final
 from adapter.commands.activity import Command, CommandRequest, ExchangeState, Target
 from adapter.commands.calls import SwitchState
 from adapter.commands.events import Validated
-from adapter.commands.flows import CommandKind
-from adapter.commands.rules import EFFECT_OF, SwitchPolicy, Violation, judge, lanes_of
+from adapter.commands.flows import EFFECT_OF, OPENING_KINDS, CommandKind
+from adapter.commands.rules import SwitchPolicy, Violation, judge, lanes_of
 from adapter.commands.steps import moves_switch
 from adapter.engine.commands.ports import Registry, Store
 from adapter.errors import InvalidRequest, UnknownDevice
@@ -150,7 +150,7 @@ class Validation:
             *judge(request, (), head_end_kinds=own, open_commands=facts.open_commands),
         )
         blocked = any(item.rule == "open_command" for item in violations)
-        disconnect = request.kind is CommandKind.REMOTE_DISCONNECT
+        disconnect = request.kind in OPENING_KINDS
         return Validated(
             violations=violations,
             needs_approval=self._switch.needs_approval and disconnect,

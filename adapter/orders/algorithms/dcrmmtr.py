@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.flows import CommandKind
-from adapter.model.device import COMMISSIONED
+from adapter.commands.flows import EFFECT_OF, CommandKind
+from adapter.model.device import COMMISSIONED, InstallEffect
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_row
 from adapter.orders.algorithms.reader import ParameterReader
@@ -33,7 +33,8 @@ class DecommissionRemoved:
 def parse(read: ParameterReader) -> DecommissionRemoved:
     text = read.text("activity", "activityBOToCreate=D1-DeviceDecommission")
     row = parse_row(text, 1, RowList(where=read.where, grammar=Grammar.DECOMMISSION))
-    if BUSINESS_OBJECTS[row.business_object].command is not CommandKind.DEVICE_DECOMMISSIONING:
+    command = BUSINESS_OBJECTS[row.business_object].command
+    if command is None or EFFECT_OF.get(command) is not InstallEffect.DECOMMISSION:
         raise read.fail("activity", f"{row.business_object} does not decommission")
     return DecommissionRemoved(
         activity_bo=row.business_object, blocking=read.flag("blocking", True)

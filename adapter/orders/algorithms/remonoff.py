@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import CLOSING_KINDS, OPENING_KINDS, CommandKind
 from adapter.model.device import CONNECTED, InstallStatus
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.reader import ParameterReader
@@ -108,7 +108,7 @@ def left_dark(children: Sequence[ChildFact]) -> bool:
     for child in sorted(children, key=lambda each: each.number):
         if not child.completed:
             continue
-        if child.spec.command is CommandKind.REMOTE_DISCONNECT:
+        if child.spec.command in OPENING_KINDS:
             dark = True
         elif _restores(child):
             dark = False
@@ -116,7 +116,7 @@ def left_dark(children: Sequence[ChildFact]) -> bool:
 
 
 def _restores(child: ChildFact) -> bool:
-    if child.spec.command is CommandKind.REMOTE_CONNECT:
+    if child.spec.command in CLOSING_KINDS:
         return True
     task = FIELD_TASKS.get(child.spec.task)
     return task is not None and bool(

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from adapter.commands.activity import Command, CommandRequest, Priority, ReadPeriod
+from adapter.commands.activity import Command, CommandRequest, ReadPeriod
 from adapter.commands.calls import SwitchState
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import CommandKind, Priority
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
