@@ -1,15 +1,14 @@
 """The command activity: step(), and when it wants attention. The arrows are in `transitions.py`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands import acceptance, clock_correction, communication, ending, people, progress
-from adapter.commands.activity import Command, State, Verdict
-from adapter.commands.course import Course, Move
-from adapter.commands.effects import Effect
+from adapter.commands import clock_correction, communication, progress, steps
+from adapter.commands.activity import Command, CompletionState, Resolution, State, Verdict
+from adapter.commands.effects import Effect, Publish, ReleaseLanes
 from adapter.commands.events import (
     Approved,
     CancelAsked,
@@ -26,8 +25,8 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.timing import Policy
-from adapter.commands.transitions import ACCEPTS
-from adapter.errors import IllegalTransition
+from adapter.commands.transitions import ACCEPTS, Course, Move
+from adapter.errors import Forbidden, IllegalTransition
 
 S = State
 
@@ -93,24 +92,24 @@ def wake_of(command: Command) -> datetime | None:
 def _take(course: Course, event: Event) -> None:
     match event:
         case Validated():
-            acceptance.validated(course, event)
+            progress.validated(course, event)
         case Approved(by=by):
-            acceptance.approved(course, by)
+            progress.approved(course, by)
         case CancelAsked(by=by, reason=reason):
-            people.cancel(course, by, reason)
+            cancel(course, by, reason)
         case RetryAsked():
-            people.retry(course)
+            retry(course)
         case DiscardAsked(by=by, reason=reason):
-            ending.discard_completions(course)
+            progress.discard_completions(course)
             course.end(S.DISCARDED, Verdict.FAILED, reason or f"discarded by {by}")
         case Resolved():
-            people.resolved(course, event)
+            resolved(course, event)
         case DataLookedUp():
-            ending.looked_up(course, event)
+            progress.looked_up(course, event)
         case CompletionExecuted(event=event_id):
-            ending.executed(course, event_id)
+            progress.executed(course, event_id)
         case CompletionFailed(event=event_id, error=error):
-            ending.completion_failed(course, event_id, error)
+            progress.completion_failed(course, event_id, error)
         case LateNotified():
             progress.late_notice(course, event)
         case TimePassed():
@@ -137,8 +136,79 @@ def _time_passed(course: Course) -> None:
             if activity.hold_until is not None and activity.hold_until <= course.now:
                 course.end(S.DISCARDED, Verdict.FAILED, activity.reason)
         case S.COMPLETION_EVENT_ERROR:
-            ending.completion_error_due(course)
+            progress.completion_error_due(course)
         case S.COMMUNICATION_IN_PROGRESS | S.CANCELLING:
             progress.exchanges_due(course)
         case _:
             pass
+
+
+def cancel(course: Course, by: str, reason: str) -> None:
+    """At once where nothing is under way, else the head end is asked. Raises Forbidden."""
+    if steps.unclear(course.command) is not None:
+        raise Forbidden("the order's outcome is unclear: it cannot be canceled any more")
+    course.set(canceled_by=by)
+    open_ones = [item for item in course.command.exchanges if not item.state.final]
+    for exchange in open_ones:
+        course.put(communication.want_cancel(exchange, now=course.now))
+    if all(item.state.final for item in course.command.exchanges):
+        course.end(S.CANCELED, Verdict.CANCELED, reason or f"canceled by {by}")
+    else:
+        course.to(S.CANCELLING, reason=reason)
+
+
+def retry(course: Course) -> None:
+    """Again what waits in an error state, as far as it is not done. Raises Forbidden."""
+    if course.activity.state is S.COMPLETION_EVENT_ERROR:
+        progress.completions_again(course)
+        return
+    if course.activity.state is S.NEEDS_PERSON:
+        _resolved_again(course)
+        return
+    if course.expired:
+        raise Forbidden("the command has expired: a new one is needed")
+    redo = (
+        course.command.request.nature.leaves is not None
+    )  # the checks too: the world has moved on
+    parts = course.command.exchanges if redo else steps.current(course.command)
+    for exchange in parts:
+        course.put(replace(exchange, superseded=True))
+    if redo:
+        course.set(steps_done=())
+    course.set(retries=course.activity.retries + 1, verdict=None, reason="", hold_until=None)
+    course.to(S.CONNECTION_READY)
+    progress.next_step(course)
+
+
+def _resolved_again(course: Course) -> None:
+    if all(x.state is not CompletionState.ERROR for x in course.activity.completions):
+        raise Forbidden("there is nothing to repeat; to order it again needs a new command")
+    if course.activity.resolution is None:
+        raise Forbidden("two people must first decide what became of it")
+    progress.errors_again(course)
+    course.set(retry_at=None)
+
+
+def resolved(course: Course, event: Resolved) -> None:
+    """Two people say what became of an unknown outcome. Raises Forbidden."""
+    if event.operator == event.approver or not event.operator or not event.approver:
+        raise Forbidden("an unknown outcome is closed by two different people")
+    if course.activity.resolution is not None:
+        raise Forbidden("this command has been closed already")
+    course.set(
+        resolution=Resolution(
+            done=event.done,
+            operator=event.operator,
+            approver=event.approver,
+            at=course.now,
+            note=event.note,
+        )
+    )
+    if not event.done:
+        progress.discard_completions(course)
+    elif course.activity.completions:
+        progress.errors_again(course)
+    else:
+        course.set(completions=progress.completion_events(course, course.now))
+    course.set(retry_at=None)
+    course.effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]

@@ -1,17 +1,99 @@
-"""A command in progress: an exchange moved, or its time came; settle, try again, go on or end."""
+"""What one step makes of a command: begin it, follow its exchanges, end it.
+
+A command is judged, approved and due; then its steps come one after another: an exchange moved, or
+its time came; settle, try again, go on or end. Last come the data and the completion events.
+"""
 
 from dataclasses import replace
+from datetime import datetime
 
-from adapter.commands import acceptance, accounts, communication, ending, steps
-from adapter.commands.activity import Exchange, ExchangeState, Failure, State, StepKind, Verdict
+from adapter.commands import communication, outcomes, steps
+from adapter.commands.activity import (
+    CompletionEvent,
+    CompletionState,
+    Exchange,
+    ExchangeState,
+    Failure,
+    State,
+    StepKind,
+    Verdict,
+)
 from adapter.commands.calls import RemoteResult
-from adapter.commands.course import Course
-from adapter.commands.events import Dispatched, ExchangeEvent, LateNotified, OutcomeReceived
-from adapter.commands.flows import Tells
+from adapter.commands.effects import Publish
+from adapter.commands.events import (
+    DataLookedUp,
+    Dispatched,
+    ExchangeEvent,
+    LateNotified,
+    OutcomeReceived,
+    Validated,
+)
+from adapter.commands.flows import Completion, Tells
 from adapter.commands.timing import after, next_try
-from adapter.errors import Forbidden
+from adapter.commands.transitions import Course
+from adapter.errors import Forbidden, IllegalTransition, NotFound
+from adapter.model.ids import EventId
 
 S = State
+
+
+def validated(course: Course, event: Validated) -> None:
+    """The rules were asked: refuse, wait for a second person or the effective date, or begin."""
+    first = course.activity.state is S.PENDING
+    if event.drop_optional:
+        course.end(S.DISCARDED, Verdict.CANCELED, "optional, and an opposite command is open")
+        return
+    texts = tuple(item.text for item in event.violations)
+    course.set(violations=texts)
+    if texts:
+        course.to(S.VALIDATION_ERROR, reason="; ".join(texts))
+        return
+    if first or course.activity.state is S.VALIDATION_ERROR:
+        course.effects.append(Publish(name="received"))
+    if event.needs_approval and course.activity.approved_by is None:
+        if course.activity.state is not S.AWAITING_APPROVAL:
+            course.to(S.AWAITING_APPROVAL, reason="a second person must approve")
+        return
+    ready(course)
+
+
+def approved(course: Course, by: str) -> None:
+    """Raises Forbidden for the requester."""
+    if not by or by == course.command.request.requester:
+        raise Forbidden("a second person must approve, not the requester")
+    course.set(approved_by=by)
+    ready(course)
+
+
+def ready(course: Course) -> None:
+    if course.expired:
+        course.end(S.DISCARDED, Verdict.EXPIRED, "expired")
+        return
+    course.set(reason="", verdict=None)
+    if course.activity.effective_at > course.now:
+        if course.activity.state is not S.WAITING_FOR_EFFECTIVE_DATE:
+            course.to(S.WAITING_FOR_EFFECTIVE_DATE)
+        return
+    course.to(S.CONNECTION_READY)
+    next_step(course)
+
+
+def next_step(course: Course) -> None:
+    """Make the exchanges of the first step that is not done, or come to the end."""
+    done = course.activity.steps_done
+    remaining = [kind for kind in steps.plan(course.command.request) if kind not in done]
+    if not remaining:
+        finish(course)
+        return
+    if course.expired:
+        course.end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+        return
+    made = steps.exchanges(course.command, remaining[0], course.policy, now=course.now)
+    if not made:
+        course.end(S.DISCARDED, Verdict.FAILED, "there is nobody to send to")
+        return
+    course.make(made)
+    course.to(S.COMMUNICATION_IN_PROGRESS)
 
 
 def exchange_moved(course: Course, event: ExchangeEvent) -> None:
@@ -29,7 +111,7 @@ def exchange_moved(course: Course, event: ExchangeEvent) -> None:
     if isinstance(event, OutcomeReceived) and moved.state is ExchangeState.COMPLETED:
         many = steps.for_many(course.command.request)
         if many and moved.step is StepKind.MAIN:
-            course.book(accounts.answered(course.command, moved, event.outcome))
+            course.book(outcomes.answered(course.command, moved, event.outcome))
     review(course)
 
 
@@ -125,7 +207,7 @@ def _step_over(course: Course, current: tuple[Exchange, ...]) -> None:
         return
     verdict = steps.conclude(course.command, current)
     if done and steps.for_many(course.command.request):
-        course.book(accounts.broken(course.command))
+        course.book(outcomes.broken(course.command))
         verdict = steps.Conclusion()
     course.set(
         switch_state=verdict.switch or course.activity.switch_state,
@@ -145,13 +227,13 @@ def _step_over(course: Course, current: tuple[Exchange, ...]) -> None:
         course.error(verdict.reason)
     elif verdict.satisfied:
         course.set(verdict=Verdict.ALREADY_SATISFIED)
-        ending.complete(course)
+        complete(course)
     else:
         too_late = "the cancel came too late" if course.activity.canceled_by else ""
         course.set(verdict=verdict.verdict, reason=verdict.reason or too_late)
         course.set(steps_done=(*course.activity.steps_done, current[0].step))
         course.to(S.CONNECTION_READY)
-        acceptance.next_step(course)
+        next_step(course)
 
 
 def _canceled_because(course: Course, current: tuple[Exchange, ...]) -> str:
@@ -207,3 +289,132 @@ def _cut_short(exchange: Exchange) -> bool:
     """Whether it was withdrawn here, not canceled at the head end."""
     there = exchange.failure is not None and exchange.failure.cause == "canceled_there"
     return exchange.state is ExchangeState.CANCELED and not there
+
+
+def finish(course: Course) -> None:
+    """All steps are done; a read still waits for its data."""
+    request = course.command.request
+    if request.nature.reads is not None:
+        if outcomes.hopeless(course.command):
+            course.end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
+            return
+        until = after(course.now, course.policy.measurement_s)
+        course.to(S.WAITING_FOR_MEASUREMENT, window_until=until, retry_at=course.now)
+        return
+    complete(course)
+
+
+def complete(course: Course) -> None:
+    """The head end's part is over: record what has to change in the registry."""
+    acted = [item.acted_at for item in steps.current(course.command) if item.acted_at]
+    events = completion_events(course, max(acted, default=course.now))
+    if course.activity.verdict is None:
+        course.set(verdict=outcomes.verdict_of(course.command))
+    if events:
+        course.to(S.EXECUTING_COMPLETION_EVENTS, completions=events, retry_at=None)
+    else:
+        _to_completed(course)
+
+
+def completion_events(course: Course, at: datetime) -> tuple[CompletionEvent, ...]:
+    main = course.command.flow.completion
+    kinds = () if main is None else (main,)
+    if StepKind.READ in course.activity.steps_done:
+        kinds = (*kinds, Completion.CREATE_IMD)
+    return tuple(
+        CompletionEvent(id=EventId(f"{course.command.id}:{kind.value}"), kind=kind, at=at)
+        for kind in kinds
+    )
+
+
+def _to_completed(course: Course) -> None:
+    verdict = course.activity.verdict or Verdict.SUCCEEDED
+    course.end(S.COMPLETED, verdict, course.activity.reason)
+
+
+def looked_up(course: Course, event: DataLookedUp) -> None:
+    """Which endpoints have data by now; what is missing has until the window's end."""
+    passed = course.activity.window_until is not None and course.now >= course.activity.window_until
+    if event.missing and not passed:
+        course.set(retry_at=after(course.now, course.policy.poll_every_s))
+        return
+    if steps.for_many(course.command.request):
+        course.book(outcomes.data_found(course.command, event))
+    if event.missing and not event.found:
+        course.end(S.DISCARDED, Verdict.NO_DATA, "no data arrived within the window")
+        return
+    complete(course)
+
+
+def _with_completion(course: Course, event_id: EventId, **changes: object) -> None:
+    events = tuple(
+        replace(item, **changes) if item.id == event_id else item  # type: ignore[arg-type]
+        for item in course.activity.completions
+    )
+    course.set(completions=events)
+
+
+def _completion(course: Course, event_id: EventId) -> CompletionEvent:
+    found = next((x for x in course.activity.completions if x.id == event_id), None)
+    if found is None:
+        raise NotFound(f"no completion event {event_id}")
+    return found
+
+
+def executed(course: Course, event_id: EventId) -> None:
+    """A completion event is done; with the last one the command is. Raises NotFound."""
+    event = _completion(course, event_id)
+    if event.state is CompletionState.EXECUTED:
+        return
+    if event.state is not CompletionState.PENDING:
+        raise IllegalTransition(f"{event_id} is {event.state}")
+    _with_completion(course, event_id, state=CompletionState.EXECUTED, error="")
+    course.effects.append(Publish(name=f"completion.{event.kind.value}"))
+    left = [x for x in course.activity.completions if x.state is CompletionState.PENDING]
+    if not left and course.activity.state is S.EXECUTING_COMPLETION_EVENTS:
+        _to_completed(course)
+
+
+def completion_failed(course: Course, event_id: EventId, error: str) -> None:
+    """A completion event could not be executed: again later, at last by people."""
+    event = _completion(course, event_id)
+    if event.state is not CompletionState.PENDING:
+        raise IllegalTransition(f"{event_id} is {event.state}")
+    tries = event.tries + 1
+    again = next_try(course.policy.retry, tries, now=course.now)
+    if course.activity.state is S.NEEDS_PERSON:
+        state = CompletionState.ERROR if again is None else CompletionState.PENDING
+        _with_completion(course, event_id, state=state, error=error, tries=tries)
+        course.set(retry_at=again)
+        if again is None:
+            course.alarm(f"completion_failed.{event.kind.value}.{tries}", error)
+        return
+    _with_completion(course, event_id, state=CompletionState.ERROR, error=error, tries=tries)
+    hold = after(course.now, course.policy.hold_s)
+    course.to(S.COMPLETION_EVENT_ERROR, reason=error, retry_at=again, hold_until=hold)
+
+
+def discard_completions(course: Course) -> None:
+    for event in course.activity.completions:
+        if event.state is not CompletionState.EXECUTED:
+            _with_completion(course, event.id, state=CompletionState.DISCARDED)
+
+
+def errors_again(course: Course) -> None:
+    for event in course.activity.completions:
+        if event.state is CompletionState.ERROR:
+            _with_completion(course, event.id, state=CompletionState.PENDING)
+
+
+def completions_again(course: Course) -> None:
+    errors_again(course)
+    course.to(S.EXECUTING_COMPLETION_EVENTS, retry_at=None, hold_until=None, reason="")
+
+
+def completion_error_due(course: Course) -> None:
+    activity = course.activity
+    if activity.retry_at is not None and activity.retry_at <= course.now:
+        completions_again(course)
+    elif activity.hold_until is not None and activity.hold_until <= course.now:
+        reason = f"the meter acted, the registry did not follow: {activity.reason}"
+        course.end(S.NEEDS_PERSON, Verdict.UNKNOWN, reason)

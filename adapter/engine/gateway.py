@@ -20,7 +20,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
 from adapter.engine.commands.apply import Along, Applier
-from adapter.engine.commands.awaited import Progress
+from adapter.engine.commands.awaited import Progress, Watchers
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.correlator import Correlator, Reader
 from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
@@ -49,7 +49,6 @@ from adapter.engine.commands.publisher import Publisher
 from adapter.engine.commands.submit import Submitter
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
-from adapter.engine.commands.watching import Watchers
 from adapter.engine.readings.incomplete import incomplete
 from adapter.engine.readings.ports import Blocks, Intake, Measurements, TakenIn
 from adapter.engine.registry.importer import Importer

@@ -29,7 +29,6 @@ from adapter.commands.calls import (
     SwitchState,
 )
 from adapter.commands.correlation import Correlation, Match, correlate
-from adapter.commands.course import Move
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
     AskFailed,
@@ -51,7 +50,7 @@ from adapter.commands.events import (
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation, Scope
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
-from adapter.commands.transitions import TRANSITIONS
+from adapter.commands.transitions import TRANSITIONS, Move
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
 
