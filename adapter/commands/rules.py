@@ -1,10 +1,11 @@
 """Validation of commands: shape of the request, rules against the world, guard before a cut.
 
 Three moments, three functions: `check_request` before anything is stored, `judge` on acceptance
-and on every retry (fresh facts), `may_dispatch` in the transaction before the first byte.
+and on every retry (fresh facts), `may_dispatch` in the transaction before the first byte. Rules
+are rows of DEVICE_RULES and DISPATCH_RULES; which kinds one is for is asked of their nature.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from types import MappingProxyType
@@ -14,16 +15,17 @@ from zoneinfo import ZoneInfo
 from adapter.commands.activity import Activity, CommandRequest, Target
 from adapter.commands.flows import (
     CLOSING_KINDS,
-    OPENING_KINDS,
     READ_KINDS,
     SWITCH_KINDS,
     CommandKind,
+    Leaves,
+    Nature,
     Priority,
     Scope,
 )
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
-from adapter.model.device import DeviceView, InstallEffect, allows, already
+from adapter.model.device import DeviceView, allows, already
 from adapter.model.ids import CommandId, EndpointId, endpoint_key
 
 _MAX_DEVICES: Final = 100_000
@@ -100,13 +102,22 @@ def _check_times(request: CommandRequest, now: datetime) -> None:
         raise InvalidRequest("period", "window_end must be after window_start")
 
 
+OPTIONS: Final[Mapping[str, frozenset[CommandKind]]] = MappingProxyType(
+    {
+        "check_load": CLOSING_KINDS,
+        "user_intervention_required": CLOSING_KINDS,
+        "check_switch": SWITCH_KINDS,
+        "with_read": SWITCH_KINDS,
+        "emergency_override": SWITCH_KINDS,
+    }
+)
+"""Which kinds have an option."""
+
+
 def _check_options(request: CommandRequest) -> None:
-    for name in ("check_load", "user_intervention_required"):
-        if getattr(request, name) and request.kind not in CLOSING_KINDS:
-            raise InvalidRequest(name, f"belongs to {_listed(CLOSING_KINDS)}")
-    for name in ("check_switch", "with_read", "emergency_override"):
-        if getattr(request, name) and request.kind not in SWITCH_KINDS:
-            raise InvalidRequest(name, f"belongs to {_listed(SWITCH_KINDS)}")
+    for name, kinds in OPTIONS.items():
+        if getattr(request, name) and request.kind not in kinds:
+            raise InvalidRequest(name, f"belongs to {' and '.join(sorted(kinds))}")
     if request.through_fence is not None:
         if request.kind not in CLOSING_KINDS:
             raise InvalidRequest("through_fence", "only a reconnect may pass the fence")
@@ -117,10 +128,6 @@ def _check_options(request: CommandRequest) -> None:
         raise InvalidRequest("idempotency_key", "1 to 200 characters")
     if len(request.reference) > 200:
         raise InvalidRequest("reference", "at most 200 characters")
-
-
-def _listed(kinds: frozenset[CommandKind]) -> str:
-    return " and ".join(sorted(kinds))
 
 
 def priority_of(request: CommandRequest) -> Priority:
@@ -162,68 +169,112 @@ def judge(
 def _judge_device(
     request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
 ) -> list[Violation]:
-    device = view.device
-    if not device.smart:
-        return [Violation(rule="smart_device", text=f"{device.id} is not a smart meter")]
     found: list[Violation] = []
-    if request.kind.value not in device.capabilities:
-        text = f"{device.id} does not support {request.kind}"
-        found.append(Violation(rule="eligible_command", text=text))
-    effect = request.nature.effect
-    if effect is not None and not request.ignore_install_state:
-        found.extend(_judge_install(view, effect))
-    if effect is not None:
-        found.extend(_judge_endpoint(view, holders))
-    if request.kind in OPENING_KINDS:
-        found.extend(_judge_protection(view))
-        for other in _others(view, holders):
-            found.extend(_judge_protection(other))
+    for row in DEVICE_RULES:
+        if row.applies(request.nature):
+            texts = row.broken(request, view, holders)
+            found.extend(Violation(rule=row.rule, text=text) for text in texts)
+            if texts and row.decides:
+                break
     return found
+
+
+def _not_smart(
+    _request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
+) -> Sequence[str]:
+    return () if view.device.smart else (f"{view.device.id} is not a smart meter",)
+
+
+def _incapable(
+    request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
+) -> Sequence[str]:
+    device = view.device
+    able = request.kind.value in device.capabilities
+    return () if able else (f"{device.id} does not support {request.kind}",)
+
+
+def _installed_otherwise(
+    request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
+) -> Sequence[str]:
+    effect = request.nature.effect
+    if effect is None or request.ignore_install_state or allows(view.installed, effect):
+        return ()
+    status = view.installed.status if view.installed else "not installed"
+    verb = "already is as wanted" if already(view.installed, effect) else "does not allow it"
+    return (f"{view.device.id}: install status {status} {verb} ({effect})",)
+
+
+def _shared_endpoint(
+    _request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
+) -> Sequence[str]:
+    """One endpoint is one meter: where two devices name it, nobody can tell whose it is (I7)."""
+    others = [each.device.id for each in _others(view, holders)]
+    if not others:
+        return ()
+    text = f"endpoint {view.device.endpoint} of {view.device.id} is also that of "
+    text += f"{', '.join(others)}: load the right endpoints, or when one of them was removed"
+    return (text,)
+
+
+def _protected(
+    _request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
+) -> Sequence[str]:
+    texts = map(_protection, (view, *_others(view, holders)))
+    return tuple(text for text in texts if text)
 
 
 def _others(view: DeviceView, holders: Sequence[DeviceView]) -> list[DeviceView]:
     return [each for each in holders if each.device.id != view.device.id]
 
 
-def _judge_endpoint(view: DeviceView, holders: Sequence[DeviceView]) -> list[Violation]:
-    """One endpoint is one meter: where two devices name it, nobody can tell whose it is (I7)."""
-    others = [each.device.id for each in _others(view, holders)]
-    if not others:
-        return []
-    text = f"endpoint {view.device.endpoint} of {view.device.id} is also that of "
-    text += f"{', '.join(others)}: load the right endpoints, or when one of them was removed"
-    return [Violation(rule="endpoint", text=text)]
-
-
-def _judge_install(view: DeviceView, effect: InstallEffect) -> list[Violation]:
-    if allows(view.installed, effect):
-        return []
-    status = view.installed.status if view.installed else "not installed"
-    verb = "already is as wanted" if already(view.installed, effect) else "does not allow it"
-    text = f"{view.device.id}: install status {status} {verb} ({effect})"
-    return [Violation(rule="install_state", text=text)]
-
-
-def _judge_target(view: DeviceView, target: Target) -> list[Violation]:
-    """The endpoint of a device may be corrected while a command waits: it is not for that one."""
-    now = view.device.endpoint
-    if now is not None and endpoint_key(now) == endpoint_key(target.endpoint):
-        return []
-    text = f"{view.device.id} has another endpoint by now ({now}, not {target.endpoint})"
-    return [Violation(rule="endpoint", text=text)]
-
-
-def _judge_protection(view: DeviceView) -> list[Violation]:
+def _protection(view: DeviceView) -> str:
     """Whoever ignores the install state must know all the same whose electricity it is."""
     point, installed = view.service_point, view.installed
     if point is None or (installed is not None and installed.removed_at is not None):
-        text = f"nobody knows where {view.device.id} is, so it may be protected: no disconnect"
-        return [Violation(rule="protected", text=text)]
+        return f"nobody knows where {view.device.id} is, so it may be protected: no disconnect"
     if point.protected or point.life_support:
         why = "life support" if point.life_support else "protected"
-        text = f"service point {point.id} is {why}: no disconnect"
-        return [Violation(rule="protected", text=text)]
-    return []
+        return f"service point {point.id} is {why}: no disconnect"
+    return ""
+
+
+def _every(_nature: Nature) -> bool:
+    return True
+
+
+def _changes(nature: Nature) -> bool:
+    return nature.effect is not None
+
+
+def _opens(nature: Nature) -> bool:
+    return nature.leaves is Leaves.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRule:
+    """A rule about one device of a request and the devices that name its endpoint.
+
+    rule     the violation's name
+    applies  to which kinds, by their nature
+    broken   what is wrong, in words; nothing: the rule is kept
+    decides  once it is broken nothing else is looked at
+    """
+
+    rule: str
+    applies: Callable[[Nature], bool]
+    broken: Callable[[CommandRequest, DeviceView, Sequence[DeviceView]], Sequence[str]]
+    decides: bool = False
+
+
+# fmt: off
+DEVICE_RULES: Final = (
+    DeviceRule(rule="smart_device",     applies=_every,   broken=_not_smart, decides=True),
+    DeviceRule(rule="eligible_command", applies=_every,   broken=_incapable),
+    DeviceRule(rule="install_state",    applies=_changes, broken=_installed_otherwise),
+    DeviceRule(rule="endpoint",         applies=_changes, broken=_shared_endpoint),
+    DeviceRule(rule="protected",        applies=_opens,   broken=_protected),
+)
+# fmt: on
 
 
 def lanes_of(request: CommandRequest, targets: Sequence[Target] = ()) -> tuple[str, ...]:
@@ -251,35 +302,115 @@ def may_dispatch(
     Not asked for a look (StepKind.SETTLE): what became of an order is learned past its expiry too.
     `target` is whom the request would go to, `holders` the devices that name this endpoint now.
     """
-    dated = out_of_time(request, activity, policy, now=now)
-    if dated is not None and dated.rule != "window":
-        return dated
-    if request.nature.effect is not None and view is not None and target is not None:
-        unsure = [*_judge_target(view, target), *_judge_endpoint(view, holders)]
-        if unsure:
-            return unsure[0]
-    if request.kind not in OPENING_KINDS:
-        return None
-    if view is None:
-        return Violation(rule="unknown_device", text="nobody can tell whether it is protected")
-    if barred := _judge_protection(view):
-        return barred[0]
-    if policy.needs_approval and activity.approved_by is None:
-        return Violation(rule="approval", text="not approved")
-    return dated
+    leaving = Departure(
+        request=request,
+        activity=activity,
+        policy=policy,
+        now=now,
+        view=view,
+        target=target,
+        holders=holders,
+    )
+    return _first_broken(leaving, DISPATCH_RULES)
 
 
 def out_of_time(
     request: CommandRequest, activity: Activity, policy: SwitchPolicy, *, now: datetime
 ) -> Violation | None:
     """What forbids to send it now and only now; None: nothing that a clock can tell."""
-    if activity.expires_at <= now:
-        return Violation(rule="not_after", text="the command has expired")
-    if request.effective_at is not None and now < request.effective_at:
-        return Violation(rule="effective_at", text="its effective date has not come")
-    if request.kind in OPENING_KINDS and not in_window(policy, now=now):
-        return Violation(rule="window", text="outside the hours for disconnects")
+    leaving = Departure(request=request, activity=activity, policy=policy, now=now)
+    return _first_broken(leaving, [row for row in DISPATCH_RULES if row.dated])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A request that is about to leave, and what is known of whom it would go to."""
+
+    request: CommandRequest
+    activity: Activity
+    policy: SwitchPolicy
+    now: datetime
+    view: DeviceView | None = None
+    target: Target | None = None
+    holders: Sequence[DeviceView] = ()
+
+
+def _first_broken(leaving: Departure, rows: Iterable["DispatchRule"]) -> Violation | None:
+    for row in rows:
+        text = row.broken(leaving) if row.applies(leaving.request.nature) else ""
+        if text:
+            return Violation(rule=row.rule, text=text)
     return None
+
+
+def _expired(leaving: Departure) -> str:
+    return "the command has expired" if leaving.activity.expires_at <= leaving.now else ""
+
+
+def _too_early(leaving: Departure) -> str:
+    effective_at = leaving.request.effective_at
+    early = effective_at is not None and leaving.now < effective_at
+    return "its effective date has not come" if early else ""
+
+
+def _moved(leaving: Departure) -> str:
+    """The endpoint of a device may be corrected while a command waits: it is not for that one."""
+    view, target = leaving.view, leaving.target
+    if view is None or target is None:
+        return ""
+    now = view.device.endpoint
+    if now is not None and endpoint_key(now) == endpoint_key(target.endpoint):
+        return ""
+    return f"{view.device.id} has another endpoint by now ({now}, not {target.endpoint})"
+
+
+def _shared_by_now(leaving: Departure) -> str:
+    if leaving.view is None or leaving.target is None:
+        return ""
+    return "".join(_shared_endpoint(leaving.request, leaving.view, leaving.holders))
+
+
+def _unknown(leaving: Departure) -> str:
+    return "nobody can tell whether it is protected" if leaving.view is None else ""
+
+
+def _protected_by_now(leaving: Departure) -> str:
+    return "" if leaving.view is None else _protection(leaving.view)
+
+
+def _unapproved(leaving: Departure) -> str:
+    approved = leaving.activity.approved_by is not None
+    return "not approved" if leaving.policy.needs_approval and not approved else ""
+
+
+def _outside_window(leaving: Departure) -> str:
+    inside = in_window(leaving.policy, now=leaving.now)
+    return "" if inside else "outside the hours for disconnects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchRule:
+    """A rule for the last look; the first that is broken keeps the request. `dated`: it depends on
+    the clock alone."""
+
+    rule: str
+    applies: Callable[[Nature], bool]
+    broken: Callable[[Departure], str]
+    dated: bool = False
+
+
+# fmt: off
+DISPATCH_RULES: Final = (
+    DispatchRule(rule="not_after",      applies=_every,   broken=_expired, dated=True),
+    DispatchRule(rule="effective_at",   applies=_every,   broken=_too_early, dated=True),
+    DispatchRule(rule="endpoint",       applies=_changes, broken=_moved),
+    DispatchRule(rule="endpoint",       applies=_changes, broken=_shared_by_now),
+    DispatchRule(rule="unknown_device", applies=_opens,   broken=_unknown),
+    DispatchRule(rule="protected",      applies=_opens,   broken=_protected_by_now),
+    DispatchRule(rule="approval",       applies=_opens,   broken=_unapproved),
+    DispatchRule(rule="window",         applies=_opens,   broken=_outside_window, dated=True),
+)
+# fmt: on
 
 
 def in_window(policy: SwitchPolicy, *, now: datetime) -> bool:
