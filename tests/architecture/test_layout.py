@@ -42,7 +42,7 @@ PURE_MAY = frozenset(
 )  # fmt: skip
 """Values and types; nothing that reads, writes, waits or looks at a clock."""
 
-LONGEST = 450
+LONGEST = 600
 TABLES = frozenset(
     {
         "commands/failures.py",
@@ -51,8 +51,6 @@ TABLES = frozenset(
         "replay/catalogue_rows.py",
     }
 )
-LONGER = {"engine/commands/ports.py": 520}
-"""The state machine with its table, the one public surface, the ports with their rows."""
 
 FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "common", "misc"})
 FORBIDDEN_NAMES |= {"base"}
@@ -143,7 +141,7 @@ def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
 def test_a_module_is_not_too_long(module: str) -> None:
     if module not in TABLES:
         lines = (PACKAGE / module).read_text(encoding="utf-8").count("\n")
-        assert lines <= LONGER.get(module, LONGEST)
+        assert lines <= LONGEST
 
 
 @pytest.mark.parametrize("module", MODULES)
