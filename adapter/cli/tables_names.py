@@ -14,6 +14,7 @@ Lines = tuple[tuple[str, ...], ...]
 NAMES: Final = (
     ("CommandKind", "the twelve kinds of commands"),
     ("Flow", "one row of the command-flow table: the messages of a kind"),
+    ("Nature", "our columns of a kind: what the program asks of it"),
     ("CommandRequest", "what a requester asks for"),
     ("Command", "a command with all that belongs to it: loaded, stepped and saved as one"),
     ("Activity", "the intent, and where it stands"),
@@ -36,7 +37,8 @@ NAMES: Final = (
     ("Applier", "load, step, save: the one place where a command changes"),
     ("Dispatcher", "sends what is due"),
     ("Correlator", "finds whose a callback is"),
-    ("Monitor", "attends to what is due by time, looks for data, executes completion events"),
+    ("Monitor", "attends to what is due by time, looks for data"),
+    ("Completer", "executes completion events, once"),
     ("Publisher", "offers events to sinks"),
     ("Catalog", "all operations of one contract, as WSDL says"),
     ("Codec", "writers and readers of its messages"),
