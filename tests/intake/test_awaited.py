@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.activity import Command, ReadPeriod, State, StepKind, Tally, Verdict
+from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES
@@ -27,6 +28,7 @@ from adapter.model.ids import EndpointId, InboxId
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
+from adapter.store.readings.measurements import SqliteMeasurements
 from tests.builders import NOON, a_command, a_device, a_request, a_submission, at
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
@@ -56,6 +58,7 @@ def a_read(meters: int, state: State = State.WAITING_FOR_MEASUREMENT) -> Command
 @dataclass
 class Waiting:
     store: SqliteStore
+    data: SqliteMeasurements
     clock: HandClock
     monitor: Monitor
     intake: PayloadIntake
@@ -90,8 +93,8 @@ class Waiting:
         self.monitor.data_arrived(brought.endpoints)
 
 
-class LoadedInBetween(SqliteStore):
-    """A store in which a payload is loaded just after it has said who has readings."""
+class LoadedInBetween(SqliteMeasurements):
+    """Measurements among which a payload is loaded just after they have said who has readings."""
 
     on_answer: Callable[[], Awaitable[None]] | None = None
 
@@ -111,10 +114,10 @@ class LoadedInBetween(SqliteStore):
 
 @asynccontextmanager
 async def waiting(
-    folder: Path, meters: int, store_type: type[SqliteStore] = SqliteStore
+    folder: Path, meters: int, data_type: type[SqliteMeasurements] = SqliteMeasurements
 ) -> AsyncIterator[Waiting]:
     clock = HandClock(NOON)
-    store = store_type(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
     try:
         command = a_read(meters)
@@ -122,15 +125,16 @@ async def waiting(
         await store.import_(Import(devices=devices))
         await store.submit([a_submission(command=command, wake=NOON)])
         made = taking(store, clock, IntakeSettings())
+        data = data_type(store.database)
         registry, monitors = StoreRegistry(store), list[Monitor]()
         applier = Applier(store, clock, POLICIES, changed=lambda saved: monitors[0].changed(saved))
         rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
         holds = SwitchHolds(None, clock)
-        completer = Completer(made.data, registry, applier, clock)
+        completer = Completer(data, registry, applier, clock)
         monitors.append(
-            Monitor(store, made.data, applier, completer, clock, rules, holds, lease_s=LEASE_S)
+            Monitor(store, data, applier, completer, clock, rules, holds, lease_s=LEASE_S)
         )
-        yield Waiting(store, clock, monitors[0], made.intake, command)
+        yield Waiting(store, data, clock, monitors[0], made.intake, command)
         await made.intake.stop()
     finally:
         await store.close()
@@ -164,9 +168,9 @@ def test_what_is_loaded_while_the_store_is_asked_is_seen_at_once(
 ) -> None:
     async def scenario() -> None:
         async with waiting(tmp_path, meters, LoadedInBetween) as made:
-            assert isinstance(made.store, LoadedInBetween)
+            assert isinstance(made.data, LoadedInBetween)
             inbox = await made.arrives(0)
-            made.store.on_answer = partial(made.taken, inbox, range(meters))
+            made.data.on_answer = partial(made.taken, inbox, range(meters))
             assert (await made.work(0)).activity.state is State.COMPLETED
 
     run(scenario())
