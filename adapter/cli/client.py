@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from adapter.errors import GatewayError, SettingsError
-from adapter.headend.secret import Secret
+from adapter.model.secret import Secret
 
 PREFIX: Final = "/api/v1"
 _LONGEST_ANSWER: Final = 256 * 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from adapter.commands.activity import Activity, CommandRequest, Target
@@ -25,6 +25,7 @@ from adapter.commands.flows import (
 )
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
+from adapter.model.bounds import CountOrZero
 from adapter.model.device import DeviceView, allows, already
 from adapter.model.ids import CommandId, EndpointId, endpoint_key
 
@@ -41,18 +42,16 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchPolicy:
-    """What bars a disconnect from leaving (I8).
+    """What bars a disconnect from leaving (I8)."""
 
-    window          local times between which disconnects may be sent; None: always
-    per_hour        at most so many disconnects in any hour; None: no limit
-    needs_approval  a second person must approve every disconnect
-    """
-
-    window: tuple[time, time] | None = None
-    time_zone: str = "UTC"
-    weekdays: frozenset[int] = frozenset(range(7))
-    per_hour: int | None = None
-    needs_approval: bool = False
+    window: Annotated[
+        tuple[time, time] | None,
+        "local hours in which disconnects may leave, as 08:00-17:00; empty: any",
+    ] = None
+    time_zone: Annotated[str, "zone of those hours"] = "UTC"
+    weekdays: Annotated[frozenset[int], "days on which disconnects may leave"] = frozenset(range(7))
+    per_hour: Annotated[CountOrZero | None, "disconnects in any hour; empty: no limit"] = None
+    needs_approval: Annotated[bool, "a second person must approve every disconnect"] = False
 
 
 def check_request(request: CommandRequest, *, now: datetime) -> None:

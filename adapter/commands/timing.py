@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind
 from adapter.errors import InvalidRequest
+from adapter.model.bounds import Count, PositiveSeconds, Seconds
 
 _YEARS: Final = range(1900, 9000)
 
@@ -23,38 +24,33 @@ class RetryPolicy:
     nothing is tried again until the command expires.
     """
 
-    attempts: int = 5
-    first_wait_s: float = 5.0
-    longest_wait_s: float = 300.0
+    attempts: Annotated[Count, "tries at what may have been taken; else until expiry"] = 5
+    first_wait_s: Annotated[Seconds, "wait before the second try; doubles"] = 5.0
+    longest_wait_s: Annotated[Seconds, "longest wait between tries"] = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The clocks of one command kind.
+    """The clocks of one command kind. Callbacks usually come before the first poll; of switch
+    state reads there is at least one, for without it nobody would learn of an order that worked."""
 
-    expires_s       from acceptance to the end of sending, where the request names none
-    send_s          from the intent to send until silence counts as unclear
-    reply_s         from token to result
-    poll_first_s    from token to the first GetRequestStatus; callbacks usually come first
-    poll_every_s    between further polls; doubles up to `poll_longest_s`
-    settle_s        how long an unclear switch order is listened for before each look
-    settle_looks    switch state reads before a person is asked
-    hold_s          how long an error waits for a person before the command is discarded
-    measurement_s   how long a read waits for its data after the result
-    max_endpoints   per request; larger ones are split
-    """
-
-    expires_s: float = 86_400.0
-    send_s: float = 60.0
-    reply_s: float = 1_800.0
-    poll_first_s: float = 60.0
-    poll_every_s: float = 60.0
-    poll_longest_s: float = 900.0
-    settle_s: float = 900.0
-    settle_looks: int = 2
-    hold_s: float = 3_600.0
-    measurement_s: float = 3_600.0
-    max_endpoints: int = 1_000
+    expires_s: Annotated[
+        PositiveSeconds, "from acceptance to the end of sending, if none is asked for"
+    ] = 86_400.0
+    send_s: Annotated[
+        PositiveSeconds, "from the intent to send until silence counts as unclear"
+    ] = 60.0
+    reply_s: Annotated[PositiveSeconds, "from the head end's token to the result"] = 1_800.0
+    poll_first_s: Annotated[Seconds, "from the token to the first GetRequestStatus"] = 60.0
+    poll_every_s: Annotated[PositiveSeconds, "between further polls; doubles"] = 60.0
+    poll_longest_s: Annotated[PositiveSeconds, "longest time between polls"] = 900.0
+    settle_s: Annotated[Seconds, "listening for an unclear switch order before each look"] = 900.0
+    settle_looks: Annotated[Count, "switch state reads before a person is asked"] = 2
+    hold_s: Annotated[Seconds, "an error waits so long for a person, then is discarded"] = 3_600.0
+    measurement_s: Annotated[Seconds, "a read waits so long for its data after the result"] = (
+        3_600.0
+    )
+    max_endpoints: Annotated[Count, "endpoints in one request; larger ones are split"] = 1_000
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 

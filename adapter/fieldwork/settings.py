@@ -8,7 +8,8 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from adapter.errors import SettingsError
-from adapter.headend.secret import Secret
+from adapter.model.bounds import MIB, Body, Port, PositiveSeconds, Seconds, Seed, Share
+from adapter.model.secret import Secret
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
@@ -27,8 +28,8 @@ class DropSettings:
     folder: Annotated[Path, "messages go to out/ in here, reports are taken from in/"] = Path(
         "field-work"
     )
-    poll_s: Annotated[float, "how often in/ is looked at"] = 1.0
-    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
+    poll_s: Annotated[PositiveSeconds, "how often in/ is looked at"] = 1.0
+    report_bytes: Annotated[Body, "largest report that is read"] = MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +44,8 @@ class PostSettings:
         None
     )
     allow_cleartext: Annotated[bool, "beyond loopback: post over plain http"] = False
-    connect_s: Annotated[float, "one connect, with its TLS handshake"] = 5.0
-    reply_s: Annotated[float, "until the answer to a post, and between its parts"] = 20.0
+    connect_s: Annotated[PositiveSeconds, "one connect, with its TLS handshake"] = 5.0
+    reply_s: Annotated[PositiveSeconds, "until the answer to a post, and between its parts"] = 20.0
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -77,11 +78,13 @@ class WebhookSettings(PostSettings):
         tuple[Secret, ...], "keys that are believed in reports; empty: the same as keys"
     ] = ()
     host: Annotated[str, "address that reports are taken on"] = "127.0.0.1"
-    port: Annotated[int, "port that reports are taken on; 0: any free one"] = 8104
+    port: Annotated[Port, "port that reports are taken on; 0: any free one"] = 8104
     path: Annotated[str, "path that reports are posted to"] = "/field-work/reports"
-    tolerance_s: Annotated[float, "a report's signature may be older or newer by so much"] = 300.0
-    report_bytes: Annotated[int, "largest report that is read"] = 1024 * 1024
-    deadline_s: Annotated[float, "a report must be complete in this time"] = 15.0
+    tolerance_s: Annotated[
+        PositiveSeconds, "a report's signature may be older or newer by so much"
+    ] = 300.0
+    report_bytes: Annotated[Body, "largest report that is read"] = MIB
+    deadline_s: Annotated[PositiveSeconds, "a report must be complete in this time"] = 15.0
 
     def __post_init__(self) -> None:
         PostSettings.__post_init__(self)
@@ -91,12 +94,12 @@ class WebhookSettings(PostSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrewSettings:
-    seed: Annotated[int, "the same seed gives the same crew"] = 1
-    book_s: Annotated[float, "until an appointment is booked"] = 1.0
-    lead_s: Annotated[float, "from the booking to the appointment"] = 2.0
-    travel_s: Annotated[float, "from the message, or the appointment, to the start"] = 2.0
-    work_s: Annotated[float, "from the start to the report"] = 5.0
-    jitter: Annotated[float, "each of these may be longer by this share, 0 to 1"] = 0.0
+    seed: Annotated[Seed, "the same seed gives the same crew"] = 1
+    book_s: Annotated[Seconds, "until an appointment is booked"] = 1.0
+    lead_s: Annotated[Seconds, "from the booking to the appointment"] = 2.0
+    travel_s: Annotated[Seconds, "from the message, or the appointment, to the start"] = 2.0
+    work_s: Annotated[Seconds, "from the start to the report"] = 5.0
+    jitter: Annotated[Share, "each of these may be longer by this share, 0 to 1"] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from adapter.errors import GatewayError, SettingsError
-from adapter.headend.secret import Secret
+from adapter.model.secret import Secret
 
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"

@@ -5,15 +5,26 @@ Addresses come from here and nowhere else: not from a WSDL, not from a reply.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from adapter.commands.flows import PROVISIONING_OPERATIONS, SWITCH_OPERATIONS, Operation
 from adapter.errors import SettingsError
-from adapter.headend.secret import Secret
+from adapter.model.bounds import (
+    GIB,
+    MIB,
+    Bounds,
+    Count,
+    PositiveSeconds,
+    Seconds,
+    Share,
+    check_bounds,
+)
+from adapter.model.secret import Secret
+from adapter.settings.loading import falls_back_on
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
@@ -27,70 +38,69 @@ class Tls:
     for head ends that are addressed by number.
     """
 
-    ca_file: Path | None = None
-    system_trust: bool = False
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    key_password: Secret | None = None
-    server_name: str | None = None
+    ca_file: Annotated[Path | None, "PEM of the only authority that is believed"] = None
+    system_trust: Annotated[bool, "believe the machine's own authorities instead"] = False
+    certificate_file: Annotated[Path | None, "PEM of our client certificate"] = None
+    key_file: Annotated[Path | None, "PEM of our private key"] = None
+    key_password: Annotated[Secret | None, "pass phrase of the private key"] = None
+    server_name: Annotated[
+        str | None, "name in the head end's certificate, if not the URL's host"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicLogin:
     """HTTP Basic authentication of each request."""
 
-    user: str
-    password: Secret
+    user: Annotated[str, "user of HTTP Basic"]
+    password: Annotated[Secret, "password of HTTP Basic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsernameToken:
     """WS-Security UsernameToken with nonce and created; digest or plain text (profile inferred)."""
 
-    user: str
-    password: Secret
-    digest: bool = True
+    user: Annotated[str, "user of the WS-Security UsernameToken"]
+    password: Annotated[Secret, "password of the WS-Security UsernameToken"]
+    digest: Annotated[bool, "send a digest and not the password (profile inferred)"] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """Seconds per phase, and one deadline over the whole call.
 
-    admission_s  waiting for a place within our own limits
-    pool_s       waiting for a pooled connection and, together with it, for the connection itself
-    connect_s    one TCP connect and its TLS handshake, per address of the host
-    reply_s      between the last byte sent and the first received, and between any two received
-    total_s      everything, from the call to the last byte of the reply
+    0 would switch a phase's limit off, not make it short. `connect_s` is per address of the host.
     """
 
-    admission_s: float = 5.0
-    pool_s: float = 10.0
-    connect_s: float = 5.0
-    reply_s: float = 30.0
-    total_s: float = 60.0
+    admission_s: Annotated[PositiveSeconds, "waiting for a place within our own limits"] = 5.0
+    pool_s: Annotated[
+        PositiveSeconds, "waiting for a pooled connection, and for the connection itself"
+    ] = 10.0
+    connect_s: Annotated[PositiveSeconds, "one TCP connect with its TLS handshake"] = 5.0
+    reply_s: Annotated[
+        PositiveSeconds, "from the last byte sent to the first received, and between any two"
+    ] = 30.0
+    total_s: Annotated[
+        PositiveSeconds, "everything, from the call to the last byte of the reply"
+    ] = 60.0
 
     def __post_init__(self) -> None:
-        # Nought would switch a phase's limit off, not make it short.
-        for row in fields(self):
-            if not getattr(self, row.name) > 0:
-                raise SettingsError(f"{row.name}: more than 0 seconds")
+        check_bounds(self)
+
+
+_Rate = Annotated[float, Bounds(above=0, most=1_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """At most `concurrency` calls at once and `rate_per_s` a second, with bursts of `burst`."""
 
-    concurrency: int | None = None
-    rate_per_s: float | None = None
-    burst: int = 1
+    concurrency: Annotated[Count | None, "calls at once"] = None
+    rate_per_s: Annotated[_Rate | None, "calls a second; empty: no limit"] = None
+    burst: Annotated[Count, "calls that may follow each other at once after a rest"] = 1
 
     def __post_init__(self) -> None:
-        if self.concurrency is not None and self.concurrency < 1:
-            raise SettingsError("concurrency: at least 1")
-        if self.rate_per_s is not None and not self.rate_per_s > 0:
-            raise SettingsError("rate_per_s: more than 0; None for no limit")
-        if self.burst < 1:
-            raise SettingsError("burst: at least 1")
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,27 +118,35 @@ class LimitSettings:
     unknown, and then lets one call through per `breaker_open_s` (doubling up to the longest).
     """
 
-    concurrency: int = 16
-    rate_per_s: float | None = None
-    burst: int = 16
+    concurrency: Annotated[Count, "calls at once, in all"] = 16
+    rate_per_s: Annotated[_Rate | None, "calls a second; empty: no limit, in all"] = None
+    burst: Annotated[Count, "calls that may follow each other at once after a rest, in all"] = 16
     operations: Mapping[Operation, Limit] = field(default_factory=lambda: MappingProxyType({}))
-    shares: Mapping[str, float] = field(
+    shares: Annotated[
+        Mapping[str, Share], "part of the limits that a priority class may use, 0 to 1"
+    ] = field(
         default_factory=lambda: MappingProxyType({"urgent": 1.0, "normal": 0.75, "bulk": 0.5})
     )
-    max_waiting: int = 10_000
-    pushback_pause_s: float = 0.5
-    pushback_longest_s: float = 30.0
-    breaker_not_sent: int = 5
-    breaker_unknown: int = 20
-    breaker_open_s: float = 2.0
-    breaker_longest_s: float = 60.0
+    max_waiting: Annotated[Count, "calls that may wait for a place; more are not sent"] = 10_000
+    pushback_pause_s: Annotated[PositiveSeconds, "first pause after a fault that says too many"] = (
+        0.5
+    )
+    pushback_longest_s: Annotated[PositiveSeconds, "longest such pause; it doubles up to this"] = (
+        30.0
+    )
+    breaker_not_sent: Annotated[Count, "calls in a row not sent, until the breaker opens"] = 5
+    breaker_unknown: Annotated[Count, "unknown outcomes in a row, until the breaker opens"] = 20
+    breaker_open_s: Annotated[
+        PositiveSeconds, "pause of an open breaker before one call is let through"
+    ] = 2.0
+    breaker_longest_s: Annotated[PositiveSeconds, "longest such pause; it doubles up to this"] = (
+        60.0
+    )
 
     def __post_init__(self) -> None:
-        Limit(concurrency=self.concurrency, rate_per_s=self.rate_per_s, burst=self.burst)
+        check_bounds(self)
         if not self.shares or not all(0 < share <= 1 for share in self.shares.values()):
             raise SettingsError("shares: at least one class, each more than 0 and at most 1")
-        if self.breaker_not_sent < 1 or self.breaker_unknown < 1:
-            raise SettingsError("breaker_not_sent, breaker_unknown: at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,32 +169,48 @@ class HeadEndSettings:
     proves something only where nothing stands between that answers in the head end's place.
     """
 
-    base_url: str
-    service_urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    base_url: Annotated[str, "URL of the head end; services are below it at the contract's paths"]
+    service_urls: Annotated[
+        Mapping[str, str], "whole URL of single services, by the service's name"
+    ] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Timeouts = field(default_factory=Timeouts)
     operation_timeouts: Mapping[Operation, Timeouts] = field(
         default_factory=lambda: MappingProxyType(
             {each: Timeouts(reply_s=120.0, total_s=180.0) for each in PROVISIONING_OPERATIONS}
-        )
+        ),
+        metadata=falls_back_on("timeouts"),
     )
     limits: LimitSettings = field(default_factory=LimitSettings)
     tls: Tls | None = None
     basic: BasicLogin | None = None
     username_token: UsernameToken | None = None
-    allow_cleartext_passwords: bool = False
-    max_reply_bytes: int = 16 * 1024 * 1024
-    keep_alive_s: float = 10.0
-    connect_attempts: int = 3
-    connect_retry_wait_s: float = 0.2
-    fresh_connection: frozenset[Operation] = SWITCH_OPERATIONS
-    generic_faults: frozenset[str] = frozenset({"OperationFault"})
-    believe_bare_4xx: bool = False
+    allow_cleartext_passwords: Annotated[
+        bool, "allow passwords over plain http beyond loopback"
+    ] = False
+    max_reply_bytes: Annotated[
+        int, Bounds(least=1, most=GIB), "largest reply that is read, after decompression"
+    ] = 16 * MIB
+    keep_alive_s: Annotated[
+        Seconds, "how long an idle connection is kept; below the head end's own"
+    ] = 10.0
+    connect_attempts: Annotated[
+        Count, "tries to connect within one call, before a byte is sent"
+    ] = 3
+    connect_retry_wait_s: Annotated[Seconds, "first wait between such tries"] = 0.2
+    fresh_connection: Annotated[
+        frozenset[Operation], "operations that never ride on an idle connection"
+    ] = SWITCH_OPERATIONS
+    generic_faults: Annotated[
+        frozenset[str], "faults too general to prove that a switch did not move"
+    ] = frozenset({"OperationFault"})
+    believe_bare_4xx: Annotated[bool, "no proxy: a 4xx without fault refuses switch orders too"] = (
+        False
+    )
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         for name, url in (("base_url", self.base_url), *self.service_urls.items()):
             self._check_url(name, url)
-        if self.max_reply_bytes <= 0 or self.connect_attempts < 1:
-            raise SettingsError("max_reply_bytes and connect_attempts must be at least 1")
         if self.basic is not None and ":" in self.basic.user:
             raise SettingsError("basic: HTTP Basic has no user names with a colon")
 

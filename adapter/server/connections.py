@@ -94,7 +94,8 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(tls.certificate_file, tls.key_file, tls.key_password)
+        phrase = tls.key_password.reveal() if tls.key_password is not None else None
+        context.load_cert_chain(tls.certificate_file, tls.key_file, phrase)
         if tls.client_ca_file is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(tls.client_ca_file)

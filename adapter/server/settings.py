@@ -6,48 +6,66 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 from adapter.errors import SettingsError
+from adapter.model.bounds import (
+    GIB,
+    KIB,
+    MIB,
+    TIB,
+    Body,
+    Bounds,
+    Count,
+    CountOrZero,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    check_bounds,
+)
+from adapter.model.secret import Secret
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_TOKEN: Final = 32
+_DIGEST: Final = "sha256:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTls:
-    """Files are PEM. With `client_ca_file` callers must show a certificate of that issuer."""
+    """Files are PEM."""
 
-    certificate_file: Path
-    key_file: Path
-    key_password: str | None = field(default=None, repr=False)
-    client_ca_file: Path | None = None
+    certificate_file: Annotated[Path, "PEM of the server's certificate"]
+    key_file: Annotated[Path, "PEM of its private key"]
+    key_password: Annotated[Secret | None, "pass phrase of the private key"] = None
+    client_ca_file: Annotated[
+        Path | None, "PEM of the issuer whose certificate callers must show"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """Bounds of the connections of one server.
 
-    connections     in all; a new one past it takes the place of an idle one, first of those that
-                    have never asked for anything
-    per_address     of one address; a proxy in front makes all callers one address
-    idle_s          a connection without a whole request head for so long is closed
-    handshake_s     TLS handshake
-    unsent_s        a caller that does not take its answer for so long is cut off (where the
-                    system has TCP_USER_TIMEOUT)
-    linger_s        what is left of a refused body is read and dropped for so long, so that the
-                    caller comes to see the answer
-    drain_s         when stopping, how long requests under way may take
+    A new connection past `connections` takes the place of an idle one, first of those that have
+    never asked for anything. A proxy in front makes all callers one address. `unsent_s` holds
+    where the system has TCP_USER_TIMEOUT. The rest of a refused body is read so that the caller
+    comes to see the answer.
     """
 
-    connections: int = 1024
-    per_address: int = 256
-    idle_s: float = 15.0
-    handshake_s: float = 10.0
-    unsent_s: float = 30.0
-    linger_s: float = 2.0
-    drain_s: float = 10.0
+    connections: Annotated[
+        Count, "connections at once; past it the one that is idle longest is closed"
+    ] = 1024
+    per_address: Annotated[Count, "connections at once from one address"] = 256
+    idle_s: Annotated[
+        PositiveSeconds, "a connection without a whole request head for so long is closed"
+    ] = 15.0
+    handshake_s: Annotated[PositiveSeconds, "longest TLS handshake"] = 10.0
+    unsent_s: Annotated[
+        PositiveSeconds, "a caller that does not take its answer for so long is cut off"
+    ] = 30.0
+    linger_s: Annotated[Seconds, "the rest of a refused body is read and dropped for so long"] = 2.0
+    drain_s: Annotated[Seconds, "when stopping, requests under way may take so long"] = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +75,31 @@ class BasicUser:
     user: str
     password: str = field(repr=False)
 
+    @classmethod
+    def from_line(cls, line: str) -> "BasicUser":
+        """Of `user:password`. Raises SettingsError."""
+        user, colon, password = line.partition(":")
+        if not colon or not user.strip() or not password.strip():
+            raise SettingsError("must be lines of user:password")
+        return cls(user=user.strip(), password=password.strip())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """Bounds of one message. A body past `whole_bytes` is judged in pieces while it comes in;
-    `large_at_once` of those are held at a time, the others wait unread.
+    """Bounds of one message. A body past `whole_bytes` is judged in pieces while it comes in.
+    `data_deadline_s` is without the wait for a place."""
 
-    held_bytes      the most of a body where there is no spool folder to put large ones in
-    deadline_s      a status message must be complete in this time
-    data_deadline_s the same for data, events and exceptions, without the wait for a place
-    """
-
-    status_bytes: int = 256 * 1024
-    data_bytes: int = 1024 * 1024 * 1024
-    held_bytes: int = 64 * 1024 * 1024
-    whole_bytes: int = 256 * 1024
-    large_at_once: int = 4
-    deadline_s: float = 30.0
-    data_deadline_s: float = 300.0
+    status_bytes: Annotated[Body, "largest status message that is read"] = 256 * KIB
+    data_bytes: Annotated[
+        int, Bounds(least=1, most=TIB), "largest message of data, events or exceptions"
+    ] = GIB
+    held_bytes: Annotated[
+        int, Bounds(least=1, most=GIB), "largest one where bodies cannot be spooled to disk"
+    ] = 64 * MIB
+    whole_bytes: Annotated[Body, "larger messages are judged in pieces as they come in"] = 256 * KIB
+    large_at_once: Annotated[Count, "such messages held at a time; others wait unread"] = 4
+    deadline_s: Annotated[PositiveSeconds, "a status message must be complete in this time"] = 30.0
+    data_deadline_s: Annotated[PositiveSeconds, "the same for data, events and exceptions"] = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,28 +107,36 @@ class QuarantineLimits:
     """What is kept of refused messages: the first `message_bytes` of each, and in any minute about
     `minute_bytes` of those with the right credentials, and as much again of all others."""
 
-    message_bytes: int = 64 * 1024
-    minute_bytes: int = 16 * 1024 * 1024
-    capture_s: float = 5.0
+    message_bytes: Annotated[Body, "kept of one refused message"] = 64 * KIB
+    minute_bytes: Annotated[
+        int, Bounds(least=1, most=GIB), "kept of all refused messages in a minute"
+    ] = 16 * MIB
+    capture_s: Annotated[PositiveSeconds, "a refused message is read on for so long"] = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
     """The listener for the head end.
 
-    `public_url` is how the head end reaches it; "" is the bound address. `path_prefix` stands
-    before /openway here and, after `public_url`, in the addresses given out. A proxy that takes a
-    path off wants that path in `public_url` instead. `users` empty: no HTTP Basic.
+    `public_url` "" is the bound address. `path_prefix` stands before /openway here and, after
+    `public_url`, in the addresses given out. A proxy that takes a path off wants that path in
+    `public_url` instead.
     Without Basic and without client certificates anybody who reaches the port can hand in data
     and events, so that off the loopback `allow_anonymous` must say it is wanted.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    public_url: str = ""
-    path_prefix: str = ""
-    users: tuple[BasicUser, ...] = ()
-    allow_anonymous: bool = False
+    host: Annotated[str, "address that callbacks are taken on"] = "127.0.0.1"
+    port: Annotated[Port, "port that callbacks are taken on; 0: any free one"] = 0
+    public_url: Annotated[
+        str, "URL of the listener as the head end sees it; empty: host and port"
+    ] = ""
+    path_prefix: Annotated[str, "path before /openway, for a proxy that keeps one"] = ""
+    users: Annotated[
+        tuple[BasicUser, ...], "lines of user:password; when given, callbacks need HTTP Basic"
+    ] = ()
+    allow_anonymous: Annotated[bool, "beyond loopback: take callbacks without any credentials"] = (
+        False
+    )
     tls: ServerTls | None = None
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     bodies: BodyLimits = field(default_factory=BodyLimits)
@@ -157,6 +190,30 @@ class ApiKey:
             raise SettingsError(f"api key {self.name}: expires_at needs a time zone")
 
     @classmethod
+    def from_line(cls, line: str) -> "ApiKey":
+        """Of `name role,role token [expiry]`; instead of the token `sha256:` and its digest.
+
+        Raises SettingsError, which repeats no token.
+        """
+        name, roles, token, *expiry = [*line.split(), "", ""][: max(len(line.split()), 3)]
+        if not token or len(expiry) > 1:
+            raise SettingsError("must be lines of: name role,role token [expiry]")
+        known = [role.value for role in Role]
+        wanted = roles.split(",")
+        if any(role not in known for role in wanted):
+            # What stands there may be the token, by a slip: it is not repeated.
+            raise SettingsError(f"{name}: the second word must be roles, of {', '.join(known)}")
+        try:
+            expires_at = datetime.fromisoformat(expiry[0]) if expiry else None
+        except ValueError:
+            raise SettingsError(f"{name}: the expiry must be a date and time with a zone") from None
+        held = [Role(role) for role in wanted]
+        if not token.startswith(_DIGEST):
+            return cls.of(name, token, *held, expires_at=expires_at)
+        digest = token.removeprefix(_DIGEST)
+        return cls(name=name, token_sha256=digest, roles=frozenset(held), expires_at=expires_at)
+
+    @classmethod
     def of(
         cls, name: str, token: str, *roles: Role, expires_at: datetime | None = None
     ) -> "ApiKey":
@@ -177,40 +234,42 @@ class ApiKey:
 class RestSettings:
     """The JSON interface. No keys: nobody is let in.
 
-    `longest_wait_s` bounds `?wait=`, `waiting_at_once` how many may wait. Past
-    `failures_per_minute` an address without a right key is told to wait for the next minute; a
-    right one is let in. Refused changes are audited, a caller's first in a minute and
-    `audited_refusals_per_minute` in all. Off the loopback plain
-    http shows the tokens to everybody on the way: then `allow_cleartext` must say it is wanted.
+    Past `failures_per_minute` an address without a right key is told to wait for the next minute;
+    a right one is let in. Refused changes are audited, a caller's first in a minute and
+    `audited_refusals_per_minute` in all. Off the loopback plain http shows the tokens to everybody
+    on the way: then `allow_cleartext` must say it is wanted.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    keys: tuple[ApiKey, ...] = ()
+    host: Annotated[str, "address of the REST API"] = "127.0.0.1"
+    port: Annotated[Port, "port of the REST API; 0: any free one"] = 0
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        "lines of: name role,role token [expiry]; without keys nobody is let in",
+    ] = ()
     tls: ServerTls | None = None
-    allow_cleartext: bool = False
-    body_bytes: int = 8 * 1024 * 1024
-    deadline_s: float = 30.0
-    longest_wait_s: float = 60.0
-    waiting_at_once: int = 200
-    failures_per_minute: int = 30
-    audited_refusals_per_minute: int = 60
+    allow_cleartext: Annotated[bool, "beyond loopback: serve without TLS"] = False
+    body_bytes: Annotated[Body, "largest request body that is read"] = 8 * MIB
+    deadline_s: Annotated[PositiveSeconds, "a request must be answered in this time"] = 30.0
+    longest_wait_s: Annotated[Seconds, "longest ?wait= of a caller for a command to end"] = 60.0
+    waiting_at_once: Annotated[CountOrZero, "callers that may wait at once"] = 200
+    failures_per_minute: Annotated[
+        Count, "wrong keys of one address; past it 429, but for right keys"
+    ] = 30
+    audited_refusals_per_minute: Annotated[
+        Count, "refused changes in the audit; one of each caller"
+    ] = 60
     connections: ConnectionLimits = field(
         default_factory=lambda: ConnectionLimits(connections=512, per_address=256)
     )
 
     def __post_init__(self) -> None:
-        if self.failures_per_minute < 1 or self.audited_refusals_per_minute < 1:
-            raise SettingsError("failures_per_minute, audited_refusals_per_minute: at least 1")
-        names = [key.name for key in self.keys]
-        if len(set(names)) != len(names):
-            holders = {name: {key.name for key in self.keys if key.name == name} for name in names}
-            roles: dict[str, set[Role]] = {name: set() for name in holders}
-            for key in self.keys:
-                roles[key.name] |= key.roles
-            for name, has in roles.items():
-                if {Role.SWITCH, Role.APPROVE} <= has:
-                    raise SettingsError(f"api key {name}: switch and approve need two names")
+        check_bounds(self)
+        roles: dict[str, set[Role]] = {}
+        for key in self.keys:
+            roles.setdefault(key.name, set()).update(key.roles)
+        for name, has in roles.items():
+            if {Role.SWITCH, Role.APPROVE} <= has:
+                raise SettingsError(f"api key {name}: switch and approve need two names")
         digests = [key.token_sha256 for key in self.keys]
         if len(set(digests)) != len(digests):
             raise SettingsError("api keys: one token is given to two keys")

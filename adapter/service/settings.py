@@ -8,9 +8,8 @@ are never shown. An unknown or bad setting stops the start and is named.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -24,11 +23,22 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
 from adapter.errors import SettingsError
 from adapter.fieldwork.settings import FieldWorkSettings, ReplySettings
-from adapter.headend.secret import Secret
 from adapter.headend.settings import HeadEndSettings
+from adapter.model.bounds import (
+    Bounds,
+    Count,
+    CountOrZero,
+    Days,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    Seed,
+    check_bounds,
+)
+from adapter.model.secret import Secret
 from adapter.server.settings import ListenerSettings, RestSettings
-from adapter.service.settings_reader import PREFIX, Sources, leaves, read_section
-from adapter.service.settings_values import guess
+from adapter.settings.loading import PREFIX, Sources, read_section
+from adapter.settings.text_files import read_toml
 from adapter.subscriptions.reconcile import Generation
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
@@ -43,19 +53,19 @@ class StoreSettings:
 class Listening(ListenerSettings):
     """Where the head end calls us."""
 
-    port: Annotated[int, "port that callbacks are taken on; 0: any free one"] = 8101
+    port: Annotated[Port, "port that callbacks are taken on; 0: any free one"] = 8101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api(RestSettings):
     """The REST API: where it listens, who may call it; and how the command line reaches it."""
 
-    port: Annotated[int, "port of the REST API; 0: any free one"] = 8102
+    port: Annotated[Port, "port of the REST API; 0: any free one"] = 8102
     url: Annotated[str, "URL at which the command line calls the API; empty: host and port"] = ""
     key: Annotated[Secret | None, "key that the command line presents"] = None
     second_key: Annotated[Secret | None, "key of a second person, where two are needed"] = None
     ca_file: Annotated[Path | None, "PEM of the authority that the command line believes"] = None
-    timeout_s: Annotated[float, "the command line waits so long for an answer"] = 30.0
+    timeout_s: Annotated[PositiveSeconds, "the command line waits so long for an answer"] = 30.0
 
     @property
     def address(self) -> str:
@@ -82,7 +92,7 @@ class IntakeSettings:
     events: Annotated[Path | None, "TOML of device events and storm rules; empty: as shipped"] = (
         None
     )
-    retention_days: Annotated[float, "days that bodies are kept after they were taken in"] = 30.0
+    retention_days: Annotated[Days, "days that bodies are kept after they were taken in"] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,42 +100,38 @@ class RetentionSettings:
     """Days that rows are kept; 0 is for ever. Audit, commands, orders and measurements always are,
     and bodies of payloads have `intake.retention_days`."""
 
-    messages_days: Annotated[float, "SOAP messages of commands that have ended; 0: for ever"] = 90.0
-    inbox_days: Annotated[float, "messages of the head end that were dealt with; 0: for ever"] = (
-        90.0
-    )
+    messages_days: Annotated[Days, "SOAP messages of commands that have ended; 0: for ever"] = 90.0
+    inbox_days: Annotated[Days, "messages of the head end that were dealt with; 0: for ever"] = 90.0
     quarantine_days: Annotated[
-        float, "refused messages nobody decided about, then they are discarded; 0: for ever"
+        Days, "refused messages nobody decided about, then they are discarded; 0: for ever"
     ] = 0.0
     events_days: Annotated[
-        float, "device events and arrivals, but for what began an outage that lasts; 0: for ever"
+        Days, "device events and arrivals, but for what began an outage that lasts; 0: for ever"
     ] = 1095.0
     errors_days: Annotated[
-        float, "error records that were closed, and counts of storms; 0: for ever"
+        Days, "error records that were closed, and counts of storms; 0: for ever"
     ] = 90.0
-    publications_days: Annotated[float, "publications that every sink has; 0: for ever"] = 90.0
+    publications_days: Annotated[Days, "publications that every sink has; 0: for ever"] = 90.0
 
     def __post_init__(self) -> None:
-        for row in fields(self):
-            if not getattr(self, row.name) >= 0:
-                raise SettingsError(f"{row.name}: 0 or more days")
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSettings:
     longest_catch_up_s: Annotated[
-        float, "a late scheduled read covers at most so much; windows before that are skipped"
+        PositiveSeconds,
+        "a late scheduled read covers at most so much; windows before that are skipped",
     ] = 7 * 86_400.0
 
     def __post_init__(self) -> None:
-        if not self.longest_catch_up_s > 0:
-            raise SettingsError("longest_catch_up_s: more than 0")
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    concurrency: Annotated[int, "calls to the head end under way at once"] = 64
-    lease_s: Annotated[float, "seconds after which claimed work is offered again"] = 30.0
+    concurrency: Annotated[Count, "calls to the head end under way at once"] = 64
+    lease_s: Annotated[PositiveSeconds, "seconds after which claimed work is offered again"] = 30.0
     kinds: Annotated[frozenset[CommandKind], "command kinds that the head end offers"] = frozenset(
         CommandKind
     )
@@ -148,15 +154,14 @@ class OrdersSettings:
         Path | None, "TOML file: orchestrations, activity types, reading calendar, valid tasks"
     ] = None
     visit_time_out_s: Annotated[
-        float,
+        Seconds,
         "a visit may be silent so long after it was sent, was due, or its appointment ended; then "
         "people are asked. 0: for ever; an activity type's visit_time_out_hours goes before",
     ] = 72 * 3600.0
-    message_tries: Annotated[int, "tries of a message to the field work system; then people"] = 10
+    message_tries: Annotated[Count, "tries of a message to the field work system; then people"] = 10
 
     def __post_init__(self) -> None:
-        if self.visit_time_out_s < 0 or self.message_tries < 1:
-            raise SettingsError("visit_time_out_s: not below 0; message_tries: at least 1")
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,15 +169,14 @@ class ClockSettings(ClockPolicy):
     """When the machine's wall clock is not believed, and switch orders are held."""
 
     tolerance_s: Annotated[
-        float, "the wall clock may be off by so much; past it switch orders are held"
+        PositiveSeconds, "the wall clock may be off by so much; past it switch orders are held"
     ] = 60.0
     longest_stop_s: Annotated[
-        float, "after a longer stop, by the wall clock, somebody has to confirm it"
+        PositiveSeconds, "after a longer stop, by the wall clock, somebody has to confirm it"
     ] = 86_400.0
 
     def __post_init__(self) -> None:
-        if not (self.tolerance_s > 0 and self.longest_stop_s > 0):
-            raise SettingsError("tolerance_s, longest_stop_s: more than 0")
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +184,9 @@ class SimulatorSettings:
     """`openway simulate`; all else is in a file of its own (`config`)."""
 
     host: Annotated[str, "address of the simulated head end"] = "127.0.0.1"
-    port: Annotated[int, "port of the simulated head end; 0: any free one"] = 8103
-    meters: Annotated[int, "number of simulated meters"] = 1_000
-    seed: Annotated[int, "the same seed gives the same meters and the same chances"] = 1
+    port: Annotated[Port, "port of the simulated head end; 0: any free one"] = 8103
+    meters: Annotated[CountOrZero, "number of simulated meters"] = 1_000
+    seed: Annotated[Seed, "the same seed gives the same meters and the same chances"] = 1
     journal: Annotated[Path | None, "JSON lines of every request and callback"] = None
     config: Annotated[Path | None, "TOML file: population, timing, limits, faults"] = None
 
@@ -202,24 +206,27 @@ class SubscriptionSettings:
     exception_groups: Annotated[
         tuple[str, ...], "exceptions of these head end groups only; empty: of all (inferred)"
     ] = ()
-    check_every_s: Annotated[float, "between two checks of the subscriptions"] = 3600.0
-    retry_s: Annotated[float, "the next check after one that failed"] = 60.0
+    check_every_s: Annotated[PositiveSeconds, "between two checks of the subscriptions"] = 3600.0
+    retry_s: Annotated[PositiveSeconds, "the next check after one that failed"] = 60.0
     silence: Annotated[
         bool,
         "tell when nothing has arrived for longer than is usual; also of subscriptions that are "
         "made by hand, once two days of arrivals are known",
     ] = True
-    silence_s: Annotated[float | None, "so long may nothing arrive; empty: learned"] = None
-    silence_factor: Annotated[float, "learned: so many times the longest usual silence"] = 3.0
-    silence_least_s: Annotated[float, "learned: never less than this"] = 3600.0
+    silence_s: Annotated[PositiveSeconds | None, "so long may nothing arrive; empty: learned"] = (
+        None
+    )
+    silence_factor: Annotated[
+        float, Bounds(above=0, most=1_000), "learned: so many times the longest usual silence"
+    ] = 3.0
+    silence_least_s: Annotated[Seconds, "learned: never less than this"] = 3600.0
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         if self.exceptions is Generation.DATA_SERVICE:
             raise SettingsError("exceptions: the data service knows none")
         if not self.system_name:
             raise SettingsError("system_name: is needed")
-        if not (self.check_every_s > 0 and self.retry_s > 0 and self.silence_factor > 0):
-            raise SettingsError("check_every_s, retry_s, silence_factor: more than 0")
 
 
 class LogLevel(StrEnum):
@@ -241,7 +248,7 @@ class LogSettings:
     format: Annotated[LogFormat, "json, text, or auto: text on a terminal, else json"] = (
         LogFormat.AUTO
     )
-    per_minute: Annotated[int, "lines of one event a minute; the others are counted"] = 600
+    per_minute: Annotated[Count, "lines of one event a minute; the others are counted"] = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,27 +336,9 @@ def load_with_origin(
     named = environ.get(f"{PREFIX}CONFIG")
     path = Path(path) if path else Path(named) if named else None
     sources = Sources(environ=environ, folder=path.parent if path else Path())
-    table = _table(path) if path else {}
-    _refuse_unknown_variables(sources)
+    table = read_toml(path) if path else {}
+    sources.refuse_unknown_variables(Settings, _RESERVED)
     settings = read_section(Settings, table, sources)
     if settings is None or sources.problems:
         raise SettingsError("\n".join(sources.problems))
     return Loaded(settings=settings, origin=MappingProxyType(sources.origin))
-
-
-def _table(path: Path) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def _refuse_unknown_variables(sources: Sources) -> None:
-    known = set(_RESERVED)
-    for leaf in leaves(Settings):
-        known |= {leaf.variable, f"{leaf.variable}_FILE"} if leaf.secret else {leaf.variable}
-    for name in sorted(sources.environ):
-        if name.startswith(PREFIX) and name not in known:
-            sources.complain(name, f"unknown variable{guess(name, frozenset(known))}")

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
 from adapter.commands.calls import FailureReason, SwitchState
+from adapter.model.bounds import Bounds, Count, CountOrZero, Seed, Share
 from adapter.model.ids import EndpointId
 from adapter.simulator.seeded import fractions
 
@@ -156,38 +157,51 @@ def ping(meter: Meter) -> Answered:
     return Done(meter=meter)
 
 
+_Names = Annotated[Sequence[str], Bounds(least=1, most=1_000)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationPlan:
-    """How many meters there are and how they differ. Shares are of all meters, 0 to 1.
+    """How many meters there are and how they differ. Shares are of all meters, but for those of
+    intervals and days."""
 
-    `skipped_share` is of all intervals: recorded without a value, though the register went on.
-    `noted_share` is of all intervals: told with one of the status words that nothing else here
-    causes. `clock_reset_share` is of all days of a meter: its clock is set, forward or back.
-    `raw_share` is of all meters: they send pulses and a multiplier in place of watt-hours.
-    `interval_billed_share` too: master data bill them by load profile; all others by register.
-    `time_zone` is an IANA name: the day's shape follows its clock, and intervals of its summer time
-    carry the status for it (inferred).
-    """
-
-    count: int = 1_000
-    seed: int = 1
-    esn_prefix: str = "2.16.840.1.114416.15.243."
-    first_number: int = 700_001
-    group_size: int = 1_000
-    device_classes: Sequence[str] = ("OpenWay CENTRON", "OpenWay CENTRON Polyphase")
-    configuration_groups: Sequence[str] = ("Residential", "Commercial")
-    unregistered_share: float = 0.0
-    disconnected_share: float = 0.0
-    unreachable_share: float = 0.0
-    backfeed_share: float = 0.0
-    without_switch_share: float = 0.0
-    generating_share: float = 0.1
-    skipped_share: float = 0.0
-    noted_share: float = 0.0
-    clock_reset_share: float = 0.0
-    raw_share: float = 0.0
-    interval_billed_share: float = 0.0
-    time_zone: str = "UTC"
+    count: Annotated[CountOrZero, "number of meters"] = 1_000
+    seed: Annotated[Seed, "the same seed gives the same meters and the same chances"] = 1
+    esn_prefix: Annotated[str, "start of every ESN"] = "2.16.840.1.114416.15.243."
+    first_number: Annotated[Seed, "end of the first ESN"] = 700_001
+    group_size: Annotated[Count, "meters of a group"] = 1_000
+    device_classes: Annotated[_Names, "device classes, in turn"] = (
+        "OpenWay CENTRON",
+        "OpenWay CENTRON Polyphase",
+    )
+    configuration_groups: Annotated[_Names, "configuration groups, in turn"] = (
+        "Residential",
+        "Commercial",
+    )
+    unregistered_share: Annotated[Share, "the head end cannot reach them yet"] = 0.0
+    disconnected_share: Annotated[Share, "their switch is open"] = 0.0
+    unreachable_share: Annotated[Share, "they do not answer"] = 0.0
+    backfeed_share: Annotated[Share, "voltage on the load side of an open switch"] = 0.0
+    without_switch_share: Annotated[Share, "they have no remote switch"] = 0.0
+    generating_share: Annotated[Share, "they deliver energy as well"] = 0.1
+    skipped_share: Annotated[
+        Share, "of all intervals: recorded without a value, though the register went on"
+    ] = 0.0
+    noted_share: Annotated[
+        Share, "of all intervals: told with a status word that nothing else here causes"
+    ] = 0.0
+    clock_reset_share: Annotated[
+        Share, "of all days of a meter: its clock is set, forward or back"
+    ] = 0.0
+    raw_share: Annotated[Share, "they send pulses and a multiplier in place of watt-hours"] = 0.0
+    interval_billed_share: Annotated[
+        Share, "master data bill them by load profile; all others by register"
+    ] = 0.0
+    time_zone: Annotated[
+        str,
+        "IANA name: the day's shape follows its clock, and intervals of its summer time carry the "
+        "status for it (inferred)",
+    ] = "UTC"
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ PURE_MAY = frozenset(
     {
         "__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses",
         "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq",
-        "itertools",
+        "hmac", "itertools",
         "json", "math", "operator", "re", "string", "types", "typing", "unicodedata", "uuid",
         "zoneinfo",
     }

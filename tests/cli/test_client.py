@@ -12,7 +12,7 @@ import pytest
 
 from adapter.cli.client import ApiProblem, Client, Unreachable, items, segment
 from adapter.errors import SettingsError
-from adapter.headend.secret import Secret
+from adapter.model.secret import Secret
 from tests.headend.authority import Authority
 
 Asked = list[tuple[str, str, dict[str, str], bytes]]

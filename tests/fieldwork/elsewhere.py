@@ -15,7 +15,7 @@ from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.messages import read_message, report_json
 from adapter.fieldwork.signing import key_of, verify
 from adapter.fieldwork.webhook import post_report
-from adapter.headend.secret import Secret
+from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
 
 KEY = Secret("whsec_" + "T1VS" * 8)

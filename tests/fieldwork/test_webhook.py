@@ -16,7 +16,7 @@ from adapter.fieldwork.posting import NotTaken
 from adapter.fieldwork.settings import FieldWorkKind, FieldWorkSettings, WebhookSettings
 from adapter.fieldwork.signing import ID, NotSigned, key_of, verify
 from adapter.fieldwork.webhook import WebhookFieldWork, post_report
-from adapter.headend.secret import Secret
+from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
 from tests.fieldwork.builders import KeptReports, a_message, a_work_report
 from tests.support import run

@@ -10,9 +10,9 @@ from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
-from adapter.headend.secret import Secret
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
 from adapter.model.ids import DeviceId, ExchangeId
+from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.log import JsonLines

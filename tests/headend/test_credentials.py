@@ -13,8 +13,9 @@ from lxml import etree
 from adapter.commands.calls import Call, TokenGiven
 from adapter.errors import HeadEndError, OutcomeUnknown, Refused, SettingsError
 from adapter.headend.client import Exchange, HeadEndClient
-from adapter.headend.secret import Secret
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
+from adapter.model.secret import Secret
+from adapter.settings.text_files import secret_from_environment, secret_from_file
 from tests.headend.servers import Peer, Script, Seen, Server, http
 from tests.headend.wire import DISCONNECT, PING, TOKEN, ping_reply, settings, the_wire, token_reply
 from tests.support import run
@@ -182,8 +183,8 @@ def test_a_secret_shows_nothing_of_itself() -> None:
 def test_secrets_come_from_files_and_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{CANARY}\n", encoding="utf-8")
-    assert Secret.from_file(file).reveal() == CANARY
-    assert Secret.from_environment("PW", {"PW": CANARY}).reveal() == CANARY
+    assert secret_from_file(file).reveal() == CANARY
+    assert secret_from_environment("PW", {"PW": CANARY}).reveal() == CANARY
 
 
 @pytest.mark.parametrize(
@@ -195,12 +196,12 @@ def test_a_secret_that_cannot_be_one_stops_the_start_and_is_not_shown(
     file = tmp_path / "password"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match="password") as caught:
-        Secret.from_file(file)
+        secret_from_file(file)
     assert "changeme" not in str(caught.value)
     with pytest.raises(SettingsError, match="absent"):
-        Secret.from_file(tmp_path / "absent")
+        secret_from_file(tmp_path / "absent")
     with pytest.raises(SettingsError, match="HEAD_END_PASSWORD"):
-        Secret.from_environment("HEAD_END_PASSWORD", {})
+        secret_from_environment("HEAD_END_PASSWORD", {})
 
 
 def test_a_password_in_clear_needs_tls_or_a_word_of_consent() -> None:

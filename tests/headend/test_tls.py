@@ -9,9 +9,9 @@ import pytest
 from adapter.commands.calls import TokenGiven
 from adapter.errors import HeadEndError, NotSent, OutcomeUnknown, SettingsError
 from adapter.headend.client import HeadEndClient
-from adapter.headend.secret import Secret
 from adapter.headend.security import tls_context
 from adapter.headend.settings import HeadEndSettings, Timeouts, Tls
+from adapter.model.secret import Secret
 from tests.headend.authority import Authority
 from tests.headend.servers import Peer, Server, http, replying
 from tests.headend.wire import DISCONNECT, TOKEN, settings, the_wire, token_reply

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapter.headend.secret import Secret
 from adapter.model.redaction import redact
+from adapter.model.secret import Secret
 from adapter.service.log import start_logging
 from adapter.service.settings import LogFormat, LogLevel, LogSettings
 

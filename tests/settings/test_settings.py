@@ -1,7 +1,9 @@
 """Settings: where they come from, what is refused and how it is named, what is never shown."""
 
+import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import MISSING
 from datetime import time
 from enum import StrEnum
@@ -13,14 +15,17 @@ import pytest
 from adapter.commands.flows import CommandKind, Operation
 from adapter.errors import SettingsError
 from adapter.headend.settings import Timeouts
+from adapter.model.bounds import bounds_in, unwrapped
 from adapter.server.settings import Role
 from adapter.service.settings import Settings, load, load_with_origin
-from adapter.service.settings_reader import Leaf, leaves
 from adapter.service.settings_table import rows, shown
-from adapter.service.settings_values import convert, from_text
+from adapter.settings.conversion import convert, from_text
+from adapter.settings.loading import Leaf, leaves
+from adapter.simulator.settings import SimulatorConfig
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 LEAVES = tuple(leaves(Settings))
+EVERY = (*LEAVES, *leaves(SimulatorConfig, "simulator_file"))
 PLAIN = tuple(leaf for leaf in LEAVES if not leaf.secret)
 
 
@@ -285,6 +290,23 @@ def test_every_setting_has_a_line_of_help(row: object) -> None:
     assert getattr(row, "help", "")
 
 
+@pytest.mark.parametrize("leaf", EVERY, ids=lambda leaf: leaf.name)
+def test_every_number_has_its_bounds_and_keeps_them(leaf: Leaf) -> None:
+    kind = leaf.kind
+    if kind in (int, float):
+        assert leaf.bounds is not None
+        assert leaf.help
+        if isinstance(leaf.default, int | float):
+            assert leaf.bounds.allow(leaf.default)
+        for bad in (-1, math.nan, math.inf, 10**5000):
+            assert not leaf.bounds.allow(bad)
+    elif get_origin(kind) is Mapping:
+        item, notes, _ = unwrapped(get_args(kind)[1])
+        assert item is not float or bounds_in(notes)
+    else:
+        assert leaf.help
+
+
 def test_every_setting_has_a_variable_of_its_own() -> None:
     counts = Counter(leaf.variable for leaf in LEAVES)
     counts.update(f"{leaf.variable}_FILE" for leaf in LEAVES if leaf.secret)
@@ -315,7 +337,7 @@ def sample(leaf: Leaf) -> str:
         return next(iter(item)).value if issubclass(item, StrEnum) else "one,two"
     if get_origin(kind) is not None:
         return "a=1,b=0.5"
-    return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")  # type: ignore[call-overload, no-any-return]
+    return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")
 
 
 @pytest.mark.parametrize("leaf", PLAIN, ids=lambda leaf: leaf.name)

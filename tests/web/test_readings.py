@@ -16,9 +16,9 @@ from adapter.cli.exits import Exit
 from adapter.engine.beside import Beside
 from adapter.engine.readings.reports import ValuePage, Wanted
 from adapter.errors import StoreFailed
-from adapter.headend.secret import Secret
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Entered, Measurement
+from adapter.model.secret import Secret
 from adapter.server.settings import RestSettings
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports

@@ -1,0 +1,75 @@
+"""Files that settings name: read whole, never past a bound, and never one that does not end."""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from adapter.errors import SettingsError
+from adapter.model.secret import Secret
+
+_LONGEST_BYTES: Final = 16 * 1024 * 1024
+_LONGEST_SECRET_BYTES: Final = 4096
+_SAMPLES: Final = frozenset({"changeme", "change-me", "password", "secret", "example", "xxx"})
+"""Values that stand in documentation; a head end that accepts one has no password at all."""
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The table of a TOML file. Raises SettingsError naming the file."""
+    raw = _read(path, f"{path}", _LONGEST_BYTES)
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except RecursionError:
+        raise SettingsError(f"{path}: tables or lists are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, no UTF-8, or a number of thousands of digits
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def secret_from_file(path: Path) -> Secret:
+    """The file's text without the newline at its end. Raises SettingsError naming the file."""
+    place = f"secret file {path}"
+    raw = _read(path, place, _LONGEST_SECRET_BYTES)
+    return _checked(raw, place)
+
+
+def secret_from_environment(name: str, environment: Mapping[str, str]) -> Secret:
+    """The variable's value. Raises SettingsError naming the variable, never its content."""
+    value = environment.get(name)
+    if value is None:
+        raise SettingsError(f"environment variable {name} is not set")
+    return _checked(value.encode("utf-8", "surrogateescape"), f"environment {name}")
+
+
+def _checked(raw: bytes, place: str) -> Secret:
+    if len(raw) > _LONGEST_SECRET_BYTES:
+        raise SettingsError(f"{place}: longer than {_LONGEST_SECRET_BYTES} bytes")
+    try:
+        value = raw.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{place}: not UTF-8") from None
+    if not value.strip():
+        raise SettingsError(f"{place}: empty")
+    if value.strip().lower() in _SAMPLES:
+        raise SettingsError(f"{place}: a sample value from the documentation")
+    return Secret(value)
+
+
+def _read(path: Path, place: str, longest: int) -> bytes:
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SettingsError(f"{place}: is no regular file")
+            raw = file.read(longest + 1)
+    except (OSError, ValueError) as error:  # a name with NUL in it is a ValueError
+        reason = getattr(error, "strerror", None) or "cannot be read"
+        raise SettingsError(f"{place}: {reason}") from error
+    if len(raw) > longest:
+        raise SettingsError(f"{place}: longer than {longest} bytes")
+    return raw
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """The opener for `open`: a pipe that nobody writes to is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
