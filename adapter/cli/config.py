@@ -43,13 +43,13 @@ def show(session: Session, file: Path | None, given: bool, as_json: bool) -> Non
 @with_session
 def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Read the settings, and the files they name, as a start would; name what is unknown or bad."""
-    from adapter.engine.events.tables import load_event_tables
-    from adapter.service.orders_file import load_rules
+    from adapter.service.app import contract
+    from adapter.service.checks import check_files
 
     session = session.at(file)
     given = len(session.loaded.origin)
-    load_rules(session.settings.orders.file, session.settings.engine.kinds)
-    load_event_tables(session.settings.intake.events)
+    check_files(session.settings)
+    contract(session.settings.contract.wsdl, session.settings.engine.kinds)
     if as_json:
         print_json({"file": str(session.file) if session.file else None, "given": given})
     else:

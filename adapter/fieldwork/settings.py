@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from adapter.errors import SettingsError
 from adapter.model.bounds import MIB, Body, Port, PositiveSeconds, Seconds, Seed, Share
 from adapter.model.secret import Secret
+from adapter.settings.urls import url_problem
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
@@ -48,9 +49,9 @@ class PostSettings:
     reply_s: Annotated[PositiveSeconds, "until the answer to a post, and between its parts"] = 20.0
 
     def __post_init__(self) -> None:
+        if self.url and (problem := url_problem(self.url, query=True)):
+            raise SettingsError(f"url: {problem}")
         parts = urlsplit(self.url)
-        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise SettingsError("url: an http or https URL with a host is needed")
         clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
         if clear and not self.allow_cleartext:
             raise SettingsError("url: plain http beyond loopback needs allow_cleartext")

@@ -25,6 +25,7 @@ from adapter.model.bounds import (
 )
 from adapter.model.secret import Secret
 from adapter.settings.loading import falls_back_on
+from adapter.settings.urls import url_problem
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
@@ -215,17 +216,13 @@ class HeadEndSettings:
             raise SettingsError("basic: HTTP Basic has no user names with a colon")
 
     def _check_url(self, name: str, url: str) -> None:
+        if problem := url_problem(url):
+            raise SettingsError(f"{name}: {problem}")
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError(f"{name}: an http or https URL with a host is needed")
-        if parts.username is not None or parts.password is not None:
-            raise SettingsError(f"{name}: no credentials in a URL; use basic")
-        if parts.fragment:
-            raise SettingsError(f"{name}: a URL with a fragment")
         if parts.scheme == "https":
             if self.tls is None or not (self.tls.ca_file or self.tls.system_trust):
                 raise SettingsError(f"{name}: https needs tls with ca_file (or system_trust)")
-        elif self._reveals_password and not _LOOPBACK.fullmatch(parts.hostname):
+        elif self._reveals_password and not _LOOPBACK.fullmatch(parts.hostname or ""):
             raise SettingsError(
                 f"{name}: a password over plain http needs allow_cleartext_passwords"
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ from adapter.model.bounds import (
 from adapter.model.secret import Secret
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
+_PREFIX: Final = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_TOKEN: Final = 32
 _DIGEST: Final = "sha256:"
@@ -145,13 +147,25 @@ class ListenerSettings:
     def __post_init__(self) -> None:
         if any(not item.user or ":" in item.user or not item.password for item in self.users):
             raise SettingsError("users: a name without colon and a password are needed")
-        if self.path_prefix and not re.fullmatch(r"(/[\w.~-]+)+", self.path_prefix):
+        steps = self.path_prefix.split("/")
+        if self.path_prefix and (
+            not _PREFIX.fullmatch(self.path_prefix) or "." in steps or ".." in steps
+        ):
             raise SettingsError("path_prefix: as /name or /name/name, without a slash at the end")
         certain = self.users or (self.tls is not None and self.tls.client_ca_file is not None)
         if not certain and not self.allow_anonymous and not _LOOPBACK.fullmatch(self.host):
             raise SettingsError(
                 f"host: {self.host} without users or client certificates needs allow_anonymous"
             )
+
+
+_LOOK_ALIKE: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l"})
+
+
+def _seen(name: str) -> str:
+    """A name as it is taken at a glance: two that are the same here may be one person's."""
+    letters = unicodedata.normalize("NFKD", name).casefold().translate(_LOOK_ALIKE)
+    return "".join(each for each in letters if not unicodedata.combining(each))
 
 
 class Role(StrEnum):
@@ -180,6 +194,9 @@ class ApiKey:
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable():
             raise SettingsError("api key: needs a name")
+        letters = (unicodedata.name(each, "") for each in self.name if each.isalpha())
+        if not all(re.search(r"\bLATIN\b", name) for name in letters):
+            raise SettingsError(f"api key {self.name}: letters of a name are Latin ones")
         if not _SHA256.fullmatch(self.token_sha256):
             raise SettingsError(f"api key {self.name}: token_sha256 is 64 lower case hex digits")
         if not self.roles:
@@ -270,6 +287,10 @@ class RestSettings:
         for name, has in roles.items():
             if {Role.SWITCH, Role.APPROVE} <= has:
                 raise SettingsError(f"api key {name}: switch and approve need two names")
+        alike: dict[str, str] = {}
+        for name in roles:
+            if (other := alike.setdefault(_seen(name), name)) != name:
+                raise SettingsError(f"api keys {other} and {name}: names that look alike")
         digests = [key.token_sha256 for key in self.keys]
         if len(set(digests)) != len(digests):
             raise SettingsError("api keys: one token is given to two keys")

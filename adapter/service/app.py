@@ -45,6 +45,7 @@ from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
 from adapter.service.callback_keys import callback_keys
+from adapter.service.checks import catalog_of, check_files
 from adapter.service.orders_file import load_rules
 from adapter.service.payloads import Taking, taking
 from adapter.service.settings import (
@@ -62,7 +63,6 @@ from adapter.store.schedules import SqliteSchedules
 from adapter.store.upkeep.retention import SqlitePruning
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
-from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.gate import check_contract
 from adapter.wire.inbox import InboxReader
@@ -235,6 +235,7 @@ async def build(
     Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
     """
     _head_end(settings)
+    check_files(settings)
     codec = contract(settings.contract.wsdl, settings.engine.kinds)
     clock = SystemClock()
     store = SqliteStore(settings.store.path, now=clock.now)
@@ -358,7 +359,7 @@ async def running(
 
 def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
     """The codec of a folder's WSDL. Raises ContractError naming the commands that would break."""
-    catalog = Catalog.load(folder)
+    catalog = catalog_of(folder)
     broken = [item for item in check_contract(catalog) if item.command in kinds]
     if broken:
         raise ContractError("; ".join(f"{item.command}: {item.problem}" for item in broken))

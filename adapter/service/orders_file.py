@@ -7,7 +7,6 @@
 """
 
 import importlib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +26,7 @@ from adapter.orders.configuration import (
     parse_configuration,
 )
 from adapter.orders.tasks import field_task
+from adapter.settings.text_files import read_toml
 
 _TABLES: Final = ("orders", "measurement_cycle", "service_point_type", "field_task")
 
@@ -37,11 +37,9 @@ def load_rules(path: Path | None, kinds: frozenset[CommandKind]) -> OrderRules:
     if path is None:
         return OrderRules(head_end_commands=offered)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"orders.file: {path}: {error.strerror or 'cannot be read'}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"orders.file: {path}: {error}") from error
+        raw = read_toml(path)
+    except SettingsError as error:
+        raise SettingsError(f"orders.file: {error}") from error
     return replace(rules_of(raw), head_end_commands=offered)
 
 
@@ -117,6 +115,8 @@ def _customs(configuration: OrdersConfiguration) -> Customs:
 
 def _function(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
+    if not all(each.isidentifier() for each in (*module.split("."), attribute)):
+        raise SettingsError(f"orders.file: {name}: is not written as module.name:function")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:

@@ -39,6 +39,7 @@ from adapter.model.secret import Secret
 from adapter.server.settings import ListenerSettings, RestSettings
 from adapter.settings.loading import PREFIX, Sources, read_section
 from adapter.settings.text_files import read_toml
+from adapter.settings.urls import url_problem
 from adapter.subscriptions.reconcile import Generation
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
@@ -297,13 +298,8 @@ class Settings:
 
 
 def _check_url(name: str, url: str) -> None:
-    parts = urlsplit(url)
-    if not url:
-        return
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"{name}: an http or https URL with a host is needed")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise SettingsError(f"{name}: a URL without credentials, query and fragment is needed")
+    if url and (problem := url_problem(url)):
+        raise SettingsError(f"{name}: {problem}")
 
 
 # ---------------------------------------------------------------- reading

@@ -28,9 +28,10 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def secret_from_file(path: Path) -> Secret:
-    """The file's text without the newline at its end. Raises SettingsError naming the file."""
+    """The file's text without the newline at its end. Raises SettingsError naming the file, also
+    where others may write it: they could put in a secret of their own."""
     place = f"secret file {path}"
-    raw = _read(path, place, _LONGEST_SECRET_BYTES)
+    raw = _read(path, place, _LONGEST_SECRET_BYTES, private=True)
     return _checked(raw, place)
 
 
@@ -56,11 +57,14 @@ def _checked(raw: bytes, place: str) -> Secret:
     return Secret(value)
 
 
-def _read(path: Path, place: str, longest: int) -> bytes:
+def _read(path: Path, place: str, longest: int, *, private: bool = False) -> bytes:
     try:
         with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
                 raise SettingsError(f"{place}: is no regular file")
+            if private and mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise SettingsError(f"{place}: others may write it; chmod go-w takes that away")
             raw = file.read(longest + 1)
     except (OSError, ValueError) as error:  # a name with NUL in it is a ValueError
         reason = getattr(error, "strerror", None) or "cannot be read"

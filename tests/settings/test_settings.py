@@ -1,6 +1,7 @@
 """Settings: where they come from, what is refused and how it is named, what is never shown."""
 
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -180,6 +181,18 @@ def test_an_unknown_variable_is_named_with_what_was_probably_meant() -> None:
         ('[api]\nurl = "http://u:p@x"', "api.url"),
         ('[api]\nhost = "0.0.0.0"', "api.host"),
         ('[store]\npath = ""', "store.path"),
+        ("[listener.connections]\nidle_s = 0", "listener.connections.idle_s"),
+        ("[engine]\nlease_s = 0", "engine.lease_s"),
+        ("[commands.load_check]\nsettle_looks = 0", "commands.load_check.settle_looks"),
+        ("[commands.load_check]\nexpires_s = 1e300", "commands.load_check.expires_s"),
+        ("[listener.bodies]\nstatus_bytes = 1_000_000_000_000", "listener.bodies.status_bytes"),
+        ('[head_end]\nbase_url = "http://x\\r\\ny"', "head_end.base_url"),
+        ('[head_end]\nbase_url = "http://x:99999"', "head_end.base_url"),
+        ('[head_end]\nbase_url = "http://x/?a=b"', "head_end.base_url"),
+        ('[listener]\npublic_url = "http://x\\r\\ny"', "listener.public_url"),
+        ('[listener]\npath_prefix = "/../x"', "listener.path_prefix"),
+        ('[field_work.webhook]\nurl = "http://127.0.0.1/a b"', "field_work.webhook.url"),
+        ('[store]\npath = "~nobody-there/x"', "store.path"),
     ],
 )
 def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -195,6 +208,41 @@ def test_all_complaints_are_told_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
     path = a_file(tmp_path, text)
     assert complaints(path)[0].startswith(str(path))
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "a = " + "9" * 5_000])
+def test_a_file_that_is_too_much_is_named_and_ends_in_no_traceback(
+    tmp_path: Path, text: str
+) -> None:
+    path = a_file(tmp_path, text)
+    assert complaints(path)[0].startswith(str(path))
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    assert load(a_file(tmp_path, "\ufeff[listener]\nport = 7\n"), {}).listener.port == 7
+
+
+def test_files_that_never_end_are_refused_by_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for file in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path)):
+        (only,) = complaints(API_KEYS_FILE=file)
+        assert only.startswith("OPENWAY_API_KEYS_FILE: ")
+        assert "no regular file" in only or "directory" in only
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o662, 0o620])
+def test_a_secret_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "keys").write_text(f"ann read {TOKEN}", encoding="utf-8")
+    (tmp_path / "keys").chmod(mode)
+    (only,) = complaints(a_file(tmp_path, '[api]\nkeys_file = "keys"\n'))
+    assert only.startswith("api.keys_file: ")
+    assert "others may write it" in only
+
+
+@pytest.mark.parametrize("twin", ["Ann", "ANN", "\uff41nn", "\u0430nn", "a\u0301nn"])
+def test_two_names_of_keys_that_look_alike_are_refused(twin: str) -> None:
+    (only,) = complaints(API_KEYS=f"ann switch {TOKEN};{twin} approve {TOKEN}{TOKEN}")
+    assert "look alike" in only or "Latin" in only
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

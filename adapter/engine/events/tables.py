@@ -15,7 +15,6 @@ publications = 100               # at most so many are told
 window_s = 300.0                 # in so many seconds; the rest is summed up
 """
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,6 +24,7 @@ import msgspec
 from adapter.errors import SettingsError
 from adapter.events.types import EventTables, EventType, Role, StormRule, event_tables
 from adapter.model.whole_numbers import XS_INTEGERS
+from adapter.settings.text_files import read_toml
 
 T = TypeVar("T")
 _MOST_TOLD: Final = 1_000_000_000
@@ -36,9 +36,9 @@ def load_event_tables(path: Path | None) -> EventTables:
     if path is None:
         return event_tables()
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"intake.events: {path}: {error}") from error
+        document = read_toml(path)
+    except SettingsError as error:
+        raise SettingsError(f"intake.events: {error}") from error
     return read_event_tables(document)
 
 

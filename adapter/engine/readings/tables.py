@@ -20,7 +20,6 @@ without_value = ["SkippedInterval"]
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -30,6 +29,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.errors import SettingsError
 from adapter.readings.lookups import IdType, Lookups, Quantity, Shift, with_quantities
+from adapter.settings.text_files import read_toml
 
 Document: TypeAlias = Mapping[str, object]
 _MOST_PLACES: Final = 20
@@ -42,9 +42,9 @@ def load_tables(path: Path | None, *, zone: str = "UTC") -> Document:
     document: dict[str, object] = {}
     if path is not None:
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"intake.tables: {path}: {error}") from error
+            document = read_toml(path)
+        except SettingsError as error:
+            raise SettingsError(f"intake.tables: {error}") from error
     time = dict(_section(document, "time"))
     time.setdefault("zone", zone)
     document["time"] = time
