@@ -18,7 +18,7 @@ _SAMPLES: Final = frozenset({"changeme", "change-me", "password", "secret", "exa
 
 def read_toml(path: Path) -> dict[str, object]:
     """The table of a TOML file. Raises SettingsError naming the file."""
-    raw = _read(path, f"{path}", _LONGEST_BYTES)
+    raw = read_whole(path, f"{path}", _LONGEST_BYTES)
     try:
         return tomllib.loads(raw.decode("utf-8-sig"))
     except RecursionError:
@@ -31,7 +31,7 @@ def secret_from_file(path: Path) -> Secret:
     """The file's text without the newline at its end. Raises SettingsError naming the file, also
     where others may write it: they could put in a secret of their own."""
     place = f"secret file {path}"
-    raw = _read(path, place, _LONGEST_SECRET_BYTES, private=True)
+    raw = read_whole(path, place, _LONGEST_SECRET_BYTES, private=True)
     return _checked(raw, place)
 
 
@@ -57,7 +57,9 @@ def _checked(raw: bytes, place: str) -> Secret:
     return Secret(value)
 
 
-def _read(path: Path, place: str, longest: int, *, private: bool = False) -> bytes:
+def read_whole(path: Path, place: str, longest: int, *, private: bool = False) -> bytes:
+    """The content of a regular file; a complaint begins with `place`. `private`: only its owner
+    may write it. Raises SettingsError."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -19,7 +19,8 @@ from lxml import etree
 from zeep.wsdl import Document
 from zeep.wsdl.bindings.soap import Soap11Binding
 
-from adapter.errors import ContractError
+from adapter.errors import ContractError, SettingsError
+from adapter.settings.text_files import read_whole
 from adapter.wire.shapes import FacetTable, Field, field_of, read_facets
 
 HOSTED_HERE: Final = MappingProxyType(
@@ -41,6 +42,7 @@ _SUBSCRIBERS: Final = MappingProxyType(
 )
 """Services of ours that no head end's own WSDL need describe; the packaged ones fill the gap."""
 
+_LONGEST_BYTES: Final = 16 * 1024 * 1024
 _PACKAGED: Final = Path(__file__).parent / "contract"
 _CHECKOUT: Final = Path(__file__).parents[2] / "wsdl"
 
@@ -158,9 +160,9 @@ class _FilesOnly:
             raise ContractError(f"{url}: WSDL files are read from disk only")
         path = Path(unquote(parts.path) if parts.scheme else str(url))
         try:
-            self.loaded[str(path)] = path.read_bytes()
-        except OSError as error:
-            raise ContractError(f"{url}: {error.strerror}") from error
+            self.loaded[str(path)] = read_whole(path, str(url), _LONGEST_BYTES)
+        except SettingsError as error:
+            raise ContractError(str(error)) from error
         return self.loaded[str(path)]
 
 
