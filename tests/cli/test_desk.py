@@ -301,6 +301,27 @@ def test_config_check_reads_the_files_that_the_settings_name(
     assert run(["config", "check"]) == Exit.OK
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[contract]\nwsdl = "none"\n', "contract.wsdl: "),
+        ('[replies]\nca_file = "none.pem"\n', "replies.ca_file: "),
+        ('[listener.tls]\ncertificate_file = "a.pem"\nkey_file = "b"\n', "listener.tls: "),
+        ('[head_end.tls]\nca_file = "none.pem"\n', "head_end.tls.ca_file"),
+        ('[intake]\ntables = "none.toml"\n', "intake.tables: "),
+    ],
+)
+def test_what_serve_refuses_config_check_refuses_with_the_same_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    head_end = '[head_end]\nbase_url = "http://127.0.0.1:9"\n'
+    (tmp_path / "openway.toml").write_text(head_end + text, encoding="utf-8")
+    checked, told = run(["config", "check"]), capsys.readouterr().err
+    served, refused = run(["serve"]), capsys.readouterr().err
+    assert says in told
+    assert (served, refused.splitlines()[-1]) == (checked, told.splitlines()[-1])
+
+
 def test_config_show_masks_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
