@@ -145,12 +145,13 @@ class SetAside:
     ) -> None:
         self._store = store
         self._now = now
-        self._dues: dict[tuple[RowKind, str], datetime | None] = {}
+        self._dues: dict[RowKind, dict[str, datetime | None]] = {kind: {} for kind in RowKind}
         self._ends: dict[RowKind, Discarded] = {}
 
     def know(self, rows: Iterable[FailedRow]) -> None:
         """What the store holds, when it is opened."""
-        self._dues = {(each.kind, each.row): each.due for each in rows}
+        for each in rows:
+            self._dues[each.kind][each.row] = each.due
 
     def on_discard(self, kind: RowKind, end: Discarded) -> None:
         """`end` may end the row in its own terms; an error of it is logged."""
@@ -196,11 +197,11 @@ class SetAside:
         return found
 
     async def went_through(self, kind: RowKind, row: object) -> None:
-        key = (kind, str(row))
-        if key in self._dues and self._store is not None:
-            await self._store.forget(*key)
-            self._dues.pop(key, None)
-            log.info("row_went_through", extra={"kind": kind, "row": key[1]})
+        key, dues = str(row), self._dues[kind]
+        if key in dues and self._store is not None:
+            await self._store.forget(kind, key)
+            dues.pop(key, None)
+            log.info("row_went_through", extra={"kind": kind, "row": key})
 
     async def fail(self, kind: RowKind, row: object, error: Exception) -> None:
         """Note that a row failed. Raises `error` where there is no store to note it in."""
@@ -218,7 +219,7 @@ class SetAside:
                 dues=tuple(at + wait for wait in WAITS),
             )
         )
-        self._dues[kind, failed.row] = failed.due
+        self._dues[kind][failed.row] = failed.due
         words = {"kind": kind, "row": failed.row, "error": failed.error, "tries": failed.tries}
         if failed.state is FailedState.SET_ASIDE:
             log.error("row_set_aside", extra={**words, "number": failed.id, "detail": detail})
@@ -227,15 +228,15 @@ class SetAside:
 
     def held(self, kind: RowKind, row: object) -> bool:
         """Whether a row is set aside, discarded, or waits for its next try."""
-        key = (kind, str(row))
-        if key not in self._dues or self._now is None:
+        key, dues = str(row), self._dues[kind]
+        if key not in dues or self._now is None:
             return False
-        due = self._dues[key]
+        due = dues[key]
         return due is None or due > self._now()
 
     def failing(self, kind: RowKind) -> bool:
         """Whether any row of a kind has failed: `again` need not be asked where none has."""
-        return any(each is kind for each, _ in self._dues)
+        return bool(self._dues[kind])
 
     async def again(self, kind: RowKind, *, limit: int = 64) -> Sequence[str]:
         """Keys of rows whose next try is due."""
@@ -268,7 +269,7 @@ class SetAside:
         """Put a row back: its loop tries it now. Raises NotFound."""
         found, store, now = await self._decided(number)
         await store.put_back(found, by=by, reason=reason, now=now)
-        self._dues[found.kind, found.row] = now
+        self._dues[found.kind][found.row] = now
         return await self.row(number)
 
     async def discard(self, number: int, *, by: str, reason: str = "") -> FailedRow:
@@ -277,7 +278,7 @@ class SetAside:
         if found.kind in UNENDING:
             raise Conflict(f"a {found.kind} is checked for ever: mend it, then put it back")
         await store.discard(found, by=by, reason=reason, now=now)
-        self._dues[found.kind, found.row] = None
+        self._dues[found.kind][found.row] = None
         if (end := self._ends.get(found.kind)) is not None:
             try:
                 await end(found.row, by, reason)

@@ -35,11 +35,13 @@ LISTED: Final = (
 HELD: Final = _COLUMNS + "ORDER BY id"
 AGAIN: Final = """
 SELECT row FROM failed_row WHERE kind = ? AND due <= ? ORDER BY due, id LIMIT ?"""
-PUT: Final = """
+INSERT: Final = """
 INSERT INTO failed_row (kind, row, state, error, detail, tries, first, last, due)
-VALUES (:kind, :row, :state, :error, :detail, :tries, :at, :at, :due)
-ON CONFLICT (kind, row) DO UPDATE SET state = excluded.state, error = excluded.error,
-    detail = excluded.detail, tries = excluded.tries, last = excluded.last, due = excluded.due"""
+VALUES (:kind, :row, :state, :error, :detail, :tries, :at, :at, :due)"""
+UPDATE: Final = """
+UPDATE failed_row SET state = :state, error = :error, detail = :detail, tries = :tries,
+    last = :at, due = :due
+WHERE kind = :kind AND row = :row"""
 FORGET: Final = "DELETE FROM failed_row WHERE kind = ? AND row = ?"
 PUT_BACK: Final = "UPDATE failed_row SET state = 'waiting', tries = 0, due = ? WHERE id = ?"
 DISCARD: Final = "UPDATE failed_row SET state = 'discarded', due = ? WHERE id = ?"
@@ -151,7 +153,7 @@ def _record(tx: Transaction, failure: Failure) -> FailedRow:
         "at": micros(failure.at),
         "due": NEVER if due is None else micros(due),
     }
-    db.execute(PUT, values)
+    db.execute(INSERT if before is None else UPDATE, values)
     after = _row(next(iter(db.execute(OF_KEY, key))))
     if state is FailedState.SET_ASIDE and (before is None or before.state is not state):
         detail = {"error": failure.error, "detail": failure.detail, "tries": tries}
