@@ -180,6 +180,56 @@ def test_wrong_json_is_named_with_its_list_and_row(
     assert problems(tmp_path, text, "m.json")[0].startswith(complaint)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("id", " M1", "device: has blanks around it"),
+        ("id", "M1\u00a0", "device: has blanks around it"),
+        ("id", "M" * 201, "device: at most 200 characters, not 201"),
+        ("id", "M\x001", "device: character 2 is U+0000, which nobody sees"),
+        ("id", "M\n1", "device: character 2 is U+000A, which nobody sees"),
+        ("id", "M\x9b1", "device: character 2 is U+009B, which nobody sees"),
+        ("id", "M\u200b1", "device: character 2 is U+200B, which nobody sees"),
+        ("id", "M\u202e1", "device: character 2 is U+202E, which nobody sees"),
+        ("id", "M\ufffe", "device: character 2 is U+FFFE, which nobody sees"),
+        ("id", "\uff2d1", "device: has characters that are forms of others, as full-width ones"),
+        ("id", "M\u0410-1", "device: mixes alphabets: cyrillic, latin"),
+        ("id", "Zu\u0308rich", "device: must be in Unicode's composed form (NFC)"),
+        ("endpoint", "2.16 ", "endpoint: has blanks around it"),
+        ("endpoint", "2.\u0661", "endpoint: must be ASCII"),
+        ("endpoint", "", "endpoint: is needed"),
+        ("serial", "a\x1bb", "serial: character 2 is U+001B, which nobody sees"),
+        ("groups", ["ok", "a\x08"], "groups: character 2 is U+0008, which nobody sees"),
+        (
+            "components",
+            [{"id": "R\x01", "kind": "scalar", "quantity": "Wh d"}],
+            "components: character 2 is U+0001, which nobody sees",
+        ),
+    ],
+)
+def test_a_text_that_nobody_can_tell_apart_or_xml_cannot_carry_is_refused(
+    name: str, value: object, complaint: str
+) -> None:
+    device = {"id": "M1", name: value}
+    with pytest.raises(ImportRefused) as refused:
+        read_json(json.dumps({"devices": [{"id": "M0"}, device]}), "m.json")
+    assert str(refused.value) == f"m.json devices, row 2, {complaint}"
+
+
+@pytest.mark.parametrize("id", ["Zürich-1", "Москва-1", "M 1", "計器1", "a/b"])
+def test_an_id_in_any_one_alphabet_is_taken(id: str) -> None:
+    (device,) = read_json(json.dumps({"devices": [{"id": id}]}), "m.json").devices
+    assert device.id == id
+
+
+def test_a_control_character_in_a_csv_is_named_with_row_and_column(tmp_path: Path) -> None:
+    text = "device,endpoint,service_point\nM1,2.1,P1\nM2,2.\x012,P2\nM3,2.3,P\x7f3\n"
+    assert problems(tmp_path, text) == [
+        "m.csv, row 3, endpoint: character 3 is U+0001, which nobody sees",
+        "m.csv, row 4, service_point: character 2 is U+007F, which nobody sees",
+    ]
+
+
 def test_the_first_fifty_complaints_are_told() -> None:
     rows = [{"id": str(number), "capabilities": ["nothing"]} for number in range(200)]
     with pytest.raises(ImportRefused) as refused:

@@ -13,6 +13,7 @@ from adapter.engine.orders.field_work import FieldMessage, Site
 from adapter.engine.orders.ports import Child, InstallWrite, WorldWrite
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.model.device import Device, DeviceView, InstallRefused, InstallStatus
+from adapter.model.texts import endpoint_problem, id_problem
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind
@@ -325,11 +326,20 @@ def _known_device(
     if reported is None:
         return report
     device = reported
+    _check_names(reported)
     if arriving is not None:
         device = _agreed(reported, arriving, view)
     elif not device.capabilities and report.new_capabilities:
         device = replace(device, capabilities=report.new_capabilities)
     return replace(report, new_device=device, new_capabilities=supported(device))
+
+
+def _check_names(device: Device) -> None:
+    """What an import would refuse does not come in by a crew either."""
+    named = device.endpoint
+    problem = id_problem(device.id) or (None if named is None else endpoint_problem(named))
+    if problem is not None:
+        raise CompletionRefused(f"device {device.id!r}, endpoint {named!r}: {problem}")
 
 
 def _agreed(reported: Device, arriving: DeviceView, view: View) -> Device:

@@ -1,8 +1,9 @@
 """Rows of master data on their way in: what each may hold, and how they must fit together."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,9 @@ from adapter.engine.registry.ports import Named, named
 from adapter.errors import InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, endpoint_key
+from adapter.model.texts import endpoint_problem, id_problem, text_problem
 
+Check = Callable[[str], str | None]
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
 S = TypeVar("S", Device, ServicePoint)
 
@@ -152,8 +155,7 @@ def _devices(place: str, devices: Rows[Device], removed: Collection[DeviceId]) -
     by_endpoint: dict[str, int] = {}
     for row in devices:
         device, number = row.member, row.number
-        if not device.id:
-            yield Problem(place, number, "device", "is needed")
+        yield from _texts(place, number, device)
         if device.endpoint is not None and device.id not in removed:
             first = by_endpoint.setdefault(endpoint_key(device.endpoint), number)
             if first != number:
@@ -167,8 +169,39 @@ def _devices(place: str, devices: Rows[Device], removed: Collection[DeviceId]) -
             yield Problem(place, number, "components", f"seconds must be {INTERVALS_S}")
 
 
+_IDS: Final[Mapping[tuple[type, str], tuple[str, Check]]] = MappingProxyType(
+    {
+        (Device, "id"): ("device", id_problem),
+        (Device, "endpoint"): ("endpoint", endpoint_problem),
+        (ServicePoint, "id"): ("service_point", id_problem),
+    }
+)
+"""The column of a field, and what is asked of it; the other texts are `text_problem`'s."""
+
+
+def _texts(place: str, row: int, member: Device | ServicePoint) -> Iterator[Problem]:
+    """Texts that XML cannot carry or nobody can tell apart, with their column."""
+    for item in fields(member):
+        value = getattr(member, item.name)
+        column, check = _IDS.get((type(member), item.name), (item.name, text_problem))
+        values = [value] if isinstance(value, str) else value
+        if isinstance(values, frozenset):
+            values = sorted(values)
+        elif not isinstance(values, list):
+            continue
+        problems = (check(each) for each in values)
+        first = next((problem for problem in problems if problem is not None), None)
+        if first is not None:
+            yield Problem(place, row, column, first)
+    for each in member.components if isinstance(member, Device) else ():
+        problem = id_problem(each.id) or text_problem(each.quantity) or text_problem(each.unit)
+        if problem is not None:
+            yield Problem(place, row, "components", problem)
+
+
 def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[Problem]:
     for row in points:
+        yield from _texts(place, row.number, row.member)
         try:
             ZoneInfo(row.member.time_zone)
         except (KeyError, OSError, ValueError):
