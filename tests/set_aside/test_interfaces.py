@@ -8,10 +8,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
-from adapter.engine.set_aside import WAITS, RowKind
-from adapter.store.sqlite import SqliteStore
 
 from adapter.cli.exits import Exit
+from adapter.engine.upkeep.set_aside import WAITS, RowKind
+from adapter.store.commands.commands import SqliteStore
 from tests.cli.serving import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
 from tests.set_aside.stage import FILE, plant
 from tests.web.rig import NOON
