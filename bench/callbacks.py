@@ -15,7 +15,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
 from adapter.headend.settings import HeadEndSettings
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
 from adapter.service.settings import Api, Settings
@@ -108,7 +108,7 @@ async def _ours(codec: Codec, bodies: list[bytes], folder: Path) -> Rate:
         async with running(core, Settings(api=Api(port=0)), listening, clock):
             name = "listener: judged, durable on SQLite, answered"
             rate = await _post(
-                name, lambda number: identity.address(ExchangeId(f"bench-{number}")), bodies
+                name, lambda number: identity.address(CommunicationId(f"bench-{number}")), bodies
             )
             kept = (await core.gateway.ledger()).received
             if kept != len(bodies):

@@ -12,7 +12,7 @@ import time
 from urllib.parse import urlsplit
 
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.callbacks import status_message
@@ -37,7 +37,7 @@ def main() -> None:
     while not ended.is_set():
         number = len(sent)
         body = status_message(codec, number)
-        place = urlsplit(identity.address(ExchangeId(f"bench-{number}"))).path
+        place = urlsplit(identity.address(CommunicationId(f"bench-{number}"))).path
         time.sleep(max(0.0, due - time.perf_counter()))
         due += each
         started = time.perf_counter()

@@ -21,7 +21,7 @@ from adapter.engine.gateway import GatewaySettings
 from adapter.engine.orders.defaults import Outgoing
 from adapter.engine.orders.field_work import FieldReport
 from adapter.engine.orders.orders import Orders
-from adapter.engine.orders.ports import Case, CaseWrite
+from adapter.engine.orders.ports import OrderChange, OrderRecord
 from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
@@ -121,15 +121,15 @@ async def _fill(store: SqliteStore, like: OrderId, count: int) -> None:
     for start in range(0, count, _BATCH):
         some = copies[start : start + _BATCH]
 
-        def insert(tx: Transaction, batch: list[Case] = some) -> None:
+        def insert(tx: Transaction, batch: list[OrderRecord] = some) -> None:
             writer = CaseWriter(tx, store.now())
             for copy in batch:
-                writer.insert(CaseWrite(case=copy, holds=True), "bench")
+                writer.insert(OrderChange(case=copy, holds=True), "bench")
 
         await store.database.write(insert)
 
 
-def _copies(case: Case, count: int) -> Iterator[Case]:
+def _copies(case: OrderRecord, count: int) -> Iterator[OrderRecord]:
     text = msgspec.json.encode(case).decode()
     point = case.order.service_point
     now = int(time.time() * 1000)
@@ -138,7 +138,7 @@ def _copies(case: Case, count: int) -> Iterator[Case]:
         copy = copy.replace(f'"service_point":"{point}"', f'"service_point":"W{number}"')
         reference = f'"external_reference":"{case.order.external_reference}"'
         copy = copy.replace(reference, f'"external_reference":"w{number}"')
-        yield msgspec.json.decode(copy, type=Case)
+        yield msgspec.json.decode(copy, type=OrderRecord)
 
 
 async def _one(orders: Orders, order: OrderId, clock: SystemClock) -> float:

@@ -8,8 +8,8 @@ from adapter.commands.activity import (
     Activity,
     Command,
     CommandRequest,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
     State,
     StepKind,
     Target,
@@ -26,10 +26,10 @@ from adapter.engine.commands.ports import AuditNote, Publication, Received, Subm
 from adapter.model.device import Device, DeviceView, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import (
     CommandId,
+    CommunicationId,
     DeviceId,
     EndpointId,
     EventId,
-    ExchangeId,
     RequestToken,
     ServicePointId,
     sortable_id,
@@ -84,10 +84,12 @@ def an_activity(id: CommandId | None = None, **changes: Any) -> Activity:
     return replace(made, **changes)
 
 
-def an_exchange(command: CommandId | None = None, ordinal: int = 1, **changes: Any) -> Exchange:
+def an_exchange(
+    command: CommandId | None = None, ordinal: int = 1, **changes: Any
+) -> Communication:
     """Queued and due at NOON."""
-    made = Exchange(
-        id=ExchangeId(f"{command or a_command_id()}-{ordinal}"),
+    made = Communication(
+        id=CommunicationId(f"{command or a_command_id()}-{ordinal}"),
         step=StepKind.MAIN,
         operation=Operation.DISCONNECT_METER,
         endpoints=(EndpointId("E-1"),),
@@ -98,9 +100,9 @@ def an_exchange(command: CommandId | None = None, ordinal: int = 1, **changes: A
 
 def an_awaiting_exchange(
     command: CommandId | None = None, ordinal: int = 1, *, token: RequestToken, **changes: Any
-) -> Exchange:
+) -> Communication:
     sent = {
-        "state": ExchangeState.AWAITING,
+        "state": CommunicationState.AWAITING,
         "work": Work.STATUS,
         "token": token,
         "sent_at": NOON,
@@ -116,7 +118,7 @@ def a_command(
     kind: CommandKind = CommandKind.REMOTE_DISCONNECT,
     devices: tuple[str, ...] = ("M-1",),
     state: State = State.COMMUNICATION_IN_PROGRESS,
-    exchanges: tuple[Exchange, ...] | None = None,
+    exchanges: tuple[Communication, ...] | None = None,
     request: CommandRequest | None = None,
     version: int = 0,
     **activity: Any,

@@ -13,7 +13,7 @@ from adapter.cli.exits import Exit
 from adapter.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from adapter.demo.city import Books
+    from adapter.demo.city import CityReport
 
 
 def city_day(meters: int, keep: Path | None, *, as_json: bool) -> Exit:
@@ -31,12 +31,12 @@ def city_day(meters: int, keep: Path | None, *, as_json: bool) -> Exit:
     return Exit.OK if books.agree else Exit.WITHOUT_SUCCESS
 
 
-def as_values(books: "Books") -> dict[str, object]:
+def as_values(books: "CityReport") -> dict[str, object]:
     """The books as JSON has them; energy as text, exact."""
     return {**msgspec.to_builtins(books), "agree": books.agree}
 
 
-def _show(meters: int, books: "Books") -> None:
+def _show(meters: int, books: "CityReport") -> None:
     ends, counts = books.ends, books.counts
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(books.reasons.items()))
     lines = (

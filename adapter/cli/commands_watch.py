@@ -8,7 +8,7 @@ from typing import Final
 from adapter.cli.client import Client, Json, fields, segment
 from adapter.cli.exits import Exit
 from adapter.cli.output import console, print_json_line, say
-from adapter.commands.activity import TO_DO, Verdict
+from adapter.commands.activity import TO_DO, Outcome
 
 _LOOK_S: Final = 20.0
 """How long one request waits at the API before the next one."""
@@ -17,7 +17,7 @@ _FOLLOW_S: Final = 3.0
 """The same for a read for many, whose progress is shown."""
 
 _SUCCESS: Final = frozenset(
-    {Verdict.SUCCEEDED.value, Verdict.SUCCEEDED_INFERRED.value, Verdict.ALREADY_SATISFIED.value}
+    {Outcome.SUCCEEDED.value, Outcome.SUCCEEDED_INFERRED.value, Outcome.ALREADY_SATISFIED.value}
 )
 _WAITS: Final = frozenset(state.value for state in TO_DO)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from adapter.engine.readings.ports import Counts, Payload
     from adapter.engine.readings.spool import Spool
-    from adapter.service.payloads import Taking
+    from adapter.service.payloads import PayloadServices
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
 
     number = None if before is None else PayloadId(before)
 
-    async def work(taking: "Taking") -> "Sequence[Payload]":
+    async def work(taking: "PayloadServices") -> "Sequence[Payload]":
         return await taking.data.payloads(before=number, limit=limit)
 
     try:
@@ -172,8 +172,8 @@ def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> 
 
 def _errors(
     limit: int, payload: int | None
-) -> "Callable[[Taking], Awaitable[list[dict[str, object]]]]":
-    async def work(taking: "Taking") -> list[dict[str, object]]:
+) -> "Callable[[PayloadServices], Awaitable[list[dict[str, object]]]]":
+    async def work(taking: "PayloadServices") -> list[dict[str, object]]:
         from adapter.engine.readings.ports import PayloadId
         from adapter.web.api.quarantine import IntakeErrorOut
 
@@ -195,7 +195,7 @@ def _errors_asked(session: Session, limit: int, payload: int | None) -> list[dic
 def reprocess(session: Session, as_json: bool) -> None:
     """Process open error records again, with the tables and devices as they are now."""
 
-    async def work(taking: "Taking") -> dict[str, object]:
+    async def work(taking: "PayloadServices") -> dict[str, object]:
         from adapter.web.api.quarantine import IntakeReprocessed
 
         return _as_row(IntakeReprocessed.of(await taking.desk.reprocess()))
@@ -220,7 +220,7 @@ def reprocess(session: Session, as_json: bool) -> None:
 def discard(session: Session, error: int, reason: str, as_json: bool) -> None:
     """Close error record ERROR, which nobody will mend."""
 
-    async def work(taking: "Taking") -> None:
+    async def work(taking: "PayloadServices") -> None:
         await taking.desk.discard(error, by="command line", reason=reason)
 
     path = f"/intake/errors/{error}/discard"
@@ -245,7 +245,7 @@ def reload_(session: Session, as_json: bool) -> None:
 
 
 def _on_store_or_api(
-    session: Session, work: "Callable[[Taking], Awaitable[T]]", ask: "Callable[[], T]"
+    session: Session, work: "Callable[[PayloadServices], Awaitable[T]]", ask: "Callable[[], T]"
 ) -> T:
     """On the store of this machine; where a gateway runs on it, that one is asked."""
     import asyncio
@@ -280,7 +280,7 @@ async def _load(
 
     clock, spool = SystemClock(), _spool(session)
 
-    async def work(taking: "Taking") -> "Sequence[Payload]":
+    async def work(taking: "PayloadServices") -> "Sequence[Payload]":
         if not quiet:
             taking.intake.progress = _Progress().show
         while (await taking.intake.once()).worked:
@@ -321,7 +321,7 @@ def _spool(session: Session) -> "Spool":
     return spool_of(session.settings.intake, session.settings.store.path)
 
 
-async def _with_store(session: Session, work: "Callable[[Taking], Awaitable[T]]") -> T:
+async def _with_store(session: Session, work: "Callable[[PayloadServices], Awaitable[T]]") -> T:
     """Raises StoreFailed, also where a gateway runs on the store."""
     from adapter.engine.clock import SystemClock
     from adapter.service.payloads import taking

@@ -17,7 +17,7 @@ from adapter.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from adapter.cli.readings_source import Source
-    from adapter.engine.readings.reports import ValueRow, Wanted
+    from adapter.engine.readings.reports import ValueQuery, ValueRow
     from adapter.export.profile import Profile
 
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -68,12 +68,12 @@ def show(
     First those that people entered and crews read; `origin` says by whom and when.
     Without --from: those of the last day. Times are UTC, of an interval its END.
     """
-    from adapter.engine.readings.reports import Wanted
+    from adapter.engine.readings.reports import ValueQuery
     from adapter.export.csv_file import time_text
 
     end = end or datetime.now(UTC)
     start = start or end - timedelta(days=1)
-    wanted = Wanted(start, end, meter, component, revisions)
+    wanted = ValueQuery(start, end, meter, component, revisions)
     with _source(session, store) as source:
         rows = _first(source.values(wanted), limit + 1)
         if not rows:
@@ -130,9 +130,9 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
     bytes. A period is `from < time <= to`, so days side by side share nothing. `--out -` writes CSV
     to stdout.
     """
-    from adapter.cli.readings_export import Plan, export_all
+    from adapter.cli.readings_export import ExportPlan, export_all
 
-    plan = Plan.of(out, session_zone(session, options.pop("zone")), **options)
+    plan = ExportPlan.of(out, session_zone(session, options.pop("zone")), **options)
     with _source(session, plan.store) as source:
         if plan.wanted.device is not None:
             _refuse_unknown(source, plan.wanted.device)
@@ -315,14 +315,14 @@ def _profile(
     zone: tzinfo,
 ) -> "Profile":
     """Raises NotFound where there are no intervals, InvalidRequest for too long a period."""
-    from adapter.engine.readings.reports import Wanted
+    from adapter.engine.readings.reports import ValueQuery
     from adapter.export.days import midnight
     from adapter.export.profile import profile
 
     until = end or datetime.now(UTC)
     # Without a start the newest day is looked for, as far back as a month.
     begin = start or until - timedelta(days=31)
-    rows = _chosen(source, Wanted(midnight(_date(begin, zone), zone), until, meter), quantity)
+    rows = _chosen(source, ValueQuery(midnight(_date(begin, zone), zone), until, meter), quantity)
     newest = datetime.fromtimestamp((rows[-1].at - 1) / 1_000_000, UTC)
     last = _date(newest if None in (start, end) else until - timedelta(microseconds=1), zone)
     first = _date(newest if start is None else start, zone)
@@ -330,7 +330,7 @@ def _profile(
         raise InvalidRequest("from", f"at most {_MOST_PLOTTED} days are drawn")
     start, end = midnight(first, zone), midnight(max(first, last) + timedelta(days=1), zone)
     if end > until or start < begin:  # the rest of the last day, should it have come already
-        rows = _chosen(source, Wanted(start, end, meter), quantity)
+        rows = _chosen(source, ValueQuery(start, end, meter), quantity)
     return profile(meter, rows, start=start, end=end, zone=zone)
 
 
@@ -338,7 +338,7 @@ def _date(at: datetime, zone: tzinfo) -> date:
     return at.astimezone(zone).date()
 
 
-def _chosen(source: "Source", wanted: "Wanted", quantity: str | None) -> list["ValueRow"]:
+def _chosen(source: "Source", wanted: "ValueQuery", quantity: str | None) -> list["ValueRow"]:
     """The rows of one interval channel. Raises NotFound."""
     from adapter.commands.completion import same_quantity
     from adapter.export.profile import channels

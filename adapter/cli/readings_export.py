@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from adapter.cli.readings_source import Source
-from adapter.engine.readings.reports import Wanted
+from adapter.engine.readings.reports import ValueQuery
 from adapter.errors import InvalidRequest
 from adapter.export.columns import EVENTS, VALUES, Row
 from adapter.export.csv_file import CsvSink, Lines
 from adapter.export.days import days
-from adapter.export.files import Sink, fill
+from adapter.export.files import ExportSink, fill
 from adapter.export.parquet_file import ParquetSink, require_pyarrow
 
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -22,13 +22,13 @@ STDOUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ExportPlan:
     """What was asked for, checked."""
 
     out: Path
     zone: tzinfo
     form: str
-    wanted: Wanted
+    wanted: ValueQuery
     events: bool
     by_day: bool
     exact_texts: bool
@@ -50,7 +50,7 @@ class Plan:
         by_day: bool,
         numbers: str,
         store: Path | None,
-    ) -> "Plan":
+    ) -> "ExportPlan":
         """Raises InvalidRequest for options that do not go together, ExportError for Parquet
         without pyarrow: before anything is read."""
         if by_day and start is None:
@@ -69,24 +69,24 @@ class Plan:
             out=out,
             zone=zone,
             form=form,
-            wanted=Wanted(start or _EARLIEST, end, meter, component, revisions),
+            wanted=ValueQuery(start or _EARLIEST, end, meter, component, revisions),
             events=events,
             by_day=by_day,
             exact_texts=numbers == "text",
             store=store,
         )
 
-    def sink(self, path: Path) -> Sink:
+    def sink(self, path: Path) -> ExportSink:
         columns = EVENTS if self.events else VALUES
         if self.form == "csv":
             return CsvSink(path, columns)
         return ParquetSink(path, columns, exact_texts=self.exact_texts)
 
-    def rows(self, source: Source, wanted: Wanted) -> Iterator[Sequence[Row]]:
+    def rows(self, source: Source, wanted: ValueQuery) -> Iterator[Sequence[Row]]:
         yield from source.events(wanted) if self.events else source.values(wanted)
 
 
-def export_all(plan: Plan, source: Source) -> list[tuple[Path, int]]:
+def export_all(plan: ExportPlan, source: Source) -> list[tuple[Path, int]]:
     """(file, rows) of what was written. Days without rows have no file."""
     if plan.out == STDOUT:
         return [(STDOUT, _print(plan, source))]
@@ -108,7 +108,7 @@ def export_all(plan: Plan, source: Source) -> list[tuple[Path, int]]:
     return written
 
 
-def _print(plan: Plan, source: Source) -> int:
+def _print(plan: ExportPlan, source: Source) -> int:
     lines = Lines(sys.stdout, EVENTS if plan.events else VALUES)
     count = 0
     for rows in plan.rows(source, plan.wanted):

@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from adapter.engine.registry.imports import ImportRefused, Problem
+from adapter.engine.registry.imports import ImportProblem, ImportRefused
 from adapter.errors import meant
 from adapter.model.measurement import (
     CONDITIONS,
@@ -33,18 +33,22 @@ def read_readings(path: Path) -> Sequence[Mapping[str, object]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ImportRefused([Problem(path.name, 0, "", f"cannot be read: {error}")]) from error
-    problems: list[Problem] = []
+        raise ImportRefused(
+            [ImportProblem(path.name, 0, "", f"cannot be read: {error}")]
+        ) from error
+    problems: list[ImportProblem] = []
     rows = (_json if path.suffix.lower() == ".json" else _csv)(text, path.name, problems)
     found = [_reading(row, path.name, number, problems) for number, row in rows]
     if not found and not problems:
-        problems.append(Problem(path.name, 0, "", "has nothing to load"))
+        problems.append(ImportProblem(path.name, 0, "", "has nothing to load"))
     if problems:
         raise ImportRefused(problems)
     return found
 
 
-def _csv(text: str, place: str, problems: list[Problem]) -> list[tuple[int, Mapping[str, str]]]:
+def _csv(
+    text: str, place: str, problems: list[ImportProblem]
+) -> list[tuple[int, Mapping[str, str]]]:
     table = csv.DictReader(StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, Mapping[str, str]]] = []
     try:
@@ -54,24 +58,26 @@ def _csv(text: str, place: str, problems: list[Problem]) -> list[tuple[int, Mapp
         for row in table if not problems else ():
             if None in row or None in row.values():
                 rule = "has another number of cells than the header"
-                problems.append(Problem(place, table.line_num, "", rule))
+                problems.append(ImportProblem(place, table.line_num, "", rule))
             elif any(row.values()):
                 cells = {name: str(cell).strip() for name, cell in row.items() if cell}
                 rows.append((table.line_num, cells))
     except csv.Error as error:
-        problems.append(Problem(place, table.line_num + 1, "", f"is not CSV: {error}"))
+        problems.append(ImportProblem(place, table.line_num + 1, "", f"is not CSV: {error}"))
     return rows
 
 
-def _json(text: str, place: str, problems: list[Problem]) -> list[tuple[int, Mapping[str, str]]]:
+def _json(
+    text: str, place: str, problems: list[ImportProblem]
+) -> list[tuple[int, Mapping[str, str]]]:
     try:
         given = json.loads(text, parse_float=str, parse_int=str)
     except ValueError as error:
-        problems.append(Problem(place, 0, "", f"is not JSON: {error}"))
+        problems.append(ImportProblem(place, 0, "", f"is not JSON: {error}"))
         return []
     members = given.get("measurements") if isinstance(given, dict) else None
     if not isinstance(members, list) or not all(isinstance(each, dict) for each in members):
-        problems.append(Problem(place, 0, "measurements", "must be a list of objects"))
+        problems.append(ImportProblem(place, 0, "measurements", "must be a list of objects"))
         return []
     for number, each in enumerate(members, 1):
         _check_names([*each], place, number, problems, every=False)
@@ -79,16 +85,18 @@ def _json(text: str, place: str, problems: list[Problem]) -> list[tuple[int, Map
 
 
 def _check_names(
-    names: Sequence[str], place: str, row: int, problems: list[Problem], *, every: bool = True
+    names: Sequence[str], place: str, row: int, problems: list[ImportProblem], *, every: bool = True
 ) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     missing = [name for name in _NEEDED if every and name not in names]
-    problems += [Problem(place, row, n, f"unknown column{meant(n, COLUMNS)}") for n in unknown]
-    problems += [Problem(place, row, n, _NEED) for n in missing]
+    problems += [
+        ImportProblem(place, row, n, f"unknown column{meant(n, COLUMNS)}") for n in unknown
+    ]
+    problems += [ImportProblem(place, row, n, _NEED) for n in missing]
 
 
 def _reading(
-    row: Mapping[str, str], place: str, number: int, problems: list[Problem]
+    row: Mapping[str, str], place: str, number: int, problems: list[ImportProblem]
 ) -> Mapping[str, object]:
     rules = {
         "device": "" if row.get("device") else _NEED,
@@ -97,7 +105,7 @@ def _reading(
         "value": _value_rule(row.get("value")),
         "condition": _condition_rule(row.get("condition")),
     }
-    problems += [Problem(place, number, name, rule) for name, rule in rules.items() if rule]
+    problems += [ImportProblem(place, number, name, rule) for name, rule in rules.items() if rule]
     condition = row.get("condition", "")
     right = condition and not rules["condition"]
     return {**row, "condition": read_whole(condition, CONDITIONS) if right else REGULAR}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from adapter.cli.client import ApiProblem, Client, Json, Unreachable, fields, segment
-from adapter.engine.readings.reports import EventRow, Grouping, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, Grouping, ValueQuery, ValueRow
 
 if TYPE_CHECKING:
     import apsw
@@ -20,10 +20,10 @@ S = TypeVar("S", covariant=True)
 
 
 class Source(Protocol):
-    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+    def values(self, wanted: ValueQuery) -> Iterator[Sequence[ValueRow]]:
         """All of them, in batches."""
 
-    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]: ...
+    def events(self, wanted: ValueQuery) -> Iterator[Sequence[EventRow]]: ...
 
     def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
         """A page, as the API gives it."""
@@ -43,10 +43,10 @@ class ApiSource:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+    def values(self, wanted: ValueQuery) -> Iterator[Sequence[ValueRow]]:
         return self._rows("/measurements/lines", _query(wanted), ValueRow)
 
-    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]:
+    def events(self, wanted: ValueQuery) -> Iterator[Sequence[EventRow]]:
         query = _query(wanted)
         del query["component"], query["revisions"]
         return self._rows("/arrived-events/lines", query, EventRow)
@@ -93,7 +93,7 @@ class ApiSource:
             raise
 
 
-def _query(wanted: Wanted) -> dict[str, object]:
+def _query(wanted: ValueQuery) -> dict[str, object]:
     return {
         "from": wanted.start.isoformat(),
         "to": wanted.end.isoformat(),
@@ -109,12 +109,12 @@ class StoreSource:
     def __init__(self, connection: "apsw.Connection") -> None:
         self._db = connection
 
-    def values(self, wanted: Wanted) -> Iterator[Sequence[ValueRow]]:
+    def values(self, wanted: ValueQuery) -> Iterator[Sequence[ValueRow]]:
         from adapter.store.readings import reports
 
         yield from _pages(lambda cursor: reports.values(self._db, wanted, cursor, _AT_ONCE))
 
-    def events(self, wanted: Wanted) -> Iterator[Sequence[EventRow]]:
+    def events(self, wanted: ValueQuery) -> Iterator[Sequence[EventRow]]:
         from adapter.store.readings import reports
 
         yield from _pages(lambda cursor: reports.events(self._db, wanted, cursor, _AT_ONCE))
@@ -155,14 +155,14 @@ class StoreSource:
         return reading.views(self._db, [device]).get(device)
 
 
-class _Page(Protocol[S]):
+class _PageOf(Protocol[S]):
     @property
     def rows(self) -> Sequence[S]: ...
     @property
     def next(self) -> str | None: ...
 
 
-def _pages(page: Callable[[str | None], "_Page[S]"]) -> Iterator[Sequence[S]]:
+def _pages(page: Callable[[str | None], "_PageOf[S]"]) -> Iterator[Sequence[S]]:
     cursor: str | None = None
     while True:
         found = page(cursor)

@@ -12,8 +12,8 @@ from adapter.cli.session import Session, with_session
 from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:
-    from adapter.demo.demo import Shown
-    from adapter.demo.order import OrderStep, OrderStory
+    from adapter.demo.demo import DemoLine
+    from adapter.demo.order import DemoOrderStep, OrderStory
     from adapter.service.settings import SimulatorSettings
     from adapter.simulator.server import Simulator
     from adapter.simulator.settings import SimulatorConfig
@@ -238,7 +238,7 @@ def _show_order(story: "OrderStory") -> None:
     say(f"  replies to the requester: {', '.join(story.replies)}")
 
 
-def _order_row(step: "OrderStep") -> tuple[object, ...]:
+def _order_row(step: "DemoOrderStep") -> tuple[object, ...]:
     why = f"{step.cell} {step.type}"
     return (step.child, why, step.algorithm, step.row, step.state, f"{step.seconds:.2f}")
 
@@ -256,7 +256,7 @@ def _order_of(story: "OrderStory") -> dict[str, object]:
     }
 
 
-def _demo_row(item: "Shown") -> tuple[object, ...]:
+def _demo_row(item: "DemoLine") -> tuple[object, ...]:
     activity = item.command.activity
     counts = activity.tally
     return (

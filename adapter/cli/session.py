@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from adapter.cli.client import Client
-    from adapter.service.settings import Loaded, Settings
+    from adapter.service.settings import LoadedSettings, Settings
 
 HERE: Final = Path("openway.toml")
 
@@ -34,7 +34,7 @@ class Session:
         return self if config is None else Session(config=config)
 
     @cached_property
-    def loaded(self) -> "Loaded":
+    def loaded(self) -> "LoadedSettings":
         from adapter.service.settings import load_with_origin
 
         return load_with_origin(self.file)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TableShown:
     """One table: its title, its columns, its rows of text; or the diagram that is drawn of them."""
 
     title: str
@@ -45,16 +45,16 @@ def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def flows() -> Shown:
+def flows() -> TableShown:
     """The command-flow table of the source, with the operation that carries each message."""
-    from adapter.commands.flows import COMPLETION_TITLES, FLOWS, Message
+    from adapter.commands.flows import COMPLETION_TITLES, FLOWS, FlowMessage
 
-    def message(given: Message | None) -> str:
+    def message(given: FlowMessage | None) -> str:
         if given is None:
             return "N/A"
         return f"{given.title} ({given.business_object}): {given.operation.value}"
 
-    return Shown(
+    return TableShown(
         "Command flows",
         (
             "kind",
@@ -83,11 +83,11 @@ def flows() -> Shown:
     )
 
 
-def commands() -> Shown:
+def commands() -> TableShown:
     """The same in short: what is asked, by which operation, how the answer comes, what changes."""
     from adapter.commands.flows import FLOWS
 
-    return Shown(
+    return TableShown(
         "Commands",
         ("kind", "command", "operation at the head end", "answer", "completion event"),
         tuple(
@@ -104,10 +104,10 @@ def commands() -> Shown:
     )
 
 
-def failures() -> Shown:
+def failures() -> TableShown:
     from adapter.commands.failures import FAILURES
 
-    return Shown(
+    return TableShown(
         "Failures",
         ("cause", "meaning", "what follows", "proves that nothing was done"),
         tuple(
@@ -117,10 +117,10 @@ def failures() -> Shown:
     )
 
 
-def installs() -> Shown:
+def installs() -> TableShown:
     from adapter.model.device import INSTALL_TRANSITIONS
 
-    return Shown(
+    return TableShown(
         "Install events (arrows inferred)",
         ("status", "completion event", "status after"),
         tuple(
@@ -130,11 +130,11 @@ def installs() -> Shown:
     )
 
 
-def activity() -> Shown:
+def activity() -> TableShown:
     from adapter.commands.activity import State
     from adapter.commands.transitions import TRANSITIONS
 
-    return Shown(
+    return TableShown(
         "States of a command",
         ("state", "final", "may become"),
         tuple(
@@ -148,19 +148,21 @@ def activity() -> Shown:
     )
 
 
-def exchange() -> Shown:
-    from adapter.commands.activity import ExchangeState
+def exchange() -> TableShown:
+    from adapter.commands.activity import CommunicationState
     from adapter.commands.communication import TRANSITIONS
 
-    order = {state: number for number, state in enumerate(ExchangeState)}  # the same in every run
-    return Shown(
+    order = {
+        state: number for number, state in enumerate(CommunicationState)
+    }  # the same in every run
+    return TableShown(
         "States of an exchange",
         ("state", "event", "may become"),
         tuple(
             (
                 state.value,
                 event.__name__,
-                ", ".join(each.value for each in ExchangeState if each in after),
+                ", ".join(each.value for each in CommunicationState if each in after),
             )
             for (state, event), after in sorted(
                 TRANSITIONS.items(), key=lambda arrow: order[arrow[0][0]]
@@ -169,18 +171,18 @@ def exchange() -> Shown:
     )
 
 
-def matrix() -> Shown:
+def matrix() -> TableShown:
     """The orchestration matrix; `?` is the one cell that the source does not settle."""
     from adapter.orders.tables import matrix_lines
 
     heading, *rows = matrix_lines()
-    return Shown("Orchestration matrix", heading, tuple(rows))
+    return TableShown("Orchestration matrix", heading, tuple(rows))
 
 
-def _of_orders(title: str, name: str) -> Callable[[], Shown]:
+def _of_orders(title: str, name: str) -> Callable[[], TableShown]:
     """A table that `adapter.orders.tables` makes, by its function's name."""
 
-    def made() -> Shown:
+    def made() -> TableShown:
         from adapter.orders import tables
 
         return _shown(title, getattr(tables, name)())
@@ -188,8 +190,8 @@ def _of_orders(title: str, name: str) -> Callable[[], Shown]:
     return made
 
 
-def _of_simulator(title: str, name: str, *, code_first: bool = True) -> Callable[[], Shown]:
-    def made() -> Shown:
+def _of_simulator(title: str, name: str, *, code_first: bool = True) -> Callable[[], TableShown]:
+    def made() -> TableShown:
         from adapter.cli import tables_simulator
 
         return _shown(title, getattr(tables_simulator, name)(), code_first=code_first)
@@ -197,8 +199,8 @@ def _of_simulator(title: str, name: str, *, code_first: bool = True) -> Callable
     return made
 
 
-def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], Shown]:
-    def made() -> Shown:
+def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], TableShown]:
+    def made() -> TableShown:
         from adapter.cli import tables_rest
 
         return _shown(title, getattr(tables_rest, name)(), code_first=code_first)
@@ -206,23 +208,23 @@ def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], 
     return made
 
 
-def _shown(title: str, lines: Sequence[tuple[str, ...]], *, code_first: bool = False) -> Shown:
+def _shown(title: str, lines: Sequence[tuple[str, ...]], *, code_first: bool = False) -> TableShown:
     heading, *rows = lines
-    return Shown(title, heading, tuple(rows), code_first)
+    return TableShown(title, heading, tuple(rows), code_first)
 
 
-def import_() -> Shown:
+def import_() -> TableShown:
     from adapter.registry.csv_file import column_table
 
-    return Shown(
+    return TableShown(
         "Columns of master data as CSV", ("column", "of", "cells"), tuple(column_table()), True
     )
 
 
-def settings() -> Shown:
+def settings() -> TableShown:
     from adapter.service.settings_table import rows
 
-    return Shown(
+    return TableShown(
         "Settings",
         ("setting", "unit", "default", "what it is"),
         tuple((row.name, row.unit, row.default, row.help) for row in rows()),
@@ -230,29 +232,29 @@ def settings() -> Shown:
     )
 
 
-def exits() -> Shown:
+def exits() -> TableShown:
     from adapter.cli.exits import MEANING
 
-    return Shown(
+    return TableShown(
         "Exit codes",
         ("code", "meaning"),
         tuple((str(code.value), meaning) for code, meaning in MEANING.items()),
     )
 
 
-def values() -> Shown:
+def values() -> TableShown:
     from adapter.export.columns import VALUES
 
     return _columns("Columns of exported measurements", VALUES)
 
 
-def events() -> Shown:
+def events() -> TableShown:
     from adapter.export.columns import EVENTS
 
     return _columns("Columns of exported events", EVENTS)
 
 
-def _columns(title: str, columns: "Sequence[Column]") -> Shown:
+def _columns(title: str, columns: "Sequence[Column]") -> TableShown:
     """What each form becomes: in Parquet, and in CSV where that is not plain text."""
     from adapter.export.columns import Form
 
@@ -265,7 +267,7 @@ def _columns(title: str, columns: "Sequence[Column]") -> Shown:
         Form.TIME: "timestamp(us, UTC); CSV: 2026-03-01T00:15:00.000000Z",
     }
     rows = tuple((each.name, forms[each.form], each.meaning) for each in columns)
-    return Shown(title, ("column", "type", "meaning"), rows, code_first=True)
+    return TableShown(title, ("column", "type", "meaning"), rows, code_first=True)
 
 
 MACHINES: Final[Mapping[str, str]] = MappingProxyType(
@@ -287,10 +289,10 @@ def state_machine(name: str) -> "StateMachine[Any, Any]":
     return machine
 
 
-def _drawn(name: str) -> Callable[[], Shown]:
+def _drawn(name: str) -> Callable[[], TableShown]:
     """A state machine, to be drawn."""
 
-    def made() -> Shown:
+    def made() -> TableShown:
         from adapter.model.state_machine import diagram
 
         machine = state_machine(name)
@@ -299,24 +301,24 @@ def _drawn(name: str) -> Callable[[], Shown]:
             for (before, event), after in machine.arrows.items()
         )
         columns = ("state", "event", "may become")
-        return Shown(f"State machine: {machine.name}", columns, rows, diagram=diagram(machine))
+        return TableShown(f"State machine: {machine.name}", columns, rows, diagram=diagram(machine))
 
     return made
 
 
-def _arrows(name: str) -> Callable[[], Shown]:
+def _arrows(name: str) -> Callable[[], TableShown]:
     """A table that leads from a state to states, to be drawn."""
 
-    def made() -> Shown:
+    def made() -> TableShown:
         arrows = ARROWS[name]()
         rows = tuple((before, ", ".join(after)) for before, after in arrows.items())
         title = f"States of {name}"
-        return Shown(title, ("state", "may become"), rows, diagram=mermaid(arrows))
+        return TableShown(title, ("state", "may become"), rows, diagram=mermaid(arrows))
 
     return made
 
 
-TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
+TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
     {
         "flows": flows,
         "failures": failures,
@@ -349,7 +351,7 @@ TABLES: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
 )
 
 
-DIAGRAMS: Final[Mapping[str, Callable[[], Shown]]] = MappingProxyType(
+DIAGRAMS: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
     {f"machine_{name}": _drawn(name) for name in MACHINES}
     | {f"machine_{name}": _arrows(name) for name in ARROWS}
 )
@@ -426,14 +428,14 @@ def tables(names: tuple[str, ...], markdown: bool, fill: tuple[Path, ...], as_js
                 print_table(shown.columns, shown.rows, title=shown.title)
 
 
-def _wanted(names: tuple[str, ...]) -> Mapping[str, Callable[[], Shown]]:
+def _wanted(names: tuple[str, ...]) -> Mapping[str, Callable[[], TableShown]]:
     """What is to be printed, in the order it was asked for; without names, every table."""
-    found: dict[str, Callable[[], Shown]] = {} if names else {**TABLES}
+    found: dict[str, Callable[[], TableShown]] = {} if names else {**TABLES}
     for name in names:
         found.update(DIAGRAMS if name == "machines" else {name: {**TABLES, **DIAGRAMS}[name]})
     return found
 
 
-def _objects(shown: Shown) -> Iterator[dict[str, str]]:
+def _objects(shown: TableShown) -> Iterator[dict[str, str]]:
     for row in shown.rows:
         yield dict(zip(shown.columns, row, strict=True))

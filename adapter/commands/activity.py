@@ -25,10 +25,10 @@ from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import (
     CommandId,
+    CommunicationId,
     DeviceId,
     EndpointId,
     EventId,
-    ExchangeId,
     OrderId,
     RequestToken,
 )
@@ -75,7 +75,7 @@ TO_DO: Final = frozenset(
 """States in which a person is asked for something."""
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """What came out, for the requester. The state says how far, this says what."""
 
     SUCCEEDED = "succeeded"
@@ -172,7 +172,7 @@ class CommandRequest:
         return NATURE[self.kind]
 
 
-class ExchangeState(StrEnum):
+class CommunicationState(StrEnum):
     """States of one exchange with the head end (communication out, and its answer)."""
 
     QUEUED = "queued"
@@ -193,10 +193,10 @@ class ExchangeState(StrEnum):
 
 FINAL_EXCHANGE: Final = frozenset(
     {
-        ExchangeState.COMPLETED,
-        ExchangeState.FAILED,
-        ExchangeState.CANCELED,
-        ExchangeState.UNRESOLVED,
+        CommunicationState.COMPLETED,
+        CommunicationState.FAILED,
+        CommunicationState.CANCELED,
+        CommunicationState.UNRESOLVED,
     }
 )
 
@@ -221,7 +221,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Communication:
     """One attempt to have one request carried out: request, token, status, result.
 
     The id is `{command}-{ordinal}` and part of the callback address. `deadline` bounds the time
@@ -230,11 +230,11 @@ class Exchange:
     to be sent.
     """
 
-    id: ExchangeId
+    id: CommunicationId
     step: StepKind
     operation: Operation
     endpoints: tuple[EndpointId, ...] = ()
-    state: ExchangeState = ExchangeState.QUEUED
+    state: CommunicationState = CommunicationState.QUEUED
     work: Work = Work.SEND
     wake: datetime | None = None
     token: RequestToken | None = None
@@ -315,7 +315,7 @@ class Activity:
     retries: int = 0
     approved_by: str | None = None
     violations: tuple[str, ...] = ()
-    verdict: Verdict | None = None
+    verdict: Outcome | None = None
     reason: str = ""
     switch_before: SwitchState | None = None
     switch_state: SwitchState | None = None
@@ -348,7 +348,7 @@ class Command:
     request: CommandRequest
     targets: tuple[Target, ...]
     activity: Activity
-    exchanges: tuple[Exchange, ...] = ()
+    exchanges: tuple[Communication, ...] = ()
     version: int = 0
     left_out: int = 0
 
@@ -360,7 +360,7 @@ class Command:
     def flow(self) -> Flow:
         return self.request.flow
 
-    def exchange(self, exchange_id: ExchangeId) -> Exchange:
+    def exchange(self, exchange_id: CommunicationId) -> Communication:
         """Raises NotFound."""
         found = next((item for item in self.exchanges if item.id == exchange_id), None)
         if found is None:

@@ -133,7 +133,7 @@ class RequestStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class HeadEndOutcome:
     """The answer of a Get...Result call, or of a synchronous provisioning call (no token).
 
     `truncated` is MaximumResultsSent: the failure list was cut, absence proves nothing (I16).
@@ -152,7 +152,7 @@ class CancelTaken:
     """CancelRequest was answered; a later status tells whether it had an effect."""
 
 
-Answer = TokenGiven | RequestStatus | Outcome | CancelTaken
+Answer = TokenGiven | RequestStatus | HeadEndOutcome | CancelTaken
 
 
 class ReadingKind(StrEnum):

@@ -8,7 +8,7 @@ that was never meant.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from adapter.commands.activity import Activity, Command, Exchange, Work
+from adapter.commands.activity import Activity, Command, Communication, Work
 from adapter.commands.timing import Policy, after
 
 
@@ -68,7 +68,9 @@ def _next(activity: Activity) -> str | None:
     return None if event is None else event.id
 
 
-def _exchange(exchange: Exchange, now: datetime, ahead_s: float, policy: Policy) -> Exchange:
+def _exchange(
+    exchange: Communication, now: datetime, ahead_s: float, policy: Policy
+) -> Communication:
     return replace(
         exchange,
         wake=_wake(exchange, now, ahead_s, policy),
@@ -78,7 +80,9 @@ def _exchange(exchange: Exchange, now: datetime, ahead_s: float, policy: Policy)
     )
 
 
-def _wake(exchange: Exchange, now: datetime, ahead_s: float, policy: Policy) -> datetime | None:
+def _wake(
+    exchange: Communication, now: datetime, ahead_s: float, policy: Policy
+) -> datetime | None:
     """A call may be made too early by what the clock was ahead; a deadline is only cut."""
     wake = exchange.wake
     if wake is None or wake <= now:

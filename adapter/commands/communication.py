@@ -17,15 +17,15 @@ from typing import Final
 
 from adapter.commands.activity import (
     FINAL_EXCHANGE,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
     Failure,
     StepKind,
     Work,
 )
 from adapter.commands.calls import (
     FailureReason,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -34,8 +34,8 @@ from adapter.commands.calls import (
 from adapter.commands.events import (
     AskFailed,
     CancelAnswered,
+    CommunicationEvent,
     Dispatched,
-    ExchangeEvent,
     OutcomeReceived,
     SendFailed,
     SendRefused,
@@ -48,7 +48,7 @@ from adapter.commands.timing import Policy, after, backoff, next_poll, next_try
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
 
-S = ExchangeState
+S = CommunicationState
 
 GRACE_S: Final = 120.0
 """How long after its deadline an exchange is given up even if nobody could ask a last time."""
@@ -60,7 +60,7 @@ _BOUNDED: Final = frozenset({StepKind.SETTLE, StepKind.READ})
 
 _IN_FLIGHT: Final = frozenset({S.AWAITING, S.FETCHING, S.UNCLEAR, S.FAILED, S.CANCELED})
 
-_ANSWERS: Final[tuple[type[ExchangeEvent], ...]] = (
+_ANSWERS: Final[tuple[type[CommunicationEvent], ...]] = (
     TokenReceived,
     OutcomeReceived,
     SendFailed,
@@ -71,9 +71,9 @@ _ANSWERS: Final[tuple[type[ExchangeEvent], ...]] = (
     CancelAnswered,
 )
 
-Arrow = tuple[ExchangeState, type[ExchangeEvent]]
+Arrow = tuple[CommunicationState, type[CommunicationEvent]]
 # fmt: off
-TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType({
+TRANSITIONS: Final[Mapping[Arrow, frozenset[CommunicationState]]] = MappingProxyType({
     (S.QUEUED,   Dispatched):      frozenset({S.SENDING}),
     (S.QUEUED,   StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
     (S.SENDING,  TokenReceived):   frozenset({S.AWAITING}),
@@ -111,7 +111,9 @@ TRANSITIONS: Final[Mapping[Arrow, frozenset[ExchangeState]]] = MappingProxyType(
 # fmt: on
 
 
-def step(exchange: Exchange, event: ExchangeEvent, *, now: datetime, policy: Policy) -> Exchange:
+def step(
+    exchange: Communication, event: CommunicationEvent, *, now: datetime, policy: Policy
+) -> Communication:
     """Apply one event. Raises IllegalTransition, and changes nothing, where there is no arrow."""
     allowed = TRANSITIONS.get((exchange.state, type(event)))
     if allowed is None:
@@ -124,7 +126,9 @@ def step(exchange: Exchange, event: ExchangeEvent, *, now: datetime, policy: Pol
     return moved
 
 
-def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Policy) -> Exchange:
+def _apply(
+    exchange: Communication, event: CommunicationEvent, now: datetime, policy: Policy
+) -> Communication:
     if exchange.state.final:
         return _too_late(exchange, event)
     match event:
@@ -159,14 +163,14 @@ def _apply(exchange: Exchange, event: ExchangeEvent, now: datetime, policy: Poli
             return _cancel_answered(exchange, now)
 
 
-def _too_late(exchange: Exchange, event: ExchangeEvent) -> Exchange:
+def _too_late(exchange: Communication, event: CommunicationEvent) -> Communication:
     """An answer to an exchange that is over: a token is kept, as evidence and for callbacks."""
     if isinstance(event, TokenReceived) and exchange.token is None:
         return replace(exchange, token=event.token)
     return exchange
 
 
-def _reply_counts(exchange: Exchange) -> bool:
+def _reply_counts(exchange: Communication) -> bool:
     """Whether a reply without a token still tells something.
 
     Not once a callback has overtaken it and proved the request taken. A send that was given up as
@@ -178,14 +182,16 @@ def _reply_counts(exchange: Exchange) -> bool:
     return exchange.state is S.SENDING
 
 
-def _cancel_answered(exchange: Exchange, now: datetime) -> Exchange:
+def _cancel_answered(exchange: Communication, now: datetime) -> Communication:
     told = replace(exchange, cancel_wanted=False)
     if exchange.state is S.AWAITING:
         return replace(told, work=Work.STATUS, wake=now)
     return told
 
 
-def lose(exchange: Exchange, failure: Failure, *, now: datetime, policy: Policy) -> Exchange:
+def lose(
+    exchange: Communication, failure: Failure, *, now: datetime, policy: Policy
+) -> Communication:
     """The fate of a request that was or may have been taken cannot be followed any more."""
     if exchange.operation in SWITCH_OPERATIONS:
         return replace(
@@ -199,17 +205,17 @@ def lose(exchange: Exchange, failure: Failure, *, now: datetime, policy: Policy)
     return fail(exchange, failure)
 
 
-def fail(exchange: Exchange, failure: Failure) -> Exchange:
+def fail(exchange: Communication, failure: Failure) -> Communication:
     return replace(exchange, state=S.FAILED, work=Work.NONE, wake=None, failure=failure)
 
 
-def withdraw(exchange: Exchange, failure: Failure | None = None) -> Exchange:
+def withdraw(exchange: Communication, failure: Failure | None = None) -> Communication:
     """End an exchange that has not been sent, or whose answer is no longer wanted."""
     why = exchange.failure or failure
     return replace(exchange, state=S.CANCELED, work=Work.NONE, wake=None, failure=why)
 
 
-def want_cancel(exchange: Exchange, *, now: datetime) -> Exchange:
+def want_cancel(exchange: Communication, *, now: datetime) -> Communication:
     """Ask the head end to cancel: at once where the token is known, else when it comes."""
     if exchange.state is S.QUEUED:
         return withdraw(exchange)
@@ -218,7 +224,7 @@ def want_cancel(exchange: Exchange, *, now: datetime) -> Exchange:
     return replace(exchange, cancel_wanted=True)
 
 
-def due_at(exchange: Exchange) -> datetime | None:
+def due_at(exchange: Communication) -> datetime | None:
     """When time alone moves this exchange, whatever the head end does or is allowed to hear."""
     match exchange.state:
         case S.SENDING | S.UNCLEAR:
@@ -231,7 +237,7 @@ def due_at(exchange: Exchange) -> datetime | None:
             return None
 
 
-def overdue(exchange: Exchange, *, now: datetime, policy: Policy) -> Exchange:
+def overdue(exchange: Communication, *, now: datetime, policy: Policy) -> Communication:
     """What a deadline does to an exchange that waits for its answer, if it has passed."""
     due = due_at(exchange)
     if due is None or due > now:
@@ -249,7 +255,7 @@ def overdue(exchange: Exchange, *, now: datetime, policy: Policy) -> Exchange:
             return exchange
 
 
-def _await(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
+def _await(exchange: Communication, now: datetime, policy: Policy) -> Communication:
     cancel = exchange.cancel_wanted
     return replace(
         exchange,
@@ -262,7 +268,9 @@ def _await(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
     )
 
 
-def _take_token(exchange: Exchange, token: RequestToken, now: datetime, policy: Policy) -> Exchange:
+def _take_token(
+    exchange: Communication, token: RequestToken, now: datetime, policy: Policy
+) -> Communication:
     if exchange.token is None:
         return _await(replace(exchange, token=token), now, policy)
     if exchange.token == token:
@@ -272,8 +280,8 @@ def _take_token(exchange: Exchange, token: RequestToken, now: datetime, policy: 
 
 
 def _take_status(
-    exchange: Exchange, status: RequestStatus, polled: bool, now: datetime, policy: Policy
-) -> Exchange:
+    exchange: Communication, status: RequestStatus, polled: bool, now: datetime, policy: Policy
+) -> Communication:
     """A status moves forward only; what was learned later stays learned (I11)."""
     asked = exchange.asked + 1 if polled else exchange.asked
     if exchange.token is not None and status.token != exchange.token:
@@ -300,7 +308,9 @@ def _take_status(
     return replace(noted, status=status)
 
 
-def _plausible(exchange: Exchange, finished: datetime | None, now: datetime) -> datetime | None:
+def _plausible(
+    exchange: Communication, finished: datetime | None, now: datetime
+) -> datetime | None:
     """The time the head end says it was done, unless its clock is more than a day off: nobody is
     recorded as dark since the last century, or from the year 9999 on."""
     if finished is None or exchange.sent_at is None:
@@ -309,7 +319,7 @@ def _plausible(exchange: Exchange, finished: datetime | None, now: datetime) -> 
     return finished if near else None
 
 
-def _adopts(exchange: Exchange, status: RequestStatus, polled: bool) -> bool:
+def _adopts(exchange: Communication, status: RequestStatus, polled: bool) -> bool:
     """Whether a status brings an unclear order back among those whose fate is followed.
 
     Not where two tokens claim it. A poll that was under way when its time ran out does so only
@@ -318,12 +328,12 @@ def _adopts(exchange: Exchange, status: RequestStatus, polled: bool) -> bool:
     return not conflicted(exchange) and (not polled or status.state is RemoteState.COMPLETED)
 
 
-def conflicted(exchange: Exchange) -> bool:
+def conflicted(exchange: Communication) -> bool:
     """Whether two tokens claim this exchange, so that neither is trusted any more."""
     return exchange.failure is not None and exchange.failure.cause == "token_conflict"
 
 
-def _poll_later(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
+def _poll_later(exchange: Communication, now: datetime, policy: Policy) -> Communication:
     if exchange.deadline is not None and now >= exchange.deadline:
         return lose(exchange, Failure(cause="timed_out"), now=now, policy=policy)
     if exchange.cancel_wanted:  # asked for while the poll was under way: not to be forgotten
@@ -334,7 +344,9 @@ def _poll_later(exchange: Exchange, now: datetime, policy: Policy) -> Exchange:
     return replace(exchange, state=S.AWAITING, work=Work.STATUS, wake=due)
 
 
-def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: Policy) -> Exchange:
+def _take_outcome(
+    exchange: Communication, outcome: HeadEndOutcome, now: datetime, policy: Policy
+) -> Communication:
     if exchange.token and outcome.token and outcome.token != exchange.token:
         return _ask_again(exchange, "a result of another request", None, now, policy)
     if conflicted(exchange):
@@ -368,13 +380,13 @@ def _take_outcome(exchange: Exchange, outcome: Outcome, now: datetime, policy: P
     )
 
 
-def _contradicts_itself(exchange: Exchange, outcome: Outcome) -> bool:
+def _contradicts_itself(exchange: Communication, outcome: HeadEndOutcome) -> bool:
     """A failure beside a success, or of none but other meters: whether this one moved is open."""
     named = any(item.endpoint == exchange.endpoints[0] for item in outcome.failures)
     return bool(outcome.failures) and (outcome.result is RemoteResult.SUCCESS or not named)
 
 
-def _own_failure(exchange: Exchange, outcome: Outcome) -> FailureReason | None:
+def _own_failure(exchange: Communication, outcome: HeadEndOutcome) -> FailureReason | None:
     """Why the one endpoint of a request failed. A failure in another name counts as well: a
     request for one meter has no other, and success must not be read into doubt."""
     if len(exchange.endpoints) != 1 or not outcome.failures:
@@ -383,7 +395,7 @@ def _own_failure(exchange: Exchange, outcome: Outcome) -> FailureReason | None:
     return next(own, outcome.failures[0].reason)
 
 
-def _own_switch(exchange: Exchange, outcome: Outcome) -> SwitchState | None:
+def _own_switch(exchange: Communication, outcome: HeadEndOutcome) -> SwitchState | None:
     """The switch state of the one endpoint asked for, if the head end stands by its answer.
 
     Another meter's state tells nothing.
@@ -395,8 +407,8 @@ def _own_switch(exchange: Exchange, outcome: Outcome) -> SwitchState | None:
 
 
 def _not_taken(
-    exchange: Exchange, cause: str, detail: str, now: datetime, policy: Policy
-) -> Exchange:
+    exchange: Communication, cause: str, detail: str, now: datetime, policy: Policy
+) -> Communication:
     """Send it again later: it provably did nothing. Until the command expires, but a look and a
     read on the way have their tries, so that neither holds up what comes after it."""
     if exchange.cancel_wanted:
@@ -412,7 +424,7 @@ def _not_taken(
     )
 
 
-def _refused(exchange: Exchange, fault: Fault, now: datetime, policy: Policy) -> Exchange:
+def _refused(exchange: Communication, fault: Fault, now: datetime, policy: Policy) -> Communication:
     detail = f"{fault.name}: {fault.message}" if fault.name else fault.message
     if fault.klass is FaultClass.RETRY:
         return _not_taken(exchange, "busy", detail, now, policy)
@@ -422,8 +434,8 @@ def _refused(exchange: Exchange, fault: Fault, now: datetime, policy: Policy) ->
 
 
 def _ask_again(
-    exchange: Exchange, detail: str, fault: Fault | None, now: datetime, policy: Policy
-) -> Exchange:
+    exchange: Communication, detail: str, fault: Fault | None, now: datetime, policy: Policy
+) -> Communication:
     """A question without a usable answer: ask again, until the deadline."""
     if exchange.state is S.UNCLEAR:
         return exchange

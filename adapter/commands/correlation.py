@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from adapter.commands.activity import Exchange, ExchangeState
+from adapter.commands.activity import Communication, CommunicationState
 from adapter.commands.calls import RemoteState, RequestStatus
 from adapter.commands.communication import conflicted
 from adapter.commands.timing import after
@@ -50,7 +50,7 @@ class Correlation:
 
 def correlate(
     status: RequestStatus,
-    exchange: Exchange | None,
+    exchange: Communication | None,
     *,
     addressed: bool,
     received_at: datetime,
@@ -75,7 +75,7 @@ def correlate(
     if conflicted(exchange) and not exchange.state.final:
         text = f"two tokens claim {exchange.id}: neither is trusted any more"
         return Correlation(match=Match.CONTRADICTION, reason=text)
-    if exchange.state is ExchangeState.QUEUED and exchange.sent_at is None:
+    if exchange.state is CommunicationState.QUEUED and exchange.sent_at is None:
         return Correlation(match=Match.CONTRADICTION, reason=f"{exchange.id} has not been sent")
     if not addressed and exchange.token is None:
         return Correlation(match=Match.CONTRADICTION, reason="only its address tells a token")

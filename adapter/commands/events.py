@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from adapter.commands.calls import Outcome, RequestStatus
+from adapter.commands.calls import HeadEndOutcome, RequestStatus
 from adapter.commands.rules import Violation
 from adapter.errors import Fault
-from adapter.model.ids import EndpointId, EventId, ExchangeId, RequestToken
+from adapter.model.ids import CommunicationId, EndpointId, EventId, RequestToken
 
 # ---------------------------------------------------------------- about one exchange
 
@@ -14,12 +14,12 @@ from adapter.model.ids import EndpointId, EventId, ExchangeId, RequestToken
 class Dispatched:
     """The intent to send is about to be committed; the first byte leaves after that."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenReceived:
-    exchange: ExchangeId
+    exchange: CommunicationId
     token: RequestToken
 
 
@@ -27,7 +27,7 @@ class TokenReceived:
 class SendFailed:
     """Nothing left this machine (class N)."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     detail: str
 
 
@@ -35,7 +35,7 @@ class SendFailed:
 class SendRefused:
     """The head end refused by a named fault or a 4xx that must be its own (class R)."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     fault: Fault
 
 
@@ -43,7 +43,7 @@ class SendRefused:
 class SendUnclear:
     """Anything may have happened (class A): broken reply, time-out, our own crash."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     detail: str
 
 
@@ -51,7 +51,7 @@ class SendUnclear:
 class StatusNotified:
     """The head end told how far it is: an authenticated callback, or the answer to our poll."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     status: RequestStatus
     polled: bool = False
 
@@ -60,8 +60,8 @@ class StatusNotified:
 class OutcomeReceived:
     """The result call, or a synchronous request, was answered."""
 
-    exchange: ExchangeId
-    outcome: Outcome
+    exchange: CommunicationId
+    outcome: HeadEndOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +71,17 @@ class AskFailed:
     `fault` is set where the head end did answer, with a fault.
     """
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     detail: str
     fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAnswered:
-    exchange: ExchangeId
+    exchange: CommunicationId
 
 
-ExchangeEvent = (
+CommunicationEvent = (
     Dispatched
     | TokenReceived
     | SendFailed
@@ -169,7 +169,7 @@ class CompletionFailed:
 class LateNotified:
     """A status for an exchange that is over: appended, it moves nothing."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     status: RequestStatus
 
 
@@ -197,4 +197,4 @@ ActivityEvent = (
     | LateNotified
 )
 
-Event = ExchangeEvent | ActivityEvent
+Event = CommunicationEvent | ActivityEvent

@@ -103,7 +103,7 @@ class Tells(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class FlowMessage:
     """One communication: its name and business object in the source, its operation on the wire."""
 
     title: str
@@ -117,8 +117,8 @@ class Flow:
     title: str
     business_object: str
     scope: Scope
-    request: Message
-    result: Message | None
+    request: FlowMessage
+    result: FlowMessage | None
     notice: str | None
     completion: Completion | None
 
@@ -159,7 +159,7 @@ COMPLETION_TITLES: Final[Mapping[Completion, str]] = MappingProxyType(
     }
 )
 
-C, O, E, M, S = CommandKind, Operation, Completion, Message, Scope  # noqa: E741
+C, O, E, M, S = CommandKind, Operation, Completion, FlowMessage, Scope  # noqa: E741
 STATUS_CHANGED: Final = "D8-StatusChanged"
 
 # fmt: off

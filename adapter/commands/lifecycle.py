@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import clock_correction, communication, progress, steps
-from adapter.commands.activity import Command, CompletionState, Resolution, State, Verdict
+from adapter.commands.activity import Command, CompletionState, Outcome, Resolution, State
 from adapter.commands.effects import Effect, Publish, ReleaseLanes
 from adapter.commands.events import (
     Approved,
@@ -25,7 +25,7 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.timing import Policy
-from adapter.commands.transitions import ACCEPTS, Course, Move
+from adapter.commands.transitions import ACCEPTS, Move, Transition
 from adapter.errors import Forbidden, IllegalTransition
 
 S = State
@@ -58,7 +58,7 @@ def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> St
         raise IllegalTransition(
             f"command {command.id} is {state}; {what} is for {', '.join(sorted(accepted))}"
         )
-    course = Course(command, now, policy)
+    course = Transition(command, now, policy)
     _take(course, event)
     return Step(command=course.command, effects=tuple(course.effects), moves=tuple(course.moves))
 
@@ -89,7 +89,7 @@ def wake_of(command: Command) -> datetime | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _take(course: Course, event: Event) -> None:
+def _take(course: Transition, event: Event) -> None:
     match event:
         case Validated():
             progress.validated(course, event)
@@ -101,7 +101,7 @@ def _take(course: Course, event: Event) -> None:
             retry(course)
         case DiscardAsked(by=by, reason=reason):
             progress.discard_completions(course)
-            course.end(S.DISCARDED, Verdict.FAILED, reason or f"discarded by {by}")
+            course.end(S.DISCARDED, Outcome.FAILED, reason or f"discarded by {by}")
         case Resolved():
             resolved(course, event)
         case DataLookedUp():
@@ -126,15 +126,15 @@ def _take(course: Course, event: Event) -> None:
             progress.exchange_moved(course, event)
 
 
-def _time_passed(course: Course) -> None:
+def _time_passed(course: Transition) -> None:
     activity = course.activity
     match activity.state:
         case S.PENDING | S.VALIDATION_ERROR | S.AWAITING_APPROVAL | S.WAITING_FOR_EFFECTIVE_DATE:
             if activity.expires_at <= course.now:
-                course.end(S.DISCARDED, Verdict.EXPIRED, activity.reason or "expired")
+                course.end(S.DISCARDED, Outcome.EXPIRED, activity.reason or "expired")
         case S.COMMUNICATION_ERROR:
             if activity.hold_until is not None and activity.hold_until <= course.now:
-                course.end(S.DISCARDED, Verdict.FAILED, activity.reason)
+                course.end(S.DISCARDED, Outcome.FAILED, activity.reason)
         case S.COMPLETION_EVENT_ERROR:
             progress.completion_error_due(course)
         case S.COMMUNICATION_IN_PROGRESS | S.CANCELLING:
@@ -143,7 +143,7 @@ def _time_passed(course: Course) -> None:
             pass
 
 
-def cancel(course: Course, by: str, reason: str) -> None:
+def cancel(course: Transition, by: str, reason: str) -> None:
     """At once where nothing is under way, else the head end is asked. Raises Forbidden."""
     if steps.unclear(course.command) is not None:
         raise Forbidden("the order's outcome is unclear: it cannot be canceled any more")
@@ -152,12 +152,12 @@ def cancel(course: Course, by: str, reason: str) -> None:
     for exchange in open_ones:
         course.put(communication.want_cancel(exchange, now=course.now))
     if all(item.state.final for item in course.command.exchanges):
-        course.end(S.CANCELED, Verdict.CANCELED, reason or f"canceled by {by}")
+        course.end(S.CANCELED, Outcome.CANCELED, reason or f"canceled by {by}")
     else:
         course.to(S.CANCELLING, reason=reason)
 
 
-def retry(course: Course) -> None:
+def retry(course: Transition) -> None:
     """Again what waits in an error state, as far as it is not done. Raises Forbidden."""
     if course.activity.state is S.COMPLETION_EVENT_ERROR:
         progress.completions_again(course)
@@ -180,7 +180,7 @@ def retry(course: Course) -> None:
     progress.next_step(course)
 
 
-def _resolved_again(course: Course) -> None:
+def _resolved_again(course: Transition) -> None:
     if all(x.state is not CompletionState.ERROR for x in course.activity.completions):
         raise Forbidden("there is nothing to repeat; to order it again needs a new command")
     if course.activity.resolution is None:
@@ -189,7 +189,7 @@ def _resolved_again(course: Course) -> None:
     course.set(retry_at=None)
 
 
-def resolved(course: Course, event: Resolved) -> None:
+def resolved(course: Transition, event: Resolved) -> None:
     """Two people say what became of an unknown outcome. Raises Forbidden."""
     if event.operator == event.approver or not event.operator or not event.approver:
         raise Forbidden("an unknown outcome is closed by two different people")

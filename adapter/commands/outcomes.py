@@ -10,8 +10,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter.commands import steps
-from adapter.commands.activity import Command, Exchange, ExchangeState, StepKind, Tally, Verdict
-from adapter.commands.calls import Outcome, RemoteResult, RequestStatus, SwitchState
+from adapter.commands.activity import (
+    Command,
+    Communication,
+    CommunicationState,
+    Outcome,
+    StepKind,
+    Tally,
+)
+from adapter.commands.calls import HeadEndOutcome, RemoteResult, RequestStatus, SwitchState
 from adapter.commands.events import DataLookedUp
 from adapter.commands.flows import Operation, Tells
 from adapter.model.ids import EndpointId
@@ -37,7 +44,7 @@ class EndpointOutcome:
 def resolve(
     operation: Operation,
     endpoints: Sequence[EndpointId],
-    outcome: Outcome,
+    outcome: HeadEndOutcome,
     status: RequestStatus | None,
 ) -> tuple[EndpointOutcome, ...]:
     """One outcome for every endpoint of one answered request.
@@ -73,7 +80,7 @@ def resolve(
 def _unlisted(
     operation: Operation,
     asked: Sequence[EndpointId],
-    outcome: Outcome,
+    outcome: HeadEndOutcome,
     status: RequestStatus | None,
 ) -> EndpointResult:
     if operation is Operation.SWITCH_STATE:
@@ -132,7 +139,7 @@ class Entry:
     rows: tuple[EndpointOutcome, ...] = ()
 
 
-def answered(command: Command, exchange: Exchange, outcome: Outcome) -> Entry:
+def answered(command: Command, exchange: Communication, outcome: HeadEndOutcome) -> Entry:
     """A part was answered."""
     rows = resolve(exchange.operation, exchange.endpoints, outcome, exchange.status)
     counted = tally(_scheduled(exchange), rows)
@@ -145,7 +152,7 @@ def broken(command: Command) -> Entry:
     """The parts of the step in progress that ended without an answer."""
     made = Entry(tally=command.activity.tally)
     for exchange in steps.current(command):
-        if exchange.state is ExchangeState.COMPLETED:
+        if exchange.state is CommunicationState.COMPLETED:
             continue
         cause = exchange.failure.cause if exchange.failure else "canceled"
         known = steps.proves_idle(exchange)
@@ -195,20 +202,20 @@ def hopeless(command: Command) -> bool:
     return many and counts.requested > 0 and not counts.succeeded + counts.unknown
 
 
-def verdict_of(command: Command) -> Verdict:
+def verdict_of(command: Command) -> Outcome:
     """What the outcomes make of a command that went through."""
     counts = command.activity.tally
     if not steps.for_many(command.request) or counts.succeeded == counts.requested:
-        return Verdict.SUCCEEDED
+        return Outcome.SUCCEEDED
     if counts.succeeded:
-        return Verdict.PARTIAL
+        return Outcome.PARTIAL
     if counts.unknown:
-        return Verdict.UNKNOWN
+        return Outcome.UNKNOWN
     ping = command.request.nature.tells is Tells.REACHABLE
-    return Verdict.UNREACHABLE if ping else Verdict.FAILED
+    return Outcome.UNREACHABLE if ping else Outcome.FAILED
 
 
-def _scheduled(exchange: Exchange) -> int:
+def _scheduled(exchange: Communication) -> int:
     """How many endpoints an exchange covers; for a group the head end's own count."""
     if exchange.endpoints:
         return len(exchange.endpoints)

@@ -9,39 +9,39 @@ from datetime import datetime
 
 from adapter.commands import communication, outcomes, steps
 from adapter.commands.activity import (
+    Communication,
+    CommunicationState,
     CompletionEvent,
     CompletionState,
-    Exchange,
-    ExchangeState,
     Failure,
+    Outcome,
     State,
     StepKind,
-    Verdict,
 )
 from adapter.commands.calls import RemoteResult
 from adapter.commands.effects import Publish
 from adapter.commands.events import (
+    CommunicationEvent,
     DataLookedUp,
     Dispatched,
-    ExchangeEvent,
     LateNotified,
     OutcomeReceived,
     Validated,
 )
 from adapter.commands.flows import Completion, Tells
 from adapter.commands.timing import after, next_try
-from adapter.commands.transitions import Course
+from adapter.commands.transitions import Transition
 from adapter.errors import Forbidden, IllegalTransition, NotFound
 from adapter.model.ids import EventId
 
 S = State
 
 
-def validated(course: Course, event: Validated) -> None:
+def validated(course: Transition, event: Validated) -> None:
     """The rules were asked: refuse, wait for a second person or the effective date, or begin."""
     first = course.activity.state is S.PENDING
     if event.drop_optional:
-        course.end(S.DISCARDED, Verdict.CANCELED, "optional, and an opposite command is open")
+        course.end(S.DISCARDED, Outcome.CANCELED, "optional, and an opposite command is open")
         return
     texts = tuple(item.text for item in event.violations)
     course.set(violations=texts)
@@ -57,7 +57,7 @@ def validated(course: Course, event: Validated) -> None:
     ready(course)
 
 
-def approved(course: Course, by: str) -> None:
+def approved(course: Transition, by: str) -> None:
     """Raises Forbidden for the requester."""
     if not by or by == course.command.request.requester:
         raise Forbidden("a second person must approve, not the requester")
@@ -65,9 +65,9 @@ def approved(course: Course, by: str) -> None:
     ready(course)
 
 
-def ready(course: Course) -> None:
+def ready(course: Transition) -> None:
     if course.expired:
-        course.end(S.DISCARDED, Verdict.EXPIRED, "expired")
+        course.end(S.DISCARDED, Outcome.EXPIRED, "expired")
         return
     course.set(reason="", verdict=None)
     if course.activity.effective_at > course.now:
@@ -78,7 +78,7 @@ def ready(course: Course) -> None:
     next_step(course)
 
 
-def next_step(course: Course) -> None:
+def next_step(course: Transition) -> None:
     """Make the exchanges of the first step that is not done, or come to the end."""
     done = course.activity.steps_done
     remaining = [kind for kind in steps.plan(course.command.request) if kind not in done]
@@ -86,17 +86,17 @@ def next_step(course: Course) -> None:
         finish(course)
         return
     if course.expired:
-        course.end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress")
         return
     made = steps.exchanges(course.command, remaining[0], course.policy, now=course.now)
     if not made:
-        course.end(S.DISCARDED, Verdict.FAILED, "there is nobody to send to")
+        course.end(S.DISCARDED, Outcome.FAILED, "there is nobody to send to")
         return
     course.make(made)
     course.to(S.COMMUNICATION_IN_PROGRESS)
 
 
-def exchange_moved(course: Course, event: ExchangeEvent) -> None:
+def exchange_moved(course: Transition, event: CommunicationEvent) -> None:
     """Something happened to one exchange. Raises Forbidden for a send past the expiry."""
     exchange = course.command.exchange(event.exchange)
     moved = communication.step(exchange, event, now=course.now, policy=course.policy)
@@ -108,29 +108,29 @@ def exchange_moved(course: Course, event: ExchangeEvent) -> None:
         return
     if communication.conflicted(moved) and not communication.conflicted(exchange):
         course.alarm(f"token_conflict.{moved.id}", "two tokens claim one request")
-    if isinstance(event, OutcomeReceived) and moved.state is ExchangeState.COMPLETED:
+    if isinstance(event, OutcomeReceived) and moved.state is CommunicationState.COMPLETED:
         many = steps.for_many(course.command.request)
         if many and moved.step is StepKind.MAIN:
             course.book(outcomes.answered(course.command, moved, event.outcome))
     review(course)
 
 
-def review(course: Course) -> None:
+def review(course: Transition) -> None:
     """After an exchange moved: settle, retry, go on, or wait for the others."""
     if course.activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
         return
     _settle(course)
     for exchange in steps.current(course.command):
-        if exchange.state is ExchangeState.FAILED:
+        if exchange.state is CommunicationState.FAILED:
             _try_again(course, exchange)
-        elif exchange.state is ExchangeState.COMPLETED:
+        elif exchange.state is CommunicationState.COMPLETED:
             _business_retry(course, exchange)
     current = steps.current(course.command)
     if current and all(item.state.final for item in current):
         _step_over(course, current)
 
 
-def _settle(course: Course) -> None:
+def _settle(course: Transition) -> None:
     """A look at the switch is over: does it tell what became of the unclear order?"""
     unclear = steps.unclear(course.command)
     looks = steps.open_looks(course.command)
@@ -151,25 +151,25 @@ def _settle(course: Course) -> None:
         course.put(
             replace(
                 unclear,
-                state=ExchangeState.COMPLETED,
+                state=CommunicationState.COMPLETED,
                 wake=None,
                 inferred=True,
                 acted_at=course.now,
             )
         )
     elif unclear.looks >= course.policy.settle_looks:
-        course.put(replace(unclear, state=ExchangeState.UNRESOLVED, wake=None))
+        course.put(replace(unclear, state=CommunicationState.UNRESOLVED, wake=None))
     else:
         course.put(replace(unclear, wake=after(course.now, course.policy.settle_s)))
 
 
-def _try_again(course: Course, exchange: Exchange) -> None:
+def _try_again(course: Transition, exchange: Communication) -> None:
     cause = exchange.failure.cause if exchange.failure else "unclear"
     if cause not in ("not_sent", "busy"):  # else its own tries are used up
         _resend(course, exchange, cause)
 
 
-def _business_retry(course: Course, exchange: Exchange) -> None:
+def _business_retry(course: Transition, exchange: Communication) -> None:
     request = course.command.request
     if exchange.endpoint_failure is None or steps.for_many(request):
         return
@@ -177,7 +177,7 @@ def _business_retry(course: Course, exchange: Exchange) -> None:
         _resend(course, exchange, exchange.endpoint_failure.value)
 
 
-def _resend(course: Course, exchange: Exchange, cause: str) -> None:
+def _resend(course: Transition, exchange: Communication, cause: str) -> None:
     """A new attempt under a new exchange, where the failure's row and the policy allow it."""
     if course.activity.state is S.CANCELLING or not steps.may_resend(exchange, cause):
         return
@@ -189,21 +189,21 @@ def _resend(course: Course, exchange: Exchange, cause: str) -> None:
     course.set(retries=course.activity.retries + 1)
 
 
-def _step_over(course: Course, current: tuple[Exchange, ...]) -> None:
-    if any(item.state is ExchangeState.UNRESOLVED for item in current):
-        course.end(S.NEEDS_PERSON, Verdict.UNKNOWN, "the switch order's outcome is not known")
+def _step_over(course: Transition, current: tuple[Communication, ...]) -> None:
+    if any(item.state is CommunicationState.UNRESOLVED for item in current):
+        course.end(S.NEEDS_PERSON, Outcome.UNKNOWN, "the switch order's outcome is not known")
         return
-    done = any(item.state is ExchangeState.COMPLETED for item in current)
+    done = any(item.state is CommunicationState.COMPLETED for item in current)
     if course.activity.canceled_by is not None and not (done and current[0].step is StepKind.MAIN):
-        course.end(S.CANCELED, Verdict.CANCELED, _canceled_because(course, current))
+        course.end(S.CANCELED, Outcome.CANCELED, _canceled_because(course, current))
         return
     if not done and course.expired and any(map(_cut_short, current)):
-        course.end(S.DISCARDED, Verdict.EXPIRED, "expired while in progress")
+        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress")
         return
     optional = current[0].step is StepKind.READ
-    if not optional and all(item.state is ExchangeState.CANCELED for item in current):
+    if not optional and all(item.state is CommunicationState.CANCELED for item in current):
         failure = current[0].failure
-        course.end(S.DISCARDED, Verdict.CANCELED, failure.cause if failure else "canceled")
+        course.end(S.DISCARDED, Outcome.CANCELED, failure.cause if failure else "canceled")
         return
     verdict = steps.conclude(course.command, current)
     if done and steps.for_many(course.command.request):
@@ -219,14 +219,14 @@ def _step_over(course: Course, current: tuple[Exchange, ...]) -> None:
         ),
     )
     if verdict.stop is not None:
-        course.end(S.DISCARDED, Verdict.FAILED, verdict.reason)
+        course.end(S.DISCARDED, Outcome.FAILED, verdict.reason)
     elif verdict.cause is not None and course.activity.canceled_by is not None:
         reason = f"{verdict.reason}; the cancel came too late"
-        course.end(S.DISCARDED, Verdict.FAILED, reason)
+        course.end(S.DISCARDED, Outcome.FAILED, reason)
     elif verdict.cause is not None:
         course.error(verdict.reason)
     elif verdict.satisfied:
-        course.set(verdict=Verdict.ALREADY_SATISFIED)
+        course.set(verdict=Outcome.ALREADY_SATISFIED)
         complete(course)
     else:
         too_late = "the cancel came too late" if course.activity.canceled_by else ""
@@ -236,13 +236,13 @@ def _step_over(course: Course, current: tuple[Exchange, ...]) -> None:
         next_step(course)
 
 
-def _canceled_because(course: Course, current: tuple[Exchange, ...]) -> str:
+def _canceled_because(course: Transition, current: tuple[Communication, ...]) -> str:
     by = f"canceled by {course.activity.canceled_by}"
-    told = all(x.state is not ExchangeState.FAILED or steps.proves_idle(x) for x in current)
+    told = all(x.state is not CommunicationState.FAILED or steps.proves_idle(x) for x in current)
     return by if told else f"{by}; whether the head end acted is not known"
 
 
-def exchanges_due(course: Course) -> None:
+def exchanges_due(course: Transition) -> None:
     """Time-outs of exchanges, the look at an unclear switch order, the command's expiry."""
     for exchange in course.command.exchanges:
         moved = communication.overdue(exchange, now=course.now, policy=course.policy)
@@ -257,7 +257,7 @@ def exchanges_due(course: Course) -> None:
     review(course)
 
 
-def _expire(course: Course) -> None:
+def _expire(course: Transition) -> None:
     """Give up what is not sent, and what is no switch order; what is done stays done."""
     for exchange in course.command.exchanges:
         if stops_at_expiry(exchange):
@@ -265,38 +265,38 @@ def _expire(course: Course) -> None:
             course.put(communication.withdraw(exchange, why))
 
 
-def late_notice(course: Course, event: LateNotified) -> None:
+def late_notice(course: Transition, event: LateNotified) -> None:
     """A late success of a switch order that was given up: the world may differ from ours."""
     course.set(late=course.activity.late + 1)
     exchange = course.command.exchange(event.exchange)
-    given_up = exchange.state is not ExchangeState.COMPLETED
+    given_up = exchange.state is not CommunicationState.COMPLETED
     done = event.status.result is RemoteResult.SUCCESS
     if steps.moves_switch(exchange) and given_up and done:
         text = "the head end reports success for an order that was given up"
         course.alarm(f"late.{course.activity.late}", text)
 
 
-def stops_at_expiry(exchange: Exchange) -> bool:
+def stops_at_expiry(exchange: Communication) -> bool:
     """Not what is being sent: its reply is near, and may be the whole answer."""
     if exchange.step is StepKind.SETTLE or exchange.state.final:
         return False
-    if exchange.state is ExchangeState.SENDING:
+    if exchange.state is CommunicationState.SENDING:
         return False
-    return exchange.state is ExchangeState.QUEUED or not steps.moves_switch(exchange)
+    return exchange.state is CommunicationState.QUEUED or not steps.moves_switch(exchange)
 
 
-def _cut_short(exchange: Exchange) -> bool:
+def _cut_short(exchange: Communication) -> bool:
     """Whether it was withdrawn here, not canceled at the head end."""
     there = exchange.failure is not None and exchange.failure.cause == "canceled_there"
-    return exchange.state is ExchangeState.CANCELED and not there
+    return exchange.state is CommunicationState.CANCELED and not there
 
 
-def finish(course: Course) -> None:
+def finish(course: Transition) -> None:
     """All steps are done; a read still waits for its data."""
     request = course.command.request
     if request.nature.reads is not None:
         if outcomes.hopeless(course.command):
-            course.end(S.DISCARDED, Verdict.FAILED, "no endpoint succeeded")
+            course.end(S.DISCARDED, Outcome.FAILED, "no endpoint succeeded")
             return
         until = after(course.now, course.policy.measurement_s)
         course.to(S.WAITING_FOR_MEASUREMENT, window_until=until, retry_at=course.now)
@@ -304,7 +304,7 @@ def finish(course: Course) -> None:
     complete(course)
 
 
-def complete(course: Course) -> None:
+def complete(course: Transition) -> None:
     """The head end's part is over: record what has to change in the registry."""
     acted = [item.acted_at for item in steps.current(course.command) if item.acted_at]
     events = completion_events(course, max(acted, default=course.now))
@@ -316,7 +316,7 @@ def complete(course: Course) -> None:
         _to_completed(course)
 
 
-def completion_events(course: Course, at: datetime) -> tuple[CompletionEvent, ...]:
+def completion_events(course: Transition, at: datetime) -> tuple[CompletionEvent, ...]:
     main = course.command.flow.completion
     kinds = () if main is None else (main,)
     if StepKind.READ in course.activity.steps_done:
@@ -327,12 +327,12 @@ def completion_events(course: Course, at: datetime) -> tuple[CompletionEvent, ..
     )
 
 
-def _to_completed(course: Course) -> None:
-    verdict = course.activity.verdict or Verdict.SUCCEEDED
+def _to_completed(course: Transition) -> None:
+    verdict = course.activity.verdict or Outcome.SUCCEEDED
     course.end(S.COMPLETED, verdict, course.activity.reason)
 
 
-def looked_up(course: Course, event: DataLookedUp) -> None:
+def looked_up(course: Transition, event: DataLookedUp) -> None:
     """Which endpoints have data by now; what is missing has until the window's end."""
     passed = course.activity.window_until is not None and course.now >= course.activity.window_until
     if event.missing and not passed:
@@ -341,12 +341,12 @@ def looked_up(course: Course, event: DataLookedUp) -> None:
     if steps.for_many(course.command.request):
         course.book(outcomes.data_found(course.command, event))
     if event.missing and not event.found:
-        course.end(S.DISCARDED, Verdict.NO_DATA, "no data arrived within the window")
+        course.end(S.DISCARDED, Outcome.NO_DATA, "no data arrived within the window")
         return
     complete(course)
 
 
-def _with_completion(course: Course, event_id: EventId, **changes: object) -> None:
+def _with_completion(course: Transition, event_id: EventId, **changes: object) -> None:
     events = tuple(
         replace(item, **changes) if item.id == event_id else item  # type: ignore[arg-type]
         for item in course.activity.completions
@@ -354,14 +354,14 @@ def _with_completion(course: Course, event_id: EventId, **changes: object) -> No
     course.set(completions=events)
 
 
-def _completion(course: Course, event_id: EventId) -> CompletionEvent:
+def _completion(course: Transition, event_id: EventId) -> CompletionEvent:
     found = next((x for x in course.activity.completions if x.id == event_id), None)
     if found is None:
         raise NotFound(f"no completion event {event_id}")
     return found
 
 
-def executed(course: Course, event_id: EventId) -> None:
+def executed(course: Transition, event_id: EventId) -> None:
     """A completion event is done; with the last one the command is. Raises NotFound."""
     event = _completion(course, event_id)
     if event.state is CompletionState.EXECUTED:
@@ -375,7 +375,7 @@ def executed(course: Course, event_id: EventId) -> None:
         _to_completed(course)
 
 
-def completion_failed(course: Course, event_id: EventId, error: str) -> None:
+def completion_failed(course: Transition, event_id: EventId, error: str) -> None:
     """A completion event could not be executed: again later, at last by people."""
     event = _completion(course, event_id)
     if event.state is not CompletionState.PENDING:
@@ -394,27 +394,27 @@ def completion_failed(course: Course, event_id: EventId, error: str) -> None:
     course.to(S.COMPLETION_EVENT_ERROR, reason=error, retry_at=again, hold_until=hold)
 
 
-def discard_completions(course: Course) -> None:
+def discard_completions(course: Transition) -> None:
     for event in course.activity.completions:
         if event.state is not CompletionState.EXECUTED:
             _with_completion(course, event.id, state=CompletionState.DISCARDED)
 
 
-def errors_again(course: Course) -> None:
+def errors_again(course: Transition) -> None:
     for event in course.activity.completions:
         if event.state is CompletionState.ERROR:
             _with_completion(course, event.id, state=CompletionState.PENDING)
 
 
-def completions_again(course: Course) -> None:
+def completions_again(course: Transition) -> None:
     errors_again(course)
     course.to(S.EXECUTING_COMPLETION_EVENTS, retry_at=None, hold_until=None, reason="")
 
 
-def completion_error_due(course: Course) -> None:
+def completion_error_due(course: Transition) -> None:
     activity = course.activity
     if activity.retry_at is not None and activity.retry_at <= course.now:
         completions_again(course)
     elif activity.hold_until is not None and activity.hold_until <= course.now:
         reason = f"the meter acted, the registry did not follow: {activity.reason}"
-        course.end(S.NEEDS_PERSON, Verdict.UNKNOWN, reason)
+        course.end(S.NEEDS_PERSON, Outcome.UNKNOWN, reason)

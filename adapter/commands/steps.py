@@ -9,12 +9,12 @@ from typing import Final
 from adapter.commands.activity import (
     Command,
     CommandRequest,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
     Failure,
+    Outcome,
     ReadPeriod,
     StepKind,
-    Verdict,
 )
 from adapter.commands.calls import (
     Call,
@@ -34,7 +34,7 @@ from adapter.commands.flows import (
 )
 from adapter.commands.timing import Policy, after
 from adapter.model.device import InstallEffect
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     {
@@ -61,7 +61,7 @@ class Conclusion:
     stop: str | None = None
     cause: str | None = None
     satisfied: bool = False
-    verdict: Verdict | None = None
+    verdict: Outcome | None = None
     reason: str = ""
     switch: SwitchState | None = None
     switch_before: SwitchState | None = None
@@ -87,13 +87,13 @@ def for_many(request: CommandRequest) -> bool:
     return request.flow.scope is Scope.GROUP or len(request.devices) > 1
 
 
-def moves_switch(exchange: Exchange) -> bool:
+def moves_switch(exchange: Communication) -> bool:
     return exchange.operation in SWITCH_OPERATIONS
 
 
 def exchanges(
     command: Command, kind: StepKind, policy: Policy, *, now: datetime
-) -> tuple[Exchange, ...]:
+) -> tuple[Communication, ...]:
     """The exchanges of a step: one, or one per chunk of `policy.max_endpoints` endpoints."""
     operation = _OPERATION.get(kind, command.flow.request.operation)
     endpoints = tuple(target.endpoint for target in command.targets)
@@ -104,7 +104,7 @@ def exchanges(
         chunks = [endpoints[at : at + size] for at in range(0, len(endpoints), size)]
     first = command.activity.exchanges_made + 1
     return tuple(
-        Exchange(
+        Communication(
             id=exchange_id(command, first + number),
             step=kind,
             operation=operation,
@@ -115,13 +115,13 @@ def exchanges(
     )
 
 
-def exchange_id(command: Command, ordinal: int) -> ExchangeId:
-    return ExchangeId(f"{command.id}-{ordinal}")
+def exchange_id(command: Command, ordinal: int) -> CommunicationId:
+    return CommunicationId(f"{command.id}-{ordinal}")
 
 
-def again(command: Command, exchange: Exchange, due: datetime) -> Exchange:
+def again(command: Command, exchange: Communication, due: datetime) -> Communication:
     """A further attempt at the same request, under an identity of its own."""
-    return Exchange(
+    return Communication(
         id=exchange_id(command, command.activity.exchanges_made + 1),
         step=exchange.step,
         operation=exchange.operation,
@@ -132,10 +132,10 @@ def again(command: Command, exchange: Exchange, due: datetime) -> Exchange:
 
 
 def look(
-    command: Command, unclear: Exchange, policy: Policy, *, now: datetime
-) -> tuple[Exchange, ...]:
+    command: Command, unclear: Communication, policy: Policy, *, now: datetime
+) -> tuple[Communication, ...]:
     """The switch state read that may settle an unclear order; it has `reply_s` in all."""
-    made = Exchange(
+    made = Communication(
         id=exchange_id(command, command.activity.exchanges_made + 1),
         step=StepKind.SETTLE,
         operation=_OPERATION[StepKind.SETTLE],
@@ -146,7 +146,7 @@ def look(
     return (made,)
 
 
-def current(command: Command) -> tuple[Exchange, ...]:
+def current(command: Command) -> tuple[Communication, ...]:
     """The latest attempts of the step in progress (looks are beside it, not in it)."""
     own = [item for item in command.exchanges if item.step is not StepKind.SETTLE]
     if not own:
@@ -154,11 +154,11 @@ def current(command: Command) -> tuple[Exchange, ...]:
     return tuple(item for item in own if item.step is own[-1].step and not item.superseded)
 
 
-def unclear(command: Command) -> Exchange | None:
-    return next((x for x in command.exchanges if x.state is ExchangeState.UNCLEAR), None)
+def unclear(command: Command) -> Communication | None:
+    return next((x for x in command.exchanges if x.state is CommunicationState.UNCLEAR), None)
 
 
-def open_looks(command: Command) -> tuple[Exchange, ...]:
+def open_looks(command: Command) -> tuple[Communication, ...]:
     return tuple(
         item for item in command.exchanges if item.step is StepKind.SETTLE and not item.superseded
     )
@@ -180,21 +180,21 @@ def opposite_switch(request: CommandRequest) -> frozenset[SwitchState]:
     return OPEN_SWITCH
 
 
-def proves_idle(exchange: Exchange) -> bool:
+def proves_idle(exchange: Communication) -> bool:
     """Whether what is known of an exchange that is over proves that no meter acted."""
     if exchange.sent_at is None:
         return True
     return exchange.failure is not None and failure_row(exchange.failure.cause).idle
 
 
-def may_resend(exchange: Exchange, cause: str) -> bool:
+def may_resend(exchange: Communication, cause: str) -> bool:
     """I3: a switch order only where the failure proves it idle; all others by their row."""
     row = failure_row(cause)
     return row.remedy is Remedy.RETRY and (row.idle or not moves_switch(exchange))
 
 
 def call_of(
-    command: Command, exchange: Exchange, *, callback: str, now: datetime | None = None
+    command: Command, exchange: Communication, *, callback: str, now: datetime | None = None
 ) -> Call:
     """The request that an exchange sends, `now` or when the command becomes effective."""
     request = command.request
@@ -212,7 +212,7 @@ def call_of(
     )
 
 
-def _read_of(command: Command, exchange: Exchange, now: datetime) -> ReadParameters | None:
+def _read_of(command: Command, exchange: Communication, now: datetime) -> ReadParameters | None:
     request = command.request
     period = request.period
     if exchange.step is StepKind.READ:
@@ -244,10 +244,10 @@ def _window_of(command: Command, period: ReadPeriod, now: datetime) -> tuple[dat
     return (activity.effective_at if start is None else now), activity.expires_at
 
 
-def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:
+def conclude(command: Command, finished: tuple[Communication, ...]) -> Conclusion:
     """What the finished step means for the command."""
     kind = finished[0].step
-    broken = next((x for x in finished if x.state is not ExchangeState.COMPLETED), None)
+    broken = next((x for x in finished if x.state is not CommunicationState.COMPLETED), None)
     if kind is StepKind.READ:
         return Conclusion()
     if kind is StepKind.LOAD_CHECK:
@@ -262,14 +262,14 @@ def conclude(command: Command, finished: tuple[Exchange, ...]) -> Conclusion:
     return _concluded_single(command, finished[0])
 
 
-def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
+def _concluded_single(command: Command, exchange: Communication) -> Conclusion:
     nature = command.request.nature
     if nature.tells is Tells.REACHABLE and exchange.endpoint_failure is not None:
-        return Conclusion(verdict=Verdict.UNREACHABLE, reason=exchange.endpoint_failure.value)
+        return Conclusion(verdict=Outcome.UNREACHABLE, reason=exchange.endpoint_failure.value)
     if exchange.endpoint_failure is not None:
         if _undone_before(command, exchange):
             reason = "the head end no longer has the meter; an earlier attempt's reply was lost"
-            return Conclusion(verdict=Verdict.SUCCEEDED_INFERRED, reason=reason)
+            return Conclusion(verdict=Outcome.SUCCEEDED_INFERRED, reason=reason)
         return _failed(exchange.endpoint_failure.value)
     if exchange.result is RemoteResult.FAILURE:
         return _failed("request_failed")
@@ -283,13 +283,13 @@ def _concluded_single(command: Command, exchange: Exchange) -> Conclusion:
     if nature.leaves is not None:
         seen = _switch_after(command.request)
     return Conclusion(
-        verdict=Verdict.SUCCEEDED_INFERRED if exchange.inferred else None,
+        verdict=Outcome.SUCCEEDED_INFERRED if exchange.inferred else None,
         switch=seen,
         voltage_present=exchange.voltage_present,
     )
 
 
-def _undone_before(command: Command, exchange: Exchange) -> bool:
+def _undone_before(command: Command, exchange: Communication) -> bool:
     """Whether a decommissioning that says "not registered" tells that an earlier attempt at it,
     whose fate is not known, had done it already."""
     if command.request.nature.effect is not InstallEffect.DECOMMISSION:
@@ -317,7 +317,7 @@ def _failed(cause: str, detail: str = "") -> Conclusion:
     return Conclusion(cause=cause, reason=reason)
 
 
-def _load_checked(exchange: Exchange) -> Conclusion:
+def _load_checked(exchange: Communication) -> Conclusion:
     sure = exchange.result is RemoteResult.SUCCESS and exchange.endpoint_failure is None
     if exchange.voltage_present is None or not sure:
         return replace(_failed("load_check_unsure"), voltage_present=None)
@@ -326,7 +326,7 @@ def _load_checked(exchange: Exchange) -> Conclusion:
     return Conclusion(voltage_present=False)
 
 
-def _switch_checked(request: CommandRequest, exchange: Exchange) -> Conclusion:
+def _switch_checked(request: CommandRequest, exchange: Communication) -> Conclusion:
     seen = exchange.switch
     if seen is None or seen is SwitchState.UNKNOWN or exchange.endpoint_failure is not None:
         return _failed("switch_check_unsure")

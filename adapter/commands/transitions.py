@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import communication, outcomes
-from adapter.commands.activity import TO_DO, Activity, Command, Exchange, State, Verdict
+from adapter.commands.activity import TO_DO, Activity, Command, Communication, Outcome, State
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
     Approved,
@@ -85,7 +85,7 @@ class Move:
     after: str
 
 
-class Course:
+class Transition:
     """Moves the command; only `to` sets its state, and only along an arrow."""
 
     def __init__(self, command: Command, now: datetime, policy: Policy) -> None:
@@ -122,7 +122,7 @@ class Course:
                 )
             )
 
-    def end(self, state: State, verdict: Verdict, reason: str = "") -> None:
+    def end(self, state: State, verdict: Outcome, reason: str = "") -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
         for exchange in self.command.exchanges:
             if not exchange.state.final:
@@ -134,7 +134,7 @@ class Course:
         if state is not S.NEEDS_PERSON:
             self.effects.append(ReleaseLanes())
 
-    def put(self, exchange: Exchange) -> None:
+    def put(self, exchange: Communication) -> None:
         known = {item.id: item for item in self.command.exchanges}
         before = known.get(exchange.id)
         known[exchange.id] = exchange
@@ -150,12 +150,12 @@ class Course:
 
     def error(self, cause: str) -> None:
         if self.expired:  # nobody could try again any more
-            self.end(S.DISCARDED, Verdict.FAILED, cause)
+            self.end(S.DISCARDED, Outcome.FAILED, cause)
             return
         hold = after(self.now, self.policy.hold_s)
-        self.to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Verdict.FAILED)
+        self.to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Outcome.FAILED)
 
-    def make(self, exchanges: tuple[Exchange, ...]) -> None:
+    def make(self, exchanges: tuple[Communication, ...]) -> None:
         self.set(exchanges_made=self.activity.exchanges_made + len(exchanges))
         for exchange in exchanges:
             self.put(exchange)

@@ -27,7 +27,7 @@ from adapter.commands.timing import POLICIES
 from adapter.demo.demo import ANY_PORT, core_for
 from adapter.engine.clock import SystemClock
 from adapter.engine.gateway import GatewaySettings
-from adapter.engine.readings.reports import Wanted
+from adapter.engine.readings.reports import ValueQuery
 from adapter.errors import SettingsError
 from adapter.model.ids import EndpointId
 from adapter.server.connections import bind, url_of
@@ -103,7 +103,7 @@ class Used:
 
 
 @dataclass(slots=True, kw_only=True)
-class Books:
+class CityReport:
     """How the day ended. Energy in kWh; `differs` names what does not agree, the first few."""
 
     ends: Counter[str] = field(default_factory=Counter)
@@ -139,12 +139,12 @@ class _Running:
     simulator: int
 
 
-async def read_city(city: City, folder: Path, say: Say) -> Books:
+async def read_city(city: City, folder: Path, say: Say) -> CityReport:
     """Run it in a folder without a store. Raises SettingsError where there is one, TimeoutError
     where the command does not end in time."""
     if (folder / "gateway.db").exists():
         raise SettingsError(f"{folder}: has a store already; the books would not be of one day")
-    books = Books()
+    books = CityReport()
     started = time.monotonic()
 
     def lap(name: str) -> None:
@@ -248,7 +248,7 @@ async def _follow(city: City, run: _Running, command: Command, say: Say) -> Comm
             shown = line
 
 
-def _note_used(books: Books, run: _Running) -> None:
+def _note_used(books: CityReport, run: _Running) -> None:
     worker = run.app.core.taking.intake.worker_pid
     pids = {"gateway": os.getpid(), "intake worker": worker, "simulator": run.simulator}
     for name, pid in pids.items():
@@ -272,23 +272,23 @@ def _used(pid: int) -> Used | None:
 
 
 @dataclass(slots=True)
-class _Stored:
+class _StoredEnergy:
     intervals: int = 0
     kwh: Decimal = Decimal()
 
 
 async def _stored(
-    app: App, start: datetime, end: datetime, books: Books
-) -> dict[EndpointId, _Stored]:
+    app: App, start: datetime, end: datetime, books: CityReport
+) -> dict[EndpointId, _StoredEnergy]:
     """What the gateway has of each meter: the latest revision of every interval."""
-    found: dict[EndpointId, _Stored] = {}
+    found: dict[EndpointId, _StoredEnergy] = {}
     reports, cursor = app.core.beside.payload_reports, None
     while True:
-        page = await reports.values(Wanted(start, end), cursor=cursor, limit=_ROWS_AT_ONCE)
+        page = await reports.values(ValueQuery(start, end), cursor=cursor, limit=_ROWS_AT_ONCE)
         for row in page.rows:
             mine = found.get(EndpointId(row.endpoint))
             if mine is None:
-                mine = found[EndpointId(row.endpoint)] = _Stored()
+                mine = found[EndpointId(row.endpoint)] = _StoredEnergy()
             mine.intervals += 1
             if row.value is not None:
                 mine.kwh += Decimal(row.value)
@@ -300,7 +300,7 @@ async def _stored(
 
 
 async def _hold_against(
-    run: _Running, done: Command, stored: dict[EndpointId, _Stored], books: Books
+    run: _Running, done: Command, stored: dict[EndpointId, _StoredEnergy], books: CityReport
 ) -> None:
     """Every meter: how it ended and what is stored of it, beside the simulator's account."""
     outcomes = {row.endpoint: row for row in await run.app.gateway.outcomes(done.id)}
@@ -308,7 +308,7 @@ async def _hold_against(
     token = done.exchanges[-1].token
     for row in await asyncio.to_thread(lambda: list(_account(run.admin, str(token)))):
         esn = EndpointId(row["esn"])
-        outcome, have = outcomes.get(esn), stored.get(esn, _Stored())
+        outcome, have = outcomes.get(esn), stored.get(esn, _StoredEnergy())
         reason, copies = row["reason"], row.get("copies", 0)
         intervals, wh = row.get("energy", {}).get(QUANTITY, (0, "0"))
         kwh = Decimal(wh).scaleb(-3) if copies else Decimal()
@@ -343,7 +343,7 @@ def _account(admin: str, token: str) -> Iterator[dict[str, Any]]:
         yield from found["meters"]
 
 
-async def _payloads(app: App, books: Books) -> None:
+async def _payloads(app: App, books: CityReport) -> None:
     """The books of the payloads: nothing lost, nothing twice, what was sent again is known."""
     reports, before = app.core.beside.payload_reports, None
     while page := await reports.payloads(before=before, limit=500):

@@ -39,7 +39,7 @@ _NEW: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class DemoLine:
     """One command of the demo and how it went. `messages` counts requests, replies, callbacks."""
 
     command: Command
@@ -48,7 +48,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class DemoSite:
     """A simulated head end and a gateway that know each other, on loopback."""
 
     simulator: Simulator
@@ -72,7 +72,7 @@ async def stage(
     prepare: Callable[[Simulator], None] = lambda simulator: None,
     orders: OrderParts | None = None,
     devices: bool = True,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[DemoSite]:
     """Simulator, and gateway on SQLite in `folder`, everything running; the simulator's meters are
     imported unless `devices` says that others come in their place."""
     codec = packaged_codec()
@@ -90,7 +90,7 @@ async def stage(
         if devices:
             await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
         app = await stack.enter_async_context(running(core, ANY_PORT, listening, clock))
-        yield Stage(simulator=simulator, app=app)
+        yield DemoSite(simulator=simulator, app=app)
 
 
 @asynccontextmanager
@@ -121,7 +121,7 @@ async def core_for(
         await store.close()
 
 
-def twelve(stage: Stage, *, now: datetime) -> list[CommandRequest]:
+def twelve(stage: DemoSite, *, now: datetime) -> list[CommandRequest]:
     """One request of each kind, for meters whose state allows it (`meters_for_twelve`)."""
     period = ReadPeriod(start=now - timedelta(hours=4), end=now)
     return [
@@ -137,7 +137,7 @@ def twelve(stage: Stage, *, now: datetime) -> list[CommandRequest]:
     ]
 
 
-def _devices(stage: Stage, kind: CommandKind, number: int) -> tuple[DeviceId, ...]:
+def _devices(stage: DemoSite, kind: CommandKind, number: int) -> tuple[DeviceId, ...]:
     if FLOWS[kind].scope is Scope.GROUP:
         return ()
     if kind is CommandKind.MULTI_DEVICE_STATUS_CHECK:
@@ -160,7 +160,7 @@ def meters_for_twelve(simulator: Simulator) -> None:
 class Demo:
     """The twelve commands, and the service order after them."""
 
-    commands: list[Shown]
+    commands: list[DemoLine]
     order: OrderStory
 
 
@@ -189,11 +189,11 @@ async def run(
             return Demo(commands=shown, order=await run_order(made.app, service))
 
 
-async def _one(made: Stage, request: CommandRequest) -> Shown:
+async def _one(made: DemoSite, request: CommandRequest) -> DemoLine:
     gateway = made.app.gateway
     started = time.monotonic()
     command = await gateway.submit(request, actor="demo")
     done = await gateway.wait(command.id, timeout_s=_WAIT_S)
     seconds = time.monotonic() - started
     messages = await gateway.messages(command.id)
-    return Shown(command=done, messages=len(messages), seconds=seconds)
+    return DemoLine(command=done, messages=len(messages), seconds=seconds)

@@ -19,7 +19,7 @@ from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import Device, DisconnectLocation, ServicePoint
 from adapter.model.ids import EndpointId, OrderId
-from adapter.orders.algorithms.verdict import Decision, Outcome
+from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
 from adapter.orders.order import ERROR_STATES, OrderKind
 from adapter.service.app import App, OrderParts
 from adapter.simulator.registry import registry_of
@@ -31,7 +31,7 @@ _LOOK_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderStep:
+class DemoOrderStep:
     """One child, why it was created (cell of the matrix, algorithm, row), how it ended."""
 
     child: str
@@ -48,7 +48,7 @@ class OrderStory:
     """The order and its steps. `replies` are what the requester was told, in order."""
 
     shown: OrderShown
-    steps: tuple[OrderStep, ...]
+    steps: tuple[DemoOrderStep, ...]
     replies: tuple[str, ...]
     seconds: float
 
@@ -122,9 +122,11 @@ async def _at_rest(app: App, order: OrderId) -> OrderShown:
     return await app.orders.show(order)
 
 
-def steps(shown: OrderShown) -> tuple[OrderStep, ...]:
+def steps(shown: OrderShown) -> tuple[DemoOrderStep, ...]:
     """Every child beside the decision that made it."""
-    made = (d for each in shown.passes for d in each.decisions if d.outcome is Outcome.CREATE)
+    made = (
+        d for each in shown.passes for d in each.decisions if d.outcome is DecisionOutcome.CREATE
+    )
     return tuple(
         _step(shown, number, decision)
         for number, decision in enumerate(made)
@@ -132,10 +134,10 @@ def steps(shown: OrderShown) -> tuple[OrderStep, ...]:
     )
 
 
-def _step(shown: OrderShown, number: int, decision: Decision) -> OrderStep:
+def _step(shown: OrderShown, number: int, decision: Decision) -> DemoOrderStep:
     fact = shown.children[number].fact
     ended = fact.ended_at or fact.created_at
-    return OrderStep(
+    return DemoOrderStep(
         child=fact.spec.task or fact.spec.business_object,
         cell=decision.cell,
         type=decision.type,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.orders.orders import Orders
 from adapter.engine.readings.entered import EnteredReadings
-from adapter.engine.readings.ports import Desk
+from adapter.engine.readings.ports import ErrorRecords
 from adapter.engine.readings.reports import Reports
 from adapter.engine.runner import Once, Runner
 from adapter.engine.schedules.schedules import Schedules
@@ -20,7 +20,7 @@ class Beside:
     """None where there is no such thing; asking for it then raises NotFound."""
 
     events: DeviceEvents | None = None
-    desk: Desk | None = None
+    desk: ErrorRecords | None = None
     reports: Reports | None = None
     orders: Orders | None = None
     entered: EnteredReadings | None = None
@@ -37,7 +37,7 @@ class Beside:
         return self.events
 
     @property
-    def intake_desk(self) -> Desk:
+    def intake_desk(self) -> ErrorRecords:
         if self.desk is None:
             raise NotFound("this gateway's store keeps no payloads")
         return self.desk

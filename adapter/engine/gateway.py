@@ -19,10 +19,10 @@ from adapter.commands.events import (
 from adapter.commands.flows import CommandKind
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
-from adapter.engine.commands.apply import Along, Applier
+from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import Progress, Watchers
 from adapter.engine.commands.completer import Completer
-from adapter.engine.commands.correlator import Correlator, Reader
+from adapter.engine.commands.correlator import Correlator, MessageReader
 from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.message_log import MessageLog
@@ -50,7 +50,7 @@ from adapter.engine.commands.submit import Submitter
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.incomplete import incomplete
-from adapter.engine.readings.ports import Blocks, Intake, Measurements, TakenIn
+from adapter.engine.readings.ports import Blocks, Intake, Loaded, MeasurementStore
 from adapter.engine.registry.importer import Importer
 from adapter.engine.registry.ports import ImportReport
 from adapter.engine.registry.registry import StoreRegistry
@@ -99,11 +99,11 @@ class Gateway:
         *,
         store: Store,
         head_end: HeadEnd,
-        reader: Reader,
+        reader: MessageReader,
         clock: Clock,
         identity: CallbackIdentity,
         intake: Intake,
-        data: Measurements,
+        data: MeasurementStore,
         settings: GatewaySettings | None = None,
         registry: Registry | None = None,
         sinks: Sequence[Sink] = (),
@@ -151,7 +151,7 @@ class Gateway:
         self._intake = intake
         self.data = data
         """Measurements of the payloads that were taken in."""
-        self.data_loaded: Callable[[TakenIn], Awaitable[None]] | None = None
+        self.data_loaded: Callable[[Loaded], Awaitable[None]] | None = None
         """Told what a payload brought, once that is seen: a hint."""
         self._correlator = Correlator(
             store,
@@ -303,18 +303,18 @@ class Gateway:
     async def cancel(self, command: CommandId, *, by: str, reason: str = "") -> Command:
         """Cancel: at once if nothing was sent, else by CancelRequest. Conflict when too late."""
         event = CancelAsked(by=by, reason=reason)
-        return await self._applier.apply(command, event, Along(actor=by))
+        return await self._applier.apply(command, event, SavedWith(actor=by))
 
     async def retry(self, command: CommandId, *, by: str) -> Command:
         """Try again what waits in an error state, on fresh facts."""
         found = await self.get(command)
         if found.activity.state is State.VALIDATION_ERROR:
             return await self._monitor.revalidate(found, actor=by)
-        return await self._applier.apply(command, RetryAsked(by=by), Along(actor=by))
+        return await self._applier.apply(command, RetryAsked(by=by), SavedWith(actor=by))
 
     async def discard(self, command: CommandId, *, by: str, reason: str = "") -> Command:
         event = DiscardAsked(by=by, reason=reason)
-        return await self._applier.apply(command, event, Along(actor=by))
+        return await self._applier.apply(command, event, SavedWith(actor=by))
 
     async def _give_up(self, command: str, by: str, reason: str) -> None:
         """A person discarded it where it was set aside: it ends, as far as its state allows."""
@@ -328,14 +328,14 @@ class Gateway:
         found = await self.get(command)
         if by == found.request.requester:
             raise Forbidden("the requester cannot approve the own command")
-        return await self._applier.apply(command, Approved(by=by), Along(actor=by))
+        return await self._applier.apply(command, Approved(by=by), SavedWith(actor=by))
 
     async def resolve(
         self, command: CommandId, *, done: bool, operator: str, approver: str, note: str = ""
     ) -> Command:
         """Close an unknown outcome, as done or as not done, by two different people."""
         event = Resolved(done=done, operator=operator, approver=approver, note=note)
-        return await self._applier.apply(command, event, Along(actor=operator))
+        return await self._applier.apply(command, event, SavedWith(actor=operator))
 
     # ------------------------------------------------------------ inbound
 

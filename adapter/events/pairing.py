@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapter.commands.effects import Severity
-from adapter.events.types import EventTables, Role
+from adapter.events.types import EventTables, PairRole
 from adapter.model.ids import EndpointId, EventId
 from adapter.readings.seeds import EventSeed
 
@@ -27,7 +27,7 @@ class DeviceEvent:
     category: str
     severity: Severity
     pair: str = ""
-    role: Role = Role.NONE
+    role: PairRole = PairRole.NONE
     external: str
     number: int | None = None
     exception: bool = False
@@ -79,7 +79,7 @@ def unify(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Mark:
+class PairEnd:
     """One end of a pair in time. At one moment the sequence number orders, then first before
     last; without a number it stands before those that have one."""
 
@@ -96,11 +96,11 @@ class Spell:
     end: datetime | None = None
 
 
-def mark_of(at: datetime, sequence: int | None, role: Role) -> Mark:
-    return Mark(at, -1 if sequence is None else sequence, role is Role.LAST)
+def mark_of(at: datetime, sequence: int | None, role: PairRole) -> PairEnd:
+    return PairEnd(at, -1 if sequence is None else sequence, role is PairRole.LAST)
 
 
-def spells(marks: Iterable[Mark]) -> tuple[Spell, ...]:
+def spells(marks: Iterable[PairEnd]) -> tuple[Spell, ...]:
     """What the marks of one device and pair say, in whatever order they came.
 
     A first inside an open spell says it again; a last with nothing open ends nothing.

@@ -16,7 +16,7 @@ POWER: Final = "power"
 """The pair whose open spells are the outages."""
 
 
-class Role(StrEnum):
+class PairRole(StrEnum):
     """Which end of a pair an event is."""
 
     NONE = ""
@@ -37,7 +37,7 @@ class EventType:
     category: str = ""
     severity: Severity = Severity.INFO
     pair: str = ""
-    role: Role = Role.NONE
+    role: PairRole = PairRole.NONE
 
 
 KNOWN: Final = (
@@ -47,14 +47,14 @@ KNOWN: Final = (
         standard="power_down",
         severity=Severity.WARNING,
         pair=POWER,
-        role=Role.FIRST,
+        role=PairRole.FIRST,
     ),
     EventType(
         name="Primary Power Up",
         number=18_002,
         standard="power_up",
         pair=POWER,
-        role=Role.LAST,
+        role=PairRole.LAST,
     ),
 )
 """Names and numbers are documented; that they are a pair follows from the names (inferred)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from adapter.export.columns import Column, Form, Row
-from adapter.export.files import Sink
+from adapter.export.files import ExportSink
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ _TEXTS: Final[dict[Form, Callable[[Any], object]]] = {
 """The other forms are written as they are; None is nothing."""
 
 
-class CsvSink(Sink):
+class CsvSink(ExportSink):
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         super().__init__(path, columns)
         # Closed by _finish or _give_up, one of which the sink's own `with` calls.

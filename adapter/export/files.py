@@ -10,7 +10,7 @@ from typing import Self
 from adapter.export.columns import Column, Row
 
 
-class Sink(ABC):
+class ExportSink(ABC):
     """Takes rows in batches. The file has its name only after all went well; leaving with an
     error leaves nothing behind."""
 
@@ -51,7 +51,7 @@ class Sink(ABC):
         """Close without caring for the content."""
 
 
-def fill(sink: Sink, batches: Iterable[Sequence[Row]]) -> int:
+def fill(sink: ExportSink, batches: Iterable[Sequence[Row]]) -> int:
     """Put all batches; how many rows they had."""
     for rows in batches:
         sink.put(rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.errors import GatewayError
 from adapter.export.columns import Column, Form, Row
-from adapter.export.files import Sink
+from adapter.export.files import ExportSink
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,7 +58,7 @@ def schema_of(columns: Sequence[Column], *, exact_texts: bool = False) -> "pyarr
     )
 
 
-class ParquetSink(Sink):
+class ParquetSink(ExportSink):
     def __init__(
         self,
         path: Path,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from adapter.errors import GatewayError
-from adapter.export.profile import MEANING, Day, Mark, Profile, Slot
+from adapter.export.profile import MEANING, Day, Profile, ProfileMark, ProfileSlot
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,14 +40,14 @@ _BACK: Final = (46, 139, 87)
 _VOID: Final = (246, 238, 238)
 _HATCH: Final = (221, 180, 180)
 _CLOCK: Final = (142, 68, 173)
-_COLOURS: Final[dict[Mark, Colour]] = {
-    Mark.GAP: _HATCH,
-    Mark.MISSING: (192, 57, 43),
-    Mark.SUSPECT: (230, 126, 34),
-    Mark.OUTAGE: (52, 73, 94),
-    Mark.PARTIAL: (241, 196, 15),
-    Mark.CLOCK: _CLOCK,
-    Mark.NOTED: (127, 179, 213),
+_COLOURS: Final[dict[ProfileMark, Colour]] = {
+    ProfileMark.GAP: _HATCH,
+    ProfileMark.MISSING: (192, 57, 43),
+    ProfileMark.SUSPECT: (230, 126, 34),
+    ProfileMark.OUTAGE: (52, 73, 94),
+    ProfileMark.PARTIAL: (241, 196, 15),
+    ProfileMark.CLOCK: _CLOCK,
+    ProfileMark.NOTED: (127, 179, 213),
 }
 _SCALE: Final[tuple[Colour, ...]] = (
     (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37),
@@ -177,7 +177,7 @@ def _panel(canvas: _Canvas, profile: Profile, day: Day, top: float) -> None:
             # A value of nothing is a line too: it was measured.
             upper, lower = min(y, zero - 1), max(y, zero)
             canvas.box(x, upper, x + max(wide - 0.5, 0.5), lower, colour)
-        if slot.mark in _COLOURS and slot.mark is not Mark.GAP:
+        if slot.mark in _COLOURS and slot.mark is not ProfileMark.GAP:
             canvas.box(x, bottom + 3, x + wide, bottom + 3 + _STRIP, _COLOURS[slot.mark])
     canvas.line([(_LEFT, zero), (right, zero)], _SOFT)
 
@@ -204,10 +204,10 @@ def _hours(
     canvas.text(WIDTH - _RIGHT, bottom + 14, "24", size=12, colour=_SOFT, anchor="ms")
 
 
-def _runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int]]:
+def _runs(slots: Sequence[ProfileSlot]) -> Iterator[tuple[int, int]]:
     """(first, past the last) of neighbours without a value."""
     first: int | None = None
-    for index, slot in enumerate((*slots, Slot(Decimal(0), Mark.NONE))):
+    for index, slot in enumerate((*slots, ProfileSlot(Decimal(0), ProfileMark.NONE))):
         if slot.value is None and first is None:
             first = index
         elif slot.value is not None and first is not None:
@@ -236,7 +236,7 @@ def _map(canvas: _Canvas, profile: Profile, height: float) -> None:
             if slot.value is not None:
                 colour = _ramp((float(slot.value) - low) / (high - low))
                 canvas.box(x, top, following, top + row - (1 if row > 6 else 0), colour)
-            if slot.mark in _COLOURS and slot.mark not in (Mark.GAP, Mark.NOTED):
+            if slot.mark in _COLOURS and slot.mark not in (ProfileMark.GAP, ProfileMark.NOTED):
                 strip = min(4.0, row / 3)
                 canvas.box(x, top + row - strip, following, top + row, _COLOURS[slot.mark])
         _row_end(canvas, profile, day, (right, top + row / 2), row)
@@ -286,7 +286,7 @@ def _ramp_legend(canvas: _Canvas, profile: Profile, low: float, high: float) -> 
 def _legend(canvas: _Canvas, profile: Profile, y: float) -> None:
     x: float = _LEFT
     for mark in profile.marks():
-        if mark is Mark.GAP:
+        if mark is ProfileMark.GAP:
             canvas.hatch(x, y - 11, x + 18, y + 1)
         else:
             canvas.box(x, y - 11, x + 18, y + 1, _COLOURS[mark])

@@ -15,7 +15,7 @@ _SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Mark(StrEnum):
+class ProfileMark(StrEnum):
     """What is to be seen of a slot beside its value. The text is its sign in a terminal."""
 
     NONE = " "
@@ -29,36 +29,36 @@ class Mark(StrEnum):
 
 
 MEANING: Final = {
-    Mark.GAP: "no data",
-    Mark.MISSING: "told as missing",
-    Mark.SUSPECT: "suspect or unusable",
-    Mark.OUTAGE: "outage",
-    Mark.PARTIAL: "partial interval",
-    Mark.CLOCK: "clock was set",
-    Mark.NOTED: "noted",
+    ProfileMark.GAP: "no data",
+    ProfileMark.MISSING: "told as missing",
+    ProfileMark.SUSPECT: "suspect or unusable",
+    ProfileMark.OUTAGE: "outage",
+    ProfileMark.PARTIAL: "partial interval",
+    ProfileMark.CLOCK: "clock was set",
+    ProfileMark.NOTED: "noted",
 }
 """The worst first."""
 
 _FROM: Final = (
-    (REGULAR, Mark.NONE),
-    (NOTED, Mark.NOTED),
-    (CLOCK, Mark.CLOCK),
-    (OUTAGE, Mark.OUTAGE),
-    (PARTIAL, Mark.PARTIAL),
-    (MISSING + 1, Mark.SUSPECT),
+    (REGULAR, ProfileMark.NONE),
+    (NOTED, ProfileMark.NOTED),
+    (CLOCK, ProfileMark.CLOCK),
+    (OUTAGE, ProfileMark.OUTAGE),
+    (PARTIAL, ProfileMark.PARTIAL),
+    (MISSING + 1, ProfileMark.SUSPECT),
 )
 """From this condition code up, the best first. What is below all is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ProfileSlot:
     """`value` is average power over the interval where the unit is one of energy."""
 
     value: Decimal | None
-    mark: Mark
+    mark: ProfileMark
 
 
-NOTHING: Final = Slot(None, Mark.GAP)
+NOTHING: Final = ProfileSlot(None, ProfileMark.GAP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Day:
     date: date
     start: datetime
     hours: float
-    slots: tuple[Slot, ...]
+    slots: tuple[ProfileSlot, ...]
 
     @property
     def known(self) -> bool:
@@ -102,7 +102,7 @@ class Profile:
     def _values(self) -> list[Decimal]:
         return [slot.value for day in self.days for slot in day.slots if slot.value is not None]
 
-    def marks(self) -> tuple[Mark, ...]:
+    def marks(self) -> tuple[ProfileMark, ...]:
         """Those that occur, the worst first."""
         seen = {slot.mark for day in self.days for slot in day.slots}
         return tuple(mark for mark in MEANING if mark in seen)
@@ -165,12 +165,12 @@ def _days(
         day += timedelta(days=1)
 
 
-def _slot(row: ValueRow | None, factor: Decimal) -> Slot:
+def _slot(row: ValueRow | None, factor: Decimal) -> ProfileSlot:
     if row is None:
         return NOTHING
     value = None if row.value is None else Decimal(row.value) * factor
-    mark = next((mark for least, mark in _FROM if row.condition >= least), Mark.MISSING)
-    return Slot(value, mark)
+    mark = next((mark for least, mark in _FROM if row.condition >= least), ProfileMark.MISSING)
+    return ProfileSlot(value, mark)
 
 
 def _micros(at: datetime) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from adapter.export.profile import MEANING, Day, Mark, Profile, Slot
+from adapter.export.profile import MEANING, Day, Profile, ProfileMark, ProfileSlot
 
 EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 GAP: Final = "░"
@@ -57,19 +57,19 @@ def _merge(profile: Profile, width: int) -> int:
     return longest
 
 
-def _columns(day: Day, merge: int) -> list[Slot]:
+def _columns(day: Day, merge: int) -> list[ProfileSlot]:
     """Slots put together: the mean of those with a value, the worst mark."""
     columns = []
     for first in range(0, len(day.slots), merge):
         part = day.slots[first : first + merge]
         values = [slot.value for slot in part if slot.value is not None]
         value = sum(values, Decimal(0)) / len(values) if values else None
-        columns.append(Slot(value, _worst([slot.mark for slot in part])))
+        columns.append(ProfileSlot(value, _worst([slot.mark for slot in part])))
     return columns
 
 
-def _worst(marks: Sequence[Mark]) -> Mark:
-    return next((mark for mark in _ORDER if mark in marks), Mark.NONE)
+def _worst(marks: Sequence[ProfileMark]) -> ProfileMark:
+    return next((mark for mark in _ORDER if mark in marks), ProfileMark.NONE)
 
 
 def _tall(profile: Profile, day: Day, merge: int) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _scale(row: int, lowest: Decimal, highest: Decimal) -> str:
     return _short_number(lowest) if row == 0 else ""
 
 
-def _below(profile: Profile, day: Day, columns: Sequence[Slot], merge: int) -> Iterator[str]:
+def _below(profile: Profile, day: Day, columns: Sequence[ProfileSlot], merge: int) -> Iterator[str]:
     ticks, labels = _axis(profile, day, len(columns), merge)
     yield " " * (_GUTTER - 1) + "└" + ticks
     yield " " * _GUTTER + labels
@@ -153,7 +153,7 @@ def _short(profile: Profile, merge: int) -> Iterator[str]:
     yield f"{'':>7}  full block: {_short_number(highest)} {profile.unit}"
 
 
-def _is_some(slot: Slot) -> bool:
+def _is_some(slot: ProfileSlot) -> bool:
     return slot.value is not None and slot.value > 0
 
 

@@ -26,7 +26,7 @@ from adapter.engine.orders.field_work import (
     OtherWork,
 )
 from adapter.errors import Conflict, GatewayError, NotFound, StoreFailed
-from adapter.fieldwork.crew_scripts import CrewScript, Twist
+from adapter.fieldwork.crew_scripts import CrewFault, CrewScript
 from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import Street, UnknownStreet
 from adapter.model.device import DisconnectLocation
@@ -70,7 +70,7 @@ class Visit:
     slot: Slot | None = None
     scripts: list[CrewScript] = field(default_factory=list)
 
-    def script(self, twist: Twist) -> CrewScript | None:
+    def script(self, twist: CrewFault) -> CrewScript | None:
         return next((each for each in self.scripts if each.twist is twist), None)
 
 
@@ -229,13 +229,13 @@ class Crew:
         if visit is None:
             visit = Visit(message=message, scripts=self._scripts_for(message))
             self.visits[message.activity] = visit
-        if self._once(visit, Twist.REFUSES):
+        if self._once(visit, CrewFault.REFUSES):
             raise FieldWorkRefused(f"the crew does not take {message.task}")
-        if self._once(visit, Twist.UNAVAILABLE):
+        if self._once(visit, CrewFault.UNAVAILABLE):
             raise CrewUnavailable("the crew's system is not there")
         self._seen.add(message.id)
         self._take(visit, message)
-        if self._once(visit, Twist.TAKEN_UNSAID):
+        if self._once(visit, CrewFault.TAKEN_UNSAID):
             raise CrewUnavailable("no answer from the crew's system")
 
     def _scripts_for(self, message: FieldMessage) -> list[CrewScript]:
@@ -246,7 +246,7 @@ class Crew:
                 self._left[index] = (script, left - 1)
         return found
 
-    def _once(self, visit: Visit, twist: Twist) -> bool:
+    def _once(self, visit: Visit, twist: CrewFault) -> bool:
         script = visit.script(twist)
         if script is not None:
             visit.scripts.remove(script)
@@ -275,9 +275,9 @@ class Crew:
             slot.start if slot is not None else now,
         )
         travel = self._after(visit, self._settings.travel_s, "travel")
-        late = visit.script(Twist.LATE)
+        late = visit.script(CrewFault.LATE)
         start = earliest + travel + timedelta(seconds=late.delay_s if late else 0)
-        moved = visit.script(Twist.RESCHEDULES)
+        moved = visit.script(CrewFault.RESCHEDULES)
         if moved is not None:
             self._later(earliest, lambda at: self._reschedule(visit, moved, at))
             start += timedelta(seconds=moved.delay_s)
@@ -287,10 +287,10 @@ class Crew:
         """A visit that is over already is left as it is: its report came first (documented)."""
         if visit.over:
             return
-        if self._once(visit, Twist.CANCEL_TOO_LATE):
+        if self._once(visit, CrewFault.CANCEL_TOO_LATE):
             self._later(now, lambda at: self._begin(visit, at))
             self._later(now, lambda at: self._refuse_cancel(visit, at))
-        elif visit.started or self._once(visit, Twist.CANCEL_REFUSED):
+        elif visit.started or self._once(visit, CrewFault.CANCEL_REFUSED):
             self._later(now, lambda at: self._refuse_cancel(visit, at))
         else:
             reason = message.details.get("reason", CancelReason.UNDETERMINED)
@@ -324,10 +324,10 @@ class Crew:
             return
         visit.over = True
         news = self._outcome(visit, at)
-        if visit.script(Twist.LOST) is not None:
+        if visit.script(CrewFault.LOST) is not None:
             return
         report = await self._tell(visit, news)
-        if visit.script(Twist.DUPLICATE) is not None:
+        if visit.script(CrewFault.DUPLICATE) is not None:
             self._later(at + _AGAIN, lambda then: self._hand_in(report))
 
     async def _refuse_cancel(self, visit: Visit, at: datetime) -> None:
@@ -343,7 +343,7 @@ class Crew:
 
     def _outcome(self, visit: Visit, at: datetime) -> FieldNews:
         cause = self._cause(visit)
-        script = visit.script(Twist.NO_ACCESS)
+        script = visit.script(CrewFault.NO_ACCESS)
         if script is not None:
             remarks = (script.remark or "nobody let the crew in",)
             report = CompletionReport(at=at, cause=cause, remarks=remarks)
@@ -357,7 +357,7 @@ class Crew:
         skipped = self._skipped(visit)
         done = tuple(effect for effect in planned if effect not in skipped)
         removed = message.site.device if FieldEffect.REMOVE in done else None
-        if visit.script(Twist.OTHER_DEVICE) is not None:
+        if visit.script(CrewFault.OTHER_DEVICE) is not None:
             removed = DeviceId("ANOTHER")
         brought = FieldEffect.INSTALL in done
         device = self._street.new_device(message) if brought else None
@@ -377,16 +377,16 @@ class Crew:
         )
 
     def _skipped(self, visit: Visit) -> frozenset[FieldEffect]:
-        script = visit.script(Twist.LEAVES_OUT)
+        script = visit.script(CrewFault.LEAVES_OUT)
         skipped = set(script.leaves_out) if script is not None else set()
-        if visit.script(Twist.NO_READING) is not None:
+        if visit.script(CrewFault.NO_READING) is not None:
             skipped.add(FieldEffect.MEASURE)
         return frozenset(skipped)
 
     def _cut_at(self, visit: Visit) -> DisconnectLocation | None:
-        if visit.script(Twist.CUT_AT_SOURCE) is not None:
+        if visit.script(CrewFault.CUT_AT_SOURCE) is not None:
             return DisconnectLocation.SOURCE
-        return DisconnectLocation.DEVICE if visit.script(Twist.CUT_AT_DEVICE) else None
+        return DisconnectLocation.DEVICE if visit.script(CrewFault.CUT_AT_DEVICE) else None
 
     # ------------------------------------------------------------ reports
 

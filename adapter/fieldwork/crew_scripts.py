@@ -7,7 +7,7 @@ from adapter.engine.orders.field_work import FieldMessage
 from adapter.orders.tasks import FieldEffect
 
 
-class Twist(StrEnum):
+class CrewFault(StrEnum):
     NO_ACCESS = "no_access"
     """Comes back without having got in."""
     REFUSES = "refuses"
@@ -42,7 +42,7 @@ class Twist(StrEnum):
 class CrewScript:
     """A twist for the visits that fit; empty is any. `times` is for how many, 0 for all of them."""
 
-    twist: Twist
+    twist: CrewFault
     task: str = ""
     service_point: str = ""
     times: int = 1

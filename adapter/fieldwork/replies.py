@@ -6,7 +6,7 @@ from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.ports import ReplyRefused
 from adapter.fieldwork.posting import PostRefused, SignedPost
 from adapter.fieldwork.settings import ReplySettings
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 
 
 class WebhookReplies:
@@ -16,7 +16,7 @@ class WebhookReplies:
         """Raises SettingsError for keys that are none."""
         self._post = SignedPost(settings, clock)
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         """Raises ReplyRefused for a lasting 4xx, NotTaken for what is to be tried again."""
         try:
             await self._post.post(reply.id, reply_json(reply))
@@ -27,7 +27,7 @@ class WebhookReplies:
         await self._post.close()
 
 
-def reply_json(reply: Reply) -> bytes:
+def reply_json(reply: RequesterReply) -> bytes:
     """One reply; the same reply gives the same bytes."""
     form = {
         "id": reply.id,

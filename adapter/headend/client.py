@@ -33,7 +33,7 @@ from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import NotConnected, Reply, Transport
+from adapter.headend.transport import HttpReply, NotConnected, Transport
 from adapter.headend.verdict import judge
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Wire(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class HttpCall:
     """One call as it was on the wire, for recordings.
 
     Credentials are left out: the WS-Security header, Authorization and cookies. The callback
@@ -82,7 +82,7 @@ class Exchange:
     error: GatewayError | None
 
 
-Observer = Callable[[Exchange], None]
+Observer = Callable[[HttpCall], None]
 
 
 class HeadEndClient:
@@ -133,9 +133,9 @@ class HeadEndClient:
         if transport is not None:
             await transport.close()
 
-    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "Place":
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "HeadEndPermit":
         """A place for one call within `wait_s` seconds. Raises NotSent when none comes free."""
-        return Place(self, await self.limits.admit(operation, priority, wait_s=wait_s))
+        return HeadEndPermit(self, await self.limits.admit(operation, priority, wait_s=wait_s))
 
     async def call(
         self,
@@ -167,7 +167,7 @@ class HeadEndClient:
         encoded = self._encode(call)
         url = self._settings.url_for(call.operation, encoded.path)
         headers = self._headers(encoded.soap_action)
-        reply = Reply()
+        reply = HttpReply()
         error: HeadEndError | None = None
         try:
             await self._send(transport, call, url, encoded.body, headers, deadline, reply)
@@ -189,7 +189,7 @@ class HeadEndClient:
         body: bytes,
         headers: dict[str, str],
         deadline: float,
-        reply: Reply,
+        reply: HttpReply,
     ) -> None:
         left_s = max(0.0, deadline - asyncio.get_running_loop().time())
         connecting = AsyncRetrying(
@@ -212,7 +212,7 @@ class HeadEndClient:
                     reply=reply,
                 )
 
-    async def _judge(self, call: Call, reply: Reply) -> Answer:
+    async def _judge(self, call: Call, reply: HttpReply) -> Answer:
         assert reply.status is not None
         body = bytes(reply.body)
 
@@ -253,7 +253,7 @@ class HeadEndClient:
         url: str,
         encoded: Encoded,
         headers: dict[str, str],
-        reply: Reply,
+        reply: HttpReply,
         error: HeadEndError | None,
     ) -> None:
         if self._observe is None:
@@ -263,7 +263,7 @@ class HeadEndClient:
             if self._settings.username_token is not None:
                 request = self._wire.encode(call, header=b"").body
             self._observe(
-                Exchange(
+                HttpCall(
                     call=call,
                     url=url,
                     request=request,
@@ -280,7 +280,7 @@ class HeadEndClient:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HeadEndPermit:
     """Leave to make one call: the admission, and who makes the call with it."""
 
     client: HeadEndClient

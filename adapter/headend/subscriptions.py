@@ -10,7 +10,7 @@ from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import Reply, Transport
+from adapter.headend.transport import HttpReply, Transport
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
@@ -60,7 +60,7 @@ class SubscriptionClient:
             raise NotSent(f"the request cannot be written: {error.code}") from error
         service = call.operation.value.partition(".")[0]
         below = f"{settings.base_url.rstrip('/')}/{spec.path.lstrip('/')}"
-        reply = Reply()
+        reply = HttpReply()
         transport = Transport(settings, context=self._context)
         try:
             await transport.post(
@@ -76,7 +76,7 @@ class SubscriptionClient:
             await transport.close()
         return self._judged(call, reply)
 
-    def _judged(self, call: SubscriptionCall, reply: Reply) -> tuple[Held, ...]:
+    def _judged(self, call: SubscriptionCall, reply: HttpReply) -> tuple[Held, ...]:
         if reply.body.strip():
             try:
                 held = read_subscription(self._codec, call.operation, bytes(reply.body))

@@ -90,7 +90,7 @@ def _unfit(writer: StreamWriter) -> bool:
 
 
 @dataclass(slots=True)
-class Reply:
+class HttpReply:
     """What came back so far; filled in as it arrives, so that a broken reply is still recorded."""
 
     status: int | None = None
@@ -148,7 +148,7 @@ class Transport:
         timeouts: Timeouts,
         deadline: float,
         fresh: bool,
-        reply: Reply,
+        reply: HttpReply,
     ) -> None:
         """Send `data` and fill `reply`; `deadline` is in the event loop's time.
 
@@ -172,7 +172,7 @@ class Transport:
         body: SingleUseBody,
         headers: dict[str, str],
         timeouts: Timeouts,
-        reply: Reply,
+        reply: HttpReply,
     ) -> None:
         async with session.post(
             URL(url),
@@ -241,7 +241,7 @@ async def _read(response: aiohttp.ClientResponse, into: bytearray, max_bytes: in
 
 
 def _verdict(
-    error: Exception, body: SingleUseBody, reply: Reply
+    error: Exception, body: SingleUseBody, reply: HttpReply
 ) -> NotConnected | NotSent | OutcomeUnknown:
     """What the failure means out there. No text of the library or of the reply is passed on."""
     if body.seal():
@@ -269,7 +269,7 @@ def _not_sent(error: Exception) -> NotSent:
             return NotSent(f"the request could not be sent: {type(error).__name__}")
 
 
-def _after_sending(error: Exception, reply: Reply) -> str:
+def _after_sending(error: Exception, reply: HttpReply) -> str:
     where = "before a reply" if reply.status is None else f"in the reply (HTTP {reply.status})"
     match error:
         case aiohttp.SocketTimeoutError():

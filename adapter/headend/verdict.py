@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.calls import Answer, Call, Outcome, RequestStatus, TokenGiven
+from adapter.commands.calls import Answer, Call, HeadEndOutcome, RequestStatus, TokenGiven
 from adapter.commands.flows import SWITCH_OPERATIONS, Operation
 from adapter.errors import Fault, FaultClass, OutcomeUnknown, Refused, WireError
 from adapter.headend.settings import HeadEndSettings
@@ -93,7 +93,7 @@ def _check_token(call: Call, answer: Answer) -> None:
             raise OutcomeUnknown("the reply's token is the nil GUID")
         case RequestStatus(token=token) if call.token is not None and token != call.token:
             raise OutcomeUnknown("the reply speaks of another token")
-        case Outcome(token=token) if None not in (token, call.token) and token != call.token:
+        case HeadEndOutcome(token=token) if None not in (token, call.token) and token != call.token:
             raise OutcomeUnknown("the reply speaks of another token")
 
 

@@ -5,7 +5,7 @@ from typing import NewType
 CommandId = NewType("CommandId", str)
 """One command activity: 26 characters that sort in the order of acceptance."""
 
-ExchangeId = NewType("ExchangeId", str)
+CommunicationId = NewType("CommunicationId", str)
 """One attempt to send one request. It is part of the callback address (DESIGN section 4)."""
 
 RequestToken = NewType("RequestToken", str)

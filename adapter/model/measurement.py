@@ -73,7 +73,7 @@ class Entered(Measurement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadSchedule:
+class CycleSchedule:
     """When the meters of a measurement cycle are read, in ascending order, UTC."""
 
     cycle: str
@@ -84,4 +84,4 @@ class ReadSchedule:
         return next((at for at in self.reads if start <= at < end), None)
 
 
-NO_SCHEDULES: Final[Mapping[str, ReadSchedule]] = MappingProxyType({})
+NO_SCHEDULES: Final[Mapping[str, CycleSchedule]] = MappingProxyType({})

@@ -8,9 +8,9 @@ from adapter.commands.activity import (
     Activity,
     CommandRequest,
     CompletionState,
+    Outcome,
     ReadPeriod,
     State,
-    Verdict,
 )
 from adapter.commands.flows import CLOSING_KINDS, READ_KINDS, Priority
 from adapter.errors import InvalidRequest
@@ -72,8 +72,8 @@ _STATES: Final = MappingProxyType(
         State.NEEDS_PERSON: ChildState.COMMUNICATION_ERROR,
     }
 )
-_GOOD: Final = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_INFERRED, Verdict.ALREADY_SATISFIED})
-_BAD: Final = frozenset({Verdict.UNREACHABLE, Verdict.FAILED, Verdict.NO_DATA, Verdict.EXPIRED})
+_GOOD: Final = frozenset({Outcome.SUCCEEDED, Outcome.SUCCEEDED_INFERRED, Outcome.ALREADY_SATISFIED})
+_BAD: Final = frozenset({Outcome.UNREACHABLE, Outcome.FAILED, Outcome.NO_DATA, Outcome.EXPIRED})
 
 
 def command_child_state(activity: Activity) -> ChildState:

@@ -19,7 +19,7 @@ from adapter.orders.algorithms.custom import CustomFunction
 from adapter.orders.algorithms.dvcomchk import CompatibilityCheckParameters
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.remonoff import RemoteOffOn
-from adapter.orders.algorithms.rows import AlgorithmType, Row
+from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
@@ -151,7 +151,7 @@ def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
     )
 
 
-def _zone(read: "Table", key: str, grammar: Grammar) -> tuple[Row, ...]:
+def _zone(read: "Table", key: str, grammar: Grammar) -> tuple[ParameterRow, ...]:
     """A zone's rows: no limit of twenty, and they may name a service point type (documented)."""
     how = RowList(
         where=f"{read.where}, {key}",
@@ -250,7 +250,7 @@ def _overrides_have_an_algorithm(
             _override_needed(place, cell.parameters.rows, "no activity type of this kind names one")
 
 
-def _override_needed(where: str, rows: Iterable[Row], why: str) -> None:
+def _override_needed(where: str, rows: Iterable[ParameterRow], why: str) -> None:
     for row in rows:
         if row.execute_override and not (row.business_object or row.task):
             rule = f"executeOverrideAlgorithm=true needs an override_algorithm; {why}"

@@ -19,8 +19,8 @@ from adapter.orders.algorithms.verdict import (
     Create,
     Customs,
     Decision,
+    DecisionOutcome,
     Error,
-    Outcome,
     Pass,
     SetField,
     Verdict,
@@ -40,7 +40,7 @@ from adapter.orders.matrix import MATRIX, Orchestrations
 from adapter.orders.order import (
     ChildSpec,
     OrderKind,
-    Problem,
+    OrderProblem,
     ServiceOrder,
     View,
 )
@@ -142,7 +142,7 @@ def _kept(
         cell=cell,
         type=algorithm.type.value,
         algorithm=algorithm.name,
-        outcome=Outcome.PASS,
+        outcome=DecisionOutcome.PASS,
         facts=view.facts(),
     )
     if isinstance(params, CheckMeasurement):
@@ -151,13 +151,13 @@ def _kept(
         case Pass(note=note, row=row):
             return replace(plain, note=note, row=row)
         case SetField(fields=fields, note=note):
-            return replace(plain, outcome=Outcome.SET_FIELD, fields=fields, note=note)
+            return replace(plain, outcome=DecisionOutcome.SET_FIELD, fields=fields, note=note)
         case Create(child=child, note=note, row=row):
-            return replace(plain, outcome=Outcome.CREATE, child=child, note=note, row=row)
+            return replace(plain, outcome=DecisionOutcome.CREATE, child=child, note=note, row=row)
         case Wait(note=note):
-            return replace(plain, outcome=Outcome.WAIT, note=note)
+            return replace(plain, outcome=DecisionOutcome.WAIT, note=note)
         case Error(problem=problem, row=row):
-            return replace(plain, outcome=Outcome.ERROR, problem=problem, row=row)
+            return replace(plain, outcome=DecisionOutcome.ERROR, problem=problem, row=row)
 
 
 def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:
@@ -205,7 +205,7 @@ def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs
         return algorithm.decide(order, view, customs)
     except Exception as error:
         return Error(
-            problem=Problem(
+            problem=OrderProblem(
                 code="algorithm_failed",
                 text=f"{algorithm.name} ({algorithm.type}) failed: {type(error).__name__}: {error}",
                 action="repair the algorithm or its data, then retry",
@@ -250,17 +250,17 @@ def disconnects(child: ChildSpec) -> bool:
     return child.command in OPENING_KINDS or (task is not None and task.disconnects)
 
 
-def _restriction(view: View, child: ChildSpec) -> Problem | None:
+def _restriction(view: View, child: ChildSpec) -> OrderProblem | None:
     if not (view.restricted and disconnects(child)):
         return None
-    return Problem(
+    return OrderProblem(
         code="restricted",
         text=f"nothing may be disconnected here: {view.restricted}",
         action="lift the restriction in the master data, or discard",
     )
 
 
-def _no_progress(order: ServiceOrder, view: View, child: ChildSpec) -> Problem | None:
+def _no_progress(order: ServiceOrder, view: View, child: ChildSpec) -> OrderProblem | None:
     """The same work, completed just now, would be ordered again: the facts did not follow it.
 
     Ours. The pass bound would end this too, after moving the same switch twenty times.
@@ -270,17 +270,17 @@ def _no_progress(order: ServiceOrder, view: View, child: ChildSpec) -> Problem |
         return None
     if last.spec.purpose != child.purpose:
         return None
-    return Problem(
+    return OrderProblem(
         code="no_progress",
         text=f"{child.business_object} {child.task}".strip() + " completed and changed nothing",
         action="compare the install event and the service point with the field, then retry",
     )
 
 
-def _too_many_passes(order: ServiceOrder, view: View) -> Problem | None:
+def _too_many_passes(order: ServiceOrder, view: View) -> OrderProblem | None:
     if order.passes < view.activity_type.pass_bound:
         return None
-    return Problem(
+    return OrderProblem(
         code="no_progress",
         text=f"{order.passes} children and the order's wish is still not met",
         action="look at what the children changed, then retry or discard",

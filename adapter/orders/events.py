@@ -13,8 +13,8 @@ from adapter.orders.order import (
     ChildFact,
     ChildId,
     ChildSpec,
+    OrderProblem,
     OrderState,
-    Problem,
 )
 
 
@@ -28,7 +28,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validated:
+class OrderValidated:
     """Every rule holds. `superseded` are the orders that this one withdraws."""
 
     superseded: tuple[OrderId, ...] = ()
@@ -38,7 +38,7 @@ class Validated:
 class Rejected:
     """A rule is broken: on validation, or on release, when the facts are old."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[OrderProblem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class ChildAwaited:
 class Undecidable:
     """An algorithm could not decide, or a guard said no."""
 
-    problem: Problem
+    problem: OrderProblem
     fields: Mapping[str, str] = field(default_factory=_nothing)
     decisions: tuple[Decision, ...] = ()
 
@@ -110,7 +110,7 @@ class ChildFailed:
     """A child is in error, was cancelled or timed out, and people have to look."""
 
     child: ChildId
-    problem: Problem
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class ChildRepaired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryAsked:
+class OrderRetryAsked:
     """`open_child` is the child in error that is retried, if one is still open."""
 
     who: str
@@ -155,7 +155,7 @@ class CompletedByHand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscardAsked:
+class OrderDiscardAsked:
     """`children` are the facts at hand: one under way, or a dark customer, forbids it."""
 
     who: str
@@ -183,7 +183,7 @@ class RestoreWanted:
 
 Event = (
     Opened
-    | Validated
+    | OrderValidated
     | Rejected
     | EffectiveDateReached
     | Satisfied
@@ -195,12 +195,12 @@ Event = (
     | ChildGaveUp
     | ChildFailed
     | ChildRepaired
-    | RetryAsked
+    | OrderRetryAsked
     | RevalidationDue
     | EvaluationDue
     | Corrected
     | CompletedByHand
-    | DiscardAsked
+    | OrderDiscardAsked
     | StopWanted
     | RestoreWanted
 )
@@ -274,7 +274,7 @@ class RetryChild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTodo:
-    problem: Problem
+    problem: OrderProblem
     priority: int
 
 

@@ -40,6 +40,7 @@ from adapter.orders.field_activity_events import (
     FieldOverdue,
     FieldRejected,
     FieldRetried,
+    FieldSendFailed,
     FieldSent,
     FieldValidated,
     FieldWork,
@@ -48,7 +49,6 @@ from adapter.orders.field_activity_events import (
     OpenFieldTodo,
     PushParent,
     Rescheduled,
-    SendFailed,
     SendMessage,
     Slot,
     TellAppointment,
@@ -56,7 +56,7 @@ from adapter.orders.field_activity_events import (
     WorkCanceled,
     WorkReported,
 )
-from adapter.orders.order import ChildId, ChildSpec, ChildState, Problem
+from adapter.orders.order import ChildId, ChildSpec, ChildState, OrderProblem
 from adapter.orders.tasks import field_task
 
 
@@ -90,7 +90,7 @@ _ERRORS: Final = frozenset(
 )
 
 
-class Progress(StrEnum):
+class FieldProgress(StrEnum):
     """How far the field system is with what we sent."""
 
     NOT_SENT = "not_sent"
@@ -111,14 +111,14 @@ class FieldActivity:
     spec: ChildSpec
     created_at: datetime
     state: FieldState = FieldState.PENDING
-    progress: Progress = Progress.NOT_SENT
+    progress: FieldProgress = FieldProgress.NOT_SENT
     may_push: bool = False
     appointment: Slot | None = None
     report: CompletionReport | None = None
     reason: str = ""
     cancel_asked: str = ""
     messages: int = 0
-    problem: Problem | None = None
+    problem: OrderProblem | None = None
     patience: timedelta | None = None
     answer_by: datetime | None = None
     ended_at: datetime | None = None
@@ -146,7 +146,7 @@ FIELD_MACHINE: Final[StateMachine[FieldState, FieldEvent]] = StateMachine(
         (S.APPOINTMENT, AppointmentBooked): {S.COMMUNICATION},
         (S.APPOINTMENT, FieldModified): {S.VALIDATE},
         (S.APPOINTMENT, FieldDiscarded): {S.DISCARDED},
-        (S.APPOINTMENT, SendFailed): {S.APPOINTMENT_ERROR},
+        (S.APPOINTMENT, FieldSendFailed): {S.APPOINTMENT_ERROR},
         (S.APPOINTMENT, FieldOverdue): {S.APPOINTMENT_ERROR},
         (S.APPOINTMENT_ERROR, FieldRetried): {S.APPOINTMENT},
         (S.APPOINTMENT_ERROR, AppointmentBooked): {S.COMMUNICATION},
@@ -155,7 +155,7 @@ FIELD_MACHINE: Final[StateMachine[FieldState, FieldEvent]] = StateMachine(
         (S.APPOINTMENT_ERROR, WorkCanceled): {S.COMPLETION},
         (S.APPOINTMENT_ERROR, FieldDiscarded): {S.DISCARDED},
         (S.COMMUNICATION, FieldSent): {S.COMMUNICATION},
-        (S.COMMUNICATION, SendFailed): {S.COMMUNICATION_ERROR},
+        (S.COMMUNICATION, FieldSendFailed): {S.COMMUNICATION_ERROR},
         (S.COMMUNICATION, CrewStarted): {S.COMMUNICATION},
         (S.COMMUNICATION, Rescheduled): {S.COMMUNICATION},
         (S.COMMUNICATION, WorkReported): {S.COMPLETION},
@@ -217,7 +217,7 @@ def step_field(activity: FieldActivity, event: FieldEvent, *, now: datetime) -> 
     return FieldStep(activity=after, effects=(*effects, *_upwards(activity, after)))
 
 
-_UNSENT: Final = Progress.NOT_SENT
+_UNSENT: Final = FieldProgress.NOT_SENT
 
 
 def _upwards(before: FieldActivity, after: FieldActivity) -> tuple[FieldWork, ...]:
@@ -247,7 +247,7 @@ def _field_change(
         case AppointmentBooked(slot=slot):
             booked = replace(activity, appointment=slot)
             return booked, (TellAppointment(slot=slot), _message(booked, MessageKind.DISPATCH))
-        case FieldRejected(problem=problem) | SendFailed(problem=problem):
+        case FieldRejected(problem=problem) | FieldSendFailed(problem=problem):
             return replace(activity, problem=problem), ()
         case EventsFailed(problem=problem) | NoticeFailed(problem=problem):
             return replace(activity, problem=problem), ()
@@ -256,9 +256,9 @@ def _field_change(
         case CancelDeclined():
             return replace(activity, cancel_asked=""), ()
         case FieldSent():
-            return _advanced(activity, Progress.SENT), ()
+            return _advanced(activity, FieldProgress.SENT), ()
         case CrewStarted():
-            return _advanced(activity, Progress.STARTED), ()
+            return _advanced(activity, FieldProgress.STARTED), ()
         case Rescheduled(slot=slot, reason=reason):
             moved = replace(activity, appointment=slot, reason=reason)
             return moved, (TellAppointment(slot=slot, reason=reason),)
@@ -281,9 +281,9 @@ def _field_change(
             return activity, ()
 
 
-def _advanced(activity: FieldActivity, to: Progress) -> FieldActivity:
+def _advanced(activity: FieldActivity, to: FieldProgress) -> FieldActivity:
     """A late "sent" never takes a started visit back."""
-    order = list(Progress)
+    order = list(FieldProgress)
     further = order.index(to) > order.index(activity.progress)
     return replace(activity, progress=to) if further else activity
 
@@ -363,7 +363,7 @@ def _appointment_end(activity: FieldActivity) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def _silence(activity: FieldActivity) -> Problem:
+def _silence(activity: FieldActivity) -> OrderProblem:
     by = "" if activity.answer_by is None else f" by {activity.answer_by.isoformat()}"
     action = "complete or cancel the visit by hand, cancel the order, or retry to go on waiting"
     if activity.state is S.APPOINTMENT:
@@ -372,9 +372,9 @@ def _silence(activity: FieldActivity) -> Problem:
     elif activity.cancel_asked:
         text = f"no answer to the wish to cancel{by}"
     else:
-        started = activity.progress is Progress.STARTED
+        started = activity.progress is FieldProgress.STARTED
         text = f"{'the crew started, and no' if started else 'no'} report has come{by}"
-    return Problem(code="visit_overdue", text=text, action=action)
+    return OrderProblem(code="visit_overdue", text=text, action=action)
 
 
 def field_child_state(activity: FieldActivity) -> ChildState:
@@ -386,9 +386,9 @@ def field_child_state(activity: FieldActivity) -> ChildState:
 
 _BY_PROGRESS: Final = MappingProxyType(
     {
-        Progress.NOT_SENT: ChildState.SENDING,
-        Progress.SENT: ChildState.SENT,
-        Progress.STARTED: ChildState.STARTED,
+        FieldProgress.NOT_SENT: ChildState.SENDING,
+        FieldProgress.SENT: ChildState.SENT,
+        FieldProgress.STARTED: ChildState.STARTED,
     }
 )
 _CHILD_STATES: Final = MappingProxyType(

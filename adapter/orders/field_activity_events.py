@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from adapter.orders.completion import CompletionReport
-from adapter.orders.order import Problem
+from adapter.orders.order import OrderProblem
 from adapter.orders.tasks import FieldEffect
 
 
@@ -37,7 +37,7 @@ class AppointmentNeeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRejected:
-    problem: Problem
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +51,15 @@ class FieldSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendFailed:
-    problem: Problem
+class FieldSendFailed:
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeFailed:
     """A wish to cancel what was sent could not be delivered."""
 
-    problem: Problem
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class CancelEventsExecuted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsFailed:
-    problem: Problem
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ FieldEvent: TypeAlias = (
     | FieldRejected
     | AppointmentBooked
     | FieldSent
-    | SendFailed
+    | FieldSendFailed
     | NoticeFailed
     | FieldOverdue
     | CrewStarted
@@ -224,7 +224,7 @@ class PushParent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFieldTodo:
-    problem: Problem
+    problem: OrderProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 from adapter.orders.activities import ChildKind
 from adapter.orders.field_activity import FieldActivity
-from adapter.orders.order import Problem, View
+from adapter.orders.order import OrderProblem, View
 from adapter.orders.tasks import AS_SHIPPED, Appointment, FieldTask, field_task
 
 ALLOW_OVERLAP: Final = "allowOverlap"
@@ -35,7 +35,7 @@ def field_problems(
     others: Sequence[OtherTask],
     valid_tasks: frozenset[str] | None = None,
     changed: Mapping[str, FieldTask] = AS_SHIPPED,
-) -> tuple[Problem, ...]:
+) -> tuple[OrderProblem, ...]:
     """The rules of Validate that the visit breaks: task, duplicate, conflict, restriction.
 
     `valid_tasks` are those of the service point type, where the site enforces them (documented);
@@ -43,25 +43,27 @@ def field_problems(
     """
     task = field_task(activity.spec.task, changed)
     if task is None:
-        return (Problem(code="field_task", text=f"unknown field task {activity.spec.task}"),)
-    problems: list[Problem] = []
+        return (OrderProblem(code="field_task", text=f"unknown field task {activity.spec.task}"),)
+    problems: list[OrderProblem] = []
     if valid_tasks is not None and task.name not in valid_tasks:
         kind = view.service_point.sp_type
-        problems.append(Problem(code="field_task", text=f"{task.name} is not valid for {kind}"))
+        problems.append(
+            OrderProblem(code="field_task", text=f"{task.name} is not valid for {kind}")
+        )
     if activity.spec.details.get(ALLOW_OVERLAP) != "true":
         problems += _overlapping(activity, task, view, others)
     if view.restricted and task.disconnects:
         text = f"nothing may be disconnected here: {view.restricted}"
-        problems.append(Problem(code="restricted", text=text))
+        problems.append(OrderProblem(code="restricted", text=text))
     return tuple(problems)
 
 
 def _overlapping(
     activity: FieldActivity, task: FieldTask, view: View, others: Sequence[OtherTask]
-) -> list[Problem]:
+) -> list[OrderProblem]:
     """Open work created within the threshold; and work done within it, as a duplicate only: what
     was done contradicts nothing any more, but to do it again may be a mistake."""
-    problems: list[Problem] = []
+    problems: list[OrderProblem] = []
     for code, overlap in (("duplicate", task.duplicates), ("conflict", task.conflicts)):
         if overlap.allowed:
             continue
@@ -71,10 +73,10 @@ def _overlapping(
         last = _last_done(view, others) if code == "duplicate" else None
         if hit is not None:
             text = f"{hit.task} {hit.id} is open here since {hit.created_at.isoformat()}"
-            problems.append(Problem(code=code, text=text, action=_ACTION))
+            problems.append(OrderProblem(code=code, text=text, action=_ACTION))
         elif last and last.task in overlap.tasks and last.done_at and last.done_at >= since:
             text = f"{last.task} {last.id} was done here at {last.done_at.isoformat()}"
-            problems.append(Problem(code=code, text=text, action=_ACTION))
+            problems.append(OrderProblem(code=code, text=text, action=_ACTION))
     return problems
 
 

@@ -29,8 +29,8 @@ from adapter.orders.order import (
     ChildFact,
     ChildState,
     OrderKind,
+    OrderProblem,
     OrderState,
-    Problem,
     ServiceOrder,
 )
 
@@ -46,17 +46,17 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
     arrows={
         (S.PENDING, e.Opened): {S.VALIDATE},
         (S.PENDING, e.Corrected): {S.PENDING},
-        (S.PENDING, e.DiscardAsked): {S.DISCARDED},
-        (S.VALIDATE, e.Validated): {S.WAITING},
+        (S.PENDING, e.OrderDiscardAsked): {S.DISCARDED},
+        (S.VALIDATE, e.OrderValidated): {S.WAITING},
         (S.VALIDATE, e.Rejected): {S.VALIDATION_ERROR},
         (S.VALIDATE, e.Corrected): {S.VALIDATE},
-        (S.VALIDATE, e.DiscardAsked): {S.DISCARDED},
-        (S.VALIDATION_ERROR, e.RetryAsked): {S.RETRY},
+        (S.VALIDATE, e.OrderDiscardAsked): {S.DISCARDED},
+        (S.VALIDATION_ERROR, e.OrderRetryAsked): {S.RETRY},
         (S.VALIDATION_ERROR, e.Corrected): {S.VALIDATION_ERROR},
-        (S.VALIDATION_ERROR, e.DiscardAsked): {S.DISCARDED},
+        (S.VALIDATION_ERROR, e.OrderDiscardAsked): {S.DISCARDED},
         (S.WAITING, e.EffectiveDateReached): {S.READY},
         (S.WAITING, e.Corrected): {S.VALIDATE},
-        (S.WAITING, e.DiscardAsked): {S.DISCARDED},
+        (S.WAITING, e.OrderDiscardAsked): {S.DISCARDED},
         (S.READY, e.Satisfied): {S.COMPLETED},
         (S.READY, e.ChildWanted): {S.IN_PROGRESS},
         (S.READY, e.ChildAwaited): {S.IN_PROGRESS},
@@ -64,26 +64,26 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
         (S.READY, e.Rejected): {S.VALIDATION_ERROR},
         (S.READY, e.Stopped): {S.DISCARDED},
         (S.READY, e.StopWanted): {S.READY},
-        (S.READY, e.DiscardAsked): {S.DISCARDED},
+        (S.READY, e.OrderDiscardAsked): {S.DISCARDED},
         (S.IN_PROGRESS, e.ChildCompleted): {S.READY},
         (S.IN_PROGRESS, e.ChildGaveUp): {S.READY},
         (S.IN_PROGRESS, e.ChildFailed): {S.ACTIVITY_ERROR},
         (S.IN_PROGRESS, e.StopWanted): {S.IN_PROGRESS},
         (S.IN_PROGRESS, e.Corrected): {S.IN_PROGRESS},
-        (S.IN_PROGRESS, e.DiscardAsked): {S.DISCARDED},
+        (S.IN_PROGRESS, e.OrderDiscardAsked): {S.DISCARDED},
         (S.ACTIVITY_ERROR, e.ChildCompleted): {S.READY},
         (S.ACTIVITY_ERROR, e.ChildGaveUp): {S.READY},
         (S.ACTIVITY_ERROR, e.ChildRepaired): {S.IN_PROGRESS},
-        (S.ACTIVITY_ERROR, e.RetryAsked): {S.RETRY},
+        (S.ACTIVITY_ERROR, e.OrderRetryAsked): {S.RETRY},
         (S.ACTIVITY_ERROR, e.Corrected): {S.ACTIVITY_ERROR},
         (S.ACTIVITY_ERROR, e.CompletedByHand): {S.COMPLETED},
         (S.ACTIVITY_ERROR, e.StopWanted): {S.ACTIVITY_ERROR},
         (S.ACTIVITY_ERROR, e.RestoreWanted): {S.READY},
-        (S.ACTIVITY_ERROR, e.DiscardAsked): {S.DISCARDED},
+        (S.ACTIVITY_ERROR, e.OrderDiscardAsked): {S.DISCARDED},
         (S.RETRY, e.RevalidationDue): {S.VALIDATE},
         (S.RETRY, e.EvaluationDue): {S.READY},
         (S.RETRY, e.StopWanted): {S.RETRY},
-        (S.RETRY, e.DiscardAsked): {S.DISCARDED},
+        (S.RETRY, e.OrderDiscardAsked): {S.DISCARDED},
     },
 )
 
@@ -99,7 +99,7 @@ PRIORITIES: Final = Span(-89, 89)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class OrderStep:
     order: ServiceOrder
     effects: tuple[Effect, ...]
 
@@ -112,10 +112,10 @@ class _Change:
 
 _ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
     {
-        e.RetryAsked: "retried",
+        e.OrderRetryAsked: "retried",
         e.Corrected: "corrected",
         e.CompletedByHand: "completed by hand",
-        e.DiscardAsked: "discarded",
+        e.OrderDiscardAsked: "discarded",
     }
 )
 """What people ask for, in their words."""
@@ -132,7 +132,7 @@ def _follow(order: ServiceOrder, event: Event) -> OrderState:
     )
 
 
-def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
+def step(order: ServiceOrder, event: Event, *, now: datetime) -> OrderStep:
     """Apply one event. Raises IllegalTransition, or Forbidden, and changes nothing.
 
     The caller saves order and effects together, guarded by `version`.
@@ -151,7 +151,7 @@ def step(order: ServiceOrder, event: Event, *, now: datetime) -> Step:
         replies=order.replies + sum(isinstance(each, e.SendReply) for each in effects),
         version=order.version + 1,
     )
-    return Step(order=after, effects=effects)
+    return OrderStep(order=after, effects=effects)
 
 
 def _leaving(order: ServiceOrder, to: OrderState) -> tuple[Effect, ...]:
@@ -163,7 +163,7 @@ def _change(order: ServiceOrder, event: Event, now: datetime) -> _Change:
     match event:
         case e.Opened() | e.RevalidationDue():
             return _opened(order, event)
-        case e.Validated():
+        case e.OrderValidated():
             withdraw = (e.WithdrawOrder(order=o, reason=order.id) for o in event.superseded)
             return _Change(order, (*withdraw, e.Wake(at=max(order.effective_at, now))))
         case e.EffectiveDateReached() | e.EvaluationDue():
@@ -262,14 +262,14 @@ def _child(
             return _Change(replace(order, awaiting=None), (e.LookAtWorld(),))
 
 
-def _troubled(order: ServiceOrder, problem: Problem, before: tuple[Effect, ...]) -> _Change:
+def _troubled(order: ServiceOrder, problem: OrderProblem, before: tuple[Effect, ...]) -> _Change:
     reply = _reply(order, e.ReplyKind.INTERIM, {"exception": problem.code, "reason": problem.text})
     return _Change(replace(order, problem=problem), (*before, _todo(order, problem), reply))
 
 
 def _people(order: ServiceOrder, event: Event) -> _Change:
     match event:
-        case e.RetryAsked():
+        case e.OrderRetryAsked():
             return _retried(order, event)
         case e.Corrected():
             return _corrected(order, event)
@@ -285,13 +285,13 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
         case e.RestoreWanted():
             after = replace(order, stop=event.reason, awaiting=None)
             return _Change(_new_attempt(after), (e.LookAtWorld(),))
-        case e.DiscardAsked():
+        case e.OrderDiscardAsked():
             return _discarded(order, event)
         case _:
             raise IllegalTransition(f"order {order.id}: {type(event).__name__} means nothing here")
 
 
-def _retried(order: ServiceOrder, event: e.RetryAsked) -> _Change:
+def _retried(order: ServiceOrder, event: e.OrderRetryAsked) -> _Change:
     if order.state is S.VALIDATION_ERROR:
         return _Change(order, (e.Continue(to=S.VALIDATE),))
     retry = (e.RetryChild(child=event.open_child, who=event.who),) if event.open_child else ()
@@ -319,7 +319,7 @@ def _corrected(order: ServiceOrder, event: e.Corrected) -> _Change:
     return _Change(after, (e.CheckRules(),) if checked else ())
 
 
-def _discarded(order: ServiceOrder, event: e.DiscardAsked) -> _Change:
+def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     """Raises Forbidden while a child needs a cancel activity, or while we left someone dark."""
     if event.dark:
         raise Forbidden(f"order {order.id} switched the customer off: restore supply first")
@@ -349,7 +349,7 @@ def _reply(order: ServiceOrder, kind: e.ReplyKind, details: Mapping[str, str]) -
     return e.SendReply(kind=kind, number=order.replies + 1, details=details or NO_FIELDS)
 
 
-def _todo(order: ServiceOrder, problem: Problem) -> e.OpenTodo:
+def _todo(order: ServiceOrder, problem: OrderProblem) -> e.OpenTodo:
     urgent = DARK_PRIORITY if problem.dark else TODO_PRIORITY + order.priority
     return e.OpenTodo(problem=problem, priority=urgent)
 
@@ -383,14 +383,14 @@ def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Even
     return observe(order, (child,), dark=dark) if child.may_push else None
 
 
-def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> Problem:
+def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> OrderProblem:
     """An unclear switch-off of a change-over counts as dark: nobody may overlook it."""
     what = child.spec.task or child.spec.business_object
     off = child.spec.command in OPENING_KINDS
     unclear = order.kind is OrderKind.BACK_TO_BACK and off and not child.final
     serious = dark or unclear
     silent = child.state is ChildState.RESPONSE_ERROR
-    return Problem(
+    return OrderProblem(
         code="customer_dark" if serious else "visit_overdue" if silent else "child_failed",
         text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
         action="see to supply at once"
@@ -424,4 +424,4 @@ def withdraw(
         return e.StopWanted(who=who, reason=reason, child=cancelled)
     if dark:
         return e.RestoreWanted(who=who, reason=reason)
-    return e.DiscardAsked(who=who, reason=reason, children=tuple(children))
+    return e.OrderDiscardAsked(who=who, reason=reason, children=tuple(children))

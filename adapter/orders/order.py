@@ -22,7 +22,7 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
-from adapter.orders.algorithms.rows import Row
+from adapter.orders.algorithms.rows import ParameterRow
 
 ChildId = NewType("ChildId", str)
 """`{order}.{number}`: creating the same child twice gives the same id."""
@@ -149,8 +149,8 @@ class ActivityType:
     pass_bound: int = 20
     require_evidence: bool = False
     moratoria: tuple["Moratorium", ...] = ()
-    point_rows: tuple[Row, ...] = ()
-    device_rows: tuple[Row, ...] = ()
+    point_rows: tuple[ParameterRow, ...] = ()
+    device_rows: tuple[ParameterRow, ...] = ()
 
     @property
     def wait_time_out(self) -> timedelta:
@@ -167,7 +167,7 @@ class Moratorium:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class OrderProblem:
     """Why an order cannot go on, for people: a stable code, a sentence, the next action.
 
     `dark` says that the order itself took away a customer's supply and has not restored it;
@@ -211,7 +211,7 @@ class ServiceOrder:
     first_of_retry: int = 0
     awaiting: ChildId | None = None
     stop: str = ""
-    problem: Problem | None = None
+    problem: OrderProblem | None = None
     replies: int = 0
     version: int = 0
 

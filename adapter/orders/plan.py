@@ -42,8 +42,8 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
+    OrderProblem,
     OrderState,
-    Problem,
     ServiceOrder,
     View,
 )
@@ -96,7 +96,7 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class OrderPlan:
     """`problems` are the interlocks that would refuse the order as things are today.
 
     `outcome` is where the order would end; `decisions` are those of the last pass; `view` the world
@@ -105,9 +105,9 @@ class Plan:
 
     outcome: OrderState
     steps: tuple[PlanStep, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[OrderProblem, ...]
     notes: tuple[str, ...]
-    problem: Problem | None
+    problem: OrderProblem | None
     decisions: tuple[Decision, ...]
     fields: Mapping[str, str]
     view: View
@@ -135,7 +135,7 @@ def make_plan(
     matrix: Orchestrations = MATRIX,
     customs: Customs = NO_CUSTOMS,
     assume: Assumptions | None = None,
-) -> Plan:
+) -> OrderPlan:
     """The steps that `order` would take from `view`. Ends within the pass bound.
 
     An order that a rule would refuse is planned all the same: `problems` says what refuses it.
@@ -150,7 +150,7 @@ def make_plan(
     )
     while run.order.state is OrderState.READY:
         _pass(run, matrix, customs)
-    return Plan(
+    return OrderPlan(
         outcome=run.order.state,
         steps=tuple(run.steps),
         problems=problems,

@@ -27,7 +27,7 @@ class ReplyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class RequesterReply:
     """One message to the requester. `id` is fixed, so that a repeated delivery is recognised."""
 
     id: str
@@ -104,7 +104,7 @@ ALARM_AFTER: Final = 10
 requester's system that was away for a weekend needs nobody."""
 
 
-def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
+def step_reply(reply: RequesterReply, event: ReplyEvent, *, now: datetime) -> RequesterReply:
     """Apply one event. Raises IllegalTransition. Waits double from 10 seconds to an hour."""
     to = REPLY_MACHINE.follow(reply.state, type(event), of=f"reply {reply.id}")
     after = replace(reply, state=to, version=reply.version + 1)
@@ -122,7 +122,7 @@ def step_reply(reply: Reply, event: ReplyEvent, *, now: datetime) -> Reply:
             return after
 
 
-def alarming(reply: Reply) -> bool:
+def alarming(reply: RequesterReply) -> bool:
     """Whether people should look: the requester's system has said no, or nothing for a while."""
     if reply.state is ReplyState.REFUSED:
         return True

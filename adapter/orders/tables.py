@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX
 from adapter.orders.algorithms.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
-from adapter.orders.algorithms.rows import AlgorithmType, Row
+from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import ALGORITHMS, Algorithm, parse_algorithm
 from adapter.orders.lifecycle import ORDER_MACHINE
 from adapter.orders.matrix import (
@@ -48,7 +48,7 @@ def row_lines(algorithm: Algorithm) -> tuple[str, ...]:
     for each in fields(algorithm.parameters):
         value = getattr(algorithm.parameters, each.name)
         if isinstance(value, tuple):
-            found += [f"{row.label}: {row.text}" for row in value if isinstance(row, Row)]
+            found += [f"{row.label}: {row.text}" for row in value if isinstance(row, ParameterRow)]
     return tuple(found)
 
 

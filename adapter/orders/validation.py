@@ -11,8 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.model.device import Category
-from adapter.orders.events import Rejected, Validated
-from adapter.orders.order import OpenOrder, OrderKind, OrderState, Problem, ServiceOrder, View
+from adapter.orders.events import OrderValidated, Rejected
+from adapter.orders.order import OpenOrder, OrderKind, OrderProblem, OrderState, ServiceOrder, View
 
 EVIDENCE: Final = "noticeReference"
 """The element of a cut order that refers to the notices the customer was given."""
@@ -131,11 +131,11 @@ RULES: Final = (
 )
 
 
-def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
+def validate(order: ServiceOrder, view: View | None) -> tuple[OrderProblem, ...]:
     """Every rule that the order breaks; empty means valid. Without a view: no service point."""
     if view is None:
         return (
-            Problem(
+            OrderProblem(
                 code="service_point",
                 text=f"service point or activity type unknown: {order.service_point}",
                 action="load the service point, then retry; or discard, and order anew",
@@ -143,7 +143,7 @@ def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
         )
     other = blocking_order(order, view)
     return tuple(
-        Problem(
+        OrderProblem(
             code=rule.code,
             text=text,
             action=rule.action,
@@ -154,12 +154,12 @@ def validate(order: ServiceOrder, view: View | None) -> tuple[Problem, ...]:
     )
 
 
-def check_rules(order: ServiceOrder, view: View | None) -> Validated | Rejected:
+def check_rules(order: ServiceOrder, view: View | None) -> OrderValidated | Rejected:
     """The event that CheckRules feeds."""
     problems = validate(order, view)
     if problems or view is None:
         return Rejected(problems=problems)
-    return Validated(superseded=tuple(each.id for each in superseded_orders(order, view)))
+    return OrderValidated(superseded=tuple(each.id for each in superseded_orders(order, view)))
 
 
 def blocking_order(order: ServiceOrder, view: View) -> OpenOrder | None:

@@ -11,7 +11,7 @@ from adapter.model.date_time import read_date_time
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
-from adapter.readings.seeds import Normal, Rejected, Row, Seed, Unmapped
+from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped
 
 _MOST_DIGITS: Final = 60
 _EXACT: Final = Context(prec=4 * _MOST_DIGITS)
@@ -30,15 +30,15 @@ class _Bad(Exception):
         self.detail = detail
 
 
-def normalise(seed: Seed, lookups: Lookups, *, part: int = 0) -> Normal | Rejected:
+def normalise(seed: Seed, lookups: Lookups, *, part: int = 0) -> Normal | RejectedSeed:
     """Both stages for one seed. All its values become rows, or none does."""
     quantity = lookups.quantity(seed.quantity)
     if quantity is None:
-        return Rejected(why=Unmapped.QUANTITY, detail=seed.quantity[:100], seed=seed)
+        return RejectedSeed(why=Unmapped.QUANTITY, detail=seed.quantity[:100], seed=seed)
     try:
         return _normal(seed, quantity, lookups, part)
     except _Bad as bad:
-        return Rejected(why=bad.why, detail=bad.detail, seed=seed)
+        return RejectedSeed(why=bad.why, detail=bad.detail, seed=seed)
 
 
 def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Normal:

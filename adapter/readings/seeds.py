@@ -85,7 +85,7 @@ class Unmapped(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class RejectedSeed:
     """A seed that could not be normalised. `detail` names the value that is in the way."""
 
     why: Unmapped

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.engine.commands.ports import Import
-from adapter.engine.registry.imports import ALL_KINDS, Problem, Row, Rows, T, member_of, whole
+from adapter.engine.registry.imports import ALL_KINDS, ImportProblem, Row, Rows, T, member_of, whole
 from adapter.errors import meant
 from adapter.model.device import (
     INTERVALS_S,
@@ -158,7 +158,7 @@ _SILENT: Final = frozenset({"connected", "disconnect_location", *_INSTALL})
 
 def read_csv(text: str, place: str) -> Import:
     table = csv.DictReader(StringIO(text, newline=""), strict=True)
-    problems: list[Problem] = []
+    problems: list[ImportProblem] = []
     devices: Rows[Device] = []
     points: Rows[ServicePoint] = []
     installs: Rows[InstallEvent] = []
@@ -170,32 +170,34 @@ def read_csv(text: str, place: str) -> Import:
             for row in table:
                 _row(row, place, table.line_num, problems, devices, points, installs)
     except csv.Error as error:
-        problems.append(Problem(place, table.line_num + 1, "", f"is not CSV: {error}"))
+        problems.append(ImportProblem(place, table.line_num + 1, "", f"is not CSV: {error}"))
     return whole((place, place, place), devices, points, installs, problems)
 
 
-def _check_header(header: list[str], place: str, problems: list[Problem]) -> None:
+def _check_header(header: list[str], place: str, problems: list[ImportProblem]) -> None:
     for name in header:
         if name not in COLUMNS:
             rule = f"unknown column{meant(name, list(COLUMNS))}"
-            problems.append(Problem(place, 1, name, rule))
+            problems.append(ImportProblem(place, 1, name, rule))
     twice = sorted({name for name in header if header.count(name) > 1})
-    problems.extend(Problem(place, 1, name, "stands there twice") for name in twice)
+    problems.extend(ImportProblem(place, 1, name, "stands there twice") for name in twice)
     if "device" not in header and "service_point" not in header:
-        problems.append(Problem(place, 1, "device", "is needed"))
+        problems.append(ImportProblem(place, 1, "device", "is needed"))
 
 
 def _row(
     row: Mapping[str | None, object],
     place: str,
     number: int,
-    problems: list[Problem],
+    problems: list[ImportProblem],
     devices: Rows[Device],
     points: Rows[ServicePoint],
     installs: Rows[InstallEvent],
 ) -> None:
     if None in row or None in row.values():
-        problems.append(Problem(place, number, "", "has another number of cells than the header"))
+        problems.append(
+            ImportProblem(place, number, "", "has another number of cells than the header")
+        )
         return
     cells = {str(name): str(cell).strip() for name, cell in row.items()}
     filled = {name: cell for name, cell in cells.items() if cell}
@@ -207,7 +209,9 @@ def _row(
         _take(filled, _DEVICE, {}, cells, Device, place, number, problems, devices)
     rest = sorted(name for name in filled if name in (*_POINT, *_INSTALL))
     if point is None:
-        problems.extend(Problem(place, number, name, "needs a service_point") for name in rest)
+        problems.extend(
+            ImportProblem(place, number, name, "needs a service_point") for name in rest
+        )
         return
     _take(filled, _POINT, {}, cells, ServicePoint, place, number, problems, points)
     if any(name in filled for name in _INSTALL):
@@ -223,7 +227,7 @@ def _take(
     kind: type[T],
     place: str,
     number: int,
-    problems: list[Problem],
+    problems: list[ImportProblem],
     rows: Rows[T],
 ) -> None:
     member = dict(more)
@@ -234,10 +238,10 @@ def _take(
             try:
                 member[field] = read(filled[column])
             except ValueError as error:
-                problems.append(Problem(place, number, column, str(error)))
+                problems.append(ImportProblem(place, number, column, str(error)))
     if len(problems) > before:
         return
-    found: list[Problem] = []
+    found: list[ImportProblem] = []
     made = member_of(member, kind, place, number, found)
     for each in found:
         inner = each.column.partition("[")[0].partition(".")[0]

@@ -18,7 +18,15 @@ from typing import Final
 import msgspec
 
 from adapter.engine.commands.ports import Import
-from adapter.engine.registry.imports import ImportRefused, Problem, Row, Rows, T, member_of, whole
+from adapter.engine.registry.imports import (
+    ImportProblem,
+    ImportRefused,
+    Row,
+    Rows,
+    T,
+    member_of,
+    whole,
+)
 from adapter.engine.registry.ports import named
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.registry.csv_file import read_csv
@@ -31,12 +39,14 @@ def read_file(path: Path) -> Import:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ImportRefused([Problem(path.name, 0, "", f"cannot be read: {error}")]) from error
+        raise ImportRefused(
+            [ImportProblem(path.name, 0, "", f"cannot be read: {error}")]
+        ) from error
     if path.suffix.lower() == ".json":
         return read_json(text, path.name)
     if path.suffix.lower() == ".csv":
         return read_csv(text, path.name)
-    raise ImportRefused([Problem(path.name, 0, "", "the file must be .csv or .json")])
+    raise ImportRefused([ImportProblem(path.name, 0, "", "the file must be .csv or .json")])
 
 
 def as_json_values(what: Import) -> dict[str, object]:
@@ -78,16 +88,16 @@ def read_json(text: str, place: str) -> Import:
         table = json.loads(text)
     except ValueError as error:
         row = error.lineno if isinstance(error, json.JSONDecodeError) else 0
-        raise ImportRefused([Problem(place, row, "", f"is not JSON: {error}")]) from error
+        raise ImportRefused([ImportProblem(place, row, "", f"is not JSON: {error}")]) from error
     return import_of(table, place)
 
 
 def import_of(table: object, place: str) -> Import:
     """What `as_json_values` gives, checked as a whole. Raises ImportRefused."""
     if not isinstance(table, Mapping):
-        raise ImportRefused([Problem(place, 0, "", "must be an object with lists")])
+        raise ImportRefused([ImportProblem(place, 0, "", "must be an object with lists")])
     problems = [
-        Problem(place, 0, str(name), f"unknown; known are {', '.join(_LISTS)}")
+        ImportProblem(place, 0, str(name), f"unknown; known are {', '.join(_LISTS)}")
         for name in table
         if name not in _LISTS
     ]
@@ -99,11 +109,11 @@ def import_of(table: object, place: str) -> Import:
 
 
 def _members(
-    table: Mapping[str, object], name: str, kind: type[T], place: str, problems: list[Problem]
+    table: Mapping[str, object], name: str, kind: type[T], place: str, problems: list[ImportProblem]
 ) -> Rows[T]:
     given = table.get(name, [])
     if not isinstance(given, list):
-        problems.append(Problem(place, 0, name, "must be a list"))
+        problems.append(ImportProblem(place, 0, name, "must be a list"))
         return []
     rows: Rows[T] = []
     for number, member in enumerate(given, 1):

@@ -15,7 +15,7 @@ from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.flows import FLOWS, INTERVAL_KINDS, READ_KINDS, CommandKind, Scope
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.replay.catalogue_hard import HARD
-from adapter.replay.catalogue_rows import SYNCHRONOUS, Row, Table, provisioning_of, six
+from adapter.replay.catalogue_rows import SYNCHRONOUS, ScenarioRow, Table, provisioning_of, six
 from adapter.replay.devices import rows_of
 from adapter.replay.recorder import changed
 from adapter.replay.scenario import AT_HEAD_END, START, Act, Do, Scenario
@@ -37,7 +37,7 @@ def scenarios(*patterns: str) -> tuple[Scenario, ...]:
     )
 
 
-def scenario(row: Row) -> Scenario:
+def scenario(row: ScenarioRow) -> Scenario:
     """A row in full."""
     population: dict[str, object] = {
         "count": row.meters,
@@ -62,7 +62,7 @@ def scenario(row: Row) -> Scenario:
     )
 
 
-def _acts(row: Row) -> tuple[Act, ...]:
+def _acts(row: ScenarioRow) -> tuple[Act, ...]:
     """In order of time; of one moment first what happens at the head end."""
     acts = (Act(do=Do.SUBMIT, request=_request(row)), *row.acts)
     return tuple(sorted(acts, key=lambda act: (act.at, act.do not in AT_HEAD_END)))
@@ -78,7 +78,7 @@ def _usual_states(kind: CommandKind) -> dict[int, Table]:
             return {}
 
 
-def _devices(row: Row, meters: Iterable[Table]) -> tuple[Table, ...]:
+def _devices(row: ScenarioRow, meters: Iterable[Table]) -> tuple[Table, ...]:
     population = Population(
         plan=PopulationPlan(count=row.meters, group_size=max(row.meters, 1), generating_share=0.0)
     )
@@ -89,7 +89,7 @@ def _devices(row: Row, meters: Iterable[Table]) -> tuple[Table, ...]:
     return tuple({**each, **row.registry.get(number, {})} for number, each in enumerate(rows))
 
 
-def _request(row: Row) -> CommandRequest:
+def _request(row: ScenarioRow) -> CommandRequest:
     scope = FLOWS[row.kind].scope
     many = row.meters if scope is Scope.METERS else 1
     usual: dict[str, object] = {"kind": row.kind, "requester": "billing"}
@@ -104,7 +104,7 @@ def _request(row: Row) -> CommandRequest:
     return replace(CommandRequest(kind=row.kind), **given)  # type: ignore[arg-type]  # named in rows
 
 
-def _rows() -> tuple[Row, ...]:
+def _rows() -> tuple[ScenarioRow, ...]:
     common = [row for kind in K if kind not in SYNCHRONOUS for row in six(kind)]
     provisioning = [row for kind in SYNCHRONOUS for row in provisioning_of(kind)]
     return (*provisioning, *common, *HARD)

@@ -6,7 +6,7 @@ from typing import Final
 from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.flows import CommandKind
 from adapter.model.ids import DeviceId
-from adapter.replay.catalogue_rows import HOUR, SHORT, K, Row, Script, hit, one
+from adapter.replay.catalogue_rows import HOUR, SHORT, K, ScenarioRow, Script, hit, one
 from adapter.replay.scenario import START, Act, Do
 
 
@@ -19,7 +19,7 @@ _FIRST_ESN: Final = "2.16.840.1.114416.15.243.700001"
 _NEXT_DAY: Final = START + timedelta(hours=20)
 
 HARD: Final = (
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="reply_lost",
         shows=(
@@ -28,19 +28,19 @@ HARD: Final = (
         ),
         script=(hit("lose_reply", _CUT),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="silence_after_acting",
         shows="The head end acts and never replies; the callbacks come while the reply is awaited.",
         script=(hit("hang_after", _CUT),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="callback_before_reply",
         shows="The first callback comes before the reply that brings the token.",
         script=(hit("callback_first", _CUT),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="settled_by_switch_state",
         shows=(
@@ -49,7 +49,7 @@ HARD: Final = (
         ),
         script=(hit("lose_reply", _CUT), _quiet(_CUT)),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="needs_a_person",
         shows=(
@@ -67,7 +67,7 @@ HARD: Final = (
             ),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="late_success",
         shows=(
@@ -88,7 +88,7 @@ HARD: Final = (
             ),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="reconnect_through_the_fence",
         shows=(
@@ -110,7 +110,7 @@ HARD: Final = (
             Act(at=240.0, do=Do.DISCARD, command=2, reason="sent through the fence instead"),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="token_forgotten",
         shows=(
@@ -119,7 +119,7 @@ HARD: Final = (
         ),
         script=(hit("forget_token", _CUT),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="wrong_token",
         shows=(
@@ -128,7 +128,7 @@ HARD: Final = (
         ),
         script=(hit("wrong_token", _CUT),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="token_of_another",
         shows=(
@@ -147,25 +147,25 @@ HARD: Final = (
             ),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="stray_callback",
         shows="A callback speaks of a foreign token: it is quarantined, the command goes on.",
         script=(hit("wrong_callback_token", _CUT, state="Executing"),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="cancel_taken",
         shows="Canceled two seconds after it was sent: the head end stops it in time.",
         acts=(Act(at=2.0, do=Do.CANCEL, reason="paid meanwhile"),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="cancel_too_late",
         shows="Canceled when the meter has acted already: the order is done, and says so.",
         acts=(Act(at=9.0, do=Do.CANCEL, reason="paid meanwhile"),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="canceled_before_sending",
         shows="Canceled while it waits for its effective date: nothing was ever sent.",
@@ -175,7 +175,7 @@ HARD: Final = (
             Act(at=1_900.0, do=Do.CANCEL, reason="once more"),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="approved",
         shows="Disconnects need a second person here; the requester alone cannot approve.",
@@ -185,14 +185,14 @@ HARD: Final = (
             Act(at=600.0, do=Do.APPROVE, by="supervisor"),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="life_support",
         shows="Somebody's life depends on the supply: nothing is sent, whoever asks.",
         registry={0: {"life_support": True}},
         acts=(Act(at=60.0, do=Do.RETRY), Act(at=120.0, do=Do.DISCARD, reason="must not be cut")),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="expired",
         shows="The head end cannot be reached until the order has expired: it is never sent.",
@@ -200,7 +200,7 @@ HARD: Final = (
         policy={"retry": {"attempts": 100}},
         acts=(Act(at=0.0, do=Do.HEAD_END_DOWN), Act(at=900.0, do=Do.HEAD_END_UP)),
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="day_long",
         shows=(
@@ -214,7 +214,7 @@ HARD: Final = (
         ),
         policy={"settle_s": 3 * HOUR},
     ),
-    Row(
+    ScenarioRow(
         kind=_CUT,
         name="opposite_order",
         shows=(
@@ -230,20 +230,20 @@ HARD: Final = (
             Act(at=60.0, do=Do.RETRY, command=2),
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="load_check_stops",
         shows="Voltage is found behind the open switch: the reconnect is not sent.",
         ask={"check_load": True},
         states={0: {"switch": "Disconnected", "backfeed": True}},
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="all_checks_and_read",
         shows="Switch state, load side and register are read first, then the switch closes.",
         ask={"check_load": True, "check_switch": True, "with_read": True},
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="already_connected",
         shows="The registry is wrong: the switch is closed already, and no order is sent.",
@@ -251,25 +251,25 @@ HARD: Final = (
         states={0: {}},
         registry={0: {"status": "Disconn-Comm"}},
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="armed",
         shows="The switch is armed for the customer's hand.",
         ask={"user_intervention_required": True},
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="reordered_callbacks",
         shows="Completed comes first, Initializing last: nothing goes back.",
         script=(hit("reorder_callbacks", _CLOSE),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="lost_callbacks",
         shows="No callback comes: a poll after a minute learns the end.",
         script=(_quiet(_CLOSE),),
     ),
-    Row(
+    ScenarioRow(
         kind=_CLOSE,
         name="head_end_restart",
         shows=(
@@ -279,7 +279,7 @@ HARD: Final = (
         policy=SHORT,
         acts=(Act(at=5.0, do=Do.FORGET_TOKENS),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.MULTI_DEVICE_STATUS_CHECK,
         name="split_in_chunks",
         shows=(
@@ -290,7 +290,7 @@ HARD: Final = (
         states={1: {"reachable": False}, 4: {"registered": False}},
         policy={"max_endpoints": 2},
     ),
-    Row(
+    ScenarioRow(
         kind=K.MULTI_DEVICE_STATUS_CHECK,
         name="maximum_results_sent",
         shows=(
@@ -301,33 +301,33 @@ HARD: Final = (
         states={number: {"reachable": False} for number in (0, 2, 4)},
         head_end={"limits": {"failures_per_result": 1}},
     ),
-    Row(
+    ScenarioRow(
         kind=K.MULTI_DEVICE_STATUS_CHECK,
         name="reordered_callbacks",
         shows="Completed comes first, Initializing last: nothing goes back.",
         meters=2,
         script=(hit("reorder_callbacks", K.MULTI_DEVICE_STATUS_CHECK),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.DEVICE_STATUS_CHECK,
         name="callback_before_reply",
         shows="The first callback comes before the reply that brings the token.",
         script=(hit("callback_first", K.DEVICE_STATUS_CHECK),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.DEVICE_STATUS_CHECK,
         name="token_forgotten",
         shows="The head end forgets the token; a question may be asked again, and is.",
         script=(hit("forget_token", K.DEVICE_STATUS_CHECK, nth=1),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.DEVICE_STATUS_CHECK,
         name="day_of_polls",
         shows="The head end stays silent for a day: polls go on, farther and farther apart.",
         script=(hit("never_finish", K.DEVICE_STATUS_CHECK), _quiet(K.DEVICE_STATUS_CHECK)),
         policy={"reply_s": 2 * 24 * HOUR},
     ),
-    Row(
+    ScenarioRow(
         kind=K.SCHEDULED_READ_INTERVAL,
         name="missing_devices",
         shows=(
@@ -339,7 +339,7 @@ HARD: Final = (
         script=(hit("drop_data", K.SCHEDULED_READ_INTERVAL, meter="*.700004"),),
         policy={"measurement_s": 600.0},
     ),
-    Row(
+    ScenarioRow(
         kind=K.SCHEDULED_READ_INTERVAL,
         name="day_long",
         shows=(
@@ -359,34 +359,34 @@ HARD: Final = (
         script=(_quiet(K.SCHEDULED_READ_INTERVAL),),
         policy={"reply_s": 24 * HOUR},
     ),
-    Row(
+    ScenarioRow(
         kind=K.SCHEDULED_READ_SCALAR,
         name="late_data",
         shows="One meter's data arrive half an hour after the end: they are waited for.",
         meters=2,
         script=(hit("late_data", K.SCHEDULED_READ_SCALAR, meter="*.700002", seconds=1_800.0),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.SCHEDULED_READ_SCALAR,
         name="duplicate_data",
         shows="The same data arrive twice: there is one measurement.",
         meters=2,
         script=(hit("duplicate_data", K.SCHEDULED_READ_SCALAR),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.ON_DEMAND_READ_SCALAR,
         name="no_data",
         shows="The head end reports success, but no data ever arrive: that is no success.",
         script=(hit("drop_data", K.ON_DEMAND_READ_SCALAR),),
         policy={"measurement_s": 600.0},
     ),
-    Row(
+    ScenarioRow(
         kind=K.ON_DEMAND_READ_INTERVAL,
         name="cancel_taken",
         shows="Canceled two seconds after it was sent: the head end stops it in time.",
         acts=(Act(at=2.0, do=Do.CANCEL, reason="not needed"),),
     ),
-    Row(
+    ScenarioRow(
         kind=K.LOAD_CHECK,
         name="result_pending",
         shows="The result is not ready though the end was told: it is asked for again.",
@@ -398,7 +398,7 @@ HARD: Final = (
             },
         ),
     ),
-    Row(
+    ScenarioRow(
         kind=K.READ_DISCONNECT_STATE,
         name="missing_devices",
         shows="Three meters are asked, the answer speaks of two: the third is missing.",

@@ -15,7 +15,7 @@ Script = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ScenarioRow:
     """One scenario in few words.
 
     script     what goes wrong at the head end, rows of the simulator's faults
@@ -63,7 +63,7 @@ def hit(effect: str, kind: CommandKind, **members: object) -> Script:
 # ---------------------------------------------------------------- provisioning: no callbacks
 
 
-def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
+def provisioning_of(kind: CommandKind) -> tuple[ScenarioRow, ...]:
     """The six of a command whose reply is its outcome."""
     known = kind is K.DEVICE_COMMISSIONING
     again = Act(at=5.0, do=Do.SUBMIT, request=one(kind, idempotency_key="order-17"))
@@ -76,12 +76,12 @@ def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
     )
     broken = hit("internal_fault", kind, nth=1) if known else hit("close_before", kind, nth=1)
     return (
-        Row(
+        ScenarioRow(
             kind=kind,
             name="success",
             shows="The reply is the outcome; the completion event follows at once.",
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="business_failure",
             shows=(
@@ -91,7 +91,7 @@ def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
             ),
             script=(refused,),
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="technical_failure",
             shows=(
@@ -101,14 +101,14 @@ def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
             ),
             script=(broken,),
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="time_out",
             shows="The head end never answers: after the last try a person is asked, then it ends.",
             script=(hit("hang", kind),),
             policy=SHORT,
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="reply_lost",
             shows=(
@@ -119,7 +119,7 @@ def provisioning_of(kind: CommandKind) -> tuple[Row, ...]:
             ),
             script=(hit("lose_reply", kind, nth=1),),
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="repeated",
             shows=(
@@ -297,15 +297,15 @@ _TECHNICAL: Final[Mapping[CommandKind, tuple[str, dict[str, Any]]]] = MappingPro
 )
 
 
-def six(kind: CommandKind) -> tuple[Row, ...]:
+def six(kind: CommandKind) -> tuple[ScenarioRow, ...]:
     """Success, business failure, technical failure, time-out, late and duplicate callback."""
     many = 2 if kind in _FOR_MANY else 1
     business, technical = _BUSINESS[kind], _TECHNICAL[kind]
     return (
-        Row(kind=kind, name="success", shows=_SUCCESS[kind], meters=many),
-        Row(kind=kind, name="business_failure", shows=business[0], **business[1]),
-        Row(kind=kind, name="technical_failure", shows=technical[0], **technical[1]),
-        Row(
+        ScenarioRow(kind=kind, name="success", shows=_SUCCESS[kind], meters=many),
+        ScenarioRow(kind=kind, name="business_failure", shows=business[0], **business[1]),
+        ScenarioRow(kind=kind, name="technical_failure", shows=technical[0], **technical[1]),
+        ScenarioRow(
             kind=kind,
             name="time_out",
             shows=_TIMED_OUT if kind in SWITCH_KINDS else _TIMED_OUT_TWICE,
@@ -313,7 +313,7 @@ def six(kind: CommandKind) -> tuple[Row, ...]:
             policy=SHORT,
             meters=many,
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="late_callback",
             shows=(
@@ -323,7 +323,7 @@ def six(kind: CommandKind) -> tuple[Row, ...]:
             script=(hit("delay_callback", kind, state="Completed", seconds=1_200.0),),
             meters=many,
         ),
-        Row(
+        ScenarioRow(
             kind=kind,
             name="duplicate_callback",
             shows="Every callback comes twice; the second one changes nothing.",

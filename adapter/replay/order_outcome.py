@@ -8,11 +8,11 @@ from datetime import datetime
 import msgspec
 
 from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import Child, Pass
+from adapter.engine.orders.ports import Child, OrderPass
 from adapter.model.ids import OrderId, ServicePointId
-from adapter.orders.algorithms.verdict import Decision, Outcome
+from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
 from adapter.orders.maintenance import MaintenanceActivity
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.replay.order_stage import OrderStage
 
 _MOST = 1000
@@ -81,11 +81,11 @@ def _child(child: Child, start: datetime) -> dict[str, object]:
     }
 
 
-def _pass(looked: Pass, start: datetime) -> dict[str, object]:
+def _pass(looked: OrderPass, start: datetime) -> dict[str, object]:
     """One look: what the last algorithm decided, and which were passed before it."""
     decisions = looked.decisions
-    passed = [each.algorithm for each in decisions if each.outcome is Outcome.PASS]
-    other = [_decision(each) for each in decisions if each.outcome is not Outcome.PASS]
+    passed = [each.algorithm for each in decisions if each.outcome is DecisionOutcome.PASS]
+    other = [_decision(each) for each in decisions if each.outcome is not DecisionOutcome.PASS]
     return {"at": (looked.at - start).total_seconds(), "passed": passed, "decided": other}
 
 
@@ -103,7 +103,7 @@ def _decision(decision: Decision) -> dict[str, object]:
     }
 
 
-def _reply(reply: Reply, start: datetime) -> dict[str, object]:
+def _reply(reply: RequesterReply, start: datetime) -> dict[str, object]:
     return {
         "at": (reply.created_at - start).total_seconds(),
         "kind": reply.kind.value,

@@ -14,24 +14,24 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import STATUS_PATH
-from adapter.engine.commands.ports import InboxState, Place, Received
+from adapter.engine.commands.ports import InboxState, Permit, Received
 from adapter.errors import GatewayError, NotSent, OutcomeUnknown
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.verdict import judge
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.replay.json_text import first_difference as first_json_difference
 from adapter.replay.json_text import json_text
 from adapter.replay.scenario import (
     AT_HEAD_END,
-    Kind,
     Lost,
-    Message,
+    RecordedKind,
+    RecordedMessage,
     Recording,
     moment,
     seconds,
 )
-from adapter.replay.stage import Stage, staged
+from adapter.replay.stage import ReplayRun, staged
 from adapter.wire.codec import Codec
 from adapter.wire.tools.compare import first_difference
 
@@ -99,7 +99,7 @@ class _Player:
         self._messages = recording.messages
         self._wire = ContractWire(codec)
         self._clock = HandClock(self._scenario.start)
-        self.stage: Stage = staged(self._scenario, self, self._clock, codec, folder)
+        self.stage: ReplayRun = staged(self._scenario, self, self._clock, codec, folder)
         self.position = 0
         self._diverged: Diverged | None = None
         self.transcript: list[bytes] = []
@@ -119,7 +119,7 @@ class _Player:
                 raise self._diverged
             coming = [moment(self._scenario, left[0].at)] if left else []
             message = self._next()
-            if message is not None and message.kind is Kind.CALLBACK:
+            if message is not None and message.kind is RecordedKind.CALLBACK:
                 if moment(self._scenario, message.at) <= self._clock.now():
                     await self._hand_in(message)
                     continue
@@ -134,18 +134,18 @@ class _Player:
         if message is not None:
             raise Diverged(f"message {self.position + 1}: {_named(message)} was recorded, not sent")
 
-    def _next(self) -> Message | None:
+    def _next(self) -> RecordedMessage | None:
         more = self.position < len(self._messages)
         return self._messages[self.position] if more else None
 
-    def _take(self, message: Message, body: bytes) -> None:
+    def _take(self, message: RecordedMessage, body: bytes) -> None:
         self.position += 1
         line = f"{self.position} {self.now()} {message.kind} {message.operation} {message.status}"
         self.transcript += [line.encode(), body]
 
     # ------------------------------------------------------------ the head end
 
-    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Place:
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Permit:
         """There is always a place: how long one was waited for is not recorded."""
         return _Played(self)
 
@@ -164,9 +164,9 @@ class _Player:
         number = self.position + 1
         self._compare(call, number)
         while (message := self._next()) is not None:
-            if message.kind is Kind.REPLY and message.answers == number:
+            if message.kind is RecordedKind.REPLY and message.answers == number:
                 return await self._reply(call, message)
-            if message.kind is not Kind.CALLBACK:
+            if message.kind is not RecordedKind.CALLBACK:
                 raise Diverged(f"message {self.position + 1}: {_named(message)} was recorded here")
             await self._hand_in(message)
         raise Diverged(f"message {number}: no reply to it was recorded")
@@ -176,7 +176,7 @@ class _Player:
         operation = call.operation.value
         if message is None:
             raise Diverged(f"message {number}: nothing was recorded, got request {operation}")
-        if message.kind is not Kind.REQUEST or message.operation != operation:
+        if message.kind is not RecordedKind.REQUEST or message.operation != operation:
             raise Diverged(f"message {number}: expected {_named(message)}, got request {operation}")
         if message.at != self.now():
             raise Diverged(
@@ -187,7 +187,7 @@ class _Player:
             raise Diverged(f"message {number}: {operation}: {found}")
         self._take(message, sent)
 
-    async def _reply(self, call: Call, message: Message) -> Answer:
+    async def _reply(self, call: Call, message: RecordedMessage) -> Answer:
         await self._clock.turn(moment(self._scenario, message.at))
         self._take(message, message.body)
         if message.lost is Lost.NOT_SENT:
@@ -196,17 +196,17 @@ class _Player:
             raise OutcomeUnknown(message.text)
         return judge(call, message.status, message.body, read=self._wire.read, settings=_HEAD_END)
 
-    async def _hand_in(self, message: Message) -> None:
+    async def _hand_in(self, message: RecordedMessage) -> None:
         """A callback at its time and address, as the listener hands it in."""
         await self._clock.turn(moment(self._scenario, message.at))
         self._take(message, message.body)
         gateway = self.stage.gateway
-        exchange: ExchangeId | None = None
+        exchange: CommunicationId | None = None
         if message.path.startswith(STATUS_PATH + "/"):
             name, _, secret = message.path.removeprefix(STATUS_PATH + "/").partition("/")
             if not gateway.genuine(name, secret):
                 raise Diverged(f"message {self.position}: {message.path} is not our address")
-            exchange = ExchangeId(name)
+            exchange = CommunicationId(name)
         await gateway.receive(
             Received(
                 operation=message.operation,
@@ -230,5 +230,5 @@ class _Played:
         """There is nothing to give back."""
 
 
-def _named(message: Message) -> str:
+def _named(message: RecordedMessage) -> str:
     return f"{message.kind} {message.operation} at {message.at} s"

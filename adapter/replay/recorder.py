@@ -20,9 +20,9 @@ import msgspec
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
-from adapter.engine.commands.ports import InboxState, Place, Received
+from adapter.engine.commands.ports import InboxState, Permit, Received
 from adapter.errors import HeadEndError, NotSent
-from adapter.headend.client import Encoded, Exchange, HeadEndClient
+from adapter.headend.client import Encoded, HeadEndClient, HttpCall
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.headend.verdict import judge
@@ -32,15 +32,15 @@ from adapter.replay.scenario import (
     Act,
     BadScenario,
     Do,
-    Kind,
     Lost,
-    Message,
+    RecordedKind,
+    RecordedMessage,
     Recording,
     Scenario,
     moment,
     seconds,
 )
-from adapter.replay.stage import Stage, staged
+from adapter.replay.stage import ReplayRun, staged
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ListenerSettings
 from adapter.simulator.faults import Effect
@@ -158,9 +158,9 @@ class Recorder:
         self.simulator = Simulator(simulator_config(scenario), clock=self._clock, codec=codec)
         for row in meter_rows(scenario):
             changed(self.simulator.world.population, row)
-        self._stage: Stage = staged(scenario, self, self._clock, codec, folder)
+        self._stage: ReplayRun = staged(scenario, self, self._clock, codec, folder)
         self._stage.gateway.heard = self._heard
-        self._messages: list[Message] = []
+        self._messages: list[RecordedMessage] = []
         self._handing = 0
         self._down = False
 
@@ -254,16 +254,18 @@ class Recorder:
 
     # ------------------------------------------------------------ what the gateway says
 
-    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Place:
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Permit:
         """The engine's HeadEnd port: a place at the real client, with the recorder before it."""
         place = await self._clients[self._down].admit(operation, priority, wait_s=wait_s)
         return _Recorded(self, place)
 
-    async def call(self, call: Call, place: Place) -> Answer:
+    async def call(self, call: Call, place: Permit) -> Answer:
         """Make one call and note request, reply, and what came in between, in that order."""
         number = len(self._messages) + 1
         self._messages.append(
-            Message(at=self._now(), kind=Kind.REQUEST, operation=call.operation.value)
+            RecordedMessage(
+                at=self._now(), kind=RecordedKind.REQUEST, operation=call.operation.value
+            )
         )
         _seen.set(None)
         try:
@@ -274,7 +276,7 @@ class Recorder:
         await self._replied(number, None)
         return answer
 
-    def _observed(self, exchange: Exchange) -> None:
+    def _observed(self, exchange: HttpCall) -> None:
         """The client's observer; called before `place.call` returns, in the same task."""
         _seen.set(exchange)
 
@@ -289,9 +291,9 @@ class Recorder:
         if lost is Lost.TIMED_OUT:
             await self._let_pass(self._scenario.silence_s)
         self._messages.append(
-            Message(
+            RecordedMessage(
                 at=self._now(),
-                kind=Kind.REPLY,
+                kind=RecordedKind.REPLY,
                 operation=seen.call.operation.value,
                 answers=number,
                 body=seen.reply,
@@ -301,7 +303,7 @@ class Recorder:
             )
         )
 
-    def _lost(self, seen: Exchange, error: HeadEndError | None) -> Lost | None:
+    def _lost(self, seen: HttpCall, error: HeadEndError | None) -> Lost | None:
         """How there was no whole reply; None where there was one, however it was judged."""
         if error is None:
             return None
@@ -340,9 +342,9 @@ class Recorder:
             address = self._stage.identity.address(received.exchange)
             path = address.removeprefix(PUBLIC_URL)
         self._messages.append(
-            Message(
+            RecordedMessage(
                 at=self._now(),
-                kind=Kind.CALLBACK,
+                kind=RecordedKind.CALLBACK,
                 operation=received.operation,
                 body=received.raw,
                 path=path,
@@ -356,7 +358,7 @@ class Recorder:
             self._handing -= 1
 
 
-_seen: ContextVar[Exchange | None] = ContextVar("seen", default=None)
+_seen: ContextVar[HttpCall | None] = ContextVar("seen", default=None)
 """What the client last observed in this task."""
 
 
@@ -365,7 +367,7 @@ class _Recorded:
     """A place at the real client."""
 
     recorder: Recorder
-    place: Place
+    place: Permit
 
     async def call(self, call: Call) -> Answer:
         return await self.recorder.call(call, self.place)

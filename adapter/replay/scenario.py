@@ -78,7 +78,7 @@ class Act:
     meter: Mapping[str, object] = field(default_factory=dict)
 
 
-class Kind(StrEnum):
+class RecordedKind(StrEnum):
     REQUEST = "request"
     """The gateway calls the head end."""
     REPLY = "reply"
@@ -96,7 +96,7 @@ class Lost(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class RecordedMessage:
     """One message, in the order in which they went.
 
     `answers` is the number of the request a reply belongs to, from 1; `path` is where a callback
@@ -105,7 +105,7 @@ class Message:
     """
 
     at: float
-    kind: Kind
+    kind: RecordedKind
     operation: str
     body: bytes = b""
     status: int | None = None
@@ -168,7 +168,7 @@ class Recording:
     """A scenario with what was recorded of it. `expected` is what `outcome.py` gathers."""
 
     scenario: Scenario
-    messages: tuple[Message, ...]
+    messages: tuple[RecordedMessage, ...]
     expected: Mapping[str, object]
     ends_at: float
     """When everything was over, in seconds."""
@@ -198,10 +198,10 @@ def write(recording: Recording, folder: Path) -> None:
     (folder / EXPECTED).write_text(json_text(recording.expected), encoding="utf-8")
 
 
-def _named(messages: Sequence[Message]) -> list[tuple[Message, str]]:
+def _named(messages: Sequence[RecordedMessage]) -> list[tuple[RecordedMessage, str]]:
     """Each message with its file; the same bytes again have the file they had before."""
-    files: dict[tuple[Kind, bytes], str] = {}
-    named: list[tuple[Message, str]] = []
+    files: dict[tuple[RecordedKind, bytes], str] = {}
+    named: list[tuple[RecordedMessage, str]] = []
     width = max(2, len(str(len(messages))))
     for number, message in enumerate(messages, start=1):
         if not message.body:
@@ -212,7 +212,7 @@ def _named(messages: Sequence[Message]) -> list[tuple[Message, str]]:
     return named
 
 
-def _message_row(row: tuple[Message, str], folder: Path) -> dict[str, object]:
+def _message_row(row: tuple[RecordedMessage, str], folder: Path) -> dict[str, object]:
     message, file = row
     table: dict[str, object] = {
         "at": message.at,
@@ -331,7 +331,7 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
         return Scenario(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
-def _read_message(row: object, folder: Path) -> Message:
+def _read_message(row: object, folder: Path) -> RecordedMessage:
     table = dict(_table(row))
     file, raw = table.pop("file", ""), table.pop("raw", False)
     body = b""
@@ -341,7 +341,7 @@ def _read_message(row: object, folder: Path) -> Message:
         except OSError as error:
             raise BadScenario(f"{folder / str(file)}: {error}") from error
     try:
-        message = msgspec.convert(table, Message)
+        message = msgspec.convert(table, RecordedMessage)
     except msgspec.ValidationError as error:
         raise BadScenario(f"{folder / SCENARIO}: recorded.message: {error}") from error
     return replace(message, body=body if raw else taken_back(body))

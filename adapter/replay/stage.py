@@ -53,7 +53,7 @@ class StagedGateway(Gateway):
 
 
 @dataclass(slots=True, kw_only=True)
-class Stage:
+class ReplayRun:
     """The gateway of one scenario, and what was done and submitted in it so far."""
 
     scenario: Scenario
@@ -205,7 +205,7 @@ class Stage:
 
 def staged(
     scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec, folder: Path
-) -> Stage:
+) -> ReplayRun:
     """The gateway of a scenario in front of `head_end`, at the scenario's start; its files are in
     `folder`."""
     store = SqliteStore(folder / "gateway.db", now=clock.now)
@@ -227,7 +227,9 @@ def staged(
         intake=payloads.intake,
         data=payloads.data,
     )
-    return Stage(scenario=scenario, clock=clock, store=store, gateway=gateway, identity=identity)
+    return ReplayRun(
+        scenario=scenario, clock=clock, store=store, gateway=gateway, identity=identity
+    )
 
 
 def _plain(value: object) -> object:

@@ -81,7 +81,7 @@ SCHEDULE_MACHINE: Final[StateMachine[ScheduleState, ScheduleEvent]] = StateMachi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReadPlan:
     """What a schedule asks for. Either `recurrence`, from `starts` on, or `once`: one request with
     a start and an end of its own, sent at `starts`. `events` also brings the meters' event logs."""
 
@@ -107,7 +107,7 @@ class ReadSchedule:
     """
 
     id: ScheduleId
-    plan: Plan
+    plan: ReadPlan
     next_start: datetime
     state: ScheduleState = ScheduleState.ACTIVE
     issued: int = 0
@@ -131,7 +131,7 @@ class ReadSchedule:
         return due if self.retry_at is None else max(due, self.retry_at)
 
 
-def begin(schedule: ScheduleId, plan: Plan, *, now: datetime, by: str) -> ReadSchedule:
+def begin(schedule: ScheduleId, plan: ReadPlan, *, now: datetime, by: str) -> ReadSchedule:
     """A new schedule. Raises InvalidRequest naming the field that is wrong."""
     check(plan)
     if plan.recurrence is None:
@@ -145,7 +145,7 @@ def begin(schedule: ScheduleId, plan: Plan, *, now: datetime, by: str) -> ReadSc
     return made
 
 
-def check(plan: Plan) -> None:
+def check(plan: ReadPlan) -> None:
     """Raises InvalidRequest."""
     if plan.kind not in SCHEDULED_KINDS:
         raise InvalidRequest("kind", f"{plan.kind} is no scheduled read")

@@ -105,7 +105,7 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class ConnectionSlot:
     """What one accepted connection takes up, from accept to close.
 
     `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
@@ -131,10 +131,10 @@ class Places:
 
     limits: ConnectionLimits
     counts: Counter[str]
-    taken: set[Place] = field(default_factory=set)
+    taken: set[ConnectionSlot] = field(default_factory=set)
     by_address: Counter[str] = field(default_factory=Counter)
 
-    def take(self, address: str, now: float) -> Place | None:
+    def take(self, address: str, now: float) -> ConnectionSlot | None:
         """A place, at the cost of the longest idle one where all are taken; None: none is idle."""
         if self.by_address[address] >= self.limits.per_address:
             if not self.evict(address):
@@ -143,12 +143,12 @@ class Places:
         elif len(self.taken) >= self.limits.connections and not self.evict(None):
             self.counts["connections_refused"] += 1
             return None
-        place = Place(address=address, since=now)
+        place = ConnectionSlot(address=address, since=now)
         self.taken.add(place)
         self.by_address[address] += 1
         return place
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: ConnectionSlot) -> None:
         if place in self.taken:
             self.taken.remove(place)
             self.by_address[place.address] -= 1
@@ -170,7 +170,7 @@ class Places:
         self.counts["connections_evicted"] += 1
         return True
 
-    def _worth(self, place: Place) -> tuple[bool, int, float]:
+    def _worth(self, place: ConnectionSlot) -> tuple[bool, int, float]:
         """Silent ones go first, of them those of the address with the most, then the oldest."""
         return place.served, -self.by_address[place.address], place.since
 
@@ -180,7 +180,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = ("_counts", "_place", "_places")
 
-    def __init__(self, server: web.Server, place: Place, places: Places) -> None:
+    def __init__(self, server: web.Server, place: ConnectionSlot, places: Places) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -329,7 +329,7 @@ class Door:
                 continue
             place.task = asyncio.create_task(self._serve(accepted, place))
 
-    async def _serve(self, accepted: socket.socket, place: Place) -> None:
+    async def _serve(self, accepted: socket.socket, place: ConnectionSlot) -> None:
         server = self._runner.server
         if server is None:
             accepted.close()

@@ -27,11 +27,11 @@ from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.engine.orders.defaults import Outgoing, PublishedReplies
 from adapter.engine.orders.facts import MasterData, StoredMeasurements
 from adapter.engine.orders.orders import Orders
-from adapter.engine.orders.ports import Measurements, OrderRules, Requester
+from adapter.engine.orders.ports import FinalMeasurements, OrderRules, Requester
 from adapter.engine.orders.sink import OrderSink
 from adapter.engine.readings.entered import EnteredReadings
-from adapter.engine.readings.ports import Desk
-from adapter.engine.readings.ports import Measurements as StoredData
+from adapter.engine.readings.ports import ErrorRecords
+from adapter.engine.readings.ports import MeasurementStore as StoredData
 from adapter.engine.schedules.schedules import Schedules
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
@@ -40,14 +40,14 @@ from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import FieldWorkLink, field_work_of
 from adapter.fieldwork.replies import WebhookReplies
-from adapter.headend.client import Exchange, HeadEndClient
+from adapter.headend.client import HeadEndClient, HttpCall
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
 from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.orders_file import load_rules
-from adapter.service.payloads import Taking, taking
+from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import (
     IntakeSettings,
     RetentionSettings,
@@ -82,7 +82,7 @@ class Core:
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
-    taking: Taking
+    taking: PayloadServices
     orders: Orders
     field_work: FieldWorkLink | None = None
     beside: Beside = field(default_factory=Beside)
@@ -96,7 +96,7 @@ class OrderParts:
     rules: OrderRules | None = None
     field_work: FieldWorkLink | None = None
     requester: Requester | None = None
-    measurements: Measurements | None = None
+    measurements: FinalMeasurements | None = None
     master_data: MasterData | None = None
 
 
@@ -127,7 +127,7 @@ def connect(
     made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
     made.intake.paused = lambda: holds.doubts_clock
 
-    def observed(exchange: Exchange) -> None:
+    def observed(exchange: HttpCall) -> None:
         current = current_exchange.get()
         if current is not None:
             operation = exchange.call.operation.value
@@ -392,7 +392,7 @@ def settle() -> None:
     gc.freeze()
 
 
-async def until_stopped(gateway: Gateway, desk: Desk | None = None) -> None:
+async def until_stopped(gateway: Gateway, desk: ErrorRecords | None = None) -> None:
     """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP `desk`
     reads its tables again."""
     loop = asyncio.get_running_loop()
@@ -420,7 +420,7 @@ async def until_stopped(gateway: Gateway, desk: Desk | None = None) -> None:
         raise error
 
 
-async def _reload(desk: Desk) -> None:
+async def _reload(desk: ErrorRecords) -> None:
     try:
         await desk.reload(by="SIGHUP")
     except SettingsError as error:

@@ -17,7 +17,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
 from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError, meant
-from adapter.model.measurement import ReadSchedule
+from adapter.model.measurement import CycleSchedule
 from adapter.orders.algorithms.verdict import Customs
 from adapter.orders.configuration import (
     FunctionRole,
@@ -72,7 +72,7 @@ def _table(raw: Mapping[str, object], name: str) -> Mapping[str, object]:
     return found
 
 
-def _schedule(name: str, table: Mapping[str, object]) -> ReadSchedule:
+def _schedule(name: str, table: Mapping[str, object]) -> CycleSchedule:
     where = f"orders.file, measurement_cycle.{name}"
     reads = table.get("reads", [])
     if set(table) - {"reads"} or not isinstance(reads, list):
@@ -84,7 +84,7 @@ def _schedule(name: str, table: Mapping[str, object]) -> ReadSchedule:
         times = sorted(in_utc("reads", at) for at in reads)
     except InvalidRequest as error:
         raise SettingsError(f"{where}, {error}") from None
-    return ReadSchedule(cycle=name, reads=tuple(times))
+    return CycleSchedule(cycle=name, reads=tuple(times))
 
 
 def _tasks(name: str, table: Mapping[str, object]) -> frozenset[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from adapter.engine.commands.ports import Clock
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import load_event_tables
-from adapter.engine.readings.error_records import IntakeDesk
+from adapter.engine.readings.error_records import ErrorRecordService
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, load_tables
@@ -14,24 +14,24 @@ from adapter.events.types import EventTables
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
-from adapter.store.readings.error_records import SqliteIntakeBooks
+from adapter.store.readings.error_records import SqliteErrorRecords
 from adapter.store.readings.measurements import SqliteMeasurements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
+class PayloadServices:
     """What takes in payloads of any size."""
 
     spool: Spool
     data: SqliteMeasurements
     intake: PayloadIntake
     events: DeviceEvents
-    desk: IntakeDesk
+    desk: ErrorRecordService
 
 
 def taking(
     store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
-) -> Taking:
+) -> PayloadServices:
     """Raises SettingsError for bad tables. Nothing is started before the first payload."""
     spool = spool_of(settings, store.database.path)
     data = SqliteMeasurements(store.database)
@@ -42,15 +42,15 @@ def taking(
     def both() -> tuple[Document, EventTables]:
         return tables(), load_event_tables(settings.events)
 
-    books = SqliteIntakeBooks(store.database)
+    books = SqliteErrorRecords(store.database)
     intake = PayloadIntake(
         data, books, spool, clock, tables, retention_days=settings.retention_days
     )
     events = DeviceEvents(
         data, SqliteEvents(store.database), clock, load_event_tables(settings.events)
     )
-    desk = IntakeDesk(data, books, spool, intake, events, clock, both)
-    return Taking(spool=spool, data=data, intake=intake, events=events, desk=desk)
+    desk = ErrorRecordService(data, books, spool, intake, events, clock, both)
+    return PayloadServices(spool=spool, data=data, intake=intake, events=events, desk=desk)
 
 
 def spool_of(settings: IntakeSettings, store: Path) -> Spool:

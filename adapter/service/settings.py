@@ -309,7 +309,7 @@ _RESERVED: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}CRASH_AT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedSettings:
     """The settings and, by name, where each that was given came from ("file" or a variable)."""
 
     settings: Settings
@@ -327,7 +327,7 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] | None = Non
 
 def load_with_origin(
     path: Path | str | None = None, environ: Mapping[str, str] | None = None
-) -> Loaded:
+) -> LoadedSettings:
     environ = os.environ if environ is None else environ
     named = environ.get(f"{PREFIX}CONFIG")
     path = Path(path) if path else Path(named) if named else None
@@ -337,4 +337,4 @@ def load_with_origin(
     settings = read_section(Settings, table, sources)
     if settings is None or sources.problems:
         raise SettingsError("\n".join(sources.problems))
-    return Loaded(settings=settings, origin=MappingProxyType(sources.origin))
+    return LoadedSettings(settings=settings, origin=MappingProxyType(sources.origin))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.model.secret import Secret
-from adapter.service.settings import Loaded, Settings
+from adapter.service.settings import LoadedSettings, Settings
 from adapter.settings.conversion import WEEKDAYS
 from adapter.settings.loading import Leaf, leaves
 
@@ -22,7 +22,7 @@ _UNITS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SettingRow:
     """One line of the table; `variable` holds <KIND> or <OPERATION> where the name does."""
 
     name: str
@@ -32,7 +32,7 @@ class Row:
     help: str
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[SettingRow, ...]:
     """Every setting; those of a keyed section once, with the defaults that differ."""
     gathered: dict[str, list[tuple[str, Leaf]]] = {}
     for leaf in leaves(Settings):
@@ -57,7 +57,7 @@ def _keyless(name: str) -> tuple[str, str]:
     return "", name
 
 
-def _row(name: str, found: list[tuple[str, Leaf]]) -> Row:
+def _row(name: str, found: list[tuple[str, Leaf]]) -> SettingRow:
     first = found[0][1]
     variable = Leaf(name=name, kind=first.kind, default=None).variable
     for _, word, _ in _KEYED:
@@ -67,7 +67,7 @@ def _row(name: str, found: list[tuple[str, Leaf]]) -> Row:
             variable = variable.replace("_0_", f"_{word.upper()}_")
     if first.secret:
         variable += "[_FILE]"
-    return Row(
+    return SettingRow(
         name=f"{name}_file" if first.secret else name,
         variable=variable,
         unit=next((unit for end, unit in _UNITS if name.endswith(end)), ""),
@@ -128,7 +128,7 @@ def _set_text(value: frozenset[object]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class SettingShown:
     """One setting as it stands. `origin` is "default", "file" or a variable's name."""
 
     name: str
@@ -136,10 +136,10 @@ class Shown:
     origin: str
 
 
-def shown(loaded: Loaded, *, everything: bool = True) -> tuple[Shown, ...]:
+def shown(loaded: LoadedSettings, *, everything: bool = True) -> tuple[SettingShown, ...]:
     """Every setting with its value, secrets masked; or only those that were given."""
     found = tuple(
-        Shown(
+        SettingShown(
             name=f"{leaf.name}_file" if leaf.secret else leaf.name,
             value=_shown(leaf, _value(loaded.settings, leaf)),
             origin=loaded.origin.get(leaf.name, "default"),
@@ -154,7 +154,7 @@ def _shown(leaf: Leaf, value: object) -> str:
     return "***" if leaf.secret and value else text_of(value)
 
 
-def _absent(loaded: Loaded, leaf: Leaf) -> bool:
+def _absent(loaded: LoadedSettings, leaf: Leaf) -> bool:
     """Settings of sections, and of rows of keyed sections, that do not exist."""
     return _value(loaded.settings, leaf) is MISSING
 

@@ -21,7 +21,7 @@ from adapter.service.settings import RetentionSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.store.upkeep.clock_correction import SqliteCorrection
-from adapter.subscriptions.reconcile import Generation, SubscriptionKind, Wanted
+from adapter.subscriptions.reconcile import Generation, SubscriptionKind, WantedSubscription
 from adapter.subscriptions.silence import SilencePolicy
 from adapter.web.listener.listener import DATA_PATH, EXCEPTIONS_PATH
 from adapter.wire.codec import Codec
@@ -61,7 +61,7 @@ def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
     )
     return UpkeepSettings(
         wanted=tuple(
-            Wanted(
+            WantedSubscription(
                 kind=kind,
                 generation=generation,
                 system=settings.system_name,

@@ -20,12 +20,12 @@ from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh
 from adapter.simulator.faults import EFFECTS, read_script, script_row
 from adapter.simulator.jobs import Job
-from adapter.simulator.journal import Journal
+from adapter.simulator.journal import SimulatorJournal
 from adapter.simulator.meters import Meter, moved
 from adapter.simulator.reported import KINDS
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.subscriptions import Kind, Subscription
-from adapter.simulator.world import World
+from adapter.simulator.subscriptions import SimulatedSubscriptionKind, Subscription
+from adapter.simulator.world import SimulatedWorld
 
 Json = dict[str, object]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,8 +41,8 @@ class Running(Protocol):
 
     config: SimulatorConfig
     clock: Clock
-    world: World
-    journal: Journal
+    world: SimulatedWorld
+    journal: SimulatorJournal
     url: str
 
     def wake(self) -> None:
@@ -427,9 +427,9 @@ def _esn(request: web.Request) -> EndpointId:
     return EndpointId(request.match_info["esn"])
 
 
-def _kind(request: web.Request) -> Kind:
+def _kind(request: web.Request) -> SimulatedSubscriptionKind:
     try:
-        return Kind(request.match_info["kind"].capitalize())
+        return SimulatedSubscriptionKind(request.match_info["kind"].capitalize())
     except ValueError:
         raise NotFound("a subscription is of kind data or exceptions") from None
 

@@ -15,9 +15,9 @@ from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.simulator.access import basic
 from adapter.simulator.jobs import Delivery
-from adapter.simulator.journal import Journal
+from adapter.simulator.journal import SimulatorJournal
 from adapter.simulator.tls import callback_context
-from adapter.simulator.world import World
+from adapter.simulator.world import SimulatedWorld
 from adapter.wire.codec import Codec
 
 _TURN_S: Final = 0.01
@@ -46,7 +46,13 @@ class Deliverer:
     """
 
     def __init__(
-        self, world: World, codec: Codec, journal: Journal, clock: Clock, *, by_hand: bool
+        self,
+        world: SimulatedWorld,
+        codec: Codec,
+        journal: SimulatorJournal,
+        clock: Clock,
+        *,
+        by_hand: bool,
     ) -> None:
         self._world = world
         self._codec = codec

@@ -20,7 +20,7 @@ from adapter.wire.faults import FAULT_NAMESPACES
 W = TypeVar("W", bound=StrEnum)
 
 
-class Stage(StrEnum):
+class FaultStage(StrEnum):
     """Which kind of occurrence an effect is about, and so what is counted and matched.
 
     BEFORE and AFTER are about any request, TOKEN about one that gives a token, JOB as well, or
@@ -74,50 +74,50 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EffectRow:
     """When an effect applies, the parameter it cannot do without, and what happens."""
 
-    stage: Stage
+    stage: FaultStage
     needs: str | None
     meaning: str
 
 
-E, G = Effect, Stage
+E, G = Effect, FaultStage
 # fmt: off
-EFFECTS: Final[Mapping[Effect, Row]] = MappingProxyType({
-    E.DELAY:                Row(G.BEFORE, "seconds", "waits before it acts"),
-    E.HANG:                 Row(G.BEFORE, None, "never answers and never acts"),
-    E.CLOSE_BEFORE:         Row(G.BEFORE, None, "closes the connection without acting"),
-    E.FAULT:                Row(G.BEFORE, "fault", "answers the named fault without acting"),
-    E.INTERNAL_FAULT:       Row(G.BEFORE, None, "answers InternalServiceFault without acting"),
-    E.HTTP_STATUS:          Row(G.BEFORE, "status", "answers status and text; 3xx: leads to text"),
-    E.HTML_PAGE:            Row(G.BEFORE, None, "answers a proxy's HTML page without acting"),
-    E.DELAY_REPLY:          Row(G.AFTER, "seconds", "acts, then waits before it replies"),
-    E.LOSE_REPLY:           Row(G.AFTER, None, "acts, then closes the connection without a reply"),
-    E.HANG_AFTER:           Row(G.AFTER, None, "acts and never replies"),
-    E.ERROR_AFTER:          Row(G.AFTER, None, "acts, then answers InternalServiceFault"),
-    E.HTTP_STATUS_AFTER:    Row(G.AFTER, "status", "acts, then answers this HTTP status, empty"),
-    E.TRUNCATE_REPLY:       Row(G.AFTER, None, "acts, replies by half, closes the connection"),
-    E.EMPTY_REPLY:          Row(G.AFTER, None, "acts, then answers 202 without a body"),
-    E.WRONG_TOKEN:          Row(G.TOKEN, None, "acts, replies with a token nobody knows"),
-    E.REPEAT_TOKEN:         Row(G.TOKEN, None, "acts, replies with the previous request's token"),
-    E.NO_TOKEN:             Row(G.TOKEN, None, "acts, replies without a token"),
-    E.CALLBACK_FIRST:       Row(G.TOKEN, None, "sends the first callback before it replies"),
-    E.FORGET_TOKEN:         Row(G.JOB, None, "works, and afterwards does not know the token"),
-    E.NEVER_FINISH:         Row(G.TOKEN, None, "starts, and stays Executing for ever"),
-    E.PENDING_RESULT:       Row(G.JOB, None, "answers Result=Pending where a fault would be due"),
-    E.TRUNCATE_FAILURES:    Row(G.JOB, "count", "cuts the failure list to `count`, and says so"),
-    E.DROP_CALLBACK:        Row(G.CALLBACK, None, "does not send this callback"),
-    E.DUPLICATE_CALLBACK:   Row(G.CALLBACK, None, "sends this callback `count` times more"),
-    E.DELAY_CALLBACK:       Row(G.CALLBACK, "seconds", "sends this callback later"),
-    E.REORDER_CALLBACKS:    Row(G.TOKEN, None, "sends Completed first, Initializing last"),
-    E.WRONG_CALLBACK_TOKEN: Row(G.CALLBACK, None, "sends this callback with a token nobody knows"),
-    E.DROP_DATA:            Row(G.DATA, None, "drops a meter's data, or the last `count` blocks"),
-    E.DUPLICATE_DATA:       Row(G.DATA, None, "sends this meter's data `count` times more"),
-    E.LATE_DATA:            Row(G.DATA, "seconds", "sends it, or the last `count` blocks, late"),
-    E.UNASKED_DATA:         Row(G.DATA, None, "sends another meter's data as well"),
-    E.ENDPOINT_FAILURE:     Row(G.ENDPOINT, None, "this meter fails with `reason`"),
-    E.OMIT_DEVICE:          Row(G.ENDPOINT, None, "this meter is missing in the result"),
+EFFECTS: Final[Mapping[Effect, EffectRow]] = MappingProxyType({
+    E.DELAY:                EffectRow(G.BEFORE, "seconds", "waits before it acts"),
+    E.HANG:                 EffectRow(G.BEFORE, None, "never answers and never acts"),
+    E.CLOSE_BEFORE:         EffectRow(G.BEFORE, None, "closes the connection without acting"),
+    E.FAULT:                EffectRow(G.BEFORE, "fault", "answers the named fault without acting"),
+    E.INTERNAL_FAULT:       EffectRow(G.BEFORE, None, "answers InternalServiceFault without acting"),
+    E.HTTP_STATUS:          EffectRow(G.BEFORE, "status", "answers status and text; 3xx: leads to text"),
+    E.HTML_PAGE:            EffectRow(G.BEFORE, None, "answers a proxy's HTML page without acting"),
+    E.DELAY_REPLY:          EffectRow(G.AFTER, "seconds", "acts, then waits before it replies"),
+    E.LOSE_REPLY:           EffectRow(G.AFTER, None, "acts, then closes the connection without a reply"),
+    E.HANG_AFTER:           EffectRow(G.AFTER, None, "acts and never replies"),
+    E.ERROR_AFTER:          EffectRow(G.AFTER, None, "acts, then answers InternalServiceFault"),
+    E.HTTP_STATUS_AFTER:    EffectRow(G.AFTER, "status", "acts, then answers this HTTP status, empty"),
+    E.TRUNCATE_REPLY:       EffectRow(G.AFTER, None, "acts, replies by half, closes the connection"),
+    E.EMPTY_REPLY:          EffectRow(G.AFTER, None, "acts, then answers 202 without a body"),
+    E.WRONG_TOKEN:          EffectRow(G.TOKEN, None, "acts, replies with a token nobody knows"),
+    E.REPEAT_TOKEN:         EffectRow(G.TOKEN, None, "acts, replies with the previous request's token"),
+    E.NO_TOKEN:             EffectRow(G.TOKEN, None, "acts, replies without a token"),
+    E.CALLBACK_FIRST:       EffectRow(G.TOKEN, None, "sends the first callback before it replies"),
+    E.FORGET_TOKEN:         EffectRow(G.JOB, None, "works, and afterwards does not know the token"),
+    E.NEVER_FINISH:         EffectRow(G.TOKEN, None, "starts, and stays Executing for ever"),
+    E.PENDING_RESULT:       EffectRow(G.JOB, None, "answers Result=Pending where a fault would be due"),
+    E.TRUNCATE_FAILURES:    EffectRow(G.JOB, "count", "cuts the failure list to `count`, and says so"),
+    E.DROP_CALLBACK:        EffectRow(G.CALLBACK, None, "does not send this callback"),
+    E.DUPLICATE_CALLBACK:   EffectRow(G.CALLBACK, None, "sends this callback `count` times more"),
+    E.DELAY_CALLBACK:       EffectRow(G.CALLBACK, "seconds", "sends this callback later"),
+    E.REORDER_CALLBACKS:    EffectRow(G.TOKEN, None, "sends Completed first, Initializing last"),
+    E.WRONG_CALLBACK_TOKEN: EffectRow(G.CALLBACK, None, "sends this callback with a token nobody knows"),
+    E.DROP_DATA:            EffectRow(G.DATA, None, "drops a meter's data, or the last `count` blocks"),
+    E.DUPLICATE_DATA:       EffectRow(G.DATA, None, "sends this meter's data `count` times more"),
+    E.LATE_DATA:            EffectRow(G.DATA, "seconds", "sends it, or the last `count` blocks, late"),
+    E.UNASKED_DATA:         EffectRow(G.DATA, None, "sends another meter's data as well"),
+    E.ENDPOINT_FAILURE:     EffectRow(G.ENDPOINT, None, "this meter fails with `reason`"),
+    E.OMIT_DEVICE:          EffectRow(G.ENDPOINT, None, "this meter is missing in the result"),
 })
 # fmt: on
 
@@ -151,7 +151,7 @@ class Script:
     text: str = ""
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> FaultStage:
         return EFFECTS[self.effect].stage
 
     def about(self, operation: str, meters: Sequence[str], state: str | None) -> bool:
@@ -221,17 +221,17 @@ class Scripts:
         """Each script with how often it has matched, and how often it has hit."""
         return tuple((row, self._seen[row.id], self._hits[row.id]) for row in self._rows.values())
 
-    def has(self, stage: Stage) -> bool:
+    def has(self, stage: FaultStage) -> bool:
         return any(row.stage is stage for row in self._rows.values())
 
     def match(
         self,
-        stages: Iterable[Stage],
+        stages: Iterable[FaultStage],
         *,
         operation: str,
         meters: Sequence[str],
         state: str | None = None,
-        by_name: Stage | None = None,
+        by_name: FaultStage | None = None,
     ) -> dict[Effect, Script]:
         """The scripts that hit this occurrence, by effect; it is counted.
 

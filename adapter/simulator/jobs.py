@@ -30,7 +30,7 @@ class FaultRaised(GatewayError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class JobRequest:
     """What a request asks for, whatever the operation: targets, address, parameters.
 
     `sources` are the words of dat:RegisterSource wanted, `self_reads` a dat:ReportSelfReadOption.
@@ -67,7 +67,7 @@ class Job:
 
     token: RequestToken
     operation: str
-    asked: Asked
+    asked: JobRequest
     created_at: datetime
     acts_at: datetime
     state: RemoteState = RemoteState.INITIALIZING

@@ -22,7 +22,7 @@ Entry = dict[str, object]
 
 
 @dataclass(slots=True)
-class Journal:
+class SimulatorJournal:
     """`most` entries are kept in memory. Times are the simulator's clock, in UTC."""
 
     most: int

@@ -16,7 +16,7 @@ from adapter.commands.calls import ReadParameters, SwitchReading
 from adapter.model.ids import EndpointId
 from adapter.simulator import bodies, meters
 from adapter.simulator.bodies import Body, flag, items, part, read_time, text
-from adapter.simulator.jobs import Asked, FaultRaised, Job
+from adapter.simulator.jobs import FaultRaised, Job, JobRequest
 from adapter.simulator.meters import Answered, Done, Meter
 from adapter.simulator.readings import asked_for
 
@@ -45,7 +45,7 @@ ResultShape = Callable[[Job, int | None], dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class SimulatedWork:
     """`holder` is the element that carries targets and callback address."""
 
     operation: str
@@ -59,36 +59,36 @@ class Work:
 T, A = Targets, Asks
 # fmt: off
 _ROWS: Final = (
-    Work("ControlService.DisconnectMeter", T.METER, "MeterRequest", A.DISCONNECT,
+    SimulatedWork("ControlService.DisconnectMeter", T.METER, "MeterRequest", A.DISCONNECT,
          "ControlService.GetDisconnectMeterResult", bodies.meter_result),
-    Work("ControlService.ReconnectMeter", T.METER, "MeterRequest", A.RECONNECT,
+    SimulatedWork("ControlService.ReconnectMeter", T.METER, "MeterRequest", A.RECONNECT,
          "ControlService.GetReconnectMeterResult", bodies.meter_result),
-    Work("ControlService.DetectLoadSideVoltageByMeter", T.METER, "MeterRequest", A.VOLTAGE,
+    SimulatedWork("ControlService.DetectLoadSideVoltageByMeter", T.METER, "MeterRequest", A.VOLTAGE,
          "ControlService.GetDetectLoadSideVoltageByMeterResult", bodies.voltage_result),
-    Work("ControlService.PingByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.PING,
+    SimulatedWork("ControlService.PingByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.PING,
          "ControlService.GetPingByEndpointsResult", bodies.collection_result),
-    Work("ControlService.PingByGroup", T.GROUP, "GroupRequest", A.PING,
+    SimulatedWork("ControlService.PingByGroup", T.GROUP, "GroupRequest", A.PING,
          "ControlService.GetPingByGroupResult", bodies.group_result),
-    Work("DiagnosticService.PingByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.PING,
+    SimulatedWork("DiagnosticService.PingByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.PING,
          "DiagnosticService.GetPingByEndpointsResult", bodies.diagnostic_result),
-    Work("DiagnosticService.PingByGroup", T.GROUP, "GroupRequest", A.PING,
+    SimulatedWork("DiagnosticService.PingByGroup", T.GROUP, "GroupRequest", A.PING,
          "DiagnosticService.GetPingByGroupResult", bodies.diagnostic_group_result),
-    Work("DiagnosticService.ReadDisconnectStateByMeters", T.ENDPOINTS, "EndpointCollectionRequest",
+    SimulatedWork("DiagnosticService.ReadDisconnectStateByMeters", T.ENDPOINTS, "EndpointCollectionRequest",
          A.SWITCH_STATE, "DiagnosticService.GetReadDisconnectStateByMetersResult",
          bodies.switch_result),
-    Work("DataService.ContingencyReadByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.READ,
+    SimulatedWork("DataService.ContingencyReadByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.READ,
          "DataService.GetContingencyReadByEndpointsResult", bodies.collection_result),
-    Work("DataService.InterrogateByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.READ,
+    SimulatedWork("DataService.InterrogateByEndpoints", T.ENDPOINTS, "EndpointCollectionRequest", A.READ,
          "DataService.GetInterrogateByEndpointsResult", bodies.collection_result),
-    Work("DataService.InterrogateByGroup", T.GROUP, "GroupRequest", A.READ,
+    SimulatedWork("DataService.InterrogateByGroup", T.GROUP, "GroupRequest", A.READ,
          "DataService.GetInterrogateByGroupResult", bodies.group_result),
-    Work("DataService.InteractiveReadByEndpoint", T.ENDPOINT, "EndpointRequest", A.READ,
+    SimulatedWork("DataService.InteractiveReadByEndpoint", T.ENDPOINT, "EndpointRequest", A.READ,
          "DataService.GetInteractiveReadByEndpointResult", bodies.interactive_result),
 )
 # fmt: on
 
-WORK: Final[Mapping[str, Work]] = MappingProxyType({row.operation: row for row in _ROWS})
-RESULTS: Final[Mapping[str, Work]] = MappingProxyType({row.result: row for row in _ROWS})
+WORK: Final[Mapping[str, SimulatedWork]] = MappingProxyType({row.operation: row for row in _ROWS})
+RESULTS: Final[Mapping[str, SimulatedWork]] = MappingProxyType({row.result: row for row in _ROWS})
 
 TOKEN_CALLS: Final = frozenset(
     {*RESULTS, "RequestService.GetRequestStatus", "RequestService.CancelRequest"}
@@ -101,7 +101,7 @@ PUBLISHES: Final = frozenset(
 """Operations whose readings travel as DataArrived; the others' come with the result."""
 
 
-def read_request(work: Work, body: Body) -> Asked:
+def read_request(work: SimulatedWork, body: Body) -> JobRequest:
     """What a request asks for. Raises FaultRaised for what no head end would take."""
     request = part(body, "request")
     holder = part(request, work.holder)
@@ -119,7 +119,7 @@ def read_request(work: Work, body: Body) -> Asked:
         self_reads = text(parameters, "ReportSelfReadOption") or "None"
         if work.operation.endswith(("InterrogateByGroup", "InterrogateByEndpoints")):
             read = _with_window(read, parameters)
-    return Asked(
+    return JobRequest(
         endpoints=_endpoints(work, holder),
         group=_group(holder) if work.targets is T.GROUP else None,
         address=address,
@@ -167,7 +167,7 @@ def check_address(address: str) -> None:
         raise FaultRaised("InvalidUriFormatFault", "This is no http address.", Uri=address)
 
 
-def ask(work: Work, meter: Meter, job: Job, *, now: datetime) -> Answered:
+def ask(work: SimulatedWork, meter: Meter, job: Job, *, now: datetime) -> Answered:
     """Ask one endpoint. What it tells goes into `job`; the meter it has become is in the answer."""
     match work.asks:
         case Asks.DISCONNECT:
@@ -194,7 +194,7 @@ def ask(work: Work, meter: Meter, job: Job, *, now: datetime) -> Answered:
             return meters.answer(meter)
 
 
-def _endpoints(work: Work, holder: Body) -> tuple[EndpointId, ...]:
+def _endpoints(work: SimulatedWork, holder: Body) -> tuple[EndpointId, ...]:
     if work.targets is T.GROUP:
         return ()
     if work.targets in (T.METER, T.ENDPOINT):

@@ -11,7 +11,7 @@ from adapter.simulator.jobs import Delivery
 from adapter.simulator.meters import Population
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.subscriptions import Subscriptions
+from adapter.simulator.subscriptions import SimulatedSubscriptions
 
 EXCEPTIONS_ARRIVED: Final = "ExceptionSubscriberService.ExceptionsArrived"
 DOWN: Final = ("Primary Power Down", 18_001)
@@ -23,7 +23,7 @@ UP: Final = ("Primary Power Up", 18_002)
 class Outages:
     config: SimulatorConfig
     population: Population
-    subscriptions: Subscriptions
+    subscriptions: SimulatedSubscriptions
     schedule: Schedule
 
     def begin(self, endpoints: Sequence[EndpointId], *, seconds: float, now: datetime) -> int:

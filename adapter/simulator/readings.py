@@ -15,7 +15,7 @@ from adapter.commands.calls import ReadParameters
 from adapter.simulator.bodies import Body, flag, text, wire_time
 from adapter.simulator.energy import Interval, intervals, quantities, total_wh
 from adapter.simulator.flaws import Flaws
-from adapter.simulator.jobs import Asked
+from adapter.simulator.jobs import JobRequest
 from adapter.simulator.meters import Meter
 
 _SOURCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -103,7 +103,7 @@ def asked_for(
 
 def read_data(
     meter: Meter,
-    asked: Asked,
+    asked: JobRequest,
     *,
     now: datetime,
     flaws: Flaws,
@@ -205,7 +205,7 @@ def _rows(body: Body, name: str) -> list[Body]:
 
 
 def _registers(
-    meter: Meter, asked: Asked, start: datetime, until: datetime, seed: int
+    meter: Meter, asked: JobRequest, start: datetime, until: datetime, seed: int
 ) -> list[dict[str, object]]:
     moments = [(source, until) for source in asked.sources]
     if asked.self_reads == "ReportAtStartTime":

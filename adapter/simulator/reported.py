@@ -17,7 +17,7 @@ from adapter.simulator.meters import Population
 from adapter.simulator.outages import DOWN, UP
 from adapter.simulator.readings import typed
 from adapter.simulator.schedule import Schedule
-from adapter.simulator.subscriptions import Subscriptions
+from adapter.simulator.subscriptions import SimulatedSubscriptions
 
 EVENTS_ARRIVED: Final = "EventSubscriberService.EventsArrived"
 
@@ -60,7 +60,7 @@ KINDS: Final[Mapping[str, EventKind]] = MappingProxyType(
 @dataclass(slots=True, kw_only=True)
 class Reported:
     population: Population
-    subscriptions: Subscriptions
+    subscriptions: SimulatedSubscriptions
     schedule: Schedule
     _numbers: int = 10_000
 

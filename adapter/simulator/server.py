@@ -13,11 +13,11 @@ from adapter.engine.commands.ports import Clock
 from adapter.simulator.admin import admin_routes
 from adapter.simulator.contract import FILES, ContractPages, hosted
 from adapter.simulator.delivery import Deliverer
-from adapter.simulator.journal import Journal
+from adapter.simulator.journal import SimulatorJournal
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.soap import SoapDoor
 from adapter.simulator.tls import server_context
-from adapter.simulator.world import World
+from adapter.simulator.world import SimulatedWorld
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 
@@ -42,8 +42,8 @@ class Simulator:
         self.config = config or SimulatorConfig()
         self.clock: Clock = clock or SystemClock()
         self.codec = codec or Codec(Catalog.load(self.config.wsdl))
-        self.world = World(self.config)
-        self.journal = Journal(self.config.limits.journal_entries, self.config.journal)
+        self.world = SimulatedWorld(self.config)
+        self.journal = SimulatorJournal(self.config.limits.journal_entries, self.config.journal)
         self._deliverer = Deliverer(
             self.world,
             self.codec,

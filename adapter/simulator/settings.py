@@ -44,7 +44,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class SimulatorLimits:
     """Bounds of the head end and of its answers. 0 is without limit.
 
     How often a callback is tried that was not answered with 2xx is documented nowhere, so by
@@ -100,7 +100,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class SimulatorTls:
     """PEM files; none where empty."""
 
     certificate: Annotated[str, "with it the simulator is served over https only"] = ""
@@ -128,10 +128,10 @@ class SimulatorConfig:
     journal: Annotated[Path | None, "JSON lines of every request and callback"] = None
     population: PopulationPlan = field(default_factory=PopulationPlan)
     timing: Timing = field(default_factory=Timing)
-    limits: Limits = field(default_factory=Limits)
+    limits: SimulatorLimits = field(default_factory=SimulatorLimits)
     answers: Answers = field(default_factory=Answers)
     access: Access = field(default_factory=Access)
-    tls: Tls = field(default_factory=Tls)
+    tls: SimulatorTls = field(default_factory=SimulatorTls)
     groups: Annotated[
         Mapping[str, tuple[str, ...]], "configuration groups besides the population's: their ESNs"
     ] = field(default_factory=lambda: MappingProxyType({}))

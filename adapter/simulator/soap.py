@@ -14,10 +14,10 @@ from adapter.simulator.bodies import wire_time
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import FaultRaised
-from adapter.simulator.journal import Entry, Journal
+from adapter.simulator.journal import Entry, SimulatorJournal
 from adapter.simulator.operations import WORK, callback_address
 from adapter.simulator.seeded import guid
-from adapter.simulator.world import Arrival, Reply, World
+from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
 from adapter.wire.codec import Codec, Direction
 
 _XML: Final = "text/xml"
@@ -57,7 +57,12 @@ class SoapDoor:
     """The services of the head end, all behind one handler."""
 
     def __init__(
-        self, world: World, codec: Codec, journal: Journal, clock: Clock, deliverer: Deliverer
+        self,
+        world: SimulatedWorld,
+        codec: Codec,
+        journal: SimulatorJournal,
+        clock: Clock,
+        deliverer: Deliverer,
     ) -> None:
         self._world = world
         self._codec = codec
@@ -153,7 +158,7 @@ class SoapDoor:
             return _Answer(status=script.status or 502, body=_HTML, kind="text/html")
         return None
 
-    async def _after(self, arrival: Arrival, reply: Reply) -> _Answer:
+    async def _after(self, arrival: Arrival, reply: SimulatedReply) -> _Answer:
         """What scripts do once the request was carried out."""
         hits = arrival.hits
         if Effect.CALLBACK_FIRST in hits and reply.token is not None:
@@ -179,7 +184,7 @@ class SoapDoor:
         if not await self._deliverer.pause(seconds):
             raise _Gone
 
-    def _token_scripted(self, arrival: Arrival, reply: Reply) -> dict[str, object]:
+    def _token_scripted(self, arrival: Arrival, reply: SimulatedReply) -> dict[str, object]:
         """The reply with another token, or none, where a script wants that."""
         if arrival.operation not in WORK:
             return reply.body

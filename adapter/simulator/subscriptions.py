@@ -16,7 +16,7 @@ from adapter.simulator.meters import Population
 from adapter.simulator.operations import check_address
 
 
-class Kind(StrEnum):
+class SimulatedSubscriptionKind(StrEnum):
     DATA = "Data"
     EXCEPTIONS = "Exceptions"
 
@@ -26,18 +26,18 @@ class Subscription:
     """`endpoints` and `groups` narrow exceptions; both empty is everything."""
 
     system: str
-    kind: Kind
+    kind: SimulatedSubscriptionKind
     addresses: tuple[str, ...]
     endpoints: frozenset[EndpointId] = frozenset()
     groups: tuple[str, ...] = ()
 
 
-class Subscriptions:
+class SimulatedSubscriptions:
     """At most one subscription of a kind per SystemName; a second one takes its place."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rows: dict[tuple[Kind, str], Subscription] = {}
+        self._rows: dict[tuple[SimulatedSubscriptionKind, str], Subscription] = {}
 
     def put(self, subscription: Subscription) -> None:
         """Raises TooManySubscribersFault past the limit."""
@@ -46,7 +46,7 @@ class Subscriptions:
             raise FaultRaised("TooManySubscribersFault", "There are too many subscribers.")
         self._rows[key] = subscription
 
-    def drop(self, kind: Kind, system: str) -> bool:
+    def drop(self, kind: SimulatedSubscriptionKind, system: str) -> bool:
         return self._rows.pop((kind, system), None) is not None
 
     def clear(self) -> None:
@@ -57,13 +57,17 @@ class Subscriptions:
 
     def data_addresses(self) -> tuple[str, ...]:
         """Every address that gets data, each once."""
-        found = (row.addresses for row in self._rows.values() if row.kind is Kind.DATA)
+        found = (
+            row.addresses
+            for row in self._rows.values()
+            if row.kind is SimulatedSubscriptionKind.DATA
+        )
         return tuple(dict.fromkeys(address for addresses in found for address in addresses))
 
     def for_exceptions(self, population: Population) -> Iterable[tuple[str, frozenset[EndpointId]]]:
         """Each address with the endpoints it wants; an empty set is all of them."""
         for row in self._rows.values():
-            if row.kind is not Kind.EXCEPTIONS:
+            if row.kind is not SimulatedSubscriptionKind.EXCEPTIONS:
                 continue
             wanted = set(row.endpoints)
             for group in row.groups:
@@ -72,11 +76,13 @@ class Subscriptions:
                 yield address, frozenset(wanted)
 
 
-Reply = dict[str, object]
-Handler = Callable[[Subscriptions, Body], Reply]
+SubscriptionBody = dict[str, object]
+Handler = Callable[[SimulatedSubscriptions, Body], SubscriptionBody]
 
 
-def _subscribe(rows: Subscriptions, kind: Kind, holder: Body, request: Body) -> Reply:
+def _subscribe(
+    rows: SimulatedSubscriptions, kind: SimulatedSubscriptionKind, holder: Body, request: Body
+) -> SubscriptionBody:
     system = _system(holder)
     single = text(holder, "Uri")
     addresses = (single,) if single else items(holder, "UriCollection")
@@ -103,41 +109,49 @@ def _system(holder: Body) -> str:
     return system
 
 
-def _old_subscribe(rows: Subscriptions, body: Body) -> Reply:
+def _old_subscribe(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
     request = part(body, "request")
-    return _subscribe(rows, Kind.DATA, part(request, "SubscriberRequest"), request)
+    return _subscribe(
+        rows, SimulatedSubscriptionKind.DATA, part(request, "SubscriberRequest"), request
+    )
 
 
-def _old_cancel(rows: Subscriptions, body: Body) -> Reply:
-    rows.drop(Kind.DATA, _system(part(body, "request", "SubscriberRequest")))
+def _old_cancel(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
+    rows.drop(SimulatedSubscriptionKind.DATA, _system(part(body, "request", "SubscriberRequest")))
     return {}
 
 
-def _subscribe_data(rows: Subscriptions, body: Body) -> Reply:
+def _subscribe_data(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
     request = part(body, "request")
-    return _subscribe(rows, Kind.DATA, part(request, "SubscriptionRequest"), request)
+    return _subscribe(
+        rows, SimulatedSubscriptionKind.DATA, part(request, "SubscriptionRequest"), request
+    )
 
 
-def _subscribe_exceptions(rows: Subscriptions, body: Body) -> Reply:
+def _subscribe_exceptions(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
     request = part(body, "request")
-    return _subscribe(rows, Kind.EXCEPTIONS, part(request, "SubscriptionRequest"), request)
+    return _subscribe(
+        rows, SimulatedSubscriptionKind.EXCEPTIONS, part(request, "SubscriptionRequest"), request
+    )
 
 
-def _cancel(rows: Subscriptions, kind: Kind, body: Body) -> Reply:
+def _cancel(
+    rows: SimulatedSubscriptions, kind: SimulatedSubscriptionKind, body: Body
+) -> SubscriptionBody:
     if not rows.drop(kind, _system(part(body, "request"))):
         raise FaultRaised("SubscriberNotFoundFault", "There is no such subscriber.")
     return {}
 
 
-def _cancel_data(rows: Subscriptions, body: Body) -> Reply:
-    return _cancel(rows, Kind.DATA, body)
+def _cancel_data(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
+    return _cancel(rows, SimulatedSubscriptionKind.DATA, body)
 
 
-def _cancel_exceptions(rows: Subscriptions, body: Body) -> Reply:
-    return _cancel(rows, Kind.EXCEPTIONS, body)
+def _cancel_exceptions(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
+    return _cancel(rows, SimulatedSubscriptionKind.EXCEPTIONS, body)
 
 
-def _retrieve(rows: Subscriptions, body: Body) -> Reply:
+def _retrieve(rows: SimulatedSubscriptions, body: Body) -> SubscriptionBody:
     system = _system(part(body, "request"))
     found = [row for row in rows.listed() if row.system == system]
     if not found:

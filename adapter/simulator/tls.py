@@ -4,10 +4,10 @@ import ssl
 from functools import cache
 
 from adapter.errors import SettingsError
-from adapter.simulator.settings import Tls
+from adapter.simulator.settings import SimulatorTls
 
 
-def server_context(tls: Tls) -> ssl.SSLContext | None:
+def server_context(tls: SimulatorTls) -> ssl.SSLContext | None:
     """What the services are served with; None is plain http. Raises SettingsError."""
     if not tls.certificate:
         return None
@@ -20,7 +20,7 @@ def server_context(tls: Tls) -> ssl.SSLContext | None:
     return context
 
 
-def callback_context(tls: Tls) -> ssl.SSLContext:
+def callback_context(tls: SimulatorTls) -> ssl.SSLContext:
     """What callbacks to https addresses are sent with. Raises SettingsError."""
     if not tls.callback_ca and not tls.callback_certificate:
         return _trusting_the_system()

@@ -13,16 +13,16 @@ from typing import Final
 from adapter.commands.calls import RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.simulator.bodies import status_body
-from adapter.simulator.faults import Effect, Scripts, Stage
+from adapter.simulator.faults import Effect, FaultStage, Scripts
 from adapter.simulator.flaws import Flaws
 from adapter.simulator.jobs import Delivery, Job, Sent
 from adapter.simulator.meters import Failed, Meter, Population, addressable
-from adapter.simulator.operations import PUBLISHES, Asks, Work, ask
+from adapter.simulator.operations import PUBLISHES, Asks, SimulatedWork, ask
 from adapter.simulator.readings import Told, energy_told, read_data, read_data_of
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.seeded import fraction, guid
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.subscriptions import Subscriptions
+from adapter.simulator.subscriptions import SimulatedSubscriptions
 
 DATA_ARRIVED: Final = "DataSubscriberService.DataArrived"
 STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
@@ -40,7 +40,7 @@ class Worker:
     config: SimulatorConfig
     population: Population
     scripts: Scripts
-    subscriptions: Subscriptions
+    subscriptions: SimulatedSubscriptions
     schedule: Schedule
     jobs: dict[RequestToken, Job]
     open: set[RequestToken] = field(default_factory=set)
@@ -52,7 +52,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.flaws = Flaws.of(self.config.population)
 
-    def begin(self, work: Work, job: Job, *, now: datetime) -> None:
+    def begin(self, work: SimulatedWork, job: Job, *, now: datetime) -> None:
         """Put the first steps of a new job into the schedule."""
         self.open.add(job.token)
         timing = self.config.timing
@@ -87,7 +87,7 @@ class Worker:
 
     def refusal(self, operation: str, esn: EndpointId) -> Failed | None:
         """The failure that a script has for this endpoint."""
-        hits = self.scripts.match((Stage.ENDPOINT,), operation=operation, meters=(esn,))
+        hits = self.scripts.match((FaultStage.ENDPOINT,), operation=operation, meters=(esn,))
         script = hits.get(Effect.ENDPOINT_FAILURE)
         if script is None:
             return None
@@ -120,7 +120,7 @@ class Worker:
         self, job: Job, state: RemoteState, status: dict[str, object], now: datetime
     ) -> list[Delivery]:
         hits = self.scripts.match(
-            (Stage.CALLBACK,), operation=job.operation, meters=job.asked.endpoints, state=state
+            (FaultStage.CALLBACK,), operation=job.operation, meters=job.asked.endpoints, state=state
         )
         if Effect.DROP_CALLBACK in hits:
             return []
@@ -149,7 +149,7 @@ class Worker:
         return self.say(job, RemoteState.EXECUTING, now)
 
     def _reach(
-        self, work: Work, job: Job, position: int, completed: datetime, now: datetime
+        self, work: SimulatedWork, job: Job, position: int, completed: datetime, now: datetime
     ) -> list[Delivery]:
         """Ask the next portion of endpoints; after the last one schedule the end."""
         if self.jobs.get(job.token) is not job or (position == 0 and job.acted):
@@ -172,11 +172,13 @@ class Worker:
             self.schedule.put(max(now, completed), lambda due: self._finish(job, due))
         return deliveries
 
-    def _ask(self, work: Work, job: Job, esn: EndpointId, now: datetime) -> Meter | None:
+    def _ask(self, work: SimulatedWork, job: Job, esn: EndpointId, now: datetime) -> Meter | None:
         """One endpoint: its failure goes into the job, its new state into the population."""
         hits = {}
-        if self.scripts.has(Stage.ENDPOINT):
-            hits = self.scripts.match((Stage.ENDPOINT,), operation=job.operation, meters=(esn,))
+        if self.scripts.has(FaultStage.ENDPOINT):
+            hits = self.scripts.match(
+                (FaultStage.ENDPOINT,), operation=job.operation, meters=(esn,)
+            )
         if Effect.OMIT_DEVICE in hits:
             job.missing.add(esn)
         meter = self.population.find(esn)
@@ -216,10 +218,10 @@ class Worker:
         return RemoteResult(self.config.answers.mixed)
 
     def _publish(
-        self, work: Work, job: Job, answered: Iterable[Meter], now: datetime
+        self, work: SimulatedWork, job: Job, answered: Iterable[Meter], now: datetime
     ) -> list[Delivery]:
         """The data of one portion: into the result of an interactive read, else to subscribers."""
-        scripted = self.scripts.has(Stage.DATA)
+        scripted = self.scripts.has(FaultStage.DATA)
         rows: list[dict[str, object]] = []
         again: list[dict[str, object]] = []
         deliveries: list[Delivery] = []
@@ -228,7 +230,7 @@ class Worker:
             hits = {}
             if scripted:
                 hits = self.scripts.match(
-                    (Stage.DATA,), operation=job.operation, meters=(meter.esn,)
+                    (FaultStage.DATA,), operation=job.operation, meters=(meter.esn,)
                 )
             drop = hits.get(Effect.DROP_DATA)
             if drop is not None and drop.count and len(blocks) > drop.count:

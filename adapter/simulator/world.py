@@ -21,15 +21,15 @@ from adapter.simulator.bodies import (
     token_body,
     token_of,
 )
-from adapter.simulator.faults import Effect, Script, Scripts, Stage
-from adapter.simulator.jobs import Asked, Delivery, FaultRaised, Job
+from adapter.simulator.faults import Effect, FaultStage, Script, Scripts
+from adapter.simulator.jobs import Delivery, FaultRaised, Job, JobRequest
 from adapter.simulator.meters import Failed, Population, addressable
 from adapter.simulator.operations import (
     RESULTS,
     TOKEN_CALLS,
     WORK,
+    SimulatedWork,
     Targets,
-    Work,
     named_endpoints,
     read_request,
 )
@@ -39,7 +39,11 @@ from adapter.simulator.reported import Reported
 from adapter.simulator.schedule import Schedule
 from adapter.simulator.seeded import guid
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.subscriptions import Kind, Subscription, Subscriptions
+from adapter.simulator.subscriptions import (
+    SimulatedSubscriptionKind,
+    SimulatedSubscriptions,
+    Subscription,
+)
 from adapter.simulator.work import Worker
 
 Hits = Mapping[Effect, Script]
@@ -56,21 +60,21 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class SimulatedReply:
     """The body of an answer in the contract's names. `token` is set where one was given."""
 
     body: dict[str, object]
     token: RequestToken | None = None
 
 
-class World:
+class SimulatedWorld:
     """All state of the simulator. `config` gives what it starts from and returns to."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.population = Population(plan=config.population)
         self.scripts = Scripts(seed=config.seed)
-        self.subscriptions = Subscriptions(config.limits.subscribers)
+        self.subscriptions = SimulatedSubscriptions(config.limits.subscribers)
         self.jobs: dict[RequestToken, Job] = {}
         self.schedule = Schedule()
         self.worker = Worker(
@@ -120,8 +124,8 @@ class World:
     def subscribe_configured(self) -> None:
         """Put the subscriptions of `config` in force, as if they had been made over SOAP."""
         for kind, given in (
-            (Kind.DATA, self.config.data_subscribers),
-            (Kind.EXCEPTIONS, self.config.exception_subscribers),
+            (SimulatedSubscriptionKind.DATA, self.config.data_subscribers),
+            (SimulatedSubscriptionKind.EXCEPTIONS, self.config.exception_subscribers),
         ):
             for system, address in given.items():
                 self.subscriptions.put(Subscription(system=system, kind=kind, addresses=(address,)))
@@ -133,18 +137,18 @@ class World:
             token = RequestToken(text(part(body, "input"), "Id").lower())
             job = self.jobs.get(token)
             endpoints = job.asked.endpoints if job is not None else ()
-        stages = [Stage.BEFORE, Stage.AFTER]
-        stages += [Stage.TOKEN, Stage.JOB] if operation in WORK else []
-        stages += [Stage.JOB] if operation in RESULTS else []
+        stages = [FaultStage.BEFORE, FaultStage.AFTER]
+        stages += [FaultStage.TOKEN, FaultStage.JOB] if operation in WORK else []
+        stages += [FaultStage.JOB] if operation in RESULTS else []
         hits = self.scripts.match(
             stages,
             operation=operation,
             meters=endpoints,
-            by_name=Stage.JOB if operation in RESULTS else None,
+            by_name=FaultStage.JOB if operation in RESULTS else None,
         )
         return Arrival(operation=operation, body=body, endpoints=endpoints, hits=hits)
 
-    def act(self, arrival: Arrival, *, now: datetime) -> Reply:
+    def act(self, arrival: Arrival, *, now: datetime) -> SimulatedReply:
         """Do what a request asks. Raises FaultRaised for what is answered with a named fault."""
         operation, body = arrival.operation, arrival.body
         if (work := WORK.get(operation)) is not None:
@@ -152,19 +156,21 @@ class World:
         if (work := RESULTS.get(operation)) is not None:
             return self._result(work, arrival, now)
         if (handler := subscriptions.HANDLERS.get(operation)) is not None:
-            return Reply(body=handler(self.subscriptions, body))
+            return SimulatedReply(body=handler(self.subscriptions, body))
         match operation:
             case "RequestService.GetRequestStatus":
                 job = self._job(token_of(body), now)
-                return Reply(body={"GetRequestStatusResult": status_body(job)}, token=job.token)
+                return SimulatedReply(
+                    body={"GetRequestStatusResult": status_body(job)}, token=job.token
+                )
             case "RequestService.CancelRequest":
                 job = self._job(token_of(body), now)
                 self.worker.cancel(job, now=now)
-                return Reply(body={}, token=job.token)
+                return SimulatedReply(body={}, token=job.token)
             case provisioning.ADD_METERS:
-                return Reply(body=self.provisioning.add(body, now=now))
+                return SimulatedReply(body=self.provisioning.add(body, now=now))
             case provisioning.DEREGISTER:
-                return Reply(body=self.provisioning.deregister(body))
+                return SimulatedReply(body=self.provisioning.deregister(body))
             case _:
                 raise FaultRaised("OperationNotSupportedFault", f"{operation} is not simulated.")
 
@@ -208,7 +214,7 @@ class World:
         lifetime = timedelta(seconds=self.config.timing.token_lifetime_s)
         return job.finished_at is not None and job.finished_at + lifetime <= now
 
-    def _take(self, work: Work, arrival: Arrival, now: datetime) -> Reply:
+    def _take(self, work: SimulatedWork, arrival: Arrival, now: datetime) -> SimulatedReply:
         self._drop_old(now)
         most = self.config.limits.concurrent_requests
         if most and len(self.worker.open) >= most:
@@ -232,9 +238,9 @@ class World:
         self.jobs[token] = job
         self.worker.begin(work, job, now=now)
         name = work.operation.rpartition(".")[2]
-        return Reply(body={f"{name}Result": token_body(token)}, token=token)
+        return SimulatedReply(body={f"{name}Result": token_body(token)}, token=token)
 
-    def _resolve(self, work: Work, asked: Asked) -> Asked:
+    def _resolve(self, work: SimulatedWork, asked: JobRequest) -> JobRequest:
         if work.targets is not Targets.GROUP or asked.group is None:
             return asked
         members = self.population.members(asked.group)
@@ -242,7 +248,7 @@ class World:
             raise FaultRaised("GroupNotFoundFault", "No such group.", GroupName=asked.group)
         return replace(asked, endpoints=members)
 
-    def _check_targets(self, work: Work, asked: Asked) -> None:
+    def _check_targets(self, work: SimulatedWork, asked: JobRequest) -> None:
         """One bad endpoint among many is a failure in the result; only if all are bad, a fault."""
         most = self.config.limits.endpoints_per_request
         if most and len(asked.endpoints) > most and work.targets is not Targets.GROUP:
@@ -268,7 +274,7 @@ class World:
             raise FaultRaised("RequestNotFoundFault", "The request is not known.", Id=token)
         return job
 
-    def _result(self, work: Work, arrival: Arrival, now: datetime) -> Reply:
+    def _result(self, work: SimulatedWork, arrival: Arrival, now: datetime) -> SimulatedReply:
         token = token_of(arrival.body)
         if Effect.FORGET_TOKEN in arrival.hits:
             raise FaultRaised("RequestNotFoundFault", "The request is not known.", Id=token)
@@ -281,16 +287,16 @@ class World:
             shown = replace(
                 job, result=RemoteResult.PENDING, failures={}, switches=[], data=[], voltage=None
             )
-            return Reply(body={f"{name}Result": work.shape(shown, None)}, token=token)
+            return SimulatedReply(body={f"{name}Result": work.shape(shown, None)}, token=token)
         if not job.finished:
             raise FaultRaised("RequestNotFinishedFault", "Request not finished.", Id=token)
         cut = _cut(arrival.hits)
         shown = job if cut is None else replace(job, failures_cut_to=cut)
         most = self.config.limits.failures_per_result or None
-        return Reply(body={f"{name}Result": work.shape(shown, most)}, token=token)
+        return SimulatedReply(body={f"{name}Result": work.shape(shown, most)}, token=token)
 
 
-def _single_fault(work: Work, esn: EndpointId, failed: Failed) -> FaultRaised:
+def _single_fault(work: SimulatedWork, esn: EndpointId, failed: Failed) -> FaultRaised:
     """The fault of an operation on one meter, which says by its name what is wrong with it."""
     what = "Meter" if work.targets is Targets.METER else "Endpoint"
     known = failed.reason is FailureReason.TARGET_NOT_REGISTERED

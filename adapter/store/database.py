@@ -15,7 +15,7 @@ from adapter.store.commands import reading
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
 from adapter.store.readings.file import check, connect_measured, connect_reader_of_both, prepare
-from adapter.store.threads import Checkpointer, Health, Reader, Transaction, Writer
+from adapter.store.threads import Checkpointer, Reader, StoreHealth, Transaction, Writer
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Database:
         self._vfs = vfs
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._connections: list[apsw.Connection] = []
-        self._health = Health()
+        self._health = StoreHealth()
         self._open_now = False
         self.set_aside = SetAside(SqliteFailedRows(self), now)
         """Rows of any loop that failed unexpectedly."""
@@ -49,7 +49,7 @@ class Database:
     def _open(self) -> None:
         self._lock.take()
         try:
-            self._health = Health()
+            self._health = StoreHealth()
             keep_private(self._path)
             writer = connect_writer(self._path, self._vfs)
             self._connections = [writer]

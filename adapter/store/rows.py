@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.commands.activity import Activity, Command, CommandRequest, Exchange, Target, Work
+from adapter.commands.activity import Activity, Command, CommandRequest, Communication, Target, Work
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -45,7 +45,7 @@ encode: Final = _ENCODER.encode
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
 decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
 decode_activity: Final = msgspec.json.Decoder(Activity).decode
-decode_exchange: Final = msgspec.json.Decoder(Exchange).decode
+decode_exchange: Final = msgspec.json.Decoder(Communication).decode
 decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
@@ -59,18 +59,18 @@ _FEW: Final = 4
 """So many endpoints stay in the body of their exchange; more are stored once, apart from it."""
 
 
-def encode_body(exchange: Exchange) -> bytes:
+def encode_body(exchange: Communication) -> bytes:
     """An exchange as it is written with every change; its endpoints never change."""
     few = len(exchange.endpoints) <= _FEW
     return encode(exchange if few else replace(exchange, endpoints=()))
 
 
-def encode_endpoints(exchange: Exchange) -> bytes | None:
+def encode_endpoints(exchange: Communication) -> bytes | None:
     """None where they stay in the body."""
     return None if len(exchange.endpoints) <= _FEW else encode(exchange.endpoints)
 
 
-def read_exchange(body: bytes, endpoints: bytes | None) -> Exchange:
+def read_exchange(body: bytes, endpoints: bytes | None) -> Communication:
     exchange = decode_exchange(body)
     if endpoints is None:
         return exchange
@@ -78,7 +78,11 @@ def read_exchange(body: bytes, endpoints: bytes | None) -> Exchange:
 
 
 def read_command(
-    request: bytes, targets: bytes, activity: bytes, version: int, exchanges: tuple[Exchange, ...]
+    request: bytes,
+    targets: bytes,
+    activity: bytes,
+    version: int,
+    exchanges: tuple[Communication, ...],
 ) -> Command:
     return Command(
         request=decode_request(request),
@@ -89,7 +93,7 @@ def read_command(
     )
 
 
-def due_of(exchange: Exchange) -> datetime | None:
+def due_of(exchange: Communication) -> datetime | None:
     """When the exchange's work may be claimed; None where there is nothing to call."""
     return None if exchange.work is Work.NONE else exchange.wake
 

@@ -48,7 +48,7 @@ def _is_storage(error: Exception) -> bool:
     return isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS)
 
 
-class Health:
+class StoreHealth:
     """Whether the storage can still be trusted; once lost, it stays lost."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ def _answer(results: list[_Result]) -> None:
 class _Worker:
     """A thread with a queue. `_run_batch` is called with one or more jobs that have arrived."""
 
-    def __init__(self, name: str, connection: apsw.Connection, health: Health) -> None:
+    def __init__(self, name: str, connection: apsw.Connection, health: StoreHealth) -> None:
         self._connection = connection
         self._health = health
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -183,7 +183,7 @@ class Checkpointer:
     Needs a SQLite that is sure of itself with a second connection there (3.51.3 or later).
     """
 
-    def __init__(self, connection: apsw.Connection, health: Health) -> None:
+    def __init__(self, connection: apsw.Connection, health: StoreHealth) -> None:
         self._connection = connection
         self._health = health
         self._due = threading.Event()
@@ -232,7 +232,7 @@ class Writer(_Worker):
     def __init__(
         self,
         connection: apsw.Connection,
-        health: Health,
+        health: StoreHealth,
         head: Head | None = None,
         *,
         name: str = "store-writer",

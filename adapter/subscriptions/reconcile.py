@@ -79,7 +79,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedSubscription:
     kind: SubscriptionKind
     generation: Generation
     system: str
@@ -108,7 +108,7 @@ def operations_of(
     return (_O.LIST, *found) if found and listed else found
 
 
-def subscribe(wanted: Wanted) -> SubscriptionCall:
+def subscribe(wanted: WantedSubscription) -> SubscriptionCall:
     return SubscriptionCall(
         operation=_OPERATIONS[wanted.generation, wanted.kind][0],
         system=wanted.system,
@@ -117,7 +117,7 @@ def subscribe(wanted: Wanted) -> SubscriptionCall:
     )
 
 
-def cancel(wanted: Wanted) -> SubscriptionCall:
+def cancel(wanted: WantedSubscription) -> SubscriptionCall:
     return SubscriptionCall(
         operation=_OPERATIONS[wanted.generation, wanted.kind][1],
         system=wanted.system,
@@ -125,7 +125,7 @@ def cancel(wanted: Wanted) -> SubscriptionCall:
     )
 
 
-def to_do(wanted: Wanted, held: Sequence[Held] | None) -> tuple[SubscriptionCall, ...]:
+def to_do(wanted: WantedSubscription, held: Sequence[Held] | None) -> tuple[SubscriptionCall, ...]:
     """The calls that bring about what is wanted; none where it is there.
 
     `held` None: the head end cannot be asked. A subscription of ours for another address (the

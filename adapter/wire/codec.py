@@ -34,7 +34,7 @@ from adapter.wire.shapes import Field, Struct
 from adapter.wire.writer import Write, message_writer
 from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope, where
 
-__all__ = ["Codec", "Direction", "JsonValue", "Message", "packaged_codec"]
+__all__ = ["Codec", "DecodedMessage", "Direction", "JsonValue", "packaged_codec"]
 
 _HEAD: Final = {
     soap: f'<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="{ns}">'
@@ -50,7 +50,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class DecodedMessage:
     """What one envelope says. `operation` is None for faults: they do not name theirs."""
 
     operation: str | None
@@ -116,7 +116,7 @@ class Codec:
             raise ContractError(f"{self.catalog.place} has no fault {name}") from None
         return soap_fault("Client", reason, soap=soap, detail=write(fields))
 
-    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> Message:
+    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> DecodedMessage:
         """Read a message of any direction.
 
         Raises NotWellFormed, or ContractViolation for an element that begins no message of the
@@ -124,13 +124,15 @@ class Codec:
         """
         return self.decode_content(open_envelope(data, max_bytes=max_bytes).content)
 
-    def decode_content(self, content: etree._Element) -> Message:
+    def decode_content(self, content: etree._Element) -> DecodedMessage:
         """As `decode`, from the element inside the SOAP body."""
         if is_fault(content):
-            return Message(operation=None, direction=Direction.FAULT, body=self._fault(content))
+            return DecodedMessage(
+                operation=None, direction=Direction.FAULT, body=self._fault(content)
+            )
         key, direction, read = self._reader(content)
         body = read(content)
-        return Message(
+        return DecodedMessage(
             operation=key, direction=direction, body=body if isinstance(body, dict) else {}
         )
 

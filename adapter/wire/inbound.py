@@ -43,7 +43,7 @@ class FaultCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class HostedCall:
     """A message that calls an operation hosted here."""
 
     operation: str
@@ -63,7 +63,7 @@ class Unacceptable:
 
 def examine(
     codec: Codec, body: bytes, action: str | None, *, max_bytes: int = MAX_BYTES
-) -> Call | Unacceptable:
+) -> HostedCall | Unacceptable:
     """Judge a whole message. `action` is the SOAPAction header's value, or None. Never raises."""
     try:
         root = parse(body, max_bytes=max_bytes)
@@ -86,7 +86,7 @@ def examine(
 
 def judge_call(
     codec: Codec, tag: str, soap: Soap, actions: Iterable[str | None]
-) -> Call | Unacceptable:
+) -> HostedCall | Unacceptable:
     """Which operation the element `tag` calls, where no action names another one.
 
     Only the last part of an action is compared: the rest is inferred for the subscriber services.
@@ -107,7 +107,7 @@ def judge_call(
                 soap=soap,
                 operation=key,
             )
-    return Call(operation=key, soap=soap)
+    return HostedCall(operation=key, soap=soap)
 
 
 class LargeMessage:
@@ -128,7 +128,7 @@ class LargeMessage:
             self._parse(piece, last=False)
         return self._refusal
 
-    def finish(self) -> Call | Unacceptable:
+    def finish(self) -> HostedCall | Unacceptable:
         """There are no more bytes."""
         if self._refusal is None:
             self._parse(b"", last=True)

@@ -17,7 +17,7 @@ from adapter.commands.calls import (
     CancelTaken,
     EndpointFailure,
     FailureReason,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -99,7 +99,7 @@ def _outcome(body: Fields, name: str, zone: tzinfo) -> Answer:
     single = group(fields, "MeterFailure")
     voltage = fields.get("IsVoltagePresent")
     token = group(fields, "RequestToken").get("Id")
-    return Outcome(
+    return HeadEndOutcome(
         token=None if token is None else token_of(token, f"{name}/RequestToken/Id"),
         result=word(RemoteResult, fields["Result"], RemoteResult.UNKNOWN),
         failures=tuple(
@@ -130,7 +130,7 @@ def _switch(fields: Fields, zone: tzinfo) -> SwitchReading:
     )
 
 
-def _provisioning(content: etree._Element) -> Outcome:
+def _provisioning(content: etree._Element) -> HeadEndOutcome:
     """What a provisioning reply says, whatever its fields are called above this.
 
     Its type is not known (inferred): every block with a serial number and a failure reason is a
@@ -148,7 +148,7 @@ def _provisioning(content: etree._Element) -> Outcome:
         local_name(e) == "MaximumResultsSent" and (e.text or "").strip() in ("true", "1")
         for e in content.iter()
     )
-    return Outcome(result=result, failures=failures, truncated=truncated)
+    return HeadEndOutcome(result=result, failures=failures, truncated=truncated)
 
 
 def _leaves(element: etree._Element) -> dict[str, JsonValue]:

@@ -70,16 +70,16 @@ class Broken(WireError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class PartBounds:
     part_bytes: int = MAX_PART_BYTES
     depth: int = MAX_DEPTH
     namespaces: int = MAX_ATTRIBUTES
 
 
-USUAL: Final = Bounds()
+USUAL: Final = PartBounds()
 
 
-def parts(pieces: Iterable[bytes], bounds: Bounds = USUAL) -> Iterator[Part | BadPart]:
+def parts(pieces: Iterable[bytes], bounds: PartBounds = USUAL) -> Iterator[Part | BadPart]:
     """Every part in the order of the body. Raises Broken; what was given before it stands alone.
 
     Not well-formed bodies are broken at a position that is only near; `where_broken` has it exact.
@@ -109,7 +109,7 @@ def where_broken(pieces: Iterable[bytes]) -> Broken | None:
 class _Reading:
     """One body. Bytes are looked through before the parser sees them."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: PartBounds) -> None:
         self._bounds = bounds
         self._parser = _new_parser()
         self._deep = etree.XPath(f"boolean({'/'.join(['*'] * bounds.depth)})")

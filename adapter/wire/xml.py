@@ -49,7 +49,7 @@ XS: Final = "http://www.w3.org/2001/XMLSchema"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedEnvelope:
     """The one element inside soap:Body, and the version of the envelope it came in."""
 
     content: etree._Element
@@ -87,7 +87,7 @@ def parse(
     return root
 
 
-def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> Opened:
+def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> OpenedEnvelope:
     """Parse a SOAP 1.1 or 1.2 message and find its content. Header blocks are not looked at.
 
     Raises NotWellFormed, or ContractViolation where the XML is no envelope with one element.
@@ -100,7 +100,7 @@ def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> Opened:
     bodies = [child for child in root if child.tag == body]
     if len(bodies) != 1 or len(bodies[0]) != 1:
         raise ContractViolation("needs exactly one Body with exactly one element", at="Envelope")
-    return Opened(content=bodies[0][0], soap=version)
+    return OpenedEnvelope(content=bodies[0][0], soap=version)
 
 
 def what_is_wrong(error: etree.XMLSyntaxError) -> str:

@@ -5,11 +5,11 @@ from collections import Counter
 from decimal import Decimal
 
 from adapter.cli.city_day import as_values
-from adapter.demo.city import Books, Used
+from adapter.demo.city import CityReport, Used
 
 
 def test_the_books_of_a_city_are_json_with_exact_energy() -> None:
-    books = Books(
+    books = CityReport(
         ends=Counter(succeeded=2, missing=1),
         stored_kwh=Decimal("1921889.064"),
         used={"gateway": Used(cpu_s=1.5, memory_mib=350)},

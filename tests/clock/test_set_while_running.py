@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import State, Verdict
+from adapter.commands.activity import Outcome, State
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.commands.switch_holds import HoldReason
@@ -103,7 +103,7 @@ def test_an_order_whose_not_after_has_passed_by_the_corrected_clock_is_never_sen
             await now.later(MINUTE)
             assert now.sent(0) == 0
             found = (await now.command(order)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Verdict.EXPIRED)
+            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
 
     run(scenario())
 
@@ -163,7 +163,7 @@ def test_after_a_suspend_what_became_due_leaves_and_what_ran_out_does_not(tmp_pa
             assert (now.sent(0), now.sent(1)) == (1, 0)
             assert (await now.command(due)).activity.state is not State.DISCARDED
             found = (await now.command(over)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Verdict.EXPIRED)
+            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
 
     run(scenario())
 
@@ -240,7 +240,7 @@ def test_nothing_leaves_where_time_went_by_between_the_intent_and_the_first_byte
                 await now.confirm()
             await now.later(MINUTE)
             found = (await now.command(order)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Verdict.EXPIRED)
+            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
             assert now.sent(0) == 0
 
     run(scenario())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import State, Verdict
+from adapter.commands.activity import Outcome, State
 from adapter.commands.flows import Operation
 from adapter.engine.commands.switch_holds import HoldReason
 from tests.clock.rig import CONNECT, DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
@@ -86,7 +86,7 @@ def test_started_with_a_clock_that_lost_its_battery_nothing_leaves_after_its_not
                 await right.confirm()
                 await right.later(MINUTE)
                 found = (await right.command(order)).activity
-                assert (found.state, found.verdict) == (State.DISCARDED, Verdict.EXPIRED)
+                assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
                 assert right.sent(0) == 0
 
     run(scenario())

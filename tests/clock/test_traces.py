@@ -14,7 +14,7 @@ from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.orders.requests import OrderRequest
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.recurrence import Grid, Recurrence
-from adapter.schedules.schedule import Plan
+from adapter.schedules.schedule import ReadPlan
 from adapter.simulator.registry import registry_of
 from adapter.store.rows import micros
 from adapter.store.subscriptions import SqliteSubscriptions
@@ -25,8 +25,8 @@ CLOCK = HoldReason.CLOCK
 DAILY = Recurrence(grid=Grid(first=time(0), length=DAY, zone="UTC"), buffer=HOUR)
 
 
-async def a_plan(of: Life, **given: object) -> Plan:
-    plan = Plan(
+async def a_plan(of: Life, **given: object) -> ReadPlan:
+    plan = ReadPlan(
         name="daily",
         group="Substation 1",
         kind=CommandKind.SCHEDULED_READ_INTERVAL,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from adapter.commands.activity import Command, Exchange, ExchangeState, Work
+from adapter.commands.activity import Command, Communication, CommunicationState, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
@@ -35,9 +35,9 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
+    CommunicationId,
     DeviceId,
     EndpointId,
-    ExchangeId,
     InboxId,
     RequestToken,
 )
@@ -57,7 +57,7 @@ class _Stored:
     content: str
     priority: int
     wake: datetime | None
-    due: dict[ExchangeId, datetime | None]
+    due: dict[CommunicationId, datetime | None]
 
 
 class ModelStore:
@@ -66,8 +66,8 @@ class ModelStore:
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self._now = now
         self._commands: dict[CommandId, _Stored] = {}
-        self._exchanges: dict[ExchangeId, CommandId] = {}
-        self._tokens: dict[RequestToken, ExchangeId] = {}
+        self._exchanges: dict[CommunicationId, CommandId] = {}
+        self._tokens: dict[RequestToken, CommunicationId] = {}
         self._keys: dict[str, CommandId] = {}
         self._outcomes: dict[CommandId, dict[EndpointId, EndpointOutcome]] = {}
         self._lanes: dict[str, CommandId] = {}
@@ -187,7 +187,7 @@ class ModelStore:
             if item.id not in stored.due or before[item.id] != _plan(item):
                 stored.due[item.id] = due_of(item)
 
-    def _token_taken(self, exchanges: Iterable[Exchange]) -> bool:
+    def _token_taken(self, exchanges: Iterable[Communication]) -> bool:
         tokens = [(item.token, item.id) for item in exchanges if item.token is not None]
         twice = len({token for token, _ in tokens}) < len(tokens)
         return twice or any(self._tokens.get(token, owner) != owner for token, owner in tokens)
@@ -205,7 +205,7 @@ class ModelStore:
         for item in outcomes:
             self._outcomes.setdefault(command, {})[item.endpoint] = item
 
-    def _all_exchanges(self) -> Iterable[tuple[_Stored, Exchange]]:
+    def _all_exchanges(self) -> Iterable[tuple[_Stored, Communication]]:
         return ((stored, x) for stored in self._commands.values() for x in stored.command.exchanges)
 
     async def claim(
@@ -230,7 +230,7 @@ class ModelStore:
             self._commands[item.command].due[item.exchange] = lease_until
         return leased
 
-    def _lease(self, exchange: ExchangeId) -> Leased:
+    def _lease(self, exchange: CommunicationId) -> Leased:
         stored = self._commands[self._exchanges[exchange]]
         return Leased(
             command=stored.command.id,
@@ -250,7 +250,7 @@ class ModelStore:
         return [command for _, command in ready]
 
     async def sending(self) -> Sequence[Leased]:
-        found = [x.id for _, x in self._all_exchanges() if x.state is ExchangeState.SENDING]
+        found = [x.id for _, x in self._all_exchanges() if x.state is CommunicationState.SENDING]
         return [self._lease(exchange) for exchange in sorted(found)]
 
     async def next_wake(self) -> datetime | None:
@@ -260,7 +260,7 @@ class ModelStore:
         return min((time for time in times if time is not None), default=None)
 
     async def find(
-        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
         by_token = [self._tokens[token] for token in tokens if token in self._tokens]
         known = [item for item in exchanges if item in self._exchanges]
@@ -403,5 +403,5 @@ class ModelStore:
         return self._registry.devices(after=after, limit=limit)
 
 
-def _plan(exchange: Exchange) -> tuple[Work, ExchangeState, datetime | None]:
+def _plan(exchange: Communication) -> tuple[Work, CommunicationState, datetime | None]:
     return exchange.work, exchange.state, exchange.wake

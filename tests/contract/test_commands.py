@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapter.commands.activity import Command, ExchangeState, State, Work
+from adapter.commands.activity import Command, CommunicationState, State, Work
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.engine.commands.ports import (
@@ -200,7 +200,9 @@ def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
             targets=(),
             activity=replace(was.activity, state=State.COMPLETED, reason="done"),
             exchanges=(
-                replace(was.exchanges[0], state=ExchangeState.COMPLETED, work=Work.NONE, wake=None),
+                replace(
+                    was.exchanges[0], state=CommunicationState.COMPLETED, work=Work.NONE, wake=None
+                ),
                 an_exchange(ordinal=2),
             ),
         )
@@ -303,7 +305,7 @@ def test_interrupted_sends_are_found_after_a_restart(subject: Subject) -> None:
         await store.submit([a_submission(1, priority=2), a_submission(2)])
         command = await loaded(store)
         begun = replace(
-            command.exchanges[0], state=ExchangeState.SENDING, work=Work.NONE, sent_at=NOON
+            command.exchanges[0], state=CommunicationState.SENDING, work=Work.NONE, sent_at=NOON
         )
         await store.save([Change(command=replace(command, exchanges=(begun,)))])
 

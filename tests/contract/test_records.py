@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from adapter.commands.activity import CompletionEvent, CompletionState, ExchangeState, State
+from adapter.commands.activity import CommunicationState, CompletionEvent, CompletionState, State
 from adapter.commands.flows import Completion
 from adapter.engine.commands.ports import (
     Change,
@@ -287,7 +287,7 @@ def test_the_ledger_adds_up(subject: Subject) -> None:
         assert ledger.by_state == {"communication_in_progress": 1, "completed": 1}
         assert ledger.received == 2
         assert ledger.inbox_by_state == {"new": 1, "quarantined": 1}
-        assert ledger.sends == {ExchangeState.AWAITING: 1}
+        assert ledger.sends == {CommunicationState.AWAITING: 1}
         assert ledger.completions == {"D1-CreateIMD:executed": 1}
 
     subject.use(scenario)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from adapter.commands.activity import Command, Exchange, ExchangeState, State, Work
+from adapter.commands.activity import Command, Communication, CommunicationState, State, Work
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
 from adapter.engine.commands.ports import (
@@ -79,7 +79,7 @@ def exchange_changes(draw: st.DrawFn) -> dict[str, Any]:
         case _:
             return {
                 "work": draw(st.sampled_from([Work.SEND, Work.STATUS, Work.NONE])),
-                "state": draw(st.sampled_from(ExchangeState)),
+                "state": draw(st.sampled_from(CommunicationState)),
                 "wake": draw(times),
                 "token": draw(tokens),
                 "sent_at": draw(st.sampled_from([None, at(0)])),
@@ -194,7 +194,7 @@ class Commands(SideBySide):
         command = self.loaded(number)
         if command is None:
             return
-        exchanges: list[Exchange] = []
+        exchanges: list[Communication] = []
         for position, change in enumerate(changes):
             known = command.exchanges[position : position + 1]
             made = known[0] if known else an_exchange(command.id, position + 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.commands.activity import Command, Exchange, ExchangeState, Work
+from adapter.commands.activity import Command, Communication, CommunicationState, Work
 from adapter.commands.flows import Operation
 from adapter.engine.commands.ports import (
     Change,
@@ -117,7 +117,7 @@ def test_only_the_work_asked_for_is_claimed(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         waiting = an_awaiting_exchange(token=a_token(), wake=NOON)
         sending = an_exchange(
-            ordinal=2, state=ExchangeState.SENDING, work=Work.NONE, wake=at(-1), sent_at=NOON
+            ordinal=2, state=CommunicationState.SENDING, work=Work.NONE, wake=at(-1), sent_at=NOON
         )
         await store.submit([a_submission(command=a_command(exchanges=(waiting, sending)))])
         assert await claimed(store) == []
@@ -163,7 +163,7 @@ def test_commands_come_due_in_the_order_of_their_times(subject: Subject) -> None
 def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         assert await store.next_wake() is None
-        no_work = an_exchange(state=ExchangeState.UNCLEAR, work=Work.NONE, wake=at(1))
+        no_work = an_exchange(state=CommunicationState.UNCLEAR, work=Work.NONE, wake=at(1))
         idle = a_command(1, exchanges=(no_work,))
         await store.submit([a_submission(command=idle, wake=at(50))])
         assert await store.next_wake() == at(50)
@@ -249,8 +249,8 @@ def test_an_exchange_that_is_not_queued_any_more_loses_its_lease(subject: Subjec
         await queue(store, [(1, 0, 0, PING)])
         assert await claimed(store) == ids(1)
         command = (await store.load([a_command_id()]))[a_command_id()]
-        exchange: Exchange = replace(
-            command.exchanges[0], state=ExchangeState.FETCHING, work=Work.RESULT, wake=at(1)
+        exchange: Communication = replace(
+            command.exchanges[0], state=CommunicationState.FETCHING, work=Work.RESULT, wake=at(1)
         )
         await store.save([Change(command=replace(command, exchanges=(exchange,)))])
         leased = await store.claim(Work.RESULT, limit=1, now=at(1), lease_until=at(9))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from adapter.commands.activity import ExchangeState, Work
+from adapter.commands.activity import CommunicationState, Work
 from adapter.engine.commands.ports import Change, Clock, Leased, Received, Saved
 from adapter.model.ids import InboxId
 from adapter.service.app import over
@@ -52,7 +52,7 @@ class ResendsBlindly(SqliteStore):
         for item in found:
             command = loaded[item.command]
             again = [
-                replace(each, state=ExchangeState.QUEUED, work=Work.SEND, wake=self._now())
+                replace(each, state=CommunicationState.QUEUED, work=Work.SEND, wake=self._now())
                 if each.id == item.exchange
                 else each
                 for each in command.exchanges

@@ -23,7 +23,7 @@ from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
-from adapter.simulator.settings import Limits, SimulatorConfig, Timing
+from adapter.simulator.settings import SimulatorConfig, SimulatorLimits, Timing
 from adapter.store.commands.commands import SqliteStore
 
 T = TypeVar("T")
@@ -293,7 +293,7 @@ async def rig(
         population=PopulationPlan(
             count=meters + spare + DARK, seed=seed, generating_share=0.0, group_size=8
         ),
-        limits=Limits(callback_attempts=callback_attempts, callback_retry_s=0.2),
+        limits=SimulatorLimits(callback_attempts=callback_attempts, callback_retry_s=0.2),
         timing=Timing(jitter=0.5),
         journal=folder / "journal.jsonl",
         scripts=tuple(scripts),

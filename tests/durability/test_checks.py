@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from adapter.commands.activity import Command, ExchangeState, State, Tally
+from adapter.commands.activity import Command, CommunicationState, State, Tally
 from adapter.commands.flows import SWITCH_KINDS
 from adapter.engine.commands.ports import InboxState
 from adapter.model.device import DeviceView
@@ -149,7 +149,7 @@ def lose_an_endpoint(all_: Ledgers) -> None:
 
 def end_an_exchange_elsewhere(all_: Ledgers) -> None:
     command = switched(all_)
-    ended = (replace(command.exchanges[0], state=ExchangeState.FAILED), *command.exchanges[1:])
+    ended = (replace(command.exchanges[0], state=CommunicationState.FAILED), *command.exchanges[1:])
     all_.store.commands[command.id] = replace(command, exchanges=ended)
 
 

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from adapter.demo.demo import Stage, stage
+from adapter.demo.demo import DemoSite, stage
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.ports import EventFilter
 from adapter.model.ids import EndpointId
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.reported import KINDS
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.subscriptions import Kind, Subscription
+from adapter.simulator.subscriptions import SimulatedSubscriptionKind, Subscription
 from adapter.web.listener.listener import EXCEPTIONS_PATH
 from tests.support import run
 
@@ -24,14 +24,16 @@ async def until(what: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
-def feeder(made: Stage) -> tuple[EndpointId, ...]:
+def feeder(made: DemoSite) -> tuple[EndpointId, ...]:
     return tuple(made.simulator.world.population)
 
 
-def subscribe(made: Stage) -> None:
+def subscribe(made: DemoSite) -> None:
     address = made.app.listener.url + EXCEPTIONS_PATH
     made.simulator.world.subscriptions.put(
-        Subscription(system="gateway", kind=Kind.EXCEPTIONS, addresses=(address,))
+        Subscription(
+            system="gateway", kind=SimulatedSubscriptionKind.EXCEPTIONS, addresses=(address,)
+        )
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adapter.commands.effects import Severity
 from adapter.events.pairing import (
     DeviceEvent,
-    Mark,
+    PairEnd,
     Spell,
     UnknownEvent,
     mark_of,
@@ -19,7 +19,7 @@ from adapter.events.pairing import (
 )
 from adapter.events.types import (
     EventType,
-    Role,
+    PairRole,
     StormRule,
     event_tables,
 )
@@ -38,7 +38,7 @@ def a_seed(name: str = "Primary Power Down", **rest: object) -> EventSeed:
 def test_a_name_is_known_whatever_its_blanks_and_case(name: str) -> None:
     event = unify(a_seed(name), METER, AT, event_tables())
     assert isinstance(event, DeviceEvent)
-    assert (event.name, event.role, event.external) == ("power_down", Role.FIRST, name)
+    assert (event.name, event.role, event.external) == ("power_down", PairRole.FIRST, name)
 
 
 def test_a_name_that_is_missing_is_told_by_its_number() -> None:
@@ -81,12 +81,12 @@ def at(minutes: int) -> datetime:
     return AT + timedelta(minutes=minutes)
 
 
-def down(minutes: int, sequence: int | None = None) -> Mark:
-    return mark_of(at(minutes), sequence, Role.FIRST)
+def down(minutes: int, sequence: int | None = None) -> PairEnd:
+    return mark_of(at(minutes), sequence, PairRole.FIRST)
 
 
-def up(minutes: int, sequence: int | None = None) -> Mark:
-    return mark_of(at(minutes), sequence, Role.LAST)
+def up(minutes: int, sequence: int | None = None) -> PairEnd:
+    return mark_of(at(minutes), sequence, PairRole.LAST)
 
 
 def test_pairs_become_spells_in_every_order_of_arrival() -> None:
@@ -112,7 +112,7 @@ def test_at_one_moment_the_sequence_number_orders() -> None:
 def test_spells_do_not_overlap_and_only_the_last_may_be_open(
     given: list[tuple[int, int, bool]],
 ) -> None:
-    found = spells(Mark(at(minute), number, last) for minute, number, last in given)
+    found = spells(PairEnd(at(minute), number, last) for minute, number, last in given)
     for one, next_one in pairwise(found):
         assert one.end is not None
         assert one.start <= one.end <= next_one.start

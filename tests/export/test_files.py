@@ -17,7 +17,7 @@ import pytest
 
 from adapter.cli import run as openway
 from adapter.cli.exits import Exit
-from adapter.engine.readings.reports import EventRow, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, ValueQuery, ValueRow
 from adapter.export.columns import EVENTS, VALUES, Form
 from adapter.export.csv_file import CsvSink
 from adapter.export.days import days
@@ -27,7 +27,7 @@ from adapter.store.readings import reports
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, exact, filled, intervals
 from tests.support import run
 
-ALL = Wanted(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+ALL = ValueQuery(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "gateway.db"
 
 
-def rows_of(path: Path, wanted: Wanted = ALL) -> Sequence[ValueRow]:
+def rows_of(path: Path, wanted: ValueQuery = ALL) -> Sequence[ValueRow]:
     connection = reports.open_store(path)
     try:
         return reports.values(connection, wanted, None, 100_000).rows

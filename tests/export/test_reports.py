@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.engine.readings.reports import EventRow, Grouping, Reports, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, Grouping, Reports, ValueQuery, ValueRow
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.model.measurement import Entered
 from adapter.store.orders.orders import SqliteOrders
@@ -17,10 +17,12 @@ from adapter.store.readings.reports import SqliteReports, open_store
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, esn, event, filled, intervals, register
 from tests.support import run
 
-ALL = Wanted(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+ALL = ValueQuery(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 
-async def values(reports: Reports, wanted: Wanted = ALL, *, limit: int = 1000) -> list[ValueRow]:
+async def values(
+    reports: Reports, wanted: ValueQuery = ALL, *, limit: int = 1000
+) -> list[ValueRow]:
     found: list[ValueRow] = []
     cursor: str | None = None
     while True:
@@ -65,7 +67,7 @@ def test_of_a_replaced_value_the_last_counts_and_revisions_show_both(tmp_path: P
         await filled(tmp_path / "gateway.db")
         async with a_store(tmp_path / "gateway.db") as loader:
             reports = SqliteReports(loader.store.database)
-            second = Wanted(MIDNIGHT + QUARTER, MIDNIGHT + 2 * QUARTER, "M1")
+            second = ValueQuery(MIDNIGHT + QUARTER, MIDNIGHT + 2 * QUARTER, "M1")
             (row,) = await values(reports, second)
             assert (row.value, row.external, row.unit) == ("0.9995", "999.5", "kWh")
             both = await values(reports, second._replace(revisions=True))
@@ -112,7 +114,7 @@ def test_what_people_entered_and_crews_read_stands_before_the_rest_and_says_whos
                 assert await values(reports, limit=limit) == whole
             of_one = await values(reports, ALL._replace(component="M2-R"), limit=1)
             assert [row.value for row in of_one] == ["11", "12.5", "1E+999999", "1234.56725"]
-            noon = Wanted(
+            noon = ValueQuery(
                 MIDNIGHT + timedelta(hours=4), MIDNIGHT + timedelta(hours=5), "M2", "M2-R"
             )
             assert await values(reports, noon) == [typed]

@@ -14,7 +14,7 @@ from adapter.engine.orders.field_work import (
 )
 from adapter.errors import StoreFailed
 from adapter.fieldwork.crew import Crew, CrewUnavailable
-from adapter.fieldwork.crew_scripts import CrewScript, Twist
+from adapter.fieldwork.crew_scripts import CrewFault, CrewScript
 from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import (
@@ -92,7 +92,7 @@ def a_visit(*scripts: CrewScript, message: FieldMessage | None = None) -> Day:
     return day
 
 
-def of(twist: Twist, **rest: object) -> CrewScript:
+def of(twist: CrewFault, **rest: object) -> CrewScript:
     return CrewScript(twist=twist, **rest)  # type: ignore[arg-type]
 
 
@@ -181,50 +181,52 @@ def test_an_exchange_says_which_device_was_removed() -> None:
 
 
 def test_nobody_lets_the_crew_in() -> None:
-    news = a_visit(of(Twist.NO_ACCESS)).only(WorkCanceled)
+    news = a_visit(of(CrewFault.NO_ACCESS)).only(WorkCanceled)
     assert news.reason == CancelReason.NO_ACCESS
     assert news.report.remarks
 
 
 def test_a_cut_at_the_source_says_so() -> None:
     message = a_message(task="D1-CutForNonPayment")
-    report = a_visit(of(Twist.CUT_AT_SOURCE, remark="locked"), message=message).only(WorkReported)
+    report = a_visit(of(CrewFault.CUT_AT_SOURCE, remark="locked"), message=message).only(
+        WorkReported
+    )
     assert report.report.cut_at is DisconnectLocation.SOURCE
     assert report.report.remarks == ("locked",)
 
 
 def test_what_was_left_out_is_told() -> None:
-    script = of(Twist.LEAVES_OUT, leaves_out=(FieldEffect.TURN_ON,))
+    script = of(CrewFault.LEAVES_OUT, leaves_out=(FieldEffect.TURN_ON,))
     assert a_visit(script).only(WorkReported).report.not_done == {FieldEffect.TURN_ON}
-    report = a_visit(of(Twist.NO_READING)).only(WorkReported).report
+    report = a_visit(of(CrewFault.NO_READING)).only(WorkReported).report
     assert report.not_done == {FieldEffect.MEASURE}
     assert not report.measurements
 
 
 def test_a_late_crew_comes_later_by_so_much() -> None:
     usual = a_visit().only(WorkReported).report.at
-    late = a_visit(of(Twist.LATE, delay_s=900.0)).only(WorkReported).report.at
+    late = a_visit(of(CrewFault.LATE, delay_s=900.0)).only(WorkReported).report.at
     assert late - usual == timedelta(seconds=900)
 
 
 def test_a_rescheduled_visit_is_told_before_it_is_made() -> None:
-    day = a_visit(of(Twist.RESCHEDULES, delay_s=7200.0))
+    day = a_visit(of(CrewFault.RESCHEDULES, delay_s=7200.0))
     assert names(day) == ["Rescheduled", "CrewStarted", "WorkReported"]
     assert day.only(Rescheduled).slot.start == NOON + timedelta(minutes=5, hours=2)
 
 
 def test_a_report_that_comes_twice_has_one_id() -> None:
-    day = a_visit(of(Twist.DUPLICATE))
+    day = a_visit(of(CrewFault.DUPLICATE))
     assert names(day) == ["CrewStarted", "WorkReported"]
     assert day.inbox.repeated == 1
 
 
 def test_a_lost_report_never_comes() -> None:
-    assert names(a_visit(of(Twist.LOST))) == ["CrewStarted"]
+    assert names(a_visit(of(CrewFault.LOST))) == ["CrewStarted"]
 
 
 def test_a_message_that_is_refused_or_not_taken_is_taken_later() -> None:
-    day = Day(of(Twist.REFUSES), of(Twist.UNAVAILABLE), of(Twist.TAKEN_UNSAID))
+    day = Day(of(CrewFault.REFUSES), of(CrewFault.UNAVAILABLE), of(CrewFault.TAKEN_UNSAID))
 
     async def goes() -> None:
         with pytest.raises(FieldWorkRefused):
@@ -241,7 +243,7 @@ def test_a_message_that_is_refused_or_not_taken_is_taken_later() -> None:
 
 
 def test_a_script_hits_the_visits_it_is_about_as_often_as_it_says() -> None:
-    script = of(Twist.NO_ACCESS, task="d1-turnonmeter", service_point="SP-1", times=1)
+    script = of(CrewFault.NO_ACCESS, task="d1-turnonmeter", service_point="SP-1", times=1)
     day = Day(script)
     others = [
         a_message(id="B", activity="SO-2.1"),
@@ -268,8 +270,8 @@ def cancel() -> FieldMessage:
     ("after_s", "scripts", "told"),
     [
         (60.0, (), ["WorkCanceled"]),
-        (60.0, (of(Twist.CANCEL_REFUSED),), ["CancelRefused", "CrewStarted", "WorkReported"]),
-        (60.0, (of(Twist.CANCEL_TOO_LATE),), ["CrewStarted", "CancelRefused", "WorkReported"]),
+        (60.0, (of(CrewFault.CANCEL_REFUSED),), ["CancelRefused", "CrewStarted", "WorkReported"]),
+        (60.0, (of(CrewFault.CANCEL_TOO_LATE),), ["CrewStarted", "CancelRefused", "WorkReported"]),
         (1000.0, (), ["CrewStarted", "CancelRefused", "WorkReported"]),
         (5000.0, (), ["CrewStarted", "WorkReported"]),
     ],

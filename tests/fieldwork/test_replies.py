@@ -15,14 +15,14 @@ from adapter.fieldwork.settings import ReplySettings
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.events import ReplyKind
 from adapter.orders.order import OrderKind
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.service.app import build
 from adapter.service.settings import load
 from tests.fieldwork.builders import NOON
 from tests.fieldwork.test_webhook import CLOCK, OURS, FieldSystem, serving
 from tests.support import run
 
-REPLY = Reply(
+REPLY = RequesterReply(
     id="SO-1.2/appointment/3",
     order=OrderId("SO-1"),
     kind=ReplyKind.INTERIM,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.demo.demo import Stage, stage
+from adapter.demo.demo import DemoSite, stage
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
@@ -57,7 +57,7 @@ WAIT_S = 20.0
 
 
 @asynccontextmanager
-async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[Stage]:
+async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[DemoSite]:
     """A gateway whose visits go through `link`; a manual meter that is on, at SP-1."""
     config = SimulatorConfig(population=PopulationPlan(count=1, generating_share=0.0))
     async with stage(
@@ -79,14 +79,18 @@ async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[Stage]:
         yield made
 
 
-async def ordered(made: Stage, kind: OrderKind = OrderKind.CUT, reference: str = "1") -> OrderShown:
+async def ordered(
+    made: DemoSite, kind: OrderKind = OrderKind.CUT, reference: str = "1"
+) -> OrderShown:
     order = await made.app.orders.submit(
         OrderRequest(kind=kind, service_point=POINT, external_reference=reference)
     )
     return await made.app.orders.show(order.id)
 
 
-async def until(made: Stage, shown: OrderShown, holds: Callable[[OrderShown], bool]) -> OrderShown:
+async def until(
+    made: DemoSite, shown: OrderShown, holds: Callable[[OrderShown], bool]
+) -> OrderShown:
     async with asyncio.timeout(WAIT_S):
         for _ in iter(int, 1):
             found = await made.app.orders.show(shown.order.id)
@@ -104,7 +108,7 @@ def child_is(state: ChildState) -> Callable[[OrderShown], bool]:
     return lambda shown: bool(shown.children) and shown.children[-1].fact.state is state
 
 
-async def status(made: Stage) -> InstallStatus | None:
+async def status(made: DemoSite) -> InstallStatus | None:
     view = await made.app.gateway.device(METER.id)
     return None if view.installed is None else view.installed.status
 
@@ -244,7 +248,7 @@ class Kept:
         return [message.kind for message in self.messages]
 
 
-Then = Callable[[Stage, OrderShown, Kept], Awaitable[None]]
+Then = Callable[[DemoSite, OrderShown, Kept], Awaitable[None]]
 
 
 def with_visit(folder: Path, then: Then) -> None:
@@ -260,7 +264,7 @@ def with_visit(folder: Path, then: Then) -> None:
 
 
 def test_a_change_goes_out_after_the_visit_with_what_changed(tmp_path: Path) -> None:
-    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+    async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         await made.app.orders.update(shown.order.id, {"contact": "ring twice"}, by="cis")
         await until(made, shown, lambda _: len(link.messages) == 2)
         assert link.kinds == [MessageKind.DISPATCH, MessageKind.MODIFY]
@@ -271,7 +275,7 @@ def test_a_change_goes_out_after_the_visit_with_what_changed(tmp_path: Path) -> 
 
 
 def test_a_cancel_goes_out_with_its_reason_and_once(tmp_path: Path) -> None:
-    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+    async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         order = shown.order.id
         first = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
         again = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
@@ -286,7 +290,7 @@ def test_a_cancel_goes_out_with_its_reason_and_once(tmp_path: Path) -> None:
 def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Path) -> None:
     """The second order waits for the first as a whole, before any conflict of their tasks."""
 
-    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+    async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         other = await ordered(made, OrderKind.RECONNECT, reference="2")
         waits = await until(
             made, other, lambda each: each.order.state is OrderState.VALIDATION_ERROR
@@ -306,7 +310,7 @@ def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Pat
 
 
 def test_news_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    async def then(made: Stage, shown: OrderShown, link: Kept) -> None:
+    async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         unknown = replace(report(shown, CrewStarted()), activity=ChildId("nobody.1"))
         with pytest.raises(NotFound):
             await made.app.orders.receive(unknown)

@@ -9,13 +9,13 @@ import pytest
 from adapter.commands.activity import (
     CommandRequest,
     CompletionState,
+    Outcome,
     ReadPeriod,
     State,
-    Verdict,
 )
 from adapter.commands.calls import FailureReason, RemoteState
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind, Operation, Scope
-from adapter.demo.demo import Stage, twelve
+from adapter.demo.demo import DemoSite, twelve
 from adapter.engine.commands.ports import Filter, InboxState
 from adapter.errors import Conflict, InvalidRequest, UnknownDevice
 from adapter.model.ids import DeviceId
@@ -25,7 +25,7 @@ from tests.flows.by_hand import by_hand
 from tests.flows.world import fast, finish, script, sends, world
 from tests.support import run
 
-S, V, K = State, Verdict, CommandKind
+S, V, K = State, Outcome, CommandKind
 
 
 def period() -> ReadPeriod:
@@ -55,7 +55,7 @@ def test_a_command_reaches_its_result_and_its_completion_events(
     run(scenario())
 
 
-async def books_agree(made: Stage) -> None:
+async def books_agree(made: DemoSite) -> None:
     """I10: nothing is lost between acceptance and final states, received and disposed."""
     ledger = await made.app.gateway.ledger()
     assert sum(ledger.by_state.values()) == ledger.accepted

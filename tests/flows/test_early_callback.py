@@ -6,7 +6,7 @@ nothing but the token can bring the callback back.
 
 from pathlib import Path
 
-from adapter.commands.activity import State, Verdict
+from adapter.commands.activity import Outcome, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.ports import InboxRow, InboxState
 from adapter.model.device import InstallStatus
@@ -52,7 +52,7 @@ def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_o
 
             assert (done.activity.state, done.activity.verdict) == (
                 State.COMPLETED,
-                Verdict.SUCCEEDED,
+                Outcome.SUCCEEDED,
             )
             row = await gateway.inbox_row(early.id)
             assert (row.state, row.command) == (InboxState.APPLIED, command.id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import CommandRequest, State, Verdict
+from adapter.commands.activity import CommandRequest, Outcome, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Import
@@ -31,7 +31,7 @@ def test_a_disconnect_waits_for_a_second_person(tmp_path: Path) -> None:
             assert sends(made, Operation.DISCONNECT_METER, 3) == 0
             await gateway.approve(waiting.id, by="berta")
             done = await gateway.wait(waiting.id, timeout_s=10)
-            assert done.activity.verdict is Verdict.SUCCEEDED
+            assert done.activity.verdict is Outcome.SUCCEEDED
             assert "berta" in str([entry.note for entry in await gateway.history(done.id)])
 
     run(scenario())
@@ -62,7 +62,7 @@ def test_no_disconnect_leaves_outside_its_window_and_a_connect_does(tmp_path: Pa
         async with by_hand(tmp_path, switch=shut) as made:
             cut = await made.submit(CUT, 3)
             connect = await made.finish(await made.submit(CommandKind.REMOTE_CONNECT, 22))
-            assert connect.activity.verdict is Verdict.SUCCEEDED
+            assert connect.activity.verdict is Outcome.SUCCEEDED
             held = await made.gateway.get(cut.id)
             assert not held.activity.state.final
             assert made.sends(Operation.DISCONNECT_METER) == 0
@@ -104,7 +104,7 @@ def test_an_expired_disconnect_never_leaves(tmp_path: Path) -> None:
             done = await made.finish(cut)
             assert (done.activity.state, done.activity.verdict) == (
                 State.DISCARDED,
-                Verdict.EXPIRED,
+                Outcome.EXPIRED,
             )
             assert made.sends(Operation.DISCONNECT_METER) == 0
 

@@ -15,7 +15,7 @@ import pytest
 from adapter.commands.activity import CommandRequest, ReadPeriod, State
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
-from adapter.demo.demo import Stage
+from adapter.demo.demo import DemoSite
 from adapter.engine.commands.ports import Import, Saved
 from adapter.errors import InvalidRequest
 from adapter.model.device import InstallStatus
@@ -32,7 +32,7 @@ TOKEN = "t" * 40
 
 @dataclass(frozen=True)
 class Api:
-    made: Stage
+    made: DemoSite
     http: aiohttp.ClientSession
     url: str
 
@@ -54,7 +54,7 @@ async def api(folder: Path) -> AsyncIterator[Api]:
             yield Api(made, http, rest.url)
 
 
-async def the_row(made: Stage, number: int, **changes: Any) -> Import:
+async def the_row(made: DemoSite, number: int, **changes: Any) -> Import:
     """The meter's own row under another device, at a service point of its own."""
     view = await made.app.gateway.device(made.device(number))
     assert view.installed is not None
@@ -67,21 +67,21 @@ async def the_row(made: Stage, number: int, **changes: Any) -> Import:
     return Import(devices=(device,), service_points=(point,), installs=(installed,))
 
 
-async def on_life_support(made: Stage, number: int) -> None:
+async def on_life_support(made: DemoSite, number: int) -> None:
     view = await made.app.gateway.device(made.device(number))
     assert view.service_point is not None
     point = replace(view.service_point, life_support=True)
     await made.app.gateway.import_devices(Import(service_points=(point,)))
 
 
-async def planted(made: Stage, what: Import) -> None:
+async def planted(made: DemoSite, what: Import) -> None:
     """As a store of an older program may have it: two devices with one endpoint."""
     store = made.app.core.store
     seen = await store.known(what)
     assert await store.import_(what, seen=seen) is Saved.SAVED
 
 
-def switch(made: Stage, number: int) -> SwitchState:
+def switch(made: DemoSite, number: int) -> SwitchState:
     meter = made.simulator.world.population.find(made.endpoint(number))
     assert meter is not None
     return meter.switch

@@ -11,7 +11,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.gateway import GatewaySettings
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
-from adapter.model.ids import DeviceId, ExchangeId
+from adapter.model.ids import CommunicationId, DeviceId
 from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
 from adapter.service.app import connect, running
@@ -85,4 +85,6 @@ async def _scenario(folder: Path, *, wrong: bool) -> list[str]:
             history = await app.gateway.history(command.id)
             assert CANARY not in f"{messages}{history}{done}"
     await store.close()
-    return [identity.address(ExchangeId(item.id)).rpartition("/")[2] for item in done.exchanges]
+    return [
+        identity.address(CommunicationId(item.id)).rpartition("/")[2] for item in done.exchanges
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import Command, CommandRequest, ExchangeState, State, Verdict
+from adapter.commands.activity import Command, CommandRequest, CommunicationState, Outcome, State
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.timing import RetryPolicy
@@ -16,7 +16,7 @@ from tests.flows.by_hand import WAIT_S, ByHand, by_hand
 from tests.flows.world import fast, finish, script, sends, world
 from tests.support import run
 
-E, S, V = Effect, State, Verdict
+E, S, V = Effect, State, Outcome
 METER = 23
 
 
@@ -26,7 +26,7 @@ class Row:
 
     effect: Effect
     state: State
-    verdict: Verdict
+    verdict: Outcome
     sent: int = 1
     rest: dict[str, object] = field(default_factory=dict)
     operation: str = "DisconnectMeter"
@@ -154,7 +154,9 @@ async def _cut_that_waits(made: ByHand, how: str) -> Command:
     if how == "busy":
         await made.sent(found, Operation.DISCONNECT_METER)
         found = await made.gateway.get(found.id)
-        while found.exchanges[0].state is not ExchangeState.QUEUED:  # until the refusal is stored
+        while (
+            found.exchanges[0].state is not CommunicationState.QUEUED
+        ):  # until the refusal is stored
             found = await made.gateway.wait(found.id, timeout_s=0.01)
     while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
         await made.turn(0.1)

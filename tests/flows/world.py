@@ -9,12 +9,12 @@ from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import Policy, RetryPolicy
-from adapter.demo.demo import Stage, meters_for_twelve, stage
+from adapter.demo.demo import DemoSite, meters_for_twelve, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.gateway import GatewaySettings
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
-from adapter.simulator.settings import Limits, SimulatorConfig, Timing
+from adapter.simulator.settings import SimulatorConfig, SimulatorLimits, Timing
 
 WAIT_S = 20.0
 
@@ -44,12 +44,12 @@ async def world(
     count: int = 40,
     policies: Mapping[CommandKind, Policy] | None = None,
     switch: SwitchPolicy | None = None,
-    limits: Limits | None = None,
-) -> AsyncIterator[Stage]:
+    limits: SimulatorLimits | None = None,
+) -> AsyncIterator[DemoSite]:
     config = SimulatorConfig(
         population=PopulationPlan(count=count, group_size=20, generating_share=0.0),
         timing=Timing(jitter=0.0),
-        limits=limits or Limits(),
+        limits=limits or SimulatorLimits(),
         scripts=scripts,
     )
     async with stage(
@@ -64,13 +64,13 @@ async def world(
         yield made
 
 
-async def finish(made: Stage, request: CommandRequest, *, wait_s: float = WAIT_S) -> Command:
+async def finish(made: DemoSite, request: CommandRequest, *, wait_s: float = WAIT_S) -> Command:
     """Submit and wait for the final state."""
     command = await made.app.gateway.submit(request, actor="test")
     return await made.app.gateway.wait(command.id, timeout_s=wait_s)
 
 
-def sends(made: Stage, operation: Operation, number: int) -> int:
+def sends(made: DemoSite, operation: Operation, number: int) -> int:
     """How many requests of an operation for the n-th meter the head end has seen."""
     return made.simulator.journal.count(operation, made.endpoint(number))
 

@@ -12,7 +12,7 @@ from lxml import etree
 
 from adapter.commands.calls import Call, TokenGiven
 from adapter.errors import HeadEndError, OutcomeUnknown, Refused, SettingsError
-from adapter.headend.client import Exchange, HeadEndClient
+from adapter.headend.client import HeadEndClient, HttpCall
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
 from adapter.model.secret import Secret
 from adapter.settings.text_files import secret_from_environment, secret_from_file
@@ -114,7 +114,7 @@ def test_the_username_token_is_right_and_its_nonce_is_fresh_for_each_request(
 
 
 def test_recordings_have_the_bytes_but_no_credentials() -> None:
-    recorded: list[Exchange] = []
+    recorded: list[HttpCall] = []
     cookie = http(200, token_reply(), "Set-Cookie: session=canary-cookie; path=/")
 
     async def script(peer: Peer, seen: Seen) -> None:
@@ -150,7 +150,7 @@ def test_recordings_have_the_bytes_but_no_credentials() -> None:
 
 
 def test_an_observer_that_fails_changes_no_outcome() -> None:
-    def failing(exchange: Exchange) -> None:
+    def failing(exchange: HttpCall) -> None:
         raise OSError("disk full")
 
     async def script(peer: Peer, seen: Seen) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter.commands.calls import Answer, Call, Outcome, RemoteResult, TokenGiven
+from adapter.commands.calls import Answer, Call, HeadEndOutcome, RemoteResult, TokenGiven
 from adapter.commands.flows import Operation
 from adapter.errors import FaultClass, HeadEndError, NotSent, OutcomeUnknown, Refused
 from adapter.headend.client import Encoded, HeadEndClient
@@ -228,7 +228,7 @@ def test_a_result_under_another_token_is_not_believed() -> None:
         replies = in_turn(http(200, result_reply()), http(200, result_reply(OTHER)))
         async with Server(replies) as server:
             answer = await calling(server.url, RESULT)
-            assert isinstance(answer, Outcome)
+            assert isinstance(answer, HeadEndOutcome)
             assert answer.result is RemoteResult.SUCCESS
             await failing(server, OutcomeUnknown, RESULT)
 

@@ -11,7 +11,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import Import, InboxRow, InboxState, Received, Saved
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import read_event_tables
-from adapter.engine.readings.error_records import IntakeDesk
+from adapter.engine.readings.error_records import ErrorRecordService
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.ports import Payload, StoredValue
 from adapter.engine.readings.spool import Spool, hand_in
@@ -21,7 +21,7 @@ from adapter.model.device import ComponentKind, Device, MeasuringComponent
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
-from adapter.store.readings.error_records import SqliteIntakeBooks
+from adapter.store.readings.error_records import SqliteErrorRecords
 from adapter.store.readings.measurements import SqliteMeasurements
 from tests.builders import NOON
 
@@ -36,7 +36,7 @@ class Rig:
     intake: PayloadIntake
     spool: Spool
     clock: HandClock
-    desk: IntakeDesk
+    desk: ErrorRecordService
     events: DeviceEvents
     tables: dict[str, object] = field(default_factory=dict)
     event_tables: dict[str, object] = field(default_factory=dict)
@@ -119,11 +119,11 @@ async def a_rig(
     spool = Spool(folder / "spool")
     given = dict(tables or {})
     read_tables(given)
-    books = SqliteIntakeBooks(store.database)
+    books = SqliteErrorRecords(store.database)
     intake = PayloadIntake(data, books, spool, clock, lambda: given, retention_days=1.0)
     events = DeviceEvents(data, SqliteEvents(store.database), clock, event_tables())
     event_given: dict[str, object] = {}
-    desk = IntakeDesk(
+    desk = ErrorRecordService(
         data, books, spool, intake, events, clock, lambda: (given, read_event_tables(event_given))
     )
     rig = Rig(store, data, intake, spool, clock, desk, events, given, event_given)

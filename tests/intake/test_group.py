@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.demo.city import Books, City, read_city
+from adapter.demo.city import City, CityReport, read_city
 from adapter.engine.clock import SystemClock
 from adapter.errors import SettingsError
 from adapter.simulator.energy import intervals
@@ -18,7 +18,7 @@ from adapter.store.readings.measurements import SqliteMeasurements
 from tests.support import run
 
 
-def adds_up(city: City, books: Books) -> None:
+def adds_up(city: City, books: CityReport) -> None:
     assert books.differs == []
     assert books.agree
     ends = books.ends
@@ -43,7 +43,7 @@ def test_every_meter_of_a_group_ends_as_read_failed_or_missing(tmp_path: Path) -
         run(read_city(city, tmp_path, said.append))
 
 
-async def agrees_interval_by_interval(city: City, books: Books, folder: Path) -> None:
+async def agrees_interval_by_interval(city: City, books: CityReport, folder: Path) -> None:
     """Beside the sums: each value stands at the time at which the meter counted it."""
     population = Population(plan=SimulatorConfig.load(folder / "city.toml").population)
     assert books.period is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from adapter.demo.demo import Stage
+from adapter.demo.demo import DemoSite
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.ports import StoredValue
 from adapter.engine.readings.spool import pieces_of
@@ -21,34 +21,34 @@ DAY = (datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 5, 3, tzinfo=UTC))
 
 
 @asynccontextmanager
-async def posting(made: Stage) -> AsyncIterator[aiohttp.ClientSession]:
+async def posting(made: DemoSite) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(headers=HEADERS) as http:
         yield http
 
 
-async def post(http: aiohttp.ClientSession, made: Stage, body: bytes) -> int:
+async def post(http: aiohttp.ClientSession, made: DemoSite, body: bytes) -> int:
     async with http.post(f"{made.app.listener.url}/openway/data", data=body) as answer:
         await answer.read()
         return answer.status
 
 
-def a_large_body(made: Stage, meters: int = 30) -> bytes:
+def a_large_body(made: DemoSite, meters: int = 30) -> bytes:
     return data_arrived(*(read_data(made.endpoint(n), range(96)) for n in range(meters)))
 
 
-async def values(made: Stage, number: int) -> list[StoredValue]:
+async def values(made: DemoSite, number: int) -> list[StoredValue]:
     data = made.app.core.taking.data
     return list(await data.values_between(*DAY, endpoint=made.endpoint(number)))
 
 
-async def until_taken(made: Stage) -> None:
+async def until_taken(made: DemoSite) -> None:
     """Look until no message waits to be taken in."""
     async with asyncio.timeout(20):
         while await waiting(made):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
-async def waiting(made: Stage) -> int:
+async def waiting(made: DemoSite) -> int:
     found = [
         await made.app.gateway.inbox(state=state) for state in (InboxState.NEW, InboxState.TAKING)
     ]

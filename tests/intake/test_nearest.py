@@ -8,7 +8,7 @@ from random import Random
 import apsw
 
 from adapter.model.ids import DeviceId
-from adapter.orders.algorithms.chkmsmt import CheckMeasurement, Window, choose
+from adapter.orders.algorithms.chkmsmt import CheckMeasurement, ReadWindow, choose
 from adapter.store.readings import queries
 from tests.intake.rig import a_meter, a_rig
 from tests.support import run
@@ -44,7 +44,7 @@ def test_what_is_chosen_from_the_nearest_is_what_is_chosen_from_all(tmp_path: Pa
                 start = FIRST + draw.random() * timedelta(hours=40)
                 end = start + draw.random() * timedelta(hours=12)
                 near = start + draw.random() * (end - start)
-                span = Window(start=start, end=end, reference=near)
+                span = ReadWindow(start=start, end=end, reference=near)
                 few = await rig.data.nearest(device, FIRST, LAST, near=near)
                 assert len(few) <= 2 * len({each.condition for each in everything})
                 chosen = choose(tuple(few), span, PARAMS)

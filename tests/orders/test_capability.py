@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapter.model.capability import DeviceType, supported_commands
-from adapter.model.measurement import ReadSchedule
+from adapter.model.measurement import CycleSchedule
 from tests.orders.builders import NOON, a_manual_meter, a_smart_meter
 
 TYPES = {"A3": DeviceType(name="A3", commands=frozenset({"remote_connect", "load_check"}))}
@@ -33,6 +33,6 @@ def test_type_and_head_end_both_have_to_support_a_command(
 
 def test_the_first_scheduled_read_of_a_window_is_found() -> None:
     days = tuple(NOON.replace(day=day) for day in (1, 10, 20))
-    schedule = ReadSchedule(cycle="C", reads=days)
+    schedule = CycleSchedule(cycle="C", reads=days)
     assert schedule.within(NOON.replace(day=2), NOON.replace(day=25)) == days[1]
     assert schedule.within(NOON.replace(day=11), NOON.replace(day=20)) is None

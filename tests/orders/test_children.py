@@ -16,14 +16,14 @@ from adapter.orders.field_activity import (
     FIELD_FINAL,
     FIELD_MACHINE,
     FieldActivity,
+    FieldProgress,
     FieldState,
     FieldStep,
-    Progress,
     field_child_state,
     step_field,
 )
 from adapter.orders.field_activity_rules import OtherTask, field_problems, needs_appointment
-from adapter.orders.order import ChildId, ChildState, OrderKind, Problem
+from adapter.orders.order import ChildId, ChildState, OrderKind, OrderProblem
 from adapter.orders.tasks import FIELD_TASKS, CancelReason, FieldEffect, field_task
 from adapter.orders.waits import (
     WAIT_MACHINE,
@@ -39,7 +39,7 @@ from adapter.orders.waits import (
 from tests.orders.builders import NOON, a_child, a_manual_meter, a_view
 
 S = FieldState
-PROBLEM = Problem(code="x", text="it broke")
+PROBLEM = OrderProblem(code="x", text="it broke")
 REPORT = CompletionReport(at=NOON, cause=EventId("SO-1.1:report"))
 SLOT = f.Slot(start=NOON, end=NOON + timedelta(hours=2))
 SAMPLES: dict[type[f.FieldEvent], f.FieldEvent] = {
@@ -51,7 +51,7 @@ SAMPLES: dict[type[f.FieldEvent], f.FieldEvent] = {
         f.FieldRejected(problem=PROBLEM),
         f.AppointmentBooked(slot=SLOT),
         f.FieldSent(),
-        f.SendFailed(problem=PROBLEM),
+        f.FieldSendFailed(problem=PROBLEM),
         f.NoticeFailed(problem=PROBLEM),
         f.FieldOverdue(),
         f.CrewStarted(),
@@ -173,7 +173,7 @@ def test_a_change_goes_out_as_a_message_only_once_the_visit_was_sent() -> None:
 
 
 def test_a_sent_visit_is_cancelled_by_asking_and_runs_its_cancel_events() -> None:
-    sent = visit(S.COMMUNICATION, progress=Progress.SENT)
+    sent = visit(S.COMMUNICATION, progress=FieldProgress.SENT)
     with pytest.raises(IllegalTransition):
         after(sent, f.FieldDiscarded(reason="paid"))
     asked = after(sent, f.FieldCancelAsked(reason="paid"))
@@ -210,7 +210,7 @@ def test_a_failed_completion_is_corrected_and_repeated_never_discarded() -> None
 
 def test_a_late_sent_never_takes_a_started_visit_back() -> None:
     started = after(visit(S.COMMUNICATION), f.CrewStarted(), f.FieldSent()).activity
-    assert started.progress is Progress.STARTED
+    assert started.progress is FieldProgress.STARTED
     assert field_child_state(started) is ChildState.STARTED
 
 
@@ -256,7 +256,7 @@ def test_silence_is_counted_from_the_end_of_the_appointment_and_anew_after_each_
 
 
 def test_an_unanswered_wish_to_cancel_is_sent_again_by_a_retry() -> None:
-    sent = visit(S.COMMUNICATION, progress=Progress.SENT, patience=DAY)
+    sent = visit(S.COMMUNICATION, progress=FieldProgress.SENT, patience=DAY)
     asked = after(sent, f.FieldCancelAsked(reason="paid"), f.NoticeFailed(problem=PROBLEM))
     assert asked.activity.state is S.RESPONSE_ERROR
     again = after(asked.activity, f.FieldRetried(who="ann"))
@@ -268,7 +268,7 @@ def test_an_unanswered_wish_to_cancel_is_sent_again_by_a_retry() -> None:
 def test_a_wish_for_an_appointment_in_error_is_asked_again_or_answered_late() -> None:
     asked = after(visit(S.VALIDATE, "D1-InstallMeter", patience=DAY), f.AppointmentNeeded())
     assert asked.activity.answer_by == NOON + DAY
-    for trouble in (f.FieldOverdue(), f.SendFailed(problem=PROBLEM)):
+    for trouble in (f.FieldOverdue(), f.FieldSendFailed(problem=PROBLEM)):
         failed = after(asked.activity, trouble).activity
         assert failed.state is S.APPOINTMENT_ERROR
         assert field_child_state(failed) is ChildState.COMMUNICATION_ERROR
@@ -287,8 +287,8 @@ SHOWN = [
     (visit(S.PENDING), ChildState.QUEUED),
     (visit(S.APPOINTMENT), ChildState.QUEUED),
     (visit(S.COMMUNICATION), ChildState.SENDING),
-    (visit(S.COMMUNICATION, progress=Progress.SENT), ChildState.SENT),
-    (visit(S.COMMUNICATION, progress=Progress.STARTED), ChildState.STARTED),
+    (visit(S.COMMUNICATION, progress=FieldProgress.SENT), ChildState.SENT),
+    (visit(S.COMMUNICATION, progress=FieldProgress.STARTED), ChildState.STARTED),
     (visit(S.COMPLETION), ChildState.STARTED),
     (visit(S.CANCELED), ChildState.CANCELED),
 ]

@@ -8,9 +8,9 @@ from adapter.commands.activity import (
     Activity,
     CompletionEvent,
     CompletionState,
+    Outcome,
     Resolution,
     State,
-    Verdict,
 )
 from adapter.commands.flows import CommandKind, Completion, Priority
 from adapter.errors import InvalidRequest
@@ -46,7 +46,7 @@ def test_a_visit_is_no_command() -> None:
         command_request(an_order(OrderKind.CUT), CHILD, a_child("D1-FieldActivity").spec)
 
 
-def activity(state: State, verdict: Verdict | None = None) -> Activity:
+def activity(state: State, verdict: Outcome | None = None) -> Activity:
     return Activity(
         id=CommandId("c"),
         state=state,
@@ -65,28 +65,28 @@ def test_every_state_of_a_command_has_a_place_on_the_orders_scale(state: State) 
 
 
 ENDS = [
-    (State.COMPLETED, Verdict.SUCCEEDED, ChildState.COMPLETED),
-    (State.COMPLETED, Verdict.SUCCEEDED_INFERRED, ChildState.COMPLETED),
-    (State.COMPLETED, Verdict.ALREADY_SATISFIED, ChildState.COMPLETED),
-    (State.COMPLETED, Verdict.UNREACHABLE, ChildState.FAILED),
-    (State.COMPLETED, Verdict.NO_DATA, ChildState.FAILED),
-    (State.COMPLETED, Verdict.PARTIAL, ChildState.FAILED),
-    (State.DISCARDED, Verdict.FAILED, ChildState.FAILED),
-    (State.DISCARDED, Verdict.EXPIRED, ChildState.FAILED),
-    (State.DISCARDED, Verdict.CANCELED, ChildState.DISCARDED),
-    (State.CANCELED, Verdict.CANCELED, ChildState.CANCELED),
+    (State.COMPLETED, Outcome.SUCCEEDED, ChildState.COMPLETED),
+    (State.COMPLETED, Outcome.SUCCEEDED_INFERRED, ChildState.COMPLETED),
+    (State.COMPLETED, Outcome.ALREADY_SATISFIED, ChildState.COMPLETED),
+    (State.COMPLETED, Outcome.UNREACHABLE, ChildState.FAILED),
+    (State.COMPLETED, Outcome.NO_DATA, ChildState.FAILED),
+    (State.COMPLETED, Outcome.PARTIAL, ChildState.FAILED),
+    (State.DISCARDED, Outcome.FAILED, ChildState.FAILED),
+    (State.DISCARDED, Outcome.EXPIRED, ChildState.FAILED),
+    (State.DISCARDED, Outcome.CANCELED, ChildState.DISCARDED),
+    (State.CANCELED, Outcome.CANCELED, ChildState.CANCELED),
 ]
 
 
 @pytest.mark.parametrize(("state", "verdict", "seen"), ENDS)
 def test_only_a_good_verdict_is_a_completed_child(
-    state: State, verdict: Verdict, seen: ChildState
+    state: State, verdict: Outcome, seen: ChildState
 ) -> None:
     assert command_child_state(activity(state, verdict)) is seen
 
 
 def test_an_unknown_outcome_holds_the_order_until_people_decide_it() -> None:
-    unknown = activity(State.NEEDS_PERSON, Verdict.UNKNOWN)
+    unknown = activity(State.NEEDS_PERSON, Outcome.UNKNOWN)
     assert command_child_state(unknown) is ChildState.COMMUNICATION_ERROR
     decided = Resolution(done=False, operator="ann", approver="bob", at=NOON)
     assert command_child_state(replace(unknown, resolution=decided)) is ChildState.FAILED

@@ -16,7 +16,7 @@ from adapter.orders.evaluate import evaluate, next_event
 from adapter.orders.lifecycle import (
     DARK_PRIORITY,
     ORDER_MACHINE,
-    Step,
+    OrderStep,
     observe,
     pushed,
     resumed,
@@ -29,22 +29,22 @@ from adapter.orders.order import (
     ChildId,
     ChildState,
     OrderKind,
+    OrderProblem,
     OrderState,
-    Problem,
     ServiceOrder,
 )
 from adapter.orders.plan import make_plan
 from tests.orders.builders import NOON, a_child, a_smart_meter, a_view, an_order
 
 S = OrderState
-PROBLEM = Problem(code="child_failed", text="it broke")
+PROBLEM = OrderProblem(code="child_failed", text="it broke")
 CHILD = ChildId("SO-1.1")
 SPEC = a_child("D1-RemoteConnect").spec
 SAMPLES: dict[type[e.Event], e.Event] = {
     type(event): event
     for event in (
         e.Opened(),
-        e.Validated(),
+        e.OrderValidated(),
         e.Rejected(problems=(PROBLEM,)),
         e.EffectiveDateReached(),
         e.Satisfied(),
@@ -56,12 +56,12 @@ SAMPLES: dict[type[e.Event], e.Event] = {
         e.ChildGaveUp(child=CHILD),
         e.ChildFailed(child=CHILD, problem=PROBLEM),
         e.ChildRepaired(child=CHILD),
-        e.RetryAsked(who="ann"),
+        e.OrderRetryAsked(who="ann"),
         e.RevalidationDue(),
         e.EvaluationDue(),
         e.Corrected(who="ann"),
         e.CompletedByHand(who="ann", reason="seen"),
-        e.DiscardAsked(who="ann", reason="wrong"),
+        e.OrderDiscardAsked(who="ann", reason="wrong"),
         e.StopWanted(who="ann", reason="paid"),
         e.RestoreWanted(who="ann", reason="cancelled"),
     )
@@ -72,11 +72,11 @@ def in_state(state: OrderState, **changes: object) -> ServiceOrder:
     return an_order(OrderKind.CUT, **{"state": state, "awaiting": CHILD, **changes})
 
 
-def of(after: Step, kind: type[e.Effect]) -> list[e.Effect]:
+def of(after: OrderStep, kind: type[e.Effect]) -> list[e.Effect]:
     return [effect for effect in after.effects if isinstance(effect, kind)]
 
 
-def reply(after: Step) -> e.SendReply:
+def reply(after: OrderStep) -> e.SendReply:
     (found,) = of(after, e.SendReply)
     assert isinstance(found, e.SendReply)
     return found
@@ -122,7 +122,7 @@ def test_a_new_order_is_acknowledged_with_its_id_and_checked() -> None:
 
 
 def test_a_rejected_order_tells_requester_and_people_and_waits_for_what_blocks_it() -> None:
-    blocked = Problem(code="order_open", text="cut order SO-0 is open", order=OrderId("SO-0"))
+    blocked = OrderProblem(code="order_open", text="cut order SO-0 is open", order=OrderId("SO-0"))
     after = step(in_state(S.VALIDATE), e.Rejected(problems=(blocked, PROBLEM)), now=NOON)
     assert reply(after).kind is e.ReplyKind.NEGATIVE_ACKNOWLEDGEMENT
     assert reply(after).details["reason"] == "cut order SO-0 is open; it broke"
@@ -132,12 +132,12 @@ def test_a_rejected_order_tells_requester_and_people_and_waits_for_what_blocks_i
 
 def test_a_valid_order_sleeps_until_its_effective_date() -> None:
     later = NOON + timedelta(days=2)
-    after = step(in_state(S.VALIDATE, effective_at=later), e.Validated(), now=NOON)
+    after = step(in_state(S.VALIDATE, effective_at=later), e.OrderValidated(), now=NOON)
     assert of(after, e.Wake) == [e.Wake(at=later)]
 
 
 def test_a_payments_reconnect_withdraws_the_queued_cut() -> None:
-    after = step(in_state(S.VALIDATE), e.Validated(superseded=(OrderId("SO-0"),)), now=NOON)
+    after = step(in_state(S.VALIDATE), e.OrderValidated(superseded=(OrderId("SO-0"),)), now=NOON)
     assert of(after, e.WithdrawOrder) == [e.WithdrawOrder(order=OrderId("SO-0"), reason="SO-1")]
 
 
@@ -209,7 +209,7 @@ def test_a_dark_customer_comes_first_on_the_todo_list() -> None:
 
 def test_a_retry_starts_counting_anew_and_looks_at_the_world() -> None:
     order = in_state(S.ACTIVITY_ERROR, passes=20, children=20, problem=PROBLEM)
-    retry = step(order, e.RetryAsked(who="ann", open_child=CHILD), now=NOON)
+    retry = step(order, e.OrderRetryAsked(who="ann", open_child=CHILD), now=NOON)
     assert of(retry, e.RetryChild) == [e.RetryChild(child=CHILD, who="ann")]
     assert of(retry, e.Continue) == [e.Continue(to=S.READY)]
     assert (retry.order.passes, retry.order.first_of_retry) == (0, 20)
@@ -221,7 +221,7 @@ def test_a_retry_starts_counting_anew_and_looks_at_the_world() -> None:
 def test_a_retried_validation_error_is_validated_again() -> None:
     order = in_state(S.VALIDATION_ERROR)
     corrected = step(order, e.Corrected(who="ann", fields={"a": "b"}), now=NOON).order
-    retry = step(corrected, e.RetryAsked(who="ann"), now=NOON)
+    retry = step(corrected, e.OrderRetryAsked(who="ann"), now=NOON)
     assert of(retry, e.Continue) == [e.Continue(to=S.VALIDATE)]
     again = step(retry.order, resumed(S.VALIDATE), now=NOON)
     assert (again.order.state, again.order.fields) == (S.VALIDATE, {"a": "b"})
@@ -259,7 +259,9 @@ def child(state: ChildState, business_object: str = DISCARD, **spec: object) -> 
 def test_an_order_is_discarded_only_if_its_children_need_no_cancelling(
     business_object: str, state: ChildState, free: bool
 ) -> None:
-    asked = e.DiscardAsked(who="ann", reason="wrong", children=(child(state, business_object),))
+    asked = e.OrderDiscardAsked(
+        who="ann", reason="wrong", children=(child(state, business_object),)
+    )
     order = in_state(S.IN_PROGRESS)
     if not free:
         with pytest.raises(Forbidden, match="cancel it first"):
@@ -274,7 +276,7 @@ def test_an_order_that_left_the_customer_dark_is_never_discarded() -> None:
     with pytest.raises(Forbidden, match="restore supply first"):
         step(
             in_state(S.ACTIVITY_ERROR),
-            e.DiscardAsked(who="ann", reason="no", dark=True),
+            e.OrderDiscardAsked(who="ann", reason="no", dark=True),
             now=NOON,
         )
 
@@ -349,18 +351,18 @@ def test_an_unclear_switch_off_of_a_change_over_is_treated_as_dark(
 
 Children = tuple[ChildFact, ...]
 MOMENTS: list[tuple[OrderState, Children, type[e.Event]]] = [
-    (S.PENDING, (), e.DiscardAsked),
-    (S.VALIDATE, (), e.DiscardAsked),
-    (S.VALIDATION_ERROR, (), e.DiscardAsked),
-    (S.WAITING, (), e.DiscardAsked),
-    (S.READY, (), e.DiscardAsked),
-    (S.RETRY, (), e.DiscardAsked),
-    (S.IN_PROGRESS, (child(ChildState.QUEUED),), e.DiscardAsked),
+    (S.PENDING, (), e.OrderDiscardAsked),
+    (S.VALIDATE, (), e.OrderDiscardAsked),
+    (S.VALIDATION_ERROR, (), e.OrderDiscardAsked),
+    (S.WAITING, (), e.OrderDiscardAsked),
+    (S.READY, (), e.OrderDiscardAsked),
+    (S.RETRY, (), e.OrderDiscardAsked),
+    (S.IN_PROGRESS, (child(ChildState.QUEUED),), e.OrderDiscardAsked),
     (S.IN_PROGRESS, (child(ChildState.SENDING),), e.StopWanted),
     (S.IN_PROGRESS, (child(ChildState.SENT),), e.StopWanted),
     (S.IN_PROGRESS, (child(ChildState.STARTED),), e.StopWanted),
     (S.ACTIVITY_ERROR, (child(ChildState.COMMUNICATION_ERROR),), e.StopWanted),
-    (S.ACTIVITY_ERROR, (child(ChildState.FAILED),), e.DiscardAsked),
+    (S.ACTIVITY_ERROR, (child(ChildState.FAILED),), e.OrderDiscardAsked),
 ]
 
 
@@ -372,7 +374,7 @@ def test_a_payment_voids_a_cut_at_any_moment(
     event = withdraw(order, children, who="cis", reason="paid")
     assert type(event) is kind
     after = step(order, event, now=NOON)
-    if kind is e.DiscardAsked:
+    if kind is e.OrderDiscardAsked:
         assert after.order.state is S.DISCARDED
         assert reply(after).details["reason"] == "paid"
     else:

@@ -16,10 +16,10 @@ from adapter.orders.replies import (
     DeliveryGivenUp,
     DeliveryRefused,
     DeliveryRetried,
-    Reply,
     ReplyAccepted,
     ReplyEvent,
     ReplyState,
+    RequesterReply,
     alarming,
     step_reply,
 )
@@ -34,8 +34,8 @@ SAMPLES: dict[type[ReplyEvent], ReplyEvent] = {
 }
 
 
-def reply(state: ReplyState = ReplyState.QUEUED) -> Reply:
-    return Reply(
+def reply(state: ReplyState = ReplyState.QUEUED) -> RequesterReply:
+    return RequesterReply(
         id="SO-1/reply/1",
         order=OrderId("SO-1"),
         kind=ReplyKind.SUCCESS,

@@ -20,12 +20,12 @@ from adapter.orders.order import (
     ChildFact,
     ChildId,
     OrderKind,
+    OrderProblem,
     OrderState,
-    Problem,
     ServiceOrder,
 )
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.orders.waits import WaitActivity
 from tests.orders.builders import (
     NOON,
@@ -58,7 +58,7 @@ REPORT = CompletionReport(
     measurements=(a_reading(),),
 )
 VALUES: list[object] = [
-    an_order(OrderKind.CUT, fields={"a": "b"}, problem=Problem(code="x", text="y")),
+    an_order(OrderKind.CUT, fields={"a": "b"}, problem=OrderProblem(code="x", text="y")),
     an_order(OrderKind.CUT, state=OrderState.COMPLETED, ended_at=NOON),
     a_type(OrderKind.CUT),
     CHILD,
@@ -72,7 +72,7 @@ VALUES: list[object] = [
         id="MA-1", purpose=Purpose.UPDATE, order=OrderId("SO-1"), requester="cis",
         reference="r", created_at=NOON, changes={"a": "b"},
     ),
-    Reply(
+    RequesterReply(
         id="r", order=OrderId("SO-1"), kind=events.ReplyKind.SUCCESS, requester="cis",
         external_reference="x", created_at=NOON, due_at=NOON + timedelta(hours=1),
     ),

@@ -17,8 +17,8 @@ from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.algorithms.verdict import (
     Create,
     Customs,
+    DecisionOutcome,
     Error,
-    Outcome,
     Pass,
     Verdict,
     Wait,
@@ -327,7 +327,7 @@ def test_skip_goes_on_to_the_next_row_and_is_noted_when_there_is_none() -> None:
     skip = "activityBOToCreate=D1-RemoteConnect alternativeFieldTask=skip"
     view = a_view(K.ENABLE, device=METER, status=S.DISCONN_COMM, commands=frozenset())
     alone = evaluate(an_order(K.ENABLE), view, matrix=update({"rows": [skip]})).decisions[-1]
-    assert alone.outcome is Outcome.PASS
+    assert alone.outcome is DecisionOutcome.PASS
     assert "parameter row 1 skipped" in alone.note
     rows = [skip, "specificFieldTask=D1-TurnOnMeter"]
     matrix = update({"rows": rows, "field_activity_bo": "D1-FieldActivity"})

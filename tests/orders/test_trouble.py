@@ -131,13 +131,13 @@ def people(story: Story, draw: st.DataObject) -> None:
                     story.change(child.id, C.SENT)
                     story.look()
                 elif story.order.state in (S.ACTIVITY_ERROR, S.VALIDATION_ERROR):
-                    story.feed(e.RetryAsked(who="ann"))
+                    story.feed(e.OrderRetryAsked(who="ann"))
             case "withdraw":
                 withdrawn(story)
             case "by hand" if story.order.state is S.ACTIVITY_ERROR and child is None:
                 story.feed(e.CompletedByHand(who="ann", reason="seen"))
             case _:
-                asked = e.DiscardAsked(
+                asked = e.OrderDiscardAsked(
                     who="ann", reason="x", children=story.view.children, dark=story.dark
                 )
                 story.feed(asked)

@@ -9,7 +9,7 @@ from adapter.model.device import Category, InstallStatus
 from adapter.model.ids import OrderId
 from adapter.orders.algorithms.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.evaluate import look_at_world
-from adapter.orders.events import ChildWanted, Rejected, Validated
+from adapter.orders.events import ChildWanted, OrderValidated, Rejected
 from adapter.orders.matrix import MATRIX
 from adapter.orders.order import Moratorium, OpenOrder, OrderKind, OrderState, View
 from adapter.orders.tables import (
@@ -41,7 +41,7 @@ def codes(kind: OrderKind, seen: View | None, **order: object) -> list[str]:
 
 @pytest.mark.parametrize("kind", OrderKind)
 def test_an_ordinary_order_is_valid(kind: OrderKind) -> None:
-    assert check_rules(an_order(kind), view(kind)) == Validated()
+    assert check_rules(an_order(kind), view(kind)) == OrderValidated()
 
 
 def test_an_unknown_service_point_is_named() -> None:
@@ -121,7 +121,7 @@ def test_one_order_at_a_time_and_payment_voids_a_queued_cut(
         assert open_order.id in event.problems[0].text
     else:
         superseded = (open_order.id,) if open_order.kind is K.CUT else ()
-        assert event == Validated(superseded=superseded)
+        assert event == OrderValidated(superseded=superseded)
 
 
 def test_an_order_does_not_block_itself() -> None:

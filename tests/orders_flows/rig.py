@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapter.commands.calls import SwitchState
 from adapter.commands.rules import SwitchPolicy
-from adapter.demo.demo import Stage, stage
+from adapter.demo.demo import DemoSite, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
@@ -29,10 +29,10 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
-from adapter.model.measurement import ReadSchedule
+from adapter.model.measurement import CycleSchedule
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.service.app import OrderParts
 from adapter.service.orders_file import rules_of
 from adapter.simulator.faults import Script
@@ -85,10 +85,10 @@ class Place:
 class Answers:
     """The requester's system: keeps every delivery; `fail` makes it refuse."""
 
-    deliveries: list[Reply] = field(default_factory=list)
-    fail: Callable[[Reply], bool] = lambda reply: False
+    deliveries: list[RequesterReply] = field(default_factory=list)
+    fail: Callable[[RequesterReply], bool] = lambda reply: False
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         self.deliveries.append(reply)
         if self.fail(reply):
             raise ConnectionError("the requester's system is away")
@@ -101,7 +101,7 @@ class Answers:
 
 @dataclass(kw_only=True)
 class Rig:
-    made: Stage
+    made: DemoSite
     crew: Crew
     answers: Answers
     spare_from: int
@@ -333,7 +333,7 @@ def facts(shown: OrderShown) -> list[str]:
 
 
 SCHEDULES = {
-    f"C{days}": ReadSchedule(cycle=f"C{days}", reads=(datetime.now(UTC) + timedelta(days=days),))
+    f"C{days}": CycleSchedule(cycle=f"C{days}", reads=(datetime.now(UTC) + timedelta(days=days),))
     for days in (3, 30)
 }
 

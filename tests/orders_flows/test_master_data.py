@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.demo.demo import Stage, stage
+from adapter.demo.demo import DemoSite, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.gateway import GatewaySettings
@@ -58,7 +58,7 @@ class OwnSystem:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, own: OwnSystem) -> AsyncIterator[Stage]:
+async def gateway(folder: Path, own: OwnSystem) -> AsyncIterator[DemoSite]:
     crew = Crew()
     crew.present[POINT] = LAMP
     parts = OrderParts(rules=OrderRules(), field_work=crew, master_data=own)
@@ -68,7 +68,7 @@ async def gateway(folder: Path, own: OwnSystem) -> AsyncIterator[Stage]:
         yield made
 
 
-async def reached(made: Stage, order: OrderId, state: OrderState) -> None:
+async def reached(made: DemoSite, order: OrderId, state: OrderState) -> None:
     """Return when the order is in that state; fails after a while."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
     while (found := await made.app.orders.get(order)).state is not state:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from adapter.engine.orders.ports import Measurements
+from adapter.engine.orders.ports import FinalMeasurements
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Measurement
@@ -125,7 +125,7 @@ class Own:
 def test_a_sites_own_measurement_system_is_asked_instead(tmp_path: Path) -> None:
     async def scenario() -> None:
         own = Own()
-        port: Measurements = own
+        port: FinalMeasurements = own
         async with waiting(tmp_path, measurements=port) as made:
             await made.submit()
             await made.arrive(at_noon())

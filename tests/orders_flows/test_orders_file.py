@@ -13,7 +13,7 @@ from adapter.model.ids import EventId
 from adapter.orders.algorithms.verdict import Error, Pass, Verdict
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import MessageKind, WorkCanceled
-from adapter.orders.order import ChildState, OrderKind, OrderState, Problem, ServiceOrder, View
+from adapter.orders.order import ChildState, OrderKind, OrderProblem, OrderState, ServiceOrder, View
 from adapter.orders.tasks import FIELD_TASKS, Appointment, FieldEffect, Overlap
 from adapter.service.orders_file import load_rules
 from tests.orders_flows.crew import a_manual_meter, values
@@ -41,7 +41,7 @@ conflicts = { allowed = true }
 def only_on_weekdays(order: ServiceOrder, view: View) -> Verdict:
     """A site's own algorithm."""
     if order.fields.get("weekend") == "yes":
-        return Error(problem=Problem(code="weekend", text="nobody works", action="wait"))
+        return Error(problem=OrderProblem(code="weekend", text="nobody works", action="wait"))
     return Pass(note="a weekday")
 
 

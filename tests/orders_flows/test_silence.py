@@ -21,7 +21,7 @@ from adapter.orders.field_activity import FieldState
 from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
-from adapter.orders.replies import Reply, ReplyState
+from adapter.orders.replies import ReplyState, RequesterReply
 from tests.orders_flows.rig import WAIT_S, Place, Rig, rig, state_is, titles
 from tests.support import run
 
@@ -300,9 +300,9 @@ class Refusing:
 
     refused: frozenset[str] = frozenset()
     away: frozenset[str] = frozenset()
-    taken: list[Reply] = field(default_factory=list)
+    taken: list[RequesterReply] = field(default_factory=list)
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         if reply.kind.value in self.refused:
             raise ReplyRefused("the requester's system answered 422")
         if reply.kind.value in self.away:

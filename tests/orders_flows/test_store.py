@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from adapter.engine.clock import HandClock
-from adapter.engine.orders.ports import Case, CaseSaved, CaseWrite, OrderFilter
+from adapter.engine.orders.ports import CaseSaved, OrderChange, OrderFilter, OrderRecord
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.store.commands.commands import SqliteStore
@@ -23,7 +23,9 @@ from tests.support import run
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
-def a_case(number: int, *, point: str = "SP-1", state: OrderState = OrderState.PENDING) -> Case:
+def a_case(
+    number: int, *, point: str = "SP-1", state: OrderState = OrderState.PENDING
+) -> OrderRecord:
     order = ServiceOrder(
         id=OrderId(f"SO-{number}"),
         kind=OrderKind.CUT,
@@ -36,7 +38,7 @@ def a_case(number: int, *, point: str = "SP-1", state: OrderState = OrderState.P
         service_at=NOON,
         state=state,
     )
-    return Case(order=order, wake=NOON)
+    return OrderRecord(order=order, wake=NOON)
 
 
 async def opened(folder: Path) -> tuple[SqliteStore, SqliteOrders]:
@@ -45,7 +47,7 @@ async def opened(folder: Path) -> tuple[SqliteStore, SqliteOrders]:
     return store, SqliteOrders(store.database)
 
 
-async def loaded(orders: SqliteOrders, case: Case) -> Case:
+async def loaded(orders: SqliteOrders, case: OrderRecord) -> OrderRecord:
     return (await orders.load([case.order.id]))[case.order.id]
 
 
@@ -53,10 +55,10 @@ def test_of_two_who_change_a_case_the_first_one_wins(tmp_path: Path) -> None:
     async def scenario() -> None:
         store, orders = await opened(tmp_path)
         case = a_case(1)
-        assert await orders.submit(CaseWrite(case=case), "a") == (case.order.id, True)
-        assert await orders.submit(CaseWrite(case=a_case(1)), "b") == (case.order.id, False)
+        assert await orders.submit(OrderChange(case=case), "a") == (case.order.id, True)
+        assert await orders.submit(OrderChange(case=a_case(1)), "b") == (case.order.id, False)
         one = await loaded(orders, case)
-        write = CaseWrite(case=replace(one, order=replace(one.order, priority=1)))
+        write = OrderChange(case=replace(one, order=replace(one.order, priority=1)))
         assert list(await orders.save([write, write])) == [CaseSaved.SAVED, CaseSaved.MOVED]
         again = await loaded(orders, case)
         assert (again.order.priority, again.version) == (1, one.version + 1)
@@ -70,14 +72,16 @@ def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Pa
         store, orders = await opened(tmp_path)
         for number in (1, 2, 3):
             point = "SP-1" if number < 3 else "SP-2"
-            await orders.submit(CaseWrite(case=a_case(number, point=point)), "")
+            await orders.submit(OrderChange(case=a_case(number, point=point)), "")
         one, two, three = [
             replace(case, order=replace(case.order, state=OrderState.WAITING))
             for case in [await loaded(orders, a_case(n)) for n in (1, 2, 3)]
         ]
-        saved = await orders.save([CaseWrite(case=each, holds=True) for each in (one, two, three)])
+        saved = await orders.save(
+            [OrderChange(case=each, holds=True) for each in (one, two, three)]
+        )
         assert list(saved) == [CaseSaved.SAVED, CaseSaved.POINT_TAKEN, CaseSaved.SAVED]
-        stolen = CaseWrite(case=two, holds=True, supersedes=(one.order.id,))
+        stolen = OrderChange(case=two, holds=True, supersedes=(one.order.id,))
         assert list(await orders.save([stolen])) == [CaseSaved.SAVED]
         await store.close()
 
@@ -89,15 +93,15 @@ def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: Path) -
 
     async def scenario() -> None:
         store, orders = await opened(tmp_path)
-        await orders.submit(CaseWrite(case=a_case(1)), "")
+        await orders.submit(OrderChange(case=a_case(1)), "")
         stepped = await loaded(orders, a_case(1))
         later = replace(stepped, wake=NOON + timedelta(minutes=5))
         await orders.wake([stepped.order.id], NOON)
-        assert list(await orders.save([CaseWrite(case=later)])) == [CaseSaved.MOVED]
+        assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.MOVED]
         again = await loaded(orders, a_case(1))
         assert again.wake == NOON
         later = replace(again, wake=NOON + timedelta(minutes=5))
-        assert list(await orders.save([CaseWrite(case=later)])) == [CaseSaved.SAVED]
+        assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.SAVED]
         await store.close()
 
     run(scenario())
@@ -106,7 +110,7 @@ def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: Path) -
 def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         store, orders = await opened(tmp_path)
-        await orders.submit(CaseWrite(case=a_case(1)), "")
+        await orders.submit(OrderChange(case=a_case(1)), "")
         lease = NOON + timedelta(seconds=30)
         assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
         assert not await orders.due(limit=9, now=NOON, lease_until=lease)
@@ -114,7 +118,7 @@ def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -
         assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
         case = await loaded(orders, a_case(1))
         final = replace(case, order=replace(case.order, state=OrderState.DISCARDED), wake=None)
-        await orders.save([CaseWrite(case=final)])
+        await orders.save([OrderChange(case=final)])
         await orders.wake([OrderId("SO-1")], NOON)
         assert not await orders.due(limit=9, now=lease, lease_until=lease)
         assert len(await orders.list(OrderFilter())) == 1
@@ -126,10 +130,10 @@ def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -
 def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         store, orders = await opened(tmp_path)
-        await orders.submit(CaseWrite(case=a_case(1)), "")
+        await orders.submit(OrderChange(case=a_case(1)), "")
         before = await loaded(orders, a_case(1))
         await orders.wake([OrderId("SO-1")], NOON)  # a command of it has ended meanwhile
-        later = CaseWrite(case=replace(before, wake=NOON + timedelta(minutes=1)))
+        later = OrderChange(case=replace(before, wake=NOON + timedelta(minutes=1)))
         assert list(await orders.save([later])) == [CaseSaved.MOVED]
         assert list(await orders.due(limit=9, now=NOON, lease_until=NOON)) == ["SO-1"]
         await store.close()

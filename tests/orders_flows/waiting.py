@@ -16,7 +16,7 @@ from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxState, Received
 from adapter.engine.gateway import GatewaySettings
 from adapter.engine.orders.orders import Orders, OrderShown
-from adapter.engine.orders.ports import Measurements, OrderRules
+from adapter.engine.orders.ports import FinalMeasurements, OrderRules
 from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import InstallEvent, InstallStatus, ServicePoint
@@ -91,7 +91,7 @@ class Waiting:
 
 @asynccontextmanager
 async def waiting(
-    folder: Path, *, now: datetime = NOON, measurements: Measurements | None = None
+    folder: Path, *, now: datetime = NOON, measurements: FinalMeasurements | None = None
 ) -> AsyncIterator[Waiting]:
     clock = HandClock(now)
     store = SqliteStore(folder / "gateway.db", now=clock.now)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.engine.readings.reports import ValueRow
-from adapter.export.profile import MEANING, Mark, Profile, profile
+from adapter.export.profile import MEANING, Profile, ProfileMark, profile
 from adapter.export.terminal import draw
 from adapter.readings.conditions import CONDITIONS, WITHOUT_VALUE
 
@@ -137,7 +137,7 @@ def test_every_status_word_is_seen_or_is_ordinary(word: str) -> None:
     marks = a_profile(rows, day).marks()
     assert marks == (() if word == "DaylightSavingsTime" else marks[:1])
     assert all(mark in MEANING for mark in marks)
-    assert (value is None) == (marks[:1] == (Mark.MISSING,) and word in WITHOUT_VALUE)
+    assert (value is None) == (marks[:1] == (ProfileMark.MISSING,) and word in WITHOUT_VALUE)
 
 
 def test_energy_given_back_has_a_scale_below_nothing() -> None:

@@ -13,7 +13,7 @@ from adapter.readings.blocks import gaps
 from adapter.readings.conditions import CONDITIONS, MISSING, PARTIAL, SUSPECT
 from adapter.readings.lookups import Lookups, Quantity, Shift, standard, with_quantities
 from adapter.readings.normalise import normalise, seed_of
-from adapter.readings.seeds import Normal, Rejected, Seed, Unmapped
+from adapter.readings.seeds import Normal, RejectedSeed, Seed, Unmapped
 
 CHICAGO = ZoneInfo("America/Chicago")
 USUAL = Lookups()
@@ -42,9 +42,9 @@ def normal(seed: Seed, lookups: Lookups = USUAL) -> Normal:
     return found
 
 
-def refused(seed: Seed, lookups: Lookups = USUAL) -> Rejected:
+def refused(seed: Seed, lookups: Lookups = USUAL) -> RejectedSeed:
     found = normalise(seed, lookups)
-    assert isinstance(found, Rejected), found
+    assert isinstance(found, RejectedSeed), found
     return found
 
 

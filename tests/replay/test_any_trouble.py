@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
 from adapter.replay.catalogue import scenario
-from adapter.replay.catalogue_rows import Row
+from adapter.replay.catalogue_rows import ScenarioRow
 from adapter.replay.recorder import Recorder
 from adapter.replay.scenario import Act, Do, Recording, Scenario
-from adapter.simulator.faults import EFFECTS, Effect, Stage
-from adapter.simulator.world import World
+from adapter.simulator.faults import EFFECTS, Effect, FaultStage
+from adapter.simulator.world import SimulatedWorld
 from tests.replay.recordings import codec, played
 from tests.support import run
 
@@ -60,7 +60,7 @@ def scripts(draw: st.DrawFn, kind: CommandKind) -> dict[str, object]:
         row[needs] = draw(NEEDED[needs])
     if effect is Effect.ENDPOINT_FAILURE:
         row["reason"] = draw(st.sampled_from(["NoResponse", "TooManyRequests", "ErrorResponse"]))
-    if EFFECTS[effect].stage is Stage.CALLBACK and draw(st.booleans()):
+    if EFFECTS[effect].stage is FaultStage.CALLBACK and draw(st.booleans()):
         row["state"] = draw(st.sampled_from(["Initializing", "Executing", "Completed"]))
     return {**row, **draw(st.sampled_from([{}, {"nth": 1}, {"nth": 2}, {"first": 2}]))}
 
@@ -74,7 +74,7 @@ def troubled(draw: st.DrawFn, kinds: tuple[CommandKind, ...]) -> Scenario:
         Act(at=draw(st.sampled_from([1.0, 5.0, 11.0, 61.0])), do=Do.FORGET_TOKENS),
     ]
     some = draw(st.lists(st.sampled_from(acts), max_size=2, unique_by=lambda act: act.do))
-    row = Row(
+    row = ScenarioRow(
         kind=kind,
         name="any_trouble",
         shows="",
@@ -87,7 +87,7 @@ def troubled(draw: st.DrawFn, kinds: tuple[CommandKind, ...]) -> Scenario:
     return replace(scenario(row), seed=draw(st.integers(1, 1_000)))
 
 
-async def recorded(what: Scenario) -> tuple[Recording, World]:
+async def recorded(what: Scenario) -> tuple[Recording, SimulatedWorld]:
     """The recording, and the head end as it was left."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())

@@ -11,7 +11,7 @@ import pytest
 from adapter.commands.flows import FLOWS, CommandKind
 from adapter.replay.catalogue import scenarios
 from adapter.replay.player import play
-from adapter.replay.scenario import Kind, read, read_scenario
+from adapter.replay.scenario import RecordedKind, read, read_scenario
 from tests.replay.recordings import FIXTURES, codec, played, recording, sent
 
 NAMES = sorted(
@@ -130,7 +130,7 @@ def test_an_order_whose_fate_was_in_doubt_was_sent_once(name: str, outcome: str)
 @pytest.mark.parametrize("name", ["canceled_before_sending", "life_support", "expired"])
 def test_what_must_not_be_sent_never_reached_the_head_end(name: str) -> None:
     what = recording(f"remote_disconnect/{name}")
-    replies = [message for message in what.messages if message.kind is Kind.REPLY]
+    replies = [message for message in what.messages if message.kind is RecordedKind.REPLY]
     assert all(reply.lost == "not_sent" for reply in replies)
     assert expected(f"remote_disconnect/{name}")["installs"] == []
 
@@ -200,6 +200,6 @@ def test_a_group_read_accounts_for_devices_whose_data_never_came() -> None:
 def test_requests_and_their_replies_pair_up() -> None:
     for name in NAMES:
         messages = read(FIXTURES / name).messages
-        requests = [at for at, each in enumerate(messages, 1) if each.kind is Kind.REQUEST]
-        answered = [each.answers for each in messages if each.kind is Kind.REPLY]
+        requests = [at for at, each in enumerate(messages, 1) if each.kind is RecordedKind.REQUEST]
+        answered = [each.answers for each in messages if each.kind is RecordedKind.REPLY]
         assert sorted(requests) == sorted(at for at in answered if at is not None), name

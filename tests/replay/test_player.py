@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from adapter.replay.scenario import Kind, Message, Recording
+from adapter.replay.scenario import RecordedKind, RecordedMessage, Recording
 from tests.replay.recordings import played, recording
 
 NAME = "remote_disconnect/success"
@@ -22,7 +22,7 @@ def rewritten(what: Recording, number: int, old: bytes, new: bytes) -> Recording
     return with_message(what, number, body=body.replace(old, new))
 
 
-def number_of(what: Recording, kind: Kind, operation: str) -> int:
+def number_of(what: Recording, kind: RecordedKind, operation: str) -> int:
     return next(
         at
         for at, each in enumerate(what.messages, 1)
@@ -58,7 +58,7 @@ def test_a_request_at_another_time_is_named() -> None:
 
 def test_a_request_that_was_not_recorded_is_named() -> None:
     what = recording(NAME)
-    result = number_of(what, Kind.REQUEST, "GetDisconnectMeterResult")
+    result = number_of(what, RecordedKind.REQUEST, "GetDisconnectMeterResult")
     cut = replace(what, messages=what.messages[: result - 1])
     assert played(cut).difference == (
         f"message {result}: nothing was recorded, "
@@ -68,8 +68,8 @@ def test_a_request_that_was_not_recorded_is_named() -> None:
 
 def test_a_message_that_is_never_sent_is_named() -> None:
     what = recording(NAME)
-    extra = Message(
-        at=9.0, kind=Kind.REQUEST, operation="ControlService.DisconnectMeter", body=b"<a/>"
+    extra = RecordedMessage(
+        at=9.0, kind=RecordedKind.REQUEST, operation="ControlService.DisconnectMeter", body=b"<a/>"
     )
     longer = replace(what, messages=(*what.messages, extra))
     assert played(longer).difference == (
@@ -79,7 +79,7 @@ def test_a_message_that_is_never_sent_is_named() -> None:
 
 def test_replies_are_judged_and_not_believed() -> None:
     what = recording(NAME)
-    reply = number_of(what, Kind.REPLY, "GetDisconnectMeterResult")
+    reply = number_of(what, RecordedKind.REPLY, "GetDisconnectMeterResult")
     changed = rewritten(what, reply, b">Success<", b">Failure<")
     assert played(changed).difference.startswith("commands[0].summary.")
 
@@ -94,7 +94,7 @@ def test_a_status_without_a_fault_leaves_the_outcome_unknown() -> None:
 
 def test_a_callback_under_a_wrong_signature_is_refused() -> None:
     what = recording(NAME)
-    number = number_of(what, Kind.CALLBACK, "StatusChanged")
+    number = number_of(what, RecordedKind.CALLBACK, "StatusChanged")
     path = what.messages[number - 1].path
     forged = path[:-1] + ("0" if path[-1] != "0" else "1")
     changed = with_message(what, number, path=forged)
@@ -103,7 +103,7 @@ def test_a_callback_under_a_wrong_signature_is_refused() -> None:
 
 def test_a_callback_that_was_refused_at_the_door_is_quarantined_again() -> None:
     what = recording(NAME)
-    number = number_of(what, Kind.CALLBACK, "StatusChanged")
+    number = number_of(what, RecordedKind.CALLBACK, "StatusChanged")
     changed = with_message(what, number, text="no such thing")
     assert played(changed).difference == ("commands[0].history[4].at: expected 1.0, got 3.0")
 

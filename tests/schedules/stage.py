@@ -16,7 +16,7 @@ from adapter.engine.schedules.schedules import Schedules
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.schedules.recurrence import Grid, Recurrence
-from adapter.schedules.schedule import Plan
+from adapter.schedules.schedule import ReadPlan
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
@@ -31,7 +31,7 @@ TWICE_A_DAY = Recurrence(
 )
 
 
-def a_plan(**changes: object) -> Plan:
+def a_plan(**changes: object) -> ReadPlan:
     given = {
         "name": "daily",
         "group": GROUP,
@@ -39,7 +39,7 @@ def a_plan(**changes: object) -> Plan:
         "starts": START,
         "recurrence": TWICE_A_DAY,
     }
-    return Plan(**{**given, **changes})  # type: ignore[arg-type]
+    return ReadPlan(**{**given, **changes})  # type: ignore[arg-type]
 
 
 @dataclass

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.demo.demo import Stage
+from adapter.demo.demo import DemoSite
 from adapter.engine.schedules.ports import DeviceRead, ReadResult, WindowReport
 from adapter.schedules.recurrence import Window
-from adapter.schedules.schedule import Plan, ScheduleId
+from adapter.schedules.schedule import ReadPlan, ScheduleId
 from adapter.simulator.faults import Effect, Script
-from adapter.simulator.settings import Limits, SimulatorConfig
+from adapter.simulator.settings import SimulatorConfig, SimulatorLimits
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.flows.world import fast, world
 from tests.support import run
 
-IN_BLOCKS = Limits(intervals_per_block=4)
+IN_BLOCKS = SimulatorLimits(intervals_per_block=4)
 """Three hours of quarters come in three blocks."""
 
 LOST = Script(effect=Effect.DROP_DATA, every=3, count=1)
@@ -28,10 +28,10 @@ SHORT = "2 of 3 blocks"
 WAIT_S = 30.0
 
 
-async def read_once(made: Stage, window: Window) -> ScheduleId:
+async def read_once(made: DemoSite, window: Window) -> ScheduleId:
     """One read of a group, seen to its end."""
     schedules = made.app.core.beside.read_schedules
-    plan = Plan(
+    plan = ReadPlan(
         name="hours",
         group="Substation 2",
         kind=CommandKind.SCHEDULED_READ_INTERVAL,
@@ -47,7 +47,7 @@ async def read_once(made: Stage, window: Window) -> ScheduleId:
     return added.id
 
 
-async def report_once(made: Stage, schedule: ScheduleId, count: int) -> WindowReport:
+async def report_once(made: DemoSite, schedule: ScheduleId, count: int) -> WindowReport:
     """The report once so many meters are incomplete: a read ends with each meter's first block."""
     schedules = made.app.core.beside.read_schedules
     async with asyncio.timeout(WAIT_S):
@@ -93,7 +93,7 @@ def _whole(report: WindowReport) -> list[DeviceRead]:
     ]
 
 
-async def _page_by_page(made: Stage, schedule: ScheduleId, lost: int) -> list[DeviceRead]:
+async def _page_by_page(made: DemoSite, schedule: ScheduleId, lost: int) -> list[DeviceRead]:
     """Every device, from pages of three that all have the sums."""
     found: list[DeviceRead] = []
     cursor: str | None = None

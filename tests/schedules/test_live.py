@@ -4,10 +4,10 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from adapter.commands.activity import Verdict
+from adapter.commands.activity import Outcome
 from adapter.commands.flows import CommandKind
 from adapter.schedules.recurrence import Window
-from adapter.schedules.schedule import Plan
+from adapter.schedules.schedule import ReadPlan
 from tests.flows.world import world
 from tests.support import run
 
@@ -18,7 +18,7 @@ def test_a_window_says_which_devices_were_read_and_which_failed(tmp_path: Path) 
             schedules = made.app.core.beside.read_schedules
             now = made.simulator.clock.now()
             members = made.simulator.world.population.members("Substation 2") or ()
-            plan = Plan(
+            plan = ReadPlan(
                 name="hours",
                 group="Substation 2",
                 kind=CommandKind.SCHEDULED_READ_INTERVAL,
@@ -32,7 +32,7 @@ def test_a_window_says_which_devices_were_read_and_which_failed(tmp_path: Path) 
             command = found[0].window.command
             done = await made.app.gateway.wait(command, timeout_s=30)
             report = await schedules.report(added.id, 1)
-            assert done.activity.verdict is Verdict.PARTIAL
+            assert done.activity.verdict is Outcome.PARTIAL
             assert report.window.expected == len(members) == len(report.devices)
             tally = report.tally
             assert tally.succeeded + tally.failed + tally.missing + tally.unknown == len(members)

@@ -23,8 +23,8 @@ from adapter.engine.upkeep.set_aside import WAITS, FailedRow, FailedState, RowKi
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.order import OrderKind, ServiceOrder
-from adapter.orders.replies import Reply
-from adapter.service.payloads import Taking, taking
+from adapter.orders.replies import RequesterReply
+from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
@@ -83,9 +83,9 @@ class Broken:
 
 @dataclass
 class Requester:
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[RequesterReply] = field(default_factory=list)
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         self.replies.append(reply)
 
 
@@ -127,7 +127,7 @@ class Stage:
     orders: Orders
     schedules: Schedules
     retention: Retention
-    taking: Taking
+    taking: PayloadServices
     field_work: Outgoing
     requester: Requester
     sink: Receiver

@@ -6,13 +6,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.commands.activity import Command, CommandRequest, ExchangeState, State, Work
+from adapter.commands.activity import Command, CommandRequest, CommunicationState, State, Work
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Change, InboxState, Received
 from adapter.engine.upkeep.set_aside import WAITS, FailedState, RowKind
 from adapter.errors import StoreFailed
-from adapter.model.ids import DeviceId, ExchangeId
+from adapter.model.ids import CommunicationId, DeviceId
 from tests.builders import a_publication
 from tests.set_aside.stage import Broken, Receiver, Stage, a_stage, kept, plant
 from tests.support import run
@@ -225,7 +225,7 @@ def test_a_send_that_breaks_unexpectedly_is_unclear_and_never_repeated(tmp_path:
             await stage.work()
             assert (await stage.gateway.get(ping.id)).exchanges[0].token is not None
             exchange = (await stage.gateway.get(cut.id)).exchanges[0]
-            assert exchange.state is not ExchangeState.SENDING
+            assert exchange.state is not CommunicationState.SENDING
             for _ in range(20):
                 await stage.later(timedelta(minutes=10))
             sent = [c for c in stage.head_end.calls if c.operation is Operation.DISCONNECT_METER]
@@ -247,19 +247,19 @@ def test_a_start_with_a_broken_send_settles_the_other_sends(tmp_path: Path) -> N
             plant(tmp_path, "UPDATE command SET wake = NULL")
         async with a_stage(tmp_path) as stage:
             after = await stage.gateway.get(made[1].id)
-            assert after.exchanges[0].state is not ExchangeState.SENDING
+            assert after.exchanges[0].state is not CommunicationState.SENDING
             await stage.only(RowKind.EXCHANGE, FailedState.WAITING)
             broken.mend()
             await stage.later(WAITS[0])
             assert await stage.failed() == []
             settled = (await stage.gateway.get(made[0].id)).exchanges[0]
-            assert settled.state is not ExchangeState.SENDING
+            assert settled.state is not CommunicationState.SENDING
             assert settled.work is not Work.SEND or settled.sent_at is not None
 
     run(scenario())
 
 
-async def _begin_sending(stage: Stage, command: Command, exchange: ExchangeId) -> None:
+async def _begin_sending(stage: Stage, command: Command, exchange: CommunicationId) -> None:
     """As a gateway leaves it that dies between the intent and the answer."""
     from adapter.commands.events import Dispatched
     from adapter.commands.timing import POLICIES

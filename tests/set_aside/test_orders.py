@@ -16,7 +16,7 @@ from adapter.fieldwork.settings import DropSettings
 from adapter.model.ids import OrderId
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.recurrence import Grid, Recurrence
-from adapter.schedules.schedule import Plan, ScheduleState
+from adapter.schedules.schedule import ReadPlan, ScheduleState
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.subscriptions.reconcile import SubscriptionKind
@@ -219,9 +219,9 @@ def test_a_report_that_is_discarded_goes_to_those_that_failed(tmp_path: Path) ->
 # ---------------------------------------------------------------- schedules
 
 
-def a_plan(group: str) -> Plan:
+def a_plan(group: str) -> ReadPlan:
     grid = Grid(first=time(0), length=timedelta(hours=1), zone="UTC")
-    return Plan(
+    return ReadPlan(
         name=group,
         group=group,
         kind=CommandKind.SCHEDULED_READ_INTERVAL,

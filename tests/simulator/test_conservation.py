@@ -11,8 +11,8 @@ from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import Delivery, FaultRaised
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.operations import WORK
-from adapter.simulator.settings import Limits, SimulatorConfig
-from adapter.simulator.world import World
+from adapter.simulator.settings import SimulatorConfig, SimulatorLimits
+from adapter.simulator.world import SimulatedWorld
 from tests.simulator.rig import CANCEL, NOON, STRANGER, codec, request, result_of, text
 
 COUNT = 12
@@ -39,7 +39,7 @@ requests = st.tuples(
 )
 
 
-def a_world(rows: list[Script], seed: int) -> World:
+def a_world(rows: list[Script], seed: int) -> SimulatedWorld:
     plan = PopulationPlan(
         count=COUNT,
         seed=seed,
@@ -50,10 +50,10 @@ def a_world(rows: list[Script], seed: int) -> World:
         backfeed_share=0.3,
         without_switch_share=0.2,
     )
-    world = World(
+    world = SimulatedWorld(
         SimulatorConfig(
             population=plan,
-            limits=Limits(meters_per_message=2, intervals_per_block=40),
+            limits=SimulatorLimits(meters_per_message=2, intervals_per_block=40),
             data_subscribers={"gateway": "http://127.0.0.1:1/data"},
         )
     )
@@ -61,7 +61,9 @@ def a_world(rows: list[Script], seed: int) -> World:
     return world
 
 
-def call(world: World, operation: str, body: dict[str, object], now: datetime) -> str | None:
+def call(
+    world: SimulatedWorld, operation: str, body: dict[str, object], now: datetime
+) -> str | None:
     """The token a request got, if any. Its bytes go through the codec both ways."""
     message = codec().decode(codec().encode_request(operation, body))
     arrival = world.arrive(operation, message.body)
@@ -81,7 +83,7 @@ def check_fault(operation: str, fault: FaultRaised) -> None:
     assert codec().decode(told).body["fault"] == fault.name
 
 
-def run_until(world: World, now: datetime, take: Callable[[Delivery], None]) -> None:
+def run_until(world: SimulatedWorld, now: datetime, take: Callable[[Delivery], None]) -> None:
     while (deliveries := world.schedule.run_one(now)) is not None:
         for delivery in deliveries:
             take(delivery)

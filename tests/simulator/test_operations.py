@@ -5,7 +5,7 @@ import pytest
 from adapter.simulator.contract import hosted
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.world import World
+from adapter.simulator.world import SimulatedWorld
 from tests.simulator.rig import (
     ADD,
     CANCEL,
@@ -419,7 +419,7 @@ def test_a_long_failure_list_is_cut_and_says_so() -> None:
 
 @pytest.mark.parametrize("operation", [spec.key for spec in hosted(codec().catalog)])
 def test_every_operation_that_the_head_end_hosts_is_simulated(operation: str) -> None:
-    world = World(SimulatorConfig())
+    world = SimulatedWorld(SimulatorConfig())
     with pytest.raises(FaultRaised) as caught:
         world.act(world.arrive(operation, {}), now=NOON)
     assert caught.value.name == "ArgumentFault", "an empty request lacks an argument, no more"

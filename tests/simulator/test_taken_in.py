@@ -11,7 +11,7 @@ from adapter.engine.readings.batches import batches
 from adapter.readings.lookups import Lookups
 from adapter.simulator.energy import DELIVERED, total_wh
 from adapter.simulator.flaws import Flaws
-from adapter.simulator.jobs import Asked
+from adapter.simulator.jobs import JobRequest
 from adapter.simulator.meters import PULSES, Meter, Population, PopulationPlan
 from adapter.simulator.readings import read_data
 from tests.simulator.rig import codec
@@ -42,7 +42,7 @@ def test_a_day_of_a_meter_is_taken_in_to_the_watt_hour(
     meter, flaws = a_meter(pulse), Flaws.of(PLAN)
     end = start + quarters * timedelta(minutes=15)
     read = ReadParameters(start=start, end=end, load_profile=True, registers=True)
-    asked = Asked(endpoints=(meter.esn,), read=read, sources=("CurrentRegister",))
+    asked = JobRequest(endpoints=(meter.esn,), read=read, sources=("CurrentRegister",))
     data = read_data(meter, asked, now=end, flaws=flaws, per_block=40)
     assert len(data) == 3
     body = codec().encode_request(DATA, {"input": {"ReadDataCollection": data}})

@@ -17,7 +17,7 @@ from adapter.simulator.meters import Population, PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.world import World
+from adapter.simulator.world import SimulatedWorld
 from tests.simulator.rig import (
     DISCONNECT,
     GROUP_READ,
@@ -170,7 +170,7 @@ def test_a_month_passes_in_a_moment() -> None:
 
 
 def test_steps_of_one_moment_run_in_the_order_they_were_put_in() -> None:
-    world = World(SimulatorConfig())
+    world = SimulatedWorld(SimulatorConfig())
     seen: list[str] = []
 
     def note(name: str, due: datetime) -> list[Delivery]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.engine.readings.ports import LoadId, PayloadId, Place
+from adapter.engine.readings.ports import LoadId, PayloadId, StagingTarget
 from adapter.errors import StoreFailed
 from adapter.readings.lookups import Lookups
 from adapter.store.readings.file import StagingFile, path_beside
@@ -50,7 +50,7 @@ def test_an_earlier_load_that_is_sealed_after_a_later_one_does_not_make_the_file
     tmp_path: Path, path: Path
 ) -> None:
     loaded(tmp_path, BODY, data_arrived(read_data("m1", [5000])))
-    first = Place(module="", store=str(path), payload=PayloadId(1), load=LoadId(1))
+    first = StagingTarget(module="", store=str(path), payload=PayloadId(1), load=LoadId(1))
     staging = StagingFile(first, Lookups())
     staging.seal()
     staging.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from adapter.commands.activity import ExchangeState, Work
+from adapter.commands.activity import CommunicationState, Work
 from adapter.commands.flows import Operation
 from adapter.engine.commands.ports import Filter, InboxState
 from adapter.engine.upkeep.set_aside import FailedState
@@ -136,7 +136,7 @@ def test_the_states_that_statements_name_are_the_models_own() -> None:
     named = set(re.findall(r"state = '(\w+)'", written))
     states = {InboxState.NEW, InboxState.PARKED, InboxState.TAKING}
     assert named == {
-        ExchangeState.SENDING,
+        CommunicationState.SENDING,
         FailedState.WAITING,
         "open",
         *states,

@@ -12,7 +12,7 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from adapter.commands.activity import Activity, CommandRequest, Exchange, Target
+from adapter.commands.activity import Activity, CommandRequest, Communication, Target
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -63,7 +63,7 @@ def _filled(kind: Any) -> Any:
     [
         (CommandRequest, rows.decode_request),
         (Activity, rows.decode_activity),
-        (Exchange, rows.decode_exchange),
+        (Communication, rows.decode_exchange),
         (tuple[Target, ...], rows.decode_targets),
         (EndpointOutcome, rows.decode_outcome),
         (AuditNote, rows.decode_note),

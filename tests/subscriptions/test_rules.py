@@ -12,13 +12,13 @@ from adapter.subscriptions.reconcile import (
     Held,
     SubscriptionKind,
     SubscriptionOperation,
-    Wanted,
+    WantedSubscription,
     to_do,
 )
 from adapter.subscriptions.silence import SilencePolicy, allowed
 
 HERE = "https://gw.example/openway/data"
-WANTED = Wanted(
+WANTED = WantedSubscription(
     kind=SubscriptionKind.DATA,
     generation=Generation.SUBSCRIPTION_SERVICE,
     system="gateway",

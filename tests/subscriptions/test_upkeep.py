@@ -19,7 +19,7 @@ from adapter.service.settings import SubscriptionSettings
 from adapter.service.upkeep import upkeep
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
-from adapter.simulator.subscriptions import Kind
+from adapter.simulator.subscriptions import SimulatedSubscriptionKind
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind
@@ -78,14 +78,14 @@ async def kept(
         await store.close()
 
 
-def there(simulator: Simulator) -> set[tuple[Kind, str]]:
+def there(simulator: Simulator) -> set[tuple[SimulatedSubscriptionKind, str]]:
     rows = simulator.world.subscriptions.listed()
     return {(row.kind, address) for row in rows for address in row.addresses}
 
 
 WANTED = {
-    (Kind.DATA, f"{HERE}/openway/data"),
-    (Kind.EXCEPTIONS, f"{HERE}/openway/exceptions"),
+    (SimulatedSubscriptionKind.DATA, f"{HERE}/openway/data"),
+    (SimulatedSubscriptionKind.EXCEPTIONS, f"{HERE}/openway/exceptions"),
 }
 
 
@@ -140,7 +140,9 @@ def test_a_head_end_that_is_away_is_told_once_and_found_again(tmp_path: Path) ->
             port = int(url.rpartition(":")[2])
             async with Simulator(SimulatorConfig(port=port)) as simulator:
                 await made.later(seconds=61)
-                assert there(simulator) == {(Kind.DATA, f"{HERE}/openway/data")}
+                assert there(simulator) == {
+                    (SimulatedSubscriptionKind.DATA, f"{HERE}/openway/data")
+                }
             assert await made.told() == ["subscription.failed", "subscription.restored"]
 
     run(scenario())

@@ -10,8 +10,8 @@ from adapter.commands.activity import (
     Activity,
     Command,
     CommandRequest,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
     ReadPeriod,
     State,
     StepKind,
@@ -21,7 +21,7 @@ from adapter.commands.activity import (
 from adapter.commands.calls import (
     EndpointFailure,
     FailureReason,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -52,12 +52,12 @@ from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import POLICIES, Policy
 from adapter.commands.transitions import TRANSITIONS, Move
 from adapter.errors import Fault, FaultClass, IllegalTransition
-from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
+from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 C: TypeAlias = CommandKind
 S: TypeAlias = State
-X: TypeAlias = ExchangeState
+X: TypeAlias = CommunicationState
 
 RETRY_FAULT: Final = Fault(name="TooManyCommandsFault", klass=FaultClass.RETRY, message="busy")
 PERMANENT_FAULT: Final = Fault(name="MeterNotFoundFault", klass=FaultClass.PERMANENT)
@@ -110,7 +110,7 @@ class Course:
         self.now = NOON
         self.effects: list[Effect] = []
         self.moves: list[Move] = []
-        self.sent: list[Exchange] = []
+        self.sent: list[Communication] = []
         self._tokens = 0
 
     # ------------------------------------------------------------ what is there
@@ -124,18 +124,18 @@ class Course:
         return self.activity.state
 
     @property
-    def last(self) -> Exchange:
+    def last(self) -> Communication:
         return self.command.exchanges[-1]
 
-    def of(self, step: StepKind) -> list[Exchange]:
+    def of(self, step: StepKind) -> list[Communication]:
         return [item for item in self.command.exchanges if item.step is step]
 
     @property
-    def main(self) -> Exchange:
+    def main(self) -> Communication:
         return self.of(StepKind.MAIN)[-1]
 
     @property
-    def look(self) -> Exchange:
+    def look(self) -> Communication:
         return self.of(StepKind.SETTLE)[-1]
 
     def sends_of(self, operation: Operation) -> int:
@@ -185,10 +185,10 @@ class Course:
     def accept(self) -> "Course":
         return self.tell(Validated())
 
-    def send(self, exchange: Exchange | None = None) -> "Course":
+    def send(self, exchange: Communication | None = None) -> "Course":
         return self.tell(Dispatched(exchange=(exchange or self.last).id))
 
-    def token(self, exchange: Exchange | None = None, name: str | None = None) -> "Course":
+    def token(self, exchange: Communication | None = None, name: str | None = None) -> "Course":
         item = exchange or self.last
         return self.tell(TokenReceived(exchange=item.id, token=token_of(item.id, name)))
 
@@ -197,7 +197,7 @@ class Course:
         state: RemoteState = RemoteState.COMPLETED,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Exchange | None = None,
+        exchange: Communication | None = None,
         polled: bool = False,
         **counts: Any,
     ) -> "Course":
@@ -209,40 +209,42 @@ class Course:
         self,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Exchange | None = None,
+        exchange: Communication | None = None,
         failed: dict[str, FailureReason] | None = None,
         switch: SwitchState | None = None,
         **more: Any,
     ) -> "Course":
         item = exchange or self.last
-        outcome = Outcome(
+        outcome = HeadEndOutcome(
             result=result, failures=failures(failed or {}), switches=seen(item, switch), **more
         )
         return self.tell(OutcomeReceived(exchange=item.id, outcome=outcome))
 
-    def take(self, exchange: Exchange | None = None) -> "Course":
+    def take(self, exchange: Communication | None = None) -> "Course":
         """Send it, and have it taken by the head end."""
         item = exchange or self.last
         return self.send(item).token(self.command.exchange(item.id))
 
     def answer(self, result: RemoteResult = RemoteResult.SUCCESS, **more: Any) -> "Course":
         """From sending to the result: what the head end does when all goes well on the way."""
-        item: Exchange = more.pop("exchange", None) or self.last
+        item: Communication = more.pop("exchange", None) or self.last
         self.take(item)
         self.status(exchange=item, scheduled=len(item.endpoints), succeeded=len(item.endpoints))
         return self.result(result, exchange=item, **more)
 
-    def not_sent(self, exchange: Exchange | None = None) -> "Course":
+    def not_sent(self, exchange: Communication | None = None) -> "Course":
         return self.tell(SendFailed(exchange=(exchange or self.last).id, detail="refused"))
 
-    def refused(self, fault: Fault, exchange: Exchange | None = None) -> "Course":
+    def refused(self, fault: Fault, exchange: Communication | None = None) -> "Course":
         return self.tell(SendRefused(exchange=(exchange or self.last).id, fault=fault))
 
-    def in_vain(self, exchange: Exchange | None = None, fault: Fault | None = None) -> list[float]:
+    def in_vain(
+        self, exchange: Communication | None = None, fault: Fault | None = None
+    ) -> list[float]:
         """Send it whenever it is due, until it is queued no more: it never leaves, or the head
         end refuses it with `fault`. The waits in between, in seconds."""
         item, waits = exchange or self.last, []
-        while (queued := self.command.exchange(item.id)).state is ExchangeState.QUEUED:
+        while (queued := self.command.exchange(item.id)).state is CommunicationState.QUEUED:
             assert queued.wake is not None
             attend = lifecycle.wake_of(self.command)
             if attend is not None and attend <= queued.wake:
@@ -259,16 +261,18 @@ class Course:
 
     def lose_all(self) -> "Course":
         """Lose every request of the step, until no further attempt is made by itself."""
-        while queued := [x for x in self.command.exchanges if x.state is ExchangeState.QUEUED]:
+        while queued := [x for x in self.command.exchanges if x.state is CommunicationState.QUEUED]:
             item = min(queued, key=lambda one: one.wake or self.now)
             self.now = max(self.now, item.wake or self.now)
             self.send(item).unclear(item)
         return self
 
-    def unclear(self, exchange: Exchange | None = None) -> "Course":
+    def unclear(self, exchange: Communication | None = None) -> "Course":
         return self.tell(SendUnclear(exchange=(exchange or self.last).id, detail="reset"))
 
-    def ask_failed(self, fault: Fault | None = None, exchange: Exchange | None = None) -> "Course":
+    def ask_failed(
+        self, fault: Fault | None = None, exchange: Communication | None = None
+    ) -> "Course":
         item = exchange or self.last
         return self.tell(AskFailed(exchange=item.id, detail="no answer", fault=fault))
 
@@ -294,7 +298,7 @@ class Course:
         state: RemoteState = RemoteState.COMPLETED,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Exchange | None = None,
+        exchange: Communication | None = None,
         token: str | None = None,
     ) -> Correlation:
         """A StatusChanged at the exchange's own address, judged as the engine judges it."""
@@ -308,12 +312,12 @@ class Course:
         return verdict
 
 
-def token_of(exchange: ExchangeId, name: str | None = None) -> RequestToken:
+def token_of(exchange: CommunicationId, name: str | None = None) -> RequestToken:
     return RequestToken(name or f"token-of-{exchange}")
 
 
 def a_status(
-    exchange: ExchangeId,
+    exchange: CommunicationId,
     state: RemoteState = RemoteState.COMPLETED,
     result: RemoteResult = RemoteResult.SUCCESS,
     *,
@@ -329,7 +333,7 @@ def failures(failed: dict[str, FailureReason]) -> tuple[EndpointFailure, ...]:
     )
 
 
-def seen(exchange: Exchange, state: SwitchState | None) -> tuple[SwitchReading, ...]:
+def seen(exchange: Communication, state: SwitchState | None) -> tuple[SwitchReading, ...]:
     if state is None:
         return ()
     return tuple(SwitchReading(endpoint=item, state=state) for item in exchange.endpoints)
@@ -345,7 +349,7 @@ def check(before: Command, made: lifecycle.Step) -> None:
         assert after.activity.state is before.activity.state
     _check_sums(after)
     if after.activity.state is State.CANCELLING:
-        queued = [item for item in after.exchanges if item.state is ExchangeState.QUEUED]
+        queued = [item for item in after.exchanges if item.state is CommunicationState.QUEUED]
         assert all(item.step is StepKind.SETTLE for item in queued), "a canceled order may leave"
     if not after.activity.state.final:
         assert next_time(after) is not None, f"{after.activity.state} waits for nothing"
@@ -362,7 +366,7 @@ def _check_arrows(before: Command, made: lifecycle.Step) -> None:
         if move.subject == before.id:
             assert State(move.after) in TRANSITIONS[State(move.before)]
         elif move.before:
-            assert ExchangeState(move.before) not in FINAL_EXCHANGE
+            assert CommunicationState(move.before) not in FINAL_EXCHANGE
     old = {item.id: item for item in before.exchanges}
     for item in made.command.exchanges:
         was = old.get(item.id)

@@ -18,11 +18,11 @@ from typing import Final
 
 import pytest
 
-from adapter.commands.activity import Command, State, Target, Verdict
+from adapter.commands.activity import Command, Outcome, State, Target
 from adapter.commands.calls import (
     Answer,
     Call,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     SwitchReading,
@@ -44,7 +44,7 @@ from adapter.engine.commands.ports import AuditEntry, Import, InboxState, Receiv
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.registry.registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
-from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, RequestToken
+from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.builders import (
@@ -88,7 +88,7 @@ class HeldReplies:
             switches = tuple(
                 SwitchReading(endpoint=each, state=SwitchState.CONNECTED) for each in call.endpoints
             )
-            return Outcome(
+            return HeadEndOutcome(
                 token=call.token,
                 result=RemoteResult.SUCCESS,
                 voltage_present=False,
@@ -102,7 +102,7 @@ class HeldReplies:
             raise OutcomeUnknown("the reply is lost")
         return TokenGiven(token=token)
 
-    def reply(self, exchange: ExchangeId, token: RequestToken | None) -> None:
+    def reply(self, exchange: CommunicationId, token: RequestToken | None) -> None:
         """None: the reply is lost."""
         self._held.pop(exchange).set_result(token)
 
@@ -125,8 +125,8 @@ class Told:
     lost: bool
 
     @property
-    def exchange(self) -> ExchangeId:
-        return ExchangeId(f"{self.id}-1")
+    def exchange(self) -> CommunicationId:
+        return CommunicationId(f"{self.id}-1")
 
     def reply_comes(self) -> bool:
         """Whether the reply is next; then it is to come no more."""
@@ -303,7 +303,7 @@ async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
     await engine.finish()
     for command in engine.commands.values():
         assert command.activity.state is State.COMPLETED, (seed, command)
-        assert command.activity.verdict is Verdict.SUCCEEDED, (seed, command)
+        assert command.activity.verdict is Outcome.SUCCEEDED, (seed, command)
         assert len(command.exchanges) == 1, (seed, command)
     for state in InboxState:
         if state not in (InboxState.APPLIED, InboxState.IGNORED):

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.commands import lifecycle
-from adapter.commands.activity import Exchange, Verdict, Work
+from adapter.commands.activity import Communication, Outcome, Work
 from adapter.commands.calls import (
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -65,7 +65,7 @@ class Listener:
         self.command = made.command
 
     def hear(self, status: RequestStatus, addressed: bool) -> None:
-        exchange: Exchange | None = self.command.exchange(self.id)
+        exchange: Communication | None = self.command.exchange(self.id)
         if not addressed and (exchange is None or exchange.token != status.token):
             exchange = None
         verdict = correlate(
@@ -84,7 +84,7 @@ class Listener:
     def work(self) -> None:
         """What the dispatcher does when the final status is known."""
         if self.command.exchange(self.id).work is Work.RESULT:
-            outcome = Outcome(
+            outcome = HeadEndOutcome(
                 result=RemoteResult.SUCCESS,
                 voltage_present=False,
                 switches=seen(self.command.exchange(self.id), SwitchState.CONNECTED),
@@ -128,7 +128,7 @@ def callbacks_in_any_order(seed: int) -> None:
     listener.finish()
     activity = listener.command.activity
     assert activity.state is S.COMPLETED
-    assert activity.verdict is Verdict.SUCCEEDED
+    assert activity.verdict is Outcome.SUCCEEDED
     assert len(listener.command.exchanges) == 1
     assert listener.parked == []
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapter.commands.activity import Exchange, ExchangeState, Failure
+from adapter.commands.activity import Communication, CommunicationState, Failure
 from adapter.commands.calls import RemoteResult, RemoteState, RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, PARK_S, Match, correlate
 from adapter.model.ids import RequestToken
@@ -22,7 +22,9 @@ ORDER = [
 ]
 
 
-def judged(status: RequestStatus, exchange: Exchange | None, *, addressed: bool = True) -> Match:
+def judged(
+    status: RequestStatus, exchange: Communication | None, *, addressed: bool = True
+) -> Match:
     return correlate(status, exchange, addressed=addressed, received_at=NOON, now=NOON).match
 
 
@@ -36,7 +38,7 @@ def test_a_token_nobody_knows_yet_is_parked_and_given_up_after_a_day() -> None:
 
 
 @pytest.mark.parametrize("state", [X.SENDING, X.UNCLEAR])
-def test_the_address_teaches_a_token_and_a_bare_token_does_not(state: ExchangeState) -> None:
+def test_the_address_teaches_a_token_and_a_bare_token_does_not(state: CommunicationState) -> None:
     exchange = an_exchange(state)
     assert judged(DONE, exchange) is Match.MATCHED
     assert judged(DONE, exchange, addressed=False) is Match.CONTRADICTION
@@ -51,8 +53,8 @@ def test_a_callback_for_what_was_called_unsent_is_believed() -> None:
     assert judged(DONE, exchange) is Match.MATCHED
 
 
-@pytest.mark.parametrize("state", ExchangeState)
-def test_another_token_is_a_contradiction_in_every_state(state: ExchangeState) -> None:
+@pytest.mark.parametrize("state", CommunicationState)
+def test_another_token_is_a_contradiction_in_every_state(state: CommunicationState) -> None:
     exchange = replace(an_exchange(state), token=RequestToken("another"))
     for addressed in (True, False):
         assert judged(DONE, exchange, addressed=addressed) is Match.CONTRADICTION
@@ -73,13 +75,13 @@ def test_a_status_moves_forward_only(known: RemoteState, told: RemoteState) -> N
 
 
 @pytest.mark.parametrize("state", TAKEN)
-def test_the_first_word_about_a_request_is_taken(state: ExchangeState) -> None:
+def test_the_first_word_about_a_request_is_taken(state: CommunicationState) -> None:
     for told in ORDER:
         assert judged(a_status(ID, told), an_exchange(state)) is Match.MATCHED
 
 
 @pytest.mark.parametrize("state", [X.COMPLETED, X.FAILED, X.CANCELED, X.UNRESOLVED])
-def test_what_comes_after_the_end_is_late_or_known(state: ExchangeState) -> None:
+def test_what_comes_after_the_end_is_late_or_known(state: CommunicationState) -> None:
     over = replace(an_exchange(state), token=token_of(ID))
     assert judged(DONE, over) is Match.LATE
     known = replace(over, status=DONE)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from adapter.commands.activity import Outcome
 from adapter.commands.activity import State as S
-from adapter.commands.activity import Verdict
 from adapter.commands.calls import FailureReason, RemoteResult
 from adapter.commands.flows import CommandKind
 from tests.unit.driving import Course
@@ -19,13 +19,13 @@ def begun(kind: CommandKind = CommandKind.DEVICE_DECOMMISSIONING) -> Course:
 def test_after_a_lost_reply_not_registered_means_done(reason: FailureReason) -> None:
     course = begun().unclear().send().result(RemoteResult.FAILURE, failed={"E0": reason})
     course.execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Verdict.SUCCEEDED_INFERRED)
+    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
 
 
 @pytest.mark.parametrize("reason", GONE)
 def test_at_the_first_attempt_not_registered_is_a_failure(reason: FailureReason) -> None:
     course = begun().result(RemoteResult.FAILURE, failed={"E0": reason})
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Verdict.FAILED)
+    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.FAILED)
 
 
 def test_an_attempt_that_never_left_proves_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Logged
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.store.commands.commands import SqliteStore
 from tests.support import run
 
@@ -33,7 +33,7 @@ def test_who_asks_sees_what_is_being_written(tmp_path: Path) -> None:
         store = SlowDisk(tmp_path / "gateway.db")
         await store.open()
         log = MessageLog(store, SystemClock())
-        log.add(ExchangeId("01m-1"), "DataService.X", b"<asked/>", 200, b"<answered/>")
+        log.add(CommunicationId("01m-1"), "DataService.X", b"<asked/>", 200, b"<answered/>")
         background = asyncio.create_task(log.once())
         await store.reached.wait()
         asked = asyncio.create_task(log.once())

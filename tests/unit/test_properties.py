@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from adapter.commands import lifecycle
 from adapter.commands.activity import (
     Command,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
+    Outcome,
     State,
     StepKind,
-    Verdict,
     Work,
 )
 from adapter.commands.calls import (
     FailureReason,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -60,7 +60,7 @@ from adapter.commands.rules import Violation
 from adapter.commands.steps import proves_idle
 from adapter.commands.timing import POLICIES, Policy, RetryPolicy
 from adapter.errors import Conflict, NotFound
-from adapter.model.ids import EventId, ExchangeId
+from adapter.model.ids import CommunicationId, EventId
 from tests.unit.driving import (
     FORGOTTEN,
     NOON,
@@ -98,7 +98,7 @@ def a_course(chance: random.Random, policy: Policy | None = None) -> Course:
     return Course(kind, policy=policy, effective_in=effective, expires_in=7_200.0, **made)
 
 
-def any_status(chance: random.Random, exchange: ExchangeId) -> RequestStatus:
+def any_status(chance: random.Random, exchange: CommunicationId) -> RequestStatus:
     token = None if chance.random() < 0.9 else "another"
     return a_status(
         exchange,
@@ -110,13 +110,13 @@ def any_status(chance: random.Random, exchange: ExchangeId) -> RequestStatus:
     )
 
 
-def any_outcome(chance: random.Random, exchange: Exchange) -> Outcome:
+def any_outcome(chance: random.Random, exchange: Communication) -> HeadEndOutcome:
     failed: dict[str, FailureReason] = {
         name: chance.choice(list(FailureReason))
         for name in exchange.endpoints
         if chance.random() < 0.3
     }
-    return Outcome(
+    return HeadEndOutcome(
         token=None if chance.random() < 0.9 else token_of(exchange.id, "another"),
         result=chance.choice([RemoteResult.SUCCESS, *RemoteResult]),
         failures=failures(failed),
@@ -126,7 +126,7 @@ def any_outcome(chance: random.Random, exchange: Exchange) -> Outcome:
     )
 
 
-def about_exchange(chance: random.Random, exchange: Exchange) -> Event:
+def about_exchange(chance: random.Random, exchange: Communication) -> Event:
     name = exchange.id
     fault = chance.choice(FAULTS)
     options: list[Event] = [
@@ -140,7 +140,7 @@ def about_exchange(chance: random.Random, exchange: Exchange) -> Event:
         AskFailed(exchange=name, detail="d", fault=fault),
         CancelAnswered(exchange=name),
     ]
-    likely: dict[ExchangeState, tuple[int, ...]] = {
+    likely: dict[CommunicationState, tuple[int, ...]] = {
         X.QUEUED: (0,),
         X.SENDING: (1, 1, 1, 2, 3, 4, 6),
         X.AWAITING: (5, 5, 7, 8),
@@ -210,7 +210,7 @@ class Ordered:
         self.by_people = False
 
 
-def _idle(exchange: Exchange) -> bool:
+def _idle(exchange: Communication) -> bool:
     """Whether the head end's own words prove that this order did nothing."""
     if exchange.endpoint_failure is not None:
         return failure_row(exchange.endpoint_failure.value).idle
@@ -285,7 +285,7 @@ class FailingHeadEnd:
         self.course = a_course(self.chance, POLICIES[C.REMOTE_CONNECT])
         self.reachable = reachable
         self.takes = takes
-        self.leases: dict[ExchangeId, datetime] = {}
+        self.leases: dict[CommunicationId, datetime] = {}
         self.book = Ordered()
 
     def run(self, *, steps: int) -> None:
@@ -301,9 +301,9 @@ class FailingHeadEnd:
                 self._work(exchange)
         raise AssertionError(f"not final after {steps} steps: {course.state}")
 
-    def _due(self) -> list[tuple[datetime, Exchange | None]]:
+    def _due(self) -> list[tuple[datetime, Communication | None]]:
         command = self.course.command
-        found: list[tuple[datetime, Exchange | None]] = []
+        found: list[tuple[datetime, Communication | None]] = []
         wake = lifecycle.wake_of(command)
         if wake is not None:
             found.append((wake, None))
@@ -330,7 +330,7 @@ class FailingHeadEnd:
         else:
             course.tell(TimePassed())
 
-    def _work(self, exchange: Exchange) -> None:
+    def _work(self, exchange: Communication) -> None:
         course, chance = self.course, self.chance
         if chance.random() >= self.reachable:
             self.leases[exchange.id] = course.now + LEASE
@@ -350,7 +350,7 @@ class FailingHeadEnd:
         if course.command.exchange(exchange.id).work is exchange.work:
             self.leases.pop(exchange.id, None)
 
-    def _reply(self, exchange: Exchange) -> Event:
+    def _reply(self, exchange: Communication) -> Event:
         name = exchange.id
         options: list[Event] = [
             SendFailed(exchange=name, detail="d"),
@@ -367,7 +367,7 @@ class FailingHeadEnd:
             options += [TokenReceived(exchange=name, token=token_of(name))] * 3
         return self.chance.choice(options)
 
-    def _answer(self, exchange: Exchange) -> Event:
+    def _answer(self, exchange: Communication) -> Event:
         name, chance = exchange.id, self.chance
         if exchange.work is Work.CANCEL:
             return CancelAnswered(exchange=name)
@@ -415,7 +415,7 @@ def test_a_head_end_that_takes_nothing_is_tried_until_the_command_expires(
     world = FailingHeadEnd(seed, reachable=reachable, takes=False)
     world.run(steps=3_000)
     course = world.course
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Verdict.EXPIRED)
+    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
     assert course.now == course.activity.expires_at
     if reachable == 1.0:
         first = course.sent[0]

@@ -9,22 +9,22 @@ from adapter.commands import communication, lifecycle, transitions
 from adapter.commands.activity import (
     FINAL,
     FINAL_EXCHANGE,
-    Exchange,
-    ExchangeState,
+    Communication,
+    CommunicationState,
     State,
     StepKind,
     Work,
 )
-from adapter.commands.calls import FailureReason, Outcome, RemoteResult
+from adapter.commands.calls import FailureReason, HeadEndOutcome, RemoteResult
 from adapter.commands.events import (
     ActivityEvent,
     Approved,
     AskFailed,
     CancelAnswered,
     CancelAsked,
+    CommunicationEvent,
     DiscardAsked,
     Dispatched,
-    ExchangeEvent,
     OutcomeReceived,
     RetryAsked,
     SendFailed,
@@ -37,30 +37,30 @@ from adapter.commands.failures import FAILURES, Remedy, failure_row
 from adapter.commands.flows import Operation
 from adapter.commands.timing import Policy
 from adapter.errors import IllegalTransition
-from adapter.model.ids import EndpointId, ExchangeId
+from adapter.model.ids import CommunicationId, EndpointId
 from tests.unit.driving import NOON, PERMANENT_FAULT, a_command, a_status, token_of
 
-ID = ExchangeId("cmd-1")
-EXCHANGE_EVENTS: tuple[ExchangeEvent, ...] = (
+ID = CommunicationId("cmd-1")
+EXCHANGE_EVENTS: tuple[CommunicationEvent, ...] = (
     Dispatched(exchange=ID),
     TokenReceived(exchange=ID, token=token_of(ID)),
     SendFailed(exchange=ID, detail=""),
     SendRefused(exchange=ID, fault=PERMANENT_FAULT),
     SendUnclear(exchange=ID, detail=""),
     StatusNotified(exchange=ID, status=a_status(ID)),
-    OutcomeReceived(exchange=ID, outcome=Outcome(result=RemoteResult.SUCCESS)),
+    OutcomeReceived(exchange=ID, outcome=HeadEndOutcome(result=RemoteResult.SUCCESS)),
     AskFailed(exchange=ID, detail=""),
     CancelAnswered(exchange=ID),
 )
 
 
-def an_exchange(state: ExchangeState, operation: Operation = Operation.PING) -> Exchange:
+def an_exchange(state: CommunicationState, operation: Operation = Operation.PING) -> Communication:
     work = {
-        ExchangeState.QUEUED: Work.SEND,
-        ExchangeState.AWAITING: Work.STATUS,
-        ExchangeState.FETCHING: Work.RESULT,
+        CommunicationState.QUEUED: Work.SEND,
+        CommunicationState.AWAITING: Work.STATUS,
+        CommunicationState.FETCHING: Work.RESULT,
     }.get(state, Work.NONE)
-    return Exchange(
+    return Communication(
         id=ID,
         step=StepKind.MAIN,
         operation=operation,
@@ -68,24 +68,24 @@ def an_exchange(state: ExchangeState, operation: Operation = Operation.PING) -> 
         state=state,
         work=work,
         wake=NOON,
-        sent_at=None if state is ExchangeState.QUEUED else NOON,
+        sent_at=None if state is CommunicationState.QUEUED else NOON,
         token=token_of(ID) if work in (Work.STATUS, Work.RESULT) else None,
     )
 
 
 def test_the_samples_cover_every_exchange_event() -> None:
-    assert {type(event) for event in EXCHANGE_EVENTS} == set(get_args(ExchangeEvent))
+    assert {type(event) for event in EXCHANGE_EVENTS} == set(get_args(CommunicationEvent))
 
 
 @pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
-@pytest.mark.parametrize("state", ExchangeState)
+@pytest.mark.parametrize("state", CommunicationState)
 @pytest.mark.parametrize("event", EXCHANGE_EVENTS, ids=lambda event: type(event).__name__)
 def test_an_exchange_event_is_an_arrow_or_refused(
-    state: ExchangeState, event: ExchangeEvent, operation: Operation
+    state: CommunicationState, event: CommunicationEvent, operation: Operation
 ) -> None:
     exchange = an_exchange(state, operation)
     allowed = communication.TRANSITIONS.get((state, type(event)))
-    never_sent = state is ExchangeState.QUEUED and isinstance(event, StatusNotified)
+    never_sent = state is CommunicationState.QUEUED and isinstance(event, StatusNotified)
     if allowed is None or never_sent:
         with pytest.raises(IllegalTransition):
             communication.step(exchange, event, now=NOON, policy=Policy())
@@ -97,7 +97,7 @@ def test_an_exchange_event_is_an_arrow_or_refused(
 
 @pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
 def test_no_arrow_leads_out_of_a_final_exchange_and_nothing_is_sent_from_it(
-    state: ExchangeState,
+    state: CommunicationState,
 ) -> None:
     arrows = {e: to for (s, e), to in communication.TRANSITIONS.items() if s is state}
     assert Dispatched not in arrows
@@ -105,7 +105,9 @@ def test_no_arrow_leads_out_of_a_final_exchange_and_nothing_is_sent_from_it(
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
-def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(state: ExchangeState) -> None:
+def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(
+    state: CommunicationState,
+) -> None:
     over = an_exchange(state)
     told = communication.step(
         over, TokenReceived(exchange=ID, token=token_of(ID)), now=NOON, policy=Policy()
@@ -117,7 +119,7 @@ def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(state: Exch
 
 def test_only_a_queued_exchange_can_be_dispatched() -> None:
     starts = {state for state, event in communication.TRANSITIONS if event is Dispatched}
-    assert starts == {ExchangeState.QUEUED}
+    assert starts == {CommunicationState.QUEUED}
 
 
 def test_every_state_has_a_row_and_final_ones_are_empty() -> None:

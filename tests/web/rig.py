@@ -21,7 +21,7 @@ from adapter.engine.commands.ports import Import, InboxRow, InboxState
 from adapter.engine.gateway import Gateway, GatewaySettings
 from adapter.errors import OutcomeUnknown
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
-from adapter.model.ids import DeviceId, EndpointId, ExchangeId, RequestToken, ServicePointId
+from adapter.model.ids import CommunicationId, DeviceId, EndpointId, RequestToken, ServicePointId
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
 from adapter.service.payloads import taking
@@ -107,7 +107,7 @@ class Rig:
         return self.listener.url
 
     def signed(self, exchange: str = "attempt-1") -> str:
-        return self.identity.address(ExchangeId(exchange))
+        return self.identity.address(CommunicationId(exchange))
 
     async def post(
         self, path: str, body: bytes, headers: dict[str, str] | None = None

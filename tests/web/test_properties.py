@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.wire.inbound import Call, LargeMessage, Unacceptable, examine
+from adapter.wire.inbound import HostedCall, LargeMessage, Unacceptable, examine
 from tests.web.rig import codec, data_arrived, events_arrived, status_changed
 
 MESSAGES = (status_changed(), data_arrived(), events_arrived())
@@ -37,7 +37,7 @@ def test_whole_and_in_pieces_agree_on_what_is_taken(body: bytes, size: int, acti
             break
     in_pieces = large.finish()
     for judged in (whole, in_pieces):
-        assert isinstance(judged, Call | Unacceptable)
-        assert isinstance(judged, Call) or (judged.text and judged.reason)
-    if isinstance(whole, Call):
+        assert isinstance(judged, HostedCall | Unacceptable)
+        assert isinstance(judged, HostedCall) or (judged.text and judged.reason)
+    if isinstance(whole, HostedCall):
         assert in_pieces == whole

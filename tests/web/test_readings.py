@@ -14,7 +14,7 @@ from adapter.cli import run as openway
 from adapter.cli.client import Client, Unreachable
 from adapter.cli.exits import Exit
 from adapter.engine.beside import Beside
-from adapter.engine.readings.reports import ValuePage, Wanted
+from adapter.engine.readings.reports import ValuePage, ValueQuery
 from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Entered, Measurement
@@ -171,7 +171,7 @@ def test_payloads_and_their_statistics_are_told(tmp_path: Path) -> None:
 class FailingReports(SqliteReports):
     """Its disk breaks after the first page."""
 
-    async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:
+    async def values(self, wanted: ValueQuery, *, cursor: str | None, limit: int) -> ValuePage:
         if cursor is not None:
             raise StoreFailed("the disk is gone")
         return await super().values(wanted, cursor=cursor, limit=10)

@@ -10,7 +10,7 @@ from adapter.commands.calls import (
     CancelTaken,
     EndpointFailure,
     FailureReason,
-    Outcome,
+    HeadEndOutcome,
     RemoteResult,
     RemoteState,
     RequestStatus,
@@ -55,19 +55,21 @@ def test_a_token_is_read_in_lower_case() -> None:
 
 
 def test_results_of_one_meter() -> None:
-    assert answer(Operation.DISCONNECT_RESULT) == Outcome(token=TOKEN, result=RemoteResult.SUCCESS)
+    assert answer(Operation.DISCONNECT_RESULT) == HeadEndOutcome(
+        token=TOKEN, result=RemoteResult.SUCCESS
+    )
     failure = example(Operation.DISCONNECT_RESULT, ".failure")
-    assert answer(Operation.DISCONNECT_RESULT, failure) == Outcome(
+    assert answer(Operation.DISCONNECT_RESULT, failure) == HeadEndOutcome(
         token=TOKEN, result=RemoteResult.FAILURE, failures=(FAILED,)
     )
 
 
 def test_results_of_a_load_check() -> None:
-    assert answer(Operation.LOAD_SIDE_VOLTAGE_RESULT) == Outcome(
+    assert answer(Operation.LOAD_SIDE_VOLTAGE_RESULT) == HeadEndOutcome(
         token=TOKEN, result=RemoteResult.SUCCESS, voltage_present=True
     )
     failure = example(Operation.LOAD_SIDE_VOLTAGE_RESULT, ".failure")
-    assert answer(Operation.LOAD_SIDE_VOLTAGE_RESULT, failure) == Outcome(
+    assert answer(Operation.LOAD_SIDE_VOLTAGE_RESULT, failure) == HeadEndOutcome(
         token=TOKEN, result=RemoteResult.FAILURE, failures=(FAILED,)
     )
 
@@ -77,14 +79,14 @@ def test_results_of_a_load_check() -> None:
     [Operation.PING_RESULT, Operation.CONTINGENCY_READ_RESULT, Operation.INTERROGATE_GROUP_RESULT],
 )
 def test_results_of_many_meters_list_those_that_failed(operation: Operation) -> None:
-    assert answer(operation) == Outcome(
+    assert answer(operation) == HeadEndOutcome(
         token=TOKEN, result=RemoteResult.SUCCESS, failures=(FAILED,), truncated=True
     )
 
 
 def test_results_of_a_switch_state_read() -> None:
     outcome = answer(Operation.SWITCH_STATE_RESULT)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, HeadEndOutcome)
     assert outcome.switches == (
         SwitchReading(
             endpoint=METER,
@@ -112,7 +114,7 @@ def test_a_time_without_a_zone_is_in_the_head_ends() -> None:
     data = example(Operation.SWITCH_STATE_RESULT).replace(b"T01:10:00Z", b"T01:10:00")
     zone = timezone(timedelta(hours=-5))
     outcome = read_answer(codec(), Operation.SWITCH_STATE_RESULT, data, zone=zone)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, HeadEndOutcome)
     assert outcome.switches[0].at == datetime(2025, 3, 30, 6, 10, tzinfo=UTC)
 
 
@@ -130,7 +132,7 @@ def test_words_the_contract_does_not_know_are_unknown_and_refuse_nothing() -> No
     for old, new in ((b"Armed", b"Tripped"), (b"NoResponse", b"Eaten"), (b">Success<", b">Half<")):
         data = data.replace(old, new)
     outcome = answer(Operation.SWITCH_STATE_RESULT, data)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, HeadEndOutcome)
     assert outcome.result is RemoteResult.UNKNOWN
     assert outcome.failures[0].reason is FailureReason.UNSPECIFIED
     assert outcome.switches[0].state is SwitchState.UNKNOWN
@@ -208,7 +210,7 @@ def test_a_provisioning_reply_is_read_whatever_its_type(
     inside: str, result: RemoteResult, year: str
 ) -> None:
     data = provisioning(inside, year=year)
-    assert answer(Operation.DEREGISTER_METERS, data) == Outcome(result=result)
+    assert answer(Operation.DEREGISTER_METERS, data) == HeadEndOutcome(result=result)
 
 
 def test_a_failure_anywhere_in_a_provisioning_reply_is_found() -> None:
@@ -218,7 +220,7 @@ def test_a_failure_anywhere_in_a_provisioning_reply_is_found() -> None:
         "<x:FailureReason>InvalidTargetState</x:FailureReason></x:Thing></List></R>"
     )
     outcome = answer(Operation.DEREGISTER_METERS, provisioning(block))
-    assert outcome == Outcome(
+    assert outcome == HeadEndOutcome(
         result=RemoteResult.FAILURE,
         failures=(
             EndpointFailure(endpoint=EndpointId("1"), reason=FailureReason.INVALID_TARGET_STATE),
@@ -228,7 +230,7 @@ def test_a_failure_anywhere_in_a_provisioning_reply_is_found() -> None:
 
 @pytest.mark.parametrize("operation", sorted(PROVISIONING_OPERATIONS))
 def test_a_provisioning_reply_in_the_written_form_is_read(operation: Operation) -> None:
-    assert answer(operation) == Outcome(
+    assert answer(operation) == HeadEndOutcome(
         result=RemoteResult.FAILURE, failures=(FAILED,), truncated=True
     )
 

@@ -13,7 +13,7 @@ from adapter.readings.seeds import BadPart, Normal, Part, Seed
 from adapter.wire import notifications
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
-from adapter.wire.stream import Bounds, Broken, parts, where_broken
+from adapter.wire.stream import Broken, PartBounds, parts, where_broken
 from tests.wire.payloads import (
     SUB,
     data_arrived,
@@ -32,7 +32,7 @@ NUMERIC_KINDS = (
 
 
 def read(body: bytes, **bounds: int) -> list[Part | BadPart]:
-    return list(parts([body], Bounds(**bounds)))
+    return list(parts([body], PartBounds(**bounds)))
 
 
 def good(body: bytes) -> list[Part]:

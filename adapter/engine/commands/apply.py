@@ -52,7 +52,7 @@ class TokenTaken(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Along:
+class SavedWith:
     """What is stored in the same transaction as the step."""
 
     actor: str = "gateway"
@@ -69,10 +69,10 @@ class Along:
 
 
 @dataclass(slots=True)
-class _Job:
+class _Application:
     command: CommandId
     event: Event
-    along: Along
+    along: SavedWith
     done: "asyncio.Future[Command]"
     tries: int = 0
     alone: bool = False
@@ -83,7 +83,7 @@ class _Draft:
     """One command's part of a batch."""
 
     after: Command
-    jobs: list[_Job] = field(default_factory=list)
+    jobs: list[_Application] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     notes: list[AuditNote] = field(default_factory=list)
 
@@ -103,17 +103,19 @@ class Applier:
         self._clock = clock
         self._policies = policies
         self._changed = changed
-        self._pending: list[_Job] = []
+        self._pending: list[_Application] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def apply(self, command: CommandId, event: Event, along: Along | None = None) -> Command:
+    async def apply(
+        self, command: CommandId, event: Event, along: SavedWith | None = None
+    ) -> Command:
         """Step one command by one event and save it.
 
         Returns the command as saved. Raises NotFound, IllegalTransition, Forbidden, OverBudget, or
         StoreFailed; nothing was changed then, except that StoreFailed leaves it unknown.
         """
         done: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Job(command, event, along or Along(), done))
+        self._pending.append(_Application(command, event, along or SavedWith(), done))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
         return await done
@@ -131,7 +133,7 @@ class Applier:
         finally:
             self._flushing = None
 
-    async def _run_all(self, batch: list[_Job]) -> None:
+    async def _run_all(self, batch: list[_Application]) -> None:
         """What one command cannot bear costs no other command of the batch: each runs alone then.
         Nothing of the batch was saved, for it is one transaction."""
         try:
@@ -139,7 +141,7 @@ class Applier:
         except GatewayError:
             raise
         except Exception as error:
-            by_command: dict[CommandId, list[_Job]] = {}
+            by_command: dict[CommandId, list[_Application]] = {}
             for job in batch:
                 if not job.done.done():
                     by_command.setdefault(job.command, []).append(job)
@@ -149,7 +151,7 @@ class Applier:
             for jobs in by_command.values():
                 await self._run_alone(jobs)
 
-    async def _run_alone(self, jobs: list[_Job]) -> None:
+    async def _run_alone(self, jobs: list[_Application]) -> None:
         try:
             await self._run(jobs)
         except StoreFailed:
@@ -157,10 +159,10 @@ class Applier:
         except Exception as error:  # told to those who asked for it
             _fail(jobs, error)
 
-    def _take(self) -> tuple[list[_Job], list[_Job]]:
+    def _take(self) -> tuple[list[_Application], list[_Application]]:
         """The next batch: a job that the store may refuse goes alone for its command."""
-        batch: list[_Job] = []
-        later: list[_Job] = []
+        batch: list[_Application] = []
+        later: list[_Application] = []
         alone: set[CommandId] = set()
         taken: set[CommandId] = set()
         for job in self._pending:
@@ -176,7 +178,7 @@ class Applier:
                 alone.add(job.command)
         return batch, later
 
-    async def _run(self, batch: list[_Job]) -> None:
+    async def _run(self, batch: list[_Application]) -> None:
         loaded = await self._store.load(list(dict.fromkeys(job.command for job in batch)))
         drafts: dict[CommandId, _Draft] = {}
         for job in batch:
@@ -192,7 +194,7 @@ class Applier:
         for draft, saved in zip(ready, results, strict=True):
             self._settle(draft, saved)
 
-    def _step(self, draft: _Draft, job: _Job) -> None:
+    def _step(self, draft: _Draft, job: _Application) -> None:
         policy = self._policies[draft.after.request.kind]
         try:
             made = step(draft.after, job.event, now=self._clock.now(), policy=policy)
@@ -253,7 +255,7 @@ class Applier:
             )
 
 
-def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+def _fail(jobs: Sequence[_Application], error: BaseException) -> None:
     for job in jobs:
         if not job.done.done():
             job.done.set_exception(error)

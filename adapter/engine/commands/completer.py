@@ -11,16 +11,16 @@ from adapter.commands.completion import WorldChange, execute
 from adapter.commands.events import CompletionExecuted, CompletionFailed
 from adapter.commands.flows import Completion
 from adapter.engine import points
-from adapter.engine.commands.apply import Along, Applier
+from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import MANY, sought
 from adapter.engine.commands.ports import Clock, Registry
-from adapter.engine.readings.ports import Measurements
+from adapter.engine.readings.ports import MeasurementStore
 from adapter.errors import GatewayError
 
 
 class Completer:
     def __init__(
-        self, data: Measurements, registry: Registry, applier: Applier, clock: Clock
+        self, data: MeasurementStore, registry: Registry, applier: Applier, clock: Clock
     ) -> None:
         self._data = data
         self._registry = registry
@@ -41,7 +41,7 @@ class Completer:
         await self._applier.apply(
             command.id,
             CompletionExecuted(event=event.id),
-            Along(installs=change.installs, measurements=change.measurements),
+            SavedWith(installs=change.installs, measurements=change.measurements),
         )
         points.reached("completion.after_apply")
 

@@ -14,7 +14,7 @@ from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import Correlation, Match, correlate
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import points
-from adapter.engine.commands.apply import Along, Applier, TokenTaken
+from adapter.engine.commands.apply import Applier, SavedWith, TokenTaken
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -49,7 +49,7 @@ ROWS_AT_ONCE = 32
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 
 
-class Reader(Protocol):
+class MessageReader(Protocol):
     """How stored bytes are understood. Raises WireError."""
 
     def status(self, raw: bytes) -> RequestStatus: ...
@@ -63,7 +63,7 @@ class Correlator:
         store: Store,
         applier: Applier,
         clock: Clock,
-        reader: Reader,
+        reader: MessageReader,
         messages: MessageLog,
         to_intake: Callable[[], None],
     ) -> None:
@@ -185,7 +185,9 @@ class Correlator:
             token=status.token,
         )
         try:
-            await self._applier.apply(found.command, event, Along(actor="head-end", inbox=(done,)))
+            await self._applier.apply(
+                found.command, event, SavedWith(actor="head-end", inbox=(done,))
+            )
         except TokenTaken as error:
             await self._close(row, InboxState.QUARANTINED, str(error), status=status)
         except Conflict as error:

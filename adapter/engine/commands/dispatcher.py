@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from adapter.commands.activity import Command, Exchange, ExchangeState, StepKind, Work
-from adapter.commands.calls import Call, CancelTaken, Outcome, RequestStatus, TokenGiven
+from adapter.commands.activity import Command, Communication, CommunicationState, StepKind, Work
+from adapter.commands.calls import Call, CancelTaken, HeadEndOutcome, RequestStatus, TokenGiven
 from adapter.commands.events import (
     AskFailed,
     CancelAnswered,
@@ -44,8 +44,8 @@ from adapter.commands.rules import (
 )
 from adapter.commands.steps import call_of
 from adapter.engine import points
-from adapter.engine.commands.apply import Along, Applier, OverBudget, TokenTaken
-from adapter.engine.commands.ports import Clock, Debit, HeadEnd, Leased, Place, Registry, Store
+from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
+from adapter.engine.commands.ports import Clock, Debit, HeadEnd, Leased, Permit, Registry, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import (
@@ -59,11 +59,11 @@ from adapter.errors import (
     StoreFailed,
 )
 from adapter.model.device import DeviceView
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 
 log = logging.getLogger(__name__)
 
-current_exchange: ContextVar[ExchangeId | None] = ContextVar("current_exchange", default=None)
+current_exchange: ContextVar[CommunicationId | None] = ContextVar("current_exchange", default=None)
 """The exchange whose call is under way in this task; the message log reads it."""
 
 _ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
@@ -90,7 +90,7 @@ class Dispatcher:
         head_end: HeadEnd,
         applier: Applier,
         clock: Clock,
-        address: Callable[[ExchangeId], str],
+        address: Callable[[CommunicationId], str],
         settings: DispatchSettings,
         holds: SwitchHolds,
     ) -> None:
@@ -103,7 +103,7 @@ class Dispatcher:
         self._settings = settings
         self._holds = holds
         self._set_aside = store.set_aside
-        self._carried: set[ExchangeId] = set()
+        self._carried: set[CommunicationId] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     async def once(self, *, inline: bool = False) -> int:
@@ -176,15 +176,15 @@ class Dispatcher:
         """Sends of which nothing could be noted: unclear, and never sent again blindly."""
         for each in await self._set_aside.again(RowKind.EXCHANGE):
             if each not in self._carried:
-                settle = self._settle_one(ExchangeId(each))
+                settle = self._settle_one(CommunicationId(each))
                 await self._set_aside.attend(RowKind.EXCHANGE, each, settle)
 
-    async def _settle_one(self, exchange: ExchangeId) -> bool:
+    async def _settle_one(self, exchange: CommunicationId) -> bool:
         """False: it is claimed like any other."""
         found = next(iter(await self._store.find(exchanges=[exchange])), None)
         if found is None or found.exchange.work is not Work.NONE:
             return found is None
-        if found.exchange.state is ExchangeState.SENDING:
+        if found.exchange.state is CommunicationState.SENDING:
             detail = "what became of the send could not be noted"
             await self._applier.apply(found.command, SendUnclear(exchange=exchange, detail=detail))
         return True
@@ -206,7 +206,7 @@ class Dispatcher:
         finally:
             place.release()
 
-    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Place) -> bool:
+    async def _work(self, leased: Leased, work: Work, operation: Operation, place: Permit) -> bool:
         command = (await self._store.load([leased.command])).get(leased.command)
         if command is None:
             return True
@@ -222,14 +222,14 @@ class Dispatcher:
     # ------------------------------------------------------------ sending
 
     async def _send(
-        self, leased: Leased, command: Command, exchange: Exchange, place: Place
+        self, leased: Leased, command: Command, exchange: Communication, place: Permit
     ) -> bool:
         if not await self._allowed(leased, command, exchange):
             return False
         address = self._address(exchange.id)
         call = call_of(command, exchange, callback=address, now=self._clock.now())
         debit = self._debit(command, exchange)
-        along = Along(debit=debit, acquire=_lanes(command, exchange))
+        along = SavedWith(debit=debit, acquire=_lanes(command, exchange))
         try:
             await self._applier.apply(command.id, Dispatched(exchange=exchange.id), along)
         except (OverBudget, Conflict) as error:
@@ -256,7 +256,7 @@ class Dispatcher:
             detail = f"the answer could not be noted: {type(error).__name__}"
             await self._apply(leased, SendUnclear(exchange=leased.exchange, detail=detail))
 
-    async def _allowed(self, leased: Leased, command: Command, exchange: Exchange) -> bool:
+    async def _allowed(self, leased: Leased, command: Command, exchange: Communication) -> bool:
         if exchange.step is StepKind.SETTLE:
             return True
         if self._held(exchange):
@@ -274,7 +274,7 @@ class Dispatcher:
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
 
-    def _held(self, exchange: Exchange) -> bool:
+    def _held(self, exchange: Communication) -> bool:
         """Whether no switch order may leave now: it waits for its lease."""
         return exchange.operation in SWITCH_OPERATIONS and self._holds.barred()
 
@@ -296,20 +296,20 @@ class Dispatcher:
             holders=holders,
         )
 
-    async def _holds_its_meter(self, command: Command, exchange: Exchange) -> bool:
+    async def _holds_its_meter(self, command: Command, exchange: Communication) -> bool:
         """False for a switch order whose meter was taken by one through the fence (I7): what has
         not left by then must not undo it."""
         lanes = _lanes(command, exchange)
         holders = await self._store.holders(lanes) if lanes else {}
         return all(holders.get(lane) == command.id for lane in lanes)
 
-    def _debit(self, command: Command, exchange: Exchange) -> Debit | None:
+    def _debit(self, command: Command, exchange: Communication) -> Debit | None:
         limit = self._settings.switch.per_hour
         if limit is None or exchange.operation is not Operation.DISCONNECT_METER:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
-    def _too_late(self, command: Command, exchange: Exchange) -> Event | None:
+    def _too_late(self, command: Command, exchange: Communication) -> Event | None:
         """Where the clock was set or the machine suspended since the intent was stored: nothing of
         a switch order has left, and nothing leaves."""
         if exchange.operation not in SWITCH_OPERATIONS:
@@ -320,7 +320,9 @@ class Dispatcher:
         barred = out_of_time(command.request, command.activity, policy, now=now)
         return None if barred is None else SendFailed(exchange=exchange.id, detail=barred.text)
 
-    async def _sent(self, command: Command, exchange: Exchange, call: Call, place: Place) -> Event:
+    async def _sent(
+        self, command: Command, exchange: Communication, call: Call, place: Permit
+    ) -> Event:
         try:
             answer = await place.call(call)
         except NotSent as error:
@@ -335,7 +337,7 @@ class Dispatcher:
         match answer:
             case TokenGiven(token=token) if not command.flow.synchronous:
                 return TokenReceived(exchange=exchange.id, token=token)
-            case Outcome() if command.flow.synchronous:
+            case HeadEndOutcome() if command.flow.synchronous:
                 return OutcomeReceived(exchange=exchange.id, outcome=answer)
             case _:
                 return SendUnclear(exchange=exchange.id, detail="an answer of another kind")
@@ -343,7 +345,7 @@ class Dispatcher:
     # ------------------------------------------------------------ asking
 
     async def _ask(
-        self, leased: Leased, exchange: Exchange, operation: Operation, place: Place
+        self, leased: Leased, exchange: Communication, operation: Operation, place: Permit
     ) -> None:
         call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
         points.reached("ask.before")
@@ -377,7 +379,7 @@ class Dispatcher:
             )
 
 
-def _lanes(command: Command, exchange: Exchange) -> tuple[str, ...]:
+def _lanes(command: Command, exchange: Communication) -> tuple[str, ...]:
     """What the command must hold when this exchange leaves."""
     switches = exchange.operation in SWITCH_OPERATIONS
     return lanes_of(command.request, command.targets) if switches else ()
@@ -389,11 +391,11 @@ def _operation(leased: Leased, work: Work) -> Operation:
     return RESULT_OF[leased.operation] if work is Work.RESULT else _OPERATION[work]
 
 
-def _answered(exchange: Exchange, answer: object) -> Event:
+def _answered(exchange: Communication, answer: object) -> Event:
     match answer:
         case RequestStatus(token=token) if token == exchange.token:
             return StatusNotified(exchange=exchange.id, status=answer, polled=True)
-        case Outcome(token=token) if token in (None, exchange.token):
+        case HeadEndOutcome(token=token) if token in (None, exchange.token):
             return OutcomeReceived(exchange=exchange.id, outcome=answer)
         case CancelTaken():
             return CancelAnswered(exchange=exchange.id)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 
 STATUS_PATH = "/openway/status"
 _SECRET_BYTES = 16
@@ -21,7 +21,7 @@ class CallbackIdentity:
     public_url: str
     keys: tuple[bytes, ...]
 
-    def address(self, exchange: ExchangeId) -> str:
+    def address(self, exchange: CommunicationId) -> str:
         return f"{self.public_url}{STATUS_PATH}/{exchange}/{_secret(self.keys[0], exchange)}"
 
     def genuine(self, exchange: str, secret: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from adapter.engine.commands.ports import Clock, Logged, Store
 from adapter.errors import StoreFailed
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +31,22 @@ class MessageLog:
         self.dropped = 0
 
     def add(
-        self, exchange: ExchangeId, operation: str, request: bytes, status: int, reply: bytes
+        self, exchange: CommunicationId, operation: str, request: bytes, status: int, reply: bytes
     ) -> None:
         """One call: what was asked, and what came back with which HTTP status."""
         now = self._clock.now()
         self._put(exchange, now, operation, request, outbound=True)
         self._put(exchange, now, operation, reply, status=status)
 
-    def callback(self, exchange: ExchangeId, operation: str, raw: bytes, *, at: datetime) -> None:
+    def callback(
+        self, exchange: CommunicationId, operation: str, raw: bytes, *, at: datetime
+    ) -> None:
         """What the head end told about an exchange on its own."""
         self._put(exchange, at, operation, raw)
 
     def _put(
         self,
-        exchange: ExchangeId,
+        exchange: CommunicationId,
         at: datetime,
         operation: str,
         body: bytes,

@@ -14,13 +14,13 @@ from adapter.commands.events import DataLookedUp, TimePassed
 from adapter.commands.flows import SWITCH_KINDS
 from adapter.commands.rules import lanes_of
 from adapter.engine import points
-from adapter.engine.commands.apply import Along, Applier
+from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
-from adapter.engine.readings.ports import Measurements
+from adapter.engine.readings.ports import MeasurementStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import CommandId, EndpointId
@@ -35,7 +35,7 @@ class Monitor:
     def __init__(
         self,
         store: Store,
-        data: Measurements,
+        data: MeasurementStore,
         applier: Applier,
         completer: Completer,
         clock: Clock,
@@ -115,7 +115,7 @@ class Monitor:
         held = command.activity.state is not State.VALIDATION_ERROR
         free = not held and not verdict.violations
         lanes = lanes_of(command.request, command.targets) if free else ()
-        return await self._applier.apply(command.id, verdict, Along(actor=actor, acquire=lanes))
+        return await self._applier.apply(command.id, verdict, SavedWith(actor=actor, acquire=lanes))
 
     async def _attend(self, command: Command) -> None:
         activity = command.activity

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from adapter.commands.activity import Command, Exchange, State, Work
+from adapter.commands.activity import Command, Communication, State, Work
 from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
@@ -22,10 +22,10 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.device import DeviceView, InstallEvent
 from adapter.model.ids import (
     CommandId,
+    CommunicationId,
     DeviceId,
     EndpointId,
     EventId,
-    ExchangeId,
     InboxId,
     RequestToken,
 )
@@ -46,7 +46,7 @@ class Clock(Protocol):
         """Return when `now()` has reached `until`."""
 
 
-class Place(Protocol):
+class Permit(Protocol):
     """Leave to make one call, within the limits of the head end."""
 
     async def call(self, call: Call) -> Answer:
@@ -57,7 +57,7 @@ class Place(Protocol):
 
 
 class HeadEnd(Protocol):
-    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Place:
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> Permit:
         """A place within `wait_s` seconds, urgent ones first. Raises NotSent when none is free."""
 
 
@@ -143,7 +143,7 @@ class Received:
     operation: str
     raw: bytes
     at: datetime
-    exchange: ExchangeId | None = None
+    exchange: CommunicationId | None = None
     remote: str = ""
     state: InboxState = InboxState.NEW
     reason: str = ""
@@ -262,7 +262,7 @@ class Leased:
     """One exchange that has something to be done; its `wake` has been moved on by the lease."""
 
     command: CommandId
-    exchange: ExchangeId
+    exchange: CommunicationId
     operation: Operation
     priority: int
 
@@ -273,7 +273,7 @@ class InboxRow:
     operation: str
     raw: bytes
     at: datetime
-    exchange: ExchangeId | None
+    exchange: CommunicationId | None
     remote: str
     state: InboxState
     reason: str
@@ -289,7 +289,7 @@ class Found:
     """An exchange and the command it belongs to."""
 
     command: CommandId
-    exchange: Exchange
+    exchange: Communication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +314,7 @@ class PublicationRow:
 class Logged:
     """One SOAP message of an exchange, for people; callback secrets are masked."""
 
-    exchange: ExchangeId
+    exchange: CommunicationId
     at: datetime
     outbound: bool
     operation: str
@@ -389,7 +389,7 @@ class Store(Protocol):
         """The earliest time at which `claim`, `due` or `unread` can return something."""
 
     async def find(
-        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]: ...
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]: ...

@@ -34,7 +34,7 @@ _SUBMIT_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class SubmittedCommand:
     """The command of a request. `new` is false where its key was known."""
 
     id: CommandId
@@ -60,12 +60,12 @@ class Submitter:
         self._policies = policies
         self._ids = SortableIds(entropy)
 
-    async def submit(self, request: CommandRequest, *, actor: str) -> Made:
+    async def submit(self, request: CommandRequest, *, actor: str) -> SubmittedCommand:
         """Raises InvalidRequest, UnknownDevice and Conflict; see `Gateway.submit`."""
         now = self._clock.now()
         content = _fingerprint(request)
         if (known := await self._known(request, content)) is not None:
-            return Made(id=known, new=False)
+            return SubmittedCommand(id=known, new=False)
         check_request(request, now=now)
         command, surveyed = await self._draft(request)
         taken: Mapping[str, CommandId] = {}
@@ -76,9 +76,9 @@ class Submitter:
             (result,) = await self._store.submit([submission])
             match result:
                 case Accepted(id=made):
-                    return Made(id=made, new=True)
+                    return SubmittedCommand(id=made, new=True)
                 case Duplicate(id=made):
-                    return Made(id=made, new=False)
+                    return SubmittedCommand(id=made, new=False)
                 case KeyConflict(id=made):
                     raise _key_conflict(made)
                 case LaneTaken(holders=holders):

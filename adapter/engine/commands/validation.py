@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapter.commands.activity import Command, CommandRequest, ExchangeState, Target
+from adapter.commands.activity import Command, CommandRequest, CommunicationState, Target
 from adapter.commands.calls import SwitchState
 from adapter.commands.events import Validated
 from adapter.commands.flows import EFFECT_OF, OPENING_KINDS, CommandKind
@@ -16,7 +16,7 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, endpoint_key
 
 _UNDER_WAY: Final = frozenset(
-    {ExchangeState.SENDING, ExchangeState.AWAITING, ExchangeState.FETCHING}
+    {CommunicationState.SENDING, CommunicationState.AWAITING, CommunicationState.FETCHING}
 )
 _AT_ONCE: Final = 500
 """Devices whose records are in memory at one time; a command may be about a whole city."""

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from adapter.errors import SettingsError
-from adapter.events.types import EventTables, EventType, Role, StormRule, event_tables
+from adapter.events.types import EventTables, EventType, PairRole, StormRule, event_tables
 from adapter.model.whole_numbers import XS_INTEGERS
 from adapter.settings.text_files import read_toml
 
@@ -53,7 +53,7 @@ def read_event_tables(document: dict[str, object]) -> EventTables:
         if row.number is not None and not XS_INTEGERS["int"].holds(row.number):
             span = XS_INTEGERS["int"]
             raise SettingsError(f"intake.events: event {number}: number must be {span}")
-        if bool(row.pair) != (row.role is not Role.NONE):
+        if bool(row.pair) != (row.role is not PairRole.NONE):
             raise SettingsError(f"intake.events: event {number}: pair and role go together")
     storms = _rows(document, "storm", StormRule)
     for number, rule in enumerate(storms, 1):

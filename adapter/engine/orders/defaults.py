@@ -7,7 +7,7 @@ from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import Change, Publication, Store
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage
 from adapter.model.ids import EventId
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 
 
 class PublishedReplies:
@@ -16,7 +16,7 @@ class PublishedReplies:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         publication = Publication(
             id=EventId(reply.id),
             type=f"openway.order.reply.{reply.kind.value}",

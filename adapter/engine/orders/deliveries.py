@@ -28,12 +28,12 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import OrderId
 from adapter.orders import field_activity_events as f
-from adapter.orders.order import Problem
+from adapter.orders.order import OrderProblem
 from adapter.orders.replies import (
     DeliveryFailed,
     DeliveryRefused,
-    Reply,
     ReplyAccepted,
+    RequesterReply,
     step_reply,
 )
 
@@ -134,8 +134,8 @@ class Deliveries:
         """People see to it: the visit is in communication error, or the request is."""
         await self._store.settle_message(message.id, MessageState.FAILED)
         if message.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS):
-            problem = Problem(code="field_work", text=reason, action=_ACTIONS[message.kind])
-            await self._visit(message, f.SendFailed(problem=problem))
+            problem = OrderProblem(code="field_work", text=reason, action=_ACTIONS[message.kind])
+            await self._visit(message, f.FieldSendFailed(problem=problem))
             return
 
         def fail(work: UnitOfWork) -> None:
@@ -153,7 +153,7 @@ class Deliveries:
         except Conflict as error:  # the visit has moved on meanwhile
             log.info("visit_moved_on", extra={"child": message.activity, "why": str(error)})
 
-    async def _deliver(self, reply: Reply) -> None:
+    async def _deliver(self, reply: RequesterReply) -> None:
         points.reached("reply.before_delivery")
         try:
             await self._requester.deliver(reply)

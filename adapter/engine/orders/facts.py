@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Protocol
 
 from adapter.engine.commands.ports import Import
-from adapter.engine.orders.ports import OrderStore, World
-from adapter.engine.readings.ports import Measurements
+from adapter.engine.orders.ports import OrderStore, OrderWorld
+from adapter.engine.readings.ports import MeasurementStore
 from adapter.engine.registry.imports import ImportRefused, checked
 from adapter.errors import GatewayError
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
@@ -44,7 +44,7 @@ class Records:
         self._site = site
         self._keep = keep
 
-    async def world(self, point: ServicePointId, order: OrderId) -> World:
+    async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         """What is at the service point now. Raises MasterDataFailed."""
         found = await self._store.world(point, order)
         if found.service_point is not None or self._site is None:
@@ -80,7 +80,7 @@ class StoredMeasurements:
     words lead to. What crews read is added as it is.
     """
 
-    def __init__(self, data: Measurements, orders: OrderStore) -> None:
+    def __init__(self, data: MeasurementStore, orders: OrderStore) -> None:
         self._data = data
         self._orders = orders
 

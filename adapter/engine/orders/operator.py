@@ -28,9 +28,9 @@ from adapter.orders.order import CHILD_ERROR, ChildId, ChildState, OrderState, S
 from adapter.orders.replies import (
     DeliveryGivenUp,
     DeliveryRetried,
-    Reply,
     ReplyEvent,
     ReplyState,
+    RequesterReply,
     step_reply,
 )
 
@@ -63,7 +63,7 @@ class Operator:
             if work.order.state is OrderState.ACTIVITY_ERROR and broken is not None:
                 await self._orchestrator.retry_command(work.children[broken.id], by=by)
             open_child = broken.id if broken is not None else None
-            event = e.RetryAsked(who=by, open_child=open_child)
+            event = e.OrderRetryAsked(who=by, open_child=open_child)
             await self._orchestrator.act(order, lambda work: step_order(work, event, actor=by))
         return (await self._orchestrator.case(order)).order
 
@@ -112,7 +112,7 @@ class Operator:
         """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
 
         def discard(work: UnitOfWork) -> None:
-            event = e.DiscardAsked(who=by, reason=reason, children=work.facts, dark=work.dark)
+            event = e.OrderDiscardAsked(who=by, reason=reason, children=work.facts, dark=work.dark)
             step_order(work, event, actor=by)
 
         return await self._decide(order, discard, call_back=reason or "discarded")
@@ -162,7 +162,9 @@ class Operator:
 
     # ------------------------------------------------------------ replies
 
-    async def retry_replies(self, order: OrderId, *, by: str, reply: str = "") -> Sequence[Reply]:
+    async def retry_replies(
+        self, order: OrderId, *, by: str, reply: str = ""
+    ) -> Sequence[RequesterReply]:
         """Send a reply again now; without one, all that were refused or have failed so far.
 
         Gives the replies that are sent. Raises NotFound, Conflict for one that was delivered.
@@ -174,7 +176,7 @@ class Operator:
         self._poke()
         return sent
 
-    async def _retry_undelivered(self, order: OrderId, by: str) -> list[Reply]:
+    async def _retry_undelivered(self, order: OrderId, by: str) -> list[RequesterReply]:
         sent = []
         await self._orchestrator.case(order)  # raises NotFound
         for each in await self._store.replies(order):
@@ -185,11 +187,13 @@ class Operator:
                     sent.append(await self._step_reply(order, each.id, retried, by=by))
         return sent
 
-    async def give_up_reply(self, order: OrderId, reply: str, *, by: str) -> Reply:
+    async def give_up_reply(self, order: OrderId, reply: str, *, by: str) -> RequesterReply:
         """End a reply that is queued or was refused: it is not sent any more."""
         return await self._step_reply(order, reply, DeliveryGivenUp(who=by), by=by)
 
-    async def _step_reply(self, order: OrderId, reply: str, event: ReplyEvent, *, by: str) -> Reply:
+    async def _step_reply(
+        self, order: OrderId, reply: str, event: ReplyEvent, *, by: str
+    ) -> RequesterReply:
         note = AuditNote(
             actor=by, action=type(event).__name__, subject=order, detail={"reply": reply}
         )

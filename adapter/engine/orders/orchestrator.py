@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
-from adapter.commands.activity import Command, ExchangeState, State
+from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
 from adapter.engine import points
 from adapter.engine.commands.ports import Clock, Store
@@ -22,15 +22,15 @@ from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldWork
 from adapter.engine.orders.ports import (
-    Case,
     CaseSaved,
     Child,
-    Measurements,
+    FinalMeasurements,
     OrderFilter,
+    OrderRecord,
     OrderRules,
     OrderStore,
+    OrderWorld,
     Requester,
-    World,
 )
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_children import fail_command, refresh_command
@@ -77,7 +77,7 @@ class Orchestrator:
         gateway: Gateway,
         field_work: FieldWork,
         requester: Requester,
-        measurements: Measurements,
+        measurements: FinalMeasurements,
         clock: Clock,
         rules: OrderRules,
         *,
@@ -211,7 +211,7 @@ class Orchestrator:
 
     # ------------------------------------------------------------ facts
 
-    async def case(self, order: OrderId) -> Case:
+    async def case(self, order: OrderId) -> OrderRecord:
         """Raises NotFound."""
         found = (await self.store.load([order])).get(order)
         if found is None:
@@ -251,7 +251,7 @@ class Orchestrator:
             refresh_command(work, child, command)
         return work
 
-    async def commands_of(self, case: Case) -> Mapping[ChildId, Command]:
+    async def commands_of(self, case: OrderRecord) -> Mapping[ChildId, Command]:
         """The commands of the open children; one that was submitted is found by its key."""
         ids: dict[ChildId, CommandId] = {}
         for child in case.children:
@@ -267,7 +267,7 @@ class Orchestrator:
         return {child: each for child, each in found.items() if _is_of(each, case, child)}
 
     async def view(
-        self, order: ServiceOrder, world: World, children: Sequence[Child] = ()
+        self, order: ServiceOrder, world: OrderWorld, children: Sequence[Child] = ()
     ) -> View | None:
         """The facts of an order; None without its service point or its activity type."""
         type_ = self.rules.activity_type(order.activity_type)
@@ -294,7 +294,7 @@ class Orchestrator:
         )
 
     async def _final(
-        self, order: ServiceOrder, type_: ActivityType, world: World
+        self, order: ServiceOrder, type_: ActivityType, world: OrderWorld
     ) -> tuple[Measurement, ...]:
         if world.device is None:
             return ()
@@ -337,7 +337,7 @@ class Orchestrator:
             await self._submit(case, child)
         return bool(waiting)
 
-    async def _submit(self, case: Case, child: Child) -> None:
+    async def _submit(self, case: OrderRecord, child: Child) -> None:
         fact = child.fact
         points.reached("order.before_submit")
         try:
@@ -406,7 +406,7 @@ def _void(by: OrderId) -> Change:
     return void
 
 
-def _is_of(command: Command, case: Case, child: ChildId) -> bool:
+def _is_of(command: Command, case: OrderRecord, child: ChildId) -> bool:
     """Whether a command is the child's own, and not one that took its idempotency key."""
     spec = next(each.fact.spec for each in case.children if each.fact.id == child)
     asked = command.request
@@ -422,7 +422,7 @@ def _unsent(command: Command) -> bool:
     if command.activity.state in _QUEUED:
         return True
     return command.activity.state is State.COMMUNICATION_IN_PROGRESS and all(
-        exchange.state is ExchangeState.QUEUED and exchange.sent_at is None
+        exchange.state is CommunicationState.QUEUED and exchange.sent_at is None
         for exchange in command.exchanges
     )
 

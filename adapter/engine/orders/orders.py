@@ -13,14 +13,14 @@ from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, 
 from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orchestrator import Orchestrator
 from adapter.engine.orders.ports import (
-    Case,
-    CaseWrite,
     Child,
-    Measurements,
+    FinalMeasurements,
+    OrderChange,
     OrderFilter,
+    OrderPass,
+    OrderRecord,
     OrderRules,
     OrderStore,
-    Pass,
     Requester,
     Todo,
     todo_of,
@@ -32,7 +32,7 @@ from adapter.engine.orders.unit_of_work_order import (
     take_request,
     withdraw_order,
 )
-from adapter.engine.readings.ports import TakenIn
+from adapter.engine.readings.ports import Loaded
 from adapter.engine.runner import Runner
 from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.clock_correction import CorrectionStore
@@ -44,8 +44,8 @@ from adapter.orders.order import (
     OrderKind,
     ServiceOrder,
 )
-from adapter.orders.plan import Plan, make_plan
-from adapter.orders.replies import Reply
+from adapter.orders.plan import OrderPlan, make_plan
+from adapter.orders.replies import RequesterReply
 from adapter.orders.tasks import CancelReason
 
 _LOOPS: Final = ("orders", "field", "replies")
@@ -59,8 +59,8 @@ class OrderShown:
 
     order: ServiceOrder
     children: tuple[Child, ...]
-    passes: tuple[Pass, ...]
-    replies: tuple[Reply, ...]
+    passes: tuple[OrderPass, ...]
+    replies: tuple[RequesterReply, ...]
     requests: tuple[m.MaintenanceActivity, ...]
 
 
@@ -81,7 +81,7 @@ class Orders:
         gateway: Gateway,
         field_work: FieldWork,
         requester: Requester,
-        measurements: Measurements,
+        measurements: FinalMeasurements,
         clock: Clock,
         rules: OrderRules | None = None,
         lease_s: float = 30.0,
@@ -163,7 +163,7 @@ class Orders:
                 "reference": order.external_reference,
             },
         )
-        write = CaseWrite(case=Case(order=order, wake=self._clock.now()), audit=(note,))
+        write = OrderChange(case=OrderRecord(order=order, wake=self._clock.now()), audit=(note,))
         made, same = await self._store.submit(write, fingerprint(request))
         if not same:
             raise Conflict(f"the reference belongs to order {made}, with other content")
@@ -193,20 +193,20 @@ class Orders:
             fields=dict(request.fields),
         )
 
-    async def plan(self, request: OrderRequest) -> Plan:
+    async def plan(self, request: OrderRequest) -> OrderPlan:
         """The steps that such an order would take from today's facts. Stores and sends nothing."""
         if not request.external_reference:
             request = replace(request, external_reference="(plan)")
         return await self._planned(self._draft(request), ())
 
-    async def plan_of(self, order: OrderId) -> Plan:
+    async def plan_of(self, order: OrderId) -> OrderPlan:
         """The steps that are still before an order. Raises NotFound, Conflict when it is final."""
         case = await self._orchestrator.case(order)
         if case.order.final:
             raise Conflict(f"order {order} is {case.order.state}")
         return await self._planned(case.order, case.children)
 
-    async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> Plan:
+    async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> OrderPlan:
         world = await self._orchestrator.records.world(order.service_point, order.id)
         view = await self._orchestrator.view(order, world, children)
         if view is None:
@@ -379,7 +379,7 @@ class Orders:
         """
         await self._wake(await self._store.waiting_for(devices))
 
-    async def arrived(self, taken: TakenIn) -> None:
+    async def arrived(self, taken: Loaded) -> None:
         """The same for a payload that was taken in."""
         names = [*taken.endpoints, *taken.serials]
         for first in range(0, len(names), _NAMES):

@@ -20,7 +20,7 @@ from adapter.errors import GatewayError
 from adapter.model.capability import supported_commands
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
-from adapter.model.measurement import NO_SCHEDULES, Measurement, ReadSchedule
+from adapter.model.measurement import NO_SCHEDULES, CycleSchedule, Measurement
 from adapter.orders.algorithms.verdict import NO_CUSTOMS, Customs, Decision
 from adapter.orders.configuration import OrdersConfiguration, parse_configuration
 from adapter.orders.field_activity import FieldActivity
@@ -35,7 +35,7 @@ from adapter.orders.order import (
     OrderState,
     ServiceOrder,
 )
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.orders.tasks import AS_SHIPPED, FieldTask
 from adapter.orders.waits import WaitActivity
 
@@ -52,7 +52,7 @@ class OrderRules:
 
     configuration: OrdersConfiguration = field(default_factory=lambda: parse_configuration({}))
     customs: Customs = NO_CUSTOMS
-    schedules: Mapping[str, ReadSchedule] = field(default_factory=lambda: NO_SCHEDULES)
+    schedules: Mapping[str, CycleSchedule] = field(default_factory=lambda: NO_SCHEDULES)
     valid_tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
     head_end_commands: frozenset[str] = frozenset()
@@ -91,7 +91,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class OrderRecord:
     """`wake` is when somebody has to look at it at the latest; `blocked_by` the order whose end
     lets this one try again; `version` is the stored row's."""
 
@@ -108,7 +108,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class OrderWorld:
     """The records about one service point as they are now. `removed` has the latest last."""
 
     service_point: ServicePoint | None = None
@@ -144,7 +144,7 @@ class WorldWrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class OrderPass:
     """One look at the world as it is kept: the state it was made in, and every decision."""
 
     order: OrderId
@@ -155,7 +155,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaseWrite:
+class OrderChange:
     """One transaction's worth: all of it happens, or none.
 
     `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
@@ -164,11 +164,11 @@ class CaseWrite:
     report known (KNOWN when it is already).
     """
 
-    case: Case
+    case: OrderRecord
     holds: bool = False
     supersedes: tuple[OrderId, ...] = ()
-    passes: tuple[Pass, ...] = ()
-    replies: tuple[Reply, ...] = ()
+    passes: tuple[OrderPass, ...] = ()
+    replies: tuple[RequesterReply, ...] = ()
     messages: tuple[FieldMessage, ...] = ()
     drops: tuple[ChildId, ...] = ()
     report: FieldReport | None = None
@@ -269,17 +269,17 @@ class OrderStore(Protocol):
 
     set_aside: SetAside
 
-    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+    async def submit(self, write: OrderChange, content: str) -> tuple[OrderId, bool]:
         """A new case; the requester's known reference gives the known order.
 
         The second value says whether `content` is what that order was made from.
         """
 
-    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]: ...
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]: ...
 
-    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]: ...
+    async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]: ...
 
-    async def world(self, point: ServicePointId, order: OrderId) -> World:
+    async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         """The service point as it is, and who else is at work there beside `order`."""
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
@@ -296,9 +296,9 @@ class OrderStore(Protocol):
 
     async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]: ...
 
-    async def passes(self, order: OrderId) -> Sequence[Pass]: ...
+    async def passes(self, order: OrderId) -> Sequence[OrderPass]: ...
 
-    async def replies(self, order: OrderId) -> Sequence[Reply]: ...
+    async def replies(self, order: OrderId) -> Sequence[RequesterReply]: ...
 
     async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
         """The request to cancel or update that this reference has made."""
@@ -330,13 +330,13 @@ class OrderStore(Protocol):
     # replies
     async def next_replies(
         self, *, limit: int, now: datetime, lease_until: datetime
-    ) -> Sequence[Reply]:
+    ) -> Sequence[RequesterReply]:
         """Queued replies that are due, oldest first, of each order the first only."""
 
     async def drop_reply(self, reply: str) -> None:
         """Give up a reply that cannot be read: those behind it have their turn."""
 
-    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+    async def settle_reply(self, reply: RequesterReply, *, note: AuditNote | None = None) -> bool:
         """The reply as it becomes, after a try or by people; False where it has moved meanwhile."""
 
     # measurements that crews bring
@@ -345,7 +345,7 @@ class OrderStore(Protocol):
     ) -> Sequence[Measurement]: ...
 
 
-class Measurements(Protocol):
+class FinalMeasurements(Protocol):
     """Final measurements: the gateway's own store, or a site's measurement system."""
 
     async def final(
@@ -364,5 +364,5 @@ class ReplyRefused(GatewayError):
 class Requester(Protocol):
     """Where replies go: the system that ordered. A reply's id is fixed; it may come twice."""
 
-    async def deliver(self, reply: Reply) -> None:
+    async def deliver(self, reply: RequesterReply) -> None:
         """Return when it has the reply. Raises ReplyRefused, or anything to be asked again."""

@@ -12,7 +12,14 @@ from typing import Final
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.orders.field_work import FieldMessage, FieldReport
-from adapter.engine.orders.ports import Case, CaseWrite, Child, OrderRules, Pass, WorldWrite
+from adapter.engine.orders.ports import (
+    Child,
+    OrderChange,
+    OrderPass,
+    OrderRecord,
+    OrderRules,
+    WorldWrite,
+)
 from adapter.model.device import DeviceView
 from adapter.model.ids import EventId, OrderId
 from adapter.orders import events as e
@@ -26,11 +33,11 @@ from adapter.orders.order import (
     ChildFact,
     ChildId,
     ChildState,
+    OrderProblem,
     OrderState,
-    Problem,
     View,
 )
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 
 S = OrderState
 HOLDING: Final = frozenset({S.WAITING, S.READY, S.IN_PROGRESS, S.ACTIVITY_ERROR, S.RETRY})
@@ -47,7 +54,7 @@ class UnitOfWork:
 
     def __init__(
         self,
-        case: Case,
+        case: OrderRecord,
         records: View | None,
         rules: OrderRules,
         *,
@@ -72,12 +79,12 @@ class UnitOfWork:
         self.pushes: list[ChildId] = []
         """Children that may move the order and have not done so yet."""
         self.supersedes: list[OrderId] = []
-        self.passes: list[Pass] = []
+        self.passes: list[OrderPass] = []
         self.messages: list[FieldMessage] = []
         self.drops: list[ChildId] = []
         self.world = WorldWrite()
         self.report: FieldReport | None = None
-        self._replies: list[Reply] = []
+        self._replies: list[RequesterReply] = []
         self._notes: list[AuditNote] = []
         self._publications: list[Publication] = []
 
@@ -125,8 +132,8 @@ class UnitOfWork:
 
     # ------------------------------------------------------------ what is saved
 
-    def write(self) -> CaseWrite:
-        return CaseWrite(
+    def write(self) -> OrderChange:
+        return OrderChange(
             case=replace(
                 self.case,
                 order=self.order,
@@ -176,7 +183,7 @@ class UnitOfWork:
 
     def reply(self, kind: e.ReplyKind, id_: str, details: Mapping[str, str]) -> None:
         self._replies.append(
-            Reply(
+            RequesterReply(
                 id=id_,
                 order=self.order.id,
                 kind=kind,
@@ -209,7 +216,7 @@ class UnitOfWork:
     def note(self, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
         self._notes.append(AuditNote(actor=actor, action=action, subject=subject, detail=detail))
 
-    def _publish(self, problem: Problem | None) -> None:
+    def _publish(self, problem: OrderProblem | None) -> None:
         order = self.order
         dark = problem is not None and problem.dark
         troubled = Severity.WARNING if order.state in ERROR_STATES else Severity.INFO

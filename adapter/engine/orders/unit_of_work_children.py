@@ -27,7 +27,7 @@ from adapter.orders.order import (
     ChildFact,
     ChildId,
     ChildState,
-    Problem,
+    OrderProblem,
     View,
 )
 from adapter.orders.tasks import field_task
@@ -245,7 +245,7 @@ def _carry_out(work: UnitOfWork, child: ChildId, effect: f.FieldWork) -> f.Field
 def _check(work: UnitOfWork, activity: FieldActivity) -> f.FieldEvent:
     view = work.view
     if view is None:
-        gone = Problem(code="service_point", text="the service point is not in the registry")
+        gone = OrderProblem(code="service_point", text="the service point is not in the registry")
         return f.FieldRejected(problem=gone)
     valid = work.rules.valid_tasks.get(view.service_point.sp_type)
     problems = field_problems(activity, view, work.others, valid, work.rules.tasks)
@@ -300,7 +300,7 @@ def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
     except (CompletionRefused, InstallRefused) as error:
         action = "complete the visit by hand with a corrected report, or correct the records "
         action += "and retry"
-        problem = Problem(code="completion_refused", text=str(error), action=action)
+        problem = OrderProblem(code="completion_refused", text=str(error), action=action)
         return f.EventsFailed(problem=problem)
     work.world = _world_write(view, after, new=work.arriving is None)
     work.records = replace(after, children=())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
-from adapter.engine.orders.ports import Pass
+from adapter.engine.orders.ports import OrderPass
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_children import (
     create_child,
@@ -31,7 +31,7 @@ from adapter.orders.clock_correction import (
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.field_activity import FIELD_MACHINE
 from adapter.orders.lifecycle import observe, pushed, resumed, step, withdraw
-from adapter.orders.order import ChildId, OrderState, Problem
+from adapter.orders.order import ChildId, OrderProblem, OrderState
 from adapter.orders.validation import check_rules
 
 S = OrderState
@@ -82,7 +82,7 @@ def _carry_out(work: UnitOfWork, effect: e.Effect) -> e.Event | None:
             work.blocked_by = None
         case e.KeepDecisions(state=state, decisions=decisions):
             work.passes.append(
-                Pass(
+                OrderPass(
                     order=work.order.id,
                     number=work.order.version,
                     at=work.now,
@@ -122,7 +122,7 @@ def monitor_order(work: UnitOfWork) -> None:
 def retry_unblocked(work: UnitOfWork) -> None:
     """The order that stood in the way is final: try again."""
     if work.order.state is S.VALIDATION_ERROR and work.blocked_by is not None:
-        step_order(work, e.RetryAsked(who="gateway"))
+        step_order(work, e.OrderRetryAsked(who="gateway"))
 
 
 def correct_clock(work: UnitOfWork, *, ahead_s: float, by_wrong_clock: bool) -> None:
@@ -280,7 +280,7 @@ def fail_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
         and activity is not None
         and FIELD_MACHINE.targets(activity.state, f.NoticeFailed)
     ):
-        problem = Problem(
+        problem = OrderProblem(
             code="field_work",
             text=f"not told to the field system: {reason}",
             action="retry to tell it again, or call it and end the visit by hand",

@@ -6,8 +6,8 @@ from adapter.engine.readings.ports import Batch
 from adapter.readings.blocks import span_of
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import moment_of, normalise
-from adapter.readings.seeds import BadPart, EventSeed, Normal, Part, Rejected, Seed
-from adapter.wire.stream import USUAL, Bounds, parts
+from adapter.readings.seeds import BadPart, EventSeed, Normal, Part, RejectedSeed, Seed
+from adapter.wire.stream import USUAL, PartBounds, parts
 
 _VALUES = 300
 _RECORDS = 64
@@ -17,7 +17,7 @@ def batches(
     pieces: Iterable[bytes],
     lookups: Lookups,
     *,
-    bounds: Bounds = USUAL,
+    bounds: PartBounds = USUAL,
     only: Collection[int] = (),
 ) -> Iterator[Batch]:
     """Of all parts; or of those numbers `only`, each as a batch of its own, and no further.
@@ -56,7 +56,7 @@ class _Making:
     def _clear(self) -> None:
         self._parts = 0
         self._normals: list[Normal] = []
-        self._rejected: list[tuple[int, Rejected]] = []
+        self._rejected: list[tuple[int, RejectedSeed]] = []
         self._bad: list[BadPart] = []
         self._events: list[tuple[int, EventSeed]] = []
         self._blocks: list[tuple[str, int, int, int, int]] = []
@@ -96,7 +96,7 @@ class _Making:
     def add_seed(self, index: int, seed: Seed) -> Normal | None:
         found = normalise(seed, self._lookups, part=index)
         self._weight += len(seed.texts)
-        if isinstance(found, Rejected):
+        if isinstance(found, RejectedSeed):
             self._rejected.append((index, found))
             return None
         self._normals.append(found)

@@ -11,8 +11,8 @@ from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.ports import (
     Counts,
     DataStore,
-    DeskBooks,
     ErrorRecord,
+    ErrorRecordStore,
     Excerpt,
     PayloadId,
     TablesInForce,
@@ -26,13 +26,13 @@ from adapter.wire.stream import UTF16_MARKS, where_broken
 Tables: TypeAlias = tuple[Document, EventTables]
 
 
-class IntakeDesk:
+class ErrorRecordService:
     """`read` gives both tables as their files are now; it raises SettingsError."""
 
     def __init__(
         self,
         data: DataStore,
-        books: DeskBooks,
+        books: ErrorRecordStore,
         spool: Spool,
         intake: PayloadIntake,
         events: DeviceEvents,

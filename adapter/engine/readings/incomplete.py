@@ -9,12 +9,12 @@ from datetime import datetime
 
 from adapter.commands.activity import Command
 from adapter.commands.flows import INTERVAL_KINDS
-from adapter.engine.readings.ports import Blocks, Measurements
+from adapter.engine.readings.ports import Blocks, MeasurementStore
 from adapter.model.ids import EndpointId
 
 
 async def incomplete(
-    data: Measurements, command: Command, now: datetime
+    data: MeasurementStore, command: Command, now: datetime
 ) -> Mapping[EndpointId, Blocks]:
     """Of a read of intervals, as far as is known now; of every other command nobody."""
     period, activity = command.request.period, command.activity

@@ -16,14 +16,14 @@ from adapter.engine.readings.ports import (
     Batch,
     Counts,
     DataStore,
-    DeskBooks,
+    ErrorRecordStore,
+    Loaded,
     Payload,
     Staged,
     Started,
-    TakenIn,
     WaitingPayload,
 )
-from adapter.engine.readings.reprocess import Again, Correcting
+from adapter.engine.readings.reprocess import Correcting, Reprocess
 from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, read_tables, text_of
 from adapter.engine.readings.worker_process import WorkerDied, WorkerProcess
@@ -37,7 +37,7 @@ _TRIES: Final = 3
 _SWEPT: Final = 2_000
 _HOUSEKEEPING_S: Final = 600.0
 _ORPHAN_S: Final = 3_600.0
-_WORKED: Final = TakenIn(worked=True)
+_WORKED: Final = Loaded(worked=True)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class PayloadIntake:
     def __init__(
         self,
         store: DataStore,
-        books: DeskBooks,
+        books: ErrorRecordStore,
         spool: Spool,
         clock: Clock,
         tables: Callable[[], Document],
@@ -74,7 +74,7 @@ class PayloadIntake:
         self._worker = WorkerProcess()
         self._one = asyncio.Lock()
         self._correcting = Correcting(store, books, clock)
-        self._again = Again(store, books, spool, self._worker, clock, self._one)
+        self._again = Reprocess(store, books, spool, self._worker, clock, self._one)
         self._tries: dict[str, int] = {}
         self._kept_house = float("-inf")
 
@@ -93,7 +93,7 @@ class PayloadIntake:
 
     # ------------------------------------------------------------ one payload
 
-    async def once(self) -> TakenIn:
+    async def once(self) -> Loaded:
         waiting = await self._store.waiting(limit=1)
         if waiting:
             taken = await self._set_aside.attend(
@@ -107,11 +107,11 @@ class PayloadIntake:
         if (brought := self._again.brought()) is not None:
             return brought
         if await self._store.sweep(limit=_SWEPT):
-            return TakenIn(worked=True)
+            return Loaded(worked=True)
         await self._keep_house()
-        return TakenIn()
+        return Loaded()
 
-    async def _take_waiting(self, what: WaitingPayload) -> TakenIn:
+    async def _take_waiting(self, what: WaitingPayload) -> Loaded:
         async with self._one:
             return await self._take(what, self._spool.folder)
 
@@ -119,7 +119,7 @@ class PayloadIntake:
         """Its body goes with the next sweep of what nothing refers to."""
         await asyncio.to_thread(self._spool.done, file)
 
-    async def _take_ticket(self, file: str) -> TakenIn:
+    async def _take_ticket(self, file: str) -> Loaded:
         """A file that was handed in. One that is loaded already changes nothing."""
         ticket = await asyncio.to_thread(self._spool.ticket, file)
         what = WaitingPayload(
@@ -138,17 +138,17 @@ class PayloadIntake:
             self._spool.done(ticket.file)
         return taken
 
-    async def _take(self, what: WaitingPayload, folder: Path) -> TakenIn:
+    async def _take(self, what: WaitingPayload, folder: Path) -> Loaded:
         started = await self._store.start(what, now=self._clock.now())
         if started is None:
             log.info("payload_known", extra={"payload": what.source})
             # After a crash it may be the very body that was loaded: its bad parts need it.
             if what.file not in await self._store.spool_files():
                 await asyncio.to_thread(self._spool.remove, what.file)
-            return TakenIn(worked=True)
+            return Loaded(worked=True)
         return await self._load(what, started, folder)
 
-    async def _load(self, what: WaitingPayload, started: Started, folder: Path) -> TakenIn:
+    async def _load(self, what: WaitingPayload, started: Started, folder: Path) -> Loaded:
         counts = Counts()
         endpoints: dict[EndpointId, None] = {}
         serials: dict[str, None] = {}
@@ -162,13 +162,13 @@ class PayloadIntake:
                     self.progress(counts)
         except Broken as error:
             await self._refuse(what, started, str(error), error.position)
-            return TakenIn(worked=True)
+            return Loaded(worked=True)
         except WorkerDied as error:
             tries = self._tries[what.source] = self._tries.get(what.source, 0) + 1
             log.warning("intake_worker_died", extra={"payload": what.source, "tries": tries})
             if tries >= _TRIES:
                 await self._refuse(what, started, f"{error}, {tries} times", -1)
-            return TakenIn(worked=True)
+            return Loaded(worked=True)
         except StoreFailed:
             raise
         except Exception:
@@ -188,7 +188,7 @@ class PayloadIntake:
                 "errors": counts.errors + counts.bad_parts,
             },
         )
-        return TakenIn(worked=True, endpoints=tuple(endpoints), serials=tuple(serials))
+        return Loaded(worked=True, endpoints=tuple(endpoints), serials=tuple(serials))
 
     async def _staged(
         self, what: WaitingPayload, started: Started, folder: Path

@@ -14,7 +14,7 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import IdType, Lookups
-from adapter.readings.seeds import BadPart, EventSeed, Normal, Rejected
+from adapter.readings.seeds import BadPart, EventSeed, Normal, RejectedSeed
 
 PayloadId = NewType("PayloadId", int)
 LoadId = NewType("LoadId", int)
@@ -54,7 +54,7 @@ class Batch:
 
     parts: int = 0
     normals: tuple[Normal, ...] = ()
-    rejected: tuple[tuple[int, Rejected], ...] = ()
+    rejected: tuple[tuple[int, RejectedSeed], ...] = ()
     bad: tuple[BadPart, ...] = ()
     events: tuple[tuple[int, EventSeed], ...] = ()
     """With the time of each, in microseconds."""
@@ -87,7 +87,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StagingTarget:
     """Where another process may put the values of one load.
 
     `module` is Python's name of a module whose `open_place(place, lookups)` gives a Stage.
@@ -110,7 +110,7 @@ class Staged:
     serials: list[str] = field(default_factory=list)
 
 
-class Stage(Protocol):
+class StagingWriter(Protocol):
     """Takes the values of one load in a process of its own. All raise StoreFailed."""
 
     def put(self, batches: Sequence[Batch]) -> Staged: ...
@@ -206,7 +206,7 @@ class Blocks:
         return f"{self.came} of {self.told} blocks"
 
 
-class Measurements(Protocol):
+class MeasurementStore(Protocol):
     """Measurements of payloads that were taken in whole."""
 
     async def measurements_between(
@@ -253,7 +253,7 @@ class Measurements(Protocol):
         """
 
 
-class DataStore(Measurements, Protocol):
+class DataStore(MeasurementStore, Protocol):
     """Where the intake puts what it read. One load is open at a time."""
 
     set_aside: SetAside
@@ -268,7 +268,7 @@ class DataStore(Measurements, Protocol):
     async def stage(self, started: Started, batch: Batch, lookups: Lookups) -> Counts:
         """Put rows, hidden until the load ends."""
 
-    def place(self, started: Started) -> Place:
+    def place(self, started: Started) -> StagingTarget:
         """Where a process of its own puts the values of this load, while nobody calls `stage`."""
 
     async def stage_rest(self, started: Started, batches: Sequence[Batch]) -> None:
@@ -333,7 +333,7 @@ class DataStore(Measurements, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakenIn:
+class Loaded:
     """`worked`: there may be more. `endpoints` and `serials` are whom a payload that is seen since
     now brings data of, as it names them."""
 
@@ -345,7 +345,7 @@ class TakenIn:
 class Intake(Protocol):
     """Takes in what waits in the inbox. The engine calls it in a loop of its own."""
 
-    async def once(self) -> "TakenIn":
+    async def once(self) -> "Loaded":
         """Take in one payload, if one waits."""
 
     async def stop(self) -> None: ...
@@ -378,7 +378,7 @@ class TablesInForce:
     since: datetime
 
 
-class Desk(Protocol):
+class ErrorRecords(Protocol):
     async def excerpt(self, row: InboxRow) -> Excerpt:
         """What is kept of a message; around the byte where it was refused."""
 
@@ -399,7 +399,7 @@ class Desk(Protocol):
         before stay in force, all of them."""
 
 
-class DeskBooks(Protocol):
+class ErrorRecordStore(Protocol):
     """What the desk needs from the store beside `DataStore`."""
 
     async def payload(self, payload: PayloadId) -> Payload | None: ...

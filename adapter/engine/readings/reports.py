@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from adapter.engine.readings.ports import Payload, PayloadId
 
 
-class Wanted(NamedTuple):
+class ValueQuery(NamedTuple):
     """Which rows; what is None is not asked about. `revisions`: also those that were replaced."""
 
     start: datetime
@@ -118,7 +118,7 @@ class ValuePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventPage:
+class ArrivedEventPage:
     rows: Sequence[EventRow]
     next: str | None
 
@@ -160,7 +160,7 @@ class PayloadStatistics:
 class Reports(Protocol):
     """Reads what payloads brought, and people; changes nothing."""
 
-    async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:
+    async def values(self, wanted: ValueQuery, *, cursor: str | None, limit: int) -> ValuePage:
         """Ordered by device, component, channel, time and revision; before all of them what
         people entered and crews read, by device and time.
 
@@ -168,7 +168,9 @@ class Reports(Protocol):
         a cursor that no page gave.
         """
 
-    async def events(self, wanted: Wanted, *, cursor: str | None, limit: int) -> EventPage:
+    async def events(
+        self, wanted: ValueQuery, *, cursor: str | None, limit: int
+    ) -> ArrivedEventPage:
         """In the order of arrival; `component` is not asked about. Raises InvalidRequest."""
 
     async def payloads(

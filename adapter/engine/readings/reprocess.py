@@ -18,11 +18,11 @@ from adapter.engine.readings.ports import (
     Batch,
     Counts,
     DataStore,
-    DeskBooks,
     ErrorRecord,
+    ErrorRecordStore,
+    Loaded,
     Payload,
     PayloadId,
-    TakenIn,
 )
 from adapter.engine.readings.spool import Spool, Ticket
 from adapter.engine.readings.worker_process import WorkerDied, WorkerProcess
@@ -43,13 +43,13 @@ _decode_seed: Final = msgspec.json.Decoder(Seed).decode
 log = logging.getLogger(__name__)
 
 
-class Again:
+class Reprocess:
     """Used by one task at a time: `one` is the lock under which loads are open."""
 
     def __init__(
         self,
         store: DataStore,
-        books: DeskBooks,
+        books: ErrorRecordStore,
         spool: Spool,
         worker: WorkerProcess,
         clock: Clock,
@@ -65,11 +65,11 @@ class Again:
         self._endpoints: dict[EndpointId, None] = {}
         self._serials: dict[str, None] = {}
 
-    def brought(self) -> TakenIn | None:
+    def brought(self) -> Loaded | None:
         """Whom the rows are of that were made since this was asked last; None: there are none."""
         if not self._endpoints and not self._serials:
             return None
-        made = TakenIn(worked=True, endpoints=tuple(self._endpoints), serials=tuple(self._serials))
+        made = Loaded(worked=True, endpoints=tuple(self._endpoints), serials=tuple(self._serials))
         self._endpoints, self._serials = {}, {}
         return made
 
@@ -242,7 +242,7 @@ class Correcting:
     """A bad part is closed on the word of whoever handed the file in: what it held is not known.
     Of values it is known where they belong, so they are closed only once they are there."""
 
-    def __init__(self, store: DataStore, books: DeskBooks, clock: Clock) -> None:
+    def __init__(self, store: DataStore, books: ErrorRecordStore, clock: Clock) -> None:
         self._store = store
         self._books = books
         self._clock = clock

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from adapter.engine.readings.batches import batches
-from adapter.engine.readings.ports import Batch, Place, Stage, Staged
+from adapter.engine.readings.ports import Batch, Staged, StagingTarget, StagingWriter
 from adapter.engine.readings.spool import pieces_of
 from adapter.engine.readings.tables import read_tables
 from adapter.errors import StoreFailed
@@ -76,7 +76,7 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
     gc.disable()
     try:
         if "place" in job:
-            _stage(path, lookups, msgspec.convert(job["place"], Place), sink)
+            _stage(path, lookups, msgspec.convert(job["place"], StagingTarget), sink)
         else:
             for batch in batches(pieces_of(path), lookups, only=job["only"]):
                 _send(sink, DONE, _encode(batch))
@@ -96,8 +96,8 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
     _send(sink, END, json.dumps(end).encode())
 
 
-def _stage(path: Path, lookups: Lookups, place: Place, sink: BinaryIO) -> None:
-    stage: Stage = importlib.import_module(place.module).open_place(place, lookups)
+def _stage(path: Path, lookups: Lookups, place: StagingTarget, sink: BinaryIO) -> None:
+    stage: StagingWriter = importlib.import_module(place.module).open_place(place, lookups)
     try:
         made = batches(pieces_of(path), lookups)
         while some := list(islice(made, AT_ONCE)):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from adapter.engine.readings.ports import Batch, Place, Staged
+from adapter.engine.readings.ports import Batch, Staged, StagingTarget
 from adapter.engine.readings.worker import END, HEAD, decode_batch, decode_staged
 from adapter.errors import GatewayError, StoreFailed
 from adapter.wire.stream import Broken
@@ -33,7 +33,9 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def staged(self, path: Path, tables: str, place: Place) -> AsyncGenerator[Staged, None]:
+    async def staged(
+        self, path: Path, tables: str, place: StagingTarget
+    ) -> AsyncGenerator[Staged, None]:
         """Have the values of one file put, and hear what became of them. Whoever stops listening
         closes it: what the worker would still say is then never taken for an answer to the next.
 

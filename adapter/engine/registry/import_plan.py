@@ -14,7 +14,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from adapter.engine.registry.ports import Difference, Import, Known
+from adapter.engine.registry.ports import Import, ImportDifference, Known
 from adapter.model.device import (
     CONNECTED,
     Category,
@@ -62,20 +62,22 @@ class ImportPlan:
     of a device from 0, whose endpoint belongs to another."""
 
     write: Import
-    left_alone: tuple[Difference, ...]
-    overridden: tuple[Difference, ...]
-    untaken: tuple[Difference, ...]
+    left_alone: tuple[ImportDifference, ...]
+    overridden: tuple[ImportDifference, ...]
+    untaken: tuple[ImportDifference, ...]
     clashes: tuple[tuple[int, str], ...]
 
 
 @dataclass(slots=True)
 class _Told:
     override: Override | None
-    left_alone: list[Difference] = field(default_factory=list)
-    overridden: list[Difference] = field(default_factory=list)
-    untaken: list[Difference] = field(default_factory=list)
+    left_alone: list[ImportDifference] = field(default_factory=list)
+    overridden: list[ImportDifference] = field(default_factory=list)
+    untaken: list[ImportDifference] = field(default_factory=list)
 
-    def left(self, subject: str, name: str, stored: object, given: object, why: str) -> Difference:
+    def left(
+        self, subject: str, name: str, stored: object, given: object, why: str
+    ) -> ImportDifference:
         made = _difference(subject, name, stored, given, why)
         self.left_alone.append(made)
         return made
@@ -347,8 +349,10 @@ def _place(install: InstallEvent) -> str:
     return f"{install.service_point} since {_text(install.installed_at)}"
 
 
-def _difference(subject: str, name: str, stored: object, given: object, why: str) -> Difference:
-    return Difference(
+def _difference(
+    subject: str, name: str, stored: object, given: object, why: str
+) -> ImportDifference:
+    return ImportDifference(
         subject=subject, field=name, stored=_text(stored), given=_text(given), why=why
     )
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from adapter.engine.commands.ports import AuditNote, Clock, Import, Saved, Store
 from adapter.engine.registry.import_plan import ImportPlan, Override, plan
-from adapter.engine.registry.imports import ImportRefused, Problem
-from adapter.engine.registry.ports import Difference, ImportReport
+from adapter.engine.registry.imports import ImportProblem, ImportRefused
+from adapter.engine.registry.ports import ImportDifference, ImportReport
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import DeviceView
 from adapter.model.ids import EndpointId, EventId
@@ -61,11 +61,13 @@ class Importer:
             made = plan(what, seen, self._override(override, by))
             if made.clashes:
                 raise ImportRefused(
-                    Problem("devices", number + 1, "endpoint", rule)
+                    ImportProblem("devices", number + 1, "endpoint", rule)
                     for number, rule in made.clashes
                 )
             if whole and made.untaken:
-                raise ImportRefused(Problem("installs", 0, "", _said(e)) for e in made.untaken)
+                raise ImportRefused(
+                    ImportProblem("installs", 0, "", _said(e)) for e in made.untaken
+                )
             report = _report(what, made)
             if dry_run:
                 return report
@@ -124,5 +126,5 @@ def _log(report: ImportReport) -> None:
         )
 
 
-def _said(each: Difference) -> str:
+def _said(each: ImportDifference) -> str:
     return f"{each.subject} at {each.given} contradicts the records ({each.stored}): {each.why}"

@@ -31,7 +31,7 @@ ALL_KINDS: Final = [kind.value for kind in CommandKind]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ImportProblem:
     """One thing wrong. `row` counts from 1; in CSV it is the line in the file."""
 
     place: str
@@ -49,7 +49,7 @@ class ImportRefused(InvalidRequest):
 
     code = "import_refused"
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ImportProblem]) -> None:
         self.problems = tuple(problems)[:MAX_PROBLEMS]
         first = self.problems[0]
         super().__init__(f"{first.place}[{first.row}] {first.column}".strip(), first.rule)
@@ -69,17 +69,18 @@ Rows = list[Row[T]]
 
 
 def member_of(
-    member: object, kind: type[T], place: str, row: int, problems: list[Problem]
+    member: object, kind: type[T], place: str, row: int, problems: list[ImportProblem]
 ) -> T | None:
     """The member as a value, or None with the complaints in `problems`."""
     if not isinstance(member, Mapping):
-        problems.append(Problem(place, row, "", "must be an object"))
+        problems.append(ImportProblem(place, row, "", "must be an object"))
         return None
     known = [item.name for item in fields(kind)]
     unknown = [str(name) for name in member if name not in known]
     if unknown:
         problems.extend(
-            Problem(place, row, name, f"unknown column{meant(name, known)}") for name in unknown
+            ImportProblem(place, row, name, f"unknown column{meant(name, known)}")
+            for name in unknown
         )
         return None
     try:
@@ -87,7 +88,7 @@ def member_of(
     except msgspec.ValidationError as error:
         text, _, at = str(error).partition(" - at `$")
         column = at.removesuffix("`").lstrip(".")
-        problems.append(Problem(place, row, column, text[0].lower() + text[1:]))
+        problems.append(ImportProblem(place, row, column, text[0].lower() + text[1:]))
         return None
 
 
@@ -96,7 +97,7 @@ def whole(
     devices: Rows[Device],
     points: Rows[ServicePoint],
     installs: Rows[InstallEvent],
-    problems: list[Problem],
+    problems: list[ImportProblem],
 ) -> Import:
     """All of it, judged together. Raises ImportRefused when there is any complaint.
 
@@ -108,7 +109,7 @@ def whole(
     problems.extend(_zones(places[1], points))
     problems.extend(_installs(places[2], devices, points, installs))
     if not problems and not (devices or points or installs):
-        problems.append(Problem(places[0], 0, "", "has nothing to load"))
+        problems.append(ImportProblem(places[0], 0, "", "has nothing to load"))
     if problems:
         raise ImportRefused(sorted(problems, key=lambda each: (each.place, each.row)))
     dated = [replace(row, member=_in_utc(row.member)) for row in installs]
@@ -125,7 +126,7 @@ def _said(rows: Rows[T]) -> dict[Named, frozenset[str]]:
     return {named(row.member): row.said for row in rows if row.said is not None}
 
 
-def _once_each(place: str, column: str, rows: Rows[S], problems: list[Problem]) -> Rows[S]:
+def _once_each(place: str, column: str, rows: Rows[S], problems: list[ImportProblem]) -> Rows[S]:
     """Each once; the same service point, or device, may stand in several rows, saying the same."""
     known: dict[str, Row[S]] = {}
     for row in rows:
@@ -136,7 +137,7 @@ def _once_each(place: str, column: str, rows: Rows[S], problems: list[Problem]) 
             known[id] = replace(known[id], said=_both(known[id].said, row.said))
         else:
             rule = _TWICE[column].format(id=id, row=known[id].number)
-            problems.append(Problem(place, row.number, column, rule))
+            problems.append(ImportProblem(place, row.number, column, rule))
     return list(known.values())
 
 
@@ -151,7 +152,9 @@ def _removed(installs: Rows[InstallEvent]) -> set[DeviceId]:
     return {each.device for each in events} - there
 
 
-def _devices(place: str, devices: Rows[Device], removed: Collection[DeviceId]) -> Iterator[Problem]:
+def _devices(
+    place: str, devices: Rows[Device], removed: Collection[DeviceId]
+) -> Iterator[ImportProblem]:
     by_endpoint: dict[str, int] = {}
     for row in devices:
         device, number = row.member, row.number
@@ -160,13 +163,13 @@ def _devices(place: str, devices: Rows[Device], removed: Collection[DeviceId]) -
             first = by_endpoint.setdefault(endpoint_key(device.endpoint), number)
             if first != number:
                 rule = f"{device.endpoint} also belongs to row {first}"
-                yield Problem(place, number, "endpoint", rule)
+                yield ImportProblem(place, number, "endpoint", rule)
         for kind in sorted(device.capabilities):
             if kind not in ALL_KINDS:
                 rule = f"{kind!r} is no command{meant(kind, ALL_KINDS)}"
-                yield Problem(place, number, "capabilities", rule)
+                yield ImportProblem(place, number, "capabilities", rule)
         if not all(INTERVALS_S.holds(each.seconds) for each in device.components):
-            yield Problem(place, number, "components", f"seconds must be {INTERVALS_S}")
+            yield ImportProblem(place, number, "components", f"seconds must be {INTERVALS_S}")
 
 
 _IDS: Final[Mapping[tuple[type, str], tuple[str, Check]]] = MappingProxyType(
@@ -179,7 +182,7 @@ _IDS: Final[Mapping[tuple[type, str], tuple[str, Check]]] = MappingProxyType(
 """The column of a field, and what is asked of it; the other texts are `text_problem`'s."""
 
 
-def _texts(place: str, row: int, member: Device | ServicePoint) -> Iterator[Problem]:
+def _texts(place: str, row: int, member: Device | ServicePoint) -> Iterator[ImportProblem]:
     """Texts that XML cannot carry or nobody can tell apart, with their column."""
     for item in fields(member):
         value = getattr(member, item.name)
@@ -192,25 +195,25 @@ def _texts(place: str, row: int, member: Device | ServicePoint) -> Iterator[Prob
         problems = (check(each) for each in values)
         first = next((problem for problem in problems if problem is not None), None)
         if first is not None:
-            yield Problem(place, row, column, first)
+            yield ImportProblem(place, row, column, first)
     for each in member.components if isinstance(member, Device) else ():
         problem = id_problem(each.id) or text_problem(each.quantity) or text_problem(each.unit)
         if problem is not None:
-            yield Problem(place, row, "components", problem)
+            yield ImportProblem(place, row, "components", problem)
 
 
-def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[Problem]:
+def _zones(place: str, points: Rows[ServicePoint]) -> Iterator[ImportProblem]:
     for row in points:
         yield from _texts(place, row.number, row.member)
         try:
             ZoneInfo(row.member.time_zone)
         except (KeyError, OSError, ValueError):
-            yield Problem(place, row.number, "time_zone", f"no zone {row.member.time_zone!r}")
+            yield ImportProblem(place, row.number, "time_zone", f"no zone {row.member.time_zone!r}")
 
 
 def _installs(
     place: str, devices: Rows[Device], points: Rows[ServicePoint], installs: Rows[InstallEvent]
-) -> Iterator[Problem]:
+) -> Iterator[ImportProblem]:
     known = {row.member.id for row in devices}
     places = {row.member.id: row.member for row in points}
     current: dict[str, int] = {}
@@ -219,39 +222,39 @@ def _installs(
     for each in installs:
         row, install = each.number, each.member
         if install.device not in known:
-            yield Problem(place, row, "device", f"{install.device} is not in this file")
+            yield ImportProblem(place, row, "device", f"{install.device} is not in this file")
         point = places.get(install.service_point)
         if point is None:
             rule = f"{install.service_point} is not in this file"
-            yield Problem(place, row, "service_point", rule)
+            yield ImportProblem(place, row, "service_point", rule)
         yield from _times(place, row, install)
         key = (install.device, install.service_point, install.installed_at)
         if events.setdefault(key, row) != row:
-            yield Problem(place, row, "installed_at", f"the same is in row {events[key]}")
+            yield ImportProblem(place, row, "installed_at", f"the same is in row {events[key]}")
         if install.removed_at is not None:
             continue
         if current.setdefault(install.device, row) != row:
             rule = f"{install.device} is also installed in row {current[install.device]}"
-            yield Problem(place, row, "device", rule)
+            yield ImportProblem(place, row, "device", rule)
         single = point is not None and point.category is Category.METER
         if single and metered.setdefault(install.service_point, row) != row:
             rule = f"{install.service_point} has a meter in row {metered[install.service_point]}"
-            yield Problem(place, row, "service_point", rule)
+            yield ImportProblem(place, row, "service_point", rule)
 
 
-def _times(place: str, row: int, install: InstallEvent) -> Iterator[Problem]:
+def _times(place: str, row: int, install: InstallEvent) -> Iterator[ImportProblem]:
     naive = [
         name
         for name in ("installed_at", "removed_at")
         if (at := getattr(install, name)) is not None and at.tzinfo is None
     ]
     for name in naive:
-        yield Problem(place, row, name, "needs a zone, as in 2026-03-01T06:00:00Z")
+        yield ImportProblem(place, row, name, "needs a zone, as in 2026-03-01T06:00:00Z")
     if any(entry.at.tzinfo is None for entry in install.history):
-        yield Problem(place, row, "history", "needs times with a zone")
+        yield ImportProblem(place, row, "history", "needs times with a zone")
     removed = install.removed_at
     if not naive and removed is not None and removed < install.installed_at:
-        yield Problem(place, row, "removed_at", "is before installed_at")
+        yield ImportProblem(place, row, "removed_at", "is before installed_at")
 
 
 def _in_utc(install: InstallEvent) -> InstallEvent:

@@ -57,7 +57,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ImportDifference:
     """A field of which the file says otherwise than the registry, and why it was left alone; of
     one that was overridden `why` is the reason that was given."""
 
@@ -76,5 +76,5 @@ class ImportReport:
     devices: int
     service_points: int
     installs: int
-    left_alone: tuple[Difference, ...] = ()
-    overridden: tuple[Difference, ...] = ()
+    left_alone: tuple[ImportDifference, ...] = ()
+    overridden: tuple[ImportDifference, ...] = ()

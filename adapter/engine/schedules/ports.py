@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from adapter.commands.activity import State, Tally, Verdict
+from adapter.commands.activity import Outcome, State, Tally
 from adapter.engine.commands.ports import AuditNote
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.ids import CommandId, DeviceId, EndpointId
@@ -55,7 +55,7 @@ class WindowReport:
 
     window: IssuedWindow
     state: State
-    verdict: Verdict | None
+    verdict: Outcome | None
     tally: Tally
     waiting: int
     """Expected devices of which nothing is known yet."""

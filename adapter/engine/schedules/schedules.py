@@ -28,7 +28,7 @@ from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, Sto
 from adapter.model.ids import DeviceId, EndpointId, sortable_id
 from adapter.model.whole_numbers import LONG
 from adapter.schedules import schedule as rules
-from adapter.schedules.schedule import Plan, ReadSchedule, ScheduleId, ScheduleState
+from adapter.schedules.schedule import ReadPlan, ReadSchedule, ScheduleId, ScheduleState
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Schedules:
 
     # ------------------------------------------------------------ surface
 
-    async def add(self, plan: Plan, *, by: str) -> ReadSchedule:
+    async def add(self, plan: ReadPlan, *, by: str) -> ReadSchedule:
         """Raises InvalidRequest naming the field that is wrong."""
         now = self._clock.now()
         number = ScheduleId(sortable_id(int(now.timestamp() * 1000), self._entropy()))

@@ -19,7 +19,7 @@ from adapter.subscriptions.reconcile import (
     SubscriptionCall,
     SubscriptionKind,
     SubscriptionOperation,
-    Wanted,
+    WantedSubscription,
     to_do,
 )
 from adapter.subscriptions.silence import SilencePolicy, allowed
@@ -92,7 +92,7 @@ class SubscriptionStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepSettings:
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[WantedSubscription, ...] = ()
     check_every_s: float = 3600.0
     retry_s: float = 60.0
     silence: SilencePolicy | None = field(default_factory=SilencePolicy)
@@ -165,11 +165,11 @@ class Subscriptions:
                 good &= state is not None and state.good
         return good
 
-    async def _attend(self, wanted: Wanted) -> SubscriptionState | None:
+    async def _attend(self, wanted: WantedSubscription) -> SubscriptionState | None:
         check = self._check_one(wanted)
         return await self._set_aside.attend(RowKind.SUBSCRIPTION, wanted.kind, check)
 
-    async def _check_one(self, wanted: Wanted) -> SubscriptionState:
+    async def _check_one(self, wanted: WantedSubscription) -> SubscriptionState:
         now = self._clock.now()
         before = await self._store.subscription_state(wanted.kind)
         try:
@@ -195,7 +195,7 @@ class Subscriptions:
             log.warning("subscription_failed", extra={"kind": wanted.kind, "error": detail})
         return state
 
-    async def _held(self, wanted: Wanted) -> Sequence[Held] | None:
+    async def _held(self, wanted: WantedSubscription) -> Sequence[Held] | None:
         if wanted.generation is Generation.DATA_SERVICE:
             return None
         ask = SubscriptionCall(operation=SubscriptionOperation.LIST, system=wanted.system)

@@ -93,7 +93,7 @@ class FailedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class RowFailure:
     """One failed try. `dues` are when the next one is due after the first, the second, ..."""
 
     kind: RowKind
@@ -105,7 +105,7 @@ class Failure:
 
 
 class FailedRowStore(Protocol):
-    async def record(self, failure: Failure) -> FailedRow:
+    async def record(self, failure: RowFailure) -> FailedRow:
         """Count one more try; past the last of `dues` the row is set aside, with an audit entry."""
 
     async def forget(self, kind: RowKind, row: str) -> None:
@@ -210,7 +210,7 @@ class SetAside:
         at = self._now()
         detail = shown(str(error), most=_LONGEST_TEXT)
         failed = await self._store.record(
-            Failure(
+            RowFailure(
                 kind=kind,
                 row=str(row),
                 error=type(error).__name__,

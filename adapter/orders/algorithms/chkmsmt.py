@@ -41,7 +41,7 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
-    Problem,
+    OrderProblem,
     ServiceOrder,
     TimeoutPolicy,
     View,
@@ -99,7 +99,7 @@ def parse(read: ParameterReader) -> CheckMeasurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class ReadWindow:
     """Where a measurement counts: [start, end), UTC."""
 
     start: datetime
@@ -110,7 +110,7 @@ class Window:
         return self.start <= at < self.end
 
 
-def window(activity_type: ActivityType, reference: datetime, zone: str) -> Window:
+def window(activity_type: ActivityType, reference: datetime, zone: str) -> ReadWindow:
     """The search window around `reference` in the service point's own calendar.
 
     "Within the day" is that calendar day there, 23 or 25 hours long when clocks change. Otherwise
@@ -126,11 +126,11 @@ def window(activity_type: ActivityType, reference: datetime, zone: str) -> Windo
         start = local - timedelta(days=activity_type.minimum_offset_days)
         end = local + timedelta(days=activity_type.maximum_offset_days, microseconds=1)
     utc = ZoneInfo("UTC")
-    return Window(start=start.astimezone(utc), end=end.astimezone(utc), reference=reference)
+    return ReadWindow(start=start.astimezone(utc), end=end.astimezone(utc), reference=reference)
 
 
 def choose(
-    candidates: tuple[Measurement, ...], span: Window, params: CheckMeasurement
+    candidates: tuple[Measurement, ...], span: ReadWindow, params: CheckMeasurement
 ) -> Measurement | None:
     """The measurement nearest to the reference: in the normal range, else from the bottom up."""
     normal = ConditionRange(start=params.normal_start, end=params.normal_end)
@@ -143,7 +143,7 @@ def choose(
     return None
 
 
-def _worth(each: Measurement, span: Window, params: CheckMeasurement) -> str:
+def _worth(each: Measurement, span: ReadWindow, params: CheckMeasurement) -> str:
     """What one measurement is to the search: the range it is in, or why it does not count."""
     if not each.use:
         return "replaced"
@@ -204,7 +204,7 @@ def reading_found(order: ServiceOrder, view: View, params: CheckMeasurement) -> 
 
 
 def _search(
-    view: View, span: Window, params: CheckMeasurement
+    view: View, span: ReadWindow, params: CheckMeasurement
 ) -> tuple[list[Measurement], list[MeasuringComponent]]:
     """What was found, and the billing components for which nothing was."""
     own = _own(view)
@@ -240,7 +240,7 @@ def _obtain(
     order: ServiceOrder,
     view: View,
     params: CheckMeasurement,
-    span: Window,
+    span: ReadWindow,
     missing: list[MeasuringComponent],
 ) -> Verdict:
     own = [c for c in view.children if _reads(c, params)]
@@ -263,7 +263,7 @@ def _reads(child: ChildFact, params: CheckMeasurement) -> bool:
     return name in made or (name == params.field_bo and child.spec.task == params.task)
 
 
-def _after(own: list[ChildFact], view: View, params: CheckMeasurement, span: Window) -> Verdict:
+def _after(own: list[ChildFact], view: View, params: CheckMeasurement, span: ReadWindow) -> Verdict:
     """What follows own earlier attempts, none of which has given a measurement yet."""
     last = own[-1]
     name = last.spec.business_object
@@ -282,7 +282,7 @@ def _after(own: list[ChildFact], view: View, params: CheckMeasurement, span: Win
 
 
 def _first(
-    view: View, params: CheckMeasurement, span: Window, missing: list[MeasuringComponent]
+    view: View, params: CheckMeasurement, span: ReadWindow, missing: list[MeasuringComponent]
 ) -> Verdict:
     """The first attempt. A reference still ahead gives the activity that effective date (ours)."""
     device = view.device.id if view.device is not None else None
@@ -323,7 +323,7 @@ def _readable(view: View, params: CheckMeasurement) -> bool:
     return view.commissioned and not dead and view.supports(command)
 
 
-def _wait(view: View, params: CheckMeasurement, span: Window, note: str) -> Verdict:
+def _wait(view: View, params: CheckMeasurement, span: ReadWindow, note: str) -> Verdict:
     """What is measured at a reference still ahead can only come after it (ours)."""
     child = ChildSpec(
         business_object=params.wait_bo,
@@ -335,7 +335,7 @@ def _wait(view: View, params: CheckMeasurement, span: Window, note: str) -> Verd
     return Create(child=child, note=note)
 
 
-def _field_read(view: View, params: CheckMeasurement, span: Window, note: str) -> Verdict:
+def _field_read(view: View, params: CheckMeasurement, span: ReadWindow, note: str) -> Verdict:
     """A visit that can still fall inside the window; one that cannot would never end (ours)."""
     if view.now >= span.end:
         return _no_reading(f"{note}, and a visit now would come after the window")
@@ -351,7 +351,7 @@ def _field_read(view: View, params: CheckMeasurement, span: Window, note: str) -
 
 def _no_reading(text: str) -> Verdict:
     return Error(
-        problem=Problem(
+        problem=OrderProblem(
             code="no_reading",
             text=text,
             action="enter a reading (readings enter), or correct the service date; then retry",

@@ -8,7 +8,7 @@ from typing import Final
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
 from adapter.orders.algorithms.reader import ParameterReader
-from adapter.orders.algorithms.rows import Row
+from adapter.orders.algorithms.rows import ParameterRow
 from adapter.orders.algorithms.verdict import (
     Create,
     Customs,
@@ -35,7 +35,7 @@ class CreateSpecificActivity:
     """D1-CRSPACT."""
 
     field_activity_bo: str = ""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ParameterRow, ...] = ()
 
 
 def parse(read: ParameterReader) -> CreateSpecificActivity:
@@ -62,7 +62,7 @@ def create_specific_activity(
 
 
 def _override(
-    order: ServiceOrder, view: View, row: Row, field_bo: str, customs: Customs
+    order: ServiceOrder, view: View, row: ParameterRow, field_bo: str, customs: Customs
 ) -> Verdict:
     """Ask the activity type's Override Device/Task Algorithm; without an answer, the row's own."""
     name = view.activity_type.override_algorithm

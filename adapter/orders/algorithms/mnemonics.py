@@ -14,7 +14,7 @@ from typing import Final
 from adapter.errors import SettingsError, meant
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
-from adapter.orders.algorithms.rows import SKIP, Row
+from adapter.orders.algorithms.rows import SKIP, ParameterRow
 from adapter.orders.tasks import FIELD_TASKS, field_task
 
 MOST_ROWS: Final = 20
@@ -77,7 +77,7 @@ class RowList:
     zone: bool = False
 
 
-def parse_rows(texts: Sequence[str], how: RowList) -> tuple[Row, ...]:
+def parse_rows(texts: Sequence[str], how: RowList) -> tuple[ParameterRow, ...]:
     """The typed rows, in order. Raises RowError naming the row and what is wrong with it."""
     if how.most is not None and len(texts) > how.most:
         raise RowError(how.where, 0, f"{len(texts)} rows; at most {how.most} are allowed")
@@ -86,10 +86,12 @@ def parse_rows(texts: Sequence[str], how: RowList) -> tuple[Row, ...]:
     return rows
 
 
-def parse_row(text: str, number: int, how: RowList) -> Row:
+def parse_row(text: str, number: int, how: RowList) -> ParameterRow:
     """One row. Raises RowError."""
     pairs = _pairs(text, number, how)
-    row = Row(number=number, text=" ".join(f"{k}={v}" for k, v in pairs.items()), origin=how.origin)
+    row = ParameterRow(
+        number=number, text=" ".join(f"{k}={v}" for k, v in pairs.items()), origin=how.origin
+    )
     for name, value in pairs.items():
         read = _READERS[name](row, value, how)
         if read is None:
@@ -121,58 +123,58 @@ def _pairs(text: str, number: int, how: RowList) -> dict[str, str]:
     return pairs
 
 
-Reader = Callable[[Row, str, RowList], Row | None]
+Reader = Callable[[ParameterRow, str, RowList], ParameterRow | None]
 """Writes one value into a row; None where the value is not known."""
 
 
-def _connected(row: Row, value: str, _how: RowList) -> Row | None:
+def _connected(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = _BOOLEANS.get(value)
     return None if known is None else replace(row, connected=known)
 
 
-def _installed(row: Row, value: str, _how: RowList) -> Row | None:
+def _installed(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = _BOOLEANS.get(value)
     return None if known is None else replace(row, device_installed=known)
 
 
-def _override(row: Row, value: str, _how: RowList) -> Row | None:
+def _override(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = _BOOLEANS.get(value)
     return None if known is None else replace(row, execute_override=known)
 
 
-def _location(row: Row, value: str, _how: RowList) -> Row | None:
+def _location(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = next((each for each in DisconnectLocation if each.value == value), None)
     return None if known is None else replace(row, disconnect_location=known)
 
 
-def _status(row: Row, value: str, _how: RowList) -> Row | None:
+def _status(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     """Without case: production databases write CONN-COMM."""
     known = next((s for s in InstallStatus if s.value.casefold() == value.casefold()), None)
     return None if known is None else replace(row, status=known)
 
 
-def _category(row: Row, value: str, _how: RowList) -> Row | None:
+def _category(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = next((each for each in Category if each.value == value), None)
     return None if known is None else replace(row, category=known)
 
 
-def _object(row: Row, value: str, _how: RowList) -> Row | None:
+def _object(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     return replace(row, business_object=value) if value in BUSINESS_OBJECTS else None
 
 
-def _task(row: Row, value: str, _how: RowList) -> Row | None:
+def _task(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     known = field_task(value)
     return None if known is None else replace(row, task=known.name)
 
 
-def _alternative(row: Row, value: str, _how: RowList) -> Row | None:
+def _alternative(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     if value == SKIP:
         return replace(row, alternative=SKIP)
     known = field_task(value)
     return None if known is None else replace(row, alternative=known.name)
 
 
-def _sp_type(row: Row, value: str, _how: RowList) -> Row | None:
+def _sp_type(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
     return replace(row, sp_type=value)
 
 
@@ -222,7 +224,7 @@ def _known(name: str, value: str) -> str:
     return meant(value, BUSINESS_OBJECTS if name == "activityBOToCreate" else FIELD_TASKS)
 
 
-def _check_result(row: Row, how: RowList) -> None:
+def _check_result(row: ParameterRow, how: RowList) -> None:
     field_bo = how.field_activity_bo
     known = BUSINESS_OBJECTS.get(row.business_object)
     if not (row.business_object or row.task or row.execute_override):
@@ -249,7 +251,7 @@ def _check_result(row: Row, how: RowList) -> None:
         )
 
 
-def _refuse_unreachable(rows: Sequence[Row], how: RowList) -> None:
+def _refuse_unreachable(rows: Sequence[ParameterRow], how: RowList) -> None:
     for index, row in enumerate(rows):
         earlier = [each for each in rows[:index] if each.alternative != SKIP]
         if not _reachable(row, earlier):
@@ -257,7 +259,7 @@ def _refuse_unreachable(rows: Sequence[Row], how: RowList) -> None:
             raise RowError(how.where, row.number, f"can never be reached: row {by} comes first")
 
 
-def _reachable(row: Row, earlier: Sequence[Row]) -> bool:
+def _reachable(row: ParameterRow, earlier: Sequence[ParameterRow]) -> bool:
     """Whether a state exists that `row` matches and no earlier row does.
 
     Rows with alternativeFieldTask=skip may step aside and are not among `earlier`.
@@ -272,7 +274,7 @@ def _reachable(row: Row, earlier: Sequence[Row]) -> bool:
     )
 
 
-def _conditions(row: Row) -> tuple[object, ...]:
+def _conditions(row: ParameterRow) -> tuple[object, ...]:
     return (
         row.connected,
         row.disconnect_location,
@@ -283,14 +285,14 @@ def _conditions(row: Row) -> tuple[object, ...]:
     )
 
 
-def _matches(row: Row, state: tuple[object, ...]) -> bool:
+def _matches(row: ParameterRow, state: tuple[object, ...]) -> bool:
     return all(
         wanted is None or wanted == found
         for wanted, found in zip(_conditions(row), state, strict=True)
     )
 
 
-def overlaps(first: Row, second: Row) -> bool:
+def overlaps(first: ParameterRow, second: ParameterRow) -> bool:
     """Whether some state satisfies both rows."""
     return all(
         one is None or other is None or one == other

@@ -33,7 +33,7 @@ class AlgorithmType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ParameterRow:
     """One "SP State and Activity BO to Create": conditions (None matches all) and a result.
 
     `number` and `origin` ("parameter", "zone", "service point") name the row in messages; `text`

@@ -9,7 +9,7 @@ from typing import Final
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.reader import ParameterReader
-from adapter.orders.algorithms.rows import SKIP, Row
+from adapter.orders.algorithms.rows import SKIP, ParameterRow
 from adapter.orders.algorithms.verdict import (
     Create,
     Pass,
@@ -54,11 +54,11 @@ class UpdateDevice:
     """
 
     missing: MissingService = MissingService.YES
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ParameterRow, ...] = ()
     field_activity_bo: str = ""
     element: str = ""
     stop_value: str = ""
-    service_point_rows: tuple[Row, ...] = ()
+    service_point_rows: tuple[ParameterRow, ...] = ()
     alternative_after: int = 0
 
 
@@ -136,7 +136,7 @@ def _by_status(view: View, params: UpdateDevice) -> Verdict:
     return Pass(note="the device is as the order wants it")
 
 
-def _device_row(view: View, row: Row, params: UpdateDevice) -> Verdict | None:
+def _device_row(view: View, row: ParameterRow, params: UpdateDevice) -> Verdict | None:
     """What one matching row gives; None for `skip`."""
     field_bo = params.field_activity_bo
     known = BUSINESS_OBJECTS.get(row.business_object)

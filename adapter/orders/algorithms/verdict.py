@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from adapter.model.device import InstallStatus
 from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
-from adapter.orders.algorithms.rows import Row
-from adapter.orders.order import ChildId, ChildSpec, Problem, ServiceOrder, View
+from adapter.orders.algorithms.rows import ParameterRow
+from adapter.orders.order import ChildId, ChildSpec, OrderProblem, ServiceOrder, View
 from adapter.orders.tasks import field_task
 
 
@@ -55,14 +55,14 @@ class Wait:
 class Error:
     """The algorithm cannot decide: the order goes to Activity Error with this problem."""
 
-    problem: Problem
+    problem: OrderProblem
     row: str = ""
 
 
 Verdict: TypeAlias = Pass | SetField | Create | Wait | Error
 
 
-class Outcome(StrEnum):
+class DecisionOutcome(StrEnum):
     PASS = "pass"
     SET_FIELD = "set_field"
     CREATE = "create"
@@ -77,11 +77,11 @@ class Decision:
     cell: int
     type: str
     algorithm: str
-    outcome: Outcome
+    outcome: DecisionOutcome
     row: str = ""
     note: str = ""
     child: ChildSpec | None = None
-    problem: Problem | None = None
+    problem: OrderProblem | None = None
     fields: Mapping[str, str] = field(default_factory=_nothing)
     facts: Mapping[str, str] = field(default_factory=_nothing)
 
@@ -107,7 +107,7 @@ NO_CUSTOMS: Final = Customs()
 
 
 def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool = False) -> Error:
-    return Error(problem=Problem(code=code, text=text, action=action, dark=dark), row=row)
+    return Error(problem=OrderProblem(code=code, text=text, action=action, dark=dark), row=row)
 
 
 def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:
@@ -134,12 +134,12 @@ def command_child(
     )
 
 
-def first_match(rows: Sequence[Row], view: View) -> Row | None:
+def first_match(rows: Sequence[ParameterRow], view: View) -> ParameterRow | None:
     """The first row all of whose conditions hold; a row of another category never matches."""
     return next((row for row in rows if matches(row, view)), None)
 
 
-def matches(row: Row, view: View) -> bool:
+def matches(row: ParameterRow, view: View) -> bool:
     point = view.service_point
     return (
         row.connected in (None, point.connected)
@@ -151,7 +151,7 @@ def matches(row: Row, view: View) -> bool:
     )
 
 
-def create_by_row(view: View, row: Row, field_bo: str) -> Verdict:
+def create_by_row(view: View, row: ParameterRow, field_bo: str) -> Verdict:
     """What the row creates; a command needs somebody who hears it (ours)."""
     child = child_of_row(view, row, field_bo)
     if child.kind is ChildKind.COMMAND and not view.device_installed:
@@ -164,7 +164,7 @@ def create_by_row(view: View, row: Row, field_bo: str) -> Verdict:
     return Create(child=child, row=row.label)
 
 
-def child_of_row(view: View, row: Row, field_bo: str) -> ChildSpec:
+def child_of_row(view: View, row: ParameterRow, field_bo: str) -> ChildSpec:
     if not row.business_object:
         return field_child(view, field_bo, row.task)
     known = BUSINESS_OBJECTS[row.business_object]

@@ -29,7 +29,14 @@ from adapter.engine.commands.ports import (
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, DeviceId, EndpointId, ExchangeId, InboxId, RequestToken
+from adapter.model.ids import (
+    CommandId,
+    CommunicationId,
+    DeviceId,
+    EndpointId,
+    InboxId,
+    RequestToken,
+)
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import claiming, reading, writing
 from adapter.store.commands import inbox as intake
@@ -97,7 +104,7 @@ class SqliteStore:
         return await self.database.read(reading.next_wake)
 
     async def find(
-        self, *, exchanges: Sequence[ExchangeId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
         return await self.database.read(lambda db: reading.find(db, exchanges, tokens))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import apsw
 
-from adapter.commands.activity import FINAL, Command, Exchange, State, Work
+from adapter.commands.activity import FINAL, Command, Communication, State, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
@@ -25,9 +25,9 @@ from adapter.engine.commands.ports import (
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
+    CommunicationId,
     DeviceId,
     EndpointId,
-    ExchangeId,
     InboxId,
     RequestToken,
     endpoint_key,
@@ -47,7 +47,7 @@ _MOST_LISTED_BYTES: Final = 65_536
 def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
     """In the order asked for; unknown ones are left out."""
     wanted = encode(ids)
-    exchanges: dict[str, list[Exchange]] = {}
+    exchanges: dict[str, list[Communication]] = {}
     for command, body, endpoints in connection.execute(queries.EXCHANGES_OF_COMMANDS, (wanted,)):
         exchanges.setdefault(command, []).append(rows.read_exchange(body, endpoints))
     found: dict[CommandId, Command] = {}
@@ -85,11 +85,11 @@ def next_wake(connection: apsw.Connection) -> datetime | None:
 
 def find(
     connection: apsw.Connection,
-    exchanges: Sequence[ExchangeId],
+    exchanges: Sequence[CommunicationId],
     tokens: Sequence[RequestToken],
 ) -> list[Found]:
     """By id, then by token, in the order asked for; each exchange once."""
-    found: dict[ExchangeId, Found] = {}
+    found: dict[CommunicationId, Found] = {}
     for query, wanted in ((queries.FIND_EXCHANGES, exchanges), (queries.FIND_TOKENS, tokens)):
         if wanted:
             for command, body, endpoints in connection.execute(query, (encode(wanted),)):
@@ -121,7 +121,7 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
 def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> list[Command]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
-    exchanges: dict[str, list[Exchange]] = {}
+    exchanges: dict[str, list[Communication]] = {}
     for command, body in connection.execute(queries.LIST_EXCHANGES, (wanted,)):
         exchanges.setdefault(command, []).append(rows.read_exchange(body, None))
     found: dict[CommandId, Command] = {}

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import apsw
 
-from adapter.commands.activity import Command, Exchange
+from adapter.commands.activity import Command, Communication
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
     Accepted,
@@ -178,7 +178,7 @@ def _insert_exchange(
     command: CommandId,
     position: int,
     priority: int,
-    exchange: Exchange,
+    exchange: Communication,
     body: bytes,
 ) -> None:
     connection.execute(
@@ -204,7 +204,7 @@ def _insert_exchange(
         connection.execute(queries.INSERT_ENDPOINTS, (number, endpoints))
 
 
-def _update_exchange(connection: apsw.Connection, exchange: Exchange, body: bytes) -> None:
+def _update_exchange(connection: apsw.Connection, exchange: Communication, body: bytes) -> None:
     connection.execute(
         queries.UPDATE_EXCHANGE,
         {
@@ -220,7 +220,7 @@ def _update_exchange(connection: apsw.Connection, exchange: Exchange, body: byte
     )
 
 
-def _token_taken(connection: apsw.Connection, exchanges: Iterable[Exchange]) -> bool:
+def _token_taken(connection: apsw.Connection, exchanges: Iterable[Communication]) -> bool:
     """Whether a token is another exchange's: the head end gave it twice, or gave a stranger's."""
     seen: set[RequestToken] = set()
     for exchange in exchanges:

@@ -24,7 +24,7 @@ from adapter.readings.seeds import EventSeed
 from adapter.store.commands import writing
 from adapter.store.database import Database
 from adapter.store.events import queries as sql
-from adapter.store.events.ingest import Taking
+from adapter.store.events.ingest import EventIngest
 from adapter.store.rows import micros, micros_or_none, moment
 from adapter.store.threads import Transaction
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
@@ -59,7 +59,7 @@ class SqliteEvents:
         def work(tx: Transaction) -> Taken:
             if cursor is not None and cursor <= _cursor(tx.connection):
                 return Taken()
-            taken = Taking(tx, tables, now).take(events, arrivals=arrivals, resolved=resolved)
+            taken = EventIngest(tx, tables, now).take(events, arrivals=arrivals, resolved=resolved)
             if cursor is not None:
                 tx.connection.execute(sql.MOVE_CURSOR, cursor)
             if resolved:

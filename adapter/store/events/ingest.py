@@ -10,8 +10,8 @@ import msgspec
 
 from adapter.engine.commands.ports import Publication
 from adapter.engine.events.ports import Taken
-from adapter.events.pairing import DeviceEvent, Mark, UnknownEvent, spells
-from adapter.events.types import EventTables, Role
+from adapter.events.pairing import DeviceEvent, PairEnd, UnknownEvent, spells
+from adapter.events.types import EventTables, PairRole
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.store.commands import writing
 from adapter.store.events import queries as sql
@@ -49,7 +49,7 @@ class _Window:
         self.counts = counts
 
 
-class Taking:
+class EventIngest:
     """One batch in one transaction."""
 
     def __init__(self, tx: Transaction, tables: EventTables, now: datetime) -> None:
@@ -127,7 +127,7 @@ class Taking:
             self._device(event.endpoint),
             event.category,
             event.pair,
-            event.role is Role.LAST,
+            event.role is PairRole.LAST,
             event.exception,
             micros(self._now),
             encode(event),
@@ -162,7 +162,7 @@ class Taking:
             before = self._db.execute(sql.BOUNDARY, {**names, "at": at}).get
             span = {**names, "after": -_HIGHEST if before is None else before}
             marks = [
-                Mark(moment(when), sequence, bool(last))
+                PairEnd(moment(when), sequence, bool(last))
                 for when, sequence, last in self._db.execute(sql.MARKS, span)
             ]
             self._db.execute(sql.DROP_SPELLS, span)
@@ -206,7 +206,7 @@ class Taking:
 
     def _publication(self, event: DeviceEvent) -> Publication:
         started: int | None = None
-        if event.role is Role.LAST:
+        if event.role is PairRole.LAST:
             key = (event.endpoint, event.pair, micros(event.at))
             started = self._db.execute(sql.SPELL_ENDED_AT, key).get
         since = None if started is None else moment(started)

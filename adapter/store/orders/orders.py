@@ -19,16 +19,16 @@ from adapter.engine.orders.field_work import (
     OtherWork,
 )
 from adapter.engine.orders.ports import (
-    Case,
     CaseSaved,
-    CaseWrite,
     Child,
     MessageState,
+    OrderChange,
     OrderFilter,
+    OrderPass,
+    OrderRecord,
+    OrderWorld,
     OutgoingMessage,
-    Pass,
     Todo,
-    World,
 )
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import Device, InstallEvent
@@ -38,7 +38,7 @@ from adapter.orders.activities import ChildKind
 from adapter.orders.field_activity_rules import OtherTask
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
-from adapter.orders.replies import Reply
+from adapter.orders.replies import RequesterReply
 from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
@@ -53,8 +53,8 @@ from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _child: Final = msgspec.json.Decoder(Child).decode
 _request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
-_pass: Final = msgspec.json.Decoder(Pass).decode
-_reply: Final = msgspec.json.Decoder(Reply).decode
+_pass: Final = msgspec.json.Decoder(OrderPass).decode
+_reply: Final = msgspec.json.Decoder(RequesterReply).decode
 _NEWS: Final[Mapping[frozenset[str], type[FieldNews]]] = MappingProxyType(
     {frozenset(each.name for each in fields(kind)): kind for kind in get_args(FieldNews)}
 )
@@ -78,7 +78,7 @@ class SqliteOrders:
 
     # ------------------------------------------------------------ cases
 
-    async def submit(self, write: CaseWrite, content: str) -> tuple[OrderId, bool]:
+    async def submit(self, write: OrderChange, content: str) -> tuple[OrderId, bool]:
         at = self._store.now()
 
         def work(tx: Transaction) -> tuple[OrderId, bool]:
@@ -92,16 +92,16 @@ class SqliteOrders:
 
         return await self._store.write(work)
 
-    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, Case]:
+    async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]:
         return await self._store.read(lambda db: _load(db, orders))
 
-    async def save(self, batch: Sequence[CaseWrite]) -> Sequence[CaseSaved]:
+    async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
         at = self._store.now()
         return await self._store.write(
             lambda tx: [CaseWriter(tx, at).save(write) for write in batch]
         )
 
-    async def world(self, point: ServicePointId, order: OrderId) -> World:
+    async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         return await self._store.read(lambda db: _world(db, point, order))
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
@@ -139,12 +139,12 @@ class SqliteOrders:
     async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]:
         return await self._store.query(lambda db: _list(db, wanted))
 
-    async def passes(self, order: OrderId) -> Sequence[Pass]:
+    async def passes(self, order: OrderId) -> Sequence[OrderPass]:
         return await self._store.query(
             lambda db: [_pass(row[0]) for row in db.execute(sql.PASSES, (order,))]
         )
 
-    async def replies(self, order: OrderId) -> Sequence[Reply]:
+    async def replies(self, order: OrderId) -> Sequence[RequesterReply]:
         return await self._store.query(
             lambda db: [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
         )
@@ -215,8 +215,8 @@ class SqliteOrders:
 
     async def next_replies(
         self, *, limit: int, now: datetime, lease_until: datetime
-    ) -> Sequence[Reply]:
-        def work(tx: Transaction) -> Readable[Reply]:
+    ) -> Sequence[RequesterReply]:
+        def work(tx: Transaction) -> Readable[RequesterReply]:
             found = list(tx.connection.execute(sql.REPLIES_DUE, _due(now, limit)))
             lease = micros(lease_until)
             tx.connection.executemany(sql.LEASE_REPLY, [(lease, row[0]) for row in found])
@@ -231,7 +231,7 @@ class SqliteOrders:
     async def drop_reply(self, reply: str) -> None:
         await self._store.write(lambda tx: tx.connection.execute(sql.DROP_REPLY, (reply,)))
 
-    async def settle_reply(self, reply: Reply, *, note: AuditNote | None = None) -> bool:
+    async def settle_reply(self, reply: RequesterReply, *, note: AuditNote | None = None) -> bool:
         at, row = self._store.now(), reply_row(reply)
 
         def work(tx: Transaction) -> bool:
@@ -276,12 +276,12 @@ def _outgoing(row: tuple[Any, ...]) -> OutgoingMessage:
     return OutgoingMessage(message=_message(body), attempts=attempts)
 
 
-def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Case]:
+def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
     wanted = encode(list(orders)).decode()
     found = {}
     for body, blocked_by, wake, version in list(db.execute(sql.ORDERS, (wanted,))):
         order = _order(body)
-        found[order.id] = Case(
+        found[order.id] = OrderRecord(
             order=order,
             children=tuple(
                 replace(_child(child), leaving=bool(leaving))
@@ -295,12 +295,12 @@ def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Case]
     return found
 
 
-def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> World:
+def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderWorld:
     body = db.execute(queries.SERVICE_POINT, (point,)).get
     others = [_order(row[0]) for row in db.execute(sql.OPEN_ORDERS, (point, order))]
     current = _installs(db, point, removed=False, limit=1)
     removed = _installs(db, point, removed=True, limit=_FORMER)
-    return World(
+    return OrderWorld(
         service_point=None if body is None else rows.decode_service_point(body),
         device=current[0][0] if current else None,
         installed=current[0][1] if current else None,

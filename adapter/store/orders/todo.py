@@ -12,7 +12,7 @@ from adapter.model.ids import OrderId
 from adapter.orders.lifecycle import TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import ServiceOrder
-from adapter.orders.replies import Reply, ReplyState
+from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.store.orders import queries as sql
 from adapter.store.rows import moment
 from adapter.store.upkeep.failed_rows import made_of
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
-_reply: Final = msgspec.json.Decoder(Reply).decode
+_reply: Final = msgspec.json.Decoder(RequesterReply).decode
 
 
 def todo(db: apsw.Connection, limit: int) -> list[Todo]:

@@ -6,13 +6,13 @@ from typing import Final, TypeAlias
 
 import apsw
 
-from adapter.engine.orders.ports import CaseSaved, CaseWrite, Child, InstallWrite, WorldWrite
+from adapter.engine.orders.ports import CaseSaved, Child, InstallWrite, OrderChange, WorldWrite
 from adapter.model.device import InstallEvent
 from adapter.model.ids import endpoint_key
 from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState
 from adapter.orders.order import ERROR_STATES, ServiceOrder
-from adapter.orders.replies import Reply, ReplyState, alarming
+from adapter.orders.replies import ReplyState, RequesterReply, alarming
 from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.reading import in_use
@@ -35,7 +35,7 @@ class CaseWriter:
         self._db: apsw.Connection = tx.connection
         self._at = at
 
-    def insert(self, write: CaseWrite, content: str) -> None:
+    def insert(self, write: OrderChange, content: str) -> None:
         order = write.case.order
         row = {
             **_order_row(write),
@@ -48,7 +48,7 @@ class CaseWriter:
         self._db.execute(sql.INSERT_ORDER, row)
         self._along(write)
 
-    def save(self, write: CaseWrite) -> CaseSaved:
+    def save(self, write: OrderChange) -> CaseSaved:
         refused = self._refused(write)
         if refused is not None:
             return refused
@@ -71,7 +71,7 @@ class CaseWriter:
             self._db.execute(sql.WAKE_BLOCKED, (micros(self._at), order.id))
         return CaseSaved.SAVED
 
-    def _refused(self, write: CaseWrite) -> CaseSaved | None:
+    def _refused(self, write: OrderChange) -> CaseSaved | None:
         order = write.case.order
         if self._db.execute(sql.ORDER_VERSION, (order.id,)).get != write.case.version:
             return CaseSaved.MOVED
@@ -142,7 +142,7 @@ class CaseWriter:
             [(m.id, m.device or "", micros(m.at), encode(m)) for m in world.measurements],
         )
 
-    def _along(self, write: CaseWrite) -> None:
+    def _along(self, write: OrderChange) -> None:
         order = write.case.order
         self._db.executemany(
             sql.UPSERT_CHILD, [_child_row(order, child) for child in write.case.children]
@@ -165,7 +165,7 @@ class CaseWriter:
         note_all(self._tx, write.audit, self._at)
 
 
-def _order_row(write: CaseWrite) -> Mapping[str, Value]:
+def _order_row(write: OrderChange) -> Mapping[str, Value]:
     case = write.case
     order = case.order
     troubled = order.state in ERROR_STATES
@@ -213,7 +213,7 @@ def _request_row(request: MaintenanceActivity) -> tuple[Value, ...]:
     )
 
 
-def reply_row(reply: Reply) -> Mapping[str, Value]:
+def reply_row(reply: RequesterReply) -> Mapping[str, Value]:
     queued = reply.state is ReplyState.QUEUED
     return {
         "id": reply.id,

@@ -30,7 +30,7 @@ UPDATE payload SET reason = ?1
 WHERE id = ?2 AND state = ?3 AND reason NOT LIKE '%; corrected by payload %'"""
 
 
-class SqliteIntakeBooks:
+class SqliteErrorRecords:
     def __init__(self, store: Database) -> None:
         self._store = store
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import apsw
 
-from adapter.engine.readings.ports import Batch, Place, Staged
+from adapter.engine.readings.ports import Batch, Staged, StagingTarget
 from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
@@ -121,7 +121,7 @@ class StagingFile:
     What `put` writes outlives this process, but not a loss of power; it does so after `seal`.
     """
 
-    def __init__(self, place: Place, lookups: Lookups) -> None:
+    def __init__(self, place: StagingTarget, lookups: Lookups) -> None:
         with _storage():
             store = Path(place.store)
             # Not attached: a transaction here must not keep the gateway's log from being copied.

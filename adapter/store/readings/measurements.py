@@ -24,7 +24,7 @@ from adapter.engine.readings.ports import (
     Payload,
     PayloadId,
     PayloadState,
-    Place,
+    StagingTarget,
     Started,
     StoredValue,
     WaitingPayload,
@@ -118,8 +118,8 @@ class SqliteMeasurements:
         await self.stage_rest(started, [rest])
         return counts
 
-    def place(self, started: Started) -> Place:
-        return Place(
+    def place(self, started: Started) -> StagingTarget:
+        return StagingTarget(
             module=measured_file.__name__,
             store=str(self._store.path),
             payload=started.payload,

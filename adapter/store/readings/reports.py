@@ -16,15 +16,15 @@ import msgspec
 from adapter.commands.calls import ReadingKind
 from adapter.engine.readings.ports import Payload, PayloadId
 from adapter.engine.readings.reports import (
-    EventPage,
+    ArrivedEventPage,
     EventRow,
     Grouping,
     Origin,
     PayloadGroup,
     PayloadStatistics,
     ValuePage,
+    ValueQuery,
     ValueRow,
-    Wanted,
 )
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.events.pairing import DeviceEvent
@@ -64,10 +64,12 @@ class SqliteReports:
     def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def values(self, wanted: Wanted, *, cursor: str | None, limit: int) -> ValuePage:
+    async def values(self, wanted: ValueQuery, *, cursor: str | None, limit: int) -> ValuePage:
         return await self._store.query(lambda db: values(db, wanted, cursor, limit))
 
-    async def events(self, wanted: Wanted, *, cursor: str | None, limit: int) -> EventPage:
+    async def events(
+        self, wanted: ValueQuery, *, cursor: str | None, limit: int
+    ) -> ArrivedEventPage:
         return await self._store.query(lambda db: events(db, wanted, cursor, limit))
 
     async def payloads(
@@ -108,7 +110,7 @@ def open_store(path: Path) -> apsw.Connection:
 # ---------------------------------------------------------------- values
 
 
-def values(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) -> ValuePage:
+def values(db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: int) -> ValuePage:
     """At most `limit` rows after `cursor`; see Reports."""
     if cursor is not None and cursor.startswith("v"):
         as_of, channel, *place = _place("v", cursor, 5)
@@ -125,7 +127,7 @@ def values(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) 
 
 def _of_channels(
     db: apsw.Connection,
-    wanted: Wanted,
+    wanted: ValueQuery,
     as_of: int,
     place: tuple[int, tuple[int, ...]] | None,
     rows: list[ValueRow],
@@ -155,7 +157,7 @@ def _of_channels(
 
 def _of_channel(
     db: apsw.Connection,
-    wanted: Wanted,
+    wanted: ValueQuery,
     channel: int,
     words: Sequence[str | int],
     after: tuple[int, ...],
@@ -212,7 +214,9 @@ def _told_place(cursor: str) -> tuple[int, str]:
 # ---------------------------------------------------------------- readings of crews and people
 
 
-def entered_after(db: apsw.Connection, wanted: Wanted, key: str) -> Iterator[tuple[str, ValueRow]]:
+def entered_after(
+    db: apsw.Connection, wanted: ValueQuery, key: str
+) -> Iterator[tuple[str, ValueRow]]:
     """(key, row) of each that `wanted` means, of any component, by device and time, after a key.
 
     Raises InvalidRequest where there is no such key.
@@ -275,7 +279,9 @@ def _entered_text(value: Decimal) -> str:
 # ---------------------------------------------------------------- events
 
 
-def events(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) -> EventPage:
+def events(
+    db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: int
+) -> ArrivedEventPage:
     """At most `limit` rows after `cursor`; see Reports."""
     as_of, after = _place("e", cursor, 2) if cursor else [_as_of(db), 0]
     newest: int = db.execute(queries.NEWEST_EVENT).get
@@ -295,7 +301,7 @@ def events(db: apsw.Connection, wanted: Wanted, cursor: str | None, limit: int) 
     rows = [_event(row) for row in found]
     if len(rows) == limit:
         until = rows[-1].id
-    return EventPage(rows=rows, next=f"e{as_of}.{until}" if until < newest else None)
+    return ArrivedEventPage(rows=rows, next=f"e{as_of}.{until}" if until < newest else None)
 
 
 def _event(row: tuple[Any, ...]) -> EventRow:

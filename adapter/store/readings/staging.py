@@ -13,7 +13,7 @@ from adapter.model.device import Device, DeviceView
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.normalise import seed_of
-from adapter.readings.seeds import Normal, Rejected, Row, Unmapped
+from adapter.readings.seeds import Normal, RejectedSeed, Row, Unmapped
 from adapter.store.readings import queries
 from adapter.store.rows import decode_device
 
@@ -80,7 +80,7 @@ class Staging:
             unreported=batch.unreported,
         )
         counts.rejected += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
-        unknown: list[tuple[int, Rejected]] = []
+        unknown: list[tuple[int, RejectedSeed]] = []
         for normal in batch.normals:
             rejected = self._put(db, gateway, normal, counts)
             if rejected is not None:
@@ -92,7 +92,7 @@ class Staging:
 
     def _put(
         self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
-    ) -> Rejected | None:
+    ) -> RejectedSeed | None:
         """The seed again, where its device is not known."""
         found = self._channel(db, gateway, normal)
         if isinstance(found, NoDevice):
@@ -100,7 +100,7 @@ class Staging:
             detail = f"{normal.identifier or '-'} / {normal.serial or '-'}"
             if found.candidates:
                 detail += f": may be {', '.join(found.candidates)}"
-            return Rejected(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
+            return RejectedSeed(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
         counts.values += len(normal.rows)
         if isinstance(found, _Filtered):
             counts.filtered += len(normal.rows)

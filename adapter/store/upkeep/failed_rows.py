@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import apsw
 
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
-from adapter.engine.upkeep.set_aside import FailedRow, FailedState, Failure, RowKind
+from adapter.engine.upkeep.set_aside import FailedRow, FailedState, RowFailure, RowKind
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
 from adapter.store.rows import micros, moment
@@ -57,7 +57,7 @@ class SqliteFailedRows:
     def __init__(self, store: "Database") -> None:
         self._store = store
 
-    async def record(self, failure: Failure) -> FailedRow:
+    async def record(self, failure: RowFailure) -> FailedRow:
         return await self._store.write(lambda tx: _record(tx, failure))
 
     async def forget(self, kind: RowKind, row: str) -> None:
@@ -135,7 +135,7 @@ async def note_unreadable(
         await store.set_aside.fail(kind, key, error)
 
 
-def _record(tx: Transaction, failure: Failure) -> FailedRow:
+def _record(tx: Transaction, failure: RowFailure) -> FailedRow:
     db, key = tx.connection, (failure.kind, failure.row)
     before = next(iter(map(_row, db.execute(OF_KEY, key))), None)
     tries = 1 if before is None else before.tries + 1

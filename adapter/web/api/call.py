@@ -38,7 +38,7 @@ _OUR_KEYS: Final = re.compile(r"[0-9a-z]{26}\.\d+|schedule:.*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ApiRequest:
     """One request, its body already read. Names in `query` are those of the route."""
 
     key: ApiKey | None
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class ApiResponse:
     """`lines` are sent one after the other, as they come, in place of `body`."""
 
     body: object = None
@@ -68,7 +68,7 @@ class Answered:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Api:
+class ApiContext:
     """What the calls work with."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Api:
 # ---------------------------------------------------------------- commands
 
 
-async def submit(api: Api, asked: Asked) -> Answered:
+async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.CommandIn)
     require(asked.key, _role_for(wanted.kind))
     key = _idempotency_key(asked, wanted)
@@ -94,14 +94,14 @@ async def submit(api: Api, asked: Asked) -> Answered:
         fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
     request = wanted.request(requester=asked.actor, key=key, through_fence=fence)
     command = await api.gateway.submit(request, actor=asked.actor)
-    return Answered(
+    return ApiResponse(
         status=202,
         body=schema.CommandOut.of(command),
         headers={"Location": f"{PREFIX}/commands/{command.id}"},
     )
 
 
-async def list_commands(api: Api, asked: Asked) -> Answered:
+async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     device, cursor = asked.query.get("device"), cursor_of(asked)
     wanted = Filter(
@@ -113,7 +113,7 @@ async def list_commands(api: Api, asked: Asked) -> Answered:
         limit=limit,
     )
     found = await api.gateway.list(wanted)
-    return Answered(
+    return ApiResponse(
         body=schema.CommandPage(
             items=[schema.CommandOut.of(command) for command in found],
             next=found[-1].id if len(found) == limit else None,
@@ -121,7 +121,7 @@ async def list_commands(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def get_command(api: Api, asked: Asked) -> Answered:
+async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     if not wait_s:
         return _far(api, await api.gateway.get(_command(asked)))
@@ -133,28 +133,28 @@ async def get_command(api: Api, asked: Asked) -> Answered:
         return _far(api, await api.gateway.wait(_command(asked), timeout_s=wait_s))
 
 
-async def cancel(api: Api, asked: Asked) -> Answered:
+async def cancel(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(schema.ReasonIn).reason
     return _shown(await api.gateway.cancel(_command(asked), by=asked.actor, reason=reason))
 
 
-async def retry(api: Api, asked: Asked) -> Answered:
+async def retry(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     return _shown(await api.gateway.retry(_command(asked), by=asked.actor))
 
 
-async def discard(api: Api, asked: Asked) -> Answered:
+async def discard(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(schema.ReasonIn).reason
     return _shown(await api.gateway.discard(_command(asked), by=asked.actor, reason=reason))
 
 
-async def approve(api: Api, asked: Asked) -> Answered:
+async def approve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.gateway.approve(_command(asked), by=asked.actor))
 
 
-async def resolve(api: Api, asked: Asked) -> Answered:
+async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Two people: whoever asks and whoever's key stands in X-Second-Key, one of each role."""
     wanted = asked.read(schema.ResolveIn)
     operates = asked.key is not None and Role.SWITCH in asked.key.roles
@@ -166,49 +166,53 @@ async def resolve(api: Api, asked: Asked) -> Answered:
     return _shown(command)
 
 
-async def history(api: Api, asked: Asked) -> Answered:
+async def history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.get(_command(asked))).id
     entries = await api.gateway.history(command)
-    return Answered(body=schema.History(items=[schema.HistoryEntry.of(item) for item in entries]))
+    return ApiResponse(
+        body=schema.History(items=[schema.HistoryEntry.of(item) for item in entries])
+    )
 
 
-async def outcomes(api: Api, asked: Asked) -> Answered:
+async def outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = await api.gateway.get(_command(asked))
     found = await api.gateway.outcomes(command.id)
-    return Answered(body=schema.Outcomes.of(found, await api.gateway.incomplete(command)))
+    return ApiResponse(body=schema.Outcomes.of(found, await api.gateway.incomplete(command)))
 
 
-async def messages(api: Api, asked: Asked) -> Answered:
+async def messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.get(_command(asked))).id
     logged = await api.gateway.messages(command)
-    return Answered(body=schema.Messages(items=[schema.MessageOut.of(item) for item in logged]))
+    return ApiResponse(body=schema.Messages(items=[schema.MessageOut.of(item) for item in logged]))
 
 
 # ---------------------------------------------------------------- devices, inbox, books
 
 
-async def list_devices(api: Api, asked: Asked) -> Answered:
+async def list_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     cursor = asked.query.get("cursor")
     after = DeviceId(cursor) if cursor is not None else None
     found: Sequence[DeviceView] = await api.gateway.devices(after=after, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.DevicePage(
             items=list(found), next=found[-1].device.id if len(found) == limit else None
         )
     )
 
 
-async def get_device(api: Api, asked: Asked) -> Answered:
-    return Answered(body=await api.gateway.device(DeviceId(asked.path["device"])))
+async def get_device(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=await api.gateway.device(DeviceId(asked.path["device"])))
 
 
-async def measurements(api: Api, asked: Asked) -> Answered:
+async def measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     device = (await api.gateway.device(DeviceId(asked.path["device"]))).device.id
-    return Answered(body=schema.Measurements(items=list(await api.gateway.measurements(device))))
+    return ApiResponse(
+        body=schema.MeasurementList(items=list(await api.gateway.measurements(device)))
+    )
 
 
-async def import_devices(api: Api, asked: Asked) -> Answered:
+async def import_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """All of it, or nothing, but for what belongs to completion events."""
     given = asked.read(registry.ImportIn)
     if given.reason and not given.override_status:
@@ -219,15 +223,15 @@ async def import_devices(api: Api, asked: Asked) -> Answered:
         override=given.reason if given.override_status else None,
         dry_run=given.dry_run,
     )
-    return Answered(body=registry.Imported.of(report))
+    return ApiResponse(body=registry.Imported.of(report))
 
 
-async def list_inbox(api: Api, asked: Asked) -> Answered:
+async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = InboxId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
     state = member(asked, "state", InboxState)
     found = await api.gateway.inbox(state=state, limit=limit, before=before)
-    return Answered(
+    return ApiResponse(
         body=schema.InboxPage(
             items=[schema.InboxItem.of(row) for row in found],
             next=str(found[-1].id) if len(found) == limit else None,
@@ -235,16 +239,16 @@ async def list_inbox(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def ledger(api: Api, asked: Asked) -> Answered:
+async def ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found: Ledger = await api.gateway.ledger()
-    return Answered(body=found)
+    return ApiResponse(body=found)
 
 
-async def list_audit(api: Api, asked: Asked) -> Answered:
+async def list_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
     found = await api.gateway.audit(after=after, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.AuditPage(
             items=[schema.AuditItem.of(entry) for entry in found],
             next=str(found[-1].seq) if len(found) == limit else None,
@@ -252,7 +256,7 @@ async def list_audit(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def verify_audit(api: Api, asked: Asked) -> Answered:
+async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Walks the whole chain. A break is an answer here, not an error."""
     try:
         entries = await api.gateway.verify_audit()
@@ -260,16 +264,16 @@ async def verify_audit(api: Api, asked: Asked) -> Answered:
         failed = api.gateway.failed
         if failed is not None and failed.done():
             raise
-        return Answered(body=schema.AuditVerified(intact=False, entries=0, problem=str(broken)))
-    return Answered(body=schema.AuditVerified(intact=True, entries=entries, problem=None))
+        return ApiResponse(body=schema.AuditVerified(intact=False, entries=0, problem=str(broken)))
+    return ApiResponse(body=schema.AuditVerified(intact=True, entries=entries, problem=None))
 
 
 # ---------------------------------------------------------------- health
 
 
-async def healthy(api: Api, asked: Asked) -> Answered:
+async def healthy(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The process answers."""
-    return Answered(body=schema.Health(status="ok"))
+    return ApiResponse(body=schema.Health(status="ok"))
 
 
 # ---------------------------------------------------------------- what they share
@@ -286,12 +290,12 @@ def _role_for(kind: CommandKind) -> Role:
     return Role.SWITCH if kind in SWITCH_KINDS else Role.OPERATE
 
 
-async def _require_for_kind(api: Api, asked: Asked) -> None:
+async def _require_for_kind(api: ApiContext, asked: ApiRequest) -> None:
     command = await api.gateway.get(_command(asked))
     require(asked.key, _role_for(command.request.kind))
 
 
-def _second(api: Api, asked: Asked, role: Role) -> ApiKey:
+def _second(api: ApiContext, asked: ApiRequest, role: Role) -> ApiKey:
     """The other person's key. Raises ProblemRaised 403."""
     given = asked.headers.get(SECOND_KEY, "")
     second = api.keys.of_token(given.strip(), now=asked.now)
@@ -306,7 +310,7 @@ def _second(api: Api, asked: Asked, role: Role) -> ApiKey:
     return second
 
 
-def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
+def _idempotency_key(asked: ApiRequest, wanted: schema.CommandIn) -> str | None:
     given = asked.headers.get(IDEMPOTENCY_KEY)
     if given is not None and wanted.idempotency_key not in (None, given):
         raise ProblemRaised(
@@ -336,16 +340,16 @@ def _idempotency_key(asked: Asked, wanted: schema.CommandIn) -> str | None:
     return key
 
 
-def _far(api: Api, command: Command) -> Answered:
+def _far(api: ApiContext, command: Command) -> ApiResponse:
     """With how far it is, where it is a read for many."""
-    return Answered(body=schema.CommandOut.of(command, api.gateway.progress(command.id)))
+    return ApiResponse(body=schema.CommandOut.of(command, api.gateway.progress(command.id)))
 
 
-def _shown(command: Command) -> Answered:
-    return Answered(body=schema.CommandOut.of(command))
+def _shown(command: Command) -> ApiResponse:
+    return ApiResponse(body=schema.CommandOut.of(command))
 
 
-def _command(asked: Asked) -> CommandId:
+def _command(asked: ApiRequest) -> CommandId:
     return CommandId(asked.path["command"])
 
 
@@ -353,7 +357,7 @@ def bad_query(name: str, rule: str) -> ProblemRaised:
     return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
 
 
-def member(asked: Asked, name: str, kind: type[E]) -> E | None:
+def member(asked: ApiRequest, name: str, kind: type[E]) -> E | None:
     given = asked.query.get(name)
     if given is None:
         return None
@@ -363,14 +367,14 @@ def member(asked: Asked, name: str, kind: type[E]) -> E | None:
         raise bad_query(name, f"one of {', '.join(kind)}") from None
 
 
-def flag_of(asked: Asked, name: str) -> bool:
+def flag_of(asked: ApiRequest, name: str) -> bool:
     given = asked.query.get(name, "false")
     if given not in ("true", "false"):
         raise bad_query(name, "true or false")
     return given == "true"
 
 
-def whole_of(asked: Asked, name: str, span: Span = CURSOR) -> int:
+def whole_of(asked: ApiRequest, name: str, span: Span = CURSOR) -> int:
     """Raises ProblemRaised 400 naming the range."""
     try:
         return read_whole(asked.query[name], span)
@@ -378,7 +382,7 @@ def whole_of(asked: Asked, name: str, span: Span = CURSOR) -> int:
         raise bad_query(name, f"a whole number, {span}") from None
 
 
-def row_of(asked: Asked, name: str, what: str) -> int:
+def row_of(asked: ApiRequest, name: str, what: str) -> int:
     """The number of a row in the path. Raises NotFound for what is no number, ProblemRaised 400
     for one that no row can have."""
     given = asked.path[name]
@@ -393,7 +397,7 @@ def row_of(asked: Asked, name: str, what: str) -> int:
         raise NotFound(f"no {what} {given[:40]}") from None
 
 
-def cursor_of(asked: Asked) -> str | None:
+def cursor_of(asked: ApiRequest) -> str | None:
     """The cursor of pages whose items have sortable ids."""
     given = asked.query.get("cursor")
     if given is not None and not is_sortable_id(given):
@@ -401,11 +405,11 @@ def cursor_of(asked: Asked) -> str | None:
     return given
 
 
-def limit_of(asked: Asked) -> int:
+def limit_of(asked: ApiRequest) -> int:
     return whole_of(asked, "limit", _PAGE) if "limit" in asked.query else 50
 
 
-def seconds_of(asked: Asked, name: str) -> float:
+def seconds_of(asked: ApiRequest, name: str) -> float:
     given = asked.query.get(name, "0")
     try:
         seconds = float(given)

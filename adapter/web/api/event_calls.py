@@ -5,11 +5,19 @@ from datetime import UTC, datetime
 from adapter.engine.events.ports import EventFilter
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.web.api import events as schema
-from adapter.web.api.call import Answered, Api, Asked, bad_query, flag_of, limit_of, whole_of
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    bad_query,
+    flag_of,
+    limit_of,
+    whole_of,
+)
 from adapter.web.api.intake_calls import reload_tables
 
 
-async def list_events(api: Api, asked: Asked) -> Answered:
+async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit, query = limit_of(asked), asked.query
     device, endpoint = query.get("device"), query.get("endpoint")
     wanted = EventFilter(
@@ -22,7 +30,7 @@ async def list_events(api: Api, asked: Asked) -> Answered:
         limit=limit,
     )
     found = await api.beside.device_events.events(wanted)
-    return Answered(
+    return ApiResponse(
         body=schema.EventPage(
             items=[schema.EventOut.of(item) for item in found],
             next=str(found[-1].id) if len(found) == limit else None,
@@ -30,11 +38,11 @@ async def list_events(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def list_event_errors(api: Api, asked: Asked) -> Answered:
+async def list_event_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
     found = await api.beside.device_events.errors(after=after, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.EventErrorPage(
             items=[schema.EventErrorOut.of(item) for item in found],
             next=str(found[-1].id) if len(found) == limit else None,
@@ -42,16 +50,16 @@ async def list_event_errors(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def reprocess_events(api: Api, asked: Asked) -> Answered:
+async def reprocess_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """With the tables as their files are now."""
     await reload_tables(api, asked)
     taken = await api.beside.device_events.reprocess(by=asked.actor)
-    return Answered(
+    return ApiResponse(
         body=schema.Reprocessed(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
     )
 
 
-async def list_outages(api: Api, asked: Asked) -> Answered:
+async def list_outages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Those that last; with `ended` those that ended since `since`, newest first, one page."""
     events, limit = api.beside.device_events, limit_of(asked)
     ended = flag_of(asked, "ended")
@@ -63,7 +71,7 @@ async def list_outages(api: Api, asked: Asked) -> Answered:
         dark=not ended, since=_moment(asked, "since"), after=after, limit=limit
     )
     more = not ended and len(found) == limit
-    return Answered(
+    return ApiResponse(
         body=schema.OutagePage(
             items=[schema.OutageOut.of(item) for item in found],
             dark=await events.count_dark(),
@@ -72,7 +80,7 @@ async def list_outages(api: Api, asked: Asked) -> Answered:
     )
 
 
-def _moment(asked: Asked, name: str) -> datetime | None:
+def _moment(asked: ApiRequest, name: str) -> datetime | None:
     given = asked.query.get(name)
     return None if given is None else _parsed(name, given)
 

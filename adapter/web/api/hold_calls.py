@@ -3,27 +3,27 @@
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.errors import NotFound, StoreFailed
 from adapter.web.api import holds as schema
-from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 from adapter.web.api.schema import ReasonIn
 
 
-async def list_holds(api: Api, asked: Asked) -> Answered:
-    return Answered(body=schema.HoldList.of(api.gateway.holds.all()))
+async def list_holds(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=schema.HoldList.of(api.gateway.holds.all()))
 
 
-async def confirm_hold(api: Api, asked: Asked) -> Answered:
+async def confirm_hold(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """A person says that a reason is settled; answers with what is left."""
     reason = asked.read(ReasonIn).reason
     await api.gateway.holds.confirm(asked.path["hold"], by=asked.actor, why=reason)
     return await list_holds(api, asked)
 
 
-async def show_clock(api: Api, asked: Asked) -> Answered:
+async def show_clock(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     watch = api.gateway.clock_watch
     if watch is None:
         raise NotFound("this gateway's store keeps nothing of the time")
     hold = api.gateway.holds.of(HoldReason.CLOCK)
-    return Answered(
+    return ApiResponse(
         body=schema.ClockOut(
             now=asked.now,
             expected=watch.expected(),
@@ -33,7 +33,7 @@ async def show_clock(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def ready(api: Api, asked: Asked) -> Answered:
+async def ready(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The store answers and has not failed. What people have to see to is said."""
     failed = api.gateway.failed
     if failed is not None and failed.done():
@@ -41,10 +41,10 @@ async def ready(api: Api, asked: Asked) -> Answered:
     await api.gateway.inbox(limit=1)
     held = schema.HoldList.of(api.gateway.holds.all()).items
     status = "held" if held else "ready"
-    return Answered(body=schema.ReadyOut(status=status, held=held, warnings=_warnings(api)))
+    return ApiResponse(body=schema.ReadyOut(status=status, held=held, warnings=_warnings(api)))
 
 
-def _warnings(api: Api) -> list[str]:
+def _warnings(api: ApiContext) -> list[str]:
     shared = api.gateway.shared_endpoints
     if not shared:
         return []

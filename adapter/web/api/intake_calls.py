@@ -5,19 +5,27 @@ from adapter.engine.readings.spool import excerpt
 from adapter.errors import SettingsError
 from adapter.model.ids import InboxId
 from adapter.web.api import quarantine as schema
-from adapter.web.api.call import Answered, Api, Asked, limit_of, row_of, seconds_of, whole_of
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    limit_of,
+    row_of,
+    seconds_of,
+    whole_of,
+)
 from adapter.web.api.problems import ProblemRaised
 from adapter.web.api.schema import NothingIn, ReasonIn
 
 
-async def get_inbound(api: Api, asked: Asked) -> Answered:
+async def get_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     row = await api.gateway.inbox_row(_inbox(asked))
     desk = api.beside.desk
     found = excerpt([row.raw]) if desk is None else await desk.excerpt(row)
-    return Answered(body=schema.InboxMessage.of(row, found))
+    return ApiResponse(body=schema.InboxMessage.of(row, found))
 
 
-async def retry_inbound(api: Api, asked: Asked) -> Answered:
+async def retry_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Answers once it was judged, with what became of it, or after `wait` seconds."""
     inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
     await api.gateway.replay_quarantined(inbox, by=asked.actor)
@@ -25,17 +33,17 @@ async def retry_inbound(api: Api, asked: Asked) -> Answered:
     return await get_inbound(api, asked)
 
 
-async def discard_inbound(api: Api, asked: Asked) -> Answered:
+async def discard_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
     return await get_inbound(api, asked)
 
 
-async def list_intake_errors(api: Api, asked: Asked) -> Answered:
+async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
     payload = PayloadId(whole_of(asked, "payload")) if "payload" in asked.query else None
     found = await api.beside.intake_desk.errors(payload=payload, after=after, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.IntakeErrorPage(
             items=[schema.IntakeErrorOut.of(record) for record in found],
             next=str(found[-1].id) if len(found) == limit else None,
@@ -43,26 +51,26 @@ async def list_intake_errors(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def reprocess_intake(api: Api, asked: Asked) -> Answered:
+async def reprocess_intake(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     try:
         counts = await api.beside.intake_desk.reprocess()
     except SettingsError as error:
         raise _bad_tables(error) from error
-    return Answered(body=schema.IntakeReprocessed.of(counts))
+    return ApiResponse(body=schema.IntakeReprocessed.of(counts))
 
 
-async def discard_intake_error(api: Api, asked: Asked) -> Answered:
+async def discard_intake_error(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     error, reason = row_of(asked, "error", "error record"), asked.read(ReasonIn).reason
     await api.beside.intake_desk.discard(error, by=asked.actor, reason=reason)
-    return Answered(body=NothingIn())
+    return ApiResponse(body=NothingIn())
 
 
-async def reload_tables(api: Api, asked: Asked) -> Answered:
+async def reload_tables(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     try:
         tables = await api.beside.intake_desk.reload(by=asked.actor)
     except SettingsError as error:
         raise _bad_tables(error) from error
-    return Answered(body=schema.TablesOut.of(tables))
+    return ApiResponse(body=schema.TablesOut.of(tables))
 
 
 def _bad_tables(error: SettingsError) -> ProblemRaised:
@@ -70,5 +78,5 @@ def _bad_tables(error: SettingsError) -> ProblemRaised:
     return ProblemRaised(409, "bad_tables", str(error))
 
 
-def _inbox(asked: Asked) -> InboxId:
+def _inbox(asked: ApiRequest) -> InboxId:
     return InboxId(row_of(asked, "inbound", "inbound message"))

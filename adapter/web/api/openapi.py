@@ -19,7 +19,7 @@ from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState
 from adapter.web.api import call
 from adapter.web.api.orders import slug
-from adapter.web.api.problems import LINES, MEDIA_TYPE, Problem
+from adapter.web.api.problems import LINES, MEDIA_TYPE, HttpProblem
 from adapter.web.api.routes import ROUTES, Route
 
 Json = dict[str, Untyped]
@@ -85,7 +85,7 @@ def document() -> Json:
     """The whole document, as plain values."""
     named = [route.gives for route in ROUTES]
     named += [route.shown for route in ROUTES if route.shown is not None]
-    kinds = [*dict.fromkeys(named), Problem]
+    kinds = [*dict.fromkeys(named), HttpProblem]
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
@@ -159,7 +159,7 @@ def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
     statuses = {*_ALWAYS, *route.why}
     statuses |= set(_WITH_KEY) if route.roles else set()
     statuses |= set(_WITH_BODY) if route.takes is not None else set()
-    problem = {MEDIA_TYPE: {"schema": of_kind[Problem]}}
+    problem = {MEDIA_TYPE: {"schema": of_kind[HttpProblem]}}
     return {
         str(route.status): good,
         **{

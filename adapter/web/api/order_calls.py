@@ -7,9 +7,9 @@ from adapter.orders.order import OrderKind, OrderState
 from adapter.web.api import orders as schema
 from adapter.web.api.call import (
     PREFIX,
-    Answered,
-    Api,
-    Asked,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
     bad_query,
     cursor_of,
     flag_of,
@@ -21,28 +21,30 @@ from adapter.web.api.schema import NothingIn, ReasonIn
 LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
 
 
-async def submit_order(api: Api, asked: Asked) -> Answered:
+async def submit_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.OrderIn)
     order = await api.beside.service_orders.submit(
         wanted.request(requester=asked.actor), actor=asked.actor
     )
-    return Answered(
+    return ApiResponse(
         status=202,
         body=schema.OrderOut.of(order),
         headers={"Location": f"{PREFIX}/orders/{order.id}"},
     )
 
 
-async def plan_order(api: Api, asked: Asked) -> Answered:
+async def plan_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     request = asked.read(schema.PlanIn).request(requester=asked.actor)
-    return Answered(body=schema.PlanOut.of(await api.beside.service_orders.plan(request)))
+    return ApiResponse(body=schema.PlanOut.of(await api.beside.service_orders.plan(request)))
 
 
-async def plan_rest_of_order(api: Api, asked: Asked) -> Answered:
-    return Answered(body=schema.PlanOut.of(await api.beside.service_orders.plan_of(_order(asked))))
+async def plan_rest_of_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(
+        body=schema.PlanOut.of(await api.beside.service_orders.plan_of(_order(asked)))
+    )
 
 
-async def list_orders(api: Api, asked: Asked) -> Answered:
+async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     point, cursor = asked.query.get("service_point"), cursor_of(asked)
     found = await api.beside.service_orders.list(
@@ -55,7 +57,7 @@ async def list_orders(api: Api, asked: Asked) -> Answered:
             limit=limit,
         )
     )
-    return Answered(
+    return ApiResponse(
         body=schema.OrderPage(
             items=[schema.OrderOut.of(order) for order in found],
             next=found[-1].id if len(found) == limit else None,
@@ -63,35 +65,35 @@ async def list_orders(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def get_order(api: Api, asked: Asked) -> Answered:
+async def get_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     orders, order = api.beside.service_orders, _order(asked)
     shown = await orders.show(order)
-    return Answered(body=schema.OrderShownOut.of(shown, await orders.history(order)))
+    return ApiResponse(body=schema.OrderShownOut.of(shown, await orders.history(order)))
 
 
-async def cancel_order(api: Api, asked: Asked) -> Answered:
+async def cancel_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.CancelIn)
     request = await api.beside.service_orders.cancel(
         _order(asked), by=asked.actor, reason=wanted.reason, reference=wanted.reference
     )
-    return Answered(body=schema.RequestOut.of(request))
+    return ApiResponse(body=schema.RequestOut.of(request))
 
 
-async def update_order(api: Api, asked: Asked) -> Answered:
+async def update_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.UpdateIn)
     request = await api.beside.service_orders.update(
         _order(asked), wanted.changes, by=asked.actor, reference=wanted.reference
     )
-    return Answered(body=schema.RequestOut.of(request))
+    return ApiResponse(body=schema.RequestOut.of(request))
 
 
-async def retry_order(api: Api, asked: Asked) -> Answered:
+async def retry_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     asked.read(NothingIn)
     order = await api.beside.service_orders.operator.retry(_order(asked), by=asked.actor)
-    return Answered(body=schema.OrderOut.of(order))
+    return ApiResponse(body=schema.OrderOut.of(order))
 
 
-async def correct_order(api: Api, asked: Asked) -> Answered:
+async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.CorrectIn)
     order = await api.beside.service_orders.operator.correct(
         _order(asked),
@@ -100,45 +102,45 @@ async def correct_order(api: Api, asked: Asked) -> Answered:
         effective_at=given_in_utc("effective_at", wanted.effective_at),
         service_at=given_in_utc("service_at", wanted.service_at),
     )
-    return Answered(body=schema.OrderOut.of(order))
+    return ApiResponse(body=schema.OrderOut.of(order))
 
 
-async def complete_order(api: Api, asked: Asked) -> Answered:
+async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.HandIn)
     order = await api.beside.service_orders.operator.complete_by_hand(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
-    return Answered(body=schema.OrderOut.of(order))
+    return ApiResponse(body=schema.OrderOut.of(order))
 
 
-async def discard_order(api: Api, asked: Asked) -> Answered:
+async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(ReasonIn)
     order = await api.beside.service_orders.operator.discard(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
-    return Answered(body=schema.OrderOut.of(order))
+    return ApiResponse(body=schema.OrderOut.of(order))
 
 
-async def record_payment(api: Api, asked: Asked) -> Answered:
+async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.PaymentIn)
     orders = await api.beside.service_orders.payment(
         ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
     )
-    return Answered(body=schema.OrderList.of(orders))
+    return ApiResponse(body=schema.OrderList.of(orders))
 
 
-async def list_todo(api: Api, asked: Asked) -> Answered:
+async def list_todo(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found = await api.beside.service_orders.todo(limit=limit_of(asked))
-    return Answered(
+    return ApiResponse(
         body=schema.TodoList(items=[schema.TodoOut.of(each, now=asked.now) for each in found])
     )
 
 
-def _order(asked: Asked) -> OrderId:
+def _order(asked: ApiRequest) -> OrderId:
     return OrderId(asked.path["order"])
 
 
-def _state(asked: Asked) -> OrderState | None:
+def _state(asked: ApiRequest) -> OrderState | None:
     given = asked.query.get("state")
     if given is None:
         return None

@@ -9,14 +9,14 @@ from msgspec import Meta, Struct
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import Child, Pass, Todo
+from adapter.engine.orders.ports import Child, OrderPass, Todo
 from adapter.engine.orders.requests import OrderRequest
 from adapter.model.ids import ServicePointId
 from adapter.orders.algorithms.verdict import Decision
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.maintenance import MaintenanceActivity
-from adapter.orders.order import OrderKind, OrderState, Problem, ServiceOrder
-from adapter.orders.plan import Plan, PlanStep
+from adapter.orders.order import OrderKind, OrderProblem, OrderState, ServiceOrder
+from adapter.orders.plan import OrderPlan, PlanStep
 from adapter.web.api.schema import HistoryEntry, Id, Moment, Text
 from adapter.web.api.visits import ReplyOut
 
@@ -121,7 +121,7 @@ class ProblemOut(Struct, kw_only=True):
     blocking_order: str | None
 
     @classmethod
-    def of(cls, problem: Problem | None) -> "ProblemOut | None":
+    def of(cls, problem: OrderProblem | None) -> "ProblemOut | None":
         if problem is None:
             return None
         return cls(
@@ -266,7 +266,7 @@ class PassOut(Struct, kw_only=True):
     decisions: list[DecisionOut]
 
     @classmethod
-    def of(cls, look: Pass) -> "PassOut":
+    def of(cls, look: OrderPass) -> "PassOut":
         return cls(at=look.at, decisions=[DecisionOut.of(each) for each in look.decisions])
 
 
@@ -385,7 +385,7 @@ class PlanOut(Struct, kw_only=True):
     last: list[DecisionOut]
 
     @classmethod
-    def of(cls, plan: Plan) -> "PlanOut":
+    def of(cls, plan: OrderPlan) -> "PlanOut":
         return cls(
             outcome=slug(plan.outcome),
             steps=[PlanStepOut.of(each) for each in plan.steps],

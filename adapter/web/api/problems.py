@@ -23,7 +23,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+class HttpProblem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """RFC 9457. `code` is stable; `field` is the place in the request, `rule` what it breaks."""
 
     type: str
@@ -79,7 +79,7 @@ class ProblemRaised(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.problem = Problem(
+        self.problem = HttpProblem(
             type=f"urn:openway:problem:{code}",
             title=TITLES[status],
             status=status,

@@ -12,12 +12,12 @@ from typing import Final, Protocol
 import msgspec
 
 from adapter.engine.readings.ports import PayloadId
-from adapter.engine.readings.reports import EventRow, Grouping, ValueRow, Wanted
+from adapter.engine.readings.reports import EventRow, Grouping, ValueQuery, ValueRow
 from adapter.web.api import readings as schema
 from adapter.web.api.call import (
-    Answered,
-    Api,
-    Asked,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
     bad_query,
     flag_of,
     limit_of,
@@ -34,29 +34,29 @@ _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-async def list_values(api: Api, asked: Asked) -> Answered:
+async def list_values(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     page = await api.beside.payload_reports.values(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
-    return Answered(
+    return ApiResponse(
         body=schema.ValuePageOut(
             items=[schema.ValueOut.of(row) for row in page.rows], next=page.next
         )
     )
 
 
-async def list_arrived_events(api: Api, asked: Asked) -> Answered:
+async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     page = await api.beside.payload_reports.events(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
-    return Answered(
-        body=schema.EventPageOut(
-            items=[schema.EventOut.of(row) for row in page.rows], next=page.next
+    return ApiResponse(
+        body=schema.ArrivedEventPageOut(
+            items=[schema.ArrivedEventOut.of(row) for row in page.rows], next=page.next
         )
     )
 
 
-async def value_lines(api: Api, asked: Asked) -> Answered:
+async def value_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     reports, wanted = api.beside.payload_reports, _wanted(asked)
     return await _lines(
         api,
@@ -65,7 +65,7 @@ async def value_lines(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def arrived_event_lines(api: Api, asked: Asked) -> Answered:
+async def arrived_event_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     reports, wanted = api.beside.payload_reports, _wanted(asked)
     return await _lines(
         api,
@@ -74,11 +74,11 @@ async def arrived_event_lines(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def list_payloads(api: Api, asked: Asked) -> Answered:
+async def list_payloads(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = PayloadId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
     found = await api.beside.payload_reports.payloads(before=before, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.PayloadPage(
             items=[schema.PayloadOut.of(payload) for payload in found],
             next=str(found[-1].id) if len(found) == limit else None,
@@ -86,11 +86,11 @@ async def list_payloads(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def payload_statistics(api: Api, asked: Asked) -> Answered:
+async def payload_statistics(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = _wanted(asked)
     by = member(asked, "by", Grouping) or Grouping.OPERATION
     found = await api.beside.payload_reports.statistics(wanted.start, wanted.end, by=by)
-    return Answered(body=schema.PayloadStatisticsOut.of(found))
+    return ApiResponse(body=schema.PayloadStatisticsOut.of(found))
 
 
 # ---------------------------------------------------------------- what they share
@@ -104,8 +104,8 @@ class _Page(Protocol):
 
 
 async def _lines(
-    api: Api, columns: Iterable[str], page: Callable[[str | None], Awaitable[_Page]]
-) -> Answered:
+    api: ApiContext, columns: Iterable[str], page: Callable[[str | None], Awaitable[_Page]]
+) -> ApiResponse:
     """The first page is read before anything is answered, so that what is wrong is a problem."""
     if api.exporting.locked():
         raise ProblemRaised(
@@ -115,7 +115,7 @@ async def _lines(
         await stack.enter_async_context(api.exporting)
         first = await page(None)
         kept = stack.pop_all()
-    return Answered(lines=_sent(columns, first, page, kept))
+    return ApiResponse(lines=_sent(columns, first, page, kept))
 
 
 async def _sent(
@@ -136,9 +136,9 @@ async def _sent(
         yield _encode({"rows": count}) + b"\n"
 
 
-def _wanted(asked: Asked) -> Wanted:
+def _wanted(asked: ApiRequest) -> ValueQuery:
     query = asked.query
-    return Wanted(
+    return ValueQuery(
         start=_time(asked, "from", _EARLIEST),
         end=_time(asked, "to", _LATEST),
         device=query.get("device"),
@@ -147,7 +147,7 @@ def _wanted(asked: Asked) -> Wanted:
     )
 
 
-def _time(asked: Asked, name: str, otherwise: datetime) -> datetime:
+def _time(asked: ApiRequest, name: str, otherwise: datetime) -> datetime:
     given = asked.query.get(name)
     if given is None:
         return otherwise

@@ -74,7 +74,7 @@ class ValuePageOut(Struct, kw_only=True):
     next: str | None
 
 
-class EventOut(Struct, kw_only=True):
+class ArrivedEventOut(Struct, kw_only=True):
     """One event or exception as it arrived, with the head end's own words, and what became of it:
     new, repeated, same (told before by the other callback, inferred), unknown, or nothing yet.
     `became_event` is its device event; began, ended and lasted_s are those of its spell."""
@@ -108,7 +108,7 @@ class EventOut(Struct, kw_only=True):
     withheld: bool
 
     @classmethod
-    def of(cls, row: EventRow) -> "EventOut":
+    def of(cls, row: EventRow) -> "ArrivedEventOut":
         words = row._asdict()
         words["at"] = _moment(row.at)
         words["began"] = None if row.began is None else _moment(row.began)
@@ -118,10 +118,10 @@ class EventOut(Struct, kw_only=True):
         return cls(**words)
 
 
-class EventPageOut(Struct, kw_only=True):
+class ArrivedEventPageOut(Struct, kw_only=True):
     """In the order of arrival. A page may be short and still have a next."""
 
-    items: list[EventOut]
+    items: list[ArrivedEventOut]
     next: str | None
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from adapter.engine.commands.ports import Import
-from adapter.engine.registry.imports import Problem, Row, Rows, T, member_of, whole
+from adapter.engine.registry.imports import ImportProblem, Row, Rows, T, member_of, whole
 from adapter.engine.registry.ports import ImportReport
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.web.api.schema import Json, Text
@@ -25,7 +25,7 @@ class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
     def whole(self) -> Import:
         """All of it. Raises ImportRefused naming the members and fields."""
-        problems: list[Problem] = []
+        problems: list[ImportProblem] = []
         return whole(
             ("devices", "service_points", "installs"),
             _members(self.devices, Device, "devices", problems),
@@ -50,7 +50,7 @@ class ImportShown(Struct, kw_only=True):
 
 
 def _members(
-    given: Sequence[object], kind: type[T], place: str, problems: list[Problem]
+    given: Sequence[object], kind: type[T], place: str, problems: list[ImportProblem]
 ) -> Rows[T]:
     rows: Rows[T] = []
     for number, member in enumerate(given, 1):

@@ -21,7 +21,7 @@ from adapter.server.bodies import continue_later, read_body
 from adapter.server.refusals import Audited, PerMinute
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
-from adapter.web.api.call import Answered, Api, Asked, require
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, require
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
@@ -54,7 +54,7 @@ class Rest(Server):
     ) -> None:
         self.settings = settings or RestSettings()
         super().__init__(self.settings, listening)
-        self._api = Api(gateway, self.settings, beside)
+        self._api = ApiContext(gateway, self.settings, beside)
         self._clock = clock or SystemClock()
         self._decoders = {
             route.takes: msgspec.json.Decoder(route.takes)
@@ -138,7 +138,7 @@ class Rest(Server):
                 request[_KEY] = key
             if route.roles:
                 _let_in(route, key)
-            asked = Asked(
+            asked = ApiRequest(
                 key=key,
                 headers=request.headers,
                 path=request.match_info,
@@ -256,7 +256,7 @@ async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> w
     return response
 
 
-def _response(answered: Answered) -> web.Response:
+def _response(answered: ApiResponse) -> web.Response:
     return web.Response(
         status=answered.status,
         body=msgspec.json.encode(answered.body, order="deterministic"),

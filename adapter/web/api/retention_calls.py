@@ -1,14 +1,14 @@
 """The routes of retention, each a few lines over `Retention`."""
 
 from adapter.web.api import upkeep as schema
-from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 
 
-async def show_retention(api: Api, asked: Asked) -> Answered:
-    return Answered(body=schema.RetentionOut.of(api.beside.kept_rows))
+async def show_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=schema.RetentionOut.of(api.beside.kept_rows))
 
 
-async def run_retention(api: Api, asked: Asked) -> Answered:
+async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The sweep goes on in the background, at its own pace."""
     api.beside.kept_rows.ask()
     return await show_retention(api, asked)

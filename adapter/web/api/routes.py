@@ -34,7 +34,7 @@ from adapter.web.api import (
     visit_calls,
     visits,
 )
-from adapter.web.api.call import PREFIX, Answered, Api, Asked
+from adapter.web.api.call import PREFIX, ApiContext, ApiRequest, ApiResponse
 
 ANY: Final = tuple(Role)
 NOBODY: Final[tuple[Role, ...]] = ()
@@ -48,7 +48,7 @@ class Route:
 
     method: str
     path: str
-    call: Callable[[Api, Asked], Awaitable[Answered]]
+    call: Callable[[ApiContext, ApiRequest], Awaitable[ApiResponse]]
     summary: str
     roles: tuple[Role, ...]
     gives: type
@@ -63,7 +63,7 @@ class Route:
 
 def _get(
     path: str,
-    call: Callable[[Api, Asked], Awaitable[Answered]],
+    call: Callable[[ApiContext, ApiRequest], Awaitable[ApiResponse]],
     summary: str,
     gives: type,
     *,
@@ -87,7 +87,7 @@ def _get(
 
 def _post(
     path: str,
-    call: Callable[[Api, Asked], Awaitable[Answered]],
+    call: Callable[[ApiContext, ApiRequest], Awaitable[ApiResponse]],
     summary: str,
     takes: type[msgspec.Struct],
     gives: type,
@@ -164,13 +164,13 @@ ROUTES: Final = (
     _get(PREFIX + "/devices/{device}", calls.get_device, "Look at a device",
          DeviceView, why=(404,)),
     _get(PREFIX + "/devices/{device}/measurements", calls.measurements, "Its latest measurements",
-         schema.Measurements, why=(404,)),
+         schema.MeasurementList, why=(404,)),
     _get(PREFIX + "/measurements", reading_calls.list_values, "Measurements: from < at <= to",
          readings.ValuePageOut, query=_VALUES + _PAGED, why=(404, 422)),
     _get(PREFIX + "/measurements/lines", reading_calls.value_lines, "All of them, as lines of JSON",
          readings.LinesEnd, query=_VALUES, why=(404, 429), lines=True),
     _get(PREFIX + "/arrived-events", reading_calls.list_arrived_events, "Events as they arrived",
-         readings.EventPageOut, query=_EVENTS + _PAGED, why=(404, 422)),
+         readings.ArrivedEventPageOut, query=_EVENTS + _PAGED, why=(404, 422)),
     _get(PREFIX + "/arrived-events/lines", reading_calls.arrived_event_lines,
          "All of them, as lines",
          readings.LinesEnd, query=_EVENTS, why=(404, 429), lines=True),

@@ -5,9 +5,9 @@ from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.web.api import schedules as schema
 from adapter.web.api.call import (
     PREFIX,
-    Answered,
-    Api,
-    Asked,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
     bad_query,
     cursor_of,
     limit_of,
@@ -17,17 +17,17 @@ from adapter.web.api.call import (
 )
 
 
-async def add_schedule(api: Api, asked: Asked) -> Answered:
+async def add_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     plan = asked.read(schema.ScheduleIn).plan(now=asked.now)
     made = await api.beside.read_schedules.add(plan, by=asked.actor)
-    return Answered(
+    return ApiResponse(
         status=202,
         body=schema.ScheduleOut.of(made),
         headers={"Location": f"{PREFIX}/schedules/{made.id}"},
     )
 
 
-async def list_schedules(api: Api, asked: Asked) -> Answered:
+async def list_schedules(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     cursor = cursor_of(asked)
     found = await api.beside.read_schedules.list(
@@ -35,7 +35,7 @@ async def list_schedules(api: Api, asked: Asked) -> Answered:
         after=None if cursor is None else ScheduleId(cursor),
         limit=limit,
     )
-    return Answered(
+    return ApiResponse(
         body=schema.SchedulePage(
             items=[schema.ScheduleOut.of(item) for item in found],
             next=found[-1].id if len(found) == limit else None,
@@ -43,27 +43,27 @@ async def list_schedules(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def get_schedule(api: Api, asked: Asked) -> Answered:
+async def get_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.beside.read_schedules.get(_schedule(asked)))
 
 
-async def pause_schedule(api: Api, asked: Asked) -> Answered:
+async def pause_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.beside.read_schedules.pause(_schedule(asked), by=asked.actor))
 
 
-async def resume_schedule(api: Api, asked: Asked) -> Answered:
+async def resume_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.beside.read_schedules.resume(_schedule(asked), by=asked.actor))
 
 
-async def remove_schedule(api: Api, asked: Asked) -> Answered:
+async def remove_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.beside.read_schedules.remove(_schedule(asked), by=asked.actor))
 
 
-async def list_windows(api: Api, asked: Asked) -> Answered:
+async def list_windows(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = whole_of(asked, "cursor") if "cursor" in asked.query else None
     found = await api.beside.read_schedules.windows(_schedule(asked), before=before, limit=limit)
-    return Answered(
+    return ApiResponse(
         body=schema.WindowPage(
             items=[schema.WindowReportOut.of(item) for item in found],
             next=str(found[-1].window.number) if len(found) == limit else None,
@@ -71,7 +71,7 @@ async def list_windows(api: Api, asked: Asked) -> Answered:
     )
 
 
-async def get_window(api: Api, asked: Asked) -> Answered:
+async def get_window(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     report = await api.beside.read_schedules.report(
         _schedule(asked),
         row_of(asked, "window", "window"),
@@ -79,10 +79,10 @@ async def get_window(api: Api, asked: Asked) -> Answered:
         cursor=asked.query.get("cursor"),
         limit=limit_of(asked),
     )
-    return Answered(body=schema.WindowReportOut.of(report))
+    return ApiResponse(body=schema.WindowReportOut.of(report))
 
 
-def _results(asked: Asked) -> frozenset[ReadResult]:
+def _results(asked: ApiRequest) -> frozenset[ReadResult]:
     given = asked.query.get("result")
     if given is None:
         return frozenset(ReadResult)
@@ -91,9 +91,9 @@ def _results(asked: Asked) -> frozenset[ReadResult]:
     return frozenset({ReadResult(given)})
 
 
-def _schedule(asked: Asked) -> ScheduleId:
+def _schedule(asked: ApiRequest) -> ScheduleId:
     return ScheduleId(asked.path["schedule"])
 
 
-def _shown(schedule: ReadSchedule) -> Answered:
-    return Answered(body=schema.ScheduleOut.of(schedule))
+def _shown(schedule: ReadSchedule) -> ApiResponse:
+    return ApiResponse(body=schema.ScheduleOut.of(schedule))

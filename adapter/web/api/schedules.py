@@ -5,12 +5,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from adapter.commands.activity import State, Tally, Verdict
+from adapter.commands.activity import Outcome, State, Tally
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.schedules.ports import ReadResult, WindowReport
 from adapter.schedules.recurrence import Grid, Recurrence, Window
-from adapter.schedules.schedule import MOST_REQUESTS, Plan, ReadSchedule, ScheduleState
+from adapter.schedules.schedule import MOST_REQUESTS, ReadPlan, ReadSchedule, ScheduleState
 from adapter.web.api.schema import Id, Moment, Text
 
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
@@ -58,9 +58,9 @@ class ScheduleIn(Struct, kw_only=True, forbid_unknown_fields=True):
     once: OnceIn | None = None
     events: bool = False
 
-    def plan(self, *, now: datetime) -> Plan:
+    def plan(self, *, now: datetime) -> ReadPlan:
         once, recurrence = self.once, self.recurrence
-        return Plan(
+        return ReadPlan(
             name=self.name,
             group=self.group,
             kind=self.kind,
@@ -172,7 +172,7 @@ class WindowReportOut(Struct, kw_only=True):
     at: datetime
     command: str
     state: State
-    verdict: Verdict | None
+    verdict: Outcome | None
     expected: int
     tally: Tally
     waiting: int

@@ -135,7 +135,7 @@ class CompletionOut(Struct, kw_only=True):
     error: str | None
 
 
-class ExchangeOut(Struct, kw_only=True):
+class CommunicationOut(Struct, kw_only=True):
     id: str
     step: str
     operation: str
@@ -188,7 +188,7 @@ class CommandOut(Struct, kw_only=True):
     endpoints: EndpointCounts | None
     progress: ProgressOut | None = None
     completion_events: list[CompletionOut]
-    exchanges: list[ExchangeOut]
+    exchanges: list[CommunicationOut]
     retries: int
     late_messages: int
     resolution: ResolutionOut | None
@@ -300,7 +300,7 @@ class DevicePage(Struct, kw_only=True):
     next: str | None
 
 
-class Measurements(Struct, kw_only=True):
+class MeasurementList(Struct, kw_only=True):
     items: list[InitialMeasurement]
 
 

@@ -1,16 +1,16 @@
 """The routes of subscriptions, each a few lines over `Subscriptions`."""
 
 from adapter.web.api import subscriptions as schema
-from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 
 
-async def list_subscriptions(api: Api, asked: Asked) -> Answered:
+async def list_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     subscriptions = api.beside.kept_subscriptions
     states = [schema.SubscriptionOut.of(item) for item in await subscriptions.states()]
-    return Answered(body=schema.SubscriptionsOut.of(states, await subscriptions.silence()))
+    return ApiResponse(body=schema.SubscriptionsOut.of(states, await subscriptions.silence()))
 
 
-async def check_subscriptions(api: Api, asked: Asked) -> Answered:
+async def check_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Ask the head end now."""
     await api.beside.kept_subscriptions.check()
     return await list_subscriptions(api, asked)

@@ -6,11 +6,11 @@ from adapter.model.ids import DeviceId, EventId, OrderId
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ChildId
 from adapter.web.api import orders, visits
-from adapter.web.api.call import Answered, Api, Asked
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 from adapter.web.api.schema import NothingIn
 
 
-async def complete_visit(api: Api, asked: Asked) -> Answered:
+async def complete_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(visits.WorkIn)
     visit, cause = await _visit(api, asked)
     device = None
@@ -19,10 +19,10 @@ async def complete_visit(api: Api, asked: Asked) -> Answered:
     order = await api.beside.service_orders.operator.complete_visit(
         visit, wanted.report(cause, device, asked.now), by=asked.actor
     )
-    return Answered(body=orders.OrderOut.of(order))
+    return ApiResponse(body=orders.OrderOut.of(order))
 
 
-async def cancel_visit(api: Api, asked: Asked) -> Answered:
+async def cancel_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(visits.VisitCancelIn)
     visit, cause = await _visit(api, asked)
     found = CompletionReport(
@@ -31,10 +31,10 @@ async def cancel_visit(api: Api, asked: Asked) -> Answered:
     order = await api.beside.service_orders.operator.cancel_visit(
         visit, found, by=asked.actor, reason=wanted.reason
     )
-    return Answered(body=orders.OrderOut.of(order))
+    return ApiResponse(body=orders.OrderOut.of(order))
 
 
-async def _visit(api: Api, asked: Asked) -> tuple[ChildId, EventId]:
+async def _visit(api: ApiContext, asked: ApiRequest) -> tuple[ChildId, EventId]:
     """The visit, and an id for what is said of it as it is now: the same thing said twice at once
     counts once. Raises NotFound."""
     order, wanted = OrderId(asked.path["order"]), asked.path["visit"]
@@ -45,28 +45,28 @@ async def _visit(api: Api, asked: Asked) -> tuple[ChildId, EventId]:
     raise NotFound(f"no visit {wanted} of order {order}")
 
 
-async def retry_request(api: Api, asked: Asked) -> Answered:
+async def retry_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     asked.read(NothingIn)
     order, request = OrderId(asked.path["order"]), asked.path["request"]
     made = await api.beside.service_orders.operator.retry_request(order, request, by=asked.actor)
-    return Answered(body=orders.RequestOut.of(made))
+    return ApiResponse(body=orders.RequestOut.of(made))
 
 
-async def retry_replies(api: Api, asked: Asked) -> Answered:
+async def retry_replies(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.ReplyIn).reply
     sent = await api.beside.service_orders.operator.retry_replies(
         order, by=asked.actor, reply=reply
     )
-    return Answered(body=visits.ReplyList.of(sent))
+    return ApiResponse(body=visits.ReplyList.of(sent))
 
 
-async def discard_reply(api: Api, asked: Asked) -> Answered:
+async def discard_reply(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.OneReplyIn).reply
     ended = await api.beside.service_orders.operator.give_up_reply(order, reply, by=asked.actor)
-    return Answered(body=visits.ReplyOut.of(ended))
+    return ApiResponse(body=visits.ReplyOut.of(ended))
 
 
-async def enter_readings(api: Api, asked: Asked) -> Answered:
+async def enter_readings(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     values = asked.read(visits.ReadingsIn).values()
     await api.beside.entered_readings.enter(values, by=asked.actor)
-    return Answered(body=visits.EnteredOut(entered=len(values)))
+    return ApiResponse(body=visits.EnteredOut(entered=len(values)))

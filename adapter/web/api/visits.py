@@ -19,7 +19,7 @@ from adapter.model.measurement import (
     is_plausible,
 )
 from adapter.orders.completion import CompletionReport
-from adapter.orders.replies import Reply, ReplyState
+from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.orders.tasks import FieldEffect
 from adapter.web.api.schema import Id, Moment, Text
 
@@ -112,7 +112,7 @@ class ReplyOut(Struct, kw_only=True):
     details: Mapping[str, str]
 
     @classmethod
-    def of(cls, reply: Reply) -> "ReplyOut":
+    def of(cls, reply: RequesterReply) -> "ReplyOut":
         return cls(
             id=reply.id,
             kind=reply.kind.value,
@@ -129,7 +129,7 @@ class ReplyList(Struct, kw_only=True):
     items: list[ReplyOut]
 
     @classmethod
-    def of(cls, replies: Sequence[Reply]) -> "ReplyList":
+    def of(cls, replies: Sequence[RequesterReply]) -> "ReplyList":
         return cls(items=[ReplyOut.of(each) for each in replies])
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from adapter.server.bodies import Body
-from adapter.wire.inbound import Call, FaultCode, Unacceptable
+from adapter.wire.inbound import FaultCode, HostedCall, Unacceptable
 from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED
 from adapter.wire.xml import Soap
 
@@ -61,7 +61,7 @@ def judge_headers(request: web.Request, key: str, limit: int) -> Refusal | None:
 
 
 def judge_body(
-    request: web.Request, key: str, body: Body, judged: Call | Unacceptable
+    request: web.Request, key: str, body: Body, judged: HostedCall | Unacceptable
 ) -> Refusal | None:
     """What the body tells, once it is read and looked at; None: it may be taken."""
     if body.status:
@@ -69,7 +69,7 @@ def judge_body(
     if (request.charset or "").lower() == "utf-16" and not body.raw.startswith(_UTF16_MARKS):
         text = "UTF-16 needs a byte order mark."
         return Refusal(status=415, text=text, reason=text, operation=key)
-    if isinstance(judged, Call):
+    if isinstance(judged, HostedCall):
         if judged.operation == key or (key, judged.operation) in _ALSO:
             return None
         judged = Unacceptable(

@@ -22,7 +22,7 @@ from adapter.engine.commands.ports import Clock, Received, Spooled
 from adapter.engine.gateway import Gateway
 from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.server.bodies import Body, continue_later, read_body
 from adapter.server.connections import mark_busy
 from adapter.server.credentials import BasicUsers
@@ -40,7 +40,7 @@ from adapter.web.listener.checks import (
 from adapter.web.listener.quarantine import Quarantine
 from adapter.wire.codec import Codec
 from adapter.wire.faults import soap_fault
-from adapter.wire.inbound import Call, FaultCode, LargeMessage, Unacceptable, examine
+from adapter.wire.inbound import FaultCode, HostedCall, LargeMessage, Unacceptable, examine
 from adapter.wire.notifications import (
     DATA_ARRIVED,
     EVENTS_ARRIVED,
@@ -173,7 +173,7 @@ class Listener(Server):
                     body = replace(body, cut=body.cut or body.spilled)
                     await self._keep(request, refusal, body, exchange)
                     return self._fault(request, refusal)
-                assert isinstance(judged, Call)
+                assert isinstance(judged, HostedCall)
                 if body.spilled and spooling is not None:
                     spooled, spooling = await spooling.done(), None
                     await self._receive(request, judged, b"", exchange, spooled)
@@ -195,9 +195,9 @@ class Listener(Server):
     async def _receive(
         self,
         request: web.Request,
-        call: Call,
+        call: HostedCall,
         raw: bytes,
-        exchange: ExchangeId | None,
+        exchange: CommunicationId | None,
         spooled: Spooled | None = None,
     ) -> None:
         """Durable when this returns; only then is there an answer."""
@@ -239,7 +239,7 @@ class Listener(Server):
 
     async def _read(
         self, request: web.Request, key: str, spooling: Spooling | None
-    ) -> tuple[Body, Call | Unacceptable]:
+    ) -> tuple[Body, HostedCall | Unacceptable]:
         """The body and what it is. One past `whole_bytes` is judged while it comes in."""
         bounds = self.settings.bodies
         action = action_of(request)
@@ -296,7 +296,7 @@ class Listener(Server):
         return response
 
     async def _keep(
-        self, request: web.Request, refusal: Refusal, body: Body, exchange: ExchangeId | None
+        self, request: web.Request, refusal: Refusal, body: Body, exchange: CommunicationId | None
     ) -> None:
         self.counts[f"http_{refusal.status}"] += 1
         remote = request.remote or ""
@@ -359,7 +359,7 @@ class Listener(Server):
         return web.Response(body=content, content_type="text/xml", charset="utf-8")
 
 
-def _exchange(request: web.Request) -> ExchangeId | None:
+def _exchange(request: web.Request) -> CommunicationId | None:
     """The attempt that a genuine address names."""
     named = request.match_info.get("exchange")
-    return ExchangeId(named) if named is not None else None
+    return CommunicationId(named) if named is not None else None

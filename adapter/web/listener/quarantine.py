@@ -8,7 +8,7 @@ from typing import Final
 
 from adapter.engine.commands.ports import InboxState, Received
 from adapter.engine.gateway import Gateway
-from adapter.model.ids import ExchangeId
+from adapter.model.ids import CommunicationId
 from adapter.server.settings import QuarantineLimits
 
 _ROW_BYTES: Final = 1024
@@ -51,7 +51,7 @@ class Quarantine:
         at: datetime,
         remote: str,
         operation: str = "",
-        exchange: ExchangeId | None = None,
+        exchange: CommunicationId | None = None,
         cut: bool = False,
         length: int | None = None,
         known: bool = True,
