@@ -8,7 +8,7 @@ import (`engine.imports`), a field system's no (`engine.field_work`), a recordin
 GatewayError                    stable public `code`, one sentence for people
 ├── InvalidRequest              a field and the rule it breaks; nothing was stored
 │   └── UnknownDevice           the registry has no such device
-├── NotFound                    no such command, exchange, device or quarantined message
+├── NotFound                    no such command, communication, device or quarantined message
 ├── Conflict                    same idempotency key, other content; or the state forbids it
 │   ├── IllegalTransition       the state machine has no such arrow; nothing changed
 │   └── Forbidden               the policy says no (approval, window, limit, same person twice)

@@ -84,7 +84,7 @@ def an_activity(id: CommandId | None = None, **changes: Any) -> Activity:
     return replace(made, **changes)
 
 
-def an_exchange(
+def a_communication(
     command: CommandId | None = None, ordinal: int = 1, **changes: Any
 ) -> Communication:
     """Queued and due at NOON."""
@@ -98,7 +98,7 @@ def an_exchange(
     return replace(made, **changes)
 
 
-def an_awaiting_exchange(
+def an_awaiting_communication(
     command: CommandId | None = None, ordinal: int = 1, *, token: RequestToken, **changes: Any
 ) -> Communication:
     sent = {
@@ -109,7 +109,7 @@ def an_awaiting_exchange(
         "wake": at(60),
         "deadline": at(900),
     }
-    return an_exchange(command, ordinal, **{**sent, **changes})
+    return a_communication(command, ordinal, **{**sent, **changes})
 
 
 def a_command(
@@ -118,12 +118,12 @@ def a_command(
     kind: CommandKind = CommandKind.REMOTE_DISCONNECT,
     devices: tuple[str, ...] = ("M-1",),
     state: State = State.COMMUNICATION_IN_PROGRESS,
-    exchanges: tuple[Communication, ...] | None = None,
+    communications: tuple[Communication, ...] | None = None,
     request: CommandRequest | None = None,
     version: int = 0,
     **activity: Any,
 ) -> Command:
-    """A command in progress with one queued exchange, due at NOON."""
+    """A command in progress with one queued communication, due at NOON."""
     id = a_command_id(number)
     return Command(
         request=request or a_request(kind, *devices),
@@ -132,7 +132,7 @@ def a_command(
             for device in devices
         ),
         activity=an_activity(id, state=state, **activity),
-        exchanges=(an_exchange(id),) if exchanges is None else exchanges,
+        communications=(a_communication(id),) if communications is None else communications,
         version=version,
     )
 

@@ -220,7 +220,14 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
-    lists = ("completion_events", "exchanges", "endpoints", "progress", "violations", "devices")
+    lists = (
+        "completion_events",
+        "communications",
+        "endpoints",
+        "progress",
+        "violations",
+        "devices",
+    )
     plain = {name: value for name, value in made.items() if name not in lists}
     plain["devices"] = _devices(made)
     print_fields(plain)
@@ -232,7 +239,7 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
     violations = made.get("violations")
     for violation in violations if isinstance(violations, list) else []:
         click.echo(f"violates {violation}")
-    for name in ("exchanges", "completion_events"):
+    for name in ("communications", "completion_events"):
         part = made.get(name)
         rows = [row for row in part if isinstance(row, dict)] if isinstance(part, list) else []
         if rows:

@@ -148,7 +148,7 @@ def activity() -> TableShown:
     )
 
 
-def exchange() -> TableShown:
+def communication() -> TableShown:
     from adapter.commands.activity import CommunicationState
     from adapter.commands.communication import TRANSITIONS
 
@@ -156,7 +156,7 @@ def exchange() -> TableShown:
         state: number for number, state in enumerate(CommunicationState)
     }  # the same in every run
     return TableShown(
-        "States of an exchange",
+        "States of a communication",
         ("state", "event", "may become"),
         tuple(
             (
@@ -324,7 +324,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "failures": failures,
         "installs": installs,
         "activity": activity,
-        "exchange": exchange,
+        "communication": communication,
         "matrix": matrix,
         "algorithms": _of_orders("Parameters of the algorithm types", "parameter_table"),
         "mnemonics": _of_orders("What a row may say", "mnemonic_table"),

@@ -92,7 +92,7 @@ class Outcome(StrEnum):
 
 
 class StepKind(StrEnum):
-    """One step of a command: one exchange, or several when the request is split."""
+    """One step of a command: one communication, or several when the request is split."""
 
     LOAD_CHECK = "load_check"
     SWITCH_CHECK = "switch_check"
@@ -173,7 +173,7 @@ class CommandRequest:
 
 
 class CommunicationState(StrEnum):
-    """States of one exchange with the head end (communication out, and its answer)."""
+    """States of one communication with the head end (communication out, and its answer)."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -188,10 +188,10 @@ class CommunicationState(StrEnum):
 
     @property
     def final(self) -> bool:
-        return self in FINAL_EXCHANGE
+        return self in FINAL_COMMUNICATION
 
 
-FINAL_EXCHANGE: Final = frozenset(
+FINAL_COMMUNICATION: Final = frozenset(
     {
         CommunicationState.COMPLETED,
         CommunicationState.FAILED,
@@ -202,7 +202,7 @@ FINAL_EXCHANGE: Final = frozenset(
 
 
 class Work(StrEnum):
-    """What the gateway has to do next for an exchange, not before its `wake`."""
+    """What the gateway has to do next for a communication, not before its `wake`."""
 
     SEND = "send"
     STATUS = "status"
@@ -214,7 +214,7 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an exchange failed. `cause` is a row of `failures.FAILURES`."""
+    """Why a communication failed. `cause` is a row of `failures.FAILURES`."""
 
     cause: str
     detail: str = ""
@@ -311,7 +311,7 @@ class Activity:
     retry_at: datetime | None = None
     window_until: datetime | None = None
     steps_done: tuple[StepKind, ...] = ()
-    exchanges_made: int = 0
+    communications_made: int = 0
     retries: int = 0
     approved_by: str | None = None
     violations: tuple[str, ...] = ()
@@ -341,14 +341,14 @@ class Activity:
 class Command:
     """The aggregate that is loaded, stepped and saved as one. `version` guards the save.
 
-    In a list, a command for very many has neither targets nor its exchanges' endpoints:
+    In a list, a command for very many has neither targets nor its communications' endpoints:
     `left_out` says of how many targets.
     """
 
     request: CommandRequest
     targets: tuple[Target, ...]
     activity: Activity
-    exchanges: tuple[Communication, ...] = ()
+    communications: tuple[Communication, ...] = ()
     version: int = 0
     left_out: int = 0
 
@@ -360,9 +360,9 @@ class Command:
     def flow(self) -> Flow:
         return self.request.flow
 
-    def exchange(self, exchange_id: CommunicationId) -> Communication:
+    def communication(self, communication_id: CommunicationId) -> Communication:
         """Raises NotFound."""
-        found = next((item for item in self.exchanges if item.id == exchange_id), None)
+        found = next((item for item in self.communications if item.id == communication_id), None)
         if found is None:
-            raise NotFound(f"no exchange {exchange_id} in command {self.id}")
+            raise NotFound(f"no communication {communication_id} in command {self.id}")
         return found

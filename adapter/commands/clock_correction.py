@@ -21,11 +21,11 @@ def corrected(
     if made != activity.created_at:
         activity = _accepted_at(made, command, policy)
     activity = _waits(activity, now, policy)
-    exchanges = tuple(
-        each if each.state.final else _exchange(each, now, ahead_s, policy)
-        for each in command.exchanges
+    communications = tuple(
+        each if each.state.final else _communication(each, now, ahead_s, policy)
+        for each in command.communications
     )
-    return replace(command, activity=activity, exchanges=exchanges)
+    return replace(command, activity=activity, communications=communications)
 
 
 def shifted(at: datetime, now: datetime, ahead_s: float) -> datetime:
@@ -68,26 +68,26 @@ def _next(activity: Activity) -> str | None:
     return None if event is None else event.id
 
 
-def _exchange(
-    exchange: Communication, now: datetime, ahead_s: float, policy: Policy
+def _communication(
+    communication: Communication, now: datetime, ahead_s: float, policy: Policy
 ) -> Communication:
     return replace(
-        exchange,
-        wake=_wake(exchange, now, ahead_s, policy),
-        deadline=_no_later(exchange.deadline, now, policy.reply_s),
-        sent_at=_no_later(exchange.sent_at, now, 0.0),
-        acted_at=_no_later(exchange.acted_at, now, 0.0),
+        communication,
+        wake=_wake(communication, now, ahead_s, policy),
+        deadline=_no_later(communication.deadline, now, policy.reply_s),
+        sent_at=_no_later(communication.sent_at, now, 0.0),
+        acted_at=_no_later(communication.acted_at, now, 0.0),
     )
 
 
 def _wake(
-    exchange: Communication, now: datetime, ahead_s: float, policy: Policy
+    communication: Communication, now: datetime, ahead_s: float, policy: Policy
 ) -> datetime | None:
     """A call may be made too early by what the clock was ahead; a deadline is only cut."""
-    wake = exchange.wake
+    wake = communication.wake
     if wake is None or wake <= now:
         return wake
-    if exchange.work is Work.NONE:
+    if communication.work is Work.NONE:
         return _no_later(wake, now, max(policy.send_s, policy.settle_s))
     longest = max(policy.poll_first_s, policy.poll_longest_s, policy.retry.longest_wait_s)
     early = wake - timedelta(seconds=max(ahead_s, 0.0))

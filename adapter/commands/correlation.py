@@ -1,4 +1,4 @@
-"""A notification and what we know: which exchange it speaks of, and whether it may move it."""
+"""A notification and what we know: which communication it speaks of, and whether it may move it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,15 +28,15 @@ _RANK = {
 
 class Match(StrEnum):
     MATCHED = "matched"
-    """Tells something new: an event for the exchange."""
+    """Tells something new: an event for the communication."""
     DUPLICATE = "duplicate"
     """Told before, or overtaken by a later state: kept, without effect."""
     LATE = "late"
-    """The exchange is over: appended to the command, it moves nothing."""
+    """The communication is over: appended to the command, it moves nothing."""
     EARLY = "early"
     """Nobody has this token yet: parked and looked at again."""
     CONTRADICTION = "contradiction"
-    """It speaks of another token than the exchange's own: quarantined, never applied."""
+    """It speaks of another token than the communication's own: quarantined, never applied."""
     UNKNOWN = "unknown"
     """Nobody ever had this token: quarantined after `GIVE_UP_S`."""
 
@@ -50,7 +50,7 @@ class Correlation:
 
 def correlate(
     status: RequestStatus,
-    exchange: Communication | None,
+    communication: Communication | None,
     *,
     addressed: bool,
     received_at: datetime,
@@ -58,10 +58,11 @@ def correlate(
 ) -> Correlation:
     """Judge one StatusChanged.
 
-    `exchange` was found by the callback address (`addressed`) or else by token. An authenticated
+    `communication` was found by the callback address (`addressed`) or else by token. An
+    authenticated
     address may teach us the token (early callback, lost reply); a bare token may not.
     """
-    if exchange is None:
+    if communication is None:
         if now >= after(received_at, GIVE_UP_S):
             return Correlation(match=Match.UNKNOWN, reason="no request has this token")
         return Correlation(
@@ -69,25 +70,31 @@ def correlate(
             reason="token not known yet",
             look_again_at=after(now, _park_s(received_at, now)),
         )
-    if exchange.token is not None and exchange.token != status.token:
-        text = f"token {status.token} at the address of {exchange.id}, which has {exchange.token}"
+    if communication.token is not None and communication.token != status.token:
+        text = f"token {status.token} at the address of {communication.id}, "
+        text += f"which has {communication.token}"
         return Correlation(match=Match.CONTRADICTION, reason=text)
-    if conflicted(exchange) and not exchange.state.final:
-        text = f"two tokens claim {exchange.id}: neither is trusted any more"
+    if conflicted(communication) and not communication.state.final:
+        text = f"two tokens claim {communication.id}: neither is trusted any more"
         return Correlation(match=Match.CONTRADICTION, reason=text)
-    if exchange.state is CommunicationState.QUEUED and exchange.sent_at is None:
-        return Correlation(match=Match.CONTRADICTION, reason=f"{exchange.id} has not been sent")
-    if not addressed and exchange.token is None:
+    if communication.state is CommunicationState.QUEUED and communication.sent_at is None:
+        return Correlation(
+            match=Match.CONTRADICTION, reason=f"{communication.id} has not been sent"
+        )
+    if not addressed and communication.token is None:
         return Correlation(match=Match.CONTRADICTION, reason="only its address tells a token")
-    if exchange.state.final:
-        known = exchange.status
+    if communication.state.final:
+        known = communication.status
         if known is not None and known.state is status.state and known.result is status.result:
             return Correlation(match=Match.DUPLICATE, reason="told before")
         if known is not None and _RANK[status.state] < _RANK[known.state]:
             return Correlation(match=Match.DUPLICATE, reason=f"{known.state} is known")
-        return Correlation(match=Match.LATE, reason=f"{exchange.id} is {exchange.state}")
-    if exchange.status is not None and _RANK[status.state] <= _RANK[exchange.status.state]:
-        return Correlation(match=Match.DUPLICATE, reason=f"{exchange.status.state} is known")
+        return Correlation(match=Match.LATE, reason=f"{communication.id} is {communication.state}")
+    if (
+        communication.status is not None
+        and _RANK[status.state] <= _RANK[communication.status.state]
+    ):
+        return Correlation(match=Match.DUPLICATE, reason=f"{communication.status.state} is known")
     return Correlation(match=Match.MATCHED)
 
 

@@ -7,19 +7,19 @@ from adapter.commands.rules import Violation
 from adapter.errors import Fault
 from adapter.model.ids import CommunicationId, EndpointId, EventId, RequestToken
 
-# ---------------------------------------------------------------- about one exchange
+# ---------------------------------------------------------------- about one communication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatched:
     """The intent to send is about to be committed; the first byte leaves after that."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenReceived:
-    exchange: CommunicationId
+    communication: CommunicationId
     token: RequestToken
 
 
@@ -27,7 +27,7 @@ class TokenReceived:
 class SendFailed:
     """Nothing left this machine (class N)."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     detail: str
 
 
@@ -35,7 +35,7 @@ class SendFailed:
 class SendRefused:
     """The head end refused by a named fault or a 4xx that must be its own (class R)."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     fault: Fault
 
 
@@ -43,7 +43,7 @@ class SendRefused:
 class SendUnclear:
     """Anything may have happened (class A): broken reply, time-out, our own crash."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     detail: str
 
 
@@ -51,7 +51,7 @@ class SendUnclear:
 class StatusNotified:
     """The head end told how far it is: an authenticated callback, or the answer to our poll."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     status: RequestStatus
     polled: bool = False
 
@@ -60,7 +60,7 @@ class StatusNotified:
 class OutcomeReceived:
     """The result call, or a synchronous request, was answered."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     outcome: HeadEndOutcome
 
 
@@ -71,14 +71,14 @@ class AskFailed:
     `fault` is set where the head end did answer, with a fault.
     """
 
-    exchange: CommunicationId
+    communication: CommunicationId
     detail: str
     fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAnswered:
-    exchange: CommunicationId
+    communication: CommunicationId
 
 
 CommunicationEvent = (
@@ -167,9 +167,9 @@ class CompletionFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateNotified:
-    """A status for an exchange that is over: appended, it moves nothing."""
+    """A status for a communication that is over: appended, it moves nothing."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     status: RequestStatus
 
 

@@ -50,7 +50,7 @@ FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
     F.TOO_MANY_REQUESTS:       FailureRow("the head end is busy with this meter",                R.RETRY, True),
     F.TYPE_MISMATCH:           FailureRow("the meter is of another type",                        R.STOP,  True),
     F.READ_WRITE_DENIED:       FailureRow("the meter denied access",                             R.ASK,   True),
-    # what happened to the exchange itself
+    # what happened to the communication itself
     "not_sent":                FailureRow("no byte of the request left this machine",            R.RETRY, True),
     "refused":                 FailureRow("the head end refused the request",                    R.STOP,  True),
     "busy":                    FailureRow("the head end has too many requests",                  R.RETRY, True),

@@ -6,7 +6,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands import clock_correction, communication, progress, steps
+from adapter.commands import clock_correction, progress, steps
+from adapter.commands import communication as communication_steps
 from adapter.commands.activity import Command, CompletionState, Outcome, Resolution, State
 from adapter.commands.effects import Effect, Publish, ReleaseLanes
 from adapter.commands.events import (
@@ -78,14 +79,16 @@ def wake_of(command: Command) -> datetime | None:
             times += [activity.retry_at, activity.hold_until]
         case S.WAITING_FOR_MEASUREMENT:
             times += [activity.retry_at, activity.window_until]
-        case S.COMMUNICATION_IN_PROGRESS if any(map(progress.stops_at_expiry, command.exchanges)):
+        case S.COMMUNICATION_IN_PROGRESS if any(
+            map(progress.stops_at_expiry, command.communications)
+        ):
             times.append(activity.expires_at)
         case _:
             pass
     if activity.next_completion is not None:
         times.append(activity.retry_at or activity.created_at)
     if activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
-        times += [communication.due_at(item) for item in command.exchanges]
+        times += [communication_steps.due_at(item) for item in command.communications]
     return min((time for time in times if time is not None), default=None)
 
 
@@ -123,7 +126,7 @@ def _take(course: Transition, event: Event) -> None:
                 policy=course.policy,
             )
         case _:
-            progress.exchange_moved(course, event)
+            progress.communication_moved(course, event)
 
 
 def _time_passed(course: Transition) -> None:
@@ -138,7 +141,7 @@ def _time_passed(course: Transition) -> None:
         case S.COMPLETION_EVENT_ERROR:
             progress.completion_error_due(course)
         case S.COMMUNICATION_IN_PROGRESS | S.CANCELLING:
-            progress.exchanges_due(course)
+            progress.communications_due(course)
         case _:
             pass
 
@@ -148,10 +151,10 @@ def cancel(course: Transition, by: str, reason: str) -> None:
     if steps.unclear(course.command) is not None:
         raise Forbidden("the order's outcome is unclear: it cannot be canceled any more")
     course.set(canceled_by=by)
-    open_ones = [item for item in course.command.exchanges if not item.state.final]
-    for exchange in open_ones:
-        course.put(communication.want_cancel(exchange, now=course.now))
-    if all(item.state.final for item in course.command.exchanges):
+    open_ones = [item for item in course.command.communications if not item.state.final]
+    for communication in open_ones:
+        course.put(communication_steps.want_cancel(communication, now=course.now))
+    if all(item.state.final for item in course.command.communications):
         course.end(S.CANCELED, Outcome.CANCELED, reason or f"canceled by {by}")
     else:
         course.to(S.CANCELLING, reason=reason)
@@ -170,9 +173,9 @@ def retry(course: Transition) -> None:
     redo = (
         course.command.request.nature.leaves is not None
     )  # the checks too: the world has moved on
-    parts = course.command.exchanges if redo else steps.current(course.command)
-    for exchange in parts:
-        course.put(replace(exchange, superseded=True))
+    parts = course.command.communications if redo else steps.current(course.command)
+    for communication in parts:
+        course.put(replace(communication, superseded=True))
     if redo:
         course.set(steps_done=())
     course.set(retries=course.activity.retries + 1, verdict=None, reason="", hold_until=None)

@@ -139,26 +139,26 @@ class Entry:
     rows: tuple[EndpointOutcome, ...] = ()
 
 
-def answered(command: Command, exchange: Communication, outcome: HeadEndOutcome) -> Entry:
+def answered(command: Command, communication: Communication, outcome: HeadEndOutcome) -> Entry:
     """A part was answered."""
-    rows = resolve(exchange.operation, exchange.endpoints, outcome, exchange.status)
-    counted = tally(_scheduled(exchange), rows)
-    if not exchange.endpoints:
-        counted = _of_strangers(counted, exchange.status)
+    rows = resolve(communication.operation, communication.endpoints, outcome, communication.status)
+    counted = tally(_scheduled(communication), rows)
+    if not communication.endpoints:
+        counted = _of_strangers(counted, communication.status)
     return Entry(tally=add(command.activity.tally, counted), rows=rows)
 
 
 def broken(command: Command) -> Entry:
     """The parts of the step in progress that ended without an answer."""
     made = Entry(tally=command.activity.tally)
-    for exchange in steps.current(command):
-        if exchange.state is CommunicationState.COMPLETED:
+    for communication in steps.current(command):
+        if communication.state is CommunicationState.COMPLETED:
             continue
-        cause = exchange.failure.cause if exchange.failure else "canceled"
-        known = steps.proves_idle(exchange)
+        cause = communication.failure.cause if communication.failure else "canceled"
+        known = steps.proves_idle(communication)
         result = EndpointResult.FAILED if known else EndpointResult.UNKNOWN
-        rows = same_for_all(exchange.endpoints, result, cause)
-        counted = tally(_scheduled(exchange), rows)
+        rows = same_for_all(communication.endpoints, result, cause)
+        counted = tally(_scheduled(communication), rows)
         made = Entry(tally=add(made.tally, counted), rows=made.rows + rows)
     return made
 
@@ -215,11 +215,11 @@ def verdict_of(command: Command) -> Outcome:
     return Outcome.UNREACHABLE if ping else Outcome.FAILED
 
 
-def _scheduled(exchange: Communication) -> int:
-    """How many endpoints an exchange covers; for a group the head end's own count."""
-    if exchange.endpoints:
-        return len(exchange.endpoints)
-    return exchange.status.scheduled if exchange.status else 0
+def _scheduled(communication: Communication) -> int:
+    """How many endpoints a communication covers; for a group the head end's own count."""
+    if communication.endpoints:
+        return len(communication.endpoints)
+    return communication.status.scheduled if communication.status else 0
 
 
 def _of_strangers(counted: Tally, status: RequestStatus | None) -> Tally:

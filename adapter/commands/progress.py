@@ -1,13 +1,15 @@
-"""What one step makes of a command: begin it, follow its exchanges, end it.
+"""What one step makes of a command: begin it, follow its communications, end it.
 
-A command is judged, approved and due; then its steps come one after another: an exchange moved, or
+A command is judged, approved and due; then its steps come one after another: a communication
+moved, or
 its time came; settle, try again, go on or end. Last come the data and the completion events.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
-from adapter.commands import communication, outcomes, steps
+from adapter.commands import communication as communication_steps
+from adapter.commands import outcomes, steps
 from adapter.commands.activity import (
     Communication,
     CommunicationState,
@@ -79,7 +81,7 @@ def ready(course: Transition) -> None:
 
 
 def next_step(course: Transition) -> None:
-    """Make the exchanges of the first step that is not done, or come to the end."""
+    """Make the communications of the first step that is not done, or come to the end."""
     done = course.activity.steps_done
     remaining = [kind for kind in steps.plan(course.command.request) if kind not in done]
     if not remaining:
@@ -88,7 +90,7 @@ def next_step(course: Transition) -> None:
     if course.expired:
         course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress")
         return
-    made = steps.exchanges(course.command, remaining[0], course.policy, now=course.now)
+    made = steps.communications(course.command, remaining[0], course.policy, now=course.now)
     if not made:
         course.end(S.DISCARDED, Outcome.FAILED, "there is nobody to send to")
         return
@@ -96,17 +98,17 @@ def next_step(course: Transition) -> None:
     course.to(S.COMMUNICATION_IN_PROGRESS)
 
 
-def exchange_moved(course: Transition, event: CommunicationEvent) -> None:
-    """Something happened to one exchange. Raises Forbidden for a send past the expiry."""
-    exchange = course.command.exchange(event.exchange)
-    moved = communication.step(exchange, event, now=course.now, policy=course.policy)
-    looks = exchange.step is StepKind.SETTLE
+def communication_moved(course: Transition, event: CommunicationEvent) -> None:
+    """Something happened to one communication. Raises Forbidden for a send past the expiry."""
+    communication = course.command.communication(event.communication)
+    moved = communication_steps.step(communication, event, now=course.now, policy=course.policy)
+    looks = communication.step is StepKind.SETTLE
     if isinstance(event, Dispatched) and course.expired and not looks:
         raise Forbidden(f"{course.command.id} has expired: nothing more is sent")
     course.put(moved)
-    if exchange.state.final:
+    if communication.state.final:
         return
-    if communication.conflicted(moved) and not communication.conflicted(exchange):
+    if communication_steps.conflicted(moved) and not communication_steps.conflicted(communication):
         course.alarm(f"token_conflict.{moved.id}", "two tokens claim one request")
     if isinstance(event, OutcomeReceived) and moved.state is CommunicationState.COMPLETED:
         many = steps.for_many(course.command.request)
@@ -116,15 +118,15 @@ def exchange_moved(course: Transition, event: CommunicationEvent) -> None:
 
 
 def review(course: Transition) -> None:
-    """After an exchange moved: settle, retry, go on, or wait for the others."""
+    """After a communication moved: settle, retry, go on, or wait for the others."""
     if course.activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
         return
     _settle(course)
-    for exchange in steps.current(course.command):
-        if exchange.state is CommunicationState.FAILED:
-            _try_again(course, exchange)
-        elif exchange.state is CommunicationState.COMPLETED:
-            _business_retry(course, exchange)
+    for communication in steps.current(course.command):
+        if communication.state is CommunicationState.FAILED:
+            _try_again(course, communication)
+        elif communication.state is CommunicationState.COMPLETED:
+            _business_retry(course, communication)
     current = steps.current(course.command)
     if current and all(item.state.final for item in current):
         _step_over(course, current)
@@ -136,7 +138,7 @@ def _settle(course: Transition) -> None:
     looks = steps.open_looks(course.command)
     if unclear is None:
         for look in looks:  # moot: the order's fate is known, or followed again
-            known = look if look.state.final else communication.withdraw(look)
+            known = look if look.state.final else communication_steps.withdraw(look)
             course.put(replace(known, superseded=True))
         return
     if not looks or any(not item.state.final for item in looks):
@@ -163,29 +165,29 @@ def _settle(course: Transition) -> None:
         course.put(replace(unclear, wake=after(course.now, course.policy.settle_s)))
 
 
-def _try_again(course: Transition, exchange: Communication) -> None:
-    cause = exchange.failure.cause if exchange.failure else "unclear"
+def _try_again(course: Transition, communication: Communication) -> None:
+    cause = communication.failure.cause if communication.failure else "unclear"
     if cause not in ("not_sent", "busy"):  # else its own tries are used up
-        _resend(course, exchange, cause)
+        _resend(course, communication, cause)
 
 
-def _business_retry(course: Transition, exchange: Communication) -> None:
+def _business_retry(course: Transition, communication: Communication) -> None:
     request = course.command.request
-    if exchange.endpoint_failure is None or steps.for_many(request):
+    if communication.endpoint_failure is None or steps.for_many(request):
         return
     if request.nature.tells is not Tells.REACHABLE:
-        _resend(course, exchange, exchange.endpoint_failure.value)
+        _resend(course, communication, communication.endpoint_failure.value)
 
 
-def _resend(course: Transition, exchange: Communication, cause: str) -> None:
-    """A new attempt under a new exchange, where the failure's row and the policy allow it."""
-    if course.activity.state is S.CANCELLING or not steps.may_resend(exchange, cause):
+def _resend(course: Transition, communication: Communication, cause: str) -> None:
+    """A new attempt under a new communication, where the failure's row and the policy allow it."""
+    if course.activity.state is S.CANCELLING or not steps.may_resend(communication, cause):
         return
-    due = next_try(course.policy.retry, exchange.attempt, now=course.now)
+    due = next_try(course.policy.retry, communication.attempt, now=course.now)
     if due is None or due >= course.activity.expires_at:
         return
-    course.put(replace(exchange, superseded=True))
-    course.make((steps.again(course.command, exchange, due),))
+    course.put(replace(communication, superseded=True))
+    course.make((steps.again(course.command, communication, due),))
     course.set(retries=course.activity.retries + 1)
 
 
@@ -242,11 +244,11 @@ def _canceled_because(course: Transition, current: tuple[Communication, ...]) ->
     return by if told else f"{by}; whether the head end acted is not known"
 
 
-def exchanges_due(course: Transition) -> None:
-    """Time-outs of exchanges, the look at an unclear switch order, the command's expiry."""
-    for exchange in course.command.exchanges:
-        moved = communication.overdue(exchange, now=course.now, policy=course.policy)
-        if moved is not exchange:
+def communications_due(course: Transition) -> None:
+    """Time-outs of communications, the look at an unclear switch order, the command's expiry."""
+    for communication in course.command.communications:
+        moved = communication_steps.overdue(communication, now=course.now, policy=course.policy)
+        if moved is not communication:
             course.put(moved)
     unclear = steps.unclear(course.command)
     if unclear is not None and unclear.wake is not None and unclear.wake <= course.now:
@@ -259,36 +261,36 @@ def exchanges_due(course: Transition) -> None:
 
 def _expire(course: Transition) -> None:
     """Give up what is not sent, and what is no switch order; what is done stays done."""
-    for exchange in course.command.exchanges:
-        if stops_at_expiry(exchange):
+    for communication in course.command.communications:
+        if stops_at_expiry(communication):
             why = Failure(cause="expired")
-            course.put(communication.withdraw(exchange, why))
+            course.put(communication_steps.withdraw(communication, why))
 
 
 def late_notice(course: Transition, event: LateNotified) -> None:
     """A late success of a switch order that was given up: the world may differ from ours."""
     course.set(late=course.activity.late + 1)
-    exchange = course.command.exchange(event.exchange)
-    given_up = exchange.state is not CommunicationState.COMPLETED
+    communication = course.command.communication(event.communication)
+    given_up = communication.state is not CommunicationState.COMPLETED
     done = event.status.result is RemoteResult.SUCCESS
-    if steps.moves_switch(exchange) and given_up and done:
+    if steps.moves_switch(communication) and given_up and done:
         text = "the head end reports success for an order that was given up"
         course.alarm(f"late.{course.activity.late}", text)
 
 
-def stops_at_expiry(exchange: Communication) -> bool:
+def stops_at_expiry(communication: Communication) -> bool:
     """Not what is being sent: its reply is near, and may be the whole answer."""
-    if exchange.step is StepKind.SETTLE or exchange.state.final:
+    if communication.step is StepKind.SETTLE or communication.state.final:
         return False
-    if exchange.state is CommunicationState.SENDING:
+    if communication.state is CommunicationState.SENDING:
         return False
-    return exchange.state is CommunicationState.QUEUED or not steps.moves_switch(exchange)
+    return communication.state is CommunicationState.QUEUED or not steps.moves_switch(communication)
 
 
-def _cut_short(exchange: Communication) -> bool:
+def _cut_short(communication: Communication) -> bool:
     """Whether it was withdrawn here, not canceled at the head end."""
-    there = exchange.failure is not None and exchange.failure.cause == "canceled_there"
-    return exchange.state is CommunicationState.CANCELED and not there
+    there = communication.failure is not None and communication.failure.cause == "canceled_there"
+    return communication.state is CommunicationState.CANCELED and not there
 
 
 def finish(course: Transition) -> None:

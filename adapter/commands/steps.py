@@ -87,14 +87,14 @@ def for_many(request: CommandRequest) -> bool:
     return request.flow.scope is Scope.GROUP or len(request.devices) > 1
 
 
-def moves_switch(exchange: Communication) -> bool:
-    return exchange.operation in SWITCH_OPERATIONS
+def moves_switch(communication: Communication) -> bool:
+    return communication.operation in SWITCH_OPERATIONS
 
 
-def exchanges(
+def communications(
     command: Command, kind: StepKind, policy: Policy, *, now: datetime
 ) -> tuple[Communication, ...]:
-    """The exchanges of a step: one, or one per chunk of `policy.max_endpoints` endpoints."""
+    """The communications of a step: one, or one per chunk of `policy.max_endpoints` endpoints."""
     operation = _OPERATION.get(kind, command.flow.request.operation)
     endpoints = tuple(target.endpoint for target in command.targets)
     if command.flow.scope is Scope.GROUP and kind is StepKind.MAIN:
@@ -102,10 +102,10 @@ def exchanges(
     else:
         size = policy.max_endpoints
         chunks = [endpoints[at : at + size] for at in range(0, len(endpoints), size)]
-    first = command.activity.exchanges_made + 1
+    first = command.activity.communications_made + 1
     return tuple(
         Communication(
-            id=exchange_id(command, first + number),
+            id=communication_id(command, first + number),
             step=kind,
             operation=operation,
             endpoints=chunk,
@@ -115,19 +115,19 @@ def exchanges(
     )
 
 
-def exchange_id(command: Command, ordinal: int) -> CommunicationId:
+def communication_id(command: Command, ordinal: int) -> CommunicationId:
     return CommunicationId(f"{command.id}-{ordinal}")
 
 
-def again(command: Command, exchange: Communication, due: datetime) -> Communication:
+def again(command: Command, communication: Communication, due: datetime) -> Communication:
     """A further attempt at the same request, under an identity of its own."""
     return Communication(
-        id=exchange_id(command, command.activity.exchanges_made + 1),
-        step=exchange.step,
-        operation=exchange.operation,
-        endpoints=exchange.endpoints,
+        id=communication_id(command, command.activity.communications_made + 1),
+        step=communication.step,
+        operation=communication.operation,
+        endpoints=communication.endpoints,
         wake=due,
-        attempt=exchange.attempt + 1,
+        attempt=communication.attempt + 1,
     )
 
 
@@ -136,7 +136,7 @@ def look(
 ) -> tuple[Communication, ...]:
     """The switch state read that may settle an unclear order; it has `reply_s` in all."""
     made = Communication(
-        id=exchange_id(command, command.activity.exchanges_made + 1),
+        id=communication_id(command, command.activity.communications_made + 1),
         step=StepKind.SETTLE,
         operation=_OPERATION[StepKind.SETTLE],
         endpoints=unclear.endpoints,
@@ -148,19 +148,21 @@ def look(
 
 def current(command: Command) -> tuple[Communication, ...]:
     """The latest attempts of the step in progress (looks are beside it, not in it)."""
-    own = [item for item in command.exchanges if item.step is not StepKind.SETTLE]
+    own = [item for item in command.communications if item.step is not StepKind.SETTLE]
     if not own:
         return ()
     return tuple(item for item in own if item.step is own[-1].step and not item.superseded)
 
 
 def unclear(command: Command) -> Communication | None:
-    return next((x for x in command.exchanges if x.state is CommunicationState.UNCLEAR), None)
+    return next((x for x in command.communications if x.state is CommunicationState.UNCLEAR), None)
 
 
 def open_looks(command: Command) -> tuple[Communication, ...]:
     return tuple(
-        item for item in command.exchanges if item.step is StepKind.SETTLE and not item.superseded
+        item
+        for item in command.communications
+        if item.step is StepKind.SETTLE and not item.superseded
     )
 
 
@@ -180,43 +182,45 @@ def opposite_switch(request: CommandRequest) -> frozenset[SwitchState]:
     return OPEN_SWITCH
 
 
-def proves_idle(exchange: Communication) -> bool:
-    """Whether what is known of an exchange that is over proves that no meter acted."""
-    if exchange.sent_at is None:
+def proves_idle(communication: Communication) -> bool:
+    """Whether what is known of a communication that is over proves that no meter acted."""
+    if communication.sent_at is None:
         return True
-    return exchange.failure is not None and failure_row(exchange.failure.cause).idle
+    return communication.failure is not None and failure_row(communication.failure.cause).idle
 
 
-def may_resend(exchange: Communication, cause: str) -> bool:
+def may_resend(communication: Communication, cause: str) -> bool:
     """I3: a switch order only where the failure proves it idle; all others by their row."""
     row = failure_row(cause)
-    return row.remedy is Remedy.RETRY and (row.idle or not moves_switch(exchange))
+    return row.remedy is Remedy.RETRY and (row.idle or not moves_switch(communication))
 
 
 def call_of(
-    command: Command, exchange: Communication, *, callback: str, now: datetime | None = None
+    command: Command, communication: Communication, *, callback: str, now: datetime | None = None
 ) -> Call:
-    """The request that an exchange sends, `now` or when the command becomes effective."""
+    """The request that a communication sends, `now` or when the command becomes effective."""
     request = command.request
-    main = exchange.step is StepKind.MAIN
+    main = communication.step is StepKind.MAIN
     group = request.group if main and request.flow.scope is Scope.GROUP else None
     return Call(
-        operation=exchange.operation,
-        endpoints=() if group else exchange.endpoints,
+        operation=communication.operation,
+        endpoints=() if group else communication.endpoints,
         group=group,
         callback=None if main and request.flow.synchronous else callback,
-        read=_read_of(command, exchange, now or command.activity.effective_at),
+        read=_read_of(command, communication, now or command.activity.effective_at),
         configuration_group=request.configuration_group,
         emergency_override=request.emergency_override and main,
         user_intervention_required=request.user_intervention_required and main,
     )
 
 
-def _read_of(command: Command, exchange: Communication, now: datetime) -> ReadParameters | None:
+def _read_of(
+    command: Command, communication: Communication, now: datetime
+) -> ReadParameters | None:
     request = command.request
     period = request.period
-    if exchange.step is StepKind.READ:
-        end = exchange.wake or command.activity.effective_at
+    if communication.step is StepKind.READ:
+        end = communication.wake or command.activity.effective_at
         return ReadParameters(start=end - _RECENT, end=end, registers=True)
     reads = request.nature.reads
     if period is None or reads is None:
@@ -262,43 +266,43 @@ def conclude(command: Command, finished: tuple[Communication, ...]) -> Conclusio
     return _concluded_single(command, finished[0])
 
 
-def _concluded_single(command: Command, exchange: Communication) -> Conclusion:
+def _concluded_single(command: Command, communication: Communication) -> Conclusion:
     nature = command.request.nature
-    if nature.tells is Tells.REACHABLE and exchange.endpoint_failure is not None:
-        return Conclusion(verdict=Outcome.UNREACHABLE, reason=exchange.endpoint_failure.value)
-    if exchange.endpoint_failure is not None:
-        if _undone_before(command, exchange):
+    if nature.tells is Tells.REACHABLE and communication.endpoint_failure is not None:
+        return Conclusion(verdict=Outcome.UNREACHABLE, reason=communication.endpoint_failure.value)
+    if communication.endpoint_failure is not None:
+        if _undone_before(command, communication):
             reason = "the head end no longer has the meter; an earlier attempt's reply was lost"
             return Conclusion(verdict=Outcome.SUCCEEDED_INFERRED, reason=reason)
-        return _failed(exchange.endpoint_failure.value)
-    if exchange.result is RemoteResult.FAILURE:
+        return _failed(communication.endpoint_failure.value)
+    if communication.result is RemoteResult.FAILURE:
         return _failed("request_failed")
-    if exchange.result is not RemoteResult.SUCCESS and not exchange.inferred:
+    if communication.result is not RemoteResult.SUCCESS and not communication.inferred:
         return _failed("result_unknown")
-    if nature.tells is Tells.VOLTAGE and exchange.voltage_present is None:
+    if nature.tells is Tells.VOLTAGE and communication.voltage_present is None:
         return _failed("load_check_unsure")
-    if nature.tells is Tells.SWITCH and exchange.switch is None:
+    if nature.tells is Tells.SWITCH and communication.switch is None:
         return _failed("switch_check_unsure")
-    seen = exchange.switch
+    seen = communication.switch
     if nature.leaves is not None:
         seen = _switch_after(command.request)
     return Conclusion(
-        verdict=Outcome.SUCCEEDED_INFERRED if exchange.inferred else None,
+        verdict=Outcome.SUCCEEDED_INFERRED if communication.inferred else None,
         switch=seen,
-        voltage_present=exchange.voltage_present,
+        voltage_present=communication.voltage_present,
     )
 
 
-def _undone_before(command: Command, exchange: Communication) -> bool:
+def _undone_before(command: Command, communication: Communication) -> bool:
     """Whether a decommissioning that says "not registered" tells that an earlier attempt at it,
     whose fate is not known, had done it already."""
     if command.request.nature.effect is not InstallEffect.DECOMMISSION:
         return False
-    if exchange.endpoint_failure not in _NOT_THERE:
+    if communication.endpoint_failure not in _NOT_THERE:
         return False
     return any(
-        item.id != exchange.id and item.failure is not None and not proves_idle(item)
-        for item in command.exchanges
+        item.id != communication.id and item.failure is not None and not proves_idle(item)
+        for item in command.communications
     )
 
 
@@ -317,18 +321,18 @@ def _failed(cause: str, detail: str = "") -> Conclusion:
     return Conclusion(cause=cause, reason=reason)
 
 
-def _load_checked(exchange: Communication) -> Conclusion:
-    sure = exchange.result is RemoteResult.SUCCESS and exchange.endpoint_failure is None
-    if exchange.voltage_present is None or not sure:
+def _load_checked(communication: Communication) -> Conclusion:
+    sure = communication.result is RemoteResult.SUCCESS and communication.endpoint_failure is None
+    if communication.voltage_present is None or not sure:
         return replace(_failed("load_check_unsure"), voltage_present=None)
-    if exchange.voltage_present:
+    if communication.voltage_present:
         return replace(_failed("load_side_voltage"), voltage_present=True)
     return Conclusion(voltage_present=False)
 
 
-def _switch_checked(request: CommandRequest, exchange: Communication) -> Conclusion:
-    seen = exchange.switch
-    if seen is None or seen is SwitchState.UNKNOWN or exchange.endpoint_failure is not None:
+def _switch_checked(request: CommandRequest, communication: Communication) -> Conclusion:
+    seen = communication.switch
+    if seen is None or seen is SwitchState.UNKNOWN or communication.endpoint_failure is not None:
         return _failed("switch_check_unsure")
     if seen in wanted_switch(request):
         return Conclusion(satisfied=True, switch=seen, switch_before=seen)

@@ -6,7 +6,7 @@
                      └────────────────────────────────────────┘ checks, read, request
             ─> waiting_for_measurement ─> executing_completion_events ─> completed
 
-The activity returns to connection_ready after each exchange; the next step is chosen from what is
+The activity returns to connection_ready after each communication; the next step is chosen from what is
 done. Errors wait for a person, within a bound; every command ends in exactly one final state (I1).
 """
 
@@ -16,7 +16,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands import communication, outcomes
+from adapter.commands import communication as communication_steps
+from adapter.commands import outcomes
 from adapter.commands.activity import TO_DO, Activity, Command, Communication, Outcome, State
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
@@ -73,12 +74,12 @@ ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
     ClockCorrected:     frozenset(State),
 })
 # fmt: on
-"""In which states an event is taken. For exchange events their exchange decides."""
+"""In which states an event is taken. For communication events their communication decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One change of state, for the history: of the command, or of one of its exchanges."""
+    """One change of state, for the history: of the command, or of one of its communications."""
 
     subject: str
     before: str
@@ -124,9 +125,9 @@ class Transition:
 
     def end(self, state: State, verdict: Outcome, reason: str = "") -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
-        for exchange in self.command.exchanges:
-            if not exchange.state.final:
-                self.put(communication.withdraw(exchange))
+        for communication in self.command.communications:
+            if not communication.state.final:
+                self.put(communication_steps.withdraw(communication))
         self.book(outcomes.closing(self.command))
         self.to(state, verdict=verdict, reason=reason, finished_at=self.now)
         severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
@@ -134,17 +135,17 @@ class Transition:
         if state is not S.NEEDS_PERSON:
             self.effects.append(ReleaseLanes())
 
-    def put(self, exchange: Communication) -> None:
-        known = {item.id: item for item in self.command.exchanges}
-        before = known.get(exchange.id)
-        known[exchange.id] = exchange
-        self.command = replace(self.command, exchanges=tuple(known.values()))
-        if before is None or before.state is not exchange.state:
+    def put(self, communication: Communication) -> None:
+        known = {item.id: item for item in self.command.communications}
+        before = known.get(communication.id)
+        known[communication.id] = communication
+        self.command = replace(self.command, communications=tuple(known.values()))
+        if before is None or before.state is not communication.state:
             self.moves.append(
                 Move(
-                    subject=exchange.id,
+                    subject=communication.id,
                     before=before.state if before else "",
-                    after=exchange.state,
+                    after=communication.state,
                 )
             )
 
@@ -155,10 +156,10 @@ class Transition:
         hold = after(self.now, self.policy.hold_s)
         self.to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Outcome.FAILED)
 
-    def make(self, exchanges: tuple[Communication, ...]) -> None:
-        self.set(exchanges_made=self.activity.exchanges_made + len(exchanges))
-        for exchange in exchanges:
-            self.put(exchange)
+    def make(self, communications: tuple[Communication, ...]) -> None:
+        self.set(communications_made=self.activity.communications_made + len(communications))
+        for communication in communications:
+            self.put(communication)
 
     def alarm(self, name: str, text: str) -> None:
         self.effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))

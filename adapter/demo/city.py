@@ -305,7 +305,7 @@ async def _hold_against(
     """Every meter: how it ended and what is stored of it, beside the simulator's account."""
     outcomes = {row.endpoint: row for row in await run.app.gateway.outcomes(done.id)}
     books.ends.update(row.result.value for row in outcomes.values())
-    token = done.exchanges[-1].token
+    token = done.communications[-1].token
     for row in await asyncio.to_thread(lambda: list(_account(run.admin, str(token)))):
         esn = EndpointId(row["esn"])
         outcome, have = outcomes.get(esn), stored.get(esn, _StoredEnergy())

@@ -296,7 +296,7 @@ class Gateway:
         return await incomplete(self.data, command, self._clock.now())
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        """The SOAP messages of the command's exchanges, callback secrets masked."""
+        """The SOAP messages of the command's communications, callback secrets masked."""
         await self._messages.once()
         return await self._store.messages(command)
 
@@ -353,9 +353,9 @@ class Gateway:
         self._runner.poke("correlate")
         return made
 
-    def genuine(self, exchange: str, secret: str) -> bool:
+    def genuine(self, communication: str, secret: str) -> bool:
         """Whether a callback address is one of ours."""
-        return self._identity.genuine(exchange, secret)
+        return self._identity.genuine(communication, secret)
 
     async def inbox(
         self,

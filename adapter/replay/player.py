@@ -201,18 +201,18 @@ class _Player:
         await self._clock.turn(moment(self._scenario, message.at))
         self._take(message, message.body)
         gateway = self.stage.gateway
-        exchange: CommunicationId | None = None
+        communication: CommunicationId | None = None
         if message.path.startswith(STATUS_PATH + "/"):
             name, _, secret = message.path.removeprefix(STATUS_PATH + "/").partition("/")
             if not gateway.genuine(name, secret):
                 raise Diverged(f"message {self.position}: {message.path} is not our address")
-            exchange = CommunicationId(name)
+            communication = CommunicationId(name)
         await gateway.receive(
             Received(
                 operation=message.operation,
                 raw=message.body,
                 at=self._clock.now(),
-                exchange=exchange,
+                communication=communication,
                 state=InboxState.QUARANTINED if message.text else InboxState.NEW,
                 reason=message.text,
             )

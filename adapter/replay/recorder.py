@@ -276,9 +276,9 @@ class Recorder:
         await self._replied(number, None)
         return answer
 
-    def _observed(self, exchange: HttpCall) -> None:
+    def _observed(self, http_call: HttpCall) -> None:
         """The client's observer; called before `place.call` returns, in the same task."""
-        _seen.set(exchange)
+        _seen.set(http_call)
 
     async def _replied(self, number: int, error: HeadEndError | None) -> None:
         seen = _seen.get()
@@ -338,8 +338,8 @@ class Recorder:
     @asynccontextmanager
     async def _heard(self, received: Received) -> AsyncIterator[None]:
         path = _PATHS.get(received.operation, "")
-        if received.exchange is not None:
-            address = self._stage.identity.address(received.exchange)
+        if received.communication is not None:
+            address = self._stage.identity.address(received.communication)
             path = address.removeprefix(PUBLIC_URL)
         self._messages.append(
             RecordedMessage(

@@ -196,7 +196,7 @@ class ReplayRun:
                 "operation": row.operation.rpartition(".")[2],
                 "state": row.state.value,
                 "reason": row.reason,
-                "exchange": row.exchange,
+                "communication": row.communication,
                 "token": row.token,
             }
             for row in rows
@@ -243,14 +243,14 @@ def _told(command: CommandId, detail: Mapping[str, object]) -> dict[str, object]
     plain = _plain(detail)
     assert isinstance(plain, dict)
     told = {name: value for name, value in plain.items() if name != "moves"}
-    exchange = f"{command}-"
+    communication = f"{command}-"
     told |= {
-        name: f"#{value.removeprefix(exchange)}"
+        name: f"#{value.removeprefix(communication)}"
         for name, value in told.items()
-        if isinstance(value, str) and value.startswith(exchange)
+        if isinstance(value, str) and value.startswith(communication)
     }
     moves = [
-        f"{'command' if subject == command else '#' + subject.removeprefix(exchange)}: "
+        f"{'command' if subject == command else '#' + subject.removeprefix(communication)}: "
         f"{before} > {after}"
         for subject, before, after in plain.get("moves", [])
     ]

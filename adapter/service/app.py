@@ -18,7 +18,7 @@ from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind
 from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
-from adapter.engine.commands.dispatcher import DispatchSettings, current_exchange
+from adapter.engine.commands.dispatcher import DispatchSettings, current_communication
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Clock, Sink, Store
@@ -127,11 +127,13 @@ def connect(
     made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
     made.intake.paused = lambda: holds.doubts_clock
 
-    def observed(exchange: HttpCall) -> None:
-        current = current_exchange.get()
+    def observed(http_call: HttpCall) -> None:
+        current = current_communication.get()
         if current is not None:
-            operation = exchange.call.operation.value
-            messages.add(current, operation, exchange.request, exchange.status or 0, exchange.reply)
+            operation = http_call.call.operation.value
+            messages.add(
+                current, operation, http_call.request, http_call.status or 0, http_call.reply
+            )
 
     client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
     gateway = Gateway(

@@ -45,7 +45,7 @@ encode: Final = _ENCODER.encode
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
 decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
 decode_activity: Final = msgspec.json.Decoder(Activity).decode
-decode_exchange: Final = msgspec.json.Decoder(Communication).decode
+decode_communication: Final = msgspec.json.Decoder(Communication).decode
 decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
@@ -56,25 +56,25 @@ decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
 _FEW: Final = 4
-"""So many endpoints stay in the body of their exchange; more are stored once, apart from it."""
+"""So many endpoints stay in the body of their communication; more are stored apart from it."""
 
 
-def encode_body(exchange: Communication) -> bytes:
-    """An exchange as it is written with every change; its endpoints never change."""
-    few = len(exchange.endpoints) <= _FEW
-    return encode(exchange if few else replace(exchange, endpoints=()))
+def encode_body(communication: Communication) -> bytes:
+    """A communication as it is written with every change; its endpoints never change."""
+    few = len(communication.endpoints) <= _FEW
+    return encode(communication if few else replace(communication, endpoints=()))
 
 
-def encode_endpoints(exchange: Communication) -> bytes | None:
+def encode_endpoints(communication: Communication) -> bytes | None:
     """None where they stay in the body."""
-    return None if len(exchange.endpoints) <= _FEW else encode(exchange.endpoints)
+    return None if len(communication.endpoints) <= _FEW else encode(communication.endpoints)
 
 
-def read_exchange(body: bytes, endpoints: bytes | None) -> Communication:
-    exchange = decode_exchange(body)
+def read_communication(body: bytes, endpoints: bytes | None) -> Communication:
+    communication = decode_communication(body)
     if endpoints is None:
-        return exchange
-    return replace(exchange, endpoints=decode_endpoints(endpoints))
+        return communication
+    return replace(communication, endpoints=decode_endpoints(endpoints))
 
 
 def read_command(
@@ -82,20 +82,20 @@ def read_command(
     targets: bytes,
     activity: bytes,
     version: int,
-    exchanges: tuple[Communication, ...],
+    communications: tuple[Communication, ...],
 ) -> Command:
     return Command(
         request=decode_request(request),
         targets=decode_targets(targets),
         activity=decode_activity(activity),
-        exchanges=exchanges,
+        communications=communications,
         version=version,
     )
 
 
-def due_of(exchange: Communication) -> datetime | None:
-    """When the exchange's work may be claimed; None where there is nothing to call."""
-    return None if exchange.work is Work.NONE else exchange.wake
+def due_of(communication: Communication) -> datetime | None:
+    """When the communication's work may be claimed; None where there is nothing to call."""
+    return None if communication.work is Work.NONE else communication.wake
 
 
 def encode_note(note: AuditNote) -> bytes:

@@ -1,7 +1,6 @@
 """Who may import whom, how long a module may be, what none is called. Standard library only."""
 
 import ast
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -220,10 +219,3 @@ def test_a_file_of_a_folder_that_is_ordered_by_subject_bears_its_subject(module:
         name = name.partition("_")[0]
     assert folder not in ("engine", "web")
     assert name in SUBJECTS | BESIDE[folder]
-
-
-def test_the_floors_in_contributing_are_those_of_the_contract() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| ((?:`\w+`(?:, )?)+):", text, re.MULTILINE)
-    shown = [(int(number), set(re.findall(r"\w+", names))) for number, names in rows]
-    assert shown == [(number, set(floor)) for number, floor in enumerate(FLOORS)]

@@ -51,7 +51,7 @@ from tests.contract.model_registry import RegistryModel
 
 @dataclass(slots=True)
 class _Stored:
-    """A command with what the store keeps beside it; `due` of its exchanges moves with leases."""
+    """A command with what the store keeps beside it; `due` of its communications moves on."""
 
     command: Command
     content: str
@@ -66,7 +66,7 @@ class ModelStore:
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self._now = now
         self._commands: dict[CommandId, _Stored] = {}
-        self._exchanges: dict[CommunicationId, CommandId] = {}
+        self._communications: dict[CommunicationId, CommandId] = {}
         self._tokens: dict[RequestToken, CommunicationId] = {}
         self._keys: dict[str, CommandId] = {}
         self._outcomes: dict[CommandId, dict[EndpointId, EndpointOutcome]] = {}
@@ -109,7 +109,7 @@ class ModelStore:
         self._commands[command.id] = _Stored(
             command, item.content, item.priority, item.wake, due={}
         )
-        self._put_exchanges(command)
+        self._put_communications(command)
         self._lanes.update(dict.fromkeys(item.lanes, command.id))
         self._put_outcomes(command.id, item.outcomes)
         self._journal.publish(item.publications, at)
@@ -136,7 +136,7 @@ class ModelStore:
         if command is not None:
             if self._other_holders(change.acquire, command.id):
                 return Saved.LANE_TAKEN
-            if self._token_taken(command.exchanges):
+            if self._token_taken(command.communications):
                 return Saved.TOKEN_TAKEN
         if change.debit is not None and not self._affordable(change.debit, at):
             return Saved.OVER_BUDGET
@@ -155,40 +155,40 @@ class ModelStore:
 
     def _save_command(self, command: Command, change: Change) -> None:
         stored = self._commands[command.id]
-        self._put_exchanges(command)
+        self._put_communications(command)
         stored.wake = change.wake
         if change.release:
             self._lanes = {k: v for k, v in self._lanes.items() if v != command.id}
         self._lanes.update(dict.fromkeys(change.acquire, command.id))
         self._put_outcomes(command.id, change.outcomes)
-        written_once = {item.id: item.endpoints for item in stored.command.exchanges}
+        written_once = {item.id: item.endpoints for item in stored.command.communications}
         stored.command = replace(
             command,
             request=stored.command.request,
             targets=stored.command.targets,
-            exchanges=tuple(
+            communications=tuple(
                 replace(item, endpoints=written_once.get(item.id, item.endpoints))
-                for item in command.exchanges
+                for item in command.communications
             ),
             version=command.version + 1,
         )
 
-    def _put_exchanges(self, command: Command) -> None:
+    def _put_communications(self, command: Command) -> None:
         """A lease holds for as long as work, state and wake stay as they were."""
         stored = self._commands[command.id]
-        before = {item.id: _plan(item) for item in stored.command.exchanges}
-        for item in stored.command.exchanges:
+        before = {item.id: _plan(item) for item in stored.command.communications}
+        for item in stored.command.communications:
             if item.token is not None:
                 self._tokens.pop(item.token, None)
-        for item in command.exchanges:
-            self._exchanges[item.id] = command.id
+        for item in command.communications:
+            self._communications[item.id] = command.id
             if item.token is not None:
                 self._tokens[item.token] = item.id
             if item.id not in stored.due or before[item.id] != _plan(item):
                 stored.due[item.id] = due_of(item)
 
-    def _token_taken(self, exchanges: Iterable[Communication]) -> bool:
-        tokens = [(item.token, item.id) for item in exchanges if item.token is not None]
+    def _token_taken(self, communications: Iterable[Communication]) -> bool:
+        tokens = [(item.token, item.id) for item in communications if item.token is not None]
         twice = len({token for token, _ in tokens}) < len(tokens)
         return twice or any(self._tokens.get(token, owner) != owner for token, owner in tokens)
 
@@ -205,8 +205,10 @@ class ModelStore:
         for item in outcomes:
             self._outcomes.setdefault(command, {})[item.endpoint] = item
 
-    def _all_exchanges(self) -> Iterable[tuple[_Stored, Communication]]:
-        return ((stored, x) for stored in self._commands.values() for x in stored.command.exchanges)
+    def _all_communications(self) -> Iterable[tuple[_Stored, Communication]]:
+        return (
+            (stored, x) for stored in self._commands.values() for x in stored.command.communications
+        )
 
     async def claim(
         self,
@@ -218,24 +220,24 @@ class ModelStore:
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
         ready = sorted(
-            (stored.priority, due, exchange.id)
-            for stored, exchange in self._all_exchanges()
-            if exchange.work is work
-            and exchange.operation not in skip
-            and (due := stored.due[exchange.id]) is not None
+            (stored.priority, due, communication.id)
+            for stored, communication in self._all_communications()
+            if communication.work is work
+            and communication.operation not in skip
+            and (due := stored.due[communication.id]) is not None
             and due <= now
         )[:limit]
-        leased = [self._lease(exchange) for _, _, exchange in ready]
+        leased = [self._lease(communication) for _, _, communication in ready]
         for item in leased:
-            self._commands[item.command].due[item.exchange] = lease_until
+            self._commands[item.command].due[item.communication] = lease_until
         return leased
 
-    def _lease(self, exchange: CommunicationId) -> Leased:
-        stored = self._commands[self._exchanges[exchange]]
+    def _lease(self, communication: CommunicationId) -> Leased:
+        stored = self._commands[self._communications[communication]]
         return Leased(
             command=stored.command.id,
-            exchange=exchange,
-            operation=stored.command.exchange(exchange).operation,
+            communication=communication,
+            operation=stored.command.communication(communication).operation,
             priority=stored.priority,
         )
 
@@ -250,8 +252,10 @@ class ModelStore:
         return [command for _, command in ready]
 
     async def sending(self) -> Sequence[Leased]:
-        found = [x.id for _, x in self._all_exchanges() if x.state is CommunicationState.SENDING]
-        return [self._lease(exchange) for exchange in sorted(found)]
+        found = [
+            x.id for _, x in self._all_communications() if x.state is CommunicationState.SENDING
+        ]
+        return [self._lease(communication) for communication in sorted(found)]
 
     async def next_wake(self) -> datetime | None:
         times = [stored.wake for stored in self._commands.values()]
@@ -260,14 +264,16 @@ class ModelStore:
         return min((time for time in times if time is not None), default=None)
 
     async def find(
-        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
         by_token = [self._tokens[token] for token in tokens if token in self._tokens]
-        known = [item for item in exchanges if item in self._exchanges]
+        known = [item for item in communications if item in self._communications]
         found: list[Found] = []
-        for exchange in dict.fromkeys([*known, *by_token]):
-            command = self._commands[self._exchanges[exchange]].command
-            found.append(Found(command=command.id, exchange=command.exchange(exchange)))
+        for communication in dict.fromkeys([*known, *by_token]):
+            command = self._commands[self._communications[communication]].command
+            found.append(
+                Found(command=command.id, communication=command.communication(communication))
+            )
         return found
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
@@ -322,7 +328,11 @@ class ModelStore:
     async def audit(
         self, *, subject: str | None = None, after: int = 0, limit: int = 1000
     ) -> Sequence[AuditEntry]:
-        mine = (exchange for exchange, owner in self._exchanges.items() if owner == subject)
+        mine = (
+            communication
+            for communication, owner in self._communications.items()
+            if owner == subject
+        )
         subjects = None if subject is None else {subject, *mine}
         return self._journal.audit(subjects, after, limit)
 
@@ -339,7 +349,7 @@ class ModelStore:
             by_state=count(command.activity.state for command in commands),
             received=len(self._inbox.states()),
             inbox_by_state=count(self._inbox.states()),
-            sends=count(x.state for _, x in self._all_exchanges() if x.sent_at is not None),
+            sends=count(x.state for _, x in self._all_communications() if x.sent_at is not None),
             completions=count(
                 f"{event.kind}:{event.state}"
                 for command in commands
@@ -352,7 +362,11 @@ class ModelStore:
         self._messages.extend(batch)
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        return [item for item in self._messages if self._exchanges.get(item.exchange) == command]
+        return [
+            item
+            for item in self._messages
+            if self._communications.get(item.communication) == command
+        ]
 
     # ------------------------------------------------------------ events out
 
@@ -403,5 +417,5 @@ class ModelStore:
         return self._registry.devices(after=after, limit=limit)
 
 
-def _plan(exchange: Communication) -> tuple[Work, CommunicationState, datetime | None]:
-    return exchange.work, exchange.state, exchange.wake
+def _plan(communication: Communication) -> tuple[Work, CommunicationState, datetime | None]:
+    return communication.work, communication.state, communication.wake

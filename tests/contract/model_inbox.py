@@ -32,7 +32,7 @@ class InboxModel:
                 operation=item.operation,
                 raw=item.raw,
                 at=item.at,
-                exchange=item.exchange,
+                communication=item.communication,
                 remote=item.remote,
                 state=item.state,
                 reason=item.reason,

@@ -20,13 +20,13 @@ from tests.builders import (
     NOON,
     a_command,
     a_command_id,
+    a_communication,
     a_note,
     a_publication,
     a_request,
     a_submission,
     a_token,
-    an_awaiting_exchange,
-    an_exchange,
+    an_awaiting_communication,
     at,
 )
 from tests.contract.conftest import Subject
@@ -41,8 +41,10 @@ async def loaded(store: Store, number: int = 1) -> Command:
 def test_a_submitted_command_is_loaded_as_it_was(subject: Subject) -> None:
     many = a_command(
         devices=tuple(f"M-{n}" for n in range(300)),
-        exchanges=tuple(
-            an_exchange(ordinal=n, endpoints=tuple(EndpointId(f"E-{n}-{m}") for m in range(100)))
+        communications=tuple(
+            a_communication(
+                ordinal=n, endpoints=tuple(EndpointId(f"E-{n}-{m}") for m in range(100))
+            )
             for n in range(1, 13)
         ),
     )
@@ -57,7 +59,9 @@ def test_a_submitted_command_is_loaded_as_it_was(subject: Subject) -> None:
 def test_everything_survives_closing_and_opening(subject: Subject) -> None:
     async def before(store: Store) -> tuple[object, ...]:
         await store.submit([a_submission(1, lanes=(LANE,), wake=at(9), audit=(a_note(),))])
-        moved = replace(await loaded(store), exchanges=(an_awaiting_exchange(token=a_token()),))
+        moved = replace(
+            await loaded(store), communications=(an_awaiting_communication(token=a_token()),)
+        )
         assert await store.save([Change(command=moved, wake=at(3))]) == [Saved.SAVED]
         return await everything(store)
 
@@ -199,11 +203,14 @@ def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
             request=a_request(CommandKind.REMOTE_CONNECT),
             targets=(),
             activity=replace(was.activity, state=State.COMPLETED, reason="done"),
-            exchanges=(
+            communications=(
                 replace(
-                    was.exchanges[0], state=CommunicationState.COMPLETED, work=Work.NONE, wake=None
+                    was.communications[0],
+                    state=CommunicationState.COMPLETED,
+                    work=Work.NONE,
+                    wake=None,
                 ),
-                an_exchange(ordinal=2),
+                a_communication(ordinal=2),
             ),
         )
         await store.save([Change(command=changed)])
@@ -213,20 +220,22 @@ def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
     subject.use(scenario)
 
 
-def test_a_token_belongs_to_one_exchange(subject: Subject) -> None:
+def test_a_token_belongs_to_one_communication(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         await store.submit([a_submission(1), a_submission(2)])
         one, two = await loaded(store, 1), await loaded(store, 2)
-        mine = an_awaiting_exchange(one.id, token=a_token())
-        await store.save([Change(command=replace(one, exchanges=(mine,)))])
-        stolen = replace(two, exchanges=(an_awaiting_exchange(two.id, token=a_token()),))
+        mine = an_awaiting_communication(one.id, token=a_token())
+        await store.save([Change(command=replace(one, communications=(mine,)))])
+        stolen = replace(two, communications=(an_awaiting_communication(two.id, token=a_token()),))
         answer = await store.save([Change(command=stolen, audit=(a_note(),))])
         assert answer == [Saved.TOKEN_TAKEN]
         assert await loaded(store, 2) == two
         assert await store.audit() == []
         twice = replace(
             two,
-            exchanges=tuple(an_awaiting_exchange(two.id, n, token=a_token(5)) for n in (1, 2)),
+            communications=tuple(
+                an_awaiting_communication(two.id, n, token=a_token(5)) for n in (1, 2)
+            ),
         )
         assert await store.save([Change(command=twice)]) == [Saved.TOKEN_TAKEN]
         again = Change(command=await loaded(store, 1))
@@ -235,13 +244,15 @@ def test_a_token_belongs_to_one_exchange(subject: Subject) -> None:
     subject.use(scenario)
 
 
-def test_exchanges_are_found_by_id_and_by_token(subject: Subject) -> None:
+def test_communications_are_found_by_id_and_by_token(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
-        sent = an_awaiting_exchange(token=a_token())
-        queued = an_exchange(ordinal=2)
-        await store.submit([a_submission(command=a_command(exchanges=(sent, queued)))])
-        found = await store.find(exchanges=[queued.id, sent.id], tokens=[a_token(), a_token(9)])
-        assert [(item.command, item.exchange) for item in found] == [
+        sent = an_awaiting_communication(token=a_token())
+        queued = a_communication(ordinal=2)
+        await store.submit([a_submission(command=a_command(communications=(sent, queued)))])
+        found = await store.find(
+            communications=[queued.id, sent.id], tokens=[a_token(), a_token(9)]
+        )
+        assert [(item.command, item.communication) for item in found] == [
             (a_command_id(), queued),
             (a_command_id(), sent),
         ]
@@ -305,13 +316,16 @@ def test_interrupted_sends_are_found_after_a_restart(subject: Subject) -> None:
         await store.submit([a_submission(1, priority=2), a_submission(2)])
         command = await loaded(store)
         begun = replace(
-            command.exchanges[0], state=CommunicationState.SENDING, work=Work.NONE, sent_at=NOON
+            command.communications[0],
+            state=CommunicationState.SENDING,
+            work=Work.NONE,
+            sent_at=NOON,
         )
-        await store.save([Change(command=replace(command, exchanges=(begun,)))])
+        await store.save([Change(command=replace(command, communications=(begun,)))])
 
     async def after(store: Store) -> None:
         (found,) = await store.sending()
-        assert (found.command, found.exchange) == (a_command_id(), an_exchange().id)
+        assert (found.command, found.communication) == (a_command_id(), a_communication().id)
         assert (found.operation, found.priority) == (Operation.DISCONNECT_METER, 2)
 
     subject.use(before)

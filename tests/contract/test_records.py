@@ -26,6 +26,7 @@ from tests.builders import (
     NOON,
     a_command,
     a_command_id,
+    a_communication,
     a_device,
     a_message,
     a_note,
@@ -33,8 +34,7 @@ from tests.builders import (
     a_service_point,
     a_submission,
     a_token,
-    an_awaiting_exchange,
-    an_exchange,
+    an_awaiting_communication,
     an_install,
     at,
 )
@@ -48,13 +48,13 @@ def test_a_message_is_kept_byte_for_byte(subject: Subject) -> None:
 
     async def before(store: Store) -> None:
         first, second = await store.receive(
-            [a_message(raw, exchange=an_exchange().id), a_message(b"")]
+            [a_message(raw, communication=a_communication().id), a_message(b"")]
         )
         assert first < second
 
     async def after(store: Store) -> None:
         row, empty = await store.unread(limit=5, now=NOON)
-        assert (row.raw, row.at, row.exchange) == (raw, NOON, an_exchange().id)
+        assert (row.raw, row.at, row.communication) == (raw, NOON, a_communication().id)
         assert (row.state, row.remote) == (InboxState.NEW, "192.0.2.1")
         assert empty.raw == b""
         assert await store.inbox_row(row.id) == row
@@ -214,10 +214,16 @@ def test_audit_entries_are_chained_numbered_and_timed(subject: Subject) -> None:
     subject.use(scenario)
 
 
-def test_the_history_of_a_command_includes_its_exchanges(subject: Subject) -> None:
+def test_the_history_of_a_command_includes_its_communications(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
-        command = a_command(exchanges=tuple(an_exchange(ordinal=n) for n in (1, 2)))
-        subjects = [command.id, command.exchanges[1].id, "other", f"{command.id}-x", command.id]
+        command = a_command(communications=tuple(a_communication(ordinal=n) for n in (1, 2)))
+        subjects = [
+            command.id,
+            command.communications[1].id,
+            "other",
+            f"{command.id}-x",
+            command.id,
+        ]
         await store.submit(
             [a_submission(command=command, audit=tuple(a_note(x) for x in subjects))]
         )
@@ -249,7 +255,7 @@ def test_details_of_a_note_are_kept_as_json_has_them(subject: Subject) -> None:
 def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
     def message(ordinal: int, second: float, command: int = 1) -> Logged:
         return Logged(
-            exchange=an_exchange(a_command_id(command), ordinal).id,
+            communication=a_communication(a_command_id(command), ordinal).id,
             at=at(second),
             outbound=ordinal == 1,
             operation="PingByEndpoints",
@@ -258,7 +264,7 @@ def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
         )
 
     async def scenario(store: Store) -> None:
-        command = a_command(exchanges=tuple(an_exchange(ordinal=n) for n in (1, 2)))
+        command = a_command(communications=tuple(a_communication(ordinal=n) for n in (1, 2)))
         await store.submit([a_submission(command=command), a_submission(2)])
         batch = [message(2, 3), message(1, 1), message(1, 2, command=2)]
         await store.log_messages(batch)
@@ -279,8 +285,8 @@ def test_the_ledger_adds_up(subject: Subject) -> None:
             ]
         )
         command = (await store.load([a_command_id()]))[a_command_id()]
-        sent = an_awaiting_exchange(command.id, token=a_token())
-        await store.save([Change(command=replace(command, exchanges=(sent,)))])
+        sent = an_awaiting_communication(command.id, token=a_token())
+        await store.save([Change(command=replace(command, communications=(sent,)))])
         await store.receive([a_message(), a_message(state=InboxState.QUARANTINED)])
         ledger = await store.ledger()
         assert ledger.accepted == 2
@@ -417,7 +423,7 @@ def test_times_are_kept_to_the_microsecond_in_utc(subject: Subject) -> None:
     tick = datetime(2026, 3, 2, 12, 0, 0, 1, tzinfo=UTC)
 
     async def scenario(store: Store) -> None:
-        await store.submit([a_submission(command=a_command(exchanges=()), wake=tick)])
+        await store.submit([a_submission(command=a_command(communications=()), wake=tick)])
         assert await store.due(limit=1, now=NOON, lease_until=NOON) == []
         assert await store.next_wake() == tick
         assert await store.due(limit=1, now=tick, lease_until=at(1)) == [a_command_id()]

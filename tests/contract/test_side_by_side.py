@@ -39,6 +39,7 @@ from tests.builders import (
     HandClock,
     a_command,
     a_command_id,
+    a_communication,
     a_device,
     a_message,
     a_note,
@@ -46,7 +47,6 @@ from tests.builders import (
     a_service_point,
     a_submission,
     a_token,
-    an_exchange,
     an_install,
     at,
 )
@@ -65,7 +65,7 @@ states = st.sampled_from(State)
 
 
 @st.composite
-def exchange_changes(draw: st.DrawFn) -> dict[str, Any]:
+def communication_changes(draw: st.DrawFn) -> dict[str, Any]:
     """Often none, or one that leaves the lease alone."""
     match draw(st.sampled_from(["nothing", "tries", "wake", "token", "all"])):
         case "nothing":
@@ -135,8 +135,8 @@ class Commands(SideBySide):
     def begin(self, priorities: Sequence[int]) -> None:
         for number, priority in enumerate(priorities, 1):
             id = a_command_id(number)
-            exchanges = tuple(an_exchange(id, ordinal) for ordinal in (1, 2))
-            command = a_command(number, exchanges=exchanges)
+            communications = tuple(a_communication(id, ordinal) for ordinal in (1, 2))
+            command = a_command(number, communications=communications)
             self.both("submit", [a_submission(number, command=command, priority=priority)])
 
     @rule(
@@ -161,8 +161,8 @@ class Commands(SideBySide):
         devices: tuple[str, ...],
         **changes: Any,
     ) -> None:
-        made = an_exchange(a_command_id(number), operation=operation)
-        command = a_command(number, state=state, kind=kind, devices=devices, exchanges=(made,))
+        made = a_communication(a_command_id(number), operation=operation)
+        command = a_command(number, state=state, kind=kind, devices=devices, communications=(made,))
         extras = {"audit": (a_note(command.id),), "publications": (a_publication(command.id),)}
         self.both("submit", [a_submission(number, command=command, **changes, **extras)])
 
@@ -174,7 +174,7 @@ class Commands(SideBySide):
     @rule(
         number=numbers,
         stale=st.booleans(),
-        changes=st.lists(exchange_changes(), min_size=1, max_size=3),
+        changes=st.lists(communication_changes(), min_size=1, max_size=3),
         state=states,
         wake=times,
         acquire=lanes,
@@ -194,16 +194,16 @@ class Commands(SideBySide):
         command = self.loaded(number)
         if command is None:
             return
-        exchanges: list[Communication] = []
+        communications: list[Communication] = []
         for position, change in enumerate(changes):
-            known = command.exchanges[position : position + 1]
-            made = known[0] if known else an_exchange(command.id, position + 1)
-            exchanges.append(replace(made, **change))
-        exchanges.extend(command.exchanges[len(exchanges) :])
+            known = command.communications[position : position + 1]
+            made = known[0] if known else a_communication(command.id, position + 1)
+            communications.append(replace(made, **change))
+        communications.extend(command.communications[len(communications) :])
         moved = replace(
             command,
             activity=replace(command.activity, state=state),
-            exchanges=tuple(exchanges),
+            communications=tuple(communications),
             version=command.version + stale,
         )
         outcomes = (
@@ -214,7 +214,7 @@ class Commands(SideBySide):
             [
                 Change(
                     command=moved,
-                    audit=(a_note(command.id, state), a_note(exchanges[-1].id)),
+                    audit=(a_note(command.id, state), a_note(communications[-1].id)),
                     publications=(a_publication(f"{command.id}:{state}"),),
                     outcomes=outcomes,
                     **rest,
@@ -247,7 +247,7 @@ class Commands(SideBySide):
     def compare_commands(self) -> None:
         ids = [a_command_id(number) for number in range(1, 5)]
         self.both("load", ids)
-        self.both("find", exchanges=[f"{id}-1" for id in ids], tokens=[a_token(1), a_token(2)])
+        self.both("find", communications=[f"{id}-1" for id in ids], tokens=[a_token(1), a_token(2)])
         self.both("holders", ["meter:M-1", "meter:M-2"])
         self.both("sending")
         self.both("audit")

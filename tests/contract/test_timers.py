@@ -25,11 +25,11 @@ from tests.builders import (
     HandClock,
     a_command,
     a_command_id,
+    a_communication,
     a_message,
     a_submission,
     a_token,
-    an_awaiting_exchange,
-    an_exchange,
+    an_awaiting_communication,
     at,
 )
 from tests.contract.conftest import Subject
@@ -41,12 +41,12 @@ async def claimed(store: Store, seconds: float = 0, *, limit: int = 10) -> list[
     leased = await store.claim(
         Work.SEND, limit=limit, now=at(seconds), lease_until=at(seconds + 30)
     )
-    return [item.exchange for item in leased]
+    return [item.communication for item in leased]
 
 
 def queued(number: int, seconds: float, priority: int, operation: Operation) -> Command:
-    exchange = an_exchange(a_command_id(number), wake=at(seconds), operation=operation)
-    return a_command(number, exchanges=(exchange,))
+    communication = a_communication(a_command_id(number), wake=at(seconds), operation=operation)
+    return a_command(number, communications=(communication,))
 
 
 async def queue(store: Store, rows: Sequence[tuple[int, float, int, Operation]]) -> None:
@@ -84,7 +84,12 @@ def test_a_claim_tells_what_it_is_about(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         await queue(store, [(1, 0, 2, READ)])
         assert await store.claim(Work.SEND, limit=1, now=NOON, lease_until=at(1)) == [
-            Leased(command=a_command_id(), exchange=an_exchange().id, operation=READ, priority=2)
+            Leased(
+                command=a_command_id(),
+                communication=a_communication().id,
+                operation=READ,
+                priority=2,
+            )
         ]
 
     subject.use(scenario)
@@ -107,7 +112,7 @@ def test_skipped_operations_do_not_hide_the_others(subject: Subject) -> None:
         leased = await store.claim(
             Work.SEND, limit=3, now=NOON, lease_until=at(30), skip=frozenset({READ})
         )
-        assert [item.exchange for item in leased] == ids(3, 1)
+        assert [item.communication for item in leased] == ids(3, 1)
         assert await claimed(store) == ids(5, 2, 4)
 
     subject.use(scenario)
@@ -115,29 +120,29 @@ def test_skipped_operations_do_not_hide_the_others(subject: Subject) -> None:
 
 def test_only_the_work_asked_for_is_claimed(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
-        waiting = an_awaiting_exchange(token=a_token(), wake=NOON)
-        sending = an_exchange(
+        waiting = an_awaiting_communication(token=a_token(), wake=NOON)
+        sending = a_communication(
             ordinal=2, state=CommunicationState.SENDING, work=Work.NONE, wake=at(-1), sent_at=NOON
         )
-        await store.submit([a_submission(command=a_command(exchanges=(waiting, sending)))])
+        await store.submit([a_submission(command=a_command(communications=(waiting, sending)))])
         assert await claimed(store) == []
         leased = await store.claim(Work.STATUS, limit=5, now=NOON, lease_until=at(1))
-        assert [item.exchange for item in leased] == [waiting.id]
+        assert [item.communication for item in leased] == [waiting.id]
 
     subject.use(scenario)
 
 
-def test_a_save_that_leaves_an_exchange_alone_keeps_its_lease(subject: Subject) -> None:
-    """A callback for one exchange must not make another, that is being sent, claimable."""
+def test_a_save_that_leaves_an_communication_alone_keeps_its_lease(subject: Subject) -> None:
+    """A callback for one communication must not make another, that is being sent, claimable."""
 
     async def scenario(store: Store) -> None:
-        both = a_command(exchanges=(an_exchange(), an_exchange(ordinal=2)))
+        both = a_command(communications=(a_communication(), a_communication(ordinal=2)))
         await store.submit([a_submission(command=both)])
         loaded = (await store.load([both.id]))[both.id]
         assert len(await claimed(store)) == 2
-        noted = replace(loaded.exchanges[0], tries=1)
-        moved = replace(loaded.exchanges[1], wake=at(5))
-        await store.save([Change(command=replace(loaded, exchanges=(noted, moved)))])
+        noted = replace(loaded.communications[0], tries=1)
+        moved = replace(loaded.communications[1], wake=at(5))
+        await store.save([Change(command=replace(loaded, communications=(noted, moved)))])
         assert await claimed(store, 10) == [moved.id]
         assert await claimed(store, 30) == [noted.id]
 
@@ -163,8 +168,8 @@ def test_commands_come_due_in_the_order_of_their_times(subject: Subject) -> None
 def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         assert await store.next_wake() is None
-        no_work = an_exchange(state=CommunicationState.UNCLEAR, work=Work.NONE, wake=at(1))
-        idle = a_command(1, exchanges=(no_work,))
+        no_work = a_communication(state=CommunicationState.UNCLEAR, work=Work.NONE, wake=at(1))
+        idle = a_command(1, communications=(no_work,))
         await store.submit([a_submission(command=idle, wake=at(50))])
         assert await store.next_wake() == at(50)
         await queue(store, [(2, 40, 2, PING), (3, 45, 0, PING)])
@@ -244,26 +249,29 @@ def test_no_window_ever_holds_more_than_the_limit(
         assert len(inside) <= limit
 
 
-def test_an_exchange_that_is_not_queued_any_more_loses_its_lease(subject: Subject) -> None:
+def test_an_communication_that_is_not_queued_any_more_loses_its_lease(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         await queue(store, [(1, 0, 0, PING)])
         assert await claimed(store) == ids(1)
         command = (await store.load([a_command_id()]))[a_command_id()]
-        exchange: Communication = replace(
-            command.exchanges[0], state=CommunicationState.FETCHING, work=Work.RESULT, wake=at(1)
+        communication: Communication = replace(
+            command.communications[0],
+            state=CommunicationState.FETCHING,
+            work=Work.RESULT,
+            wake=at(1),
         )
-        await store.save([Change(command=replace(command, exchanges=(exchange,)))])
+        await store.save([Change(command=replace(command, communications=(communication,)))])
         leased = await store.claim(Work.RESULT, limit=1, now=at(1), lease_until=at(9))
-        assert [item.exchange for item in leased] == ids(1)
+        assert [item.communication for item in leased] == ids(1)
 
     subject.use(scenario)
 
 
-def test_claims_at_once_never_share_an_exchange(subject: Subject) -> None:
+def test_claims_at_once_never_share_an_communication(subject: Subject) -> None:
     async def scenario(store: Store) -> None:
         await queue(store, [(number, 0, number % 3, PING) for number in range(60)])
         leased = await asyncio.gather(*(claimed(store, limit=7) for _ in range(10)))
-        taken = [exchange for some in leased for exchange in some]
+        taken = [communication for some in leased for communication in some]
         assert len(taken) == len(set(taken)) == 60
 
     subject.use(scenario)

@@ -143,7 +143,7 @@ def moves_are_a_chain(all_: Ledgers) -> Found:
     yield from _follow(all_.store.audit, at)
     for command in all_.store.commands.values():
         states: dict[str, str] = {command.id: command.activity.state}
-        states |= {item.id: item.state for item in command.exchanges}
+        states |= {item.id: item.state for item in command.communications}
         for subject, state in states.items():
             if subject in at and at[subject] != state:
                 text = f"{subject} is {state}, by the audit it is {at[subject]}"
@@ -151,7 +151,7 @@ def moves_are_a_chain(all_: Ledgers) -> Found:
 
 
 def _follow(audit: Iterable[AuditEntry], at: dict[str, str]) -> Found:
-    """Follow every move; `at` is where each command and exchange is in the end."""
+    """Follow every move; `at` is where each command and communication is in the end."""
     for entry in audit:
         moves = entry.note.detail.get("moves", [])
         assert isinstance(moves, list)
@@ -198,10 +198,10 @@ def switch_orders_are_sent_once(all_: Ledgers) -> Found:
             if not order.refused:
                 text = f"{command}: again after order {order.sequence}, which was not refused"
                 yield Finding(D, "switch orders", text)
-        sent = {item.id for item in stored.exchanges if item.sent_at is not None}
+        sent = {item.id for item in stored.communications if item.sent_at is not None}
         for order in orders:
-            if order.exchange not in sent:
-                text = f"{order.exchange} came, but was never noted as being sent"
+            if order.communication not in sent:
+                text = f"{order.communication} came, but was never noted as being sent"
                 yield Finding(U, "switch orders", text)
 
 
@@ -233,12 +233,12 @@ def messages_are_conserved(all_: Ledgers) -> Found:
         text = f"{counts.received} messages, {counts.accepted} commands are counted"
         yield Finding(U, "conservation", text)
     sent = sum(
-        exchange.sent_at is not None
+        communication.sent_at is not None
         for command in store.commands.values()
-        for exchange in command.exchanges
+        for communication in command.communications
     )
     if sum(counts.sends.values()) != sent:
-        text = f"{sum(counts.sends.values())} sends are counted, {sent} exchanges were sent"
+        text = f"{sum(counts.sends.values())} sends are counted, {sent} communications were sent"
         yield Finding(U, "conservation", text)
     for row in store.inbox:
         if row.state in (InboxState.NEW, InboxState.PARKED):

@@ -44,13 +44,13 @@ class Order:
     fault: str = ""
 
     @property
-    def exchange(self) -> str:
+    def communication(self) -> str:
         """The attempt, as the callback address names it; "" where it names none."""
         return self.address.rpartition("/")[0].rpartition("/")[2]
 
     @property
     def command(self) -> str:
-        return self.exchange.rpartition("-")[0]
+        return self.communication.rpartition("-")[0]
 
     @property
     def refused(self) -> bool:

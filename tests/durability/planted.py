@@ -53,11 +53,11 @@ class ResendsBlindly(SqliteStore):
             command = loaded[item.command]
             again = [
                 replace(each, state=CommunicationState.QUEUED, work=Work.SEND, wake=self._now())
-                if each.id == item.exchange
+                if each.id == item.communication
                 else each
-                for each in command.exchanges
+                for each in command.communications
             ]
-            await super().save([Change(command=replace(command, exchanges=tuple(again)))])
+            await super().save([Change(command=replace(command, communications=tuple(again)))])
         return ()
 
 

@@ -98,8 +98,8 @@ def send_an_order_again(all_: Ledgers) -> None:
 
 def send_an_order_without_noting_it(all_: Ledgers) -> None:
     command = all_.store.commands[all_.head_end.switch_orders[0].command]
-    unsent = tuple(replace(item, sent_at=None) for item in command.exchanges)
-    all_.store.commands[command.id] = replace(command, exchanges=unsent)
+    unsent = tuple(replace(item, sent_at=None) for item in command.communications)
+    all_.store.commands[command.id] = replace(command, communications=unsent)
 
 
 def let_two_orders_overlap(all_: Ledgers) -> None:
@@ -147,10 +147,13 @@ def lose_an_endpoint(all_: Ledgers) -> None:
     all_.store.commands[command.id] = replace(command, activity=activity)
 
 
-def end_an_exchange_elsewhere(all_: Ledgers) -> None:
+def end_an_communication_elsewhere(all_: Ledgers) -> None:
     command = switched(all_)
-    ended = (replace(command.exchanges[0], state=CommunicationState.FAILED), *command.exchanges[1:])
-    all_.store.commands[command.id] = replace(command, exchanges=ended)
+    ended = (
+        replace(command.communications[0], state=CommunicationState.FAILED),
+        *command.communications[1:],
+    )
+    all_.store.commands[command.id] = replace(command, communications=ended)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ ROWS: Final = [
     Row(tell_an_end_twice, D, "final"),
     Row(forget_a_publication, L, "publications"),
     Row(skip_an_audit_entry, U, "moves"),
-    Row(end_an_exchange_elsewhere, U, "moves"),
+    Row(end_an_communication_elsewhere, U, "moves"),
     Row(forget_an_acceptance, L, "audit"),
     Row(break_the_chain, L, "audit"),
     Row(send_an_order_again, D, "switch orders"),

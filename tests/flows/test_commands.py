@@ -129,7 +129,7 @@ def test_a_request_for_many_is_split_and_every_endpoint_has_one_outcome(tmp_path
                 1,
                 1,
             )
-            assert len(done.exchanges) == 4
+            assert len(done.communications) == 4
             rows = {row.endpoint: row for row in await made.app.gateway.outcomes(done.id)}
             assert len(rows) == 20
             assert rows[made.endpoint(6)].reason == "CommunicationError"
@@ -173,7 +173,7 @@ def test_a_read_whose_reply_is_lost_is_sent_again_and_the_first_answer_is_ignore
             done = await made.finish(await made.submit(K.DEVICE_STATUS_CHECK, 1))
             assert done.activity.verdict is V.SUCCEEDED
             assert made.sends(Operation.PING) == 2
-            assert [exchange.attempt for exchange in done.exchanges] == [1, 2]
+            assert [communication.attempt for communication in done.communications] == [1, 2]
 
     run(scenario())
 
@@ -229,7 +229,7 @@ def test_cancel_at_the_head_end_ends_canceled(tmp_path: Path) -> None:
             gateway = made.app.gateway
             request = CommandRequest(kind=K.DEVICE_STATUS_CHECK, devices=(made.device(1),))
             command = await gateway.submit(request)
-            while not (await gateway.get(command.id)).exchanges[0].token:
+            while not (await gateway.get(command.id)).communications[0].token:
                 await gateway.wait(command.id, timeout_s=0.05)
             await gateway.cancel(command.id, by="anna")
             done = await gateway.wait(command.id, timeout_s=10)
@@ -299,8 +299,8 @@ def test_an_effective_date_is_waited_for(tmp_path: Path) -> None:
             assert soon.activity.state is S.WAITING_FOR_EFFECTIVE_DATE
             done = await made.finish(soon)
             assert done.activity.verdict is V.SUCCEEDED
-            assert done.exchanges[0].sent_at is not None
-            assert done.exchanges[0].sent_at >= done.activity.effective_at
+            assert done.communications[0].sent_at is not None
+            assert done.communications[0].sent_at >= done.activity.effective_at
 
     run(scenario())
 

@@ -43,9 +43,13 @@ def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_o
             (token,) = made.simulator.world.jobs  # nobody else knows it yet
             await made.turn(WORKED_S)
             early = await told_completed(made, token)
-            assert (early.state, early.exchange, early.command) == (InboxState.PARKED, None, None)
-            (exchange,) = (await gateway.get(command.id)).exchanges
-            assert (exchange.token, exchange.status) == (None, None)
+            assert (early.state, early.communication, early.command) == (
+                InboxState.PARKED,
+                None,
+                None,
+            )
+            (communication,) = (await gateway.get(command.id)).communications
+            assert (communication.token, communication.status) == (None, None)
 
             await made.turn(REPLY_S - WORKED_S)
             done = await gateway.wait(command.id, timeout_s=WAIT_S)

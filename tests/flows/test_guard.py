@@ -49,8 +49,8 @@ def test_the_budget_lets_no_more_disconnects_leave_in_an_hour(tmp_path: Path) ->
                 await made.turn(1.0)
             found = [await made.gateway.get(each.id) for each in cuts]
             held = [command for command in found if not command.activity.state.final]
-            assert [len(command.exchanges) for command in held] == [1, 1, 1]
-            assert {command.exchanges[0].state for command in held} == {"queued"}
+            assert [len(command.communications) for command in held] == [1, 1, 1]
+            assert {command.communications[0].state for command in held} == {"queued"}
             assert made.sends(Operation.DISCONNECT_METER) == 2
 
     run(scenario())

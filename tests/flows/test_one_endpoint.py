@@ -201,7 +201,7 @@ def test_an_order_does_not_go_to_an_endpoint_that_was_corrected_meanwhile(tmp_pa
     run(scenario())
 
 
-def test_a_correct_exchange_passes_the_endpoint_on(tmp_path: Path) -> None:
+def test_a_correct_communication_passes_the_endpoint_on(tmp_path: Path) -> None:
     """The old device is removed in the same file, the new one has its endpoint."""
 
     async def scenario() -> None:

@@ -86,5 +86,6 @@ async def _scenario(folder: Path, *, wrong: bool) -> list[str]:
             assert CANARY not in f"{messages}{history}{done}"
     await store.close()
     return [
-        identity.address(CommunicationId(item.id)).rpartition("/")[2] for item in done.exchanges
+        identity.address(CommunicationId(item.id)).rpartition("/")[2]
+        for item in done.communications
     ]

@@ -155,7 +155,7 @@ async def _cut_that_waits(made: ByHand, how: str) -> Command:
         await made.sent(found, Operation.DISCONNECT_METER)
         found = await made.gateway.get(found.id)
         while (
-            found.exchanges[0].state is not CommunicationState.QUEUED
+            found.communications[0].state is not CommunicationState.QUEUED
         ):  # until the refusal is stored
             found = await made.gateway.wait(found.id, timeout_s=0.01)
     while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
@@ -255,7 +255,9 @@ def test_a_token_of_another_request_is_not_adopted(tmp_path: Path) -> None:
             other = await finish(made, second)
             assert other.activity.verdict in (V.SUCCEEDED, V.SUCCEEDED_INFERRED)
             assert sends(made, Operation.DISCONNECT_METER, 4) == 1
-            tokens = [item.token for done in (one, other) for item in done.exchanges if item.token]
+            tokens = [
+                item.token for done in (one, other) for item in done.communications if item.token
+            ]
             assert len(set(tokens)) == len(tokens)
 
     run(scenario())

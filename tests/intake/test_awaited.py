@@ -47,7 +47,7 @@ def a_read(meters: int, state: State = State.WAITING_FOR_MEASUREMENT) -> Command
         devices=tuple(f"M-{number:04}" for number in range(meters)),
         request=a_request(kind, devices=(), group="Feeder 7", period=period),
         state=state,
-        exchanges=(),
+        communications=(),
         steps_done=(StepKind.MAIN,),
         tally=Tally(requested=meters, succeeded=meters),
         window_until=at(WINDOW_S),

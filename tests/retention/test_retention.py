@@ -89,10 +89,15 @@ def test_messages_stay_until_their_command_has_ended_and_they_are_old(tmp_path: 
                 assert (await made.store.load([command.id]))[command.id] == command
 
     async def said(made: Kept10, command: Command) -> InboxId:
-        """One message of its exchange, and one of the head end about it."""
-        at, (exchange, *_) = made.clock.now(), command.exchanges
+        """One message of its communication, and one of the head end about it."""
+        at, (communication, *_) = made.clock.now(), command.communications
         logged = Logged(
-            exchange=exchange.id, at=at, outbound=True, operation="x", status=0, body=b"<x/>"
+            communication=communication.id,
+            at=at,
+            outbound=True,
+            operation="x",
+            status=0,
+            body=b"<x/>",
         )
         await made.store.log_messages([logged])
         (inbox,) = await made.store.receive([Received(operation="x", raw=b"<x/>", at=at)])

@@ -1,4 +1,4 @@
-"""One row of the commands' loops that cannot be worked: inbox, timers, exchanges, events out."""
+"""One row of the commands' loops that cannot be worked: inbox, timers, communications, outbox."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -30,15 +30,15 @@ async def submit(
 
 
 async def callback(stage: Stage, command: Command) -> None:
-    (exchange,) = (await stage.gateway.get(command.id)).exchanges[-1:]
-    assert exchange.token is not None
+    (communication,) = (await stage.gateway.get(command.id)).communications[-1:]
+    assert communication.token is not None
     await stage.store.receive(
         [
             Received(
                 operation=STATUS,
-                raw=status_changed(exchange.token),
+                raw=status_changed(communication.token),
                 at=stage.clock.now(),
-                exchange=exchange.id,
+                communication=communication.id,
             )
         ]
     )
@@ -48,15 +48,15 @@ async def states(stage: Stage) -> list[InboxState]:
     return [row.state for row in reversed(await stage.gateway.inbox())]
 
 
-def test_a_message_whose_exchange_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_message_whose_communication_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_stage(tmp_path) as stage:
             one, two = await submit(stage, 1), await submit(stage, 2)
             await stage.work()
             await callback(stage, one)
             await callback(stage, two)
-            broken = Broken(tmp_path, "exchange", "body", "command", one.id)
-            plant(tmp_path, "UPDATE exchange SET due = NULL WHERE command = ?", one.id)
+            broken = Broken(tmp_path, "communication", "body", "command", one.id)
+            plant(tmp_path, "UPDATE communication SET due = NULL WHERE command = ?", one.id)
             plant(tmp_path, "UPDATE command SET wake = NULL WHERE id = ?", one.id)
             await stage.work()
             assert await states(stage) == [InboxState.NEW, InboxState.APPLIED]
@@ -146,7 +146,7 @@ def test_a_command_that_cannot_be_read_holds_up_no_timer_of_another(tmp_path: Pa
             await stage.set_aside.retry(row.id, by="me")
             await stage.later(timedelta(seconds=31))
             assert await stage.failed() == []
-            assert (await stage.gateway.get(made[0].id)).exchanges != ()
+            assert (await stage.gateway.get(made[0].id)).communications != ()
 
     run(scenario())
 
@@ -179,7 +179,7 @@ def test_a_switch_order_that_is_set_aside_stays_fenced_and_leaves_once(tmp_path:
     async def scenario() -> None:
         async with a_stage(tmp_path) as stage:
             cut = await submit(stage, 1, CommandKind.REMOTE_DISCONNECT)
-            broken = Broken(tmp_path, "exchange", "body", "command", cut.id)
+            broken = Broken(tmp_path, "communication", "body", "command", cut.id)
             plant(tmp_path, "UPDATE command SET wake = NULL WHERE id = ?", cut.id)
             other = await submit(stage, 2, CommandKind.REMOTE_DISCONNECT)
             await stage.work()
@@ -187,7 +187,7 @@ def test_a_switch_order_that_is_set_aside_stays_fenced_and_leaves_once(tmp_path:
                 (other.targets[0].endpoint,)
             ]
             await stage.tries()
-            row = await stage.only(RowKind.EXCHANGE)
+            row = await stage.only(RowKind.COMMUNICATION)
             assert await stage.store.holders(["D-M1", "M1", *_lanes(tmp_path, cut)])
             again = await submit(stage, 1, CommandKind.REMOTE_DISCONNECT)
             assert again.activity.state is State.VALIDATION_ERROR
@@ -223,9 +223,9 @@ def test_a_send_that_breaks_unexpectedly_is_unclear_and_never_repeated(tmp_path:
             cut = await submit(stage, 1, CommandKind.REMOTE_DISCONNECT)
             ping = await submit(stage, 2)
             await stage.work()
-            assert (await stage.gateway.get(ping.id)).exchanges[0].token is not None
-            exchange = (await stage.gateway.get(cut.id)).exchanges[0]
-            assert exchange.state is not CommunicationState.SENDING
+            assert (await stage.gateway.get(ping.id)).communications[0].token is not None
+            communication = (await stage.gateway.get(cut.id)).communications[0]
+            assert communication.state is not CommunicationState.SENDING
             for _ in range(20):
                 await stage.later(timedelta(minutes=10))
             sent = [c for c in stage.head_end.calls if c.operation is Operation.DISCONNECT_METER]
@@ -241,42 +241,46 @@ def test_a_start_with_a_broken_send_settles_the_other_sends(tmp_path: Path) -> N
         async with a_stage(tmp_path) as stage:
             made = [await submit(stage, number) for number in (1, 2)]
             for each in made:
-                (exchange,) = each.exchanges or (await stage.gateway.get(each.id)).exchanges
-                await _begin_sending(stage, each, exchange.id)
-            broken = Broken(tmp_path, "exchange", "body", "command", made[0].id)
+                (communication,) = (
+                    each.communications or (await stage.gateway.get(each.id)).communications
+                )
+                await _begin_sending(stage, each, communication.id)
+            broken = Broken(tmp_path, "communication", "body", "command", made[0].id)
             plant(tmp_path, "UPDATE command SET wake = NULL")
         async with a_stage(tmp_path) as stage:
             after = await stage.gateway.get(made[1].id)
-            assert after.exchanges[0].state is not CommunicationState.SENDING
-            await stage.only(RowKind.EXCHANGE, FailedState.WAITING)
+            assert after.communications[0].state is not CommunicationState.SENDING
+            await stage.only(RowKind.COMMUNICATION, FailedState.WAITING)
             broken.mend()
             await stage.later(WAITS[0])
             assert await stage.failed() == []
-            settled = (await stage.gateway.get(made[0].id)).exchanges[0]
+            settled = (await stage.gateway.get(made[0].id)).communications[0]
             assert settled.state is not CommunicationState.SENDING
             assert settled.work is not Work.SEND or settled.sent_at is not None
 
     run(scenario())
 
 
-async def _begin_sending(stage: Stage, command: Command, exchange: CommunicationId) -> None:
+async def _begin_sending(stage: Stage, command: Command, communication: CommunicationId) -> None:
     """As a gateway leaves it that dies between the intent and the answer."""
     from adapter.commands.events import Dispatched
     from adapter.commands.timing import POLICIES
     from adapter.engine.commands.apply import Applier
 
     applier = Applier(stage.store, stage.clock, POLICIES)
-    await applier.apply(command.id, Dispatched(exchange=exchange))
+    await applier.apply(command.id, Dispatched(communication=communication))
 
 
-def test_an_exchange_of_an_unknown_operation_holds_up_no_claim(tmp_path: Path) -> None:
+def test_an_communication_of_an_unknown_operation_holds_up_no_claim(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_stage(tmp_path) as stage:
             one, two = await submit(stage, 1), await submit(stage, 2)
-            plant(tmp_path, "UPDATE exchange SET operation = 'A.B' WHERE command = ?", one.id)
+            plant(tmp_path, "UPDATE communication SET operation = 'A.B' WHERE command = ?", one.id)
             await stage.work()
             assert [call.endpoints for call in stage.head_end.calls] == [(two.targets[0].endpoint,)]
-            assert (await stage.only(RowKind.EXCHANGE, FailedState.WAITING)).error == "ValueError"
+            assert (
+                await stage.only(RowKind.COMMUNICATION, FailedState.WAITING)
+            ).error == "ValueError"
 
     run(scenario())
 
@@ -356,9 +360,9 @@ def test_a_message_that_cannot_be_logged_costs_no_other(tmp_path: Path) -> None:
         async with a_stage(tmp_path) as stage:
             command = await submit(stage, 1)
             await stage.work()
-            exchange = (await stage.gateway.get(command.id)).exchanges[0].id
+            communication = (await stage.gateway.get(command.id)).communications[0].id
             messages = MessageLog(stage.store, stage.clock)
-            messages.add(exchange, "Op", b"<a/>", 2**70, b"<b/>")
+            messages.add(communication, "Op", b"<a/>", 2**70, b"<b/>")
             await messages.once()
             logged = [each.body for each in await stage.gateway.messages(command.id)]
             assert (b"<a/>" in logged, messages.dropped) == (True, 1)

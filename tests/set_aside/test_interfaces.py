@@ -20,7 +20,7 @@ from tests.wire.payloads import data_arrived, read_data
 SECRET = "/openway/status/attempt-1/0123456789abcdef0123456789abcdef"
 ROWS = (
     (RowKind.SCHEDULE, "s1"),
-    (RowKind.EXCHANGE, "e1"),
+    (RowKind.COMMUNICATION, "e1"),
     (RowKind.EVENT, "7"),
     (RowKind.SUBSCRIPTION, "silence"),
     (RowKind.EVENT, "8"),
@@ -59,7 +59,7 @@ def test_what_is_set_aside_is_listed_with_its_error_and_without_secrets(openway:
     assert isinstance(items, list)
     assert [(each["kind"], each["row"]) for each in items][:2] == [
         ("schedule", "s1"),
-        ("exchange", "e1"),
+        ("communication", "e1"),
     ]
     first = items[0]
     assert (first["error"], first["tries"], first["state"]) == ("ValueError", 5, "set_aside")
@@ -82,7 +82,7 @@ def test_it_stands_among_the_todos(openway: Terminal) -> None:
     assert isinstance(told, list)
     assert [each["code"] for each in told if each["subject"] == "set_aside"][:2] == [
         "schedule_set_aside",
-        "exchange_set_aside",
+        "communication_set_aside",
     ]
     assert "set-aside retry" in openway("todo", "list").out
 

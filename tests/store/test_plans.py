@@ -26,7 +26,7 @@ _TABLES = (
     " iif(i % 9, 'completed', 'pending'), i % 3, iif(i % 5, NULL, i), 1, x'' FROM n",
     _FILL + "INSERT INTO asked SELECT i, x'', x'' FROM n",
     _FILL + "INSERT INTO target SELECT 'd' || (i / 3), printf('c%09d', i) FROM n",
-    _FILL + "INSERT INTO exchange SELECT i, printf('c%09d-1', i), printf('c%09d', i), 0,"
+    _FILL + "INSERT INTO communication SELECT i, printf('c%09d-1', i), printf('c%09d', i), 0,"
     f" iif(i % 12, '{Operation.PING}', '{Operation.CONTINGENCY_READ}'),"
     " i % 3, iif(i % 4, 'none', 'status'), iif(i % 999, 'completed', 'sending'), i,"
     " iif(i % 4, NULL, i), iif(i % 2, 't' || i, NULL), 1, x'' FROM n",
@@ -67,15 +67,15 @@ _INDEX = {
     "FIRST_COMMAND_WAKE": "command_due",
     "LIST_STATE": "command_state",
     "LIST_KIND": "command_kind",
-    "NEXT_CLAIM_OPERATION": "exchange_claim",
-    "NEXT_CLAIM_PRIORITY": "exchange_claim",
-    "CLAIMABLE": "exchange_claim",
-    "SENDING": "exchange_sending",
-    "BODIES_OF_COMMAND": "exchange_of_command",
-    "EXCHANGES_OF_COMMANDS": "exchange_of_command",
-    "LIST_EXCHANGES": "exchange_of_command",
-    "EXCHANGE_OF_TOKEN": "exchange_token",
-    "FIND_TOKENS": "exchange_token",
+    "NEXT_CLAIM_OPERATION": "communication_claim",
+    "NEXT_CLAIM_PRIORITY": "communication_claim",
+    "CLAIMABLE": "communication_claim",
+    "SENDING": "communication_sending",
+    "BODIES_OF_COMMAND": "communication_of_command",
+    "COMMUNICATIONS_OF_COMMANDS": "communication_of_command",
+    "LIST_COMMUNICATIONS": "communication_of_command",
+    "COMMUNICATION_OF_TOKEN": "communication_token",
+    "FIND_TOKENS": "communication_token",
     "UNREAD_NEW": "inbox_state",
     "FIRST_NEW": "inbox_state",
     "FIRST_TAKING": "inbox_state",
@@ -86,7 +86,7 @@ _INDEX = {
     "RELEASE_LANES": "lane_command",
     "DEBITED": "debit_window",
     "AUDIT_OF_SUBJECT": "audit_subject",
-    "MESSAGES": "message_exchange",
+    "MESSAGES": "message_communication",
     "MEASUREMENTS": "measurement_device",
 }
 

@@ -19,7 +19,7 @@ from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement
 from adapter.store import rows
-from tests.builders import a_command, a_submission, an_exchange, at
+from tests.builders import a_command, a_communication, a_submission, at
 from tests.store.conftest import MakeStore
 from tests.support import run
 
@@ -63,7 +63,7 @@ def _filled(kind: Any) -> Any:
     [
         (CommandRequest, rows.decode_request),
         (Activity, rows.decode_activity),
-        (Communication, rows.decode_exchange),
+        (Communication, rows.decode_communication),
         (tuple[Target, ...], rows.decode_targets),
         (EndpointOutcome, rows.decode_outcome),
         (AuditNote, rows.decode_note),
@@ -93,7 +93,7 @@ def test_saving_does_not_write_ten_thousand_endpoints_again(make: MakeStore, pat
     endpoints = tuple(EndpointId(f"endpoint-{number:09d}") for number in range(10_000))
     big = a_command(
         devices=tuple(f"device-{number:09d}" for number in range(10_000)),
-        exchanges=(an_exchange(endpoints=endpoints),),
+        communications=(a_communication(endpoints=endpoints),),
     )
 
     async def scenario() -> None:
@@ -103,12 +103,12 @@ def test_saving_does_not_write_ten_thousand_endpoints_again(make: MakeStore, pat
         log = path.with_name(path.name + "-wal")
         before = log.stat().st_size
         for version in range(10):
-            moved = replace(big.exchanges[0], tries=version + 1, wake=at(version))
-            change = Change(command=replace(big, version=version, exchanges=(moved,)))
+            moved = replace(big.communications[0], tries=version + 1, wake=at(version))
+            change = Change(command=replace(big, version=version, communications=(moved,)))
             await store.save([change])
         assert log.stat().st_size - before < 10 * 60_000
         loaded = (await store.load([big.id]))[big.id]
-        assert loaded == replace(big, version=10, exchanges=(moved,))
+        assert loaded == replace(big, version=10, communications=(moved,))
         await store.close()
 
     run(scenario())

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from adapter.commands import lifecycle
 from adapter.commands.activity import (
-    FINAL_EXCHANGE,
+    FINAL_COMMUNICATION,
     Activity,
     Command,
     CommandRequest,
@@ -125,10 +125,10 @@ class Course:
 
     @property
     def last(self) -> Communication:
-        return self.command.exchanges[-1]
+        return self.command.communications[-1]
 
     def of(self, step: StepKind) -> list[Communication]:
-        return [item for item in self.command.exchanges if item.step is step]
+        return [item for item in self.command.communications if item.step is step]
 
     @property
     def main(self) -> Communication:
@@ -173,7 +173,7 @@ class Course:
         self.effects += made.effects
         self.moves += made.moves
         if isinstance(event, Dispatched):
-            self.sent.append(before.exchange(event.exchange))
+            self.sent.append(before.communication(event.communication))
         check(before, made)
         return self
 
@@ -185,66 +185,72 @@ class Course:
     def accept(self) -> "Course":
         return self.tell(Validated())
 
-    def send(self, exchange: Communication | None = None) -> "Course":
-        return self.tell(Dispatched(exchange=(exchange or self.last).id))
+    def send(self, communication: Communication | None = None) -> "Course":
+        return self.tell(Dispatched(communication=(communication or self.last).id))
 
-    def token(self, exchange: Communication | None = None, name: str | None = None) -> "Course":
-        item = exchange or self.last
-        return self.tell(TokenReceived(exchange=item.id, token=token_of(item.id, name)))
+    def token(
+        self, communication: Communication | None = None, name: str | None = None
+    ) -> "Course":
+        item = communication or self.last
+        return self.tell(TokenReceived(communication=item.id, token=token_of(item.id, name)))
 
     def status(
         self,
         state: RemoteState = RemoteState.COMPLETED,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Communication | None = None,
+        communication: Communication | None = None,
         polled: bool = False,
         **counts: Any,
     ) -> "Course":
-        item = exchange or self.last
+        item = communication or self.last
         told = a_status(item.id, state, result, **counts)
-        return self.tell(StatusNotified(exchange=item.id, status=told, polled=polled))
+        return self.tell(StatusNotified(communication=item.id, status=told, polled=polled))
 
     def result(
         self,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Communication | None = None,
+        communication: Communication | None = None,
         failed: dict[str, FailureReason] | None = None,
         switch: SwitchState | None = None,
         **more: Any,
     ) -> "Course":
-        item = exchange or self.last
+        item = communication or self.last
         outcome = HeadEndOutcome(
             result=result, failures=failures(failed or {}), switches=seen(item, switch), **more
         )
-        return self.tell(OutcomeReceived(exchange=item.id, outcome=outcome))
+        return self.tell(OutcomeReceived(communication=item.id, outcome=outcome))
 
-    def take(self, exchange: Communication | None = None) -> "Course":
+    def take(self, communication: Communication | None = None) -> "Course":
         """Send it, and have it taken by the head end."""
-        item = exchange or self.last
-        return self.send(item).token(self.command.exchange(item.id))
+        item = communication or self.last
+        return self.send(item).token(self.command.communication(item.id))
 
     def answer(self, result: RemoteResult = RemoteResult.SUCCESS, **more: Any) -> "Course":
         """From sending to the result: what the head end does when all goes well on the way."""
-        item: Communication = more.pop("exchange", None) or self.last
+        item: Communication = more.pop("communication", None) or self.last
         self.take(item)
-        self.status(exchange=item, scheduled=len(item.endpoints), succeeded=len(item.endpoints))
-        return self.result(result, exchange=item, **more)
+        self.status(
+            communication=item, scheduled=len(item.endpoints), succeeded=len(item.endpoints)
+        )
+        return self.result(result, communication=item, **more)
 
-    def not_sent(self, exchange: Communication | None = None) -> "Course":
-        return self.tell(SendFailed(exchange=(exchange or self.last).id, detail="refused"))
+    def not_sent(self, communication: Communication | None = None) -> "Course":
+        return self.tell(
+            SendFailed(communication=(communication or self.last).id, detail="refused")
+        )
 
-    def refused(self, fault: Fault, exchange: Communication | None = None) -> "Course":
-        return self.tell(SendRefused(exchange=(exchange or self.last).id, fault=fault))
+    def refused(self, fault: Fault, communication: Communication | None = None) -> "Course":
+        return self.tell(SendRefused(communication=(communication or self.last).id, fault=fault))
 
     def in_vain(
-        self, exchange: Communication | None = None, fault: Fault | None = None
+        self, communication: Communication | None = None, fault: Fault | None = None
     ) -> list[float]:
         """Send it whenever it is due, until it is queued no more: it never leaves, or the head
         end refuses it with `fault`. The waits in between, in seconds."""
-        item, waits = exchange or self.last, []
-        while (queued := self.command.exchange(item.id)).state is CommunicationState.QUEUED:
+        item, waits = communication or self.last, []
+        while (queued := self.command.communication(item.id)).state is CommunicationState.QUEUED:
             assert queued.wake is not None
             attend = lifecycle.wake_of(self.command)
             if attend is not None and attend <= queued.wake:
@@ -254,27 +260,29 @@ class Course:
             self.now = max(self.now, queued.wake)
             self.send(queued)
             self.not_sent(queued) if fault is None else self.refused(fault, queued)
-            again = self.command.exchange(item.id).wake
+            again = self.command.communication(item.id).wake
             if again is not None:
                 waits.append((again - self.now).total_seconds())
         return waits
 
     def lose_all(self) -> "Course":
         """Lose every request of the step, until no further attempt is made by itself."""
-        while queued := [x for x in self.command.exchanges if x.state is CommunicationState.QUEUED]:
+        while queued := [
+            x for x in self.command.communications if x.state is CommunicationState.QUEUED
+        ]:
             item = min(queued, key=lambda one: one.wake or self.now)
             self.now = max(self.now, item.wake or self.now)
             self.send(item).unclear(item)
         return self
 
-    def unclear(self, exchange: Communication | None = None) -> "Course":
-        return self.tell(SendUnclear(exchange=(exchange or self.last).id, detail="reset"))
+    def unclear(self, communication: Communication | None = None) -> "Course":
+        return self.tell(SendUnclear(communication=(communication or self.last).id, detail="reset"))
 
     def ask_failed(
-        self, fault: Fault | None = None, exchange: Communication | None = None
+        self, fault: Fault | None = None, communication: Communication | None = None
     ) -> "Course":
-        item = exchange or self.last
-        return self.tell(AskFailed(exchange=item.id, detail="no answer", fault=fault))
+        item = communication or self.last
+        return self.tell(AskFailed(communication=item.id, detail="no answer", fault=fault))
 
     def data(self, found: int = 1, missing: int = 0) -> "Course":
         ends = [target.endpoint for target in self.command.targets]
@@ -298,33 +306,33 @@ class Course:
         state: RemoteState = RemoteState.COMPLETED,
         result: RemoteResult = RemoteResult.SUCCESS,
         *,
-        exchange: Communication | None = None,
+        communication: Communication | None = None,
         token: str | None = None,
     ) -> Correlation:
-        """A StatusChanged at the exchange's own address, judged as the engine judges it."""
-        item = self.command.exchange((exchange or self.last).id)
+        """A StatusChanged at the communication's own address, judged as the engine judges it."""
+        item = self.command.communication((communication or self.last).id)
         told = a_status(item.id, state, result, token=token)
         verdict = correlate(told, item, addressed=True, received_at=self.now, now=self.now)
         if verdict.match is Match.MATCHED:
-            self.tell(StatusNotified(exchange=item.id, status=told))
+            self.tell(StatusNotified(communication=item.id, status=told))
         elif verdict.match is Match.LATE:
-            self.tell(LateNotified(exchange=item.id, status=told))
+            self.tell(LateNotified(communication=item.id, status=told))
         return verdict
 
 
-def token_of(exchange: CommunicationId, name: str | None = None) -> RequestToken:
-    return RequestToken(name or f"token-of-{exchange}")
+def token_of(communication: CommunicationId, name: str | None = None) -> RequestToken:
+    return RequestToken(name or f"token-of-{communication}")
 
 
 def a_status(
-    exchange: CommunicationId,
+    communication: CommunicationId,
     state: RemoteState = RemoteState.COMPLETED,
     result: RemoteResult = RemoteResult.SUCCESS,
     *,
     token: str | None = None,
     **counts: Any,
 ) -> RequestStatus:
-    return RequestStatus(token=token_of(exchange, token), state=state, result=result, **counts)
+    return RequestStatus(token=token_of(communication, token), state=state, result=result, **counts)
 
 
 def failures(failed: dict[str, FailureReason]) -> tuple[EndpointFailure, ...]:
@@ -333,10 +341,10 @@ def failures(failed: dict[str, FailureReason]) -> tuple[EndpointFailure, ...]:
     )
 
 
-def seen(exchange: Communication, state: SwitchState | None) -> tuple[SwitchReading, ...]:
+def seen(communication: Communication, state: SwitchState | None) -> tuple[SwitchReading, ...]:
     if state is None:
         return ()
-    return tuple(SwitchReading(endpoint=item, state=state) for item in exchange.endpoints)
+    return tuple(SwitchReading(endpoint=item, state=state) for item in communication.endpoints)
 
 
 # ---------------------------------------------------------------- what always holds
@@ -349,12 +357,12 @@ def check(before: Command, made: lifecycle.Step) -> None:
         assert after.activity.state is before.activity.state
     _check_sums(after)
     if after.activity.state is State.CANCELLING:
-        queued = [item for item in after.exchanges if item.state is CommunicationState.QUEUED]
+        queued = [item for item in after.communications if item.state is CommunicationState.QUEUED]
         assert all(item.step is StepKind.SETTLE for item in queued), "a canceled order may leave"
     if not after.activity.state.final:
         assert next_time(after) is not None, f"{after.activity.state} waits for nothing"
     else:
-        assert all(item.state.final for item in after.exchanges)
+        assert all(item.state.final for item in after.communications)
         assert after.activity.verdict is not None
         assert after.activity.finished_at is not None
     names = [effect.name for effect in made.effects if isinstance(effect, Publish)]
@@ -366,9 +374,9 @@ def _check_arrows(before: Command, made: lifecycle.Step) -> None:
         if move.subject == before.id:
             assert State(move.after) in TRANSITIONS[State(move.before)]
         elif move.before:
-            assert CommunicationState(move.before) not in FINAL_EXCHANGE
-    old = {item.id: item for item in before.exchanges}
-    for item in made.command.exchanges:
+            assert CommunicationState(move.before) not in FINAL_COMMUNICATION
+    old = {item.id: item for item in before.communications}
+    for item in made.command.communications:
         was = old.get(item.id)
         if was is not None and was.state.final:
             assert item.state is was.state
@@ -385,10 +393,10 @@ def _check_sums(command: Command) -> None:
 
 
 def next_time(command: Command) -> datetime | None:
-    """When something is to be done next: by the command itself, or for one of its exchanges."""
+    """When something is due next: by the command itself, or for one of its communications."""
     times = [lifecycle.wake_of(command)]
     if not command.activity.state.final:
-        times += [item.wake for item in command.exchanges if item.work is not Work.NONE]
+        times += [item.wake for item in command.communications if item.work is not Work.NONE]
     return min((time for time in times if time is not None), default=None)
 
 

@@ -102,9 +102,9 @@ class HeldReplies:
             raise OutcomeUnknown("the reply is lost")
         return TokenGiven(token=token)
 
-    def reply(self, exchange: CommunicationId, token: RequestToken | None) -> None:
+    def reply(self, communication: CommunicationId, token: RequestToken | None) -> None:
         """None: the reply is lost."""
-        self._held.pop(exchange).set_result(token)
+        self._held.pop(communication).set_result(token)
 
     async def settled(self, calls: int) -> None:
         """Wait until so many calls were made, and each is over or its reply is held back."""
@@ -121,11 +121,11 @@ class Told:
     kind: CommandKind
     token: RequestToken
     to_come: list[tuple[RemoteState, bool] | None]
-    """States, and whether each is told at the exchange's own address; None is the reply."""
+    """States, and whether each is told at the communication's own address; None is the reply."""
     lost: bool
 
     @property
-    def exchange(self) -> CommunicationId:
+    def communication(self) -> CommunicationId:
         return CommunicationId(f"{self.id}-1")
 
     def reply_comes(self) -> bool:
@@ -204,7 +204,7 @@ class Engine:
                     operation=STATUS_CHANGED,
                     raw=message(state).replace(TOKEN.encode(), item.token.encode()),
                     at=NOON,
-                    exchange=item.exchange if addressed else None,
+                    communication=item.communication if addressed else None,
                 )
                 for item, state, addressed in told
             ]
@@ -218,9 +218,9 @@ class Engine:
     async def reply(self, told: Sequence[Told]) -> None:
         """Give the tokens; a reply is lost where a callback has taught the token, or may yet."""
         for item in told:
-            known = self.commands[item.id].exchange(item.exchange).token is not None
+            known = self.commands[item.id].communication(item.communication).token is not None
             lost = item.lost and (known or item.kind in SWITCH_KINDS)
-            self.head_end.reply(item.exchange, None if lost else item.token)
+            self.head_end.reply(item.communication, None if lost else item.token)
         await self.head_end.settled(self.calls)
 
     async def dispatch(self) -> int:
@@ -304,7 +304,7 @@ async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
     for command in engine.commands.values():
         assert command.activity.state is State.COMPLETED, (seed, command)
         assert command.activity.verdict is Outcome.SUCCEEDED, (seed, command)
-        assert len(command.exchanges) == 1, (seed, command)
+        assert len(command.communications) == 1, (seed, command)
     for state in InboxState:
         if state not in (InboxState.APPLIED, InboxState.IGNORED):
             assert await engine.store.inbox(state=state) == [], seed

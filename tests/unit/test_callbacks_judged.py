@@ -56,8 +56,8 @@ class Listener:
         self.now = NOON
         self.parked: list[tuple[RequestStatus, bool]] = []
         self.tell(Validated())
-        self.id = self.command.exchanges[0].id
-        self.tell(Dispatched(exchange=self.id))
+        self.id = self.command.communications[0].id
+        self.tell(Dispatched(communication=self.id))
 
     def tell(self, event: Event) -> None:
         made = lifecycle.step(self.command, event, now=self.now, policy=self.policy)
@@ -65,17 +65,17 @@ class Listener:
         self.command = made.command
 
     def hear(self, status: RequestStatus, addressed: bool) -> None:
-        exchange: Communication | None = self.command.exchange(self.id)
-        if not addressed and (exchange is None or exchange.token != status.token):
-            exchange = None
+        communication: Communication | None = self.command.communication(self.id)
+        if not addressed and (communication is None or communication.token != status.token):
+            communication = None
         verdict = correlate(
-            status, exchange, addressed=addressed, received_at=self.now, now=self.now
+            status, communication, addressed=addressed, received_at=self.now, now=self.now
         )
         match verdict.match:
             case Match.MATCHED:
-                self.tell(StatusNotified(exchange=self.id, status=status))
+                self.tell(StatusNotified(communication=self.id, status=status))
             case Match.LATE:
-                self.tell(LateNotified(exchange=self.id, status=status))
+                self.tell(LateNotified(communication=self.id, status=status))
             case Match.EARLY:
                 self.parked.append((status, addressed))
             case other:
@@ -83,13 +83,13 @@ class Listener:
 
     def work(self) -> None:
         """What the dispatcher does when the final status is known."""
-        if self.command.exchange(self.id).work is Work.RESULT:
+        if self.command.communication(self.id).work is Work.RESULT:
             outcome = HeadEndOutcome(
                 result=RemoteResult.SUCCESS,
                 voltage_present=False,
-                switches=seen(self.command.exchange(self.id), SwitchState.CONNECTED),
+                switches=seen(self.command.communication(self.id), SwitchState.CONNECTED),
             )
-            self.tell(OutcomeReceived(exchange=self.id, outcome=outcome))
+            self.tell(OutcomeReceived(communication=self.id, outcome=outcome))
 
     def finish(self) -> None:
         parked, self.parked = self.parked, []
@@ -114,11 +114,11 @@ def callbacks_in_any_order(seed: int) -> None:
     overtaken = False
     for place, (state, result) in enumerate([*told, FINAL_STATUS]):
         if place == reply_at:
-            overtaken = listener.command.exchange(listener.id).token is not None
+            overtaken = listener.command.communication(listener.id).token is not None
             listener.tell(
-                SendUnclear(exchange=listener.id, detail="reset")
+                SendUnclear(communication=listener.id, detail="reset")
                 if lost and (overtaken or kind in SWITCH_KINDS)
-                else TokenReceived(exchange=listener.id, token=token_of(listener.id))
+                else TokenReceived(communication=listener.id, token=token_of(listener.id))
             )
         if place < len(told):
             addressed = lost or chance.random() < 0.7
@@ -129,7 +129,7 @@ def callbacks_in_any_order(seed: int) -> None:
     activity = listener.command.activity
     assert activity.state is S.COMPLETED
     assert activity.verdict is Outcome.SUCCEEDED
-    assert len(listener.command.exchanges) == 1
+    assert len(listener.command.communications) == 1
     assert listener.parked == []
 
 

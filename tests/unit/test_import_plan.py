@@ -192,7 +192,7 @@ def test_a_device_that_was_removed_may_be_installed_again() -> None:
     assert made.left_alone == ()
 
 
-def test_a_file_that_is_older_than_an_exchange_does_not_bring_the_old_meter_back() -> None:
+def test_a_file_that_is_older_than_an_communication_does_not_bring_the_old_meter_back() -> None:
     gone = replace(DARK, removed_at=at(-100))
     new = an_install("M-2", installed_at=at(-90))
     file = a_file(a_device(), a_service_point(), an_install())

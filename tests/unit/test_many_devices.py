@@ -49,15 +49,15 @@ def pinging(devices: int = 5, policy: Policy = SIZE) -> Course:
 
 
 def answered(course: Course, number: int, **answer: Any) -> Course:
-    item = course.command.exchanges[number]
-    course.take(item).status(exchange=item)
-    return course.result(exchange=item, **answer)
+    item = course.command.communications[number]
+    course.take(item).status(communication=item)
+    return course.result(communication=item, **answer)
 
 
 @pytest.mark.parametrize("kind", MANY)
 def test_a_large_request_is_split_and_joined(kind: CommandKind) -> None:
     course = Course(kind, devices=5, policy=SIZE).accept()
-    parts = course.command.exchanges
+    parts = course.command.communications
     assert [len(item.endpoints) for item in parts] == [2, 2, 1]
     asked = [endpoint for item in parts for endpoint in item.endpoints]
     assert asked == [target.endpoint for target in course.command.targets]
@@ -108,7 +108,7 @@ def test_a_status_check_that_tells_nothing_is_unknown_and_not_down() -> None:
 def test_a_part_that_fails_leaves_the_others_what_they_are(how: str) -> None:
     course = pinging(4)
     answered(course, 0)
-    first = course.command.exchanges[1]
+    first = course.command.communications[1]
     if how == "refused":
         course.send(first).refused(PERMANENT_FAULT, first)
     elif how == "unsent":
@@ -125,10 +125,10 @@ def test_a_part_that_fails_leaves_the_others_what_they_are(how: str) -> None:
 
 def test_two_parts_lost_at_once_are_both_sent_again() -> None:
     course = pinging(4)
-    for item in course.command.exchanges:
+    for item in course.command.communications:
         course.send(item)
     course.turn(course.policy.send_s)
-    again = [item for item in course.command.exchanges if not item.superseded]
+    again = [item for item in course.command.communications if not item.superseded]
     assert [(item.attempt, item.state) for item in again] == [(2, X.QUEUED), (2, X.QUEUED)]
 
 
@@ -148,7 +148,7 @@ def test_nothing_is_counted_twice_when_people_order_another_try() -> None:
 def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -> None:
     course = Course(kind, devices=5, policy=SIZE).accept()
     if end == "expired":
-        course.take(course.command.exchanges[0]).turn(4 * 3_600.0)
+        course.take(course.command.communications[0]).turn(4 * 3_600.0)
         assert course.activity.verdict is Outcome.EXPIRED
         assert course.outcomes[EndpointId("E0")].result is EndpointResult.UNKNOWN
         assert course.outcomes[EndpointId("E4")].result is EndpointResult.FAILED
@@ -160,7 +160,7 @@ def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -
         course.tell(CancelAsked(by="clerk"))
         assert course.state is S.CANCELED
     elif end == "refused":
-        for item in course.command.exchanges:
+        for item in course.command.communications:
             course.send(item).refused(PERMANENT_FAULT, item)
         assert course.state is S.DISCARDED
     else:
@@ -180,8 +180,8 @@ def test_what_was_done_before_the_expiry_stays_done() -> None:
 def test_what_was_done_before_the_cancel_stays_done() -> None:
     course = pinging(4)
     answered(course, 0)
-    course.send(course.command.exchanges[1]).tell(CancelAsked(by="clerk"))
-    course.not_sent(course.command.exchanges[1])
+    course.send(course.command.communications[1]).tell(CancelAsked(by="clerk"))
+    course.not_sent(course.command.communications[1])
     assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.PARTIAL)
 
 
@@ -212,7 +212,7 @@ def test_data_prove_what_a_cut_list_left_open() -> None:
         failures=(EndpointFailure(endpoint=EndpointId("E3"), reason=FailureReason.NO_RESPONSE),),
     )
     course.take().status()
-    course.tell(OutcomeReceived(exchange=item.id, outcome=outcome))
+    course.tell(OutcomeReceived(communication=item.id, outcome=outcome))
     assert course.state is S.WAITING_FOR_MEASUREMENT
     assert course.activity.tally == Tally(requested=4, failed=1, unknown=3)
     course.turn(course.policy.measurement_s)
@@ -242,7 +242,7 @@ def test_no_data_at_all_is_counted_as_missing() -> None:
 @pytest.mark.parametrize("kind", GROUPS)
 def test_a_group_is_asked_for_by_name_in_one_request(kind: CommandKind) -> None:
     course = Course(kind, devices=5, policy=SIZE).accept()
-    assert len(course.command.exchanges) == 1
+    assert len(course.command.communications) == 1
     assert len(course.last.endpoints) == 5
     answered(course, 0, failed={"E1": FailureReason.NO_RESPONSE})
     assert course.activity.tally == Tally(requested=5, succeeded=4, failed=1)

@@ -46,7 +46,7 @@ def needs_person() -> Course:
     course = Course(C.REMOTE_DISCONNECT).accept().send().unclear()
     for _ in range(course.policy.settle_looks):
         course.turn(course.policy.settle_s)
-        course.answer(exchange=course.look)
+        course.answer(communication=course.look)
     return course
 
 
@@ -138,10 +138,10 @@ def test_a_final_state_is_never_left_by_time_or_by_late_words(state: State) -> N
         return
     for _ in range(3):
         course.turn(86_400)
-        for exchange in course.command.exchanges:
-            course.callback(exchange=exchange)
-            course.token(exchange)
-            course.result(exchange=exchange)
+        for communication in course.command.communications:
+            course.callback(communication=communication)
+            course.token(communication)
+            course.result(communication=communication)
         course.turn(0)
     assert course.state is state
 
@@ -271,7 +271,7 @@ def test_expiry_while_in_progress_gives_up_what_moves_no_switch(kind: CommandKin
         assert course.main.state is X.AWAITING
         return
     assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
-    assert course.callback(exchange=course.main).match == "late"
+    assert course.callback(communication=course.main).match == "late"
     assert course.state is S.DISCARDED
 
 

@@ -98,10 +98,10 @@ def a_course(chance: random.Random, policy: Policy | None = None) -> Course:
     return Course(kind, policy=policy, effective_in=effective, expires_in=7_200.0, **made)
 
 
-def any_status(chance: random.Random, exchange: CommunicationId) -> RequestStatus:
+def any_status(chance: random.Random, communication: CommunicationId) -> RequestStatus:
     token = None if chance.random() < 0.9 else "another"
     return a_status(
-        exchange,
+        communication,
         chance.choice(list(RemoteState)),
         chance.choice(list(RemoteResult)),
         token=token,
@@ -110,35 +110,35 @@ def any_status(chance: random.Random, exchange: CommunicationId) -> RequestStatu
     )
 
 
-def any_outcome(chance: random.Random, exchange: Communication) -> HeadEndOutcome:
+def any_outcome(chance: random.Random, communication: Communication) -> HeadEndOutcome:
     failed: dict[str, FailureReason] = {
         name: chance.choice(list(FailureReason))
-        for name in exchange.endpoints
+        for name in communication.endpoints
         if chance.random() < 0.3
     }
     return HeadEndOutcome(
-        token=None if chance.random() < 0.9 else token_of(exchange.id, "another"),
+        token=None if chance.random() < 0.9 else token_of(communication.id, "another"),
         result=chance.choice([RemoteResult.SUCCESS, *RemoteResult]),
         failures=failures(failed),
-        switches=seen(exchange, chance.choice([None, *SwitchState])),
+        switches=seen(communication, chance.choice([None, *SwitchState])),
         truncated=chance.random() < 0.2,
         voltage_present=chance.choice([None, True, False]),
     )
 
 
-def about_exchange(chance: random.Random, exchange: Communication) -> Event:
-    name = exchange.id
+def about_communication(chance: random.Random, communication: Communication) -> Event:
+    name = communication.id
     fault = chance.choice(FAULTS)
     options: list[Event] = [
-        Dispatched(exchange=name),
-        TokenReceived(exchange=name, token=token_of(name)),
-        SendFailed(exchange=name, detail="d"),
-        SendRefused(exchange=name, fault=fault or PERMANENT_FAULT),
-        SendUnclear(exchange=name, detail="d"),
-        StatusNotified(exchange=name, status=any_status(chance, name), polled=True),
-        OutcomeReceived(exchange=name, outcome=any_outcome(chance, exchange)),
-        AskFailed(exchange=name, detail="d", fault=fault),
-        CancelAnswered(exchange=name),
+        Dispatched(communication=name),
+        TokenReceived(communication=name, token=token_of(name)),
+        SendFailed(communication=name, detail="d"),
+        SendRefused(communication=name, fault=fault or PERMANENT_FAULT),
+        SendUnclear(communication=name, detail="d"),
+        StatusNotified(communication=name, status=any_status(chance, name), polled=True),
+        OutcomeReceived(communication=name, outcome=any_outcome(chance, communication)),
+        AskFailed(communication=name, detail="d", fault=fault),
+        CancelAnswered(communication=name),
     ]
     likely: dict[CommunicationState, tuple[int, ...]] = {
         X.QUEUED: (0,),
@@ -147,7 +147,7 @@ def about_exchange(chance: random.Random, exchange: Communication) -> Event:
         X.FETCHING: (6, 6, 6, 7),
         X.UNCLEAR: (1, 5),
     }
-    pick = likely.get(exchange.state)
+    pick = likely.get(communication.state)
     if pick is None or chance.random() < 0.15:
         return chance.choice(options)
     return options[chance.choice(pick)]
@@ -199,22 +199,22 @@ class Ordered:
             self.by_people = True
         if not isinstance(event, Dispatched):
             return
-        exchange = before.exchange(event.exchange)
-        if exchange.operation not in SWITCH_OPERATIONS:
+        communication = before.communication(event.communication)
+        if communication.operation not in SWITCH_OPERATIONS:
             return
         if not self.by_people:
-            for earlier in before.exchanges:
+            for earlier in before.communications:
                 if earlier.operation in SWITCH_OPERATIONS and earlier.sent_at is not None:
-                    assert _idle(earlier), f"{exchange.id} follows {earlier}"
+                    assert _idle(earlier), f"{communication.id} follows {earlier}"
         self.sends += 1
         self.by_people = False
 
 
-def _idle(exchange: Communication) -> bool:
+def _idle(communication: Communication) -> bool:
     """Whether the head end's own words prove that this order did nothing."""
-    if exchange.endpoint_failure is not None:
-        return failure_row(exchange.endpoint_failure.value).idle
-    return exchange.state in (X.QUEUED, X.FAILED, X.CANCELED) and proves_idle(exchange)
+    if communication.endpoint_failure is not None:
+        return failure_row(communication.endpoint_failure.value).idle
+    return communication.state in (X.QUEUED, X.FAILED, X.CANCELED) and proves_idle(communication)
 
 
 def anything_happens(seed: int, length: int = 60) -> Course:
@@ -223,16 +223,16 @@ def anything_happens(seed: int, length: int = 60) -> Course:
     for _ in range(length):
         if chance.random() < 0.3:
             course.now += timedelta(seconds=chance.choice([1, 30, 60, 300, 900, 1_900, 4_000]))
-        open_ones = [item for item in course.command.exchanges if not item.state.final]
-        some = chance.choice(open_ones or course.command.exchanges or (None,))
+        open_ones = [item for item in course.command.communications if not item.state.final]
+        some = chance.choice(open_ones or course.command.communications or (None,))
         if some is not None and chance.random() < 0.25:
             token = None if chance.random() < 0.95 else "another"
             state = chance.choice(list(RemoteState))
             result = chance.choice([RemoteResult.SUCCESS, *RemoteResult])
-            course.callback(state, result, exchange=some, token=token)
+            course.callback(state, result, communication=some, token=token)
             continue
         if some is not None and chance.random() < 0.65:
-            event = about_exchange(chance, some)
+            event = about_communication(chance, some)
         else:
             event = about_command(chance, course.command)
         before = course.command
@@ -293,12 +293,12 @@ class FailingHeadEnd:
         for _ in range(steps):
             if course.state.final and course.activity.next_completion is None:
                 return
-            due, exchange = min(self._due(), key=lambda item: item[0])
+            due, communication = min(self._due(), key=lambda item: item[0])
             course.now = max(course.now, due)
-            if exchange is None:
+            if communication is None:
                 self._attend()
             else:
-                self._work(exchange)
+                self._work(communication)
         raise AssertionError(f"not final after {steps} steps: {course.state}")
 
     def _due(self) -> list[tuple[datetime, Communication | None]]:
@@ -309,7 +309,7 @@ class FailingHeadEnd:
             found.append((wake, None))
         found += (
             (max(item.wake, self.leases.get(item.id, item.wake)), item)
-            for item in command.exchanges
+            for item in command.communications
             if item.work is not Work.NONE and item.wake is not None
         )
         return found
@@ -330,52 +330,55 @@ class FailingHeadEnd:
         else:
             course.tell(TimePassed())
 
-    def _work(self, exchange: Communication) -> None:
+    def _work(self, communication: Communication) -> None:
         course, chance = self.course, self.chance
         if chance.random() >= self.reachable:
-            self.leases[exchange.id] = course.now + LEASE
+            self.leases[communication.id] = course.now + LEASE
             return
-        if exchange.work is Work.SEND:
-            if course.activity.expires_at <= course.now and exchange.step is not StepKind.SETTLE:
+        if communication.work is Work.SEND:
+            if (
+                course.activity.expires_at <= course.now
+                and communication.step is not StepKind.SETTLE
+            ):
                 course.tell(TimePassed())
                 return
             before = course.command
-            course.tell(Dispatched(exchange=exchange.id))
-            self.book.note(before, Dispatched(exchange=exchange.id))
+            course.tell(Dispatched(communication=communication.id))
+            self.book.note(before, Dispatched(communication=communication.id))
             if self.takes and chance.random() < 0.2:
                 return  # the process died here: nobody notes the outcome
-            course.tell(self._reply(exchange))
+            course.tell(self._reply(communication))
             return
-        course.tell(self._answer(exchange))
-        if course.command.exchange(exchange.id).work is exchange.work:
-            self.leases.pop(exchange.id, None)
+        course.tell(self._answer(communication))
+        if course.command.communication(communication.id).work is communication.work:
+            self.leases.pop(communication.id, None)
 
-    def _reply(self, exchange: Communication) -> Event:
-        name = exchange.id
+    def _reply(self, communication: Communication) -> Event:
+        name = communication.id
         options: list[Event] = [
-            SendFailed(exchange=name, detail="d"),
-            SendRefused(exchange=name, fault=RETRY_FAULT),
-            SendUnclear(exchange=name, detail="d"),
+            SendFailed(communication=name, detail="d"),
+            SendRefused(communication=name, fault=RETRY_FAULT),
+            SendUnclear(communication=name, detail="d"),
         ]
         if not self.takes:
             return self.chance.choice(options[:2])
-        if exchange.operation in PROVISIONING_OPERATIONS:
+        if communication.operation in PROVISIONING_OPERATIONS:
             options.append(
-                OutcomeReceived(exchange=name, outcome=any_outcome(self.chance, exchange))
+                OutcomeReceived(communication=name, outcome=any_outcome(self.chance, communication))
             )
         else:
-            options += [TokenReceived(exchange=name, token=token_of(name))] * 3
+            options += [TokenReceived(communication=name, token=token_of(name))] * 3
         return self.chance.choice(options)
 
-    def _answer(self, exchange: Communication) -> Event:
-        name, chance = exchange.id, self.chance
-        if exchange.work is Work.CANCEL:
-            return CancelAnswered(exchange=name)
+    def _answer(self, communication: Communication) -> Event:
+        name, chance = communication.id, self.chance
+        if communication.work is Work.CANCEL:
+            return CancelAnswered(communication=name)
         if chance.random() < 0.4:
-            return AskFailed(exchange=name, detail="d", fault=chance.choice(FAULTS))
-        if exchange.work is Work.RESULT:
-            return OutcomeReceived(exchange=name, outcome=any_outcome(chance, exchange))
-        return StatusNotified(exchange=name, status=any_status(chance, name), polled=True)
+            return AskFailed(communication=name, detail="d", fault=chance.choice(FAULTS))
+        if communication.work is Work.RESULT:
+            return OutcomeReceived(communication=name, outcome=any_outcome(chance, communication))
+        return StatusNotified(communication=name, status=any_status(chance, name), polled=True)
 
 
 def longest(course: Course) -> timedelta:

@@ -60,7 +60,7 @@ def needs_person(kind: CommandKind) -> Course:
     course = unclear(kind)
     for _ in range(course.policy.settle_looks):
         course.turn(course.policy.settle_s)
-        course.answer(exchange=course.look, switch=BEFORE[kind])
+        course.answer(communication=course.look, switch=BEFORE[kind])
     assert course.state is S.NEEDS_PERSON
     return course
 
@@ -83,7 +83,7 @@ def test_an_unclear_order_is_never_sent_again_by_itself(kind: CommandKind) -> No
             break
         course.turn(300)
         if course.of(StepKind.SETTLE) and course.look.state is X.QUEUED:
-            course.answer(exchange=course.look, switch=BEFORE[kind])
+            course.answer(communication=course.look, switch=BEFORE[kind])
     assert course.state is S.NEEDS_PERSON
     assert sends(course) == 1
 
@@ -182,7 +182,7 @@ def test_the_look_infers_nothing_without_an_opposite_before(
     course = unclear(kind, switch_before=AFTER[kind] if before else None)
     for _ in range(course.policy.settle_looks):
         course.turn(course.policy.settle_s)
-        course.answer(exchange=course.look, switch=AFTER[kind])
+        course.answer(communication=course.look, switch=AFTER[kind])
     assert (course.state, course.activity.verdict) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
     assert course.activity.switch_state is AFTER[kind]
 
@@ -195,7 +195,7 @@ def test_a_switch_that_has_not_moved_is_looked_at_again_and_then_a_person_is_ask
     assert course.state is S.COMMUNICATION_IN_PROGRESS
     assert wake_of(course.command) == course.now + timedelta(seconds=course.policy.settle_s)
     course.turn(course.policy.settle_s)
-    course.answer(exchange=course.look, switch=BEFORE[kind])
+    course.answer(communication=course.look, switch=BEFORE[kind])
     assert (course.state, course.activity.verdict) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
     assert not course.lanes_released
     assert course.alarms == ["needs_person"]
@@ -239,10 +239,10 @@ def test_a_look_that_may_not_leave_cannot_hold_the_command_for_ever(kind: Comman
 def test_a_callback_while_a_look_is_under_way_makes_the_look_moot(kind: CommandKind) -> None:
     course = looking(kind).send()
     look = course.look
-    course.callback(exchange=course.main)
-    assert course.command.exchange(look.id).state is X.CANCELED
+    course.callback(communication=course.main)
+    assert course.command.communication(look.id).state is X.CANCELED
     course.token(look)
-    course.result(exchange=course.main).execute()
+    course.result(communication=course.main).execute()
     assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED)
 
 
@@ -251,7 +251,7 @@ def test_an_order_lost_twice_is_not_settled_by_the_look_of_the_first_time(
     kind: CommandKind,
 ) -> None:
     course = looking(kind).take(None)
-    course.callback(RemoteState.EXECUTING, RemoteResult.PENDING, exchange=course.main)
+    course.callback(RemoteState.EXECUTING, RemoteResult.PENDING, communication=course.main)
     course.ask_failed(FORGOTTEN, course.main)
     assert course.main.state is X.UNCLEAR
     assert course.main.wake is not None
@@ -263,7 +263,7 @@ def test_looks_go_on_after_the_command_expired(kind: CommandKind) -> None:
     course.turn(900)
     assert course.state is S.COMMUNICATION_IN_PROGRESS
     course.turn(0)
-    course.answer(exchange=course.look, switch=AFTER[kind]).execute()
+    course.answer(communication=course.look, switch=AFTER[kind]).execute()
     assert course.activity.verdict is Outcome.SUCCEEDED_INFERRED
 
 
@@ -289,7 +289,7 @@ def test_two_tokens_for_one_order_raise_an_alarm_and_neither_is_adopted(
     assert course.main.state is X.UNCLEAR
     assert course.alarms == ["token_conflict.cmd-1"]
     assert course.callback().match is Match.CONTRADICTION
-    course.status(exchange=course.main)
+    course.status(communication=course.main)
     assert course.main.state is X.UNCLEAR
     assert sends(course) == 1
 
@@ -359,14 +359,14 @@ def test_an_unknown_outcome_cannot_be_ordered_again_in_the_same_command() -> Non
 def test_a_late_success_of_an_order_that_was_given_up_is_an_alarm(kind: CommandKind) -> None:
     course = needs_person(kind)
     before = course.activity.state
-    assert course.callback(exchange=course.main).match is Match.LATE
+    assert course.callback(communication=course.main).match is Match.LATE
     assert course.alarms == ["needs_person", "late.1"]
     assert course.activity.state is before
 
 
 def test_a_late_success_of_a_mere_read_is_no_alarm() -> None:
     course = needs_person(C.REMOTE_DISCONNECT)
-    course.callback(RemoteState.COMPLETED, RemoteResult.FAILURE, exchange=course.look)
+    course.callback(RemoteState.COMPLETED, RemoteResult.FAILURE, communication=course.look)
     assert course.alarms == ["needs_person"]
 
 
@@ -528,7 +528,7 @@ def test_a_cancel_while_sending_is_carried_to_the_head_end_when_the_token_comes(
     assert course.state is S.CANCELLING
     course.token()
     assert (course.main.state, course.main.work) == (X.AWAITING, Work.CANCEL)
-    course.tell(CancelAnswered(exchange=course.main.id))
+    course.tell(CancelAnswered(communication=course.main.id))
     assert course.main.work is Work.STATUS
     course.status(result=RemoteResult.CANCELED, polled=True)
     assert (course.state, course.activity.verdict) == (S.CANCELED, Outcome.CANCELED)
@@ -554,7 +554,7 @@ def test_a_cancel_while_sending_does_not_hide_an_unclear_order(kind: CommandKind
     course = canceled(sending(kind)).unclear()
     assert (course.state, course.main.state) == (S.CANCELLING, X.UNCLEAR)
     course.turn(course.policy.settle_s)
-    course.answer(exchange=course.look, switch=AFTER[kind]).execute()
+    course.answer(communication=course.look, switch=AFTER[kind]).execute()
     assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
 
 
@@ -563,7 +563,7 @@ def test_a_canceled_order_that_stays_unclear_goes_to_a_person(kind: CommandKind)
     course = canceled(sending(kind)).unclear()
     for _ in range(course.policy.settle_looks):
         course.turn(course.policy.settle_s)
-        course.answer(exchange=course.look, switch=BEFORE[kind])
+        course.answer(communication=course.look, switch=BEFORE[kind])
     assert course.state is S.NEEDS_PERSON
 
 
@@ -630,7 +630,7 @@ def test_a_conflict_of_tokens_while_the_result_is_fetched_ignores_the_result() -
     course = sending(C.REMOTE_DISCONNECT)
     course.callback()
     course.token(name="another")
-    course.result(exchange=course.main)
+    course.result(communication=course.main)
     assert course.main.state is X.UNCLEAR
 
 

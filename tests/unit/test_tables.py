@@ -5,10 +5,11 @@ from typing import get_args
 
 import pytest
 
-from adapter.commands import communication, lifecycle, transitions
+from adapter.commands import communication as communication_steps
+from adapter.commands import lifecycle, transitions
 from adapter.commands.activity import (
     FINAL,
-    FINAL_EXCHANGE,
+    FINAL_COMMUNICATION,
     Communication,
     CommunicationState,
     State,
@@ -41,20 +42,22 @@ from adapter.model.ids import CommunicationId, EndpointId
 from tests.unit.driving import NOON, PERMANENT_FAULT, a_command, a_status, token_of
 
 ID = CommunicationId("cmd-1")
-EXCHANGE_EVENTS: tuple[CommunicationEvent, ...] = (
-    Dispatched(exchange=ID),
-    TokenReceived(exchange=ID, token=token_of(ID)),
-    SendFailed(exchange=ID, detail=""),
-    SendRefused(exchange=ID, fault=PERMANENT_FAULT),
-    SendUnclear(exchange=ID, detail=""),
-    StatusNotified(exchange=ID, status=a_status(ID)),
-    OutcomeReceived(exchange=ID, outcome=HeadEndOutcome(result=RemoteResult.SUCCESS)),
-    AskFailed(exchange=ID, detail=""),
-    CancelAnswered(exchange=ID),
+COMMUNICATION_EVENTS: tuple[CommunicationEvent, ...] = (
+    Dispatched(communication=ID),
+    TokenReceived(communication=ID, token=token_of(ID)),
+    SendFailed(communication=ID, detail=""),
+    SendRefused(communication=ID, fault=PERMANENT_FAULT),
+    SendUnclear(communication=ID, detail=""),
+    StatusNotified(communication=ID, status=a_status(ID)),
+    OutcomeReceived(communication=ID, outcome=HeadEndOutcome(result=RemoteResult.SUCCESS)),
+    AskFailed(communication=ID, detail=""),
+    CancelAnswered(communication=ID),
 )
 
 
-def an_exchange(state: CommunicationState, operation: Operation = Operation.PING) -> Communication:
+def a_communication(
+    state: CommunicationState, operation: Operation = Operation.PING
+) -> Communication:
     work = {
         CommunicationState.QUEUED: Work.SEND,
         CommunicationState.AWAITING: Work.STATUS,
@@ -73,52 +76,52 @@ def an_exchange(state: CommunicationState, operation: Operation = Operation.PING
     )
 
 
-def test_the_samples_cover_every_exchange_event() -> None:
-    assert {type(event) for event in EXCHANGE_EVENTS} == set(get_args(CommunicationEvent))
+def test_the_samples_cover_every_communication_event() -> None:
+    assert {type(event) for event in COMMUNICATION_EVENTS} == set(get_args(CommunicationEvent))
 
 
 @pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
 @pytest.mark.parametrize("state", CommunicationState)
-@pytest.mark.parametrize("event", EXCHANGE_EVENTS, ids=lambda event: type(event).__name__)
-def test_an_exchange_event_is_an_arrow_or_refused(
+@pytest.mark.parametrize("event", COMMUNICATION_EVENTS, ids=lambda event: type(event).__name__)
+def test_an_communication_event_is_an_arrow_or_refused(
     state: CommunicationState, event: CommunicationEvent, operation: Operation
 ) -> None:
-    exchange = an_exchange(state, operation)
-    allowed = communication.TRANSITIONS.get((state, type(event)))
+    communication = a_communication(state, operation)
+    allowed = communication_steps.TRANSITIONS.get((state, type(event)))
     never_sent = state is CommunicationState.QUEUED and isinstance(event, StatusNotified)
     if allowed is None or never_sent:
         with pytest.raises(IllegalTransition):
-            communication.step(exchange, event, now=NOON, policy=Policy())
+            communication_steps.step(communication, event, now=NOON, policy=Policy())
         return
-    moved = communication.step(exchange, event, now=NOON, policy=Policy())
+    moved = communication_steps.step(communication, event, now=NOON, policy=Policy())
     assert moved.state in allowed
-    assert moved.id == exchange.id
+    assert moved.id == communication.id
 
 
-@pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
-def test_no_arrow_leads_out_of_a_final_exchange_and_nothing_is_sent_from_it(
+@pytest.mark.parametrize("state", sorted(FINAL_COMMUNICATION))
+def test_no_arrow_leads_out_of_a_final_communication_and_nothing_is_sent_from_it(
     state: CommunicationState,
 ) -> None:
-    arrows = {e: to for (s, e), to in communication.TRANSITIONS.items() if s is state}
+    arrows = {e: to for (s, e), to in communication_steps.TRANSITIONS.items() if s is state}
     assert Dispatched not in arrows
     assert all(to == frozenset({state}) for to in arrows.values())
 
 
-@pytest.mark.parametrize("state", sorted(FINAL_EXCHANGE))
+@pytest.mark.parametrize("state", sorted(FINAL_COMMUNICATION))
 def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(
     state: CommunicationState,
 ) -> None:
-    over = an_exchange(state)
-    told = communication.step(
-        over, TokenReceived(exchange=ID, token=token_of(ID)), now=NOON, policy=Policy()
+    over = a_communication(state)
+    told = communication_steps.step(
+        over, TokenReceived(communication=ID, token=token_of(ID)), now=NOON, policy=Policy()
     )
     assert told.token == token_of(ID)
-    other = TokenReceived(exchange=ID, token=token_of(ID, "another"))
-    assert communication.step(told, other, now=NOON, policy=Policy()) == told
+    other = TokenReceived(communication=ID, token=token_of(ID, "another"))
+    assert communication_steps.step(told, other, now=NOON, policy=Policy()) == told
 
 
-def test_only_a_queued_exchange_can_be_dispatched() -> None:
-    starts = {state for state, event in communication.TRANSITIONS if event is Dispatched}
+def test_only_a_queued_communication_can_be_dispatched() -> None:
+    starts = {state for state, event in communication_steps.TRANSITIONS if event is Dispatched}
     assert starts == {CommunicationState.QUEUED}
 
 

@@ -204,7 +204,7 @@ def test_a_named_refusal_ends_the_command(kind: CommandKind) -> None:
 @pytest.mark.parametrize("kind", RESENT_KINDS + SYNC_KINDS)
 def test_an_unclear_send_of_anything_harmless_is_a_new_attempt(kind: CommandKind) -> None:
     course = accepted(kind).send().unclear()
-    old, new = course.command.exchanges
+    old, new = course.command.communications
     assert (old.state, old.superseded) == (X.FAILED, True)
     assert (new.state, new.attempt) == (X.QUEUED, 2)
     assert old.id != new.id
@@ -215,10 +215,10 @@ def test_an_unclear_send_of_anything_harmless_is_a_new_attempt(kind: CommandKind
 @pytest.mark.parametrize("kind", RESENT_KINDS)
 def test_late_words_about_the_old_attempt_are_kept_and_move_nothing(kind: CommandKind) -> None:
     course = accepted(kind).send().unclear()
-    old = course.command.exchanges[0]
+    old = course.command.communications[0]
     course.token(old)
-    assert course.command.exchange(old.id).token is not None
-    verdict = course.callback(exchange=old)
+    assert course.command.communication(old.id).token is not None
+    verdict = course.callback(communication=old)
     assert verdict.match == "late"
     assert course.activity.late == 1
     assert course.alarms == []
@@ -269,12 +269,12 @@ def test_a_status_of_another_request_is_not_taken(kind: CommandKind) -> None:
 def test_a_head_end_that_is_busy_for_ever_is_timed_out(kind: CommandKind) -> None:
     course = in_flight(kind)
     first = course.main
-    while course.command.exchange(first.id).state is X.AWAITING:
-        wake = course.command.exchange(first.id).wake
+    while course.command.communication(first.id).state is X.AWAITING:
+        wake = course.command.communication(first.id).wake
         assert wake is not None
         course.now = wake
-        course.status(RemoteState.EXECUTING, RemoteResult.PENDING, exchange=first, polled=True)
-    failure = course.command.exchange(first.id).failure
+        course.status(RemoteState.EXECUTING, RemoteResult.PENDING, communication=first, polled=True)
+    failure = course.command.communication(first.id).failure
     assert failure is not None
     assert failure.cause == "timed_out"
     assert course.now == NOON + timedelta(seconds=course.policy.reply_s)
@@ -290,7 +290,7 @@ def test_a_result_of_another_request_is_not_taken(kind: CommandKind) -> None:
 @pytest.mark.parametrize("kind", RESENT_KINDS)
 def test_a_forgotten_token_is_a_new_attempt_where_that_is_harmless(kind: CommandKind) -> None:
     course = in_flight(kind).ask_failed(FORGOTTEN)
-    assert course.command.exchanges[0].state is X.FAILED
+    assert course.command.communications[0].state is X.FAILED
     assert (course.last.state, course.last.attempt) == (X.QUEUED, 2)
 
 
@@ -300,14 +300,14 @@ def test_silence_ends_at_the_deadline(kind: CommandKind) -> None:
     deadline = course.main.deadline
     assert deadline == NOON + timedelta(seconds=course.policy.reply_s)
     asked = 0
-    while course.command.exchanges[0].state is X.AWAITING:
-        first = course.command.exchanges[0]
+    while course.command.communications[0].state is X.AWAITING:
+        first = course.command.communications[0]
         assert first.wake is not None
         assert first.wake <= deadline
         course.now = first.wake
-        course.ask_failed(exchange=first)
+        course.ask_failed(communication=first)
         asked += 1
-    failure = course.command.exchanges[0].failure
+    failure = course.command.communications[0].failure
     assert failure is not None
     assert failure.cause == "timed_out"
     assert asked < 30
@@ -317,13 +317,13 @@ def test_silence_ends_at_the_deadline(kind: CommandKind) -> None:
 def test_a_result_call_that_always_fails_ends_too(kind: CommandKind) -> None:
     course = in_flight(kind).status()
     first = course.main
-    while course.command.exchange(first.id).state is X.FETCHING:
-        wake = course.command.exchange(first.id).wake
+    while course.command.communication(first.id).state is X.FETCHING:
+        wake = course.command.communication(first.id).wake
         assert wake is not None
         course.now = wake
-        course.ask_failed(exchange=first)
+        course.ask_failed(communication=first)
     expected = X.UNCLEAR if kind in SWITCH_KINDS else X.FAILED
-    assert course.command.exchange(first.id).state is expected
+    assert course.command.communication(first.id).state is expected
 
 
 @pytest.mark.parametrize("kind", TOKEN_KINDS)
@@ -333,9 +333,9 @@ def test_a_head_end_that_may_not_even_be_asked_cannot_hold_a_command_for_ever(
     course = in_flight(kind, expires_in=86_400)
     first = course.main
     course.turn(course.policy.reply_s)
-    assert course.command.exchange(first.id).state is X.AWAITING
+    assert course.command.communication(first.id).state is X.AWAITING
     course.turn(200)
-    assert course.command.exchange(first.id).state is not X.AWAITING
+    assert course.command.communication(first.id).state is not X.AWAITING
 
 
 @pytest.mark.parametrize("kind", CommandKind)
@@ -344,7 +344,7 @@ def test_a_send_that_nobody_finished_counts_as_unclear(kind: CommandKind) -> Non
     assert wake_of(course.command) == NOON + timedelta(seconds=course.policy.send_s)
     course.turn(course.policy.send_s)
     expected = X.UNCLEAR if kind in SWITCH_KINDS else X.FAILED
-    assert course.command.exchanges[0].state is expected
+    assert course.command.communications[0].state is expected
 
 
 @pytest.mark.parametrize("kind", CommandKind)
@@ -372,7 +372,7 @@ def test_a_command_waits_for_its_effective_date(kind: CommandKind) -> None:
     course = accepted(kind, effective_in=3_600, expires_in=7_200)
     assert course.state is S.WAITING_FOR_EFFECTIVE_DATE
     assert wake_of(course.command) == NOON + timedelta(hours=1)
-    assert course.command.exchanges == ()
+    assert course.command.communications == ()
     course.accept()
     assert course.state is S.WAITING_FOR_EFFECTIVE_DATE
     course.now += timedelta(hours=1)
@@ -450,7 +450,7 @@ def test_the_switch_state_of_another_meter_tells_nothing() -> None:
     course = in_flight(C.READ_DISCONNECT_STATE).status()
     other = SwitchReading(endpoint=EndpointId("E77"), state=SwitchState.CONNECTED)
     outcome = HeadEndOutcome(result=RemoteResult.SUCCESS, switches=(other,))
-    course.tell(OutcomeReceived(exchange=course.main.id, outcome=outcome))
+    course.tell(OutcomeReceived(communication=course.main.id, outcome=outcome))
     assert course.state is S.COMMUNICATION_ERROR
     assert course.activity.switch_state is None
 
@@ -459,7 +459,7 @@ def test_the_time_of_a_completion_is_the_head_ends_where_it_gave_one() -> None:
     course = in_flight(C.REMOTE_CONNECT)
     acted = NOON + timedelta(minutes=3)
     told = replace(a_status(course.main.id), finished_at=acted)
-    course.tell(StatusNotified(exchange=course.main.id, status=told)).result()
+    course.tell(StatusNotified(communication=course.main.id, status=told)).result()
     assert course.activity.completions[0].at == acted
 
 
@@ -467,7 +467,7 @@ def test_the_time_of_a_completion_is_the_head_ends_where_it_gave_one() -> None:
 def test_a_time_that_cannot_be_is_not_taken_from_the_head_end(acted: datetime) -> None:
     course = in_flight(C.REMOTE_CONNECT)
     told = replace(a_status(course.main.id), finished_at=acted)
-    course.tell(StatusNotified(exchange=course.main.id, status=told)).result()
+    course.tell(StatusNotified(communication=course.main.id, status=told)).result()
     assert abs(course.activity.completions[0].at - NOON) < timedelta(days=1)
 
 
@@ -484,7 +484,7 @@ def test_a_result_that_contradicts_itself_leaves_a_switch_order_unclear(
         endpoint=EndpointId(endpoint), reason=FailureReason.COMMUNICATION_ERROR
     )
     outcome = HeadEndOutcome(result=result, failures=(failed,))
-    course.tell(OutcomeReceived(exchange=course.main.id, outcome=outcome))
+    course.tell(OutcomeReceived(communication=course.main.id, outcome=outcome))
     assert course.main.state is CommunicationState.UNCLEAR
 
 

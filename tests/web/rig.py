@@ -106,8 +106,8 @@ class Rig:
     def url(self) -> str:
         return self.listener.url
 
-    def signed(self, exchange: str = "attempt-1") -> str:
-        return self.identity.address(CommunicationId(exchange))
+    def signed(self, communication: str = "attempt-1") -> str:
+        return self.identity.address(CommunicationId(communication))
 
     async def post(
         self, path: str, body: bytes, headers: dict[str, str] | None = None

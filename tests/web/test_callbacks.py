@@ -46,7 +46,7 @@ def test_each_operation_is_stored_as_it_came_and_answered_with_its_empty_respons
             assert (status, answer) == (200, codec().encode_response(operation, {}))
             row = await rig.only_row()
             assert (row.operation, row.raw, row.state) == (operation, body, InboxState.NEW)
-            assert (row.remote, row.exchange, row.at) == ("127.0.0.1", None, rig.clock.now())
+            assert (row.remote, row.communication, row.at) == ("127.0.0.1", None, rig.clock.now())
 
     run(scenario())
 
@@ -56,7 +56,7 @@ def test_a_signed_address_names_the_attempt() -> None:
         async with a_rig() as rig:
             status, _ = await rig.post(rig.signed("attempt-7"), status_changed())
             assert status == 200
-            assert (await rig.only_row()).exchange == "attempt-7"
+            assert (await rig.only_row()).communication == "attempt-7"
 
     run(scenario())
 

@@ -67,7 +67,7 @@ def test_nobody_else_is_let_in_but_nothing_is_lost(header: str | None) -> None:
             rows = await rig.rows()
             assert [row.state for row in rows] == [InboxState.QUARANTINED] * 5
             assert all("credentials" in row.reason for row in rows)
-            assert all(row.exchange is None for row in rows)
+            assert all(row.communication is None for row in rows)
             async with rig.http.post(rig.signed(), data=b"x") as response:
                 assert response.headers["WWW-Authenticate"].startswith("Basic ")
 

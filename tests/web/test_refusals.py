@@ -76,7 +76,7 @@ def test_a_message_that_cannot_be_taken_is_kept_and_answered_with_a_fault(name: 
             assert row.state is InboxState.QUARANTINED
             assert row.raw == text.encode()[:65_536]
             assert ("not well-formed" in row.reason) == (name in MALFORMED), row.reason
-            assert row.exchange == "attempt-1"
+            assert row.communication == "attempt-1"
             await rig.gateway.drain()
             assert (await rig.gateway.ledger()).inbox_by_state == {"quarantined": 1}
 
@@ -176,7 +176,7 @@ def test_an_address_that_is_not_genuine_changes_nothing_but_quarantine() -> None
             rows = await rig.rows()
             assert len(rows) == 3
             for row in rows:
-                assert (row.state, row.exchange) == (InboxState.QUARANTINED, None)
+                assert (row.state, row.communication) == (InboxState.QUARANTINED, None)
                 assert "not genuine" in row.reason
                 assert genuine.rpartition("/")[2] not in row.reason
 

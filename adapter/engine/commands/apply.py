@@ -46,7 +46,7 @@ class OverBudget(Forbidden):
 
 
 class TokenTaken(Conflict):
-    """The token is another exchange's: the head end gave or told somebody else's."""
+    """The token is another communication's: the head end gave or told somebody else's."""
 
     code = "token_taken"
 
@@ -251,7 +251,8 @@ class Applier:
             self._pending.extend(draft.jobs)
         else:
             _fail(
-                draft.jobs, TokenTaken(f"{draft.after.id}: the token belongs to another exchange")
+                draft.jobs,
+                TokenTaken(f"{draft.after.id}: the token belongs to another communication"),
             )
 
 
@@ -283,7 +284,7 @@ def publications(command: Command, effects: Sequence[Effect]) -> tuple[Publicati
 
 
 _SAFE_FIELDS: Final = (
-    "exchange", "token", "detail", "by", "reason", "done", "operator", "approver", "note",
+    "communication", "token", "detail", "by", "reason", "done", "operator", "approver", "note",
     "error", "event", "polled", "needs_approval", "drop_optional",
     "ahead_s", "by_wrong_clock",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Inbox to events: reads stored messages, finds their exchange, applies what they tell.
+"""Inbox to events: reads stored messages, finds their communication, applies what they tell.
 
 Every row ends with a disposition. A callback nobody knows yet is parked and looked at again at
 each new token and by the sweep; what contradicts what is known is quarantined, never applied.
@@ -82,14 +82,16 @@ class Correlator:
         points.reached("inbox.before_apply")
         read = await self._read_all(rows)
         found, read = await self._find(read)
-        by_id = {item.exchange.id: item for item in found}
-        by_token = {item.exchange.token: item for item in found if item.exchange.token}
+        by_id = {item.communication.id: item for item in found}
+        by_token = {item.communication.token: item for item in found if item.communication.token}
         seen: set[object] = set()
         work = []
         for row, told in read:
             if isinstance(told, RequestStatus):
-                known = by_id.get(row.exchange) if row.exchange else by_token.get(told.token)
-                key = known.exchange.id if known else None
+                known = (
+                    by_id.get(row.communication) if row.communication else by_token.get(told.token)
+                )
+                key = known.communication.id if known else None
                 if key is not None and key in seen:
                     continue  # judged in the next batch, against what this one learns
                 seen.add(key)
@@ -113,9 +115,9 @@ class Correlator:
         return read
 
     async def _find(self, read: list[_Read]) -> tuple[Sequence[Found], list[_Read]]:
-        """The exchanges, in one question; where one of them cannot be read, row by row."""
+        """The communications, in one question; where one of them cannot be read, row by row."""
         try:
-            return await self._exchanges(read), read
+            return await self._communications(read), read
         except StoreFailed:
             raise
         except Exception as error:
@@ -130,14 +132,14 @@ class Correlator:
             left += still
         return found, left
 
-    async def _exchanges(self, read: Sequence[_Read]) -> Sequence[Found]:
-        exchanges = [row.exchange for row, _ in read if row.exchange is not None]
+    async def _communications(self, read: Sequence[_Read]) -> Sequence[Found]:
+        communications = [row.communication for row, _ in read if row.communication is not None]
         tokens = [
             told.token
             for row, told in read
-            if isinstance(told, RequestStatus) and row.exchange is None
+            if isinstance(told, RequestStatus) and row.communication is None
         ]
-        return await self._store.find(exchanges=exchanges, tokens=tokens)
+        return await self._store.find(communications=communications, tokens=tokens)
 
     def _read(self, row: InboxRow) -> RequestStatus | WireError | None:
         """None for what is not read here."""
@@ -163,20 +165,20 @@ class Correlator:
     async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
         verdict = correlate(
             status,
-            found.exchange if found else None,
-            addressed=row.exchange is not None,
+            found.communication if found else None,
+            addressed=row.communication is not None,
             received_at=row.at,
             now=self._clock.now(),
         )
         if found is not None:
-            self._messages.callback(found.exchange.id, row.operation, row.raw, at=row.at)
+            self._messages.callback(found.communication.id, row.operation, row.raw, at=row.at)
         if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
             await self._leave(row, status, verdict)
             return
         if verdict.match is Match.MATCHED:
-            event: Event = StatusNotified(exchange=found.exchange.id, status=status)
+            event: Event = StatusNotified(communication=found.communication.id, status=status)
         else:
-            event = LateNotified(exchange=found.exchange.id, status=status)
+            event = LateNotified(communication=found.communication.id, status=status)
         done = Disposition(
             inbox=row.id,
             state=InboxState.APPLIED,
@@ -191,7 +193,7 @@ class Correlator:
         except TokenTaken as error:
             await self._close(row, InboxState.QUARANTINED, str(error), status=status)
         except Conflict as error:
-            # The exchange moved while this was judged: judge again against what it is now.
+            # The communication moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})
 
     async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:

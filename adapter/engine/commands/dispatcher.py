@@ -63,8 +63,10 @@ from adapter.model.ids import CommunicationId
 
 log = logging.getLogger(__name__)
 
-current_exchange: ContextVar[CommunicationId | None] = ContextVar("current_exchange", default=None)
-"""The exchange whose call is under way in this task; the message log reads it."""
+current_communication: ContextVar[CommunicationId | None] = ContextVar(
+    "current_communication", default=None
+)
+"""The communication whose call is under way in this task; the message log reads it."""
 
 _ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
 _OPERATION: Final = {
@@ -75,7 +77,7 @@ _OPERATION: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """At most `concurrency` calls at once; a claimed exchange is offered again after `lease_s`."""
+    """At most `concurrency` calls at once; a claimed one is offered again after `lease_s`."""
 
     concurrency: int = 64
     lease_s: float = 30.0
@@ -135,14 +137,14 @@ class Dispatcher:
         """
         found = await self._store.sending()
         for leased in found:
-            if self._set_aside.held(RowKind.EXCHANGE, leased.exchange):
+            if self._set_aside.held(RowKind.COMMUNICATION, leased.communication):
                 continue
             points.reached("recover.before")
             unclear = SendUnclear(
-                exchange=leased.exchange, detail="the gateway stopped while sending"
+                communication=leased.communication, detail="the gateway stopped while sending"
             )
             await self._set_aside.attend(
-                RowKind.EXCHANGE, leased.exchange, self._apply(leased, unclear)
+                RowKind.COMMUNICATION, leased.communication, self._apply(leased, unclear)
             )
             points.reached("recover.after")
         return len(found)
@@ -165,28 +167,30 @@ class Dispatcher:
         return await self._store.claim(work, limit=limit, now=now, lease_until=lease, skip=skip)
 
     async def _attend(self, leased: Leased, work: Work) -> None:
-        self._carried.add(leased.exchange)
+        self._carried.add(leased.communication)
         try:
             carry = self._carry(leased, work)
-            await self._set_aside.attend(RowKind.EXCHANGE, leased.exchange, carry)
+            await self._set_aside.attend(RowKind.COMMUNICATION, leased.communication, carry)
         finally:
-            self._carried.discard(leased.exchange)
+            self._carried.discard(leased.communication)
 
     async def _settle_broken(self) -> None:
         """Sends of which nothing could be noted: unclear, and never sent again blindly."""
-        for each in await self._set_aside.again(RowKind.EXCHANGE):
+        for each in await self._set_aside.again(RowKind.COMMUNICATION):
             if each not in self._carried:
                 settle = self._settle_one(CommunicationId(each))
-                await self._set_aside.attend(RowKind.EXCHANGE, each, settle)
+                await self._set_aside.attend(RowKind.COMMUNICATION, each, settle)
 
-    async def _settle_one(self, exchange: CommunicationId) -> bool:
+    async def _settle_one(self, communication: CommunicationId) -> bool:
         """False: it is claimed like any other."""
-        found = next(iter(await self._store.find(exchanges=[exchange])), None)
-        if found is None or found.exchange.work is not Work.NONE:
+        found = next(iter(await self._store.find(communications=[communication])), None)
+        if found is None or found.communication.work is not Work.NONE:
             return found is None
-        if found.exchange.state is CommunicationState.SENDING:
+        if found.communication.state is CommunicationState.SENDING:
             detail = "what became of the send could not be noted"
-            await self._applier.apply(found.command, SendUnclear(exchange=exchange, detail=detail))
+            await self._applier.apply(
+                found.command, SendUnclear(communication=communication, detail=detail)
+            )
         return True
 
     async def _carry(self, leased: Leased, work: Work) -> bool:
@@ -199,7 +203,9 @@ class Dispatcher:
                 operation, priority, wait_s=self._settings.lease_s / 2
             )
         except NotSent as error:
-            log.info("head_end_busy", extra={"exchange": leased.exchange, "why": str(error)})
+            log.info(
+                "head_end_busy", extra={"communication": leased.communication, "why": str(error)}
+            )
             return False
         try:
             return await self._work(leased, work, operation, place)
@@ -210,35 +216,35 @@ class Dispatcher:
         command = (await self._store.load([leased.command])).get(leased.command)
         if command is None:
             return True
-        exchange = command.exchange(leased.exchange)
-        if exchange.work is not work:
+        communication = command.communication(leased.communication)
+        if communication.work is not work:
             return True
-        current_exchange.set(exchange.id)
+        current_communication.set(communication.id)
         if work is Work.SEND:
-            return await self._send(leased, command, exchange, place)
-        await self._ask(leased, exchange, operation, place)
+            return await self._send(leased, command, communication, place)
+        await self._ask(leased, communication, operation, place)
         return True
 
     # ------------------------------------------------------------ sending
 
     async def _send(
-        self, leased: Leased, command: Command, exchange: Communication, place: Permit
+        self, leased: Leased, command: Command, communication: Communication, place: Permit
     ) -> bool:
-        if not await self._allowed(leased, command, exchange):
+        if not await self._allowed(leased, command, communication):
             return False
-        address = self._address(exchange.id)
-        call = call_of(command, exchange, callback=address, now=self._clock.now())
-        debit = self._debit(command, exchange)
-        along = SavedWith(debit=debit, acquire=_lanes(command, exchange))
+        address = self._address(communication.id)
+        call = call_of(command, communication, callback=address, now=self._clock.now())
+        debit = self._debit(command, communication)
+        along = SavedWith(debit=debit, acquire=_lanes(command, communication))
         try:
-            await self._applier.apply(command.id, Dispatched(exchange=exchange.id), along)
+            await self._applier.apply(command.id, Dispatched(communication=communication.id), along)
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
-            log.info("dispatch_held", extra={"exchange": exchange.id, "why": error.code})
+            log.info("dispatch_held", extra={"communication": communication.id, "why": error.code})
             return False
         points.reached("send.before")
-        late = self._too_late(command, exchange)
-        event = late or await self._sent(command, exchange, call, place)
+        late = self._too_late(command, communication)
+        event = late or await self._sent(command, communication, call, place)
         points.reached("send.after")
         await self._note_sent(leased, event)
         if isinstance(event, TokenReceived):
@@ -252,31 +258,35 @@ class Dispatcher:
         except StoreFailed:
             raise
         except Exception as error:
-            log.exception("answer_not_noted", extra={"exchange": leased.exchange})
+            log.exception("answer_not_noted", extra={"communication": leased.communication})
             detail = f"the answer could not be noted: {type(error).__name__}"
-            await self._apply(leased, SendUnclear(exchange=leased.exchange, detail=detail))
+            await self._apply(
+                leased, SendUnclear(communication=leased.communication, detail=detail)
+            )
 
-    async def _allowed(self, leased: Leased, command: Command, exchange: Communication) -> bool:
-        if exchange.step is StepKind.SETTLE:
+    async def _allowed(
+        self, leased: Leased, command: Command, communication: Communication
+    ) -> bool:
+        if communication.step is StepKind.SETTLE:
             return True
-        if self._held(exchange):
+        if self._held(communication):
             return False
-        if not await self._holds_its_meter(command, exchange):
+        if not await self._holds_its_meter(command, communication):
             text = "another order has this meter: a reconnect has passed the fence"
             await self._apply(leased, CancelAsked(by="gateway", reason=text))
             return False
         barred = await self._barred(command)
         if barred is None:
-            return not self._held(exchange)
+            return not self._held(communication)
         if barred.rule == "not_after":
             await self._apply(leased, TimePassed())
         elif barred.rule in ("protected", "endpoint"):
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
 
-    def _held(self, exchange: Communication) -> bool:
+    def _held(self, communication: Communication) -> bool:
         """Whether no switch order may leave now: it waits for its lease."""
-        return exchange.operation in SWITCH_OPERATIONS and self._holds.barred()
+        return communication.operation in SWITCH_OPERATIONS and self._holds.barred()
 
     async def _barred(self, command: Command) -> Violation | None:
         """What keeps a request from leaving, on fresh facts about whose endpoint it goes to."""
@@ -296,92 +306,104 @@ class Dispatcher:
             holders=holders,
         )
 
-    async def _holds_its_meter(self, command: Command, exchange: Communication) -> bool:
+    async def _holds_its_meter(self, command: Command, communication: Communication) -> bool:
         """False for a switch order whose meter was taken by one through the fence (I7): what has
         not left by then must not undo it."""
-        lanes = _lanes(command, exchange)
+        lanes = _lanes(command, communication)
         holders = await self._store.holders(lanes) if lanes else {}
         return all(holders.get(lane) == command.id for lane in lanes)
 
-    def _debit(self, command: Command, exchange: Communication) -> Debit | None:
+    def _debit(self, command: Command, communication: Communication) -> Debit | None:
         limit = self._settings.switch.per_hour
-        if limit is None or exchange.operation is not Operation.DISCONNECT_METER:
+        if limit is None or communication.operation is not Operation.DISCONNECT_METER:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
-    def _too_late(self, command: Command, exchange: Communication) -> Event | None:
+    def _too_late(self, command: Command, communication: Communication) -> Event | None:
         """Where the clock was set or the machine suspended since the intent was stored: nothing of
         a switch order has left, and nothing leaves."""
-        if exchange.operation not in SWITCH_OPERATIONS:
+        if communication.operation not in SWITCH_OPERATIONS:
             return None
         if self._holds.barred():
-            return SendFailed(exchange=exchange.id, detail="switch orders are held")
+            return SendFailed(communication=communication.id, detail="switch orders are held")
         now, policy = self._clock.now(), self._settings.switch
         barred = out_of_time(command.request, command.activity, policy, now=now)
-        return None if barred is None else SendFailed(exchange=exchange.id, detail=barred.text)
+        return (
+            None
+            if barred is None
+            else SendFailed(communication=communication.id, detail=barred.text)
+        )
 
     async def _sent(
-        self, command: Command, exchange: Communication, call: Call, place: Permit
+        self, command: Command, communication: Communication, call: Call, place: Permit
     ) -> Event:
         try:
             answer = await place.call(call)
         except NotSent as error:
-            return SendFailed(exchange=exchange.id, detail=str(error))
+            return SendFailed(communication=communication.id, detail=str(error))
         except Refused as error:
-            return SendRefused(exchange=exchange.id, fault=error.fault)
+            return SendRefused(communication=communication.id, fault=error.fault)
         except OutcomeUnknown as error:
-            return SendUnclear(exchange=exchange.id, detail=str(error))
+            return SendUnclear(communication=communication.id, detail=str(error))
         except Exception as error:  # none of those that a place promises: who knows what has left
-            log.exception("send_failed_unexpectedly", extra={"exchange": exchange.id})
-            return SendUnclear(exchange=exchange.id, detail=f"unexpected {type(error).__name__}")
+            log.exception("send_failed_unexpectedly", extra={"communication": communication.id})
+            return SendUnclear(
+                communication=communication.id, detail=f"unexpected {type(error).__name__}"
+            )
         match answer:
             case TokenGiven(token=token) if not command.flow.synchronous:
-                return TokenReceived(exchange=exchange.id, token=token)
+                return TokenReceived(communication=communication.id, token=token)
             case HeadEndOutcome() if command.flow.synchronous:
-                return OutcomeReceived(exchange=exchange.id, outcome=answer)
+                return OutcomeReceived(communication=communication.id, outcome=answer)
             case _:
-                return SendUnclear(exchange=exchange.id, detail="an answer of another kind")
+                return SendUnclear(
+                    communication=communication.id, detail="an answer of another kind"
+                )
 
     # ------------------------------------------------------------ asking
 
     async def _ask(
-        self, leased: Leased, exchange: Communication, operation: Operation, place: Permit
+        self, leased: Leased, communication: Communication, operation: Operation, place: Permit
     ) -> None:
-        call = Call(operation=operation, token=exchange.token, endpoints=exchange.endpoints)
+        call = Call(
+            operation=operation, token=communication.token, endpoints=communication.endpoints
+        )
         points.reached("ask.before")
         try:
             answer = await place.call(call)
         except Refused as error:
-            event: Event = AskFailed(exchange=exchange.id, detail=str(error), fault=error.fault)
+            event: Event = AskFailed(
+                communication=communication.id, detail=str(error), fault=error.fault
+            )
         except HeadEndError as error:
-            event = AskFailed(exchange=exchange.id, detail=str(error))
+            event = AskFailed(communication=communication.id, detail=str(error))
         else:
-            event = _answered(exchange, answer)
+            event = _answered(communication, answer)
         points.reached("ask.after")
         await self._apply(leased, event)
 
     async def _apply(self, leased: Leased, event: Event) -> None:
-        """Apply what was learned; if the exchange has moved on meanwhile, it is moot."""
+        """Apply what was learned; if the communication has moved on meanwhile, it is moot."""
         try:
             await self._applier.apply(leased.command, event)
         except TokenTaken as error:
             if isinstance(event, TokenReceived):
-                unclear = SendUnclear(exchange=event.exchange, detail=str(error))
+                unclear = SendUnclear(communication=event.communication, detail=str(error))
                 await self._apply(leased, unclear)
         except (IllegalTransition, Forbidden) as error:
             log.info(
                 "answer_moot",
                 extra={
-                    "exchange": leased.exchange,
+                    "communication": leased.communication,
                     "event": type(event).__name__,
                     "why": str(error),
                 },
             )
 
 
-def _lanes(command: Command, exchange: Communication) -> tuple[str, ...]:
-    """What the command must hold when this exchange leaves."""
-    switches = exchange.operation in SWITCH_OPERATIONS
+def _lanes(command: Command, communication: Communication) -> tuple[str, ...]:
+    """What the command must hold when this communication leaves."""
+    switches = communication.operation in SWITCH_OPERATIONS
     return lanes_of(command.request, command.targets) if switches else ()
 
 
@@ -391,13 +413,15 @@ def _operation(leased: Leased, work: Work) -> Operation:
     return RESULT_OF[leased.operation] if work is Work.RESULT else _OPERATION[work]
 
 
-def _answered(exchange: Communication, answer: object) -> Event:
+def _answered(communication: Communication, answer: object) -> Event:
     match answer:
-        case RequestStatus(token=token) if token == exchange.token:
-            return StatusNotified(exchange=exchange.id, status=answer, polled=True)
-        case HeadEndOutcome(token=token) if token in (None, exchange.token):
-            return OutcomeReceived(exchange=exchange.id, outcome=answer)
+        case RequestStatus(token=token) if token == communication.token:
+            return StatusNotified(communication=communication.id, status=answer, polled=True)
+        case HeadEndOutcome(token=token) if token in (None, communication.token):
+            return OutcomeReceived(communication=communication.id, outcome=answer)
         case CancelTaken():
-            return CancelAnswered(exchange=exchange.id)
+            return CancelAnswered(communication=communication.id)
         case _:
-            return AskFailed(exchange=exchange.id, detail="an answer about another request")
+            return AskFailed(
+                communication=communication.id, detail="an answer about another request"
+            )

@@ -1,7 +1,8 @@
 """Callback addresses that carry the identity of one attempt (DESIGN: the only key we can choose).
 
-`{public_url}/openway/status/{exchange}/{secret}`: the secret is 128 bits of an HMAC over the
-exchange's id, so that it need not be stored, and nobody can make one for another exchange.
+`{public_url}/openway/status/{communication}/{secret}`: the secret is 128 bits of an HMAC over the
+communication's id, so that it need not be stored, and nobody can make one for another
+communication.
 """
 
 import hashlib
@@ -21,16 +22,18 @@ class CallbackIdentity:
     public_url: str
     keys: tuple[bytes, ...]
 
-    def address(self, exchange: CommunicationId) -> str:
-        return f"{self.public_url}{STATUS_PATH}/{exchange}/{_secret(self.keys[0], exchange)}"
+    def address(self, communication: CommunicationId) -> str:
+        return (
+            f"{self.public_url}{STATUS_PATH}/{communication}/{_secret(self.keys[0], communication)}"
+        )
 
-    def genuine(self, exchange: str, secret: str) -> bool:
-        """Whether the secret belongs to the exchange, in constant time."""
+    def genuine(self, communication: str, secret: str) -> bool:
+        """Whether the secret belongs to the communication, in constant time."""
         given = secret.encode()
-        wanted = [_secret(key, exchange).encode() for key in self.keys]
+        wanted = [_secret(key, communication).encode() for key in self.keys]
         return any([hmac.compare_digest(given, item) for item in wanted])  # noqa: C419
 
 
-def _secret(key: bytes, exchange: str) -> str:
-    digest = hmac.new(key, b"status/" + exchange.encode(), hashlib.sha256).digest()
+def _secret(key: bytes, communication: str) -> str:
+    digest = hmac.new(key, b"status/" + communication.encode(), hashlib.sha256).digest()
     return digest[:_SECRET_BYTES].hex()

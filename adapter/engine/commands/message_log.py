@@ -1,4 +1,4 @@
-"""The SOAP messages of each exchange, kept for people; callback secrets are masked before that."""
+"""The SOAP messages of each communication, kept for people; callback secrets are masked first."""
 
 import asyncio
 import logging
@@ -31,22 +31,27 @@ class MessageLog:
         self.dropped = 0
 
     def add(
-        self, exchange: CommunicationId, operation: str, request: bytes, status: int, reply: bytes
+        self,
+        communication: CommunicationId,
+        operation: str,
+        request: bytes,
+        status: int,
+        reply: bytes,
     ) -> None:
         """One call: what was asked, and what came back with which HTTP status."""
         now = self._clock.now()
-        self._put(exchange, now, operation, request, outbound=True)
-        self._put(exchange, now, operation, reply, status=status)
+        self._put(communication, now, operation, request, outbound=True)
+        self._put(communication, now, operation, reply, status=status)
 
     def callback(
-        self, exchange: CommunicationId, operation: str, raw: bytes, *, at: datetime
+        self, communication: CommunicationId, operation: str, raw: bytes, *, at: datetime
     ) -> None:
-        """What the head end told about an exchange on its own."""
-        self._put(exchange, at, operation, raw)
+        """What the head end told about a communication on its own."""
+        self._put(communication, at, operation, raw)
 
     def _put(
         self,
-        exchange: CommunicationId,
+        communication: CommunicationId,
         at: datetime,
         operation: str,
         body: bytes,
@@ -59,7 +64,7 @@ class MessageLog:
             return
         self._waiting.append(
             Logged(
-                exchange=exchange,
+                communication=communication,
                 at=at,
                 outbound=outbound,
                 operation=operation,
@@ -85,7 +90,7 @@ class MessageLog:
         except Exception as error:
             if len(batch) == 1:
                 self.dropped += 1
-                words = {"exchange": batch[0].exchange, "error": repr(error)}
+                words = {"communication": batch[0].communication, "error": repr(error)}
                 log.warning("message_not_logged", extra=words)
                 return
             for each in batch:

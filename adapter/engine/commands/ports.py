@@ -137,13 +137,13 @@ class InboxState(StrEnum):
 class Received:
     """One inbound message as it came. `operation` is "" when it could not be told.
 
-    `exchange` is set when the callback address named one and its signature was right.
+    `communication` is set when the callback address named one and its signature was right.
     """
 
     operation: str
     raw: bytes
     at: datetime
-    exchange: CommunicationId | None = None
+    communication: CommunicationId | None = None
     remote: str = ""
     state: InboxState = InboxState.NEW
     reason: str = ""
@@ -251,7 +251,7 @@ class Saved(StrEnum):
     LANE_TAKEN = "lane_taken"
     OVER_BUDGET = "over_budget"
     TOKEN_TAKEN = "token_taken"
-    """A token in it belongs to another exchange: the head end gave a stranger's, or one twice."""
+    """A token in it is another communication's: the head end gave a stranger's, or one twice."""
 
 
 # ---------------------------------------------------------------- rows that come out
@@ -259,10 +259,10 @@ class Saved(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """One exchange that has something to be done; its `wake` has been moved on by the lease."""
+    """One communication that has something to be done; its `wake` was moved on by the lease."""
 
     command: CommandId
-    exchange: CommunicationId
+    communication: CommunicationId
     operation: Operation
     priority: int
 
@@ -273,7 +273,7 @@ class InboxRow:
     operation: str
     raw: bytes
     at: datetime
-    exchange: CommunicationId | None
+    communication: CommunicationId | None
     remote: str
     state: InboxState
     reason: str
@@ -286,10 +286,10 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An exchange and the command it belongs to."""
+    """A communication and the command it belongs to."""
 
     command: CommandId
-    exchange: Communication
+    communication: Communication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,9 +312,9 @@ class PublicationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
-    """One SOAP message of an exchange, for people; callback secrets are masked."""
+    """One SOAP message of a communication, for people; callback secrets are masked."""
 
-    exchange: CommunicationId
+    communication: CommunicationId
     at: datetime
     outbound: bool
     operation: str
@@ -374,13 +374,13 @@ class Store(Protocol):
         lease_until: datetime,
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
-        """Exchanges whose `work` is due, most urgent and oldest first; `wake` := `lease_until`."""
+        """Those whose `work` is due, most urgent and oldest first; `wake` := `lease_until`."""
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
         """Commands whose own `wake` has passed; it is moved to `lease_until`."""
 
     async def sending(self) -> Sequence[Leased]:
-        """Exchanges in SENDING: after a restart, sends whose outcome nobody noted.
+        """Communications in SENDING: after a restart, sends whose outcome nobody noted.
 
         A store that several processes may open must leave out those of processes that still live.
         """
@@ -389,7 +389,7 @@ class Store(Protocol):
         """The earliest time at which `claim`, `due` or `unread` can return something."""
 
     async def find(
-        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]: ...
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]: ...
@@ -428,7 +428,7 @@ class Store(Protocol):
     async def audit(
         self, *, subject: str | None = None, after: int = 0, limit: int = 1000
     ) -> Sequence[AuditEntry]:
-        """Entries of a subject (a command's include those of its exchanges), oldest first."""
+        """Entries of a subject (a command's include those of its communications), oldest first."""
 
     async def verify_audit(self) -> int:
         """Walk the whole chain; the number of entries. Raises StoreFailed at the first break."""

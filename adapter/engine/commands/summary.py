@@ -47,7 +47,7 @@ def summary(command: Command) -> dict[str, object]:
             {"event": item.kind.value, "state": item.state.value, "error": item.error or None}
             for item in activity.completions
         ],
-        "exchanges": [
+        "communications": [
             {
                 "id": item.id,
                 "step": item.step.value,
@@ -57,7 +57,7 @@ def summary(command: Command) -> dict[str, object]:
                 "attempt": item.attempt,
                 "failure": item.failure.cause if item.failure else None,
             }
-            for item in command.exchanges
+            for item in command.communications
         ],
         "retries": activity.retries,
         "late_messages": activity.late,

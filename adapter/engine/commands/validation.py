@@ -137,7 +137,8 @@ class Validation:
             lane: holder
             for lane, holder in holders.items()
             if any(
-                moves_switch(item) and item.state in _UNDER_WAY for item in found[holder].exchanges
+                moves_switch(item) and item.state in _UNDER_WAY
+                for item in found[holder].communications
             )
         }
 

@@ -422,8 +422,8 @@ def _unsent(command: Command) -> bool:
     if command.activity.state in _QUEUED:
         return True
     return command.activity.state is State.COMMUNICATION_IN_PROGRESS and all(
-        exchange.state is CommunicationState.QUEUED and exchange.sent_at is None
-        for exchange in command.exchanges
+        communication.state is CommunicationState.QUEUED and communication.sent_at is None
+        for communication in command.communications
     )
 
 

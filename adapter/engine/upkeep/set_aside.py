@@ -46,7 +46,7 @@ class RowKind(StrEnum):
     EVENT_ERROR = "event_error"
     """An event that no table knew."""
     COMMAND = "command"
-    EXCHANGE = "exchange"
+    COMMUNICATION = "communication"
     PUBLICATION = "publication"
     """`<number>/<sink>`."""
     ORDER = "order"

@@ -1,4 +1,4 @@
-"""Taking what is due: exchanges with work to do, commands whose own time has come."""
+"""Taking what is due: communications with work to do, commands whose own time has come."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -24,7 +24,8 @@ def claim(
     lease_until: datetime,
     skip: frozenset[Operation],
 ) -> list[tuple[object, tuple[str, str, str, int]]]:
-    """(exchange, row) of each; `reading.leased` reads the rows. Group by group, so that neither
+    """(communication, row) of each; `reading.leased` reads the rows. Group by group, so that
+    neither
     what is not due nor what is skipped is ever looked at."""
     found: list[tuple[int, int, str, str, str]] = []
     for priority, operation, first in claim_groups(tx.connection, work):
@@ -46,7 +47,7 @@ def claim(
     found.sort()
     taken = found[:limit]
     until = micros(lease_until)
-    tx.connection.executemany(queries.LEASE_EXCHANGE, [(until, row[2]) for row in taken])
+    tx.connection.executemany(queries.LEASE_COMMUNICATION, [(until, row[2]) for row in taken])
     return [(row[2], (row[3], row[2], row[4], row[0])) for row in taken]
 
 

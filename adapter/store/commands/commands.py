@@ -91,22 +91,22 @@ class SqliteStore:
             lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip)
         )
         made, bad = made_of(taken, reading.leased)
-        await note_unreadable(self.database, RowKind.EXCHANGE, bad)
+        await note_unreadable(self.database, RowKind.COMMUNICATION, bad)
         return made
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
         return await self.database.write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
     async def sending(self) -> Sequence[Leased]:
-        return await readable(self.database, RowKind.EXCHANGE, reading.sending, reading.leased)
+        return await readable(self.database, RowKind.COMMUNICATION, reading.sending, reading.leased)
 
     async def next_wake(self) -> datetime | None:
         return await self.database.read(reading.next_wake)
 
     async def find(
-        self, *, exchanges: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
+        self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
-        return await self.database.read(lambda db: reading.find(db, exchanges, tokens))
+        return await self.database.read(lambda db: reading.find(db, communications, tokens))
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
         return await self.database.read(lambda db: reading.holders(db, lanes))

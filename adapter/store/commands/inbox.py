@@ -23,7 +23,7 @@ def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
                 item.operation,
                 micros(item.at),
                 item.state,
-                item.exchange,
+                item.communication,
                 item.remote,
                 item.reason,
                 item.spool.digest if item.spool else hashlib.sha256(item.raw).digest(),
@@ -71,7 +71,14 @@ def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
     tx.connection.executemany(
         queries.INSERT_MESSAGE,
         [
-            (item.exchange, micros(item.at), item.outbound, item.operation, item.status, item.body)
+            (
+                item.communication,
+                micros(item.at),
+                item.outbound,
+                item.operation,
+                item.status,
+                item.body,
+            )
             for item in batch
         ],
     )

@@ -47,52 +47,53 @@ LIST_DEVICE: Final = """
 SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
 COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
 
-# ---------------------------------------------------------------- exchanges
+# ---------------------------------------------------------------- communications
 
-INSERT_EXCHANGE: Final = """
-INSERT INTO exchange (id, command, position, operation, priority, work, state, wake, due, token,
-                      sent, body)
+INSERT_COMMUNICATION: Final = """
+INSERT INTO communication (
+    id, command, position, operation, priority, work, state, wake, due, token, sent, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-INSERT_ENDPOINTS: Final = "INSERT INTO exchange_endpoints (number, endpoints) VALUES (?, ?)"
+INSERT_ENDPOINTS: Final = "INSERT INTO communication_endpoints (number, endpoints) VALUES (?, ?)"
 # A lease holds for as long as work, state and wake stay as they were when it was taken.
-UPDATE_EXCHANGE: Final = """
-UPDATE exchange SET
+UPDATE_COMMUNICATION: Final = """
+UPDATE communication SET
     due = CASE WHEN work = :work AND state = :state AND wake IS :wake THEN due ELSE :due END,
     work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
 WHERE id = :id"""
-BODIES_OF_COMMAND: Final = "SELECT id, body FROM exchange WHERE command = ?"
-_EXCHANGES: Final = """
+BODIES_OF_COMMAND: Final = "SELECT id, body FROM communication WHERE command = ?"
+_COMMUNICATIONS: Final = """
 SELECT command, body, endpoints
-FROM exchange LEFT JOIN exchange_endpoints ON exchange_endpoints.number = exchange.number """
-EXCHANGES_OF_COMMANDS: Final = (
-    _EXCHANGES + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
+FROM communication
+LEFT JOIN communication_endpoints ON communication_endpoints.number = communication.number """
+COMMUNICATIONS_OF_COMMANDS: Final = (
+    _COMMUNICATIONS + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
 )
-LIST_EXCHANGES: Final = """
-SELECT command, body FROM exchange
+LIST_COMMUNICATIONS: Final = """
+SELECT command, body FROM communication
 WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
-EXCHANGE_OF_TOKEN: Final = "SELECT id FROM exchange WHERE token IS NOT NULL AND token = ?"
-FIND_EXCHANGES: Final = _EXCHANGES + "WHERE id IN (SELECT value FROM json_each(?))"
+COMMUNICATION_OF_TOKEN: Final = "SELECT id FROM communication WHERE token IS NOT NULL AND token = ?"
+FIND_COMMUNICATIONS: Final = _COMMUNICATIONS + "WHERE id IN (SELECT value FROM json_each(?))"
 FIND_TOKENS: Final = (
-    _EXCHANGES + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
+    _COMMUNICATIONS + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
 )
 # From one (priority, operation) that has this work to the next, one index search apiece. As one
 # statement with `(priority, operation) > (?, ?)` SQLite would walk through all of a priority.
 NEXT_CLAIM_OPERATION: Final = """
-SELECT priority, operation, due FROM exchange
+SELECT priority, operation, due FROM communication
 WHERE work = ? AND priority = ? AND operation > ? AND due IS NOT NULL
 ORDER BY operation, due LIMIT 1"""
 NEXT_CLAIM_PRIORITY: Final = """
-SELECT priority, operation, due FROM exchange
+SELECT priority, operation, due FROM communication
 WHERE work = ? AND priority > ? AND due IS NOT NULL
 ORDER BY priority, operation, due LIMIT 1"""
 CLAIMABLE: Final = f"""
-SELECT due, id, command FROM exchange
+SELECT due, id, command FROM communication
 WHERE work = :work AND priority = :priority AND operation = :operation
-    AND due IS NOT NULL AND due <= :now AND {free(RowKind.EXCHANGE, "exchange.id")}
+    AND due IS NOT NULL AND due <= :now AND {free(RowKind.COMMUNICATION, "communication.id")}
 ORDER BY due, id LIMIT :limit"""
-LEASE_EXCHANGE: Final = "UPDATE exchange SET due = ? WHERE id = ?"
+LEASE_COMMUNICATION: Final = "UPDATE communication SET due = ? WHERE id = ?"
 SENDING: Final = """
-SELECT command, id, operation, priority FROM exchange WHERE state = 'sending' ORDER BY id"""
+SELECT command, id, operation, priority FROM communication WHERE state = 'sending' ORDER BY id"""
 
 # ---------------------------------------------------------------- what goes with a command
 
@@ -115,12 +116,12 @@ INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
 # ---------------------------------------------------------------- inbox
 
 INSERT_INBOX: Final = """
-INSERT INTO inbox (operation, at, state, exchange, remote, reason, hash)
+INSERT INTO inbox (operation, at, state, communication, remote, reason, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, operation, raw, at, exchange, remote, state, reason, command, token,
+SELECT inbox.id, operation, raw, at, communication, remote, state, reason, command, token,
        inbox_spool.file, inbox_spool.bytes
 FROM inbox """
 _BODY: Final = """
@@ -179,17 +180,18 @@ AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
 AUDIT_ALL: Final = "SELECT seq, at, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
 AUDIT_OF_SUBJECT: Final = """
 SELECT seq, at, note, digest FROM audit
-WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM exchange WHERE command = :subject)
+WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM communication WHERE command = :subject)
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = "SELECT seq, at, note, digest FROM audit ORDER BY seq"
 
 INSERT_MESSAGE: Final = """
-INSERT INTO message (exchange, at, outbound, operation, status, body) VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT INTO message (communication, at, outbound, operation, status, body)
+VALUES (?, ?, ?, ?, ?, ?)"""
 MESSAGES: Final = """
-SELECT exchange, at, outbound, operation, status, body FROM message
-WHERE exchange IN (SELECT id FROM exchange WHERE command = ?) ORDER BY id"""
+SELECT communication, at, outbound, operation, status, body FROM message
+WHERE communication IN (SELECT id FROM communication WHERE command = ?) ORDER BY id"""
 
 # ---------------------------------------------------------------- measurements
 
@@ -234,7 +236,7 @@ DEVICES_AFTER: Final = "SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?"
 COUNT_COMMANDS: Final = "SELECT state, count(*) FROM command GROUP BY state ORDER BY state"
 COUNT_INBOX: Final = "SELECT state, count(*) FROM inbox GROUP BY state ORDER BY state"
 COUNT_SENDS: Final = """
-SELECT state, count(*) FROM exchange WHERE sent = 1 GROUP BY state ORDER BY state"""
+SELECT state, count(*) FROM communication WHERE sent = 1 GROUP BY state ORDER BY state"""
 COUNT_COMPLETIONS: Final = """
 SELECT kind || ':' || state, count(*) FROM completion GROUP BY 1 ORDER BY 1"""
 COUNT_PUBLICATIONS: Final = "SELECT count(*) FROM publication"

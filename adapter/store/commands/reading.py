@@ -47,26 +47,31 @@ _MOST_LISTED_BYTES: Final = 65_536
 def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
     """In the order asked for; unknown ones are left out."""
     wanted = encode(ids)
-    exchanges: dict[str, list[Communication]] = {}
-    for command, body, endpoints in connection.execute(queries.EXCHANGES_OF_COMMANDS, (wanted,)):
-        exchanges.setdefault(command, []).append(rows.read_exchange(body, endpoints))
+    communications: dict[str, list[Communication]] = {}
+    for command, body, endpoints in connection.execute(
+        queries.COMMUNICATIONS_OF_COMMANDS, (wanted,)
+    ):
+        communications.setdefault(command, []).append(rows.read_communication(body, endpoints))
     found: dict[CommandId, Command] = {}
     for row in connection.execute(queries.LOAD_COMMANDS, (wanted,)):
         command, request, targets, activity, version = row
-        mine = tuple(exchanges.get(command, ()))
+        mine = tuple(communications.get(command, ()))
         found[command] = rows.read_command(request, targets, activity, version, mine)
     return {command: found[command] for command in ids if command in found}
 
 
 def sending(connection: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
-    """(exchange, row) of each; `leased` reads the rows."""
+    """(communication, row) of each; `leased` reads the rows."""
     return [(row[1], row) for row in connection.execute(queries.SENDING)]
 
 
 def leased(row: tuple[Any, ...]) -> Leased:
-    command, exchange, operation, priority = row
+    command, communication, operation, priority = row
     return Leased(
-        command=command, exchange=exchange, operation=Operation(operation), priority=priority
+        command=command,
+        communication=communication,
+        operation=Operation(operation),
+        priority=priority,
     )
 
 
@@ -85,20 +90,23 @@ def next_wake(connection: apsw.Connection) -> datetime | None:
 
 def find(
     connection: apsw.Connection,
-    exchanges: Sequence[CommunicationId],
+    communications: Sequence[CommunicationId],
     tokens: Sequence[RequestToken],
 ) -> list[Found]:
-    """By id, then by token, in the order asked for; each exchange once."""
+    """By id, then by token, in the order asked for; each communication once."""
     found: dict[CommunicationId, Found] = {}
-    for query, wanted in ((queries.FIND_EXCHANGES, exchanges), (queries.FIND_TOKENS, tokens)):
+    for query, wanted in (
+        (queries.FIND_COMMUNICATIONS, communications),
+        (queries.FIND_TOKENS, tokens),
+    ):
         if wanted:
             for command, body, endpoints in connection.execute(query, (encode(wanted),)):
-                exchange = rows.read_exchange(body, endpoints)
-                found[exchange.id] = Found(command=command, exchange=exchange)
-    by_token = {item.exchange.token: item for item in found.values()}
-    ordered = [found[item] for item in exchanges if item in found]
+                communication = rows.read_communication(body, endpoints)
+                found[communication.id] = Found(command=command, communication=communication)
+    by_token = {item.communication.token: item for item in found.values()}
+    ordered = [found[item] for item in communications if item in found]
     ordered += [by_token[item] for item in tokens if item in by_token]
-    return list({item.exchange.id: item for item in ordered}.values())
+    return list({item.communication.id: item for item in ordered}.values())
 
 
 def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
@@ -121,14 +129,14 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
 def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> list[Command]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
-    exchanges: dict[str, list[Communication]] = {}
-    for command, body in connection.execute(queries.LIST_EXCHANGES, (wanted,)):
-        exchanges.setdefault(command, []).append(rows.read_exchange(body, None))
+    communications: dict[str, list[Communication]] = {}
+    for command, body in connection.execute(queries.LIST_COMMUNICATIONS, (wanted,)):
+        communications.setdefault(command, []).append(rows.read_communication(body, None))
     found: dict[CommandId, Command] = {}
     values = {"ids": wanted, "most": _MOST_LISTED_BYTES}
     for row in connection.execute(queries.LIST_COMMANDS, values):
         command, request, targets, activity, version, left_out = row
-        mine = tuple(exchanges.get(command, ()))
+        mine = tuple(communications.get(command, ()))
         made = rows.read_command(request, targets, activity, version, mine)
         found[command] = replace(made, left_out=left_out)
     return [found[command] for command in ids if command in found]
@@ -199,7 +207,7 @@ def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
         operation=row[1],
         raw=row[2],
         at=moment(row[3]),
-        exchange=row[4],
+        communication=row[4],
         remote=row[5],
         state=InboxState(row[6]),
         reason=row[7],
@@ -303,14 +311,14 @@ def ledger(connection: apsw.Connection) -> Ledger:
 def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
     return [
         Logged(
-            exchange=exchange,
+            communication=communication,
             at=moment(at),
             outbound=bool(outbound),
             operation=operation,
             status=status,
             body=body,
         )
-        for exchange, at, outbound, operation, status, body in connection.execute(
+        for communication, at, outbound, operation, status, body in connection.execute(
             queries.MESSAGES, (command,)
         )
     ]

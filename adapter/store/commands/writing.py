@@ -74,7 +74,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     tx.connection.executemany(
         queries.INSERT_TARGET, [(target.device, command.id) for target in command.targets]
     )
-    _put_exchanges(tx.connection, command, item.priority)
+    _put_communications(tx.connection, command, item.priority)
     _put_completions(tx.connection, command)
     _take_lanes(tx.connection, item.lanes, command.id)
     _put_outcomes(tx.connection, command.id, item.outcomes)
@@ -119,7 +119,7 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
     if command is not None:
         if _other_holders(connection, change.acquire, command.id):
             return Saved.LANE_TAKEN
-        if _token_taken(connection, command.exchanges):
+        if _token_taken(connection, command.communications):
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(connection, change.debit, at):
         return Saved.OVER_BUDGET
@@ -151,7 +151,7 @@ def _save_command(
             command.id,
         ),
     )
-    _put_exchanges(connection, command, priority)
+    _put_communications(connection, command, priority)
     _put_completions(connection, command)
     if change.release:
         connection.execute(queries.RELEASE_LANES, (command.id,))
@@ -159,77 +159,79 @@ def _save_command(
     _put_outcomes(connection, command.id, change.outcomes)
 
 
-def _put_exchanges(connection: apsw.Connection, command: Command, priority: int) -> None:
+def _put_communications(connection: apsw.Connection, command: Command, priority: int) -> None:
     """Insert the new ones, update those that changed."""
-    if not command.exchanges:
+    if not command.communications:
         return
     stored: dict[str, bytes] = dict(connection.execute(queries.BODIES_OF_COMMAND, (command.id,)))
-    for position, exchange in enumerate(command.exchanges):
-        body = encode_body(exchange)
-        before = stored.get(exchange.id)
+    for position, communication in enumerate(command.communications):
+        body = encode_body(communication)
+        before = stored.get(communication.id)
         if before is None:
-            _insert_exchange(connection, command.id, position, priority, exchange, body)
+            _insert_communication(connection, command.id, position, priority, communication, body)
         elif before != body:
-            _update_exchange(connection, exchange, body)
+            _update_communication(connection, communication, body)
 
 
-def _insert_exchange(
+def _insert_communication(
     connection: apsw.Connection,
     command: CommandId,
     position: int,
     priority: int,
-    exchange: Communication,
+    communication: Communication,
     body: bytes,
 ) -> None:
     connection.execute(
-        queries.INSERT_EXCHANGE,
+        queries.INSERT_COMMUNICATION,
         (
-            exchange.id,
+            communication.id,
             command,
             position,
-            exchange.operation,
+            communication.operation,
             priority,
-            exchange.work,
-            exchange.state,
-            micros_or_none(exchange.wake),
-            micros_or_none(due_of(exchange)),
-            exchange.token,
-            exchange.sent_at is not None,
+            communication.work,
+            communication.state,
+            micros_or_none(communication.wake),
+            micros_or_none(due_of(communication)),
+            communication.token,
+            communication.sent_at is not None,
             body,
         ),
     )
-    endpoints = encode_endpoints(exchange)
+    endpoints = encode_endpoints(communication)
     if endpoints is not None:
         number = connection.last_insert_rowid()
         connection.execute(queries.INSERT_ENDPOINTS, (number, endpoints))
 
 
-def _update_exchange(connection: apsw.Connection, exchange: Communication, body: bytes) -> None:
+def _update_communication(
+    connection: apsw.Connection, communication: Communication, body: bytes
+) -> None:
     connection.execute(
-        queries.UPDATE_EXCHANGE,
+        queries.UPDATE_COMMUNICATION,
         {
-            "id": exchange.id,
-            "work": exchange.work,
-            "state": exchange.state,
-            "wake": micros_or_none(exchange.wake),
-            "due": micros_or_none(due_of(exchange)),
-            "token": exchange.token,
-            "sent": exchange.sent_at is not None,
+            "id": communication.id,
+            "work": communication.work,
+            "state": communication.state,
+            "wake": micros_or_none(communication.wake),
+            "due": micros_or_none(due_of(communication)),
+            "token": communication.token,
+            "sent": communication.sent_at is not None,
             "body": body,
         },
     )
 
 
-def _token_taken(connection: apsw.Connection, exchanges: Iterable[Communication]) -> bool:
-    """Whether a token is another exchange's: the head end gave it twice, or gave a stranger's."""
+def _token_taken(connection: apsw.Connection, communications: Iterable[Communication]) -> bool:
+    """Whether a token is another communication's: given twice, or a stranger's."""
     seen: set[RequestToken] = set()
-    for exchange in exchanges:
-        if exchange.token is None:
+    for communication in communications:
+        if communication.token is None:
             continue
-        owner = connection.execute(queries.EXCHANGE_OF_TOKEN, (exchange.token,)).get
-        if exchange.token in seen or owner not in (None, exchange.id):
+        owner = connection.execute(queries.COMMUNICATION_OF_TOKEN, (communication.token,)).get
+        if communication.token in seen or owner not in (None, communication.id):
             return True
-        seen.add(exchange.token)
+        seen.add(communication.token)
     return False
 
 

@@ -32,8 +32,8 @@ CREATE TABLE target (
     PRIMARY KEY (device, command)
 ) STRICT, WITHOUT ROWID;
 
--- due: when the exchange's work may be claimed, moved on by leases; wake: as the exchange has it
-CREATE TABLE exchange (
+-- due: when the communication's work may be claimed, moved on by leases; wake: as the communication has it
+CREATE TABLE communication (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     command TEXT NOT NULL,
@@ -48,13 +48,13 @@ CREATE TABLE exchange (
     sent INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX exchange_of_command ON exchange (command, position);
-CREATE UNIQUE INDEX exchange_token ON exchange (token) WHERE token IS NOT NULL;
-CREATE INDEX exchange_claim ON exchange (work, priority, operation, due, id) WHERE due IS NOT NULL;
-CREATE INDEX exchange_sending ON exchange (id) WHERE state = 'sending';
+CREATE UNIQUE INDEX communication_of_command ON communication (command, position);
+CREATE UNIQUE INDEX communication_token ON communication (token) WHERE token IS NOT NULL;
+CREATE INDEX communication_claim ON communication (work, priority, operation, due, id) WHERE due IS NOT NULL;
+CREATE INDEX communication_sending ON communication (id) WHERE state = 'sending';
 
--- only where an exchange has many; few stay in its body
-CREATE TABLE exchange_endpoints (
+-- only where a communication has many; few stay in its body
+CREATE TABLE communication_endpoints (
     number INTEGER PRIMARY KEY,
     endpoints BLOB NOT NULL
 ) STRICT;
@@ -84,7 +84,7 @@ CREATE TABLE inbox (
     operation TEXT NOT NULL,
     at INTEGER NOT NULL,
     state TEXT NOT NULL,
-    exchange TEXT,
+    communication TEXT,
     remote TEXT NOT NULL,
     reason TEXT NOT NULL,
     command TEXT,
@@ -110,14 +110,14 @@ CREATE TABLE inbox_spool (
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
-    exchange TEXT NOT NULL,
+    communication TEXT NOT NULL,
     at INTEGER NOT NULL,
     outbound INTEGER NOT NULL,
     operation TEXT NOT NULL,
     status INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-CREATE INDEX message_exchange ON message (exchange, id);
+CREATE INDEX message_communication ON message (communication, id);
 
 CREATE TABLE publication (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -27,7 +27,7 @@ WHERE (SELECT min(seq) FROM audit WHERE subject = value) > :entry"""
 _CORRECT: Final = (
     # A lease that is longer than leases are is a wrong clock's.
     """
-UPDATE exchange SET due = wake WHERE work IN ('send', 'status', 'result', 'cancel')
+UPDATE communication SET due = wake WHERE work IN ('send', 'status', 'result', 'cancel')
     AND due > :leased AND wake IS NOT NULL AND wake < due""",
     # What was sent by a wrong clock counts as sent now: the budget is not used up for ever.
     "UPDATE debit SET at = :now WHERE at > :now",

@@ -175,10 +175,10 @@ def _decision(row: FailedRow, action: str, by: str, reason: str) -> AuditNote:
 
 
 def _subject(row: FailedRow) -> str:
-    """The audit's own word for it: commands, exchanges and orders are subjects by their ids."""
+    """The audit's own word: commands, communications and orders are subjects by their ids."""
     if row.kind in (RowKind.MESSAGE, RowKind.PAYLOAD):
         return f"inbox:{row.row}"
-    bare = row.kind in (RowKind.COMMAND, RowKind.EXCHANGE, RowKind.ORDER)
+    bare = row.kind in (RowKind.COMMAND, RowKind.COMMUNICATION, RowKind.ORDER)
     return row.row if bare else f"{row.kind}:{row.row}"
 
 

@@ -29,8 +29,8 @@ _LOOK: Final = MappingProxyType(
     {
         Kept.MESSAGES: """
 SELECT m.id, m.at, NOT EXISTS (
-    SELECT 1 FROM exchange e JOIN command c ON c.id = e.command
-    WHERE e.id = m.exchange AND c.state NOT IN (SELECT value FROM json_each(:ended)))
+    SELECT 1 FROM communication e JOIN command c ON c.id = e.command
+    WHERE e.id = m.communication AND c.state NOT IN (SELECT value FROM json_each(:ended)))
 FROM message m WHERE m.id > :after ORDER BY m.id LIMIT :limit""",
         Kept.INBOX: """
 SELECT i.id, i.at, i.state IN ('applied', 'ignored', 'stored', 'discarded')

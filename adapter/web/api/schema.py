@@ -188,7 +188,7 @@ class CommandOut(Struct, kw_only=True):
     endpoints: EndpointCounts | None
     progress: ProgressOut | None = None
     completion_events: list[CompletionOut]
-    exchanges: list[CommunicationOut]
+    communications: list[CommunicationOut]
     retries: int
     late_messages: int
     resolution: ResolutionOut | None
@@ -272,7 +272,7 @@ class Outcomes(Struct, kw_only=True):
 class MessageOut(Struct, kw_only=True):
     """One SOAP message; callback secrets are masked."""
 
-    exchange: str
+    communication: str
     at: datetime
     outbound: bool
     operation: str
@@ -282,7 +282,7 @@ class MessageOut(Struct, kw_only=True):
     @classmethod
     def of(cls, logged: Logged) -> "MessageOut":
         return cls(
-            exchange=logged.exchange,
+            communication=logged.communication,
             at=logged.at,
             outbound=logged.outbound,
             operation=logged.operation,
@@ -344,7 +344,7 @@ class InboxItem(Struct, kw_only=True):
     id: int
     operation: str
     at: datetime
-    exchange: str | None
+    communication: str | None
     remote: str
     state: InboxState
     reason: str
@@ -358,7 +358,7 @@ class InboxItem(Struct, kw_only=True):
             id=row.id,
             operation=row.operation,
             at=row.at,
-            exchange=row.exchange,
+            communication=row.communication,
             remote=row.remote,
             state=row.state,
             reason=row.reason,

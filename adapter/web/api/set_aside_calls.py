@@ -17,7 +17,7 @@ from adapter.web.api.call import (
 )
 from adapter.web.api.schema import ReasonIn
 
-_MOVES_SWITCHES: Final = frozenset({RowKind.COMMAND, RowKind.EXCHANGE, RowKind.ORDER})
+_MOVES_SWITCHES: Final = frozenset({RowKind.COMMAND, RowKind.COMMUNICATION, RowKind.ORDER})
 
 
 async def list_set_aside(api: ApiContext, asked: ApiRequest) -> ApiResponse:

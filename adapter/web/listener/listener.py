@@ -109,7 +109,7 @@ class Listener(Server):
 
     def _route(self, app: web.Application) -> None:
         prefix = self.settings.path_prefix
-        signed = prefix + STATUS_PATH + "/{exchange}/{secret}"
+        signed = prefix + STATUS_PATH + "/{communication}/{secret}"
         addresses = {prefix + path: key for path, key in _ADDRESSES.items()}
         for path, key in {**addresses, signed: STATUS_CHANGED}.items():
             resource = app.router.add_resource(path)
@@ -167,18 +167,18 @@ class Listener(Server):
             spooling = self._spooling(key)
             try:
                 body, judged = await self._read(request, key, spooling)
-                exchange = _exchange(request)
+                communication = _communication(request)
                 refusal = judge_body(request, key, body, judged)
                 if refusal is not None:
                     body = replace(body, cut=body.cut or body.spilled)
-                    await self._keep(request, refusal, body, exchange)
+                    await self._keep(request, refusal, body, communication)
                     return self._fault(request, refusal)
                 assert isinstance(judged, HostedCall)
                 if body.spilled and spooling is not None:
                     spooled, spooling = await spooling.done(), None
-                    await self._receive(request, judged, b"", exchange, spooled)
+                    await self._receive(request, judged, b"", communication, spooled)
                 else:
-                    await self._receive(request, judged, body.raw, exchange)
+                    await self._receive(request, judged, body.raw, communication)
                 return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
             finally:
                 if spooling is not None:
@@ -197,7 +197,7 @@ class Listener(Server):
         request: web.Request,
         call: HostedCall,
         raw: bytes,
-        exchange: CommunicationId | None,
+        communication: CommunicationId | None,
         spooled: Spooled | None = None,
     ) -> None:
         """Durable when this returns; only then is there an answer."""
@@ -205,7 +205,7 @@ class Listener(Server):
             operation=call.operation,
             raw=raw,
             at=self._clock.now(),
-            exchange=exchange,
+            communication=communication,
             remote=request.remote or "",
             spool=spooled,
         )
@@ -225,13 +225,13 @@ class Listener(Server):
                 headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
             )
         address = request.match_info
-        if "exchange" in address and not self._gateway.genuine(
-            address["exchange"], address["secret"]
+        if "communication" in address and not self._gateway.genuine(
+            address["communication"], address["secret"]
         ):
             return Refusal(
                 status=404,
                 text="No such address.",
-                reason=f"callback address of {address['exchange'][:64]!r} is not genuine",
+                reason=f"callback address of {address['communication'][:64]!r} is not genuine",
                 operation=key,
                 known=bool(self.settings.users),
             )
@@ -296,7 +296,11 @@ class Listener(Server):
         return response
 
     async def _keep(
-        self, request: web.Request, refusal: Refusal, body: Body, exchange: CommunicationId | None
+        self,
+        request: web.Request,
+        refusal: Refusal,
+        body: Body,
+        communication: CommunicationId | None,
     ) -> None:
         self.counts[f"http_{refusal.status}"] += 1
         remote = request.remote or ""
@@ -307,7 +311,7 @@ class Listener(Server):
             at=self._clock.now(),
             remote=remote,
             operation=refusal.operation,
-            exchange=exchange,
+            communication=communication,
             cut=body.cut,
             length=request.content_length,
             known=refusal.known,
@@ -359,7 +363,7 @@ class Listener(Server):
         return web.Response(body=content, content_type="text/xml", charset="utf-8")
 
 
-def _exchange(request: web.Request) -> CommunicationId | None:
+def _communication(request: web.Request) -> CommunicationId | None:
     """The attempt that a genuine address names."""
-    named = request.match_info.get("exchange")
+    named = request.match_info.get("communication")
     return CommunicationId(named) if named is not None else None
