@@ -131,6 +131,7 @@ class Stage:
     field_work: Outgoing
     requester: Requester
     sink: Receiver
+    measurements: "SiteMeasurements"
 
     @property
     def set_aside(self) -> SetAside:
@@ -189,7 +190,7 @@ async def a_stage(
     await store.open()
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
     order_store, field_work, requester = SqliteOrders(store.database), Outgoing(), Requester()
-    told, head_end = sink or Receiver(), OddHeadEnd()
+    told, head_end, measurements = sink or Receiver(), OddHeadEnd(), SiteMeasurements()
     sinks: list[Sink] = [told, OrderSink(order_store, clock)]
     gateway = Gateway(
         store=store,
@@ -207,7 +208,7 @@ async def a_stage(
         gateway=gateway,
         field_work=field_work,
         requester=requester,
-        measurements=_NoMeasurements(),
+        measurements=measurements,
         clock=clock,
     )
     stage = Stage(
@@ -223,6 +224,7 @@ async def a_stage(
         field_work=field_work,
         requester=requester,
         sink=told,
+        measurements=measurements,
     )
     try:
         if fresh:
@@ -235,8 +237,15 @@ async def a_stage(
         await store.close()
 
 
-class _NoMeasurements:
+@dataclass
+class SiteMeasurements:
+    """A site's measurement system that has none; `away`: it does not answer."""
+
+    away: bool = False
+
     async def final(
         self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
     ) -> Sequence[Measurement]:
+        if self.away:
+            raise ConnectionError("the measurement system is away")
         return ()

@@ -71,6 +71,21 @@ def test_an_order_that_is_discarded_is_given_up(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_an_order_waits_for_a_sites_own_system_as_long_as_it_takes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_stage(tmp_path) as stage:
+            stage.measurements.away = True
+            order = await stage.order(1)
+            for _ in range(20):
+                await stage.later(timedelta(minutes=5))
+            assert await stage.failed() == []
+            stage.measurements.away = False
+            await stage.later(LEASE)
+            assert (await stage.orders.show(order.id)).children
+
+    run(scenario())
+
+
 async def visits(stage: Stage) -> list[OrderId]:
     """Orders at points without a smart command send a crew: two messages that wait."""
     without = "json_set(CAST(body AS TEXT), '$.capabilities', json('[]'))"

@@ -72,6 +72,12 @@ class Records:
         return whole
 
 
+class MeasurementsFailed(GatewayError):
+    """The site's measurement system did not answer: it is asked again."""
+
+    code = "measurements"
+
+
 class StoredMeasurements:
     """What `readings show` shows: of each channel and time the last revision, with its condition.
     For a site that has no measurement system of its own.

@@ -19,7 +19,13 @@ from adapter.engine import points
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.deliveries import Deliveries
-from adapter.engine.orders.facts import MasterData, Records
+from adapter.engine.orders.facts import (
+    MasterData,
+    MasterDataFailed,
+    MeasurementsFailed,
+    Records,
+    StoredMeasurements,
+)
 from adapter.engine.orders.field_work import FieldWork
 from adapter.engine.orders.ports import (
     CaseSaved,
@@ -42,7 +48,7 @@ from adapter.engine.orders.unit_of_work_order import (
 )
 from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from adapter.model.device import Device, DeviceView
 from adapter.model.ids import CommandId, OrderId
 from adapter.model.measurement import Measurement
@@ -118,8 +124,9 @@ class Orchestrator:
         try:
             async with self.working(order):
                 await self.carry_on(order)
-        except Conflict as error:
-            # The order stays due in the store: it is looked at again when its lease is over.
+        except (Conflict, MasterDataFailed, MeasurementsFailed) as error:
+            # The order stays due in the store: it is looked at again when its lease is over. A
+            # site's own system may be away for as long as it likes.
             log.warning("order_not_attended", extra={"order": order, "why": str(error)})
             return False
         return True
@@ -302,7 +309,16 @@ class Orchestrator:
         start = order.service_at - (type_.minimum_offset_days + 2) * day
         end = order.service_at + (type_.maximum_offset_days + 2) * day
         near = order.service_at
-        return tuple(await self._measurements.final(world.device.id, start, end, near=near))
+        try:
+            found = await self._measurements.final(world.device.id, start, end, near=near)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            if isinstance(self._measurements, StoredMeasurements):
+                raise
+            text = f"{world.device.id}: {type(error).__name__}: {error}"
+            raise MeasurementsFailed(text) from error
+        return tuple(found)
 
     async def _known(self, arriving: Device | None) -> DeviceView | None:
         if arriving is None:

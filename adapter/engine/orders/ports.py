@@ -352,7 +352,8 @@ class FinalMeasurements(Protocol):
         self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
     ) -> Sequence[Measurement]:
         """Of those with `start <= at < end`, of each component and condition code at least the
-        one nearest to `near` on either side."""
+        one nearest to `near` on either side. A site's system may raise anything: it is asked
+        again."""
 
 
 class ReplyRefused(GatewayError):

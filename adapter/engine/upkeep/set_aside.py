@@ -150,6 +150,7 @@ class SetAside:
 
     def know(self, rows: Iterable[FailedRow]) -> None:
         """What the store holds, when it is opened."""
+        self._dues = {kind: {} for kind in RowKind}
         for each in rows:
             self._dues[each.kind][each.row] = each.due
 
