@@ -77,7 +77,7 @@ def test_readiness_to_dos_and_command_line_tell_it_until_an_administrator_confir
     assert "not held" in done.err
     assert openway("clock", "confirm", "--reason", reason).code != Exit.OK  # nothing left
 
-    assert readiness(service) == {"status": "ready", "held": []}
+    assert readiness(service) == {"status": "ready", "held": [], "warnings": []}
     assert items(openway("todo", "list", "--json")) == []
     assert "yes" in openway("clock", "show").out
     ended = openway("command", "watch", str(cut.json["id"]), "--json")

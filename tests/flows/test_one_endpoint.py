@@ -97,7 +97,7 @@ def period() -> ReadPeriod:
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as-it-is": lambda esn: esn,
-    "blanks": lambda esn: f" {esn[:9]} {esn[9:]} ",
+    "blanks": lambda esn: f"{esn[:9]} {esn[9:]}",
     "leading-zeros": lambda esn: esn.replace(".7", ".007"),
     "separators": lambda esn: esn[:-3] + "-" + esn[-3:],
 }

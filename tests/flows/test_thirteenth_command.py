@@ -43,7 +43,7 @@ from importlib import import_module
 from pathlib import Path
 
 import adapter
-from adapter.commands.activity import CommandRequest, CompletionState, ReadPeriod, Verdict
+from adapter.commands.activity import CommandRequest, CompletionState, Outcome, ReadPeriod
 from adapter.commands.calls import ReadingKind
 from adapter.commands.flows import CommandKind, Completion, Operation, Priority
 from adapter.commands.rules import check_request, priority_of
@@ -86,7 +86,7 @@ async def main() -> None:
         two = (made.device(1), made.device(2))
         refused(CommandRequest(kind=KIND, devices=two, period=request.period), "devices")
         done = await finish(made, request)
-        assert done.activity.verdict is Verdict.SUCCEEDED, done.activity
+        assert done.activity.verdict is Outcome.SUCCEEDED, done.activity
         (event,) = done.activity.completions
         assert (event.kind, event.state) == (Completion.CREATE_IMD, CompletionState.EXECUTED)
         rows = await made.app.gateway.measurements(made.device(1))

@@ -88,7 +88,7 @@ def test_a_lost_report_is_told_to_people_and_counts_when_it_comes_late(tmp_path:
 
             await made.operator.retry(shown.order.id, by="anna")  # she goes on waiting
             assert await who(made, child.fact.id, "FieldRetried")
-            assert await who(made, shown.order.id, "RetryAsked") == ["anna"]
+            assert await who(made, shown.order.id, "OrderRetryAsked") == ["anna"]
             news = WorkReported(report=made.crew.done(message))
             late = FieldReport(id="late", activity=child.fact.id, news=news)
             assert await made.orders.receive(late) is Receipt.APPLIED

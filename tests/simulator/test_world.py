@@ -39,7 +39,7 @@ _MANY = """
 import resource
 import sys
 from adapter.simulator.settings import SimulatorConfig
-from adapter.simulator.world import World
+from adapter.simulator.world import SimulatedWorld
 from adapter.simulator.work import STATUS_CHANGED
 from datetime import UTC, datetime, timedelta
 
@@ -49,7 +49,7 @@ def used():
 
 count = int(sys.argv[1])
 before = used()
-world = World(SimulatorConfig.read({"population": {"count": count, "group_size": count}}))
+world = SimulatedWorld(SimulatorConfig.read({"population": {"count": count, "group_size": count}}))
 now = datetime(2026, 3, 2, 12, tzinfo=UTC)
 asked = {"request": {"GroupRequest": {"GroupName": "Substation 1"}, "Parameters": {
     "ReadingStartTime": "2026-03-01T00:00:00Z", "ReadingEndTime": "2026-03-02T00:00:00Z",

@@ -190,7 +190,9 @@ class Engine:
         commands = [commanded(item, number) for number, item in enumerate(told)]
         await self.store.submit(
             [
-                replace(a_submission(command=item, lanes=lanes_of(item.request)), key=None)
+                replace(
+                    a_submission(command=item, lanes=lanes_of(item.request, item.targets)), key=None
+                )
                 for item in commands
             ]
         )

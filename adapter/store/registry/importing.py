@@ -1,9 +1,11 @@
 """Imports of master data as they are judged and written: on one snapshot, in one transaction."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import apsw
+import msgspec
 
 from adapter.engine.commands.ports import AuditNote, Import, Saved
 from adapter.engine.registry.ports import Known
@@ -43,8 +45,14 @@ def known(db: apsw.Connection, what: Import) -> Known:
 
 
 def _devices(db: apsw.Connection, ids: Iterable[DeviceId]) -> dict[DeviceId, Device]:
-    bodies = ((device, db.execute(queries.DEVICE, (device,)).get) for device in ids)
-    return {device: decode_device(body) for device, body in bodies if body is not None}
+    """Those that can be read. What cannot is as if it were not there: an import says it anew."""
+    found: dict[DeviceId, Device] = {}
+    for device in ids:
+        body = db.execute(queries.DEVICE, (device,)).get
+        if body is not None:
+            with suppress(msgspec.DecodeError):
+                found[device] = decode_device(body)
+    return found
 
 
 def _order(install: InstallEvent) -> tuple[str, datetime, str]:
