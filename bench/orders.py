@@ -122,7 +122,7 @@ async def _fill(store: SqliteStore, like: OrderId, count: int) -> None:
         some = copies[start : start + _BATCH]
 
         def insert(tx: Transaction, batch: list[OrderRecord] = some) -> None:
-            writer = CaseWriter(tx, store.now())
+            writer = CaseWriter(tx, store.database.now())
             for copy in batch:
                 writer.insert(OrderChange(case=copy, holds=True), "bench")
 
