@@ -17,19 +17,6 @@ _PATH: Final = re.compile(
     r"(?:adapter|tests|docs|fixtures|wsdl|bench)/[\w./-]*|[A-Z]+\.md|Makefile|pyproject\.toml"
 )
 
-COMING: Final = frozenset(
-    {
-        "adapter/demo",
-        "adapter/server", "adapter/service", "adapter/web/listener",
-        "adapter/web/api/commands.py", "adapter/web/listener/listener.py",
-        "adapter/engine/commands/apply.py", "adapter/engine/commands/commands.py",
-        "adapter/engine/commands/completer.py", "adapter/engine/commands/correlator.py",
-        "adapter/engine/commands/dispatcher.py", "adapter/engine/commands/publisher.py",
-        "adapter/engine/commands/submit.py", "adapter/store/commands",
-    }
-)  # fmt: skip
-"""Paths of the grid that modules are still to be moved to. To be empty, and to go, after that."""
-
 
 @pytest.mark.parametrize("page", [*PAGES, *FURTHER])
 def test_a_link_leads_somewhere(page: str) -> None:
@@ -44,9 +31,7 @@ def test_a_link_leads_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_path_that_is_named_exists(page: str) -> None:
     missing = [
-        word
-        for word in code_words(page)
-        if _PATH.fullmatch(word) and word not in COMING and not (ROOT / word).exists()
+        word for word in code_words(page) if _PATH.fullmatch(word) and not (ROOT / word).exists()
     ]
     assert missing == []
 
