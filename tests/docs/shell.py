@@ -97,7 +97,11 @@ class Shell:
     def __post_init__(self) -> None:
         for shared in ("fixtures", "wsdl"):  # as they lie in a clone
             (self.folder / shared).symlink_to(ROOT / shared)
-        kept = {name: each for name, each in os.environ.items() if not name.startswith("OPENWAY_")}
+        kept = {
+            name: each
+            for name, each in os.environ.items()
+            if not name.startswith(("OPENWAY_", "MAKE", "MFLAGS"))
+        }
         self.environ = {
             **kept,
             "OPENWAY_LISTENER_PORT": str(self.ports[LISTENER]),
@@ -224,7 +228,7 @@ def _target(words: list[str]) -> tuple[list[str], str | None]:
 def recipe(target: str) -> str:
     """The last line that `make` runs for a target, which has to be one of `openway`."""
     told = subprocess.run(
-        ["make", "-n", "-o", ".venv/.run", target],
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.run", target],
         capture_output=True,
         text=True,
         check=True,

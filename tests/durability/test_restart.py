@@ -55,14 +55,14 @@ def test_a_stop_in_peace_loses_nothing_and_leaves_no_send_unclear(tmp_path: Path
             life = await made.start()
             await until(
                 lambda count=count: len(asked.attempts) >= count,
-                within_s=30,
+                within_s=60,
                 why="there is some load",
             )
             assert await made.nursery.stop(life) == 0
         return await made.start()
 
     plan = Plan(title="stopped in peace", deaths=deaths, meters=16, scripts=())
-    report = run(run_plan(tmp_path, plan))
+    report = run(run_plan(tmp_path, plan), seconds=110)
     assert not report.findings
     assert (report.unknown, report.unclear_sends) == (0, 0)
 

@@ -69,14 +69,11 @@ class Monitor:
         free = [item for item in wanted if not self._set_aside.held(RowKind.COMMAND, item)]
         commands = await self._set_aside.load(RowKind.COMMAND, free, self._store.load)
         points.reached("monitor.before_apply")
-        await asyncio.gather(
-            *(
-                self._set_aside.attend(RowKind.COMMAND, item, self._attend(commands[item]))
-                for item in free
-                if item in commands
-            )
-        )
+        await asyncio.gather(*(self._one(commands[item]) for item in free if item in commands))
         return len(wanted)
+
+    async def _one(self, command: Command) -> None:
+        await self._set_aside.attend(RowKind.COMMAND, command.id, self._attend(command))
 
     def data_arrived(self, endpoints: Sequence[EndpointId]) -> None:
         """Readings came for these endpoints: look at the commands that wait for them, now."""

@@ -84,21 +84,22 @@ class Deliveries:
         """Hand messages to the field work system. Returns how many were tried."""
         now = self._clock.now()
         found = await self._store.next_messages(limit=limit, now=now, lease_until=now + self._lease)
-        attend = self._store.set_aside.attend
-        await asyncio.gather(
-            *(attend(RowKind.FIELD_MESSAGE, each.message.id, self._send(each)) for each in found)
-        )
+        await asyncio.gather(*map(self._one_message, found))
         return len(found)
 
     async def reply_once(self, *, limit: int = 64) -> int:
         """Offer replies to the requester's system. Returns how many were tried."""
         now = self._clock.now()
         found = await self._store.next_replies(limit=limit, now=now, lease_until=now + self._lease)
-        attend = self._store.set_aside.attend
-        await asyncio.gather(
-            *(attend(RowKind.REPLY, each.id, self._deliver(each)) for each in found)
-        )
+        await asyncio.gather(*map(self._one_reply, found))
         return len(found)
+
+    async def _one_message(self, out: OutgoingMessage) -> None:
+        work = self._send(out)
+        await self._store.set_aside.attend(RowKind.FIELD_MESSAGE, out.message.id, work)
+
+    async def _one_reply(self, reply: RequesterReply) -> None:
+        await self._store.set_aside.attend(RowKind.REPLY, reply.id, self._deliver(reply))
 
     async def _send(self, out: OutgoingMessage) -> None:
         message = out.message

@@ -115,9 +115,11 @@ class Orchestrator:
             return 0
         now = self._clock.now()
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
-        attend = self.store.set_aside.attend
-        await asyncio.gather(*(attend(RowKind.ORDER, order, self._attend(order)) for order in due))
+        await asyncio.gather(*map(self._one, due))
         return len(due)
+
+    async def _one(self, order: OrderId) -> None:
+        await self.store.set_aside.attend(RowKind.ORDER, order, self._attend(order))
 
     async def _attend(self, order: OrderId) -> bool:
         """Whether it was come to."""
