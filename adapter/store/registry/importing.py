@@ -21,11 +21,12 @@ from adapter.store.threads import Transaction
 def known(db: apsw.Connection, what: Import) -> Known:
     """What the registry has that the import is about."""
     ids = dict.fromkeys([*(each.id for each in what.devices), *(e.device for e in what.installs)])
-    devices = _devices(db, ids)
+    said_anew = frozenset(each.id for each in what.devices)
+    devices = _devices(db, ids, said_anew)
     endpoints = (each.endpoint for each in (*what.devices, *devices.values()))
     for key in {endpoint_key(endpoint) for endpoint in endpoints if endpoint is not None}:
         ids.update((device, None) for (device,) in db.execute(queries.DEVICES_AT, (key,)))
-    devices |= _devices(db, ids.keys() - devices.keys())
+    devices |= _devices(db, ids.keys() - devices.keys(), said_anew)
     points = dict.fromkeys(
         [*(each.id for each in what.service_points), *(e.service_point for e in what.installs)]
     )
@@ -44,13 +45,16 @@ def known(db: apsw.Connection, what: Import) -> Known:
     )
 
 
-def _devices(db: apsw.Connection, ids: Iterable[DeviceId]) -> dict[DeviceId, Device]:
-    """Those that can be read. What cannot is as if it were not there: an import says it anew."""
+def _devices(
+    db: apsw.Connection, ids: Iterable[DeviceId], said_anew: frozenset[DeviceId]
+) -> dict[DeviceId, Device]:
+    """One that cannot be read is as if it were not there only where the import says it anew:
+    another one may hold an endpoint that is asked for (I7)."""
     found: dict[DeviceId, Device] = {}
     for device in ids:
         body = db.execute(queries.DEVICE, (device,)).get
         if body is not None:
-            with suppress(msgspec.DecodeError):
+            with suppress(*((msgspec.DecodeError,) if device in said_anew else ())):
                 found[device] = decode_device(body)
     return found
 
