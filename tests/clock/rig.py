@@ -11,7 +11,7 @@ from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.clock import HandClock
+from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.switch_holds import HoldReason
@@ -80,16 +80,18 @@ class Life:
         return await self.gateway.get(command)
 
     async def work(self) -> None:
+        await self.simulator.run_due()
         await self.gateway.drain()
         await self.orders.drain()
         await self.gateway.drain()
 
     async def later(self, by: timedelta) -> None:
         """Let time pass, a little past every lease, and work what is due then."""
-        await self.clock.turn(self.clock.now() + by)
-        await self.work()
-        await self.clock.turn(self.clock.now() + MINUTE)
-        await self.work()
+        for length in (by, MINUTE):
+            for clock in (self.clock, self.simulator.clock):
+                assert isinstance(clock, HandClock)
+                await clock.turn(clock.now() + length)
+            await self.work()
 
     async def confirm(self, reason: HoldReason = HoldReason.CLOCK) -> None:
         await self.gateway.holds.confirm(reason, by="ann", why="looked at the time server")
@@ -101,11 +103,14 @@ class Life:
 
 
 @asynccontextmanager
-async def a_head_end() -> AsyncIterator[Simulator]:
+async def a_head_end(*, by_hand: bool = True) -> AsyncIterator[Simulator]:
+    """Its clock is right. It is turned by hand as well, so that no test depends on the machine's
+    speed; not `by_hand`, for a gateway that runs by itself."""
     config = SimulatorConfig(
         population=PopulationPlan(count=8, generating_share=0.0), timing=Timing(jitter=0.0)
     )
-    async with Simulator(config, codec=codec()) as simulator:
+    clock = HandClock(NOON) if by_hand else SystemClock()
+    async with Simulator(config, clock=clock, codec=codec()) as simulator:
         yield simulator
 
 

@@ -148,7 +148,7 @@ async def state(of: Machine, command: str, *, wait_s: float = 2.0) -> str:
 
 def test_after_one_start_ahead_nothing_leaves_before_its_date(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_head_end() as head_end:
+        async with a_head_end(by_hand=False) as head_end:
             made = machine(tmp_path, head_end)
             sent = head_end.journal.requests
             made.set(FAR)
@@ -175,7 +175,7 @@ def test_after_one_start_ahead_nothing_leaves_before_its_date(tmp_path: Path) ->
 
 def test_a_clock_that_is_set_while_it_runs_is_noticed_and_settles(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_head_end() as head_end:
+        async with a_head_end(by_hand=False) as head_end:
             made = machine(tmp_path, head_end)
             sent = head_end.journal.requests
             async with made.serving():

@@ -68,7 +68,7 @@ def test_a_restored_store_and_a_wrong_clock_are_two_reasons(tmp_path: Path) -> N
     store, backup = tmp_path / "gateway.db", tmp_path / "backup"
 
     async def scenario() -> None:
-        async with a_head_end() as head_end:
+        async with a_head_end(by_hand=False) as head_end:
             file = settings_file(tmp_path, head_end.url, listener=free_port(), api=free_port())
             settings = load(file, {})
             meters = registry_of(head_end.world.population)
