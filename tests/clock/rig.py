@@ -71,10 +71,14 @@ class Life:
 
     async def ask(self, number: int, kind: CommandKind = CUT, **given: object) -> CommandId:
         """Submit a command for the n-th meter, and work what is due."""
-        request = CommandRequest(kind=kind, devices=(device_id(self.endpoint(number)),))
-        made = await self.gateway.submit(replace(request, **given))  # type: ignore[arg-type]
+        made = await self.submit(number, kind, **given)
         await self.work()
-        return made.id
+        return made
+
+    async def submit(self, number: int, kind: CommandKind = CUT, **given: object) -> CommandId:
+        """Submit a command for the n-th meter, and work nothing yet."""
+        request = CommandRequest(kind=kind, devices=(device_id(self.endpoint(number)),))
+        return (await self.gateway.submit(replace(request, **given))).id  # type: ignore[arg-type]
 
     async def command(self, command: CommandId) -> Command:
         return await self.gateway.get(command)

@@ -60,6 +60,27 @@ def test_it_settles_by_itself_when_the_step_is_taken_back(by: timedelta, tmp_pat
     run(scenario())
 
 
+@pytest.mark.parametrize("by", [HOUR, -HOUR, FAR, -FAR], ids=str)
+async def test_what_came_between_two_looks_is_dated_by_the_clock_that_accepted_it(
+    by: timedelta, tmp_path: Path
+) -> None:
+    async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
+        due = NOON + 2 * HOUR
+        before = await now.submit(0, effective_at=due)
+        await now.clock.step(by)
+        after = await now.submit(1)
+        await now.work()
+        assert now.held == [CLOCK]
+        await now.clock.step(-by)
+        await now.work()
+        assert now.held == []
+        await now.later(SECOND)
+        assert (now.sent(0), now.sent(1)) == (0, 1)
+        assert (await now.command(before)).activity.effective_at == due
+        activity = (await now.command(after)).activity
+        assert activity.expires_at == activity.created_at + 4 * HOUR
+
+
 @pytest.mark.parametrize("by", [0.5 * SECOND, -SECOND, 50 * SECOND, -50 * SECOND], ids=str)
 def test_small_steps_hold_nothing(by: timedelta, tmp_path: Path) -> None:
     async def scenario() -> None:

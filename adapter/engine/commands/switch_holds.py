@@ -77,6 +77,9 @@ class HoldStore(Protocol):
     async def newest(self) -> int:
         """The number of the last audit entry."""
 
+    async def last_dated(self, after: int, *, since: datetime, until: datetime) -> int | None:
+        """The number of the last audit entry after this one with a date between the two."""
+
 
 Confirm = Callable[[str, str], Awaitable[None]]
 """Called with who confirms and why; whoever holds knows how its reason is lifted."""

@@ -8,7 +8,7 @@ counting where it can.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.clocks import (
@@ -41,6 +41,8 @@ class ClockWatch:
         self._clock = clock
         self._policy = policy
         self._reference = Reference(at=clock.now(), elapsed_s=clock.elapsed_s())
+        self._entry = 0
+        """The last audit entry before the last look that found the wall clock right."""
         self._noted_s: float | None = None
         self._one = asyncio.Lock()
         self.corrections: list[Correct] = []
@@ -49,6 +51,7 @@ class ClockWatch:
 
     async def start(self) -> None:
         """Compare the wall clock with what the store has seen. Before anything else is written."""
+        self._entry = await self._store.newest()
         seen = await self._store.clock_seen()
         if seen is not None:
             self._reference = Reference(
@@ -72,6 +75,7 @@ class ClockWatch:
         return 0
 
     async def _look(self) -> None:
+        entry = await self._store.newest()
         wall, elapsed = self._clock.now(), self._clock.elapsed_s()
         off = self._off_by_s(wall, elapsed)
         hold = self._holds.of(HoldReason.CLOCK)
@@ -79,6 +83,7 @@ class ClockWatch:
             await self._hold(hold, off, wall, elapsed)
         elif hold is None:
             self._reference = Reference(at=wall, elapsed_s=elapsed)
+            self._entry = entry
         elif not self._may_be(hold, wall, elapsed):
             await self._settled(hold, wall, elapsed)
         if self._noted_s is None or elapsed - self._noted_s >= _NOTE_EVERY_S:
@@ -125,9 +130,16 @@ class ClockWatch:
                 since=wall if known is None else known.since,
                 text=_text(off, wall, expected, stopped=self._reference.stop_s > 0),
                 off_by_s=off,
-                after=await self._store.newest() if known is None else known.after,
+                after=await self._last_right(expected) if known is None else known.after,
             )
         )
+
+    async def _last_right(self, expected: datetime) -> int:
+        """The last audit entry that the right clock has dated. Between two looks both may have
+        written; which one did shows in the date, for they are further apart than that."""
+        slack = timedelta(seconds=self._policy.tolerance_s)
+        since, until = self._reference.at - slack, expected + slack
+        return await self._store.last_dated(self._entry, since=since, until=until) or self._entry
 
     async def _settled(self, hold: Hold, wall: datetime, elapsed: float) -> None:
         await self._correct(ClockError(ahead_s=hold.off_by_s, after=hold.after))

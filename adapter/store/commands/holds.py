@@ -25,6 +25,7 @@ _SEEN: Final = "SELECT at FROM clock_seen"
 _NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
 _PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
 _NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
+_LAST_DATED: Final = "SELECT max(seq) FROM audit WHERE seq > ? AND at BETWEEN ? AND ?"
 
 
 class SqliteHolds:
@@ -88,6 +89,13 @@ class SqliteHolds:
     async def newest(self) -> int:
         def work(db: apsw.Connection) -> int:
             found: int = db.execute(_NEWEST_ENTRY).get
+            return found
+
+        return await self._store.read(work)
+
+    async def last_dated(self, after: int, *, since: datetime, until: datetime) -> int | None:
+        def work(db: apsw.Connection) -> int | None:
+            found: int | None = db.execute(_LAST_DATED, (after, micros(since), micros(until))).get
             return found
 
         return await self._store.read(work)
