@@ -132,7 +132,7 @@ def installs() -> TableShown:
 
 def activity() -> TableShown:
     from adapter.commands.activity import State
-    from adapter.commands.transitions import TRANSITIONS
+    from adapter.commands.transitions import ACTIVITY_MACHINE
 
     return TableShown(
         "States of a command",
@@ -141,7 +141,7 @@ def activity() -> TableShown:
             (
                 state.value,
                 "yes" if state.final else "no",
-                ", ".join(each.value for each in State if each in TRANSITIONS[state]),
+                ", ".join(s.value for s in State if s in ACTIVITY_MACHINE.next_states(state)),
             )
             for state in State
         ),
@@ -149,26 +149,11 @@ def activity() -> TableShown:
 
 
 def communication() -> TableShown:
-    from adapter.commands.activity import CommunicationState
-    from adapter.commands.communication import TRANSITIONS
+    from adapter.commands.communication import COMMUNICATION_MACHINE
 
-    order = {
-        state: number for number, state in enumerate(CommunicationState)
-    }  # the same in every run
-    return TableShown(
-        "States of a communication",
-        ("state", "event", "may become"),
-        tuple(
-            (
-                state.value,
-                event.__name__,
-                ", ".join(each.value for each in CommunicationState if each in after),
-            )
-            for (state, event), after in sorted(
-                TRANSITIONS.items(), key=lambda arrow: order[arrow[0][0]]
-            )
-        ),
-    )
+    order = [state.value for state in COMMUNICATION_MACHINE.states]  # the same in every run
+    rows = sorted(_rows_of(COMMUNICATION_MACHINE), key=lambda row: order.index(row[0]))
+    return TableShown("States of a communication", _ARROW, tuple(rows))
 
 
 def matrix() -> TableShown:
@@ -272,6 +257,9 @@ def _columns(title: str, columns: "Sequence[Column]") -> TableShown:
 
 MACHINES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "command": "adapter.commands.transitions:ACTIVITY_MACHINE",
+        "communication": "adapter.commands.communication:COMMUNICATION_MACHINE",
+        "completion": "adapter.commands.completion:COMPLETION_MACHINE",
         "order": "adapter.orders.lifecycle:ORDER_MACHINE",
         "request": "adapter.orders.maintenance:MAINTENANCE_MACHINE",
         "visit": "adapter.orders.field_activity:FIELD_MACHINE",
@@ -296,14 +284,19 @@ def _drawn(name: str) -> Callable[[], TableShown]:
         from adapter.model.state_machine import diagram
 
         machine = state_machine(name)
-        rows = tuple(
-            (before.value, event.__name__, ", ".join(s.value for s in machine.states if s in after))
-            for (before, event), after in machine.arrows.items()
-        )
-        columns = ("state", "event", "may become")
-        return TableShown(f"State machine: {machine.name}", columns, rows, diagram=diagram(machine))
+        title = f"State machine: {machine.name}"
+        return TableShown(title, _ARROW, tuple(_rows_of(machine)), diagram=diagram(machine))
 
     return made
+
+
+_ARROW: Final = ("state", "event", "may become")
+
+
+def _rows_of(machine: "StateMachine[Any, Any]") -> Iterator[tuple[str, str, str]]:
+    for (before, event), after in machine.arrows.items():
+        names = ", ".join(state.value for state in machine.states if state in after)
+        yield before.value, event.__name__, names
 
 
 def _arrows(name: str) -> Callable[[], TableShown]:

@@ -61,25 +61,11 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower() if name.isidentifier() else name
 
 
-def commands() -> Arrows:
-    from adapter.commands.transitions import TRANSITIONS
-
-    return TRANSITIONS
-
-
-def communications() -> Arrows:
-    from adapter.commands.communication import TRANSITIONS
-
-    return TRANSITIONS
-
-
 def installs() -> Arrows:
     from adapter.model.device import INSTALL_TRANSITIONS
 
     return INSTALL_TRANSITIONS
 
 
-ARROWS: Final[Mapping[str, Callable[[], Arrows]]] = MappingProxyType(
-    {"command": commands, "communication": communications, "install": installs}
-)
+ARROWS: Final[Mapping[str, Callable[[], Arrows]]] = MappingProxyType({"install": installs})
 """Tables of states that are no `StateMachine`."""

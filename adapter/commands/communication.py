@@ -1,20 +1,19 @@
-"""One communication with the head end: TRANSITIONS and step().
+"""One communication with the head end: COMMUNICATION_MACHINE and step().
 
     queued ──dispatched──> sending ──token──> awaiting ──final status──> fetching ──> completed
        ^                      |  └──unclear, switch order──> unclear <──time-out, token forgotten
        └──not sent, busy──────┘                                 └──callback adopted──> awaiting
 
-A switch order whose fate is not known goes to `unclear` and is never sent again from there.
-Anything else that is unclear fails and may be sent again under a new communication (SAFETY policy).
-Answers that come when the communication is over are taken and move nothing; only sending is
-refused.
+It follows one request from its queue to the head end's answer, or to where no answer can be had.
+It may never be sent again while it may have been taken. A switch order whose fate is not known goes
+to `unclear`, and leaves it only by news: of the head end, of the send itself, or of a look at the
+switch; it is never withdrawn. Anything else that is unclear fails, and may be sent again under a
+new communication. Answers that come when it is over are taken and move nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from adapter.commands.activity import (
     FINAL_COMMUNICATION,
@@ -35,9 +34,14 @@ from adapter.commands.calls import (
 from adapter.commands.events import (
     AskFailed,
     CancelAnswered,
+    CancelWanted,
     CommunicationEvent,
+    CommunicationWithdrawn,
+    DeadlinePassed,
     Dispatched,
+    LookEnded,
     OutcomeReceived,
+    OwnCommunicationEvent,
     SendFailed,
     SendRefused,
     SendUnclear,
@@ -48,6 +52,7 @@ from adapter.commands.flows import RESULT_OF, SWITCH_OPERATIONS
 from adapter.commands.timing import Policy, after, backoff, next_poll, next_try
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
+from adapter.model.state_machine import StateMachine
 
 S = CommunicationState
 
@@ -72,82 +77,95 @@ _ANSWERS: Final[tuple[type[CommunicationEvent], ...]] = (
     CancelAnswered,
 )
 
-Arrow = tuple[CommunicationState, type[CommunicationEvent]]
-# fmt: off
-TRANSITIONS: Final[Mapping[Arrow, frozenset[CommunicationState]]] = MappingProxyType({
-    (S.QUEUED,   Dispatched):      frozenset({S.SENDING}),
-    (S.QUEUED,   StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
-    (S.SENDING,  TokenReceived):   frozenset({S.AWAITING}),
-    (S.SENDING,  OutcomeReceived): frozenset({S.COMPLETED, S.CANCELED}),
-    (S.SENDING,  SendFailed):      frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
-    (S.SENDING,  SendRefused):     frozenset({S.QUEUED, S.FAILED, S.CANCELED}),
-    (S.SENDING,  SendUnclear):     frozenset({S.UNCLEAR, S.FAILED}),
-    (S.SENDING,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED}),
-    (S.AWAITING, TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR, S.FAILED}),
-    (S.AWAITING, SendFailed):      frozenset({S.AWAITING}),
-    (S.AWAITING, SendRefused):     frozenset({S.AWAITING}),
-    (S.AWAITING, SendUnclear):     frozenset({S.AWAITING}),
-    (S.AWAITING, StatusNotified):  _IN_FLIGHT,
-    (S.AWAITING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
-    (S.AWAITING, AskFailed):       _IN_FLIGHT,
-    (S.AWAITING, CancelAnswered):  frozenset({S.AWAITING}),
-    (S.FETCHING, TokenReceived):   frozenset({S.FETCHING, S.UNCLEAR, S.FAILED}),
-    (S.FETCHING, SendFailed):      frozenset({S.FETCHING}),
-    (S.FETCHING, SendRefused):     frozenset({S.FETCHING}),
-    (S.FETCHING, SendUnclear):     frozenset({S.FETCHING}),
-    (S.FETCHING, StatusNotified):  _IN_FLIGHT,
-    (S.FETCHING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
-    (S.FETCHING, AskFailed):       _IN_FLIGHT,
-    (S.FETCHING, CancelAnswered):  frozenset({S.FETCHING}),
-    (S.UNCLEAR,  StatusNotified):  frozenset({S.AWAITING, S.FETCHING, S.CANCELED, S.UNCLEAR}),
-    (S.UNCLEAR,  TokenReceived):   frozenset({S.AWAITING, S.UNCLEAR}),
-    (S.UNCLEAR,  SendFailed):      frozenset({S.UNCLEAR, S.QUEUED, S.CANCELED}),
-    (S.UNCLEAR,  SendRefused):     frozenset({S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED}),
-    (S.UNCLEAR,  SendUnclear):     frozenset({S.UNCLEAR}),
-    (S.UNCLEAR,  OutcomeReceived): frozenset({S.UNCLEAR, S.COMPLETED, S.CANCELED}),
-    (S.UNCLEAR,  AskFailed):       frozenset({S.UNCLEAR}),
-    (S.UNCLEAR,  CancelAnswered):  frozenset({S.UNCLEAR}),
-    **{(end, event): frozenset({end}) for end in sorted(FINAL_COMMUNICATION) for event in _ANSWERS},
-})
-# fmt: on
+COMMUNICATION_MACHINE: Final[
+    StateMachine[CommunicationState, CommunicationEvent | OwnCommunicationEvent]
+] = StateMachine(
+    name="communication",
+    states=CommunicationState,
+    start=S.QUEUED,
+    final=FINAL_COMMUNICATION,
+    arrows={
+        (S.QUEUED, Dispatched): {S.SENDING},
+        (S.QUEUED, StatusNotified): {S.AWAITING, S.FETCHING, S.CANCELED},
+        (S.QUEUED, CancelWanted): {S.CANCELED},
+        (S.QUEUED, CommunicationWithdrawn): {S.CANCELED},
+        (S.QUEUED, DeadlinePassed): {S.FAILED},
+        (S.SENDING, TokenReceived): {S.AWAITING},
+        (S.SENDING, OutcomeReceived): {S.COMPLETED, S.CANCELED},
+        (S.SENDING, SendFailed): {S.QUEUED, S.FAILED, S.CANCELED},
+        (S.SENDING, SendRefused): {S.QUEUED, S.FAILED, S.CANCELED},
+        (S.SENDING, SendUnclear): {S.UNCLEAR, S.FAILED},
+        (S.SENDING, StatusNotified): {S.AWAITING, S.FETCHING, S.CANCELED},
+        (S.SENDING, CancelWanted): {S.SENDING},
+        (S.SENDING, CommunicationWithdrawn): {S.CANCELED},
+        (S.SENDING, DeadlinePassed): {S.UNCLEAR, S.FAILED},
+        (S.AWAITING, TokenReceived): {S.AWAITING, S.UNCLEAR, S.FAILED},
+        (S.AWAITING, SendFailed): {S.AWAITING},
+        (S.AWAITING, SendRefused): {S.AWAITING},
+        (S.AWAITING, SendUnclear): {S.AWAITING},
+        (S.AWAITING, StatusNotified): _IN_FLIGHT,
+        (S.AWAITING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
+        (S.AWAITING, AskFailed): _IN_FLIGHT,
+        (S.AWAITING, CancelAnswered): {S.AWAITING},
+        (S.AWAITING, CancelWanted): {S.AWAITING},
+        (S.AWAITING, CommunicationWithdrawn): {S.CANCELED},
+        (S.AWAITING, DeadlinePassed): {S.UNCLEAR, S.FAILED},
+        (S.FETCHING, TokenReceived): {S.FETCHING, S.UNCLEAR, S.FAILED},
+        (S.FETCHING, SendFailed): {S.FETCHING},
+        (S.FETCHING, SendRefused): {S.FETCHING},
+        (S.FETCHING, SendUnclear): {S.FETCHING},
+        (S.FETCHING, StatusNotified): _IN_FLIGHT,
+        (S.FETCHING, OutcomeReceived): _IN_FLIGHT | {S.COMPLETED},
+        (S.FETCHING, AskFailed): _IN_FLIGHT,
+        (S.FETCHING, CancelAnswered): {S.FETCHING},
+        (S.FETCHING, CancelWanted): {S.FETCHING},
+        (S.FETCHING, CommunicationWithdrawn): {S.CANCELED},
+        (S.FETCHING, DeadlinePassed): {S.UNCLEAR, S.FAILED},
+        (S.UNCLEAR, StatusNotified): {S.AWAITING, S.FETCHING, S.CANCELED, S.UNCLEAR},
+        (S.UNCLEAR, TokenReceived): {S.AWAITING, S.UNCLEAR},
+        (S.UNCLEAR, SendFailed): {S.UNCLEAR, S.QUEUED, S.CANCELED},
+        (S.UNCLEAR, SendRefused): {S.UNCLEAR, S.QUEUED, S.FAILED, S.CANCELED},
+        (S.UNCLEAR, SendUnclear): {S.UNCLEAR},
+        (S.UNCLEAR, OutcomeReceived): {S.UNCLEAR, S.COMPLETED, S.CANCELED},
+        (S.UNCLEAR, AskFailed): {S.UNCLEAR},
+        (S.UNCLEAR, CancelAnswered): {S.UNCLEAR},
+        (S.UNCLEAR, LookEnded): {S.UNCLEAR, S.COMPLETED, S.UNRESOLVED},
+        **{(end, event): {end} for end in sorted(FINAL_COMMUNICATION) for event in _ANSWERS},
+    },
+)
+
+Moved: TypeAlias = tuple[CommunicationState, Communication]
+"""Where an event leads, and what else it changes; the machine judges before the state is set."""
 
 
 def step(
-    communication: Communication, event: CommunicationEvent, *, now: datetime, policy: Policy
+    communication: Communication,
+    event: CommunicationEvent | OwnCommunicationEvent,
+    *,
+    now: datetime,
+    policy: Policy,
 ) -> Communication:
     """Apply one event. Raises IllegalTransition, and changes nothing, where there is no arrow."""
-    allowed = TRANSITIONS.get((communication.state, type(event)))
-    if allowed is None:
-        raise IllegalTransition(
-            f"{type(event).__name__} in {communication.state} of {communication.id}"
-        )
-    if (
-        communication.state is S.QUEUED
-        and isinstance(event, StatusNotified)
-        and not communication.sent_at
-    ):
+    before, of = communication.state, f"communication {communication.id}"
+    COMMUNICATION_MACHINE.expect(before, type(event), of=of)
+    if before is S.QUEUED and isinstance(event, StatusNotified) and not communication.sent_at:
         raise IllegalTransition(f"{communication.id} has not been sent")
-    moved = _apply(communication, event, now, policy)
-    if moved.state not in allowed:
-        raise IllegalTransition(f"{communication.state} to {moved.state} by {type(event).__name__}")
-    return moved
+    to, changed = _apply(communication, event, now, policy)
+    COMMUNICATION_MACHINE.check(before, type(event), to, of=of)
+    return replace(changed, state=to)
 
 
 def _apply(
-    communication: Communication, event: CommunicationEvent, now: datetime, policy: Policy
-) -> Communication:
+    communication: Communication,
+    event: CommunicationEvent | OwnCommunicationEvent,
+    now: datetime,
+    policy: Policy,
+) -> Moved:
     if communication.state.final:
         return _too_late(communication, event)
     match event:
         case Dispatched():
-            return replace(
-                communication,
-                state=S.SENDING,
-                work=Work.NONE,
-                wake=after(now, policy.send_s),
-                sent_at=now,
-                failure=None,
-            )
+            return _sending(communication, now, policy)
         case TokenReceived(token=token):
             return _take_token(communication, token, now, policy)
         case OutcomeReceived(outcome=outcome):
@@ -155,28 +173,45 @@ def _apply(
         case StatusNotified(status=status, polled=polled):
             return _take_status(communication, status, polled, now, policy)
         case SendFailed() | SendRefused() | SendUnclear() if not _reply_counts(communication):
-            return communication
+            return _stay(communication)
         case SendFailed(detail=detail):
             return _not_taken(communication, "not_sent", detail, now, policy)
         case SendRefused(fault=fault):
             return _refused(communication, fault, now, policy)
         case SendUnclear() if communication.state is S.UNCLEAR:
-            return communication
+            return _stay(communication)
         case SendUnclear(detail=detail):
-            return lose(
-                communication, Failure(cause="unclear", detail=detail), now=now, policy=policy
-            )
+            return _lose(communication, Failure(cause="unclear", detail=detail), now, policy)
         case AskFailed(detail=detail, fault=fault):
             return _ask_again(communication, detail, fault, now, policy)
         case CancelAnswered():
             return _cancel_answered(communication, now)
+        case CommunicationWithdrawn(why=why):
+            return _withdraw(communication, why)
+        case CancelWanted():
+            return _want_cancel(communication, now)
+        case DeadlinePassed():
+            return _time_out(communication, now, policy)
+        case LookEnded(done=done):
+            return _looked(communication, done, now, policy)
 
 
-def _too_late(communication: Communication, event: CommunicationEvent) -> Communication:
+def _stay(communication: Communication) -> Moved:
+    return communication.state, communication
+
+
+def _sending(communication: Communication, now: datetime, policy: Policy) -> Moved:
+    wake = after(now, policy.send_s)
+    return S.SENDING, replace(communication, work=Work.NONE, wake=wake, sent_at=now, failure=None)
+
+
+def _too_late(
+    communication: Communication, event: CommunicationEvent | OwnCommunicationEvent
+) -> Moved:
     """An answer to a communication that is over: a token is kept, as evidence and for callbacks."""
     if isinstance(event, TokenReceived) and communication.token is None:
-        return replace(communication, token=event.token)
-    return communication
+        return _stay(replace(communication, token=event.token))
+    return _stay(communication)
 
 
 def _reply_counts(communication: Communication) -> bool:
@@ -191,46 +226,41 @@ def _reply_counts(communication: Communication) -> bool:
     return communication.state is S.SENDING
 
 
-def _cancel_answered(communication: Communication, now: datetime) -> Communication:
+def _cancel_answered(communication: Communication, now: datetime) -> Moved:
     told = replace(communication, cancel_wanted=False)
     if communication.state is S.AWAITING:
-        return replace(told, work=Work.STATUS, wake=now)
-    return told
+        return _stay(replace(told, work=Work.STATUS, wake=now))
+    return _stay(told)
 
 
-def lose(
-    communication: Communication, failure: Failure, *, now: datetime, policy: Policy
-) -> Communication:
+def _lose(communication: Communication, failure: Failure, now: datetime, policy: Policy) -> Moved:
     """The fate of a request that was or may have been taken cannot be followed any more."""
-    if communication.operation in SWITCH_OPERATIONS:
-        return replace(
-            communication,
-            state=S.UNCLEAR,
-            work=Work.NONE,
-            wake=after(now, policy.settle_s),
-            deadline=None,
-            failure=failure,
-        )
-    return fail(communication, failure)
+    if communication.operation not in SWITCH_OPERATIONS:
+        return _fail(communication, failure)
+    wake = after(now, policy.settle_s)
+    return S.UNCLEAR, replace(
+        communication, work=Work.NONE, wake=wake, deadline=None, failure=failure
+    )
 
 
-def fail(communication: Communication, failure: Failure) -> Communication:
-    return replace(communication, state=S.FAILED, work=Work.NONE, wake=None, failure=failure)
+def _fail(communication: Communication, failure: Failure) -> Moved:
+    return S.FAILED, replace(communication, work=Work.NONE, wake=None, failure=failure)
 
 
-def withdraw(communication: Communication, failure: Failure | None = None) -> Communication:
+def _withdraw(communication: Communication, failure: Failure | None = None) -> Moved:
     """End a communication that has not been sent, or whose answer is no longer wanted."""
     why = communication.failure or failure
-    return replace(communication, state=S.CANCELED, work=Work.NONE, wake=None, failure=why)
+    return S.CANCELED, replace(communication, work=Work.NONE, wake=None, failure=why)
 
 
-def want_cancel(communication: Communication, *, now: datetime) -> Communication:
+def _want_cancel(communication: Communication, now: datetime) -> Moved:
     """Ask the head end to cancel: at once where the token is known, else when it comes."""
     if communication.state is S.QUEUED:
-        return withdraw(communication)
+        return _withdraw(communication)
+    wanted = replace(communication, cancel_wanted=True)
     if communication.state is S.AWAITING:
-        return replace(communication, cancel_wanted=True, work=Work.CANCEL, wake=now)
-    return replace(communication, cancel_wanted=True)
+        return _stay(replace(wanted, work=Work.CANCEL, wake=now))
+    return _stay(wanted)
 
 
 def due_at(communication: Communication) -> datetime | None:
@@ -246,31 +276,41 @@ def due_at(communication: Communication) -> datetime | None:
             return None
 
 
-def overdue(communication: Communication, *, now: datetime, policy: Policy) -> Communication:
-    """What a deadline does to a communication that waits for its answer, if it has passed."""
+def overdue(communication: Communication, now: datetime) -> bool:
+    """Whether DeadlinePassed is true of it. What is unclear has a look at the switch instead."""
     due = due_at(communication)
-    if due is None or due > now:
-        return communication
+    return due is not None and due <= now and communication.state is not S.UNCLEAR
+
+
+def _time_out(communication: Communication, now: datetime, policy: Policy) -> Moved:
+    """Raises IllegalTransition before its time: timers may fire early after a clock change."""
+    if not overdue(communication, now):
+        raise IllegalTransition(f"communication {communication.id} is not due")
     match communication.state:
-        case S.SENDING:
-            failure = Failure(cause="unclear", detail="the send was interrupted")
-            return lose(communication, failure, now=now, policy=policy)
         case S.QUEUED:
-            return fail(
-                communication, Failure(cause="not_sent", detail="could not be sent in time")
-            )
-        case S.AWAITING | S.FETCHING:
-            failure = Failure(cause="timed_out", detail="the head end could not be asked")
-            return lose(communication, failure, now=now, policy=policy)
+            unsent = Failure(cause="not_sent", detail="could not be sent in time")
+            return _fail(communication, unsent)
+        case S.SENDING:
+            cut = Failure(cause="unclear", detail="the send was interrupted")
+            return _lose(communication, cut, now, policy)
         case _:
-            return communication
+            unasked = Failure(cause="timed_out", detail="the head end could not be asked")
+            return _lose(communication, unasked, now, policy)
 
 
-def _await(communication: Communication, now: datetime, policy: Policy) -> Communication:
+def _looked(communication: Communication, done: bool, now: datetime, policy: Policy) -> Moved:
+    """What a look at the switch tells of an unclear order; at last it is left to people."""
+    if done:
+        return S.COMPLETED, replace(communication, wake=None, inferred=True, acted_at=now)
+    if communication.looks >= policy.settle_looks:
+        return S.UNRESOLVED, replace(communication, wake=None)
+    return _stay(replace(communication, wake=after(now, policy.settle_s)))
+
+
+def _await(communication: Communication, now: datetime, policy: Policy) -> Moved:
     cancel = communication.cancel_wanted
-    return replace(
+    return S.AWAITING, replace(
         communication,
-        state=S.AWAITING,
         work=Work.CANCEL if cancel else Work.STATUS,
         wake=now if cancel else next_poll(policy, 0, now=now),
         deadline=communication.deadline or after(now, policy.reply_s),
@@ -281,18 +321,18 @@ def _await(communication: Communication, now: datetime, policy: Policy) -> Commu
 
 def _take_token(
     communication: Communication, token: RequestToken, now: datetime, policy: Policy
-) -> Communication:
+) -> Moved:
     if communication.token is None:
         return _await(replace(communication, token=token), now, policy)
     if communication.token == token:
-        return communication
+        return _stay(communication)
     conflict = Failure(cause="token_conflict", detail=f"{communication.token} and {token}")
-    return lose(communication, conflict, now=now, policy=policy)
+    return _lose(communication, conflict, now, policy)
 
 
 def _take_status(
     communication: Communication, status: RequestStatus, polled: bool, now: datetime, policy: Policy
-) -> Communication:
+) -> Moved:
     """A status moves forward only; what was learned later stays learned (I11)."""
     asked = communication.asked + 1 if polled else communication.asked
     if communication.token is not None and status.token != communication.token:
@@ -300,23 +340,22 @@ def _take_status(
             return _ask_again(communication, "a status of another request", None, now, policy)
         raise IllegalTransition(f"{communication.id} has another token than {status.token}")
     if communication.state is S.FETCHING:
-        return replace(communication, asked=asked)
+        return _stay(replace(communication, asked=asked))
     if communication.state is S.UNCLEAR and not _adopts(communication, status, polled):
-        return communication
+        return _stay(communication)
     noted = replace(communication, token=communication.token or status.token, asked=asked)
     if status.state is RemoteState.COMPLETED:
         acted_at = _plausible(communication, status.finished_at, now)
         noted = replace(noted, status=status, acted_at=acted_at, failure=None)
         if status.result is RemoteResult.CANCELED:
             canceled = Failure(cause="canceled_there", detail="the head end reports Canceled")
-            return replace(withdraw(noted), failure=canceled)
+            return _withdraw(noted, canceled)
         deadline = communication.deadline or after(now, policy.reply_s)
-        return replace(noted, state=S.FETCHING, work=Work.RESULT, wake=now, deadline=deadline)
+        return S.FETCHING, replace(noted, work=Work.RESULT, wake=now, deadline=deadline)
+    noted = replace(noted, status=status)
     if communication.state is not S.AWAITING:
-        return replace(_await(noted, now, policy), status=status)
-    if polled:
-        return _poll_later(replace(noted, status=status), now, policy)
-    return replace(noted, status=status)
+        return _await(noted, now, policy)
+    return _poll_later(noted, now, policy) if polled else _stay(noted)
 
 
 def _plausible(
@@ -344,42 +383,41 @@ def conflicted(communication: Communication) -> bool:
     return communication.failure is not None and communication.failure.cause == "token_conflict"
 
 
-def _poll_later(communication: Communication, now: datetime, policy: Policy) -> Communication:
+def _poll_later(communication: Communication, now: datetime, policy: Policy) -> Moved:
     if communication.deadline is not None and now >= communication.deadline:
-        return lose(communication, Failure(cause="timed_out"), now=now, policy=policy)
+        return _lose(communication, Failure(cause="timed_out"), now, policy)
     if communication.cancel_wanted:  # asked for while the poll was under way: not to be forgotten
-        return replace(communication, state=S.AWAITING, work=Work.CANCEL, wake=now)
+        return S.AWAITING, replace(communication, work=Work.CANCEL, wake=now)
     due = next_poll(policy, communication.asked, now=now)
     if communication.deadline is not None:
         due = min(due, communication.deadline)
-    return replace(communication, state=S.AWAITING, work=Work.STATUS, wake=due)
+    return S.AWAITING, replace(communication, work=Work.STATUS, wake=due)
 
 
 def _take_outcome(
     communication: Communication, outcome: HeadEndOutcome, now: datetime, policy: Policy
-) -> Communication:
+) -> Moved:
     if communication.token and outcome.token and outcome.token != communication.token:
         return _ask_again(communication, "a result of another request", None, now, policy)
     if conflicted(communication):
-        return communication
+        return _stay(communication)
     pending = outcome.result is RemoteResult.PENDING and communication.operation in RESULT_OF
     if pending:
         unclear = communication.state is S.UNCLEAR
-        return communication if unclear else _poll_later(communication, now, policy)
+        return _stay(communication) if unclear else _poll_later(communication, now, policy)
     if communication.operation in SWITCH_OPERATIONS and _contradicts_itself(communication, outcome):
         unsure = Failure(cause="result_unknown", detail="the result contradicts itself")
-        return lose(communication, unsure, now=now, policy=policy)
+        return _lose(communication, unsure, now, policy)
     single = _own_failure(communication, outcome)
     if single is None and len(communication.endpoints) == 1:
         if outcome.result is RemoteResult.CANCELED:
             canceled = Failure(cause="canceled_there", detail="the result is Canceled")
-            return withdraw(replace(communication, failure=canceled))
+            return _withdraw(replace(communication, failure=canceled))
         if outcome.result is RemoteResult.UNKNOWN and communication.operation in SWITCH_OPERATIONS:
             unknown = Failure(cause="result_unknown")
-            return lose(communication, unknown, now=now, policy=policy)
-    return replace(
+            return _lose(communication, unknown, now, policy)
+    return S.COMPLETED, replace(
         communication,
-        state=S.COMPLETED,
         work=Work.NONE,
         wake=None,
         failure=None,
@@ -419,50 +457,48 @@ def _own_switch(communication: Communication, outcome: HeadEndOutcome) -> Switch
 
 def _not_taken(
     communication: Communication, cause: str, detail: str, now: datetime, policy: Policy
-) -> Communication:
+) -> Moved:
     """Send it again later: it provably did nothing. Until the command expires, but a look and a
     read on the way have their tries, so that neither holds up what comes after it."""
     if communication.cancel_wanted:
-        return withdraw(communication)
+        return _withdraw(communication)
     tries = communication.tries + 1
     when = next_try if communication.step in _BOUNDED else backoff
     again = when(policy.retry, tries, now=now)
     failure = Failure(cause=cause, detail=detail)
     if again is None:
-        return fail(replace(communication, tries=tries), failure)
-    return replace(
-        communication, state=S.QUEUED, work=Work.SEND, wake=again, tries=tries, failure=failure
+        return _fail(replace(communication, tries=tries), failure)
+    return S.QUEUED, replace(
+        communication, work=Work.SEND, wake=again, tries=tries, failure=failure
     )
 
 
-def _refused(
-    communication: Communication, fault: Fault, now: datetime, policy: Policy
-) -> Communication:
+def _refused(communication: Communication, fault: Fault, now: datetime, policy: Policy) -> Moved:
     detail = f"{fault.name}: {fault.message}" if fault.name else fault.message
     if fault.klass is FaultClass.RETRY:
         return _not_taken(communication, "busy", detail, now, policy)
     if communication.cancel_wanted:
-        return withdraw(communication)
-    return fail(communication, Failure(cause="refused", detail=detail))
+        return _withdraw(communication)
+    return _fail(communication, Failure(cause="refused", detail=detail))
 
 
 def _ask_again(
     communication: Communication, detail: str, fault: Fault | None, now: datetime, policy: Policy
-) -> Communication:
+) -> Moved:
     """A question without a usable answer: ask again, until the deadline."""
     if communication.state is S.UNCLEAR:
-        return communication
+        return _stay(communication)
     asked = replace(communication, asked=communication.asked + 1)
     if fault is not None and fault.name == "RequestNotFoundFault":
         forgotten = Failure(cause="token_forgotten", detail=detail)
-        return lose(asked, forgotten, now=now, policy=policy)
+        return _lose(asked, forgotten, now, policy)
     if communication.deadline is not None and now >= communication.deadline:
         late = Failure(cause="timed_out", detail=detail)
-        return lose(asked, late, now=now, policy=policy)
+        return _lose(asked, late, now, policy)
     final_no = fault is not None and fault.named and fault.klass is FaultClass.PERMANENT
     if final_no and communication.state is S.FETCHING:
         refused = Failure(cause="refused", detail=detail)
-        return lose(asked, refused, now=now, policy=policy)
+        return _lose(asked, refused, now, policy)
     if final_no and communication.work is Work.CANCEL:
         asked = replace(asked, cancel_wanted=False)
     work = Work.RESULT if communication.state is S.FETCHING else Work.STATUS
@@ -471,4 +507,4 @@ def _ask_again(
     due = next_poll(policy, max(asked.asked, 1), now=now)
     if communication.deadline is not None:
         due = min(due, communication.deadline)
-    return replace(asked, work=work, wake=due)
+    return _stay(replace(asked, work=work, wake=due))

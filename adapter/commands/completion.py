@@ -1,13 +1,26 @@
-"""Completion events: what each one changes in the model. Pure; the engine stores the change."""
+"""Completion events: COMPLETION_MACHINE, and what each one changes in the model.
+
+It carries what the head end did into the registry, by its own record and apart from the reply, so
+that it can be tried again without sending the command again. It may never be executed twice, nor be
+taken back once executed; in error it waits for the next try or for people. Pure; the engine stores
+the change. Documented are Pending, Executed and Discarded; Error is ours.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from adapter.commands.activity import Command, CompletionEvent
+from adapter.commands.activity import Command, CompletionEvent, CompletionState
 from adapter.commands.calls import Reading, ReadingKind
+from adapter.commands.events import (
+    CompletionChange,
+    CompletionDiscarded,
+    CompletionExecuted,
+    CompletionFailed,
+    CompletionRetried,
+)
 from adapter.commands.flows import EFFECT_OF, FLOWS, INTERVAL_KINDS, Completion
 from adapter.model.device import (
     ComponentKind,
@@ -18,10 +31,40 @@ from adapter.model.device import (
     apply_effect,
 )
 from adapter.model.reading import InitialMeasurement, InitialValue
+from adapter.model.state_machine import StateMachine
+
+S = CompletionState
+COMPLETION_MACHINE: Final[StateMachine[CompletionState, CompletionChange]] = StateMachine(
+    name="completion event",
+    states=CompletionState,
+    start=S.PENDING,
+    final=frozenset({S.EXECUTED, S.DISCARDED}),
+    arrows={
+        (S.PENDING, CompletionExecuted): {S.EXECUTED},
+        (S.PENDING, CompletionFailed): {S.ERROR},
+        (S.PENDING, CompletionDiscarded): {S.DISCARDED},
+        (S.ERROR, CompletionRetried): {S.PENDING},
+        (S.ERROR, CompletionDiscarded): {S.DISCARDED},
+        (S.EXECUTED, CompletionExecuted): {S.EXECUTED},
+    },
+)
 
 _EFFECT: Final[Mapping[Completion | None, InstallEffect]] = MappingProxyType(
     {FLOWS[kind].completion: effect for kind, effect in EFFECT_OF.items()}
 )
+
+
+def step_completion(completion: CompletionEvent, change: CompletionChange) -> CompletionEvent:
+    """Apply one event. Raises IllegalTransition."""
+    of = f"completion event {completion.id}"
+    to = COMPLETION_MACHINE.follow(completion.state, type(change), of=of)
+    match change:
+        case CompletionExecuted():
+            return replace(completion, state=to, error="")
+        case CompletionFailed(error=error):
+            return replace(completion, state=to, error=error, tries=completion.tries + 1)
+        case CompletionRetried() | CompletionDiscarded():
+            return replace(completion, state=to)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,11 @@
-"""What happened, past tense. Facts only: deciding is `lifecycle.step`."""
+"""What happened, past tense. Facts only: deciding is `lifecycle.step`.
+
+What a command finds out about itself on the way (its "own" events) is never told from outside.
+"""
 
 from dataclasses import dataclass
 
+from adapter.commands.activity import Failure
 from adapter.commands.calls import HeadEndOutcome, RequestStatus
 from adapter.commands.rules import Violation
 from adapter.errors import Fault
@@ -93,6 +97,63 @@ CommunicationEvent = (
     | CancelAnswered
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelWanted:
+    """Its command is being canceled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommunicationWithdrawn:
+    """Nobody wants its answer any more. `why` is kept where it has no failure of its own."""
+
+    why: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """It was not sent, or not answered, in its time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookEnded:
+    """A look at the switch is over. `done`: the unclear order was carried out."""
+
+    done: bool
+
+
+OwnCommunicationEvent = CancelWanted | CommunicationWithdrawn | DeadlinePassed | LookEnded
+
+# ---------------------------------------------------------------- about one completion event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionExecuted:
+    event: EventId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionFailed:
+    event: EventId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRetried:
+    """People, or the time, have it tried again."""
+
+    event: EventId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionDiscarded:
+    """Its command is discarded, or people found that the meter did not act."""
+
+    event: EventId
+
+
+CompletionChange = CompletionExecuted | CompletionFailed | CompletionRetried | CompletionDiscarded
+
 # ---------------------------------------------------------------- about the command
 
 
@@ -155,17 +216,6 @@ class DataLookedUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionExecuted:
-    event: EventId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionFailed:
-    event: EventId
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LateNotified:
     """A status for a communication that is over: appended, it moves nothing."""
 
@@ -180,6 +230,64 @@ class ClockCorrected:
 
     ahead_s: float
     by_wrong_clock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepBegun:
+    """The communications of the next step are made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded:
+    """Every communication of the step is over, and the command can go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """The step's answer does not let the command go on, or there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCanceled:
+    """The step is over because people, or the head end, canceled it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepExpired:
+    """The command expired before the step was begun, or before it was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUnresolved:
+    """No look at the switch told what became of the order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NobodyFound:
+    """The step has nobody to send to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadySatisfied:
+    """The switch is as wanted: nothing needs to be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsDone:
+    """No step is left."""
+
+
+OwnActivityEvent = (
+    StepBegun
+    | StepSucceeded
+    | StepFailed
+    | StepCanceled
+    | StepExpired
+    | StepUnresolved
+    | NobodyFound
+    | AlreadySatisfied
+    | StepsDone
+)
 
 
 ActivityEvent = (

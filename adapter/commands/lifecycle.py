@@ -13,7 +13,9 @@ from adapter.commands.effects import Effect, Publish, ReleaseLanes
 from adapter.commands.events import (
     Approved,
     CancelAsked,
+    CancelWanted,
     ClockCorrected,
+    CommunicationEvent,
     CompletionExecuted,
     CompletionFailed,
     DataLookedUp,
@@ -26,7 +28,7 @@ from adapter.commands.events import (
     Validated,
 )
 from adapter.commands.timing import Policy
-from adapter.commands.transitions import ACCEPTS, Move, Transition
+from adapter.commands.transitions import ACTIVITY_MACHINE, Move, Transition
 from adapter.errors import Forbidden, IllegalTransition
 
 S = State
@@ -52,16 +54,21 @@ class Step:
 
 def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> Step:
     """Apply one event. Raises IllegalTransition or Forbidden, and then changes nothing."""
-    state = command.activity.state
-    accepted = ACCEPTS.get(type(event))
-    if accepted is not None and state not in accepted:
-        what = _ASKED.get(type(event), type(event).__name__)
-        raise IllegalTransition(
-            f"command {command.id} is {state}; {what} is for {', '.join(sorted(accepted))}"
-        )
-    course = Transition(command, now, policy)
+    _expect(command, event)
+    course = Transition(command, type(event), now, policy)
     _take(course, event)
     return Step(command=course.command, effects=tuple(course.effects), moves=tuple(course.moves))
+
+
+def _expect(command: Command, event: Event) -> None:
+    """Raises IllegalTransition in words of people. A communication judges its own events."""
+    state, accepted = command.activity.state, ACTIVITY_MACHINE.takes(type(event))
+    if isinstance(event, CommunicationEvent) or state in accepted:
+        return
+    what = _ASKED.get(type(event), type(event).__name__)
+    raise IllegalTransition(
+        f"command {command.id} is {state}; {what} is for {', '.join(sorted(accepted))}"
+    )
 
 
 def wake_of(command: Command) -> datetime | None:
@@ -109,10 +116,10 @@ def _take(course: Transition, event: Event) -> None:
             resolved(course, event)
         case DataLookedUp():
             progress.looked_up(course, event)
-        case CompletionExecuted(event=event_id):
-            progress.executed(course, event_id)
-        case CompletionFailed(event=event_id, error=error):
-            progress.completion_failed(course, event_id, error)
+        case CompletionExecuted():
+            progress.executed(course, event)
+        case CompletionFailed():
+            progress.completion_failed(course, event)
         case LateNotified():
             progress.late_notice(course, event)
         case TimePassed():
@@ -153,7 +160,7 @@ def cancel(course: Transition, by: str, reason: str) -> None:
     course.set(canceled_by=by)
     open_ones = [item for item in course.command.communications if not item.state.final]
     for communication in open_ones:
-        course.put(communication_steps.want_cancel(communication, now=course.now))
+        course.move(communication, CancelWanted())
     if all(item.state.final for item in course.command.communications):
         course.end(S.CANCELED, Outcome.CANCELED, reason or f"canceled by {by}")
     else:

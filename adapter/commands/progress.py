@@ -1,8 +1,8 @@
 """What one step makes of a command: begin it, follow its communications, end it.
 
 A command is judged, approved and due; then its steps come one after another: a communication
-moved, or
-its time came; settle, try again, go on or end. Last come the data and the completion events.
+moved, or its time came; settle, try again, go on or end. Last come the data and the completion
+events.
 """
 
 from dataclasses import replace
@@ -21,19 +21,37 @@ from adapter.commands.activity import (
     StepKind,
 )
 from adapter.commands.calls import RemoteResult
+from adapter.commands.completion import step_completion
 from adapter.commands.effects import Publish
 from adapter.commands.events import (
+    AlreadySatisfied,
     CommunicationEvent,
+    CommunicationWithdrawn,
+    CompletionChange,
+    CompletionDiscarded,
+    CompletionExecuted,
+    CompletionFailed,
+    CompletionRetried,
     DataLookedUp,
+    DeadlinePassed,
     Dispatched,
     LateNotified,
+    LookEnded,
+    NobodyFound,
     OutcomeReceived,
+    StepBegun,
+    StepCanceled,
+    StepExpired,
+    StepFailed,
+    StepsDone,
+    StepSucceeded,
+    StepUnresolved,
     Validated,
 )
 from adapter.commands.flows import Completion, Tells
 from adapter.commands.timing import after, next_try
-from adapter.commands.transitions import Transition
-from adapter.errors import Forbidden, IllegalTransition, NotFound
+from adapter.commands.transitions import Mover, Transition
+from adapter.errors import Forbidden, NotFound
 from adapter.model.ids import EventId
 
 S = State
@@ -88,24 +106,23 @@ def next_step(course: Transition) -> None:
         finish(course)
         return
     if course.expired:
-        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress")
+        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress", by=StepExpired)
         return
     made = steps.communications(course.command, remaining[0], course.policy, now=course.now)
     if not made:
-        course.end(S.DISCARDED, Outcome.FAILED, "there is nobody to send to")
+        course.end(S.DISCARDED, Outcome.FAILED, "there is nobody to send to", by=NobodyFound)
         return
     course.make(made)
-    course.to(S.COMMUNICATION_IN_PROGRESS)
+    course.to(S.COMMUNICATION_IN_PROGRESS, by=StepBegun)
 
 
 def communication_moved(course: Transition, event: CommunicationEvent) -> None:
     """Something happened to one communication. Raises Forbidden for a send past the expiry."""
     communication = course.command.communication(event.communication)
-    moved = communication_steps.step(communication, event, now=course.now, policy=course.policy)
+    moved = course.move(communication, event)
     looks = communication.step is StepKind.SETTLE
     if isinstance(event, Dispatched) and course.expired and not looks:
         raise Forbidden(f"{course.command.id} has expired: nothing more is sent")
-    course.put(moved)
     if communication.state.final:
         return
     if communication_steps.conflicted(moved) and not communication_steps.conflicted(communication):
@@ -138,8 +155,9 @@ def _settle(course: Transition) -> None:
     looks = steps.open_looks(course.command)
     if unclear is None:
         for look in looks:  # moot: the order's fate is known, or followed again
-            known = look if look.state.final else communication_steps.withdraw(look)
-            course.put(replace(known, superseded=True))
+            if not look.state.final:
+                look = course.move(look, CommunicationWithdrawn())
+            course.put(replace(look, superseded=True))
         return
     if not looks or any(not item.state.final for item in looks):
         return
@@ -149,20 +167,8 @@ def _settle(course: Transition) -> None:
     course.set(switch_state=seen or course.activity.switch_state)
     before = course.activity.switch_before
     request = course.command.request
-    if seen in steps.wanted_switch(request) and before in steps.opposite_switch(request):
-        course.put(
-            replace(
-                unclear,
-                state=CommunicationState.COMPLETED,
-                wake=None,
-                inferred=True,
-                acted_at=course.now,
-            )
-        )
-    elif unclear.looks >= course.policy.settle_looks:
-        course.put(replace(unclear, state=CommunicationState.UNRESOLVED, wake=None))
-    else:
-        course.put(replace(unclear, wake=after(course.now, course.policy.settle_s)))
+    done = seen in steps.wanted_switch(request) and before in steps.opposite_switch(request)
+    course.move(unclear, LookEnded(done=done))
 
 
 def _try_again(course: Transition, communication: Communication) -> None:
@@ -193,48 +199,57 @@ def _resend(course: Transition, communication: Communication, cause: str) -> Non
 
 def _step_over(course: Transition, current: tuple[Communication, ...]) -> None:
     if any(item.state is CommunicationState.UNRESOLVED for item in current):
-        course.end(S.NEEDS_PERSON, Outcome.UNKNOWN, "the switch order's outcome is not known")
+        reason = "the switch order's outcome is not known"
+        course.end(S.NEEDS_PERSON, Outcome.UNKNOWN, reason, by=StepUnresolved)
         return
     done = any(item.state is CommunicationState.COMPLETED for item in current)
     if course.activity.canceled_by is not None and not (done and current[0].step is StepKind.MAIN):
-        course.end(S.CANCELED, Outcome.CANCELED, _canceled_because(course, current))
+        reason = _canceled_because(course, current)
+        course.end(S.CANCELED, Outcome.CANCELED, reason, by=StepCanceled)
         return
     if not done and course.expired and any(map(_cut_short, current)):
-        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress")
+        course.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress", by=StepExpired)
         return
     optional = current[0].step is StepKind.READ
     if not optional and all(item.state is CommunicationState.CANCELED for item in current):
         failure = current[0].failure
-        course.end(S.DISCARDED, Outcome.CANCELED, failure.cause if failure else "canceled")
+        cause = failure.cause if failure else "canceled"
+        course.end(S.DISCARDED, Outcome.CANCELED, cause, by=StepCanceled)
         return
-    verdict = steps.conclude(course.command, current)
-    if done and steps.for_many(course.command.request):
+    _conclude(course, current)
+
+
+def _conclude(course: Transition, current: tuple[Communication, ...]) -> None:
+    """What the answers to the step make of the command: on, to its end, or to people."""
+    conclusion = steps.conclude(course.command, current)
+    many = steps.for_many(course.command.request)
+    if many and any(item.state is CommunicationState.COMPLETED for item in current):
         course.book(outcomes.broken(course.command))
-        verdict = steps.Conclusion()
+        conclusion = steps.Conclusion()
     course.set(
-        switch_state=verdict.switch or course.activity.switch_state,
-        switch_before=verdict.switch_before or course.activity.switch_before,
+        switch_state=conclusion.switch or course.activity.switch_state,
+        switch_before=conclusion.switch_before or course.activity.switch_before,
         voltage_present=(
             course.activity.voltage_present
-            if verdict.voltage_present is None
-            else verdict.voltage_present
+            if conclusion.voltage_present is None
+            else conclusion.voltage_present
         ),
     )
-    if verdict.stop is not None:
-        course.end(S.DISCARDED, Outcome.FAILED, verdict.reason)
-    elif verdict.cause is not None and course.activity.canceled_by is not None:
-        reason = f"{verdict.reason}; the cancel came too late"
-        course.end(S.DISCARDED, Outcome.FAILED, reason)
-    elif verdict.cause is not None:
-        course.error(verdict.reason)
-    elif verdict.satisfied:
+    if conclusion.stop is not None:
+        course.end(S.DISCARDED, Outcome.FAILED, conclusion.reason, by=StepFailed)
+    elif conclusion.cause is not None and course.activity.canceled_by is not None:
+        reason = f"{conclusion.reason}; the cancel came too late"
+        course.end(S.DISCARDED, Outcome.FAILED, reason, by=StepFailed)
+    elif conclusion.cause is not None:
+        course.error(conclusion.reason)
+    elif conclusion.satisfied:
         course.set(verdict=Outcome.ALREADY_SATISFIED)
-        complete(course)
+        complete(course, by=AlreadySatisfied)
     else:
         too_late = "the cancel came too late" if course.activity.canceled_by else ""
-        course.set(verdict=verdict.verdict, reason=verdict.reason or too_late)
+        course.set(verdict=conclusion.verdict, reason=conclusion.reason or too_late)
         course.set(steps_done=(*course.activity.steps_done, current[0].step))
-        course.to(S.CONNECTION_READY)
+        course.to(S.CONNECTION_READY, by=StepSucceeded)
         next_step(course)
 
 
@@ -247,9 +262,8 @@ def _canceled_because(course: Transition, current: tuple[Communication, ...]) ->
 def communications_due(course: Transition) -> None:
     """Time-outs of communications, the look at an unclear switch order, the command's expiry."""
     for communication in course.command.communications:
-        moved = communication_steps.overdue(communication, now=course.now, policy=course.policy)
-        if moved is not communication:
-            course.put(moved)
+        if communication_steps.overdue(communication, course.now):
+            course.move(communication, DeadlinePassed())
     unclear = steps.unclear(course.command)
     if unclear is not None and unclear.wake is not None and unclear.wake <= course.now:
         course.put(replace(unclear, wake=None, looks=unclear.looks + 1))
@@ -263,8 +277,7 @@ def _expire(course: Transition) -> None:
     """Give up what is not sent, and what is no switch order; what is done stays done."""
     for communication in course.command.communications:
         if stops_at_expiry(communication):
-            why = Failure(cause="expired")
-            course.put(communication_steps.withdraw(communication, why))
+            course.move(communication, CommunicationWithdrawn(why=Failure(cause="expired")))
 
 
 def late_notice(course: Transition, event: LateNotified) -> None:
@@ -298,24 +311,24 @@ def finish(course: Transition) -> None:
     request = course.command.request
     if request.nature.reads is not None:
         if outcomes.hopeless(course.command):
-            course.end(S.DISCARDED, Outcome.FAILED, "no endpoint succeeded")
+            course.end(S.DISCARDED, Outcome.FAILED, "no endpoint succeeded", by=StepsDone)
             return
         until = after(course.now, course.policy.measurement_s)
-        course.to(S.WAITING_FOR_MEASUREMENT, window_until=until, retry_at=course.now)
+        course.to(S.WAITING_FOR_MEASUREMENT, by=StepsDone, window_until=until, retry_at=course.now)
         return
-    complete(course)
+    complete(course, by=StepsDone)
 
 
-def complete(course: Transition) -> None:
+def complete(course: Transition, *, by: Mover | None = None) -> None:
     """The head end's part is over: record what has to change in the registry."""
     acted = [item.acted_at for item in steps.current(course.command) if item.acted_at]
     events = completion_events(course, max(acted, default=course.now))
     if course.activity.verdict is None:
         course.set(verdict=outcomes.verdict_of(course.command))
     if events:
-        course.to(S.EXECUTING_COMPLETION_EVENTS, completions=events, retry_at=None)
+        course.to(S.EXECUTING_COMPLETION_EVENTS, by=by, completions=events, retry_at=None)
     else:
-        _to_completed(course)
+        _to_completed(course, by=by)
 
 
 def completion_events(course: Transition, at: datetime) -> tuple[CompletionEvent, ...]:
@@ -329,9 +342,9 @@ def completion_events(course: Transition, at: datetime) -> tuple[CompletionEvent
     )
 
 
-def _to_completed(course: Transition) -> None:
+def _to_completed(course: Transition, *, by: Mover | None = None) -> None:
     verdict = course.activity.verdict or Outcome.SUCCEEDED
-    course.end(S.COMPLETED, verdict, course.activity.reason)
+    course.end(S.COMPLETED, verdict, course.activity.reason, by=by)
 
 
 def looked_up(course: Transition, event: DataLookedUp) -> None:
@@ -348,64 +361,54 @@ def looked_up(course: Transition, event: DataLookedUp) -> None:
     complete(course)
 
 
-def _with_completion(course: Transition, event_id: EventId, **changes: object) -> None:
-    events = tuple(
-        replace(item, **changes) if item.id == event_id else item  # type: ignore[arg-type]
-        for item in course.activity.completions
-    )
-    course.set(completions=events)
-
-
-def _completion(course: Transition, event_id: EventId) -> CompletionEvent:
-    found = next((x for x in course.activity.completions if x.id == event_id), None)
+def _move_completion(course: Transition, change: CompletionChange) -> CompletionEvent:
+    """Raises NotFound, IllegalTransition."""
+    found = next((x for x in course.activity.completions if x.id == change.event), None)
     if found is None:
-        raise NotFound(f"no completion event {event_id}")
-    return found
+        raise NotFound(f"no completion event {change.event}")
+    moved = step_completion(found, change)
+    events = tuple(moved if x is found else x for x in course.activity.completions)
+    course.set(completions=events)
+    return moved
 
 
-def executed(course: Transition, event_id: EventId) -> None:
+def executed(course: Transition, event: CompletionExecuted) -> None:
     """A completion event is done; with the last one the command is. Raises NotFound."""
-    event = _completion(course, event_id)
-    if event.state is CompletionState.EXECUTED:
+    before = course.activity.completions
+    moved = _move_completion(course, event)
+    if course.activity.completions == before:  # told again
         return
-    if event.state is not CompletionState.PENDING:
-        raise IllegalTransition(f"{event_id} is {event.state}")
-    _with_completion(course, event_id, state=CompletionState.EXECUTED, error="")
-    course.effects.append(Publish(name=f"completion.{event.kind.value}"))
+    course.effects.append(Publish(name=f"completion.{moved.kind.value}"))
     left = [x for x in course.activity.completions if x.state is CompletionState.PENDING]
     if not left and course.activity.state is S.EXECUTING_COMPLETION_EVENTS:
         _to_completed(course)
 
 
-def completion_failed(course: Transition, event_id: EventId, error: str) -> None:
+def completion_failed(course: Transition, event: CompletionFailed) -> None:
     """A completion event could not be executed: again later, at last by people."""
-    event = _completion(course, event_id)
-    if event.state is not CompletionState.PENDING:
-        raise IllegalTransition(f"{event_id} is {event.state}")
-    tries = event.tries + 1
-    again = next_try(course.policy.retry, tries, now=course.now)
-    if course.activity.state is S.NEEDS_PERSON:
-        state = CompletionState.ERROR if again is None else CompletionState.PENDING
-        _with_completion(course, event_id, state=state, error=error, tries=tries)
-        course.set(retry_at=again)
-        if again is None:
-            course.alarm(f"completion_failed.{event.kind.value}.{tries}", error)
+    failed = _move_completion(course, event)
+    again = next_try(course.policy.retry, failed.tries, now=course.now)
+    if course.activity.state is not S.NEEDS_PERSON:
+        hold = after(course.now, course.policy.hold_s)
+        course.to(S.COMPLETION_EVENT_ERROR, reason=event.error, retry_at=again, hold_until=hold)
         return
-    _with_completion(course, event_id, state=CompletionState.ERROR, error=error, tries=tries)
-    hold = after(course.now, course.policy.hold_s)
-    course.to(S.COMPLETION_EVENT_ERROR, reason=error, retry_at=again, hold_until=hold)
+    course.set(retry_at=again)
+    if again is None:
+        course.alarm(f"completion_failed.{failed.kind.value}.{failed.tries}", event.error)
+    else:
+        _move_completion(course, CompletionRetried(event=failed.id))
 
 
 def discard_completions(course: Transition) -> None:
     for event in course.activity.completions:
-        if event.state is not CompletionState.EXECUTED:
-            _with_completion(course, event.id, state=CompletionState.DISCARDED)
+        if event.state in (CompletionState.PENDING, CompletionState.ERROR):
+            _move_completion(course, CompletionDiscarded(event=event.id))
 
 
 def errors_again(course: Transition) -> None:
     for event in course.activity.completions:
         if event.state is CompletionState.ERROR:
-            _with_completion(course, event.id, state=CompletionState.PENDING)
+            _move_completion(course, CompletionRetried(event=event.id))
 
 
 def completions_again(course: Transition) -> None:

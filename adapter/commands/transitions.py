@@ -1,4 +1,4 @@
-"""The arrows of a command activity: which state follows which, and which event is taken where.
+"""The arrows of a command activity: ACTIVITY_MACHINE, and what a step collects.
 
     pending ─> validation_error | awaiting_approval | waiting_for_effective_date
             ─> connection_ready ─> communication_in_progress ─┐
@@ -6,75 +6,149 @@
                      └────────────────────────────────────────┘ checks, read, request
             ─> waiting_for_measurement ─> executing_completion_events ─> completed
 
-The activity returns to connection_ready after each communication; the next step is chosen from what is
-done. Errors wait for a person, within a bound; every command ends in exactly one final state (I1).
+It takes a command from the request to the one end that its requester is told (I1). The activity
+returns to connection_ready after each communication; the next step is chosen from what is done.
+Errors wait for a person, within a bound. It may never leave a final state, nor end while the fate
+of a switch order of its own is open: then people decide, in needs_person, and that too moves nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import communication as communication_steps
 from adapter.commands import outcomes
-from adapter.commands.activity import TO_DO, Activity, Command, Communication, Outcome, State
+from adapter.commands.activity import (
+    FINAL,
+    TO_DO,
+    Activity,
+    Command,
+    Communication,
+    Outcome,
+    State,
+)
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes, Severity
 from adapter.commands.events import (
+    AlreadySatisfied,
     Approved,
     CancelAsked,
     ClockCorrected,
+    CommunicationEvent,
+    CommunicationWithdrawn,
     CompletionExecuted,
     CompletionFailed,
     DataLookedUp,
     DiscardAsked,
     Event,
     LateNotified,
+    NobodyFound,
+    OwnActivityEvent,
+    OwnCommunicationEvent,
     Resolved,
     RetryAsked,
+    StepBegun,
+    StepCanceled,
+    StepExpired,
+    StepFailed,
+    StepsDone,
+    StepSucceeded,
+    StepUnresolved,
     TimePassed,
     Validated,
 )
 from adapter.commands.timing import Policy, after
-from adapter.errors import IllegalTransition
+from adapter.model.state_machine import StateMachine
 
 S = State
 _ENDS: Final = frozenset({S.DISCARDED, S.CANCELED})
-# fmt: off
-TRANSITIONS: Final[Mapping[State, frozenset[State]]] = MappingProxyType({
-    S.PENDING:                     frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY, S.DISCARDED}),
-    S.VALIDATION_ERROR:            frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY}) | _ENDS,
-    S.AWAITING_APPROVAL:           frozenset({S.VALIDATION_ERROR, S.WAITING_FOR_EFFECTIVE_DATE, S.CONNECTION_READY}) | _ENDS,
-    S.WAITING_FOR_EFFECTIVE_DATE:  frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.CONNECTION_READY}) | _ENDS,
-    S.CONNECTION_READY:            frozenset({S.COMMUNICATION_IN_PROGRESS, S.WAITING_FOR_MEASUREMENT, S.EXECUTING_COMPLETION_EVENTS, S.COMPLETED, S.DISCARDED}),
-    S.COMMUNICATION_IN_PROGRESS:   frozenset({S.CONNECTION_READY, S.COMMUNICATION_ERROR, S.CANCELLING, S.NEEDS_PERSON, S.EXECUTING_COMPLETION_EVENTS}) | _ENDS,
-    S.COMMUNICATION_ERROR:         frozenset({S.CONNECTION_READY}) | _ENDS,
-    S.WAITING_FOR_MEASUREMENT:     frozenset({S.EXECUTING_COMPLETION_EVENTS, S.DISCARDED}),
-    S.EXECUTING_COMPLETION_EVENTS: frozenset({S.COMPLETION_EVENT_ERROR, S.COMPLETED}),
-    S.COMPLETION_EVENT_ERROR:      frozenset({S.EXECUTING_COMPLETION_EVENTS, S.DISCARDED, S.NEEDS_PERSON}),
-    S.CANCELLING:                  frozenset({S.CONNECTION_READY, S.COMMUNICATION_ERROR, S.NEEDS_PERSON}) | _ENDS,
-    S.COMPLETED:                   frozenset(),
-    S.DISCARDED:                   frozenset(),
-    S.CANCELED:                    frozenset(),
-    S.NEEDS_PERSON:                frozenset(),
-})
+_JUDGED: Final = frozenset(
+    {
+        S.VALIDATION_ERROR,
+        S.AWAITING_APPROVAL,
+        S.WAITING_FOR_EFFECTIVE_DATE,
+        S.CONNECTION_READY,
+        S.DISCARDED,
+    }
+)
 
-ACCEPTS: Final[Mapping[type[Event], frozenset[State]]] = MappingProxyType({
-    Validated:          frozenset({S.PENDING, S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE}),
-    Approved:           frozenset({S.AWAITING_APPROVAL}),
-    CancelAsked:        frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_IN_PROGRESS, S.COMMUNICATION_ERROR}),
-    RetryAsked:         frozenset({S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR, S.NEEDS_PERSON}),
-    DiscardAsked:       frozenset({S.VALIDATION_ERROR, S.AWAITING_APPROVAL, S.WAITING_FOR_EFFECTIVE_DATE, S.COMMUNICATION_ERROR, S.COMPLETION_EVENT_ERROR}),
-    Resolved:           frozenset({S.NEEDS_PERSON}),
-    DataLookedUp:       frozenset({S.WAITING_FOR_MEASUREMENT}),
-    CompletionExecuted: frozenset({S.EXECUTING_COMPLETION_EVENTS, S.NEEDS_PERSON}),
-    CompletionFailed:   frozenset({S.EXECUTING_COMPLETION_EVENTS, S.NEEDS_PERSON}),
-    LateNotified:       frozenset(State),
-    TimePassed:         frozenset(State),
-    ClockCorrected:     frozenset(State),
-})
-# fmt: on
-"""In which states an event is taken. For communication events their communication decides."""
+ACTIVITY_MACHINE: Final[StateMachine[State, Event | OwnActivityEvent]] = StateMachine(
+    name="command",
+    states=State,
+    start=S.PENDING,
+    final=FINAL,
+    arrows={
+        (S.PENDING, Validated): _JUDGED,
+        (S.PENDING, TimePassed): {S.PENDING, S.DISCARDED},
+        (S.VALIDATION_ERROR, Validated): _JUDGED,
+        (S.VALIDATION_ERROR, CancelAsked): {S.CANCELED},
+        (S.VALIDATION_ERROR, DiscardAsked): {S.DISCARDED},
+        (S.VALIDATION_ERROR, TimePassed): {S.VALIDATION_ERROR, S.DISCARDED},
+        (S.AWAITING_APPROVAL, Validated): _JUDGED,
+        (S.AWAITING_APPROVAL, Approved): _JUDGED - {S.VALIDATION_ERROR, S.AWAITING_APPROVAL},
+        (S.AWAITING_APPROVAL, CancelAsked): {S.CANCELED},
+        (S.AWAITING_APPROVAL, DiscardAsked): {S.DISCARDED},
+        (S.AWAITING_APPROVAL, TimePassed): {S.AWAITING_APPROVAL, S.DISCARDED},
+        (S.WAITING_FOR_EFFECTIVE_DATE, Validated): _JUDGED,
+        (S.WAITING_FOR_EFFECTIVE_DATE, CancelAsked): {S.CANCELED},
+        (S.WAITING_FOR_EFFECTIVE_DATE, DiscardAsked): {S.DISCARDED},
+        (S.WAITING_FOR_EFFECTIVE_DATE, TimePassed): {S.WAITING_FOR_EFFECTIVE_DATE, S.DISCARDED},
+        (S.CONNECTION_READY, StepBegun): {S.COMMUNICATION_IN_PROGRESS},
+        (S.CONNECTION_READY, StepExpired): {S.DISCARDED},
+        (S.CONNECTION_READY, NobodyFound): {S.DISCARDED},
+        (S.CONNECTION_READY, StepsDone): {
+            S.WAITING_FOR_MEASUREMENT,
+            S.EXECUTING_COMPLETION_EVENTS,
+            S.COMPLETED,
+            S.DISCARDED,
+        },
+        (S.CONNECTION_READY, TimePassed): {S.CONNECTION_READY},
+        (S.COMMUNICATION_IN_PROGRESS, StepSucceeded): {S.CONNECTION_READY},
+        (S.COMMUNICATION_IN_PROGRESS, AlreadySatisfied): {S.EXECUTING_COMPLETION_EVENTS},
+        (S.COMMUNICATION_IN_PROGRESS, StepFailed): {S.COMMUNICATION_ERROR, S.DISCARDED},
+        (S.COMMUNICATION_IN_PROGRESS, StepCanceled): _ENDS,
+        (S.COMMUNICATION_IN_PROGRESS, StepExpired): {S.DISCARDED},
+        (S.COMMUNICATION_IN_PROGRESS, StepUnresolved): {S.NEEDS_PERSON},
+        (S.COMMUNICATION_IN_PROGRESS, CancelAsked): {S.CANCELLING, S.CANCELED},
+        (S.COMMUNICATION_IN_PROGRESS, TimePassed): {S.COMMUNICATION_IN_PROGRESS},
+        (S.COMMUNICATION_ERROR, RetryAsked): {S.CONNECTION_READY},
+        (S.COMMUNICATION_ERROR, CancelAsked): {S.CANCELED},
+        (S.COMMUNICATION_ERROR, DiscardAsked): {S.DISCARDED},
+        (S.COMMUNICATION_ERROR, TimePassed): {S.COMMUNICATION_ERROR, S.DISCARDED},
+        (S.WAITING_FOR_MEASUREMENT, DataLookedUp): {
+            S.WAITING_FOR_MEASUREMENT,
+            S.EXECUTING_COMPLETION_EVENTS,
+            S.DISCARDED,
+        },
+        (S.WAITING_FOR_MEASUREMENT, TimePassed): {S.WAITING_FOR_MEASUREMENT},
+        (S.EXECUTING_COMPLETION_EVENTS, CompletionExecuted): {
+            S.EXECUTING_COMPLETION_EVENTS,
+            S.COMPLETED,
+        },
+        (S.EXECUTING_COMPLETION_EVENTS, CompletionFailed): {S.COMPLETION_EVENT_ERROR},
+        (S.EXECUTING_COMPLETION_EVENTS, TimePassed): {S.EXECUTING_COMPLETION_EVENTS},
+        (S.COMPLETION_EVENT_ERROR, RetryAsked): {S.EXECUTING_COMPLETION_EVENTS},
+        (S.COMPLETION_EVENT_ERROR, DiscardAsked): {S.DISCARDED},
+        (S.COMPLETION_EVENT_ERROR, TimePassed): {
+            S.COMPLETION_EVENT_ERROR,
+            S.EXECUTING_COMPLETION_EVENTS,
+            S.NEEDS_PERSON,
+        },
+        (S.CANCELLING, StepSucceeded): {S.CONNECTION_READY},
+        (S.CANCELLING, StepFailed): {S.COMMUNICATION_ERROR, S.DISCARDED},
+        (S.CANCELLING, StepCanceled): _ENDS,
+        (S.CANCELLING, StepExpired): {S.DISCARDED},
+        (S.CANCELLING, StepUnresolved): {S.NEEDS_PERSON},
+        (S.CANCELLING, TimePassed): {S.CANCELLING},
+        (S.NEEDS_PERSON, RetryAsked): {S.NEEDS_PERSON},
+        (S.NEEDS_PERSON, Resolved): {S.NEEDS_PERSON},
+        (S.NEEDS_PERSON, CompletionExecuted): {S.NEEDS_PERSON},
+        (S.NEEDS_PERSON, CompletionFailed): {S.NEEDS_PERSON},
+        **{(state, TimePassed): {state} for state in sorted(FINAL)},
+        **{(state, event): {state} for state in State for event in (LateNotified, ClockCorrected)},
+    },
+)
+"""Where an event about the command is taken, and where it may lead; of an event about one
+communication its communication decides, and the command moves by what that makes of its step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +160,20 @@ class Move:
     after: str
 
 
-class Transition:
-    """Moves the command; only `to` sets its state, and only along an arrow."""
+Mover = type[Event | OwnActivityEvent]
+"""The kind of event that moves the command."""
 
-    def __init__(self, command: Command, now: datetime, policy: Policy) -> None:
+
+class Transition:
+    """Moves the command; only `to` sets its state, and only along an arrow.
+
+    `event` is the kind that came from outside; what the command then finds out itself is handed to
+    `to` and `end` as `by`.
+    """
+
+    def __init__(self, command: Command, event: type[Event], now: datetime, policy: Policy) -> None:
         self.command = command
+        self.event = event
         self.now = now
         self.policy = policy
         self.effects: list[Effect] = []
@@ -108,11 +191,12 @@ class Transition:
         activity = replace(self.activity, **changes)  # type: ignore[arg-type]
         self.command = replace(self.command, activity=activity)
 
-    def to(self, state: State, **changes: object) -> None:
+    def to(self, state: State, *, by: Mover | None = None, **changes: object) -> None:
+        """Raises IllegalTransition. `by`: the event that leads there, where it is the command's own."""
         before = self.activity.state
-        if state not in TRANSITIONS[before]:
-            raise IllegalTransition(f"{before} to {state} of {self.command.id}")
-        self.set(state=state, **changes)
+        ACTIVITY_MACHINE.check(before, by or self.event, state, of=f"command {self.command.id}")
+        activity = replace(self.activity, state=state, **changes)  # type: ignore[arg-type]
+        self.command = replace(self.command, activity=activity)
         self.moves.append(Move(subject=self.command.id, before=before, after=state))
         if state in TO_DO and state is not S.NEEDS_PERSON and state is not before:
             self.effects.append(
@@ -123,17 +207,27 @@ class Transition:
                 )
             )
 
-    def end(self, state: State, verdict: Outcome, reason: str = "") -> None:
+    def end(
+        self, state: State, verdict: Outcome, reason: str = "", *, by: Mover | None = None
+    ) -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
         for communication in self.command.communications:
             if not communication.state.final:
-                self.put(communication_steps.withdraw(communication))
+                self.move(communication, CommunicationWithdrawn())
         self.book(outcomes.closing(self.command))
-        self.to(state, verdict=verdict, reason=reason, finished_at=self.now)
+        self.to(state, by=by, verdict=verdict, reason=reason, finished_at=self.now)
         severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
         self.effects.append(Publish(name=state.value, severity=severity, text=reason))
         if state is not S.NEEDS_PERSON:
             self.effects.append(ReleaseLanes())
+
+    def move(
+        self, communication: Communication, event: CommunicationEvent | OwnCommunicationEvent
+    ) -> Communication:
+        """Apply the event to the communication. Raises IllegalTransition."""
+        moved = communication_steps.step(communication, event, now=self.now, policy=self.policy)
+        self.put(moved)
+        return moved
 
     def put(self, communication: Communication) -> None:
         known = {item.id: item for item in self.command.communications}
@@ -151,10 +245,15 @@ class Transition:
 
     def error(self, cause: str) -> None:
         if self.expired:  # nobody could try again any more
-            self.end(S.DISCARDED, Outcome.FAILED, cause)
+            self.end(S.DISCARDED, Outcome.FAILED, cause, by=StepFailed)
             return
-        hold = after(self.now, self.policy.hold_s)
-        self.to(S.COMMUNICATION_ERROR, reason=cause, hold_until=hold, verdict=Outcome.FAILED)
+        self.to(
+            S.COMMUNICATION_ERROR,
+            by=StepFailed,
+            reason=cause,
+            hold_until=after(self.now, self.policy.hold_s),
+            verdict=Outcome.FAILED,
+        )
 
     def make(self, communications: tuple[Communication, ...]) -> None:
         self.set(communications_made=self.activity.communications_made + len(communications))

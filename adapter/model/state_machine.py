@@ -39,16 +39,33 @@ class StateMachine(Generic[S, E]):
         """Where the event may lead; nothing: it is refused."""
         return self.arrows.get((before, event), frozenset())
 
+    def expect(self, before: S, event: type[E], *, of: str) -> Set[S]:
+        """Where the event may lead. Raises IllegalTransition where it is refused."""
+        targets = self.targets(before, event)
+        if not targets:
+            raise IllegalTransition(f"{of}: no {event.__name__} in {before}")
+        return targets
+
+    def takes(self, event: type[E]) -> Set[S]:
+        """The states in which the event is taken."""
+        return {state for state, known in self.arrows if known is event}
+
+    def unmoved(self, event: type[E]) -> bool:
+        """Whether the event is taken in every state and moves nothing in any."""
+        return all(self.targets(state, event) == {state} for state in self.states)
+
+    def next_states(self, before: S) -> Set[S]:
+        """The other states that some event leads to."""
+        known = (targets for (state, _), targets in self.arrows.items() if state is before)
+        return frozenset().union(*known) - {before}
+
     def follow(self, before: S, event: type[E], *, of: str) -> S:
         """The state that the event leads to, where it is one. Raises IllegalTransition.
 
         `of` names the thing in the message. A ValueError says that the table leaves a choice: then
         the subject decides, and `check` judges.
         """
-        targets = self.targets(before, event)
-        if not targets:
-            raise IllegalTransition(f"{of}: no {event.__name__} in {before}")
-        (after,) = targets
+        (after,) = self.expect(before, event, of=of)
         return after
 
     def check(self, before: S, event: type[E], after: S, *, of: str) -> None:
@@ -58,13 +75,16 @@ class StateMachine(Generic[S, E]):
 
 
 def diagram(machine: StateMachine[S, E]) -> str:
-    """The machine as a Mermaid `stateDiagram-v2`. What stays in a final state is left out."""
+    """The machine as a Mermaid `stateDiagram-v2`.
+
+    What stays in a final state is left out, and so is an event that every state takes unmoved.
+    """
     lines = ["stateDiagram-v2"]
     lines += [f'    state "{state.value}" as {state.name}' for state in machine.states]
     lines.append(f"    [*] --> {machine.start.name}")
     events: dict[tuple[S, S], list[str]] = {}
     for (before, event), targets in machine.arrows.items():
-        if before not in machine.final:
+        if before not in machine.final and not machine.unmoved(event):
             for after in machine.states:
                 if after in targets:
                     events.setdefault((before, after), []).append(event.__name__)

@@ -34,7 +34,7 @@ from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Operation
 from adapter.commands.lifecycle import Step
 from adapter.commands.rules import lanes_of
 from adapter.commands.timing import POLICIES
-from adapter.commands.transitions import TRANSITIONS
+from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.apply import Applier
 from adapter.engine.commands.correlator import STATUS_CHANGED, Correlator
@@ -324,7 +324,7 @@ def check_history(entries: Sequence[AuditEntry], seed: int) -> None:
     for entry in entries:
         for subject, before, after in moves_of(entry):
             if subject == entry.note.subject:
-                assert State(after) in TRANSITIONS[State(before)], (seed, entry)
+                assert State(after) in ACTIVITY_MACHINE.next_states(State(before)), (seed, entry)
     assert "LateNotified" not in {entry.note.action for entry in entries}, seed
 
 

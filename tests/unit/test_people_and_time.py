@@ -22,7 +22,7 @@ from adapter.commands.events import (
 from adapter.commands.flows import FLOWS, CommandKind
 from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import Violation
-from adapter.commands.transitions import ACCEPTS
+from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import Forbidden, IllegalTransition
 from tests.unit.driving import FORGOTTEN, C, Course, S, X, next_time
 
@@ -88,7 +88,7 @@ def test_people_are_heard_where_the_table_says_so_and_else_refused(
 ) -> None:
     course = IN[state]()
     before = course.command
-    if state not in ACCEPTS[asked]:
+    if state not in ACTIVITY_MACHINE.takes(asked):
         with pytest.raises(IllegalTransition):
             course.tell(asked(by="clerk"))
         assert course.command == before
@@ -102,7 +102,7 @@ def test_people_are_heard_where_the_table_says_so_and_else_refused(
 
 @pytest.mark.parametrize("state", RESTING)
 def test_a_discarded_command_is_over_and_gives_its_lane_back(state: State) -> None:
-    if state not in ACCEPTS[DiscardAsked]:
+    if state not in ACTIVITY_MACHINE.takes(DiscardAsked):
         return
     course = IN[state]().tell(DiscardAsked(by="clerk", reason="no longer wanted"))
     assert (course.state, course.activity.reason) == (S.DISCARDED, "no longer wanted")

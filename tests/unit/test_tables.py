@@ -1,32 +1,48 @@
 """The transition tables: every state and event is an arrow or refused; nothing leaves the end."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import get_args
 
 import pytest
 
 from adapter.commands import communication as communication_steps
-from adapter.commands import lifecycle, transitions
+from adapter.commands import lifecycle
 from adapter.commands.activity import (
     FINAL,
     FINAL_COMMUNICATION,
     Communication,
     CommunicationState,
+    CompletionEvent,
+    CompletionState,
     State,
     StepKind,
     Work,
 )
 from adapter.commands.calls import FailureReason, HeadEndOutcome, RemoteResult
+from adapter.commands.communication import COMMUNICATION_MACHINE, GRACE_S
+from adapter.commands.completion import COMPLETION_MACHINE, step_completion
 from adapter.commands.events import (
     ActivityEvent,
     Approved,
     AskFailed,
     CancelAnswered,
     CancelAsked,
+    CancelWanted,
     CommunicationEvent,
+    CommunicationWithdrawn,
+    CompletionChange,
+    CompletionDiscarded,
+    CompletionExecuted,
+    CompletionFailed,
+    CompletionRetried,
+    DeadlinePassed,
     DiscardAsked,
     Dispatched,
+    LookEnded,
     OutcomeReceived,
+    OwnActivityEvent,
+    OwnCommunicationEvent,
     RetryAsked,
     SendFailed,
     SendRefused,
@@ -35,10 +51,11 @@ from adapter.commands.events import (
     TokenReceived,
 )
 from adapter.commands.failures import FAILURES, Remedy, failure_row
-from adapter.commands.flows import Operation
+from adapter.commands.flows import Completion, Operation
 from adapter.commands.timing import Policy
+from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import IllegalTransition
-from adapter.model.ids import CommunicationId, EndpointId
+from adapter.model.ids import CommunicationId, EndpointId, EventId
 from tests.unit.driving import NOON, PERMANENT_FAULT, a_command, a_status, token_of
 
 ID = CommunicationId("cmd-1")
@@ -52,6 +69,14 @@ COMMUNICATION_EVENTS: tuple[CommunicationEvent, ...] = (
     OutcomeReceived(communication=ID, outcome=HeadEndOutcome(result=RemoteResult.SUCCESS)),
     AskFailed(communication=ID, detail=""),
     CancelAnswered(communication=ID),
+)
+
+OWN_EVENTS: tuple[OwnCommunicationEvent, ...] = (
+    CancelWanted(),
+    CommunicationWithdrawn(),
+    DeadlinePassed(),
+    LookEnded(done=True),
+    LookEnded(done=False),
 )
 
 
@@ -78,6 +103,7 @@ def a_communication(
 
 def test_the_samples_cover_every_communication_event() -> None:
     assert {type(event) for event in COMMUNICATION_EVENTS} == set(get_args(CommunicationEvent))
+    assert {type(event) for event in OWN_EVENTS} == set(get_args(OwnCommunicationEvent))
 
 
 @pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
@@ -87,9 +113,9 @@ def test_an_communication_event_is_an_arrow_or_refused(
     state: CommunicationState, event: CommunicationEvent, operation: Operation
 ) -> None:
     communication = a_communication(state, operation)
-    allowed = communication_steps.TRANSITIONS.get((state, type(event)))
+    allowed = COMMUNICATION_MACHINE.targets(state, type(event))
     never_sent = state is CommunicationState.QUEUED and isinstance(event, StatusNotified)
-    if allowed is None or never_sent:
+    if not allowed or never_sent:
         with pytest.raises(IllegalTransition):
             communication_steps.step(communication, event, now=NOON, policy=Policy())
         return
@@ -98,11 +124,41 @@ def test_an_communication_event_is_an_arrow_or_refused(
     assert moved.id == communication.id
 
 
+@pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
+@pytest.mark.parametrize("state", CommunicationState)
+@pytest.mark.parametrize("event", OWN_EVENTS, ids=str)
+def test_what_a_command_finds_of_its_communication_is_an_arrow_or_refused(
+    state: CommunicationState, event: OwnCommunicationEvent, operation: Operation
+) -> None:
+    long_ago = NOON - timedelta(seconds=GRACE_S)
+    communication = replace(a_communication(state, operation), deadline=long_ago)
+    allowed = COMMUNICATION_MACHINE.targets(state, type(event))
+    if not allowed:
+        with pytest.raises(IllegalTransition):
+            communication_steps.step(communication, event, now=NOON, policy=Policy())
+        return
+    moved = communication_steps.step(communication, event, now=NOON, policy=Policy())
+    assert moved.state in allowed
+
+
+@pytest.mark.parametrize("state", CommunicationState)
+def test_a_deadline_that_has_not_passed_ends_nothing(state: CommunicationState) -> None:
+    soon = NOON + timedelta(seconds=1)
+    communication = replace(a_communication(state), wake=soon, deadline=soon)
+    with pytest.raises(IllegalTransition):
+        communication_steps.step(communication, DeadlinePassed(), now=NOON, policy=Policy())
+
+
+def test_an_order_whose_fate_is_unclear_is_neither_withdrawn_nor_canceled_nor_timed_out() -> None:
+    for event in (CancelWanted, CommunicationWithdrawn, DeadlinePassed):
+        assert not COMMUNICATION_MACHINE.targets(CommunicationState.UNCLEAR, event)
+
+
 @pytest.mark.parametrize("state", sorted(FINAL_COMMUNICATION))
 def test_no_arrow_leads_out_of_a_final_communication_and_nothing_is_sent_from_it(
     state: CommunicationState,
 ) -> None:
-    arrows = {e: to for (s, e), to in communication_steps.TRANSITIONS.items() if s is state}
+    arrows = {e: to for (s, e), to in COMMUNICATION_MACHINE.arrows.items() if s is state}
     assert Dispatched not in arrows
     assert all(to == frozenset({state}) for to in arrows.values())
 
@@ -121,31 +177,32 @@ def test_a_late_reply_leaves_its_token_as_evidence_and_moves_nothing(
 
 
 def test_only_a_queued_communication_can_be_dispatched() -> None:
-    starts = {state for state, event in communication_steps.TRANSITIONS if event is Dispatched}
+    starts = {state for state, event in COMMUNICATION_MACHINE.arrows if event is Dispatched}
     assert starts == {CommunicationState.QUEUED}
 
 
 def test_every_state_has_a_row_and_final_ones_are_empty() -> None:
-    assert set(transitions.TRANSITIONS) == set(State)
-    assert all(not transitions.TRANSITIONS[state] for state in FINAL)
-    assert all(transitions.TRANSITIONS[state] for state in set(State) - FINAL)
+    assert {state for state, _ in ACTIVITY_MACHINE.arrows} == set(State)
+    assert all(not ACTIVITY_MACHINE.next_states(state) for state in FINAL)
+    assert all(ACTIVITY_MACHINE.next_states(state) for state in set(State) - FINAL)
 
 
 def test_every_state_can_be_reached_and_can_reach_a_final_one() -> None:
     reached, front = {State.PENDING}, [State.PENDING]
     while front:
-        for target in transitions.TRANSITIONS[front.pop()] - reached:
+        for target in ACTIVITY_MACHINE.next_states(front.pop()) - reached:
             reached.add(target)
             front.append(target)
     assert reached == set(State)
     ends = set(FINAL)
-    while more := {s for s in State if s not in ends and transitions.TRANSITIONS[s] & ends}:
+    while more := {s for s in State if s not in ends and ACTIVITY_MACHINE.next_states(s) & ends}:
         ends |= more
     assert ends == set(State)
 
 
 def test_every_event_about_the_command_says_where_it_is_taken() -> None:
-    assert set(transitions.ACCEPTS) == set(get_args(ActivityEvent))
+    told = {event for _, event in ACTIVITY_MACHINE.arrows}
+    assert told == {*get_args(ActivityEvent), *get_args(OwnActivityEvent)}
 
 
 @pytest.mark.parametrize("state", State)
@@ -159,9 +216,35 @@ def test_what_people_ask_is_refused_where_the_table_has_no_place_for_it(
 ) -> None:
     command = a_command()
     command = replace(command, activity=replace(command.activity, state=state))
-    if state not in transitions.ACCEPTS[type(event)]:
+    if state not in ACTIVITY_MACHINE.takes(type(event)):
         with pytest.raises(IllegalTransition):
             lifecycle.step(command, event, now=NOON, policy=Policy())
+
+
+EVENT = EventId("cmd:connect")
+CHANGES: tuple[CompletionChange, ...] = (
+    CompletionExecuted(event=EVENT),
+    CompletionFailed(event=EVENT, error="no"),
+    CompletionRetried(event=EVENT),
+    CompletionDiscarded(event=EVENT),
+)
+
+
+@pytest.mark.parametrize("state", CompletionState)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: type(change).__name__)
+def test_what_happens_to_a_completion_event_is_an_arrow_or_refused(
+    state: CompletionState, change: CompletionChange
+) -> None:
+    assert {type(each) for each in CHANGES} == set(get_args(CompletionChange))
+    event = CompletionEvent(id=EVENT, kind=Completion.CONNECT_DEVICE, at=NOON, state=state)
+    allowed = COMPLETION_MACHINE.targets(state, type(change))
+    if not allowed:
+        with pytest.raises(IllegalTransition, match=EVENT):
+            step_completion(event, change)
+        return
+    moved = step_completion(event, change)
+    assert {moved.state} == allowed
+    assert moved.tries == (1 if isinstance(change, CompletionFailed) else 0)
 
 
 def test_every_failure_reason_has_a_meaning_and_a_remedy() -> None:
