@@ -8,7 +8,7 @@ from typing import IO, Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
-from adapter.cli.commands_watch import verdict_exit, watch
+from adapter.cli.commands_watch import outcome_exit, watch
 from adapter.cli.exits import Exit
 from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
 from adapter.cli.session import Session, with_session
@@ -97,11 +97,11 @@ def submit(
         made = watch(session.client, str(made["id"]), timeout_s=wait_s, quiet=as_json)
         _say_unless_ended(made, wait_s)
     _print_command(made, as_json=as_json)
-    raise SystemExit(_rests(made) if wait_s is None else verdict_exit(made))
+    raise SystemExit(_rests(made) if wait_s is None else outcome_exit(made))
 
 
 def _say_unless_ended(made: Mapping[str, Json], waited_s: float) -> None:
-    if verdict_exit(made) is not Exit.UNREACHABLE:
+    if outcome_exit(made) is not Exit.UNREACHABLE:
         return
     state = made.get("state")
     say(f"still {state} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
@@ -258,7 +258,7 @@ def watch_(session: Session, /, command_id: str, timeout_s: float, as_json: bool
     _say_unless_ended(made, timeout_s)
     if not as_json:
         _print_command(made, as_json=False)
-    raise SystemExit(verdict_exit(made))
+    raise SystemExit(outcome_exit(made))
 
 
 def _decide(session: Session, /, command_id: str, verb: str, body: dict[str, object]) -> None:

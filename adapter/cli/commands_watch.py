@@ -68,7 +68,7 @@ def _line(found: Mapping[str, Json]) -> str:
     return line
 
 
-def verdict_exit(found: Mapping[str, Json]) -> Exit:
+def outcome_exit(found: Mapping[str, Json]) -> Exit:
     if found.get("outcome") in _SUCCESS:
         return Exit.OK
     if found.get("final") or found.get("state") in _WAITS:

@@ -262,7 +262,7 @@ def _demo_row(item: "DemoLine") -> tuple[object, ...]:
     return (
         item.command.flow.title,
         activity.state,
-        activity.verdict or "",
+        activity.outcome or "",
         ", ".join(f"{event.kind} {event.state}" for event in activity.completions) or "none",
         f"{counts.succeeded} of {counts.requested}" if counts.requested else "1",
         item.messages,

@@ -315,7 +315,7 @@ class Activity:
     retries: int = 0
     approved_by: str | None = None
     violations: tuple[str, ...] = ()
-    verdict: Outcome | None = None
+    outcome: Outcome | None = None
     reason: str = ""
     switch_before: SwitchState | None = None
     switch_state: SwitchState | None = None

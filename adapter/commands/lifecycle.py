@@ -185,7 +185,7 @@ def retry(course: Transition) -> None:
         course.put(replace(communication, superseded=True))
     if redo:
         course.set(steps_done=())
-    course.set(retries=course.activity.retries + 1, verdict=None, reason="", hold_until=None)
+    course.set(retries=course.activity.retries + 1, outcome=None, reason="", hold_until=None)
     course.to(S.CONNECTION_READY)
     progress.next_step(course)
 

@@ -202,7 +202,7 @@ def hopeless(command: Command) -> bool:
     return many and counts.requested > 0 and not counts.succeeded + counts.unknown
 
 
-def verdict_of(command: Command) -> Outcome:
+def outcome_of(command: Command) -> Outcome:
     """What the outcomes make of a command that went through."""
     counts = command.activity.tally
     if not steps.for_many(command.request) or counts.succeeded == counts.requested:

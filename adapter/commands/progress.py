@@ -89,7 +89,7 @@ def ready(course: Transition) -> None:
     if course.expired:
         course.end(S.DISCARDED, Outcome.EXPIRED, "expired")
         return
-    course.set(reason="", verdict=None)
+    course.set(reason="", outcome=None)
     if course.activity.effective_at > course.now:
         if course.activity.state is not S.WAITING_FOR_EFFECTIVE_DATE:
             course.to(S.WAITING_FOR_EFFECTIVE_DATE)
@@ -243,11 +243,11 @@ def _conclude(course: Transition, current: tuple[Communication, ...]) -> None:
     elif conclusion.cause is not None:
         course.error(conclusion.reason)
     elif conclusion.satisfied:
-        course.set(verdict=Outcome.ALREADY_SATISFIED)
+        course.set(outcome=Outcome.ALREADY_SATISFIED)
         complete(course, by=AlreadySatisfied)
     else:
         too_late = "the cancel came too late" if course.activity.canceled_by else ""
-        course.set(verdict=conclusion.verdict, reason=conclusion.reason or too_late)
+        course.set(outcome=conclusion.outcome, reason=conclusion.reason or too_late)
         course.set(steps_done=(*course.activity.steps_done, current[0].step))
         course.to(S.CONNECTION_READY, by=StepSucceeded)
         next_step(course)
@@ -323,8 +323,8 @@ def complete(course: Transition, *, by: Mover | None = None) -> None:
     """The head end's part is over: record what has to change in the registry."""
     acted = [item.acted_at for item in steps.current(course.command) if item.acted_at]
     events = completion_events(course, max(acted, default=course.now))
-    if course.activity.verdict is None:
-        course.set(verdict=outcomes.verdict_of(course.command))
+    if course.activity.outcome is None:
+        course.set(outcome=outcomes.outcome_of(course.command))
     if events:
         course.to(S.EXECUTING_COMPLETION_EVENTS, by=by, completions=events, retry_at=None)
     else:
@@ -343,8 +343,8 @@ def completion_events(course: Transition, at: datetime) -> tuple[CompletionEvent
 
 
 def _to_completed(course: Transition, *, by: Mover | None = None) -> None:
-    verdict = course.activity.verdict or Outcome.SUCCEEDED
-    course.end(S.COMPLETED, verdict, course.activity.reason, by=by)
+    outcome = course.activity.outcome or Outcome.SUCCEEDED
+    course.end(S.COMPLETED, outcome, course.activity.reason, by=by)
 
 
 def looked_up(course: Transition, event: DataLookedUp) -> None:

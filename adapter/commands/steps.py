@@ -61,7 +61,7 @@ class Conclusion:
     stop: str | None = None
     cause: str | None = None
     satisfied: bool = False
-    verdict: Outcome | None = None
+    outcome: Outcome | None = None
     reason: str = ""
     switch: SwitchState | None = None
     switch_before: SwitchState | None = None
@@ -269,11 +269,11 @@ def conclude(command: Command, finished: tuple[Communication, ...]) -> Conclusio
 def _concluded_single(command: Command, communication: Communication) -> Conclusion:
     nature = command.request.nature
     if nature.tells is Tells.REACHABLE and communication.endpoint_failure is not None:
-        return Conclusion(verdict=Outcome.UNREACHABLE, reason=communication.endpoint_failure.value)
+        return Conclusion(outcome=Outcome.UNREACHABLE, reason=communication.endpoint_failure.value)
     if communication.endpoint_failure is not None:
         if _undone_before(command, communication):
             reason = "the head end no longer has the meter; an earlier attempt's reply was lost"
-            return Conclusion(verdict=Outcome.SUCCEEDED_INFERRED, reason=reason)
+            return Conclusion(outcome=Outcome.SUCCEEDED_INFERRED, reason=reason)
         return _failed(communication.endpoint_failure.value)
     if communication.result is RemoteResult.FAILURE:
         return _failed("request_failed")
@@ -287,7 +287,7 @@ def _concluded_single(command: Command, communication: Communication) -> Conclus
     if nature.leaves is not None:
         seen = _switch_after(command.request)
     return Conclusion(
-        verdict=Outcome.SUCCEEDED_INFERRED if communication.inferred else None,
+        outcome=Outcome.SUCCEEDED_INFERRED if communication.inferred else None,
         switch=seen,
         voltage_present=communication.voltage_present,
     )

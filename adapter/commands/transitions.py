@@ -208,14 +208,14 @@ class Transition:
             )
 
     def end(
-        self, state: State, verdict: Outcome, reason: str = "", *, by: Mover | None = None
+        self, state: State, outcome: Outcome, reason: str = "", *, by: Mover | None = None
     ) -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
         for communication in self.command.communications:
             if not communication.state.final:
                 self.move(communication, CommunicationWithdrawn())
         self.book(outcomes.closing(self.command))
-        self.to(state, by=by, verdict=verdict, reason=reason, finished_at=self.now)
+        self.to(state, by=by, outcome=outcome, reason=reason, finished_at=self.now)
         severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
         self.effects.append(Publish(name=state.value, severity=severity, text=reason))
         if state is not S.NEEDS_PERSON:
@@ -252,7 +252,7 @@ class Transition:
             by=StepFailed,
             reason=cause,
             hold_until=after(self.now, self.policy.hold_s),
-            verdict=Outcome.FAILED,
+            outcome=Outcome.FAILED,
         )
 
     def make(self, communications: tuple[Communication, ...]) -> None:

@@ -175,7 +175,7 @@ async def read_city(city: City, folder: Path, say: Say) -> CityReport:
         done = await _follow(city, run, command, say)
         lap("read")
         _note_used(books, run)
-        say(f"ended {done.activity.state}, {done.activity.verdict}; holding it against the meters")
+        say(f"ended {done.activity.state}, {done.activity.outcome}; holding it against the meters")
         stored = await _stored(run.app, start, end, books)
         await _hold_against(run, done, stored, books)
         await _payloads(run.app, books)

@@ -79,7 +79,7 @@ _BAD: Final = frozenset({Outcome.UNREACHABLE, Outcome.FAILED, Outcome.NO_DATA, O
 def command_child_state(activity: Activity) -> ChildState:
     """The command's state on the scale that orders know.
 
-    Completed counts only with a good verdict: an order looks at the world again only after its
+    Completed counts only with a good outcome: an order looks at the world again only after its
     child's completion events took effect. An unknown outcome holds the order in error until people
     decide it.
     """
@@ -88,8 +88,8 @@ def command_child_state(activity: Activity) -> ChildState:
             return ChildState.FAILED
         executed = all(c.state is CompletionState.EXECUTED for c in activity.completions)
         return ChildState.COMPLETED if executed else ChildState.STARTED
-    if activity.state is State.COMPLETED and activity.verdict in _GOOD:
+    if activity.state is State.COMPLETED and activity.outcome in _GOOD:
         return ChildState.COMPLETED
-    if activity.state is State.DISCARDED and activity.verdict in _BAD:
+    if activity.state is State.DISCARDED and activity.outcome in _BAD:
         return ChildState.FAILED
     return _STATES[activity.state]

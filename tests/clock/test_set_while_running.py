@@ -124,7 +124,7 @@ def test_an_order_whose_not_after_has_passed_by_the_corrected_clock_is_never_sen
             await now.later(MINUTE)
             assert now.sent(0) == 0
             found = (await now.command(order)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
+            assert (found.state, found.outcome) == (State.DISCARDED, Outcome.EXPIRED)
 
     run(scenario())
 
@@ -184,7 +184,7 @@ def test_after_a_suspend_what_became_due_leaves_and_what_ran_out_does_not(tmp_pa
             assert (now.sent(0), now.sent(1)) == (1, 0)
             assert (await now.command(due)).activity.state is not State.DISCARDED
             found = (await now.command(over)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
+            assert (found.state, found.outcome) == (State.DISCARDED, Outcome.EXPIRED)
 
     run(scenario())
 
@@ -261,7 +261,7 @@ def test_nothing_leaves_where_time_went_by_between_the_intent_and_the_first_byte
                 await now.confirm()
             await now.later(MINUTE)
             found = (await now.command(order)).activity
-            assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
+            assert (found.state, found.outcome) == (State.DISCARDED, Outcome.EXPIRED)
             assert now.sent(0) == 0
 
     run(scenario())

@@ -86,7 +86,7 @@ def test_started_with_a_clock_that_lost_its_battery_nothing_leaves_after_its_not
                 await right.confirm()
                 await right.later(MINUTE)
                 found = (await right.command(order)).activity
-                assert (found.state, found.verdict) == (State.DISCARDED, Outcome.EXPIRED)
+                assert (found.state, found.outcome) == (State.DISCARDED, Outcome.EXPIRED)
                 assert right.sent(0) == 0
 
     run(scenario())

@@ -75,7 +75,7 @@ def test_a_read_makes_measurements_from_what_arrived(kind: CommandKind, tmp_path
                 period=period(),
             )
             done = await finish(made, request)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             rows = await made.app.gateway.measurements(made.device(1))
             assert rows
             assert all(row.values for row in rows)
@@ -91,7 +91,7 @@ def test_data_that_come_after_the_result_complete_the_read(tmp_path: Path) -> No
                 kind=K.ON_DEMAND_READ_INTERVAL, devices=(made.device(1),), period=period()
             )
             done = await finish(made, request)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             history = await made.app.gateway.history(done.id)
             assert any(S.WAITING_FOR_MEASUREMENT in str(entry.note.detail) for entry in history)
 
@@ -107,7 +107,7 @@ def test_a_read_whose_data_never_come_says_so_within_its_window(tmp_path: Path) 
                 kind=K.ON_DEMAND_READ_SCALAR, devices=(made.device(1),), period=period()
             )
             done = await finish(made, request)
-            assert (done.activity.state, done.activity.verdict) == (S.DISCARDED, V.NO_DATA)
+            assert (done.activity.state, done.activity.outcome) == (S.DISCARDED, V.NO_DATA)
 
     run(scenario())
 
@@ -122,7 +122,7 @@ def test_a_request_for_many_is_split_and_every_endpoint_has_one_outcome(tmp_path
             devices = tuple(made.device(number) for number in range(20))
             done = await finish(made, CommandRequest(kind=K.READ_DISCONNECT_STATE, devices=devices))
             counts = done.activity.tally
-            assert done.activity.verdict is V.PARTIAL
+            assert done.activity.outcome is V.PARTIAL
             assert (counts.requested, counts.succeeded, counts.failed, counts.missing) == (
                 20,
                 18,
@@ -158,7 +158,7 @@ def test_an_unreachable_meter_is_an_answer_not_an_error(tmp_path: Path) -> None:
         async with world(tmp_path) as made:
             request = CommandRequest(kind=K.DEVICE_STATUS_CHECK, devices=(made.device(39),))
             done = await finish(made, request)
-            assert (done.activity.state, done.activity.verdict) == (S.COMPLETED, V.UNREACHABLE)
+            assert (done.activity.state, done.activity.outcome) == (S.COMPLETED, V.UNREACHABLE)
 
     run(scenario())
 
@@ -171,7 +171,7 @@ def test_a_read_whose_reply_is_lost_is_sent_again_and_the_first_answer_is_ignore
         slow = script(Effect.DELAY_CALLBACK, "PingByEndpoints", seconds=5.0)
         async with by_hand(tmp_path, lost, slow, policies=fast()) as made:
             done = await made.finish(await made.submit(K.DEVICE_STATUS_CHECK, 1))
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             assert made.sends(Operation.PING) == 2
             assert [communication.attempt for communication in done.communications] == [1, 2]
 
@@ -183,7 +183,7 @@ def test_all_callbacks_lost_are_healed_by_polling(tmp_path: Path) -> None:
         async with world(tmp_path, script(Effect.DROP_CALLBACK)) as made:
             request = CommandRequest(kind=K.LOAD_CHECK, devices=(made.device(1),))
             done = await finish(made, request)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             assert (await made.app.gateway.ledger()).received == 0
 
     run(scenario())
@@ -195,7 +195,7 @@ def test_a_callback_about_another_token_is_quarantined_and_moves_nothing(tmp_pat
         async with world(tmp_path, wrong) as made:
             request = CommandRequest(kind=K.REMOTE_DISCONNECT, devices=(made.device(3),))
             done = await finish(made, request)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             (row,) = await made.app.gateway.inbox(state=InboxState.QUARANTINED)
             assert "token" in row.reason
 
@@ -233,7 +233,7 @@ def test_cancel_at_the_head_end_ends_canceled(tmp_path: Path) -> None:
                 await gateway.wait(command.id, timeout_s=0.05)
             await gateway.cancel(command.id, by="anna")
             done = await gateway.wait(command.id, timeout_s=10)
-            assert (done.activity.state, done.activity.verdict) == (S.CANCELED, V.CANCELED)
+            assert (done.activity.state, done.activity.outcome) == (S.CANCELED, V.CANCELED)
             assert made.simulator.journal.count(Operation.CANCEL_REQUEST) >= 1
 
     run(scenario())
@@ -266,9 +266,9 @@ def test_an_opposite_order_waits_in_validation_error_and_can_be_retried(tmp_path
             refused = await made.submit(K.REMOTE_CONNECT, 3, ignore_install_state=True)
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason
-            assert (await made.finish(cut)).activity.verdict is V.SUCCEEDED
+            assert (await made.finish(cut)).activity.outcome is V.SUCCEEDED
             retried = await made.gateway.retry(refused.id, by="anna")
-            assert (await made.finish(retried)).activity.verdict is V.SUCCEEDED
+            assert (await made.finish(retried)).activity.outcome is V.SUCCEEDED
 
     run(scenario())
 
@@ -298,7 +298,7 @@ def test_an_effective_date_is_waited_for(tmp_path: Path) -> None:
             soon = await made.submit(K.LOAD_CHECK, 1, effective_at=NOON + timedelta(seconds=2))
             assert soon.activity.state is S.WAITING_FOR_EFFECTIVE_DATE
             done = await made.finish(soon)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             assert done.communications[0].sent_at is not None
             assert done.communications[0].sent_at >= done.activity.effective_at
 
@@ -323,7 +323,7 @@ def test_a_burst_of_commands_ends_without_an_error(tmp_path: Path, count: int) -
             done = await asyncio.gather(
                 *(gateway.wait(command.id, timeout_s=60) for command in commands)
             )
-            assert {command.activity.verdict for command in done} == {V.SUCCEEDED}
+            assert {command.activity.outcome for command in done} == {V.SUCCEEDED}
             assert made.simulator.journal.count(Operation.PING) == count
             await books_agree(made)
 

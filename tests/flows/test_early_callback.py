@@ -54,7 +54,7 @@ def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_o
             await made.turn(REPLY_S - WORKED_S)
             done = await gateway.wait(command.id, timeout_s=WAIT_S)
 
-            assert (done.activity.state, done.activity.verdict) == (
+            assert (done.activity.state, done.activity.outcome) == (
                 State.COMPLETED,
                 Outcome.SUCCEEDED,
             )

@@ -31,7 +31,7 @@ def test_a_disconnect_waits_for_a_second_person(tmp_path: Path) -> None:
             assert sends(made, Operation.DISCONNECT_METER, 3) == 0
             await gateway.approve(waiting.id, by="berta")
             done = await gateway.wait(waiting.id, timeout_s=10)
-            assert done.activity.verdict is Outcome.SUCCEEDED
+            assert done.activity.outcome is Outcome.SUCCEEDED
             assert "berta" in str([entry.note for entry in await gateway.history(done.id)])
 
     run(scenario())
@@ -62,7 +62,7 @@ def test_no_disconnect_leaves_outside_its_window_and_a_connect_does(tmp_path: Pa
         async with by_hand(tmp_path, switch=shut) as made:
             cut = await made.submit(CUT, 3)
             connect = await made.finish(await made.submit(CommandKind.REMOTE_CONNECT, 22))
-            assert connect.activity.verdict is Outcome.SUCCEEDED
+            assert connect.activity.outcome is Outcome.SUCCEEDED
             held = await made.gateway.get(cut.id)
             assert not held.activity.state.final
             assert made.sends(Operation.DISCONNECT_METER) == 0
@@ -102,7 +102,7 @@ def test_an_expired_disconnect_never_leaves(tmp_path: Path) -> None:
             cut = await made.submit(CUT, 3, expires_at=NOON + timedelta(seconds=1))
             assert not cut.activity.state.final
             done = await made.finish(cut)
-            assert (done.activity.state, done.activity.verdict) == (
+            assert (done.activity.state, done.activity.outcome) == (
                 State.DISCARDED,
                 Outcome.EXPIRED,
             )

@@ -26,7 +26,7 @@ class Row:
 
     effect: Effect
     state: State
-    verdict: Outcome
+    outcome: Outcome
     sent: int = 1
     rest: dict[str, object] = field(default_factory=dict)
     operation: str = "DisconnectMeter"
@@ -86,7 +86,7 @@ def test_a_disconnect_ends_once_and_is_never_sent_again_on_a_guess(
             )
             done = await finish(made, request)
             activity = done.activity
-            assert (activity.state, activity.verdict) == (row.state, row.verdict), activity
+            assert (activity.state, activity.outcome) == (row.state, row.outcome), activity
             assert sends(made, Operation.DISCONNECT_METER, METER) == row.sent
             view = await made.app.gateway.device(made.device(METER))
             assert view.installed is not None
@@ -105,7 +105,7 @@ def test_a_lost_reply_without_any_callback_is_settled_by_reading_the_switch(tmp_
                 kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(METER),)
             )
             done = await finish(made, request)
-            assert done.activity.verdict is V.SUCCEEDED_INFERRED
+            assert done.activity.outcome is V.SUCCEEDED_INFERRED
             assert done.activity.switch_state is SwitchState.DISCONNECTED
             assert sends(made, Operation.DISCONNECT_METER, METER) == 1
 
@@ -137,7 +137,7 @@ def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_
                 through_fence=("anna", "berta"),
             )
             done = await finish(made, passing)
-            assert done.activity.verdict is V.SUCCEEDED
+            assert done.activity.outcome is V.SUCCEEDED
             assert sends(made, Operation.RECONNECT_METER, METER) == 1
 
     run(scenario())
@@ -188,7 +188,7 @@ def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fe
                 through_fence=("anna", "berta"),
             )
             connect = await made.finish(connect, within_s=LATER_S / 2)
-            assert connect.activity.verdict is V.SUCCEEDED
+            assert connect.activity.outcome is V.SUCCEEDED
             sent = made.sends(Operation.DISCONNECT_METER)
             if how == "failed":
                 await made.gateway.retry(cut.id, by="carla")
@@ -251,9 +251,9 @@ def test_a_token_of_another_request_is_not_adopted(tmp_path: Path) -> None:
                 for number in (3, 4)
             )
             one = await finish(made, first)
-            assert one.activity.verdict is V.SUCCEEDED
+            assert one.activity.outcome is V.SUCCEEDED
             other = await finish(made, second)
-            assert other.activity.verdict in (V.SUCCEEDED, V.SUCCEEDED_INFERRED)
+            assert other.activity.outcome in (V.SUCCEEDED, V.SUCCEEDED_INFERRED)
             assert sends(made, Operation.DISCONNECT_METER, 4) == 1
             tokens = [
                 item.token for done in (one, other) for item in done.communications if item.token
@@ -276,7 +276,7 @@ def test_nobody_passes_the_fence_while_a_disconnect_is_under_way(tmp_path: Path)
             )
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason
-            assert (await made.finish(cut)).activity.verdict is V.SUCCEEDED
+            assert (await made.finish(cut)).activity.outcome is V.SUCCEEDED
             assert made.sends(Operation.RECONNECT_METER) == 0
 
     run(scenario())

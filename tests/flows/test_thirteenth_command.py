@@ -86,7 +86,7 @@ async def main() -> None:
         two = (made.device(1), made.device(2))
         refused(CommandRequest(kind=KIND, devices=two, period=request.period), "devices")
         done = await finish(made, request)
-        assert done.activity.verdict is Outcome.SUCCEEDED, done.activity
+        assert done.activity.outcome is Outcome.SUCCEEDED, done.activity
         (event,) = done.activity.completions
         assert (event.kind, event.state) == (Completion.CREATE_IMD, CompletionState.EXECUTED)
         rows = await made.app.gateway.measurements(made.device(1))

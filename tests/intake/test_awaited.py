@@ -183,7 +183,7 @@ def test_what_comes_after_the_window_holds_nothing_up(tmp_path: Path, meters: in
             await made.work(0)
             await made.arrives(WINDOW_S + 0.5)
             done = await made.work(WINDOW_S + 1)
-            assert done.activity.verdict is Outcome.NO_DATA
+            assert done.activity.outcome is Outcome.NO_DATA
 
     run(scenario())
 

@@ -46,11 +46,11 @@ def test_a_visit_is_no_command() -> None:
         command_request(an_order(OrderKind.CUT), CHILD, a_child("D1-FieldActivity").spec)
 
 
-def activity(state: State, verdict: Outcome | None = None) -> Activity:
+def activity(state: State, outcome: Outcome | None = None) -> Activity:
     return Activity(
         id=CommandId("c"),
         state=state,
-        verdict=verdict,
+        outcome=outcome,
         created_at=NOON,
         effective_at=NOON,
         expires_at=NOON,
@@ -78,11 +78,11 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("state", "verdict", "seen"), ENDS)
+@pytest.mark.parametrize(("state", "outcome", "seen"), ENDS)
 def test_only_a_good_verdict_is_a_completed_child(
-    state: State, verdict: Outcome, seen: ChildState
+    state: State, outcome: Outcome, seen: ChildState
 ) -> None:
-    assert command_child_state(activity(state, verdict)) is seen
+    assert command_child_state(activity(state, outcome)) is seen
 
 
 def test_an_unknown_outcome_holds_the_order_until_people_decide_it() -> None:

@@ -76,7 +76,7 @@ def test_an_import_that_looked_before_a_completion_event_does_not_undo_it(tmp_pa
                 )
                 asked = await gateway.submit(cut)
                 done = await gateway.wait(asked.id, timeout_s=20)
-                assert done.activity.verdict is Outcome.SUCCEEDED
+                assert done.activity.outcome is Outcome.SUCCEEDED
                 await _written_late(store, nightly, seen)
                 now = (await gateway.device(made.device(number))).installed
                 assert now is not None

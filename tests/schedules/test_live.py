@@ -32,7 +32,7 @@ def test_a_window_says_which_devices_were_read_and_which_failed(tmp_path: Path) 
             command = found[0].window.command
             done = await made.app.gateway.wait(command, timeout_s=30)
             report = await schedules.report(added.id, 1)
-            assert done.activity.verdict is Outcome.PARTIAL
+            assert done.activity.outcome is Outcome.PARTIAL
             assert report.window.expected == len(members) == len(report.devices)
             tally = report.tally
             assert tally.succeeded + tally.failed + tally.missing + tally.unknown == len(members)

@@ -305,7 +305,7 @@ async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
     await engine.finish()
     for command in engine.commands.values():
         assert command.activity.state is State.COMPLETED, (seed, command)
-        assert command.activity.verdict is Outcome.SUCCEEDED, (seed, command)
+        assert command.activity.outcome is Outcome.SUCCEEDED, (seed, command)
         assert len(command.communications) == 1, (seed, command)
     for state in InboxState:
         if state not in (InboxState.APPLIED, InboxState.IGNORED):

@@ -128,7 +128,7 @@ def callbacks_in_any_order(seed: int) -> None:
     listener.finish()
     activity = listener.command.activity
     assert activity.state is S.COMPLETED
-    assert activity.verdict is Outcome.SUCCEEDED
+    assert activity.outcome is Outcome.SUCCEEDED
     assert len(listener.command.communications) == 1
     assert listener.parked == []
 

@@ -19,13 +19,13 @@ def begun(kind: CommandKind = CommandKind.DEVICE_DECOMMISSIONING) -> Course:
 def test_after_a_lost_reply_not_registered_means_done(reason: FailureReason) -> None:
     course = begun().unclear().send().result(RemoteResult.FAILURE, failed={"E0": reason})
     course.execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
 
 
 @pytest.mark.parametrize("reason", GONE)
 def test_at_the_first_attempt_not_registered_is_a_failure(reason: FailureReason) -> None:
     course = begun().result(RemoteResult.FAILURE, failed={"E0": reason})
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.FAILED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.FAILED)
 
 
 def test_an_attempt_that_never_left_proves_nothing() -> None:

@@ -69,7 +69,7 @@ def test_a_large_request_is_split_and_joined(kind: CommandKind) -> None:
     if course.state is S.WAITING_FOR_MEASUREMENT:
         course.data(found=5)
     course.execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED)
     assert course.activity.tally == Tally(requested=5, succeeded=5)
     assert len(course.outcomes) == 5
 
@@ -79,7 +79,7 @@ def test_an_answer_for_some_is_a_partial_success() -> None:
     answered(course, 0, failed={"E0": FailureReason.NO_RESPONSE})
     answered(course, 1)
     answered(course, 2)
-    assert course.activity.verdict is Outcome.PARTIAL
+    assert course.activity.outcome is Outcome.PARTIAL
     assert course.activity.tally == Tally(requested=5, succeeded=4, failed=1)
     assert course.outcomes[EndpointId("E0")].reason == "NoResponse"
 
@@ -95,13 +95,13 @@ def test_a_part_of_one_that_fails_is_counted_once_and_not_sent_again() -> None:
 def test_a_status_check_that_reaches_nobody_is_an_answer() -> None:
     course = pinging(2)
     answered(course, 0, failed={"E0": FailureReason.NO_RESPONSE, "E1": FailureReason.NO_RESPONSE})
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.UNREACHABLE)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.UNREACHABLE)
 
 
 def test_a_status_check_that_tells_nothing_is_unknown_and_not_down() -> None:
     course = pinging(2)
     answered(course, 0, result=RemoteResult.UNKNOWN)
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.UNKNOWN)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.UNKNOWN)
 
 
 @pytest.mark.parametrize("how", ["refused", "unsent", "forgotten"])
@@ -117,7 +117,7 @@ def test_a_part_that_fails_leaves_the_others_what_they_are(how: str) -> None:
     else:
         for _ in range(SIZE.retry.attempts):
             course.take(course.last).ask_failed(FORGOTTEN)
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.PARTIAL)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.PARTIAL)
     lost = EndpointResult.UNKNOWN if how == "forgotten" else EndpointResult.FAILED
     assert {course.outcomes[EndpointId(e)].result for e in ("E2", "E3")} == {lost}
     assert course.activity.tally.succeeded == 2
@@ -149,12 +149,12 @@ def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -
     course = Course(kind, devices=5, policy=SIZE).accept()
     if end == "expired":
         course.take(course.command.communications[0]).turn(4 * 3_600.0)
-        assert course.activity.verdict is Outcome.EXPIRED
+        assert course.activity.outcome is Outcome.EXPIRED
         assert course.outcomes[EndpointId("E0")].result is EndpointResult.UNKNOWN
         assert course.outcomes[EndpointId("E4")].result is EndpointResult.FAILED
     elif end == "unsent":
         course.in_vain()
-        assert course.activity.verdict is Outcome.EXPIRED
+        assert course.activity.outcome is Outcome.EXPIRED
         assert {row.result for row in course.outcomes.values()} == {EndpointResult.FAILED}
     elif end == "canceled":
         course.tell(CancelAsked(by="clerk"))
@@ -173,7 +173,7 @@ def test_what_was_done_before_the_expiry_stays_done() -> None:
     course = pinging(4)
     answered(course, 0)
     course.turn(4 * 3_600.0)
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.PARTIAL)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.PARTIAL)
     assert course.activity.tally == Tally(requested=4, succeeded=2, failed=2)
 
 
@@ -182,7 +182,7 @@ def test_what_was_done_before_the_cancel_stays_done() -> None:
     answered(course, 0)
     course.send(course.command.communications[1]).tell(CancelAsked(by="clerk"))
     course.not_sent(course.command.communications[1])
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.PARTIAL)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.PARTIAL)
 
 
 # ---------------------------------------------------------------- data of many
@@ -198,7 +198,7 @@ def test_an_endpoint_whose_data_never_came_is_missing() -> None:
     assert course.state is S.WAITING_FOR_MEASUREMENT
     course.turn(course.policy.measurement_s)
     course.data(found=3, missing=1).execute()
-    assert course.activity.verdict is Outcome.PARTIAL
+    assert course.activity.outcome is Outcome.PARTIAL
     assert course.activity.tally == Tally(requested=4, succeeded=3, missing=1)
     assert course.outcomes[EndpointId("E3")].result is EndpointResult.MISSING
 
@@ -225,14 +225,14 @@ def test_a_read_of_which_everybody_failed_waits_for_no_data() -> None:
     course = reading(2)
     no = FailureReason.NO_RESPONSE
     answered(course, 0, failed={"E0": no, "E1": no})
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.FAILED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.FAILED)
 
 
 def test_no_data_at_all_is_counted_as_missing() -> None:
     course = answered(reading(), 0)
     course.turn(course.policy.measurement_s)
     course.data(found=0, missing=4)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.NO_DATA)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.NO_DATA)
     assert course.activity.tally == Tally(requested=4, missing=4)
 
 
@@ -254,13 +254,13 @@ def test_of_a_group_of_strangers_the_head_ends_own_counts_are_kept(kind: Command
     course.take().status(scheduled=40, succeeded=38, failed=2).result()
     assert course.activity.tally == Tally(requested=40, succeeded=38, failed=2)
     course.data(found=0, missing=0).execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.PARTIAL)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.PARTIAL)
 
 
 def test_a_request_for_nobody_ends() -> None:
     empty = Course(C.ON_DEMAND_READ_SCALAR, devices=0)
     empty.accept()
-    assert (empty.state, empty.activity.verdict) == (S.DISCARDED, Outcome.FAILED)
+    assert (empty.state, empty.activity.outcome) == (S.DISCARDED, Outcome.FAILED)
 
 
 # ---------------------------------------------------------------- resolve

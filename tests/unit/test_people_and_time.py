@@ -184,7 +184,7 @@ def test_an_approval_after_the_expiry_sends_nothing() -> None:
     course = approval()
     course.now += timedelta(hours=5)
     course.tell(Approved(by="supervisor"))
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
 
 
 # ---------------------------------------------------------------- completion events
@@ -270,7 +270,7 @@ def test_expiry_while_in_progress_gives_up_what_moves_no_switch(kind: CommandKin
     if FLOWS[kind].request.operation.value.endswith(("ReconnectMeter", "DisconnectMeter")):
         assert course.main.state is X.AWAITING
         return
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
     assert course.callback(communication=course.main).match == "late"
     assert course.state is S.DISCARDED
 
@@ -293,7 +293,7 @@ def test_nothing_is_dispatched_after_the_expiry_even_before_anybody_noticed(
     course.now += timedelta(seconds=30)
     with pytest.raises(Forbidden):
         course.send()
-    assert course.turn(0).activity.verdict is Outcome.EXPIRED
+    assert course.turn(0).activity.outcome is Outcome.EXPIRED
 
 
 def test_a_read_that_fails_after_its_expiry_waits_for_nobody() -> None:
@@ -305,7 +305,7 @@ def test_a_check_that_ends_after_the_expiry_sends_no_order() -> None:
     course = Course(C.REMOTE_CONNECT, check_load=True, expires_in=30).accept().take().status()
     course.now += timedelta(seconds=30)
     course.result(voltage_present=False)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
 
 
 # ---------------------------------------------------------------- cancel
@@ -334,5 +334,5 @@ def test_a_canceled_command_whose_head_end_says_nothing_more_ends() -> None:
 
 def test_a_request_canceled_at_the_head_end_by_others_ends_the_command() -> None:
     course = Course(C.REMOTE_DISCONNECT).accept().take().status(result=RemoteResult.CANCELED)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.CANCELED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.CANCELED)
     assert course.activity.reason == "canceled_there"

@@ -418,7 +418,7 @@ def test_a_head_end_that_takes_nothing_is_tried_until_the_command_expires(
     world = FailingHeadEnd(seed, reachable=reachable, takes=False)
     world.run(steps=3_000)
     course = world.course
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
     assert course.now == course.activity.expires_at
     if reachable == 1.0:
         first = course.sent[0]

@@ -117,7 +117,7 @@ def test_a_callback_at_its_address_reveals_the_token_of_a_lost_reply(kind: Comma
     assert course.main.deadline == course.now + timedelta(seconds=course.policy.reply_s)
     course.callback()
     course.result().execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED)
     assert sends(course) == 1
 
 
@@ -170,7 +170,7 @@ def test_the_look_infers_success_where_the_switch_was_the_opposite_before(
     assert course.state is S.EXECUTING_COMPLETION_EVENTS
     assert [event.kind for event in course.activity.completions] == [COMPLETION[kind]]
     course.execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
     assert sends(course) == 1
 
 
@@ -183,7 +183,7 @@ def test_the_look_infers_nothing_without_an_opposite_before(
     for _ in range(course.policy.settle_looks):
         course.turn(course.policy.settle_s)
         course.answer(communication=course.look, switch=AFTER[kind])
-    assert (course.state, course.activity.verdict) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
+    assert (course.state, course.activity.outcome) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
     assert course.activity.switch_state is AFTER[kind]
 
 
@@ -196,7 +196,7 @@ def test_a_switch_that_has_not_moved_is_looked_at_again_and_then_a_person_is_ask
     assert wake_of(course.command) == course.now + timedelta(seconds=course.policy.settle_s)
     course.turn(course.policy.settle_s)
     course.answer(communication=course.look, switch=BEFORE[kind])
-    assert (course.state, course.activity.verdict) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
+    assert (course.state, course.activity.outcome) == (S.NEEDS_PERSON, Outcome.UNKNOWN)
     assert not course.lanes_released
     assert course.alarms == ["needs_person"]
 
@@ -243,7 +243,7 @@ def test_a_callback_while_a_look_is_under_way_makes_the_look_moot(kind: CommandK
     assert course.command.communication(look.id).state is X.CANCELED
     course.token(look)
     course.result(communication=course.main).execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -264,7 +264,7 @@ def test_looks_go_on_after_the_command_expired(kind: CommandKind) -> None:
     assert course.state is S.COMMUNICATION_IN_PROGRESS
     course.turn(0)
     course.answer(communication=course.look, switch=AFTER[kind]).execute()
-    assert course.activity.verdict is Outcome.SUCCEEDED_INFERRED
+    assert course.activity.outcome is Outcome.SUCCEEDED_INFERRED
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -273,7 +273,7 @@ def test_an_order_under_way_at_its_expiry_is_followed_to_its_end(kind: CommandKi
     course.turn(700)
     assert course.main.state is X.AWAITING
     course.status().result().execute()
-    assert course.activity.verdict is Outcome.SUCCEEDED
+    assert course.activity.outcome is Outcome.SUCCEEDED
 
 
 # ---------------------------------------------------------------- tokens that contradict
@@ -381,7 +381,7 @@ def test_people_may_order_it_again_after_a_failure_and_the_checks_are_made_again
     course.tell(RetryAsked(by="a"))
     assert course.last.step is StepKind.SWITCH_CHECK
     course.answer(switch=AFTER[kind]).execute()
-    assert course.activity.verdict is Outcome.ALREADY_SATISFIED
+    assert course.activity.outcome is Outcome.ALREADY_SATISFIED
     assert sends(course) == 1
 
 
@@ -465,7 +465,7 @@ def test_what_the_switch_check_sees_decides_about_a_connect(
     assert course.state is state
     assert sends(course) == 0
     if state is S.EXECUTING_COMPLETION_EVENTS:
-        assert course.execute().activity.verdict is Outcome.ALREADY_SATISFIED
+        assert course.execute().activity.outcome is Outcome.ALREADY_SATISFIED
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ def canceled(course: Course) -> Course:
 @pytest.mark.parametrize("kind", CommandKind)
 def test_what_is_not_sent_is_canceled_at_once(kind: CommandKind) -> None:
     course = canceled(Course(kind).accept())
-    assert (course.state, course.activity.verdict) == (S.CANCELED, Outcome.CANCELED)
+    assert (course.state, course.activity.outcome) == (S.CANCELED, Outcome.CANCELED)
     with pytest.raises(IllegalTransition):
         course.send()
 
@@ -531,7 +531,7 @@ def test_a_cancel_while_sending_is_carried_to_the_head_end_when_the_token_comes(
     course.tell(CancelAnswered(communication=course.main.id))
     assert course.main.work is Work.STATUS
     course.status(result=RemoteResult.CANCELED, polled=True)
-    assert (course.state, course.activity.verdict) == (S.CANCELED, Outcome.CANCELED)
+    assert (course.state, course.activity.outcome) == (S.CANCELED, Outcome.CANCELED)
     assert course.activity.completions == ()
 
 
@@ -555,7 +555,7 @@ def test_a_cancel_while_sending_does_not_hide_an_unclear_order(kind: CommandKind
     assert (course.state, course.main.state) == (S.CANCELLING, X.UNCLEAR)
     course.turn(course.policy.settle_s)
     course.answer(communication=course.look, switch=AFTER[kind]).execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED_INFERRED)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -571,14 +571,14 @@ def test_a_canceled_order_that_stays_unclear_goes_to_a_person(kind: CommandKind)
 def test_a_cancel_that_comes_too_late_ends_as_what_happened(kind: CommandKind) -> None:
     course = canceled(sending(kind).token())
     course.status().result().execute()
-    assert (course.state, course.activity.verdict) == (S.COMPLETED, Outcome.SUCCEEDED)
+    assert (course.state, course.activity.outcome) == (S.COMPLETED, Outcome.SUCCEEDED)
     assert course.activity.reason == "the cancel came too late"
 
 
 def test_a_canceled_order_that_failed_anyway_waits_for_nobody() -> None:
     course = canceled(sending(C.REMOTE_CONNECT).token())
     course.status().result(RemoteResult.FAILURE, failed={"E0": FailureReason.ERROR_RESPONSE})
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.FAILED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.FAILED)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -80,7 +80,7 @@ def to_the_end(course: Course) -> Course:
 def test_a_command_that_all_goes_well_with_completes(kind: CommandKind) -> None:
     course = to_the_end(accepted(kind))
     assert course.state is S.COMPLETED
-    assert course.activity.verdict is Outcome.SUCCEEDED
+    assert course.activity.outcome is Outcome.SUCCEEDED
     assert course.published[0] == "received"
     assert course.published[-1] == "completed"
     assert course.lanes_released
@@ -110,7 +110,7 @@ def test_one_meter_that_fails_ends_by_the_row_of_its_reason(kind: CommandKind) -
         course.result(RemoteResult.FAILURE, failed={"E0": reason})
         row = failure_row(reason)
         if NATURE[kind].tells is Tells.REACHABLE:
-            assert course.activity.verdict is Outcome.UNREACHABLE
+            assert course.activity.outcome is Outcome.UNREACHABLE
             assert course.state is S.COMPLETED
         elif row.remedy is Remedy.RETRY and (row.idle or kind not in SWITCH_KINDS):
             assert course.state is S.COMMUNICATION_IN_PROGRESS
@@ -118,7 +118,7 @@ def test_one_meter_that_fails_ends_by_the_row_of_its_reason(kind: CommandKind) -
             assert course.last.attempt == 2
         elif row.remedy in (Remedy.STOP, Remedy.VISIT):
             assert course.state is S.DISCARDED
-            assert course.activity.verdict is Outcome.FAILED
+            assert course.activity.outcome is Outcome.FAILED
         else:
             assert course.state is S.COMMUNICATION_ERROR
         assert course.activity.completions == ()
@@ -159,7 +159,7 @@ def test_what_did_nothing_is_sent_again_with_growing_waits_until_it_expires(
     assert len(course.sent) > course.policy.retry.attempts
     assert len({item.id for item in course.sent}) == 1
     assert course.now == course.activity.expires_at
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
     assert course.last.failure is not None
     assert course.last.failure.cause == ("busy" if fault else "not_sent")
 
@@ -180,7 +180,7 @@ def test_a_send_that_proves_idle_only_after_the_expiry_is_not_repeated(kind: Com
     course = accepted(kind, expires_in=30.0).send()
     course.now = course.activity.expires_at
     course.not_sent().turn(0)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
     assert len(course.sent) == 1
 
 
@@ -196,7 +196,7 @@ def test_a_busy_head_end_is_asked_again(kind: CommandKind) -> None:
 def test_a_named_refusal_ends_the_command(kind: CommandKind) -> None:
     course = accepted(kind).send().refused(PERMANENT_FAULT)
     assert course.state is S.DISCARDED
-    assert course.activity.verdict is Outcome.FAILED
+    assert course.activity.outcome is Outcome.FAILED
     assert "MeterNotFoundFault" in course.activity.reason
     assert len(course.sent) == 1
 
@@ -356,7 +356,7 @@ def test_a_rule_that_is_broken_waits_for_people_and_then_expires(kind: CommandKi
     assert course.published == ["to_do.validation_error.0"]
     assert wake_of(course.command) == course.activity.expires_at
     course.turn(4 * 3_600.0)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
 
 
 @pytest.mark.parametrize("kind", CommandKind)
@@ -392,13 +392,13 @@ def test_nothing_is_started_after_the_expiry_date(kind: CommandKind) -> None:
     course = accepted(kind, effective_in=3_600, expires_in=7_200)
     course.now += timedelta(hours=2)
     course.accept()
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.EXPIRED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.EXPIRED)
     assert course.sent == []
 
 
 def test_an_optional_command_is_dropped_for_an_open_opposite_one() -> None:
     course = Course(C.REMOTE_CONNECT, optional=True).tell(Validated(drop_optional=True))
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.CANCELED)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.CANCELED)
     assert course.sent == []
 
 
@@ -419,7 +419,7 @@ def test_data_may_come_after_the_result_within_the_window(kind: CommandKind) -> 
     assert wake_of(course.command) == course.now + timedelta(seconds=60)
     course.turn(60)
     course.data(found=1).execute()
-    assert course.activity.verdict is Outcome.SUCCEEDED
+    assert course.activity.outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("kind", sorted(READ_KINDS))
@@ -427,7 +427,7 @@ def test_a_read_without_data_ends_when_its_window_closes(kind: CommandKind) -> N
     course = in_flight(kind).status().result()
     course.turn(course.policy.measurement_s)
     course.data(found=0, missing=1)
-    assert (course.state, course.activity.verdict) == (S.DISCARDED, Outcome.NO_DATA)
+    assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.NO_DATA)
 
 
 def test_a_load_check_tells_what_it_saw() -> None:
@@ -507,6 +507,6 @@ def test_time_alone_moves_nothing_that_is_not_due() -> None:
 def test_what_was_withdrawn_is_never_sent(kind: CommandKind) -> None:
     course = accepted(kind)
     course.turn(4 * 3_600.0)
-    assert course.activity.verdict is Outcome.EXPIRED
+    assert course.activity.outcome is Outcome.EXPIRED
     with pytest.raises(IllegalTransition):
         course.send()

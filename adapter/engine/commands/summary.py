@@ -19,7 +19,7 @@ def summary(command: Command) -> dict[str, object]:
         "title": command.flow.title,
         "state": activity.state.value,
         "final": activity.state.final,
-        "outcome": activity.verdict.value if activity.verdict else None,
+        "outcome": activity.outcome.value if activity.outcome else None,
         "reason": activity.reason or None,
         "devices": list(request.devices[:100]),
         "device_count": len(command.targets) + command.left_out,

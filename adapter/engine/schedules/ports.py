@@ -55,7 +55,7 @@ class WindowReport:
 
     window: IssuedWindow
     state: State
-    verdict: Outcome | None
+    outcome: Outcome | None
     tally: Tally
     waiting: int
     """Expected devices of which nothing is known yet."""

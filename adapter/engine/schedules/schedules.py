@@ -293,7 +293,7 @@ def _report(window: IssuedWindow, command: Command) -> WindowReport:
     return WindowReport(
         window=window,
         state=activity.state,
-        verdict=activity.verdict,
+        outcome=activity.outcome,
         tally=tally,
         waiting=waiting,
     )

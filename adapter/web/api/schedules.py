@@ -172,7 +172,7 @@ class WindowReportOut(Struct, kw_only=True):
     at: datetime
     command: str
     state: State
-    verdict: Outcome | None
+    outcome: Outcome | None
     expected: int
     tally: Tally
     waiting: int
@@ -191,7 +191,7 @@ class WindowReportOut(Struct, kw_only=True):
             at=window.at,
             command=window.command,
             state=report.state,
-            verdict=report.verdict,
+            outcome=report.outcome,
             expected=window.expected,
             tally=report.tally,
             waiting=report.waiting,
