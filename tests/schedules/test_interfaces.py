@@ -62,6 +62,7 @@ def test_one_read_is_made_and_reported_by_device(openway: Terminal) -> None:
     command = openway("command", "show", str(rows[0]["command"]), "--json").json
     assert command["kind"] == "scheduled_read_interval"
     report = openway("schedule", "report", number, "1", "--json").json
+    assert "outcome" in report
     devices = report["devices"]
     assert isinstance(devices, list)
     assert devices
