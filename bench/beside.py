@@ -17,12 +17,13 @@ from pathlib import Path
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxState
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.server.connections import bind, url_of
-from adapter.service.app import Core, connect, running, settle
+from adapter.service.app import running, settle
+from adapter.service.assembly import Core, connect
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
@@ -80,7 +81,7 @@ async def _measure(size: int, each_s: float) -> Beside:
             codec=Codec(Catalog.load()),
             head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
             identity=CallbackIdentity(url, (_KEY.encode(),)),
-            settings=GatewaySettings(),
+            settings=CommandSettings(),
             clock=clock,
         )
         await store.import_(Import(devices=tuple(device(number) for number in range(meters))))

@@ -13,11 +13,12 @@ from lxml import etree
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommunicationId
 from adapter.server.connections import bind, url_of
-from adapter.service.app import connect, running
+from adapter.service.app import running
+from adapter.service.assembly import connect
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
@@ -101,7 +102,7 @@ async def _ours(codec: Codec, bodies: list[bytes], folder: Path) -> Rate:
         codec=codec,
         head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
         identity=identity,
-        settings=GatewaySettings(),
+        settings=CommandSettings(),
         clock=clock,
     )
     try:
@@ -110,7 +111,7 @@ async def _ours(codec: Codec, bodies: list[bytes], folder: Path) -> Rate:
             rate = await _post(
                 name, lambda number: identity.address(CommunicationId(f"bench-{number}")), bodies
             )
-            kept = (await core.gateway.ledger()).received
+            kept = (await core.gateway.upkeep.ledger()).received
             if kept != len(bodies):
                 raise SystemExit(f"{kept} of {len(bodies)} callbacks are in the inbox")
             return rate

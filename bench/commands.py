@@ -23,12 +23,13 @@ from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.ids import DeviceId
 from adapter.registry.files import read_file
 from adapter.server.connections import bind, url_of
-from adapter.service.app import connect, running
+from adapter.service.app import running
+from adapter.service.assembly import connect
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
@@ -102,10 +103,10 @@ async def gateway(url: str, count: int, folder: Path, place: Path, *, at_once: i
         codec=codec,
         head_end=HeadEndSettings(base_url=url, limits=LimitSettings(concurrency=64)),
         identity=CallbackIdentity(url_of(listening, tls=False), (b"bench" * 8,)),
-        settings=GatewaySettings(),
+        settings=CommandSettings(),
         clock=clock,
     )
-    await core.gateway.import_devices(read_file(folder / "devices.json"))
+    await core.gateway.registry.import_devices(read_file(folder / "devices.json"))
     try:
         async with running(core, Settings(api=Api(port=0)), listening, clock) as app:
             latencies: list[float] = []
@@ -118,10 +119,10 @@ async def gateway(url: str, count: int, folder: Path, place: Path, *, at_once: i
             async def timed(number: int) -> State:
                 started = time.perf_counter()
                 device = DeviceId(f"M{_FIRST + number}")
-                command = await app.gateway.submit(
+                command = await app.gateway.commands.submit(
                     CommandRequest(kind=CommandKind.DEVICE_STATUS_CHECK, devices=(device,))
                 )
-                done = await app.gateway.wait(command.id, timeout_s=300)
+                done = await app.gateway.commands.wait(command.id, timeout_s=300)
                 latencies.append(time.perf_counter() - started)
                 return done.activity.state
 

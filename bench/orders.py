@@ -17,7 +17,7 @@ import msgspec
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.defaults import Outgoing
 from adapter.engine.orders.field_work import FieldReport
 from adapter.engine.orders.orders import Orders
@@ -29,7 +29,7 @@ from adapter.model.ids import DeviceId, EventId, OrderId, ServicePointId, sortab
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import OrderKind, OrderState
-from adapter.service.app import Core, OrderParts, connect
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.orders.writing import CaseWriter
@@ -59,15 +59,15 @@ async def _among(waiting: int, looked_at: int, path: Path) -> Rate:
         codec=Codec(Catalog.load()),
         head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # no order here needs it
         identity=CallbackIdentity("http://127.0.0.1:9", (b"bench" * 8,)),
-        settings=GatewaySettings(),
+        settings=CommandSettings(),
         clock=clock,
         orders=OrderParts(field_work=Outgoing()),
     )
     try:
         await _registry(core, looked_at)
-        live = await _under_way(core.orders, looked_at)
+        live = await _under_way(core.gateway.orders, looked_at)
         await _fill(store, live[0], waiting)
-        latencies = [await _one(core.orders, order, clock) for order in live]
+        latencies = [await _one(core.gateway.orders, order, clock) for order in live]
         return Rate(
             name=f"one order, {waiting:,} others wait",
             count=len(latencies),
@@ -81,7 +81,7 @@ async def _among(waiting: int, looked_at: int, path: Path) -> Rate:
 async def _registry(core: Core, count: int) -> None:
     """A manual meter each, that is on: a cut needs a visit and nothing else."""
     names = [f"{number}" for number in range(count)]
-    await core.gateway.import_devices(
+    await core.gateway.registry.import_devices(
         Import(
             devices=tuple(Device(id=DeviceId(f"M{name}")) for name in names),
             service_points=tuple(ServicePoint(id=ServicePointId(f"SP{name}")) for name in names),

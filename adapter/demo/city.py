@@ -26,7 +26,7 @@ from adapter.commands.outcomes import EndpointResult
 from adapter.commands.timing import POLICIES
 from adapter.demo.demo import ANY_PORT, core_for
 from adapter.engine.clock import SystemClock
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.readings.reports import ValueQuery
 from adapter.errors import SettingsError
 from adapter.model.ids import EndpointId
@@ -156,13 +156,13 @@ async def read_city(city: City, folder: Path, say: Say) -> CityReport:
         gateway = run.app.gateway
         population = Population(plan=SimulatorConfig.load(folder / "city.toml").population)
         for part in registry_parts(population, _IMPORTED_AT_ONCE):
-            await gateway.import_devices(part, by="city")
+            await gateway.registry.import_devices(part, by="city")
         lap("import")
         say(f"{city.meters} meters imported, {books.seconds['import']:.0f} s")
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         start = end - timedelta(minutes=15 * city.quarters)
         books.period = (start, end)
-        command = await gateway.submit(
+        command = await gateway.commands.submit(
             CommandRequest(
                 kind=CommandKind.SCHEDULED_READ_INTERVAL,
                 group=GROUP,
@@ -205,7 +205,7 @@ async def _running(city: City, folder: Path) -> AsyncIterator[_Running]:
                 listening,
                 folder,
                 codec=Codec(Catalog.load()),
-                settings=GatewaySettings(policies=policies),
+                settings=CommandSettings(policies=policies),
             )
         )
         app = await stack.enter_async_context(running(core, ANY_PORT, listening, SystemClock()))
@@ -232,13 +232,13 @@ async def _follow(city: City, run: _Running, command: Command, say: Say) -> Comm
     """The command when it is final; a line whenever it is further."""
     gateway, began, shown = run.app.gateway, time.monotonic(), ""
     while True:
-        found = await gateway.wait(command.id, timeout_s=5.0)
+        found = await gateway.commands.wait(command.id, timeout_s=5.0)
         if found.activity.state.final:
             return found
         seconds = time.monotonic() - began
         if seconds > city.timeout_s:
             raise TimeoutError(f"still {found.activity.state} after {seconds:.0f} s")
-        how = gateway.progress(command.id)
+        how = gateway.commands.progress(command.id)
         if how is not None:
             line = f"read {how.read:>7}  failed {how.failed:>5}  to come {how.waiting:>7}"
             if line != shown:
@@ -282,7 +282,7 @@ async def _stored(
 ) -> dict[EndpointId, _StoredEnergy]:
     """What the gateway has of each meter: the latest revision of every interval."""
     found: dict[EndpointId, _StoredEnergy] = {}
-    reports, cursor = app.core.beside.payload_reports, None
+    reports, cursor = app.core.gateway.readings.reports, None
     while True:
         page = await reports.values(ValueQuery(start, end), cursor=cursor, limit=_ROWS_AT_ONCE)
         for row in page.rows:
@@ -303,7 +303,7 @@ async def _hold_against(
     run: _Running, done: Command, stored: dict[EndpointId, _StoredEnergy], books: CityReport
 ) -> None:
     """Every meter: how it ended and what is stored of it, beside the simulator's account."""
-    outcomes = {row.endpoint: row for row in await run.app.gateway.outcomes(done.id)}
+    outcomes = {row.endpoint: row for row in await run.app.gateway.commands.outcomes(done.id)}
     books.ends.update(row.result.value for row in outcomes.values())
     token = done.communications[-1].token
     for row in await asyncio.to_thread(lambda: list(_account(run.admin, str(token)))):
@@ -345,7 +345,7 @@ def _account(admin: str, token: str) -> Iterator[dict[str, Any]]:
 
 async def _payloads(app: App, books: CityReport) -> None:
     """The books of the payloads: nothing lost, nothing twice, what was sent again is known."""
-    reports, before = app.core.beside.payload_reports, None
+    reports, before = app.core.gateway.readings.reports, None
     while page := await reports.payloads(before=before, limit=500):
         before = page[-1].id
         for payload in page:

@@ -17,11 +17,12 @@ from adapter.commands.flows import CLOSING_KINDS, FLOWS, READ_KINDS, CommandKind
 from adapter.demo.order import DemoCrew, NewService, OrderStory, new_service, run_order
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.server.connections import bind, url_of
-from adapter.service.app import App, Core, OrderParts, connect, running
+from adapter.service.app import App, running
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.settings import Api, Settings
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
@@ -68,7 +69,7 @@ async def stage(
     folder: Path,
     *,
     config: SimulatorConfig | None = None,
-    settings: GatewaySettings | None = None,
+    settings: CommandSettings | None = None,
     prepare: Callable[[Simulator], None] = lambda simulator: None,
     orders: OrderParts | None = None,
     devices: bool = True,
@@ -88,7 +89,9 @@ async def stage(
             core_for(head_end, listening, folder, codec=codec, settings=settings, orders=orders)
         )
         if devices:
-            await core.gateway.import_devices(registry_of(simulator.world.population), by="demo")
+            await core.gateway.registry.import_devices(
+                registry_of(simulator.world.population), by="demo"
+            )
         app = await stack.enter_async_context(running(core, ANY_PORT, listening, clock))
         yield DemoSite(simulator=simulator, app=app)
 
@@ -100,7 +103,7 @@ async def core_for(
     folder: Path,
     *,
     codec: Codec,
-    settings: GatewaySettings | None = None,
+    settings: CommandSettings | None = None,
     orders: OrderParts | None = None,
 ) -> AsyncIterator[Core]:
     """A gateway on SQLite in `folder`, for a head end at this URL; it does not run yet."""
@@ -113,7 +116,7 @@ async def core_for(
             codec=codec,
             head_end=HeadEndSettings(base_url=head_end, limits=LimitSettings(concurrency=64)),
             identity=CallbackIdentity(url_of(listening, tls=False), (secrets.token_bytes(32),)),
-            settings=settings or GatewaySettings(),
+            settings=settings or CommandSettings(),
             clock=clock,
             orders=orders,
         )
@@ -192,8 +195,8 @@ async def run(
 async def _one(made: DemoSite, request: CommandRequest) -> DemoLine:
     gateway = made.app.gateway
     started = time.monotonic()
-    command = await gateway.submit(request, actor="demo")
-    done = await gateway.wait(command.id, timeout_s=_WAIT_S)
+    command = await gateway.commands.submit(request, actor="demo")
+    done = await gateway.commands.wait(command.id, timeout_s=_WAIT_S)
     seconds = time.monotonic() - started
-    messages = await gateway.messages(command.id)
+    messages = await gateway.commands.messages(command.id)
     return DemoLine(command=done, messages=len(messages), seconds=seconds)

@@ -21,7 +21,8 @@ from adapter.model.device import Device, DisconnectLocation, ServicePoint
 from adapter.model.ids import EndpointId, OrderId
 from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
 from adapter.orders.order import ERROR_STATES, OrderKind
-from adapter.service.app import App, OrderParts
+from adapter.service.app import App
+from adapter.service.assembly import OrderParts
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 
@@ -88,13 +89,13 @@ def new_service(simulator: Simulator, endpoint: EndpointId) -> NewService:
 
 async def run_order(app: App, service: NewService) -> OrderStory:
     """Enable service there, to its end."""
-    await app.gateway.import_devices(
+    await app.gateway.registry.import_devices(
         Import(devices=(service.device,), service_points=(service.point,)),
         by="demo",
         override="the service is new and not connected yet",
     )
     started = time.monotonic()
-    order = await app.orders.submit(
+    order = await app.gateway.orders.submit(
         OrderRequest(
             kind=OrderKind.ENABLE,
             service_point=service.point.id,
@@ -115,11 +116,11 @@ async def run_order(app: App, service: NewService) -> OrderStory:
 async def _at_rest(app: App, order: OrderId) -> OrderShown:
     """The order when it has ended or waits for people, or after a while as it is."""
     for _ in range(int(_WAIT_S / _LOOK_S)):
-        found = await app.orders.get(order)
+        found = await app.gateway.orders.get(order)
         if found.final or found.state in ERROR_STATES:
             break
         await asyncio.sleep(_LOOK_S)
-    return await app.orders.show(order)
+    return await app.gateway.orders.show(order)
 
 
 def steps(shown: OrderShown) -> tuple[DemoOrderStep, ...]:

@@ -18,11 +18,16 @@ Once = Callable[[], Awaitable[int]]
 class Runner:
     """Runs `once` functions until stopped. A StoreFailed ends all of them (fail-stop, I12)."""
 
-    def __init__(self, loops: dict[str, Once]) -> None:
-        self._loops = loops
-        self._pokes = {name: asyncio.Event() for name in loops}
+    def __init__(self) -> None:
+        self._loops: dict[str, Once] = {}
+        self._pokes: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[BaseException] | None = None
+
+    def add(self, name: str, once: Once) -> None:
+        """Before `start`."""
+        self._loops[name] = once
+        self._pokes[name] = asyncio.Event()
 
     def start(self) -> None:
         self.failed = asyncio.get_running_loop().create_future()

@@ -18,7 +18,7 @@ from adapter.commands.flows import CommandKind
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage
 from adapter.engine.orders.orders import Orders
 from adapter.engine.orders.ports import OrderFilter, OrderRules
@@ -51,7 +51,7 @@ from adapter.replay.recorder import changed, simulator_config
 from adapter.replay.scenario import BadScenario, Scenario
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ListenerSettings
-from adapter.service.app import Core, OrderParts, connect
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.orders_file import rules_of
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
@@ -132,7 +132,7 @@ class OrderStage:
     @property
     def orders(self) -> Orders:
         assert self.core is not None
-        return self.core.orders
+        return self.core.gateway.orders
 
     # ------------------------------------------------------------ the world
 
@@ -152,14 +152,18 @@ class OrderStage:
                 base_url=url, limits=_LIMITS, timeouts=_TIMEOUTS, operation_timeouts={}
             ),
             identity=CallbackIdentity(address, (b"a key for fixtures",)),
-            settings=GatewaySettings(policies=scenario.policies()),
+            settings=CommandSettings(policies=scenario.policies()),
             clock=self.clock,
             orders=OrderParts(rules=_rules(self.scenario), field_work=self.heard),
         )
         core.client.open()
         stack.push_async_callback(core.client.close)
         listener = Listener(
-            core.gateway, self._codec, ListenerSettings(), clock=self.clock, listening=listening
+            core.gateway.inbox,
+            self._codec,
+            ListenerSettings(),
+            clock=self.clock,
+            listening=listening,
         )
         await listener.start()
         stack.push_async_callback(listener.stop)
@@ -188,7 +192,7 @@ class OrderStage:
             devices=tuple(self.devices.values()), service_points=points, installs=installs
         )
         assert self.core is not None
-        await self.core.gateway.import_devices(registry, by="scenario")
+        await self.core.gateway.registry.import_devices(registry, by="scenario")
         for row in rows:
             if row.meter is not None:
                 changed(self.simulator.world.population, _meter(row))

@@ -200,14 +200,14 @@ class _Player:
         """A callback at its time and address, as the listener hands it in."""
         await self._clock.turn(moment(self._scenario, message.at))
         self._take(message, message.body)
-        gateway = self.stage.gateway
+        inbox = self.stage.inbox
         communication: CommunicationId | None = None
         if message.path.startswith(STATUS_PATH + "/"):
             name, _, secret = message.path.removeprefix(STATUS_PATH + "/").partition("/")
-            if not gateway.genuine(name, secret):
+            if not inbox.genuine(name, secret):
                 raise Diverged(f"message {self.position}: {message.path} is not our address")
             communication = CommunicationId(name)
-        await gateway.receive(
+        await inbox.receive(
             Received(
                 operation=message.operation,
                 raw=message.body,

@@ -159,7 +159,7 @@ class Recorder:
         for row in meter_rows(scenario):
             changed(self.simulator.world.population, row)
         self._stage: ReplayRun = staged(scenario, self, self._clock, codec, folder)
-        self._stage.gateway.heard = self._heard
+        self._stage.inbox.heard = self._heard
         self._messages: list[RecordedMessage] = []
         self._handing = 0
         self._down = False
@@ -171,7 +171,7 @@ class Recorder:
         listening = bind("127.0.0.1", 0)
         self._own_url = url_of(listening, tls=False)
         listener = Listener(
-            self._stage.gateway,
+            self._stage.inbox,
             self._codec,
             ListenerSettings(),
             clock=self._clock,

@@ -20,14 +20,16 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import HeadEnd, Received
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
-from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, DeviceId, InboxId
 from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
+from adapter.service.assembly import assemble
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
@@ -40,15 +42,20 @@ _MOST: Final = 100_000
 Heard = Callable[[Received], AbstractAsyncContextManager[None]]
 
 
-class StagedGateway(Gateway):
+class StagedInbox:
     """Has worked off what it is handed before it answers; `heard` surrounds that."""
 
-    heard: Heard = staticmethod(lambda received: nullcontext())
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.heard: Heard = lambda received: nullcontext()
+
+    def genuine(self, communication: str, secret: str) -> bool:
+        return self._gateway.inbox.genuine(communication, secret)
 
     async def receive(self, received: Received) -> InboxId:
         async with self.heard(received):
-            made = await super().receive(received)
-            await self.drain()
+            made = await self._gateway.inbox.receive(received)
+            await self._gateway.drain()
         return made
 
 
@@ -59,7 +66,8 @@ class ReplayRun:
     scenario: Scenario
     clock: HandClock
     store: SqliteStore
-    gateway: StagedGateway
+    gateway: Gateway
+    inbox: StagedInbox
     identity: CallbackIdentity
     submitted: list[CommandId] = field(default_factory=list)
     done: list[dict[str, object]] = field(default_factory=list)
@@ -71,8 +79,10 @@ class ReplayRun:
         stack.push_async_callback(self.store.close)
         await self.gateway.start(background=False)
         stack.push_async_callback(self.gateway.stop)
-        await self.gateway.import_devices(registry_from(self.scenario.devices), by="scenario")
-        for view in await self.gateway.devices(limit=_MOST):
+        await self.gateway.registry.import_devices(
+            registry_from(self.scenario.devices), by="scenario"
+        )
+        for view in await self.gateway.registry.devices(limit=_MOST):
             self.before[view.device.id] = view.installed
 
     async def act(self, act: Act) -> None:
@@ -91,7 +101,7 @@ class ReplayRun:
         if act.do is Do.SUBMIT:
             if act.request is None:
                 raise BadScenario(f"{self.scenario.name}: submit without a request")
-            made = await gateway.submit(act.request, actor="scenario")
+            made = await gateway.commands.submit(act.request, actor="scenario")
             self.submitted.append(made.id)
             return made
         if not 1 <= act.command <= len(self.submitted):
@@ -99,15 +109,15 @@ class ReplayRun:
         command = self.submitted[act.command - 1]
         match act.do:
             case Do.CANCEL:
-                return await gateway.cancel(command, by=act.by, reason=act.reason)
+                return await gateway.commands.cancel(command, by=act.by, reason=act.reason)
             case Do.RETRY:
-                return await gateway.retry(command, by=act.by)
+                return await gateway.commands.retry(command, by=act.by)
             case Do.DISCARD:
-                return await gateway.discard(command, by=act.by, reason=act.reason)
+                return await gateway.commands.discard(command, by=act.by, reason=act.reason)
             case Do.APPROVE:
-                return await gateway.approve(command, by=act.by)
+                return await gateway.commands.approve(command, by=act.by)
             case Do.RESOLVE:
-                return await gateway.resolve(
+                return await gateway.commands.resolve(
                     command,
                     done=act.done,
                     operator=act.by,
@@ -140,11 +150,11 @@ class ReplayRun:
         return seconds(self.scenario, at)
 
     async def _command(self, command: CommandId) -> dict[str, object]:
-        history = await self.gateway.history(command)
-        found = await self.gateway.get(command)
+        history = await self.gateway.commands.history(command)
+        found = await self.gateway.commands.get(command)
         return {
             "summary": _plain(summary(found)),
-            "outcomes": [_plain(row) for row in await self.gateway.outcomes(command)],
+            "outcomes": [_plain(row) for row in await self.gateway.commands.outcomes(command)],
             "history": [
                 {
                     "at": self._at(entry.at),
@@ -158,7 +168,7 @@ class ReplayRun:
 
     async def _installs(self) -> list[object]:
         """The install events that are not as they were at the start."""
-        views = await self.gateway.devices(limit=_MOST)
+        views = await self.gateway.registry.devices(limit=_MOST)
         return [
             _plain(view.installed)
             for view in views
@@ -166,11 +176,11 @@ class ReplayRun:
         ]
 
     async def _measurements(self) -> list[object]:
-        views = await self.gateway.devices(limit=_MOST)
+        views = await self.gateway.registry.devices(limit=_MOST)
         return [
             _plain(each)
             for view in views
-            for each in await self.gateway.measurements(view.device.id)
+            for each in await self.gateway.registry.measurements(view.device.id)
         ]
 
     async def _publications(self) -> list[object]:
@@ -189,7 +199,7 @@ class ReplayRun:
         ]
 
     async def _inbox(self) -> list[object]:
-        rows = reversed(await self.gateway.inbox(limit=_MOST))
+        rows = reversed(await self.gateway.inbox.list(limit=_MOST))
         return [
             {
                 "at": self._at(row.at),
@@ -213,22 +223,26 @@ def staged(
     payloads = taking(store, clock, IntakeSettings())
     identity = CallbackIdentity(PUBLIC_URL, (KEY,))
     random = Random(scenario.seed)
-    gateway = StagedGateway(
+    gateway = assemble(
         store=store,
         head_end=head_end,
         reader=InboxReader(codec),
         clock=clock,
         identity=identity,
-        settings=GatewaySettings(
+        settings=CommandSettings(
             policies=scenario.policies(),
             dispatch=DispatchSettings(switch=scenario.switch_policy()),
         ),
         entropy=lambda: random.getrandbits(80),
-        intake=payloads.intake,
-        data=payloads.data,
+        payloads=payloads,
     )
     return ReplayRun(
-        scenario=scenario, clock=clock, store=store, gateway=gateway, identity=identity
+        scenario=scenario,
+        clock=clock,
+        store=store,
+        gateway=gateway,
+        inbox=StagedInbox(gateway),
+        identity=identity,
     )
 
 

@@ -1,4 +1,4 @@
-"""Builds and connects everything; nothing else does."""
+"""The service by its settings: built, started, run until it is stopped."""
 
 import asyncio
 import gc
@@ -8,204 +8,44 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind
-from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
-from adapter.engine.commands.dispatcher import DispatchSettings, current_communication
+from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.message_log import MessageLog
-from adapter.engine.commands.ports import Clock, Sink, Store
-from adapter.engine.commands.switch_holds import SwitchHolds
-from adapter.engine.gateway import Gateway, GatewaySettings
-from adapter.engine.orders.defaults import Outgoing, PublishedReplies
-from adapter.engine.orders.facts import MasterData, StoredMeasurements
-from adapter.engine.orders.orders import Orders
-from adapter.engine.orders.ports import FinalMeasurements, OrderRules, Requester
-from adapter.engine.orders.sink import OrderSink
-from adapter.engine.readings.entered import EnteredReadings
+from adapter.engine.commands.ports import Clock, Sink
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.gateway import Gateway
+from adapter.engine.orders.ports import OrderRules, Requester
 from adapter.engine.readings.ports import ErrorRecords
-from adapter.engine.readings.ports import MeasurementStore as StoredData
-from adapter.engine.schedules.schedules import Schedules
-from adapter.engine.upkeep.clock_watch import ClockWatch
-from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew
-from adapter.fieldwork.link import FieldWorkLink, field_work_of
+from adapter.fieldwork.link import field_work_of
 from adapter.fieldwork.replies import WebhookReplies
-from adapter.headend.client import HeadEndClient, HttpCall
-from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.orders_file import load_rules
-from adapter.service.payloads import PayloadServices, taking
-from adapter.service.settings import (
-    IntakeSettings,
-    RetentionSettings,
-    Settings,
-    SubscriptionSettings,
-)
-from adapter.service.upkeep import corrections, kept_days, subscriptions_of
+from adapter.service.settings import Settings
 from adapter.store.commands.commands import SqliteStore
-from adapter.store.commands.holds import SqliteHolds
-from adapter.store.orders.orders import SqliteOrders
-from adapter.store.readings.reports import SqliteReports
-from adapter.store.schedules import SqliteSchedules
-from adapter.store.upkeep.retention import SqlitePruning
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.wire.codec import Codec
 from adapter.wire.gate import check_contract
-from adapter.wire.inbox import InboxReader
 
 log = logging.getLogger(__name__)
 
 _SWITCH_S: Final = 0.0005
 """A thread that waits for the interpreter is let in so soon. While a large body is read, the usual
 5 ms would be waited for at every step of the thread that stores callbacks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Core:
-    """A gateway, the store below it and the client beside it."""
-
-    store: SqliteStore
-    codec: Codec
-    client: HeadEndClient
-    gateway: Gateway
-    taking: PayloadServices
-    orders: Orders
-    field_work: FieldWorkLink | None = None
-    beside: Beside = field(default_factory=Beside)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderParts:
-    """What service orders are connected to. None: what stands in for it
-    (`engine/orders/defaults.py`), and of measurements those that the gateway itself has."""
-
-    rules: OrderRules | None = None
-    field_work: FieldWorkLink | None = None
-    requester: Requester | None = None
-    measurements: FinalMeasurements | None = None
-    master_data: MasterData | None = None
-
-
-def connect(
-    *,
-    store: SqliteStore,
-    codec: Codec,
-    head_end: HeadEndSettings,
-    identity: CallbackIdentity,
-    settings: GatewaySettings,
-    clock: Clock,
-    sinks: Sequence[Sink] = (),
-    zone: tzinfo = UTC,
-    intake: IntakeSettings | None = None,
-    subscriptions: SubscriptionSettings | None = None,
-    longest_catch_up: timedelta | None = None,
-    retention: RetentionSettings | None = None,
-    orders: OrderParts | None = None,
-    clock_policy: ClockPolicy | None = None,
-) -> Core:
-    """A gateway over an open store and a head end that is not connected yet."""
-    order_store = SqliteOrders(store.database)
-    order_sink = OrderSink(order_store, clock)
-    messages = MessageLog(store, clock)
-    hold_store = SqliteHolds(store.database)
-    holds = SwitchHolds(hold_store, clock)
-    watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
-    made = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
-    made.intake.paused = lambda: holds.doubts_clock
-
-    def observed(http_call: HttpCall) -> None:
-        current = current_communication.get()
-        if current is not None:
-            operation = http_call.call.operation.value
-            messages.add(
-                current, operation, http_call.request, http_call.status or 0, http_call.reply
-            )
-
-    client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
-    gateway = Gateway(
-        store=store,
-        head_end=client,
-        reader=InboxReader(codec, zone),
-        clock=clock,
-        identity=identity,
-        settings=settings,
-        sinks=(*sinks, order_sink),
-        messages=messages,
-        intake=made.intake,
-        data=made.data,
-        holds=holds,
-        clock_watch=watch,
-    )
-    parts = orders or OrderParts()
-    running_orders = _orders(order_store, store, made.data, gateway, clock, settings, parts)
-    order_sink.poke = running_orders.poke
-    gateway.data_loaded = running_orders.arrived
-    schedules = Schedules(SqliteSchedules(store.database), gateway, clock, longest=longest_catch_up)
-    watch.corrections += corrections(store, gateway, schedules, running_orders, clock, settings)
-    return Core(
-        store=store,
-        codec=codec,
-        client=client,
-        gateway=gateway,
-        taking=made,
-        orders=running_orders,
-        field_work=parts.field_work,
-        beside=Beside(
-            set_aside=store.set_aside,
-            events=made.events,
-            desk=made.desk,
-            reports=SqliteReports(store.database),
-            orders=running_orders,
-            entered=EnteredReadings(order_store, store, clock, running_orders.measured),
-            schedules=schedules,
-            retention=Retention(
-                SqlitePruning(store.database),
-                clock,
-                kept_days(retention or RetentionSettings()),
-                paused=lambda: holds.doubts_clock,
-            ),
-            subscriptions=subscriptions_of(
-                store, head_end, client.limits, codec, clock, identity, subscriptions, holds
-            ),
-        ),
-    )
-
-
-def _orders(
-    store: SqliteOrders,
-    commands: Store,
-    data: StoredData,
-    gateway: Gateway,
-    clock: Clock,
-    settings: GatewaySettings,
-    parts: OrderParts,
-) -> Orders:
-    return Orders(
-        store=store,
-        commands=commands,
-        gateway=gateway,
-        field_work=parts.field_work or Outgoing(),
-        requester=parts.requester or PublishedReplies(commands),
-        measurements=parts.measurements or StoredMeasurements(data, store),
-        clock=clock,
-        rules=parts.rules or load_rules(None, settings.head_end_kinds),
-        lease_s=settings.dispatch.lease_s,
-        master_data=parts.master_data,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,10 +59,6 @@ class App:
     @property
     def gateway(self) -> Gateway:
         return self.core.gateway
-
-    @property
-    def orders(self) -> Orders:
-        return self.core.orders
 
 
 @asynccontextmanager
@@ -274,7 +110,7 @@ async def over(
             identity=CallbackIdentity(
                 public + settings.listener.path_prefix, await callback_keys(settings, store)
             ),
-            settings=gateway_settings(settings),
+            settings=command_settings(settings),
             clock=clock,
             sinks=sinks,
             zone=ZoneInfo(settings.contract.time_zone),
@@ -291,7 +127,7 @@ async def over(
             ),
         )
         path = settings.store.path.with_suffix(".witness")
-        witness = Witness(store, path, core.gateway.holds, clock)
+        witness = Witness(store, path, core.gateway.upkeep.holds, clock)
         await witness.check()
         stack.push_async_callback(witness.try_note)
         app = await stack.enter_async_context(running(core, settings, listening, clock))
@@ -330,27 +166,23 @@ async def running(
     """Start client, gateway, listener and REST in the order in which they need each other."""
     sys.setswitchinterval(_SWITCH_S)
     listener = Listener(
-        core.gateway,
+        core.gateway.inbox,
         core.codec,
         settings.listener,
         clock=clock,
         listening=listening,
         spool=core.taking.spool,
     )
-    rest = Rest(core.gateway, settings.api, clock=clock, beside=core.beside)
+    rest = Rest(core.gateway, settings.api, clock=clock)
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)
+        if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
+            core.field_work.recover(await core.gateway.orders.open_visits())
         await core.gateway.start()
         stack.push_async_callback(core.gateway.stop)
-        core.beside.start()
-        stack.push_async_callback(core.beside.stop)
-        if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
-            core.field_work.recover(await core.orders.open_visits())
-        await core.orders.start()
-        stack.push_async_callback(core.orders.stop)
         if core.field_work is not None:
-            await core.field_work.start(core.orders)
+            await core.field_work.start(core.gateway.orders)
             stack.push_async_callback(core.field_work.stop)
         await listener.start()
         stack.push_async_callback(listener.stop)
@@ -368,8 +200,8 @@ def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
     return Codec(catalog)
 
 
-def gateway_settings(settings: Settings) -> GatewaySettings:
-    return GatewaySettings(
+def command_settings(settings: Settings) -> CommandSettings:
+    return CommandSettings(
         policies=settings.commands,
         dispatch=DispatchSettings(
             concurrency=settings.engine.concurrency,
@@ -384,7 +216,7 @@ async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
     """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
     async with build(settings, sinks=sinks) as app:
         settle()
-        await until_stopped(app.gateway, app.core.beside.desk)
+        await until_stopped(app.gateway)
 
 
 def settle() -> None:
@@ -394,9 +226,9 @@ def settle() -> None:
     gc.freeze()
 
 
-async def until_stopped(gateway: Gateway, desk: ErrorRecords | None = None) -> None:
-    """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP `desk`
-    reads its tables again."""
+async def until_stopped(gateway: Gateway) -> None:
+    """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP the
+    tables are read again."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -409,10 +241,9 @@ async def until_stopped(gateway: Gateway, desk: ErrorRecords | None = None) -> N
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        if desk is not None:
-            task = loop.create_task(_reload(desk))
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
+        task = loop.create_task(_reload(gateway.readings.error_records))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     if gateway.failed is not None:
@@ -422,9 +253,9 @@ async def until_stopped(gateway: Gateway, desk: ErrorRecords | None = None) -> N
         raise error
 
 
-async def _reload(desk: ErrorRecords) -> None:
+async def _reload(records: ErrorRecords) -> None:
     try:
-        await desk.reload(by="SIGHUP")
+        await records.reload(by="SIGHUP")
     except SettingsError as error:
         log.error("tables_refused", extra={"why": str(error)})
     except StoreFailed as error:

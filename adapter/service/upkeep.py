@@ -4,27 +4,21 @@ traces of a wrong clock."""
 from collections.abc import Sequence
 from functools import partial
 
-from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock
-from adapter.engine.commands.switch_holds import SwitchHolds
-from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.orders import Orders
 from adapter.engine.schedules.schedules import Schedules
-from adapter.engine.subscriptions.subscriptions import Subscriptions, UpkeepSettings
+from adapter.engine.subscriptions.subscriptions import UpkeepSettings
 from adapter.engine.upkeep.clock_correction import CommandCorrection
 from adapter.engine.upkeep.clock_watch import Correct
 from adapter.engine.upkeep.retention import Kept
-from adapter.headend.limits import Limits
-from adapter.headend.settings import HeadEndSettings
-from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.settings import RetentionSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
-from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind, WantedSubscription
 from adapter.subscriptions.silence import SilencePolicy
 from adapter.web.listener.listener import DATA_PATH, EXCEPTIONS_PATH
-from adapter.wire.codec import Codec
 
 
 def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:
@@ -77,42 +71,22 @@ def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
     )
 
 
-def subscriptions_of(
-    store: SqliteStore,
-    head_end: HeadEndSettings,
-    limits: Limits,
-    codec: Codec,
-    clock: Clock,
-    identity: CallbackIdentity,
-    settings: SubscriptionSettings | None,
-    holds: SwitchHolds,
-) -> Subscriptions | None:
-    """None without settings."""
-    if settings is None:
-        return None
-    client = SubscriptionClient(head_end, codec, limits=limits, clock=clock.now)
-    kept = upkeep(settings, identity.public_url)
-    return Subscriptions(
-        SqliteSubscriptions(store.database), client, clock, kept, paused=lambda: holds.doubts_clock
-    )
-
-
 def corrections(
     store: SqliteStore,
-    gateway: Gateway,
+    commands: Commands,
     schedules: Schedules,
     orders: Orders,
     clock: Clock,
-    settings: GatewaySettings,
+    settings: CommandSettings,
 ) -> Sequence[Correct]:
     """Schedules and orders first, rows last."""
     rows = SqliteCorrection(store.database)
-    commands = CommandCorrection(
+    correction = CommandCorrection(
         rows,
         store,
-        gateway.correct,
+        commands.correct,
         clock,
         settings.policies,
         lease_s=settings.dispatch.lease_s,
     )
-    return [schedules.correct_clock, partial(orders.correct_clock, store=rows), commands]
+    return [schedules.correct_clock, partial(orders.correct_clock, store=rows), correction]

@@ -174,7 +174,7 @@ FOLDERS: dict[str, set[str]] = {
 
 # fmt: off
 BESIDE: dict[str, set[str]] = {
-    "engine": {"beside", "clock", "gateway", "points", "private_files", "runner",
+    "engine": {"clock", "gateway", "inbox", "loops", "points", "private_files", "runner",
         "sortable_ids"},
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),

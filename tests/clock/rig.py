@@ -14,14 +14,15 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import HoldReason
-from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.gateway import Gateway
 from adapter.engine.orders.orders import Orders
 from adapter.engine.orders.ports import OrderRules
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommandId, EndpointId
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.service.app import Core, OrderParts, connect
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.settings import RetentionSettings
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
@@ -59,11 +60,11 @@ class Life:
 
     @property
     def orders(self) -> Orders:
-        return self.core.orders
+        return self.core.gateway.orders
 
     @property
     def held(self) -> list[HoldReason]:
-        return [hold.reason for hold in self.gateway.holds.all()]
+        return [hold.reason for hold in self.gateway.upkeep.holds.all()]
 
     def endpoint(self, number: int) -> EndpointId:
         plan = self.simulator.config.population
@@ -78,10 +79,10 @@ class Life:
     async def submit(self, number: int, kind: CommandKind = CUT, **given: object) -> CommandId:
         """Submit a command for the n-th meter, and work nothing yet."""
         request = CommandRequest(kind=kind, devices=(device_id(self.endpoint(number)),))
-        return (await self.gateway.submit(replace(request, **given))).id  # type: ignore[arg-type]
+        return (await self.gateway.commands.submit(replace(request, **given))).id  # type: ignore[arg-type]
 
     async def command(self, command: CommandId) -> Command:
-        return await self.gateway.get(command)
+        return await self.gateway.commands.get(command)
 
     async def work(self) -> None:
         await self.simulator.run_due()
@@ -98,7 +99,7 @@ class Life:
             await self.work()
 
     async def confirm(self, reason: HoldReason = HoldReason.CLOCK) -> None:
-        await self.gateway.holds.confirm(reason, by="ann", why="looked at the time server")
+        await self.gateway.upkeep.holds.confirm(reason, by="ann", why="looked at the time server")
         await self.work()
 
     def sent(self, number: int, operation: Operation = Operation.DISCONNECT_METER) -> int:
@@ -137,7 +138,7 @@ async def life(
         codec=codec(),
         head_end=HeadEndSettings(base_url=simulator.url),
         identity=CallbackIdentity("http://127.0.0.1:9", (b"a key for tests",)),
-        settings=GatewaySettings(
+        settings=CommandSettings(
             dispatch=DispatchSettings(switch=switch or SwitchPolicy(), lease_s=30.0)
         ),
         clock=clock,
@@ -149,7 +150,7 @@ async def life(
     await core.gateway.start(background=False)
     try:
         if not await store.devices(limit=1):
-            await core.gateway.import_devices(registry_of(simulator.world.population))
+            await core.gateway.registry.import_devices(registry_of(simulator.world.population))
         yield Life(core, clock, simulator)
     finally:
         await core.gateway.stop()

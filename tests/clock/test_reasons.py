@@ -26,7 +26,7 @@ from tests.support import run
 def test_a_confirmation_names_a_reason_that_holds_and_says_why(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
-            holds = now.gateway.holds
+            holds = now.gateway.upkeep.holds
             with pytest.raises(NotFound):
                 await holds.confirm("clock", by="ann", why="it is right")
             await now.clock.step(HOUR)
@@ -73,24 +73,28 @@ def test_a_restored_store_and_a_wrong_clock_are_two_reasons(tmp_path: Path) -> N
             settings = load(file, {})
             meters = registry_of(head_end.world.population)
             async with service(settings, NOON) as first:
-                await first.app.gateway.import_devices(meters)
+                await first.app.gateway.registry.import_devices(meters)
             shutil.copy(store, backup)
             async with service(settings, NOON + HOUR) as second:
-                await second.app.gateway.import_devices(meters)
+                await second.app.gateway.registry.import_devices(meters)
             shutil.copy(backup, store)
             async with service(settings, NOON + 3 * DAY) as third:
                 gateway, now = third.app.gateway, third.life(head_end)
                 assert set(now.held) == {HoldReason.CLOCK, HoldReason.OLDER_STORE}
                 cut = CommandRequest(kind=CUT, devices=(device_id(now.endpoint(0)),))
-                order = await gateway.submit(cut)
-                await gateway.holds.confirm("clock", by="ann", why="it was off for three days")
+                order = await gateway.commands.submit(cut)
+                await gateway.upkeep.holds.confirm(
+                    "clock", by="ann", why="it was off for three days"
+                )
                 assert now.held == [HoldReason.OLDER_STORE]
-                held = await gateway.wait(order.id, timeout_s=1.0)
+                held = await gateway.commands.wait(order.id, timeout_s=1.0)
                 assert held.activity.state is State.COMMUNICATION_IN_PROGRESS
                 assert now.sent(0) == 0
-                await gateway.holds.confirm("older_store", by="ann", why="nothing was sent since")
+                await gateway.upkeep.holds.confirm(
+                    "older_store", by="ann", why="nothing was sent since"
+                )
                 assert now.held == []
-                done = await gateway.wait(order.id, timeout_s=20.0)
+                done = await gateway.commands.wait(order.id, timeout_s=20.0)
                 assert done.activity.state is State.COMPLETED
             async with service(settings, NOON + 3 * DAY + HOUR) as fourth:
                 assert fourth.life(head_end).held == []  # the witness follows this store again

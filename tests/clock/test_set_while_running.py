@@ -220,10 +220,10 @@ def test_where_the_machine_does_not_count_a_suspend_it_is_a_step_and_holds(tmp_p
 def test_the_clock_is_looked_at_before_each_send_and_not_only_now_and_then(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
-            assert not now.gateway.holds.barred()
+            assert not now.gateway.upkeep.holds.barred()
             await now.clock.step(HOUR)
             assert now.held == []  # nobody has looked yet
-            assert now.gateway.holds.barred()
+            assert now.gateway.upkeep.holds.barred()
 
     run(scenario())
 

@@ -37,7 +37,7 @@ async def a_plan(of: Life, **given: object) -> ReadPlan:
 
 
 async def periods(of: Life) -> list[tuple[datetime, datetime]]:
-    found = [row.request.period for row in await of.gateway.list(Filter(limit=100))]
+    found = [row.request.period for row in await of.gateway.commands.list(Filter(limit=100))]
     return sorted((each.start, each.end) for each in found if each is not None)
 
 
@@ -53,7 +53,7 @@ def test_an_order_without_dates_that_a_clock_ahead_accepted_leaves_after_the_con
                 order = await wrong.ask(0)
                 late = await wrong.ask(1)
             async with life(tmp_path, head_end, NOON, switch=policy) as right:
-                await right.gateway.approve(order, by="bob")
+                await right.gateway.commands.approve(order, by="bob")
                 await right.later(MINUTE)
                 assert right.sent(0) == 0
                 await right.confirm()
@@ -156,9 +156,9 @@ def test_a_schedule_reads_today_and_not_in_four_hundred_days(known: bool, tmp_pa
         async with a_head_end() as head_end:
             if known:
                 async with life(tmp_path, head_end, NOON) as before:
-                    await before.core.beside.read_schedules.add(await a_plan(before), by="ann")
+                    await before.core.gateway.schedules.add(await a_plan(before), by="ann")
             async with life(tmp_path, head_end, NOON + FAR) as wrong:
-                schedules = wrong.core.beside.read_schedules
+                schedules = wrong.core.gateway.schedules
                 if not known:
                     await schedules.add(await a_plan(wrong), by="ann")
                 await wrong.clock.turn(wrong.clock.now() + 2 * DAY)
@@ -167,7 +167,7 @@ def test_a_schedule_reads_today_and_not_in_four_hundred_days(known: bool, tmp_pa
             async with life(tmp_path, head_end, NOON + HOUR) as right:
                 if right.held:
                     await right.confirm()
-                schedules = right.core.beside.read_schedules
+                schedules = right.core.gateway.schedules
                 day = NOON.replace(hour=0) + DAY
                 for _ in range(2):
                     await right.later(DAY)
@@ -188,14 +188,14 @@ def test_nothing_is_removed_for_its_age_while_the_clock_is_in_doubt(tmp_path: Pa
             async with life(tmp_path, head_end, NOON) as before:
                 await before.core.store.receive([message])
             async with life(tmp_path, head_end, NOON + FAR) as wrong:
-                retention = wrong.core.beside.kept_rows
+                retention = wrong.core.gateway.upkeep.retention
                 for _ in range(20):
                     await retention.once()
-                assert len(await wrong.gateway.inbox()) == 1
+                assert len(await wrong.gateway.inbox.list()) == 1
                 await wrong.confirm()
                 for _ in range(20):
                     await retention.once()
-                assert len(await wrong.gateway.inbox()) == 0
+                assert len(await wrong.gateway.inbox.list()) == 0
 
     run(scenario())
 
@@ -208,8 +208,8 @@ def test_what_a_clock_ahead_dated_does_not_keep_what_came_after_it(tmp_path: Pat
         async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
             await now.core.store.receive([ahead, *[after] * 150])
             await now.clock.turn(NOON + 91 * DAY)
-            await now.core.beside.kept_rows.run()
-            assert [row.operation for row in await now.gateway.inbox()] == ["x"]
+            await now.core.gateway.upkeep.retention.run()
+            assert [row.operation for row in await now.gateway.inbox.list()] == ["x"]
 
     run(scenario())
 
@@ -249,7 +249,7 @@ def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
                 )
             async with life(tmp_path, head_end, NOON) as right:
                 await right.confirm()
-                await right.core.beside.device_events.once()
+                await right.core.gateway.events.once()
                 told = await right.core.store.outbox("any", limit=100)
                 kinds = [row.publication.type for row in told]
                 assert "openway.device.events_withheld" in kinds
@@ -266,7 +266,7 @@ def test_lists_show_the_newest_first_after_a_clock_that_was_ahead(tmp_path: Path
                 for number in range(3, 6):
                     asked.append(await right.ask(number, PING))
                     await right.later(MINUTE)
-                listed = [each.id for each in await right.gateway.list()]
+                listed = [each.id for each in await right.gateway.commands.list()]
                 assert listed == asked[::-1]
 
     run(scenario())

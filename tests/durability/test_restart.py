@@ -157,8 +157,8 @@ async def service(file: Path) -> AsyncIterator[App]:
 
 async def switched(app: App, kind: CommandKind, device: str) -> State:
     """The state of a switch order after it had time enough to be carried out."""
-    made = await app.gateway.submit(CommandRequest(kind=kind, devices=(DeviceId(device),)))
-    return (await app.gateway.wait(made.id, timeout_s=1.5)).activity.state
+    made = await app.gateway.commands.submit(CommandRequest(kind=kind, devices=(DeviceId(device),)))
+    return (await app.gateway.commands.wait(made.id, timeout_s=1.5)).activity.state
 
 
 def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_away(
@@ -175,7 +175,7 @@ def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_aw
 
             async with service(file) as app:
                 what = registry_of(simulator.world.population)
-                await app.gateway.import_devices(what)
+                await app.gateway.registry.import_devices(what)
                 assert await switched(app, cut, "M700001") is State.COMPLETED
             shutil.copy(store, backup)
             async with service(file) as app:
@@ -196,11 +196,13 @@ def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_aw
             witness.unlink()
             async with service(file) as app:
                 open_commands = [
-                    item for item in await app.gateway.list() if not item.activity.state.final
+                    item
+                    for item in await app.gateway.commands.list()
+                    if not item.activity.state.final
                 ]
                 assert len(open_commands) == 2
                 for item in open_commands:
-                    done = await app.gateway.wait(item.id, timeout_s=20)
+                    done = await app.gateway.commands.wait(item.id, timeout_s=20)
                     assert done.activity.state is State.COMPLETED
                 assert await switched(app, connect, "M700001") is State.COMPLETED
 

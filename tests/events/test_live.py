@@ -42,7 +42,7 @@ def test_a_feeder_outage_shows_who_is_dark_and_then_that_nobody_is(tmp_path: Pat
         config = SimulatorConfig(population=PopulationPlan(count=_METERS))
         async with stage(tmp_path, config=config) as made:
             subscribe(made)
-            events: DeviceEvents = made.app.core.beside.device_events
+            events: DeviceEvents = made.app.core.gateway.events
             now = made.simulator.clock.now()
             made.simulator.world.outages.begin(feeder(made), seconds=4.0, now=now)
             made.simulator.wake()
@@ -68,7 +68,7 @@ def test_what_meters_report_by_themselves_is_taken_once_or_kept_as_unknown(
 ) -> None:
     async def scenario() -> None:
         async with stage(tmp_path) as made:
-            events = made.app.core.beside.device_events
+            events = made.app.core.gateway.events
             reported, now = made.simulator.world.reported, made.simulator.clock.now()
             meter = made.endpoint(3)
             reported.tell([meter], KINDS["power_down"], now=now, times=3)

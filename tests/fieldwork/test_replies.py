@@ -86,7 +86,7 @@ def test_the_service_posts_replies_to_where_its_settings_say(tmp_path: Path) -> 
             )
             settings = load(tmp_path / "openway.toml", {})
             async with build(settings) as app:
-                order = await app.orders.submit(
+                order = await app.gateway.orders.submit(
                     OrderRequest(
                         kind=OrderKind.CUT,
                         service_point=ServicePointId("nowhere"),
@@ -95,12 +95,12 @@ def test_the_service_posts_replies_to_where_its_settings_say(tmp_path: Path) -> 
                 )
                 async with asyncio.timeout(20):
                     for _ in iter(int, 1):
-                        replies = (await app.orders.show(order.id)).replies
+                        replies = (await app.gateway.orders.show(order.id)).replies
                         if replies and replies[0].attempts:
                             break
                         await asyncio.sleep(0.01)
                     assert "answered 503" in replies[0].last_error
-                    await app.orders.operator.retry_replies(order.id, by="anna")
+                    await app.gateway.orders.operator.retry_replies(order.id, by="anna")
                     for _ in iter(int, 1):
                         if len(system.bodies) == 3:
                             break

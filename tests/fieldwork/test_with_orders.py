@@ -12,7 +12,7 @@ import pytest
 from adapter.demo.demo import DemoSite, stage
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.field_work import FieldMessage, FieldNews, FieldReport, Receipt
 from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.requests import OrderRequest
@@ -42,7 +42,7 @@ from adapter.orders.field_activity_events import (
     WorkReported,
 )
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
-from adapter.service.app import OrderParts
+from adapter.service.assembly import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
 from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
@@ -63,7 +63,7 @@ async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[DemoSite]:
     async with stage(
         folder,
         config=config,
-        settings=GatewaySettings(policies=fast()),
+        settings=CommandSettings(policies=fast()),
         orders=OrderParts(field_work=link),
     ) as made:
         installed = InstallEvent(
@@ -73,7 +73,7 @@ async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[DemoSite]:
             status=InstallStatus.MANUAL_ON,
         )
         point = ServicePoint(id=POINT)
-        await made.app.gateway.import_devices(
+        await made.app.gateway.registry.import_devices(
             Import(devices=(METER,), service_points=(point,), installs=(installed,))
         )
         yield made
@@ -82,10 +82,10 @@ async def gateway(folder: Path, link: FieldWorkLink) -> AsyncIterator[DemoSite]:
 async def ordered(
     made: DemoSite, kind: OrderKind = OrderKind.CUT, reference: str = "1"
 ) -> OrderShown:
-    order = await made.app.orders.submit(
+    order = await made.app.gateway.orders.submit(
         OrderRequest(kind=kind, service_point=POINT, external_reference=reference)
     )
-    return await made.app.orders.show(order.id)
+    return await made.app.gateway.orders.show(order.id)
 
 
 async def until(
@@ -93,7 +93,7 @@ async def until(
 ) -> OrderShown:
     async with asyncio.timeout(WAIT_S):
         for _ in iter(int, 1):
-            found = await made.app.orders.show(shown.order.id)
+            found = await made.app.gateway.orders.show(shown.order.id)
             if holds(found):
                 return found
             await asyncio.sleep(0.01)
@@ -109,7 +109,7 @@ def child_is(state: ChildState) -> Callable[[OrderShown], bool]:
 
 
 async def status(made: DemoSite) -> InstallStatus | None:
-    view = await made.app.gateway.device(METER.id)
+    view = await made.app.gateway.registry.device(METER.id)
     return None if view.installed is None else view.installed.status
 
 
@@ -156,7 +156,7 @@ def test_an_order_goes_out_as_a_file_and_its_report_comes_in_as_one(tmp_path: Pa
             await until(made, shown, completed)
             await lies(drop / "done", "2.json")
             assert await status(made) is InstallStatus.MANUAL_OFF
-            assert (await made.app.gateway.device(METER.id)).installed is not None
+            assert (await made.app.gateway.registry.device(METER.id)).installed is not None
             late = report(shown, CrewStarted(), number=2)
             lay(drop, "3.json", late)
             await lies(drop / "failed", "3.json.reason")
@@ -173,11 +173,11 @@ def test_a_report_taken_before_a_crash_changes_nothing_after_it(tmp_path: Path) 
         async with gateway(tmp_path, link) as made:
             shown = await until(made, await ordered(made), child_is(ChildState.SENT))
             given = report(shown, done(shown))
-            assert await made.app.orders.receive(given) is Receipt.APPLIED
+            assert await made.app.gateway.orders.receive(given) is Receipt.APPLIED
             lay(drop, "1.json", given)  # as if the process had ended before the file was moved
-            await link.look(made.app.orders)
+            await link.look(made.app.gateway.orders)
             after = await until(made, shown, completed)
-            history = (await made.app.gateway.device(METER.id)).installed
+            history = (await made.app.gateway.registry.device(METER.id)).installed
             assert history is not None
             assert len(history.history) == 1
             assert len(after.children) == 1
@@ -190,14 +190,14 @@ def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) ->
     async def goes() -> None:
         async with gateway(tmp_path, NoFieldWork()) as made:
             shown = await until(made, await ordered(made), child_is(ChildState.COMMUNICATION_ERROR))
-            (todo,) = await made.app.orders.todo()
+            (todo,) = await made.app.gateway.orders.todo()
             assert "no field work system" in todo.text
             work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
-            await made.app.orders.operator.complete_visit(
+            await made.app.gateway.orders.operator.complete_visit(
                 shown.children[0].fact.id, work, by="desk"
             )
             await until(made, shown, completed)
-            assert not await made.app.orders.todo()
+            assert not await made.app.gateway.orders.todo()
 
     run(goes())
 
@@ -265,7 +265,7 @@ def with_visit(folder: Path, then: Then) -> None:
 
 def test_a_change_goes_out_after_the_visit_with_what_changed(tmp_path: Path) -> None:
     async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
-        await made.app.orders.update(shown.order.id, {"contact": "ring twice"}, by="cis")
+        await made.app.gateway.orders.update(shown.order.id, {"contact": "ring twice"}, by="cis")
         await until(made, shown, lambda _: len(link.messages) == 2)
         assert link.kinds == [MessageKind.DISPATCH, MessageKind.MODIFY]
         assert link.messages[1].details == {"contact": "ring twice"}
@@ -277,8 +277,8 @@ def test_a_change_goes_out_after_the_visit_with_what_changed(tmp_path: Path) -> 
 def test_a_cancel_goes_out_with_its_reason_and_once(tmp_path: Path) -> None:
     async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         order = shown.order.id
-        first = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
-        again = await made.app.orders.cancel(order, by="cis", reason="CM-X", reference="c")
+        first = await made.app.gateway.orders.cancel(order, by="cis", reason="CM-X", reference="c")
+        again = await made.app.gateway.orders.cancel(order, by="cis", reason="CM-X", reference="c")
         assert first.id == again.id
         await until(made, shown, lambda _: len(link.messages) == 2)
         assert link.messages[1].kind is MessageKind.CANCEL
@@ -299,7 +299,7 @@ def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Pat
         assert waits.order.problem.order == shown.order.id
         assert not waits.children
         assert link.kinds == [MessageKind.DISPATCH]
-        await made.app.orders.receive(report(shown, done(shown)))
+        await made.app.gateway.orders.receive(report(shown, done(shown)))
         await until(made, other, child_is(ChildState.SENT))
         assert [message.task for message in link.messages] == [
             "D1-CutForNonPayment",
@@ -313,12 +313,12 @@ def test_news_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -
     async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         unknown = replace(report(shown, CrewStarted()), activity=ChildId("nobody.1"))
         with pytest.raises(NotFound):
-            await made.app.orders.receive(unknown)
+            await made.app.gateway.orders.receive(unknown)
         given = report(shown, done(shown))
-        assert await made.app.orders.receive(given) is Receipt.APPLIED
-        assert await made.app.orders.receive(given) is Receipt.REPEATED
+        assert await made.app.gateway.orders.receive(given) is Receipt.APPLIED
+        assert await made.app.gateway.orders.receive(given) is Receipt.REPEATED
         with pytest.raises(Conflict):
-            await made.app.orders.receive(report(shown, CrewStarted(), number=7))
+            await made.app.gateway.orders.receive(report(shown, CrewStarted(), number=7))
         assert await status(made) is InstallStatus.MANUAL_OFF
 
     with_visit(tmp_path, then)
@@ -339,14 +339,14 @@ def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Pat
                 new_device=new,
                 removed_device=DeviceId("M-7"),
             )
-            await made.app.orders.receive(report(shown, WorkReported(report=wrong)))
+            await made.app.gateway.orders.receive(report(shown, WorkReported(report=wrong)))
             await until(made, shown, child_is(ChildState.COMPLETION_ERROR))
             assert await status(made) is InstallStatus.MANUAL_ON
             right = replace(wrong, removed_device=METER.id, cause=EventId("r"))
-            await made.app.orders.operator.complete_visit(activity, right, by="desk")
-            after = await made.app.orders.show(shown.order.id)
+            await made.app.gateway.orders.operator.complete_visit(activity, right, by="desk")
+            after = await made.app.gateway.orders.show(shown.order.id)
             assert after.children[0].fact.state is ChildState.COMPLETED
-            view = await made.app.gateway.device(new.id)
+            view = await made.app.gateway.registry.device(new.id)
             assert view.service_point is not None
             assert view.service_point.id == POINT
 
@@ -360,8 +360,8 @@ def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_i
         link = Kept()
         async with gateway(tmp_path, link) as made:
             bare = ServicePoint(id=ServicePointId("SP-2"), connected=False)
-            await made.app.gateway.import_devices(Import(service_points=(bare,)))
-            order = await made.app.orders.submit(
+            await made.app.gateway.registry.import_devices(Import(service_points=(bare,)))
+            order = await made.app.gateway.orders.submit(
                 OrderRequest(
                     kind=OrderKind.ENABLE,
                     service_point=bare.id,
@@ -370,11 +370,13 @@ def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_i
                 )
             )
             shown = await until(
-                made, await made.app.orders.show(order.id), lambda _: bool(link.messages)
+                made, await made.app.gateway.orders.show(order.id), lambda _: bool(link.messages)
             )
             assert link.kinds == [MessageKind.SLOTS]
             slot = Slot(start=datetime.now(UTC), end=datetime.now(UTC) + timedelta(hours=1))
-            await made.app.orders.receive(report(shown, AppointmentBooked(slot=slot), number=1))
+            await made.app.gateway.orders.receive(
+                report(shown, AppointmentBooked(slot=slot), number=1)
+            )
             await until(made, shown, child_is(ChildState.SENT))
             for message in link.messages:
                 assert message.details == {"newDevice": "M-2"}
@@ -382,8 +384,8 @@ def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_i
             there = Device(id=DeviceId("M-3"), components=(REGISTER,))
             work = CompletionReport(at=datetime.now(UTC), cause=EventId("w"), new_device=there)
             given = report(shown, WorkReported(report=work), number=2)
-            await made.app.orders.receive(read_report(report_json(given)))
-            view = await made.app.gateway.device(there.id)
+            await made.app.gateway.orders.receive(read_report(report_json(given)))
+            view = await made.app.gateway.registry.device(there.id)
             assert view.service_point is not None, "what the crew says goes before the wish"
             assert (view.service_point.id, view.service_point.connected) == (bare.id, True)
 

@@ -20,11 +20,12 @@ from adapter.demo.demo import meters_for_twelve
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.gateway import Gateway
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import DeviceId
 from adapter.server.connections import bind, url_of
-from adapter.service.app import Core, connect
+from adapter.service.assembly import Core, connect
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
@@ -67,12 +68,12 @@ class ByHand:
     async def sent(self, command: Command, operation: Operation) -> None:
         """Wait until the head end has seen a request of the operation."""
         while not self.sends(operation):
-            await self.gateway.wait(command.id, timeout_s=0.01)
+            await self.gateway.commands.wait(command.id, timeout_s=0.01)
 
     async def finish(self, command: Command, *, within_s: float = 20.0) -> Command:
         """Turn the clock step by step until the command is final, by `within_s` at most."""
         for _ in range(round(within_s / STEP_S)):
-            command = await self.gateway.wait(command.id, timeout_s=STEP_S)
+            command = await self.gateway.commands.wait(command.id, timeout_s=STEP_S)
             if command.activity.state.final:
                 return command
             await self.turn(STEP_S)
@@ -81,7 +82,7 @@ class ByHand:
     async def submit(self, kind: CommandKind, number: int, **asked: Any) -> Command:
         """For the n-th meter."""
         request = CommandRequest(kind=kind, devices=(self.device(number),), **asked)
-        return await self.gateway.submit(request, actor="test")
+        return await self.gateway.commands.submit(request, actor="test")
 
     async def tell(self, body: bytes) -> int:
         """One callback at the address that names no request; the HTTP status."""
@@ -116,18 +117,18 @@ async def by_hand(
             codec=codec(),
             head_end=HeadEndSettings(base_url=simulator.url),
             identity=CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,)),
-            settings=GatewaySettings(
+            settings=CommandSettings(
                 policies=policies, dispatch=DispatchSettings(switch=switch or SwitchPolicy())
             ),
             clock=clock,
         )
-        await core.gateway.import_devices(registry_of(simulator.world.population))
+        await core.gateway.registry.import_devices(registry_of(simulator.world.population))
         core.client.open()
         stack.push_async_callback(core.client.close)
         await core.gateway.start()
         stack.push_async_callback(core.gateway.stop)
         listener = await stack.enter_async_context(
-            Listener(core.gateway, core.codec, clock=clock, listening=listening)
+            Listener(core.gateway.inbox, core.codec, clock=clock, listening=listening)
         )
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield ByHand(core, simulator, clock, listener, http)

@@ -46,7 +46,9 @@ def test_a_command_reaches_its_result_and_its_completion_events(
             events = done.activity.completions
             assert [event.kind for event in events] == ([expected] if expected else [])
             assert all(event.state is CompletionState.EXECUTED for event in events)
-            operations = {message.operation for message in await made.app.gateway.messages(done.id)}
+            operations = {
+                message.operation for message in await made.app.gateway.commands.messages(done.id)
+            }
             assert FLOWS[kind].request.operation in operations
             result = FLOWS[kind].result
             assert result is None or result.operation in operations
@@ -57,10 +59,10 @@ def test_a_command_reaches_its_result_and_its_completion_events(
 
 async def books_agree(made: DemoSite) -> None:
     """I10: nothing is lost between acceptance and final states, received and disposed."""
-    ledger = await made.app.gateway.ledger()
+    ledger = await made.app.gateway.upkeep.ledger()
     assert sum(ledger.by_state.values()) == ledger.accepted
     assert sum(ledger.inbox_by_state.values()) == ledger.received
-    assert await made.app.gateway.verify_audit() > 0
+    assert await made.app.gateway.upkeep.verify_audit() > 0
 
 
 @pytest.mark.parametrize("kind", sorted(READ_KINDS))
@@ -76,7 +78,7 @@ def test_a_read_makes_measurements_from_what_arrived(kind: CommandKind, tmp_path
             )
             done = await finish(made, request)
             assert done.activity.outcome is V.SUCCEEDED
-            rows = await made.app.gateway.measurements(made.device(1))
+            rows = await made.app.gateway.registry.measurements(made.device(1))
             assert rows
             assert all(row.values for row in rows)
 
@@ -92,7 +94,7 @@ def test_data_that_come_after_the_result_complete_the_read(tmp_path: Path) -> No
             )
             done = await finish(made, request)
             assert done.activity.outcome is V.SUCCEEDED
-            history = await made.app.gateway.history(done.id)
+            history = await made.app.gateway.commands.history(done.id)
             assert any(S.WAITING_FOR_MEASUREMENT in str(entry.note.detail) for entry in history)
 
     run(scenario())
@@ -130,7 +132,7 @@ def test_a_request_for_many_is_split_and_every_endpoint_has_one_outcome(tmp_path
                 1,
             )
             assert len(done.communications) == 4
-            rows = {row.endpoint: row for row in await made.app.gateway.outcomes(done.id)}
+            rows = {row.endpoint: row for row in await made.app.gateway.commands.outcomes(done.id)}
             assert len(rows) == 20
             assert rows[made.endpoint(6)].reason == "CommunicationError"
 
@@ -184,7 +186,7 @@ def test_all_callbacks_lost_are_healed_by_polling(tmp_path: Path) -> None:
             request = CommandRequest(kind=K.LOAD_CHECK, devices=(made.device(1),))
             done = await finish(made, request)
             assert done.activity.outcome is V.SUCCEEDED
-            assert (await made.app.gateway.ledger()).received == 0
+            assert (await made.app.gateway.upkeep.ledger()).received == 0
 
     run(scenario())
 
@@ -196,7 +198,7 @@ def test_a_callback_about_another_token_is_quarantined_and_moves_nothing(tmp_pat
             request = CommandRequest(kind=K.REMOTE_DISCONNECT, devices=(made.device(3),))
             done = await finish(made, request)
             assert done.activity.outcome is V.SUCCEEDED
-            (row,) = await made.app.gateway.inbox(state=InboxState.QUARANTINED)
+            (row,) = await made.app.gateway.inbox.list(state=InboxState.QUARANTINED)
             assert "token" in row.reason
 
     run(scenario())
@@ -211,13 +213,13 @@ def test_cancel_before_sending_takes_effect_at_once(tmp_path: Path) -> None:
                 devices=(made.device(3),),
                 effective_at=datetime.now(UTC) + timedelta(hours=1),
             )
-            waiting = await gateway.submit(request)
+            waiting = await gateway.commands.submit(request)
             assert waiting.activity.state is S.WAITING_FOR_EFFECTIVE_DATE
-            done = await gateway.cancel(waiting.id, by="anna")
+            done = await gateway.commands.cancel(waiting.id, by="anna")
             assert done.activity.state is S.CANCELED
             assert sends(made, Operation.DISCONNECT_METER, 3) == 0
             with pytest.raises(Conflict):
-                await gateway.cancel(waiting.id, by="anna")
+                await gateway.commands.cancel(waiting.id, by="anna")
 
     run(scenario())
 
@@ -228,11 +230,11 @@ def test_cancel_at_the_head_end_ends_canceled(tmp_path: Path) -> None:
         async with world(tmp_path, stuck) as made:
             gateway = made.app.gateway
             request = CommandRequest(kind=K.DEVICE_STATUS_CHECK, devices=(made.device(1),))
-            command = await gateway.submit(request)
-            while not (await gateway.get(command.id)).communications[0].token:
-                await gateway.wait(command.id, timeout_s=0.05)
-            await gateway.cancel(command.id, by="anna")
-            done = await gateway.wait(command.id, timeout_s=10)
+            command = await gateway.commands.submit(request)
+            while not (await gateway.commands.get(command.id)).communications[0].token:
+                await gateway.commands.wait(command.id, timeout_s=0.05)
+            await gateway.commands.cancel(command.id, by="anna")
+            done = await gateway.commands.wait(command.id, timeout_s=10)
             assert (done.activity.state, done.activity.outcome) == (S.CANCELED, V.CANCELED)
             assert made.simulator.journal.count(Operation.CANCEL_REQUEST) >= 1
 
@@ -246,14 +248,14 @@ def test_the_same_key_gives_the_same_command_and_other_content_is_refused(tmp_pa
             asked = CommandRequest(
                 kind=K.DEVICE_STATUS_CHECK, devices=(made.device(1),), idempotency_key="k-1"
             )
-            twins = await asyncio.gather(*(gateway.submit(asked) for _ in range(5)))
+            twins = await asyncio.gather(*(gateway.commands.submit(asked) for _ in range(5)))
             assert len({command.id for command in twins}) == 1
             other = CommandRequest(
                 kind=K.DEVICE_STATUS_CHECK, devices=(made.device(2),), idempotency_key="k-1"
             )
             with pytest.raises(Conflict, match="idempotency key"):
-                await gateway.submit(other)
-            await gateway.wait(twins[0].id, timeout_s=10)
+                await gateway.commands.submit(other)
+            await gateway.commands.wait(twins[0].id, timeout_s=10)
             assert sends(made, Operation.PING, 1) == 1
 
     run(scenario())
@@ -267,7 +269,7 @@ def test_an_opposite_order_waits_in_validation_error_and_can_be_retried(tmp_path
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason
             assert (await made.finish(cut)).activity.outcome is V.SUCCEEDED
-            retried = await made.gateway.retry(refused.id, by="anna")
+            retried = await made.gateway.commands.retry(refused.id, by="anna")
             assert (await made.finish(retried)).activity.outcome is V.SUCCEEDED
 
     run(scenario())
@@ -280,14 +282,16 @@ def test_wrong_input_names_field_and_rule_and_stores_nothing(tmp_path: Path) -> 
             known, unknown = (made.device(1),), (DeviceId("NOBODY"),)
             backwards = ReadPeriod(start=period().end, end=period().start)
             with pytest.raises(UnknownDevice, match="NOBODY"):
-                await gateway.submit(CommandRequest(kind=K.LOAD_CHECK, devices=unknown))
+                await gateway.commands.submit(CommandRequest(kind=K.LOAD_CHECK, devices=unknown))
             with pytest.raises(InvalidRequest, match="end must be after start"):
-                await gateway.submit(
+                await gateway.commands.submit(
                     CommandRequest(kind=K.ON_DEMAND_READ_SCALAR, devices=known, period=backwards)
                 )
             with pytest.raises(InvalidRequest, match="exactly one device"):
-                await gateway.submit(CommandRequest(kind=K.LOAD_CHECK, devices=known + unknown))
-            assert await gateway.list(Filter()) == []
+                await gateway.commands.submit(
+                    CommandRequest(kind=K.LOAD_CHECK, devices=known + unknown)
+                )
+            assert await gateway.commands.list(Filter()) == []
 
     run(scenario())
 
@@ -314,14 +318,14 @@ def test_a_burst_of_commands_ends_without_an_error(tmp_path: Path, count: int) -
             gateway = made.app.gateway
             commands = await asyncio.gather(
                 *(
-                    gateway.submit(
+                    gateway.commands.submit(
                         CommandRequest(kind=K.DEVICE_STATUS_CHECK, devices=(made.device(40 + n),))
                     )
                     for n in range(count)
                 )
             )
             done = await asyncio.gather(
-                *(gateway.wait(command.id, timeout_s=60) for command in commands)
+                *(gateway.commands.wait(command.id, timeout_s=60) for command in commands)
             )
             assert {command.activity.outcome for command in done} == {V.SUCCEEDED}
             assert made.simulator.journal.count(Operation.PING) == count

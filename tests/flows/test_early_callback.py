@@ -26,8 +26,8 @@ REPLY_S = 1.0
 async def told_completed(made: ByHand, token: str) -> InboxRow:
     """Completed, told at the address that names no request: what is made of it at first."""
     assert await made.tell(status_changed(token)) == 200
-    newest, *_ = await made.gateway.inbox()
-    return await made.gateway.judged(newest.id, timeout_s=WAIT_S)
+    newest, *_ = await made.gateway.inbox.list()
+    return await made.gateway.inbox.judged(newest.id, timeout_s=WAIT_S)
 
 
 def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_once(
@@ -48,23 +48,23 @@ def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_o
                 None,
                 None,
             )
-            (communication,) = (await gateway.get(command.id)).communications
+            (communication,) = (await gateway.commands.get(command.id)).communications
             assert (communication.token, communication.status) == (None, None)
 
             await made.turn(REPLY_S - WORKED_S)
-            done = await gateway.wait(command.id, timeout_s=WAIT_S)
+            done = await gateway.commands.wait(command.id, timeout_s=WAIT_S)
 
             assert (done.activity.state, done.activity.outcome) == (
                 State.COMPLETED,
                 Outcome.SUCCEEDED,
             )
-            row = await gateway.inbox_row(early.id)
+            row = await gateway.inbox.get(early.id)
             assert (row.state, row.command) == (InboxState.APPLIED, command.id)
             assert (await told_completed(made, token)).state is InboxState.IGNORED
-            actions = [entry.note.action for entry in await gateway.history(command.id)]
+            actions = [entry.note.action for entry in await gateway.commands.history(command.id)]
             assert [actions.count(each) for each in ("Dispatched", "StatusNotified")] == [1, 1]
             assert actions.index("TokenReceived") < actions.index("StatusNotified")
-            installed = (await gateway.device(meter)).installed
+            installed = (await gateway.registry.device(meter)).installed
             assert installed is not None
             assert installed.status is InstallStatus.DISCONN_COMM
 

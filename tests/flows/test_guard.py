@@ -24,15 +24,15 @@ def test_a_disconnect_waits_for_a_second_person(tmp_path: Path) -> None:
         async with world(tmp_path, switch=SwitchPolicy(needs_approval=True)) as made:
             gateway = made.app.gateway
             asked = CommandRequest(kind=CUT, devices=(made.device(3),), requester="anna")
-            waiting = await gateway.submit(asked)
+            waiting = await gateway.commands.submit(asked)
             assert waiting.activity.state is State.AWAITING_APPROVAL
             with pytest.raises(Forbidden, match="requester"):
-                await gateway.approve(waiting.id, by="anna")
+                await gateway.commands.approve(waiting.id, by="anna")
             assert sends(made, Operation.DISCONNECT_METER, 3) == 0
-            await gateway.approve(waiting.id, by="berta")
-            done = await gateway.wait(waiting.id, timeout_s=10)
+            await gateway.commands.approve(waiting.id, by="berta")
+            done = await gateway.commands.wait(waiting.id, timeout_s=10)
             assert done.activity.outcome is Outcome.SUCCEEDED
-            assert "berta" in str([entry.note for entry in await gateway.history(done.id)])
+            assert "berta" in str([entry.note for entry in await gateway.commands.history(done.id)])
 
     run(scenario())
 
@@ -44,10 +44,10 @@ def test_the_budget_lets_no_more_disconnects_leave_in_an_hour(tmp_path: Path) ->
             found = cuts
             while sum(command.activity.state is State.COMPLETED for command in found) < 2:
                 await made.turn(0.1)
-                found = [await made.gateway.wait(each.id, timeout_s=0.01) for each in cuts]
+                found = [await made.gateway.commands.wait(each.id, timeout_s=0.01) for each in cuts]
             for _ in range(50):
                 await made.turn(1.0)
-            found = [await made.gateway.get(each.id) for each in cuts]
+            found = [await made.gateway.commands.get(each.id) for each in cuts]
             held = [command for command in found if not command.activity.state.final]
             assert [len(command.communications) for command in held] == [1, 1, 1]
             assert {command.communications[0].state for command in held} == {"queued"}
@@ -63,7 +63,7 @@ def test_no_disconnect_leaves_outside_its_window_and_a_connect_does(tmp_path: Pa
             cut = await made.submit(CUT, 3)
             connect = await made.finish(await made.submit(CommandKind.REMOTE_CONNECT, 22))
             assert connect.activity.outcome is Outcome.SUCCEEDED
-            held = await made.gateway.get(cut.id)
+            held = await made.gateway.commands.get(cut.id)
             assert not held.activity.state.final
             assert made.sends(Operation.DISCONNECT_METER) == 0
 
@@ -75,20 +75,24 @@ def test_a_protected_service_point_is_never_disconnected(flag: str, tmp_path: Pa
     async def scenario() -> None:
         async with world(tmp_path, switch=SwitchPolicy(needs_approval=True)) as made:
             gateway = made.app.gateway
-            view = await gateway.device(made.device(3))
+            view = await gateway.registry.device(made.device(3))
             assert view.service_point is not None
-            queued = await gateway.submit(CommandRequest(kind=CUT, devices=(made.device(3),)))
+            queued = await gateway.commands.submit(
+                CommandRequest(kind=CUT, devices=(made.device(3),))
+            )
             point = replace(
                 view.service_point,
                 protected=flag == "protected",
                 life_support=flag == "life_support",
             )
-            await gateway.import_devices(Import(service_points=(point,)))
-            refused = await gateway.submit(CommandRequest(kind=CUT, devices=(made.device(3),)))
+            await gateway.registry.import_devices(Import(service_points=(point,)))
+            refused = await gateway.commands.submit(
+                CommandRequest(kind=CUT, devices=(made.device(3),))
+            )
             assert refused.activity.state is State.VALIDATION_ERROR
             # accepted before, protected since: the last look before sending stops it
-            await gateway.approve(queued.id, by="berta")
-            done = await gateway.wait(queued.id, timeout_s=10)
+            await gateway.commands.approve(queued.id, by="berta")
+            done = await gateway.commands.wait(queued.id, timeout_s=10)
             assert done.activity.state is State.CANCELED
             assert sends(made, Operation.DISCONNECT_METER, 3) == 0
 

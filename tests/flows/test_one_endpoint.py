@@ -56,7 +56,7 @@ async def api(folder: Path) -> AsyncIterator[Api]:
 
 async def the_row(made: DemoSite, number: int, **changes: Any) -> Import:
     """The meter's own row under another device, at a service point of its own."""
-    view = await made.app.gateway.device(made.device(number))
+    view = await made.app.gateway.registry.device(made.device(number))
     assert view.installed is not None
     device = replace(view.device, id=DeviceId("TYPO-1"), **changes)
     assert view.service_point is not None
@@ -68,10 +68,10 @@ async def the_row(made: DemoSite, number: int, **changes: Any) -> Import:
 
 
 async def on_life_support(made: DemoSite, number: int) -> None:
-    view = await made.app.gateway.device(made.device(number))
+    view = await made.app.gateway.registry.device(made.device(number))
     assert view.service_point is not None
     point = replace(view.service_point, life_support=True)
-    await made.app.gateway.import_devices(Import(service_points=(point,)))
+    await made.app.gateway.registry.import_devices(Import(service_points=(point,)))
 
 
 async def planted(made: DemoSite, what: Import) -> None:
@@ -147,7 +147,7 @@ def test_a_store_that_has_two_devices_with_one_endpoint_sends_neither_a_switch_o
             assert ends == ["validation_error"] * 2
             assert made.simulator.journal.count(Operation.DISCONNECT_METER) == 0
             # mended: the row says when TYPO-1 was removed
-            right = await made.app.gateway.device(DeviceId("TYPO-1"))
+            right = await made.app.gateway.registry.device(DeviceId("TYPO-1"))
             assert right.installed is not None
             gone = replace(
                 await the_row(made, 3),
@@ -171,13 +171,15 @@ def test_two_devices_of_one_endpoint_never_have_two_switch_orders_in_flight(
         async with api(tmp_path) as rest:
             made = rest.made
             gateway = made.app.gateway
-            first = await gateway.submit(CommandRequest(kind=CUT, devices=(made.device(4),)))
+            first = await gateway.commands.submit(
+                CommandRequest(kind=CUT, devices=(made.device(4),))
+            )
             await planted(made, await the_row(made, 4))
             asked = CommandRequest(
                 kind=CUT, devices=(DeviceId("TYPO-1"),), ignore_install_state=True
             )
-            second = await gateway.submit(asked)
-            ended = [await gateway.wait(each.id, timeout_s=20) for each in (first, second)]
+            second = await gateway.commands.submit(asked)
+            ended = [await gateway.commands.wait(each.id, timeout_s=20) for each in (first, second)]
             assert ended[1].activity.state is State.VALIDATION_ERROR
             assert made.simulator.journal.count(Operation.DISCONNECT_METER) <= 1
 
@@ -190,11 +192,11 @@ def test_an_order_does_not_go_to_an_endpoint_that_was_corrected_meanwhile(tmp_pa
             made = rest.made
             gateway = made.app.gateway
             later = CommandRequest(kind=CUT, devices=(made.device(5),), effective_at=soon(0.8))
-            waiting = await gateway.submit(later)
-            view = await gateway.device(made.device(5))
+            waiting = await gateway.commands.submit(later)
+            view = await gateway.registry.device(made.device(5))
             other = replace(view.device, endpoint=EndpointId("2.16.840.1.114416.15.243.9"))
-            await gateway.import_devices(Import(devices=(other,)))
-            done = await gateway.wait(waiting.id, timeout_s=20)
+            await gateway.registry.import_devices(Import(devices=(other,)))
+            done = await gateway.commands.wait(waiting.id, timeout_s=20)
             assert done.activity.state is State.CANCELED
             assert made.simulator.journal.count(Operation.DISCONNECT_METER) == 0
 
@@ -207,7 +209,7 @@ def test_a_correct_communication_passes_the_endpoint_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with api(tmp_path) as rest:
             made = rest.made
-            old = await made.app.gateway.device(made.device(6))
+            old = await made.app.gateway.registry.device(made.device(6))
             assert old.installed is not None
             assert old.service_point is not None
             removed_at = soon(-60)
@@ -227,7 +229,7 @@ def test_a_correct_communication_passes_the_endpoint_on(tmp_path: Path) -> None:
             gone = CommandRequest(
                 kind=CommandKind.DEVICE_DECOMMISSIONING, devices=(made.device(6),)
             )
-            refused = await made.app.gateway.submit(gone)
+            refused = await made.app.gateway.commands.submit(gone)
             assert "is also that of NEW-1" in str(refused.activity.violations)
             status, told = await rest.post(
                 "/devices", as_json_values(replace(what, devices=(old.device,), installs=()))
@@ -242,7 +244,8 @@ def test_endpoints_that_change_places_do_so_in_one_import(tmp_path: Path) -> Non
         async with api(tmp_path) as rest:
             made = rest.made
             one, two = [
-                (await made.app.gateway.device(made.device(number))).device for number in (7, 8)
+                (await made.app.gateway.registry.device(made.device(number))).device
+                for number in (7, 8)
             ]
             alone = Import(devices=(replace(one, endpoint=two.endpoint),))
             status, _ = await rest.post("/devices", as_json_values(alone))
@@ -276,14 +279,14 @@ def test_one_request_names_an_endpoint_once(tmp_path: Path) -> None:
         async with api(tmp_path) as rest:
             made = rest.made
             await planted(made, await the_row(made, 9, groups=frozenset({"G"})))
-            view = await made.app.gateway.device(made.device(9))
+            view = await made.app.gateway.registry.device(made.device(9))
             both = CommandRequest(
                 kind=CommandKind.ON_DEMAND_READ_SCALAR,
                 devices=(made.device(9), DeviceId("TYPO-1")),
                 period=period(),
             )
             with pytest.raises(InvalidRequest, match="name one endpoint"):
-                await made.app.gateway.submit(both)
+                await made.app.gateway.commands.submit(both)
             assert view.installed is not None
             assert view.installed.status is InstallStatus.CONN_COMM
 
@@ -298,7 +301,7 @@ def test_a_store_with_two_devices_of_one_endpoint_says_so_at_the_start(
             made = rest.made
             await planted(made, await the_row(made, 3))
             await made.app.gateway.start(background=False)
-            shared = made.app.gateway.shared_endpoints
+            shared = made.app.gateway.registry.shared_endpoints
             assert [[each.device.id for each in views] for views in shared.values()] == [
                 [made.device(3), "TYPO-1"]
             ]

@@ -9,12 +9,13 @@ from adapter.commands.activity import CommandRequest
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
 from adapter.model.ids import CommunicationId, DeviceId
 from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
-from adapter.service.app import connect, running
+from adapter.service.app import running
+from adapter.service.assembly import connect
 from adapter.service.log import JsonLines
 from adapter.service.settings import Api, Settings
 from adapter.simulator.registry import registry_of
@@ -70,19 +71,19 @@ async def _scenario(folder: Path, *, wrong: bool) -> list[str]:
                 username_token=UsernameToken(user="gw", password=Secret(CANARY), digest=False),
             ),
             identity=identity,
-            settings=GatewaySettings(policies=fast()),
+            settings=CommandSettings(policies=fast()),
             clock=clock,
         )
-        await core.gateway.import_devices(registry_of(simulator.world.population))
+        await core.gateway.registry.import_devices(registry_of(simulator.world.population))
         settings = replace(Settings(), api=Api(port=0))
         async with running(core, settings, listening, clock) as app:
-            command = await app.gateway.submit(
+            command = await app.gateway.commands.submit(
                 CommandRequest(kind=CommandKind.DEVICE_STATUS_CHECK, devices=(DeviceId("M700001"),))
             )
-            done = await app.gateway.wait(command.id, timeout_s=20)
+            done = await app.gateway.commands.wait(command.id, timeout_s=20)
             assert done.activity.state.final
-            messages = await app.gateway.messages(command.id)
-            history = await app.gateway.history(command.id)
+            messages = await app.gateway.commands.messages(command.id)
+            history = await app.gateway.commands.history(command.id)
             assert CANARY not in f"{messages}{history}{done}"
     await store.close()
     return [

@@ -88,7 +88,7 @@ def test_a_disconnect_ends_once_and_is_never_sent_again_on_a_guess(
             activity = done.activity
             assert (activity.state, activity.outcome) == (row.state, row.outcome), activity
             assert sends(made, Operation.DISCONNECT_METER, METER) == row.sent
-            view = await made.app.gateway.device(made.device(METER))
+            view = await made.app.gateway.registry.device(made.device(METER))
             assert view.installed is not None
             off = [entry for entry in view.installed.history if not entry.on]
             assert len(off) == (1 if activity.state is S.COMPLETED else 0)
@@ -126,7 +126,7 @@ def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_
             connect = CommandRequest(
                 kind=CommandKind.REMOTE_CONNECT, devices=(device,), ignore_install_state=True
             )
-            fenced = await gateway.submit(connect)
+            fenced = await gateway.commands.submit(connect)
             assert fenced.activity.state is S.VALIDATION_ERROR
             assert unknown.id in fenced.activity.reason
 
@@ -153,14 +153,14 @@ async def _cut_that_waits(made: ByHand, how: str) -> Command:
     found = await made.submit(CommandKind.REMOTE_DISCONNECT, METER, effective_at=later)
     if how == "busy":
         await made.sent(found, Operation.DISCONNECT_METER)
-        found = await made.gateway.get(found.id)
+        found = await made.gateway.commands.get(found.id)
         while (
             found.communications[0].state is not CommunicationState.QUEUED
         ):  # until the refusal is stored
-            found = await made.gateway.wait(found.id, timeout_s=0.01)
+            found = await made.gateway.commands.wait(found.id, timeout_s=0.01)
     while how == "failed" and found.activity.state is not S.COMMUNICATION_ERROR:
         await made.turn(0.1)
-        found = await made.gateway.wait(found.id, timeout_s=0.02)
+        found = await made.gateway.commands.wait(found.id, timeout_s=0.02)
     return found
 
 
@@ -191,9 +191,9 @@ def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fe
             assert connect.activity.outcome is V.SUCCEEDED
             sent = made.sends(Operation.DISCONNECT_METER)
             if how == "failed":
-                await made.gateway.retry(cut.id, by="carla")
+                await made.gateway.commands.retry(cut.id, by="carla")
             await made.turn(LATER_S)
-            over = await made.gateway.wait(cut.id, timeout_s=WAIT_S)
+            over = await made.gateway.commands.wait(cut.id, timeout_s=WAIT_S)
             assert over.activity.state is S.CANCELED, over.activity
             assert made.sends(Operation.DISCONNECT_METER) == sent
 
@@ -209,16 +209,16 @@ def test_two_people_close_an_unknown_outcome_and_only_then_the_registry_changes(
             device = made.device(METER)
             cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(device,))
             unknown = await finish(made, cut)
-            before = await gateway.device(device)
+            before = await gateway.registry.device(device)
             assert before.installed is not None
             assert before.installed.connected
-            await gateway.resolve(unknown.id, done=True, operator="anna", approver="berta")
-            while (await gateway.device(device)).installed == before.installed:
-                await gateway.wait(unknown.id, timeout_s=0.05)
-            after = await gateway.device(device)
+            await gateway.commands.resolve(unknown.id, done=True, operator="anna", approver="berta")
+            while (await gateway.registry.device(device)).installed == before.installed:
+                await gateway.commands.wait(unknown.id, timeout_s=0.05)
+            after = await gateway.registry.device(device)
             assert after.installed is not None
             assert not after.installed.connected
-            assert (await gateway.get(unknown.id)).activity.state is S.NEEDS_PERSON
+            assert (await gateway.commands.get(unknown.id)).activity.state is S.NEEDS_PERSON
 
     run(scenario())
 

@@ -11,7 +11,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import Policy, RetryPolicy
 from adapter.demo.demo import DemoSite, meters_for_twelve, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig, SimulatorLimits, Timing
@@ -55,7 +55,7 @@ async def world(
     async with stage(
         folder,
         config=config,
-        settings=GatewaySettings(
+        settings=CommandSettings(
             policies=policies or fast(),
             dispatch=DispatchSettings(lease_s=0.3, switch=switch or SwitchPolicy()),
         ),
@@ -66,8 +66,8 @@ async def world(
 
 async def finish(made: DemoSite, request: CommandRequest, *, wait_s: float = WAIT_S) -> Command:
     """Submit and wait for the final state."""
-    command = await made.app.gateway.submit(request, actor="test")
-    return await made.app.gateway.wait(command.id, timeout_s=wait_s)
+    command = await made.app.gateway.commands.submit(request, actor="test")
+    return await made.app.gateway.commands.wait(command.id, timeout_s=wait_s)
 
 
 def sends(made: DemoSite, operation: Operation, number: int) -> int:

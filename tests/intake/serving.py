@@ -11,10 +11,11 @@ from pathlib import Path
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
-from adapter.service.app import connect, running
+from adapter.service.app import running
+from adapter.service.assembly import connect
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
@@ -34,7 +35,7 @@ async def _serve(folder: Path, meters: int) -> None:
             codec=packaged_codec(),
             head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
             identity=CallbackIdentity(url, (b"key" * 16,)),
-            settings=GatewaySettings(),
+            settings=CommandSettings(),
             clock=clock,
         )
         async with running(core, Settings(api=Api(port=0)), listening, clock):

@@ -23,7 +23,7 @@ from adapter.engine.commands.ports import Change, Disposition, Import, InboxStat
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.intake import PayloadIntake
-from adapter.engine.registry.registry import StoreRegistry
+from adapter.engine.registry.store_registry import StoreRegistry
 from adapter.model.ids import EndpointId, InboxId
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings

@@ -50,7 +50,8 @@ async def until_taken(made: DemoSite) -> None:
 
 async def waiting(made: DemoSite) -> int:
     found = [
-        await made.app.gateway.inbox(state=state) for state in (InboxState.NEW, InboxState.TAKING)
+        await made.app.gateway.inbox.list(state=state)
+        for state in (InboxState.NEW, InboxState.TAKING)
     ]
     return sum(len(rows) for rows in found)
 
@@ -63,7 +64,7 @@ def test_a_large_body_is_on_disk_when_it_is_answered_and_becomes_measurements(
             body = a_large_body(made)
             assert len(body) > made.app.listener.settings.bodies.whole_bytes
             assert await post(http, made, body) == 200
-            (row,) = await made.app.gateway.inbox()
+            (row,) = await made.app.gateway.inbox.list()
             assert row.raw == b""
             (file,) = (tmp_path / "gateway.spool").glob("*.gz")
             assert file.name == row.spool
@@ -83,7 +84,7 @@ def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
             assert await post(http, made, body[:-20]) in (400, 500)
             assert await post(http, made, body.replace(b"DataArrived", b"StatusChangd")) != 200
             assert list((tmp_path / "gateway.spool").glob("*.gz")) == []
-            rows = await made.app.gateway.inbox(state=InboxState.QUARANTINED)
+            rows = await made.app.gateway.inbox.list(state=InboxState.QUARANTINED)
             assert len(rows) == 2
             assert all("bytes kept" in row.reason for row in rows)
             assert await post(http, made, body) == 200
@@ -97,7 +98,7 @@ def test_a_small_body_stays_in_its_row(tmp_path: Path) -> None:
             body = a_large_body(made, meters=1)
             assert await post(http, made, body) == 200
             await until_taken(made)
-            (row,) = await made.app.gateway.inbox()
+            (row,) = await made.app.gateway.inbox.list()
             assert (row.raw, row.spool, row.state) == (body, "", InboxState.STORED)
             assert len(await values(made, 0)) == 96
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ def test_sighup_has_the_tables_read_again(tmp_path: Path, caplog: pytest.LogCapt
     async def scenario() -> None:
         (tmp_path / "rig").mkdir()
         async with world(tmp_path) as made, a_rig(tmp_path / "rig") as rig:
-            serving = asyncio.create_task(until_stopped(made.app.gateway, rig.desk))
+            readings = replace(made.app.gateway.readings, error_records=rig.desk)
+            gateway = replace(made.app.gateway, readings=readings)
+            serving = asyncio.create_task(until_stopped(gateway))
             await asyncio.sleep(0)  # until it waits, and its handlers are there
             rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
             os.kill(os.getpid(), signal.SIGHUP)

@@ -13,7 +13,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.demo.demo import DemoSite, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orders import Orders, OrderShown
 from adapter.engine.orders.ports import OrderRules, Requester
@@ -33,7 +33,7 @@ from adapter.model.measurement import CycleSchedule
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import RequesterReply
-from adapter.service.app import OrderParts
+from adapter.service.assembly import OrderParts
 from adapter.service.orders_file import rules_of
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
@@ -108,7 +108,7 @@ class Rig:
 
     @property
     def orders(self) -> Orders:
-        return self.made.app.orders
+        return self.made.app.gateway.orders
 
     @property
     def operator(self) -> Operator:
@@ -116,7 +116,7 @@ class Rig:
 
     @property
     def entered(self) -> EnteredReadings:
-        return self.made.app.core.beside.entered_readings
+        return self.made.app.core.gateway.readings.entered
 
     # ------------------------------------------------------------ the world
 
@@ -143,7 +143,7 @@ class Rig:
         )
         spare = self._spare(place)
         devices = tuple(each for each in (device, spare) if each is not None)
-        await self.made.app.gateway.import_devices(
+        await self.made.app.gateway.registry.import_devices(
             Import(devices=devices, service_points=(point,), installs=tuple(installs))
         )
         if device is not None:
@@ -210,7 +210,7 @@ class Rig:
         statuses: tuple[str, ...] = (),
     ) -> None:
         """A measurement comes as all of them do: by DataArrived. Returns when it is seen."""
-        known = (await self.made.app.gateway.device(device)).device
+        known = (await self.made.app.gateway.registry.device(device)).device
         seconds = next(each.seconds for each in known.components if each.id == component)
         told = Told(
             endpoint=known.endpoint or "",
@@ -235,7 +235,7 @@ class Rig:
         return [each.external for each in found if each.component == component]
 
     async def status(self, device: DeviceId) -> InstallStatus | None:
-        view = await self.made.app.gateway.device(device)
+        view = await self.made.app.gateway.registry.device(device)
         return None if view.installed is None else view.installed.status
 
     def switch(self, number: int) -> SwitchState:
@@ -364,7 +364,7 @@ async def rig(
     async with stage(
         folder,
         config=config,
-        settings=GatewaySettings(
+        settings=CommandSettings(
             policies=fast(**(policy or {})),
             dispatch=DispatchSettings(lease_s=0.3, switch=switch or SwitchPolicy()),
         ),

@@ -31,7 +31,7 @@ def test_reconnect_for_payment_closes_the_switch_after_a_nightly_load(tmp_path: 
         async with rig(tmp_path) as made:
             place = await made.put(Place(number=0))
             gateway = made.made.app.gateway
-            before = await gateway.device(place.device)
+            before = await gateway.registry.device(place.device)
             assert before.service_point is not None
             assert before.installed is not None
             nightly = Import(
@@ -41,19 +41,19 @@ def test_reconnect_for_payment_closes_the_switch_after_a_nightly_load(tmp_path: 
             )
             cut = await made.submit(OrderKind.CUT, place)
             assert (await made.ended(cut.id)).order.state is OrderState.COMPLETED
-            dark = (await gateway.device(place.device)).installed
+            dark = (await gateway.registry.device(place.device)).installed
             assert dark is not None
             assert (dark.status, [each.on for each in dark.history]) == (S.DISCONN_COMM, [False])
-            report = await gateway.import_devices(nightly, by="nightly")
+            report = await gateway.registry.import_devices(nightly, by="nightly")
             assert [each.field for each in report.left_alone] == ["status"]
-            assert (await gateway.device(place.device)).installed == dark
+            assert (await gateway.registry.device(place.device)).installed == dark
             paid = await made.submit(OrderKind.RECONNECT, place)
             done = await made.ended(paid.id)
             assert done.order.state is OrderState.COMPLETED
             (child,) = done.children
             assert child.fact.spec.kind is ChildKind.COMMAND
             assert made.switch(0) is SwitchState.CONNECTED
-            lit = (await gateway.device(place.device)).installed
+            lit = (await gateway.registry.device(place.device)).installed
             assert lit is not None
             assert (lit.status, [each.on for each in lit.history]) == (S.CONN_COMM, [False, True])
 
@@ -74,24 +74,24 @@ def test_an_import_that_looked_before_a_completion_event_does_not_undo_it(tmp_pa
                 cut = CommandRequest(
                     kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(number),)
                 )
-                asked = await gateway.submit(cut)
-                done = await gateway.wait(asked.id, timeout_s=20)
+                asked = await gateway.commands.submit(cut)
+                done = await gateway.commands.wait(asked.id, timeout_s=20)
                 assert done.activity.outcome is Outcome.SUCCEEDED
                 await _written_late(store, nightly, seen)
-                now = (await gateway.device(made.device(number))).installed
+                now = (await gateway.registry.device(made.device(number))).installed
                 assert now is not None
                 assert (now.status, [e.on for e in now.history]) == (S.DISCONN_COMM, [False])
                 assert sends(made, Operation.DISCONNECT_METER, number) == 1
             loads.cancel()
             await asyncio.gather(loads, return_exceptions=True)
-            assert await gateway.verify_audit() > 0
+            assert await gateway.upkeep.verify_audit() > 0
 
     run(scenario())
 
 
 async def _load_for_ever(gateway: Gateway, what: Import) -> None:
     while True:
-        await gateway.import_devices(what, by="nightly")
+        await gateway.registry.import_devices(what, by="nightly")
 
 
 async def _written_late(store: Store, nightly: Import, seen: Known) -> None:
@@ -113,8 +113,10 @@ def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_path: Pa
             )
             assert f"is that of {other.device}" in " ".join(problems(shown))
             with pytest.raises(NotFound):
-                await made.made.app.gateway.device(wrong.id)
-            assert (await made.made.app.gateway.device(other.device)).device.endpoint is not None
+                await made.made.app.gateway.registry.device(wrong.id)
+            assert (
+                await made.made.app.gateway.registry.device(other.device)
+            ).device.endpoint is not None
 
     run(scenario())
 

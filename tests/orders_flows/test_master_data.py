@@ -11,7 +11,7 @@ import pytest
 from adapter.demo.demo import DemoSite, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.facts import MasterDataFailed
 from adapter.engine.orders.ports import OrderRules
 from adapter.engine.orders.requests import OrderRequest
@@ -19,7 +19,7 @@ from adapter.errors import NotFound
 from adapter.model.device import Category, Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState
-from adapter.service.app import OrderParts
+from adapter.service.assembly import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
 from tests.orders_flows.crew import Crew, an_item
@@ -62,7 +62,7 @@ async def gateway(folder: Path, own: OwnSystem) -> AsyncIterator[DemoSite]:
     crew = Crew()
     crew.present[POINT] = LAMP
     parts = OrderParts(rules=OrderRules(), field_work=crew, master_data=own)
-    quick = GatewaySettings(dispatch=DispatchSettings(lease_s=0.3))
+    quick = CommandSettings(dispatch=DispatchSettings(lease_s=0.3))
     config = SimulatorConfig(population=PopulationPlan(count=2))
     async with stage(folder, config=config, settings=quick, orders=parts) as made:
         yield made
@@ -71,9 +71,9 @@ async def gateway(folder: Path, own: OwnSystem) -> AsyncIterator[DemoSite]:
 async def reached(made: DemoSite, order: OrderId, state: OrderState) -> None:
     """Return when the order is in that state; fails after a while."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
-    while (found := await made.app.orders.get(order)).state is not state:
+    while (found := await made.app.gateway.orders.get(order)).state is not state:
         assert asyncio.get_running_loop().time() < deadline, found
-        made.app.orders.poke()
+        made.app.gateway.orders.poke()
         await asyncio.sleep(0.01)
 
 
@@ -99,12 +99,12 @@ def test_a_service_point_is_looked_up_once_and_completion_changes_the_registry(
     async def scenario() -> None:
         own = OwnSystem()
         async with gateway(tmp_path, own) as made:
-            orders = made.app.orders
+            orders = made.app.gateway.orders
             plan = await orders.plan(wanted())
             assert plan.titles == ("TurnOffItem",)
             order = await orders.submit(wanted())
             await reached(made, order.id, OrderState.COMPLETED)
-            installed = (await made.app.gateway.device(LAMP.id)).installed
+            installed = (await made.app.gateway.registry.device(LAMP.id)).installed
             assert installed is not None
             assert installed.status is InstallStatus.MANUAL_OFF
             assert (await orders.plan(wanted(reference="again"))).titles == ()
@@ -116,7 +116,7 @@ def test_a_service_point_is_looked_up_once_and_completion_changes_the_registry(
 def test_what_the_site_does_not_know_either_is_a_validation_error(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with gateway(tmp_path, OwnSystem()) as made:
-            orders = made.app.orders
+            orders = made.app.gateway.orders
             order = await orders.submit(wanted("SP-nobody"))
             await reached(made, order.id, OrderState.VALIDATION_ERROR)
 
@@ -127,7 +127,7 @@ def test_an_order_waits_while_the_sites_system_is_away(tmp_path: Path) -> None:
     async def scenario() -> None:
         own = OwnSystem(away=True)
         async with gateway(tmp_path, own) as made:
-            orders = made.app.orders
+            orders = made.app.gateway.orders
             with pytest.raises(MasterDataFailed, match="SP-own: ConnectionError: the master data"):
                 await orders.plan(wanted())
             order = await orders.submit(wanted())
@@ -150,8 +150,8 @@ def test_what_does_not_fit_together_is_not_taken(tmp_path: Path, told: Import) -
     async def scenario() -> None:
         async with gateway(tmp_path, OwnSystem(known={POINT: told})) as made:
             with pytest.raises(MasterDataFailed, match="SP-own"):
-                await made.app.orders.plan(wanted())
+                await made.app.gateway.orders.plan(wanted())
             with pytest.raises(NotFound):
-                await made.app.gateway.device(LAMP.id)
+                await made.app.gateway.registry.device(LAMP.id)
 
     run(scenario())

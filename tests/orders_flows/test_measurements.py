@@ -80,8 +80,7 @@ def test_a_kill_between_data_that_are_seen_and_the_order_that_is_told_heals(
 
     async def after() -> None:
         async with waiting(tmp_path) as made:
-            data = made.core.gateway.data
-            assert data is not None
+            data = made.core.taking.data
             assert await data.measurements_between(NOON, NOON, device=METER.id)
             await made.work()
             assert await state(made) is WAITS, "nobody has told it"

@@ -58,7 +58,7 @@ def test_people_who_know_of_the_first_let_the_second_go_ahead(tmp_path: Path) ->
             await made.until(again.id, state_is(ERROR))
             await made.orders.update(again.id, {"allowOverlap": "true"}, by="anna")
             await made.until(again.id, state_is(DONE))
-            view = await made.made.app.gateway.device(DeviceId("D-third"))
+            view = await made.made.app.gateway.registry.device(DeviceId("D-third"))
             assert view.service_point is not None
             assert view.service_point.id == place.point
 

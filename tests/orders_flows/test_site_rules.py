@@ -145,7 +145,7 @@ async def play(made: Rig, number: int, case: Case) -> tuple[str, str]:
         disconnect_location=place.location,
         sp_type=case.sp_type,
     )
-    await made.made.app.gateway.import_devices(Import(service_points=(point,)))
+    await made.made.app.gateway.registry.import_devices(Import(service_points=(point,)))
     order = await made.submit(
         case.kind, place, fields=case.fields, activity_type=case.activity_type
     )

@@ -182,7 +182,7 @@ def test_a_command_that_took_the_key_of_a_child_is_not_taken_for_it(tmp_path: Pa
                 idempotency_key=f"{order.id}.1",
                 ignore_install_state=True,
             )
-            taken = await made.made.app.gateway.submit(stranger)
+            taken = await made.made.app.gateway.commands.submit(stranger)
             shown = await made.until(order.id, state_is(ERROR))
             assert taken.id in shown.children[0].fact.reason
             await made.operator.retry(order.id, by="anna")
@@ -204,7 +204,7 @@ def test_an_unknown_outcome_holds_the_order_until_two_people_decide(tmp_path: Pa
             assert child.command is not None
             with pytest.raises(Conflict):
                 await made.operator.discard(order.id, by="anna")
-            await made.made.app.gateway.resolve(
+            await made.made.app.gateway.commands.resolve(
                 child.command, done=True, operator="anna", approver="berta"
             )
             assert (await made.until(order.id, state_is(DONE))).children[0].fact.completed
@@ -265,7 +265,7 @@ def test_a_report_that_contradicts_the_records_waits_and_a_corrected_one_complet
             await made.operator.complete_visit(child.fact.id, report, by="anna")
             done = await made.until(order.id, state_is(DONE))
             assert titles(done) == "InstallMeter > ReadMeter"
-            view = await made.made.app.gateway.device(right.id)
+            view = await made.made.app.gateway.registry.device(right.id)
             assert view.installed is not None
             assert view.installed.service_point == here.point
 
@@ -332,7 +332,7 @@ def test_a_repeated_report_changes_nothing_and_one_that_comes_too_late_is_refuse
                 e for e in await made.orders.history(order.id) if e.note.action == "ReportRefused"
             ]
             assert len(refused) == 1
-            view = await made.made.app.gateway.device(place.device)
+            view = await made.made.app.gateway.registry.device(place.device)
             assert view.installed is not None
             assert len(view.installed.history) == 1
 

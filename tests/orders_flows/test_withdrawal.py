@@ -102,7 +102,7 @@ def test_who_may_not_complete_an_order_by_hand_does_not_call_its_command_back(
             assert command is not None
             with pytest.raises(Conflict, match="completed by hand in Activity Error"):
                 await made.operator.complete_by_hand(order.id, by="ann", reason="done")
-            assert not (await made.made.app.gateway.get(command)).activity.state.final
+            assert not (await made.made.app.gateway.commands.get(command)).activity.state.final
 
     run(scenario())
 
@@ -140,7 +140,7 @@ def test_a_queued_command_is_called_back_and_nothing_is_sent(tmp_path: Path) -> 
             assert (await made.orders.get(order.id)).state is DISCARDED
             command = shown.children[0].command
             assert command is not None
-            assert (await made.made.app.gateway.get(command)).activity.state.final
+            assert (await made.made.app.gateway.commands.get(command)).activity.state.final
             assert sends(made.made, Operation.DISCONNECT_METER, 0) == 0
 
     run(scenario())

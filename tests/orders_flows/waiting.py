@@ -14,7 +14,7 @@ from pathlib import Path
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxState, Received
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.orders import Orders, OrderShown
 from adapter.engine.orders.ports import FinalMeasurements, OrderRules
 from adapter.engine.orders.requests import OrderRequest
@@ -23,7 +23,7 @@ from adapter.model.device import InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
-from adapter.service.app import Core, OrderParts, connect
+from adapter.service.assembly import Core, OrderParts, connect
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 from tests.intake.rig import DATA
@@ -47,7 +47,7 @@ class Waiting:
 
     @property
     def orders(self) -> Orders:
-        return self.core.orders
+        return self.core.gateway.orders
 
     async def register(self) -> None:
         """A service point with a meter that is on and commissioned."""
@@ -58,7 +58,7 @@ class Waiting:
             installed_at=INSTALLED_AT,
             status=InstallStatus.CONN_COMM,
         )
-        await self.core.gateway.import_devices(
+        await self.core.gateway.registry.import_devices(
             Import(devices=(METER,), service_points=(point,), installs=(installed,))
         )
 
@@ -101,7 +101,7 @@ async def waiting(
         codec=packaged_codec(),
         head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # never called
         identity=CallbackIdentity("http://gateway.example", (b"a key for tests",)),
-        settings=GatewaySettings(),
+        settings=CommandSettings(),
         clock=clock,
         orders=OrderParts(
             rules=replace(OrderRules(), head_end_commands=SMART_COMMANDS),

@@ -17,10 +17,10 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import ReadPlan
+from adapter.service.assembly import assemble
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
-from adapter.store.schedules import SqliteSchedules
 from adapter.wire.inbox import InboxReader
 from tests.web.rig import QuietHeadEnd, codec
 
@@ -46,9 +46,12 @@ def a_plan(**changes: object) -> ReadPlan:
 class ScheduleStage:
     store: SqliteStore
     gateway: Gateway
-    schedules: Schedules
     clock: HandClock
     head_end: QuietHeadEnd
+
+    @property
+    def schedules(self) -> Schedules:
+        return self.gateway.schedules
 
     async def at(self, day: int, hour: int, minute: int = 0) -> None:
         """Turn the clock to a time of March 2026 and work what is due."""
@@ -61,7 +64,7 @@ class ScheduleStage:
 
     async def commands(self) -> list[Command]:
         """Oldest first."""
-        found = await self.gateway.list(Filter(limit=500))
+        found = await self.gateway.commands.list(Filter(limit=500))
         return sorted(found, key=lambda item: item.id)
 
     async def periods(self) -> list[tuple[datetime, datetime]]:
@@ -82,17 +85,17 @@ async def schedule_stage(
     await store.open()
     head_end = QuietHeadEnd()
     payloads = taking(store, clock, IntakeSettings())
-    gateway = Gateway(
+    gateway = assemble(
         store=store,
         head_end=head_end,
         reader=InboxReader(codec()),
         clock=clock,
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
-        intake=payloads.intake,
-        data=payloads.data,
+        payloads=payloads,
+        longest_catch_up=longest,
     )
     kinds = frozenset(kind.value for kind in CommandKind)
-    await gateway.import_devices(
+    await gateway.registry.import_devices(
         Import(
             devices=tuple(
                 Device(
@@ -106,9 +109,6 @@ async def schedule_stage(
         )
     )
     try:
-        schedules = Schedules(SqliteSchedules(store.database), gateway, clock, longest=longest)
-        yield ScheduleStage(
-            store=store, gateway=gateway, schedules=schedules, clock=clock, head_end=head_end
-        )
+        yield ScheduleStage(store=store, gateway=gateway, clock=clock, head_end=head_end)
     finally:
         await store.close()

@@ -30,7 +30,7 @@ WAIT_S = 30.0
 
 async def read_once(made: DemoSite, window: Window) -> ScheduleId:
     """One read of a group, seen to its end."""
-    schedules = made.app.core.beside.read_schedules
+    schedules = made.app.core.gateway.schedules
     plan = ReadPlan(
         name="hours",
         group="Substation 2",
@@ -42,14 +42,14 @@ async def read_once(made: DemoSite, window: Window) -> ScheduleId:
     while not (found := await schedules.windows(added.id)):  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.02)
     assert found[0].incomplete is None
-    done = await made.app.gateway.wait(found[0].window.command, timeout_s=WAIT_S)
+    done = await made.app.gateway.commands.wait(found[0].window.command, timeout_s=WAIT_S)
     assert done.activity.state.final
     return added.id
 
 
 async def report_once(made: DemoSite, schedule: ScheduleId, count: int) -> WindowReport:
     """The report once so many meters are incomplete: a read ends with each meter's first block."""
-    schedules = made.app.core.beside.read_schedules
+    schedules = made.app.core.gateway.schedules
     async with asyncio.timeout(WAIT_S):
         while (  # noqa: ASYNC110 - no event
             found := await schedules.report(schedule, 1)
@@ -98,7 +98,7 @@ async def _page_by_page(made: DemoSite, schedule: ScheduleId, lost: int) -> list
     found: list[DeviceRead] = []
     cursor: str | None = None
     while not found or cursor is not None:
-        schedules = made.app.core.beside.read_schedules
+        schedules = made.app.core.gateway.schedules
         page = await schedules.report(schedule, 1, cursor=cursor, limit=3)
         assert page.incomplete == lost
         found += page.devices

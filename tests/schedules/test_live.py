@@ -15,7 +15,7 @@ from tests.support import run
 def test_a_window_says_which_devices_were_read_and_which_failed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as made:
-            schedules = made.app.core.beside.read_schedules
+            schedules = made.app.core.gateway.schedules
             now = made.simulator.clock.now()
             members = made.simulator.world.population.members("Substation 2") or ()
             plan = ReadPlan(
@@ -30,7 +30,7 @@ def test_a_window_says_which_devices_were_read_and_which_failed(tmp_path: Path) 
             while not (found := await schedules.windows(added.id)):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.02)
             command = found[0].window.command
-            done = await made.app.gateway.wait(command, timeout_s=30)
+            done = await made.app.gateway.commands.wait(command, timeout_s=30)
             report = await schedules.report(added.id, 1)
             assert done.activity.outcome is Outcome.PARTIAL
             assert report.window.expected == len(members) == len(report.devices)

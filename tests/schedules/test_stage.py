@@ -142,7 +142,9 @@ def test_a_crash_while_a_request_is_made_makes_it_once(
             pending = rules.with_pending(added, issue)
             assert await SqliteSchedules(made.store.database).put_schedule(pending)
             if also_submitted:
-                await made.gateway.submit(rules.requested(pending, issue), actor="schedule")
+                await made.gateway.commands.submit(
+                    rules.requested(pending, issue), actor="schedule"
+                )
         async with schedule_stage(tmp_path, start=at(2, 9)) as made:
             await made.work()
             numbers = [item.window.number for item in await made.schedules.windows(added.id)]

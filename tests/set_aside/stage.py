@@ -11,31 +11,37 @@ import apsw
 from adapter.commands.calls import Answer, Call
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.ports import PublicationRow, Sink
+from adapter.engine.commands.ports import PublicationRow
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.defaults import Outgoing
 from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import OrderRules
 from adapter.engine.orders.requests import OrderRequest
-from adapter.engine.orders.sink import OrderSink
 from adapter.engine.schedules.schedules import Schedules
-from adapter.engine.upkeep.retention import Kept, Retention
+from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.set_aside import WAITS, FailedRow, FailedState, RowKind, SetAside
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.order import OrderKind, ServiceOrder
 from adapter.orders.replies import RequesterReply
+from adapter.service.assembly import OrderParts, assemble
 from adapter.service.payloads import PayloadServices, taking
-from adapter.service.settings import IntakeSettings
+from adapter.service.settings import IntakeSettings, RetentionSettings
 from adapter.store.commands.commands import SqliteStore
-from adapter.store.orders.orders import SqliteOrders
-from adapter.store.schedules import SqliteSchedules
-from adapter.store.upkeep.retention import SqlitePruning
 from adapter.wire.inbox import InboxReader
 from tests.web.rig import NOON, QuietHeadEnd, codec, population
 
 FILE = "gateway.db"
 BROKEN = b"{"
 LEASE = timedelta(seconds=31)
+RETENTION = RetentionSettings(
+    messages_days=1.0,
+    inbox_days=1.0,
+    quarantine_days=1.0,
+    events_days=1.0,
+    errors_days=1.0,
+    publications_days=1.0,
+)
 
 
 def plant(folder: Path, statement: str, *values: object) -> None:
@@ -124,14 +130,23 @@ class Stage:
     store: SqliteStore
     gateway: Gateway
     head_end: OddHeadEnd
-    orders: Orders
-    schedules: Schedules
-    retention: Retention
     taking: PayloadServices
     field_work: Outgoing
     requester: Requester
     sink: Receiver
     measurements: "SiteMeasurements"
+
+    @property
+    def orders(self) -> Orders:
+        return self.gateway.orders
+
+    @property
+    def schedules(self) -> Schedules:
+        return self.gateway.schedules
+
+    @property
+    def retention(self) -> Retention:
+        return self.gateway.upkeep.retention
 
     @property
     def set_aside(self) -> SetAside:
@@ -189,27 +204,23 @@ async def a_stage(
     store = SqliteStore(folder / FILE, now=clock.now)
     await store.open()
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
-    order_store, field_work, requester = SqliteOrders(store.database), Outgoing(), Requester()
+    field_work, requester = Outgoing(), Requester()
     told, head_end, measurements = sink or Receiver(), OddHeadEnd(), SiteMeasurements()
-    sinks: list[Sink] = [told, OrderSink(order_store, clock)]
-    gateway = Gateway(
+    gateway = assemble(
         store=store,
         head_end=head_end,
         reader=InboxReader(codec()),
         clock=clock,
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
-        sinks=sinks,
-        intake=made.intake,
-        data=made.data,
-    )
-    orders = Orders(
-        store=order_store,
-        commands=store,
-        gateway=gateway,
-        field_work=field_work,
-        requester=requester,
-        measurements=measurements,
-        clock=clock,
+        sinks=[told],
+        payloads=made,
+        retention=RETENTION,
+        orders=OrderParts(
+            rules=OrderRules(),
+            field_work=field_work,
+            requester=requester,
+            measurements=measurements,
+        ),
     )
     stage = Stage(
         folder=folder,
@@ -217,9 +228,6 @@ async def a_stage(
         store=store,
         gateway=gateway,
         head_end=head_end,
-        orders=orders,
-        schedules=Schedules(SqliteSchedules(store.database), gateway, clock),
-        retention=Retention(SqlitePruning(store.database), clock, dict.fromkeys(Kept, 1.0)),
         taking=made,
         field_work=field_work,
         requester=requester,
@@ -228,7 +236,7 @@ async def a_stage(
     )
     try:
         if fresh:
-            await gateway.import_devices(population())
+            await gateway.registry.import_devices(population())
         if start:
             await gateway.start(background=False)
         yield stage

@@ -26,11 +26,11 @@ async def submit(
     stage: Stage, number: int, kind: CommandKind = CommandKind.DEVICE_STATUS_CHECK
 ) -> Command:
     request = CommandRequest(kind=kind, devices=(DeviceId(f"M{number}"),), requester="me")
-    return await stage.gateway.submit(request, actor="me")
+    return await stage.gateway.commands.submit(request, actor="me")
 
 
 async def callback(stage: Stage, command: Command) -> None:
-    (communication,) = (await stage.gateway.get(command.id)).communications[-1:]
+    (communication,) = (await stage.gateway.commands.get(command.id)).communications[-1:]
     assert communication.token is not None
     await stage.store.receive(
         [
@@ -45,7 +45,7 @@ async def callback(stage: Stage, command: Command) -> None:
 
 
 async def states(stage: Stage) -> list[InboxState]:
-    return [row.state for row in reversed(await stage.gateway.inbox())]
+    return [row.state for row in reversed(await stage.gateway.inbox.list())]
 
 
 def test_a_message_whose_communication_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_message_whose_communication_cannot_be_read_holds_up_no_other(tmp_path
             row = await stage.only(RowKind.MESSAGE)
             assert (row.tries, row.due, row.last) == (5, None, stage.clock.now())
             assert row.first < row.last
-            entries = await stage.gateway.audit(after=0, limit=500)
+            entries = await stage.gateway.upkeep.audit(after=0, limit=500)
             assert [e.note.subject for e in entries if e.note.action == "SetAside"] == ["inbox:1"]
             await stage.later(timedelta(days=1))
             assert (await stage.only(RowKind.MESSAGE)).tries == 5
@@ -105,7 +105,7 @@ def test_a_message_with_an_impossible_time_is_set_aside_and_discarded(tmp_path: 
             await stage.set_aside.discard(row.id, by="me", reason="damaged")
             state = kept(tmp_path, "SELECT state FROM inbox WHERE id = 1")
             assert state == InboxState.DISCARDED
-            last = (await stage.gateway.audit(after=0, limit=500))[-1].note
+            last = (await stage.gateway.upkeep.audit(after=0, limit=500))[-1].note
             assert (last.actor, last.action, last.detail["reason"]) == (
                 "me",
                 "SetAsideDiscarded",
@@ -121,7 +121,7 @@ def test_a_command_that_cannot_be_read_holds_up_no_timer_of_another(tmp_path: Pa
     async def scenario() -> None:
         async with a_stage(tmp_path) as stage:
             made = [
-                await stage.gateway.submit(
+                await stage.gateway.commands.submit(
                     CommandRequest(
                         kind=CommandKind.DEVICE_STATUS_CHECK,
                         devices=(DeviceId(f"M{number}"),),
@@ -146,7 +146,7 @@ def test_a_command_that_cannot_be_read_holds_up_no_timer_of_another(tmp_path: Pa
             await stage.set_aside.retry(row.id, by="me")
             await stage.later(timedelta(seconds=31))
             assert await stage.failed() == []
-            assert (await stage.gateway.get(made[0].id)).communications != ()
+            assert (await stage.gateway.commands.get(made[0].id)).communications != ()
 
     run(scenario())
 
@@ -161,14 +161,14 @@ def test_a_command_that_is_discarded_ends(tmp_path: Path) -> None:
                 requester="me",
                 effective_at=at,
             )
-            command = await stage.gateway.submit(request, actor="me")
+            command = await stage.gateway.commands.submit(request, actor="me")
             broken = Broken(tmp_path, "command", "activity", "id", command.id)
             await stage.later(timedelta(hours=1))
             await stage.tries()
             row = await stage.only(RowKind.COMMAND)
             broken.mend()
             await stage.set_aside.discard(row.id, by="me", reason="no use")
-            assert (await stage.gateway.get(command.id)).activity.state.final
+            assert (await stage.gateway.commands.get(command.id)).activity.state.final
             await stage.later(timedelta(hours=1))
             await stage.only(RowKind.COMMAND, FailedState.DISCARDED)
 
@@ -218,19 +218,19 @@ def _lanes(folder: Path, command: Command) -> list[str]:
 def test_a_send_that_breaks_unexpectedly_is_unclear_and_never_repeated(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_stage(tmp_path) as stage:
-            first = await stage.gateway.device(DeviceId("M1"))
+            first = await stage.gateway.registry.device(DeviceId("M1"))
             stage.head_end.breaks_for = frozenset({str(first.device.endpoint)})
             cut = await submit(stage, 1, CommandKind.REMOTE_DISCONNECT)
             ping = await submit(stage, 2)
             await stage.work()
-            assert (await stage.gateway.get(ping.id)).communications[0].token is not None
-            communication = (await stage.gateway.get(cut.id)).communications[0]
+            assert (await stage.gateway.commands.get(ping.id)).communications[0].token is not None
+            communication = (await stage.gateway.commands.get(cut.id)).communications[0]
             assert communication.state is not CommunicationState.SENDING
             for _ in range(20):
                 await stage.later(timedelta(minutes=10))
             sent = [c for c in stage.head_end.calls if c.operation is Operation.DISCONNECT_METER]
             assert len(sent) == 1
-            notes = [e.note for e in await stage.gateway.audit(after=0, limit=500)]
+            notes = [e.note for e in await stage.gateway.upkeep.audit(after=0, limit=500)]
             assert "secret" not in str(notes)
 
     run(scenario())
@@ -242,19 +242,20 @@ def test_a_start_with_a_broken_send_settles_the_other_sends(tmp_path: Path) -> N
             made = [await submit(stage, number) for number in (1, 2)]
             for each in made:
                 (communication,) = (
-                    each.communications or (await stage.gateway.get(each.id)).communications
+                    each.communications
+                    or (await stage.gateway.commands.get(each.id)).communications
                 )
                 await _begin_sending(stage, each, communication.id)
             broken = Broken(tmp_path, "communication", "body", "command", made[0].id)
             plant(tmp_path, "UPDATE command SET wake = NULL")
         async with a_stage(tmp_path) as stage:
-            after = await stage.gateway.get(made[1].id)
+            after = await stage.gateway.commands.get(made[1].id)
             assert after.communications[0].state is not CommunicationState.SENDING
             await stage.only(RowKind.COMMUNICATION, FailedState.WAITING)
             broken.mend()
             await stage.later(WAITS[0])
             assert await stage.failed() == []
-            settled = (await stage.gateway.get(made[0].id)).communications[0]
+            settled = (await stage.gateway.commands.get(made[0].id)).communications[0]
             assert settled.state is not CommunicationState.SENDING
             assert settled.work is not Work.SEND or settled.sent_at is not None
 
@@ -360,11 +361,11 @@ def test_a_message_that_cannot_be_logged_costs_no_other(tmp_path: Path) -> None:
         async with a_stage(tmp_path) as stage:
             command = await submit(stage, 1)
             await stage.work()
-            communication = (await stage.gateway.get(command.id)).communications[0].id
+            communication = (await stage.gateway.commands.get(command.id)).communications[0].id
             messages = MessageLog(stage.store, stage.clock)
             messages.add(communication, "Op", b"<a/>", 2**70, b"<b/>")
             await messages.once()
-            logged = [each.body for each in await stage.gateway.messages(command.id)]
+            logged = [each.body for each in await stage.gateway.commands.messages(command.id)]
             assert (b"<a/>" in logged, messages.dropped) == (True, 1)
 
     run(scenario())

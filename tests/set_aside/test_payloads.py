@@ -91,7 +91,7 @@ def test_a_payload_that_is_discarded_is_over_and_listed_as_refused(tmp_path: Pat
             row = await stage.only(RowKind.PAYLOAD)
             await stage.set_aside.discard(row.id, by="me", reason="a test meter")
             await stage.work()
-            (inbound,) = await stage.gateway.inbox()
+            (inbound,) = await stage.gateway.inbox.list()
             assert inbound.state is InboxState.DISCARDED
             (payload,) = await stage.taking.data.payloads()
             assert payload.state is PayloadState.QUARANTINED

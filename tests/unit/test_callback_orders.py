@@ -42,7 +42,7 @@ from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import AuditEntry, Import, InboxState, Received
 from adapter.engine.commands.switch_holds import SwitchHolds
-from adapter.engine.registry.registry import StoreRegistry
+from adapter.engine.registry.store_registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
 from adapter.store.commands.commands import SqliteStore

@@ -11,7 +11,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Import
 from adapter.engine.commands.validation import Validation
-from adapter.engine.registry.registry import StoreRegistry
+from adapter.engine.registry.store_registry import StoreRegistry
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId

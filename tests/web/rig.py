@@ -18,12 +18,14 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxRow, InboxState
-from adapter.engine.gateway import Gateway, GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.gateway import Gateway
 from adapter.errors import OutcomeUnknown
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import CommunicationId, DeviceId, EndpointId, RequestToken, ServicePointId
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ApiKey, ConnectionLimits, ListenerSettings, RestSettings, Role
+from adapter.service.assembly import assemble
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
@@ -144,7 +146,7 @@ class Rig:
 
     async def rows(self, state: InboxState | None = None) -> list[InboxRow]:
         """Oldest first."""
-        return sorted(await self.gateway.inbox(state=state), key=lambda row: row.id)
+        return sorted(await self.gateway.inbox.list(state=state), key=lambda row: row.id)
 
     async def only_row(self) -> InboxRow:
         (row,) = await self.rows()
@@ -168,7 +170,7 @@ async def a_rig(
     settings: ListenerSettings | None = None,
     *,
     rest: RestSettings | None = None,
-    gateway_settings: GatewaySettings | None = None,
+    gateway_settings: CommandSettings | None = None,
     store_type: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
@@ -183,20 +185,19 @@ async def a_rig(
         identity = CallbackIdentity(public_url=url + settings.path_prefix, keys=(b"k" * 32,))
         head_end = QuietHeadEnd()
         payloads = taking(store, clock, IntakeSettings())
-        gateway = Gateway(
+        gateway = assemble(
             store=store,
             head_end=head_end,
             reader=InboxReader(codec()),
             clock=clock,
             identity=identity,
-            settings=gateway_settings or GatewaySettings(),
-            intake=payloads.intake,
-            data=payloads.data,
+            settings=gateway_settings or CommandSettings(),
+            payloads=payloads,
         )
-        await gateway.import_devices(population())
+        await gateway.registry.import_devices(population())
         await gateway.start(background=False)
         stack.push_async_callback(gateway.stop)
-        listener = Listener(gateway, codec(), settings, clock=clock, listening=listening)
+        listener = Listener(gateway.inbox, codec(), settings, clock=clock, listening=listening)
         api = Rest(gateway, rest or RestSettings(keys=KEYS), clock=clock)
         async with listener, api, aiohttp.ClientSession() as http:
             yield Rig(gateway, listener, store, clock, identity, head_end, http, api)

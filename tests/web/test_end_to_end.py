@@ -9,11 +9,11 @@ import aiohttp
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.gateway import GatewaySettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import RestSettings
-from adapter.service.app import Core, connect
+from adapter.service.assembly import Core, connect
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
@@ -35,18 +35,20 @@ def test_a_disconnect_over_http_ends_with_its_completion_event(tmp_path: Path) -
                 codec=codec(),
                 head_end=HeadEndSettings(base_url=simulator.url),
                 identity=CallbackIdentity(address, (b"k" * 32,)),
-                settings=GatewaySettings(),
+                settings=CommandSettings(),
                 clock=clock,
             )
             await core.store.open()
             population = registry_of(simulator.world.population)
-            await core.gateway.import_devices(population)
+            await core.gateway.registry.import_devices(population)
             device = population.devices[0].id
             core.client.open()
             await core.gateway.start()
             rest = Rest(core.gateway, RestSettings(keys=KEYS), clock=clock)
             async with (
-                Listener(core.gateway, core.codec, clock=clock, listening=listening) as listener,
+                Listener(
+                    core.gateway.inbox, core.codec, clock=clock, listening=listening
+                ) as listener,
                 rest,
                 aiohttp.ClientSession(
                     headers={"Authorization": f"Bearer {TOKENS['switcher']}"}
@@ -87,7 +89,7 @@ def test_two_hundred_callbacks_at_once_are_all_stored() -> None:
                 )
             )
             assert {status for status, _ in answers} == {200}
-            ledger = await rig.gateway.ledger()
+            ledger = await rig.gateway.upkeep.ledger()
             assert ledger.received == 200
 
     run(scenario())

@@ -13,7 +13,6 @@ import pytest
 from adapter.cli import run as openway
 from adapter.cli.client import Client, Unreachable
 from adapter.cli.exits import Exit
-from adapter.engine.beside import Beside
 from adapter.engine.readings.reports import ValuePage, ValueQuery
 from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId
@@ -36,8 +35,9 @@ async def serving(
     await filled(path)
     async with a_rig() as rig, a_store(path) as loader:
         await SqliteOrders(loader.store.database).enter_measurements(told, [])
-        beside = Beside(reports=kind(loader.store.database))
-        async with Rest(rig.gateway, RestSettings(keys=KEYS), beside=beside) as rest:
+        readings = replace(rig.gateway.readings, reports=kind(loader.store.database))
+        gateway = replace(rig.gateway, readings=readings)
+        async with Rest(gateway, RestSettings(keys=KEYS)) as rest:
             yield replace(rig, rest=rest)
 
 
@@ -145,11 +145,12 @@ def test_nobody_reads_measurements_without_a_key(tmp_path: Path) -> None:
     run(scene())
 
 
-def test_a_store_without_payloads_says_so() -> None:
+def test_before_the_first_payload_there_is_nothing_to_read() -> None:
     async def scene() -> None:
         async with a_rig() as rig:
-            for path in ("/measurements", "/measurements/lines", "/payloads/statistics"):
-                assert (await rig.ask("GET", path)).status == 404
+            assert (await rig.ask("GET", "/measurements")).body == {"items": [], "next": None}
+            statistics = (await rig.ask("GET", "/payloads/statistics")).body
+            assert (statistics["groups"], statistics["open_errors"]) == ([], {})
 
     run(scene())
 

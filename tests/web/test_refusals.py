@@ -78,7 +78,7 @@ def test_a_message_that_cannot_be_taken_is_kept_and_answered_with_a_fault(name: 
             assert ("not well-formed" in row.reason) == (name in MALFORMED), row.reason
             assert row.communication == "attempt-1"
             await rig.gateway.drain()
-            assert (await rig.gateway.ledger()).inbox_by_state == {"quarantined": 1}
+            assert (await rig.gateway.upkeep.ledger()).inbox_by_state == {"quarantined": 1}
 
     run(scenario())
 

@@ -12,15 +12,15 @@ import pytest
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
-from adapter.engine.gateway import GatewaySettings
 from adapter.model.ids import CommandId
 from adapter.web.api.schema import CommandOut
 from tests.support import run
 from tests.web.rig import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 
 PERIOD = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T01:00:00+01:00"}
-NEEDS_APPROVAL = GatewaySettings(
+NEEDS_APPROVAL = CommandSettings(
     dispatch=DispatchSettings(switch=SwitchPolicy(needs_approval=True))
 )
 
@@ -55,7 +55,7 @@ def test_every_kind_of_command_is_accepted_and_shown(kind: CommandKind) -> None:
             assert made.headers["Location"] == f"/api/v1/commands/{made['id']}"
             shown = await rig.ask("GET", f"/commands/{made['id']}", by="reader")
             assert shown.body == made.body
-            command = await rig.gateway.get(CommandId(made["id"]))
+            command = await rig.gateway.commands.get(CommandId(made["id"]))
             assert shown.body == msgspec.to_builtins(msgspec.convert(summary(command), CommandOut))
             assert set(summary(command)) | {"progress"} == set(shown.body)
             assert command.request.reference == "work order 7"
@@ -81,7 +81,7 @@ def test_a_request_is_taken_field_by_field() -> None:
                 user_intervention_required=True,
                 ignore_install_state=True,
             )
-            request = (await rig.gateway.get(CommandId(made["id"]))).request
+            request = (await rig.gateway.commands.get(CommandId(made["id"]))).request
             assert request.effective_at == NOON + timedelta(hours=1)
             assert request.expires_at == NOON + timedelta(hours=8)
             assert (request.order, request.priority) == ("order-1", "bulk")
@@ -110,7 +110,7 @@ def test_the_same_key_gives_the_same_command_and_other_content_a_conflict() -> N
                 headers={"Idempotency-Key": "key-1"},
             )
             assert (other.status, other["code"]) == (409, "conflict")
-            assert (await rig.gateway.ledger()).accepted == 1
+            assert (await rig.gateway.upkeep.ledger()).accepted == 1
 
     run(scenario())
 
@@ -132,7 +132,7 @@ def test_moving_a_switch_needs_an_idempotency_key(kind: CommandKind) -> None:
                 "POST", "/commands", a_body(kind), headers={"Idempotency-Key": "k" * 201}
             )
             assert (long.status, long["field"]) == (422, "idempotency_key")
-            assert (await rig.gateway.ledger()).accepted == 0
+            assert (await rig.gateway.upkeep.ledger()).accepted == 0
 
     run(scenario())
 
@@ -280,7 +280,7 @@ def test_a_reconnect_passes_the_fence_with_two_people() -> None:
                 "POST", "/commands", body, headers={**key, "X-Second-Key": TOKENS["approver"]}
             )
             assert told.status == 202
-            request = (await rig.gateway.get(CommandId(told["id"]))).request
+            request = (await rig.gateway.commands.get(CommandId(told["id"]))).request
             assert request.through_fence == ("switcher", "approver")
 
     run(scenario())
@@ -385,7 +385,7 @@ def test_a_period_is_handed_on_in_utc() -> None:
     async def scenario() -> None:
         async with a_rig() as rig:
             made = await submitted(rig, CommandKind.ON_DEMAND_READ_SCALAR)
-            period = (await rig.gateway.get(CommandId(made["id"]))).request.period
+            period = (await rig.gateway.commands.get(CommandId(made["id"]))).request.period
             assert period is not None
             assert period == replace(period, end=NOON.replace(hour=0))
             assert period.end.utcoffset() == timedelta(0)

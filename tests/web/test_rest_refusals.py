@@ -91,7 +91,7 @@ def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
             check_problem(told, status)
             assert told.body.get("field") == field
             assert (told.body.get("rule") is None) == (field is None)
-            assert (await rig.gateway.ledger()).accepted == 0
+            assert (await rig.gateway.upkeep.ledger()).accepted == 0
 
     run(scenario())
 
@@ -242,7 +242,7 @@ def test_operators_move_no_switch_in_any_way() -> None:
             for verb in ("cancel", "retry", "discard"):
                 told = await rig.ask("POST", f"/commands/{made['id']}/{verb}", {}, by="operator")
                 check_problem(told, 403)
-            history = await rig.gateway.history(made["id"])
+            history = await rig.gateway.commands.history(made["id"])
             assert {entry.note.actor for entry in history} <= {"switcher", "gateway"}
 
     run(scenario())
@@ -356,6 +356,6 @@ def test_keys_of_the_gateways_own_children_are_refused(key: str) -> None:
             body = {"kind": "load_check", "devices": ["M1"], "idempotency_key": key}
             told = await rig.ask("POST", "/commands", body)
             check_problem(told, 422)
-            assert (await rig.gateway.ledger()).accepted == 0
+            assert (await rig.gateway.upkeep.ledger()).accepted == 0
 
     run(scenario())

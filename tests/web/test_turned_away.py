@@ -12,7 +12,7 @@ LOAD_CHECK = {"kind": "load_check", "devices": ["M1"]}
 
 
 async def refusals(rig: Rig) -> list[AuditEntry]:
-    found = await rig.gateway.audit()
+    found = await rig.gateway.upkeep.audit()
     return [entry for entry in found if entry.note.action == "Refused"]
 
 
@@ -39,7 +39,7 @@ def test_a_refused_change_is_audited_once_a_minute_for_each_caller() -> None:
             await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")
             (*_, last) = await refusals(rig)
             assert last.note.detail["refused_since"] == 4
-            await rig.gateway.verify_audit()
+            await rig.gateway.upkeep.verify_audit()
 
     run(scenario())
 

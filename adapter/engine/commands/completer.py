@@ -13,14 +13,14 @@ from adapter.commands.flows import Completion
 from adapter.engine import points
 from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import MANY, sought
-from adapter.engine.commands.ports import Clock, Registry
+from adapter.engine.commands.ports import Clock, DeviceRegistry
 from adapter.engine.readings.ports import MeasurementStore
 from adapter.errors import GatewayError
 
 
 class Completer:
     def __init__(
-        self, data: MeasurementStore, registry: Registry, applier: Applier, clock: Clock
+        self, data: MeasurementStore, registry: DeviceRegistry, applier: Applier, clock: Clock
     ) -> None:
         self._data = data
         self._registry = registry

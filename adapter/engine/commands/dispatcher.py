@@ -45,7 +45,15 @@ from adapter.commands.rules import (
 from adapter.commands.steps import call_of
 from adapter.engine import points
 from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
-from adapter.engine.commands.ports import Clock, Debit, HeadEnd, Leased, Permit, Registry, Store
+from adapter.engine.commands.ports import (
+    Clock,
+    Debit,
+    DeviceRegistry,
+    HeadEnd,
+    Leased,
+    Permit,
+    Store,
+)
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import (
@@ -88,7 +96,7 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        registry: Registry,
+        registry: DeviceRegistry,
         head_end: HeadEnd,
         applier: Applier,
         clock: Clock,

@@ -1,4 +1,4 @@
-"""What the engine needs from outside: Store, HeadEnd, Registry, Sink, Clock. Small Protocols.
+"""What the engine needs from outside: Store, HeadEnd, DeviceRegistry, Sink, Clock. Small Protocols.
 
 The store works in batches and every call is idempotent: a batch may be run again as a whole after
 a lost connection. A call that returns has its effect on disk; a call that raises StoreFailed has
@@ -61,7 +61,7 @@ class HeadEnd(Protocol):
         """A place within `wait_s` seconds, urgent ones first. Raises NotSent when none is free."""
 
 
-class Registry(Protocol):
+class DeviceRegistry(Protocol):
     """Master data: devices, service points, install events. A site may bring its own."""
 
     async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:

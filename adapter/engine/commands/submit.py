@@ -17,11 +17,11 @@ from adapter.engine.commands.ports import (
     Accepted,
     AuditNote,
     Clock,
+    DeviceRegistry,
     Duplicate,
     Filter,
     KeyConflict,
     LaneTaken,
-    Registry,
     Store,
     Submission,
 )
@@ -47,7 +47,7 @@ class Submitter:
     def __init__(
         self,
         store: Store,
-        registry: Registry,
+        registry: DeviceRegistry,
         validation: Validation,
         clock: Clock,
         policies: Mapping[CommandKind, Policy],
@@ -61,7 +61,7 @@ class Submitter:
         self._ids = SortableIds(entropy)
 
     async def submit(self, request: CommandRequest, *, actor: str) -> SubmittedCommand:
-        """Raises InvalidRequest, UnknownDevice and Conflict; see `Gateway.submit`."""
+        """Raises InvalidRequest, UnknownDevice and Conflict; see `Commands.submit`."""
         now = self._clock.now()
         content = _fingerprint(request)
         if (known := await self._known(request, content)) is not None:

@@ -10,7 +10,7 @@ from adapter.commands.events import Validated
 from adapter.commands.flows import EFFECT_OF, OPENING_KINDS, CommandKind
 from adapter.commands.rules import SwitchPolicy, Violation, judge, lanes_of
 from adapter.commands.steps import moves_switch
-from adapter.engine.commands.ports import Registry, Store
+from adapter.engine.commands.ports import DeviceRegistry, Store
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, endpoint_key
@@ -71,7 +71,7 @@ class Validation:
     def __init__(
         self,
         store: Store,
-        registry: Registry,
+        registry: DeviceRegistry,
         head_end_kinds: frozenset[CommandKind],
         switch: SwitchPolicy,
     ) -> None:

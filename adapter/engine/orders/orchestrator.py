@@ -9,18 +9,17 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
 from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
 from adapter.engine import points
+from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
-from adapter.engine.gateway import Gateway
+from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import (
-    MasterData,
     MasterDataFailed,
     MeasurementsFailed,
     Records,
@@ -73,14 +72,16 @@ Change = Callable[[UnitOfWork], None]
 
 
 class Orchestrator:
-    """`commands` is the gateway's own store, `changed` is called with every order that was saved:
-    a hint, never needed for truth."""
+    """`command_store` is where the commands are kept. `changed` is called with every order that was
+    saved: a hint, never needed for truth."""
 
     def __init__(
         self,
         store: OrderStore,
-        commands: Store,
-        gateway: Gateway,
+        command_store: Store,
+        commands: Commands,
+        records: Records,
+        holds: SwitchHolds,
         field_work: FieldWork,
         requester: Requester,
         measurements: FinalMeasurements,
@@ -89,14 +90,13 @@ class Orchestrator:
         *,
         lease_s: float = 30.0,
         changed: Callable[[ServiceOrder], None] = lambda order: None,
-        master_data: MasterData | None = None,
     ) -> None:
         self.store = store
-        keep = partial(gateway.import_devices, by="master_data", whole=True)
-        self.records = Records(store, master_data, keep)
+        self.records = records
         self.rules = rules
+        self._command_store = command_store
         self._commands = commands
-        self._gateway = gateway
+        self._holds = holds
         self._measurements = measurements
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
@@ -111,7 +111,7 @@ class Orchestrator:
     async def once(self, *, limit: int = 64) -> int:
         """Attend the orders that are due. Returns how many. None while the clock is in doubt:
         what an order does next is a matter of its dates."""
-        if self._gateway.holds.doubts_clock:
+        if self._holds.doubts_clock:
             return 0
         now = self._clock.now()
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
@@ -179,7 +179,7 @@ class Orchestrator:
 
     async def carry_on(self, order: OrderId) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else."""
-        if self._gateway.holds.doubts_clock:
+        if self._holds.doubts_clock:
             return
         for _ in range(_ROUNDS):
             handed = await self._hand_out(order)
@@ -266,12 +266,12 @@ class Orchestrator:
         for child in case.children:
             if child.fact.spec.kind is not ChildKind.COMMAND or child.fact.final:
                 continue
-            known = child.command or await self._commands.by_key(child.fact.id)
+            known = child.command or await self._command_store.by_key(child.fact.id)
             if known is not None:
                 ids[child.fact.id] = known
         if not ids:
             return {}
-        loaded = await self._commands.load(list(ids.values()))
+        loaded = await self._command_store.load(list(ids.values()))
         found = {child: loaded[command] for child, command in ids.items() if command in loaded}
         return {child: each for child, each in found.items() if _is_of(each, case, child)}
 
@@ -325,7 +325,7 @@ class Orchestrator:
     async def _known(self, arriving: Device | None) -> DeviceView | None:
         if arriving is None:
             return None
-        return (await self._commands.views([arriving.id])).get(arriving.id)
+        return (await self._command_store.views([arriving.id])).get(arriving.id)
 
     async def _holders(self, arriving: Device | None) -> Sequence[DeviceView]:
         """The devices that name the endpoint of one that a crew reports."""
@@ -333,7 +333,7 @@ class Orchestrator:
         device = arriving if known is None else known.device
         if device is None or device.endpoint is None:
             return ()
-        return (await self._commands.at_endpoints([device.endpoint]))[device.endpoint]
+        return (await self._command_store.at_endpoints([device.endpoint]))[device.endpoint]
 
     # ------------------------------------------------------------ commands
 
@@ -360,10 +360,10 @@ class Orchestrator:
         points.reached("order.before_submit")
         try:
             request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
-            taken = await self._commands.by_key(fact.id)
+            taken = await self._command_store.by_key(fact.id)
             if taken is not None and fact.id not in await self.commands_of(case):
                 raise InvalidRequest("idempotency_key", f"is that of command {taken}")
-            await self._gateway.submit(request, actor=f"order:{case.order.id}")
+            await self._commands.submit(request, actor=f"order:{case.order.id}")
         except InvalidRequest as error:
             reason = str(error)
             await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))
@@ -381,9 +381,9 @@ class Orchestrator:
         for command in (await self.commands_of(work.case)).values():
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
-                    await self._gateway.discard(command.id, by=f"order:{order}", reason=reason)
+                    await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
                 elif _unsent(command):
-                    await self._gateway.cancel(command.id, by=f"order:{order}", reason=reason)
+                    await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 log.info("command_not_called_back", extra={"order": order, "why": str(error)})
 
@@ -413,7 +413,7 @@ class Orchestrator:
     async def retry_command(self, child: Child, *, by: str) -> None:
         """Have the gateway try a command in error again. Raises Conflict where it cannot."""
         if child.command is not None and not child.fact.final:
-            await self._gateway.retry(child.command, by=by)
+            await self._commands.retry(child.command, by=by)
 
 
 def _void(by: OrderId) -> Change:

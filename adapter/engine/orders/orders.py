@@ -1,14 +1,16 @@
-"""The public surface of service orders, beside `Gateway`: REST and command line call this."""
+"""Service orders: submitted, looked at, cancelled and changed; what crews report."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from adapter.commands.clocks import ClockError
+from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
-from adapter.engine.gateway import Gateway
-from adapter.engine.orders.facts import MasterData
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orchestrator import Orchestrator
@@ -33,7 +35,8 @@ from adapter.engine.orders.unit_of_work_order import (
     withdraw_order,
 )
 from adapter.engine.readings.ports import Loaded
-from adapter.engine.runner import Runner
+from adapter.engine.registry.registry import Registry
+from adapter.engine.runner import Once, Runner
 from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
@@ -77,8 +80,11 @@ class Orders:
         self,
         *,
         store: OrderStore,
-        commands: Store,
-        gateway: Gateway,
+        command_store: Store,
+        commands: Commands,
+        registry: Registry,
+        holds: SwitchHolds,
+        runner: Runner,
         field_work: FieldWork,
         requester: Requester,
         measurements: FinalMeasurements,
@@ -89,15 +95,19 @@ class Orders:
         master_data: MasterData | None = None,
     ) -> None:
         self._store = store
-        self._gateway = gateway
-        self._commands = commands
+        self._command_store = command_store
+        self._holds = holds
+        self._runner = runner
         self._clock = clock
         self._ids = SortableIds(entropy)
         self.rules = rules or OrderRules()
+        keep = partial(registry.import_devices, by="master_data", whole=True)
         self._orchestrator = Orchestrator(
             store,
+            command_store,
             commands,
-            gateway,
+            Records(store, master_data, keep),
+            holds,
             field_work,
             requester,
             measurements,
@@ -105,26 +115,19 @@ class Orders:
             self.rules,
             lease_s=lease_s,
             changed=lambda order: self.poke(),
-            master_data=master_data,
         )
         self.set_aside = store.set_aside
         store.set_aside.on_discard(RowKind.ORDER, self._give_up)
         self.operator = Operator(store, self._orchestrator, clock, self.poke)
-        self._runner = Runner(
-            {
-                "orders": self._orchestrator.once,
-                "field": self._orchestrator.deliveries.send_once,
-                "replies": self._orchestrator.deliveries.reply_once,
-            }
-        )
 
-    # ------------------------------------------------------------ life
+    # ------------------------------------------------------------ loops
 
-    async def start(self) -> None:
-        self._runner.start()
-
-    async def stop(self) -> None:  # what is under way is taken up again from the store
-        await self._runner.stop()
+    @property
+    def loops(self) -> Mapping[str, Once]:
+        """What has to run for orders to go on, by the name of the loop."""
+        deliveries = self._orchestrator.deliveries
+        work = (self._orchestrator.once, deliveries.send_once, deliveries.reply_once)
+        return dict(zip(_LOOPS, work, strict=True))
 
     def poke(self) -> None:
         """Something may be due: a hint."""
@@ -238,11 +241,11 @@ class Orders:
 
     async def history(self, order: OrderId) -> Sequence[AuditEntry]:
         """The audit entries of the order itself, oldest first."""
-        return await self._commands.audit(subject=order)
+        return await self._command_store.audit(subject=order)
 
     async def todo(self, *, limit: int = 100) -> Sequence[Todo]:
         """What waits for people, the most urgent and oldest first."""
-        held = [todo_of(hold) for hold in self._gateway.holds.all()]
+        held = [todo_of(hold) for hold in self._holds.all()]
         return [*held, *await self._store.todo(limit=limit)][:limit]
 
     # ------------------------------------------------------------ cancel and update

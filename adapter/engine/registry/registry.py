@@ -1,28 +1,65 @@
-"""The built-in registry: master data in the gateway's own store."""
+"""Devices and service points: what they are, what stands where, and how they are loaded."""
 
 from collections.abc import Mapping, Sequence
 
-from adapter.engine.commands.ports import Store
-from adapter.model.device import DeviceView, InstallEvent
-from adapter.model.ids import DeviceId, EndpointId, EventId
+from adapter.engine.commands.ports import Clock, DeviceRegistry, Import, Store
+from adapter.engine.registry.importer import Importer
+from adapter.engine.registry.ports import ImportReport
+from adapter.errors import NotFound
+from adapter.model.device import DeviceView
+from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.reading import InitialMeasurement
 
 
-class StoreRegistry:
-    """Implements the Registry port where a site brings none of its own."""
+class Registry:
+    """Load master data, look at devices. What completion events have changed is theirs: an import
+    leaves it alone unless it is given a reason.
 
-    def __init__(self, store: Store) -> None:
+    Raises InvalidRequest; ImportRefused, with all that is wrong with an import; NotFound; Conflict
+    where the devices keep changing meanwhile; StoreFailed.
+    """
+
+    def __init__(self, store: Store, devices: DeviceRegistry, clock: Clock) -> None:
         self._store = store
+        self._devices = devices
+        self._importer = Importer(store, clock)
 
-    async def views(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceView]:
-        return await self._store.views(devices)
+    async def start(self) -> None:
+        """Look for endpoints that more than one device names."""
+        await self._importer.look_at_shared()
 
-    async def at_endpoints(
-        self, endpoints: Sequence[EndpointId]
-    ) -> Mapping[EndpointId, Sequence[DeviceView]]:
-        return await self._store.at_endpoints(endpoints)
+    async def import_devices(
+        self,
+        what: Import,
+        *,
+        by: str = "api",
+        override: str | None = None,
+        whole: bool = False,
+        dry_run: bool = False,
+    ) -> ImportReport:
+        """Load master data; see `Importer.load`."""
+        return await self._importer.load(
+            what, by=by, override=override, whole=whole, dry_run=dry_run
+        )
 
-    async def members(self, group: str) -> Sequence[DeviceId]:
-        return await self._store.members(group)
+    @property
+    def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
+        """Endpoints that more than one device names: no switch order goes to any of them."""
+        return self._importer.shared
 
-    async def apply(self, installs: Sequence[InstallEvent], cause: EventId) -> None:
-        """The change is stored with the completion event itself."""
+    async def devices(
+        self, *, after: DeviceId | None = None, limit: int = 100
+    ) -> Sequence[DeviceView]:
+        """By id."""
+        return await self._store.devices(after=after, limit=limit)
+
+    async def device(self, device: DeviceId) -> DeviceView:
+        """Raises NotFound."""
+        found = await self._devices.views([device])
+        if device not in found:
+            raise NotFound(f"no device {device}")
+        return found[device]
+
+    async def measurements(self, device: DeviceId) -> Sequence[InitialMeasurement]:
+        """What completion events have made of its readings."""
+        return await self._store.measurements(device)

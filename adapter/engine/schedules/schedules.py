@@ -13,8 +13,8 @@ from adapter.commands.activity import Command, Target
 from adapter.commands.clocks import ClockError
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine import points
+from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditNote, Clock
-from adapter.engine.gateway import Gateway
 from adapter.engine.readings.ports import Blocks
 from adapter.engine.schedules.ports import (
     DeviceRead,
@@ -45,14 +45,14 @@ class Schedules:
     def __init__(
         self,
         store: ScheduleStore,
-        gateway: Gateway,
+        commands: Commands,
         clock: Clock,
         *,
         longest: timedelta | None = None,
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
     ) -> None:
         self._store = store
-        self._gateway = gateway
+        self._commands = commands
         self._clock = clock
         self._longest = longest
         self._entropy = entropy
@@ -79,7 +79,7 @@ class Schedules:
         made = rules.next_issue(schedule, now=now, longest=self._longest)
         if made is not None and schedule.pending is not None and rules.is_stale(made, now=now):
             key = rules.requested(schedule, made).idempotency_key
-            if key is not None and await self._gateway.by_key(key) is None:
+            if key is not None and await self._commands.by_key(key) is None:
                 await self._store.put_schedule(rules.without_pending(schedule))
                 return
         if made is None:
@@ -93,7 +93,7 @@ class Schedules:
         points.reached("schedule.before_submit")
         request = rules.requested(schedule, made)
         try:
-            command = await self._gateway.submit(request, actor=request.requester)
+            command = await self._commands.submit(request, actor=request.requester)
         except StoreFailed:
             raise
         except GatewayError as error:
@@ -208,7 +208,7 @@ class Schedules:
         """What became of its windows, newest first; without the devices."""
         await self.get(schedule)
         found = await self._store.windows(schedule, before=before, limit=limit)
-        return [_report(item, await self._gateway.get(item.command)) for item in found]
+        return [_report(item, await self._commands.get(item.command)) for item in found]
 
     async def report(
         self,
@@ -227,9 +227,9 @@ class Schedules:
         if not found or found[0].number != number:
             raise NotFound(f"schedule {schedule} has no window {number}")
         after = _place(cursor)
-        command = await self._gateway.get(found[0].command)
-        outcomes = {row.endpoint: row for row in await self._gateway.outcomes(command.id)}
-        short = await self._gateway.incomplete(command)
+        command = await self._commands.get(found[0].command)
+        outcomes = {row.endpoint: row for row in await self._commands.outcomes(command.id)}
+        short = await self._commands.incomplete(command)
         places = [
             _place_of(target, outcomes.get(target.endpoint), target.endpoint in short)
             for target in command.targets

@@ -12,7 +12,6 @@ import msgspec
 
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
-from adapter.engine.beside import Beside
 from adapter.engine.commands.ports import Filter, InboxState, Ledger
 from adapter.engine.gateway import Gateway
 from adapter.errors import InvalidRequest, NotFound, StoreFailed
@@ -71,12 +70,9 @@ class ApiResponse:
 class ApiContext:
     """What the calls work with."""
 
-    def __init__(
-        self, gateway: Gateway, settings: RestSettings, beside: Beside | None = None
-    ) -> None:
+    def __init__(self, gateway: Gateway, settings: RestSettings) -> None:
         self.gateway = gateway
         self.settings = settings
-        self.beside = beside or Beside()
         self.keys = ApiKeys(settings.keys)
         self.waiting = asyncio.Semaphore(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
@@ -93,7 +89,7 @@ async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     if wanted.through_fence:
         fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
     request = wanted.request(requester=asked.actor, key=key, through_fence=fence)
-    command = await api.gateway.submit(request, actor=asked.actor)
+    command = await api.gateway.commands.submit(request, actor=asked.actor)
     return ApiResponse(
         status=202,
         body=schema.CommandOut.of(command),
@@ -112,7 +108,7 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         before=CommandId(cursor) if cursor is not None else None,
         limit=limit,
     )
-    found = await api.gateway.list(wanted)
+    found = await api.gateway.commands.list(wanted)
     return ApiResponse(
         body=schema.CommandPage(
             items=[schema.CommandOut.of(command) for command in found],
@@ -124,34 +120,36 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     if not wait_s:
-        return _far(api, await api.gateway.get(_command(asked)))
+        return _far(api, await api.gateway.commands.get(_command(asked)))
     if api.waiting.locked():
         raise ProblemRaised(
             429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
         )
     async with api.waiting:
-        return _far(api, await api.gateway.wait(_command(asked), timeout_s=wait_s))
+        return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
 
 
 async def cancel(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(schema.ReasonIn).reason
-    return _shown(await api.gateway.cancel(_command(asked), by=asked.actor, reason=reason))
+    return _shown(await api.gateway.commands.cancel(_command(asked), by=asked.actor, reason=reason))
 
 
 async def retry(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
-    return _shown(await api.gateway.retry(_command(asked), by=asked.actor))
+    return _shown(await api.gateway.commands.retry(_command(asked), by=asked.actor))
 
 
 async def discard(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(schema.ReasonIn).reason
-    return _shown(await api.gateway.discard(_command(asked), by=asked.actor, reason=reason))
+    return _shown(
+        await api.gateway.commands.discard(_command(asked), by=asked.actor, reason=reason)
+    )
 
 
 async def approve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return _shown(await api.gateway.approve(_command(asked), by=asked.actor))
+    return _shown(await api.gateway.commands.approve(_command(asked), by=asked.actor))
 
 
 async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -160,29 +158,31 @@ async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     operates = asked.key is not None and Role.SWITCH in asked.key.roles
     second = _second(api, asked, Role.APPROVE if operates else Role.SWITCH)
     operator, approver = (asked.actor, second.name) if operates else (second.name, asked.actor)
-    command = await api.gateway.resolve(
+    command = await api.gateway.commands.resolve(
         _command(asked), done=wanted.done, operator=operator, approver=approver, note=wanted.note
     )
     return _shown(command)
 
 
 async def history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    command = (await api.gateway.get(_command(asked))).id
-    entries = await api.gateway.history(command)
+    command = (await api.gateway.commands.get(_command(asked))).id
+    entries = await api.gateway.commands.history(command)
     return ApiResponse(
         body=schema.History(items=[schema.HistoryEntry.of(item) for item in entries])
     )
 
 
 async def outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    command = await api.gateway.get(_command(asked))
-    found = await api.gateway.outcomes(command.id)
-    return ApiResponse(body=schema.Outcomes.of(found, await api.gateway.incomplete(command)))
+    command = await api.gateway.commands.get(_command(asked))
+    found = await api.gateway.commands.outcomes(command.id)
+    return ApiResponse(
+        body=schema.Outcomes.of(found, await api.gateway.commands.incomplete(command))
+    )
 
 
 async def messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    command = (await api.gateway.get(_command(asked))).id
-    logged = await api.gateway.messages(command)
+    command = (await api.gateway.commands.get(_command(asked))).id
+    logged = await api.gateway.commands.messages(command)
     return ApiResponse(body=schema.Messages(items=[schema.MessageOut.of(item) for item in logged]))
 
 
@@ -193,7 +193,7 @@ async def list_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     cursor = asked.query.get("cursor")
     after = DeviceId(cursor) if cursor is not None else None
-    found: Sequence[DeviceView] = await api.gateway.devices(after=after, limit=limit)
+    found: Sequence[DeviceView] = await api.gateway.registry.devices(after=after, limit=limit)
     return ApiResponse(
         body=schema.DevicePage(
             items=list(found), next=found[-1].device.id if len(found) == limit else None
@@ -202,13 +202,13 @@ async def list_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def get_device(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return ApiResponse(body=await api.gateway.device(DeviceId(asked.path["device"])))
+    return ApiResponse(body=await api.gateway.registry.device(DeviceId(asked.path["device"])))
 
 
 async def measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    device = (await api.gateway.device(DeviceId(asked.path["device"]))).device.id
+    device = (await api.gateway.registry.device(DeviceId(asked.path["device"]))).device.id
     return ApiResponse(
-        body=schema.MeasurementList(items=list(await api.gateway.measurements(device)))
+        body=schema.MeasurementList(items=list(await api.gateway.registry.measurements(device)))
     )
 
 
@@ -217,7 +217,7 @@ async def import_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     given = asked.read(registry.ImportIn)
     if given.reason and not given.override_status:
         raise InvalidRequest("reason", "belongs to override_status")
-    report = await api.gateway.import_devices(
+    report = await api.gateway.registry.import_devices(
         given.whole(),
         by=asked.actor,
         override=given.reason if given.override_status else None,
@@ -230,7 +230,7 @@ async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = InboxId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
     state = member(asked, "state", InboxState)
-    found = await api.gateway.inbox(state=state, limit=limit, before=before)
+    found = await api.gateway.inbox.list(state=state, limit=limit, before=before)
     return ApiResponse(
         body=schema.InboxPage(
             items=[schema.InboxItem.of(row) for row in found],
@@ -240,14 +240,14 @@ async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    found: Ledger = await api.gateway.ledger()
+    found: Ledger = await api.gateway.upkeep.ledger()
     return ApiResponse(body=found)
 
 
 async def list_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
-    found = await api.gateway.audit(after=after, limit=limit)
+    found = await api.gateway.upkeep.audit(after=after, limit=limit)
     return ApiResponse(
         body=schema.AuditPage(
             items=[schema.AuditItem.of(entry) for entry in found],
@@ -259,7 +259,7 @@ async def list_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Walks the whole chain. A break is an answer here, not an error."""
     try:
-        entries = await api.gateway.verify_audit()
+        entries = await api.gateway.upkeep.verify_audit()
     except StoreFailed as broken:
         failed = api.gateway.failed
         if failed is not None and failed.done():
@@ -291,7 +291,7 @@ def _role_for(kind: CommandKind) -> Role:
 
 
 async def _require_for_kind(api: ApiContext, asked: ApiRequest) -> None:
-    command = await api.gateway.get(_command(asked))
+    command = await api.gateway.commands.get(_command(asked))
     require(asked.key, _role_for(command.request.kind))
 
 
@@ -342,7 +342,9 @@ def _idempotency_key(asked: ApiRequest, wanted: schema.CommandIn) -> str | None:
 
 def _far(api: ApiContext, command: Command) -> ApiResponse:
     """With how far it is, where it is a read for many."""
-    return ApiResponse(body=schema.CommandOut.of(command, api.gateway.progress(command.id)))
+    return ApiResponse(
+        body=schema.CommandOut.of(command, api.gateway.commands.progress(command.id))
+    )
 
 
 def _shown(command: Command) -> ApiResponse:

@@ -29,7 +29,7 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         before=whole_of(asked, "cursor") if "cursor" in query else None,
         limit=limit,
     )
-    found = await api.beside.device_events.events(wanted)
+    found = await api.gateway.events.events(wanted)
     return ApiResponse(
         body=schema.EventPage(
             items=[schema.EventOut.of(item) for item in found],
@@ -41,7 +41,7 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def list_event_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
-    found = await api.beside.device_events.errors(after=after, limit=limit)
+    found = await api.gateway.events.errors(after=after, limit=limit)
     return ApiResponse(
         body=schema.EventErrorPage(
             items=[schema.EventErrorOut.of(item) for item in found],
@@ -53,7 +53,7 @@ async def list_event_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def reprocess_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """With the tables as their files are now."""
     await reload_tables(api, asked)
-    taken = await api.beside.device_events.reprocess(by=asked.actor)
+    taken = await api.gateway.events.reprocess(by=asked.actor)
     return ApiResponse(
         body=schema.Reprocessed(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
     )
@@ -61,7 +61,7 @@ async def reprocess_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def list_outages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Those that last; with `ended` those that ended since `since`, newest first, one page."""
-    events, limit = api.beside.device_events, limit_of(asked)
+    events, limit = api.gateway.events, limit_of(asked)
     ended = flag_of(asked, "ended")
     after = None
     if not ended and "cursor" in asked.query:

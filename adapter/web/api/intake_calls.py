@@ -1,7 +1,6 @@
 """The routes of single messages, error records and tables, each a few lines over the desk."""
 
 from adapter.engine.readings.ports import PayloadId
-from adapter.engine.readings.spool import excerpt
 from adapter.errors import SettingsError
 from adapter.model.ids import InboxId
 from adapter.web.api import quarantine as schema
@@ -19,22 +18,21 @@ from adapter.web.api.schema import NothingIn, ReasonIn
 
 
 async def get_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    row = await api.gateway.inbox_row(_inbox(asked))
-    desk = api.beside.desk
-    found = excerpt([row.raw]) if desk is None else await desk.excerpt(row)
+    row = await api.gateway.inbox.get(_inbox(asked))
+    found = await api.gateway.readings.error_records.excerpt(row)
     return ApiResponse(body=schema.InboxMessage.of(row, found))
 
 
 async def retry_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Answers once it was judged, with what became of it, or after `wait` seconds."""
     inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
-    await api.gateway.replay_quarantined(inbox, by=asked.actor)
-    await api.gateway.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
+    await api.gateway.inbox.retry(inbox, by=asked.actor)
+    await api.gateway.inbox.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
     return await get_inbound(api, asked)
 
 
 async def discard_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    await api.gateway.discard_quarantined(_inbox(asked), by=asked.actor)
+    await api.gateway.inbox.discard(_inbox(asked), by=asked.actor)
     return await get_inbound(api, asked)
 
 
@@ -42,7 +40,9 @@ async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
     payload = PayloadId(whole_of(asked, "payload")) if "payload" in asked.query else None
-    found = await api.beside.intake_desk.errors(payload=payload, after=after, limit=limit)
+    found = await api.gateway.readings.error_records.errors(
+        payload=payload, after=after, limit=limit
+    )
     return ApiResponse(
         body=schema.IntakeErrorPage(
             items=[schema.IntakeErrorOut.of(record) for record in found],
@@ -53,7 +53,7 @@ async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def reprocess_intake(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     try:
-        counts = await api.beside.intake_desk.reprocess()
+        counts = await api.gateway.readings.error_records.reprocess()
     except SettingsError as error:
         raise _bad_tables(error) from error
     return ApiResponse(body=schema.IntakeReprocessed.of(counts))
@@ -61,13 +61,13 @@ async def reprocess_intake(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def discard_intake_error(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     error, reason = row_of(asked, "error", "error record"), asked.read(ReasonIn).reason
-    await api.beside.intake_desk.discard(error, by=asked.actor, reason=reason)
+    await api.gateway.readings.error_records.discard(error, by=asked.actor, reason=reason)
     return ApiResponse(body=NothingIn())
 
 
 async def reload_tables(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     try:
-        tables = await api.beside.intake_desk.reload(by=asked.actor)
+        tables = await api.gateway.readings.error_records.reload(by=asked.actor)
     except SettingsError as error:
         raise _bad_tables(error) from error
     return ApiResponse(body=schema.TablesOut.of(tables))

@@ -23,7 +23,7 @@ LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
 
 async def submit_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.OrderIn)
-    order = await api.beside.service_orders.submit(
+    order = await api.gateway.orders.submit(
         wanted.request(requester=asked.actor), actor=asked.actor
     )
     return ApiResponse(
@@ -35,19 +35,17 @@ async def submit_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def plan_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     request = asked.read(schema.PlanIn).request(requester=asked.actor)
-    return ApiResponse(body=schema.PlanOut.of(await api.beside.service_orders.plan(request)))
+    return ApiResponse(body=schema.PlanOut.of(await api.gateway.orders.plan(request)))
 
 
 async def plan_rest_of_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return ApiResponse(
-        body=schema.PlanOut.of(await api.beside.service_orders.plan_of(_order(asked)))
-    )
+    return ApiResponse(body=schema.PlanOut.of(await api.gateway.orders.plan_of(_order(asked))))
 
 
 async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     point, cursor = asked.query.get("service_point"), cursor_of(asked)
-    found = await api.beside.service_orders.list(
+    found = await api.gateway.orders.list(
         OrderFilter(
             kind=member(asked, "kind", OrderKind),
             state=_state(asked),
@@ -66,14 +64,14 @@ async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def get_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    orders, order = api.beside.service_orders, _order(asked)
+    orders, order = api.gateway.orders, _order(asked)
     shown = await orders.show(order)
     return ApiResponse(body=schema.OrderShownOut.of(shown, await orders.history(order)))
 
 
 async def cancel_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.CancelIn)
-    request = await api.beside.service_orders.cancel(
+    request = await api.gateway.orders.cancel(
         _order(asked), by=asked.actor, reason=wanted.reason, reference=wanted.reference
     )
     return ApiResponse(body=schema.RequestOut.of(request))
@@ -81,7 +79,7 @@ async def cancel_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def update_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.UpdateIn)
-    request = await api.beside.service_orders.update(
+    request = await api.gateway.orders.update(
         _order(asked), wanted.changes, by=asked.actor, reference=wanted.reference
     )
     return ApiResponse(body=schema.RequestOut.of(request))
@@ -89,13 +87,13 @@ async def update_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def retry_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     asked.read(NothingIn)
-    order = await api.beside.service_orders.operator.retry(_order(asked), by=asked.actor)
+    order = await api.gateway.orders.operator.retry(_order(asked), by=asked.actor)
     return ApiResponse(body=schema.OrderOut.of(order))
 
 
 async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.CorrectIn)
-    order = await api.beside.service_orders.operator.correct(
+    order = await api.gateway.orders.operator.correct(
         _order(asked),
         by=asked.actor,
         fields=wanted.fields,
@@ -107,7 +105,7 @@ async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.HandIn)
-    order = await api.beside.service_orders.operator.complete_by_hand(
+    order = await api.gateway.orders.operator.complete_by_hand(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
     return ApiResponse(body=schema.OrderOut.of(order))
@@ -115,7 +113,7 @@ async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(ReasonIn)
-    order = await api.beside.service_orders.operator.discard(
+    order = await api.gateway.orders.operator.discard(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
     return ApiResponse(body=schema.OrderOut.of(order))
@@ -123,14 +121,14 @@ async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(schema.PaymentIn)
-    orders = await api.beside.service_orders.payment(
+    orders = await api.gateway.orders.payment(
         ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
     )
     return ApiResponse(body=schema.OrderList.of(orders))
 
 
 async def list_todo(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    found = await api.beside.service_orders.todo(limit=limit_of(asked))
+    found = await api.gateway.orders.todo(limit=limit_of(asked))
     return ApiResponse(
         body=schema.TodoList(items=[schema.TodoOut.of(each, now=asked.now) for each in found])
     )

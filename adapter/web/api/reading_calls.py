@@ -35,7 +35,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 async def list_values(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    page = await api.beside.payload_reports.values(
+    page = await api.gateway.readings.reports.values(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
     return ApiResponse(
@@ -46,7 +46,7 @@ async def list_values(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    page = await api.beside.payload_reports.events(
+    page = await api.gateway.readings.reports.events(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
     return ApiResponse(
@@ -57,7 +57,7 @@ async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse
 
 
 async def value_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    reports, wanted = api.beside.payload_reports, _wanted(asked)
+    reports, wanted = api.gateway.readings.reports, _wanted(asked)
     return await _lines(
         api,
         ValueRow._fields,
@@ -66,7 +66,7 @@ async def value_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def arrived_event_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    reports, wanted = api.beside.payload_reports, _wanted(asked)
+    reports, wanted = api.gateway.readings.reports, _wanted(asked)
     return await _lines(
         api,
         EventRow._fields,
@@ -77,7 +77,7 @@ async def arrived_event_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse
 async def list_payloads(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = PayloadId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
-    found = await api.beside.payload_reports.payloads(before=before, limit=limit)
+    found = await api.gateway.readings.reports.payloads(before=before, limit=limit)
     return ApiResponse(
         body=schema.PayloadPage(
             items=[schema.PayloadOut.of(payload) for payload in found],
@@ -89,7 +89,7 @@ async def list_payloads(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def payload_statistics(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = _wanted(asked)
     by = member(asked, "by", Grouping) or Grouping.OPERATION
-    found = await api.beside.payload_reports.statistics(wanted.start, wanted.end, by=by)
+    found = await api.gateway.readings.reports.statistics(wanted.start, wanted.end, by=by)
     return ApiResponse(body=schema.PayloadStatisticsOut.of(found))
 
 

@@ -12,7 +12,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from adapter.engine import points
-from adapter.engine.beside import Beside
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
@@ -50,11 +49,10 @@ class Rest(Server):
         *,
         clock: Clock | None = None,
         listening: socket.socket | None = None,
-        beside: Beside | None = None,
     ) -> None:
         self.settings = settings or RestSettings()
         super().__init__(self.settings, listening)
-        self._api = ApiContext(gateway, self.settings, beside)
+        self._api = ApiContext(gateway, self.settings)
         self._clock = clock or SystemClock()
         self._decoders = {
             route.takes: msgspec.json.Decoder(route.takes)
@@ -125,7 +123,9 @@ class Rest(Server):
                 "refused_since": more,
             }
             try:
-                await self._api.gateway.note_refusal(by=key.name if key else "unknown", why=detail)
+                await self._api.gateway.upkeep.note_refusal(
+                    by=key.name if key else "unknown", why=detail
+                )
             except GatewayError as error:
                 log.warning("refusal_not_audited", extra={"code": error.code})
         return problem

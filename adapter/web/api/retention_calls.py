@@ -5,10 +5,10 @@ from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 
 
 async def show_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return ApiResponse(body=schema.RetentionOut.of(api.beside.kept_rows))
+    return ApiResponse(body=schema.RetentionOut.of(api.gateway.upkeep.retention))
 
 
 async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The sweep goes on in the background, at its own pace."""
-    api.beside.kept_rows.ask()
+    api.gateway.upkeep.retention.ask()
     return await show_retention(api, asked)

@@ -19,7 +19,7 @@ from adapter.web.api.call import (
 
 async def add_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     plan = asked.read(schema.ScheduleIn).plan(now=asked.now)
-    made = await api.beside.read_schedules.add(plan, by=asked.actor)
+    made = await api.gateway.schedules.add(plan, by=asked.actor)
     return ApiResponse(
         status=202,
         body=schema.ScheduleOut.of(made),
@@ -30,7 +30,7 @@ async def add_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def list_schedules(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     cursor = cursor_of(asked)
-    found = await api.beside.read_schedules.list(
+    found = await api.gateway.schedules.list(
         state=member(asked, "state", ScheduleState),
         after=None if cursor is None else ScheduleId(cursor),
         limit=limit,
@@ -44,25 +44,25 @@ async def list_schedules(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def get_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return _shown(await api.beside.read_schedules.get(_schedule(asked)))
+    return _shown(await api.gateway.schedules.get(_schedule(asked)))
 
 
 async def pause_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return _shown(await api.beside.read_schedules.pause(_schedule(asked), by=asked.actor))
+    return _shown(await api.gateway.schedules.pause(_schedule(asked), by=asked.actor))
 
 
 async def resume_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return _shown(await api.beside.read_schedules.resume(_schedule(asked), by=asked.actor))
+    return _shown(await api.gateway.schedules.resume(_schedule(asked), by=asked.actor))
 
 
 async def remove_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return _shown(await api.beside.read_schedules.remove(_schedule(asked), by=asked.actor))
+    return _shown(await api.gateway.schedules.remove(_schedule(asked), by=asked.actor))
 
 
 async def list_windows(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = whole_of(asked, "cursor") if "cursor" in asked.query else None
-    found = await api.beside.read_schedules.windows(_schedule(asked), before=before, limit=limit)
+    found = await api.gateway.schedules.windows(_schedule(asked), before=before, limit=limit)
     return ApiResponse(
         body=schema.WindowPage(
             items=[schema.WindowReportOut.of(item) for item in found],
@@ -72,7 +72,7 @@ async def list_windows(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def get_window(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    report = await api.beside.read_schedules.report(
+    report = await api.gateway.schedules.report(
         _schedule(asked),
         row_of(asked, "window", "window"),
         results=_results(asked),

@@ -5,12 +5,12 @@ from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 
 
 async def list_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    subscriptions = api.beside.kept_subscriptions
+    subscriptions = api.gateway.subscriptions
     states = [schema.SubscriptionOut.of(item) for item in await subscriptions.states()]
     return ApiResponse(body=schema.SubscriptionsOut.of(states, await subscriptions.silence()))
 
 
 async def check_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Ask the head end now."""
-    await api.beside.kept_subscriptions.check()
+    await api.gateway.subscriptions.check()
     return await list_subscriptions(api, asked)

@@ -15,8 +15,8 @@ async def complete_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     visit, cause = await _visit(api, asked)
     device = None
     if wanted.new_device is not None:
-        device = (await api.gateway.device(DeviceId(wanted.new_device))).device
-    order = await api.beside.service_orders.operator.complete_visit(
+        device = (await api.gateway.registry.device(DeviceId(wanted.new_device))).device
+    order = await api.gateway.orders.operator.complete_visit(
         visit, wanted.report(cause, device, asked.now), by=asked.actor
     )
     return ApiResponse(body=orders.OrderOut.of(order))
@@ -28,7 +28,7 @@ async def cancel_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found = CompletionReport(
         at=given_in_utc("at", wanted.at) or asked.now, cause=cause, remarks=tuple(wanted.remarks)
     )
-    order = await api.beside.service_orders.operator.cancel_visit(
+    order = await api.gateway.orders.operator.cancel_visit(
         visit, found, by=asked.actor, reason=wanted.reason
     )
     return ApiResponse(body=orders.OrderOut.of(order))
@@ -38,7 +38,7 @@ async def _visit(api: ApiContext, asked: ApiRequest) -> tuple[ChildId, EventId]:
     """The visit, and an id for what is said of it as it is now: the same thing said twice at once
     counts once. Raises NotFound."""
     order, wanted = OrderId(asked.path["order"]), asked.path["visit"]
-    shown = await api.beside.service_orders.show(order)
+    shown = await api.gateway.orders.show(order)
     for child in shown.children:
         if child.fact.id == wanted and child.field is not None:
             return child.fact.id, EventId(f"{wanted}/by-hand/{child.field.version}")
@@ -48,25 +48,23 @@ async def _visit(api: ApiContext, asked: ApiRequest) -> tuple[ChildId, EventId]:
 async def retry_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     asked.read(NothingIn)
     order, request = OrderId(asked.path["order"]), asked.path["request"]
-    made = await api.beside.service_orders.operator.retry_request(order, request, by=asked.actor)
+    made = await api.gateway.orders.operator.retry_request(order, request, by=asked.actor)
     return ApiResponse(body=orders.RequestOut.of(made))
 
 
 async def retry_replies(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.ReplyIn).reply
-    sent = await api.beside.service_orders.operator.retry_replies(
-        order, by=asked.actor, reply=reply
-    )
+    sent = await api.gateway.orders.operator.retry_replies(order, by=asked.actor, reply=reply)
     return ApiResponse(body=visits.ReplyList.of(sent))
 
 
 async def discard_reply(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     order, reply = OrderId(asked.path["order"]), asked.read(visits.OneReplyIn).reply
-    ended = await api.beside.service_orders.operator.give_up_reply(order, reply, by=asked.actor)
+    ended = await api.gateway.orders.operator.give_up_reply(order, reply, by=asked.actor)
     return ApiResponse(body=visits.ReplyOut.of(ended))
 
 
 async def enter_readings(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     values = asked.read(visits.ReadingsIn).values()
-    await api.beside.entered_readings.enter(values, by=asked.actor)
+    await api.gateway.readings.entered.enter(values, by=asked.actor)
     return ApiResponse(body=visits.EnteredOut(entered=len(values)))

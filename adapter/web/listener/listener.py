@@ -19,7 +19,7 @@ from adapter.engine import points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import STATUS_PATH
 from adapter.engine.commands.ports import Clock, Received, Spooled
-from adapter.engine.gateway import Gateway
+from adapter.engine.inbox import MessageReceiver
 from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
@@ -76,7 +76,7 @@ class Listener(Server):
 
     def __init__(
         self,
-        gateway: Gateway,
+        inbox: MessageReceiver,
         codec: Codec,
         settings: ListenerSettings | None = None,
         *,
@@ -86,7 +86,7 @@ class Listener(Server):
     ) -> None:
         self.settings = settings or ListenerSettings()
         super().__init__(self.settings, listening)
-        self._gateway = gateway
+        self._inbox = inbox
         self._codec = codec
         self._clock = clock or SystemClock()
         self._spool = spool
@@ -103,7 +103,7 @@ class Listener(Server):
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._bounded])
         self._route(app)
-        self._quarantine = Quarantine(self._gateway, self.settings.quarantine, self.counts)
+        self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
         return app
 
@@ -210,7 +210,7 @@ class Listener(Server):
             spool=spooled,
         )
         points.reached("listener.before_receive")
-        await self._gateway.receive(received)
+        await self._inbox.receive(received)
         points.reached("listener.after_receive")
         self.counts["received"] += 1
 
@@ -225,7 +225,7 @@ class Listener(Server):
                 headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
             )
         address = request.match_info
-        if "communication" in address and not self._gateway.genuine(
+        if "communication" in address and not self._inbox.genuine(
             address["communication"], address["secret"]
         ):
             return Refusal(

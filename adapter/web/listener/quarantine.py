@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from adapter.engine.commands.ports import InboxState, Received
-from adapter.engine.gateway import Gateway
+from adapter.engine.inbox import MessageReceiver
 from adapter.model.ids import CommunicationId
 from adapter.server.settings import QuarantineLimits
 
@@ -37,8 +37,10 @@ class Quarantine:
     """Stores refused messages. Callers without the right credentials have a budget of their own,
     so that they cannot use up that of the head end."""
 
-    def __init__(self, gateway: Gateway, limits: QuarantineLimits, counts: Counter[str]) -> None:
-        self._gateway = gateway
+    def __init__(
+        self, inbox: MessageReceiver, limits: QuarantineLimits, counts: Counter[str]
+    ) -> None:
+        self._inbox = inbox
         self._limits = limits
         self._counts = counts
         self._budgets = {known: _Budget(limits.minute_bytes) for known in (True, False)}
@@ -71,7 +73,7 @@ class Quarantine:
             reason = f"{reason} [truncated: the first {len(kept)}{of} bytes kept]"
         elif raw:
             reason = f"{reason} [sha256 {hashlib.sha256(raw).hexdigest()[:16]}]"
-        await self._gateway.receive(
+        await self._inbox.receive(
             Received(
                 operation=operation,
                 raw=kept,

@@ -1,0 +1,90 @@
+"""The parts that carry commands out, each with a duty of its own, connected with each other."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from adapter.commands.activity import Command
+from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.awaited import Watchers
+from adapter.engine.commands.completer import Completer
+from adapter.engine.commands.correlator import Correlator, MessageReader
+from adapter.engine.commands.dispatcher import Dispatcher
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.monitor import Monitor
+from adapter.engine.commands.ports import Clock, DeviceRegistry, HeadEnd, Sink, Store
+from adapter.engine.commands.publisher import Publisher
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.commands.submit import Submitter
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.validation import Validation
+from adapter.engine.readings.ports import MeasurementStore
+from adapter.engine.runner import Runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandWorkers:
+    """Who does what is said where each is written; `poke` lets the loops look for work now."""
+
+    submitter: Submitter
+    applier: Applier
+    monitor: Monitor
+    dispatcher: Dispatcher
+    correlator: Correlator
+    publisher: Publisher
+    messages: MessageLog
+    watchers: Watchers
+    poke: Callable[[], None]
+
+
+def connect_workers(
+    *,
+    store: Store,
+    head_end: HeadEnd,
+    reader: MessageReader,
+    devices: DeviceRegistry,
+    data: MeasurementStore,
+    clock: Clock,
+    identity: CallbackIdentity,
+    settings: CommandSettings,
+    holds: SwitchHolds,
+    messages: MessageLog,
+    sinks: Sequence[Sink],
+    runner: Runner,
+    entropy: Callable[[], int] = lambda: secrets.randbits(80),
+) -> CommandWorkers:
+    """`entropy` gives the random 80 bits of a command's id."""
+    dispatch = settings.dispatch
+    watchers = Watchers()
+
+    def poke() -> None:
+        runner.poke("correlate", "dispatch", "monitor", "publish")
+
+    def changed(command: Command) -> None:
+        poke()
+        monitor.changed(command)
+        watchers.changed(command.id)
+
+    validation = Validation(store, devices, settings.head_end_kinds, dispatch.switch)
+    applier = Applier(store, clock, settings.policies, changed=changed)
+    completer = Completer(data, devices, applier, clock)
+    monitor = Monitor(
+        store, data, applier, completer, clock, validation, holds, lease_s=dispatch.lease_s
+    )
+    holds.lifted = poke
+    return CommandWorkers(
+        submitter=Submitter(store, devices, validation, clock, settings.policies, entropy),
+        applier=applier,
+        monitor=monitor,
+        dispatcher=Dispatcher(
+            store, devices, head_end, applier, clock, identity.address, dispatch, holds
+        ),
+        correlator=Correlator(
+            store, applier, clock, reader, messages, to_intake=lambda: runner.poke("intake")
+        ),
+        publisher=Publisher(store, clock, sinks),
+        messages=messages,
+        watchers=watchers,
+        poke=poke,
+    )

@@ -1,0 +1,125 @@
+"""What the head end sends: stored before it is answered, judged later."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import (
+    AuditNote,
+    Change,
+    Disposition,
+    InboxRow,
+    InboxState,
+    Received,
+    Store,
+)
+from adapter.engine.runner import Runner
+from adapter.errors import Conflict, NotFound
+from adapter.model.ids import InboxId
+
+_UNDER_WAY: Final = frozenset({InboxState.NEW, InboxState.TAKING})
+
+
+class MessageReceiver(Protocol):
+    """What a listener hands messages to; see `Inbox`."""
+
+    def genuine(self, communication: str, secret: str) -> bool: ...
+
+    async def receive(self, received: Received) -> InboxId: ...
+
+
+class Inbox:
+    """Take what the head end sends, look at what came, decide about what was refused. A message is
+    durable when `receive` returns, and may then be answered (I4).
+
+    Raises NotFound; Conflict where a message is not quarantined; StoreFailed.
+    """
+
+    def __init__(self, store: Store, identity: CallbackIdentity, runner: Runner) -> None:
+        self._store = store
+        self._identity = identity
+        self._runner = runner
+        self._watching: set[asyncio.Event] = set()
+
+    def genuine(self, communication: str, secret: str) -> bool:
+        """Whether a callback address is one of ours."""
+        return self._identity.genuine(communication, secret)
+
+    async def receive(self, received: Received) -> InboxId:
+        """Store one message, a refused one with an audit entry."""
+        (made,) = await self._store.receive([received])
+        if received.state is InboxState.QUARANTINED:
+            refused = AuditNote(
+                actor="listener",
+                action="Refused",
+                subject=f"inbox:{made}",
+                detail={"reason": received.reason},
+            )
+            await self._store.save([Change(audit=(refused,))])
+        self._runner.poke("correlate")
+        return made
+
+    # ------------------------------------------------------------ look
+
+    async def list(
+        self,
+        *,
+        state: InboxState | None = None,
+        limit: int = 50,
+        before: InboxId | None = None,
+    ) -> Sequence[InboxRow]:
+        """Newest first."""
+        return await self._store.inbox(state=state, limit=limit, before=before)
+
+    async def get(self, inbox: InboxId) -> InboxRow:
+        """Raises NotFound."""
+        found = await self._store.inbox_row(inbox)
+        if found is None:
+            raise NotFound(f"no inbound message {inbox}")
+        return found
+
+    async def judged(self, inbox: InboxId, *, timeout_s: float) -> InboxRow:
+        """The message once it was judged and taken in, or as it is after `timeout_s` seconds."""
+        moved = asyncio.Event()
+        self._watching.add(moved)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            while True:
+                moved.clear()
+                row = await self.get(inbox)
+                left = deadline - asyncio.get_running_loop().time()
+                if row.state not in _UNDER_WAY or left <= 0:
+                    return row
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, 1.0)):
+                        await moved.wait()
+        finally:
+            self._watching.discard(moved)
+
+    def moved(self) -> None:
+        """Some messages were judged or taken in: a hint."""
+        for event in self._watching:
+            event.set()
+
+    # ------------------------------------------------------------ quarantine
+
+    async def retry(self, inbox: InboxId, *, by: str) -> None:
+        """Judge a quarantined message again, as if it had just come."""
+        await self._decide(inbox, InboxState.NEW, "Replayed", by)
+        self._runner.poke("correlate")
+
+    async def discard(self, inbox: InboxId, *, by: str) -> None:
+        """Give a quarantined message up; its row stays."""
+        await self._decide(inbox, InboxState.DISCARDED, "Discarded", by)
+
+    async def _decide(self, inbox: InboxId, to: InboxState, action: str, by: str) -> None:
+        row = await self.get(inbox)
+        if row.state is not InboxState.QUARANTINED:
+            raise Conflict(f"message {inbox} is {row.state}, not quarantined")
+        audit = AuditNote(
+            actor=by, action=action, subject=f"inbox:{inbox}", detail={"reason": row.reason}
+        )
+        moved = Disposition(inbox=inbox, state=to, reason=row.reason)
+        await self._store.save([Change(inbox=(moved,), audit=(audit,))])

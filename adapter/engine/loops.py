@@ -1,0 +1,95 @@
+"""What the gateway does by itself, each in a loop of its own."""
+
+from contextlib import suppress
+
+from adapter.engine.commands.workers import CommandWorkers
+from adapter.engine.events.events import DeviceEvents
+from adapter.engine.inbox import Inbox
+from adapter.engine.orders.orders import Orders
+from adapter.engine.readings.ports import Intake
+from adapter.engine.registry.registry import Registry
+from adapter.engine.runner import Runner
+from adapter.engine.schedules.schedules import Schedules
+from adapter.engine.subscriptions.subscriptions import Subscriptions
+from adapter.engine.upkeep.upkeep import Upkeep
+from adapter.errors import StoreFailed
+
+
+class Loops:
+    """Recovers from the last stop, then runs what is due; see `Gateway.start`."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        workers: CommandWorkers,
+        inbox: Inbox,
+        intake: Intake,
+        orders: Orders,
+        events: DeviceEvents,
+        schedules: Schedules,
+        subscriptions: Subscriptions,
+        registry: Registry,
+        upkeep: Upkeep,
+    ) -> None:
+        self.runner = runner
+        self._workers = workers
+        self._inbox = inbox
+        self._intake = intake
+        self._orders = orders
+        self._registry = registry
+        self._upkeep = upkeep
+        runner.add("correlate", self._correlate)
+        runner.add("dispatch", workers.dispatcher.once)
+        runner.add("monitor", workers.monitor.once)
+        runner.add("publish", workers.publisher.once)
+        runner.add("messages", workers.messages.once)
+        runner.add("intake", self._take_in)
+        runner.add("clock", upkeep.clock_watch.once)
+        runner.add("events", events.once)
+        runner.add("schedules", schedules.once)
+        runner.add("subscriptions", subscriptions.once)
+        runner.add("retention", upkeep.retention.once)
+        for name, once in orders.loops.items():
+            runner.add(name, once)
+
+    async def start(self, *, background: bool) -> None:
+        await self._upkeep.holds.load()
+        await self._upkeep.clock_watch.start()
+        await self._workers.dispatcher.recover()
+        await self._registry.start()
+        if background:
+            self.runner.start()
+
+    async def stop(self) -> None:
+        await self.runner.stop()
+        await self._workers.dispatcher.settle()
+        await self._intake.stop()
+        await self._upkeep.clock_watch.stop()
+        with suppress(StoreFailed):
+            await self._workers.messages.once()
+
+    async def drain(self) -> None:
+        await self._upkeep.clock_watch.once()
+        worked = 1
+        while worked:
+            worked = await self._correlate()
+            worked += await self._take_in()
+            worked += await self._workers.monitor.once()
+            worked += await self._workers.dispatcher.once(inline=True)
+            worked += await self._workers.publisher.once()
+        await self._workers.messages.once()
+
+    async def _correlate(self) -> int:
+        worked = await self._workers.correlator.once()
+        if worked:
+            self._inbox.moved()
+        return worked
+
+    async def _take_in(self) -> int:
+        taken = await self._intake.once()
+        if taken.worked:
+            self._inbox.moved()
+        self._workers.monitor.data_arrived(taken.endpoints)
+        await self._orders.arrived(taken)
+        return int(taken.worked)

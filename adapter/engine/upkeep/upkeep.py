@@ -1,0 +1,75 @@
+"""What keeps the gateway honest and fit: its audit and counts, why it holds, what it removes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapter.engine.commands.ports import AuditEntry, AuditNote, Change, Ledger, Store
+from adapter.engine.commands.switch_holds import Hold, SwitchHolds
+from adapter.engine.registry.registry import Registry
+from adapter.engine.runner import Runner
+from adapter.engine.upkeep.clock_watch import ClockWatch
+from adapter.engine.upkeep.retention import Retention
+from adapter.errors import StoreFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What people have to see to: why switch orders are held, and how many endpoints more than one
+    device names."""
+
+    held: Sequence[Hold]
+    shared_endpoints: int
+
+
+class Upkeep:
+    """For those who run the gateway and those who check it. The audit and the counts are here; why
+    switch orders are held, the watch over the clock, the removal of old rows and the rows that were
+    set aside are parts of it, each with what can be asked there.
+
+    Raises StoreFailed, also where the audit's chain is broken; its parts raise NotFound, Conflict
+    and InvalidRequest as well.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        holds: SwitchHolds,
+        clock_watch: ClockWatch,
+        retention: Retention,
+        registry: Registry,
+        runner: Runner,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._runner = runner
+        self.holds = holds
+        self.clock_watch = clock_watch
+        self.retention = retention
+        self.set_aside = store.set_aside
+
+    async def ledger(self) -> Ledger:
+        """Counts that must agree with each other (I10)."""
+        return await self._store.ledger()
+
+    async def audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Entries after a number, oldest first."""
+        return await self._store.audit(after=after, limit=limit)
+
+    async def verify_audit(self) -> int:
+        """Walk the whole chain. How many entries it has; raises StoreFailed where it is broken."""
+        return await self._store.verify_audit()
+
+    async def note_refusal(self, *, by: str, why: Mapping[str, object]) -> None:
+        """Audit a call that was turned away before it was a call."""
+        audit = AuditNote(actor=by, action="Refused", subject="api", detail=why)
+        await self._store.save([Change(audit=(audit,))])
+
+    async def ready(self) -> Readiness:
+        """Raises StoreFailed where the store has failed, or does not answer now."""
+        failed = self._runner.failed
+        if failed is not None and failed.done():
+            raise StoreFailed("the store has failed")
+        await self._store.inbox(state=None, limit=1, before=None)
+        shared = self._registry.shared_endpoints
+        return Readiness(held=self.holds.all(), shared_endpoints=len(shared))

@@ -1,0 +1,261 @@
+"""Puts a gateway together: over a store and a head end behind its port, or over HTTP."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta, tzinfo
+
+from adapter.commands.clocks import ClockPolicy
+from adapter.engine.commands.commands import Commands
+from adapter.engine.commands.correlator import MessageReader
+from adapter.engine.commands.dispatcher import current_communication
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import Clock, HeadEnd, Sink
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.workers import connect_workers
+from adapter.engine.gateway import Gateway
+from adapter.engine.inbox import Inbox
+from adapter.engine.loops import Loops
+from adapter.engine.orders.defaults import Outgoing, PublishedReplies
+from adapter.engine.orders.facts import MasterData, StoredMeasurements
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import FinalMeasurements, OrderRules, Requester
+from adapter.engine.orders.sink import OrderSink
+from adapter.engine.readings.entered import EnteredReadings
+from adapter.engine.readings.readings import Readings
+from adapter.engine.registry.registry import Registry
+from adapter.engine.registry.store_registry import StoreRegistry
+from adapter.engine.runner import Runner
+from adapter.engine.schedules.schedules import Schedules
+from adapter.engine.subscriptions.subscriptions import (
+    SubscriptionHeadEnd,
+    Subscriptions,
+    UpkeepSettings,
+)
+from adapter.engine.upkeep.clock_watch import ClockWatch
+from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.upkeep import Upkeep
+from adapter.errors import NotSent
+from adapter.fieldwork.link import FieldWorkLink
+from adapter.headend.client import HeadEndClient, HttpCall
+from adapter.headend.contract import ContractWire
+from adapter.headend.settings import HeadEndSettings
+from adapter.headend.subscriptions import SubscriptionClient
+from adapter.service.orders_file import load_rules
+from adapter.service.payloads import PayloadServices, taking
+from adapter.service.settings import IntakeSettings, RetentionSettings, SubscriptionSettings
+from adapter.service.upkeep import corrections, kept_days, upkeep
+from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.holds import SqliteHolds
+from adapter.store.orders.orders import SqliteOrders
+from adapter.store.readings.reports import SqliteReports
+from adapter.store.schedules import SqliteSchedules
+from adapter.store.subscriptions import SqliteSubscriptions
+from adapter.store.upkeep.retention import SqlitePruning
+from adapter.subscriptions.reconcile import Held, SubscriptionCall
+from adapter.wire.codec import Codec
+from adapter.wire.inbox import InboxReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """A gateway, the store below it and the client beside it."""
+
+    store: SqliteStore
+    codec: Codec
+    client: HeadEndClient
+    gateway: Gateway
+    taking: PayloadServices
+    field_work: FieldWorkLink | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderParts:
+    """What service orders are connected to. None: what stands in for it
+    (`engine/orders/defaults.py`), and of measurements those that the gateway itself has."""
+
+    rules: OrderRules | None = None
+    field_work: FieldWorkLink | None = None
+    requester: Requester | None = None
+    measurements: FinalMeasurements | None = None
+    master_data: MasterData | None = None
+
+
+class NoSubscriptions:
+    """For a gateway that wants none: the head end is not asked."""
+
+    async def ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
+        raise NotSent("this gateway wants no subscriptions")
+
+
+def connect(
+    *,
+    store: SqliteStore,
+    codec: Codec,
+    head_end: HeadEndSettings,
+    identity: CallbackIdentity,
+    settings: CommandSettings,
+    clock: Clock,
+    sinks: Sequence[Sink] = (),
+    zone: tzinfo = UTC,
+    intake: IntakeSettings | None = None,
+    subscriptions: SubscriptionSettings | None = None,
+    longest_catch_up: timedelta | None = None,
+    retention: RetentionSettings | None = None,
+    orders: OrderParts | None = None,
+    clock_policy: ClockPolicy | None = None,
+) -> Core:
+    """A gateway over an open store and a head end that is not connected yet. Without
+    `subscriptions` the head end is asked for none, and its silence is not looked at."""
+    messages = MessageLog(store, clock)
+
+    def observed(http_call: HttpCall) -> None:
+        current = current_communication.get()
+        if current is not None:
+            operation = http_call.call.operation.value
+            messages.add(
+                current, operation, http_call.request, http_call.status or 0, http_call.reply
+            )
+
+    client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
+    payloads = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
+    gateway = assemble(
+        store=store,
+        head_end=client,
+        reader=InboxReader(codec, zone),
+        clock=clock,
+        identity=identity,
+        payloads=payloads,
+        settings=settings,
+        sinks=sinks,
+        messages=messages,
+        subscribing=SubscriptionClient(head_end, codec, limits=client.limits, clock=clock.now),
+        subscriptions=None if subscriptions is None else upkeep(subscriptions, identity.public_url),
+        longest_catch_up=longest_catch_up,
+        retention=retention,
+        orders=orders,
+        clock_policy=clock_policy,
+    )
+    return Core(
+        store=store,
+        codec=codec,
+        client=client,
+        gateway=gateway,
+        taking=payloads,
+        field_work=None if orders is None else orders.field_work,
+    )
+
+
+def assemble(
+    *,
+    store: SqliteStore,
+    head_end: HeadEnd,
+    reader: MessageReader,
+    clock: Clock,
+    identity: CallbackIdentity,
+    payloads: PayloadServices,
+    settings: CommandSettings | None = None,
+    sinks: Sequence[Sink] = (),
+    messages: MessageLog | None = None,
+    subscribing: SubscriptionHeadEnd | None = None,
+    subscriptions: UpkeepSettings | None = None,
+    longest_catch_up: timedelta | None = None,
+    retention: RetentionSettings | None = None,
+    orders: OrderParts | None = None,
+    clock_policy: ClockPolicy | None = None,
+    entropy: Callable[[], int] = lambda: secrets.randbits(80),
+) -> Gateway:
+    """A gateway over an open store and any head end that fits the ports."""
+    settings, runner, database = settings or CommandSettings(), Runner(), store.database
+    hold_store, order_store = SqliteHolds(database), SqliteOrders(database)
+    holds = SwitchHolds(hold_store, clock)
+    watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
+    payloads.intake.paused = lambda: holds.doubts_clock
+    devices, order_sink = StoreRegistry(store), OrderSink(order_store, clock)
+    workers = connect_workers(
+        store=store,
+        head_end=head_end,
+        reader=reader,
+        devices=devices,
+        data=payloads.data,
+        clock=clock,
+        identity=identity,
+        settings=settings,
+        holds=holds,
+        messages=messages or MessageLog(store, clock),
+        sinks=(*sinks, order_sink),
+        runner=runner,
+        entropy=entropy,
+    )
+    commands = Commands(store, workers, payloads.data, clock)
+    registry = Registry(store, devices, clock)
+    parts = orders or OrderParts()
+    running_orders = Orders(
+        store=order_store,
+        command_store=store,
+        commands=commands,
+        registry=registry,
+        holds=holds,
+        runner=runner,
+        field_work=parts.field_work or Outgoing(),
+        requester=parts.requester or PublishedReplies(store),
+        measurements=parts.measurements or StoredMeasurements(payloads.data, order_store),
+        clock=clock,
+        rules=parts.rules or load_rules(None, settings.head_end_kinds),
+        lease_s=settings.dispatch.lease_s,
+        master_data=parts.master_data,
+    )
+    order_sink.poke = running_orders.poke
+    schedules = Schedules(SqliteSchedules(database), commands, clock, longest=longest_catch_up)
+    watch.corrections += corrections(store, commands, schedules, running_orders, clock, settings)
+    keeping = Upkeep(
+        store,
+        holds=holds,
+        clock_watch=watch,
+        retention=Retention(
+            SqlitePruning(database),
+            clock,
+            kept_days(retention or RetentionSettings()),
+            paused=lambda: holds.doubts_clock,
+        ),
+        registry=registry,
+        runner=runner,
+    )
+    kept_subscriptions = Subscriptions(
+        SqliteSubscriptions(database),
+        subscribing or NoSubscriptions(),
+        clock,
+        subscriptions or UpkeepSettings(silence=None),
+        paused=lambda: holds.doubts_clock,
+    )
+    inbox = Inbox(store, identity, runner)
+    loops = Loops(
+        runner,
+        workers=workers,
+        inbox=inbox,
+        intake=payloads.intake,
+        orders=running_orders,
+        events=payloads.events,
+        schedules=schedules,
+        subscriptions=kept_subscriptions,
+        registry=registry,
+        upkeep=keeping,
+    )
+    return Gateway(
+        commands=commands,
+        orders=running_orders,
+        readings=Readings(
+            reports=SqliteReports(database),
+            entered=EnteredReadings(order_store, store, clock, running_orders.measured),
+            error_records=payloads.desk,
+        ),
+        events=payloads.events,
+        schedules=schedules,
+        subscriptions=kept_subscriptions,
+        registry=registry,
+        upkeep=keeping,
+        inbox=inbox,
+        loops=loops,
+    )
