@@ -11,7 +11,7 @@ from adapter.engine.commands.correlator import MessageReader
 from adapter.engine.commands.dispatcher import current_communication
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.message_log import MessageLog
-from adapter.engine.commands.ports import Clock, HeadEnd, Sink
+from adapter.engine.commands.ports import Clock, DeviceRegistry, HeadEnd, Sink
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.workers import connect_workers
@@ -159,6 +159,7 @@ def assemble(
     settings: CommandSettings | None = None,
     sinks: Sequence[Sink] = (),
     messages: MessageLog | None = None,
+    devices: DeviceRegistry | None = None,
     subscribing: SubscriptionHeadEnd | None = None,
     subscriptions: UpkeepSettings | None = None,
     longest_catch_up: timedelta | None = None,
@@ -167,13 +168,14 @@ def assemble(
     clock_policy: ClockPolicy | None = None,
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
 ) -> Gateway:
-    """A gateway over an open store and any head end that fits the ports."""
+    """A gateway over an open store and any head end that fits the ports; `devices` is a site's own
+    registry. What is None is what serves without it."""
     settings, runner, database = settings or CommandSettings(), Runner(), store.database
     hold_store, order_store = SqliteHolds(database), SqliteOrders(database)
     holds = SwitchHolds(hold_store, clock)
     watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
     payloads.intake.paused = lambda: holds.doubts_clock
-    devices, order_sink = StoreRegistry(store), OrderSink(order_store, clock)
+    devices, order_sink = devices or StoreRegistry(store), OrderSink(order_store, clock)
     workers = connect_workers(
         store=store,
         head_end=head_end,

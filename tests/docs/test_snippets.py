@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import re
+import textwrap
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from typing import Final
 
 import pytest
 
+import adapter.service
 from adapter.engine.events.tables import load_event_tables
 from adapter.engine.orders.field_work import FieldReport
 from adapter.engine.readings.tables import load_tables
@@ -253,6 +255,12 @@ def run_block(block: Block, session: Session) -> None:
     except BaseException as error:
         error.add_note(f"in the block at {block}")
         raise
+
+
+def test_the_example_of_the_package_that_is_embedded_is_that_of_readme() -> None:
+    """README's is run."""
+    (code,) = (block.text for block in blocks("README.md") if block.language == "python")
+    assert textwrap.indent(code, "    ") in (adapter.service.__doc__ or "")
 
 
 def test_a_block_that_is_not_run_says_why_and_is_counted() -> None:

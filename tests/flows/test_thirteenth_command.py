@@ -89,7 +89,7 @@ async def main() -> None:
         assert done.activity.outcome is Outcome.SUCCEEDED, done.activity
         (event,) = done.activity.completions
         assert (event.kind, event.state) == (Completion.CREATE_IMD, CompletionState.EXECUTED)
-        rows = await made.app.gateway.measurements(made.device(1))
+        rows = await made.app.gateway.registry.measurements(made.device(1))
         assert rows and all(row.values for row in rows)
         told = {message.operation for message in await made.app.gateway.messages(done.id)}
         assert {Operation.CONTINGENCY_READ, Operation.CONTINGENCY_READ_RESULT} <= told

@@ -170,7 +170,7 @@ async def a_rig(
     settings: ListenerSettings | None = None,
     *,
     rest: RestSettings | None = None,
-    gateway_settings: CommandSettings | None = None,
+    commands: CommandSettings | None = None,
     store_type: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
@@ -191,7 +191,7 @@ async def a_rig(
             reader=InboxReader(codec()),
             clock=clock,
             identity=identity,
-            settings=gateway_settings or CommandSettings(),
+            settings=commands or CommandSettings(),
             payloads=payloads,
         )
         await gateway.registry.import_devices(population())

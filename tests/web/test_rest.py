@@ -224,7 +224,7 @@ def test_a_command_that_breaks_a_rule_is_kept_and_can_be_retried_or_discarded() 
 
 def test_a_disconnect_is_approved_by_another_person() -> None:
     async def scenario() -> None:
-        async with a_rig(gateway_settings=NEEDS_APPROVAL) as rig:
+        async with a_rig(commands=NEEDS_APPROVAL) as rig:
             made = await submitted(rig, CommandKind.REMOTE_DISCONNECT)
             assert made["state"] == "awaiting_approval"
             path = f"/commands/{made['id']}/approve"

@@ -31,10 +31,11 @@ _AT_ONCE: Final = 64
 
 
 class DeviceEvents:
-    """A stage behind the intake, and the surface that REST and command line ask.
+    """Look at device events and outages, and at events that no table knew. `once` takes what has
+    arrived; what was not yet taken is found again after a restart by the cursor, which moves in the
+    transaction that stores the events.
 
-    What was arrived but not yet taken is found again after a restart by the cursor, which moves in
-    the transaction that stores the events.
+    Raises StoreFailed; an event that fails unexpectedly is set aside, and is no error.
     """
 
     def __init__(

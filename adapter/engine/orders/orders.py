@@ -71,9 +71,9 @@ class Orders:
     """Submit service orders, look at them, take what crews report. What people decide about them is
     in `operator`.
 
-    Orders are durable when `submit` returns. Errors are those of `adapter.errors`: InvalidRequest
-    names field and rule, NotFound, Conflict (the reference with other content, or the state
-    forbids it), Forbidden (a customer would stay dark), StoreFailed.
+    Orders are durable when `submit` returns. Raises InvalidRequest, which names field and rule;
+    NotFound; Conflict (the reference with other content, or the state forbids it); Forbidden (a
+    customer would stay dark); StoreFailed.
     """
 
     def __init__(

@@ -39,8 +39,13 @@ _TRIES: Final = 5
 
 
 class Schedules:
-    """The worker, and the surface that REST and command line ask. `longest` bounds what one late
-    request covers; windows before that are skipped and said to be."""
+    """Add, pause, resume and remove scheduled reads, and report what came of their windows. `once`
+    makes the requests that are due; `longest` bounds what one late request covers, and windows
+    before that are skipped and said to be.
+
+    Raises InvalidRequest, which names field and rule; NotFound; Conflict where a schedule keeps
+    moving or its state forbids it; StoreFailed.
+    """
 
     def __init__(
         self,

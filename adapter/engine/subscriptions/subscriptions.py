@@ -100,8 +100,13 @@ class UpkeepSettings:
 
 
 class Subscriptions:
-    """The worker, and the surface that REST and command line ask. Silence is not judged while
-    `paused`: how long it has lasted is not known while the clock is in doubt."""
+    """What the head end was asked to send, and whether it has fallen silent. `once` keeps it up;
+    `check` asks the head end now. Silence is not judged while `paused`: how long it has lasted is
+    not known while the clock is in doubt.
+
+    Raises StoreFailed. What the head end refuses or leaves open is in the state of the
+    subscription, and is no error.
+    """
 
     def __init__(
         self,
