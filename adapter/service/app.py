@@ -22,7 +22,7 @@ from adapter.engine.commands.ports import Clock, Sink
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.ports import OrderRules, Requester
-from adapter.engine.readings.ports import ErrorRecords
+from adapter.engine.readings.error_records import ErrorRecords
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew

@@ -6,7 +6,7 @@ from pathlib import Path
 from adapter.engine.commands.ports import Clock
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import load_event_tables
-from adapter.engine.readings.error_records import ErrorRecordService
+from adapter.engine.readings.error_records import ErrorRecords
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, load_tables
@@ -26,7 +26,7 @@ class PayloadServices:
     data: SqliteMeasurements
     intake: PayloadIntake
     events: DeviceEvents
-    desk: ErrorRecordService
+    desk: ErrorRecords
 
 
 def taking(
@@ -49,7 +49,7 @@ def taking(
     events = DeviceEvents(
         data, SqliteEvents(store.database), clock, load_event_tables(settings.events)
     )
-    desk = ErrorRecordService(data, books, spool, intake, events, clock, both)
+    desk = ErrorRecords(data, books, spool, intake, events, clock, both)
     return PayloadServices(spool=spool, data=data, intake=intake, events=events, desk=desk)
 
 

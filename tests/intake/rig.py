@@ -11,7 +11,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import Import, InboxRow, InboxState, Received, Saved
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.events.tables import read_event_tables
-from adapter.engine.readings.error_records import ErrorRecordService
+from adapter.engine.readings.error_records import ErrorRecords
 from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.readings.ports import Payload, StoredValue
 from adapter.engine.readings.spool import Spool, hand_in
@@ -36,7 +36,7 @@ class Rig:
     intake: PayloadIntake
     spool: Spool
     clock: HandClock
-    desk: ErrorRecordService
+    desk: ErrorRecords
     events: DeviceEvents
     tables: dict[str, object] = field(default_factory=dict)
     event_tables: dict[str, object] = field(default_factory=dict)
@@ -123,7 +123,7 @@ async def a_rig(
     intake = PayloadIntake(data, books, spool, clock, lambda: given, retention_days=1.0)
     events = DeviceEvents(data, SqliteEvents(store.database), clock, event_tables())
     event_given: dict[str, object] = {}
-    desk = ErrorRecordService(
+    desk = ErrorRecords(
         data, books, spool, intake, events, clock, lambda: (given, read_event_tables(event_given))
     )
     rig = Rig(store, data, intake, spool, clock, desk, events, given, event_given)

@@ -1,4 +1,4 @@
-"""The engine's Desk: excerpts of bodies, error records, tables that are read again."""
+"""What was not understood of payloads: error records, excerpts of bodies, tables read again."""
 
 import asyncio
 import codecs
@@ -26,7 +26,7 @@ from adapter.wire.stream import UTF16_MARKS, where_broken
 Tables: TypeAlias = tuple[Document, EventTables]
 
 
-class ErrorRecordService:
+class ErrorRecords:
     """`read` gives both tables as their files are now; it raises SettingsError."""
 
     def __init__(
@@ -53,6 +53,7 @@ class ErrorRecordService:
         await self.discard(int(error), by=by, reason=reason)
 
     async def excerpt(self, row: InboxRow) -> Excerpt:
+        """What is kept of a message; around the byte where it was refused."""
         payload = await self._books.payload_of(row.id)
         position = None if payload is None else payload.position
         size = row.spool_bytes if row.spool else len(row.raw)
@@ -77,15 +78,21 @@ class ErrorRecordService:
     async def errors(
         self, *, payload: PayloadId | None = None, after: int = 0, limit: int = 500
     ) -> Sequence[ErrorRecord]:
+        """Open error records, oldest first; of all payloads where none is given."""
         return await self._data.errors(payload=payload, after=after, limit=limit)
 
     async def reprocess(self) -> Counts:
+        """Process open error records again, with the tables read again. Raises SettingsError for
+        bad tables; then nothing is processed."""
         return await self._intake.reprocess()
 
     async def discard(self, error: int, *, by: str, reason: str) -> None:
+        """Close an error record that nobody will mend. Raises NotFound, Conflict."""
         await self._books.discard_error(error, by=by, reason=reason, now=self._clock.now())
 
     async def reload(self, *, by: str) -> TablesInForce:
+        """Read the tables again. Raises SettingsError naming the row that is bad; then those
+        before stay in force, all of them."""
         document, events = await asyncio.to_thread(self._read)
         lookups = read_tables(document)
         self._intake.use(document)

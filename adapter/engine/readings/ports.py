@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 from adapter.commands.calls import Reading, ReadingKind
-from adapter.engine.commands.ports import InboxRow
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
@@ -378,29 +377,8 @@ class TablesInForce:
     since: datetime
 
 
-class ErrorRecords(Protocol):
-    async def excerpt(self, row: InboxRow) -> Excerpt:
-        """What is kept of a message; around the byte where it was refused."""
-
-    async def errors(
-        self, *, payload: PayloadId | None = None, after: int = 0, limit: int = 500
-    ) -> Sequence[ErrorRecord]:
-        """Open error records, oldest first; of all payloads where none is given."""
-
-    async def reprocess(self) -> Counts:
-        """Process open error records again, with the tables read again. Raises SettingsError for
-        bad tables; then nothing is processed."""
-
-    async def discard(self, error: int, *, by: str, reason: str) -> None:
-        """Close an error record that nobody will mend. Raises NotFound, Conflict."""
-
-    async def reload(self, *, by: str) -> TablesInForce:
-        """Read the tables again. Raises SettingsError naming the row that is bad; then those
-        before stay in force, all of them."""
-
-
 class ErrorRecordStore(Protocol):
-    """What the desk needs from the store beside `DataStore`."""
+    """What error records need from the store beside `DataStore`."""
 
     async def payload(self, payload: PayloadId) -> Payload | None: ...
 

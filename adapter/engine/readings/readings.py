@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapter.engine.readings.entered import EnteredReadings
-from adapter.engine.readings.ports import ErrorRecords
+from adapter.engine.readings.error_records import ErrorRecords
 from adapter.engine.readings.reports import Reports
 
 
