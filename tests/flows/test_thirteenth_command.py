@@ -91,7 +91,7 @@ async def main() -> None:
         assert (event.kind, event.state) == (Completion.CREATE_IMD, CompletionState.EXECUTED)
         rows = await made.app.gateway.registry.measurements(made.device(1))
         assert rows and all(row.values for row in rows)
-        told = {message.operation for message in await made.app.gateway.messages(done.id)}
+        told = {message.operation for message in await made.app.gateway.commands.messages(done.id)}
         assert {Operation.CONTINGENCY_READ, Operation.CONTINGENCY_READ_RESULT} <= told
 
 
