@@ -22,13 +22,13 @@ from bench.report import Rate
 
 _PROGRAMS = {
     "stage": """
-from adapter.engine.readings.ports import Place
+from adapter.engine.readings.ports import StagingTarget
 from adapter.engine.readings.spool import pieces_of
 from adapter.engine.readings.batches import batches
 from adapter.readings.lookups import Lookups
 from adapter.store.readings.file import open_place
 count = 0
-place = Place(module="", store=str(path.with_name("bench.db")), payload=1, load=1)
+place = StagingTarget(module="", store=str(path.with_name("bench.db")), payload=1, load=1)
 stage = open_place(place, Lookups())
 for batch in batches(pieces_of(path), Lookups()):
     count += stage.put([batch]).counts.new

@@ -89,7 +89,7 @@ class Counts:
 class StagingTarget:
     """Where another process may put the values of one load.
 
-    `module` is Python's name of a module whose `open_place(place, lookups)` gives a Stage.
+    `module` is Python's name of a module whose `open_place(place, lookups)` gives a StagingWriter.
     """
 
     module: str
