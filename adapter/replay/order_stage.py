@@ -250,7 +250,7 @@ class OrderStage:
             return not coming or min(coming) > self._moment(self.scenario.ends_at)
         if self.crew.next_due is not None or self.simulator.world.schedule.next_due is not None:
             return False
-        orders = await self.orders.list(OrderFilter(limit=1000))
+        orders = (await self.orders.list(OrderFilter(limit=1000))).rows
         if all(order.final for order in orders):
             return True
         last = max((act.at for act in self.scenario.act), default=0.0)

@@ -21,7 +21,7 @@ async def callback_keys(settings: Settings, store: Store) -> tuple[bytes, ...]:
         return tuple(_whole(key.reveal(), "callbacks.keys_file") for key in settings.callbacks.keys)
     path = settings.store.path.with_suffix(".key")
     if not path.exists():
-        if await store.list(Filter(limit=1)):
+        if (await store.list(Filter(limit=1))).ids:
             raise SettingsError(
                 f"{path} is missing: it signed the callback addresses of the commands in the store,"
                 " whose callbacks would be refused. Put it back; or, if it is lost, name a file"

@@ -37,7 +37,7 @@ async def a_plan(of: Life, **given: object) -> ReadPlan:
 
 
 async def periods(of: Life) -> list[tuple[datetime, datetime]]:
-    found = [row.request.period for row in await of.gateway.commands.list(Filter(limit=100))]
+    found = [row.request.period for row in (await of.gateway.commands.list(Filter(limit=100))).rows]
     return sorted((each.start, each.end) for each in found if each is not None)
 
 
@@ -266,7 +266,7 @@ def test_lists_show_the_newest_first_after_a_clock_that_was_ahead(tmp_path: Path
                 for number in range(3, 6):
                     asked.append(await right.ask(number, PING))
                     await right.later(MINUTE)
-                listed = [each.id for each in await right.gateway.commands.list()]
+                listed = [each.id for each in (await right.gateway.commands.list()).rows]
                 assert listed == asked[::-1]
 
     run(scenario())

@@ -30,6 +30,7 @@ from adapter.engine.commands.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.listing import Listing
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.device import DeviceView
@@ -311,13 +312,14 @@ class ModelStore:
 
     # ------------------------------------------------------------ queries
 
-    async def list(self, wanted: Filter) -> Sequence[Command]:
+    async def list(self, wanted: Filter) -> Listing[Command, CommandId]:
         found = [
             stored.command
             for _, stored in sorted(self._commands.items(), reverse=True)
             if fits(stored.command, wanted)
         ]
-        return found[: wanted.limit]
+        page = found[: wanted.limit]
+        return Listing(ids=[command.id for command in page], rows=page, unreadable=[])
 
     async def by_key(self, key: str) -> CommandId | None:
         return self._keys.get(key)

@@ -293,7 +293,7 @@ def test_listing_filters_and_pages_newest_first(subject: Subject) -> None:
 
         async def listed(wanted: Filter) -> list[int]:
             ids = [a_command_id(n) for n in range(6)]
-            return [ids.index(command.id) for command in await store.list(wanted)]
+            return [ids.index(command.id) for command in (await store.list(wanted)).rows]
 
         assert await listed(Filter()) == [5, 4, 3, 2, 1]
         assert await listed(Filter(limit=2)) == [5, 4]

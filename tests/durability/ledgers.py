@@ -190,14 +190,14 @@ async def _commands(store: SqliteStore) -> list[Command]:
     found: list[Command] = []
     while True:
         before = found[-1].id if found else None
-        page = await store.list(Filter(limit=_PAGE, before=before))
+        page = (await store.list(Filter(limit=_PAGE, before=before))).rows
         found += page
         if len(page) < _PAGE:
             return found
 
 
 async def _orders(store: SqliteStore) -> Sequence[ServiceOrder]:
-    return await SqliteOrders(store.database).list(OrderFilter(limit=_ALL))
+    return (await SqliteOrders(store.database).list(OrderFilter(limit=_ALL))).rows
 
 
 async def _inbox(store: SqliteStore) -> list[InboxRow]:

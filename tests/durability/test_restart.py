@@ -197,7 +197,7 @@ def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_aw
             async with service(file) as app:
                 open_commands = [
                     item
-                    for item in await app.gateway.commands.list()
+                    for item in (await app.gateway.commands.list()).rows
                     if not item.activity.state.final
                 ]
                 assert len(open_commands) == 2

@@ -149,7 +149,7 @@ async def world(made: Rig) -> dict[int, object]:
     await store.open()
     orders = SqliteOrders(store.database)
     try:
-        listed = await orders.list(OrderFilter(limit=10 * ORDERS))
+        listed = (await orders.list(OrderFilter(limit=10 * ORDERS))).rows
         cases = await orders.load([order.id for order in listed])
         found: dict[int, object] = {}
         for case in cases.values():

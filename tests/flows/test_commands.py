@@ -291,7 +291,7 @@ def test_wrong_input_names_field_and_rule_and_stores_nothing(tmp_path: Path) -> 
                 await gateway.commands.submit(
                     CommandRequest(kind=K.LOAD_CHECK, devices=known + unknown)
                 )
-            assert await gateway.commands.list(Filter()) == []
+            assert (await gateway.commands.list(Filter())).rows == []
 
     run(scenario())
 

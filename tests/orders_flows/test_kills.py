@@ -194,7 +194,7 @@ async def read(made: Rig) -> Ended:
     await store.open()
     orders = SqliteOrders(store.database)
     try:
-        listed = await orders.list(OrderFilter(limit=500))
+        listed = (await orders.list(OrderFilter(limit=500))).rows
         cases = await orders.load([order.id for order in listed])
         views = await store.views([case.device for case in CASES])
         by_number = {

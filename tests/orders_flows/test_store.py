@@ -121,7 +121,7 @@ def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -
         await orders.save([OrderChange(case=final)])
         await orders.wake([OrderId("SO-1")], NOON)
         assert not await orders.due(limit=9, now=lease, lease_until=lease)
-        assert len(await orders.list(OrderFilter())) == 1
+        assert len((await orders.list(OrderFilter())).rows) == 1
         await store.close()
 
     run(scenario())

@@ -41,7 +41,7 @@ def test_a_second_order_with_the_same_reference_is_the_first(tmp_path: Path) -> 
             with pytest.raises(Conflict, match="other content"):
                 await made.submit(K.CUT, place, reference="same")
             await made.ended(first.id)
-            assert len(await made.orders.list()) == 1
+            assert len((await made.orders.list()).rows) == 1
 
     run(scenario())
 
@@ -69,7 +69,7 @@ def test_what_can_never_be_an_order_is_refused_and_not_stored(tmp_path: Path) ->
             ):
                 with pytest.raises(InvalidRequest, match=field):
                     await made.orders.submit(wrong)
-            assert not await made.orders.list()
+            assert not (await made.orders.list()).rows
 
     run(scenario())
 
@@ -467,7 +467,7 @@ def test_orders_are_listed_by_kind_state_and_place(tmp_path: Path) -> None:
             await made.ended(barred.id)
 
             async def found(**wanted: object) -> list[str]:
-                listed = await made.orders.list(OrderFilter(**wanted))  # type: ignore[arg-type]
+                listed = (await made.orders.list(OrderFilter(**wanted))).rows  # type: ignore[arg-type]
                 return [order.id for order in listed]
 
             assert await found() == [barred.id, enabled.id]
@@ -515,7 +515,7 @@ def test_a_plan_names_the_steps_and_sends_nothing(tmp_path: Path) -> None:
             )
             plan = await made.orders.plan(request)
             assert plan.titles[:2] == ("ConnSPAtSrceAndInstMtr", "DeviceCommission")
-            assert not await made.orders.list()
+            assert not (await made.orders.list()).rows
             assert not made.crew.heard
             nowhere = OrderRequest(
                 kind=K.CUT, service_point=ServicePointId("SP-99"), external_reference=""

@@ -85,7 +85,7 @@ class Waiting:
         await self.orders.drain()
 
     async def shown(self) -> OrderShown:
-        (order,) = await self.orders.list()
+        (order,) = (await self.orders.list()).rows
         return await self.orders.show(order.id)
 
 

@@ -64,7 +64,7 @@ class ScheduleStage:
 
     async def commands(self) -> list[Command]:
         """Oldest first."""
-        found = await self.gateway.commands.list(Filter(limit=500))
+        found = (await self.gateway.commands.list(Filter(limit=500))).rows
         return sorted(found, key=lambda item: item.id)
 
     async def periods(self) -> list[tuple[datetime, datetime]]:

@@ -29,7 +29,7 @@ def _stored(make: MakeStore) -> set[int]:
     async def look() -> set[int]:
         store = make()
         await store.open()
-        commands = await store.list(Filter(limit=_COUNT))
+        commands = (await store.list(Filter(limit=_COUNT))).rows
         noted = {int(entry.note.subject) for entry in await store.audit()}
         told = {
             int(row.publication.id.removeprefix("e-")) for row in await store.outbox("s", limit=999)

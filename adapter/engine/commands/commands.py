@@ -16,6 +16,7 @@ from adapter.engine.commands.apply import SavedWith
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import AuditEntry, Clock, Filter, Logged, Store
 from adapter.engine.commands.workers import CommandWorkers
+from adapter.engine.listing import Listing
 from adapter.engine.readings.incomplete import incomplete
 from adapter.engine.readings.ports import Blocks, MeasurementStore
 from adapter.engine.upkeep.set_aside import RowKind
@@ -66,7 +67,8 @@ class Commands:
         """The command that was accepted under an idempotency key."""
         return await self._store.by_key(key)
 
-    async def list(self, wanted: Filter | None = None) -> Sequence[Command]:
+    async def list(self, wanted: Filter | None = None) -> Listing[Command, CommandId]:
+        """Newest first; what cannot be read is among `unreadable`."""
         return await self._store.list(wanted or Filter())
 
     async def wait(self, command: CommandId, *, timeout_s: float) -> Command:

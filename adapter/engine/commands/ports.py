@@ -16,6 +16,7 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.listing import Listing
 from adapter.engine.registry.ports import Import as Import
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import SetAside
@@ -419,7 +420,8 @@ class Store(Protocol):
     ) -> Sequence[InitialMeasurement]: ...
 
     # queries
-    async def list(self, wanted: Filter) -> Sequence[Command]: ...
+    async def list(self, wanted: Filter) -> Listing[Command, CommandId]:
+        """A row that cannot be read keeps no other out."""
 
     async def by_key(self, key: str) -> CommandId | None: ...
 

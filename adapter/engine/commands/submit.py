@@ -99,7 +99,7 @@ class Submitter:
     async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
         if not self._ids.known:
             newest = await self._store.list(Filter(limit=1))
-            self._ids.after(*(command.id for command in newest))
+            self._ids.after(*newest.ids)
         now = self._clock.now()
         devices: Sequence[DeviceId] = request.devices
         if request.flow.scope is Scope.GROUP and request.group is not None:

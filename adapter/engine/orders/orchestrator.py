@@ -18,6 +18,7 @@ from adapter.engine import points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.listing import UnreadableRow, refuse_unreadable
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import (
     MasterDataFailed,
@@ -388,17 +389,26 @@ class Orchestrator:
                 log.info("command_not_called_back", extra={"order": order, "why": str(error)})
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
-        """Mend what a wrong clock wrote into open orders, and have all of them looked at."""
+        """Mend what a wrong clock wrote into open orders, and have all of them looked at.
+
+        Raises Conflict, with the others mended, where one cannot be read: it may have wrong times.
+        """
         before: OrderId | None = None
-        while found := await self.store.list(
-            OrderFilter(open_only=True, before=before, limit=_LISTED)
-        ):
-            ids = [order.id for order in found]
+        unreadable: list[UnreadableRow] = []
+        while True:
+            listing = await self.store.list(
+                OrderFilter(open_only=True, before=before, limit=_LISTED)
+            )
+            if not listing.ids:
+                break
+            unreadable += listing.unreadable
+            ids = [order.id for order in listing.rows]
             wrong = await accepted_by(store, ids, error)
             for order in ids:
                 await self._correct_one(order, error.ahead_s, by_wrong_clock=order in wrong)
             await self.store.wake(ids, self._clock.now())
-            before = ids[-1]
+            before = listing.ids[-1]
+        refuse_unreadable("order", unreadable)
 
     async def _correct_one(self, order: OrderId, ahead_s: float, *, by_wrong_clock: bool) -> None:
         def correct(work: UnitOfWork) -> None:

@@ -10,6 +10,7 @@ from adapter.commands.clocks import ClockError
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.listing import Listing, refuse_unreadable
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.orders.operator import Operator
@@ -153,7 +154,7 @@ class Orders:
         """
         if not self._ids.known:
             newest = await self._store.list(OrderFilter(limit=1))
-            self._ids.after(*(order.id for order in newest))
+            self._ids.after(*newest.ids)
         order = self._draft(request)
         note = AuditNote(
             actor=actor,
@@ -225,7 +226,8 @@ class Orders:
         """Raises NotFound."""
         return (await self._orchestrator.case(order)).order
 
-    async def list(self, wanted: OrderFilter | None = None) -> Sequence[ServiceOrder]:
+    async def list(self, wanted: OrderFilter | None = None) -> Listing[ServiceOrder, OrderId]:
+        """Newest first; what cannot be read is among `unreadable`."""
         return await self._store.list(wanted or OrderFilter())
 
     async def show(self, order: OrderId) -> OrderShown:
@@ -319,12 +321,14 @@ class Orders:
         """The customer has paid: every open cut there ends, at whatever moment it is.
 
         Gives the cuts as they are now. One whose work is with the crew or the meter stops after
-        it, and its reply says whether supply is off.
+        it, and its reply says whether supply is off. Raises Conflict, with the others ended, where
+        a cut there cannot be read.
         """
         wanted = OrderFilter(kind=OrderKind.CUT, service_point=point, open_only=True)
         reason = f"{CancelReason.PAYMENT}: {reference}".removesuffix(": ")
         ended: list[ServiceOrder] = []
-        for order in await self._store.list(wanted):
+        listing = await self._store.list(wanted)
+        for order in listing.rows:
             async with self._orchestrator.working(order.id):
                 await self._orchestrator.call_back(order.id, reason=reason)
 
@@ -334,6 +338,7 @@ class Orders:
 
                 await self._orchestrator.act(order.id, pay)
             ended.append(await self.get(order.id))
+        refuse_unreadable("order", listing.unreadable)
         return ended
 
     async def _give_up(self, order: str, by: str, reason: str) -> None:

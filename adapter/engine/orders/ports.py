@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold
+from adapter.engine.listing import Listing
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
@@ -294,7 +295,8 @@ class OrderStore(Protocol):
     async def waiting_at(self, names: Sequence[str]) -> Sequence[OrderId]:
         """The same for devices that have one of the names as endpoint or as serial number."""
 
-    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]: ...
+    async def list(self, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
+        """A row that cannot be read keeps no other out."""
 
     async def passes(self, order: OrderId) -> Sequence[OrderPass]: ...
 

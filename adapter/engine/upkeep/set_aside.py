@@ -26,7 +26,7 @@ K = TypeVar("K", bound=str)
 WAITS: Final = tuple(timedelta(seconds=each) for each in (5, 30, 120, 600))
 """Before the second, third, fourth and fifth try."""
 
-_LONGEST_TEXT: Final = 500
+LONGEST_TEXT: Final = 500
 
 
 class RowKind(StrEnum):
@@ -209,7 +209,7 @@ class SetAside:
         if self._store is None or self._now is None:
             raise error
         at = self._now()
-        detail = shown(str(error), most=_LONGEST_TEXT)
+        detail = shown(str(error), most=LONGEST_TEXT)
         failed = await self._store.record(
             RowFailure(
                 kind=kind,

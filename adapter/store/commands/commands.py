@@ -26,6 +26,7 @@ from adapter.engine.commands.ports import (
     Submission,
     Submitted,
 )
+from adapter.engine.listing import Listing
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import DeviceView
@@ -147,7 +148,7 @@ class SqliteStore:
 
     # ------------------------------------------------------------ queries
 
-    async def list(self, wanted: Filter) -> Sequence[Command]:
+    async def list(self, wanted: Filter) -> Listing[Command, CommandId]:
         return await self.database.query(lambda db: reading.list_commands(db, wanted))
 
     async def by_key(self, key: str) -> CommandId | None:

@@ -24,7 +24,8 @@ WHERE id IN (SELECT value FROM json_each(?))"""
 # For lists: the targets of a city, page after page of such commands, would fill the memory.
 LIST_COMMANDS: Final = """
 SELECT id, request, iif(length(targets) > :most, CAST('[]' AS BLOB), targets), activity, version,
-       iif(length(targets) > :most, json_array_length(CAST(targets AS TEXT)), 0)
+       CASE WHEN length(targets) <= :most THEN 0
+            WHEN json_valid(CAST(targets AS TEXT)) THEN json_array_length(CAST(targets AS TEXT)) END
 FROM command JOIN asked ON asked.number = command.number
 WHERE id IN (SELECT value FROM json_each(:ids))"""
 COMMANDS_DUE: Final = f"""

@@ -22,6 +22,8 @@ from adapter.engine.commands.ports import (
     Logged,
     PublicationRow,
 )
+from adapter.engine.listing import Listing
+from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
@@ -37,6 +39,7 @@ from adapter.store import chain, rows
 from adapter.store.commands import queries
 from adapter.store.commands.claiming import claim_groups
 from adapter.store.rows import encode, micros, moment
+from adapter.store.upkeep.failed_rows import made_of, unreadable_rows
 
 _AFTER_ALL: Final = "\U0010ffff"
 _HIGHEST: Final = 2**63 - 1
@@ -116,7 +119,7 @@ def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, Comm
 # ---------------------------------------------------------------- lists
 
 
-def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
+def list_commands(connection: apsw.Connection, wanted: Filter) -> Listing[Command, CommandId]:
     ids: list[CommandId] = []
     for command in _candidates(connection, wanted):
         if _fits(connection, command, wanted):
@@ -126,20 +129,30 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> list[Command]:
     return _listed(connection, ids)
 
 
-def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> list[Command]:
+def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
-    communications: dict[str, list[Communication]] = {}
+    communications: dict[str, list[bytes]] = {}
     for command, body in connection.execute(queries.LIST_COMMUNICATIONS, (wanted,)):
-        communications.setdefault(command, []).append(rows.read_communication(body, None))
-    found: dict[CommandId, Command] = {}
+        communications.setdefault(command, []).append(body)
     values = {"ids": wanted, "most": _MOST_LISTED_BYTES}
-    for row in connection.execute(queries.LIST_COMMANDS, values):
-        command, request, targets, activity, version, left_out = row
-        mine = tuple(communications.get(command, ()))
-        made = rows.read_command(request, targets, activity, version, mine)
-        found[command] = replace(made, left_out=left_out)
-    return [found[command] for command in ids if command in found]
+    found = {row[0]: row for row in connection.execute(queries.LIST_COMMANDS, values)}
+    whole = [(each, (found.get(each), communications.get(each, ()))) for each in ids]
+    made, bad = made_of(whole, _listed_command)
+    unreadable = unreadable_rows(connection, RowKind.COMMAND, bad)
+    return Listing(ids=ids, rows=made, unreadable=unreadable)
+
+
+def _listed_command(whole: tuple[tuple[Any, ...] | None, Sequence[bytes]]) -> Command:
+    row, bodies = whole
+    if row is None:
+        raise LookupError("the request of the command is missing")
+    _, request, targets, activity, version, left_out = row
+    if left_out is None:
+        raise ValueError("the targets of the command are no JSON")
+    communications = tuple(rows.read_communication(body, None) for body in bodies)
+    command = rows.read_command(request, targets, activity, version, communications)
+    return replace(command, left_out=left_out)
 
 
 def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[CommandId]:

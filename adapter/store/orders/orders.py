@@ -1,9 +1,9 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -11,6 +11,7 @@ import apsw
 import msgspec
 
 from adapter.engine.commands.ports import AuditNote
+from adapter.engine.listing import Listing
 from adapter.engine.orders.field_work import (
     FieldMessage,
     FieldNews,
@@ -48,7 +49,7 @@ from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
 from adapter.store.threads import Transaction
-from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable
+from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable, unreadable_rows
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _child: Final = msgspec.json.Decoder(Child).decode
@@ -136,7 +137,7 @@ class SqliteOrders:
             lambda db: [row[0] for row in db.execute(sql.OPEN_ON_NAMED, wanted)]
         )
 
-    async def list(self, wanted: OrderFilter) -> Sequence[ServiceOrder]:
+    async def list(self, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
         return await self._store.query(lambda db: _list(db, wanted))
 
     async def passes(self, order: OrderId) -> Sequence[OrderPass]:
@@ -349,7 +350,7 @@ def _other_tasks(
     return (*visits, *others)
 
 
-def _list(db: apsw.Connection, wanted: OrderFilter) -> list[ServiceOrder]:
+def _list(db: apsw.Connection, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
     values = {"before": wanted.before or _LAST}
     if wanted.service_point is not None:
         text, values["service_point"] = sql.LIST_POINT, wanted.service_point
@@ -359,23 +360,24 @@ def _list(db: apsw.Connection, wanted: OrderFilter) -> list[ServiceOrder]:
         text, values["kind"] = sql.LIST_KIND, wanted.kind
     else:
         text = sql.LIST_ALL
-    found: list[ServiceOrder] = []
-    for (body,) in db.execute(text, values):
-        order = _order(body)
-        if _wanted(order, wanted):
-            found.append(order)
-            if len(found) == wanted.limit:
-                break
-    return found
+    found = list(islice(_bodies(db, text, values, wanted), wanted.limit))
+    made, bad = made_of(found, _order)
+    unreadable = unreadable_rows(db, RowKind.ORDER, bad)
+    return Listing(ids=[order for order, _ in found], rows=made, unreadable=unreadable)
 
 
-def _wanted(order: ServiceOrder, wanted: OrderFilter) -> bool:
-    return (
-        wanted.kind in (None, order.kind)
-        and wanted.state in (None, order.state)
-        and wanted.service_point in (None, order.service_point)
-        and not (wanted.open_only and order.final)
-    )
+def _bodies(
+    db: apsw.Connection, text: str, values: Mapping[str, str], wanted: OrderFilter
+) -> Iterator[tuple[OrderId, bytes]]:
+    """By the columns, for the body of a row need not be readable."""
+    for order, kind, state, point, is_open, body in db.execute(text, values):
+        if (
+            wanted.kind in (None, kind)
+            and wanted.state in (None, state)
+            and wanted.service_point in (None, point)
+            and (is_open or not wanted.open_only)
+        ):
+            yield order, body
 
 
 def _report(body: bytes) -> FieldReport:

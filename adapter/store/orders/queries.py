@@ -40,14 +40,13 @@ SELECT min(at) FROM (SELECT min(wake) AS at FROM service_order UNION ALL
     SELECT min(due) FROM order_reply UNION ALL SELECT min(due) FROM field_message)"""
 LEASE: Final = "UPDATE service_order SET wake = ? WHERE id = ?"
 
-LIST_ALL: Final = "SELECT body FROM service_order WHERE id < :before ORDER BY id DESC"
-LIST_KIND: Final = """
-SELECT body FROM service_order WHERE kind = :kind AND id < :before ORDER BY id DESC"""
-LIST_STATE: Final = """
-SELECT body FROM service_order WHERE state = :state AND id < :before ORDER BY id DESC"""
-LIST_POINT: Final = """
-SELECT body FROM service_order
-WHERE service_point = :service_point AND id < :before ORDER BY id DESC"""
+_LISTED: Final = "SELECT id, kind, state, service_point, open, body FROM service_order "
+LIST_ALL: Final = _LISTED + "WHERE id < :before ORDER BY id DESC"
+LIST_KIND: Final = _LISTED + "WHERE kind = :kind AND id < :before ORDER BY id DESC"
+LIST_STATE: Final = _LISTED + "WHERE state = :state AND id < :before ORDER BY id DESC"
+LIST_POINT: Final = (
+    _LISTED + "WHERE service_point = :service_point AND id < :before ORDER BY id DESC"
+)
 TODO_ORDERS: Final = """
 SELECT todo, since, body FROM service_order WHERE todo IS NOT NULL
 ORDER BY todo DESC, since, id LIMIT ?"""

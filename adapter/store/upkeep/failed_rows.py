@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import apsw
 
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
-from adapter.engine.upkeep.set_aside import FailedRow, FailedState, RowFailure, RowKind
+from adapter.engine.listing import UnreadableRow
+from adapter.engine.upkeep.set_aside import (
+    LONGEST_TEXT,
+    FailedRow,
+    FailedState,
+    RowFailure,
+    RowKind,
+)
 from adapter.model.ids import InboxId
+from adapter.model.redaction import shown
 from adapter.store.commands import writing
 from adapter.store.rows import micros, moment
 from adapter.store.threads import Transaction
@@ -27,6 +35,7 @@ _COLUMNS: Final = (
 )
 ONE: Final = _COLUMNS + "WHERE id = ?"
 OF_KEY: Final = _COLUMNS + "WHERE kind = ? AND row = ?"
+NUMBER_OF_KEY: Final = "SELECT id FROM failed_row WHERE kind = ? AND row = ?"
 LISTED: Final = (
     _COLUMNS
     + """WHERE id > :after AND (:state IS NULL OR state = :state)
@@ -126,6 +135,21 @@ def made_of(rows: Iterable[tuple[object, R]], make: Callable[[R], T]) -> Readabl
         except Exception as error:  # whatever stands in a row, it is that row's error
             bad.append((key, error))
     return made, bad
+
+
+def unreadable_rows(
+    db: apsw.Connection, kind: RowKind, bad: Iterable[tuple[object, Exception]]
+) -> list[UnreadableRow]:
+    """For a list: nothing is noted, for nobody tried to work on them."""
+    return [
+        UnreadableRow(
+            id=str(key),
+            error=type(error).__name__,
+            detail=shown(str(error), most=LONGEST_TEXT),
+            set_aside=db.execute(NUMBER_OF_KEY, (kind, str(key))).get,
+        )
+        for key, error in bad
+    ]
 
 
 async def note_unreadable(

@@ -111,8 +111,9 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found = await api.gateway.commands.list(wanted)
     return ApiResponse(
         body=schema.CommandPage(
-            items=[schema.CommandOut.of(command) for command in found],
-            next=found[-1].id if len(found) == limit else None,
+            items=[schema.CommandOut.of(command) for command in found.rows],
+            unreadable=[schema.UnreadableOut.of(row) for row in found.unreadable],
+            next=found.next(limit),
         )
     )
 

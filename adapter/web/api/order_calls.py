@@ -16,7 +16,7 @@ from adapter.web.api.call import (
     limit_of,
     member,
 )
-from adapter.web.api.schema import NothingIn, ReasonIn
+from adapter.web.api.schema import NothingIn, ReasonIn, UnreadableOut
 
 LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
 
@@ -57,8 +57,9 @@ async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
     return ApiResponse(
         body=schema.OrderPage(
-            items=[schema.OrderOut.of(order) for order in found],
-            next=found[-1].id if len(found) == limit else None,
+            items=[schema.OrderOut.of(order) for order in found.rows],
+            unreadable=[UnreadableOut.of(row) for row in found.unreadable],
+            next=found.next(limit),
         )
     )
 

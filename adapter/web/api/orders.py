@@ -17,7 +17,7 @@ from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderProblem, OrderState, ServiceOrder
 from adapter.orders.plan import OrderPlan, PlanStep
-from adapter.web.api.schema import HistoryEntry, Id, Moment, Text
+from adapter.web.api.schema import HistoryEntry, Id, Moment, Text, UnreadableOut
 from adapter.web.api.visits import ReplyOut
 
 # ---------------------------------------------------------------- in
@@ -332,6 +332,7 @@ class OrderPage(Struct, kw_only=True):
     """Newest first. `next` is the cursor of the page after this one."""
 
     items: list[OrderOut]
+    unreadable: list[UnreadableOut]
     next: str | None
 
 

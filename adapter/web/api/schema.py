@@ -15,6 +15,7 @@ from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import AuditEntry, InboxRow, InboxState, Logged
 from adapter.engine.commands.summary import summary
+from adapter.engine.listing import UnreadableRow
 from adapter.engine.readings.ports import Blocks
 from adapter.model.device import DeviceView, InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, OrderId
@@ -201,10 +202,25 @@ class CommandOut(Struct, kw_only=True):
         return made
 
 
+class UnreadableOut(Struct, kw_only=True):
+    """A row of the page that cannot be read. `error` is the type of the error, `detail` its text;
+    `set_aside` its number at /set-aside, null where nothing has tried to work on it yet."""
+
+    id: str
+    error: str
+    detail: str
+    set_aside: int | None
+
+    @classmethod
+    def of(cls, row: UnreadableRow) -> "UnreadableOut":
+        return msgspec.convert(row, cls, from_attributes=True)
+
+
 class CommandPage(Struct, kw_only=True):
     """Newest first. `next` is the cursor of the page after this one."""
 
     items: list[CommandOut]
+    unreadable: list[UnreadableOut]
     next: str | None
 
 
