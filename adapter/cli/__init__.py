@@ -17,10 +17,10 @@ from adapter.cli.commands import command
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
 from adapter.cli.events import events, outages
-from adapter.cli.exits import MEANING, Exit, exit_of
 from adapter.cli.intake import intake
 from adapter.cli.orders import order, todo
 from adapter.cli.orders_visits import COMMANDS as VISITS
+from adapter.cli.output import MEANING, Exit, exit_of
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.readings_enter import COMMANDS as ENTERING
@@ -31,8 +31,7 @@ from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
-from adapter.cli.upkeep import audit, ledger
-from adapter.cli.upkeep_retention import retention
+from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.wire import wire, wsdl
 from adapter.errors import GatewayError
@@ -75,7 +74,7 @@ for _each in ENTERING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script. Leaves with one of `exits.Exit`; errors are one line on stderr."""
+    """The console script. Leaves with one of `output.Exit`; errors are one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(given))
 

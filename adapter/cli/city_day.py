@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from adapter.cli.exits import Exit
-from adapter.cli.output import print_json, print_table, say
+from adapter.cli.output import Exit, print_json, print_table, say
 
 if TYPE_CHECKING:
     from adapter.demo.city import CityReport

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -58,7 +59,7 @@ class Client:
     def post(
         self, path: str, body: Mapping[str, object] | None = None, *, wait_s: float = 0.0
     ) -> Json:
-        return self._call("POST", path, json.dumps(body or {}, default=str).encode(), wait_s)
+        return self._call("POST", path, json.dumps(body or {}, default=_text).encode(), wait_s)
 
     def lines(
         self, path: str, query: Mapping[str, object] | None = None
@@ -130,14 +131,14 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def fields(answer: Json) -> dict[str, Json]:
-    """The object that the answer is."""
+def fields(answer: object) -> dict[str, Json]:
+    """The object that the answer is, or that stands in it."""
     return answer if isinstance(answer, dict) else {}
 
 
-def items(answer: Json) -> list[dict[str, Json]]:
-    """The members of a page."""
-    members = fields(answer).get("items")
+def items(answer: object) -> list[dict[str, Json]]:
+    """The objects of a page, or of a list."""
+    members = fields(answer).get("items") if isinstance(answer, dict) else answer
     return [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
 
 
@@ -152,6 +153,8 @@ def _line(text: bytes, url: str) -> dict[str, Json] | list[Json]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 

@@ -9,8 +9,18 @@ import click
 
 from adapter.cli.client import Json, fields, items, segment
 from adapter.cli.commands_watch import outcome_exit, watch
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import (
+    Exit,
+    Row,
+    as_json,
+    columns,
+    paged,
+    print_fields,
+    print_json,
+    print_rows,
+    say,
+    show_list,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.commands.activity import State
@@ -22,6 +32,29 @@ _KNOWN: Final = (
     f"Kinds: {', '.join(kind.value for kind in CommandKind)}.\n\n"
     "Times: 2026-03-01T06:00:00Z, now, +2h, -1d."
 )
+
+
+def _devices(row: Row) -> str:
+    devices = row.get("devices")
+    named = [str(each) for each in devices] if isinstance(devices, list) else []
+    count = row.get("device_count")
+    if row.get("group"):
+        return f"group {row['group']}"
+    if isinstance(count, int) and count > 3:
+        return f"{count} devices"
+    return ", ".join(named)
+
+
+_COMMANDS: Final = columns(
+    "command", "id kind state outcome", ("devices", _devices), ("created", "created_at")
+)
+_PARTS: Final = {
+    "communications": columns("communication", "id step operation state token attempt failure"),
+    "completion_events": columns("completion event", "event state error"),
+    "history": columns("entry/entries", "seq at actor action subject detail"),
+    "outcomes": columns("outcome", "endpoint result reason switch incomplete"),
+}
+"""Of one command: its lists, by their names over REST."""
 
 
 @click.group()
@@ -138,37 +171,13 @@ def _rests(made: Mapping[str, Json]) -> Exit:
 @click.option("--kind", type=_KINDS)
 @click.option("--state", type=click.Choice([each.value for each in State]))
 @click.option("--device", help="Only commands for this device.")
-@click.option("--open", "open_only", is_flag=True, help="Only those that are not final.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@click.option("--open", is_flag=True, help="Only those that are not final.")
+@paged()
 @as_json
 @with_session
-def list_(session: Session, /, open_only: bool, as_json: bool, **wanted: object) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List commands, newest first."""
-    answer = session.client.get("/commands", {**wanted, "open": open_only or None})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    print_table(
-        ("id", "kind", "state", "outcome", "devices", "created"),
-        (
-            (row["id"], row["kind"], row["state"], row["outcome"], _devices(row), row["created_at"])
-            for row in rows
-        ),
-    )
-    say(counted(len(rows), "command"))
-
-
-def _devices(row: Mapping[str, Json]) -> str:
-    devices = row.get("devices")
-    named = [str(each) for each in devices] if isinstance(devices, list) else []
-    count = row.get("device_count")
-    if row.get("group"):
-        return f"group {row['group']}"
-    if isinstance(count, int) and count > 3:
-        return f"{count} devices"
-    return ", ".join(named)
+    show_list(session.client.get("/commands", query), _COMMANDS, as_json=as_json)
 
 
 @command.command()
@@ -202,8 +211,7 @@ def show(
         if name == "messages":
             _print_messages(rows)
         else:
-            columns = tuple(rows[0]) if rows else (name,)
-            print_table(columns, (tuple(row.get(each) for each in columns) for row in rows))
+            print_rows(_PARTS[name], rows)
         if name == "outcomes" and (incomplete := fields(part)["incomplete"]):
             say(f"{incomplete} of those that were read are incomplete")
 
@@ -240,11 +248,8 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
     for violation in violations if isinstance(violations, list) else []:
         click.echo(f"violates {violation}")
     for name in ("communications", "completion_events"):
-        part = made.get(name)
-        rows = [row for row in part if isinstance(row, dict)] if isinstance(part, list) else []
-        if rows:
-            columns = tuple(rows[0])
-            print_table(columns, (tuple(row.get(each) for each in columns) for row in rows))
+        if rows := items(made.get(name)):
+            print_rows(_PARTS[name], rows)
 
 
 @command.command(name="watch")

@@ -1,11 +1,14 @@
 """`openway clock` and `openway holds`: whether switch orders leave, and if not, why."""
 
+from typing import Final
+
 import click
 
 from adapter.cli.client import Json, fields, items
-from adapter.cli.output import as_json, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, columns, print_fields, print_json, print_rows, say
 from adapter.cli.session import Session, with_session
 
+_HOLDS: Final = columns("hold", "reason since text action")
 _REASON = click.option("--reason", required=True, help="Why it is right; stands in the audit.")
 
 
@@ -71,5 +74,4 @@ def _print(answer: Json, as_json: bool) -> None:
     if not rows:
         say("switch orders are not held")
         return
-    columns = ("reason", "since", "text", "action")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
+    print_rows(_HOLDS, rows)

@@ -6,8 +6,7 @@ from contextlib import nullcontext
 from typing import Final
 
 from adapter.cli.client import Client, Json, fields, segment
-from adapter.cli.exits import Exit
-from adapter.cli.output import console, print_json_line, say
+from adapter.cli.output import Exit, console, print_json_line, say
 from adapter.commands.activity import TO_DO, Outcome
 
 _LOOK_S: Final = 20.0

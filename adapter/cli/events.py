@@ -1,17 +1,24 @@
 """`openway events` and `openway outages`: what meters reported, and which of them are dark."""
 
-from datetime import datetime
+from typing import Final
 
 import click
 
-from adapter.cli.client import fields, items
-from adapter.cli.output import as_json, counted, print_json, print_table, say
+from adapter.cli.client import fields
+from adapter.cli.output import (
+    as_json,
+    columns,
+    counted,
+    paged,
+    show_list,
+    show_text,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 
-_LIMIT = click.option(
-    "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many."
-)
+_EVENTS: Final = columns("event", "id at device endpoint name external severity told also")
+_UNKNOWN: Final = columns("unknown event", "id at endpoint name number category")
+_OUTAGES: Final = columns("outage", "since until lasted_s device endpoint")
 
 
 @click.group()
@@ -25,56 +32,21 @@ def events() -> None:
 @click.option("--name", help="Only of this standard name.")
 @click.option("--category", help="Only of this category.")
 @click.option("--since", type=MOMENT, help="Only those that happened since then.")
-@click.option("--cursor", help="`next` of the page before.")
-@_LIMIT
+@paged()
 @as_json
 @with_session
-def list_(
-    session: Session,
-    device: str | None,
-    endpoint: str | None,
-    name: str | None,
-    category: str | None,
-    since: datetime | None,
-    cursor: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List events, newest arrival first."""
-    query = {
-        "device": device,
-        "endpoint": endpoint,
-        "name": name,
-        "category": category,
-        "since": None if since is None else since.isoformat(),
-        "cursor": cursor,
-        "limit": limit,
-    }
-    answer = session.client.get("/events", query)
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("id", "at", "device", "endpoint", "name", "external", "severity", "told", "also")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(counted(len(rows), "event"))
+    show_list(session.client.get("/events", query), _EVENTS, as_json=as_json)
 
 
 @events.command()
-@click.option("--cursor", help="`next` of the page before.")
-@_LIMIT
+@paged()
 @as_json
 @with_session
-def errors(session: Session, cursor: str | None, limit: int, as_json: bool) -> None:
+def errors(session: Session, /, as_json: bool, **query: object) -> None:
     """List events that no table knows; `events.toml` teaches them, `reprocess` takes them."""
-    answer = session.client.get("/events/errors", {"cursor": cursor, "limit": limit})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("id", "at", "endpoint", "name", "number", "category")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} unknown events")
+    show_list(session.client.get("/events/errors", query), _UNKNOWN, as_json=as_json)
 
 
 @events.command()
@@ -83,39 +55,18 @@ def errors(session: Session, cursor: str | None, limit: int, as_json: bool) -> N
 def reprocess(session: Session, as_json: bool) -> None:
     """Look again at the unknown events, with the tables read again."""
     answer = fields(session.client.post("/events/errors/retry"))
-    if as_json:
-        print_json(answer)
-    else:
-        click.echo(", ".join(f"{count} {name}" for name, count in answer.items()))
+    told = ", ".join(f"{count} {name}" for name, count in answer.items())
+    show_text(answer, told, as_json=as_json)
 
 
 @click.command()
 @click.option("--ended", is_flag=True, help="Those that are over, newest first.")
 @click.option("--since", type=MOMENT, help="With --ended: ended since then.")
-@click.option("--cursor", help="`next` of the page before.")
-@_LIMIT
+@paged()
 @as_json
 @with_session
-def outages(
-    session: Session,
-    ended: bool,
-    since: datetime | None,
-    cursor: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def outages(session: Session, /, as_json: bool, **query: object) -> None:
     """Which meters are dark, and since when; by the meters' own events."""
-    query = {
-        "ended": ended,
-        "since": None if since is None else since.isoformat(),
-        "cursor": cursor,
-        "limit": limit,
-    }
     answer = fields(session.client.get("/outages", query))
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("since", "until", "lasted_s", "device", "endpoint")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(f"{len(rows)} shown, {counted(answer.get('dark'), 'meter')} dark now")
+    dark = f", {counted(answer.get('dark'), 'meter')} dark now"
+    show_list(answer, _OUTAGES, as_json=as_json, note=dark)

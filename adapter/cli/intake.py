@@ -13,11 +13,13 @@ from adapter.cli.client import fields, items
 from adapter.cli.output import (
     ROW_NUMBER,
     as_json,
+    columns,
     counted,
-    print_fields,
-    print_json,
-    print_table,
+    limit_option,
     say,
+    show_fields,
+    show_list,
+    show_text,
 )
 from adapter.cli.session import Session, with_session
 from adapter.errors import InvalidRequest, NotFound
@@ -38,6 +40,9 @@ _MOST_SAID: Final = 20
 _BEYOND: Final = 2**62
 """No store has counted so far."""
 
+_ERRORS: Final = columns("open error record", "id payload part position endpoint why detail")
+_COUNTS: Final = "parts values new revised repeated filtered rejected events unreported"
+_PAYLOADS: Final = columns("payload", "id source state bytes", _COUNTS, "errors reason position")
 _PATH = click.Path(path_type=Path)
 
 
@@ -154,7 +159,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
 
 @intake.command()
 @click.option("--payload", type=ROW_NUMBER, help="Only those of this payload.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@limit_option()
 @as_json
 @with_session
 def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> None:
@@ -162,12 +167,7 @@ def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> 
     rows = _on_store_or_api(
         session, _errors(limit, payload), lambda: _errors_asked(session, limit, payload)
     )
-    if as_json:
-        print_json(rows)
-        return
-    columns = ("id", "payload", "part", "position", "endpoint", "why", "detail")
-    print_table(columns, (tuple(row[name] for name in columns) for row in rows))
-    say(counted(len(rows), "open error record"))
+    show_list(rows, _ERRORS, as_json=as_json)
 
 
 def _errors(
@@ -203,13 +203,9 @@ def reprocess(session: Session, as_json: bool) -> None:
     told: dict[str, object] = _on_store_or_api(
         session, work, lambda: dict(fields(session.client.post("/intake/errors/retry")))
     )
-    if as_json:
-        print_json(told)
-    else:
-        click.echo(
-            f"{counted(told['values'], 'value')} and {counted(told['events'], 'event')} made, "
-            f"still open: {told['still_open']}"
-        )
+    values, events = counted(told["values"], "value"), counted(told["events"], "event")
+    text = f"{values} and {events} made, still open: {told['still_open']}"
+    show_text(told, text, as_json=as_json)
 
 
 @intake.command()
@@ -225,10 +221,7 @@ def discard(session: Session, error: int, reason: str, as_json: bool) -> None:
 
     path = f"/intake/errors/{error}/discard"
     _on_store_or_api(session, work, lambda: _ignored(session.client.post(path, {"reason": reason})))
-    if as_json:
-        print_json({"discarded": error})
-    else:
-        click.echo(f"error record {error} is discarded")
+    show_text({"discarded": error}, f"error record {error} is discarded", as_json=as_json)
 
 
 @intake.command(name="reload")
@@ -237,11 +230,7 @@ def discard(session: Session, error: int, reason: str, as_json: bool) -> None:
 def reload_(session: Session, as_json: bool) -> None:
     """Have a running gateway read its tables of intake and events again. They are checked first:
     a bad file is named with its row, and those before stay in force. SIGHUP does the same."""
-    answer = fields(session.client.post("/intake/reload"))
-    if as_json:
-        print_json(answer)
-    else:
-        print_fields(answer)
+    show_fields(session.client.post("/intake/reload"), as_json=as_json)
 
 
 def _on_store_or_api(
@@ -348,29 +337,11 @@ def _show_payloads(found: "Sequence[Payload]", *, as_json: bool) -> None:
             "source": item.source,
             "state": item.state.value,
             "bytes": item.size,
-            **{
-                name: item.counts.get(name, 0)
-                for name in (
-                    "parts",
-                    "values",
-                    "new",
-                    "revised",
-                    "repeated",
-                    "filtered",
-                    "rejected",
-                    "events",
-                    "unreported",
-                )
-            },
+            **{name: item.counts.get(name, 0) for name in _COUNTS.split()},
             "errors": item.counts.get("errors", 0) + item.counts.get("bad_parts", 0),
             "reason": item.reason,
             "position": item.position,
         }
         for item in found
     ]
-    if as_json:
-        print_json(rows)
-        return
-    if rows:
-        print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
-    say(counted(len(rows), "payload"))
+    show_list(rows, _PAYLOADS, as_json=as_json)

@@ -7,9 +7,19 @@ from typing import Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
-from adapter.cli.exits import Exit
 from adapter.cli.orders_output import age, print_order, print_plan, print_shown
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import (
+    Exit,
+    as_json,
+    columns,
+    limit_option,
+    paged,
+    print_json,
+    print_rows,
+    say,
+    show_fields,
+    show_list,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest
@@ -19,6 +29,13 @@ from adapter.orders.order import OrderKind, OrderState
 _KINDS: Final = click.Choice([kind.value for kind in OrderKind])
 _STATES: Final = click.Choice([state.name.lower() for state in OrderState])
 _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
+_ORDERS: Final = columns(
+    "order", "id kind service_point state children reference", ("created", "created_at")
+)
+_PAID: Final = columns("order", "id state withdrawn")
+_TODO: Final = columns(
+    "to do/to do", "priority subject id", ("age", lambda row: age(row["age_s"])), "code text action"
+)
 _ELEMENT = click.option(
     "--field",
     "elements",
@@ -107,38 +124,13 @@ def plan(
 @click.option("--kind", type=_KINDS)
 @click.option("--state", type=_STATES)
 @click.option("--service-point")
-@click.option("--open", "open_only", is_flag=True, help="Only those that are not final.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@click.option("--open", is_flag=True, help="Only those that are not final.")
+@paged()
 @as_json
 @with_session
-def list_(
-    session: Session,
-    kind: str | None,
-    state: str | None,
-    service_point: str | None,
-    open_only: bool,
-    limit: int,
-    cursor: str | None,
-    as_json: bool,
-) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List orders, newest first."""
-    query = {
-        "kind": kind,
-        "state": state,
-        "service_point": service_point,
-        "open": open_only or None,
-        "limit": limit,
-        "cursor": cursor,
-    }
-    answer = session.client.get("/orders", query)
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    names = ("id", "kind", "service_point", "state", "children", "reference", "created_at")
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
-    say(counted(len(rows), "order"))
+    show_list(session.client.get("/orders", query), _ORDERS, as_json=as_json)
 
 
 @order.command()
@@ -261,8 +253,7 @@ def payment(session: Session, service_point: str, reference: str, as_json: bool)
     if not rows:
         say("no cut is open there; if supply is off, order a reconnection")
         return
-    names = ("id", "state", "withdrawn")
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    print_rows(_PAID, rows)
     if not all(row["final"] for row in rows):
         say("what is under way ends first; its reply says whether supply is off")
 
@@ -273,20 +264,12 @@ def todo() -> None:
 
 
 @todo.command(name="list")
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+@limit_option(100)
 @as_json
 @with_session
 def todo_list(session: Session, limit: int, as_json: bool) -> None:
     """List it, the most urgent and oldest first. Entries close by themselves."""
-    answer = session.client.get("/todo", {"limit": limit})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    names = ("priority", "subject", "id", "age", "code", "text", "action")
-    aged = ({**row, "age": age(row["age_s"])} for row in rows)
-    print_table(names, (tuple(row[name] for name in names) for row in aged))
-    say(f"{len(rows)} to do")
+    show_list(session.client.get("/todo", {"limit": limit}), _TODO, as_json=as_json)
 
 
 # ---------------------------------------------------------------- what they share
@@ -333,9 +316,6 @@ def print_request(
     session: Session, path: str, body: Mapping[str, object], *, as_json: bool
 ) -> None:
     made = fields(session.client.post(path, body))
-    if as_json:
-        print_json(made)
-    else:
-        print_fields(made)
+    show_fields(made, as_json=as_json)
     refused = made["accepted"] is False or made["state"] in ("error", "validation_error")
     raise SystemExit(Exit.CONFLICT if refused else Exit.OK)

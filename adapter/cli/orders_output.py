@@ -1,11 +1,27 @@
 """What `openway order` and `openway todo` print for people."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import click
 
-from adapter.cli.client import Json, fields
-from adapter.cli.output import cell, counted, print_fields, print_json, print_table, say
+from adapter.cli.client import Json, fields, items
+from adapter.cli.output import (
+    cell,
+    columns,
+    counted,
+    print_fields,
+    print_json,
+    print_rows,
+    say,
+)
+
+_STEPS: Final = columns("step", "number title device cell type algorithm row note")
+_CHILDREN: Final = columns("child", "id activity task device state reason command row")
+_REPLIES: Final = columns(
+    "reply", "id kind state attempts", ("created", "created_at"), ("due", "due_at"), "last_error"
+)
+_REQUESTS: Final = columns("request", "id purpose state outcome requester reason")
 
 
 def print_order(made: dict[str, Json], *, as_json: bool) -> None:
@@ -29,15 +45,14 @@ def _next(problem: Mapping[str, Json]) -> dict[str, object]:
 def print_plan(found: dict[str, Json]) -> None:
     for note in _texts(found["notes"]):
         click.echo(note)
-    refusals = _rows(found["refused_by"])
+    refusals = items(found["refused_by"])
     for problem in refusals:
         click.echo(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
-    names = ("number", "title", "device", "cell", "type", "algorithm", "row", "note")
-    rows = _rows(found["steps"])
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
+    rows = items(found["steps"])
+    print_rows(_STEPS, rows)
     for row in rows:
         click.echo(f"{row['number']}. saw {_saw(row)}")
-    if last := _rows(found["last"]):
+    if last := items(found["last"]):
         click.echo(f"in the end saw {_saw(last[-1])}")
     problem = fields(found.get("problem"))
     why = f": {problem['text']}; {problem['action']}" if problem else ""
@@ -50,34 +65,22 @@ def print_plan(found: dict[str, Json]) -> None:
 
 def print_shown(found: dict[str, Json]) -> None:
     print_order(fields(found["order"]), as_json=False)
-    names: tuple[str, ...] = (
-        "id",
-        "activity",
-        "task",
-        "device",
-        "state",
-        "reason",
-        "command",
-        "row",
-    )
     click.echo("\nchildren")
-    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["children"])))
+    print_rows(_CHILDREN, items(found["children"]))
     click.echo("decisions")
-    for look in _rows(found["passes"]):
-        for decision in _rows(look["decisions"]):
+    for look in items(found["passes"]):
+        for decision in items(look["decisions"]):
             place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
             click.echo(f"{look['at']}  {place}: {_decided(decision)}")
-        if seen := _rows(look["decisions"]):
+        if seen := items(look["decisions"]):
             click.echo(f"    saw {_saw(seen[-1])}")
     click.echo("\nreplies")
-    names = ("id", "kind", "state", "attempts", "created_at", "due_at", "last_error")
-    print_table(names, (tuple(row[name] for name in names) for row in _rows(found["replies"])))
-    if requests := _rows(found["requests"]):
+    print_rows(_REPLIES, items(found["replies"]))
+    if requests := items(found["requests"]):
         click.echo("requests")
-        names = ("id", "purpose", "state", "outcome", "requester", "reason")
-        print_table(names, (tuple(row[name] for name in names) for row in requests))
+        print_rows(_REQUESTS, requests)
     click.echo("log")
-    for entry in _rows(found["log"]):
+    for entry in items(found["log"]):
         click.echo(_step(entry))
 
 
@@ -106,7 +109,7 @@ def _step(entry: Mapping[str, Json]) -> str:
     return "  ".join(each for each in said if each)
 
 
-def age(seconds: Json) -> str:
+def age(seconds: object) -> str:
     """`45s`, `12m`, `3h 5m`, `2d 4h`."""
     whole = int(seconds) if isinstance(seconds, int | float) else 0
     minutes, hours, days = whole // 60, whole // 3600, whole // 86400
@@ -115,10 +118,6 @@ def age(seconds: Json) -> str:
     if hours:
         return f"{hours}h {minutes % 60}m"
     return f"{minutes}m" if minutes else f"{whole}s"
-
-
-def _rows(value: Json) -> list[dict[str, Json]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _texts(value: Json) -> list[str]:

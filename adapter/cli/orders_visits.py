@@ -7,15 +7,17 @@ from typing import Final, TypeVar
 
 import click
 
-from adapter.cli.client import fields, items, segment
+from adapter.cli.client import fields, segment
 from adapter.cli.orders import body_of, print_request
 from adapter.cli.orders_output import print_order
-from adapter.cli.output import as_json, counted, print_fields, print_json, print_table, say
+from adapter.cli.output import as_json, columns, show_fields, show_list
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.orders.tasks import FieldEffect
+
+_REPLIES: Final = columns("reply/replies", "id kind state attempts last_error")
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -109,13 +111,7 @@ def retry_request(session: Session, order_id: str, request: str, as_json: bool) 
 def retry_replies(session: Session, order_id: str, reply: str, as_json: bool) -> None:
     """Send a reply to the requester again now; without REPLY, all that have failed."""
     made = session.client.post(f"/orders/{segment(order_id)}/replies/retry", {"reply": reply})
-    if as_json:
-        print_json(made)
-        return
-    names = ("id", "kind", "state", "attempts", "last_error")
-    rows = items(made)
-    print_table(names, (tuple(row[name] for name in names) for row in rows))
-    say(counted(len(rows), "reply", "replies"))
+    show_list(made, _REPLIES, as_json=as_json)
 
 
 @click.command(name="discard-reply")
@@ -126,10 +122,7 @@ def retry_replies(session: Session, order_id: str, reply: str, as_json: bool) ->
 def discard_reply(session: Session, order_id: str, reply: str, as_json: bool) -> None:
     """Give up a reply: it is not sent any more."""
     made = session.client.post(f"/orders/{segment(order_id)}/replies/discard", {"reply": reply})
-    if as_json:
-        print_json(made)
-    else:
-        print_fields(fields(made))
+    show_fields(made, as_json=as_json)
 
 
 def _path(visit: str) -> str:

@@ -1,25 +1,155 @@
-"""What the command line prints: tables for people, JSON for programs."""
+"""What the command line prints, tables for people and JSON for programs, and its exit codes."""
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from adapter.cli.client import ApiProblem, Unreachable, fields, items
+from adapter.errors import (
+    Conflict,
+    ContractError,
+    GatewayError,
+    HeadEndError,
+    InvalidRequest,
+    NotFound,
+    SettingsError,
+    StoreFailed,
+    WireError,
+)
 from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])  # click's decorators take any function
+Row = Mapping[str, object]
+Cell = str | Callable[[Row], object]
 
 _PIPE_COLUMNS: Final = 200
+
+# ---------------------------------------------------------------- options that many have
 
 ROW_NUMBER: Final = click.IntRange(ROW.least, ROW.most)
 """The number of a row."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def limit_option(usual: int = 50) -> Callable[[F], F]:
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 500),
+        default=usual,
+        show_default=True,
+        help="At most so many.",
+    )
+
+
+def paged(usual: int = 50) -> Callable[[F], F]:
+    cursor = click.option("--cursor", help="`next` of the page before.")
+    return lambda function: cursor(limit_option(usual)(function))
+
+
+# ---------------------------------------------------------------- lists
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumns:
+    """How rows of one kind are listed: by heading, the cell of each row. `one` and `many` are the
+    nouns that count them."""
+
+    one: str
+    many: str
+    cells: Mapping[str, Cell]
+
+
+def columns(noun: str, *cells: str | tuple[str, Cell]) -> ListColumns:
+    """`noun` is `order`, or `entry/entries`. Cells are names of fields, which are the headings too;
+    or a heading, and a field (`a.b` is a field of another) or a function of the row."""
+    one, _, many = noun.partition("/")
+    named: dict[str, Cell] = {}
+    for each in cells:
+        pairs = ((name, name) for name in each.split()) if isinstance(each, str) else (each,)
+        named |= {heading.replace("_", " "): cell for heading, cell in pairs}
+    return ListColumns(one, many, named)
+
+
+def show_list(answer: object, shown: ListColumns, *, as_json: bool, note: str = "") -> None:
+    """A page of the API, or a list of rows; then how many there are, how to see more, `note`."""
+    if as_json:
+        print_json(answer)
+        return
+    rows, unreadable = items(answer), items(fields(answer).get("unreadable"))
+    if unreadable:
+        rows = sorted([*rows, *map(_unreadable, unreadable)], key=_id, reverse=True)
+    print_rows(shown, rows)
+    cursor = fields(answer).get("next")
+    more = f"; more: --cursor {cursor}" if cursor else ""
+    say(f"{counted(len(rows), shown.one, shown.many)}{more}{note}")
+    for row in unreadable:
+        number = row["set_aside"]
+        where = f"show {number}" if number else "list, once its work fails"
+        say(f"{row['id']} cannot be read: openway set-aside {where}")
+
+
+def print_rows(shown: ListColumns, rows: Iterable[Row], *, title: str | None = None) -> None:
+    values = ([_value(row, cell) for cell in shown.cells.values()] for row in rows)
+    print_table(tuple(shown.cells), values, title=title)
+
+
+def print_objects(rows: Sequence[Row], *, title: str | None = None) -> None:
+    """Rows of a kind that is not known here: a column for each field that any has something in."""
+    names = [name for name in rows[0] if any(_filled(row.get(name)) for row in rows)]
+    print_rows(columns("row", *names), rows, title=title)
+
+
+def _value(row: Row, cell: Cell) -> object:
+    if not isinstance(cell, str):
+        return cell(row)
+    name, _, rest = cell.partition(".")
+    return _value(fields(row.get(name)), rest) if rest else row.get(name)
+
+
+def _unreadable(row: Row) -> dict[str, Any]:
+    return {"id": row["id"], "state": f"cannot be read: {row['error']}"}
+
+
+def _id(row: Row) -> str:
+    return str(row["id"])
+
+
+# ---------------------------------------------------------------- one
+
+
+def show_fields(answer: object, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields(fields(answer))
+
+
+def show_text(answer: object, text: str, *, as_json: bool) -> None:
+    """JSON, or one sentence for people."""
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(text)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Names and values, one a line; empty ones are left out."""
+    shown = {name: cell(value) for name, value in fields.items() if _filled(value)}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+# ---------------------------------------------------------------- how it is printed
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -40,32 +170,25 @@ def print_json_line(value: object) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:
+    """A column of numbers is aligned to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    whole = list(rows)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
+    for number, heading in enumerate(headings):
+        numbers = all(_is_number(row[number]) for row in whole)
+        table.add_column(heading, overflow="fold", justify="right" if numbers else "left")
+    for row in whole:
         table.add_row(*(Text(cell(value)) for value in row))
     console().print(table)
 
 
-def print_fields(fields: Mapping[str, object]) -> None:
-    """Names and values, one a line; empty ones are left out."""
-    shown = {name: cell(value) for name, value in fields.items() if _filled(value)}
-    width = max((len(name) for name in shown), default=0)
-    for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {value}")
-
-
-def print_rows(rows: Sequence[Mapping[str, object]], *, title: str | None = None) -> None:
-    """A table of objects: a column for each name that any of them has something in."""
-    columns = [name for name in rows[0] if any(_filled(row.get(name)) for row in rows)]
-    print_table(columns, ([row.get(name) for name in columns] for row in rows), title=title)
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _filled(value: object) -> bool:
@@ -92,3 +215,65 @@ def counted(number: object, name: str, names: str = "") -> str:
 def say(text: str) -> None:
     """A remark for people, not part of the output."""
     click.echo(text, err=True)
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+class Exit(IntEnum):
+    OK = 0
+    WITHOUT_SUCCESS = 1
+    INVALID = 2
+    NOT_FOUND = 3
+    CONFLICT = 4
+    UNREACHABLE = 5
+    SETTINGS = 6
+    FAILED = 7
+    INTERRUPTED = 130
+
+
+MEANING: Final = {
+    Exit.OK: "done",
+    Exit.WITHOUT_SUCCESS: "the command ended, or waits for a person, without success; "
+    "or a check found something",
+    Exit.INVALID: "wrong usage or invalid input; nothing was done",
+    Exit.NOT_FOUND: "no such command, device, message or payload",
+    Exit.CONFLICT: "conflict with the present state, or not allowed",
+    Exit.UNREACHABLE: "no answer, or not ended in time",
+    Exit.SETTINGS: "a setting is unknown or bad",
+    Exit.FAILED: "the gateway or its store failed",
+    Exit.INTERRUPTED: "interrupted",
+}
+
+_BY_STATUS: Final = {
+    400: Exit.INVALID,
+    401: Exit.CONFLICT,
+    403: Exit.CONFLICT,
+    404: Exit.NOT_FOUND,
+    408: Exit.UNREACHABLE,
+    409: Exit.CONFLICT,
+    412: Exit.CONFLICT,
+    413: Exit.INVALID,
+    415: Exit.INVALID,
+    422: Exit.INVALID,
+    429: Exit.UNREACHABLE,
+    503: Exit.UNREACHABLE,
+    504: Exit.UNREACHABLE,
+}
+_BY_ERROR: Final = (
+    (Unreachable, Exit.UNREACHABLE),
+    (InvalidRequest, Exit.INVALID),
+    (NotFound, Exit.NOT_FOUND),
+    (Conflict, Exit.CONFLICT),
+    (HeadEndError, Exit.UNREACHABLE),
+    (WireError, Exit.INVALID),
+    (ContractError, Exit.INVALID),
+    (SettingsError, Exit.SETTINGS),
+    (StoreFailed, Exit.FAILED),
+)
+
+
+def exit_of(error: GatewayError) -> Exit:
+    if isinstance(error, ApiProblem):
+        return _BY_STATUS.get(error.status, Exit.FAILED)
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), Exit.INVALID)

@@ -1,21 +1,28 @@
 """`openway quarantine`: inbound messages that were refused, with their reasons."""
 
+from typing import Final
+
 import click
 
-from adapter.cli.client import fields, items
-from adapter.cli.exits import Exit
+from adapter.cli.client import fields
 from adapter.cli.output import (
     ROW_NUMBER,
+    Exit,
     as_json,
-    counted,
+    columns,
+    paged,
     print_fields,
     print_json,
-    print_table,
     say,
+    show_list,
+    show_text,
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.engine.commands.ports import InboxState
+
+_MESSAGES: Final = columns("message", "id at operation remote state reason")
+_FILES: Final = "; files that were refused: openway readings payloads"
 
 
 @click.group()
@@ -30,25 +37,18 @@ def quarantine() -> None:
     default=InboxState.QUARANTINED.value,
     show_default=True,
 )
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@paged()
 @as_json
 @with_session
-def list_(session: Session, state: str, limit: int, cursor: str | None, as_json: bool) -> None:
+def list_(session: Session, /, state: str, as_json: bool, **query: object) -> None:
     """List messages, newest first, with the reason of each.
 
     A file that `openway intake` was given and that was refused is no message: `openway readings
     payloads` lists it, with the reason and the byte.
     """
-    answer = session.client.get("/inbox", {"state": state, "limit": limit, "cursor": cursor})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("id", "at", "operation", "remote", "state", "reason")
-    print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
-    files = "; files that were refused: openway readings payloads"
-    say(f"{counted(len(rows), 'message')}{files if state == InboxState.QUARANTINED.value else ''}")
+    answer = session.client.get("/inbox", {"state": state, **query})
+    note = _FILES if state == InboxState.QUARANTINED.value else ""
+    show_list(answer, _MESSAGES, as_json=as_json, note=note)
 
 
 @quarantine.command()
@@ -84,11 +84,8 @@ def retry(session: Session, message: int, wait_s: float, as_json: bool) -> None:
     path = f"/inbox/{message}/retry?wait={wait_s:g}"
     answer = fields(session.client.post(path, wait_s=wait_s))
     row = fields(answer["message"])
-    if as_json:
-        print_json(answer)
-    else:
-        reason = f": {row['reason']}" if row["reason"] else ""
-        click.echo(f"message {message} is {row['state']} now{reason}")
+    reason = f": {row['reason']}" if row["reason"] else ""
+    show_text(answer, f"message {message} is {row['state']} now{reason}", as_json=as_json)
     refused = row["state"] == InboxState.QUARANTINED.value
     raise SystemExit(Exit.WITHOUT_SUCCESS if refused else Exit.OK)
 
@@ -100,7 +97,4 @@ def retry(session: Session, message: int, wait_s: float, as_json: bool) -> None:
 def discard(session: Session, message: int, as_json: bool) -> None:
     """Take a message off the list; it stays stored."""
     answer = session.client.post(f"/inbox/{message}/discard")
-    if as_json:
-        print_json(answer)
-    else:
-        click.echo(f"message {message} is discarded")
+    show_text(answer, f"message {message} is discarded", as_json=as_json)

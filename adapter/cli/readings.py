@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,20 @@ from zoneinfo import ZoneInfo
 import click
 
 from adapter.cli.client import fields, items
-from adapter.cli.output import as_json, cell, counted, print_json, print_json_line, print_table, say
+from adapter.cli.output import (
+    Cell,
+    Row,
+    as_json,
+    cell,
+    columns,
+    counted,
+    paged,
+    print_json,
+    print_json_line,
+    print_rows,
+    say,
+    show_list,
+)
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest, NotFound
@@ -26,6 +40,39 @@ _SHOWN: Final = 10_000
 """Rows that `show` prints at most: more is for `export`."""
 
 _MOST_PLOTTED: Final = 366
+
+
+def _sum_of(name: str) -> Cell:
+    return lambda row: fields(row["counts"]).get(name, 0)
+
+
+_PAYLOAD_COUNTS: Final = "values rejected errors bad_parts events unreported"
+_GROUP_COUNTS: Final = (
+    "values new revised repeated filtered rejected errors bad_parts events unreported"
+)
+_VALUES: Final = columns(
+    "value",
+    ("at", lambda row: _short_time(row["at"])),
+    "quantity source value unit",
+    ("condition", lambda row: row["condition"] or ""),
+    "statuses",
+    ("origin", lambda row: _origin(row)),
+)
+_PAYLOADS: Final = columns(
+    "payload",
+    "id at source operation state bytes lag_s reason position",
+    *((name, f"counts.{name}") for name in _PAYLOAD_COUNTS.split()),
+)
+_GROUPS: Final = columns(
+    "group",
+    ("group", lambda row: row["group"] or "(none)"),
+    "payloads bytes",
+    ("quarantined", lambda row: fields(row["states"]).get("quarantined", 0)),
+    *((name, _sum_of(name)) for name in _GROUP_COUNTS.split()),
+    ("lag s: median", lambda row: _lag(row["lag_median_s"])),
+    ("95 %", lambda row: _lag(row["lag_95_s"])),
+    ("longest", lambda row: _lag(row["lag_longest_s"])),
+)
 
 store_option = click.option(
     "--store",
@@ -88,18 +135,7 @@ def show(
             words = row.statuses.split(",") if row.statuses else []
             print_json_line({**row._asdict(), **times, "statuses": words})
     else:
-        columns = ("at", "quantity", "source", "value", "unit", "condition", "statuses")
-        print_table(
-            (*columns, "origin"),
-            (
-                (
-                    _short_time(row.at),
-                    *(getattr(row, name) or "" for name in columns[1:]),
-                    _origin(row),
-                )
-                for row in rows[:limit]
-            ),
-        )
+        print_rows(_VALUES, (row._asdict() for row in rows[:limit]))
     more = f"; there are more: --limit, or `openway readings export {meter}`"
     say(f"{counted(min(len(rows), limit), 'value')}{more if len(rows) > limit else ''}")
 
@@ -193,8 +229,7 @@ def plot(
 
 
 @readings.command()
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@paged()
 @store_option
 @as_json
 @with_session
@@ -204,23 +239,7 @@ def payloads(
     """List the payloads that were taken in, newest first."""
     with _source(session, store) as source:
         answer = source.payloads(limit=limit, cursor=cursor)
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(dict(answer))
-    columns = ("id", "at", "source", "operation", "state", "bytes", "lag_s", "reason", "position")
-    counts = ("values", "rejected", "errors", "bad_parts", "events", "unreported")
-    print_table(
-        (*columns, *counts),
-        (
-            (
-                *(row.get(name) for name in columns),
-                *(fields(row["counts"]).get(name) for name in counts),
-            )
-            for row in rows
-        ),
-    )
-    say(counted(len(rows), "payload"))
+    show_list(answer, _PAYLOADS, as_json=as_json)
 
 
 @readings.command()
@@ -247,26 +266,8 @@ def statistics(
     if as_json:
         print_json(answer)
         return
-    groups = answer.get("groups")
-    rows = [fields(group) for group in groups] if isinstance(groups, list) else []
-    counts = (
-        *("values", "new", "revised", "repeated", "filtered", "rejected", "errors", "bad_parts"),
-        *("events", "unreported"),
-    )
-    print_table(
-        (by, "payloads", "bytes", "quarantined", *counts, "lag s: median", "95 %", "longest"),
-        (
-            (
-                row["group"] or "(none)",
-                row["payloads"],
-                row["bytes"],
-                fields(row["states"]).get("quarantined", 0),
-                *(fields(row["counts"]).get(name, 0) for name in counts),
-                *(_lag(row[name]) for name in ("lag_median_s", "lag_95_s", "lag_longest_s")),
-            )
-            for row in rows
-        ),
-    )
+    cells = {by if name == "group" else name: each for name, each in _GROUPS.cells.items()}
+    print_rows(replace(_GROUPS, cells=cells), items(answer.get("groups")))
     if errors := fields(answer["open_errors"]):
         say("open errors: " + ", ".join(f"{cell(count)} {why}" for why, count in errors.items()))
 
@@ -356,14 +357,16 @@ def _chosen(source: "Source", wanted: "ValueQuery", quantity: str | None) -> lis
     return [row for row in rows if (row.quantity, row.component, row.seconds) == channel]
 
 
-def _origin(row: "ValueRow") -> str:
+def _origin(row: Row) -> str:
     """Empty for what the head end's payloads brought: nearly all."""
-    if row.entered_at is not None:
-        return f"{row.component} entered by {row.told_by}, {_short_time(row.entered_at)}"
-    return f"{row.component} read by a crew, {row.told_by}" if row.told_by else ""
+    if row["entered_at"] is not None:
+        entered = _short_time(row["entered_at"])
+        return f"{row['component']} entered by {row['told_by']}, {entered}"
+    return f"{row['component']} read by a crew, {row['told_by']}" if row["told_by"] else ""
 
 
-def _short_time(at: int) -> str:
+def _short_time(at: object) -> str:
+    assert isinstance(at, int)
     moment = datetime.fromtimestamp(at / 1_000_000, UTC)
     return moment.strftime("%Y-%m-%d %H:%M:%SZ")
 

@@ -9,12 +9,15 @@ import click
 from adapter.cli.client import ApiProblem, Json, Unreachable, fields, items, segment
 from adapter.cli.output import (
     as_json,
+    columns,
     counted,
+    paged,
     print_fields,
     print_json,
+    print_objects,
     print_rows,
-    print_table,
     say,
+    show_list,
 )
 from adapter.cli.session import Session, with_session
 
@@ -26,7 +29,17 @@ _AT_ONCE: Final = 2_000
 
 _ROW: Final = re.compile(r"^devices, row (\d+)", re.MULTILINE)
 _LISTED: Final = {"left_alone": "left alone", "overridden": "overridden"}
-_COLUMNS: Final = ("subject", "field", "stored", "given", "why")
+_DEVICES: Final = columns(
+    "device",
+    ("device", "device.id"),
+    ("endpoint", "device.endpoint"),
+    ("type", "device.device_type"),
+    ("service point", "service_point.id"),
+    ("install status", "installed.status"),
+)
+_DIFFERENCES: Final = columns(
+    "difference", "subject field", ("the registry has", "stored"), ("the file says", "given"), "why"
+)
 
 
 @click.group()
@@ -67,7 +80,7 @@ def import_(
         "devices": len(what.devices),
         "service_points": len(what.service_points),
         "installs": len(what.installs),
-        **{name: [row for each in answers for row in _rows(each, name)] for name in _LISTED},
+        **{name: [row for each in answers for row in items(each.get(name))] for name in _LISTED},
     }
     if as_json:
         print_json(answer)
@@ -109,51 +122,23 @@ def _of_file(error: ApiProblem, name: str, part: "Import") -> ApiProblem:
     return ApiProblem(error.status, error.code, _ROW.sub(row, str(error)))
 
 
-def _rows(answer: dict[str, Json], name: str) -> list[dict[str, Json]]:
-    return _objects(answer.get(name))
-
-
 def _print_import(answer: dict[str, object]) -> None:
     verb = "loaded" if answer["imported"] else "would be loaded"
     names = ("devices", "service_points", "installs")
     told = (counted(answer[each], each.removesuffix("s").replace("_", " ")) for each in names)
     click.echo(f"{', '.join(told)} {verb}")
     for name, title in _LISTED.items():
-        rows = answer[name]
-        if isinstance(rows, list) and rows:
-            print_table(
-                ("subject", "field", "the registry has", "the file says", "why"),
-                ([row[column] for column in _COLUMNS] for row in rows),
-                title=title,
-            )
+        if rows := items(answer[name]):
+            print_rows(_DIFFERENCES, rows, title=title)
 
 
 @devices.command(name="list")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@paged()
 @as_json
 @with_session
-def list_(session: Session, limit: int, cursor: str | None, as_json: bool) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List devices with where they stand."""
-    answer = session.client.get("/devices", {"limit": limit, "cursor": cursor})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    print_table(
-        ("device", "endpoint", "type", "service point", "install status"),
-        (
-            (
-                fields(row["device"])["id"],
-                fields(row["device"])["endpoint"],
-                fields(row["device"])["device_type"],
-                fields(row["service_point"]).get("id"),
-                fields(row["installed"]).get("status"),
-            )
-            for row in rows
-        ),
-    )
-    say(counted(len(rows), "device"))
+    show_list(session.client.get("/devices", query), _DEVICES, as_json=as_json)
 
 
 @devices.command()
@@ -175,17 +160,13 @@ def show(session: Session, device: str, measurements: bool, as_json: bool) -> No
         else:
             print_fields({name: part})
     if values:
-        print_rows(values, title="measurements")
+        print_objects(values, title="measurements")
 
 
 def _print_part(name: str, part: dict[str, Json]) -> None:
     """Plain members as fields; lists of objects (components, on/off history) as tables."""
-    tables = {key: rows for key, value in part.items() if (rows := _objects(value))}
+    tables = {key: rows for key, value in part.items() if (rows := items(value))}
     click.echo(f"\n{name}")
     print_fields({f"  {key}": value for key, value in part.items() if key not in tables})
     for key, rows in tables.items():
-        print_rows(rows, title=key)
-
-
-def _objects(value: Json) -> list[dict[str, Json]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+        print_objects(rows, title=key)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, console, counted, print_json, print_table, say
+from adapter.cli.output import Exit, as_json, console, counted, print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.status import Status

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, counted, print_json, print_json_line, print_table, say
+from adapter.cli.output import Exit, as_json, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.model.whole_numbers import ROW
 

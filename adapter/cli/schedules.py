@@ -1,19 +1,26 @@
 """`openway schedule`: reads that recur, by group, and what came of each window."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import click
 
 from adapter.cli.client import Json, fields, items, segment
 from adapter.cli.output import (
     ROW_NUMBER,
+    ListColumns,
     as_json,
+    columns,
     counted,
-    print_fields,
+    limit_option,
+    paged,
     print_json,
-    print_table,
+    print_rows,
     say,
+    show_fields,
+    show_list,
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
@@ -24,6 +31,19 @@ _DAY_S = 86_400.0
 _PAGE = 500
 _READ = ReadResult.SUCCEEDED.value
 _DEVICE = ("device", "endpoint", "result", "reason", "incomplete")
+_SCHEDULES: Final = columns("schedule", "id state name group kind issued read_until due trouble")
+_WINDOWS: Final = columns(
+    "window",
+    ("window", "number"),
+    ("from", "covers.start"),
+    ("to", "covers.end"),
+    "command state expected",
+    ("read", "tally.succeeded"),
+    ("failed", "tally.failed"),
+    ("missing", "tally.missing"),
+    ("skipped before", "skipped"),
+    "incomplete",
+)
 _RESULTS = [each.value for each in ReadResult]
 _KINDS = {"scalar": "scheduled_read_scalar", "interval": "scheduled_read_interval"}
 
@@ -95,23 +115,12 @@ def add(
 
 @schedule.command(name="list")
 @click.option("--state", type=click.Choice(["active", "paused", "ended"]))
-@click.option("--cursor", help="`next` of the page before.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@paged()
 @as_json
 @with_session
-def list_(
-    session: Session, state: str | None, cursor: str | None, limit: int, as_json: bool
-) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List schedules with how far they are."""
-    query = {"state": state, "cursor": cursor, "limit": limit}
-    answer = session.client.get("/schedules", query)
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("id", "state", "name", "group", "kind", "issued", "read_until", "due", "trouble")
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
-    say(counted(len(rows), "schedule"))
+    show_list(session.client.get("/schedules", query), _SCHEDULES, as_json=as_json)
 
 
 @schedule.command()
@@ -144,7 +153,7 @@ _verb("remove", "End it. Its windows stay for the reports.")
 @click.argument("window", type=ROW_NUMBER, required=False)
 @click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
 @click.option("--all", "everybody", is_flag=True, help="Also the devices that were read whole.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@limit_option()
 @as_json
 @with_session
 def report(
@@ -165,15 +174,12 @@ def report(
     place = f"/schedules/{segment(number)}/windows"
     if window is None:
         answer = session.client.get(place, {"limit": limit})
-        if as_json:
-            print_json(answer)
-        else:
-            _print_windows(items(answer))
+        show_list(answer, _shown(items(answer)), as_json=as_json)
         return
     pages = _pages(session, f"{place}/{window}", result)
     if as_json:
         whole = list(pages)
-        rows = [row for page in whole for row in _devices(page)]
+        rows = [row for page in whole for row in items(page["devices"])]
         print_json({**whole[-1], "devices": rows, "next": None})
     else:
         _print_window(pages, everybody=everybody or result is not None)
@@ -190,11 +196,6 @@ def _pages(session: Session, place: str, result: str | None) -> Iterator[dict[st
             return
 
 
-def _devices(page: dict[str, Json]) -> list[dict[str, Json]]:
-    devices = page.get("devices")
-    return [fields(each) for each in devices] if isinstance(devices, list) else []
-
-
 def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
     """Lines as they come, for a window may have a city of them; those that were read come last,
     and of those the whole ones."""
@@ -202,15 +203,16 @@ def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
     shown = 0
     for page in pages:
         if not widths:
-            _print_windows([page])
-        rows = [row for row in _devices(page) if everybody or _is_told(row)]
+            print_rows(_shown([page]), [page])
+        devices = items(page["devices"])
+        rows = [row for row in devices if everybody or _is_told(row)]
         cells = [[str(row.get(column) or "") for column in _DEVICE] for row in rows]
         widths = widths or [max(map(len, column)) for column in zip(_DEVICE, *cells, strict=True)]
         for line in cells if shown else [list(_DEVICE), *cells] if cells else []:
             padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
             click.echo("  ".join(padded).rstrip())
         shown += len(rows)
-        if len(rows) < len(_devices(page)):
+        if len(rows) < len(devices):
             break
     say(f"{counted(shown, 'device')} shown")
 
@@ -220,39 +222,17 @@ def _is_told(row: dict[str, Json]) -> bool:
     return row["result"] != _READ or bool(row["incomplete"])
 
 
-def _print_windows(rows: list[dict[str, Json]]) -> None:
-    columns: tuple[str, ...] = (
-        *("window", "from", "to", "command", "state", "expected", "read", "failed", "missing"),
-        *("skipped before", "incomplete"),
-    )
-    if any(row["incomplete"] is None for row in rows):
-        columns = columns[:-1]
-    print_table(columns, (_window(row) for row in rows))
-
-
-def _window(row: dict[str, Json]) -> tuple[object, ...]:
-    covers, tally = fields(row["covers"]), fields(row["tally"])
-    return (
-        row["number"],
-        covers["start"],
-        covers["end"],
-        row["command"],
-        row["state"],
-        row["expected"],
-        tally["succeeded"],
-        tally["failed"],
-        tally["missing"],
-        row["skipped"],
-        row["incomplete"],
-    )
+def _shown(windows: list[dict[str, Json]]) -> ListColumns:
+    """Without the column that only windows of intervals have, where there are others."""
+    if all(row["incomplete"] is not None for row in windows):
+        return _WINDOWS
+    cells = {name: cell for name, cell in _WINDOWS.cells.items() if name != "incomplete"}
+    return replace(_WINDOWS, cells=cells)
 
 
 def _print(answer: Json, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    found = fields(answer)
-    for name in ("recurrence", "once"):
+    found = dict(fields(answer))
+    for name in () if as_json else ("recurrence", "once"):
         for key, value in fields(found.pop(name, None)).items():
             found[f"{name}.{key}"] = value
-    print_fields(found)
+    show_fields(found, as_json=as_json)

@@ -1,11 +1,16 @@
 """`openway subscriptions`: what the head end sends us, and whether it is too quiet."""
 
+from typing import Final
+
 import click
 
 from adapter.cli.client import Json, fields, items
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, print_fields, print_json, print_table
+from adapter.cli.output import Exit, as_json, columns, print_fields, print_json, print_rows
 from adapter.cli.session import Session, with_session
+
+_SUBSCRIPTIONS: Final = columns(
+    "subscription", "kind good since", ("checked", "checked_at"), "address detail"
+)
 
 
 @click.group()
@@ -36,8 +41,6 @@ def _print(answer: Json, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    columns = ("kind", "good", "since", "checked_at", "address", "detail")
-    rows = items(answer)
-    print_table(columns, (tuple(row.get(column) for column in columns) for row in rows))
+    print_rows(_SUBSCRIPTIONS, items(answer))
     found = fields(answer)
     print_fields({name: found.get(name) for name in ("last_arrival", "allowed_s", "alarm")})

@@ -218,7 +218,7 @@ def settings() -> TableShown:
 
 
 def exits() -> TableShown:
-    from adapter.cli.exits import MEANING
+    from adapter.cli.output import MEANING
 
     return TableShown(
         "Exit codes",

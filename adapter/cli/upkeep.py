@@ -1,17 +1,37 @@
-"""`openway audit` and `openway ledger`: what happened, and whether the sums agree."""
+"""`openway audit`, `openway ledger` and `openway retention`: what happened, whether the sums
+agree, and how long a running gateway keeps what it no longer needs."""
 
 from typing import Final
 
 import click
 
-from adapter.cli.client import fields, items
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, counted, print_json, print_table, say
+from adapter.cli.client import Json, fields, items
+from adapter.cli.output import (
+    Exit,
+    as_json,
+    columns,
+    counted,
+    limit_option,
+    print_json,
+    print_rows,
+    print_table,
+    say,
+    show_list,
+    show_text,
+)
 from adapter.cli.session import Session, with_session
 from adapter.model.whole_numbers import ROW
 
 _WALK_S: Final = 600.0
 """How long walking the chain may take, beyond the usual time-out."""
+
+_ENTRIES: Final = columns("entry/entries", "seq at actor action subject detail")
+_RETENTION: Final = columns(
+    "class/classes",
+    "what",
+    ("days", lambda row: "for ever" if row["days"] is None else row["days"]),
+    "removed",
+)
 
 
 @click.group()
@@ -23,19 +43,12 @@ def audit() -> None:
 @click.option(
     "--cursor", type=click.IntRange(0, ROW.most), default=0, help="Entries after this number."
 )
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+@limit_option(100)
 @as_json
 @with_session
-def list_(session: Session, cursor: int, limit: int, as_json: bool) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List entries, oldest first."""
-    answer = session.client.get("/audit", {"cursor": cursor, "limit": limit})
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("seq", "at", "actor", "action", "subject", "detail")
-    print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
-    say(counted(len(rows), "entry", "entries"))
+    show_list(session.client.get("/audit", query), _ENTRIES, as_json=as_json)
 
 
 @audit.command()
@@ -44,13 +57,10 @@ def list_(session: Session, cursor: int, limit: int, as_json: bool) -> None:
 def verify(session: Session, as_json: bool) -> None:
     """Walk the whole chain; edits, gaps and cut tails show."""
     found = fields(session.client.get("/audit/verify", wait_s=_WALK_S))
-    if as_json:
-        print_json(found)
-    elif found["intact"]:
-        click.echo(f"intact: {counted(found['entries'], 'entry', 'entries')}")
-    else:
-        click.echo(f"broken: {found['problem']}")
-    raise SystemExit(Exit.OK if found["intact"] else Exit.WITHOUT_SUCCESS)
+    intact = bool(found["intact"])
+    whole = f"intact: {counted(found['entries'], 'entry', 'entries')}"
+    show_text(found, whole if intact else f"broken: {found['problem']}", as_json=as_json)
+    raise SystemExit(Exit.OK if intact else Exit.WITHOUT_SUCCESS)
 
 
 @click.command()
@@ -69,3 +79,34 @@ def ledger(session: Session, as_json: bool) -> None:
         else:
             rows.append((name, value))
     print_table(("what", "count"), rows)
+
+
+@click.group()
+def retention() -> None:
+    """How long rows are kept. Audit, commands, orders and measurements are never removed."""
+
+
+@retention.command()
+@as_json
+@with_session
+def show(session: Session, as_json: bool) -> None:
+    """Show the days of each class, and what was removed since the start."""
+    _print_retention(session.client.get("/retention"), as_json)
+
+
+@retention.command()
+@as_json
+@with_session
+def run(session: Session, as_json: bool) -> None:
+    """Begin now to remove what is due, and not only with the next hourly sweep."""
+    _print_retention(session.client.post("/retention/run"), as_json)
+
+
+def _print_retention(answer: Json, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    print_rows(_RETENTION, items(answer))
+    found = fields(answer)
+    now = ", one under way" if found["under_way"] else ""
+    say(f"last sweep: {found['last'] or 'none yet'}{now}")

@@ -9,16 +9,17 @@ from adapter.cli.client import Json, fields, items
 from adapter.cli.output import (
     ROW_NUMBER,
     as_json,
-    counted,
-    print_fields,
+    columns,
+    paged,
     print_json,
-    print_table,
-    say,
+    show_fields,
+    show_list,
 )
 from adapter.cli.session import Session, with_session
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 
 _PAGE: Final = 500
+_ROWS: Final = columns("row", "id kind row tries first last due error detail")
 
 
 @click.group(name="set-aside")
@@ -30,24 +31,12 @@ def set_aside() -> None:
 @click.option("--state", type=click.Choice([each.value for each in FailedState]),
               default=FailedState.SET_ASIDE.value, show_default=True)  # fmt: skip
 @click.option("--kind", type=click.Choice([each.value for each in RowKind]), help="Only these.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="`next` of the page before.")
+@paged()
 @as_json
 @with_session
-def list_(
-    session: Session, state: str, kind: str | None, limit: int, cursor: str | None, as_json: bool
-) -> None:
+def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List them by number. `waiting` are those that will be tried again by themselves."""
-    query = {"state": state, "kind": kind, "limit": limit, "cursor": cursor}
-    answer = session.client.get("/set-aside", query)
-    if as_json:
-        print_json(answer)
-        return
-    rows = items(answer)
-    columns = ("id", "kind", "row", "tries", "first", "last", "due", "error", "detail")
-    print_table(columns, (tuple(row.get(name) for name in columns) for row in rows))
-    more = f"; more: --cursor {fields(answer)['next']}" if fields(answer).get("next") else ""
-    say(f"{counted(len(rows), 'row')}{more}")
+    show_list(session.client.get("/set-aside", query), _ROWS, as_json=as_json)
 
 
 @set_aside.command()
@@ -56,11 +45,7 @@ def list_(
 @with_session
 def show(session: Session, number: int, as_json: bool) -> None:
     """Show one: which row, its last error, when it failed first and last, how many tries."""
-    answer = fields(session.client.get(f"/set-aside/{number}"))
-    if as_json:
-        print_json(answer)
-    else:
-        print_fields(answer)
+    show_fields(session.client.get(f"/set-aside/{number}"), as_json=as_json)
 
 
 @set_aside.command()

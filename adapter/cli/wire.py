@@ -7,8 +7,7 @@ from typing import BinaryIO
 
 import click
 
-from adapter.cli.exits import Exit
-from adapter.cli.output import as_json, counted, print_json, print_table, say
+from adapter.cli.output import Exit, as_json, counted, print_json, print_table, say
 
 _WSDL = click.option(
     "--wsdl",

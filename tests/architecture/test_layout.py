@@ -174,13 +174,13 @@ FOLDERS: dict[str, set[str]] = {
 
 # fmt: off
 BESIDE: dict[str, set[str]] = {
-    "engine": {"clock", "gateway", "inbox", "loops", "points", "private_files", "runner",
+    "engine": {"clock", "gateway", "inbox", "listing", "loops", "points", "private_files", "runner",
         "sortable_ids"},
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
     "web/api": {"call", "holds", "openapi", "problems", "quarantine", "rest", "routes",
         "schema", "set_aside", "visits"},
-    "cli": {"city_day", "client", "config", "exits", "intake", "output", "quarantine", "replay",
+    "cli": {"city_day", "client", "config", "intake", "output", "quarantine", "replay",
         "run", "session", "tables", "times", "wire"},
 }
 # fmt: on

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import run
-from adapter.cli.exits import MEANING, Exit
+from adapter.cli.output import MEANING, Exit
 from adapter.cli.tables import DIAGRAMS, MACHINES, TABLES, state_machine
 from adapter.commands.activity import State
 from adapter.commands.failures import FAILURES

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from tests.cli.serving import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
 
 FIRST = 700_001

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.web.api.routes import ROUTES
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 

@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 
 ROOT = Path(__file__).parents[2]
 KEY = "ann-" + "0" * 32

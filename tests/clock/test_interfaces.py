@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from tests.cli.serving import ADMIN, OPERATOR, Printed, Service, Terminal, serving

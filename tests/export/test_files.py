@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.cli import run as openway
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.engine.readings.reports import EventRow, ValueQuery, ValueRow
 from adapter.export.columns import EVENTS, VALUES, Form
 from adapter.export.csv_file import CsvSink

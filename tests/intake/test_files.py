@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import run as openway
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.engine.readings.ports import PayloadState
 from adapter.engine.readings.spool import files_of
 from adapter.engine.readings.tables import load_tables, read_tables

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 
 

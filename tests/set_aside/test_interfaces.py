@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.engine.upkeep.set_aside import WAITS, RowKind
 from adapter.store.commands.commands import SqliteStore
 from tests.cli.serving import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving

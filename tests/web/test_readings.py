@@ -12,7 +12,7 @@ import pytest
 
 from adapter.cli import run as openway
 from adapter.cli.client import Client, Unreachable
-from adapter.cli.exits import Exit
+from adapter.cli.output import Exit
 from adapter.engine.readings.reports import ValuePage, ValueQuery
 from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId
