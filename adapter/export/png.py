@@ -1,58 +1,44 @@
-"""A load profile as PNG, with Pillow: the extra `plot`.
+"""A load profile as PNG, with matplotlib: the extra `plot`.
 
 Up to seven days are drawn as panels, one below the other, on one scale; more as a map, one line a
 day, where colour is power. What is missing is hatched, and never looks like zero.
 """
 
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.errors import GatewayError
-from adapter.export.profile import MEANING, Day, Profile, ProfileMark, ProfileSlot
+from adapter.export.profile import MEANING, Day, Profile, ProfileMark
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 PANEL_DAYS: Final = 7
 WIDTH: Final = 1280
-_FINE: Final = 2
-"""Drawn so many times as large and made smaller, which smooths the edges."""
-
+_DPI: Final = 100
 _LEFT, _RIGHT, _TOP, _FOOT = 92, 128, 78, 72
-_PANEL: Final = 190
-_GAP: Final = 62
-_STRIP: Final = 7
-_ROW: Final = 18
-_SHORTEST_MAP: Final = 240
-_LONGEST_MAP: Final = 1600
+_PANEL, _GAP, _ROW = 190, 62, 18
+_SHORTEST_MAP, _LONGEST_MAP = 240, 1600
+"""All in pixels."""
 
-Colour = tuple[int, int, int]
-_PAPER: Final = (255, 255, 255)
-_INK: Final = (33, 37, 41)
-_SOFT: Final = (108, 117, 125)
-_GRID: Final = (226, 230, 234)
-_BAR: Final = (38, 110, 176)
-_BACK: Final = (46, 139, 87)
-_VOID: Final = (246, 238, 238)
-_HATCH: Final = (221, 180, 180)
-_CLOCK: Final = (142, 68, 173)
-_COLOURS: Final[dict[ProfileMark, Colour]] = {
-    ProfileMark.GAP: _HATCH,
-    ProfileMark.MISSING: (192, 57, 43),
-    ProfileMark.SUSPECT: (230, 126, 34),
-    ProfileMark.OUTAGE: (52, 73, 94),
-    ProfileMark.PARTIAL: (241, 196, 15),
-    ProfileMark.CLOCK: _CLOCK,
-    ProfileMark.NOTED: (127, 179, 213),
+_SOFT, _GRID, _BAR, _BACK, _CLOCK = "#6c757d", "#e2e6ea", "#266eb0", "#2e8b57", "#8e44ad"
+_MISSING: Final[dict[str, Any]] = {
+    "facecolor": "#f6eeee",
+    "edgecolor": "#ddb4b4",
+    "hatch": "///",
+    "linewidth": 0,
 }
-_SCALE: Final[tuple[Colour, ...]] = (
-    (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37),
-)  # fmt: skip
-"""From nothing to the highest; told apart by eyes of all kinds, and in grey."""
+_COLOURS: Final = {
+    ProfileMark.MISSING: "#c0392b",
+    ProfileMark.SUSPECT: "#e67e22",
+    ProfileMark.OUTAGE: "#34495e",
+    ProfileMark.PARTIAL: "#f1c40f",
+    ProfileMark.CLOCK: _CLOCK,
+    ProfileMark.NOTED: "#7fb3d5",
+}
 
 
 class PictureError(GatewayError):
@@ -60,252 +46,166 @@ class PictureError(GatewayError):
 
 
 def write_png(profile: Profile, path: Path) -> tuple[int, int]:
-    """Width and height in pixels. Raises PictureError naming the extra where Pillow is missing."""
-    picture = picture_of(profile)
-    picture.save(path, format="PNG", optimize=True)
-    return picture.size
+    """Width and height in pixels. Raises PictureError naming the extra where matplotlib is
+    missing."""
+    figure = picture_of(profile)
+    figure.savefig(path, format="png", metadata={"Software": None})
+    return WIDTH, round(figure.get_figheight() * _DPI)
 
 
-def picture_of(profile: Profile) -> "Image":
+def picture_of(profile: Profile) -> "Figure":
     try:
-        from PIL import Image
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise PictureError(
-            "a PNG needs Pillow: pip install 'openway-gateway[plot]'; the terminal needs nothing"
+            "PNG needs matplotlib: pip install 'openway-gateway[plot]'; the terminal needs nothing"
         ) from error
     few = len(profile.days) <= PANEL_DAYS
-    if few:
-        inner = len(profile.days) * (_PANEL + _GAP)
-    else:
-        inner = min(max(len(profile.days) * _ROW, _SHORTEST_MAP), _LONGEST_MAP) + 20
-    height = _TOP + inner + _FOOT
-    image = Image.new("RGB", (WIDTH * _FINE, height * _FINE), _PAPER)
-    canvas = _Canvas(image)
-    _head(canvas, profile)
+    rows = min(max(len(profile.days) * _ROW, _SHORTEST_MAP), _LONGEST_MAP)
+    height = _TOP + _FOOT + (len(profile.days) * (_PANEL + _GAP) if few else rows + 20)
+    figure = Figure(figsize=(WIDTH / _DPI, height / _DPI), dpi=_DPI)
+    _head(figure, profile, height)
     if few:
         for index, day in enumerate(profile.days):
-            _panel(canvas, profile, day, _TOP + index * (_PANEL + _GAP) + 22)
+            top = _TOP + index * (_PANEL + _GAP) + 22
+            _panel(_axes(figure, height, top, _PANEL - 11), profile, day)
     else:
-        _map(canvas, profile, inner - 20)
-    _legend(canvas, profile, height - 34)
-    return image.resize((WIDTH, height), Image.Resampling.LANCZOS)
+        _map(figure, _axes(figure, height, _TOP, rows), profile, height)
+    _legend(figure, profile, height)
+    return figure
 
 
-class _Canvas:
-    """Drawing in the pixels of the finished picture."""
-
-    def __init__(self, image: "Image") -> None:
-        from PIL.ImageDraw import Draw
-
-        self._draw: ImageDraw = Draw(image)
-        self._fonts: dict[int, FreeTypeFont | ImageFont] = {}
-
-    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        corners = [round(each * _FINE) for each in (left, top, right, bottom)]
-        if corners[2] > corners[0] and corners[3] > corners[1]:
-            self._draw.rectangle((*corners[:2], corners[2] - 1, corners[3] - 1), fill=colour)
-
-    def line(self, points: Sequence[tuple[float, float]], colour: Colour, width: float = 1) -> None:
-        fine = [(x * _FINE, y * _FINE) for x, y in points]
-        self._draw.line(fine, fill=colour, width=max(1, round(width * _FINE)))
-
-    def text(
-        self, x: float, y: float, text: str, *, size: int = 13, colour: Colour = _INK,
-        anchor: str = "ls",
-    ) -> float:  # fmt: skip
-        """Write with the anchor at a point (Pillow's two letters); how wide it became."""
-        from PIL import ImageFont
-
-        if size not in self._fonts:
-            self._fonts[size] = ImageFont.load_default(size * _FINE)
-        font = self._fonts[size]
-        self._draw.text((x * _FINE, y * _FINE), text, font=font, fill=colour, anchor=anchor)
-        return font.getlength(text) / _FINE
-
-    def hatch(self, left: float, top: float, right: float, bottom: float) -> None:
-        """Slanted lines on a pale ground: nothing is known here."""
-        self.box(left, top, right, bottom, _VOID)
-        step, x = 8.0, left - (bottom - top)
-        while x < right:
-            first, last = max(x, left), min(x + (bottom - top), right)
-            if last > first:
-                self.line([(first, bottom - (first - x)), (last, bottom - (last - x))], _HATCH)
-            x += step
+def _axes(figure: "Figure", height: int, top: int, high: int) -> "Axes":
+    wide = (WIDTH - _LEFT - _RIGHT) / WIDTH
+    axes = figure.add_axes((_LEFT / WIDTH, 1 - (top + high) / height, wide, high / height))
+    axes.tick_params(labelsize=9, labelcolor=_SOFT, length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_axisbelow(True)
+    return axes
 
 
-def _head(canvas: _Canvas, profile: Profile) -> None:
+def _head(figure: "Figure", profile: Profile, height: int) -> None:
     first, last = profile.days[0].date, profile.days[-1].date
-    period = f"{first}" if first == last else f"{first} to {last}"
     sqi = f" ({profile.sqi})" if profile.sqi else ""
-    canvas.text(_LEFT, 34, f"{profile.meter}   {profile.quantity}{sqi}", size=20)
+    title = f"{profile.meter}   {profile.quantity}{sqi}"
+    figure.text(_LEFT / WIDTH, 1 - 34 / height, title, fontsize=15)
+    period = f"{first}" if first == last else f"{first} to {last}"
     words = [period, str(profile.zone), f"{profile.seconds // 60} min", f"in {profile.unit}"]
     if profile.energy_unit:
         words.append(f"{_number(profile.energy(profile.days))} {profile.energy_unit} in all")
-    canvas.text(_LEFT, 56, "   ·   ".join(words), size=14, colour=_SOFT)
+    text = "   ·   ".join(words)
+    figure.text(_LEFT / WIDTH, 1 - 58 / height, text, fontsize=10, color=_SOFT)
 
 
-# ---------------------------------------------------------------- panels
-
-
-def _panel(canvas: _Canvas, profile: Profile, day: Day, top: float) -> None:
-    right, bottom = WIDTH - _RIGHT, top + _PANEL - _STRIP - 4
-    ticks = _nice(profile.lowest, profile.highest)
-    low, high = float(ticks[0]), float(ticks[-1])
-
-    def place(value: float) -> float:
-        return bottom - (value - low) / (high - low) * (bottom - top)
-
+def _panel(axes: "Axes", profile: Profile, day: Day) -> None:
+    ticks = _ticks(profile)
+    thin = (ticks[-1] - ticks[0]) / _PANEL
+    gaps = [index for index, slot in enumerate(day.slots) if slot.value is None]
+    known = [(index, float(slot.value)) for index, slot in enumerate(day.slots)
+             if slot.value is not None]  # fmt: skip
+    marks = [(index, _COLOURS[slot.mark]) for index, slot in enumerate(day.slots)
+             if slot.mark in _COLOURS]  # fmt: skip
+    whole = axes.get_xaxis_transform()
+    axes.bar(gaps, [1] * len(gaps), 1, align="edge", transform=whole, **_MISSING)
+    # A value of nothing is a line too: it was measured.
+    heights = [value or thin for _, value in known]
+    colours = [_BAR if value >= 0 else _BACK for _, value in known]
+    axes.bar([index for index, _ in known], heights, 0.95, align="edge", color=colours)
+    strip: dict[str, Any] = {"transform": whole, "clip_on": False}
+    strip["color"] = [colour for _, colour in marks]
+    axes.bar([index for index, _ in marks], 0.04, 1, -0.06, align="edge", **strip)
+    axes.set_xlim(0, len(day.slots))
+    axes.set_ylim(ticks[0], ticks[-1])
+    axes.set_yticks(ticks)
+    axes.grid(color=_GRID)
+    axes.axhline(0, color=_SOFT, linewidth=0.8)
+    _hours(axes, profile, day)
     length = "" if day.hours == 24 else f"   ({day.hours:g} hours)"
-    canvas.text(_LEFT, top - 8, f"{day.date:%A} {day.date}{length}", size=14)
-    if profile.energy_unit and day.known:
-        total = f"{_number(profile.energy([day]))} {profile.energy_unit}"
-        canvas.text(right + 12, (top + bottom) / 2, total, size=14, anchor="lm")
-    wide = (right - _LEFT) / len(day.slots)
-    for first, last in _runs(day.slots):
-        canvas.hatch(_LEFT + first * wide, top, _LEFT + last * wide, bottom)
-    for tick in ticks:
-        y = place(float(tick))
-        canvas.line([(_LEFT, y), (right, y)], _GRID)
-        canvas.text(_LEFT - 8, y, _number(tick), size=12, colour=_SOFT, anchor="rm")
-    _hours(canvas, profile, day, (top, bottom + _STRIP + 4), wide)
-    zero = place(0.0)
-    for index, slot in enumerate(day.slots):
-        x = _LEFT + index * wide
-        if slot.value is not None:
-            y = place(float(slot.value))
-            colour = _BAR if slot.value >= 0 else _BACK
-            # A value of nothing is a line too: it was measured.
-            upper, lower = min(y, zero - 1), max(y, zero)
-            canvas.box(x, upper, x + max(wide - 0.5, 0.5), lower, colour)
-        if slot.mark in _COLOURS and slot.mark is not ProfileMark.GAP:
-            canvas.box(x, bottom + 3, x + wide, bottom + 3 + _STRIP, _COLOURS[slot.mark])
-    canvas.line([(_LEFT, zero), (right, zero)], _SOFT)
+    axes.set_title(f"{day.date:%A} {day.date}{length}", loc="left", fontsize=10)
+    axes.text(1.01, 0.5, _energy(profile, day), transform=axes.transAxes, fontsize=10, va="center")
 
 
-def _hours(
-    canvas: _Canvas, profile: Profile, day: Day, span: tuple[float, float], wide: float
-) -> None:
+def _ticks(profile: Profile) -> list[float]:
+    """A few round numbers, from at or below the lowest value to at or above the highest."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = float(profile.lowest), float(profile.highest) or 1.0
+    return [float(each) for each in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)]
+
+
+def _hours(axes: "Axes", profile: Profile, day: Day, *, changes: bool = True) -> None:
     """Every third hour of the local clock; where the clock is changed, a line that says so."""
-    top, bottom = span
-    said = ""
-    for index in range(len(day.slots)):
-        at, x = profile.local(day, index), _LEFT + index * wide
-        before = profile.local(day, index - 1).utcoffset() if index else at.utcoffset()
-        offset = at.utcoffset()
-        hour = f"{at.hour:02}"
-        if at.minute == 0 and at.hour % 3 == 0 and hour != said:
-            canvas.line([(x, top), (x, bottom)], _GRID)
-            canvas.text(x, bottom + 14, hour, size=12, colour=_SOFT, anchor="ms")
-            said = hour
+    times = [profile.local(day, index) for index in range(len(day.slots))]
+    ticks: dict[str, int] = {}
+    for index, at in enumerate(times):
+        if at.minute == 0 and at.hour % 3 == 0:
+            ticks.setdefault(f"{at.hour:02}", index)
+    axes.set_xticks([*ticks.values(), len(times)], [*ticks, "24"])
+    axes.tick_params("x", pad=10)
+    for index in range(1, len(times)) if changes else ():
+        before, offset = times[index - 1].utcoffset(), times[index].utcoffset()
         if before is not None and offset is not None and before != offset:
             word = "forward" if offset > before else "back"
-            canvas.line([(x, top), (x, bottom)], _CLOCK, 1.5)
-            canvas.text(x + 5, top + 12, f"clock {word}", size=12, colour=_CLOCK)
-    canvas.text(WIDTH - _RIGHT, bottom + 14, "24", size=12, colour=_SOFT, anchor="ms")
+            axes.axvline(index, color=_CLOCK)
+            place = axes.get_xaxis_transform()
+            axes.text(index + 0.3, 0.92, f"clock {word}", transform=place, color=_CLOCK, fontsize=9)
 
 
-def _runs(slots: Sequence[ProfileSlot]) -> Iterator[tuple[int, int]]:
-    """(first, past the last) of neighbours without a value."""
-    first: int | None = None
-    for index, slot in enumerate((*slots, ProfileSlot(Decimal(0), ProfileMark.NONE))):
-        if slot.value is None and first is None:
-            first = index
-        elif slot.value is not None and first is not None:
-            yield first, index
-            first = None
-
-
-# ---------------------------------------------------------------- map
-
-
-def _map(canvas: _Canvas, profile: Profile, height: float) -> None:
-    right, row = WIDTH - _RIGHT, height / len(profile.days)
-    most = max(len(day.slots) for day in profile.days)
-    wide = (right - _LEFT) / most
+def _map(figure: "Figure", axes: "Axes", profile: Profile, height: int) -> None:
+    days, nothing = profile.days, float("nan")
+    most = max(len(day.slots) for day in days)
+    # Behind what is known all of a day is hatched; a shorter day ends before the others.
+    axes.barh(range(len(days)), [len(day.slots) for day in days], 1.0, **_MISSING)
+    rows = [[nothing if s.value is None else float(s.value) for s in day.slots] for day in days]
     low, high = float(profile.lowest), float(profile.highest) or 1.0
-    every = max(1, round(14 / row))
-    for number, day in enumerate(profile.days):
-        top = _TOP + number * row
-        if number % every == 0:
-            name = f"{day.date:%b %d}" if every > 1 or row >= 14 else ""
-            canvas.text(_LEFT - 8, top + row / 2, name, size=12, colour=_SOFT, anchor="rm")
-        for first, last in _runs(day.slots):
-            canvas.hatch(_LEFT + first * wide, top, _LEFT + last * wide, top + row)
-        for index, slot in enumerate(day.slots):
-            x, following = _LEFT + index * wide, _LEFT + (index + 1) * wide
-            if slot.value is not None:
-                colour = _ramp((float(slot.value) - low) / (high - low))
-                canvas.box(x, top, following, top + row - (1 if row > 6 else 0), colour)
-            if slot.mark in _COLOURS and slot.mark not in (ProfileMark.GAP, ProfileMark.NOTED):
-                strip = min(4.0, row / 3)
-                canvas.box(x, top + row - strip, following, top + row, _COLOURS[slot.mark])
-        _row_end(canvas, profile, day, (right, top + row / 2), row)
-    usual = next((day for day in profile.days if day.hours == 24), profile.days[0])
-    for index in range(len(usual.slots)):
-        at = profile.local(usual, index)
-        if at.minute == 0 and at.hour % 3 == 0:
-            x = _LEFT + index * wide
-            canvas.line([(x, _TOP - 5), (x, _TOP - 1)], _SOFT)
-            canvas.text(x, _TOP - 7, f"{at.hour:02}", size=12, colour=_SOFT, anchor="ms")
-    _ramp_legend(canvas, profile, low, high)
+    image = axes.imshow(
+        [[*row, *[nothing] * (most - len(row))] for row in rows],
+        aspect="auto", interpolation="nearest", extent=(0, most, len(days) - 0.5, -0.5), zorder=2,
+        vmin=low, vmax=high,
+    )  # fmt: skip
+    for mark, colour in _COLOURS.items():
+        places = [(d, i) for d, day in enumerate(days) for i, s in enumerate(day.slots)
+                  if s.mark is mark is not ProfileMark.NOTED]  # fmt: skip
+        lower, left = [day + 0.35 for day, _ in places], [index for _, index in places]
+        axes.barh(lower, [1] * len(places), 0.3, left, color=colour, zorder=3)
+    every = max(1, round(14 * len(days) / (height - _TOP - _FOOT - 20)))
+    shown = range(0, len(days), every)
+    axes.set_yticks(list(shown), [f"{days[number].date:%b %d}" for number in shown])
+    for number, day in enumerate(days) if every == 1 else ():
+        axes.axhline(number + 0.5, color="white", linewidth=0.7, zorder=3)
+        hours = "" if day.hours == 24 else f"  {day.hours:g} h"
+        text, colour = f"  {_energy(profile, day)}{hours}", _CLOCK if hours else _SOFT
+        axes.text(most, number, text, fontsize=9, color=colour, va="center")
+    usual = next((day for day in days if day.hours == 24), days[0])
+    _hours(axes, profile, usual, changes=False)
+    axes.xaxis.tick_top()
+    axes.tick_params("x", pad=2)
+    _colour_scale(figure, image, (f"{low:.3g}", f"{high:.3g} {profile.unit}"), height)
 
 
-def _row_end(
-    canvas: _Canvas, profile: Profile, day: Day, at: tuple[float, float], row: float
-) -> None:
-    if row < 14:
-        return
-    told = profile.energy_unit and day.known
-    words = f"{_number(profile.energy([day]))} {profile.energy_unit}" if told else ""
-    hours = "" if day.hours == 24 else f"  {day.hours:g} h"
-    colour = _SOFT if not hours else _CLOCK
-    canvas.text(at[0] + 10, at[1], words + hours, size=12, colour=colour, anchor="lm")
+def _colour_scale(figure: "Figure", image: "AxesImage", ends: tuple[str, str], height: int) -> None:
+    place = ((WIDTH - _RIGHT - 220) / WIDTH, 1 - 50 / height, 160 / WIDTH, 10 / height)
+    scale = figure.add_axes(place)
+    figure.colorbar(image, scale, orientation="horizontal", ticks=[]).outline.set_visible(False)
+    style: dict[str, Any] = {"va": "center", "fontsize": 9, "color": _SOFT}
+    scale.text(-0.04, 0.5, ends[0], transform=scale.transAxes, ha="right", **style)
+    scale.text(1.04, 0.5, ends[1], transform=scale.transAxes, ha="left", **style)
 
 
-def _ramp(share: float) -> Colour:
-    place = min(max(share, 0.0), 1.0) * (len(_SCALE) - 1)
-    index = min(int(place), len(_SCALE) - 2)
-    part = place - index
-    one, two = _SCALE[index], _SCALE[index + 1]
-    red, green, blue = (round(a + (b - a) * part) for a, b in zip(one, two, strict=True))
-    return red, green, blue
+def _legend(figure: "Figure", profile: Profile, height: int) -> None:
+    from matplotlib.patches import Patch
+
+    marks = profile.marks()
+    styles = [_MISSING if mark is ProfileMark.GAP else {"color": _COLOURS[mark]} for mark in marks]
+    patches = [Patch(label=MEANING[m], **s) for m, s in zip(marks, styles, strict=True)]
+    place = (_LEFT / WIDTH, 16 / height)
+    figure.legend(handles=patches, loc="lower left", bbox_to_anchor=place, ncols=7, frameon=False)
 
 
-def _ramp_legend(canvas: _Canvas, profile: Profile, low: float, high: float) -> None:
-    left, top, wide = WIDTH - _RIGHT - 220, 40, 160
-    for step in range(wide):
-        canvas.box(left + step, top, left + step + 1, top + 10, _ramp(step / wide))
-    canvas.text(left - 6, top + 5, f"{low:.3g}", size=12, colour=_SOFT, anchor="rm")
-    text = f"{high:.3g} {profile.unit}"
-    canvas.text(left + wide + 6, top + 5, text, size=12, colour=_SOFT, anchor="lm")
-
-
-# ---------------------------------------------------------------- what both share
-
-
-def _legend(canvas: _Canvas, profile: Profile, y: float) -> None:
-    x: float = _LEFT
-    for mark in profile.marks():
-        if mark is ProfileMark.GAP:
-            canvas.hatch(x, y - 11, x + 18, y + 1)
-        else:
-            canvas.box(x, y - 11, x + 18, y + 1, _COLOURS[mark])
-        x += 24
-        x += canvas.text(x, y, MEANING[mark], size=13, colour=_SOFT) + 26
-
-
-def _nice(lowest: Decimal, highest: Decimal) -> list[Decimal]:
-    """About four round numbers from at or below `lowest` to at or above `highest`."""
-    span = highest - lowest or Decimal(1)
-    unit = Decimal(1).scaleb((span / 4).adjusted())
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor * 4 >= span)
-    first = (lowest // step) * step
-    if first > lowest:
-        first -= step
-    ticks = [first]
-    while ticks[-1] < highest or len(ticks) < 2:
-        ticks.append(ticks[-1] + step)
-    return ticks
+def _energy(profile: Profile, day: Day) -> str:
+    if not profile.energy_unit or not day.known:
+        return ""
+    return f"{_number(profile.energy([day]))} {profile.energy_unit}"
 
 
 def _number(number: Decimal) -> str:

@@ -153,7 +153,7 @@ def test_energy_given_back_has_a_scale_below_nothing() -> None:
 
 @pytest.mark.parametrize("days", [1, 7, 8, 40, 366])
 def test_a_png_has_size_and_content(tmp_path: Path, days: int) -> None:
-    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
     from PIL import Image
 
     from adapter.export.png import write_png
@@ -171,7 +171,7 @@ def test_a_png_has_size_and_content(tmp_path: Path, days: int) -> None:
 
 
 def test_the_same_profile_gives_the_same_picture(tmp_path: Path) -> None:
-    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
     from adapter.export.png import write_png
 
     day = datetime(2026, 3, 29, tzinfo=BERLIN)
@@ -180,14 +180,56 @@ def test_the_same_profile_gives_the_same_picture(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_what_is_missing_does_not_look_like_nothing_used() -> None:
-    pytest.importorskip("PIL")
-    from adapter.export.png import picture_of
+def test_what_is_missing_does_not_look_like_nothing_used(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    from adapter.export.png import write_png
 
     day = datetime(2026, 3, 2, tzinfo=BERLIN)
     gap = hourly(day, without=range(8, 16))
     zero = [row._replace(value="0") if 8 <= number < 16 else row
             for number, row in enumerate(hourly(day))]  # fmt: skip
-    pictures = [picture_of(a_profile(rows, day)) for rows in (gap, zero)]
-    middle = (620, 180)
-    assert pictures[0].getpixel(middle) != pictures[1].getpixel(middle)
+    middle, pixels = (620, 180), []
+    for name, rows in (("gap.png", gap), ("zero.png", zero)):
+        write_png(a_profile(rows, day), tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            pixels.append(picture.convert("RGB").getpixel(middle))
+    assert pixels[0] != pixels[1]
+
+
+@pytest.mark.parametrize(
+    ("date", "hours"), [(datetime(2026, 3, 29, tzinfo=BERLIN), 23),
+                        (datetime(2026, 10, 25, tzinfo=BERLIN), 25)]
+)  # fmt: skip
+def test_a_day_on_which_the_clock_is_set_says_so_and_has_all_its_hours(
+    date: datetime, hours: int
+) -> None:
+    pytest.importorskip("matplotlib")
+    from adapter.export.png import picture_of
+
+    (panel,) = picture_of(a_profile(hourly(date), date)).axes
+    assert f"({hours} hours)" in panel.get_title("left")
+    assert panel.get_xlim() == (0, hours)
+    word = "forward" if hours == 23 else "back"
+    assert f"clock {word}" in [text.get_text() for text in panel.texts]
+    ticks = [label.get_text() for label in panel.get_xticklabels()]
+    assert ticks == ["00", "03", "06", "09", "12", "15", "18", "21", "24"]
+
+
+def test_a_map_leaves_out_what_a_short_day_has_not_and_hatches_what_is_missing() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.patches import Rectangle
+    from numpy import ma
+
+    from adapter.export.png import picture_of
+
+    first = datetime(2026, 3, 25, tzinfo=BERLIN)
+    axes = picture_of(a_profile(hourly(first, days=8, without=range(8, 11)), first, days=8)).axes[0]
+    behind = [each for each in axes.patches if isinstance(each, Rectangle) and each.get_hatch()]
+    assert [bar.get_width() for bar in behind] == [24, 24, 24, 24, 23, 24, 24, 24]
+    drawn = axes.images[0].get_array()
+    assert drawn is not None
+    unknown = ma.getmaskarray(drawn).tolist()
+    assert unknown[0] == [8 <= hour < 11 for hour in range(24)]
+    assert unknown[4][23]
