@@ -16,12 +16,12 @@ from adapter.fieldwork.settings import WebhookSettings
 from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
 from adapter.server.bodies import continue_later, read_body
 from adapter.server.connections import Door, bind
-from adapter.server.flood import SeldomLog
+from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits
 from adapter.web.api.problems import ProblemRaised, of_error, response_of
 
 log = logging.getLogger(__name__)
-seldom = SeldomLog(log)
+limited_log = LimitedLog(log)
 
 
 class WebhookFieldWork:
@@ -91,7 +91,7 @@ class ReportReceiver:
         except ProblemRaised as problem:
             raised = problem
         except NotSigned as error:
-            seldom.warning("field_report_not_signed", reason=str(error))
+            limited_log.warning("field_report_not_signed", reason=str(error))
             raised = ProblemRaised(401, error.code, "the signature is missing, wrong or too old")
         except BadReport as error:
             raised = ProblemRaised(422, error.code, str(error))

@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from adapter.errors import SettingsError
-from adapter.server.flood import SeldomLog
+from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits, ServerTls
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -31,7 +31,7 @@ SERVER: Final = "openway"
 _READ_BYTES: Final = 64 * 1024
 
 log = logging.getLogger(__name__)
-seldom = SeldomLog(log)
+limited_log = LimitedLog(log)
 
 
 def bind(host: str, port: int, *, section: str = "") -> socket.socket:
@@ -217,7 +217,7 @@ class Connection(web.RequestHandler):
         """Answer what never became a request, in few words. The connection is closed."""
         if isinstance(exc, HttpProcessingError):
             self._places.counts["http_parse"] += 1
-            seldom.warning("http_not_understood", remote=self._place.address)
+            limited_log.warning("http_not_understood", remote=self._place.address)
             response = web.Response(status=400, text="Bad Request\n")
         else:
             self._places.counts["failures"] += 1
@@ -318,13 +318,13 @@ class Door:
                 accepted, peer = await loop.sock_accept(listening)
             except OSError as error:
                 self._counts["accept_failed"] += 1
-                seldom.warning("accept_failed", error=error.strerror)
+                limited_log.warning("accept_failed", error=error.strerror)
                 helpless = error.errno in _EXHAUSTED and not self._places.evict(None)
                 await asyncio.sleep(_BREATHER_S if helpless else 0)
                 continue
             place = self._places.take(str(peer[0]), loop.time())
             if place is None:
-                seldom.warning("connection_refused", remote=str(peer[0]))
+                limited_log.warning("connection_refused", remote=str(peer[0]))
                 accepted.close()
                 continue
             place.task = asyncio.create_task(self._serve(accepted, place))
@@ -349,7 +349,7 @@ class Door:
             if isinstance(error, asyncio.CancelledError):
                 raise
             self._counts["handshakes_failed"] += 1
-            seldom.warning("handshake_failed", remote=place.address)
+            limited_log.warning("handshake_failed", remote=place.address)
         finally:
             place.task = None
 

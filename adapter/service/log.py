@@ -14,12 +14,10 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from adapter.model.redaction import MASK, redact
+from adapter.server.rate_limit import RateLimit
 from adapter.service.settings import LogFormat, LogSettings
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_EVENTS: Final = 1_000
-"""Distinct events that are counted on their own; names of ours are constant, others' may not be."""
-
 _SECRET_NAMES: Final = re.compile(
     r"pass(word|wd|phrase)|secret|authorization|api[-_]?key|bearer|credential|nonce|^key$",
     re.IGNORECASE,
@@ -83,39 +81,22 @@ def _short(value: object) -> str:
     return f'"{text}"' if " " in text else text
 
 
-class Flood(logging.Filter):
+class LimitLines(logging.Filter):
     """Lets `per_minute` lines of one event through a minute.
 
-    The first line of the next minute carries `suppressed`, the number that were held back.
+    The first line of a later minute carries `suppressed`, the number that were held back.
     """
 
     def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._per_minute = per_minute
+        self._limit = RateLimit(per_minute)
         self._now = now
-        self._counts: dict[tuple[str, str], int] = {}
-        self._held: dict[tuple[str, str], int] = {}
-        self._minute = self._now()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self._now() - self._minute >= 60.0:
-            self._minute = self._now()
-            self._held = {
-                key: count - self._per_minute
-                for key, count in self._counts.items()
-                if count > self._per_minute
-            }
-            self._counts.clear()
-        key = (record.name, str(record.msg))
-        if len(self._counts) > _EVENTS and key not in self._counts:
-            key = (record.name, "")
-        count = self._counts.get(key, 0) + 1
-        self._counts[key] = count
-        if count > self._per_minute:
-            return False
-        if held := self._held.pop(key, 0):
+        held = self._limit.take(f"{record.name} {record.msg}", self._now())
+        if held:
             record.suppressed = held
-        return True
+        return held is not None
 
 
 def start_logging(
@@ -136,7 +117,7 @@ def start_logging(
     handler = logging.StreamHandler(stream)
     handler.set_name("openway")
     handler.setFormatter(TextLines() if text else JsonLines())
-    handler.addFilter(Flood(settings.per_minute, now))
+    handler.addFilter(LimitLines(settings.per_minute, now))
     root = logging.getLogger()
     for before in [each for each in root.handlers if each.get_name() == "openway"]:
         root.removeHandler(before)

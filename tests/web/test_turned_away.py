@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from adapter.engine.commands.ports import AuditEntry
-from adapter.server.refusals import Audited, PerMinute
+from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.settings import RestSettings
 from tests.support import run
 from tests.web.rig import KEYS, NOON, Rig, a_rig
@@ -101,15 +101,23 @@ def test_guesses_at_the_second_persons_key_count_too() -> None:
 
 
 def test_counting_takes_bounded_memory_whoever_calls() -> None:
-    counts = PerMinute()
+    limit, now = RateLimit(2), NOON.timestamp()
     for number in range(4096):
-        assert counts.add(f"address {number}", now=NOON) == 1
-    assert [counts.add(f"more {number}", now=NOON) for number in range(3)] == [1, 2, 3]
-    assert counts.add("address 7", now=NOON) == 2
-    assert counts.add("address 7", now=NOON + timedelta(minutes=1)) == 1
+        assert limit.take(f"address {number}", now) == 0
+    assert [limit.take(f"more {number}", now) for number in range(4)] == [0, 0, None, None]
+    assert [limit.take("address 7", now) for _ in range(3)] == [0, None, None]
+    assert [limit.take("address 7", now + 60) for _ in range(3)] == [2, 0, None]
+
+
+def test_what_was_left_out_is_told_by_the_next_one_however_late_it_comes() -> None:
+    limit = RateLimit(1)
+    assert [limit.take("a", 0.0) for _ in range(3)] == [0, None, None]
+    assert limit.take("b", 60.0) == 0
+    assert limit.take("a", 600.0) == 2
+    assert limit.take("a", 660.0) == 0
 
 
 def test_the_audit_gets_so_many_rows_a_minute_whoever_calls() -> None:
-    audited = Audited(2)
+    audited = AuditedRefusals(2)
     assert [audited.pick(f"caller {number}", now=NOON) for number in range(4)] == [0, 0, None, None]
     assert audited.pick("caller 1", now=NOON + timedelta(minutes=1)) == 2

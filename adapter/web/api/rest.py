@@ -17,7 +17,7 @@ from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
 from adapter.errors import GatewayError
 from adapter.server.bodies import continue_later, read_body
-from adapter.server.refusals import Audited, PerMinute
+from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
 from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, require
@@ -59,8 +59,8 @@ class Rest(Server):
             for route in ROUTES
             if route.takes is not None
         }
-        self._failures = PerMinute()
-        self._audited = Audited(self.settings.audited_refusals_per_minute)
+        self._failures = RateLimit(self.settings.failures_per_minute)
+        self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
         self._document = document_json()
 
     def _application(self) -> web.Application:
@@ -103,8 +103,8 @@ class Rest(Server):
     async def _turned_away(self, request: web.Request, problem: ProblemRaised) -> ProblemRaised:
         """What the caller is told: 429 who fails too often. A refused change is audited."""
         now, remote = self._clock.now(), request.remote or ""
-        failed = problem.problem.code in _FAILED and self._failures.add(remote, now=now)
-        if failed > self.settings.failures_per_minute:
+        failed = problem.problem.code in _FAILED
+        if failed and self._failures.take(remote, now.timestamp()) is None:
             return ProblemRaised(
                 429,
                 "too_many_failures",

@@ -26,7 +26,7 @@ from adapter.model.ids import CommunicationId
 from adapter.server.bodies import Body, continue_later, read_body
 from adapter.server.connections import mark_busy
 from adapter.server.credentials import BasicUsers
-from adapter.server.flood import SeldomLog
+from adapter.server.rate_limit import LimitedLog
 from adapter.server.server import Server
 from adapter.server.settings import ListenerSettings
 from adapter.web.listener.checks import (
@@ -65,7 +65,7 @@ _ADDRESSES: Final[Mapping[str, str]] = {
 _BUSY: Final = {"Retry-After": "5"}
 
 log = logging.getLogger(__name__)
-seldom = SeldomLog(log)
+limited_log = LimitedLog(log)
 
 
 class Listener(Server):
@@ -132,7 +132,7 @@ class Listener(Server):
             return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
         except StoreFailed:
             self.counts["http_503"] += 1
-            seldom.warning("store_failed_nothing_acknowledged")
+            limited_log.warning("store_failed_nothing_acknowledged")
             return self._fault(
                 request,
                 Refusal(
@@ -304,7 +304,7 @@ class Listener(Server):
     ) -> None:
         self.counts[f"http_{refusal.status}"] += 1
         remote = request.remote or ""
-        seldom.warning("message_refused", reason=refusal.reason, remote=remote)
+        limited_log.warning("message_refused", reason=refusal.reason, remote=remote)
         await self._quarantine.keep(
             body.raw,
             reason=refusal.reason,
