@@ -45,10 +45,10 @@ def _devices(row: Row) -> str:
     return ", ".join(named)
 
 
-_COMMANDS: Final = columns(
+COMMANDS: Final = columns(
     "command", "id kind state outcome", ("devices", _devices), ("created", "created_at")
 )
-_PARTS: Final = {
+PARTS: Final = {
     "communications": columns("communication", "id step operation state token attempt failure"),
     "completion_events": columns("completion event", "event state error"),
     "history": columns("entry/entries", "seq at actor action subject detail"),
@@ -177,7 +177,7 @@ def _rests(made: Mapping[str, Json]) -> Exit:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List commands, newest first."""
-    show_list(session.client.get("/commands", query), _COMMANDS, as_json=as_json)
+    show_list(session.client.get("/commands", query), COMMANDS, as_json=as_json)
 
 
 @command.command()
@@ -211,7 +211,7 @@ def show(
         if name == "messages":
             _print_messages(rows)
         else:
-            print_rows(_PARTS[name], rows)
+            print_rows(PARTS[name], rows)
         if name == "outcomes" and (incomplete := fields(part)["incomplete"]):
             say(f"{incomplete} of those that were read are incomplete")
 
@@ -249,7 +249,7 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
         click.echo(f"violates {violation}")
     for name in ("communications", "completion_events"):
         if rows := items(made.get(name)):
-            print_rows(_PARTS[name], rows)
+            print_rows(PARTS[name], rows)
 
 
 @command.command(name="watch")

@@ -8,7 +8,7 @@ from adapter.cli.client import Json, fields, items
 from adapter.cli.output import as_json, columns, print_fields, print_json, print_rows, say
 from adapter.cli.session import Session, with_session
 
-_HOLDS: Final = columns("hold", "reason since text action")
+HOLDS: Final = columns("hold", "reason since text action")
 _REASON = click.option("--reason", required=True, help="Why it is right; stands in the audit.")
 
 
@@ -74,4 +74,4 @@ def _print(answer: Json, as_json: bool) -> None:
     if not rows:
         say("switch orders are not held")
         return
-    print_rows(_HOLDS, rows)
+    print_rows(HOLDS, rows)

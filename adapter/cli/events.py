@@ -16,9 +16,9 @@ from adapter.cli.output import (
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 
-_EVENTS: Final = columns("event", "id at device endpoint name external severity told also")
-_UNKNOWN: Final = columns("unknown event", "id at endpoint name number category")
-_OUTAGES: Final = columns("outage", "since until lasted_s device endpoint")
+EVENTS: Final = columns("event", "id at device endpoint name external severity told also")
+UNKNOWN_EVENTS: Final = columns("unknown event", "id at endpoint name number category")
+OUTAGES: Final = columns("outage", "since until lasted_s device endpoint")
 
 
 @click.group()
@@ -37,7 +37,7 @@ def events() -> None:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List events, newest arrival first."""
-    show_list(session.client.get("/events", query), _EVENTS, as_json=as_json)
+    show_list(session.client.get("/events", query), EVENTS, as_json=as_json)
 
 
 @events.command()
@@ -46,7 +46,7 @@ def list_(session: Session, /, as_json: bool, **query: object) -> None:
 @with_session
 def errors(session: Session, /, as_json: bool, **query: object) -> None:
     """List events that no table knows; `events.toml` teaches them, `reprocess` takes them."""
-    show_list(session.client.get("/events/errors", query), _UNKNOWN, as_json=as_json)
+    show_list(session.client.get("/events/errors", query), UNKNOWN_EVENTS, as_json=as_json)
 
 
 @events.command()
@@ -69,4 +69,4 @@ def outages(session: Session, /, as_json: bool, **query: object) -> None:
     """Which meters are dark, and since when; by the meters' own events."""
     answer = fields(session.client.get("/outages", query))
     dark = f", {counted(answer.get('dark'), 'meter')} dark now"
-    show_list(answer, _OUTAGES, as_json=as_json, note=dark)
+    show_list(answer, OUTAGES, as_json=as_json, note=dark)

@@ -40,9 +40,11 @@ _MOST_SAID: Final = 20
 _BEYOND: Final = 2**62
 """No store has counted so far."""
 
-_ERRORS: Final = columns("open error record", "id payload part position endpoint why detail")
+ERROR_RECORDS: Final = columns("open error record", "id payload part position endpoint why detail")
 _COUNTS: Final = "parts values new revised repeated filtered rejected events unreported"
-_PAYLOADS: Final = columns("payload", "id source state bytes", _COUNTS, "errors reason position")
+LOADED_PAYLOADS: Final = columns(
+    "payload", "id source state bytes", _COUNTS, "errors reason position"
+)
 _PATH = click.Path(path_type=Path)
 
 
@@ -167,7 +169,7 @@ def errors(session: Session, payload: int | None, limit: int, as_json: bool) -> 
     rows = _on_store_or_api(
         session, _errors(limit, payload), lambda: _errors_asked(session, limit, payload)
     )
-    show_list(rows, _ERRORS, as_json=as_json)
+    show_list(rows, ERROR_RECORDS, as_json=as_json)
 
 
 def _errors(
@@ -344,4 +346,4 @@ def _show_payloads(found: "Sequence[Payload]", *, as_json: bool) -> None:
         }
         for item in found
     ]
-    show_list(rows, _PAYLOADS, as_json=as_json)
+    show_list(rows, LOADED_PAYLOADS, as_json=as_json)

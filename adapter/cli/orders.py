@@ -29,11 +29,11 @@ from adapter.orders.order import OrderKind, OrderState
 _KINDS: Final = click.Choice([kind.value for kind in OrderKind])
 _STATES: Final = click.Choice([state.name.lower() for state in OrderState])
 _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
-_ORDERS: Final = columns(
+ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")
 )
-_PAID: Final = columns("order", "id state withdrawn")
-_TODO: Final = columns(
+PAID: Final = columns("order", "id state withdrawn")
+TODO: Final = columns(
     "to do/to do", "priority subject id", ("age", lambda row: age(row["age_s"])), "code text action"
 )
 _ELEMENT = click.option(
@@ -130,7 +130,7 @@ def plan(
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List orders, newest first."""
-    show_list(session.client.get("/orders", query), _ORDERS, as_json=as_json)
+    show_list(session.client.get("/orders", query), ORDERS, as_json=as_json)
 
 
 @order.command()
@@ -253,7 +253,7 @@ def payment(session: Session, service_point: str, reference: str, as_json: bool)
     if not rows:
         say("no cut is open there; if supply is off, order a reconnection")
         return
-    print_rows(_PAID, rows)
+    print_rows(PAID, rows)
     if not all(row["final"] for row in rows):
         say("what is under way ends first; its reply says whether supply is off")
 
@@ -269,7 +269,7 @@ def todo() -> None:
 @with_session
 def todo_list(session: Session, limit: int, as_json: bool) -> None:
     """List it, the most urgent and oldest first. Entries close by themselves."""
-    show_list(session.client.get("/todo", {"limit": limit}), _TODO, as_json=as_json)
+    show_list(session.client.get("/todo", {"limit": limit}), TODO, as_json=as_json)
 
 
 # ---------------------------------------------------------------- what they share

@@ -16,12 +16,12 @@ from adapter.cli.output import (
     say,
 )
 
-_STEPS: Final = columns("step", "number title device cell type algorithm row note")
-_CHILDREN: Final = columns("child", "id activity task device state reason command row")
-_REPLIES: Final = columns(
+STEPS: Final = columns("step", "number title device cell type algorithm row note")
+CHILDREN: Final = columns("child", "id activity task device state reason command row")
+REPLIES: Final = columns(
     "reply", "id kind state attempts", ("created", "created_at"), ("due", "due_at"), "last_error"
 )
-_REQUESTS: Final = columns("request", "id purpose state outcome requester reason")
+REQUESTS: Final = columns("request", "id purpose state outcome requester reason")
 
 
 def print_order(made: dict[str, Json], *, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def print_plan(found: dict[str, Json]) -> None:
     for problem in refusals:
         click.echo(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
     rows = items(found["steps"])
-    print_rows(_STEPS, rows)
+    print_rows(STEPS, rows)
     for row in rows:
         click.echo(f"{row['number']}. saw {_saw(row)}")
     if last := items(found["last"]):
@@ -66,7 +66,7 @@ def print_plan(found: dict[str, Json]) -> None:
 def print_shown(found: dict[str, Json]) -> None:
     print_order(fields(found["order"]), as_json=False)
     click.echo("\nchildren")
-    print_rows(_CHILDREN, items(found["children"]))
+    print_rows(CHILDREN, items(found["children"]))
     click.echo("decisions")
     for look in items(found["passes"]):
         for decision in items(look["decisions"]):
@@ -75,10 +75,10 @@ def print_shown(found: dict[str, Json]) -> None:
         if seen := items(look["decisions"]):
             click.echo(f"    saw {_saw(seen[-1])}")
     click.echo("\nreplies")
-    print_rows(_REPLIES, items(found["replies"]))
+    print_rows(REPLIES, items(found["replies"]))
     if requests := items(found["requests"]):
         click.echo("requests")
-        print_rows(_REQUESTS, requests)
+        print_rows(REQUESTS, requests)
     click.echo("log")
     for entry in items(found["log"]):
         click.echo(_step(entry))

@@ -17,7 +17,7 @@ from adapter.errors import InvalidRequest
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.orders.tasks import FieldEffect
 
-_REPLIES: Final = columns("reply/replies", "id kind state attempts last_error")
+SENT_AGAIN: Final = columns("reply/replies", "id kind state attempts last_error")
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -111,7 +111,7 @@ def retry_request(session: Session, order_id: str, request: str, as_json: bool) 
 def retry_replies(session: Session, order_id: str, reply: str, as_json: bool) -> None:
     """Send a reply to the requester again now; without REPLY, all that have failed."""
     made = session.client.post(f"/orders/{segment(order_id)}/replies/retry", {"reply": reply})
-    show_list(made, _REPLIES, as_json=as_json)
+    show_list(made, SENT_AGAIN, as_json=as_json)
 
 
 @click.command(name="discard-reply")

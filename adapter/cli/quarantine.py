@@ -21,7 +21,7 @@ from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.engine.commands.ports import InboxState
 
-_MESSAGES: Final = columns("message", "id at operation remote state reason")
+MESSAGES: Final = columns("message", "id at operation remote state reason")
 _FILES: Final = "; files that were refused: openway readings payloads"
 
 
@@ -48,7 +48,7 @@ def list_(session: Session, /, state: str, as_json: bool, **query: object) -> No
     """
     answer = session.client.get("/inbox", {"state": state, **query})
     note = _FILES if state == InboxState.QUARANTINED.value else ""
-    show_list(answer, _MESSAGES, as_json=as_json, note=note)
+    show_list(answer, MESSAGES, as_json=as_json, note=note)
 
 
 @quarantine.command()

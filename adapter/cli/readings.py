@@ -50,7 +50,7 @@ _PAYLOAD_COUNTS: Final = "values rejected errors bad_parts events unreported"
 _GROUP_COUNTS: Final = (
     "values new revised repeated filtered rejected errors bad_parts events unreported"
 )
-_VALUES: Final = columns(
+VALUES: Final = columns(
     "value",
     ("at", lambda row: _short_time(row["at"])),
     "quantity source value unit",
@@ -58,12 +58,12 @@ _VALUES: Final = columns(
     "statuses",
     ("origin", lambda row: _origin(row)),
 )
-_PAYLOADS: Final = columns(
+PAYLOADS: Final = columns(
     "payload",
     "id at source operation state bytes lag_s reason position",
     *((name, f"counts.{name}") for name in _PAYLOAD_COUNTS.split()),
 )
-_GROUPS: Final = columns(
+GROUPS: Final = columns(
     "group",
     ("group", lambda row: row["group"] or "(none)"),
     "payloads bytes",
@@ -135,7 +135,7 @@ def show(
             words = row.statuses.split(",") if row.statuses else []
             print_json_line({**row._asdict(), **times, "statuses": words})
     else:
-        print_rows(_VALUES, (row._asdict() for row in rows[:limit]))
+        print_rows(VALUES, (row._asdict() for row in rows[:limit]))
     more = f"; there are more: --limit, or `openway readings export {meter}`"
     say(f"{counted(min(len(rows), limit), 'value')}{more if len(rows) > limit else ''}")
 
@@ -239,7 +239,7 @@ def payloads(
     """List the payloads that were taken in, newest first."""
     with _source(session, store) as source:
         answer = source.payloads(limit=limit, cursor=cursor)
-    show_list(answer, _PAYLOADS, as_json=as_json)
+    show_list(answer, PAYLOADS, as_json=as_json)
 
 
 @readings.command()
@@ -266,8 +266,8 @@ def statistics(
     if as_json:
         print_json(answer)
         return
-    cells = {by if name == "group" else name: each for name, each in _GROUPS.cells.items()}
-    print_rows(replace(_GROUPS, cells=cells), items(answer.get("groups")))
+    cells = {by if name == "group" else name: each for name, each in GROUPS.cells.items()}
+    print_rows(replace(GROUPS, cells=cells), items(answer.get("groups")))
     if errors := fields(answer["open_errors"]):
         say("open errors: " + ", ".join(f"{cell(count)} {why}" for why, count in errors.items()))
 

@@ -29,7 +29,7 @@ _AT_ONCE: Final = 2_000
 
 _ROW: Final = re.compile(r"^devices, row (\d+)", re.MULTILINE)
 _LISTED: Final = {"left_alone": "left alone", "overridden": "overridden"}
-_DEVICES: Final = columns(
+DEVICES: Final = columns(
     "device",
     ("device", "device.id"),
     ("endpoint", "device.endpoint"),
@@ -37,7 +37,7 @@ _DEVICES: Final = columns(
     ("service point", "service_point.id"),
     ("install status", "installed.status"),
 )
-_DIFFERENCES: Final = columns(
+DIFFERENCES: Final = columns(
     "difference", "subject field", ("the registry has", "stored"), ("the file says", "given"), "why"
 )
 
@@ -129,7 +129,7 @@ def _print_import(answer: dict[str, object]) -> None:
     click.echo(f"{', '.join(told)} {verb}")
     for name, title in _LISTED.items():
         if rows := items(answer[name]):
-            print_rows(_DIFFERENCES, rows, title=title)
+            print_rows(DIFFERENCES, rows, title=title)
 
 
 @devices.command(name="list")
@@ -138,7 +138,7 @@ def _print_import(answer: dict[str, object]) -> None:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List devices with where they stand."""
-    show_list(session.client.get("/devices", query), _DEVICES, as_json=as_json)
+    show_list(session.client.get("/devices", query), DEVICES, as_json=as_json)
 
 
 @devices.command()

@@ -31,8 +31,8 @@ _DAY_S = 86_400.0
 _PAGE = 500
 _READ = ReadResult.SUCCEEDED.value
 _DEVICE = ("device", "endpoint", "result", "reason", "incomplete")
-_SCHEDULES: Final = columns("schedule", "id state name group kind issued read_until due trouble")
-_WINDOWS: Final = columns(
+SCHEDULES: Final = columns("schedule", "id state name group kind issued read_until due trouble")
+WINDOWS: Final = columns(
     "window",
     ("window", "number"),
     ("from", "covers.start"),
@@ -120,7 +120,7 @@ def add(
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List schedules with how far they are."""
-    show_list(session.client.get("/schedules", query), _SCHEDULES, as_json=as_json)
+    show_list(session.client.get("/schedules", query), SCHEDULES, as_json=as_json)
 
 
 @schedule.command()
@@ -225,9 +225,9 @@ def _is_told(row: dict[str, Json]) -> bool:
 def _shown(windows: list[dict[str, Json]]) -> ListColumns:
     """Without the column that only windows of intervals have, where there are others."""
     if all(row["incomplete"] is not None for row in windows):
-        return _WINDOWS
-    cells = {name: cell for name, cell in _WINDOWS.cells.items() if name != "incomplete"}
-    return replace(_WINDOWS, cells=cells)
+        return WINDOWS
+    cells = {name: cell for name, cell in WINDOWS.cells.items() if name != "incomplete"}
+    return replace(WINDOWS, cells=cells)
 
 
 def _print(answer: Json, as_json: bool) -> None:

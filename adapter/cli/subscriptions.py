@@ -8,7 +8,7 @@ from adapter.cli.client import Json, fields, items
 from adapter.cli.output import Exit, as_json, columns, print_fields, print_json, print_rows
 from adapter.cli.session import Session, with_session
 
-_SUBSCRIPTIONS: Final = columns(
+SUBSCRIPTIONS: Final = columns(
     "subscription", "kind good since", ("checked", "checked_at"), "address detail"
 )
 
@@ -41,6 +41,6 @@ def _print(answer: Json, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    print_rows(_SUBSCRIPTIONS, items(answer))
+    print_rows(SUBSCRIPTIONS, items(answer))
     found = fields(answer)
     print_fields({name: found.get(name) for name in ("last_arrival", "allowed_s", "alarm")})

@@ -25,8 +25,8 @@ from adapter.model.whole_numbers import ROW
 _WALK_S: Final = 600.0
 """How long walking the chain may take, beyond the usual time-out."""
 
-_ENTRIES: Final = columns("entry/entries", "seq at actor action subject detail")
-_RETENTION: Final = columns(
+ENTRIES: Final = columns("entry/entries", "seq at actor action subject detail")
+RETENTION: Final = columns(
     "class/classes",
     "what",
     ("days", lambda row: "for ever" if row["days"] is None else row["days"]),
@@ -48,7 +48,7 @@ def audit() -> None:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List entries, oldest first."""
-    show_list(session.client.get("/audit", query), _ENTRIES, as_json=as_json)
+    show_list(session.client.get("/audit", query), ENTRIES, as_json=as_json)
 
 
 @audit.command()
@@ -106,7 +106,7 @@ def _print_retention(answer: Json, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    print_rows(_RETENTION, items(answer))
+    print_rows(RETENTION, items(answer))
     found = fields(answer)
     now = ", one under way" if found["under_way"] else ""
     say(f"last sweep: {found['last'] or 'none yet'}{now}")

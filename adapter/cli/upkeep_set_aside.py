@@ -19,7 +19,7 @@ from adapter.cli.session import Session, with_session
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 
 _PAGE: Final = 500
-_ROWS: Final = columns("row", "id kind row tries first last due error detail")
+ROWS: Final = columns("row", "id kind row tries first last due error detail")
 
 
 @click.group(name="set-aside")
@@ -36,7 +36,7 @@ def set_aside() -> None:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List them by number. `waiting` are those that will be tried again by themselves."""
-    show_list(session.client.get("/set-aside", query), _ROWS, as_json=as_json)
+    show_list(session.client.get("/set-aside", query), ROWS, as_json=as_json)
 
 
 @set_aside.command()
