@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
@@ -19,6 +19,7 @@ from adapter.store.threads import Checkpointer, Reader, StoreHealth, Transaction
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
 
 T = TypeVar("T")
+_CLOSE_WAIT_MS: Final = 500
 
 
 class Database:
@@ -100,7 +101,10 @@ class Database:
                     # What the file holds is for the next opening to find out.
                     writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 else:
+                    writer.set_busy_timeout(_CLOSE_WAIT_MS)
                     writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            pass  # Somebody else reads the file: its log is whole, and the next opening reads it.
         except apsw.Error as error:
             self._health.fail(error)
         self._release()

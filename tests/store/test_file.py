@@ -34,6 +34,22 @@ def _open(make: MakeStore) -> None:
     run(opened())
 
 
+async def test_somebody_who_reads_the_file_while_it_is_closed_does_no_harm(
+    make: MakeStore, path: Path
+) -> None:
+    store = make()
+    await store.open()
+    await store.save([Change(audit=_NOTES)])
+    somebody = apsw.Connection(str(path))
+    somebody.execute("BEGIN; SELECT count(*) FROM audit").fetchall()
+    await store.save([Change(audit=_NOTES)])
+    await store.close()
+    somebody.close()
+    await store.open()
+    assert await store.verify_audit() == 2 * len(_NOTES)
+    await store.close()
+
+
 def test_a_database_of_a_newer_program_is_refused_untouched(make: MakeStore, path: Path) -> None:
     _open(make)
     _edit(path, "PRAGMA user_version = 9999")
