@@ -178,22 +178,12 @@ BESIDE: dict[str, set[str]] = {
         "sortable_ids"},
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
-    "web/api": {"call", "holds", "openapi", "problems", "quarantine", "rest", "routes",
-        "schema", "set_aside", "visits"},
+    "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},
     "cli": {"city_day", "client", "config", "intake", "output", "quarantine", "replay",
         "run", "session", "tables", "times", "wire"},
 }
 # fmt: on
 """The files of a folder that is ordered by subject which belong to no subject, or to all."""
-
-# fmt: off
-FOLDED: dict[str, set[str]] = {
-    "web/api": {"event_calls", "hold_calls", "intake_calls", "order_calls", "reading_calls",
-        "retention_calls", "schedule_calls", "set_aside_calls", "subscription_calls",
-        "visit_calls"},
-}
-# fmt: on
-"""Files that stand beside the file of their subject until they are put into it."""
 
 
 def _folder_and_name(module: str) -> tuple[str, str]:
@@ -213,7 +203,7 @@ def test_a_folder_stands_in_the_grid(module: str) -> None:
 )
 def test_a_file_of_a_folder_that_is_ordered_by_subject_bears_its_subject(module: str) -> None:
     folder, name = _folder_and_name(module)
-    if name in BESIDE[folder] | {"__init__"} | FOLDED.get(folder, set()):
+    if name in BESIDE[folder] | {"__init__"}:
         return
     if folder in ("cli", "store"):
         name = name.partition("_")[0]

@@ -15,7 +15,7 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
-from adapter.web.api.schema import CommandOut
+from adapter.web.api.commands import CommandOut
 from tests.support import run
 from tests.web.rig import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 

@@ -17,7 +17,7 @@ from adapter.engine.schedules.ports import ReadResult
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState
-from adapter.web.api import call
+from adapter.web.api import call, commands
 from adapter.web.api.orders import slug
 from adapter.web.api.problems import LINES, MEDIA_TYPE, HttpProblem
 from adapter.web.api.routes import ROUTES, Route
@@ -69,9 +69,9 @@ _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
 """What a parameter of the same name may be on different routes."""
 
 _HEADERS: Final[Mapping[str, str]] = {
-    call.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
+    commands.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
     "Mandatory for kinds that move a switch.",
-    call.SECOND_KEY: "Token of the second person, where two are needed.",
+    commands.SECOND_KEY: "Token of the second person, where two are needed.",
 }
 
 

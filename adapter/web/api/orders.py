@@ -1,4 +1,4 @@
-"""What the JSON interface takes and gives of service orders."""
+"""Routes of service orders."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,18 +9,38 @@ from msgspec import Meta, Struct
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import Child, OrderPass, Todo
+from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, Todo
 from adapter.engine.orders.requests import OrderRequest
-from adapter.model.ids import ServicePointId
+from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.algorithms.verdict import Decision
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderProblem, OrderState, ServiceOrder
 from adapter.orders.plan import OrderPlan, PlanStep
-from adapter.web.api.schema import HistoryEntry, Id, Moment, Text, UnreadableOut
-from adapter.web.api.visits import ReplyOut
+from adapter.orders.replies import ReplyState, RequesterReply
+from adapter.web.api.call import (
+    PREFIX,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    HistoryEntry,
+    Id,
+    Moment,
+    NothingIn,
+    ReasonIn,
+    Text,
+    UnreadableOut,
+    bad_query,
+    cursor_of,
+    flag_of,
+    limit_of,
+    member,
+)
 
-# ---------------------------------------------------------------- in
+LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
+
+
+# ---------------------------------------------------------------- what is taken
 
 
 class OrderIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +128,33 @@ class PaymentIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reference: Text = ""
 
 
-# ---------------------------------------------------------------- out
+# ---------------------------------------------------------------- what is given
+
+
+class ReplyOut(Struct, kw_only=True):
+    """`due_at` is when it is tried next; None once it is delivered, refused or given up."""
+
+    id: str
+    kind: str
+    state: str
+    attempts: int
+    last_error: str
+    created_at: datetime
+    due_at: datetime | None
+    details: Mapping[str, str]
+
+    @classmethod
+    def of(cls, reply: RequesterReply) -> "ReplyOut":
+        return cls(
+            id=reply.id,
+            kind=reply.kind.value,
+            state=reply.state.value,
+            attempts=reply.attempts,
+            last_error=reply.last_error,
+            created_at=reply.created_at,
+            due_at=reply.due_at if reply.state is ReplyState.QUEUED else None,
+            details=reply.details,
+        )
 
 
 class ProblemOut(Struct, kw_only=True):
@@ -429,3 +475,133 @@ class TodoList(Struct, kw_only=True):
     """The most urgent and oldest first."""
 
     items: list[TodoOut]
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def submit_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(OrderIn)
+    order = await api.gateway.orders.submit(
+        wanted.request(requester=asked.actor), actor=asked.actor
+    )
+    return ApiResponse(
+        status=202,
+        body=OrderOut.of(order),
+        headers={"Location": f"{PREFIX}/orders/{order.id}"},
+    )
+
+
+async def plan_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    request = asked.read(PlanIn).request(requester=asked.actor)
+    return ApiResponse(body=PlanOut.of(await api.gateway.orders.plan(request)))
+
+
+async def plan_rest_of_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=PlanOut.of(await api.gateway.orders.plan_of(_order(asked))))
+
+
+async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    point, cursor = asked.query.get("service_point"), cursor_of(asked)
+    found = await api.gateway.orders.list(
+        OrderFilter(
+            kind=member(asked, "kind", OrderKind),
+            state=_state(asked),
+            service_point=ServicePointId(point) if point is not None else None,
+            open_only=flag_of(asked, "open"),
+            before=OrderId(cursor) if cursor is not None else None,
+            limit=limit,
+        )
+    )
+    return ApiResponse(
+        body=OrderPage(
+            items=[OrderOut.of(order) for order in found.rows],
+            unreadable=[UnreadableOut.of(row) for row in found.unreadable],
+            next=found.next(limit),
+        )
+    )
+
+
+async def get_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    orders, order = api.gateway.orders, _order(asked)
+    shown = await orders.show(order)
+    return ApiResponse(body=OrderShownOut.of(shown, await orders.history(order)))
+
+
+async def cancel_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(CancelIn)
+    request = await api.gateway.orders.cancel(
+        _order(asked), by=asked.actor, reason=wanted.reason, reference=wanted.reference
+    )
+    return ApiResponse(body=RequestOut.of(request))
+
+
+async def update_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(UpdateIn)
+    request = await api.gateway.orders.update(
+        _order(asked), wanted.changes, by=asked.actor, reference=wanted.reference
+    )
+    return ApiResponse(body=RequestOut.of(request))
+
+
+async def retry_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    asked.read(NothingIn)
+    order = await api.gateway.orders.operator.retry(_order(asked), by=asked.actor)
+    return ApiResponse(body=OrderOut.of(order))
+
+
+async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(CorrectIn)
+    order = await api.gateway.orders.operator.correct(
+        _order(asked),
+        by=asked.actor,
+        fields=wanted.fields,
+        effective_at=given_in_utc("effective_at", wanted.effective_at),
+        service_at=given_in_utc("service_at", wanted.service_at),
+    )
+    return ApiResponse(body=OrderOut.of(order))
+
+
+async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(HandIn)
+    order = await api.gateway.orders.operator.complete_by_hand(
+        _order(asked), by=asked.actor, reason=wanted.reason
+    )
+    return ApiResponse(body=OrderOut.of(order))
+
+
+async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(ReasonIn)
+    order = await api.gateway.orders.operator.discard(
+        _order(asked), by=asked.actor, reason=wanted.reason
+    )
+    return ApiResponse(body=OrderOut.of(order))
+
+
+async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(PaymentIn)
+    orders = await api.gateway.orders.payment(
+        ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
+    )
+    return ApiResponse(body=OrderList.of(orders))
+
+
+async def list_todo(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    found = await api.gateway.orders.todo(limit=limit_of(asked))
+    return ApiResponse(body=TodoList(items=[TodoOut.of(each, now=asked.now) for each in found]))
+
+
+def _order(asked: ApiRequest) -> OrderId:
+    return OrderId(asked.path["order"])
+
+
+def _state(asked: ApiRequest) -> OrderState | None:
+    given = asked.query.get("state")
+    if given is None:
+        return None
+    found = next((each for each in OrderState if slug(each) == given), None)
+    if found is None:
+        known = ", ".join(slug(each) for each in OrderState)
+        raise bad_query("state", f"one of {known}")
+    return found

@@ -1,13 +1,70 @@
-"""What the interface says of single messages, error records and the tables in force."""
+"""Routes of single messages of the head end, of error records and of the tables in force."""
 
 import base64
 from datetime import datetime
 
 from msgspec import Struct
 
-from adapter.engine.commands.ports import InboxRow
-from adapter.engine.readings.ports import Counts, ErrorRecord, Excerpt, TablesInForce
-from adapter.web.api.schema import InboxItem
+from adapter.engine.commands.ports import InboxRow, InboxState
+from adapter.engine.readings.ports import (
+    Counts,
+    ErrorRecord,
+    Excerpt,
+    PayloadId,
+    TablesInForce,
+)
+from adapter.errors import SettingsError
+from adapter.model.ids import InboxId
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    NothingIn,
+    ReasonIn,
+    limit_of,
+    member,
+    row_of,
+    seconds_of,
+    whole_of,
+)
+from adapter.web.api.problems import ProblemRaised
+
+# ---------------------------------------------------------------- what is given
+
+
+class InboxItem(Struct, kw_only=True):
+    """A message from the head end. `bytes` is how much of it is kept."""
+
+    id: int
+    operation: str
+    at: datetime
+    communication: str | None
+    remote: str
+    state: InboxState
+    reason: str
+    bytes: int
+    command: str | None
+    token: str | None
+
+    @classmethod
+    def of(cls, row: InboxRow) -> "InboxItem":
+        return cls(
+            id=row.id,
+            operation=row.operation,
+            at=row.at,
+            communication=row.communication,
+            remote=row.remote,
+            state=row.state,
+            reason=row.reason,
+            bytes=row.spool_bytes or len(row.raw),
+            command=row.command,
+            token=row.token,
+        )
+
+
+class InboxPage(Struct, kw_only=True):
+    items: list[InboxItem]
+    next: str | None
 
 
 class InboxMessage(Struct, kw_only=True):
@@ -110,3 +167,84 @@ class TablesOut(Struct, kw_only=True):
 
 def _shown(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    before = InboxId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
+    state = member(asked, "state", InboxState)
+    found = await api.gateway.inbox.list(state=state, limit=limit, before=before)
+    return ApiResponse(
+        body=InboxPage(
+            items=[InboxItem.of(row) for row in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def get_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    row = await api.gateway.inbox.get(_inbox(asked))
+    found = await api.gateway.readings.error_records.excerpt(row)
+    return ApiResponse(body=InboxMessage.of(row, found))
+
+
+async def retry_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """Answers once it was judged, with what became of it, or after `wait` seconds."""
+    inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
+    await api.gateway.inbox.retry(inbox, by=asked.actor)
+    await api.gateway.inbox.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
+    return await get_inbound(api, asked)
+
+
+async def discard_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await api.gateway.inbox.discard(_inbox(asked), by=asked.actor)
+    return await get_inbound(api, asked)
+
+
+async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    payload = PayloadId(whole_of(asked, "payload")) if "payload" in asked.query else None
+    found = await api.gateway.readings.error_records.errors(
+        payload=payload, after=after, limit=limit
+    )
+    return ApiResponse(
+        body=IntakeErrorPage(
+            items=[IntakeErrorOut.of(record) for record in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def reprocess_intake(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    try:
+        counts = await api.gateway.readings.error_records.reprocess()
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return ApiResponse(body=IntakeReprocessed.of(counts))
+
+
+async def discard_intake_error(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    error, reason = row_of(asked, "error", "error record"), asked.read(ReasonIn).reason
+    await api.gateway.readings.error_records.discard(error, by=asked.actor, reason=reason)
+    return ApiResponse(body=NothingIn())
+
+
+async def reload_tables(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    try:
+        tables = await api.gateway.readings.error_records.reload(by=asked.actor)
+    except SettingsError as error:
+        raise _bad_tables(error) from error
+    return ApiResponse(body=TablesOut.of(tables))
+
+
+def _bad_tables(error: SettingsError) -> ProblemRaised:
+    """Those in force stay."""
+    return ProblemRaised(409, "bad_tables", str(error))
+
+
+def _inbox(asked: ApiRequest) -> InboxId:
+    return InboxId(row_of(asked, "inbound", "inbound message"))

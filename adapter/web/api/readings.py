@@ -1,23 +1,89 @@
-"""What the interface says of measurements, arrived events and payloads."""
+"""Routes of measurements, arrived events and payloads: pages, and all of it as lines.
 
-from collections.abc import Mapping
+Lines are JSON: first `{"columns": [...]}`, then one array a row, last `{"rows": n}`. Where the last
+one is missing, the answer was cut off.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from adapter.engine.readings.ports import Payload, PayloadState
+from adapter.engine.readings.ports import Payload, PayloadId, PayloadState
 from adapter.engine.readings.reports import (
     EventRow,
+    Grouping,
     Origin,
     PayloadGroup,
     PayloadStatistics,
+    ValueQuery,
     ValueRow,
 )
+from adapter.model.ids import DeviceId
+from adapter.model.measurement import (
+    CONDITION_LIMIT,
+    REGULAR,
+    Measurement,
+)
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    Id,
+    Moment,
+    bad_query,
+    flag_of,
+    limit_of,
+    member,
+    whole_of,
+)
+from adapter.web.api.problems import ProblemRaised
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_AT_ONCE: Final = 5_000
+"""Rows read from the store in one go."""
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+# ---------------------------------------------------------------- what is taken
+
+
+class EnteredIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A reading that people have. `condition`: six digits, higher is better."""
+
+    device: Id
+    component: Id
+    at: Moment
+    value: Decimal
+    condition: Annotated[int, Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
+
+
+class ReadingsIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """All are taken, or none. Of a device, component and time the last one entered counts."""
+
+    measurements: Annotated[list[EnteredIn], Meta(min_length=1, max_length=10_000)]
+
+    def values(self) -> list[Measurement]:
+        return [
+            Measurement(
+                id="",
+                device=DeviceId(each.device),
+                component=each.component,
+                at=each.at,
+                value=each.value,
+                condition=each.condition,
+            )
+            for each in self.measurements
+        ]
+
+
+# ---------------------------------------------------------------- what is given
 
 
 def _moment(at: int) -> datetime:
@@ -184,3 +250,140 @@ class PayloadStatisticsOut(Struct, kw_only=True):
     @classmethod
     def of(cls, found: PayloadStatistics) -> "PayloadStatisticsOut":
         return cls(groups=list(found.groups), open_errors=found.open_errors)
+
+
+class EnteredOut(Struct, kw_only=True):
+    entered: int
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def list_values(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    page = await api.gateway.readings.reports.values(
+        _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
+    )
+    return ApiResponse(
+        body=ValuePageOut(items=[ValueOut.of(row) for row in page.rows], next=page.next)
+    )
+
+
+async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    page = await api.gateway.readings.reports.events(
+        _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
+    )
+    return ApiResponse(
+        body=ArrivedEventPageOut(
+            items=[ArrivedEventOut.of(row) for row in page.rows], next=page.next
+        )
+    )
+
+
+async def value_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    reports, wanted = api.gateway.readings.reports, _wanted(asked)
+    return await _lines(
+        api,
+        ValueRow._fields,
+        lambda cursor: reports.values(wanted, cursor=cursor, limit=_AT_ONCE),
+    )
+
+
+async def arrived_event_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    reports, wanted = api.gateway.readings.reports, _wanted(asked)
+    return await _lines(
+        api,
+        EventRow._fields,
+        lambda cursor: reports.events(wanted, cursor=cursor, limit=_AT_ONCE),
+    )
+
+
+async def list_payloads(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    before = PayloadId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
+    found = await api.gateway.readings.reports.payloads(before=before, limit=limit)
+    return ApiResponse(
+        body=PayloadPage(
+            items=[PayloadOut.of(payload) for payload in found],
+            next=str(found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def payload_statistics(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = _wanted(asked)
+    by = member(asked, "by", Grouping) or Grouping.OPERATION
+    found = await api.gateway.readings.reports.statistics(wanted.start, wanted.end, by=by)
+    return ApiResponse(body=PayloadStatisticsOut.of(found))
+
+
+async def enter_readings(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    values = asked.read(ReadingsIn).values()
+    await api.gateway.readings.entered.enter(values, by=asked.actor)
+    return ApiResponse(body=EnteredOut(entered=len(values)))
+
+
+# ---------------------------------------------------------------- what they share
+
+
+class _Page(Protocol):
+    @property
+    def rows(self) -> Sequence[tuple[object, ...]]: ...
+    @property
+    def next(self) -> str | None: ...
+
+
+async def _lines(
+    api: ApiContext, columns: Iterable[str], page: Callable[[str | None], Awaitable[_Page]]
+) -> ApiResponse:
+    """The first page is read before anything is answered, so that what is wrong is a problem."""
+    if api.exporting.locked():
+        raise ProblemRaised(
+            429, "too_many_exports", "too many exports already", headers={"Retry-After": "10"}
+        )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(api.exporting)
+        first = await page(None)
+        kept = stack.pop_all()
+    return ApiResponse(lines=_sent(columns, first, page, kept))
+
+
+async def _sent(
+    columns: Iterable[str],
+    first: _Page,
+    page: Callable[[str | None], Awaitable[_Page]],
+    kept: AsyncExitStack,
+) -> AsyncGenerator[bytes, None]:
+    async with kept:
+        yield _encode({"columns": list(columns)}) + b"\n"
+        count, found = 0, first
+        while True:
+            count += len(found.rows)
+            yield b"".join(_encode(row) + b"\n" for row in found.rows)
+            if found.next is None:
+                break
+            found = await page(found.next)
+        yield _encode({"rows": count}) + b"\n"
+
+
+def _wanted(asked: ApiRequest) -> ValueQuery:
+    query = asked.query
+    return ValueQuery(
+        start=_time(asked, "from", _EARLIEST),
+        end=_time(asked, "to", _LATEST),
+        device=query.get("device"),
+        component=query.get("component"),
+        revisions=flag_of(asked, "revisions"),
+    )
+
+
+def _time(asked: ApiRequest, name: str, otherwise: datetime) -> datetime:
+    given = asked.query.get(name)
+    if given is None:
+        return otherwise
+    try:
+        at = datetime.fromisoformat(given)
+        if at.utcoffset() is None:
+            raise bad_query(name, "needs a zone, as in 2026-03-01T06:00:00Z")
+        return min(max(at.astimezone(UTC), _EARLIEST), _LATEST - timedelta(seconds=1))
+    except (ValueError, OverflowError):
+        raise bad_query(name, "a time as 2026-03-01T06:00:00Z") from None

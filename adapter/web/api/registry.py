@@ -1,4 +1,4 @@
-"""What an import of master data takes and gives, as types."""
+"""Routes of the registry: devices, their measurements, and the import of master data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,13 @@ from msgspec import Struct
 from adapter.engine.commands.ports import Import
 from adapter.engine.registry.imports import ImportProblem, Row, Rows, T, member_of, whole
 from adapter.engine.registry.ports import ImportReport
-from adapter.model.device import Device, InstallEvent, ServicePoint
-from adapter.web.api.schema import Json, Text
+from adapter.errors import InvalidRequest
+from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
+from adapter.model.ids import DeviceId
+from adapter.model.reading import InitialMeasurement
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, Json, Text, limit_of
+
+# ---------------------------------------------------------------- what is taken
 
 
 class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +65,9 @@ def _members(
     return rows
 
 
+# ---------------------------------------------------------------- what is given
+
+
 class DifferenceOut(Struct, kw_only=True):
     """A field of which the file says otherwise than the registry. `subject` is the device, or the
     service point; `why` it was left alone, or the reason for which it was overridden."""
@@ -83,3 +91,52 @@ class Imported(Struct, kw_only=True):
     @classmethod
     def of(cls, report: ImportReport) -> "Imported":
         return msgspec.convert(report, cls, from_attributes=True)
+
+
+class DevicePage(Struct, kw_only=True):
+    items: list[DeviceView]
+    next: str | None
+
+
+class MeasurementList(Struct, kw_only=True):
+    items: list[InitialMeasurement]
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def list_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    cursor = asked.query.get("cursor")
+    after = DeviceId(cursor) if cursor is not None else None
+    found: Sequence[DeviceView] = await api.gateway.registry.devices(after=after, limit=limit)
+    return ApiResponse(
+        body=DevicePage(
+            items=list(found), next=found[-1].device.id if len(found) == limit else None
+        )
+    )
+
+
+async def get_device(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=await api.gateway.registry.device(DeviceId(asked.path["device"])))
+
+
+async def measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    device = (await api.gateway.registry.device(DeviceId(asked.path["device"]))).device.id
+    return ApiResponse(
+        body=MeasurementList(items=list(await api.gateway.registry.measurements(device)))
+    )
+
+
+async def import_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """All of it, or nothing, but for what belongs to completion events."""
+    given = asked.read(ImportIn)
+    if given.reason and not given.override_status:
+        raise InvalidRequest("reason", "belongs to override_status")
+    report = await api.gateway.registry.import_devices(
+        given.whole(),
+        by=asked.actor,
+        override=given.reason if given.override_status else None,
+        dry_run=given.dry_run,
+    )
+    return ApiResponse(body=Imported.of(report))

@@ -1,4 +1,4 @@
-"""What the JSON interface takes and gives of scheduled reads."""
+"""Routes of scheduled reads and their windows."""
 
 from datetime import datetime, time, timedelta
 from typing import Annotated
@@ -10,10 +10,33 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.schedules.ports import ReadResult, WindowReport
 from adapter.schedules.recurrence import Grid, Recurrence, Window
-from adapter.schedules.schedule import MOST_REQUESTS, ReadPlan, ReadSchedule, ScheduleState
-from adapter.web.api.schema import Id, Moment, Text
+from adapter.schedules.schedule import (
+    MOST_REQUESTS,
+    ReadPlan,
+    ReadSchedule,
+    ScheduleId,
+    ScheduleState,
+)
+from adapter.web.api.call import (
+    PREFIX,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    Id,
+    Moment,
+    Text,
+    bad_query,
+    cursor_of,
+    limit_of,
+    member,
+    row_of,
+    whole_of,
+)
 
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
+
+
+# ---------------------------------------------------------------- what is taken
 
 
 class OnceIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +94,9 @@ class ScheduleIn(Struct, kw_only=True, forbid_unknown_fields=True):
             else Window(in_utc("once", once.start), in_utc("once", once.end)),
             events=self.events,
         )
+
+
+# ---------------------------------------------------------------- what is given
 
 
 class WindowOut(Struct, kw_only=True):
@@ -215,3 +241,88 @@ class WindowPage(Struct, kw_only=True):
 
     items: list[WindowReportOut]
     next: str | None
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def add_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    plan = asked.read(ScheduleIn).plan(now=asked.now)
+    made = await api.gateway.schedules.add(plan, by=asked.actor)
+    return ApiResponse(
+        status=202,
+        body=ScheduleOut.of(made),
+        headers={"Location": f"{PREFIX}/schedules/{made.id}"},
+    )
+
+
+async def list_schedules(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    cursor = cursor_of(asked)
+    found = await api.gateway.schedules.list(
+        state=member(asked, "state", ScheduleState),
+        after=None if cursor is None else ScheduleId(cursor),
+        limit=limit,
+    )
+    return ApiResponse(
+        body=SchedulePage(
+            items=[ScheduleOut.of(item) for item in found],
+            next=found[-1].id if len(found) == limit else None,
+        )
+    )
+
+
+async def get_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return _shown(await api.gateway.schedules.get(_schedule(asked)))
+
+
+async def pause_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return _shown(await api.gateway.schedules.pause(_schedule(asked), by=asked.actor))
+
+
+async def resume_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return _shown(await api.gateway.schedules.resume(_schedule(asked), by=asked.actor))
+
+
+async def remove_schedule(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return _shown(await api.gateway.schedules.remove(_schedule(asked), by=asked.actor))
+
+
+async def list_windows(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    before = whole_of(asked, "cursor") if "cursor" in asked.query else None
+    found = await api.gateway.schedules.windows(_schedule(asked), before=before, limit=limit)
+    return ApiResponse(
+        body=WindowPage(
+            items=[WindowReportOut.of(item) for item in found],
+            next=str(found[-1].window.number) if len(found) == limit else None,
+        )
+    )
+
+
+async def get_window(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    report = await api.gateway.schedules.report(
+        _schedule(asked),
+        row_of(asked, "window", "window"),
+        results=_results(asked),
+        cursor=asked.query.get("cursor"),
+        limit=limit_of(asked),
+    )
+    return ApiResponse(body=WindowReportOut.of(report))
+
+
+def _results(asked: ApiRequest) -> frozenset[ReadResult]:
+    given = asked.query.get("result")
+    if given is None:
+        return frozenset(ReadResult)
+    if given not in tuple(ReadResult):
+        raise bad_query("result", f"one of {', '.join(ReadResult)}")
+    return frozenset({ReadResult(given)})
+
+
+def _schedule(asked: ApiRequest) -> ScheduleId:
+    return ScheduleId(asked.path["schedule"])
+
+
+def _shown(schedule: ReadSchedule) -> ApiResponse:
+    return ApiResponse(body=ScheduleOut.of(schedule))

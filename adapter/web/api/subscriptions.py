@@ -1,4 +1,4 @@
-"""What the JSON interface gives of subscriptions and silence."""
+"""Routes of subscriptions and silence."""
 
 from datetime import datetime
 
@@ -6,6 +6,11 @@ from msgspec import Struct
 
 from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
 from adapter.subscriptions.reconcile import SubscriptionKind
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+)
 
 
 class SubscriptionOut(Struct, kw_only=True):
@@ -47,3 +52,18 @@ class SubscriptionsOut(Struct, kw_only=True):
             allowed_s=silence.allowed_s,
             alarm=silence.alarm,
         )
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def list_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    subscriptions = api.gateway.subscriptions
+    states = [SubscriptionOut.of(item) for item in await subscriptions.states()]
+    return ApiResponse(body=SubscriptionsOut.of(states, await subscriptions.silence()))
+
+
+async def check_subscriptions(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """Ask the head end now."""
+    await api.gateway.subscriptions.check()
+    return await list_subscriptions(api, asked)

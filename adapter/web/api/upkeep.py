@@ -1,10 +1,100 @@
-"""What the JSON interface says of how long rows are kept."""
+"""Routes of upkeep: audit, ledger, retention, rows set aside, held switch orders, clock, health."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
+from adapter.engine.commands.ports import AuditEntry, Ledger
+from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.engine.upkeep.retention import Kept, Retention
+from adapter.engine.upkeep.set_aside import FailedRow, FailedState, RowKind
+from adapter.errors import StoreFailed
+from adapter.server.settings import Role
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    HistoryEntry,
+    ReasonIn,
+    limit_of,
+    member,
+    require,
+    row_of,
+    whole_of,
+)
+
+_MOVES_SWITCHES: Final = frozenset({RowKind.COMMAND, RowKind.COMMUNICATION, RowKind.ORDER})
+
+
+# ---------------------------------------------------------------- audit and ledger
+
+
+class AuditItem(HistoryEntry, kw_only=True):
+    """`digest` covers the entry and the digest before it."""
+
+    digest: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> "AuditItem":
+        note = entry.note
+        return cls(
+            seq=entry.seq,
+            at=entry.at,
+            actor=note.actor,
+            action=note.action,
+            subject=note.subject,
+            detail=note.detail,
+            digest=entry.digest,
+        )
+
+
+class AuditPage(Struct, kw_only=True):
+    """Oldest first. `next` is the cursor of the page after this one."""
+
+    items: list[AuditItem]
+    next: str | None
+
+
+class AuditVerified(Struct, kw_only=True):
+    """The whole chain was walked; `problem` is the first break."""
+
+    intact: bool
+    entries: int
+    problem: str | None
+
+
+async def ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    found: Ledger = await api.gateway.upkeep.ledger()
+    return ApiResponse(body=found)
+
+
+async def list_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    found = await api.gateway.upkeep.audit(after=after, limit=limit)
+    return ApiResponse(
+        body=AuditPage(
+            items=[AuditItem.of(entry) for entry in found],
+            next=str(found[-1].seq) if len(found) == limit else None,
+        )
+    )
+
+
+async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """Walks the whole chain. A break is an answer here, not an error."""
+    try:
+        entries = await api.gateway.upkeep.verify_audit()
+    except StoreFailed as broken:
+        failed = api.gateway.failed
+        if failed is not None and failed.done():
+            raise
+        return ApiResponse(body=AuditVerified(intact=False, entries=0, problem=str(broken)))
+    return ApiResponse(body=AuditVerified(intact=True, entries=entries, problem=None))
+
+
+# ---------------------------------------------------------------- retention
 
 
 class KeptOut(Struct, kw_only=True):
@@ -33,3 +123,195 @@ class RetentionOut(Struct, kw_only=True):
             last=retention.last,
             under_way=retention.under_way,
         )
+
+
+async def show_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=RetentionOut.of(api.gateway.upkeep.retention))
+
+
+async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """The sweep goes on in the background, at its own pace."""
+    api.gateway.upkeep.retention.ask()
+    return await show_retention(api, asked)
+
+
+# ---------------------------------------------------------------- rows set aside
+
+
+class FailedRowOut(Struct, kw_only=True):
+    """`row` is the key of the row among its kind. `error` is the type of the last error, `detail`
+    its text without secrets; `first` and `last` are when it failed. `due` is when it is tried
+    next; null: by itself it is not."""
+
+    id: int
+    kind: RowKind
+    row: str
+    state: FailedState
+    error: str
+    detail: str
+    tries: int
+    first: datetime
+    last: datetime
+    due: datetime | None
+
+    @classmethod
+    def of(cls, row: FailedRow) -> "FailedRowOut":
+        return cls(
+            id=row.id,
+            kind=row.kind,
+            row=row.row,
+            state=row.state,
+            error=row.error,
+            detail=row.detail,
+            tries=row.tries,
+            first=row.first,
+            last=row.last,
+            due=row.due,
+        )
+
+
+class FailedRowPage(Struct, kw_only=True):
+    items: list[FailedRowOut]
+    next: str | None
+
+    @classmethod
+    def of(cls, rows: Sequence[FailedRow], limit: int) -> "FailedRowPage":
+        return cls(
+            items=[FailedRowOut.of(row) for row in rows],
+            next=str(rows[-1].id) if len(rows) == limit else None,
+        )
+
+
+async def list_set_aside(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """What is set aside; with `state` those that wait for their next try, or were discarded."""
+    limit = limit_of(asked)
+    rows = await api.gateway.upkeep.set_aside.rows(
+        state=member(asked, "state", FailedState) or FailedState.SET_ASIDE,
+        kind=member(asked, "kind", RowKind),
+        after=whole_of(asked, "cursor") if "cursor" in asked.query else 0,
+        limit=limit,
+    )
+    return ApiResponse(body=FailedRowPage.of(rows, limit))
+
+
+async def get_set_aside(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=FailedRowOut.of(await api.gateway.upkeep.set_aside.row(_number(asked))))
+
+
+async def retry_set_aside(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await _require(api, asked)
+    reason = asked.read(ReasonIn).reason
+    row = await api.gateway.upkeep.set_aside.retry(_number(asked), by=asked.actor, reason=reason)
+    return ApiResponse(body=FailedRowOut.of(row))
+
+
+async def discard_set_aside(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await _require(api, asked)
+    reason = asked.read(ReasonIn).reason
+    row = await api.gateway.upkeep.set_aside.discard(_number(asked), by=asked.actor, reason=reason)
+    return ApiResponse(body=FailedRowOut.of(row))
+
+
+async def _require(api: ApiContext, asked: ApiRequest) -> None:
+    """Who may retry or discard a command or an order may do so here; for the rest it is admin."""
+    row = await api.gateway.upkeep.set_aside.row(_number(asked))
+    require(asked.key, Role.SWITCH if row.kind in _MOVES_SWITCHES else Role.ADMIN)
+
+
+def _number(asked: ApiRequest) -> int:
+    return row_of(asked, "row", "row set aside")
+
+
+# ---------------------------------------------------------------- held switch orders, clock, health
+
+
+class Health(Struct, kw_only=True):
+    status: str
+
+
+class HoldOut(Struct, kw_only=True):
+    """Why no connect and no disconnect leaves. `action` is what people can do about it."""
+
+    reason: HoldReason
+    since: datetime
+    text: str
+    action: str
+
+    @classmethod
+    def of(cls, hold: Hold) -> "HoldOut":
+        return cls(reason=hold.reason, since=hold.since, text=hold.text, action=hold.action)
+
+
+class HoldList(Struct, kw_only=True):
+    """The longest first; none: switch orders leave."""
+
+    items: list[HoldOut]
+
+    @classmethod
+    def of(cls, holds: Sequence[Hold]) -> "HoldList":
+        return cls(items=[HoldOut.of(hold) for hold in holds])
+
+
+class ClockOut(Struct, kw_only=True):
+    """`now` is what the machine's wall clock shows, `expected` what it should show at the earliest,
+    by the time seen last and the seconds counted since; `off_by_s` is 0 where they agree, negative
+    where the clock is behind. `held`: switch orders are held because of it."""
+
+    now: datetime
+    expected: datetime
+    off_by_s: float
+    held: HoldOut | None
+
+
+class ReadyOut(Struct, kw_only=True):
+    """`status`: ready, or held where no switch order leaves; all else is served all the same.
+    `warnings` is what people have to see to while it runs."""
+
+    status: str
+    held: list[HoldOut]
+    warnings: list[str]
+
+
+async def healthy(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """The process answers."""
+    return ApiResponse(body=Health(status="ok"))
+
+
+async def list_holds(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return ApiResponse(body=HoldList.of(api.gateway.upkeep.holds.all()))
+
+
+async def confirm_hold(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """A person says that a reason is settled; answers with what is left."""
+    reason = asked.read(ReasonIn).reason
+    await api.gateway.upkeep.holds.confirm(asked.path["hold"], by=asked.actor, why=reason)
+    return await list_holds(api, asked)
+
+
+async def show_clock(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    watch = api.gateway.upkeep.clock_watch
+    hold = api.gateway.upkeep.holds.of(HoldReason.CLOCK)
+    return ApiResponse(
+        body=ClockOut(
+            now=asked.now,
+            expected=watch.expected(),
+            off_by_s=watch.off_by_s(),
+            held=None if hold is None else HoldOut.of(hold),
+        )
+    )
+
+
+async def ready(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """The store answers and has not failed. What people have to see to is said."""
+    found = await api.gateway.upkeep.ready()
+    held = HoldList.of(found.held).items
+    status = "held" if held else "ready"
+    warnings = _warnings(found.shared_endpoints)
+    return ApiResponse(body=ReadyOut(status=status, held=held, warnings=warnings))
+
+
+def _warnings(shared_endpoints: int) -> list[str]:
+    if not shared_endpoints:
+        return []
+    text = "named by more than one device: no switch order goes there until an import mends it"
+    return [f"endpoints {text} ({shared_endpoints})"]

@@ -1,6 +1,6 @@
-"""What the JSON interface takes of visits and replies that people see to."""
+"""Routes of visits, requests and replies of service orders that people see to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -8,9 +8,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapter.commands.timing import given_in_utc
-from adapter.errors import InvalidRequest
+from adapter.errors import InvalidRequest, NotFound
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
-from adapter.model.ids import DeviceId, EventId
+from adapter.model.ids import DeviceId, EventId, OrderId
 from adapter.model.measurement import (
     CONDITION_LIMIT,
     MOST_DIGITS,
@@ -19,9 +19,13 @@ from adapter.model.measurement import (
     is_plausible,
 )
 from adapter.orders.completion import CompletionReport
-from adapter.orders.replies import ReplyState, RequesterReply
+from adapter.orders.order import ChildId
+from adapter.orders.replies import RequesterReply
 from adapter.orders.tasks import FieldEffect
-from adapter.web.api.schema import Id, Moment, Text
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, Id, Moment, NothingIn, Text
+from adapter.web.api.orders import OrderOut, ReplyOut, RequestOut
+
+# ---------------------------------------------------------------- what is taken and given
 
 
 class ReadingIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -99,32 +103,6 @@ class OneReplyIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reply: Id
 
 
-class ReplyOut(Struct, kw_only=True):
-    """`due_at` is when it is tried next; None once it is delivered, refused or given up."""
-
-    id: str
-    kind: str
-    state: str
-    attempts: int
-    last_error: str
-    created_at: datetime
-    due_at: datetime | None
-    details: Mapping[str, str]
-
-    @classmethod
-    def of(cls, reply: RequesterReply) -> "ReplyOut":
-        return cls(
-            id=reply.id,
-            kind=reply.kind.value,
-            state=reply.state.value,
-            attempts=reply.attempts,
-            last_error=reply.last_error,
-            created_at=reply.created_at,
-            due_at=reply.due_at if reply.state is ReplyState.QUEUED else None,
-            details=reply.details,
-        )
-
-
 class ReplyList(Struct, kw_only=True):
     items: list[ReplyOut]
 
@@ -133,34 +111,58 @@ class ReplyList(Struct, kw_only=True):
         return cls(items=[ReplyOut.of(each) for each in replies])
 
 
-class EnteredIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A reading that people have. `condition`: six digits, higher is better."""
-
-    device: Id
-    component: Id
-    at: Moment
-    value: Decimal
-    condition: Annotated[int, Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
+# ---------------------------------------------------------------- the routes
 
 
-class ReadingsIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """All are taken, or none. Of a device, component and time the last one entered counts."""
-
-    measurements: Annotated[list[EnteredIn], Meta(min_length=1, max_length=10_000)]
-
-    def values(self) -> list[Measurement]:
-        return [
-            Measurement(
-                id="",
-                device=DeviceId(each.device),
-                component=each.component,
-                at=each.at,
-                value=each.value,
-                condition=each.condition,
-            )
-            for each in self.measurements
-        ]
+async def complete_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(WorkIn)
+    visit, cause = await _visit(api, asked)
+    device = None
+    if wanted.new_device is not None:
+        device = (await api.gateway.registry.device(DeviceId(wanted.new_device))).device
+    order = await api.gateway.orders.operator.complete_visit(
+        visit, wanted.report(cause, device, asked.now), by=asked.actor
+    )
+    return ApiResponse(body=OrderOut.of(order))
 
 
-class EnteredOut(Struct, kw_only=True):
-    entered: int
+async def cancel_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(VisitCancelIn)
+    visit, cause = await _visit(api, asked)
+    found = CompletionReport(
+        at=given_in_utc("at", wanted.at) or asked.now, cause=cause, remarks=tuple(wanted.remarks)
+    )
+    order = await api.gateway.orders.operator.cancel_visit(
+        visit, found, by=asked.actor, reason=wanted.reason
+    )
+    return ApiResponse(body=OrderOut.of(order))
+
+
+async def _visit(api: ApiContext, asked: ApiRequest) -> tuple[ChildId, EventId]:
+    """The visit, and an id for what is said of it as it is now: the same thing said twice at once
+    counts once. Raises NotFound."""
+    order, wanted = OrderId(asked.path["order"]), asked.path["visit"]
+    shown = await api.gateway.orders.show(order)
+    for child in shown.children:
+        if child.fact.id == wanted and child.field is not None:
+            return child.fact.id, EventId(f"{wanted}/by-hand/{child.field.version}")
+    raise NotFound(f"no visit {wanted} of order {order}")
+
+
+async def retry_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    asked.read(NothingIn)
+    order, request = OrderId(asked.path["order"]), asked.path["request"]
+    made = await api.gateway.orders.operator.retry_request(order, request, by=asked.actor)
+    return ApiResponse(body=RequestOut.of(made))
+
+
+async def retry_replies(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    order, reply = OrderId(asked.path["order"]), asked.read(ReplyIn).reply
+    sent = await api.gateway.orders.operator.retry_replies(order, by=asked.actor, reply=reply)
+    return ApiResponse(body=ReplyList.of(sent))
+
+
+async def discard_reply(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    order, reply = OrderId(asked.path["order"]), asked.read(OneReplyIn).reply
+    ended = await api.gateway.orders.operator.give_up_reply(order, reply, by=asked.actor)
+    return ApiResponse(body=ReplyOut.of(ended))

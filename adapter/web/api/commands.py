@@ -1,0 +1,464 @@
+"""Routes of commands: what they take and give, and one function per route."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from adapter.commands.activity import Command, CommandRequest, ReadPeriod, State
+from adapter.commands.calls import SwitchState
+from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority
+from adapter.commands.outcomes import EndpointOutcome, EndpointResult
+from adapter.commands.timing import given_in_utc, in_utc
+from adapter.engine.commands.awaited import Progress
+from adapter.engine.commands.ports import Filter, Logged
+from adapter.engine.commands.summary import summary
+from adapter.engine.readings.ports import Blocks
+from adapter.model.device import InstallStatus
+from adapter.model.ids import CommandId, DeviceId, EndpointId, OrderId
+from adapter.server.settings import ApiKey, Role
+from adapter.web.api.call import (
+    PREFIX,
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    HistoryEntry,
+    Id,
+    Moment,
+    ReasonIn,
+    Text,
+    UnreadableOut,
+    cursor_of,
+    flag_of,
+    limit_of,
+    member,
+    require,
+    seconds_of,
+)
+from adapter.web.api.problems import ProblemRaised
+
+SECOND_KEY: Final = "X-Second-Key"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_OUR_KEYS: Final = re.compile(r"[0-9a-z]{26}\.\d+|schedule:.*")
+
+
+# ---------------------------------------------------------------- what is taken
+
+
+class PeriodIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Data wanted in [start, end); `window_*` is when the head end may work (group reads)."""
+
+    start: Moment
+    end: Moment
+    window_start: Moment | None = None
+    window_end: Moment | None = None
+
+
+class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A command. `through_fence` needs a second key with `approve` in X-Second-Key.
+
+    The idempotency key may stand here or in the Idempotency-Key header; kinds that move a switch
+    need one.
+    """
+
+    kind: CommandKind
+    devices: list[Id] = []
+    group: Id | None = None
+    effective_at: Moment | None = None
+    expires_at: Moment | None = None
+    idempotency_key: Id | None = None
+    reference: Text = ""
+    order: Id | None = None
+    priority: Priority | None = None
+    period: PeriodIn | None = None
+    configuration_group: Id | None = None
+    optional: bool = False
+    check_load: bool = False
+    check_switch: bool = False
+    with_read: bool = False
+    emergency_override: bool = False
+    user_intervention_required: bool = False
+    ignore_install_state: bool = False
+    install_status_override: InstallStatus | None = None
+    through_fence: bool = False
+
+    def request(
+        self, *, requester: str, key: str | None, through_fence: tuple[str, str] | None
+    ) -> CommandRequest:
+        period = self.period
+        return CommandRequest(
+            kind=self.kind,
+            devices=tuple(DeviceId(device) for device in self.devices),
+            group=self.group,
+            effective_at=given_in_utc("effective_at", self.effective_at),
+            expires_at=given_in_utc("expires_at", self.expires_at),
+            idempotency_key=key,
+            requester=requester,
+            reference=self.reference,
+            order=OrderId(self.order) if self.order is not None else None,
+            priority=self.priority,
+            period=None
+            if period is None
+            else ReadPeriod(
+                start=in_utc("period", period.start),
+                end=in_utc("period", period.end),
+                window_start=given_in_utc("period", period.window_start),
+                window_end=given_in_utc("period", period.window_end),
+            ),
+            configuration_group=self.configuration_group,
+            optional=self.optional,
+            check_load=self.check_load,
+            check_switch=self.check_switch,
+            with_read=self.with_read,
+            emergency_override=self.emergency_override,
+            user_intervention_required=self.user_intervention_required,
+            ignore_install_state=self.ignore_install_state,
+            through_fence=through_fence,
+            install_status_override=self.install_status_override,
+        )
+
+
+class ResolveIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What people found out about an unknown outcome. Two keys: one `switch`, one `approve`."""
+
+    done: bool
+    note: Text = ""
+
+
+# ---------------------------------------------------------------- what is given
+
+
+class EndpointCounts(Struct, kw_only=True):
+    requested: int
+    succeeded: int
+    failed: int
+    missing: int
+    unknown: int
+
+
+class CompletionOut(Struct, kw_only=True):
+    event: str
+    state: str
+    error: str | None
+
+
+class CommunicationOut(Struct, kw_only=True):
+    id: str
+    step: str
+    operation: str
+    state: str
+    token: str | None
+    attempt: int
+    failure: str | None
+
+
+class ResolutionOut(Struct, kw_only=True):
+    done: bool
+    operator: str
+    approver: str
+    at: datetime
+
+
+class ProgressOut(Struct, kw_only=True):
+    """Of a read for many, while its data are awaited: `read`, `failed` and `waiting` add up to
+    `expected`. Who failed is known only once the head end has given the result."""
+
+    expected: int
+    read: int
+    failed: int
+    waiting: int
+
+
+class CommandOut(Struct, kw_only=True):
+    """A command and where it stands. Times are UTC; `devices` shows the first 100."""
+
+    id: str
+    kind: CommandKind
+    title: str
+    state: str
+    final: bool
+    outcome: str | None
+    reason: str | None
+    devices: list[str]
+    device_count: int
+    group: str | None
+    requester: str | None
+    reference: str | None
+    order: str | None
+    created_at: datetime
+    effective_at: datetime
+    expires_at: datetime
+    finished_at: datetime | None
+    switch_state: str | None
+    voltage_present: bool | None
+    violations: list[str]
+    endpoints: EndpointCounts | None
+    progress: ProgressOut | None = None
+    completion_events: list[CompletionOut]
+    communications: list[CommunicationOut]
+    retries: int
+    late_messages: int
+    resolution: ResolutionOut | None
+
+    @classmethod
+    def of(cls, command: Command, progress: Progress | None = None) -> "CommandOut":
+        made = msgspec.convert(summary(command), cls)
+        if progress is not None:
+            made.progress = msgspec.convert(progress, ProgressOut, from_attributes=True)
+        return made
+
+
+class CommandPage(Struct, kw_only=True):
+    """Newest first. `next` is the cursor of the page after this one."""
+
+    items: list[CommandOut]
+    unreadable: list[UnreadableOut]
+    next: str | None
+
+
+class History(Struct, kw_only=True):
+    items: list[HistoryEntry]
+
+
+class OutcomeOut(Struct, kw_only=True):
+    """How one endpoint ended. `incomplete`: it was read, but came with so many of its blocks only,
+    as `2 of 3 blocks`; else empty."""
+
+    endpoint: str
+    result: EndpointResult
+    reason: str
+    switch: SwitchState | None
+    incomplete: str
+
+    @classmethod
+    def of(cls, outcome: EndpointOutcome, blocks: Blocks | None) -> "OutcomeOut":
+        read = outcome.result is EndpointResult.SUCCEEDED
+        return cls(
+            endpoint=outcome.endpoint,
+            result=outcome.result,
+            reason=outcome.reason,
+            switch=outcome.switch,
+            incomplete=str(blocks) if read and blocks is not None else "",
+        )
+
+
+class Outcomes(Struct, kw_only=True):
+    """`incomplete` of those that succeeded were not read with all their blocks."""
+
+    items: list[OutcomeOut]
+    incomplete: int
+
+    @classmethod
+    def of(
+        cls, outcomes: Sequence[EndpointOutcome], short: Mapping[EndpointId, Blocks]
+    ) -> "Outcomes":
+        items = [OutcomeOut.of(item, short.get(item.endpoint)) for item in outcomes]
+        return cls(items=items, incomplete=sum(bool(item.incomplete) for item in items))
+
+
+class MessageOut(Struct, kw_only=True):
+    """One SOAP message; callback secrets are masked."""
+
+    communication: str
+    at: datetime
+    outbound: bool
+    operation: str
+    status: int
+    body: str
+
+    @classmethod
+    def of(cls, logged: Logged) -> "MessageOut":
+        return cls(
+            communication=logged.communication,
+            at=logged.at,
+            outbound=logged.outbound,
+            operation=logged.operation,
+            status=logged.status,
+            body=_text(logged.body),
+        )
+
+
+class Messages(Struct, kw_only=True):
+    items: list[MessageOut]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+# ---------------------------------------------------------------- the routes
+
+
+async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wanted = asked.read(CommandIn)
+    require(asked.key, _role_for(wanted.kind))
+    key = _idempotency_key(asked, wanted)
+    fence = None
+    if wanted.through_fence:
+        fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
+    request = wanted.request(requester=asked.actor, key=key, through_fence=fence)
+    command = await api.gateway.commands.submit(request, actor=asked.actor)
+    return ApiResponse(
+        status=202,
+        body=CommandOut.of(command),
+        headers={"Location": f"{PREFIX}/commands/{command.id}"},
+    )
+
+
+async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    limit = limit_of(asked)
+    device, cursor = asked.query.get("device"), cursor_of(asked)
+    wanted = Filter(
+        kind=member(asked, "kind", CommandKind),
+        state=member(asked, "state", State),
+        device=DeviceId(device) if device is not None else None,
+        open_only=flag_of(asked, "open"),
+        before=CommandId(cursor) if cursor is not None else None,
+        limit=limit,
+    )
+    found = await api.gateway.commands.list(wanted)
+    return ApiResponse(
+        body=CommandPage(
+            items=[CommandOut.of(command) for command in found.rows],
+            unreadable=[UnreadableOut.of(row) for row in found.unreadable],
+            next=found.next(limit),
+        )
+    )
+
+
+async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
+    if not wait_s:
+        return _far(api, await api.gateway.commands.get(_command(asked)))
+    if api.waiting.locked():
+        raise ProblemRaised(
+            429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
+        )
+    async with api.waiting:
+        return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
+
+
+async def cancel(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await _require_for_kind(api, asked)
+    reason = asked.read(ReasonIn).reason
+    return _shown(await api.gateway.commands.cancel(_command(asked), by=asked.actor, reason=reason))
+
+
+async def retry(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await _require_for_kind(api, asked)
+    return _shown(await api.gateway.commands.retry(_command(asked), by=asked.actor))
+
+
+async def discard(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    await _require_for_kind(api, asked)
+    reason = asked.read(ReasonIn).reason
+    return _shown(
+        await api.gateway.commands.discard(_command(asked), by=asked.actor, reason=reason)
+    )
+
+
+async def approve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    return _shown(await api.gateway.commands.approve(_command(asked), by=asked.actor))
+
+
+async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """Two people: whoever asks and whoever's key stands in X-Second-Key, one of each role."""
+    wanted = asked.read(ResolveIn)
+    operates = asked.key is not None and Role.SWITCH in asked.key.roles
+    second = _second(api, asked, Role.APPROVE if operates else Role.SWITCH)
+    operator, approver = (asked.actor, second.name) if operates else (second.name, asked.actor)
+    command = await api.gateway.commands.resolve(
+        _command(asked), done=wanted.done, operator=operator, approver=approver, note=wanted.note
+    )
+    return _shown(command)
+
+
+async def history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    command = (await api.gateway.commands.get(_command(asked))).id
+    entries = await api.gateway.commands.history(command)
+    return ApiResponse(body=History(items=[HistoryEntry.of(item) for item in entries]))
+
+
+async def outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    command = await api.gateway.commands.get(_command(asked))
+    found = await api.gateway.commands.outcomes(command.id)
+    return ApiResponse(body=Outcomes.of(found, await api.gateway.commands.incomplete(command)))
+
+
+async def messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    command = (await api.gateway.commands.get(_command(asked))).id
+    logged = await api.gateway.commands.messages(command)
+    return ApiResponse(body=Messages(items=[MessageOut.of(item) for item in logged]))
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _role_for(kind: CommandKind) -> Role:
+    return Role.SWITCH if kind in SWITCH_KINDS else Role.OPERATE
+
+
+async def _require_for_kind(api: ApiContext, asked: ApiRequest) -> None:
+    command = await api.gateway.commands.get(_command(asked))
+    require(asked.key, _role_for(command.request.kind))
+
+
+def _second(api: ApiContext, asked: ApiRequest, role: Role) -> ApiKey:
+    """The other person's key. Raises ProblemRaised 403."""
+    given = asked.headers.get(SECOND_KEY, "")
+    second = api.keys.of_token(given.strip(), now=asked.now)
+    if second is None or role not in second.roles or second.name == asked.actor:
+        raise ProblemRaised(
+            403,
+            "second_person_missing",
+            f"this takes two people: {SECOND_KEY} needs the key of another one, with {role}",
+            field=SECOND_KEY,
+            rule=role.value,
+        )
+    return second
+
+
+def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
+    given = asked.headers.get(IDEMPOTENCY_KEY)
+    if given is not None and wanted.idempotency_key not in (None, given):
+        raise ProblemRaised(
+            400, "idempotency_key", "header and body name different keys", field=IDEMPOTENCY_KEY
+        )
+    if given is not None and not (given.isascii() and given.isprintable()):
+        raise ProblemRaised(
+            400, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
+        )
+    key = wanted.idempotency_key if given is None else given
+    if key is not None and _OUR_KEYS.fullmatch(key):
+        raise ProblemRaised(
+            422,
+            "idempotency_key",
+            "keys of this form are the gateway's own, for children of orders and schedules",
+            field=IDEMPOTENCY_KEY,
+            rule="reserved",
+        )
+    if key is None and wanted.kind in SWITCH_KINDS:
+        raise ProblemRaised(
+            400,
+            "idempotency_key",
+            f"{wanted.kind} needs an idempotency key",
+            field=IDEMPOTENCY_KEY,
+            rule="mandatory for commands that move a switch",
+        )
+    return key
+
+
+def _far(api: ApiContext, command: Command) -> ApiResponse:
+    """With how far it is, where it is a read for many."""
+    return ApiResponse(body=CommandOut.of(command, api.gateway.commands.progress(command.id)))
+
+
+def _shown(command: Command) -> ApiResponse:
+    return ApiResponse(body=CommandOut.of(command))
+
+
+def _command(asked: ApiRequest) -> CommandId:
+    return CommandId(asked.path["command"])
