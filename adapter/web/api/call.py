@@ -79,6 +79,13 @@ class ApiContext:
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
 
 
+def answer_from(kind: type[S], value: object, **others: object) -> S:
+    """A `kind` with the fields of `value` that bear the same names, and `others` where they differ.
+    Raises msgspec.ValidationError where they are of other types, AttributeError where one lacks."""
+    fields = {name: getattr(value, name) for name in kind.__struct_fields__ if name not in others}
+    return msgspec.convert(fields | others, kind, from_attributes=True)
+
+
 class ReasonIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reason: Text = ""
 
@@ -98,14 +105,7 @@ class HistoryEntry(Struct, kw_only=True):
     @classmethod
     def of(cls, entry: AuditEntry) -> "HistoryEntry":
         note = entry.note
-        return cls(
-            seq=entry.seq,
-            at=entry.at,
-            actor=note.actor,
-            action=note.action,
-            subject=note.subject,
-            detail=note.detail,
-        )
+        return answer_from(cls, note, seq=entry.seq, at=entry.at)
 
 
 class UnreadableOut(Struct, kw_only=True):

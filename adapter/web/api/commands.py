@@ -31,6 +31,7 @@ from adapter.web.api.call import (
     ReasonIn,
     Text,
     UnreadableOut,
+    answer_from,
     cursor_of,
     flag_of,
     limit_of,
@@ -236,12 +237,8 @@ class OutcomeOut(Struct, kw_only=True):
     @classmethod
     def of(cls, outcome: EndpointOutcome, blocks: Blocks | None) -> "OutcomeOut":
         read = outcome.result is EndpointResult.SUCCEEDED
-        return cls(
-            endpoint=outcome.endpoint,
-            result=outcome.result,
-            reason=outcome.reason,
-            switch=outcome.switch,
-            incomplete=str(blocks) if read and blocks is not None else "",
+        return answer_from(
+            cls, outcome, incomplete=str(blocks) if read and blocks is not None else ""
         )
 
 
@@ -271,14 +268,7 @@ class MessageOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, logged: Logged) -> "MessageOut":
-        return cls(
-            communication=logged.communication,
-            at=logged.at,
-            outbound=logged.outbound,
-            operation=logged.operation,
-            status=logged.status,
-            body=_text(logged.body),
-        )
+        return answer_from(cls, logged, body=_text(logged.body))
 
 
 class Messages(Struct, kw_only=True):

@@ -11,6 +11,7 @@ from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
     ApiResponse,
+    answer_from,
     bad_query,
     flag_of,
     limit_of,
@@ -46,23 +47,8 @@ class EventOut(Struct, kw_only=True):
     @classmethod
     def of(cls, stored: StoredEvent) -> "EventOut":
         event = stored.event
-        return cls(
-            id=stored.id,
-            endpoint=event.endpoint,
-            device=stored.device,
-            name=event.name,
-            external=event.external,
-            number=event.number,
-            category=event.category,
-            severity=event.severity,
-            at=event.at,
-            sequence=event.sequence,
-            pair=event.pair,
-            role=event.role.value,
-            exception=event.exception,
-            arguments=list(event.arguments),
-            told=stored.told,
-            also=stored.also,
+        return answer_from(
+            cls, event, id=stored.id, device=stored.device, told=stored.told, also=stored.also
         )
 
 
@@ -88,14 +74,12 @@ class EventErrorOut(Struct, kw_only=True):
     @classmethod
     def of(cls, error: EventError) -> "EventErrorOut":
         seed = error.unknown.seed
-        return cls(
+        return answer_from(
+            cls,
+            seed,
             id=error.id,
             endpoint=error.unknown.endpoint,
             at=error.unknown.at,
-            name=seed.name,
-            number=seed.number,
-            category=seed.category,
-            exception=seed.exception,
             state=error.state,
         )
 
@@ -124,13 +108,7 @@ class OutageOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, outage: Outage) -> "OutageOut":
-        return cls(
-            endpoint=outage.endpoint,
-            device=outage.device,
-            since=outage.since,
-            until=outage.until,
-            lasted_s=outage.seconds,
-        )
+        return answer_from(cls, outage, lasted_s=outage.seconds)
 
 
 class OutagePage(Struct, kw_only=True):

@@ -30,6 +30,7 @@ from adapter.web.api.call import (
     ReasonIn,
     Text,
     UnreadableOut,
+    answer_from,
     bad_query,
     cursor_of,
     flag_of,
@@ -145,15 +146,8 @@ class ReplyOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, reply: RequesterReply) -> "ReplyOut":
-        return cls(
-            id=reply.id,
-            kind=reply.kind.value,
-            state=reply.state.value,
-            attempts=reply.attempts,
-            last_error=reply.last_error,
-            created_at=reply.created_at,
-            due_at=reply.due_at if reply.state is ReplyState.QUEUED else None,
-            details=reply.details,
+        return answer_from(
+            cls, reply, due_at=reply.due_at if reply.state is ReplyState.QUEUED else None
         )
 
 
@@ -170,13 +164,7 @@ class ProblemOut(Struct, kw_only=True):
     def of(cls, problem: OrderProblem | None) -> "ProblemOut | None":
         if problem is None:
             return None
-        return cls(
-            code=problem.code,
-            text=problem.text,
-            action=problem.action,
-            dark=problem.dark,
-            blocking_order=problem.order,
-        )
+        return answer_from(cls, problem, blocking_order=problem.order)
 
 
 class OrderOut(Struct, kw_only=True):
@@ -206,28 +194,14 @@ class OrderOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, order: ServiceOrder) -> "OrderOut":
-        return cls(
-            id=order.id,
-            kind=order.kind,
-            service_point=order.service_point,
-            activity_type=order.activity_type,
-            requester=order.requester,
+        return answer_from(
+            cls,
+            order,
             reference=order.external_reference,
-            account=order.account,
-            priority=order.priority,
             state=slug(order.state),
             state_title=order.state.value,
-            final=order.final,
-            created_at=order.created_at,
-            effective_at=order.effective_at,
-            service_at=order.service_at,
-            state_since=order.state_since,
-            ended_at=order.ended_at,
-            children=order.children,
-            awaiting=order.awaiting,
             withdrawn=order.stop,
             problem=ProblemOut.of(order.problem),
-            fields=order.fields,
         )
 
 
@@ -257,20 +231,15 @@ class ChildOut(Struct, kw_only=True):
     def of(cls, child: Child) -> "ChildOut":
         fact = child.fact
         own = child.field.state.value if child.field is not None else None
-        return cls(
-            id=fact.id,
+        return answer_from(
+            cls,
+            fact,
             activity=fact.spec.business_object,
             task=fact.spec.task,
             device=fact.spec.device,
-            state=fact.state.value,
             stands=own,
-            reason=fact.reason,
             command=child.command,
-            algorithm=fact.algorithm,
-            row=fact.row,
-            created_at=fact.created_at,
             answer_by=fact.spec.due_at if child.field is None else child.field.answer_by,
-            ended_at=fact.ended_at,
         )
 
 
@@ -291,17 +260,11 @@ class DecisionOut(Struct, kw_only=True):
     @classmethod
     def of(cls, decision: Decision) -> "DecisionOut":
         child = decision.child
-        return cls(
-            cell=decision.cell,
-            type=decision.type,
-            algorithm=decision.algorithm,
-            outcome=decision.outcome.value,
-            row=decision.row,
-            note=decision.note,
+        return answer_from(
+            cls,
+            decision,
             creates=None if child is None else child.task or child.business_object,
             problem=ProblemOut.of(decision.problem),
-            fields=decision.fields,
-            facts=decision.facts,
         )
 
 
@@ -335,20 +298,11 @@ class RequestOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, request: MaintenanceActivity) -> "RequestOut":
-        return cls(
-            id=request.id,
-            order=request.order,
-            purpose=request.purpose.value,
+        return answer_from(
+            cls,
+            request,
             state=request.state.name.lower(),
             accepted=request.state.name == "COMPLETED" if request.ended_at else None,
-            action=None if request.action is None else request.action.value,
-            outcome=request.outcome,
-            requester=request.requester,
-            reference=request.reference,
-            reason=request.reason,
-            changes=request.changes,
-            created_at=request.created_at,
-            ended_at=request.ended_at,
         )
 
 
@@ -405,18 +359,12 @@ class PlanStepOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, step: PlanStep) -> "PlanStepOut":
-        return cls(
-            number=step.number,
-            title=step.title,
+        return answer_from(
+            cls,
+            step,
             activity=step.child.business_object,
             task=step.child.task,
             device=step.child.device,
-            cell=step.cell,
-            type=step.type,
-            algorithm=step.algorithm,
-            row=step.row,
-            note=step.note,
-            facts=step.facts,
         )
 
 
@@ -458,17 +406,7 @@ class TodoOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, todo: Todo, *, now: datetime) -> "TodoOut":
-        return cls(
-            subject=todo.subject.value,
-            id=todo.id,
-            order=todo.order,
-            priority=todo.priority,
-            since=todo.since,
-            age_s=max((now - todo.since).total_seconds(), 0.0),
-            code=todo.code,
-            text=todo.text,
-            action=todo.action,
-        )
+        return answer_from(cls, todo, age_s=max((now - todo.since).total_seconds(), 0.0))
 
 
 class TodoList(Struct, kw_only=True):

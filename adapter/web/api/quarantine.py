@@ -21,6 +21,7 @@ from adapter.web.api.call import (
     ApiResponse,
     NothingIn,
     ReasonIn,
+    answer_from,
     limit_of,
     member,
     row_of,
@@ -48,18 +49,7 @@ class InboxItem(Struct, kw_only=True):
 
     @classmethod
     def of(cls, row: InboxRow) -> "InboxItem":
-        return cls(
-            id=row.id,
-            operation=row.operation,
-            at=row.at,
-            communication=row.communication,
-            remote=row.remote,
-            state=row.state,
-            reason=row.reason,
-            bytes=row.spool_bytes or len(row.raw),
-            command=row.command,
-            token=row.token,
-        )
+        return answer_from(cls, row, bytes=row.spool_bytes or len(row.raw))
 
 
 class InboxPage(Struct, kw_only=True):
@@ -84,14 +74,11 @@ class InboxMessage(Struct, kw_only=True):
 
     @classmethod
     def of(cls, row: InboxRow, found: Excerpt) -> "InboxMessage":
-        return cls(
+        return answer_from(
+            cls,
+            found,
             message=InboxItem.of(row),
-            size=found.size,
-            whole=found.whole,
-            removed=found.removed,
-            position=found.position,
             around=_shown(found.around),
-            around_from=found.around_from,
             text=_shown(found.head),
             raw_base64=base64.b64encode(found.head).decode(),
         )
@@ -112,16 +99,7 @@ class IntakeErrorOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, record: ErrorRecord) -> "IntakeErrorOut":
-        return cls(
-            id=record.id,
-            payload=record.payload,
-            part=record.part,
-            position=record.position,
-            endpoint=record.endpoint,
-            why=record.why,
-            detail=record.detail,
-            text=_shown(record.body[:4096]),
-        )
+        return answer_from(cls, record, text=_shown(record.body[:4096]))
 
 
 class IntakeErrorPage(Struct, kw_only=True):
@@ -156,13 +134,7 @@ class TablesOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, tables: TablesInForce) -> "TablesOut":
-        return cls(
-            quantities=tables.quantities,
-            conditions=tables.conditions,
-            events=tables.events,
-            storm_rules=tables.storm_rules,
-            since=tables.since,
-        )
+        return answer_from(cls, tables)
 
 
 def _shown(raw: bytes) -> str:

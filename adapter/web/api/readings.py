@@ -35,6 +35,7 @@ from adapter.web.api.call import (
     ApiResponse,
     Id,
     Moment,
+    answer_from,
     bad_query,
     flag_of,
     limit_of,
@@ -218,19 +219,12 @@ class PayloadOut(Struct, kw_only=True):
     @classmethod
     def of(cls, payload: Payload) -> "PayloadOut":
         finished = payload.finished
-        return cls(
-            id=payload.id,
-            inbox=payload.inbox,
-            source=payload.source,
-            operation=payload.operation,
-            state=payload.state,
-            reason=payload.reason,
-            position=payload.position,
-            at=payload.at,
+        return answer_from(
+            cls,
+            payload,
             finished=finished,
             lag_s=None if finished is None else (finished - payload.at).total_seconds(),
             bytes=payload.size,
-            counts=payload.counts,
         )
 
 

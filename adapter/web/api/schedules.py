@@ -25,6 +25,7 @@ from adapter.web.api.call import (
     Id,
     Moment,
     Text,
+    answer_from,
     bad_query,
     cursor_of,
     limit_of,
@@ -222,16 +223,7 @@ class WindowReportOut(Struct, kw_only=True):
             tally=report.tally,
             waiting=report.waiting,
             incomplete=report.incomplete,
-            devices=[
-                DeviceReadOut(
-                    device=item.device,
-                    endpoint=item.endpoint,
-                    result=item.result,
-                    reason=item.reason,
-                    incomplete=item.incomplete,
-                )
-                for item in report.devices
-            ],
+            devices=[answer_from(DeviceReadOut, item) for item in report.devices],
             next=report.next,
         )
 

@@ -10,6 +10,7 @@ from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
     ApiResponse,
+    answer_from,
 )
 
 
@@ -25,14 +26,7 @@ class SubscriptionOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, state: SubscriptionState) -> "SubscriptionOut":
-        return cls(
-            kind=state.kind,
-            address=state.address,
-            good=state.good,
-            detail=state.detail,
-            checked_at=state.checked_at,
-            since=state.since,
-        )
+        return answer_from(cls, state)
 
 
 class SubscriptionsOut(Struct, kw_only=True):

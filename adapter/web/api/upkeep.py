@@ -18,6 +18,7 @@ from adapter.web.api.call import (
     ApiResponse,
     HistoryEntry,
     ReasonIn,
+    answer_from,
     limit_of,
     member,
     require,
@@ -39,15 +40,7 @@ class AuditItem(HistoryEntry, kw_only=True):
     @classmethod
     def of(cls, entry: AuditEntry) -> "AuditItem":
         note = entry.note
-        return cls(
-            seq=entry.seq,
-            at=entry.at,
-            actor=note.actor,
-            action=note.action,
-            subject=note.subject,
-            detail=note.detail,
-            digest=entry.digest,
-        )
+        return answer_from(cls, note, seq=entry.seq, at=entry.at, digest=entry.digest)
 
 
 class AuditPage(Struct, kw_only=True):
@@ -116,10 +109,7 @@ class RetentionOut(Struct, kw_only=True):
     @classmethod
     def of(cls, retention: Retention) -> "RetentionOut":
         return cls(
-            items=[
-                KeptOut(what=state.what, days=state.days, removed=state.removed)
-                for state in retention.states()
-            ],
+            items=[answer_from(KeptOut, state) for state in retention.states()],
             last=retention.last,
             under_way=retention.under_way,
         )
@@ -156,18 +146,7 @@ class FailedRowOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, row: FailedRow) -> "FailedRowOut":
-        return cls(
-            id=row.id,
-            kind=row.kind,
-            row=row.row,
-            state=row.state,
-            error=row.error,
-            detail=row.detail,
-            tries=row.tries,
-            first=row.first,
-            last=row.last,
-            due=row.due,
-        )
+        return answer_from(cls, row)
 
 
 class FailedRowPage(Struct, kw_only=True):
@@ -239,7 +218,7 @@ class HoldOut(Struct, kw_only=True):
 
     @classmethod
     def of(cls, hold: Hold) -> "HoldOut":
-        return cls(reason=hold.reason, since=hold.since, text=hold.text, action=hold.action)
+        return answer_from(cls, hold)
 
 
 class HoldList(Struct, kw_only=True):
