@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, inspect
 
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
 from adapter.errors import NotFound
 from adapter.model.ids import is_sortable_id
+from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN, id_problem, text_problem
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role
@@ -30,11 +32,16 @@ _PAGE: Final = Span(1, MOST_ITEMS)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 _EXPORTS_AT_ONCE: Final = 2
 
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$(?!\n)"
-Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
-Text = Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)]
+Id = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=ID_PATTERN)]
+Text = Annotated[str, Meta(max_length=LONGEST, pattern=TEXT_PATTERN)]
+NeededText = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=TEXT_PATTERN)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Json = Annotated[object, Meta(extra_json_schema={"description": "Any JSON value."})]
+_CHECKS: Final[Mapping[str | None, Callable[[str], str | None]]] = {
+    ID_PATTERN: id_problem,
+    TEXT_PATTERN: text_problem,
+}
+_type_of: Final = cache(inspect.type_info)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,31 @@ def answer_from(kind: type[S], value: object, **others: object) -> S:
     return msgspec.convert(fields | others, kind, from_attributes=True)
 
 
+def check_texts(body: Struct) -> None:
+    """Hold each `Id` and `Text` of a body to the rules of ids and texts of master data, of which
+    their patterns say only a part. Raises ProblemRaised 422 naming the field."""
+    for place, rule in _bad_texts(_type_of(type(body)), body, ""):
+        raise ProblemRaised(422, "invalid_request", f"{place}: {rule}", field=place, rule=rule)
+
+
+def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[str, str]]:
+    """(place, what is wrong) of each."""
+    match kind, value:
+        case inspect.UnionType(), _:
+            for each in kind.types:
+                yield from _bad_texts(each, value, place)
+        case inspect.StructType(), Struct():
+            for each_field in kind.fields:
+                inner = f"{place}.{each_field.name}" if place else each_field.name
+                yield from _bad_texts(each_field.type, getattr(value, each_field.name), inner)
+        case inspect.ListType(), list():
+            for number, item in enumerate(value):
+                yield from _bad_texts(kind.item_type, item, f"{place}[{number}]")
+        case inspect.StrType(pattern=pattern), str() if pattern in _CHECKS:
+            if (problem := _CHECKS[pattern](value)) is not None:
+                yield place, problem
+
+
 class ReasonIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reason: Text = ""
 
@@ -134,6 +166,14 @@ def require(key: ApiKey | None, *roles: Role) -> None:
 
 def bad_query(name: str, rule: str) -> ProblemRaised:
     return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
+
+
+def id_of(asked: ApiRequest, name: str) -> str | None:
+    """An id of the query. Raises ProblemRaised 400 for what no id can be."""
+    given = asked.query.get(name)
+    if given is not None and (problem := id_problem(given)) is not None:
+        raise bad_query(name, problem)
+    return given
 
 
 def member(asked: ApiRequest, name: str, kind: type[E]) -> E | None:

@@ -34,6 +34,7 @@ from adapter.web.api.call import (
     answer_from,
     cursor_of,
     flag_of,
+    id_of,
     limit_of,
     member,
     require,
@@ -300,7 +301,7 @@ async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
-    device, cursor = asked.query.get("device"), cursor_of(asked)
+    device, cursor = id_of(asked, "device"), cursor_of(asked)
     wanted = Filter(
         kind=member(asked, "kind", CommandKind),
         state=member(asked, "state", State),

@@ -14,6 +14,7 @@ from adapter.web.api.call import (
     answer_from,
     bad_query,
     flag_of,
+    id_of,
     limit_of,
     whole_of,
 )
@@ -124,7 +125,7 @@ class OutagePage(Struct, kw_only=True):
 
 async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit, query = limit_of(asked), asked.query
-    device, endpoint = query.get("device"), query.get("endpoint")
+    device, endpoint = id_of(asked, "device"), id_of(asked, "endpoint")
     wanted = EventFilter(
         device=None if device is None else DeviceId(device),
         endpoint=None if endpoint is None else EndpointId(endpoint),

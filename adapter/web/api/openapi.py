@@ -15,6 +15,8 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.reports import Grouping
 from adapter.engine.schedules.ports import ReadResult
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
+from adapter.model.texts import ID_PATTERN, LONGEST
+from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState
 from adapter.web.api import call, commands
@@ -27,20 +29,29 @@ Json = dict[str, Untyped]
 _ALWAYS: Final = (400, 500, 503)
 _WITH_KEY: Final = (401, 403, 429)
 _WITH_BODY: Final = (408, 411, 413, 415, 422)
+_ID: Final[Json] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST,
+    "pattern": ID_PATTERN,
+}
+_NUMBER: Final[Json] = {"type": "integer", "minimum": ROW.least, "maximum": ROW.most}
+_NUMBERED: Final = frozenset({"inbound", "error", "window", "row"})
+"""What of a path is the number of a row; the rest are ids."""
 _QUERY: Final[Mapping[str, Json]] = {
     "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
-    "device": {"type": "string", "description": "What concerns this device."},
+    "device": _ID | {"description": "What concerns this device."},
     "open": {"type": "boolean", "description": "Only those without a final state."},
-    "service_point": {"type": "string", "description": "What concerns this service point."},
+    "service_point": _ID | {"description": "What concerns this service point."},
     "limit": {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
     "payload": {"type": "integer", "minimum": 0, "description": "Only of this payload."},
-    "endpoint": {"type": "string", "description": "The head end's identifier of a meter."},
+    "endpoint": _ID | {"description": "The head end's identifier of a meter."},
     "name": {"type": "string", "description": "Events of this standard name."},
     "category": {"type": "string"},
     "since": {"type": "string", "format": "date-time", "description": "Not earlier than this."},
     "ended": {"type": "boolean", "description": "Those that are over, instead of those that last."},
-    "component": {"type": "string", "description": "Only this measuring component."},
+    "component": _ID | {"description": "Only this measuring component."},
     "from": {"type": "string", "format": "date-time", "description": "With a zone."},
     "to": {"type": "string", "format": "date-time", "description": "With a zone."},
     "result": {
@@ -130,7 +141,8 @@ def _operation(route: Route, of_kind: Mapping[type, Json]) -> Json:
 
 def _parameters(route: Route) -> Iterable[Json]:
     for name in re.findall(r"{(\w+)}", route.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        kind = _NUMBER if name in _NUMBERED else _ID
+        yield {"name": name, "in": "path", "required": True, "schema": kind}
     for name in route.query:
         yield {"name": name, "in": "query", "schema": _query(route, name)}
     for name in route.headers:

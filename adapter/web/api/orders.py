@@ -26,6 +26,7 @@ from adapter.web.api.call import (
     HistoryEntry,
     Id,
     Moment,
+    NeededText,
     NothingIn,
     ReasonIn,
     Text,
@@ -34,6 +35,7 @@ from adapter.web.api.call import (
     bad_query,
     cursor_of,
     flag_of,
+    id_of,
     limit_of,
     member,
 )
@@ -121,7 +123,7 @@ class CorrectIn(Struct, kw_only=True, forbid_unknown_fields=True):
 class HandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """Why an order counts as done."""
 
-    reason: Id
+    reason: NeededText
 
 
 class PaymentIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -441,7 +443,7 @@ async def plan_rest_of_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
-    point, cursor = asked.query.get("service_point"), cursor_of(asked)
+    point, cursor = id_of(asked, "service_point"), cursor_of(asked)
     found = await api.gateway.orders.list(
         OrderFilter(
             kind=member(asked, "kind", OrderKind),

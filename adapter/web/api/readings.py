@@ -38,6 +38,7 @@ from adapter.web.api.call import (
     answer_from,
     bad_query,
     flag_of,
+    id_of,
     limit_of,
     member,
     whole_of,
@@ -360,12 +361,11 @@ async def _sent(
 
 
 def _wanted(asked: ApiRequest) -> ValueQuery:
-    query = asked.query
     return ValueQuery(
         start=_time(asked, "from", _EARLIEST),
         end=_time(asked, "to", _LATEST),
-        device=query.get("device"),
-        component=query.get("component"),
+        device=id_of(asked, "device"),
+        component=id_of(asked, "component"),
         revisions=flag_of(asked, "revisions"),
     )
 

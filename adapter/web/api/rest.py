@@ -20,7 +20,7 @@ from adapter.server.bodies import continue_later, read_body
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
-from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, require
+from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, check_texts, require
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
@@ -208,7 +208,7 @@ def _check_headers(request: web.Request, limit: int) -> None:
 def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msgspec.Struct:
     """Raises 422 naming the field for JSON of another shape, 400 for what is no JSON."""
     try:
-        return decoder.decode(raw)
+        decoded = decoder.decode(raw)
     except msgspec.ValidationError as error:
         text = str(error)
         place = _PLACE.search(text)
@@ -221,6 +221,8 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {error}") from None
+    check_texts(decoded)
+    return decoded
 
 
 def _query(route: Route, request: web.Request) -> Mapping[str, str]:

@@ -22,7 +22,16 @@ from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ChildId
 from adapter.orders.replies import RequesterReply
 from adapter.orders.tasks import FieldEffect
-from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, Id, Moment, NothingIn, Text
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    Id,
+    Moment,
+    NeededText,
+    NothingIn,
+    Text,
+)
 from adapter.web.api.orders import OrderOut, ReplyOut, RequestOut
 
 # ---------------------------------------------------------------- what is taken and given
@@ -88,7 +97,7 @@ class WorkIn(Struct, kw_only=True, forbid_unknown_fields=True):
 class VisitCancelIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """Why a visit was not made, in the words of D1-CancelReasonLookup or the site's own."""
 
-    reason: Id
+    reason: NeededText
     at: Moment | None = None
     remarks: list[Text] = []
 
