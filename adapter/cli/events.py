@@ -1,4 +1,4 @@
-"""`openway events` and `openway outages`: what meters reported, and which of them are dark."""
+"""`openway events` and `openway outages`: what meters reported, and which are without supply."""
 
 from typing import Final
 
@@ -16,9 +16,11 @@ from adapter.cli.output import (
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 
-EVENTS: Final = columns("event", "id at device endpoint name external severity told also")
+EVENTS: Final = columns(
+    "event", "id at device endpoint name head_end_name severity published other_sequence"
+)
 UNKNOWN_EVENTS: Final = columns("unknown event", "id at endpoint name number category")
-OUTAGES: Final = columns("outage", "since until lasted_s device endpoint")
+OUTAGES: Final = columns("outage", "started_at ended_at duration_s device endpoint")
 
 
 @click.group()
@@ -66,7 +68,7 @@ def reprocess(session: Session, as_json: bool) -> None:
 @as_json
 @with_session
 def outages(session: Session, /, as_json: bool, **query: object) -> None:
-    """Which meters are dark, and since when; by the meters' own events."""
+    """Which meters are without supply, and since when; by the meters' own events."""
     answer = fields(session.client.get("/outages", query))
-    dark = f", {counted(answer.get('dark'), 'meter')} dark now"
-    show_list(answer, OUTAGES, as_json=as_json, note=dark)
+    now = f", {counted(answer.get('without_supply'), 'meter')} without supply now"
+    show_list(answer, OUTAGES, as_json=as_json, note=now)

@@ -38,8 +38,12 @@ def print_order(made: dict[str, Json], *, as_json: bool) -> None:
 
 def _next(problem: Mapping[str, Json]) -> dict[str, object]:
     """What people can do, and what they have to know first."""
-    dark = "the customer is OFF by this order" if problem["dark"] else None
-    return {"dark": dark, "to do": problem["action"], "blocked by": problem["blocking_order"]}
+    off = "the customer is OFF by this order" if problem["without_supply"] else None
+    return {
+        "without supply": off,
+        "to do": problem["action"],
+        "blocked by": problem["blocking_order"],
+    }
 
 
 def print_plan(found: dict[str, Json]) -> None:

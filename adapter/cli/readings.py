@@ -361,8 +361,8 @@ def _origin(row: Row) -> str:
     """Empty for what the head end's payloads brought: nearly all."""
     if row["entered_at"] is not None:
         entered = _short_time(row["entered_at"])
-        return f"{row['component']} entered by {row['told_by']}, {entered}"
-    return f"{row['component']} read by a crew, {row['told_by']}" if row["told_by"] else ""
+        return f"{row['component']} entered by {row['entered_by']}, {entered}"
+    return f"{row['component']} read by a crew, {row['entered_by']}" if row["entered_by"] else ""
 
 
 def _short_time(at: object) -> str:

@@ -14,7 +14,7 @@ from adapter.readings.seeds import EventSeed
 class DeviceEvent:
     """One thing that happened at a device, however the head end told of it.
 
-    `name` is the standard name, `external` the head end's own; `at` is when it happened by the
+    `name` is the standard name, `head_end_name` the head end's own; `at` is when it happened by the
     device's clock; `exception` says that it came in ExceptionsArrived. The same endpoint, name,
     time and sequence number are the same event (inferred: nothing is promised); so are an
     exception and an entry of an event log that agree in all but the number.
@@ -28,7 +28,7 @@ class DeviceEvent:
     severity: Severity
     pair: str = ""
     role: PairRole = PairRole.NONE
-    external: str
+    head_end_name: str
     number: int | None = None
     exception: bool = False
     received: str = ""
@@ -68,7 +68,7 @@ def unify(
         severity=known.severity,
         pair=known.pair,
         role=known.role,
-        external=seed.name,
+        head_end_name=seed.name,
         number=seed.number,
         exception=seed.exception,
         received=seed.received,

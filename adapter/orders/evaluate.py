@@ -184,19 +184,19 @@ def _sequence(
 ) -> list[tuple[int, Algorithm]]:
     """The kind's algorithms with their place; restoring supply comes first where we took it."""
     cells = list(enumerate(matrix[order.kind], start=1))
-    if customer_dark(order, view):
+    if customer_without_supply(order, view):
         cells.sort(key=lambda cell: cell[1].type is not AlgorithmType.REMONOFF)
     return cells
 
 
-def customer_dark(order: ServiceOrder, view: View) -> bool:
+def customer_without_supply(order: ServiceOrder, view: View) -> bool:
     """Whether this order switched the customer off on the way to something else."""
     return order.kind is OrderKind.BACK_TO_BACK and left_dark(view.children) and not view.on
 
 
 def _may_stop(order: ServiceOrder, view: View, verdict: Verdict) -> bool:
     """A withdrawn order ends before its next child, unless that child restores supply."""
-    return isinstance(verdict, Create | Error) and not customer_dark(order, view)
+    return isinstance(verdict, Create | Error) and not customer_without_supply(order, view)
 
 
 def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs) -> Verdict:
@@ -224,7 +224,10 @@ def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
     )
     if problem is None:
         return replace(verdict, child=_carrying(order, verdict.child))
-    return Error(problem=replace(problem, dark=customer_dark(order, view)), row=verdict.row)
+    return Error(
+        problem=replace(problem, without_supply=customer_without_supply(order, view)),
+        row=verdict.row,
+    )
 
 
 CARRIED: Final = (

@@ -273,7 +273,7 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             return _retried(order, event)
         case e.Corrected():
             return _corrected(order, event)
-        case e.CompletedByHand() if order.problem is not None and order.problem.dark:
+        case e.CompletedByHand() if order.problem is not None and order.problem.without_supply:
             raise Forbidden(f"order {order.id} switched the customer off: restore supply first")
         case e.CompletedByHand():
             details = {"completedBy": "hand", "reason": event.reason}
@@ -350,7 +350,7 @@ def _reply(order: ServiceOrder, kind: e.ReplyKind, details: Mapping[str, str]) -
 
 
 def _todo(order: ServiceOrder, problem: OrderProblem) -> e.OpenTodo:
-    urgent = DARK_PRIORITY if problem.dark else TODO_PRIORITY + order.priority
+    urgent = DARK_PRIORITY if problem.without_supply else TODO_PRIORITY + order.priority
     return e.OpenTodo(problem=problem, priority=urgent)
 
 
@@ -359,7 +359,7 @@ def observe(
 ) -> Event | None:
     """What the order's monitor learns from its child now, or None. A lost push heals here.
 
-    `dark` is `evaluate.customer_dark` for these children.
+    `dark` is `evaluate.customer_without_supply` for these children.
     """
     child = next((each for each in children if each.id == order.awaiting), None)
     if child is None or order.state not in (S.IN_PROGRESS, S.ACTIVITY_ERROR):
@@ -391,12 +391,16 @@ def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> OrderProblem:
     serious = dark or unclear
     silent = child.state is ChildState.RESPONSE_ERROR
     return OrderProblem(
-        code="customer_dark" if serious else "visit_overdue" if silent else "child_failed",
+        code="customer_without_supply"
+        if serious
+        else "visit_overdue"
+        if silent
+        else "child_failed",
         text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
         action="see to supply at once"
         if serious
         else child.action or "repair the child or retry the order",
-        dark=serious,
+        without_supply=serious,
     )
 
 

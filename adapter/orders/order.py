@@ -170,14 +170,14 @@ class Moratorium:
 class OrderProblem:
     """Why an order cannot go on, for people: a stable code, a sentence, the next action.
 
-    `dark` says that the order itself took away a customer's supply and has not restored it;
-    `order` names the one that blocks this.
+    `without_supply` says that the order itself took away a customer's supply and has not restored
+    it; `order` names the one that blocks this.
     """
 
     code: str
     text: str
     action: str = ""
-    dark: bool = False
+    without_supply: bool = False
     order: OrderId | None = None
 
 

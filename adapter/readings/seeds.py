@@ -42,7 +42,7 @@ class Seed:
 
 
 Row: TypeAlias = tuple[int, str | None, str | None, int, str]
-"""(at, value, external, condition, statuses): microseconds since 1970 (UTC); the value in the
+"""(at, value, head_end_value, condition, statuses): microseconds since 1970 (UTC); the value in the
 unit of the measurement; the value in the head end's own unit; six digits; words with commas."""
 
 

@@ -55,7 +55,7 @@ def _order(shown: OrderShown, start: datetime) -> dict[str, object]:
         "kind": order.kind.value,
         "state": order.state.value,
         "problem": None if order.problem is None else order.problem.code,
-        "dark": order.problem is not None and order.problem.dark,
+        "without_supply": order.problem is not None and order.problem.without_supply,
         "ended_at": None if order.ended_at is None else (order.ended_at - start).total_seconds(),
         "fields": dict(order.fields),
         "children": [_child(child, start) for child in shown.children],

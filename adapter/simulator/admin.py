@@ -75,7 +75,7 @@ ADMIN_ROUTES: Final = (
     ("GET",    "/counters",                      "counters",           "all counters; of one meter with `esn`, of each with `per_meter=1`"),
     ("POST",   "/reset",                         "reset",              "meters, requests and journal as at the start"),
     ("POST",   "/forget-tokens",                 "forget_tokens",      "forget every token, as a head end after a restart"),
-    ("POST",   "/outage",                        "outage",             "`group` and `match` are dark for `seconds`, and say so"),
+    ("POST",   "/outage",                        "outage",             "`group` and `match` lose supply for `seconds`, and say so"),
     ("POST",   "/event",                         "event",              "`group` and `match` report an event of a `kind`"),
 )
 # fmt: on
@@ -304,16 +304,16 @@ class _Admin:
         return web.json_response({"forgotten": self._world.forget_tokens()})
 
     async def outage(self, request: web.Request) -> web.Response:
-        """{"group": ..., "match": ..., "seconds": n}: those meters are dark for that long."""
+        """{"group": ..., "match": ..., "seconds": n}: those meters are without supply for that long."""
         given = await _object(request)
         seconds = given.get("seconds")
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
             raise InvalidRequest("seconds", "must be a number above 0")
         chosen = self._choose(_text_or_none(given, "group"), _text_or_none(given, "match"))
         now = self._simulator.clock.now()
-        dark = self._world.outages.begin(tuple(chosen), seconds=float(seconds), now=now)
+        count = self._world.outages.begin(tuple(chosen), seconds=float(seconds), now=now)
         self._simulator.wake()
-        return web.json_response({"dark": dark})
+        return web.json_response({"without_supply": count})
 
     async def event(self, request: web.Request) -> web.Response:
         """{"group": ..., "match": ..., "kind": ...}: those meters report an event of a kind."""
@@ -325,7 +325,7 @@ class _Admin:
         now = self._simulator.clock.now()
         told = self._world.reported.tell(tuple(chosen), kind, now=now)
         self._simulator.wake()
-        return web.json_response({"told": told})
+        return web.json_response({"reported": told})
 
     def _meter(self, esn: EndpointId) -> Meter:
         meter = self._world.population.find(esn)

@@ -236,7 +236,9 @@ def test_silence_is_judged_by_what_has_arrived_by_now(tmp_path: Path) -> None:
 def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
     tmp_path: Path,
 ) -> None:
-    window = "INSERT INTO event_window (bucket, started, ends, told, withheld, counts, summed_up)"
+    window = (
+        "INSERT INTO event_window (bucket, started, ends, published, in_summary, counts, summed_up)"
+    )
 
     async def scenario() -> None:
         async with a_head_end() as head_end:
@@ -252,7 +254,7 @@ def test_a_storm_that_a_clock_ahead_counted_is_summed_up_and_hides_nothing_more(
                 await right.core.gateway.events.once()
                 told = await right.core.store.outbox("any", limit=100)
                 kinds = [row.publication.type for row in told]
-                assert "openway.device.events_withheld" in kinds
+                assert "openway.device.event_storm" in kinds
 
     run(scenario())
 

@@ -72,7 +72,7 @@ class EventStage:
         while await self.events.once():
             pass
 
-    async def told(self) -> list[PublicationRow]:
+    async def published(self) -> list[PublicationRow]:
         return list(await self.store.outbox("test", limit=10_000))
 
     def again(self, tables: EventTables) -> None:

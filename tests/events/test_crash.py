@@ -22,8 +22,8 @@ def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, death: s
         async with event_stage(tmp_path, TABLES) as made:
             await made.work()
             assert dict(await made.events.counts()) == {"power_down": METERS}
-            assert await made.events.count_dark() == METERS
-            assert len({row.publication.id for row in await made.told()}) == 100
-            assert len(await made.told()) == 100
+            assert await made.events.count_without_supply() == METERS
+            assert len({row.publication.id for row in await made.published()}) == 100
+            assert len(await made.published()) == 100
 
     run(scenario())

@@ -49,16 +49,16 @@ def test_a_feeder_outage_shows_who_is_dark_and_then_that_nobody_is(tmp_path: Pat
             await until(lambda: dark(events, _METERS))
             (first, *_) = await events.outages(limit=1)
             assert first.device is not None
-            assert (first.since, first.until) == (now, None)
+            assert (first.started_at, first.ended_at) == (now, None)
             await until(lambda: dark(events, 0))
-            over = await events.outages(dark=False)
+            over = await events.outages(ongoing=False)
             assert len(over) == _METERS
-            assert {item.seconds for item in over} == {4.0}
+            assert {item.duration_s for item in over} == {4.0}
             counts = await events.counts()
             assert dict(counts) == {"power_down": _METERS, "power_up": _METERS}
 
     async def dark(events: DeviceEvents, count: int) -> bool:
-        return await events.count_dark() == count and bool(await events.events())
+        return await events.count_without_supply() == count and bool(await events.events())
 
     run(scenario())
 

@@ -38,7 +38,7 @@ def a_seed(name: str = "Primary Power Down", **rest: object) -> EventSeed:
 def test_a_name_is_known_whatever_its_blanks_and_case(name: str) -> None:
     event = unify(a_seed(name), METER, AT, event_tables())
     assert isinstance(event, DeviceEvent)
-    assert (event.name, event.role, event.external) == ("power_down", PairRole.FIRST, name)
+    assert (event.name, event.role, event.head_end_name) == ("power_down", PairRole.FIRST, name)
 
 
 def test_a_name_that_is_missing_is_told_by_its_number() -> None:

@@ -27,8 +27,8 @@ def test_an_event_that_comes_again_changes_nothing(tmp_path: Path) -> None:
             await made.arrive([power(1, NOON)])
             await made.work()
             (event,) = await made.events.events()
-            assert (event.event.name, event.event.at, event.told) == ("power_down", NOON, True)
-            (told,) = await made.told()
+            assert (event.event.name, event.event.at, event.published) == ("power_down", NOON, True)
+            (told,) = await made.published()
             assert told.publication.type == "openway.device.event"
             assert told.publication.severity is Severity.WARNING
 
@@ -58,11 +58,11 @@ def test_outages_say_since_when_a_meter_is_dark_and_how_long_it_was(tmp_path: Pa
             ]  # fmt: skip
             await made.arrive([power(3, after(31), up=True)])
             await made.work()
-            assert await made.events.count_dark() == 2
-            (over,) = await made.events.outages(dark=False)
-            assert (over.endpoint, over.seconds) == (esn(3), 1800.0)
-            told = (await made.told())[-1].publication
-            assert (told.data["lasted_s"], told.data["began_at"]) == (
+            assert await made.events.count_without_supply() == 2
+            (over,) = await made.events.outages(ongoing=False)
+            assert (over.endpoint, over.duration_s) == (esn(3), 1800.0)
+            told = (await made.published())[-1].publication
+            assert (told.data["duration_s"], told.data["started_at"]) == (
                 1800.0,
                 after(1).isoformat(),
             )
@@ -78,9 +78,9 @@ def test_the_order_of_arrival_does_not_matter_to_outages(tmp_path: Path) -> None
                 for minutes, up in order:
                     await made.arrive([power(number, after(minutes), up=up)])
                     await made.work()
-            assert not await made.events.count_dark()
-            over = await made.events.outages(dark=False)
-            spells = {(item.since, item.until) for item in over}
+            assert not await made.events.count_without_supply()
+            over = await made.events.outages(ongoing=False)
+            spells = {(item.started_at, item.ended_at) for item in over}
             assert spells == {(NOON, after(10)), (after(20), after(30))}
             assert len(over) == 2 * len(orders)
 
@@ -112,8 +112,8 @@ def test_spells_made_bit_by_bit_are_those_of_everything_at_once(
                     if each:
                         await made.arrive(each)
                         await made.work()
-                found = [*await made.events.outages(), *await made.events.outages(dark=False)]
-                return [(item.since, item.until) for item in found]
+                found = [*await made.events.outages(), *await made.events.outages(ongoing=False)]
+                return [(item.started_at, item.ended_at) for item in found]
 
     assert run(outages(True)) == run(outages(False))
 
@@ -124,18 +124,18 @@ def test_in_a_storm_some_are_told_and_the_rest_is_summed_up(tmp_path: Path) -> N
         async with event_stage(tmp_path, event_tables(storms=(rule,))) as made:
             await made.arrive([power(number, NOON) for number in range(1_200)])
             await made.work()
-            assert len(await made.told()) == 10
-            assert await made.events.count_dark() == 1_200
+            assert len(await made.published()) == 10
+            assert await made.events.count_without_supply() == 1_200
             assert dict(await made.events.counts()) == {"power_down": 1_200}
             await made.clock.turn(made.clock.now() + timedelta(seconds=61))
             await made.work()
-            *_, summary = await made.told()
-            assert summary.publication.type == "openway.device.events_withheld"
-            assert summary.publication.data["withheld"] == 1_190
+            *_, summary = await made.published()
+            assert summary.publication.type == "openway.device.event_storm"
+            assert summary.publication.data["in_summary"] == 1_190
             assert summary.publication.data["by_name"] == {"power_down": 1_190}
             await made.arrive([power(number, after(1), up=True) for number in range(5)])
             await made.work()
-            assert len(await made.told()) == 16
+            assert len(await made.published()) == 16
 
     run(scenario())
 
@@ -152,12 +152,12 @@ def test_a_restart_in_a_storm_goes_on_counting_and_tells_nothing_twice(tmp_path:
             await made.work()
             await made.clock.turn(made.clock.now() + timedelta(seconds=61))
             await made.work()
-            told = [row.publication for row in await made.told()]
+            told = [row.publication for row in await made.published()]
             assert [item.type.rpartition(".")[2] for item in told] == [
                 *["event"] * 3,
-                "events_withheld",
+                "event_storm",
             ]
-            assert told[-1].data["withheld"] == 7
+            assert told[-1].data["in_summary"] == 7
 
     run(scenario())
 
@@ -173,7 +173,7 @@ def test_unknown_events_become_events_once_the_table_knows_them(tmp_path: Path) 
                 "Cover Removed",
                 "Odd",
             ]
-            assert not await made.told()
+            assert not await made.published()
             made.again(event_tables([EventType(name="Cover Removed", standard="tamper")]))
             taken = await made.events.reprocess(by="ann")
             assert (taken.new, taken.unknown) == (1, 1)
@@ -182,6 +182,6 @@ def test_unknown_events_become_events_once_the_table_knows_them(tmp_path: Path) 
             assert [item.unknown.seed.name for item in await made.events.errors()] == ["Odd"]
             again = await made.events.reprocess(by="ann")
             assert (again.new, again.unknown) == (0, 1)
-            assert len(await made.told()) == 1
+            assert len(await made.published()) == 1
 
     run(scenario())

@@ -23,8 +23,8 @@ def told(sequence: int | None, *, log: bool = False, at: datetime = NOON) -> Eve
     return replace(power(1, at, sequence=sequence), exception=not log, log_type="Event" * log)
 
 
-async def became(stage: EventStage) -> list[str]:
-    return [row.became for row in await exported(SqliteReports(stage.store.database), limit=100)]
+async def results(stage: EventStage) -> list[str]:
+    return [row.result for row in await exported(SqliteReports(stage.store.database), limit=100)]
 
 
 @pytest.mark.parametrize("exception", [5, None])
@@ -35,17 +35,17 @@ def test_an_exception_and_an_entry_of_a_log_are_one_event_in_either_order(
     async def scenario() -> None:
         async with event_stage(tmp_path) as stage:
             pair = (told(exception), told(log, log=True))
-            second = "repeated" if exception == log else "same"
+            second = "repeated" if exception == log else "matched"
             for number, order in enumerate((pair, pair[::-1])):
                 for seed in (*order, *order):
                     await stage.arrive([replace(seed, identifier=esn(number))])
                     await stage.work()
                 (event,) = await stage.events.events(EventFilter(endpoint=esn(number)))
                 other = order[1].sequence
-                assert event.also == (-1 if other is None else other)
+                assert event.other_sequence == (-1 if other is None else other)
                 assert event.event.sequence == order[0].sequence
-                assert len(await stage.told()) == 1 + number
-            assert await became(stage) == ["new", second, "repeated", second] * 2
+                assert len(await stage.published()) == 1 + number
+            assert await results(stage) == ["new", second, "repeated", second] * 2
 
     run(scenario())
 
@@ -60,7 +60,7 @@ def test_two_of_one_callback_stay_two_whatever_the_order(tmp_path: Path) -> None
             await stage.work()
             found = Counter(item.event.endpoint for item in await stage.events.events(ALL))
             assert set(found.values()) == {2}
-            assert Counter(await became(stage)) == {"new": 48, "same": 48}
+            assert Counter(await results(stage)) == {"new": 48, "matched": 48}
 
     run(scenario())
 
@@ -71,7 +71,7 @@ def test_another_time_is_another_event(tmp_path: Path) -> None:
             later = NOON + timedelta(seconds=1)
             await stage.arrive([told(5), told(9, log=True, at=later)])
             await stage.work()
-            assert [item.also for item in await stage.events.events()] == [None, None]
+            assert [item.other_sequence for item in await stage.events.events()] == [None, None]
 
     run(scenario())
 
@@ -87,25 +87,35 @@ def test_an_export_says_what_became_of_each_arrival(tmp_path: Path) -> None:
                 [down, up, told(7, log=True), lasting, replace(down, name="X", number=9)]
             )
             before = await exported(SqliteReports(stage.store.database), limit=100)
-            assert {(row.became, row.standard, row.severity) for row in before} == {("", "", "")}
+            assert {(row.result, row.standard_name, row.severity) for row in before} == {
+                ("", "", "")
+            }
             await stage.work()
             first, last, again, open_, unknown = await exported(
                 SqliteReports(stage.store.database), limit=100
             )
-            assert (first.standard, first.severity, first.pair, first.role) == (
+            assert (first.standard_name, first.severity, first.pair, first.role) == (
                 "power_down", "warning", "power", "first",
             )  # fmt: skip
             assert first.standard_category == "PowerOutageOrRestoration"
-            assert (first.began, first.ended) == (first.at, last.at)
-            assert first.lasted_s == last.lasted_s == "90.25"
-            assert (last.standard, last.role, last.began) == ("power_up", "last", first.at)
-            assert (first.told, first.withheld) == (True, False)
-            assert again.became == "same"
-            assert again.became_event == first.became_event
-            assert (again.told, again.withheld) == (False, False)
-            assert (open_.began, open_.ended, open_.lasted_s) == (open_.at, None, None)
-            assert (open_.told, open_.withheld) == (False, True)
-            assert (unknown.became, unknown.became_event, unknown.standard) == ("unknown", None, "")
+            assert (first.started_at, first.ended_at) == (first.at, last.at)
+            assert first.duration_s == last.duration_s == "90.25"
+            assert (last.standard_name, last.role, last.started_at) == (
+                "power_up",
+                "last",
+                first.at,
+            )
+            assert (first.published, first.in_summary) == (True, False)
+            assert again.result == "matched"
+            assert again.device_event == first.device_event
+            assert (again.published, again.in_summary) == (False, False)
+            assert (open_.started_at, open_.ended_at, open_.duration_s) == (open_.at, None, None)
+            assert (open_.published, open_.in_summary) == (False, True)
+            assert (unknown.result, unknown.device_event, unknown.standard_name) == (
+                "unknown",
+                None,
+                "",
+            )
 
     run(scenario())
 
@@ -116,13 +126,13 @@ def test_an_unknown_arrival_is_followed_once_the_tables_know_it(tmp_path: Path) 
             cover = replace(told(3), name="Cover Removed", number=None)
             await stage.arrive([cover, cover, replace(cover, sequence=4)])
             await stage.work()
-            assert await became(stage) == ["unknown"] * 3
+            assert await results(stage) == ["unknown"] * 3
             stage.again(event_tables([EventType(name="cover removed", standard="tamper")]))
             taken = await stage.events.reprocess(by="ann")
             assert (taken.new, taken.unknown) == (2, 0)
             rows = await exported(SqliteReports(stage.store.database), limit=100)
-            assert [row.became for row in rows] == ["new", "repeated", "new"]
-            assert {row.standard for row in rows} == {"tamper"}
-            assert rows[0].became_event == rows[1].became_event != rows[2].became_event
+            assert [row.result for row in rows] == ["new", "repeated", "new"]
+            assert {row.standard_name for row in rows} == {"tamper"}
+            assert rows[0].device_event == rows[1].device_event != rows[2].device_event
 
     run(scenario())

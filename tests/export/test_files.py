@@ -82,7 +82,7 @@ def test_parquet_read_back_is_what_the_store_has(path: Path, tmp_path: Path) -> 
     read = table.to_pylist()
     for cells, row in zip(read, rows_of(path), strict=True):
         assert cells["value"] == exact(row.value)
-        assert cells["external"] == exact(row.external)
+        assert cells["head_end_value"] == exact(row.head_end_value)
         assert (cells["time"], cells["start"]) == (moment(row.at), moment(row.start))
         assert cells["statuses"] == [word for word in row.statuses.split(",") if word]
     skipped = [cells for cells in read if cells["statuses"] == ["SkippedInterval"]]
@@ -195,7 +195,7 @@ WHOLE = {"at", *(each.name for each in VALUES if each.form in (Form.WHOLE, Form.
 
 def a_row(value: str) -> ValueRow:
     cells = [0 if name in WHOLE else "" for name in ValueRow._fields]
-    return ValueRow._make(cells)._replace(value=value, external=None)
+    return ValueRow._make(cells)._replace(value=value, head_end_value=None)
 
 
 @pytest.mark.parametrize("text", ["0." + "0" * 18 + "1", "1" + "0" * 20, "-1" + "0" * 20])
@@ -312,7 +312,7 @@ SELECT n, 'D' || n, 'E' || n, 'D' || n || '-L', 'interval', 'whd', '', 900, 'Wh 
                 lambda tx: tx.connection.execute(
                     """
 WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 10000)
-INSERT INTO measured (channel, at, load, n, value, external, condition, statuses, conversion)
+INSERT INTO measured (channel, at, load, n, value, head_end_value, condition, statuses, conversion)
 SELECT channel.id, n * 900000000, 1, 0, '0.' || (n % 997), n % 997, 501000, '', 1
 FROM channel CROSS JOIN s WHERE channel.id > 1"""
                 )

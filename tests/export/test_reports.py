@@ -54,7 +54,9 @@ def test_pages_of_any_size_give_the_same_rows_in_one_order(tmp_path: Path) -> No
                 wanted = ALL._replace(revisions=revisions)
                 whole = await values(reports, wanted)
                 assert len(whole) == 201 + revisions
-                keys = [(row.device, row.component, row.at, row.load, row.number) for row in whole]
+                keys = [
+                    (row.device, row.component, row.at, row.load_run, row.number) for row in whole
+                ]
                 assert keys == sorted(keys)
                 for limit in (1, 7, 100):
                     assert await values(reports, wanted, limit=limit) == whole
@@ -69,9 +71,9 @@ def test_of_a_replaced_value_the_last_counts_and_revisions_show_both(tmp_path: P
             reports = SqliteReports(loader.store.database)
             second = ValueQuery(MIDNIGHT + QUARTER, MIDNIGHT + 2 * QUARTER, "M1")
             (row,) = await values(reports, second)
-            assert (row.value, row.external, row.unit) == ("0.9995", "999.5", "kWh")
+            assert (row.value, row.head_end_value, row.unit) == ("0.9995", "999.5", "kWh")
             both = await values(reports, second._replace(revisions=True))
-            assert [each.external for each in both] == ["101", "999.5"]
+            assert [each.head_end_value for each in both] == ["101", "999.5"]
 
     run(scene())
 
@@ -101,12 +103,12 @@ def test_what_people_entered_and_crews_read_stands_before_the_rest_and_says_whos
             assert {row.origin for row in payloads} == {"payload"}
             assert [row.value for row in whole[:5]] == ["1", "3", "11", "12.5", "1E+999999"]
             read, typed = whole[2:4]
-            assert (read.origin, read.told_by, read.entered_at) == (
+            assert (read.origin, read.entered_by, read.entered_at) == (
                 "crew",
                 "visit-1/by-hand/1",
                 None,
             )
-            assert (typed.origin, typed.told_by) == ("entered", "anna")
+            assert (typed.origin, typed.entered_by) == ("entered", "anna")
             assert typed.entered_at == typed.at - 5 * 3_600_000_000
             assert (typed.endpoint, typed.kind, typed.quantity) == (esn(2), "register", "Wh d")
             assert (typed.unit, typed.condition, typed.payload) == ("kWh", 401000, 0)
@@ -178,8 +180,14 @@ def test_what_is_loaded_after_the_first_page_stays_out_of_the_next(tmp_path: Pat
             page = await reports.values(ALL, cursor=None, limit=1)
             await loader.load(intervals(1, ["11", "12", "13"]), intervals(3, ["4"]))
             rest = await reports.values(ALL, cursor=page.next, limit=100)
-            assert [row.external for row in (*page.rows, *rest.rows)] == ["1", "2", "3"]
-            assert [row.external for row in await values(reports)] == ["11", "12", "13", "3", "4"]
+            assert [row.head_end_value for row in (*page.rows, *rest.rows)] == ["1", "2", "3"]
+            assert [row.head_end_value for row in await values(reports)] == [
+                "11",
+                "12",
+                "13",
+                "3",
+                "4",
+            ]
 
     run(scene())
 

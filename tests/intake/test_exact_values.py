@@ -61,7 +61,7 @@ def test_registers_of_every_numeric_kind_are_stored_exactly(tmp_path: Path, spoo
             payload = await rig.take(body, spooled=spooled)
             assert (payload.counts["new"], payload.counts["errors"]) == (len(KINDS), 0)
             found = await rig.values()
-            assert [item.external for item in found] == [Decimal(wh) for _, _, wh in KINDS]
+            assert [item.head_end_value for item in found] == [Decimal(wh) for _, _, wh in KINDS]
             assert [item.value for item in found] == [Decimal(wh) / 1000 for _, _, wh in KINDS]
             assert {item.unit for item in found} == {"kWh"}
 
@@ -91,7 +91,9 @@ def test_a_local_day_without_offsets_has_its_intervals_at_their_times(
             assert times[-1] == datetime.fromisoformat(f"{last}:00+00:00")
             steps = {late - early for early, late in pairwise(times)}
             assert steps == {timedelta(minutes=15)}
-            assert [item.external for item in found] == list(map(Decimal, range(1, count + 1)))
+            assert [item.head_end_value for item in found] == list(
+                map(Decimal, range(1, count + 1))
+            )
             zone = "time without offset read in America/Chicago"
             assert {item.conversion for item in found} == {f"Wh d x 0.001 = kWh; {zone}"}
 
@@ -158,7 +160,7 @@ def test_a_clock_that_was_reset_leaves_a_gap_or_counts_a_time_twice(
                 read_data("m1", [interval(3, "ClockResetForward"), 4], end="2024-05-01T02:30:00Z"),
             )
             await rig.take(forward, spooled=spooled)
-            found = [(item.at, item.external, item.condition) for item in await rig.values()]
+            found = [(item.at, item.head_end_value, item.condition) for item in await rig.values()]
             assert [at.strftime("%H:%M") for at, _, _ in found] == [
                 "00:45", "01:00", "02:15", "02:30",
             ]  # fmt: skip
@@ -170,11 +172,11 @@ def test_a_clock_that_was_reset_leaves_a_gap_or_counts_a_time_twice(
             )
             payload = await rig.take(back, spooled=spooled)
             assert (payload.counts["revised"], payload.counts["new"]) == (2, 0)
-            assert [item.external for item in await rig.values()] == list(
+            assert [item.head_end_value for item in await rig.values()] == list(
                 map(Decimal, (5, 6, 3, 4))
             )
             assert (await rig.values())[0].condition == CONDITIONS["ClockResetBackwards"]
-            kept = [item.external for item in await rig.values(revisions=True)]
+            kept = [item.head_end_value for item in await rig.values(revisions=True)]
             assert kept == list(map(Decimal, (1, 5, 2, 6, 3, 4)))
 
     run(scenario())

@@ -60,7 +60,7 @@ async def agrees_interval_by_interval(city: City, books: CityReport, folder: Pat
             expected = {row.end: Decimal(row.wh) for row in counted}
             assert len(stored) in (0, city.quarters)
             for item in stored:
-                assert item.external == (0 if item.value is None else expected[item.at])
+                assert item.head_end_value == (0 if item.value is None else expected[item.at])
             checked += bool(stored)
         assert checked == books.ends["succeeded"]
     finally:

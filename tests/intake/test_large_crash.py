@@ -23,7 +23,7 @@ _LONGEST_S = 900.0
 _LAST = int(datetime(2024, 5, 2, tzinfo=UTC).timestamp()) * 1_000_000
 _STEP = 900_000_000
 _ROWS = """
-SELECT c.device, m.at, m.external FROM channel c CROSS JOIN measured m ON m.channel = c.id
+SELECT c.device, m.at, m.head_end_value FROM channel c CROSS JOIN measured m ON m.channel = c.id
      CROSS JOIN load ON load.id = m.load
 WHERE load.state = 'loaded' ORDER BY c.id, m.at, m.load, m.n"""
 

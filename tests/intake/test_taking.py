@@ -47,7 +47,7 @@ def test_values_become_measurements_that_can_be_asked_for_by_device_and_componen
             by_component = await rig.data.measurements_between(*ALWAYS, component="m1-Wh d")
             assert [item.value for item in by_component] == [Decimal(1), Decimal(2)]
             (value, _) = await rig.values("m1")
-            assert (value.external, value.unit, value.seconds) == (Decimal(1000), "kWh", 900)
+            assert (value.head_end_value, value.unit, value.seconds) == (Decimal(1000), "kWh", 900)
             assert value.payload == payload.id
 
     run(scenario())

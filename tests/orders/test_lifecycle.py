@@ -202,7 +202,7 @@ def test_an_exception_opens_a_todo_that_closes_itself_when_the_child_is_repaired
 
 
 def test_a_dark_customer_comes_first_on_the_todo_list() -> None:
-    dark = replace(PROBLEM, dark=True)
+    dark = replace(PROBLEM, without_supply=True)
     after = step(in_state(S.IN_PROGRESS), e.ChildFailed(child=CHILD, problem=dark), now=NOON)
     assert of(after, e.OpenTodo) == [e.OpenTodo(problem=dark, priority=DARK_PRIORITY)]
 
@@ -282,7 +282,7 @@ def test_an_order_that_left_the_customer_dark_is_never_discarded() -> None:
 
 
 def test_nor_completed_by_hand() -> None:
-    dark = in_state(S.ACTIVITY_ERROR, problem=replace(PROBLEM, dark=True))
+    dark = in_state(S.ACTIVITY_ERROR, problem=replace(PROBLEM, without_supply=True))
     with pytest.raises(Forbidden, match="restore supply first"):
         step(dark, e.CompletedByHand(who="ann", reason="seen"), now=NOON)
 
@@ -344,7 +344,7 @@ def test_an_unclear_switch_off_of_a_change_over_is_treated_as_dark(
     order = an_order(kind, state=S.IN_PROGRESS, awaiting=CHILD)
     event = observe(order, (child(seen),))
     assert isinstance(event, e.ChildFailed)
-    assert event.problem.dark is serious
+    assert event.problem.without_supply is serious
 
 
 # Payment and cancellation at any moment ---------------------------------------------------------

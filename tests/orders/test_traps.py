@@ -24,7 +24,7 @@ from adapter.orders.algorithms.verdict import (
     Wait,
 )
 from adapter.orders.completion import CompletionReport, apply_field_work
-from adapter.orders.evaluate import customer_dark, evaluate
+from adapter.orders.evaluate import customer_without_supply, evaluate
 from adapter.orders.matrix import MATRIX
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
@@ -122,16 +122,16 @@ def test_supply_is_restored_before_anything_else_is_looked_at() -> None:
 
 def test_a_failed_second_half_leaves_a_dark_customer_whom_everybody_sees() -> None:
     view = b2b(S.DISCONN_COMM, a_child(OFF, 1), a_child(ON, 2, ChildState.FAILED))
-    assert customer_dark(an_order(K.BACK_TO_BACK), view)
+    assert customer_without_supply(an_order(K.BACK_TO_BACK), view)
     assert wanted(evaluate(an_order(K.BACK_TO_BACK), view).verdict) == ON
 
 
 def test_dark_without_a_remote_connect_is_an_alarm_not_a_pass() -> None:
     view = b2b(S.DISCONN_COMM, a_child(OFF), commands=frozenset())
     verdict = evaluate(an_order(K.BACK_TO_BACK), view).verdict
-    assert problem(verdict) == "customer_dark"
+    assert problem(verdict) == "customer_without_supply"
     assert isinstance(verdict, Error)
-    assert verdict.problem.dark
+    assert verdict.problem.without_supply
 
 
 def test_supply_restored_by_other_means_needs_no_second_command() -> None:

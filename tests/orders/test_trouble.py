@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapter.errors import Forbidden
 from adapter.model.device import InstallStatus
 from adapter.orders import events as e
-from adapter.orders.evaluate import customer_dark, look_at_world
+from adapter.orders.evaluate import customer_without_supply, look_at_world
 from adapter.orders.lifecycle import observe, resumed, step, withdraw
 from adapter.orders.order import (
     CHILD_ERROR,
@@ -43,7 +43,7 @@ class Story:
 
     @property
     def dark(self) -> bool:
-        return customer_dark(self.order, self.view)
+        return customer_without_supply(self.order, self.view)
 
     def feed(self, event: e.Event) -> None:
         after = step(self.order, event, now=self.view.now)
@@ -122,7 +122,7 @@ def people(story: Story, draw: st.DataObject) -> None:
     problem = story.order.problem
     assert story.todo == 1, "an order waits for people and nobody was told"
     assert problem is not None
-    assert problem.dark or not story.dark, "a dark customer is not told apart"
+    assert problem.without_supply or not story.dark, "a dark customer is not told apart"
     child = open_child(story)
     try:
         match draw.draw(st.sampled_from(PEOPLE)):

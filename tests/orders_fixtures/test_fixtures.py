@@ -138,7 +138,7 @@ def test_a_cut_at_the_source_is_recorded_truly() -> None:
     [
         ("enable/command_changes_nothing", "no_progress"),
         ("enable/nothing_changes", "no_progress"),
-        ("back_to_back/reconnect_fails", "customer_dark"),
+        ("back_to_back/reconnect_fails", "customer_without_supply"),
         ("disable/life_support", "restricted"),
         ("cut/protected", "restricted"),
     ],
@@ -154,7 +154,7 @@ def test_a_customer_left_dark_is_the_most_urgent_of_all() -> None:
         item["priority"]
         for name in NAMES
         for item in expected(name)["todo"]
-        if item["code"] != "customer_dark"
+        if item["code"] != "customer_without_supply"
     ]
     assert others
     assert dark > max(others)

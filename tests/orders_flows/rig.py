@@ -232,7 +232,7 @@ class Rig:
         """What the store has of one component at one time, in the head end's unit."""
         data = self.made.app.core.taking.data
         found = await data.values_between(at, at, device=device)
-        return [each.external for each in found if each.component == component]
+        return [each.head_end_value for each in found if each.component == component]
 
     async def status(self, device: DeviceId) -> InstallStatus | None:
         view = await self.made.app.gateway.registry.device(device)

@@ -270,7 +270,7 @@ def test_readings_are_entered_one_by_one_and_from_a_file(openway: Terminal, tmp_
     assert openway("readings", "import", str(file), "--json").json == {"entered": 1}
     day = ("--from", "2025-12-31T00:00:00Z", "--to", "2026-01-01T00:00:00Z")
     row = openway("readings", "show", meter, *day, "--json").json
-    assert (row["value"], row["unit"], row["origin"], row["told_by"]) == (
+    assert (row["value"], row["unit"], row["origin"], row["entered_by"]) == (
         "7",
         "kWh",
         "entered",
@@ -279,7 +279,7 @@ def test_readings_are_entered_one_by_one_and_from_a_file(openway: Terminal, tmp_
     assert str(row["entered_at"]) > str(row["at"])
     assert openway("readings", "export", meter, *day, "--out", str(file)).code == Exit.OK
     header, line = file.read_text().splitlines()
-    assert header.endswith(",payload,origin,told_by,entered_at")
+    assert header.endswith(",payload,origin,entered_by,entered_at")
     assert line.endswith(f",0,entered,ann,{row['entered_at']}")
     file.write_text("device,component,at,value\nM1,kwh,now,7\n")
     refused = openway("readings", "import", str(file))

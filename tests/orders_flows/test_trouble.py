@@ -223,9 +223,9 @@ def test_a_change_over_that_fails_in_the_middle_is_the_most_urgent_and_never_giv
             order = await made.submit(K.BACK_TO_BACK, place)
             shown = await made.until(order.id, gave_up)
             assert shown.order.problem is not None
-            assert shown.order.problem.dark
+            assert shown.order.problem.without_supply
             (todo,) = await made.orders.todo()
-            assert (todo.priority, todo.code) == (100, "customer_dark")
+            assert (todo.priority, todo.code) == (100, "customer_without_supply")
             with pytest.raises(Forbidden):
                 await made.operator.discard(order.id, by="anna")
             with pytest.raises(Forbidden):

@@ -33,15 +33,15 @@ def a_row(
         start=at - 3_600_000_000,
         at=at,
         value=value,
-        external=None,
+        head_end_value=None,
         condition=condition,
         statuses=statuses,
         conversion="",
-        load=1,
+        load_run=1,
         number=0,
         payload=1,
         origin="payload",
-        told_by="",
+        entered_by="",
         entered_at=None,
     )
 

@@ -224,14 +224,14 @@ def test_old_events_go_with_their_spells_but_not_what_began_an_outage_that_lasts
             left = [item.event.endpoint for item in await made.events.events(OPEN)]
             assert sorted(left) == sorted([power(n, NOON).identifier for n in (2, 3, 3)])
             (dark,) = await made.events.outages()
-            assert dark.since == NOON
-            (over,) = await made.events.outages(dark=False)
-            assert over.until == fresh
+            assert dark.started_at == NOON
+            (over,) = await made.events.outages(ongoing=False)
+            assert over.ended_at == fresh
             await made.arrive([power(2, fresh, up=True)])
             await made.work()
-            assert await made.events.count_dark() == 0
-            longest = (await made.events.outages(dark=False))[-1]
-            assert longest.since == NOON
+            assert await made.events.count_without_supply() == 0
+            longest = (await made.events.outages(ongoing=False))[-1]
+            assert longest.started_at == NOON
 
     run(scenario())
 

@@ -81,8 +81,8 @@ def test_events_outages_and_subscriptions_are_shown(openway: Terminal) -> None:
         "next": None,
     }
     assert openway("events", "errors").code == Exit.OK
-    assert openway("outages", "--json").json == {"items": [], "dark": 0, "next": None}
-    assert "0 meters dark now" in openway("outages", "--ended", "--since", "-2h").err
+    assert openway("outages", "--json").json == {"items": [], "without_supply": 0, "next": None}
+    assert "0 meters without supply now" in openway("outages", "--ended", "--since", "-2h").err
     assert openway("outages", "--cursor", "yesterday").code == Exit.INVALID
     assert openway("subscriptions", "show", "--json").json["items"] == []
 

@@ -253,10 +253,10 @@ def test_an_event_that_cannot_be_read_is_passed_by_the_cursor(tmp_path: Path, nu
             await stage.arrive([power(n, NOON, sequence=n) for n in (1, 2, 3)])
             broken = Broken(tmp_path, "arrived_event", "body", "id", number)
             await stage.work()
-            assert len(await stage.told()) == 2
+            assert len(await stage.published()) == 2
             await stage.arrive([power(4, NOON, sequence=4)])
             await stage.work()
-            assert len(await stage.told()) == 3
+            assert len(await stage.published()) == 3
             await wear_out(stage)
             assert await at_events(stage, FailedState.SET_ASIDE) == [("event", str(number))]
         async with event_stage(tmp_path) as stage:
@@ -267,7 +267,7 @@ def test_an_event_that_cannot_be_read_is_passed_by_the_cursor(tmp_path: Path, nu
             broken.mend()
             await stage.store.set_aside.retry(row.id, by="me")
             await stage.work()
-            assert (len(await stage.told()), await at_events(stage)) == (4, [])
+            assert (len(await stage.published()), await at_events(stage)) == (4, [])
 
     run(scenario())
 
@@ -284,14 +284,14 @@ def test_an_event_that_cannot_be_taken_costs_none_of_its_batch(tmp_path: Path) -
             plant(tmp_path, refuse)
             await stage.arrive([power(n, NOON, sequence=n) for n in (1, 2, 3)])
             await stage.work()
-            assert len(await stage.told()) == 2
+            assert len(await stage.published()) == 2
             await wear_out(stage)
             assert await at_events(stage, FailedState.SET_ASIDE) == [("event", "2")]
             plant(tmp_path, "DROP TRIGGER refused")
             (row,) = await stage.store.set_aside.rows()
             await stage.store.set_aside.discard(row.id, by="me", reason="no use")
             await stage.work()
-            assert len(await stage.told()) == 2
+            assert len(await stage.published()) == 2
             assert await at_events(stage) == [("event", "2")]
 
     run(scenario())
@@ -329,15 +329,15 @@ def test_a_storm_that_cannot_be_summed_up_holds_up_no_other(tmp_path: Path) -> N
             plant(tmp_path, "INSERT INTO event_window VALUES ('a', 1, 2, 1, 1, ?, 0)", BROKEN)
             await stage.clock.turn(NOON + timedelta(minutes=2))
             await stage.work()
-            told = [row.publication.type for row in await stage.told()]
-            assert told.count("openway.device.events_withheld") == 1
+            told = [row.publication.type for row in await stage.published()]
+            assert told.count("openway.device.event_storm") == 1
             await wear_out(stage)
             assert await at_events(stage, FailedState.SET_ASIDE) == [("storm", "a/1")]
             plant(tmp_path, "UPDATE event_window SET counts = ? WHERE bucket = 'a'", b"{}")
             (row,) = await stage.store.set_aside.rows()
             await stage.store.set_aside.retry(row.id, by="me")
             await stage.work()
-            told = [row.publication.type for row in await stage.told()]
-            assert told.count("openway.device.events_withheld") == 2
+            told = [row.publication.type for row in await stage.published()]
+            assert told.count("openway.device.event_storm") == 2
 
     run(scenario())

@@ -218,7 +218,7 @@ def test_the_data_comes_before_the_request_has_completed() -> None:
 def test_an_outage_is_told_as_exceptions_and_seen_in_reads_and_events() -> None:
     async def scene(rig: Rig) -> None:
         status, told = await rig.admin("POST", "/outage", {"match": f"*{ONE[-6:]}", "seconds": 600})
-        assert (status, told) == (200, {"dark": 1})
+        assert (status, told) == (200, {"without_supply": 1})
         await rig.turn(0)
         result = await rig.run(READ, ONE)
         assert text(result, "EndpointFailureResult", "Failures", 0, "FailureReason") == "NoResponse"

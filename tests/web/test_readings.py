@@ -68,9 +68,9 @@ def test_a_page_is_of_what_was_asked_for(tmp_path: Path) -> None:
         async with serving(tmp_path / "gateway.db") as rig:
             query = "device=M1&from=2026-03-02T00:15:00Z&to=2026-03-02T00:30:00Z"
             told = await rig.ask("GET", f"/measurements?{query}")
-            assert [row["external"] for row in told["items"]] == ["999.5"]
+            assert [row["head_end_value"] for row in told["items"]] == ["999.5"]
             told = await rig.ask("GET", f"/measurements?{query}&revisions=true")
-            assert [row["external"] for row in told["items"]] == ["101", "999.5"]
+            assert [row["head_end_value"] for row in told["items"]] == ["101", "999.5"]
             told = await rig.ask("GET", "/measurements?component=M2-R")
             assert [row["kind"] for row in told["items"]] == ["register"]
             told = await rig.ask("GET", "/arrived-events?device=M1")
@@ -90,12 +90,12 @@ def test_a_page_says_of_what_people_told_who_it_was_and_when(tmp_path: Path) -> 
         async with serving(tmp_path / "gateway.db", told=[entered]) as rig:
             first = await rig.ask("GET", "/measurements?device=M1&limit=1")
             (row,) = first["items"]
-            assert (row["value"], row["external"], row["payload"]) == ("7.5", None, 0)
-            assert (row["origin"], row["told_by"]) == ("entered", "anna")
+            assert (row["value"], row["head_end_value"], row["payload"]) == ("7.5", None, 0)
+            assert (row["origin"], row["entered_by"]) == ("entered", "anna")
             assert row["entered_at"] == "2026-03-02T00:15:00Z"
             rest = await rig.ask("GET", f"/measurements?device=M1&limit=1&cursor={first['next']}")
             (row,) = rest["items"]
-            assert (row["origin"], row["told_by"], row["entered_at"]) == ("payload", "", None)
+            assert (row["origin"], row["entered_by"], row["entered_at"]) == ("payload", "", None)
 
     run(scene())
 

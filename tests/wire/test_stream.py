@@ -110,8 +110,8 @@ def test_the_stream_reads_what_the_codec_reads(rows: list[tuple[object, tuple[st
     for seed in seeds(body):
         normal = normalise(seed, Lookups())
         assert isinstance(normal, Normal)
-        for at, _, external, _, words in normal.rows:
-            found.append((seed.kind, at, external, tuple(words.split(",")) if words else ()))
+        for at, _, head_end_value, _, words in normal.rows:
+            found.append((seed.kind, at, head_end_value, tuple(words.split(",")) if words else ()))
     assert [(k, int(a.timestamp() * 1_000_000), float(v or 0), s) for k, a, v, s in expected] == [
         (k, a, float(v or 0), s) for k, a, v, s in sorted(found)
     ]

@@ -89,7 +89,7 @@ class DeviceEvents:
         )
         log.info(
             "events_taken",
-            extra={"new": taken.new, "unknown": taken.unknown, "withheld": taken.withheld},
+            extra={"new": taken.new, "unknown": taken.unknown, "in_summary": taken.in_summary},
         )
 
     async def _take_again(self, cursor: tuple[int, int]) -> None:
@@ -107,7 +107,7 @@ class DeviceEvents:
 
     async def reprocess(self, *, by: str) -> Taken:
         """Look again at the error records, with the tables as they are now."""
-        new = repeated = unknown = withheld = after = 0
+        new = repeated = unknown = in_summary = after = 0
         while rows := await self._store.event_errors(after=after, limit=_BATCH):
             after = rows[-1].id
             again = [
@@ -121,8 +121,8 @@ class DeviceEvents:
             unknown += len(again) - len(known)
             for taken in await self._resolve(known, by):
                 new, repeated = new + taken.new, repeated + taken.repeated
-                withheld += taken.withheld
-        return Taken(new=new, repeated=repeated, unknown=unknown, withheld=withheld)
+                in_summary += taken.in_summary
+        return Taken(new=new, repeated=repeated, unknown=unknown, in_summary=in_summary)
 
     async def _resolve(self, known: Sequence[tuple[int, DeviceEvent]], by: str) -> list[Taken]:
         """All in one transaction; where one of them cannot be taken, each in its own."""
@@ -154,15 +154,15 @@ class DeviceEvents:
     async def outages(
         self,
         *,
-        dark: bool = True,
+        ongoing: bool = True,
         since: datetime | None = None,
         after: tuple[datetime, EndpointId] | None = None,
         limit: int = 500,
     ) -> Sequence[Outage]:
-        return await self._store.outages(dark=dark, since=since, after=after, limit=limit)
+        return await self._store.outages(ongoing=ongoing, since=since, after=after, limit=limit)
 
-    async def count_dark(self) -> int:
-        return await self._store.count_dark()
+    async def count_without_supply(self) -> int:
+        return await self._store.count_without_supply()
 
     async def errors(
         self, *, state: str = "open", after: int = 0, limit: int = 500

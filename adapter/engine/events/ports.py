@@ -14,17 +14,17 @@ from adapter.model.ids import DeviceId, EndpointId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """`told`: it was published by itself; else a summary of its storm counts it.
+    """`published`: it was published by itself; else a summary of its storm counts it.
 
-    `also` is the sequence number under which the other callback told the same event (-1: none
+    `other_sequence` is the number under which the other callback told the same event (-1: none
     given; exceptions and event logs are the two); None: it has not.
     """
 
     id: int
     device: DeviceId | None
-    told: bool
+    published: bool
     event: DeviceEvent
-    also: int | None = None
+    other_sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +42,21 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A device without power from `since` to `until`; `until` None: it is dark now.
+    """A device without supply from `started_at` to `ended_at`; `ended_at` None: it is now.
 
     Both are times of the device's own events. A meter that the head end never told of is not here.
     """
 
     endpoint: EndpointId
     device: DeviceId | None
-    since: datetime
-    until: datetime | None
+    started_at: datetime
+    ended_at: datetime | None
 
     @property
-    def seconds(self) -> float | None:
-        return None if self.until is None else (self.until - self.since).total_seconds()
+    def duration_s(self) -> float | None:
+        if self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class Taken:
     repeated: int = 0
     unknown: int = 0
     unknown_repeated: int = 0
-    withheld: int = 0
+    in_summary: int = 0
     """Of the new ones: those not published by themselves."""
 
 
@@ -106,29 +108,29 @@ class EventStore(Protocol):
         resolved: Sequence[int] = (),
         by: str = "",
     ) -> Taken:
-        """In one transaction: new events stored and published or withheld, spells made again,
-        unknown ones kept, the cursor moved. The same again changes nothing.
+        """In one transaction: new events stored and published or left to a summary, spells made
+        again, unknown ones kept, the cursor moved. The same again changes nothing.
 
         `arrivals` are the numbers of the arrivals, one for each event, `resolved` those of the
         error records that gave them; `by` is who had them looked at again.
         """
 
     async def sum_up(self, *, now: datetime) -> int:
-        """Publish one summary for each window that has ended with events withheld."""
+        """Publish one summary for each window that has ended with events that were not."""
 
     async def events(self, wanted: EventFilter) -> Sequence[StoredEvent]: ...
 
     async def outages(
         self,
         *,
-        dark: bool = True,
+        ongoing: bool = True,
         since: datetime | None = None,
         after: tuple[datetime, EndpointId] | None = None,
         limit: int = 500,
     ) -> Sequence[Outage]:
-        """Those that last, longest first; or with `dark` False those that ended after `since`."""
+        """Those that last, longest first; with `ongoing` False those that ended after `since`."""
 
-    async def count_dark(self) -> int: ...
+    async def count_without_supply(self) -> int: ...
 
     async def event_errors(
         self, *, state: str = "open", after: int = 0, limit: int = 500

@@ -24,7 +24,7 @@ from adapter.model.device import DeviceView
 from adapter.model.ids import EventId, OrderId
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
-from adapter.orders.evaluate import customer_dark
+from adapter.orders.evaluate import customer_without_supply
 from adapter.orders.field_activity import field_child_state
 from adapter.orders.field_activity_rules import OtherTask
 from adapter.orders.lifecycle import LONGEST_POLL, POLL
@@ -102,7 +102,7 @@ class UnitOfWork:
     @property
     def dark(self) -> bool:
         view = self.view
-        return view is not None and customer_dark(self.order, view)
+        return view is not None and customer_without_supply(self.order, view)
 
     @property
     def awaited(self) -> ChildFact | None:
@@ -218,7 +218,7 @@ class UnitOfWork:
 
     def _publish(self, problem: OrderProblem | None) -> None:
         order = self.order
-        dark = problem is not None and problem.dark
+        dark = problem is not None and problem.without_supply
         troubled = Severity.WARNING if order.state in ERROR_STATES else Severity.INFO
         self._publications.append(
             Publication(

@@ -158,7 +158,7 @@ class ErrorRecord:
 class StoredValue:
     """One revision of one value of one channel, with where it came from.
 
-    `value` is in `unit`; `external` is in the head end's own unit; `conversion` says what is
+    `value` is in `unit`; `head_end_value` is in the head end's own unit; `conversion` says what is
     between them. `at` is the register's time, or the END of the interval. `revision` is (load,
     number in the load): of one channel and time the highest counts.
     """
@@ -175,7 +175,7 @@ class StoredValue:
     sqi: str
     at: datetime
     value: Decimal | None
-    external: Decimal | None
+    head_end_value: Decimal | None
     condition: int
     statuses: tuple[str, ...]
     conversion: str

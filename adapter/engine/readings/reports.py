@@ -35,10 +35,10 @@ class ValueRow(NamedTuple):
     """One value of one channel. Times are whole microseconds since 1970 (UTC), numbers their exact
     text; `start` is None for registers, whose `at` is the time of the reading.
 
-    `value` is in `unit`, `external` in the head end's own unit of `quantity`; `statuses` are its
-    words with commas. Of one channel and time the highest (`load`, `number`) counts.
+    `value` is in `unit`, `head_end_value` in the head end's own unit of `quantity`; `statuses` are
+    its words with commas. Of one channel and time the highest (`load_run`, `number`) counts.
 
-    What people read is of no payload: `load`, `number` and `payload` are 0. `told_by` is who
+    What people read is of no payload: `load_run`, `number` and `payload` are 0. `entered_by` is who
     entered it, at `entered_at`, or the report of the crew (see Origin).
     """
 
@@ -55,15 +55,15 @@ class ValueRow(NamedTuple):
     start: int | None
     at: int
     value: str | None
-    external: str | None
+    head_end_value: str | None
     condition: int
     statuses: str
     conversion: str
-    load: int
+    load_run: int
     number: int
     payload: int
     origin: str
-    told_by: str
+    entered_by: str
     entered_at: int | None
 
 
@@ -72,11 +72,11 @@ class EventRow(NamedTuple):
     1970 (UTC); `arguments` is a JSON object, `device` empty where the registry knows none with this
     endpoint.
 
-    `became` is new, repeated, same (told before by the other callback, inferred), unknown, or empty
-    while nobody has looked; `became_event` is the device event, whose standard name, category,
-    severity, pair and role follow. `began`, `ended`, `lasted_s` are those of the spell that it
-    begins or ends; `told`: this arrival was published by itself; `withheld`: a storm's summary
-    counts it instead.
+    `result` is new, repeated, matched (known from the other callback, inferred), unknown, or empty
+    while nobody has looked; `device_event` is the device event, whose standard name, category,
+    severity, pair and role follow. `started_at`, `ended_at`, `duration_s` are those of what it
+    begins or ends, as an outage; `published`: this arrival was published by itself; `in_summary`:
+    a storm's summary counts it instead.
     """
 
     id: int
@@ -87,25 +87,25 @@ class EventRow(NamedTuple):
     name: str
     category: str
     log_type: str
-    event: int | None
+    number: int | None
     source: str
     sequence: int | None
     arguments: str
     received: str
-    load: int
+    load_run: int
     payload: int
-    became: str
-    became_event: int | None
-    standard: str
+    result: str
+    device_event: int | None
+    standard_name: str
     standard_category: str
     severity: str
     pair: str
     role: str
-    began: int | None
-    ended: int | None
-    lasted_s: str | None
-    told: bool
-    withheld: bool
+    started_at: int | None
+    ended_at: int | None
+    duration_s: str | None
+    published: bool
+    in_summary: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

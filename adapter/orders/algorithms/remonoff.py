@@ -90,7 +90,7 @@ def _restore(view: View, params: RemoteOffOn) -> Verdict:
         return Pass(note="supply was restored by other means")
     if not view.supports(CommandKind.REMOTE_CONNECT):
         return refuse(
-            "customer_dark",
+            "customer_without_supply",
             "switched off by this order, and the device no longer supports a remote connect",
             "send a crew at once",
             dark=True,

@@ -107,7 +107,9 @@ NO_CUSTOMS: Final = Customs()
 
 
 def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool = False) -> Error:
-    return Error(problem=OrderProblem(code=code, text=text, action=action, dark=dark), row=row)
+    return Error(
+        problem=OrderProblem(code=code, text=text, action=action, without_supply=dark), row=row
+    )
 
 
 def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:

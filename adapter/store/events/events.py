@@ -94,9 +94,13 @@ class SqliteEvents:
         def work(db: apsw.Connection) -> list[StoredEvent]:
             return [
                 StoredEvent(
-                    id=number, device=device, told=bool(told), also=also, event=_decode_event(body)
+                    id=number,
+                    device=device,
+                    published=bool(published),
+                    other_sequence=other,
+                    event=_decode_event(body),
                 )
-                for number, device, told, also, body in db.execute(sql.EVENTS, values)
+                for number, device, published, other, body in db.execute(sql.EVENTS, values)
             ]
 
         return await self._store.query(work)
@@ -104,14 +108,14 @@ class SqliteEvents:
     async def outages(
         self,
         *,
-        dark: bool = True,
+        ongoing: bool = True,
         since: datetime | None = None,
         after: tuple[datetime, EndpointId] | None = None,
         limit: int = 500,
     ) -> Sequence[Outage]:
         started, endpoint = (micros(after[0]), after[1]) if after else (-_HIGHEST, "")
         values = {"pair": POWER, "started": started, "endpoint": endpoint, "limit": limit}
-        if not dark:
+        if not ongoing:
             values = {"pair": POWER, "since": micros(since) if since else 0, "limit": limit}
 
         def work(db: apsw.Connection) -> list[Outage]:
@@ -119,16 +123,18 @@ class SqliteEvents:
                 Outage(
                     endpoint=EndpointId(esn),
                     device=device,
-                    since=moment(begun),
-                    until=None if ended is None else moment(ended),
+                    started_at=moment(begun),
+                    ended_at=None if ended is None else moment(ended),
                 )
-                for esn, device, begun, ended in db.execute(sql.DARK if dark else sql.OVER, values)
+                for esn, device, begun, ended in db.execute(
+                    sql.ONGOING if ongoing else sql.OVER, values
+                )
             ]
 
         return await self._store.query(work)
 
-    async def count_dark(self) -> int:
-        return await self._store.query(lambda db: int(db.execute(sql.COUNT_DARK, (POWER,)).get))
+    async def count_without_supply(self) -> int:
+        return await self._store.query(lambda db: int(db.execute(sql.COUNT_ONGOING, (POWER,)).get))
 
     async def event_errors(
         self, *, state: str = "open", after: int = 0, limit: int = 500
@@ -173,21 +179,21 @@ def _sum_up(tx: Transaction, now: datetime) -> tuple[int, list[tuple[object, Exc
 
 
 def _summary(row: tuple[Any, ...]) -> tuple[tuple[str, int], Publication | None]:
-    """The key of a window, and what is told of it; None where nothing was withheld."""
-    bucket, started, ends, published, withheld, counts = row
-    if not withheld:
+    """The key of a window, and what is told of it; None where all was published."""
+    bucket, started, ends, published, in_summary, counts = row
+    if not in_summary:
         return (bucket, started), None
     begun = moment(started)
     summary = Publication(
-        id=EventId(f"device-events-withheld:{bucket}:{begun.isoformat()}"),
-        type="openway.device.events_withheld",
+        id=EventId(f"device-event-storm:{bucket}:{begun.isoformat()}"),
+        type="openway.device.event_storm",
         subject=bucket,
         severity=Severity.WARNING,
         data={
             "from": begun.isoformat(),
             "to": moment(ends).isoformat(),
-            "told": published,
-            "withheld": withheld,
+            "published": published,
+            "in_summary": in_summary,
             "by_name": _decode_counts(counts),
         },
     )

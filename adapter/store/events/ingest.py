@@ -24,12 +24,12 @@ _HIGHEST: Final = 2**63 - 1
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
-class Became(StrEnum):
-    """What an arrival became; `arrived_event.became` holds the words."""
+class ArrivalResult(StrEnum):
+    """What became of an arrival; `arrived_event.result` holds the words."""
 
     NEW = "new"
     REPEATED = "repeated"
-    SAME = "same"
+    MATCHED = "matched"
     """Told before by the other callback, under another sequence number or none (inferred)."""
     UNKNOWN = "unknown"
 
@@ -37,15 +37,15 @@ class Became(StrEnum):
 class _Window:
     """What was told of one bucket since `started`; kept in memory while a batch is taken."""
 
-    __slots__ = ("counts", "ends", "started", "told", "withheld")
+    __slots__ = ("counts", "ends", "in_summary", "published", "started")
 
     def __init__(
-        self, started: int, ends: int, told: int, withheld: int, counts: dict[str, int]
+        self, started: int, ends: int, published: int, in_summary: int, counts: dict[str, int]
     ) -> None:
         self.started = started
         self.ends = ends
-        self.told = told
-        self.withheld = withheld
+        self.published = published
+        self.in_summary = in_summary
         self.counts = counts
 
 
@@ -69,36 +69,36 @@ class EventIngest:
         """`arrivals` are the numbers of the arrivals that the events are of, `resolved` those of
         error records; either is as long as `events`, or empty."""
         new: list[tuple[int, DeviceEvent]] = []
-        counts = dict.fromkeys(Became, 0)
+        counts = dict.fromkeys(ArrivalResult, 0)
         unknown_repeated = 0
         for place, item in enumerate(events):
             number = None
             if isinstance(item, UnknownEvent):
-                became = Became.UNKNOWN
+                result = ArrivalResult.UNKNOWN
                 unknown_repeated += not self._keep_unknown(item)
             else:
-                became, number = self._put(item)
-                if became is Became.NEW:
+                result, number = self._put(item)
+                if result is ArrivalResult.NEW:
                     new.append((number, item))
-            counts[became] += 1
+            counts[result] += 1
             if arrivals:
-                self._db.execute(sql.FOLLOW_ARRIVAL, (became, number, arrivals[place]))
+                self._db.execute(sql.FOLLOW_ARRIVAL, (result, number, arrivals[place]))
             if resolved:
-                self._resolve(resolved[place], became, number)
+                self._resolve(resolved[place], result, number)
         self._make_spells([event for _, event in new if event.pair])
-        withheld = sum(not self._tell(number, event) for number, event in new)
+        in_summary = sum(not self._tell(number, event) for number, event in new)
         for bucket, window in self._windows.items():
-            values = (window.started, window.ends, window.told, window.withheld)
+            values = (window.started, window.ends, window.published, window.in_summary)
             self._db.execute(sql.PUT_WINDOW, (bucket, *values, encode(window.counts)))
         return Taken(
             new=len(new),
-            repeated=counts[Became.REPEATED] + counts[Became.SAME],
-            unknown=counts[Became.UNKNOWN] - unknown_repeated,
+            repeated=counts[ArrivalResult.REPEATED] + counts[ArrivalResult.MATCHED],
+            unknown=counts[ArrivalResult.UNKNOWN] - unknown_repeated,
             unknown_repeated=unknown_repeated,
-            withheld=withheld,
+            in_summary=in_summary,
         )
 
-    def _put(self, event: DeviceEvent) -> tuple[Became, int]:
+    def _put(self, event: DeviceEvent) -> tuple[ArrivalResult, int]:
         """Store it, or find the one that it is. With the number of that event.
 
         The head end may tell one event twice: as an exception at once, and in the event log of a
@@ -110,17 +110,19 @@ class EventIngest:
         key = (event.endpoint, event.name, micros(event.at))
         known = list(self._db.execute(sql.SAME_TIME, key))
         mate: int | None = None
-        for number, told, exception, also in known:
+        for number, known_as, exception, other_sequence in known:
             other = bool(exception) is not event.exception
-            if told == sequence and other and also is None:
-                self._db.execute(sql.TOLD_ALSO, (sequence, number))
-            if told == sequence or (other and also == sequence):
-                return (Became.REPEATED if told == sequence else Became.SAME), number
-            if other and also is None and mate is None:
+            if known_as == sequence and other and other_sequence is None:
+                self._db.execute(sql.OTHER_SEQUENCE, (sequence, number))
+            if known_as == sequence or (other and other_sequence == sequence):
+                return (
+                    ArrivalResult.REPEATED if known_as == sequence else ArrivalResult.MATCHED
+                ), number
+            if other and other_sequence is None and mate is None:
                 mate = number
         if mate is not None:
-            self._db.execute(sql.TOLD_ALSO, (sequence, mate))
-            return Became.SAME, mate
+            self._db.execute(sql.OTHER_SEQUENCE, (sequence, mate))
+            return ArrivalResult.MATCHED, mate
         values = (
             *key,
             sequence,
@@ -132,17 +134,17 @@ class EventIngest:
             micros(self._now),
             encode(event),
         )
-        return Became.NEW, self._db.execute(sql.INSERT_EVENT, values).get
+        return ArrivalResult.NEW, self._db.execute(sql.INSERT_EVENT, values).get
 
     def _keep_unknown(self, item: UnknownEvent) -> bool:
         key = (item.endpoint, item.seed.name, micros(item.at), _number(item.seed.sequence))
         self._db.execute(sql.INSERT_ERROR, (*key, encode(item.seed)))
         return bool(self._db.changes())
 
-    def _resolve(self, error: int, became: Became, event: int | None) -> None:
+    def _resolve(self, error: int, result: ArrivalResult, event: int | None) -> None:
         """Close an error record; its arrivals are followed to the event, the first as what it
         became, the others as repeats."""
-        names = {"error": error, "became": became, "event": event}
+        names = {"error": error, "result": result, "event": event}
         self._db.execute(sql.FOLLOW_RESOLVED, names)
         self._db.execute(sql.RESOLVE_ERROR, (error,))
 
@@ -182,12 +184,12 @@ class EventIngest:
         rule = self._tables.storm_rule(event.name, event.category)
         if rule is not None:
             window = self._window(rule.bucket(event.name), rule.window_s)
-            if window.told >= rule.publications:
-                window.withheld += 1
+            if window.published >= rule.publications:
+                window.in_summary += 1
                 window.counts[event.name] = window.counts.get(event.name, 0) + 1
                 return False
-            window.told += 1
-        self._db.execute(sql.TOLD, (number,))
+            window.published += 1
+        self._db.execute(sql.PUBLISHED, (number,))
         writing.publish(self._db, [self._publication(event)], self._now)
         return True
 
@@ -199,8 +201,8 @@ class EventIngest:
             if row is None:
                 found = _Window(at, at + round(length_s * 1_000_000), 0, 0, {})
             else:
-                started, ends, told, withheld, counts = row
-                found = _Window(started, ends, told, withheld, _counts(counts))
+                started, ends, published, in_summary, counts = row
+                found = _Window(started, ends, published, in_summary, _counts(counts))
             self._windows[bucket] = found
         return found
 
@@ -220,15 +222,15 @@ class EventIngest:
                 "endpoint": event.endpoint,
                 "device": device,
                 "name": event.name,
-                "external": event.external,
+                "head_end_name": event.head_end_name,
                 "number": event.number,
                 "category": event.category,
                 "at": event.at.isoformat(),
                 "sequence": event.sequence,
                 "exception": event.exception,
                 "arguments": [list(item) for item in event.arguments],
-                "began_at": None if since is None else since.isoformat(),
-                "lasted_s": None if since is None else (event.at - since).total_seconds(),
+                "started_at": None if since is None else since.isoformat(),
+                "duration_s": None if since is None else (event.at - since).total_seconds(),
             },
         )
 

@@ -184,7 +184,7 @@ def _order_row(write: OrderChange) -> Mapping[str, Value]:
 
 
 def _priority(order: ServiceOrder) -> int:
-    dark = order.problem is not None and order.problem.dark
+    dark = order.problem is not None and order.problem.without_supply
     return DARK_PRIORITY if dark else TODO_PRIORITY + order.priority
 
 

@@ -89,10 +89,10 @@ CONVERSION: Final = "SELECT id FROM conversion WHERE words = ?"
 INSERT_CONVERSION: Final = "INSERT INTO conversion (words) VALUES (?) RETURNING id"
 STATE_OF_LOAD: Final = "SELECT state FROM load WHERE id = ?"
 KNOWN: Final = """
-SELECT at, load, n, value, external, condition, statuses FROM measured
+SELECT at, load, n, value, head_end_value, condition, statuses FROM measured
 WHERE channel = :channel AND at BETWEEN :start AND :end ORDER BY at, load, n"""
 INSERT_MEASURED: Final = """
-INSERT INTO measured (channel, at, load, n, value, external, condition, statuses, conversion)
+INSERT INTO measured (channel, at, load, n, value, head_end_value, condition, statuses, conversion)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 INSERT_ERROR: Final = """
 INSERT INTO intake_error (load, payload, part, position, endpoint, why, detail, body, state)
@@ -106,8 +106,8 @@ INSERT INTO arrived_event (load, endpoint, at, exception, name, body) VALUES (?,
 # ---------------------------------------------------------------- reading
 
 _COLUMNS: Final = """c.device, c.endpoint, c.component, c.kind, c.quantity, c.source, c.seconds,
-       c.unit, c.tou, c.sqi, m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load,
-       m.n, load.payload"""
+       c.unit, c.tou, c.sqi, m.at, m.value, m.head_end_value, m.condition, m.statuses, v.words,
+       m.load, m.n, load.payload"""
 _TABLES: Final = """
 FROM channel c JOIN measured m ON m.channel = c.id JOIN conversion v ON v.id = m.conversion
      JOIN load ON load.id = m.load """
@@ -204,7 +204,7 @@ FROM channel {"WHERE " + " AND ".join(where) if where else ""} ORDER BY {_CHANNE
 
 
 REPORTED_VALUES: Final = """
-SELECT m.at, m.value, m.external, m.condition, m.statuses, v.words, m.load, m.n, load.payload
+SELECT m.at, m.value, m.head_end_value, m.condition, m.statuses, v.words, m.load, m.n, load.payload
 FROM measured m CROSS JOIN load ON load.id = m.load CROSS JOIN conversion v ON v.id = m.conversion
 WHERE m.channel = :channel AND m.at BETWEEN :start AND :end
   AND (m.at, m.load, m.n) > (:at, :load, :n)
@@ -227,7 +227,7 @@ NEWEST_EVENT: Final = "SELECT coalesce(max(id), 0) FROM arrived_event"
 REPORTED_EVENTS: Final = f"""
 SELECT e.id, {owner_of("e.endpoint")},
        e.endpoint, e.at, e.exception, e.name, e.body, e.load, load.payload,
-       e.became, e.event, d.told, d.body, s.started, s.ended
+       e.result, e.event, d.published, d.body, s.started, s.ended
 FROM arrived_event e CROSS JOIN load ON load.id = e.load
      LEFT JOIN device_event d ON d.id = e.event
      LEFT JOIN device_spell s ON s.endpoint = d.endpoint AND s.pair = d.pair AND d.pair <> ''

@@ -34,7 +34,7 @@ from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import queries as registry_queries
 from adapter.store.database import Database
-from adapter.store.events.ingest import Became
+from adapter.store.events.ingest import ArrivalResult
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
 from adapter.store.readings import queries
 from adapter.store.readings.file import connect_reader_of_both
@@ -178,9 +178,9 @@ def _of_channel(
     )
     length = int(words[6]) * 1_000_000
     held: tuple[int, int, int, ValueRow] | None = None
-    for at, value, external, condition, statuses, conversion, load, number, payload in found:
+    for at, value, head_end_value, condition, statuses, conversion, load, number, payload in found:
         start = at - length if length else None
-        measure = (start, at, value, external, condition, statuses, conversion)
+        measure = (start, at, value, head_end_value, condition, statuses, conversion)
         row = ValueRow._make((*words, *measure, load, number, payload, *_OF_PAYLOAD))
         if held is not None and (wanted.revisions or held[0] != at):
             yield held
@@ -258,15 +258,15 @@ def _entered_row(device: str, known: Device | None, told: Entered) -> ValueRow:
         start=None,
         at=micros(told.at),
         value=_entered_text(told.value),
-        external=None,
+        head_end_value=None,
         condition=told.condition,
         statuses="",
         conversion="",
-        load=0,
+        load_run=0,
         number=0,
         payload=0,
         origin=Origin.ENTERED.value if entered else Origin.CREW.value,
-        told_by=told.by if entered else told.id.removesuffix(f"/{told.component}"),
+        entered_by=told.by if entered else told.id.removesuffix(f"/{told.component}"),
         entered_at=micros_or_none(told.entered_at),
     )
 
@@ -316,41 +316,43 @@ def _event(row: tuple[Any, ...]) -> EventRow:
         name=name,
         category=seed.category,
         log_type=seed.log_type,
-        event=seed.number,
+        number=seed.number,
         source=seed.source,
         sequence=seed.sequence,
         arguments=encode(_named(seed.arguments)).decode(),
         received=seed.received,
-        load=load,
+        load_run=load,
         payload=payload,
         **_followed(*followed),
     )
 
 
 def _followed(
-    became: str,
+    result: str,
     number: int | None,
-    told: int | None,
+    published: int | None,
     body: bytes | None,
-    began: int | None,
-    ended: int | None,
+    started_at: int | None,
+    ended_at: int | None,
 ) -> dict[str, Any]:
     """What became of an arrival; without a device event nothing more is known."""
     event = None if body is None else _decode_device_event(body)
-    new = became == Became.NEW
+    new = result == ArrivalResult.NEW
     return {
-        "became": became,
-        "became_event": number,
-        "standard": event.name if event else "",
+        "result": result,
+        "device_event": number,
+        "standard_name": event.name if event else "",
         "standard_category": event.category if event else "",
         "severity": event.severity.value if event else "",
         "pair": event.pair if event else "",
         "role": event.role.value if event else "",
-        "began": began,
-        "ended": ended,
-        "lasted_s": None if began is None or ended is None else _seconds(ended - began),
-        "told": new and bool(told),
-        "withheld": new and event is not None and not told,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "duration_s": None
+        if started_at is None or ended_at is None
+        else _seconds(ended_at - started_at),
+        "published": new and bool(published),
+        "in_summary": new and event is not None and not published,
     }
 
 

@@ -42,7 +42,7 @@ class NoDevice:
 
 _Found = _Channel | _Filtered | NoDevice
 _Before = tuple[int, int, str | None, str | None, int, str]
-"""(load, n, value, external, condition, statuses) of the revision that counts until now."""
+"""(load, n, value, head_end_value, condition, statuses) of the revision that counts until now."""
 
 
 class Staging:
@@ -124,24 +124,24 @@ class Staging:
             db.executemany(
                 queries.INSERT_MEASURED,
                 [
-                    (channel, at, load, 0, value, external, condition, statuses, conversion)
-                    for at, value, external, condition, statuses in rows
+                    (channel, at, load, 0, value, head_end_value, condition, statuses, conversion)
+                    for at, value, head_end_value, condition, statuses in rows
                 ],
             )
             return
         made = []
-        for at, value, external, condition, statuses in rows:
+        for at, value, head_end_value, condition, statuses in rows:
             before = known.get(at)
             number = 0
             if before is not None:
-                if _same(before[2:], (value, external, condition, statuses)):
+                if _same(before[2:], (value, head_end_value, condition, statuses)):
                     counts.repeated += 1
                     continue
                 counts.revised += 1
                 number = before[1] + 1 if before[0] == load else 0
             else:
                 counts.new += 1
-            told = (value, external, condition, statuses)
+            told = (value, head_end_value, condition, statuses)
             made.append((channel, at, load, number, *told, conversion))
             known[at] = (load, number, *told)
         db.executemany(queries.INSERT_MEASURED, made)

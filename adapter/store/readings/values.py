@@ -75,7 +75,7 @@ def with_readings(
 
 
 def stored(row: tuple[object, ...]) -> StoredValue:
-    value, external, words = row[11], row[12], str(row[14])
+    value, head_end_value, words = row[11], row[12], str(row[14])
     return StoredValue(
         device=DeviceId(str(row[0])),
         endpoint=EndpointId(str(row[1])),
@@ -89,7 +89,7 @@ def stored(row: tuple[object, ...]) -> StoredValue:
         sqi=str(row[9]),
         at=moment(whole(row[10])),
         value=None if value is None else Decimal(str(value)),
-        external=None if external is None else Decimal(str(external)),
+        head_end_value=None if head_end_value is None else Decimal(str(head_end_value)),
         condition=whole(row[13]),
         statuses=tuple(words.split(",")) if words else (),
         conversion=str(row[15]),
@@ -105,7 +105,7 @@ def _reading(item: StoredValue) -> Reading:
         quantity=item.quantity,
         source=item.source,
         at=item.at,
-        value=item.external,
+        value=item.head_end_value,
         seconds=item.seconds,
         statuses=item.statuses,
     )

@@ -265,10 +265,10 @@ CREATE TABLE block_seen (
 ) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------- events
--- Device events, the spells that pairs of them bound, and what was not told in a storm.
+-- Device events, the spells that pairs of them bound, and what was not published in a storm.
 
 -- events and exceptions as they arrived, in the order of arrival; body is the seed (JSON)
--- What became of each arrival: '' not looked at yet, new, repeated, same (told before by the other
+-- What became of each arrival: '' not looked at yet, new, repeated, matched (told before by the other
 -- callback, under another sequence number or none), unknown; event is the device event's number.
 CREATE TABLE arrived_event (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -278,14 +278,14 @@ CREATE TABLE arrived_event (
     exception INTEGER NOT NULL,
     name TEXT NOT NULL,
     body BLOB NOT NULL,
-    became TEXT NOT NULL DEFAULT '',
+    result TEXT NOT NULL DEFAULT '',
     event INTEGER
 ) STRICT;
 CREATE INDEX arrived_event_load ON arrived_event (load);
-CREATE INDEX arrived_event_unknown ON arrived_event (endpoint, at) WHERE became = 'unknown';
+CREATE INDEX arrived_event_unknown ON arrived_event (endpoint, at) WHERE result = 'unknown';
 
 -- sequence is -1 where the head end gave none; body is the event (JSON)
--- exception: it was told as one first; also: the sequence number (-1: none) under which the other
+-- exception: it was told as one first; other_sequence: the number (-1: none) under which the other
 -- callback told it, NULL while it has not
 -- taken: when the gateway took the event, from which its age is counted
 CREATE TABLE device_event (
@@ -298,10 +298,10 @@ CREATE TABLE device_event (
     category TEXT NOT NULL,
     pair TEXT NOT NULL,
     last INTEGER NOT NULL,
-    told INTEGER NOT NULL,
+    published INTEGER NOT NULL,
     body BLOB NOT NULL,
     exception INTEGER NOT NULL DEFAULT 0,
-    also INTEGER,
+    other_sequence INTEGER,
     taken INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX device_event_key ON device_event (endpoint, name, at, sequence);
@@ -333,13 +333,14 @@ CREATE TABLE event_error (
 CREATE UNIQUE INDEX event_error_key ON event_error (endpoint, name, at, sequence);
 CREATE INDEX event_error_state ON event_error (state, id);
 
--- what was told and what was not, by window; counts is name -> number not told (JSON)
+-- what was published and what was left to the summary, by window; counts is name -> number of the
+-- latter (JSON)
 CREATE TABLE event_window (
     bucket TEXT NOT NULL,
     started INTEGER NOT NULL,
     ends INTEGER NOT NULL,
-    told INTEGER NOT NULL,
-    withheld INTEGER NOT NULL,
+    published INTEGER NOT NULL,
+    in_summary INTEGER NOT NULL,
     counts BLOB NOT NULL,
     summed_up INTEGER NOT NULL,
     PRIMARY KEY (bucket, started)

@@ -37,7 +37,7 @@ CREATE TABLE measured (
     load INTEGER NOT NULL,
     n INTEGER NOT NULL,
     value TEXT,
-    external TEXT,
+    head_end_value TEXT,
     condition INTEGER NOT NULL,
     statuses TEXT NOT NULL,
     conversion INTEGER NOT NULL,

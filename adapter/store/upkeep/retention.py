@@ -43,8 +43,8 @@ FROM inbox i WHERE i.id > :after ORDER BY i.id LIMIT :limit""",
         Kept.QUARANTINE: """
 SELECT id, at, 1 FROM inbox WHERE state = 'quarantined' AND id > :after ORDER BY id LIMIT :limit""",
         Kept.ARRIVALS: """
-SELECT a.id, load.started, a.became IN ('new', 'repeated', 'same') OR (
-    a.became = '' AND (a.load, a.id) <= (SELECT load, arrived FROM event_cursor)
+SELECT a.id, load.started, a.result IN ('new', 'repeated', 'matched') OR (
+    a.result = '' AND (a.load, a.id) <= (SELECT load, arrived FROM event_cursor)
     AND NOT EXISTS (SELECT 1 FROM failed_row f WHERE f.kind = 'event'
         AND f.row = CAST(a.id AS TEXT) AND f.state <> 'discarded'))
 FROM arrived_event a CROSS JOIN load ON load.id = a.load

@@ -24,15 +24,16 @@ from adapter.web.api.quarantine import reload_tables
 
 
 class EventOut(Struct, kw_only=True):
-    """`name` is the standard name, `external` the head end's. `told`: published by itself.
-    `also`: sequence number under which the other callback told the same event (inferred), -1 where
-    it gave none, null where only one of exception and event log told it."""
+    """`name` is the standard name, `head_end_name` the head end's. `published`: by itself, not in a
+    storm's summary. `other_sequence`: sequence number under which the other callback told the same
+    event (inferred), -1 where it gave none, null where only one of exception and event log told
+    it."""
 
     id: int
     endpoint: str
     device: str | None
     name: str
-    external: str
+    head_end_name: str
     number: int | None
     category: str
     severity: Severity
@@ -42,14 +43,19 @@ class EventOut(Struct, kw_only=True):
     role: str
     exception: bool
     arguments: list[tuple[str, str]]
-    told: bool
-    also: int | None
+    published: bool
+    other_sequence: int | None
 
     @classmethod
     def of(cls, stored: StoredEvent) -> "EventOut":
         event = stored.event
         return answer_from(
-            cls, event, id=stored.id, device=stored.device, told=stored.told, also=stored.also
+            cls,
+            event,
+            id=stored.id,
+            device=stored.device,
+            published=stored.published,
+            other_sequence=stored.other_sequence,
         )
 
 
@@ -99,24 +105,25 @@ class Reprocessed(Struct, kw_only=True):
 
 
 class OutageOut(Struct, kw_only=True):
-    """Dark from `since` to `until`, by the device's own events; `until` null: it is dark now."""
+    """A meter without supply, by its own events; `ended_at` null: it is now."""
 
     endpoint: str
     device: str | None
-    since: datetime
-    until: datetime | None
-    lasted_s: float | None
+    started_at: datetime
+    ended_at: datetime | None
+    duration_s: float | None
 
     @classmethod
     def of(cls, outage: Outage) -> "OutageOut":
-        return answer_from(cls, outage, lasted_s=outage.seconds)
+        return answer_from(cls, outage)
 
 
 class OutagePage(Struct, kw_only=True):
-    """`dark` is how many are dark in all; those that last stand longest first."""
+    """`without_supply` is how many meters are without supply now; those that last stand longest
+    first."""
 
     items: list[OutageOut]
-    dark: int
+    without_supply: int
     next: str | None
 
 
@@ -174,14 +181,14 @@ async def list_outages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         begun, _, esn = asked.query["cursor"].partition("/")
         after = (_parsed("cursor", begun), EndpointId(esn))
     found = await events.outages(
-        dark=not ended, since=_moment(asked, "since"), after=after, limit=limit
+        ongoing=not ended, since=_moment(asked, "since"), after=after, limit=limit
     )
     more = not ended and len(found) == limit
     return ApiResponse(
         body=OutagePage(
             items=[OutageOut.of(item) for item in found],
-            dark=await events.count_dark(),
-            next=f"{found[-1].since.isoformat()}/{found[-1].endpoint}" if more else None,
+            without_supply=await events.count_without_supply(),
+            next=f"{found[-1].started_at.isoformat()}/{found[-1].endpoint}" if more else None,
         )
     )
 

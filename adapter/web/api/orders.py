@@ -154,12 +154,13 @@ class ReplyOut(Struct, kw_only=True):
 
 
 class ProblemOut(Struct, kw_only=True):
-    """Why people are needed, and what they can do. `dark`: the order left a customer off."""
+    """Why people are needed, and what they can do. `without_supply`: the order left the customer
+    so."""
 
     code: str
     text: str
     action: str
-    dark: bool
+    without_supply: bool
     blocking_order: str | None
 
     @classmethod

@@ -94,8 +94,9 @@ def _moment(at: int) -> datetime:
 
 class ValueOut(Struct, kw_only=True):
     """One value of one channel. `at` is the END of the interval, or the register's time; numbers
-    are exact texts; of one channel and time the highest load and number counts. What people read is
-    of no payload (0): `told_by` is who entered it, at `entered_at`, or the report of the crew."""
+    are exact texts; of one channel and time the highest load_run and number counts. What people
+    read is of no payload (0): `entered_by` is who entered it, at `entered_at`, or the report of the
+    crew."""
 
     device: str
     endpoint: str
@@ -110,15 +111,15 @@ class ValueOut(Struct, kw_only=True):
     start: datetime | None
     at: datetime
     value: Decimal | None
-    external: Decimal | None
+    head_end_value: Decimal | None
     condition: int
     statuses: list[str]
     conversion: str
-    load: int
+    load_run: int
     number: int
     payload: int
     origin: Origin
-    told_by: str
+    entered_by: str
     entered_at: datetime | None
 
     @classmethod
@@ -129,7 +130,9 @@ class ValueOut(Struct, kw_only=True):
         words["origin"] = Origin(row.origin)
         words["entered_at"] = None if row.entered_at is None else _moment(row.entered_at)
         words["value"] = None if row.value is None else Decimal(row.value)
-        words["external"] = None if row.external is None else Decimal(row.external)
+        words["head_end_value"] = (
+            None if row.head_end_value is None else Decimal(row.head_end_value)
+        )
         words["statuses"] = row.statuses.split(",") if row.statuses else []
         return cls(**words)
 
@@ -144,8 +147,9 @@ class ValuePageOut(Struct, kw_only=True):
 
 class ArrivedEventOut(Struct, kw_only=True):
     """One event or exception as it arrived, with the head end's own words, and what became of it:
-    new, repeated, same (told before by the other callback, inferred), unknown, or nothing yet.
-    `became_event` is its device event; began, ended and lasted_s are those of its spell."""
+    new, repeated, matched (known from the other callback, inferred), unknown, or nothing yet.
+    `device_event` is its device event; started_at, ended_at and duration_s are those of what it
+    begins or ends, as an outage; `in_summary`: counted in a storm's summary, not published."""
 
     id: int
     device: str
@@ -155,33 +159,33 @@ class ArrivedEventOut(Struct, kw_only=True):
     name: str
     category: str
     log_type: str
-    event: int | None
+    number: int | None
     source: str
     sequence: int | None
     arguments: msgspec.Raw
     received: str
-    load: int
+    load_run: int
     payload: int
-    became: str
-    became_event: int | None
-    standard: str
+    result: str
+    device_event: int | None
+    standard_name: str
     standard_category: str
     severity: str
     pair: str
     role: str
-    began: datetime | None
-    ended: datetime | None
-    lasted_s: Decimal | None
-    told: bool
-    withheld: bool
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_s: Decimal | None
+    published: bool
+    in_summary: bool
 
     @classmethod
     def of(cls, row: EventRow) -> "ArrivedEventOut":
         words = row._asdict()
         words["at"] = _moment(row.at)
-        words["began"] = None if row.began is None else _moment(row.began)
-        words["ended"] = None if row.ended is None else _moment(row.ended)
-        words["lasted_s"] = None if row.lasted_s is None else Decimal(row.lasted_s)
+        words["started_at"] = None if row.started_at is None else _moment(row.started_at)
+        words["ended_at"] = None if row.ended_at is None else _moment(row.ended_at)
+        words["duration_s"] = None if row.duration_s is None else Decimal(row.duration_s)
         words["arguments"] = msgspec.Raw(row.arguments.encode())
         return cls(**words)
 
