@@ -48,7 +48,7 @@ def _show(meters: int, books: "CityReport") -> None:
         ("payloads", f"{books.payloads}, {books.payload_bytes / 1e6:.1f} MB"),
         ("intervals", f"{counts['new']} stored, {counts['repeated']} came again"),
         ("kWh stored", f"{books.stored_kwh}"),
-        ("kWh told by the meters", f"{books.told_kwh}"),
+        ("kWh metered", f"{books.metered_kwh}"),
         ("compared one by one", f"{books.compared} meters, {books.disagreements} disagreements"),
         *((f"seconds, {name}", f"{seconds:.0f}") for name, seconds in books.seconds.items()),
     )

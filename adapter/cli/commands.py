@@ -93,7 +93,7 @@ def command() -> None:
 @click.option("--optional", is_flag=True, help="Drop it where an opposite command is open.")
 @click.option("--ignore-install-state", is_flag=True, help="Skip the install state rule; audited.")
 @click.option(
-    "--through-fence",
+    "--past-unclear-order",
     is_flag=True,
     help="Reconnect past an unclear order; takes OPENWAY_API_SECOND_KEY too.",
 )

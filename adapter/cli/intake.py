@@ -40,7 +40,9 @@ _MOST_SAID: Final = 20
 _BEYOND: Final = 2**62
 """No store has counted so far."""
 
-ERROR_RECORDS: Final = columns("open error record", "id payload part position endpoint why detail")
+ERROR_RECORDS: Final = columns(
+    "open error record", "id payload part position endpoint reason detail"
+)
 _COUNTS: Final = "parts values new revised repeated filtered rejected events unreported"
 LOADED_PAYLOADS: Final = columns(
     "payload", "id source state bytes", _COUNTS, "errors reason position"

@@ -32,7 +32,7 @@ _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"}
 ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")
 )
-PAID: Final = columns("order", "id state withdrawn")
+PAID: Final = columns("order", "id state stop_reason")
 TODO: Final = columns(
     "to do/to do", "priority subject id", ("age", lambda row: age(row["age_s"])), "code text action"
 )

@@ -56,7 +56,7 @@ def print_plan(found: dict[str, Json]) -> None:
     print_rows(STEPS, rows)
     for row in rows:
         click.echo(f"{row['number']}. saw {_saw(row)}")
-    if last := items(found["last"]):
+    if last := items(found["final_decisions"]):
         click.echo(f"in the end saw {_saw(last[-1])}")
     problem = fields(found.get("problem"))
     why = f": {problem['text']}; {problem['action']}" if problem else ""
@@ -72,7 +72,7 @@ def print_shown(found: dict[str, Json]) -> None:
     click.echo("\nchildren")
     print_rows(CHILDREN, items(found["children"]))
     click.echo("decisions")
-    for look in items(found["passes"]):
+    for look in items(found["evaluations"]):
         for decision in items(look["decisions"]):
             place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
             click.echo(f"{look['at']}  {place}: {_decided(decision)}")

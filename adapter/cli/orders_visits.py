@@ -29,7 +29,9 @@ def _work(function: F) -> F:
         click.option("--new-device", help="What was installed; it is in the registry."),
         click.option("--removed-device", help="What was taken away."),
         click.option("--install-status", type=click.Choice([s.value for s in InstallStatus])),
-        click.option("--cut-at", type=click.Choice([d.value for d in DisconnectLocation])),
+        click.option(
+            "--disconnect-location", type=click.Choice([d.value for d in DisconnectLocation])
+        ),
         click.option(
             "--not-done",
             multiple=True,

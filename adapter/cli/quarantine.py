@@ -62,12 +62,12 @@ def show(session: Session, message: int, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    about = ("size", "whole", "removed", "position")
+    about = ("size", "complete", "removed", "position")
     print_fields({**fields(answer["message"]), **{name: answer[name] for name in about}})
     click.echo(f"\n{answer['text']}")
-    position, first = answer["position"], answer["around_from"]
-    if isinstance(position, int) and isinstance(first, int) and answer["around"]:
-        around = str(answer["around"]).encode()
+    position, first = answer["position"], answer["excerpt_from"]
+    if isinstance(position, int) and isinstance(first, int) and answer["excerpt"]:
+        around = str(answer["excerpt"]).encode()
         before, behind = around[: position - first], around[position - first :]
         say(f"\naround byte {position}, from byte {first} on; it was refused at >>>")
         click.echo(f"{before.decode(errors='replace')}>>>{behind.decode(errors='replace')}")

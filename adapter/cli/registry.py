@@ -38,7 +38,11 @@ DEVICES: Final = columns(
     ("install status", "installed.status"),
 )
 DIFFERENCES: Final = columns(
-    "difference", "subject field", ("the registry has", "stored"), ("the file says", "given"), "why"
+    "difference",
+    "subject field",
+    ("the registry has", "stored"),
+    ("the file says", "given"),
+    "reason",
 )
 
 

@@ -31,16 +31,18 @@ _DAY_S = 86_400.0
 _PAGE = 500
 _READ = ReadResult.SUCCEEDED.value
 _DEVICE = ("device", "endpoint", "result", "reason", "incomplete")
-SCHEDULES: Final = columns("schedule", "id state name group kind issued read_until due trouble")
+SCHEDULES: Final = columns(
+    "schedule", "id state name group kind issued read_until", ("due", "due_at"), "problem"
+)
 WINDOWS: Final = columns(
     "window",
     ("window", "number"),
-    ("from", "covers.start"),
-    ("to", "covers.end"),
+    ("from", "window.start"),
+    ("to", "window.end"),
     "command state expected",
-    ("read", "tally.succeeded"),
-    ("failed", "tally.failed"),
-    ("missing", "tally.missing"),
+    ("read", "counts.succeeded"),
+    ("failed", "counts.failed"),
+    ("missing", "counts.missing"),
     ("skipped before", "skipped"),
     "incomplete",
 )

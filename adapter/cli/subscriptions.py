@@ -9,7 +9,7 @@ from adapter.cli.output import Exit, as_json, columns, print_fields, print_json,
 from adapter.cli.session import Session, with_session
 
 SUBSCRIPTIONS: Final = columns(
-    "subscription", "kind good since", ("checked", "checked_at"), "address detail"
+    "subscription", "kind healthy since", ("checked", "checked_at"), "address detail"
 )
 
 
@@ -33,7 +33,7 @@ def check(session: Session, as_json: bool) -> None:
     """Compare with the head end now, and bring about what is missing."""
     answer = session.client.post("/subscriptions/check")
     _print(answer, as_json)
-    good = all(row.get("good") for row in items(answer))
+    good = all(row.get("healthy") for row in items(answer))
     raise SystemExit(Exit.OK if good else Exit.WITHOUT_SUCCESS)
 
 
@@ -43,4 +43,4 @@ def _print(answer: Json, as_json: bool) -> None:
         return
     print_rows(SUBSCRIPTIONS, items(answer))
     found = fields(answer)
-    print_fields({name: found.get(name) for name in ("last_arrival", "allowed_s", "alarm")})
+    print_fields({name: found.get(name) for name in ("last_arrival", "allowed_s", "alarm_since")})

@@ -28,7 +28,7 @@ _WALK_S: Final = 600.0
 ENTRIES: Final = columns("entry/entries", "seq at actor action subject detail")
 RETENTION: Final = columns(
     "class/classes",
-    "what",
+    ("class", "row_class"),
     ("days", lambda row: "for ever" if row["days"] is None else row["days"]),
     "removed",
 )
@@ -108,5 +108,5 @@ def _print_retention(answer: Json, as_json: bool) -> None:
         return
     print_rows(RETENTION, items(answer))
     found = fields(answer)
-    now = ", one under way" if found["under_way"] else ""
-    say(f"last sweep: {found['last'] or 'none yet'}{now}")
+    now = ", one is running" if found["running"] else ""
+    say(f"last sweep: {found['finished_at'] or 'none yet'}{now}")

@@ -19,7 +19,14 @@ from adapter.cli.session import Session, with_session
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 
 _PAGE: Final = 500
-ROWS: Final = columns("row", "id kind row tries first last due error detail")
+ROWS: Final = columns(
+    "row",
+    "id kind row tries",
+    ("first", "first_failed_at"),
+    ("last", "last_failed_at"),
+    ("due", "due_at"),
+    "error detail",
+)
 
 
 @click.group(name="set-aside")

@@ -137,7 +137,7 @@ class CommandRequest:
     with_read           also fetch a register reading before a connect or disconnect
     ignore_install_state  skip the install-state rule (the registry may be wrong); audited. A
                           disconnect still needs to know a service point that is not protected
-    through_fence       operator and approver who send a reconnect past an unclear order
+    past_unclear_order       operator and approver who send a reconnect past an unclear order
     install_status_override  status to set instead of the usual one (D1-REMONOFF)
     """
 
@@ -160,7 +160,7 @@ class CommandRequest:
     emergency_override: bool = False
     user_intervention_required: bool = False
     ignore_install_state: bool = False
-    through_fence: tuple[str, str] | None = None
+    past_unclear_order: tuple[str, str] | None = None
     install_status_override: InstallStatus | None = None
 
     @property

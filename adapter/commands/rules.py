@@ -117,12 +117,12 @@ def _check_options(request: CommandRequest) -> None:
     for name, kinds in OPTIONS.items():
         if getattr(request, name) and request.kind not in kinds:
             raise InvalidRequest(name, f"belongs to {' and '.join(sorted(kinds))}")
-    if request.through_fence is not None:
+    if request.past_unclear_order is not None:
         if request.kind not in CLOSING_KINDS:
-            raise InvalidRequest("through_fence", "only a reconnect may pass the fence")
-        operator, approver = request.through_fence
+            raise InvalidRequest("past_unclear_order", "only a reconnect may pass the fence")
+        operator, approver = request.past_unclear_order
         if not operator or not approver or operator == approver:
-            raise InvalidRequest("through_fence", "needs two different people")
+            raise InvalidRequest("past_unclear_order", "needs two different people")
     if request.idempotency_key is not None and not 1 <= len(request.idempotency_key) <= 200:
         raise InvalidRequest("idempotency_key", "1 to 200 characters")
     if len(request.reference) > 200:

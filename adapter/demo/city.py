@@ -114,7 +114,7 @@ class CityReport:
     payload_bytes: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     stored_kwh: Decimal = Decimal()
-    told_kwh: Decimal = Decimal()
+    metered_kwh: Decimal = Decimal()
     compared: int = 0
     disagreements: int = 0
     differs: list[str] = field(default_factory=list)
@@ -313,11 +313,11 @@ async def _hold_against(
         intervals, wh = row.get("energy", {}).get(QUANTITY, (0, "0"))
         kwh = Decimal(wh).scaleb(-3) if copies else Decimal()
         books.compared += 1
-        books.told_kwh += kwh
+        books.metered_kwh += kwh
         books.doubled += copies > 1
         books.late += bool(row.get("late"))
-        books.counts["told"] += intervals * bool(copies)
-        books.counts["told again"] += intervals * max(copies - 1, 0)
+        books.counts["sent"] += intervals * bool(copies)
+        books.counts["sent_again"] += intervals * max(copies - 1, 0)
         if reason is not None:
             books.reasons[reason] += 1
             right = (EndpointResult.FAILED, reason)
@@ -355,7 +355,7 @@ async def _payloads(app: App, books: CityReport) -> None:
             if payload.state != "loaded":
                 books.disagree(f"payload {payload.id} is {payload.state}: {payload.reason}")
     counts = books.counts
-    if counts["new"] != counts["told"] or counts["repeated"] != counts["told again"]:
+    if counts["new"] != counts["sent"] or counts["repeated"] != counts["sent_again"]:
         books.disagree(f"the payloads' counts do not add up: {dict(counts)}")
     for name in ("errors", "bad_parts", "revised", "filtered"):
         if counts[name]:

@@ -19,7 +19,7 @@ from adapter.engine.runner import Runner
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import InboxId
 
-_UNDER_WAY: Final = frozenset({InboxState.NEW, InboxState.TAKING})
+_UNDER_WAY: Final = frozenset({InboxState.NEW, InboxState.LOADING})
 
 
 class MessageReceiver(Protocol):

@@ -361,15 +361,17 @@ class Crew:
             removed = DeviceId("ANOTHER")
         brought = FieldEffect.INSTALL in done
         device = self._street.new_device(message) if brought else None
-        cut_at = self._cut_at(visit)
+        disconnect_location = self._cut_at(visit)
         read = FieldEffect.MEASURE in done
-        self._street.changed(message, done, device=device, cut_at=cut_at, at=at)
+        self._street.changed(
+            message, done, device=device, disconnect_location=disconnect_location, at=at
+        )
         return CompletionReport(
             at=at,
             cause=cause,
             new_device=device,
             new_capabilities=frozenset() if device is None else device.capabilities,
-            cut_at=cut_at,
+            disconnect_location=disconnect_location,
             not_done=skipped,
             removed_device=removed,
             measurements=self._street.read(message, device, cause=cause, at=at) if read else (),

@@ -91,7 +91,7 @@ class WorkForm(_Strict, omit_defaults=True, kw_only=True):
     new_device: DeviceForm | None = None
     removed_device: Id | None = None
     install_status: InstallStatus | None = None
-    cut_at: DisconnectLocation | None = None
+    disconnect_location: DisconnectLocation | None = None
     not_done: tuple[FieldEffect, ...] = ()
     readings: tuple[ReadingForm, ...] = ()
     reading_pending: bool = False
@@ -220,7 +220,7 @@ def _work(report: str, form: WorkForm) -> CompletionReport:
         new_device=device,
         new_capabilities=frozenset() if device is None else device.capabilities,
         install_status=form.install_status,
-        cut_at=form.cut_at,
+        disconnect_location=form.disconnect_location,
         not_done=frozenset(form.not_done),
         measurements=tuple(_reading(report, each) for each in form.readings),
         reading_pending=form.reading_pending,
@@ -313,7 +313,7 @@ def _work_form(work: CompletionReport) -> WorkForm:
         new_device=None if work.new_device is None else _device_form(work.new_device),
         removed_device=work.removed_device,
         install_status=work.install_status,
-        cut_at=work.cut_at,
+        disconnect_location=work.disconnect_location,
         not_done=tuple(sorted(work.not_done)),
         readings=tuple(
             ReadingForm(

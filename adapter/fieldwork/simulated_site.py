@@ -31,7 +31,7 @@ class Street(Protocol):
         effects: Sequence[FieldEffect],
         *,
         device: Device | None,
-        cut_at: DisconnectLocation | None,
+        disconnect_location: DisconnectLocation | None,
         at: datetime,
     ) -> None:
         """What the crew's hands have done to simulated meters."""
@@ -63,7 +63,7 @@ class UnknownStreet:
         effects: Sequence[FieldEffect],
         *,
         device: Device | None,
-        cut_at: DisconnectLocation | None,
+        disconnect_location: DisconnectLocation | None,
         at: datetime,
     ) -> None:
         pass
@@ -120,7 +120,7 @@ class SimulatedStreet:
         effects: Sequence[FieldEffect],
         *,
         device: Device | None,
-        cut_at: DisconnectLocation | None,
+        disconnect_location: DisconnectLocation | None,
         at: datetime,
     ) -> None:
         there = self._devices(message.site.device) if message.site.device is not None else None
@@ -129,7 +129,7 @@ class SimulatedStreet:
             return
         if FieldEffect.TURN_ON in effects:
             self._switch(touched, SwitchState.CONNECTED, at)
-        source = cut_at is DisconnectLocation.SOURCE
+        source = disconnect_location is DisconnectLocation.SOURCE
         if FieldEffect.TURN_OFF in effects or (FieldEffect.CUT in effects and not source):
             self._switch(touched, SwitchState.DISCONNECTED, at)
 

@@ -40,10 +40,10 @@ class CompletionRefused(GatewayError):
 class CompletionReport:
     """What a crew says it did, at `at` (UTC). `cause` makes a repeated report change nothing.
 
-    `not_done` are effects of the task that did not happen; `cut_at` where supply was opened;
-    `install_status` what a new device was left as; `reading_pending` that readings were taken
-    which still have to become final measurements. `removed_device` is the one the crew says it took
-    away; `remarks` are for people.
+    `not_done` are effects of the task that did not happen; `disconnect_location` where supply was
+    opened; `install_status` what a new device was left as; `reading_pending` that readings were
+    taken which still have to become final measurements. `removed_device` is the one the crew says
+    it took away; `remarks` are for people.
     """
 
     at: datetime
@@ -51,7 +51,7 @@ class CompletionReport:
     new_device: Device | None = None
     new_capabilities: frozenset[str] = frozenset()
     install_status: InstallStatus | None = None
-    cut_at: DisconnectLocation | None = None
+    disconnect_location: DisconnectLocation | None = None
     not_done: frozenset[FieldEffect] = frozenset()
     measurements: tuple[Measurement, ...] = ()
     reading_pending: bool = False
@@ -185,7 +185,7 @@ _open_source = _open(DisconnectLocation.SOURCE)
 def _cut(view: View, report: CompletionReport) -> View:
     """At the device where there is one that is on, unless the crew says otherwise."""
     default = DisconnectLocation.DEVICE if view.on else DisconnectLocation.SOURCE
-    at = report.cut_at or default
+    at = report.disconnect_location or default
     return (_turn_off if at is DisconnectLocation.DEVICE else _open_source)(view, report)
 
 

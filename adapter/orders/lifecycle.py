@@ -147,7 +147,7 @@ def step(order: ServiceOrder, event: Event, *, now: datetime) -> OrderStep:
         state_since=now if moved else order.state_since,
         ended_at=now if to in FINAL_STATES else None,
         problem=None if moved and to not in ERROR_STATES else change.order.problem,
-        awaiting=None if to in FINAL_STATES else change.order.awaiting,
+        awaited_child=None if to in FINAL_STATES else change.order.awaited_child,
         replies=order.replies + sum(isinstance(each, e.SendReply) for each in effects),
         version=order.version + 1,
     )
@@ -210,8 +210,8 @@ def _decided(order: ServiceOrder, event: Decided, now: datetime) -> _Change:
         case e.ChildWanted():
             return _wanted(order, event, now, kept)
         case e.ChildAwaited():
-            awaiting = replace(order, awaiting=event.child)
-            return _Change(awaiting, (kept, e.Wake(at=now + POLL)))
+            waiting = replace(order, awaited_child=event.child)
+            return _Change(waiting, (kept, e.Wake(at=now + POLL)))
         case e.Undecidable():
             return _troubled(order, event.problem, (kept,))
         case e.Stopped():
@@ -233,7 +233,7 @@ def _wanted(
         id=child, number=number, child=event.child, algorithm=event.algorithm, row=event.row
     )
     reply = _reply(order, e.ReplyKind.INTERIM, {k: v for k, v in details.items() if v})
-    after = replace(order, children=number, passes=order.passes + 1, awaiting=child)
+    after = replace(order, children=number, passes=order.passes + 1, awaited_child=child)
     return _Change(after, (kept, create, reply, e.Wake(at=now + POLL)))
 
 
@@ -251,7 +251,7 @@ def _child(
     event: e.ChildCompleted | e.ChildGaveUp | e.ChildFailed | e.ChildRepaired,
     now: datetime,
 ) -> _Change:
-    if event.child != order.awaiting:
+    if event.child != order.awaited_child:
         raise IllegalTransition(f"order {order.id} does not wait for {event.child}")
     match event:
         case e.ChildFailed():
@@ -259,7 +259,7 @@ def _child(
         case e.ChildRepaired():
             return _Change(order, (e.Wake(at=now + POLL),))
         case _:
-            return _Change(replace(order, awaiting=None), (e.LookAtWorld(),))
+            return _Change(replace(order, awaited_child=None), (e.LookAtWorld(),))
 
 
 def _troubled(order: ServiceOrder, problem: OrderProblem, before: tuple[Effect, ...]) -> _Change:
@@ -283,7 +283,7 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             after = replace(order, stop=event.reason)
             return _Change(after, () if cancel is None else (cancel,))
         case e.RestoreWanted():
-            after = replace(order, stop=event.reason, awaiting=None)
+            after = replace(order, stop=event.reason, awaited_child=None)
             return _Change(_new_attempt(after), (e.LookAtWorld(),))
         case e.OrderDiscardAsked():
             return _discarded(order, event)
@@ -361,7 +361,7 @@ def observe(
 
     `dark` is `evaluate.customer_without_supply` for these children.
     """
-    child = next((each for each in children if each.id == order.awaiting), None)
+    child = next((each for each in children if each.id == order.awaited_child), None)
     if child is None or order.state not in (S.IN_PROGRESS, S.ACTIVITY_ERROR):
         return None
     troubled = order.state is S.ACTIVITY_ERROR

@@ -209,7 +209,7 @@ class ServiceOrder:
     passes: int = 0
     children: int = 0
     first_of_retry: int = 0
-    awaiting: ChildId | None = None
+    awaited_child: ChildId | None = None
     stop: str = ""
     problem: OrderProblem | None = None
     replies: int = 0

@@ -180,7 +180,7 @@ def _pass(run: _Run, matrix: Orchestrations, customs: Customs) -> None:
             run.decisions = effect.decisions
         elif isinstance(effect, CreateChild):
             _planned(run, effect)
-    awaited = run.order.awaiting
+    awaited = run.order.awaited_child
     if run.order.state is OrderState.IN_PROGRESS and awaited is not None:
         run.view = _finish(run, awaited)
         event = observe(run.order, run.view.children)

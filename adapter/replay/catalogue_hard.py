@@ -104,7 +104,7 @@ HARD: Final = (
                 request=one(
                     _CLOSE,
                     ignore_install_state=True,
-                    through_fence=("operator", "supervisor"),
+                    past_unclear_order=("operator", "supervisor"),
                 ),
             ),
             Act(at=240.0, do=Do.DISCARD, command=2, reason="sent through the fence instead"),

@@ -132,7 +132,7 @@ def _crew(stage: OrderStage) -> dict[str, object]:
             {"id": report.id, "news": type(report.news).__name__} for report in stage.crew.told
         ],
         "unwanted": [
-            {"id": report.id, "news": type(report.news).__name__, "why": why}
+            {"id": report.id, "news": type(report.news).__name__, "reason": why}
             for report, why in stage.crew.unfit
         ],
     }

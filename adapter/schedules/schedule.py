@@ -103,7 +103,7 @@ class ReadSchedule:
                 submitted, so that after a crash the very same one is submitted again
     corrections how often it was set back after a clock that was ahead: what is asked for then is
                 another request, though it may begin where one of the wrong clock did
-    trouble     why the last request could not be made; it is tried again at `retry_at`
+    problem     why the last request could not be made; it is tried again at `retry_at`
     """
 
     id: ScheduleId
@@ -112,7 +112,7 @@ class ReadSchedule:
     state: ScheduleState = ScheduleState.ACTIVE
     issued: int = 0
     pending: Issue | None = None
-    trouble: str = ""
+    problem: str = ""
     retry_at: datetime | None = None
     created_at: datetime
     created_by: str = ""
@@ -248,7 +248,7 @@ def submitted(schedule: ReadSchedule) -> ReadSchedule:
     after = replace(
         schedule,
         pending=None,
-        trouble="",
+        problem="",
         retry_at=None,
         issued=schedule.issued + 1,
         next_start=schedule.pending.covers.end,
@@ -258,7 +258,7 @@ def submitted(schedule: ReadSchedule) -> ReadSchedule:
 
 def troubled(schedule: ReadSchedule, why: str, *, retry_at: datetime) -> ReadSchedule:
     """The request was refused and nothing was stored: a later one covers its window too."""
-    return replace(schedule, pending=None, trouble=why[:500], retry_at=retry_at)
+    return replace(schedule, pending=None, problem=why[:500], retry_at=retry_at)
 
 
 def corrected(

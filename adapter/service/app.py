@@ -257,6 +257,6 @@ async def _reload(records: ErrorRecords) -> None:
     try:
         await records.reload(by="SIGHUP")
     except SettingsError as error:
-        log.error("tables_refused", extra={"why": str(error)})
+        log.error("tables_refused", extra={"reason": str(error)})
     except StoreFailed as error:
-        log.error("tables_not_noted", extra={"why": str(error)})
+        log.error("tables_not_noted", extra={"reason": str(error)})

@@ -54,7 +54,7 @@ def test_the_same_file_again_after_a_cut_changes_nothing_and_says_so(
         "field": "status",
         "stored": "Disconn-Comm",
         "given": "Conn-Comm",
-        "why": "only completion events change it",
+        "reason": "only completion events change it",
     }
     assert again.json["left_alone"] == [difference]
     assert installed(openway, "M700001") == dark
@@ -126,7 +126,7 @@ def test_an_override_has_a_name_and_a_reason_and_appends_to_the_history(
             "field": "status",
             "stored": "Disconn-Comm",
             "given": "Conn-Comm",
-            "why": "closed by hand on site",
+            "reason": "closed by hand on site",
         }
     ]
     found = installed(openway, "M700003")

@@ -189,7 +189,7 @@ def test_the_books_are_read_and_verified(openway: Terminal) -> None:
 
 
 def test_two_people_are_needed_to_pass_the_fence(openway: Terminal) -> None:
-    order = ("command", "submit", "remote_connect", meter(8), "--through-fence", "--json")
+    order = ("command", "submit", "remote_connect", meter(8), "--past-unclear-order", "--json")
     alone = openway(*order)
     assert alone.code == Exit.CONFLICT
     assert "second" in alone.err

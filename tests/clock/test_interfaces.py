@@ -86,4 +86,4 @@ def test_readiness_to_dos_and_command_line_tell_it_until_an_administrator_confir
     (released,) = [each for each in entries if each["action"] == "SwitchOrdersReleased"]
     assert released["actor"] == "root"
     assert released["subject"] == "switch_hold:clock"
-    assert released["detail"]["why"] == reason
+    assert released["detail"]["reason"] == reason

@@ -197,4 +197,4 @@ def test_the_log_says_once_what_is_wrong(tmp_path: Path, caplog: pytest.LogCaptu
     run(scenario())
     said = [record for record in caplog.records if record.message.startswith("switch_orders")]
     assert [record.message for record in said] == ["switch_orders_held", "switch_orders_released"]
-    assert "before the newest that the store has seen" in said[0].why  # type: ignore[attr-defined]
+    assert "before the newest that the store has seen" in said[0].reason  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ class InboxModel:
         return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
 
     def untaken(self, until: datetime) -> bool:
-        waits = (InboxState.NEW, InboxState.TAKING)
+        waits = (InboxState.NEW, InboxState.LOADING)
         return any(row.state in waits and row.at <= until for row in self._rows.values())
 
     def unpark(self, tokens: Sequence[RequestToken]) -> None:

@@ -191,7 +191,7 @@ def test_a_cut_at_the_source_says_so() -> None:
     report = a_visit(of(CrewFault.CUT_AT_SOURCE, remark="locked"), message=message).only(
         WorkReported
     )
-    assert report.report.cut_at is DisconnectLocation.SOURCE
+    assert report.report.disconnect_location is DisconnectLocation.SOURCE
     assert report.report.remarks == ("locked",)
 
 

@@ -134,7 +134,7 @@ def test_a_reconnect_is_fenced_while_a_disconnect_is_unknown_and_two_people_may_
                 kind=CommandKind.REMOTE_CONNECT,
                 devices=(device,),
                 ignore_install_state=True,
-                through_fence=("anna", "berta"),
+                past_unclear_order=("anna", "berta"),
             )
             done = await finish(made, passing)
             assert done.activity.outcome is V.SUCCEEDED
@@ -185,7 +185,7 @@ def test_a_disconnect_that_has_not_left_does_not_undo_a_reconnect_through_the_fe
                 CommandKind.REMOTE_CONNECT,
                 METER,
                 ignore_install_state=True,
-                through_fence=("anna", "berta"),
+                past_unclear_order=("anna", "berta"),
             )
             connect = await made.finish(connect, within_s=LATER_S / 2)
             assert connect.activity.outcome is V.SUCCEEDED
@@ -272,7 +272,7 @@ def test_nobody_passes_the_fence_while_a_disconnect_is_under_way(tmp_path: Path)
                 CommandKind.REMOTE_CONNECT,
                 METER,
                 ignore_install_state=True,
-                through_fence=("anna", "berta"),
+                past_unclear_order=("anna", "berta"),
             )
             assert refused.activity.state is S.VALIDATION_ERROR
             assert cut.id in refused.activity.reason

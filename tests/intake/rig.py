@@ -52,7 +52,7 @@ class Rig:
             operation=DATA,
             raw=b"" if spooled else body,
             at=self.clock.now(),
-            state=InboxState.TAKING,
+            state=InboxState.LOADING,
             spool=spool,
         )
         (inbox,) = await self.store.receive([received])

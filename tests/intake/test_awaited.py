@@ -73,7 +73,7 @@ class Waiting:
 
     async def arrives(self, seconds: float) -> InboxId:
         """A payload that is here and waits to be taken in."""
-        taking = Received(operation=DATA, raw=b"", at=at(seconds), state=InboxState.TAKING)
+        taking = Received(operation=DATA, raw=b"", at=at(seconds), state=InboxState.LOADING)
         (inbox,) = await self.store.receive([taking])
         return inbox
 
@@ -86,7 +86,7 @@ class Waiting:
         body = data_arrived(*(read_data(each, [1], end=when.isoformat()) for each in endpoints))
         row = await self.store.inbox_row(inbox)
         assert row is not None
-        taking = Received(operation=DATA, raw=body, at=row.at, state=InboxState.TAKING)
+        taking = Received(operation=DATA, raw=body, at=row.at, state=InboxState.LOADING)
         await self.store.receive([taking])
         brought = await self.intake.once()
         assert set(brought.endpoints) == set(endpoints)

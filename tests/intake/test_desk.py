@@ -57,12 +57,12 @@ def test_a_refused_message_is_shown_by_its_head_and_around_the_byte(
             assert row.state is InboxState.QUARANTINED
             shown = await rig.desk.excerpt(row)
             assert shown.head == text.encode()[:HEAD_BYTES]
-            assert (shown.whole, shown.removed, shown.size) == (False, False, len(body))
+            assert (shown.complete, shown.removed, shown.size) == (False, False, len(body))
             assert shown.position is not None
             assert shown.position == text.encode().index(b"</b:ReadData>", text.index("oops")) + 2
-            at = shown.position - shown.around_from
-            assert shown.around[:at].endswith(b"<b:ReadData><oops></")
-            assert shown.around[at:].startswith(b"b:ReadData>")
+            at = shown.position - shown.excerpt_from
+            assert shown.excerpt[:at].endswith(b"<b:ReadData><oops></")
+            assert shown.excerpt[at:].startswith(b"b:ReadData>")
             assert f"byte {shown.position}" in row.reason
 
     run(scenario())
@@ -76,7 +76,7 @@ def test_a_small_message_is_shown_whole(tmp_path: Path) -> None:
             inbox = await rig.arrive(body)
             await rig.work()
             shown = await rig.desk.excerpt(await rig.row(inbox))
-            assert (shown.head, shown.whole, shown.size, shown.position) == (body, True, 21, 20)
+            assert (shown.head, shown.complete, shown.size, shown.position) == (body, True, 21, 20)
 
     run(scenario())
 
@@ -139,7 +139,7 @@ def test_a_bad_part_is_read_again_and_its_record_closed(
             record = await left_behind(
                 rig, data_arrived(read_data("m1", [1000])), 0, xml=xml, spooled=spooled
             )
-            assert (record.part, record.why) == (0, "bad_part")
+            assert (record.part, record.reason) == (0, "bad_part")
             counts = await rig.intake.reprocess()
             assert (counts.new, counts.errors, counts.bad_parts) == (1, 0, 0)
             assert await rig.numbers() == [Decimal(1)]
@@ -182,7 +182,7 @@ def test_what_a_mended_part_does_not_map_becomes_a_record_of_its_own(
             before = await left_behind(rig, body, 0, xml=0, spooled=spooled)
             assert (await rig.intake.reprocess()).errors == 1
             (record,) = await rig.data.errors()
-            assert (record.why, record.detail) == ("unknown_quantity", "Gas")
+            assert (record.reason, record.detail) == ("unknown_quantity", "Gas")
             assert record.position == before.position > 0
             rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
             assert (await rig.intake.reprocess()).new == 1
@@ -322,7 +322,7 @@ def test_values_are_closed_once_a_corrected_file_has_each_of_them(tmp_path: Path
             loaded = await take_file(rig, tmp_path / "b.xml", right, wrong.id)
             assert await open_records(rig, wrong.id) == ["m2", "m3", "m8", "m1"]
             (closed,) = await rig.data.errors(state="corrected")
-            assert (closed.endpoint, closed.why) == ("m1", "not_a_number")
+            assert (closed.endpoint, closed.reason) == ("m1", "not_a_number")
             (*_, entry) = await rig.store.audit(subject=f"payload:{wrong.id}")
             assert (entry.note.action, entry.note.detail["by"]) == ("Corrected", loaded.id)
             assert entry.note.detail["records"] == [closed.id]

@@ -110,7 +110,7 @@ def test_the_29th_of_february_is_a_day_in_leap_years_only(tmp_path: Path, spoole
             (value,) = await rig.values()
             assert value.at == datetime(2024, 2, 29, 12, tzinfo=UTC)
             (record,) = await rig.data.errors()
-            assert (record.why, record.detail) == ("not_a_time", "2023-02-29T12:00Z")
+            assert (record.reason, record.detail) == ("not_a_time", "2023-02-29T12:00Z")
 
     run(scenario())
 

@@ -29,7 +29,7 @@ def adds_up(city: City, books: CityReport) -> None:
     assert 0 < ends["missing"] < 0.05 * city.meters
     assert books.doubled > 0
     assert books.late > 0
-    assert books.stored_kwh == books.told_kwh > 0
+    assert books.stored_kwh == books.metered_kwh > 0
 
 
 def test_every_meter_of_a_group_ends_as_read_failed_or_missing(tmp_path: Path) -> None:

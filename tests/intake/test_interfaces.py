@@ -96,7 +96,7 @@ def test_a_large_refused_message_is_shown_around_its_byte_and_judged_again(
     number, position = str(row["id"]), body.index(b"<? -->")
     assert row["bytes"] == len(body)
     answer = openway("quarantine", "show", number, "--json").json
-    assert (answer["position"], answer["size"], answer["whole"]) == (position, len(body), False)
+    assert (answer["position"], answer["size"], answer["complete"]) == (position, len(body), False)
     assert body.startswith(str(answer["text"]).encode())
     shown = openway("quarantine", "show", number)
     assert f"around byte {position}" in shown.err
@@ -105,7 +105,7 @@ def test_a_large_refused_message_is_shown_around_its_byte_and_judged_again(
     assert retried.code == Exit.WITHOUT_SUCCESS
     assert retried.out.startswith(f"message {number} is quarantined now: a processing instruction")
     again = openway("quarantine", "retry", number, "--wait", "0", "--json")
-    assert fields_of(again.json["message"])["state"] in ("new", "taking", "quarantined")
+    assert fields_of(again.json["message"])["state"] in ("new", "loading", "quarantined")
     until(lambda: len(quarantined(openway)) == 1)
     assert openway("quarantine", "discard", number).code == Exit.OK
     assert quarantined(openway) == []
@@ -124,7 +124,7 @@ def test_a_small_one_is_shown_whole_with_the_byte_where_it_breaks(
     (row,) = quarantined(openway)
     answer = openway("quarantine", "show", str(row["id"]), "--json").json
     broken = body.rindex(b"</")
-    assert (answer["text"], answer["whole"], answer["position"]) == (body.decode(), True, broken)
+    assert (answer["text"], answer["complete"], answer["position"]) == (body.decode(), True, broken)
     assert openway("quarantine", "discard", str(row["id"])).code == Exit.OK
 
 
@@ -136,11 +136,11 @@ def test_tables_are_read_again_and_error_records_with_them(
     assert send(service, body) == 200
     until(lambda: len(errors(openway)) == 2)
     until(lambda: len(openway("events", "errors", "--json").json["items"]) == 1)  # type: ignore[arg-type]
-    unknown, bad = sorted(errors(openway), key=lambda row: str(row["why"]), reverse=True)
-    assert (unknown["why"], unknown["detail"]) == ("unknown_quantity", "Gas")
-    assert bad["why"] == "bad_part"
+    unknown, bad = sorted(errors(openway), key=lambda row: str(row["reason"]), reverse=True)
+    assert (unknown["reason"], unknown["detail"]) == ("unknown_quantity", "Gas")
+    assert bad["reason"] == "bad_part"
     payload = str(bad["payload"])
-    assert openway("intake", "errors", "--payload", payload, "--json").out.count('"why"') == 2
+    assert openway("intake", "errors", "--payload", payload, "--json").out.count('"reason"') == 2
     assert openway("intake", "errors", "--payload", "4711", "--json").out.strip() == "[]"
     assert bad["position"] == body.rindex(b"<b:ReadData>")
 
@@ -173,11 +173,11 @@ def test_tables_are_read_again_and_error_records_with_them(
 def test_how_long_rows_are_kept_is_shown_and_a_sweep_begun(openway: Terminal) -> None:
     shown = openway("retention", "show", "--json").json["items"]
     assert isinstance(shown, list)
-    days = {row["what"]: row["days"] for row in shown}
+    days = {row["row_class"]: row["days"] for row in shown}
     assert (days["messages"], days["inbox"], days["quarantine"]) == (90.0, None, None)
     assert openway.as_(OPERATOR)("retention", "run").code == Exit.CONFLICT
     begun = openway.as_(ADMIN)("retention", "run")
     assert begun.code == Exit.OK
     until(lambda: openway("retention", "show", "--json").json["under_way"] is False)
-    assert openway("retention", "show", "--json").json["last"] is not None
+    assert openway("retention", "show", "--json").json["finished_at"] is not None
     assert openway("audit", "verify").code == Exit.OK

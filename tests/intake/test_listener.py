@@ -51,7 +51,7 @@ async def until_taken(made: DemoSite) -> None:
 async def waiting(made: DemoSite) -> int:
     found = [
         await made.app.gateway.inbox.list(state=state)
-        for state in (InboxState.NEW, InboxState.TAKING)
+        for state in (InboxState.NEW, InboxState.LOADING)
     ]
     return sum(len(rows) for rows in found)
 

@@ -47,7 +47,7 @@ def test_a_block_number_out_of_range_costs_only_the_block_info(
             assert payload.state is PayloadState.LOADED
             assert [len(await rig.values(meter)) for meter in ("m1", "m2")] == [2, 1]
             (error,) = await open_errors(rig)
-            assert (error.endpoint, error.why, error.part) == ("m1", "bad_part", 0)
+            assert (error.endpoint, error.reason, error.part) == ("m1", "bad_part", 0)
             assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
 
     run(scenario())

@@ -180,7 +180,7 @@ def test_data_that_may_be_another_customers_are_an_error_record(
             payload = await rig.take(data_arrived(read_data(esn, [7000], serial=serial)))
             assert (payload.counts["new"], payload.counts["errors"]) == (0, 1)
             (error,) = await rig.data.errors()
-            assert (error.why, error.detail) == ("unknown_device", detail)
+            assert (error.reason, error.detail) == ("unknown_device", detail)
             assert [await rig.numbers(f"m{number}") for number in (1, 2, 3, 4)] == [[]] * 4
 
     run(scenario())
@@ -230,7 +230,7 @@ def test_an_unknown_quantity_waits_for_its_row_in_the_tables(tmp_path: Path, spo
             payload = await rig.take(body, spooled=spooled)
             assert (payload.counts["new"], payload.counts["errors"]) == (1, 1)
             (error,) = await rig.data.errors()
-            assert (error.why, error.detail, error.endpoint) == ("unknown_quantity", "Gas", "m1")
+            assert (error.reason, error.detail, error.endpoint) == ("unknown_quantity", "Gas", "m1")
             assert body[error.position :].startswith(b"<b:ReadData><b:Identifier>m1")
             assert (await rig.intake.reprocess()).errors == 1
             rig.tables["quantities"] = {"Gas": {"unit": "m3", "multiplier": "0.01"}}
@@ -247,7 +247,7 @@ def test_data_of_an_unknown_meter_wait_for_the_registry(tmp_path: Path) -> None:
         async with a_rig(tmp_path, a_meter("m1")) as rig:
             late = read_data("m8", [1000, interval(2000, "Tamper")], scaling="None", pulse="2")
             await rig.take(data_arrived(late))
-            assert [item.why for item in await rig.data.errors()] == ["unknown_device"]
+            assert [item.reason for item in await rig.data.errors()] == ["unknown_device"]
             await rig.add(a_meter("m8"))
             assert (await rig.intake.reprocess()).new == 2
             first, second = await rig.values("m8")
@@ -291,7 +291,7 @@ def test_a_bad_part_is_set_aside_with_its_position_and_the_rest_is_loaded(
             assert payload.state is PayloadState.LOADED
             assert (payload.counts["new"], payload.counts["bad_parts"]) == (2, 1)
             (error,) = await rig.data.errors()
-            assert (error.why, error.part) == ("bad_part", 1)
+            assert (error.reason, error.part) == ("bad_part", 1)
             assert body[error.position :].startswith(bad.encode()[:60])
             assert b"m2" in error.body
 

@@ -69,7 +69,7 @@ SAMPLES: dict[type[e.Event], e.Event] = {
 
 
 def in_state(state: OrderState, **changes: object) -> ServiceOrder:
-    return an_order(OrderKind.CUT, **{"state": state, "awaiting": CHILD, **changes})
+    return an_order(OrderKind.CUT, **{"state": state, "awaited_child": CHILD, **changes})
 
 
 def of(after: OrderStep, kind: type[e.Effect]) -> list[e.Effect]:
@@ -142,7 +142,7 @@ def test_a_payments_reconnect_withdraws_the_queued_cut() -> None:
 
 
 def test_a_wanted_child_is_created_once_with_a_fixed_id_and_reported() -> None:
-    order = in_state(S.READY, children=2, passes=2, awaiting=None)
+    order = in_state(S.READY, children=2, passes=2, awaited_child=None)
     wanted = e.ChildWanted(child=SPEC, algorithm="Connect", row="parameter row 4")
     after = step(order, wanted, now=NOON)
     assert of(after, e.CreateChild) == [
@@ -151,13 +151,13 @@ def test_a_wanted_child_is_created_once_with_a_fixed_id_and_reported() -> None:
         )
     ]
     assert reply(after).kind is e.ReplyKind.INTERIM
-    assert (after.order.awaiting, after.order.children, after.order.passes) == ("SO-1.3", 3, 3)
+    assert (after.order.awaited_child, after.order.children, after.order.passes) == ("SO-1.3", 3, 3)
     assert step(order, wanted, now=NOON) == after
 
 
 def test_after_each_child_everything_is_looked_at_again() -> None:
     after = step(in_state(S.IN_PROGRESS), e.ChildCompleted(child=CHILD), now=NOON)
-    assert (after.order.state, after.order.awaiting) == (S.READY, None)
+    assert (after.order.state, after.order.awaited_child) == (S.READY, None)
     assert of(after, e.LookAtWorld)
 
 
@@ -341,7 +341,7 @@ def test_a_child_that_does_not_block_lets_the_order_go_on() -> None:
 def test_an_unclear_switch_off_of_a_change_over_is_treated_as_dark(
     kind: OrderKind, seen: ChildState, serious: bool
 ) -> None:
-    order = an_order(kind, state=S.IN_PROGRESS, awaiting=CHILD)
+    order = an_order(kind, state=S.IN_PROGRESS, awaited_child=CHILD)
     event = observe(order, (child(seen),))
     assert isinstance(event, e.ChildFailed)
     assert event.problem.without_supply is serious

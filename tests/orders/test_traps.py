@@ -403,7 +403,9 @@ def test_a_zones_rows_come_before_the_parameters_and_may_name_a_point_type() -> 
 
 def test_a_cut_reported_at_the_source_is_undone_at_the_source() -> None:
     view = a_view(K.CUT, device=a_manual_meter(), status=S.MANUAL_ON)
-    report = CompletionReport(at=NOON, cause=EventId("e"), cut_at=DisconnectLocation.SOURCE)
+    report = CompletionReport(
+        at=NOON, cause=EventId("e"), disconnect_location=DisconnectLocation.SOURCE
+    )
     cut = apply_field_work(view, FIELD_TASKS["D1-CutForNonPayment"].successful, report)
     assert not cut.service_point.connected
     assert cut.status is S.MANUAL_ON

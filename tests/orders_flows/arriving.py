@@ -26,7 +26,7 @@ def read_now(devices: Sequence[Device]) -> bytes:
 async def take_in(store: SqliteStore, body: bytes) -> None:
     """Let a body arrive at a store that no gateway has open, and take it in."""
     clock = SystemClock()
-    message = Received(operation=DATA, raw=body, at=clock.now(), state=InboxState.TAKING)
+    message = Received(operation=DATA, raw=body, at=clock.now(), state=InboxState.LOADING)
     await store.receive([message])
     made = taking(store, clock, IntakeSettings())
     assert made is not None

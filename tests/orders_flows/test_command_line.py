@@ -78,7 +78,7 @@ def test_an_order_is_planned_submitted_listed_and_shown_with_what_decided(
     shown = until(openway, order, "completed")
     (child,) = members(shown["children"])
     assert (child["activity"], child["state"]) == ("D1-RemoteDisconnect", "completed")
-    first = members(shown["passes"])[0]["decisions"][0]
+    first = members(shown["evaluations"])[0]["decisions"][0]
     assert first["facts"]["installationEventStatus"] == "Conn-Comm"
     people = openway("order", "show", order)
     assert people.code == Exit.OK

@@ -113,7 +113,9 @@ def test_a_lost_visit_is_completed_by_hand_and_the_late_report_changes_nothing(
             with pytest.raises(Conflict):
                 await made.operator.discard(shown.order.id, by="anna")
             seen = CompletionReport(
-                at=datetime.now(UTC), cause=EventId("seen"), cut_at=DisconnectLocation.SOURCE
+                at=datetime.now(UTC),
+                cause=EventId("seen"),
+                disconnect_location=DisconnectLocation.SOURCE,
             )
             await made.operator.complete_visit(visit, seen, by="anna")
             await made.until(shown.order.id, state_is(DONE))

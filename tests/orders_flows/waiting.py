@@ -76,7 +76,7 @@ class Waiting:
         return made.id
 
     async def arrive(self, body: bytes) -> None:
-        message = Received(operation=DATA, raw=body, at=self.clock.now(), state=InboxState.TAKING)
+        message = Received(operation=DATA, raw=body, at=self.clock.now(), state=InboxState.LOADING)
         await self.core.store.receive([message])
 
     async def work(self) -> None:

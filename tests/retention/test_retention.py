@@ -325,7 +325,7 @@ def test_a_sweep_goes_in_batches_with_a_rest_after_each_and_once_an_hour(tmp_pat
                 left.append(await made.count("inbox"))
             assert left == [151, 51, 1, 1, 1]
             assert retention.last == made.clock.now()
-            assert not retention.under_way
+            assert not retention.running
             old = Received(operation="", raw=b"", at=NOON, state=InboxState.IGNORED)
             (late,) = await made.store.receive([old])
             await retention.once()
@@ -346,9 +346,9 @@ def test_a_sweep_that_is_asked_for_begins_at_once(tmp_path: Path) -> None:
                 SqlitePruning(made.store.database), made.clock, {Kept.INBOX: 10.0}
             )
             await retention.once()
-            assert not retention.under_way
+            assert not retention.running
             retention.ask()
-            assert retention.under_way
+            assert retention.running
 
     run(scenario())
 

@@ -270,7 +270,7 @@ def test_what_the_gateway_refuses_is_told_and_tried_again(tmp_path: Path) -> Non
             await made.at(1, 19)
             command = next(iter(await made.commands()), None)
             shown: ReadSchedule = await made.schedules.get(added.id)
-            assert (command is None) == bool(shown.trouble)
+            assert (command is None) == bool(shown.problem)
             assert shown.state is ScheduleState.ACTIVE
             with pytest.raises(NotFound):
                 await made.schedules.report(added.id, 99)

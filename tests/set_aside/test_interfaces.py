@@ -63,7 +63,10 @@ def test_what_is_set_aside_is_listed_with_its_error_and_without_secrets(openway:
     ]
     first = items[0]
     assert (first["error"], first["tries"], first["state"]) == ("ValueError", 5, "set_aside")
-    assert (first["due"], first["first"]) == (None, NOON.isoformat().replace("+00:00", "Z"))
+    assert (first["due_at"], first["first_failed_at"]) == (
+        None,
+        NOON.isoformat().replace("+00:00", "Z"),
+    )
     assert "0123456789abcdef" not in str(told)
     assert "dXNlcjpzZWNyZXQ" not in str(told)
     assert "\x1b" not in str(first["detail"])

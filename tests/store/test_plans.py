@@ -134,7 +134,7 @@ _SORTS = {"CURRENT_INSTALL", "AUDIT_OF_SUBJECT", "MESSAGES"}
 def test_the_states_that_statements_name_are_the_models_own() -> None:
     written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
     named = set(re.findall(r"state = '(\w+)'", written))
-    states = {InboxState.NEW, InboxState.PARKED, InboxState.TAKING}
+    states = {InboxState.NEW, InboxState.PARKED, InboxState.LOADING}
     assert named == {
         CommunicationState.SENDING,
         FailedState.WAITING,

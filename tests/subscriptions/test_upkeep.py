@@ -107,7 +107,7 @@ def test_what_is_wanted_is_there_after_the_start_and_again_after_it_was_lost(
             assert {item.kind for item in await made.subscriptions.states()} == set(
                 SubscriptionKind
             )
-            assert all(item.good for item in await made.subscriptions.states())
+            assert all(item.healthy for item in await made.subscriptions.states())
             assert await made.told() == []
 
     run(scenario())
@@ -133,7 +133,7 @@ def test_a_head_end_that_is_away_is_told_once_and_found_again(tmp_path: Path) ->
         async with kept(tmp_path, url, settings) as made:
             await made.subscriptions.once()
             (state,) = await made.subscriptions.states()
-            assert not state.good
+            assert not state.healthy
             assert state.detail.startswith("not_sent")
             await made.later(seconds=61)
             assert await made.told() == ["subscription.failed"]
@@ -156,7 +156,7 @@ def test_what_the_head_end_refuses_is_shown_by_its_name(tmp_path: Path) -> None:
             kept(tmp_path, simulator.url) as made,
         ):
             assert not await made.subscriptions.check()
-            assert not any(item.good for item in await made.subscriptions.states())
+            assert not any(item.healthy for item in await made.subscriptions.states())
             assert there(simulator) == set()
 
     run(scenario())
@@ -174,9 +174,13 @@ def test_silence_longer_than_allowed_is_told_once_and_its_end_too(tmp_path: Path
             assert await made.told() == ["head_end.silent"]
             await made.hear()
             await made.later(minutes=1)
-            assert await made.told() == ["head_end.silent", "head_end.heard"]
+            assert await made.told() == ["head_end.silent", "head_end.silence_over"]
             await made.later(minutes=12)
-            assert await made.told() == ["head_end.silent", "head_end.heard", "head_end.silent"]
+            assert await made.told() == [
+                "head_end.silent",
+                "head_end.silence_over",
+                "head_end.silent",
+            ]
 
     run(scenario())
 

@@ -63,7 +63,7 @@ def test_status_arming_and_history_of_a_known_install_event_are_left_alone_and_t
         ("M-1", "armed", "false", "true"),
         ("M-1", "history", "2026-03-02T11:59:00Z|off", "2026-03-01T11:00:00Z|on"),
     ]
-    assert {each.why for each in made.left_alone[:2]} == {"only completion events change it"}
+    assert {each.reason for each in made.left_alone[:2]} == {"only completion events change it"}
 
 
 def test_what_the_file_does_not_say_stays_and_is_not_told() -> None:
@@ -95,7 +95,7 @@ def test_the_source_status_of_a_known_service_point_is_left_alone_its_rest_is_th
     ]
     made = plan(file, known(open_), OVERRIDE)
     assert made.write.service_points == file.service_points
-    assert [each.why for each in made.overridden] == ["the crew was there"] * 2
+    assert [each.reason for each in made.overridden] == ["the crew was there"] * 2
 
 
 def test_an_override_takes_the_status_and_appends_to_the_history() -> None:
@@ -163,7 +163,7 @@ def test_a_device_at_another_service_point_needs_its_removal() -> None:
     assert left(made) == [
         ("M-1", "installed", "SP-1 since 2026-03-01T12:00:00Z", "SP-2 since 2026-03-02T11:59:50Z")
     ]
-    assert made.left_alone[0].why == "say in removed_at when it was removed from SP-1"
+    assert made.left_alone[0].reason == "say in removed_at when it was removed from SP-1"
 
 
 @pytest.mark.parametrize("override", [None, OVERRIDE])
@@ -202,7 +202,7 @@ def test_a_file_that_is_older_than_an_communication_does_not_bring_the_old_meter
     dated = a_file(a_device(), a_service_point(), an_install(installed_at=at(-50)))
     made = plan(dated, known(a_device(), a_device("M-2"), a_service_point(), gone, new))
     assert made.write.installs == ()
-    assert made.untaken[0].why == "say in removed_at when M-2 was removed from there"
+    assert made.untaken[0].reason == "say in removed_at when M-2 was removed from there"
 
 
 def test_a_device_that_the_file_shows_without_its_install_event_stays_installed() -> None:

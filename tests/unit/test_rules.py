@@ -115,9 +115,9 @@ def test_a_plain_request_of_every_kind_is_fit(kind: CommandKind) -> None:
         (C.LOAD_CHECK, {"check_switch": True}, "check_switch"),
         (C.LOAD_CHECK, {"with_read": True}, "with_read"),
         (C.LOAD_CHECK, {"emergency_override": True}, "emergency_override"),
-        (C.REMOTE_DISCONNECT, {"through_fence": ("a", "b")}, "through_fence"),
-        (C.REMOTE_CONNECT, {"through_fence": ("a", "a")}, "through_fence"),
-        (C.REMOTE_CONNECT, {"through_fence": ("a", "")}, "through_fence"),
+        (C.REMOTE_DISCONNECT, {"past_unclear_order": ("a", "b")}, "past_unclear_order"),
+        (C.REMOTE_CONNECT, {"past_unclear_order": ("a", "a")}, "past_unclear_order"),
+        (C.REMOTE_CONNECT, {"past_unclear_order": ("a", "")}, "past_unclear_order"),
         (C.REMOTE_CONNECT, {"idempotency_key": ""}, "idempotency_key"),
         (C.REMOTE_CONNECT, {"idempotency_key": "k" * 201}, "idempotency_key"),
         (C.REMOTE_CONNECT, {"reference": "r" * 201}, "reference"),
@@ -139,7 +139,7 @@ def test_the_options_of_switch_orders_are_taken(kind: CommandKind) -> None:
 
 
 def test_a_reconnect_by_two_people_may_ask_to_pass_the_fence() -> None:
-    check_request(a_request(C.REMOTE_CONNECT, through_fence=("a", "b")), now=NOON)
+    check_request(a_request(C.REMOTE_CONNECT, past_unclear_order=("a", "b")), now=NOON)
 
 
 # ---------------------------------------------------------------- the world

@@ -272,7 +272,9 @@ def test_a_reconnect_passes_the_fence_with_two_people() -> None:
     async def scenario() -> None:
         async with a_rig() as rig:
             await unknown_outcome(rig)
-            body = a_body(CommandKind.REMOTE_CONNECT, through_fence=True, ignore_install_state=True)
+            body = a_body(
+                CommandKind.REMOTE_CONNECT, past_unclear_order=True, ignore_install_state=True
+            )
             key = {"Idempotency-Key": "fence"}
             alone = await rig.ask("POST", "/commands", body, headers=key)
             assert (alone.status, alone["code"]) == (403, "second_person_missing")
@@ -281,7 +283,7 @@ def test_a_reconnect_passes_the_fence_with_two_people() -> None:
             )
             assert told.status == 202
             request = (await rig.gateway.commands.get(CommandId(told["id"]))).request
-            assert request.through_fence == ("switcher", "approver")
+            assert request.past_unclear_order == ("switcher", "approver")
 
     run(scenario())
 

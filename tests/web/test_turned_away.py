@@ -85,7 +85,7 @@ def test_guesses_at_the_second_persons_key_count_too() -> None:
     fenced = {
         "kind": "remote_connect",
         "devices": ["M1"],
-        "through_fence": True,
+        "past_unclear_order": True,
         "idempotency_key": "k",
     }
 

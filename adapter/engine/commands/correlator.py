@@ -155,7 +155,7 @@ class Correlator:
         if isinstance(told, WireError):
             await self._close(row, InboxState.QUARANTINED, str(told))
         elif row.operation in PAYLOADS:
-            taking = Disposition(inbox=row.id, state=InboxState.TAKING)
+            taking = Disposition(inbox=row.id, state=InboxState.LOADING)
             await self._store.save([Change(inbox=(taking,))])
             self._to_intake()
         else:
@@ -194,7 +194,7 @@ class Correlator:
             await self._close(row, InboxState.QUARANTINED, str(error), status=status)
         except Conflict as error:
             # The communication moved while this was judged: judge again against what it is now.
-            log.info("callback_moved", extra={"inbox": row.id, "why": str(error)})
+            log.info("callback_moved", extra={"inbox": row.id, "reason": str(error)})
 
     async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
         match verdict.match:

@@ -212,7 +212,7 @@ class Dispatcher:
             )
         except NotSent as error:
             log.info(
-                "head_end_busy", extra={"communication": leased.communication, "why": str(error)}
+                "head_end_busy", extra={"communication": leased.communication, "reason": str(error)}
             )
             return False
         try:
@@ -248,7 +248,9 @@ class Dispatcher:
             await self._applier.apply(command.id, Dispatched(communication=communication.id), along)
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
-            log.info("dispatch_held", extra={"communication": communication.id, "why": error.code})
+            log.info(
+                "dispatch_held", extra={"communication": communication.id, "reason": error.code}
+            )
             return False
         points.reached("send.before")
         late = self._too_late(command, communication)
@@ -404,7 +406,7 @@ class Dispatcher:
                 extra={
                     "communication": leased.communication,
                     "event": type(event).__name__,
-                    "why": str(error),
+                    "reason": str(error),
                 },
             )
 

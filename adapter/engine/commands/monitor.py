@@ -135,7 +135,7 @@ class Monitor:
             if activity.next_completion is not None:
                 # The registry moved under the completion event: look at it afresh.
                 self._hinted.add(command.id)
-            log.info("attention_moot", extra={"command": command.id, "why": str(error)})
+            log.info("attention_moot", extra={"command": command.id, "reason": str(error)})
 
     def _rests(self, command: Command) -> bool:
         """Whether only the time would move it, a switch order, and the time is not known: one

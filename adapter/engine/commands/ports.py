@@ -128,7 +128,7 @@ class InboxState(StrEnum):
     IGNORED = "ignored"
     STORED = "stored"
     """Data, events, exceptions: taken in where there is an intake, kept raw and listed."""
-    TAKING = "taking"
+    LOADING = "loading"
     """Data, events, exceptions: waiting to be taken in, or being taken in."""
     QUARANTINED = "quarantined"
     DISCARDED = "discarded"

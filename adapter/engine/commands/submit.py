@@ -135,7 +135,7 @@ class Submitter:
             priority=priority_of(request).rank,
             wake=wake_of(made.command),
             lanes=lanes_of(request, command.targets) if accepted else (),
-            steal=request.through_fence is not None,
+            steal=request.past_unclear_order is not None,
             audit=(asked, note(actor, verdict, made)),
             publications=publications(made.command, made.effects),
             outcomes=outcomes(made.effects),

@@ -127,10 +127,10 @@ class SwitchHolds:
         if known == hold:
             return
         self._holds[hold.reason] = hold
-        log.critical("switch_orders_held", extra={"reason": hold.reason, "why": hold.text})
+        log.critical("switch_orders_held", extra={"hold": hold.reason, "reason": hold.text})
         if self._store is None:
             return
-        note = _note("gateway", "SwitchOrdersHeld", hold.reason, {"why": hold.text})
+        note = _note("gateway", "SwitchOrdersHeld", hold.reason, {"reason": hold.text})
         told = [] if known is not None else [_told(hold, over=False)]
         await self._store.put_hold(hold, audit=[note], publications=told)
 
@@ -142,7 +142,7 @@ class SwitchHolds:
         if hold is None:
             return
         if self._store is not None:
-            detail = {"why": why, "held_for": hold.text, "held_since": hold.since.isoformat()}
+            detail = {"reason": why, "held_for": hold.text, "held_since": hold.since.isoformat()}
             await self._store.drop_hold(
                 reason,
                 audit=[_note(by, "SwitchOrdersReleased", reason, detail)],
@@ -153,7 +153,7 @@ class SwitchHolds:
         left = ", ".join(self._holds)
         log.warning(
             "switch_orders_released",
-            extra={"reason": reason, "by": by, "why": why, "still_held_for": left},
+            extra={"hold": reason, "by": by, "reason": why, "still_held_for": left},
         )
         self.lifted()
 

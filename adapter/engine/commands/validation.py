@@ -117,7 +117,7 @@ class Validation:
         lanes = lanes_of(command.request, command.targets)
         holders = await self._store.holders(lanes) if lanes else {}
         others = {lane: holder for lane, holder in holders.items() if holder != command.id}
-        if command.request.through_fence is not None:
+        if command.request.past_unclear_order is not None:
             others = await self._moving(others)
         if surveyed is not None:
             return Facts(violations=surveyed.violations, open_commands=others)

@@ -152,7 +152,7 @@ class Deliveries:
         try:
             await self._act(message.order, step)
         except Conflict as error:  # the visit has moved on meanwhile
-            log.info("visit_moved_on", extra={"child": message.activity, "why": str(error)})
+            log.info("visit_moved_on", extra={"child": message.activity, "reason": str(error)})
 
     async def _deliver(self, reply: RequesterReply) -> None:
         points.reached("reply.before_delivery")

@@ -130,7 +130,7 @@ class Orchestrator:
         except (Conflict, MasterDataFailed, MeasurementsFailed) as error:
             # The order stays due in the store: it is looked at again when its lease is over. A
             # site's own system may be away for as long as it likes.
-            log.warning("order_not_attended", extra={"order": order, "why": str(error)})
+            log.warning("order_not_attended", extra={"order": order, "reason": str(error)})
             return False
         return True
 
@@ -217,7 +217,7 @@ class Orchestrator:
                     await self.call_back(other, reason=work.order.id)
                     await self.act(other, _void(work.order.id))
                 except Conflict as error:
-                    log.info("order_not_withdrawn", extra={"order": other, "why": str(error)})
+                    log.info("order_not_withdrawn", extra={"order": other, "reason": str(error)})
 
     # ------------------------------------------------------------ facts
 
@@ -386,7 +386,7 @@ class Orchestrator:
                 elif _unsent(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
-                log.info("command_not_called_back", extra={"order": order, "why": str(error)})
+                log.info("command_not_called_back", extra={"order": order, "reason": str(error)})
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.

@@ -371,7 +371,7 @@ class Orders:
                     arriving=arriving,
                 )
             except IllegalTransition as error:
-                refused = {"report": report.id, "news": type(news).__name__, "why": str(error)}
+                refused = {"report": report.id, "news": type(news).__name__, "reason": str(error)}
                 await self._orchestrator.apply(
                     order,
                     lambda work: work.note(report.who or "field", "ReportRefused", order, refused),

@@ -107,9 +107,9 @@ class UnitOfWork:
     @property
     def awaited(self) -> ChildFact | None:
         """The child that the order waits for, or is in trouble about."""
-        if self.order.awaiting is None or self.order.final:
+        if self.order.awaited_child is None or self.order.final:
             return None
-        child = self.children.get(self.order.awaiting)
+        child = self.children.get(self.order.awaited_child)
         return None if child is None else child.fact
 
     @property

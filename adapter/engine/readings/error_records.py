@@ -64,10 +64,10 @@ class ErrorRecords:
                     lambda: excerpt(_as_utf8(pieces_of(path)), position=position, size=size)
                 )
             except OSError:
-                return Excerpt(head=b"", size=size, whole=False, position=position, removed=True)
+                return Excerpt(head=b"", size=size, complete=False, position=position, removed=True)
         if not row.raw and payload is not None and payload.size:
             return Excerpt(
-                head=b"", size=payload.size, whole=False, position=position, removed=True
+                head=b"", size=payload.size, complete=False, position=position, removed=True
             )
         cut = "[truncated: " in row.reason  # at the door: the rest is not here
         if position is None and row.state is InboxState.QUARANTINED and row.raw and not cut:

@@ -148,7 +148,7 @@ class ErrorRecord:
     part: int
     position: int
     endpoint: str
-    why: str
+    reason: str
     detail: str
     body: bytes
     state: str
@@ -352,17 +352,17 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpt:
-    """`head` is how the body begins. Where `position` is known, `around` is what stands about it,
-    from the byte `around_from` on. `size` is that of the whole body, None where it is not known;
+    """`head` is how the body begins. Where `position` is known, `excerpt` is what stands about it,
+    from the byte `excerpt_from` on. `size` is that of the whole body, None where it is not known;
     `removed`: the body itself is no longer kept. Positions count the body in UTF-8.
     """
 
     head: bytes
     size: int | None = None
-    whole: bool = True
+    complete: bool = True
     position: int | None = None
-    around: bytes = b""
-    around_from: int = 0
+    excerpt: bytes = b""
+    excerpt_from: int = 0
     removed: bool = False
 
 

@@ -151,7 +151,7 @@ class PayloadGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadStatistics:
-    """`open_errors` are the error records that nobody has resolved yet, by why."""
+    """`open_errors` are the error records that nobody has resolved yet, by reason."""
 
     groups: Sequence[PayloadGroup]
     open_errors: Mapping[str, int]

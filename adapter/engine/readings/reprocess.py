@@ -87,9 +87,9 @@ class Reprocess:
             total.add(_still_open(held))
             free = [record for record in records if record not in held]
             for record in free:
-                if record.why != Unmapped.PART:
+                if record.reason != Unmapped.PART:
                     total.add(await self._attend(record, self._seed(record, lookups)))
-            bad = [record for record in free if record.why == Unmapped.PART]
+            bad = [record for record in free if record.reason == Unmapped.PART]
             for _, some in groupby(bad, key=lambda record: record.payload):
                 total.add(await self._some_parts(list(some), lookups, tables))
         return total
@@ -163,7 +163,7 @@ class Reprocess:
                             read.append(batch)
                             counts.add(await self._store.stage(started, batch, lookups))
             except (Broken, OSError, WorkerDied) as error:
-                log.warning("parts_not_read", extra={"payload": payload.id, "why": str(error)})
+                log.warning("parts_not_read", extra={"payload": payload.id, "reason": str(error)})
                 mended.clear()
             except StoreFailed:
                 raise
@@ -211,7 +211,7 @@ class Reprocess:
 
 
 def _still_open(records: Sequence[ErrorRecord]) -> Counts:
-    bad = sum(record.why == Unmapped.PART for record in records)
+    bad = sum(record.reason == Unmapped.PART for record in records)
     return Counts(errors=len(records) - bad, bad_parts=bad)
 
 
@@ -269,7 +269,7 @@ class Correcting:
             belong = {
                 record.id: found
                 for record in records
-                if record.why != Unmapped.PART
+                if record.reason != Unmapped.PART
                 and (found := awaited(_decode_seed(record.body), lookups)) is not None
             }
             closed += await self._books.replaced(

@@ -271,12 +271,12 @@ def excerpt(
         read += len(piece)
         if read >= need:
             break
-    whole = len(head) <= HEAD_BYTES
+    complete = len(head) <= HEAD_BYTES
     return Excerpt(
         head=bytes(head[:HEAD_BYTES]),
-        size=len(head) if whole else size,
-        whole=whole,
+        size=len(head) if complete else size,
+        complete=complete,
         position=position,
-        around=bytes(around),
-        around_from=min(first, read),
+        excerpt=bytes(around),
+        excerpt_from=min(first, read),
     )

@@ -353,7 +353,7 @@ def _difference(
     subject: str, name: str, stored: object, given: object, why: str
 ) -> ImportDifference:
     return ImportDifference(
-        subject=subject, field=name, stored=_text(stored), given=_text(given), why=why
+        subject=subject, field=name, stored=_text(stored), given=_text(given), reason=why
     )
 
 

@@ -127,4 +127,4 @@ def _log(report: ImportReport) -> None:
 
 
 def _said(each: ImportDifference) -> str:
-    return f"{each.subject} at {each.given} contradicts the records ({each.stored}): {each.why}"
+    return f"{each.subject} at {each.given} contradicts the records ({each.stored}): {each.reason}"

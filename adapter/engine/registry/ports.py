@@ -59,14 +59,14 @@ class Known:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDifference:
     """A field of which the file says otherwise than the registry, and why it was left alone; of
-    one that was overridden `why` is the reason that was given."""
+    one that was overridden the `reason` that was given."""
 
     subject: str
     """The device, or the service point where the field is one of a service point."""
     field: str
     stored: str
     given: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,14 +133,14 @@ class Schedules:
         log.warning("schedule_refused", extra={"schedule": schedule.id, "error": str(error)})
         later = self._clock.now() + _RETRY
         after = rules.troubled(schedule, f"{error.code}: {error}", retry_at=later)
-        if schedule.trouble == after.trouble:
+        if schedule.problem == after.problem:
             await self._store.put_schedule(after)
             return
         note = AuditNote(
             actor=f"schedule:{schedule.id}",
             action="WindowRefused",
             subject=f"schedule:{schedule.id}",
-            detail={"why": after.trouble},
+            detail={"reason": after.problem},
         )
         await self._store.put_schedule(after, audit=[note])
 

@@ -43,11 +43,11 @@ class SubscriptionState:
 
     kind: SubscriptionKind
     address: str
-    good: bool
+    healthy: bool
     detail: str
     checked_at: datetime
     since: datetime
-    """Since when it is good, or not."""
+    """Since when it is healthy, or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class Subscriptions:
                 good = False
             else:
                 state = await self._attend(wanted)
-                good &= state is not None and state.good
+                good &= state is not None and state.healthy
         return good
 
     async def _attend(self, wanted: WantedSubscription) -> SubscriptionState | None:
@@ -184,11 +184,11 @@ class Subscriptions:
             good, detail = True, ", ".join(call.operation.partition(".")[2] for call in calls)
         except HeadEndError as error:
             good, detail = False, f"{error.code}: {error}"[:500]
-        changed = before is None or before.good is not good or before.address != wanted.address
+        changed = before is None or before.healthy is not good or before.address != wanted.address
         state = SubscriptionState(
             kind=wanted.kind,
             address=wanted.address,
-            good=good,
+            healthy=good,
             detail=detail,
             checked_at=now,
             since=now if changed or before is None else before.since,
@@ -250,11 +250,11 @@ def _silence_told(alarm: Silence, after: Silence) -> Publication:
     began = alarm.alarm.isoformat() if alarm.alarm is not None else ""
     return Publication(
         id=EventId(f"silence:{began}:{'raised' if silent else 'over'}"),
-        type=f"openway.head_end.{'silent' if silent else 'heard'}",
+        type=f"openway.head_end.{'silent' if silent else 'silence_over'}",
         subject="head_end",
         severity=Severity.CRITICAL if silent else Severity.INFO,
         data={
-            "last": None if after.last is None else after.last.isoformat(),
+            "last_arrival": None if after.last is None else after.last.isoformat(),
             "allowed_s": alarm.allowed_s,
             "raised_at": began,
         },
@@ -262,12 +262,12 @@ def _silence_told(alarm: Silence, after: Silence) -> Publication:
 
 
 def _told(state: SubscriptionState) -> Publication:
-    word = "restored" if state.good else "failed"
+    word = "restored" if state.healthy else "failed"
     return Publication(
         id=EventId(f"subscription:{state.kind}:{word}:{state.since.isoformat()}"),
         type=f"openway.subscription.{word}",
         subject=f"subscription:{state.kind}",
-        severity=Severity.INFO if state.good else Severity.CRITICAL,
+        severity=Severity.INFO if state.healthy else Severity.CRITICAL,
         data={"address": state.address, "detail": state.detail},
     )
 
@@ -275,7 +275,7 @@ def _told(state: SubscriptionState) -> Publication:
 def _note(state: SubscriptionState) -> AuditNote:
     return AuditNote(
         actor="gateway",
-        action="SubscriptionGood" if state.good else "SubscriptionFailed",
+        action="SubscriptionHealthy" if state.healthy else "SubscriptionFailed",
         subject=f"subscription:{state.kind}",
         detail={"address": state.address, "detail": state.detail},
     )

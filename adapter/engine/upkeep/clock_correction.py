@@ -83,7 +83,9 @@ class CommandCorrection:
         try:
             await self._correct(command, event)
         except Conflict as conflict:
-            log.warning("command_not_corrected", extra={"command": command, "why": str(conflict)})
+            log.warning(
+                "command_not_corrected", extra={"command": command, "reason": str(conflict)}
+            )
 
 
 async def accepted_by(

@@ -66,7 +66,7 @@ class ClockWatch:
         try:
             await self._note()
         except StoreFailed as error:
-            log.warning("clock_not_noted", extra={"why": str(error)})
+            log.warning("clock_not_noted", extra={"reason": str(error)})
 
     async def once(self) -> int:
         """Look, hold or lift. Always 0: the loop rests after it."""

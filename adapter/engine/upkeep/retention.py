@@ -120,7 +120,7 @@ class Retention:
         self._next_s = self._clock.elapsed_s()
 
     @property
-    def under_way(self) -> bool:
+    def running(self) -> bool:
         """Whether a sweep has begun, or is due."""
         return self._sweep is not None or self._clock.elapsed_s() >= self._next_s
 

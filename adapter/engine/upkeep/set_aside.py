@@ -286,7 +286,11 @@ class SetAside:
             except StoreFailed:
                 raise
             except Exception as error:
-                words = {"kind": found.kind, "row": found.row, "why": shown(str(error), most=200)}
+                words = {
+                    "kind": found.kind,
+                    "row": found.row,
+                    "reason": shown(str(error), most=200),
+                }
                 log.warning("discarded_row_not_ended", extra=words)
         return await self.row(number)
 

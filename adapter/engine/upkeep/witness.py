@@ -87,4 +87,4 @@ class Witness:
         try:
             await self.note()
         except (OSError, StoreFailed) as error:
-            log.warning("witness_not_written", extra={"why": str(error)})
+            log.warning("witness_not_written", extra={"reason": str(error)})

@@ -153,7 +153,7 @@ FIRST_UNTAKEN: Final = f"""
 SELECT at FROM inbox WHERE state = 'new'
     AND {not_set_aside(RowKind.MESSAGE, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
 FIRST_TAKING: Final = f"""
-SELECT at FROM inbox WHERE state = 'taking'
+SELECT at FROM inbox WHERE state = 'loading'
     AND {not_set_aside(RowKind.PAYLOAD, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
 FIRST_PARKED: Final = f"""
 SELECT wake FROM inbox INDEXED BY inbox_parked

@@ -23,7 +23,7 @@ from adapter.store.threads import Transaction
 _STATE: Final = "SELECT state FROM intake_error WHERE id = ?"
 _DISCARD: Final = "UPDATE intake_error SET state = 'discarded' WHERE id = ?"
 _CLOSE_PARTS: Final = """
-UPDATE intake_error SET state = 'corrected' WHERE payload = ? AND why = ? AND state = 'open'"""
+UPDATE intake_error SET state = 'corrected' WHERE payload = ? AND reason = ? AND state = 'open'"""
 _CLOSE: Final = "UPDATE intake_error SET state = 'corrected' WHERE id = ? AND state = 'open'"
 _CLOSE_REFUSED: Final = """
 UPDATE payload SET reason = ?1

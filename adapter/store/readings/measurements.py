@@ -285,7 +285,7 @@ class SqliteMeasurements:
                     part=row[3],
                     position=row[4],
                     endpoint=row[5],
-                    why=row[6],
+                    reason=row[6],
                     detail=row[7],
                     body=row[8],
                     state=row[9],
@@ -296,7 +296,7 @@ class SqliteMeasurements:
         return await self._store.query(work)
 
     async def count_errors(self) -> dict[str, int]:
-        """Open error records by why."""
+        """Open error records by reason."""
         return await self._store.query(lambda db: dict(db.execute(queries.COUNT_ERRORS)))
 
     async def missing_blocks(

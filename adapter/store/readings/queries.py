@@ -19,7 +19,7 @@ SELECT inbox.id, operation, at, coalesce(inbox_spool.file, ''),
        coalesce(inbox_spool.bytes, length(raw)), hash
 FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
-WHERE state = 'taking' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
+WHERE state = 'loading' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
 ORDER BY inbox.id LIMIT :limit"""
 RAW: Final = "SELECT raw FROM inbox_raw WHERE id = ?"
 PAYLOAD_OF_INBOX: Final = "SELECT id FROM payload WHERE inbox = ?"
@@ -42,7 +42,7 @@ SELECT p.id FROM payload p LEFT JOIN inbox ON inbox.id = p.inbox
 WHERE p.raw_kept = 1 AND p.finished < :before AND (
     p.state = 'loaded' AND NOT EXISTS (
         SELECT 1 FROM intake_error e
-        WHERE e.payload = p.id AND e.why = 'bad_part' AND e.state = 'open')
+        WHERE e.payload = p.id AND e.reason = 'bad_part' AND e.state = 'open')
     OR p.state = 'quarantined' AND (p.inbox IS NULL OR coalesce(inbox.state, '') = 'discarded'))
     AND {free(RowKind.BODY, as_text("p.id"))}
 ORDER BY p.id LIMIT :limit"""
@@ -95,7 +95,7 @@ INSERT_MEASURED: Final = """
 INSERT INTO measured (channel, at, load, n, value, head_end_value, condition, statuses, conversion)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 INSERT_ERROR: Final = """
-INSERT INTO intake_error (load, payload, part, position, endpoint, why, detail, body, state)
+INSERT INTO intake_error (load, payload, part, position, endpoint, reason, detail, body, state)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open')"""
 INSERT_BLOCK: Final = """
 INSERT OR IGNORE INTO block_seen (load, endpoint, total, block, starts, ends)
@@ -160,7 +160,7 @@ WHERE EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
                 AND measured.at BETWEEN :start AND :end AND {_VISIBLE})"""
 
 ERRORS: Final = f"""
-SELECT id, payload, load, part, position, endpoint, why, detail, body, state FROM intake_error
+SELECT id, payload, load, part, position, endpoint, reason, detail, body, state FROM intake_error
 WHERE state = :state AND id > :after AND (:payload IS NULL OR payload = :payload) AND {_VISIBLE}
 ORDER BY id LIMIT :limit"""
 # What a payload gave of a channel. Values that it repeated are in the loads that had them before,
@@ -172,8 +172,8 @@ WHERE c.device = :device AND c.kind = :kind AND c.same_quantity = :quantity
   AND load.state = 'loaded' AND (load.payload = :payload OR :repeated)"""
 RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? AND state = 'open'"
 COUNT_ERRORS: Final = f"""
-SELECT why, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
-GROUP BY why ORDER BY why"""
+SELECT reason, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
+GROUP BY reason ORDER BY reason"""
 EVENTS_AFTER: Final = f"""
 SELECT id, load, endpoint, at, exception, body FROM arrived_event
 WHERE (load, id) > (:load, :id) AND {_VISIBLE}

@@ -242,7 +242,7 @@ CREATE TABLE intake_error (
     part INTEGER NOT NULL,
     position INTEGER NOT NULL,
     endpoint TEXT NOT NULL,
-    why TEXT NOT NULL,
+    reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     body BLOB NOT NULL,
     state TEXT NOT NULL
@@ -251,7 +251,7 @@ CREATE INDEX intake_error_state ON intake_error (state, id);
 CREATE INDEX intake_error_load ON intake_error (load);
 -- bodies are kept while a part of them waits to be mended
 CREATE INDEX intake_error_bad_part ON intake_error (payload)
-    WHERE why = 'bad_part' AND state = 'open';
+    WHERE reason = 'bad_part' AND state = 'open';
 
 -- blocks of a device's data: which of `total` have come
 CREATE TABLE block_seen (

@@ -60,7 +60,7 @@ class PeriodIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A command. `through_fence` needs a second key with `approve` in X-Second-Key.
+    """A command. `past_unclear_order` needs a second key with `approve` in X-Second-Key.
 
     The idempotency key may stand here or in the Idempotency-Key header; kinds that move a switch
     need one.
@@ -85,10 +85,10 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     user_intervention_required: bool = False
     ignore_install_state: bool = False
     install_status_override: InstallStatus | None = None
-    through_fence: bool = False
+    past_unclear_order: bool = False
 
     def request(
-        self, *, requester: str, key: str | None, through_fence: tuple[str, str] | None
+        self, *, requester: str, key: str | None, past_unclear_order: tuple[str, str] | None
     ) -> CommandRequest:
         period = self.period
         return CommandRequest(
@@ -118,7 +118,7 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             emergency_override=self.emergency_override,
             user_intervention_required=self.user_intervention_required,
             ignore_install_state=self.ignore_install_state,
-            through_fence=through_fence,
+            past_unclear_order=past_unclear_order,
             install_status_override=self.install_status_override,
         )
 
@@ -232,14 +232,17 @@ class OutcomeOut(Struct, kw_only=True):
     endpoint: str
     result: EndpointResult
     reason: str
-    switch: SwitchState | None
+    switch_state: SwitchState | None
     incomplete: str
 
     @classmethod
     def of(cls, outcome: EndpointOutcome, blocks: Blocks | None) -> "OutcomeOut":
         read = outcome.result is EndpointResult.SUCCEEDED
         return answer_from(
-            cls, outcome, incomplete=str(blocks) if read and blocks is not None else ""
+            cls,
+            outcome,
+            switch_state=outcome.switch,
+            incomplete=str(blocks) if read and blocks is not None else "",
         )
 
 
@@ -288,9 +291,9 @@ async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     require(asked.key, _role_for(wanted.kind))
     key = _idempotency_key(asked, wanted)
     fence = None
-    if wanted.through_fence:
+    if wanted.past_unclear_order:
         fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
-    request = wanted.request(requester=asked.actor, key=key, through_fence=fence)
+    request = wanted.request(requester=asked.actor, key=key, past_unclear_order=fence)
     command = await api.gateway.commands.submit(request, actor=asked.actor)
     return ApiResponse(
         status=202,

@@ -120,7 +120,7 @@ class CorrectIn(Struct, kw_only=True, forbid_unknown_fields=True):
     service_at: Moment | None = None
 
 
-class HandIn(Struct, kw_only=True, forbid_unknown_fields=True):
+class CompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """Why an order counts as done."""
 
     reason: NeededText
@@ -190,8 +190,8 @@ class OrderOut(Struct, kw_only=True):
     state_since: datetime | None
     ended_at: datetime | None
     children: int
-    awaiting: str | None
-    withdrawn: str
+    awaited_child: str | None
+    stop_reason: str
     problem: ProblemOut | None
     fields: Mapping[str, str]
 
@@ -203,7 +203,7 @@ class OrderOut(Struct, kw_only=True):
             reference=order.external_reference,
             state=slug(order.state),
             state_title=order.state.value,
-            withdrawn=order.stop,
+            stop_reason=order.stop,
             problem=ProblemOut.of(order.problem),
         )
 
@@ -213,7 +213,7 @@ def slug(state: OrderState) -> str:
 
 
 class ChildOut(Struct, kw_only=True):
-    """A command, a visit or a wait. `stands` is the child's own state, where it has one;
+    """A command, a visit or a wait. `detail_state` is the child's own state, where it has one;
     `answer_by` is when a visit has been silent, or a wait has lasted, for too long."""
 
     id: str
@@ -221,7 +221,7 @@ class ChildOut(Struct, kw_only=True):
     task: str
     device: str | None
     state: str
-    stands: str | None
+    detail_state: str | None
     reason: str
     command: str | None
     algorithm: str
@@ -240,7 +240,7 @@ class ChildOut(Struct, kw_only=True):
             activity=fact.spec.business_object,
             task=fact.spec.task,
             device=fact.spec.device,
-            stands=own,
+            detail_state=own,
             command=child.command,
             answer_by=fact.spec.due_at if child.field is None else child.field.answer_by,
         )
@@ -271,14 +271,14 @@ class DecisionOut(Struct, kw_only=True):
         )
 
 
-class PassOut(Struct, kw_only=True):
-    """One look at the world, from fresh facts."""
+class EvaluationOut(Struct, kw_only=True):
+    """One evaluation of the matrix, from fresh facts."""
 
     at: datetime
     decisions: list[DecisionOut]
 
     @classmethod
-    def of(cls, look: OrderPass) -> "PassOut":
+    def of(cls, look: OrderPass) -> "EvaluationOut":
         return cls(at=look.at, decisions=[DecisionOut.of(each) for each in look.decisions])
 
 
@@ -314,7 +314,7 @@ class OrderShownOut(Struct, kw_only=True):
 
     order: OrderOut
     children: list[ChildOut]
-    passes: list[PassOut]
+    evaluations: list[EvaluationOut]
     replies: list[ReplyOut]
     requests: list[RequestOut]
     log: list[HistoryEntry]
@@ -324,7 +324,7 @@ class OrderShownOut(Struct, kw_only=True):
         return cls(
             order=OrderOut.of(shown.order),
             children=[ChildOut.of(each) for each in shown.children],
-            passes=[PassOut.of(each) for each in shown.passes],
+            evaluations=[EvaluationOut.of(each) for each in shown.passes],
             replies=[ReplyOut.of(each) for each in shown.replies],
             requests=[RequestOut.of(each) for each in shown.requests],
             log=[HistoryEntry.of(each) for each in log],
@@ -373,14 +373,14 @@ class PlanStepOut(Struct, kw_only=True):
 
 class PlanOut(Struct, kw_only=True):
     """The steps if every child behaves; what a crew would find is assumed. `refused_by` are the
-    rules that would refuse the order today; `last` what the final look decides."""
+    rules that would refuse the order today; `final_decisions` what the last evaluation decides."""
 
     outcome: str
     steps: list[PlanStepOut]
     refused_by: list[ProblemOut]
     problem: ProblemOut | None
     notes: list[str]
-    last: list[DecisionOut]
+    final_decisions: list[DecisionOut]
 
     @classmethod
     def of(cls, plan: OrderPlan) -> "PlanOut":
@@ -390,7 +390,7 @@ class PlanOut(Struct, kw_only=True):
             refused_by=[told for each in plan.problems if (told := ProblemOut.of(each))],
             problem=ProblemOut.of(plan.problem),
             notes=list(plan.notes),
-            last=[DecisionOut.of(each) for each in plan.decisions],
+            final_decisions=[DecisionOut.of(each) for each in plan.decisions],
         )
 
 
@@ -505,7 +505,7 @@ async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    wanted = asked.read(HandIn)
+    wanted = asked.read(CompleteIn)
     order = await api.gateway.orders.operator.complete_by_hand(
         _order(asked), by=asked.actor, reason=wanted.reason
     )

@@ -58,17 +58,17 @@ class InboxPage(Struct, kw_only=True):
 
 
 class InboxMessage(Struct, kw_only=True):
-    """With the bytes as they came, and as text for people; of a large one its head (`whole` is
-    false). `position` is the byte at which it could not be read on, counted in UTF-8; `around` is
-    what stands about it, from the byte `around_from` on. `removed`: the body is no longer kept."""
+    """With the bytes as they came, and as text for people; of a large one its head (`complete` is
+    false). `position` is the byte at which it could not be read on, counted in UTF-8; `excerpt` is
+    what stands about it, from the byte `excerpt_from` on. `removed`: the body is no longer kept."""
 
     message: InboxItem
     size: int | None
-    whole: bool
+    complete: bool
     removed: bool
     position: int | None
-    around: str
-    around_from: int
+    excerpt: str
+    excerpt_from: int
     text: str
     raw_base64: str
 
@@ -78,7 +78,7 @@ class InboxMessage(Struct, kw_only=True):
             cls,
             found,
             message=InboxItem.of(row),
-            around=_shown(found.around),
+            excerpt=_shown(found.excerpt),
             text=_shown(found.head),
             raw_base64=base64.b64encode(found.head).decode(),
         )
@@ -93,7 +93,7 @@ class IntakeErrorOut(Struct, kw_only=True):
     part: int
     position: int
     endpoint: str
-    why: str
+    reason: str
     detail: str
     text: str
 

@@ -216,7 +216,7 @@ class PayloadOut(Struct, kw_only=True):
     reason: str
     position: int | None
     at: datetime
-    finished: datetime | None
+    finished_at: datetime | None
     lag_s: float | None
     bytes: int
     counts: Mapping[str, int]
@@ -227,7 +227,7 @@ class PayloadOut(Struct, kw_only=True):
         return answer_from(
             cls,
             payload,
-            finished=finished,
+            finished_at=finished,
             lag_s=None if finished is None else (finished - payload.at).total_seconds(),
             bytes=payload.size,
         )
@@ -241,7 +241,7 @@ class PayloadPage(Struct, kw_only=True):
 
 
 class PayloadStatisticsOut(Struct, kw_only=True):
-    """`open_errors`: error records that nobody has resolved, by why."""
+    """`open_errors`: error records that nobody has resolved, by reason."""
 
     groups: list[PayloadGroup]
     open_errors: Mapping[str, int]

@@ -70,13 +70,13 @@ def _members(
 
 class DifferenceOut(Struct, kw_only=True):
     """A field of which the file says otherwise than the registry. `subject` is the device, or the
-    service point; `why` it was left alone, or the reason for which it was overridden."""
+    service point; `reason`: why it was left alone, or for what it was overridden."""
 
     subject: str
     field: str
     stored: str
     given: str
-    why: str
+    reason: str
 
 
 class Imported(Struct, kw_only=True):

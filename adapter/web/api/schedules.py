@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from adapter.commands.activity import Outcome, State, Tally
+from adapter.commands.activity import Outcome, State
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.schedules.ports import ReadResult, WindowReport
@@ -33,6 +33,7 @@ from adapter.web.api.call import (
     row_of,
     whole_of,
 )
+from adapter.web.api.commands import EndpointCounts
 
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
 
@@ -132,7 +133,7 @@ class RecurrenceOut(Struct, kw_only=True):
 
 
 class ScheduleOut(Struct, kw_only=True):
-    """`read_until` is the end of what was asked for; `due` when the next request leaves."""
+    """`read_until` is the end of what was asked for; `due_at` when the next request leaves."""
 
     id: str
     state: ScheduleState
@@ -145,8 +146,8 @@ class ScheduleOut(Struct, kw_only=True):
     events: bool
     issued: int
     read_until: datetime
-    due: datetime | None
-    trouble: str
+    due_at: datetime | None
+    problem: str
     created_at: datetime
     created_by: str
 
@@ -165,8 +166,8 @@ class ScheduleOut(Struct, kw_only=True):
             events=plan.events,
             issued=schedule.issued,
             read_until=schedule.next_start,
-            due=schedule.wake,
-            trouble=schedule.trouble,
+            due_at=schedule.wake,
+            problem=schedule.problem,
             created_at=schedule.created_at,
             created_by=schedule.created_by,
         )
@@ -193,7 +194,7 @@ class WindowReportOut(Struct, kw_only=True):
     of the one after it."""
 
     number: int
-    covers: WindowOut
+    window: WindowOut
     missed: WindowOut | None
     skipped: int
     at: datetime
@@ -201,7 +202,7 @@ class WindowReportOut(Struct, kw_only=True):
     state: State
     outcome: Outcome | None
     expected: int
-    tally: Tally
+    counts: EndpointCounts
     waiting: int
     incomplete: int | None
     devices: list[DeviceReadOut]
@@ -212,7 +213,7 @@ class WindowReportOut(Struct, kw_only=True):
         window = report.window
         return cls(
             number=window.number,
-            covers=WindowOut.of(window.covers),
+            window=WindowOut.of(window.covers),
             missed=None if window.missed is None else WindowOut.of(window.missed),
             skipped=window.skipped,
             at=window.at,
@@ -220,7 +221,7 @@ class WindowReportOut(Struct, kw_only=True):
             state=report.state,
             outcome=report.outcome,
             expected=window.expected,
-            tally=report.tally,
+            counts=answer_from(EndpointCounts, report.tally),
             waiting=report.waiting,
             incomplete=report.incomplete,
             devices=[answer_from(DeviceReadOut, item) for item in report.devices],

@@ -15,11 +15,11 @@ from adapter.web.api.call import (
 
 
 class SubscriptionOut(Struct, kw_only=True):
-    """As the last check found it; `since` is since when it is good, or not."""
+    """As the last check found it; `since` is since when it is healthy, or not."""
 
     kind: SubscriptionKind
     address: str
-    good: bool
+    healthy: bool
     detail: str
     checked_at: datetime
     since: datetime
@@ -31,12 +31,12 @@ class SubscriptionOut(Struct, kw_only=True):
 
 class SubscriptionsOut(Struct, kw_only=True):
     """`last_arrival` of data, events or exceptions; `allowed_s` is how long a silence is usual,
-    null where too little is known; `alarm` is when it was found to be longer."""
+    null where too little is known; `alarm_since` is when it was found to be longer."""
 
     items: list[SubscriptionOut]
     last_arrival: datetime | None
     allowed_s: float | None
-    alarm: datetime | None
+    alarm_since: datetime | None
 
     @classmethod
     def of(cls, states: list[SubscriptionOut], silence: Silence) -> "SubscriptionsOut":
@@ -44,7 +44,7 @@ class SubscriptionsOut(Struct, kw_only=True):
             items=states,
             last_arrival=silence.last,
             allowed_s=silence.allowed_s,
-            alarm=silence.alarm,
+            alarm_since=silence.alarm,
         )
 
 

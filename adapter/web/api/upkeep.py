@@ -93,25 +93,27 @@ async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 class KeptOut(Struct, kw_only=True):
     """`days` null: for ever. `removed` since the process was started."""
 
-    what: Kept
+    row_class: Kept
     days: float | None
     removed: int
 
 
 class RetentionOut(Struct, kw_only=True):
-    """`last` is when the last sweep ended, null before the first; `under_way`: another has begun.
-    The audit is never pruned."""
+    """`finished_at` is when the last sweep ended, null before the first; `running`: another has
+    begun. The audit is never pruned."""
 
     items: list[KeptOut]
-    last: datetime | None
-    under_way: bool
+    finished_at: datetime | None
+    running: bool
 
     @classmethod
     def of(cls, retention: Retention) -> "RetentionOut":
         return cls(
-            items=[answer_from(KeptOut, state) for state in retention.states()],
-            last=retention.last,
-            under_way=retention.under_way,
+            items=[
+                answer_from(KeptOut, state, row_class=state.what) for state in retention.states()
+            ],
+            finished_at=retention.last,
+            running=retention.running,
         )
 
 
@@ -130,7 +132,7 @@ async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 class FailedRowOut(Struct, kw_only=True):
     """`row` is the key of the row among its kind. `error` is the type of the last error, `detail`
-    its text without secrets; `first` and `last` are when it failed. `due` is when it is tried
+    its text without secrets. `due_at` is when it is tried
     next; null: by itself it is not."""
 
     id: int
@@ -140,13 +142,15 @@ class FailedRowOut(Struct, kw_only=True):
     error: str
     detail: str
     tries: int
-    first: datetime
-    last: datetime
-    due: datetime | None
+    first_failed_at: datetime
+    last_failed_at: datetime
+    due_at: datetime | None
 
     @classmethod
     def of(cls, row: FailedRow) -> "FailedRowOut":
-        return answer_from(cls, row)
+        return answer_from(
+            cls, row, first_failed_at=row.first, last_failed_at=row.last, due_at=row.due
+        )
 
 
 class FailedRowPage(Struct, kw_only=True):

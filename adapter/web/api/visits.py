@@ -47,18 +47,19 @@ class ReadingIn(Struct, kw_only=True, forbid_unknown_fields=True):
     device: Id | None = None
 
 
-class WorkIn(Struct, kw_only=True, forbid_unknown_fields=True):
+class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """What was done at the place, as people say; `at` left out is now.
 
     `new_device` is in the registry already. What was done goes before what the task's name
-    promises: `not_done` are its effects that did not happen, `cut_at` where supply was opened.
+    promises: `not_done` are its effects that did not happen, `disconnect_location` where supply
+    was opened.
     """
 
     at: Moment | None = None
     new_device: Id | None = None
     removed_device: Id | None = None
     install_status: InstallStatus | None = None
-    cut_at: DisconnectLocation | None = None
+    disconnect_location: DisconnectLocation | None = None
     not_done: list[FieldEffect] = []
     readings: list[ReadingIn] = []
     reading_pending: bool = False
@@ -75,7 +76,7 @@ class WorkIn(Struct, kw_only=True, forbid_unknown_fields=True):
             cause=cause,
             new_device=device,
             install_status=self.install_status,
-            cut_at=self.cut_at,
+            disconnect_location=self.disconnect_location,
             not_done=frozenset(self.not_done),
             measurements=tuple(
                 Measurement(
@@ -102,13 +103,13 @@ class VisitCancelIn(Struct, kw_only=True, forbid_unknown_fields=True):
     remarks: list[Text] = []
 
 
-class ReplyIn(Struct, kw_only=True, forbid_unknown_fields=True):
+class ReplyRetryIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """Which reply; left out, all that were refused or have failed so far."""
 
     reply: Text = ""
 
 
-class OneReplyIn(Struct, kw_only=True, forbid_unknown_fields=True):
+class ReplyDiscardIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reply: Id
 
 
@@ -124,7 +125,7 @@ class ReplyList(Struct, kw_only=True):
 
 
 async def complete_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    wanted = asked.read(WorkIn)
+    wanted = asked.read(VisitCompleteIn)
     visit, cause = await _visit(api, asked)
     device = None
     if wanted.new_device is not None:
@@ -166,12 +167,12 @@ async def retry_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def retry_replies(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    order, reply = OrderId(asked.path["order"]), asked.read(ReplyIn).reply
+    order, reply = OrderId(asked.path["order"]), asked.read(ReplyRetryIn).reply
     sent = await api.gateway.orders.operator.retry_replies(order, by=asked.actor, reply=reply)
     return ApiResponse(body=ReplyList.of(sent))
 
 
 async def discard_reply(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    order, reply = OrderId(asked.path["order"]), asked.read(OneReplyIn).reply
+    order, reply = OrderId(asked.path["order"]), asked.read(ReplyDiscardIn).reply
     ended = await api.gateway.orders.operator.give_up_reply(order, reply, by=asked.actor)
     return ApiResponse(body=ReplyOut.of(ended))
