@@ -178,6 +178,6 @@ def test_how_long_rows_are_kept_is_shown_and_a_sweep_begun(openway: Terminal) ->
     assert openway.as_(OPERATOR)("retention", "run").code == Exit.CONFLICT
     begun = openway.as_(ADMIN)("retention", "run")
     assert begun.code == Exit.OK
-    until(lambda: openway("retention", "show", "--json").json["under_way"] is False)
+    until(lambda: openway("retention", "show", "--json").json["running"] is False)
     assert openway("retention", "show", "--json").json["finished_at"] is not None
     assert openway("audit", "verify").code == Exit.OK
