@@ -74,7 +74,11 @@ def command() -> None:
 @click.option("--window-end", type=MOMENT, help="... to this one (scheduled reads).")
 @click.option("--effective-at", type=MOMENT, help="Not before this time.")
 @click.option("--expires-at", type=MOMENT, help="Past this time it is never sent.")
-@click.option("--key", help="Idempotency key: the same key gives the same command, for ever.")
+@click.option(
+    "--idempotency-key",
+    "key",
+    help="Idempotency key: the same key gives the same command, for ever.",
+)
 @click.option("--reference", help="Your own reference, kept with the command.")
 @click.option("--order", help="The service order that this command belongs to.")
 @click.option("--priority", type=click.Choice([each.value for each in Priority]))
@@ -114,7 +118,7 @@ def submit(
     """Submit a command for DEVICES, and with --wait see it to its end.
 
     KIND is one of those below; `openway tables flows` tells what each does. Kinds
-    that move a switch need an idempotency key; without --key a new one is made and told.
+    that move a switch need an idempotency key; without one a new one is made and told.
     """
     devices += more
     if devices_file is not None:
@@ -124,7 +128,8 @@ def submit(
     body = _request(kind, devices, given)
     if "idempotency_key" not in body and CommandKind(kind) in SWITCH_KINDS:
         body["idempotency_key"] = f"cli-{secrets.token_hex(12)}"
-        say(f"idempotency key {body['idempotency_key']}: repeat with --key, and nothing is doubled")
+        key = body["idempotency_key"]
+        say(f"idempotency key {key}: the same key gives the same command")
     made = fields(session.client.post("/commands", body))
     if wait_s is not None:
         made = watch(session.client, str(made["id"]), timeout_s=wait_s, quiet=as_json)

@@ -83,8 +83,8 @@ def print_shown(found: dict[str, Json]) -> None:
     if requests := items(found["requests"]):
         click.echo("requests")
         print_rows(REQUESTS, requests)
-    click.echo("log")
-    for entry in items(found["log"]):
+    click.echo("history")
+    for entry in items(found["history"]):
         click.echo(_step(entry))
 
 

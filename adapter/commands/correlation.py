@@ -86,7 +86,7 @@ def correlate(
     if communication.state.final:
         known = communication.status
         if known is not None and known.state is status.state and known.result is status.result:
-            return Correlation(match=Match.DUPLICATE, reason="told before")
+            return Correlation(match=Match.DUPLICATE, reason="received before")
         if known is not None and _RANK[status.state] < _RANK[known.state]:
             return Correlation(match=Match.DUPLICATE, reason=f"{known.state} is known")
         return Correlation(match=Match.LATE, reason=f"{communication.id} is {communication.state}")

@@ -21,11 +21,18 @@ class RecordOutcomes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Tell the requester. `name` is the last part of the event's id: once per command (I2)."""
+    """Tell the requester. `name` is the last part of the event's type; with `nth`, which tells
+    apart those that may come more than once, it is that of its id: once per command (I2)."""
 
     name: str
+    nth: str = ""
     severity: Severity = Severity.INFO
     text: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the event's id ends with."""
+        return f"{self.name}.{self.nth}" if self.nth else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

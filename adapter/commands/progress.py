@@ -126,7 +126,7 @@ def communication_moved(course: Transition, event: CommunicationEvent) -> None:
     if communication.state.final:
         return
     if communication_steps.conflicted(moved) and not communication_steps.conflicted(communication):
-        course.alarm(f"token_conflict.{moved.id}", "two tokens claim one request")
+        course.alarm("token_conflict", "two tokens claim one request", nth=moved.id)
     if isinstance(event, OutcomeReceived) and moved.state is CommunicationState.COMPLETED:
         many = steps.for_many(course.command.request)
         if many and moved.step is StepKind.MAIN:
@@ -288,7 +288,7 @@ def late_notice(course: Transition, event: LateNotified) -> None:
     done = event.status.result is RemoteResult.SUCCESS
     if steps.moves_switch(communication) and given_up and done:
         text = "the head end reports success for an order that was given up"
-        course.alarm(f"late.{course.activity.late}", text)
+        course.alarm("late", text, nth=str(course.activity.late))
 
 
 def stops_at_expiry(communication: Communication) -> bool:
@@ -394,7 +394,7 @@ def completion_failed(course: Transition, event: CompletionFailed) -> None:
         return
     course.set(retry_at=again)
     if again is None:
-        course.alarm(f"completion_failed.{failed.kind.value}.{failed.tries}", event.error)
+        course.alarm(f"completion_failed.{failed.kind.value}", event.error, nth=str(failed.tries))
     else:
         _move_completion(course, CompletionRetried(event=failed.id))
 

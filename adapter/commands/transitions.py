@@ -201,7 +201,8 @@ class Transition:
         if state in TO_DO and state is not S.NEEDS_PERSON and state is not before:
             self.effects.append(
                 Publish(
-                    name=f"to_do.{state}.{self.activity.retries}",
+                    name=f"to_do.{state}",
+                    nth=str(self.activity.retries),
                     severity=Severity.WARNING,
                     text=self.activity.reason,
                 )
@@ -260,8 +261,8 @@ class Transition:
         for communication in communications:
             self.put(communication)
 
-    def alarm(self, name: str, text: str) -> None:
-        self.effects.append(Publish(name=name, severity=Severity.CRITICAL, text=text))
+    def alarm(self, name: str, text: str, *, nth: str) -> None:
+        self.effects.append(Publish(name=name, nth=nth, severity=Severity.CRITICAL, text=text))
 
     def book(self, entry: outcomes.Entry) -> None:
         self.set(tally=entry.tally)

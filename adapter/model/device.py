@@ -127,7 +127,7 @@ class MeasuringComponent:
     quantity: str
     unit: str = "kWh"
     seconds: int = 0
-    bills: bool = True
+    billing: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -365,7 +365,7 @@ class View:
     def billing_components(self) -> tuple[MeasuringComponent, ...]:
         if self.device is None:
             return ()
-        found = tuple(each for each in self.device.components if each.bills)
+        found = tuple(each for each in self.device.components if each.billing)
         return found[:1] if self.activity_type.components is Components.FIRST else found
 
     def of(self, business_object: str) -> tuple[ChildFact, ...]:

@@ -292,7 +292,7 @@ def _measured(view: View, *, at: datetime, cause: EventId) -> View:
 
 
 def _values(device: Device, at: datetime, cause: EventId) -> tuple[Measurement, ...]:
-    names = [each.id for each in device.components if each.bills] or [""]
+    names = [each.id for each in device.components if each.billing] or [""]
     return tuple(
         Measurement(
             id=f"{cause}:{name}",

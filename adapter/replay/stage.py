@@ -143,7 +143,7 @@ class ReplayRun:
             "measurements": await self._measurements(),
             "publications": await self._publications(),
             "inbox": await self._inbox(),
-            "sends": dict(sorted((await self.store.ledger()).sends.items())),
+            "sends": dict(sorted((await self.store.ledger()).communications_by_state.items())),
         }
 
     def _at(self, at: datetime) -> float:

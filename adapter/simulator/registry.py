@@ -97,14 +97,14 @@ def _device(meter: Meter, groups: frozenset[str], *, profile: bool) -> Device:
         capabilities=_ALL if meter.remote_switch else _ALL - _SWITCHES,
         components=(
             MeasuringComponent(
-                id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d", bills=not profile
+                id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d", billing=not profile
             ),
             MeasuringComponent(
                 id=f"{identity}-L",
                 kind=ComponentKind.INTERVAL,
                 quantity="Wh d",
                 seconds=_QUARTER_HOUR_S,
-                bills=profile,
+                billing=profile,
             ),
         ),
     )

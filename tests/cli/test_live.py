@@ -73,7 +73,7 @@ def test_a_command_is_followed_line_by_line(openway: Terminal) -> None:
 def test_the_same_key_gives_the_same_command_and_another_content_conflicts(
     openway: Terminal,
 ) -> None:
-    order = ("command", "submit", "load_check", "--key", "cli-1", "--json")
+    order = ("command", "submit", "load_check", "--idempotency-key", "cli-1", "--json")
     first, second = openway(*order, meter(3)), openway(*order, meter(3))
     assert first.json["id"] == second.json["id"]
     other = openway(*order, meter(4))

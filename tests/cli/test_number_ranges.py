@@ -15,7 +15,7 @@ from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 
 TOO_MUCH = ("9223372036854775808", str(10**30), "9" * 4400, "-1")
 NONE = ("²", "٣", "1_0", "1.0", "0x1", "")
-NUMBERED = re.compile(r"\{(inbound|error|window|row)\}")
+NUMBERED = re.compile(r"\{(message|error|window|row)\}")
 PLACES = [(route.method, route.path) for route in ROUTES if NUMBERED.search(route.path)]
 LIMITED = [route.path for route in ROUTES if "limit" in route.query and "{" not in route.path]
 CURSORS = ["/inbox", "/audit", "/events", "/events/errors", "/intake/errors", "/payloads"]
@@ -59,8 +59,8 @@ def test_the_number_of_a_row_that_no_row_can_have_is_refused_with_the_range(
     found = NUMBERED.search(path)
     assert found is not None
     asked = path.replace(found[0], number).replace("{schedule}", "0" * 26)
-    body: object = {} if path.endswith("/inbox/{inbound}/retry") else None
-    if path.endswith(("/retry", "/inbox/{inbound}/discard")):
+    body: object = {} if path.endswith("/inbox/{message}/retry") else None
+    if path.endswith(("/retry", "/inbox/{message}/discard")):
         body = {}
     status, problem = ask(service, method, asked, body)
     assert (status, problem["field"]) == (400, found[1])

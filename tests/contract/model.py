@@ -348,11 +348,13 @@ class ModelStore:
         commands = [stored.command for stored in self._commands.values()]
         return Ledger(
             accepted=len(commands),
-            by_state=count(command.activity.state for command in commands),
+            commands_by_state=count(command.activity.state for command in commands),
             received=len(self._inbox.states()),
             inbox_by_state=count(self._inbox.states()),
-            sends=count(x.state for _, x in self._all_communications() if x.sent_at is not None),
-            completions=count(
+            communications_by_state=count(
+                x.state for _, x in self._all_communications() if x.sent_at is not None
+            ),
+            completion_events=count(
                 f"{event.kind}:{event.state}"
                 for command in commands
                 for event in command.activity.completions

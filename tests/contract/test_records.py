@@ -290,11 +290,11 @@ def test_the_ledger_adds_up(subject: Subject) -> None:
         await store.receive([a_message(), a_message(state=InboxState.QUARANTINED)])
         ledger = await store.ledger()
         assert ledger.accepted == 2
-        assert ledger.by_state == {"communication_in_progress": 1, "completed": 1}
+        assert ledger.commands_by_state == {"communication_in_progress": 1, "completed": 1}
         assert ledger.received == 2
         assert ledger.inbox_by_state == {"new": 1, "quarantined": 1}
-        assert ledger.sends == {CommunicationState.AWAITING: 1}
-        assert ledger.completions == {"D1-CreateIMD:executed": 1}
+        assert ledger.communications_by_state == {CommunicationState.AWAITING: 1}
+        assert ledger.completion_events == {"D1-CreateIMD:executed": 1}
 
     subject.use(scenario)
 

@@ -60,7 +60,7 @@ def test_a_command_reaches_its_result_and_its_completion_events(
 async def books_agree(made: DemoSite) -> None:
     """I10: nothing is lost between acceptance and final states, received and disposed."""
     ledger = await made.app.gateway.upkeep.ledger()
-    assert sum(ledger.by_state.values()) == ledger.accepted
+    assert sum(ledger.commands_by_state.values()) == ledger.accepted
     assert sum(ledger.inbox_by_state.values()) == ledger.received
     assert await made.app.gateway.upkeep.verify_audit() > 0
 

@@ -191,7 +191,7 @@ def test_without_a_meter_there_is_nothing_to_read(changes: dict[str, object]) ->
 
 def test_all_billing_components_need_a_reading_unless_the_first_is_enough() -> None:
     other = replace(REGISTER, id="kvarh")
-    silent = replace(REGISTER, id="volts", bills=False)
+    silent = replace(REGISTER, id="volts", billing=False)
     meter = a_smart_meter("M-1", REGISTER, other, silent)
     half = view(device=meter, measurements=(a_reading(),))
     assert created(check(half)) == READ

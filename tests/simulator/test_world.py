@@ -147,7 +147,7 @@ def test_a_share_of_the_meters_is_as_the_plan_says(share: str, flag: str, value:
 def test_master_data_bill_a_meter_by_its_register_or_by_its_load_profile(share: float) -> None:
     plan = PopulationPlan(count=1_000, interval_billed_share=share)
     devices = registry_of(Population(plan=plan)).devices
-    by = [tuple(each.kind for each in device.components if each.bills) for device in devices]
+    by = [tuple(each.kind for each in device.components if each.billing) for device in devices]
     assert set(by) <= {(ComponentKind.SCALAR,), (ComponentKind.INTERVAL,)}
     assert abs(by.count((ComponentKind.INTERVAL,)) - share * 1_000) < 50
 

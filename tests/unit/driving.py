@@ -365,7 +365,7 @@ def check(before: Command, made: lifecycle.Step) -> None:
         assert all(item.state.final for item in after.communications)
         assert after.activity.outcome is not None
         assert after.activity.finished_at is not None
-    names = [effect.name for effect in made.effects if isinstance(effect, Publish)]
+    names = [effect.key for effect in made.effects if isinstance(effect, Publish)]
     assert len(names) == len(set(names))
 
 

@@ -287,7 +287,7 @@ def test_two_tokens_for_one_order_raise_an_alarm_and_neither_is_adopted(
     course.callback(RemoteState.EXECUTING, RemoteResult.PENDING)
     course.token(name="another")
     assert course.main.state is X.UNCLEAR
-    assert course.alarms == ["token_conflict.cmd-1"]
+    assert course.alarms == ["token_conflict"]
     assert course.callback().match is Match.CONTRADICTION
     course.status(communication=course.main)
     assert course.main.state is X.UNCLEAR
@@ -360,7 +360,7 @@ def test_a_late_success_of_an_order_that_was_given_up_is_an_alarm(kind: CommandK
     course = needs_person(kind)
     before = course.activity.state
     assert course.callback(communication=course.main).match is Match.LATE
-    assert course.alarms == ["needs_person", "late.1"]
+    assert course.alarms == ["needs_person", "late"]
     assert course.activity.state is before
 
 

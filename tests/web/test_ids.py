@@ -105,6 +105,6 @@ def test_paths_queries_and_bodies_name_one_pattern_for_ids() -> None:
     }
     for name in ("command", "device", "order", "visit", "request", "schedule", "service_point"):
         assert parameters[name]["pattern"] == ID_PATTERN
-    assert parameters["inbound"]["type"] == "integer"
+    assert parameters["message"]["type"] == "integer"
     point = whole["components"]["schemas"]["OrderIn"]["properties"]["service_point"]
     assert point["pattern"] == ID_PATTERN

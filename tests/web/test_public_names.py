@@ -33,7 +33,7 @@ def routes() -> Iterator[str]:
     for path, item in document()["paths"].items():
         for method, operation in item.items():
             names = sorted(each["name"] for each in operation.get("parameters", []))
-            yield line("route", f"{method.upper()} {path}", names)
+            yield line("route", f"{method.upper()} {path}", [operation["operationId"], *names])
 
 
 def bodies() -> Iterator[str]:
@@ -151,8 +151,9 @@ def main() -> None:
 HEAD = (
     "The public names: what programs of others lean on. tests/web/test_public_names.py compares.",
     "A change needs a line in CHANGELOG.md and one here (python -m tests.web.test_public_names).",
-    "route METHOD PATH: parameters | fields STRUCT | words SET | columns EXPORT: name:form",
-    "lines ROUTE: columns | event TYPE: members of data | command NAME: options | json: members",
+    "route METHOD PATH: operation, parameters | fields STRUCT | words SET",
+    "columns EXPORT: name:form | lines ROUTE: columns | event TYPE: members of data",
+    "command NAME: options | json: members",
 )
 
 if __name__ == "__main__":

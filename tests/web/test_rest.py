@@ -355,7 +355,7 @@ def test_the_inbox_is_listed_and_shown_byte_for_byte() -> None:
                 assert (await rig.ask("GET", f"/inbox/{wrong}")).status == 404
             for wrong in ("0", "-1", "9" * 30):
                 told = await rig.ask("GET", f"/inbox/{wrong}")
-                assert (told.status, told["field"]) == (400, "inbound")
+                assert (told.status, told["field"]) == (400, "message")
 
     run(scenario())
 

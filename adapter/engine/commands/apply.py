@@ -272,7 +272,7 @@ def publications(command: Command, effects: Sequence[Effect]) -> tuple[Publicati
     """The events that go out, each with an id that is the same whenever it is made again."""
     return tuple(
         Publication(
-            id=EventId(f"{command.id}:{effect.name}"),
+            id=EventId(f"{command.id}:{effect.key}"),
             type=f"openway.command.{effect.name}",
             subject=command.id,
             severity=effect.severity,

@@ -340,11 +340,11 @@ class Ledger:
     """Counts that must agree with each other (I10)."""
 
     accepted: int
-    by_state: Mapping[str, int]
+    commands_by_state: Mapping[str, int]
     received: int
     inbox_by_state: Mapping[str, int]
-    sends: Mapping[str, int]
-    completions: Mapping[str, int]
+    communications_by_state: Mapping[str, int]
+    completion_events: Mapping[str, int]
     publications: int
 
 

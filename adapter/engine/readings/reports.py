@@ -142,8 +142,8 @@ class PayloadGroup:
     bytes: int
     states: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    first: datetime
-    last: datetime
+    first_arrival: datetime
+    last_arrival: datetime
     lag_median_s: float | None = None
     lag_95_s: float | None = None
     lag_longest_s: float | None = None

@@ -308,15 +308,15 @@ def verify_audit(connection: apsw.Connection, expected: chain.Head) -> int:
 
 
 def ledger(connection: apsw.Connection) -> Ledger:
-    by_state: dict[str, int] = dict(connection.execute(queries.COUNT_COMMANDS))
+    commands_by_state: dict[str, int] = dict(connection.execute(queries.COUNT_COMMANDS))
     inbox_by_state: dict[str, int] = dict(connection.execute(queries.COUNT_INBOX))
     return Ledger(
-        accepted=sum(by_state.values()),
-        by_state=by_state,
+        accepted=sum(commands_by_state.values()),
+        commands_by_state=commands_by_state,
         received=sum(inbox_by_state.values()),
         inbox_by_state=inbox_by_state,
-        sends=dict(connection.execute(queries.COUNT_SENDS)),
-        completions=dict(connection.execute(queries.COUNT_COMPLETIONS)),
+        communications_by_state=dict(connection.execute(queries.COUNT_SENDS)),
+        completion_events=dict(connection.execute(queries.COUNT_COMPLETIONS)),
         publications=connection.execute(queries.COUNT_PUBLICATIONS).get,
     )
 

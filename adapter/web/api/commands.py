@@ -286,7 +286,7 @@ def _text(raw: bytes) -> str:
 # ---------------------------------------------------------------- the routes
 
 
-async def submit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def submit_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(CommandIn)
     require(asked.key, _role_for(wanted.kind))
     key = _idempotency_key(asked, wanted)
@@ -335,18 +335,18 @@ async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
 
 
-async def cancel(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def cancel_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(ReasonIn).reason
     return _shown(await api.gateway.commands.cancel(_command(asked), by=asked.actor, reason=reason))
 
 
-async def retry(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def retry_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     return _shown(await api.gateway.commands.retry(_command(asked), by=asked.actor))
 
 
-async def discard(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def discard_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await _require_for_kind(api, asked)
     reason = asked.read(ReasonIn).reason
     return _shown(
@@ -354,11 +354,11 @@ async def discard(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def approve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def approve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(await api.gateway.commands.approve(_command(asked), by=asked.actor))
 
 
-async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Two people: whoever asks and whoever's key stands in X-Second-Key, one of each role."""
     wanted = asked.read(ResolveIn)
     operates = asked.key is not None and Role.SWITCH in asked.key.roles
@@ -370,19 +370,19 @@ async def resolve(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(command)
 
 
-async def history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.commands.get(_command(asked))).id
     entries = await api.gateway.commands.history(command)
     return ApiResponse(body=History(items=[HistoryEntry.of(item) for item in entries]))
 
 
-async def outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def command_outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = await api.gateway.commands.get(_command(asked))
     found = await api.gateway.commands.outcomes(command.id)
     return ApiResponse(body=Outcomes.of(found, await api.gateway.commands.incomplete(command)))
 
 
-async def messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def command_messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.commands.get(_command(asked))).id
     logged = await api.gateway.commands.messages(command)
     return ApiResponse(body=Messages(items=[MessageOut.of(item) for item in logged]))

@@ -163,7 +163,7 @@ async def list_event_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def reprocess_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def retry_event_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """With the tables as their files are now."""
     await reload_tables(api, asked)
     taken = await api.gateway.events.reprocess(by=asked.actor)

@@ -36,7 +36,7 @@ _ID: Final[Json] = {
     "pattern": ID_PATTERN,
 }
 _NUMBER: Final[Json] = {"type": "integer", "minimum": ROW.least, "maximum": ROW.most}
-_NUMBERED: Final = frozenset({"inbound", "error", "window", "row"})
+_NUMBERED: Final = frozenset({"message", "error", "window", "row"})
 """What of a path is the number of a row; the rest are ids."""
 _QUERY: Final[Mapping[str, Json]] = {
     "kind": {"type": "string", "enum": [item.value for item in CommandKind]},

@@ -310,24 +310,24 @@ class RequestOut(Struct, kw_only=True):
 
 
 class OrderShownOut(Struct, kw_only=True):
-    """Everything that happened to an order, oldest first. `log`: each step, and who took it."""
+    """Everything that happened to an order, oldest first. `history`: each step, and who took it."""
 
     order: OrderOut
     children: list[ChildOut]
     evaluations: list[EvaluationOut]
     replies: list[ReplyOut]
     requests: list[RequestOut]
-    log: list[HistoryEntry]
+    history: list[HistoryEntry]
 
     @classmethod
-    def of(cls, shown: OrderShown, log: Sequence[AuditEntry]) -> "OrderShownOut":
+    def of(cls, shown: OrderShown, history: Sequence[AuditEntry]) -> "OrderShownOut":
         return cls(
             order=OrderOut.of(shown.order),
             children=[ChildOut.of(each) for each in shown.children],
             evaluations=[EvaluationOut.of(each) for each in shown.passes],
             replies=[ReplyOut.of(each) for each in shown.replies],
             requests=[RequestOut.of(each) for each in shown.requests],
-            log=[HistoryEntry.of(each) for each in log],
+            history=[HistoryEntry.of(each) for each in history],
         )
 
 

@@ -40,7 +40,7 @@ class InboxItem(Struct, kw_only=True):
     operation: str
     at: datetime
     communication: str | None
-    remote: str
+    remote_address: str
     state: InboxState
     reason: str
     bytes: int
@@ -49,7 +49,9 @@ class InboxItem(Struct, kw_only=True):
 
     @classmethod
     def of(cls, row: InboxRow) -> "InboxItem":
-        return answer_from(cls, row, bytes=row.spool_bytes or len(row.raw))
+        return answer_from(
+            cls, row, remote_address=row.remote, bytes=row.spool_bytes or len(row.raw)
+        )
 
 
 class InboxPage(Struct, kw_only=True):
@@ -157,23 +159,23 @@ async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def get_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     row = await api.gateway.inbox.get(_inbox(asked))
     found = await api.gateway.readings.error_records.excerpt(row)
     return ApiResponse(body=InboxMessage.of(row, found))
 
 
-async def retry_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def retry_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Answers once it was judged, with what became of it, or after `wait` seconds."""
     inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
     await api.gateway.inbox.retry(inbox, by=asked.actor)
     await api.gateway.inbox.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
-    return await get_inbound(api, asked)
+    return await get_message(api, asked)
 
 
-async def discard_inbound(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def discard_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     await api.gateway.inbox.discard(_inbox(asked), by=asked.actor)
-    return await get_inbound(api, asked)
+    return await get_message(api, asked)
 
 
 async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -191,7 +193,7 @@ async def list_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def reprocess_intake(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def retry_intake_errors(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     try:
         counts = await api.gateway.readings.error_records.reprocess()
     except SettingsError as error:
@@ -219,4 +221,4 @@ def _bad_tables(error: SettingsError) -> ProblemRaised:
 
 
 def _inbox(asked: ApiRequest) -> InboxId:
-    return InboxId(row_of(asked, "inbound", "inbound message"))
+    return InboxId(row_of(asked, "message", "message"))

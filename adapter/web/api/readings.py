@@ -258,7 +258,7 @@ class EnteredOut(Struct, kw_only=True):
 # ---------------------------------------------------------------- the routes
 
 
-async def list_values(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def list_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     page = await api.gateway.readings.reports.values(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
@@ -278,7 +278,7 @@ async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse
     )
 
 
-async def value_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def measurement_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     reports, wanted = api.gateway.readings.reports, _wanted(asked)
     return await _lines(
         api,

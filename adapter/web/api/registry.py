@@ -121,7 +121,7 @@ async def get_device(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return ApiResponse(body=await api.gateway.registry.device(DeviceId(asked.path["device"])))
 
 
-async def measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def latest_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     device = (await api.gateway.registry.device(DeviceId(asked.path["device"]))).device.id
     return ApiResponse(
         body=MeasurementList(items=list(await api.gateway.registry.measurements(device)))

@@ -197,7 +197,7 @@ class WindowReportOut(Struct, kw_only=True):
     window: WindowOut
     missed: WindowOut | None
     skipped: int
-    at: datetime
+    requested_at: datetime
     command: str
     state: State
     outcome: Outcome | None
@@ -216,7 +216,7 @@ class WindowReportOut(Struct, kw_only=True):
             window=WindowOut.of(window.covers),
             missed=None if window.missed is None else WindowOut.of(window.missed),
             skipped=window.skipped,
-            at=window.at,
+            requested_at=window.at,
             command=window.command,
             state=report.state,
             outcome=report.outcome,

@@ -58,7 +58,7 @@ class AuditVerified(Struct, kw_only=True):
     problem: str | None
 
 
-async def ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found: Ledger = await api.gateway.upkeep.ledger()
     return ApiResponse(body=found)
 
