@@ -52,7 +52,9 @@ PARTS: Final = {
     "communications": columns("communication", "id step operation state token attempt failure"),
     "completion_events": columns("completion event", "event state error"),
     "history": columns("entry/entries", "seq at actor action subject detail"),
-    "outcomes": columns("outcome", "endpoint result reason switch incomplete"),
+    "outcomes": columns(
+        "outcome", "endpoint result reason", ("switch", "switch_state"), "incomplete"
+    ),
 }
 """Of one command: its lists, by their names over REST."""
 
