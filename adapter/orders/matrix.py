@@ -8,6 +8,7 @@ it in TOML.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -150,6 +151,7 @@ _CELLS: Final[Mapping[OrderKind, tuple[tuple[AlgorithmType, str, Raw], ...]]] = 
 # fmt: on
 
 
+@cache
 def default_matrix(fourth: OrderKind | None = FOURTH_MEASUREMENT_CHECK) -> Orchestrations:
     """The matrix, with the uncertain mark of Check For Measurement on `fourth`."""
     return MappingProxyType(

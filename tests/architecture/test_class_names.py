@@ -2,28 +2,26 @@
 
 import ast
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Mapping
 
-ADAPTER = Path(__file__).parents[2] / "adapter"
+from tests.architecture.sources import MODULES, tree_of
 
 
-def classes(folder: Path) -> dict[str, list[str]]:
+def classes(trees: Mapping[str, ast.Module]) -> dict[str, list[str]]:
     """The modules that define a class, by its name; names of a module's own (`_Draft`) left out."""
     found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for module, tree in trees.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].append(str(path.relative_to(folder)))
+                found[node.name].append(module)
     return found
 
 
 def test_a_class_name_has_one_meaning() -> None:
-    assert {name: where for name, where in classes(ADAPTER).items() if len(where) > 1} == {}
+    found = classes({module: tree_of(module) for module in MODULES})
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
 
 
-def test_a_second_meaning_is_found(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("class Exchange: ...\nclass _Draft: ...\n")
-    (tmp_path / "two.py").write_text("class Exchange: ...\nclass _Draft: ...\n")
-    assert {k: v for k, v in classes(tmp_path).items() if len(v) > 1} == {
-        "Exchange": ["one.py", "two.py"]
-    }
+def test_a_second_meaning_is_found() -> None:
+    tree = ast.parse("class Exchange: ...\nclass _Draft: ...\n")
+    assert classes({"one.py": tree, "two.py": tree}) == {"Exchange": ["one.py", "two.py"]}

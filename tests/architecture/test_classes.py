@@ -3,27 +3,20 @@
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
-from pathlib import Path
 from typing import TypeAlias
 
-ROOT = Path(__file__).parents[2]
+from tests.architecture.sources import MODULES, tree_of
 
 Class: TypeAlias = tuple[str, str]
 """(module, name)"""
 
 
-def sources() -> dict[str, str]:
-    found = {}
-    for path in sorted((ROOT / "adapter").rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        name = ".".join(part for part in parts if part != "__init__")
-        found[name] = path.read_text(encoding="utf-8")
-    return found
+def dotted(module: str) -> str:
+    return f"adapter/{module}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def pieces(modules: Mapping[str, str]) -> set[Class]:
+def pieces(trees: Mapping[str, ast.Module]) -> set[Class]:
     """Classes that are the base of one class and nothing else: a piece of it, cut off."""
-    trees = {module: ast.parse(text) for module, text in modules.items()}
     classes = {
         (module, node.name)
         for module, tree in trees.items()
@@ -80,18 +73,19 @@ def _text(node: ast.expr) -> str:
 
 def test_a_class_is_not_divided_by_inheritance() -> None:
     """Divide it by duty instead, and hand the part in."""
-    assert pieces(sources()) == set()
+    assert pieces({dotted(module): tree_of(module) for module in MODULES}) == set()
 
 
-PART = "class Part:\n    def one(self) -> 'Part':\n        return self\n"
+PART = ast.parse("class Part:\n    def one(self) -> 'Part':\n        return self\n")
 WHOLE = "from adapter.part import Part\n\nclass Whole(Part):\n    pass\n"
 
 
 def test_a_piece_is_found_and_what_is_shared_or_used_by_itself_is_none() -> None:
-    modules = {"adapter.part": PART, "adapter.whole": WHOLE}
+    modules = {"adapter.part": PART, "adapter.whole": ast.parse(WHOLE)}
     assert pieces(modules) == {("adapter.part", "Part")}
-    elsewhere = "from adapter import part\n\ndef of(it: part.Part) -> None: ...\n"
+    elsewhere = ast.parse("from adapter import part\n\ndef of(it: part.Part) -> None: ...\n")
     assert pieces({**modules, "adapter.use": elsewhere}) == set()
-    assert pieces({**modules, "adapter.other": WHOLE.replace("Whole", "Other")}) == set()
-    namesake = "class Part: ...\n\nmade = Part()\n"
+    other = ast.parse(WHOLE.replace("Whole", "Other"))
+    assert pieces({**modules, "adapter.other": other}) == set()
+    namesake = ast.parse("class Part: ...\n\nmade = Part()\n")
     assert pieces({**modules, "adapter.namesake": namesake}) == {("adapter.part", "Part")}

@@ -6,11 +6,12 @@ comparison or a `match`, nor by a table of its own. Standard library only.
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "adapter"
+from tests.architecture.sources import MODULES, tree_of
+from tests.support import for_every
+
 FLOWS = "commands/flows.py"
 MAY = (
     FLOWS,
@@ -19,13 +20,13 @@ MAY = (
     "orders/plan.py",  # what an assumed new meter supports
     "replay/",  # the catalogue names the commands that were recorded
 )
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
 def _kinds() -> dict[str, str]:
     """The members of CommandKind with their values."""
-    tree = ast.parse((PACKAGE / FLOWS).read_text(encoding="utf-8"))
-    (made,) = [x for x in tree.body if isinstance(x, ast.ClassDef) and x.name == "CommandKind"]
+    (made,) = [
+        x for x in tree_of(FLOWS).body if isinstance(x, ast.ClassDef) and x.name == "CommandKind"
+    ]
     return {
         target.id: row.value.value
         for row in made.body
@@ -77,10 +78,9 @@ def told_apart(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if not each.startswith(MAY)])
+@for_every("module", [each for each in MODULES if not each.startswith(MAY)])
 def test_no_module_tells_a_kind_by_its_name(module: str) -> None:
-    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
-    assert list(told_apart(tree)) == []
+    assert list(told_apart(tree_of(module))) == []
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.architecture.sources import MODULES, text_of, tree_of
+from tests.support import for_every
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "adapter"
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
     "importlinter"
@@ -62,8 +61,7 @@ def imports_of(module: str) -> tuple[tuple[str, ...], ...]:
 
 def _imports_of(module: str) -> Iterator[tuple[str, ...]]:
     """What a module imports, as dotted names taken apart; imports for types alone are left out."""
-    path = PACKAGE / module
-    for node in ast.walk(_at_run_time(ast.parse(path.read_text(encoding="utf-8")))):
+    for node in _at_run_time(tree_of(module)):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield tuple(name.name.split("."))
@@ -74,16 +72,15 @@ def _imports_of(module: str) -> Iterator[tuple[str, ...]]:
                 yield (*start, name.name)
 
 
-def _at_run_time(tree: ast.Module) -> ast.Module:
-    class Typing(ast.NodeTransformer):
-        def visit_If(self, node: ast.If) -> ast.AST:
-            if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-                return ast.Pass()
-            return node
-
-    made = Typing().visit(tree)
-    assert isinstance(made, ast.Module)
-    return made
+def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below `if TYPE_CHECKING`."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield node
+        waiting += ast.iter_child_nodes(node)
 
 
 def part_of(module: str) -> str:
@@ -104,7 +101,7 @@ def test_every_part_of_the_package_has_a_floor() -> None:
     assert {part_of(module) for module in MODULES} - FLOOR_OF.keys() == {"__init__"}
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if each != "__init__.py"])
+@for_every("module", [each for each in MODULES if each != "__init__.py"])
 def test_a_module_imports_only_from_floors_below(module: str) -> None:
     own = FLOOR_OF[part_of(module)]
     wrong = {part for part in parts_imported(module) if FLOOR_OF[part] >= own}
@@ -115,7 +112,7 @@ def test_the_package_itself_imports_nothing() -> None:
     assert imports_of("__init__.py") == ()
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if part_of(each) in PURE])
+@for_every("module", [each for each in MODULES if part_of(each) in PURE])
 def test_a_pure_module_imports_values_and_types_only(module: str) -> None:
     assert packages_imported(module) <= PURE_MAY
 
@@ -124,26 +121,26 @@ def test_what_a_pure_module_may_import_is_in_the_standard_library() -> None:
     assert sys.stdlib_module_names >= PURE_MAY
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_every("module", MODULES)
 def test_the_xml_libraries_are_imported_in_wire_only(module: str) -> None:
     if part_of(module) != "wire":
         assert not packages_imported(module) & {"zeep", "lxml", "xmlschema"}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_every("module", MODULES)
 def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
     if part_of(module) not in ("headend", "web", "server", "simulator", "fieldwork"):
         assert "aiohttp" not in packages_imported(module)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_every("module", MODULES)
 def test_a_module_is_not_too_long(module: str) -> None:
     if module not in TABLES:
-        lines = (PACKAGE / module).read_text(encoding="utf-8").count("\n")
+        lines = text_of(module).count("\n")
         assert lines <= LONGEST
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_every("module", MODULES)
 def test_no_module_has_a_name_that_says_nothing(module: str) -> None:
     assert not set(module.removesuffix(".py").split("/")) & FORBIDDEN_NAMES
 
@@ -152,8 +149,7 @@ def test_every_package_says_what_it_is() -> None:
     silent = [
         module
         for module in MODULES
-        if ast.get_docstring(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))) is None
-        and module != "__init__.py"
+        if ast.get_docstring(tree_of(module)) is None and module != "__init__.py"
     ]
     assert silent == []
 
@@ -191,16 +187,14 @@ def _folder_and_name(module: str) -> tuple[str, str]:
     return folder, file.removesuffix(".py")
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if "/" in each])
+@for_every("module", [each for each in MODULES if "/" in each])
 def test_a_folder_stands_in_the_grid(module: str) -> None:
     above, *rest = _folder_and_name(module)[0].split("/")
     assert len(rest) <= 1
     assert set(rest) <= FOLDERS.get(above, set())
 
 
-@pytest.mark.parametrize(
-    "module", [each for each in MODULES if _folder_and_name(each)[0] in BESIDE]
-)
+@for_every("module", [each for each in MODULES if _folder_and_name(each)[0] in BESIDE])
 def test_a_file_of_a_folder_that_is_ordered_by_subject_bears_its_subject(module: str) -> None:
     folder, name = _folder_and_name(module)
     if name in BESIDE[folder] | {"__init__"}:

@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from adapter.cli.tables import MACHINES, state_machine
 from adapter.errors import IllegalTransition
 from adapter.model.state_machine import StateMachine, diagram
-
-PACKAGE = Path(__file__).parents[2] / "adapter"
+from tests.architecture.sources import MODULES, tree_of
 
 Machine = StateMachine[StrEnum, Any]
 ALL: dict[str, Machine] = {name: state_machine(name) for name in MACHINES}
@@ -48,9 +46,9 @@ def _events(machine: Machine) -> set[type[Any]]:
 
 def test_every_state_machine_of_the_package_can_be_printed() -> None:
     made = {
-        f"adapter.{path.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        f"adapter.{module.removesuffix('.py').replace('/', '.')}"
+        for module in MODULES
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Call) and _name(node.func) == "StateMachine"
     }
     assert made == {place.partition(":")[0] for place in MACHINES.values()}
@@ -178,10 +176,10 @@ def _setting(node: ast.AST, function: str = "") -> Iterator[str]:
 
 def test_a_state_is_set_where_its_machine_is_asked_and_nowhere_else() -> None:
     found = {
-        (path.relative_to(PACKAGE).as_posix(), function)
-        for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0] != ELSEWHERE
-        for function in _setting(ast.parse(path.read_text(encoding="utf-8")))
+        (module, function)
+        for module in MODULES
+        if module.partition("/")[0] != ELSEWHERE
+        for function in _setting(tree_of(module))
     }
     assert found == SETTERS.keys() | WHAT_IF
 
@@ -193,7 +191,7 @@ def test_what_sets_a_state_asks_its_machine(place: tuple[str, str], name: str) -
     assert home == f"adapter.{module.removesuffix('.py').replace('/', '.')}"
     functions = {
         node.name: {_name(each) for each in ast.walk(node) if isinstance(each, ast.Name)}
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.FunctionDef)
     }
     called = functions[function] & functions.keys()

@@ -13,6 +13,7 @@ from adapter.model.device import ComponentKind, InstallStatus
 from adapter.registry.files import as_json_values, parts, read_file, read_json
 from adapter.simulator.meters import Population, PopulationPlan
 from adapter.simulator.registry import registry_of
+from tests.support import for_every
 
 GOOD = """\
 device,endpoint,capabilities,groups,components,service_point,connected,installed_at,install_status
@@ -180,7 +181,7 @@ def test_wrong_json_is_named_with_its_list_and_row(
     assert problems(tmp_path, text, "m.json")[0].startswith(complaint)
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("name", "value", "complaint"),
     [
         ("id", " M1", "device: has blanks around it"),

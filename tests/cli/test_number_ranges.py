@@ -12,6 +12,7 @@ import pytest
 from adapter.cli.output import Exit
 from adapter.web.api.routes import ROUTES
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
+from tests.support import for_every
 
 TOO_MUCH = ("9223372036854775808", str(10**30), "9" * 4400, "-1")
 NONE = ("²", "٣", "1_0", "1.0", "0x1", "")
@@ -51,8 +52,8 @@ def ask(
         return error.code, json.loads(error.read())
 
 
-@pytest.mark.parametrize("number", TOO_MUCH)
-@pytest.mark.parametrize(("method", "path"), PLACES)
+@for_every("number", TOO_MUCH)
+@for_every(("method", "path"), PLACES)
 def test_the_number_of_a_row_that_no_row_can_have_is_refused_with_the_range(
     service: Service, method: str, path: str, number: str
 ) -> None:
@@ -67,8 +68,8 @@ def test_the_number_of_a_row_that_no_row_can_have_is_refused_with_the_range(
     assert "1 to 9223372036854775807" in str(problem["detail"])
 
 
-@pytest.mark.parametrize("number", [*TOO_MUCH, *NONE])
-@pytest.mark.parametrize("path", CURSORS)
+@for_every("number", [*TOO_MUCH, *NONE])
+@for_every("path", CURSORS)
 def test_a_cursor_out_of_range_is_refused_with_the_range(
     service: Service, path: str, number: str
 ) -> None:
@@ -77,8 +78,8 @@ def test_a_cursor_out_of_range_is_refused_with_the_range(
     assert "cursor" in str(problem["detail"])
 
 
-@pytest.mark.parametrize("number", [*TOO_MUCH, *NONE, "0", "501"])
-@pytest.mark.parametrize("path", LIMITED)
+@for_every("number", [*TOO_MUCH, *NONE, "0", "501"])
+@for_every("path", LIMITED)
 def test_a_limit_out_of_range_is_refused_with_the_range(
     service: Service, path: str, number: str
 ) -> None:
@@ -87,7 +88,7 @@ def test_a_limit_out_of_range_is_refused_with_the_range(
     assert "1 to 500" in str(problem["detail"])
 
 
-@pytest.mark.parametrize("path", [*LIMITED, *(f"/api/v1{path}?cursor=" for path in CURSORS)])
+@for_every("path", [*LIMITED, *(f"/api/v1{path}?cursor=" for path in CURSORS)])
 def test_the_largest_number_is_taken(service: Service, path: str) -> None:
     largest = "9223372036854775807" if path.endswith("=") else "?limit=500"
     status, _ = ask(service, "GET", path + largest)
@@ -128,8 +129,8 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("number", [str(2**63), str(10**30), "9" * 5000, "1.5", "x"])
-@pytest.mark.parametrize("line", ARGUMENTS, ids=lambda line: " ".join(line[:2]))
+@for_every("number", [str(2**63), str(10**30), "9" * 5000, "1.5", "x"])
+@for_every("line", ARGUMENTS, ids=lambda line: " ".join(line[:2]))
 def test_a_number_on_the_command_line_has_a_range(
     openway: Terminal, line: tuple[str, ...], number: str
 ) -> None:

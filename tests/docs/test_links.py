@@ -4,11 +4,11 @@ import re
 from typing import Final
 
 import click
-import pytest
 
 from adapter.cli import openway
 from adapter.service.settings_table import rows
 from tests.docs.pages import PAGES, ROOT, anchors, code_words, links, read
+from tests.support import for_every
 
 FURTHER: Final = ("wsdl/README.md", "fixtures/README.md", "CHANGELOG.md")
 """Pages whose links are followed as well; their blocks are no sessions."""
@@ -18,7 +18,7 @@ _PATH: Final = re.compile(
 )
 
 
-@pytest.mark.parametrize("page", [*PAGES, *FURTHER])
+@for_every("page", [*PAGES, *FURTHER])
 def test_a_link_leads_somewhere(page: str) -> None:
     for target in links(page):
         path, _, heading = target.partition("#")
@@ -28,7 +28,7 @@ def test_a_link_leads_somewhere(page: str) -> None:
             assert heading in anchors(to.relative_to(ROOT).as_posix()), f"{page}: {target}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@for_every("page", PAGES)
 def test_a_path_that_is_named_exists(page: str) -> None:
     missing = [
         word for word in code_words(page) if _PATH.fullmatch(word) and not (ROOT / word).exists()
@@ -43,7 +43,7 @@ def test_every_page_is_in_the_index() -> None:
     )
 
 
-@pytest.mark.parametrize("page", PAGES)
+@for_every("page", PAGES)
 def test_a_command_that_is_named_exists(page: str) -> None:
     """`openway order show ORDER` in a sentence: the words up to the first that is no command."""
     for word in code_words(page):
@@ -63,7 +63,7 @@ def _follow(words: list[str], told: str) -> None:
         assert option in known, f"`{told}`: no such option"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@for_every("page", PAGES)
 def test_a_setting_that_is_named_exists(page: str) -> None:
     names = {row.name for row in rows()}
     sections = {name.partition(".")[0] for name in names}

@@ -1,12 +1,11 @@
 """The tables and diagrams of the pages are those that the code prints; `make docs` writes them."""
 
-import pytest
-
 from adapter.cli.tables import DIAGRAMS, TABLES, filled
 from tests.docs.pages import PAGES, ROOT, read
+from tests.support import for_every
 
 
-@pytest.mark.parametrize("page", PAGES)
+@for_every("page", PAGES)
 def test_a_page_shows_its_tables_as_they_are_printed(page: str) -> None:
     text = read(page)
     assert filled(text, ROOT) == text

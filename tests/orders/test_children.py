@@ -37,6 +37,7 @@ from adapter.orders.waits import (
     wait_child_state,
 )
 from tests.orders.builders import NOON, a_child, a_manual_meter, a_view
+from tests.support import for_every
 
 S = FieldState
 PROBLEM = OrderProblem(code="x", text="it broke")
@@ -95,7 +96,7 @@ def test_there_is_a_sample_of_every_event() -> None:
     assert set(SAMPLES) == set(typing.get_args(f.FieldEvent))
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("state", "kind"), list(product(S, SAMPLES)), ids=lambda each: getattr(each, "__name__", each)
 )
 def test_every_event_in_every_state_follows_an_arrow_or_is_refused(

@@ -19,6 +19,7 @@ from adapter.model.ids import CommandId, DeviceId, EventId
 from adapter.orders.commands import command_child_state, command_request
 from adapter.orders.order import CHILD_FINAL, ChildId, ChildState, OrderKind
 from tests.orders.builders import NOON, a_child, an_order
+from tests.support import for_every
 
 CHILD = ChildId("SO-1.2")
 
@@ -57,7 +58,7 @@ def activity(state: State, outcome: Outcome | None = None) -> Activity:
     )
 
 
-@pytest.mark.parametrize("state", State)
+@for_every("state", State)
 def test_every_state_of_a_command_has_a_place_on_the_orders_scale(state: State) -> None:
     seen = command_child_state(activity(state))
     held = state is State.NEEDS_PERSON

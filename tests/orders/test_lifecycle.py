@@ -35,6 +35,7 @@ from adapter.orders.order import (
 )
 from adapter.orders.plan import make_plan
 from tests.orders.builders import NOON, a_child, a_smart_meter, a_view, an_order
+from tests.support import for_every
 
 S = OrderState
 PROBLEM = OrderProblem(code="child_failed", text="it broke")
@@ -86,7 +87,7 @@ def test_there_is_a_sample_of_every_event() -> None:
     assert set(SAMPLES) == set(typing.get_args(e.Event))
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("state", "kind"), list(product(S, SAMPLES)), ids=lambda each: getattr(each, "__name__", each)
 )
 def test_every_event_in_every_state_follows_an_arrow_or_is_refused(
@@ -310,7 +311,7 @@ OBSERVED = [
 ]
 
 
-@pytest.mark.parametrize(("state", "seen", "kind"), OBSERVED)
+@for_every(("state", "seen", "kind"), OBSERVED)
 def test_the_poll_learns_what_a_lost_push_would_have_said(
     state: OrderState, seen: ChildState, kind: type[e.Event] | None
 ) -> None:

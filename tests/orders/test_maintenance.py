@@ -23,6 +23,7 @@ from adapter.orders.maintenance import (
 )
 from adapter.orders.order import ChildFact, ChildState, OrderKind, OrderState, ServiceOrder
 from tests.orders.builders import NOON, a_child, an_order
+from tests.support import for_every
 
 C, S = ChildState, MaintenanceState
 FIELD, COMMAND, WAIT = "D1-FieldActivity", "D1-RemoteDisconnect", "CM-WaitForMeasurement"
@@ -53,7 +54,7 @@ MATRIX: list[tuple[str, ChildState, str, str]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("business_object", "state", "cancel", "update"), MATRIX)
+@for_every(("business_object", "state", "cancel", "update"), MATRIX)
 def test_what_a_request_does_follows_from_the_childs_status(
     business_object: str, state: ChildState, cancel: str, update: str
 ) -> None:
@@ -136,7 +137,7 @@ def test_there_is_a_sample_of_every_event() -> None:
     assert set(SAMPLES) == set(typing.get_args(m.MaintenanceEvent))
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("state", "kind"), list(product(S, SAMPLES)), ids=lambda each: getattr(each, "__name__", each)
 )
 def test_every_event_in_every_state_follows_an_arrow_or_is_refused(

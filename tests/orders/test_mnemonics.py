@@ -5,6 +5,7 @@ import pytest
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.rows import SKIP
+from tests.support import for_every
 
 FA = "D1-FieldActivity"
 
@@ -90,9 +91,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("grammar", "texts", "text"), [pytest.param(g, t, m, id=n) for n, g, t, m in REFUSED]
-)
+@for_every(("grammar", "texts", "text"), [pytest.param(g, t, m, id=n) for n, g, t, m in REFUSED])
 def test_a_row_that_cannot_work_is_refused_by_number(
     grammar: Grammar, texts: list[str], text: str
 ) -> None:

@@ -23,6 +23,7 @@ from tests.orders.builders import (
     an_item,
     an_order,
 )
+from tests.support import for_every
 
 K, S = OrderKind, InstallStatus
 SOURCE, DEVICE = DisconnectLocation.SOURCE, DisconnectLocation.DEVICE
@@ -221,7 +222,7 @@ CASES: list[tuple[str, OrderKind, World, str]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("kind", "world", "children"),
     [pytest.param(k, w, c, id=f"{k}: {name}") for name, k, w, c in CASES],
 )

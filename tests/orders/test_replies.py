@@ -24,6 +24,7 @@ from adapter.orders.replies import (
     step_reply,
 )
 from tests.orders.builders import NOON
+from tests.support import for_every
 
 SAMPLES: dict[type[ReplyEvent], ReplyEvent] = {
     ReplyAccepted: ReplyAccepted(),
@@ -47,7 +48,7 @@ def reply(state: ReplyState = ReplyState.QUEUED) -> RequesterReply:
     )
 
 
-@pytest.mark.parametrize(("state", "kind"), list(product(ReplyState, SAMPLES)))
+@for_every(("state", "kind"), list(product(ReplyState, SAMPLES)))
 def test_every_event_follows_an_arrow_or_is_refused(
     state: ReplyState, kind: type[ReplyEvent]
 ) -> None:

@@ -36,6 +36,7 @@ from tests.orders.builders import (
     a_view,
     an_order,
 )
+from tests.support import for_every
 
 
 def _plain(value: object) -> object:
@@ -97,7 +98,7 @@ STORABLE: list[type[object]] = [
 ]
 
 
-@pytest.mark.parametrize("kind", STORABLE, ids=lambda each: each.__name__)
+@for_every("kind", STORABLE, ids=lambda each: each.__name__)
 def test_every_event_and_effect_can_be_read_back_by_its_type(kind: type[object]) -> None:
     msgspec.json.Decoder(kind)
 

@@ -19,6 +19,7 @@ from adapter.replay.order_scenario import (
 from adapter.replay.scenario import BadScenario
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
+from tests.support import for_every
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "orders"
 NAMES = tuple(folder.relative_to(FIXTURES).as_posix() for folder in order_folders(FIXTURES))
@@ -166,7 +167,7 @@ def test_a_cancelled_order_restores_supply_before_it_ends() -> None:
     assert place["switch"] == "Connected"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_every("name", NAMES)
 def test_every_order_is_acknowledged_first_and_every_final_one_answered_last(name: str) -> None:
     for order in expected(name)["orders"]:
         kinds = [reply["kind"] for reply in order["replies"]]
@@ -176,13 +177,13 @@ def test_every_order_is_acknowledged_first_and_every_final_one_answered_last(nam
             assert kinds.count(ends[order["state"]]) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_every("name", NAMES)
 def test_every_child_names_the_algorithm_that_made_it(name: str) -> None:
     for order in expected(name)["orders"]:
         assert all(child["algorithm"] for child in order["children"])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_every("name", NAMES)
 def test_records_and_switches_agree_at_the_end(name: str) -> None:
     """Where nobody waits for people, the records say of every switch what the street says."""
     found = expected(name)

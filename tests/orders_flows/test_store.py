@@ -18,7 +18,7 @@ from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.orders import queries
 from adapter.store.orders.orders import SqliteOrders
-from tests.support import run
+from tests.support import for_every, run
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -156,7 +156,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]
     connection.close()
 
 
-@pytest.mark.parametrize("name", sorted(_STATEMENTS))
+@for_every("name", sorted(_STATEMENTS))
 def test_a_statement_searches_and_never_walks_a_table(grown: apsw.Connection, name: str) -> None:
     text = _STATEMENTS[name]
     names = re.findall(r":(\w+)", text)

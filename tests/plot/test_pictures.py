@@ -10,6 +10,7 @@ from adapter.engine.readings.reports import ValueRow
 from adapter.export.profile import MEANING, Profile, ProfileMark, profile
 from adapter.export.terminal import draw
 from adapter.readings.conditions import CONDITIONS, WITHOUT_VALUE
+from tests.support import for_every
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -128,7 +129,7 @@ def test_no_line_is_wider_than_was_asked_for(width: int, days: int) -> None:
     assert max(map(len, lines)) <= width
 
 
-@pytest.mark.parametrize("word", CONDITIONS)
+@for_every("word", CONDITIONS)
 def test_every_status_word_is_seen_or_is_ordinary(word: str) -> None:
     day = datetime(2026, 3, 2, tzinfo=BERLIN)
     rows = hourly(day)

@@ -14,6 +14,7 @@ from adapter.readings.conditions import CONDITIONS, MISSING, PARTIAL, SUSPECT
 from adapter.readings.lookups import Lookups, Quantity, Shift, standard, with_quantities
 from adapter.readings.normalise import normalise, seed_of
 from adapter.readings.seeds import Normal, RejectedSeed, Seed, Unmapped
+from tests.support import for_every
 
 CHICAGO = ZoneInfo("America/Chicago")
 USUAL = Lookups()
@@ -62,7 +63,7 @@ def test_intervals_end_with_the_last_and_become_the_unit_of_their_quantity() -> 
     assert found.conversion == "Wh d x 0.001 = kWh"
 
 
-@pytest.mark.parametrize("status", sorted(CONDITIONS))
+@for_every("status", sorted(CONDITIONS))
 def test_every_status_has_a_condition_of_six_digits(status: str) -> None:
     found = normal(intervals("1", "2", statuses={1: (status,)}))
     assert found.rows[0][3] == REGULAR

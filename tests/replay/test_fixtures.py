@@ -13,6 +13,7 @@ from adapter.replay.catalogue import scenarios
 from adapter.replay.player import play
 from adapter.replay.scenario import RecordedKind, read, read_scenario
 from tests.replay.recordings import FIXTURES, codec, played, recording, sent
+from tests.support import for_every
 
 NAMES = sorted(
     file.parent.relative_to(FIXTURES).as_posix() for file in FIXTURES.rglob("scenario.toml")
@@ -152,7 +153,7 @@ def test_cancel_in_time_and_too_late() -> None:
     assert late["reason"] == "the cancel came too late"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_every("name", NAMES)
 def test_every_endpoint_has_one_outcome_and_the_sums_agree(name: str) -> None:
     for command in expected(name)["commands"]:
         counts = command["summary"]["endpoints"]
@@ -163,7 +164,7 @@ def test_every_endpoint_has_one_outcome_and_the_sums_agree(name: str) -> None:
         assert len({row["endpoint"] for row in command["outcomes"]}) == counts["requested"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_every("name", NAMES)
 def test_every_command_ended_and_every_callback_was_disposed_of(name: str) -> None:
     outcome = expected(name)
     assert all(command["summary"]["final"] for command in outcome["commands"])

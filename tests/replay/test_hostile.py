@@ -7,12 +7,13 @@ import pytest
 from adapter.errors import WireError
 from adapter.wire.notifications import status_changed
 from tests.replay.recordings import FIXTURES, codec
+from tests.support import for_every
 
 HOSTILE = FIXTURES / "hostile"
 ROWS = tomllib.loads((HOSTILE / "refusals.toml").read_text())["message"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["file"] for row in ROWS])
+@for_every("row", ROWS, ids=[row["file"] for row in ROWS])
 def test_a_hostile_message_is_refused_for_what_it_is(row: dict[str, str]) -> None:
     with pytest.raises(WireError) as caught:
         status_changed(codec(), (HOSTILE / row["file"]).read_bytes())

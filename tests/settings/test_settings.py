@@ -23,6 +23,7 @@ from adapter.service.settings_table import rows, shown
 from adapter.settings.conversion import convert, from_text
 from adapter.settings.loading import Leaf, leaves
 from adapter.simulator.settings import SimulatorConfig
+from tests.support import for_every
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 LEAVES = tuple(leaves(Settings))
@@ -333,12 +334,12 @@ def test_what_is_shown_says_where_each_setting_comes_from(tmp_path: Path) -> Non
 # ---------------------------------------------------------------- the table itself
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+@for_every("row", rows(), ids=lambda row: row.name)
 def test_every_setting_has_a_line_of_help(row: object) -> None:
     assert getattr(row, "help", "")
 
 
-@pytest.mark.parametrize("leaf", EVERY, ids=lambda leaf: leaf.name)
+@for_every("leaf", EVERY, ids=lambda leaf: leaf.name)
 def test_every_number_has_its_bounds_and_keeps_them(leaf: Leaf) -> None:
     kind = leaf.kind
     if kind in (int, float):
@@ -388,7 +389,7 @@ def sample(leaf: Leaf) -> str:
     return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")
 
 
-@pytest.mark.parametrize("leaf", PLAIN, ids=lambda leaf: leaf.name)
+@for_every("leaf", PLAIN, ids=lambda leaf: leaf.name)
 def test_every_setting_can_be_read_from_a_variable(leaf: Leaf) -> None:
     value = convert(leaf.name, leaf.kind, from_text(leaf.kind, sample(leaf)), Path())
     assert value not in (None, MISSING)

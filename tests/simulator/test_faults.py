@@ -29,6 +29,7 @@ from tests.simulator.rig import (
     rows,
     text,
 )
+from tests.support import for_every
 
 ORDERLY = ["Initializing", "Executing", "Completed"]
 
@@ -352,7 +353,7 @@ def test_an_effect_does_on_the_wire_what_its_row_says(effect: Effect) -> None:
     play(SCENES[effect])
 
 
-@pytest.mark.parametrize("effect", Effect)
+@for_every("effect", Effect)
 def test_every_effect_has_a_row_that_tells_what_it_does(effect: Effect) -> None:
     assert EFFECTS[effect].meaning
 
@@ -443,7 +444,7 @@ def test_two_scripts_can_hit_one_request() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("row", "place", "says"),
     [
         ({}, "script.effect", "missing"),

@@ -35,6 +35,7 @@ from tests.simulator.rig import (
     rows,
     text,
 )
+from tests.support import for_every
 
 WORK = (DISCONNECT, RECONNECT, VOLTAGE, CTL_PING, PING, SWITCHES, READ, GROUP_READ, INTERACTIVE)
 SINGLE = (DISCONNECT, RECONNECT, VOLTAGE, INTERACTIVE)
@@ -417,7 +418,7 @@ def test_a_long_failure_list_is_cut_and_says_so() -> None:
     play(scene, population={"unreachable_share": 1.0}, limits={"failures_per_result": 2})
 
 
-@pytest.mark.parametrize("operation", [spec.key for spec in hosted(codec().catalog)])
+@for_every("operation", [spec.key for spec in hosted(codec().catalog)])
 def test_every_operation_that_the_head_end_hosts_is_simulated(operation: str) -> None:
     world = SimulatedWorld(SimulatorConfig())
     with pytest.raises(FaultRaised) as caught:

@@ -31,6 +31,7 @@ from tests.simulator.rig import (
     rows,
     text,
 )
+from tests.support import for_every
 
 
 def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
@@ -435,7 +436,7 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
     assert config.scripts[0].effect == "lose_reply"
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("table", "says"),
     [
         ({"prot": 1}, "prot: unknown setting; did you mean port?"),

@@ -17,6 +17,7 @@ from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
 from adapter.store.rows import moment
 from adapter.store.threads import Transaction
+from tests.support import for_every
 
 _ROWS = 50_000
 _FILL = f"""
@@ -110,7 +111,7 @@ def _plan(connection: apsw.Connection, text: str) -> list[str]:
     return [str(row[3]) for row in rows]
 
 
-@pytest.mark.parametrize("name", sorted(_HOT))
+@for_every("name", sorted(_HOT))
 def test_a_statement_searches_and_never_scans(grown: apsw.Connection, name: str) -> None:
     plan = _plan(grown, _HOT[name])
     scans = [

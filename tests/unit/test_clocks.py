@@ -11,6 +11,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.timing import POLICIES
 from adapter.engine.sortable_ids import SortableIds
 from tests.builders import at
+from tests.support import for_every
 from tests.unit.driving import NOON, a_command
 
 POLICY = ClockPolicy(tolerance_s=60.0, longest_stop_s=86_400.0)
@@ -59,8 +60,8 @@ def test_after_a_stop_it_may_be_that_a_clock_that_agrees_is_wrong_as_before(
     assert found is still
 
 
-@pytest.mark.parametrize("kind", CommandKind)
-@pytest.mark.parametrize("ahead_s", [400 * DAY_S, 3_600.0])
+@for_every("kind", CommandKind)
+@for_every("ahead_s", [400 * DAY_S, 3_600.0])
 def test_what_the_gateway_dated_by_a_wrong_clock_follows_from_when_it_was_in_truth(
     kind: CommandKind, ahead_s: float
 ) -> None:

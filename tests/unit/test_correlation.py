@@ -9,6 +9,7 @@ from adapter.commands.activity import Communication, CommunicationState, Failure
 from adapter.commands.calls import RemoteResult, RemoteState, RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, PARK_S, Match, correlate
 from adapter.model.ids import RequestToken
+from tests.support import for_every
 from tests.unit.driving import NOON, X, a_status, token_of
 from tests.unit.test_tables import ID, a_communication
 
@@ -65,8 +66,8 @@ def test_where_two_tokens_claim_a_request_neither_is_believed() -> None:
     assert judged(DONE, communication) is Match.CONTRADICTION
 
 
-@pytest.mark.parametrize("known", ORDER)
-@pytest.mark.parametrize("told", ORDER)
+@for_every("known", ORDER)
+@for_every("told", ORDER)
 def test_a_status_moves_forward_only(known: RemoteState, told: RemoteState) -> None:
     before = a_status(ID, known, RemoteResult.PENDING)
     communication = replace(a_communication(X.AWAITING), status=before)

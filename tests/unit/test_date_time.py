@@ -8,6 +8,7 @@ from adapter.errors import ContractViolation
 from adapter.model.date_time import read_date_time
 from adapter.readings.normalise import moment_of
 from adapter.wire.scalars import instant
+from tests.support import for_every
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HERE = timezone(timedelta(hours=-5))
@@ -36,7 +37,7 @@ def test_every_way_to_write_a_moment_is_read_alike_everywhere(text: str, at: dat
     assert moment_of(text, HERE) == (at - EPOCH) // timedelta(microseconds=1)
 
 
-@pytest.mark.parametrize(
+@for_every(
     "text",
     [
         "2023-12-31T24:00:01Z",

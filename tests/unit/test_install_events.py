@@ -22,6 +22,7 @@ from adapter.model.device import (
     apply_effect,
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId, sortable_id
+from tests.support import for_every
 from tests.unit.driving import NOON
 
 I, E = InstallStatus, InstallEffect  # noqa: E741
@@ -69,8 +70,8 @@ def test_the_arrows_are_those_of_the_notes() -> None:
     assert dict(INSTALL_TRANSITIONS) == ARROWS
 
 
-@pytest.mark.parametrize("status", InstallStatus)
-@pytest.mark.parametrize("effect", InstallEffect)
+@for_every("status", InstallStatus)
+@for_every("effect", InstallEffect)
 def test_every_status_and_effect_is_an_arrow_already_met_or_refused(
     status: InstallStatus, effect: InstallEffect
 ) -> None:

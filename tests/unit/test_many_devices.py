@@ -23,6 +23,7 @@ from adapter.commands.outcomes import EndpointResult, resolve, tally
 from adapter.commands.steps import for_many
 from adapter.commands.timing import Policy
 from adapter.model.ids import EndpointId
+from tests.support import for_every
 from tests.unit.driving import (
     FORGOTTEN,
     PERMANENT_FAULT,
@@ -143,8 +144,8 @@ def test_nothing_is_counted_twice_when_people_order_another_try() -> None:
     assert course.activity.tally == Tally(requested=4, succeeded=4)
 
 
-@pytest.mark.parametrize("kind", MANY)
-@pytest.mark.parametrize("end", ["expired", "unsent", "canceled", "refused", "discarded"])
+@for_every("kind", MANY)
+@for_every("end", ["expired", "unsent", "canceled", "refused", "discarded"])
 def test_everybody_has_an_outcome_however_it_ends(kind: CommandKind, end: str) -> None:
     course = Course(kind, devices=5, policy=SIZE).accept()
     if end == "expired":

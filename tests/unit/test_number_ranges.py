@@ -21,6 +21,7 @@ from adapter.service.settings import load
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.scalars import from_text, to_text
 from adapter.wire.shapes import Scalar
+from tests.support import for_every
 
 HUGE = (2**63, -(2**63) - 1, 10**30, -(10**30))
 
@@ -118,9 +119,7 @@ BAD: list[tuple[Callable[..., object], object]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("read", "value"), BAD, ids=lambda each: getattr(each, "__name__", str(each)[:24])
-)
+@for_every(("read", "value"), BAD, ids=lambda each: getattr(each, "__name__", str(each)[:24]))
 def test_a_number_of_a_file_has_a_range(read: Callable[..., object], value: object) -> None:
     with pytest.raises(GatewayError):
         read(value)

@@ -24,6 +24,7 @@ from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import Violation
 from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import Forbidden, IllegalTransition
+from tests.support import for_every
 from tests.unit.driving import FORGOTTEN, C, Course, S, X, next_time
 
 BROKEN = Validated(violations=(Violation(rule="r", text="no"),))
@@ -81,8 +82,8 @@ def test_every_state_but_the_one_that_is_passed_through_can_be_rested_in() -> No
         assert made().state is state
 
 
-@pytest.mark.parametrize("state", RESTING)
-@pytest.mark.parametrize("asked", [CancelAsked, DiscardAsked, RetryAsked, Approved])
+@for_every("state", RESTING)
+@for_every("asked", [CancelAsked, DiscardAsked, RetryAsked, Approved])
 def test_people_are_heard_where_the_table_says_so_and_else_refused(
     state: State, asked: type[CancelAsked]
 ) -> None:
@@ -100,7 +101,7 @@ def test_people_are_heard_where_the_table_says_so_and_else_refused(
         assert course.state is not state
 
 
-@pytest.mark.parametrize("state", RESTING)
+@for_every("state", RESTING)
 def test_a_discarded_command_is_over_and_gives_its_lane_back(state: State) -> None:
     if state not in ACTIVITY_MACHINE.takes(DiscardAsked):
         return
@@ -110,7 +111,7 @@ def test_a_discarded_command_is_over_and_gives_its_lane_back(state: State) -> No
     assert wake_of(course.command) is None
 
 
-@pytest.mark.parametrize("state", RESTING)
+@for_every("state", RESTING)
 def test_time_alone_brings_every_command_to_an_end(state: State) -> None:
     """Nobody answers and nobody asks: whatever waits, ends within a bound."""
     course = IN[state]()
@@ -131,7 +132,7 @@ def test_time_alone_brings_every_command_to_an_end(state: State) -> None:
     assert course.state.final or course.state is S.EXECUTING_COMPLETION_EVENTS
 
 
-@pytest.mark.parametrize("state", RESTING)
+@for_every("state", RESTING)
 def test_a_final_state_is_never_left_by_time_or_by_late_words(state: State) -> None:
     course = IN[state]()
     if not course.state.final:

@@ -31,6 +31,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ServicePointId
+from tests.support import for_every
 from tests.unit.driving import NOON, C, a_command, a_request
 from tests.unit.profiles import QUICK
 
@@ -76,7 +77,7 @@ def test_a_plain_request_of_every_kind_is_fit(kind: CommandKind) -> None:
     check_request(a_request(kind), now=NOON)
 
 
-@pytest.mark.parametrize(
+@for_every(
     ("kind", "change", "field"),
     [
         (C.REMOTE_CONNECT, {"devices": ()}, "devices"),
@@ -171,8 +172,8 @@ def test_a_device_without_the_capability_is_not_eligible(kind: CommandKind) -> N
     assert broken(a_request(kind, ignore_install_state=True), view) == ["eligible_command"]
 
 
-@pytest.mark.parametrize("kind", sorted(EFFECT_OF))
-@pytest.mark.parametrize("status", [*InstallStatus, None])
+@for_every("kind", sorted(EFFECT_OF))
+@for_every("status", [*InstallStatus, None])
 def test_the_install_state_must_have_an_arrow_for_the_command(
     kind: CommandKind, status: InstallStatus | None
 ) -> None:
@@ -185,8 +186,8 @@ def test_the_install_state_must_have_an_arrow_for_the_command(
     assert broken(ignoring, a_view(status)) == []
 
 
-@pytest.mark.parametrize("kind", CommandKind)
-@pytest.mark.parametrize("how", ["protected", "life_support"])
+@for_every("kind", CommandKind)
+@for_every("how", ["protected", "life_support"])
 def test_only_disconnects_are_barred_at_a_protected_service_point(
     kind: CommandKind, how: str
 ) -> None:

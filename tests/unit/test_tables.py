@@ -56,6 +56,7 @@ from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import IllegalTransition
 from adapter.model.ids import CommunicationId, EndpointId, EventId
+from tests.support import for_every
 from tests.unit.driving import NOON, PERMANENT_FAULT, a_command, a_status, token_of
 
 ID = CommunicationId("cmd-1")
@@ -106,9 +107,9 @@ def test_the_samples_cover_every_communication_event() -> None:
     assert {type(event) for event in OWN_EVENTS} == set(get_args(OwnCommunicationEvent))
 
 
-@pytest.mark.parametrize("operation", [Operation.PING, Operation.DISCONNECT_METER])
-@pytest.mark.parametrize("state", CommunicationState)
-@pytest.mark.parametrize("event", COMMUNICATION_EVENTS, ids=lambda event: type(event).__name__)
+@for_every("operation", [Operation.PING, Operation.DISCONNECT_METER])
+@for_every("state", CommunicationState)
+@for_every("event", COMMUNICATION_EVENTS, ids=lambda event: type(event).__name__)
 def test_an_communication_event_is_an_arrow_or_refused(
     state: CommunicationState, event: CommunicationEvent, operation: Operation
 ) -> None:
@@ -205,8 +206,8 @@ def test_every_event_about_the_command_says_where_it_is_taken() -> None:
     assert told == {*get_args(ActivityEvent), *get_args(OwnActivityEvent)}
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize(
+@for_every("state", State)
+@for_every(
     "event",
     [Approved(by="b"), CancelAsked(by="b"), RetryAsked(by="b"), DiscardAsked(by="b")],
     ids=lambda event: type(event).__name__,

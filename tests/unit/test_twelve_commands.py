@@ -34,6 +34,7 @@ from adapter.commands.steps import call_of, for_many
 from adapter.commands.timing import Policy
 from adapter.errors import Fault, IllegalTransition, NotFound
 from adapter.model.ids import CommunicationId, EndpointId, EventId
+from tests.support import for_every
 from tests.unit.driving import (
     FORGOTTEN,
     NOON,
@@ -149,8 +150,8 @@ def test_a_result_nobody_knows_is_no_success(kind: CommandKind) -> None:
     assert course.state is S.COMMUNICATION_ERROR
 
 
-@pytest.mark.parametrize("kind", CommandKind)
-@pytest.mark.parametrize("fault", [None, RETRY_FAULT], ids=["not_sent", "busy"])
+@for_every("kind", CommandKind)
+@for_every("fault", [None, RETRY_FAULT], ids=["not_sent", "busy"])
 def test_what_did_nothing_is_sent_again_with_growing_waits_until_it_expires(
     kind: CommandKind, fault: Fault | None
 ) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pytest
 
 from adapter.server.settings import RestSettings
 from adapter.web.api.openapi import document, media_of
 from adapter.web.api.problems import MEDIA_TYPE
 from adapter.web.api.routes import ROUTES, Route
-from tests.support import run
+from tests.support import for_every, run
 from tests.web.rig import KEYS, a_rig
 
 DOCUMENT = document()
@@ -67,7 +66,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
                 assert node["type"] in kinds
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@for_every("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_every_route_is_in_it_with_its_problems(route: Route) -> None:
     operation = DOCUMENT["paths"][route.path][route.method.lower()]
     assert (operation["security"] == []) == (route.roles == ())

@@ -19,6 +19,7 @@ from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.faults import FAULT_NAMESPACES
 from adapter.wire.tools.json_form import check
+from tests.support import for_every
 from tests.wire.bodies import WSDL, catalog
 
 WSDL_FILES = sorted(WSDL.glob("*.wsdl"))
@@ -95,7 +96,7 @@ def test_the_operations_are_those_that_something_uses_and_no_others() -> None:
     assert catalog().operations.keys() == used
 
 
-@pytest.mark.parametrize("key", sorted(catalog().operations))
+@for_every("key", sorted(catalog().operations))
 def test_actions_and_names_follow_the_one_rule_of_the_contract(key: str) -> None:
     spec = catalog().spec(key)
     assert spec.soap_action == f"{spec.namespace}/{spec.service}/{spec.name}"
@@ -105,7 +106,7 @@ def test_actions_and_names_follow_the_one_rule_of_the_contract(key: str) -> None
         assert spec.path == spec.namespace.removeprefix("http://www.itron.com")
 
 
-@pytest.mark.parametrize("key", sorted(catalog().operations))
+@for_every("key", sorted(catalog().operations))
 def test_every_operation_declares_its_faults(key: str) -> None:
     faults = set(catalog().spec(key).faults)
     assert faults <= FAULT_NAMESPACES.keys()

@@ -8,6 +8,7 @@ import pytest
 
 from adapter.wire.tools.explain import explain
 from adapter.wire.tools.json_form import decode_to_json, encode_from_json
+from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, WSDL, canonical, catalog, content_of
 
 EXAMPLE_FILES = sorted(EXAMPLES.glob("*.xml"))
@@ -29,14 +30,14 @@ def said(envelope: bytes) -> str:
     return canonical(content)
 
 
-@pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.stem)
+@for_every("file", EXAMPLE_FILES, ids=lambda file: file.stem)
 def test_an_example_reads_as_its_json_and_is_written_from_it(file: Path) -> None:
     message = json.loads(file.with_suffix(".json").read_text())
     assert decode_to_json(file.read_bytes()) == message
     assert said(encode_from_json(message["operation"] or "", message)) == said(file.read_bytes())
 
 
-@pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.stem)
+@for_every("file", EXAMPLE_FILES, ids=lambda file: file.stem)
 def test_an_example_is_valid_by_its_schema(file: Path) -> None:
     assert explain(WSDL, file.read_bytes()) == []
 

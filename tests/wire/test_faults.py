@@ -7,6 +7,7 @@ from adapter.errors import FaultClass, Refused
 from adapter.wire.faults import FAULT_CLASSES, FAULT_NAMESPACES, soap_fault
 from adapter.wire.results import read_answer
 from adapter.wire.xml import Soap
+from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec
 
 RETRIED = {"TooManyConcurrentRequestsFault", "TooManyCommandsFault"}
@@ -26,7 +27,7 @@ def envelope(fault: str, ns: str = "http://schemas.xmlsoap.org/soap/envelope/") 
     ).encode()
 
 
-@pytest.mark.parametrize("name", FAULT_CLASSES)
+@for_every("name", FAULT_CLASSES)
 def test_each_fault_is_read_by_name_with_its_class(name: str) -> None:
     fault = refusal((EXAMPLES / f"fault.{name}.xml").read_bytes()).fault
     assert (fault.name, fault.named) == (name, True)
@@ -45,8 +46,8 @@ def test_the_fields_of_a_fault_are_kept() -> None:
     assert "2.16.840.1.114416.0.47110001 NoResponse" in targets.fields["InvalidEndpoints"]
 
 
-@pytest.mark.parametrize("name", FAULT_NAMESPACES)
-@pytest.mark.parametrize("soap", Soap)
+@for_every("name", FAULT_NAMESPACES)
+@for_every("soap", Soap)
 def test_a_written_fault_is_read_back_in_both_versions(name: str, soap: Soap) -> None:
     fields = {"SecurityFault": {"Id": "9f3b2c44-7d10-4e0a-8f21-3c5a6b7d8e90"}}.get(name, {})
     times = {

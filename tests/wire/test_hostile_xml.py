@@ -7,6 +7,7 @@ import pytest
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.wire import xml
 from adapter.wire.notifications import inbound_operation, status_changed
+from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec
 
 GOOD = (EXAMPLES / "RequestStatusChangedService.StatusChanged.request.xml").read_bytes()
@@ -94,7 +95,7 @@ NOT_OURS = {
 }
 
 
-@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+@for_every("data", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_xml_is_refused_at_once(data: bytes) -> None:
     started = time.thread_time()
     with pytest.raises(NotWellFormed) as refusal:
@@ -103,7 +104,7 @@ def test_hostile_xml_is_refused_at_once(data: bytes) -> None:
     assert len(str(refusal.value)) < 500
 
 
-@pytest.mark.parametrize("data", NOT_OURS.values(), ids=NOT_OURS)
+@for_every("data", NOT_OURS.values(), ids=NOT_OURS)
 def test_xml_that_is_not_the_message_is_refused_with_the_place(data: bytes) -> None:
     with pytest.raises(ContractViolation):
         status_changed(codec(), data)

@@ -10,6 +10,7 @@ from adapter.commands.flows import Operation
 from adapter.errors import ContractViolation
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.wire.operations import encode_call, request_body
+from tests.support import for_every
 from tests.wire.bodies import codec
 
 TOKEN = RequestToken("9f3b2c44-7d10-4e0a-8f21-3c5a6b7d8e90")
@@ -34,7 +35,7 @@ def a_call(operation: Operation, **more: Any) -> Call:
     return Call(operation=operation, **{**given, **more})
 
 
-@pytest.mark.parametrize("operation", Operation)
+@for_every("operation", Operation)
 def test_every_operation_is_written_and_read_back(operation: Operation) -> None:
     message = codec().decode(encode_call(codec(), a_call(operation)))
     assert message.operation == operation

@@ -22,6 +22,7 @@ from adapter.commands.flows import PROVISIONING_OPERATIONS, RESULT_OF, Operation
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.wire.results import read_answer
+from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec
 
 TOKEN = RequestToken("9f3b2c44-7d10-4e0a-8f21-3c5a6b7d8e90")
@@ -44,7 +45,7 @@ def test_a_request_is_answered_with_its_token(operation: Operation) -> None:
     assert answer(operation) == TokenGiven(token=TOKEN)
 
 
-@pytest.mark.parametrize("operation", Operation)
+@for_every("operation", Operation)
 def test_every_operation_has_a_reader(operation: Operation) -> None:
     assert answer(operation) is not None
 

@@ -14,6 +14,7 @@ from adapter.wire import notifications
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.stream import Broken, PartBounds, parts, where_broken
+from tests.support import for_every
 from tests.wire.payloads import (
     SUB,
     data_arrived,
@@ -80,7 +81,7 @@ def test_it_does_not_matter_how_the_bytes_are_cut(size: int) -> None:
     assert list(parts(in_pieces(TWO, size))) == read(TWO)
 
 
-@pytest.mark.parametrize("kind", NUMERIC_KINDS)
+@for_every("kind", NUMERIC_KINDS)
 def test_a_register_of_every_numeric_kind_gives_its_exact_value(kind: str) -> None:
     (seed,) = seeds(data_arrived(read_data("m", registers=register(" 100 ", kind=f"x:{kind}"))))
     found = normalise(seed, Lookups())
