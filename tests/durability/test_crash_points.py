@@ -21,12 +21,32 @@ _ELSEWHERE: Final = ("events.", "schedule.")
 """Stages beside the commands; they die in tests/events/ and tests/schedules/."""
 
 
+_ONE_RUN: Final = (
+    ("send", "ask"),
+    ("listener", "inbox", "monitor", "rest"),
+    ("completion", "publish"),
+    ("field", "reply"),
+)
+"""Whose points one gateway dies at, one after the other; any other has a run of its own."""
+
+
 def points_in_the_source() -> list[str]:
     """Every name there is, so that a new one is tested from its birth."""
     found: set[str] = set()
     for file in Path(adapter.__file__).parent.rglob("*.py"):
         found.update(_POINT.findall(file.read_text(encoding="utf-8")))
     return sorted(found)
+
+
+def runs() -> dict[str, list[str]]:
+    """The points of each run: every point is in one of them."""
+    together = {name: " ".join(names) for names in _ONE_RUN for name in names}
+    found: dict[str, list[str]] = {}
+    for point in points_in_the_source():
+        name = point.partition(".")[0]
+        if not point.startswith(_ELSEWHERE):
+            found.setdefault(together.get(name, name), []).append(point)
+    return found
 
 
 def deaths_at(point: str) -> tuple[str, ...]:
@@ -51,14 +71,12 @@ def test_there_is_a_point_before_and_after_each_commit_send_answer_and_publicati
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "point", [point for point in points_in_the_source() if not point.startswith(_ELSEWHERE)]
-)
-def test_dying_there_loses_and_doubles_nothing(point: str, tmp_path: Path) -> None:
-    orders = point.startswith(_OF_ORDERS)
+@pytest.mark.parametrize("points", runs().values(), ids=runs())
+def test_dying_there_loses_and_doubles_nothing(points: list[str], tmp_path: Path) -> None:
+    orders = points[0].startswith(_OF_ORDERS)
     plan = Plan(
-        title=point,
-        deaths=killed_at(*deaths_at(point)),
+        title=", ".join(points),
+        deaths=killed_at(*(death for point in points for death in deaths_at(point))),
         meters=12,
         workers=1 if orders else 4,
         at_least=3 if orders else 12,
