@@ -54,7 +54,7 @@ bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
 	$(BIN)/python -m bench
 
 soak: $(VENV)/.dev ## the long runs
-	$(BIN)/python -m pytest -n $(WORKERS) -m soak --timeout=3600
+	TMPDIR=$${TMPDIR:-/tmp} $(BIN)/python -m pytest -n $(WORKERS) -m soak --timeout=3600
 
 wheel: $(VENV)/.dev ## dist/*.whl, with the WSDL inside
 	rm -rf dist

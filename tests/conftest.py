@@ -3,9 +3,12 @@
 import inspect
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +22,20 @@ if sys.dont_write_bytecode:
     sys.dont_write_bytecode = False
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+DISK: Final = os.environ.setdefault("TESTS_ON_DISK", tempfile.gettempdir())
+_MEMORY: Final = "/dev/shm"
+_ENOUGH: Final = 4 * 2**30
+"""Bytes free in memory below which nothing is put there."""
+
+if (
+    "TMPDIR" not in os.environ
+    and os.access(_MEMORY, os.W_OK)
+    and shutil.disk_usage(_MEMORY).free > _ENOUGH
+):
+    # A store writes through to the disk at each commit, and most tests do not ask what that takes;
+    # those that do are given `on_disk`. Workers and processes that a test starts see the variable.
+    os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 # How long an example takes to be drawn or tried is the machine's affair, which may be busy; and a
 # run that fails must fail again, so every run sees the same examples (`soak` draws new ones).
@@ -46,6 +63,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     mark = pyfuncitem.get_closest_marker("seconds")
     run(pyfuncitem.obj(**given), seconds=SECONDS if mark is None else mark.args[0])
     return True
+
+
+@pytest.fixture
+def on_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder on the disk, for tests of what a store does there; kept where the test failed."""
+    failed = request.session.testsfailed
+    folder = Path(tempfile.mkdtemp(prefix=f"{request.node.originalname[:60]}-", dir=DISK))
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

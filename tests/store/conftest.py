@@ -1,4 +1,4 @@
-"""A SQLite store on a file of its own."""
+"""A SQLite store on a file of its own, on the disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,11 @@ from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock
 
 MakeStore = Callable[..., SqliteStore]
+
+
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    return on_disk
 
 
 @pytest.fixture
