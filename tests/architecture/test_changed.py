@@ -1,10 +1,16 @@
 """Which tests are run for a change: by imports, by what is started, by name, never too few."""
 
+from functools import cache
+
+import grimp
 import pytest
 
 from tests.changed import files_of_tests, graph_of_imports, touched_by
 
-GRAPH = graph_of_imports()
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return graph_of_imports()
 
 
 @pytest.mark.parametrize(
@@ -21,15 +27,15 @@ GRAPH = graph_of_imports()
     ],
 )
 def test_a_change_touches_the_tests_that_depend_on_it(changed: str, touched: str) -> None:
-    assert touched in touched_by([changed], GRAPH)
+    assert touched in touched_by([changed], graph())
 
 
 def test_a_change_at_the_edge_does_not_touch_what_is_below() -> None:
-    touched = touched_by(["adapter/export/png.py"], GRAPH)
+    touched = touched_by(["adapter/export/png.py"], graph())
     assert "tests/plot/test_pictures.py" in touched
     assert "tests/orders/test_matrix.py" not in touched
     assert "tests/store/test_rows.py" not in touched
 
 
 def test_after_a_change_of_the_settings_of_tests_all_are_run() -> None:
-    assert len(touched_by(["pyproject.toml"], GRAPH)) == len(files_of_tests())
+    assert len(touched_by(["pyproject.toml"], graph())) == len(files_of_tests())

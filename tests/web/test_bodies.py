@@ -2,7 +2,8 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -145,17 +146,19 @@ def test_chunks_of_one_byte_make_a_whole_message() -> None:
     run(scenario())
 
 
-LARGE = data_arrived(values=20_000)
+@cache
+def large() -> bytes:
+    return data_arrived(values=20_000)
 
 
 def test_large_data_is_taken_whole() -> None:
-    assert len(LARGE) > 4 * MIB
+    assert len(large()) > 4 * MIB
 
     async def scenario() -> None:
         async with a_rig() as rig:
-            status, _ = await rig.post("/openway/data", LARGE)
+            status, _ = await rig.post("/openway/data", large())
             assert status == 200
-            assert (await rig.only_row()).raw == LARGE
+            assert (await rig.only_row()).raw == large()
 
     run(scenario())
 
@@ -165,30 +168,29 @@ def test_several_large_messages_share_the_places_that_there_are() -> None:
 
     async def scenario() -> None:
         async with a_rig(ListenerSettings(bodies=limits, connections=HASTY)) as rig:
-            answers = await asyncio.gather(*(rig.post("/openway/data", LARGE) for _ in range(4)))
+            answers = await asyncio.gather(*(rig.post("/openway/data", large()) for _ in range(4)))
             assert [status for status, _ in answers] == [200] * 4
 
     run(scenario())
 
 
-_DOCTYPE = LARGE.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY a "b">]>', 1)
-LARGE_AND_WRONG = {
-    "cut short": LARGE[:-20],
-    "crossed tags": LARGE[:-30] + b"</wrong>" + LARGE[-30:],
-    "more after the end": LARGE + b"<a/>",
-    "document type": _DOCTYPE,
-    "instruction": LARGE.replace(b"<s:Body>", b"<s:Body><?php x ?>", 1),
-    "no envelope": b"<a>" + b" " * (300 * 1024) + b"</a>",
-    "no content": LARGE[: LARGE.index(b"<s:Body>")] + b" " * (300 * 1024) + b"</s:Envelope>",
-    "wrong namespace": LARGE.replace(b"2009/08/subscriptions", b"elsewhere", 1),
-    "wrong operation": LARGE.replace(b"DataArrived", b"StatusChanged"),
-    "must be understood": LARGE.replace(
-        b"<s:Body>",
-        b'<s:Header><x xmlns="urn:x" s:mustUnderstand="1"/></s:Header><s:Body>',
-        1,
+_DOCTYPE = b'?><!DOCTYPE x [<!ENTITY a "b">]>'
+_HEADER = b'<s:Header><x xmlns="urn:x" s:mustUnderstand="1"/></s:Header>'
+LARGE_AND_WRONG: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda body: body[:-20],
+    "crossed tags": lambda body: body[:-30] + b"</wrong>" + body[-30:],
+    "more after the end": lambda body: body + b"<a/>",
+    "document type": lambda body: body.replace(b"?>", _DOCTYPE, 1),
+    "instruction": lambda body: body.replace(b"<s:Body>", b"<s:Body><?php x ?>", 1),
+    "no envelope": lambda _: b"<a>" + b" " * (300 * 1024) + b"</a>",
+    "no content": lambda body: (
+        body[: body.index(b"<s:Body>")] + b" " * (300 * 1024) + b"</s:Envelope>"
     ),
-    "other encoding": LARGE.replace(b"utf-8", b"cp437", 1),
-    "not UTF-8": LARGE.replace(b"ITR1", b"IT\xff1"),
+    "wrong namespace": lambda body: body.replace(b"2009/08/subscriptions", b"elsewhere", 1),
+    "wrong operation": lambda body: body.replace(b"DataArrived", b"StatusChanged"),
+    "must be understood": lambda body: body.replace(b"<s:Body>", _HEADER + b"<s:Body>", 1),
+    "other encoding": lambda body: body.replace(b"utf-8", b"cp437", 1),
+    "not UTF-8": lambda body: body.replace(b"ITR1", b"IT\xff1"),
 }
 
 
@@ -196,7 +198,7 @@ LARGE_AND_WRONG = {
 def test_large_and_wrong_is_refused_like_small_and_wrong(name: str) -> None:
     async def scenario() -> None:
         async with a_rig() as rig:
-            status, answer = await rig.post("/openway/data", LARGE_AND_WRONG[name])
+            status, answer = await rig.post("/openway/data", LARGE_AND_WRONG[name](large()))
             assert status == 500
             expected = "MustUnderstand" if name == "must be understood" else "Client"
             assert fault_of(answer) == expected
