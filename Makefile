@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 PAGES   := README.md CONTRIBUTING.md $(wildcard docs/*.md)
 BIN    := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 4
 BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -42,10 +42,10 @@ contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev ## the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' --durations=10
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak' --durations=10
 
 test-changed: $(VENV)/.dev ## the tests that the changes since BASE can touch
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not soak' $$($(BIN)/python -m tests.changed $(BASE))
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak' $$($(BIN)/python -m tests.changed $(BASE))
 
 docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING.md and docs/
 	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
@@ -54,7 +54,7 @@ bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
 	$(BIN)/python -m bench
 
 soak: $(VENV)/.dev ## the long runs
-	TMPDIR=$${TMPDIR:-/tmp} $(BIN)/python -m pytest -n $(WORKERS) -m soak --timeout=3600
+	TMPDIR=$${TMPDIR:-/tmp} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak --timeout=3600
 
 wheel: $(VENV)/.dev ## dist/*.whl, with the WSDL inside
 	rm -rf dist
