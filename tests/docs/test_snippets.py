@@ -90,7 +90,7 @@ def console(block: Block, session: Session) -> None:
                 threading.Event().wait(_PACE_S)
 
 
-LOOKS: Final = 100
+LOOKS: Final = 500
 _PACE_S: Final = 0.1
 _LOOKING: Final = ("show", "list", "report", "outages", "payloads", "errors", "plot", "verify")
 """Commands that only look. Pages are read at a person's pace: these are run again for a while,

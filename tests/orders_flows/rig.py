@@ -44,7 +44,7 @@ from adapter.store.threads import Transaction
 from tests.flows.world import fast
 from tests.orders_flows.crew import REGISTER, Crew, a_manual_meter, an_item
 
-WAIT_S = 20.0
+WAIT_S = 50.0
 S = InstallStatus
 CLOSED = {S.CONN_PRECOMM, S.CONN_COMM, S.CONN_DECOMM}
 COMMISSIONED = {S.PRECONN_COMM, S.CONN_COMM, S.DISCONN_COMM}

@@ -254,6 +254,12 @@ class People:
                 await self._decide(item["id"], int(item["reference"].removeprefix("r-")))
         return len(items) == ORDERS and all(item["final"] for item in items)
 
+    async def heard_of_all(self) -> bool:
+        """Whether no reply is still on its way."""
+        orders = (await self._get("/orders?limit=500"))["items"]
+        shown = [await self._get(f"/orders/{order['id']}") for order in orders]
+        return not any(reply["due_at"] for each in shown for reply in each["replies"])
+
     async def _decide(self, order: str, number: int) -> None:
         child = (await self._get(f"/orders/{order}"))["children"][-1]
         if child["state"] == "failed":
@@ -281,7 +287,8 @@ async def all_final(made: Rig) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(headers=headers) as session:
         people = People(made, session)
-        await until(people.see_to_it, within_s=60, why="every order is final")
+        await until(people.see_to_it, within_s=100, why="every order is final")
+        await until(people.heard_of_all, within_s=30, why="every reply is delivered")
 
 
 Deaths = Callable[[Rig], Awaitable[None]]
@@ -332,7 +339,6 @@ def test_killed_orders_end_with_the_same_children_and_the_same_worlds(
             life = await made.start()
             await asking
             await all_final(made)
-            await asyncio.sleep(0.5)
             await made.nursery.stop(life)
             crew.cancel()
             return await read(made)
