@@ -13,6 +13,7 @@ from typing import IO
 
 import pytest
 
+from adapter.cli import run
 from adapter.cli.output import Exit
 
 ROOT = Path(__file__).parents[2]
@@ -112,29 +113,39 @@ def taken() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_the_address_that_a_gateway_cannot_have_is_named(tmp_path: Path, taken: int) -> None:
-    environ = {
-        **environment(tmp_path),
-        "OPENWAY_HEAD_END_BASE_URL": "http://127.0.0.1:9",
-        "OPENWAY_API_PORT": str(taken),
-    }
-    refused = openway(tmp_path, environ, "serve")
-    assert refused.returncode == Exit.FAILED
-    assert refused.stderr.splitlines()[-1] == (
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which command lines run in this process: those that end before they serve."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("here")
+def test_the_address_that_a_gateway_cannot_have_is_named(
+    taken: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENWAY_HEAD_END_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("OPENWAY_API_PORT", str(taken))
+    assert run(["serve"]) == Exit.FAILED
+    assert capsys.readouterr().err.splitlines()[-1] == (
         f"error: 127.0.0.1:{taken}: Address already in use (api.host, api.port)"
     )
 
 
-def test_where_readings_are_delivered_to_must_be_a_url(tmp_path: Path) -> None:
-    refused = openway(tmp_path, environment(tmp_path), "simulate", "--deliver-to", "localhost")
-    assert refused.returncode == Exit.INVALID
-    assert "--deliver-to" in refused.stderr
+@pytest.mark.usefixtures("here")
+def test_where_readings_are_delivered_to_must_be_a_url(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--deliver-to", "localhost"]) == Exit.INVALID
+    assert "--deliver-to" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path, taken: int) -> None:
-    refused = openway(tmp_path, environment(tmp_path), "simulate", "--port", str(taken))
-    assert refused.returncode == Exit.FAILED
-    assert refused.stderr == (
+@pytest.mark.usefixtures("here")
+def test_a_port_that_is_taken_is_told_in_a_line(
+    taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["simulate", "--port", str(taken)]) == Exit.FAILED
+    assert capsys.readouterr().err == (
         f"error: 127.0.0.1:{taken}: Address already in use (simulator.host, simulator.port)\n"
     )
 

@@ -23,7 +23,6 @@ from tests.orders.test_paths import CASES, STUCK, World
 from tests.orders_flows.rig import CLOSED, Place, Rig, at_rest, rig, titles
 from tests.support import run
 
-
 UNHURRIED = {"send_s": 90.0, "reply_s": 90.0, "measurement_s": 90.0}
 """Nothing here ends by a time-out: so many cases at once take as long as the machine takes."""
 
