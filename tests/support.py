@@ -42,6 +42,7 @@ def for_every(
     assert every, "a test of no case proves nothing"
 
     def decorate(test: Test) -> Test:
+        assert not inspect.iscoroutinefunction(test), "a coroutine test is parametrized"
         signature = inspect.signature(test)
         fixtures = [each for name, each in signature.parameters.items() if name not in parameters]
 
