@@ -4,6 +4,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -21,6 +22,28 @@ def run(coroutine: Coroutine[object, object, T], *, seconds: float = SECONDS) ->
             return await coroutine
 
     return asyncio.run(bounded())
+
+
+@contextmanager
+def every_case() -> Iterator[Callable[[object], AbstractContextManager[None]]]:
+    """Gives `case`: what fails `with case(name)` is told at the end, with what failed in others."""
+    failed: list[BaseException] = []
+    tried = 0
+
+    @contextmanager
+    def case(name: object) -> Iterator[None]:
+        nonlocal tried
+        tried += 1
+        try:
+            yield
+        except (Exception, pytest.fail.Exception) as error:
+            error.add_note(f"in the case {name}")
+            failed.append(error)
+
+    yield case
+    assert tried, "a test of no case proves nothing"
+    if failed:
+        raise BaseExceptionGroup(f"{len(failed)} of {tried} cases", failed)
 
 
 Test = Callable[..., None]
@@ -42,21 +65,16 @@ def for_every(
     assert every, "a test of no case proves nothing"
 
     def decorate(test: Test) -> Test:
-        assert not inspect.iscoroutinefunction(test), "a coroutine test is parametrized"
+        assert not inspect.iscoroutinefunction(test), "a coroutine test has `every_case`"
         signature = inspect.signature(test)
         fixtures = [each for name, each in signature.parameters.items() if name not in parameters]
 
         @functools.wraps(test)
         def of_every_case(**given: object) -> None:
-            failed: list[BaseException] = []
-            for name, values in every:
-                try:
-                    test(**given, **dict(zip(parameters, values, strict=True)))
-                except (Exception, pytest.fail.Exception) as error:
-                    error.add_note(f"in the case {name}")
-                    failed.append(error)
-            if failed:
-                raise BaseExceptionGroup(f"{len(failed)} of {len(every)} cases", failed)
+            with every_case() as case:
+                for name, values in every:
+                    with case(name):
+                        test(**given, **dict(zip(parameters, values, strict=True)))
 
         vars(of_every_case)["__signature__"] = signature.replace(parameters=fixtures)
         return of_every_case

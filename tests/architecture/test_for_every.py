@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from tests.support import for_every
+from tests.support import every_case, for_every
 
 
 def test_every_case_is_tried_and_each_that_fails_is_named() -> None:
@@ -40,3 +40,14 @@ def test_what_is_no_name_of_a_case_is_a_fixture() -> None:
 def test_a_test_of_no_case_is_none() -> None:
     with pytest.raises(AssertionError, match="proves nothing"):
         for_every("number", [])
+
+
+async def test_a_coroutine_test_tells_every_case_that_fails() -> None:
+    async def test() -> None:
+        with every_case() as case:
+            for number in range(3):
+                with case(number):
+                    assert number == 1
+
+    with pytest.raises(BaseExceptionGroup, match="2 of 3 cases"):
+        await test()

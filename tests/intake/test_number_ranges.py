@@ -1,12 +1,13 @@
 """Whole numbers of a payload: outside the contract's type they cost the piece they stand in."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from adapter.engine.readings.ports import ErrorRecord, PayloadState
-from tests.intake.rig import Rig, a_rig
-from tests.support import run
+from tests.intake.rig import Rig, a_meter, a_rig
+from tests.support import every_case, run
 from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 
 INT = 2**31
@@ -25,8 +26,8 @@ BAD_INTS = [
 both = pytest.mark.parametrize("spooled", [False, True], ids=["row", "spooled"])
 
 
-def with_block(number: str, total: str) -> str:
-    plain = read_data("m1", [1, 2], block=(77, 78))
+def with_block(number: str, total: str, meter: str = "m1") -> str:
+    plain = read_data(meter, [1, 2], block=(77, 78))
     return plain.replace(">77<", f">{number}<").replace(">78<", f">{total}<")
 
 
@@ -34,21 +35,33 @@ async def open_errors(rig: Rig) -> list[ErrorRecord]:
     return list(await rig.data.errors())
 
 
+def of_a_meter_each(*names: str) -> dict[str, tuple[str, str]]:
+    """Every bad number of every name, each for a meter of its own."""
+    return {f"m-{at}": case for at, case in enumerate(product(names, BAD_INTS))}
+
+
 @both
-@pytest.mark.parametrize("number", BAD_INTS)
-@pytest.mark.parametrize("name", ["Block", "TotalBlocks"])
 def test_a_block_number_out_of_range_costs_only_the_block_info(
-    tmp_path: Path, name: str, number: str, spooled: bool
+    tmp_path: Path, spooled: bool
 ) -> None:
     async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            part = with_block(number, "3") if name == "Block" else with_block("1", number)
-            payload = await rig.take(data_arrived(part, read_data("m2", [3])), spooled=spooled)
-            assert payload.state is PayloadState.LOADED
-            assert [len(await rig.values(meter)) for meter in ("m1", "m2")] == [2, 1]
-            (error,) = await open_errors(rig)
-            assert (error.endpoint, error.reason, error.part) == ("m1", "bad_part", 0)
-            assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
+        cases = of_a_meter_each("Block", "TotalBlocks")
+        meters = (a_meter(f"{meter}{end}") for meter in cases for end in ("", "-good"))
+        async with a_rig(tmp_path, *meters) as rig:
+            with every_case() as case:
+                for meter, (name, number) in cases.items():
+                    first, total = (number, "3") if name == "Block" else ("1", number)
+                    body = data_arrived(
+                        with_block(first, total, meter), read_data(f"{meter}-good", [3])
+                    )
+                    with case(f"{name} {number[:40]}"):
+                        payload = await rig.take(body, spooled=spooled)
+                        assert payload.state is PayloadState.LOADED
+                        assert len(await rig.values(meter)) == 2
+                        assert len(await rig.values(f"{meter}-good")) == 1
+                        (error,) = await rig.data.errors(payload=payload.id)
+                        assert (error.endpoint, error.reason, error.part) == (meter, "bad_part", 0)
+                        assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
 
     run(scenario())
 
@@ -86,26 +99,29 @@ def test_an_interval_length_out_of_range_costs_only_its_channel(
     run(scenario())
 
 
-@pytest.mark.parametrize("number", BAD_INTS)
-@pytest.mark.parametrize("name", ["ID", "SequenceNumber", "UnreportedEventCount"])
-def test_a_number_of_an_event_out_of_range_costs_only_that_event(
-    tmp_path: Path, name: str, number: str
-) -> None:
+def with_event(name: str, number: str) -> str:
+    """An event log in which one number is this one."""
+    event = meter_event("Cover Removed")
+    if name == "UnreportedEventCount":
+        return event_log(event, unreported=77).replace(">77<", f">{number}<")
+    right = {"ID": "18001", "SequenceNumber": "4"}[name]
+    return event_log(event.replace(f"<e:{name}>{right}<", f"<e:{name}>{number}<"), event)
+
+
+def test_a_number_of_an_event_out_of_range_costs_only_that_event(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            event = meter_event("Cover Removed")
-            if name == "UnreportedEventCount":
-                bad = event_log(event, unreported=77).replace(">77<", f">{number}<")
-            else:
-                right = {"ID": "18001", "SequenceNumber": "4"}[name]
-                wrong = event.replace(f"<e:{name}>{right}<", f"<e:{name}>{number}<")
-                bad = event_log(wrong, event)
-            payload = await rig.take(data_arrived(read_data("m1", [1], log=bad)))
-            assert payload.counts["events"] == 1
-            assert len(await rig.values("m1")) == 1
-            (error,) = await open_errors(rig)
-            assert error.endpoint == "m1"
-            assert f"{name}: " in error.detail
+        cases = of_a_meter_each("ID", "SequenceNumber", "UnreportedEventCount")
+        async with a_rig(tmp_path, *(a_meter(meter) for meter in cases)) as rig:
+            with every_case() as case:
+                for meter, (name, number) in cases.items():
+                    with case(f"{name} {number[:40]}"):
+                        body = data_arrived(read_data(meter, [1], log=with_event(name, number)))
+                        payload = await rig.take(body)
+                        assert payload.counts["events"] == 1
+                        assert len(await rig.values(meter)) == 1
+                        (error,) = await rig.data.errors(payload=payload.id)
+                        assert error.endpoint == meter
+                        assert f"{name}: " in error.detail
 
     run(scenario())
 

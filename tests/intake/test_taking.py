@@ -14,7 +14,7 @@ from adapter.engine.readings.ports import PayloadState
 from adapter.model.ids import DeviceId, EndpointId
 from tests.builders import NOON, an_install
 from tests.intake.rig import ALWAYS, a_meter, a_rig
-from tests.support import run
+from tests.support import every_case, run
 from tests.wire.payloads import (
     data_arrived,
     event_log,
@@ -323,29 +323,33 @@ def test_a_truncated_payload_shows_nothing_and_can_be_judged_again(
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        b"<a><![CDATA[",
-        b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
-        b"\x00\x01\x02",
-        b"",
-        b"<html/>",
-        b'<?xml version="1.0" encoding="ebcdic"?><ReadDataCollection/>',
-        data_arrived(read_data("m1", [1])).replace(b"m1", b"m\xff1"),
-        data_arrived(read_data("m1", [1])).replace(b"<input>", b"<input>" * 300),
-    ],
+HOSTILE = (
+    b"<a><![CDATA[",
+    b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+    b"\x00\x01\x02",
+    b"",
+    b"<html/>",
+    b'<?xml version="1.0" encoding="ebcdic"?><ReadDataCollection/>',
+    data_arrived(read_data("m1", [1])).replace(b"m1", b"m\xff1"),
+    data_arrived(read_data("m1", [1])).replace(b"<input>", b"<input>" * 300),
 )
+
+
 @both
 def test_hostile_payloads_are_quarantined_and_the_next_one_is_taken(
-    tmp_path: Path, spooled: bool, hostile: bytes
+    tmp_path: Path, spooled: bool
 ) -> None:
     async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            payload = await rig.take(hostile, spooled=spooled)
-            assert payload.state is PayloadState.QUARANTINED
-            assert payload.position is not None
-            assert (await rig.take(data_arrived(read_data("m1", [1])))).counts["new"] == 1
+        meters = [f"m-{at}" for at in range(len(HOSTILE))]
+        async with a_rig(tmp_path, *(a_meter(meter) for meter in meters)) as rig:
+            with every_case() as case:
+                for hostile, meter in zip(HOSTILE, meters, strict=True):
+                    with case(hostile[:60]):
+                        payload = await rig.take(hostile, spooled=spooled)
+                        assert payload.state is PayloadState.QUARANTINED
+                        assert payload.position is not None
+                        after = await rig.take(data_arrived(read_data(meter, [1])))
+                        assert after.counts["new"] == 1
 
     run(scenario())
 
