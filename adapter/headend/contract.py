@@ -6,8 +6,7 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation
 from adapter.headend.client import Encoded
 from adapter.wire.codec import Codec
-from adapter.wire.operations import encode_call
-from adapter.wire.results import MAX_ANSWER_BYTES, read_answer
+from adapter.wire.operations import MAX_ANSWER_BYTES, encode_call, read_answer
 
 
 class ContractWire:

@@ -24,10 +24,10 @@ from adapter.subscriptions.reconcile import (
 from adapter.subscriptions.reconcile import operations_of as subscription_operations
 from adapter.wire.catalog import Catalog, OperationSpec
 from adapter.wire.codec import Codec
-from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
-from adapter.wire.operations import request_body
+from adapter.wire.notifications import DATA_ARRIVED, INBOUND_HAS, STATUS_CHANGED
+from adapter.wire.operations import OPERATIONS, request_body
 from adapter.wire.shapes import Field, ListOf, Struct
-from adapter.wire.subscriptions import subscription_body
+from adapter.wire.subscriptions import HELD_HAS, subscription_body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +112,15 @@ def _problems(codec: Codec, key: str) -> Iterator[str]:
         return
     if not spec.soap_action:
         yield "the operation has no SOAPAction"
-    inbound = key in _READ_FROM_REQUESTS
-    if not inbound:
+    if key in INBOUND_HAS:
+        field, above, reads = spec.request, "input", INBOUND_HAS[key]
+    else:
+        field, above, reads = spec.response, f"{spec.name}Result", _REPLY_HAS.get(key, ())
         yield from _unwritable(codec, spec)
-    field, reads = (
-        (spec.request, _READ_FROM_REQUESTS[key])
-        if inbound
-        else (spec.response, _READ_FROM_RESPONSES.get(key, ()))
-    )
     present = frozenset(_paths(field, ""))
     for path in reads:
-        path = path.format(result=f"{spec.name}Result")
-        if path not in present:
-            yield f"{field.name} has no {path}, which is read"
+        if f"{above}/{path}" not in present:
+            yield f"{field.name} has no {above}/{path}, which is read"
 
 
 def _unwritable(codec: Codec, spec: OperationSpec) -> Iterator[str]:
@@ -195,61 +191,11 @@ def _written(body: Mapping[str, object], above: str) -> Iterator[str]:
             yield from _written(value, f"{above}{name}/")
 
 
-def _below(above: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"{above}/{name}" for name in names)
-
-
-_STATUS: Final = (
-    "RequestToken/Id",
-    "State",
-    "Result",
-    "SuccessfulEndpoints",
-    "FailedEndpoints",
-)
-_FAILURE: Final = ("ElectronicSerialNumber", "FailureReason")
-_TOKEN: Final = ("{result}/Id",)
-_ONE: Final = (*_below("{result}", "Result"), *_below("{result}/MeterFailure", *_FAILURE))
-_MANY: Final = (
-    *_below("{result}", "Result", "EndpointFailureResult/MaximumResultsSent"),
-    *_below("{result}/EndpointFailureResult/Failures", *_FAILURE),
-)
-_SWITCHES: Final = _below(
-    "{result}/MeterDisconnectSwitchResults", "ElectronicSerialNumber", "SwitchState"
-)
-_DEVICE: Final = "input/ReadDataCollection"
-
-_O = Operation
 _SUBSCRIPTION_OPERATIONS: Final = frozenset(str(each) for each in SubscriptionOperation)
-_READ_FROM_RESPONSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+_REPLY_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        _O.RECONNECT_METER: _TOKEN,
-        _O.RECONNECT_RESULT: _ONE,
-        _O.DISCONNECT_METER: _TOKEN,
-        _O.DISCONNECT_RESULT: _ONE,
-        _O.LOAD_SIDE_VOLTAGE: _TOKEN,
-        _O.LOAD_SIDE_VOLTAGE_RESULT: (*_ONE, "{result}/IsVoltagePresent"),
-        _O.CONTINGENCY_READ: _TOKEN,
-        _O.CONTINGENCY_READ_RESULT: _MANY,
-        _O.INTERROGATE_GROUP: _TOKEN,
-        _O.INTERROGATE_GROUP_RESULT: _MANY,
-        _O.PING: _TOKEN,
-        _O.PING_RESULT: _MANY,
-        _O.SWITCH_STATE: _TOKEN,
-        _O.SWITCH_STATE_RESULT: (*_MANY, *_SWITCHES),
-        _O.REQUEST_STATUS: _below("{result}", *_STATUS),
-        SubscriptionOperation.LIST: _below("{result}", "SystemName", "UriCollection"),
+        **{str(key): row.reply_has for key, row in OPERATIONS.items()},
+        SubscriptionOperation.LIST: HELD_HAS,
     }
 )
-"""The other responses are either empty or read without regard to their type."""
-
-_READ_FROM_REQUESTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        STATUS_CHANGED: _below("input/RequestStatus", *_STATUS),
-        DATA_ARRIVED: (
-            *_below(_DEVICE, "Identifier"),
-            *_below(f"{_DEVICE}/RegisterValues", "Quantity", "Source", "Timestamp", "Value"),
-            *_below(f"{_DEVICE}/LoadProfileChannels", "Quantity", "IntervalLength", "TimeDataEnd"),
-            *_below(f"{_DEVICE}/LoadProfileChannels/IntervalValues", "ChannelValue"),
-        ),
-    }
-)
+"""Below `{Operation}Result`. The other replies are empty, or read without regard to their type."""

@@ -4,8 +4,10 @@ The wrappers of DataArrived and EventsArrived are inferred, so messages are told
 name of their element in any namespace they may come in.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, timedelta, tzinfo
 from decimal import Context, Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.calls import Reading, ReadingKind, RequestStatus
@@ -13,9 +15,8 @@ from adapter.errors import ContractViolation
 from adapter.model.ids import EndpointId
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction, JsonValue
-from adapter.wire.fields import Fields, count, group, groups, needed, text
-from adapter.wire.results import request_status
-from adapter.wire.scalars import instant
+from adapter.wire.operations import STATUS_HAS, request_status
+from adapter.wire.scalars import Fields, count, group, groups, instant, needed, text
 from adapter.wire.xml import MAX_BYTES, Soap, local_name, open_envelope
 
 STATUS_CHANGED: Final = "RequestStatusChangedService.StatusChanged"
@@ -25,6 +26,27 @@ EXCEPTIONS_ARRIVED: Final = "ExceptionSubscriberService.ExceptionsArrived"
 
 MAX_DATA_BYTES: Final = 16 * 1024 * 1024
 """The most DataArrived that is read in one piece; larger ones want a streaming reader."""
+
+INBOUND_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        STATUS_CHANGED: tuple(f"RequestStatus/{path}" for path in STATUS_HAS),
+        DATA_ARRIVED: tuple(
+            f"ReadDataCollection/{path}"
+            for path in (
+                "Identifier",
+                "RegisterValues/Quantity",
+                "RegisterValues/Source",
+                "RegisterValues/Timestamp",
+                "RegisterValues/Value",
+                "LoadProfileChannels/Quantity",
+                "LoadProfileChannels/IntervalLength",
+                "LoadProfileChannels/TimeDataEnd",
+                "LoadProfileChannels/IntervalValues/ChannelValue",
+            )
+        ),
+    }
+)
+"""The paths below `input` that a contract must have for a command to be carried."""
 
 _MOST_DIGITS: Final = 60
 _EXACT: Final = Context(prec=4 * _MOST_DIGITS)

@@ -1,29 +1,38 @@
 """Text of simple XML Schema types: from values when writing, to JSON values when reading.
 
+At the end, looking into a decoded body: what is absent, nil or of another kind is never a KeyError.
+
 Reading keeps what JSON can hold without loss: booleans and integers become JSON's, everything else
 (decimals, floats, dateTimes, GUIDs, words of enumerations) stays the text that stood on the wire.
 Writing takes those same JSON values, and also Decimal, UUID and datetimes that know their zone.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from adapter.errors import ContractViolation
 from adapter.model.date_time import read_date_time
+from adapter.model.ids import RequestToken
 from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.wire.shapes import Facets, Scalar
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
+Fields: TypeAlias = Mapping[str, JsonValue]
+"""The fields of a decoded group, by name."""
+Word = TypeVar("Word", bound=StrEnum)
 ToText: TypeAlias = Callable[[object], str]
 """A value's text, escaped for XML. Raises ValueError for what the type does not allow."""
 FromText: TypeAlias = Callable[[str], JsonValue]
 """The JSON value of a text. Raises ValueError where the text is not of the type."""
 
+_GUID: Final = re.compile(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}", re.ASCII)
+_NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 _WORDS: Final = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _SPECIAL: Final = re.compile("[<>&\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES: Final = MappingProxyType({"<": "&lt;", ">": "&gt;", "&": "&amp;", "\r": "&#13;"})
@@ -219,3 +228,51 @@ def _integer_reader(kind: str) -> FromText:
         return read_whole(text, span)
 
     return read
+
+
+# ---------------------------------------------------------------- fields of a decoded body
+
+
+def group(fields: Fields, name: str) -> Fields:
+    """The named group of fields; empty where it is absent or nil."""
+    value = fields.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def groups(fields: Fields, name: str) -> list[Fields]:
+    """The named list of groups, nil entries left out."""
+    value = fields.get(name)
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def text(fields: Fields, name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
+
+
+def needed(fields: Fields, name: str) -> str:
+    value = text(fields, name)
+    if value is None:
+        raise ContractViolation("is missing", at=name)
+    return value
+
+
+def count(fields: Fields, name: str) -> int:
+    value = fields.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def word(kind: type[Word], value: JsonValue, unknown: Word) -> Word:
+    """The member that `value` names, or `unknown`: the head end's enumerations grow."""
+    try:
+        return kind(value) if isinstance(value, str) else unknown
+    except ValueError:
+        return unknown
+
+
+def token_of(value: JsonValue, at: str) -> RequestToken:
+    """A token in lower case. Raises ContractViolation for anything that is not a non-nil GUID."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if _GUID.fullmatch(text) is None or text == _NIL_GUID:
+        raise ContractViolation("needs a GUID that is not nil", at=at)
+    return RequestToken(text)

@@ -1,11 +1,16 @@
 """Subscription calls and answers on the wire. SubscriptionService's contract is provisional."""
 
+from typing import Final
+
 from adapter.errors import ContractViolation, Refused
 from adapter.subscriptions.reconcile import Held, SubscriptionCall, SubscriptionOperation
 from adapter.wire.codec import Codec, Direction, JsonValue
 from adapter.wire.faults import is_fault, read_fault
-from adapter.wire.fields import groups, text
+from adapter.wire.scalars import groups, text
 from adapter.wire.xml import local_name, open_envelope
+
+HELD_HAS: Final = ("SystemName", "UriCollection")
+"""What is read of each subscription that is held."""
 
 _O = SubscriptionOperation
 _MAX_BYTES = 4 * 1024 * 1024

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapter.commands.flows import Operation
 from adapter.errors import Refused, WireError
 from adapter.wire.notifications import data_arrived, inbound_operation, status_changed
-from adapter.wire.results import read_answer
+from adapter.wire.operations import read_answer
 from adapter.wire.tools.json_form import decode_to_json
 from tests.wire.bodies import EXAMPLES, codec
 

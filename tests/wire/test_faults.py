@@ -5,7 +5,7 @@ import pytest
 from adapter.commands.flows import Operation
 from adapter.errors import FaultClass, Refused
 from adapter.wire.faults import FAULT_CLASSES, FAULT_NAMESPACES, soap_fault
-from adapter.wire.results import read_answer
+from adapter.wire.operations import read_answer
 from adapter.wire.xml import Soap
 from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec

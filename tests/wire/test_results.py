@@ -21,7 +21,7 @@ from adapter.commands.calls import (
 from adapter.commands.flows import PROVISIONING_OPERATIONS, RESULT_OF, Operation
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.model.ids import EndpointId, RequestToken
-from adapter.wire.results import read_answer
+from adapter.wire.operations import read_answer
 from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec
 
