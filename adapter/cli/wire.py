@@ -27,15 +27,21 @@ def wire() -> None:
 @click.option("--explain", is_flag=True, help="Also say what in it breaks the schema.")
 @click.option("--json", "as_json", is_flag=True, hidden=True)
 def decode(file: BinaryIO, wsdl: Path | None, explain: bool, as_json: bool) -> None:
-    """Print a message (FILE, - is stdin) as JSON: operation, direction, body."""
+    """Print a message (FILE, - is stdin) as JSON: operation, direction, body.
+
+    An operation that no command uses has a note that says so.
+    """
     from adapter.errors import WireError
-    from adapter.wire.tools.json_form import MAX_DESK_BYTES, decode_to_json
+    from adapter.wire.tools.json_form import MAX_DESK_BYTES, decode_to_json, usage_note
 
     data = file.read(MAX_DESK_BYTES + 1)
     try:
         shown: dict[str, object] = dict(decode_to_json(data, contract=wsdl))
     except WireError as error:
         raise type(error)(str(error), at=_shown(file.name)) from error
+    operation = shown["operation"]
+    if operation is not None and (note := usage_note(str(operation), contract=wsdl)):
+        shown["note"] = note
     if explain:
         from adapter.wire.catalog import Catalog
         from adapter.wire.tools.explain import explain as remarks

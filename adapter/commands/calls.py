@@ -64,7 +64,7 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadParameters:
-    """Period [start, end) in UTC and what to bring. `window_*` only for InterrogateByGroup."""
+    """Period [start, end) in UTC and what to bring. `window_*` only for interrogations."""
 
     start: datetime
     end: datetime

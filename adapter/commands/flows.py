@@ -30,7 +30,10 @@ class CommandKind(StrEnum):
 
 
 class Operation(StrEnum):
-    """The head end's operations that a command uses, as `{Service}.{Operation}` of the WSDL."""
+    """The head end's operations that can be called, as `{Service}.{Operation}` of the WSDL.
+
+    No command uses InterrogateByEndpoints; a site's own command may.
+    """
 
     ADD_METER_DEFINITIONS = "ProvisioningService.AddMeterDefinitions"
     DEREGISTER_METERS = "ProvisioningService.DeregisterMeters"
@@ -44,6 +47,8 @@ class Operation(StrEnum):
     CONTINGENCY_READ_RESULT = "DataService.GetContingencyReadByEndpointsResult"
     INTERROGATE_GROUP = "DataService.InterrogateByGroup"
     INTERROGATE_GROUP_RESULT = "DataService.GetInterrogateByGroupResult"
+    INTERROGATE_ENDPOINTS = "DataService.InterrogateByEndpoints"
+    INTERROGATE_ENDPOINTS_RESULT = "DataService.GetInterrogateByEndpointsResult"
     PING = "DiagnosticService.PingByEndpoints"
     PING_RESULT = "DiagnosticService.GetPingByEndpointsResult"
     SWITCH_STATE = "DiagnosticService.ReadDisconnectStateByMeters"
@@ -217,6 +222,9 @@ RESULT_OF: Final[Mapping[Operation, Operation]] = MappingProxyType(
     {row.request.operation: row.result.operation for row in _ROWS if row.result is not None}
 )
 """The result operation that belongs to a request operation."""
+
+WINDOW_OPERATIONS: Final = frozenset({O.INTERROGATE_GROUP, O.INTERROGATE_ENDPOINTS})
+"""Requests that tell the head end when it may work; the others have no window."""
 
 SWITCH_OPERATIONS: Final = frozenset(FLOWS[kind].request.operation for kind in SWITCH_KINDS)
 """Requests that move a switch: never sent twice on a guess (I3)."""

@@ -26,6 +26,7 @@ from adapter.commands.calls import (
 from adapter.commands.failures import Remedy, failure_row
 from adapter.commands.flows import (
     SWITCH_OPERATIONS,
+    WINDOW_OPERATIONS,
     Leaves,
     Operation,
     Reads,
@@ -226,7 +227,8 @@ def _read_of(
     if period is None or reads is None:
         return None
     interval = reads is Reads.INTERVAL
-    window = _window_of(command, period, now) if request.flow.scope is Scope.GROUP else None
+    windowed = request.flow.request.operation in WINDOW_OPERATIONS
+    window = _window_of(command, period, now) if windowed else None
     return ReadParameters(
         start=period.start,
         end=period.end,

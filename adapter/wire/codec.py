@@ -141,6 +141,10 @@ class Codec:
         key, direction, _ = self._reader(content)
         return key, direction
 
+    def reads(self, content: etree._Element) -> bool:
+        """Whether `content` begins a message of the contract, or is a fault."""
+        return is_fault(content) or content.tag in self._readers
+
     def _reader(self, content: etree._Element) -> tuple[str, Direction, Read]:
         try:
             return self._readers[content.tag]

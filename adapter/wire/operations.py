@@ -169,7 +169,17 @@ def _contingency_read(call: Call) -> Body:
     return {"request": {"EndpointCollectionRequest": _collection(call), "Parameters": parameters}}
 
 
-def _interrogate(call: Call) -> Body:
+def _interrogate_group(call: Call) -> Body:
+    target = {"GroupName": _needed(call, "group", call.group), **_callback(call)}
+    return {"request": {"GroupRequest": target, "Parameters": _interrogation(call)}}
+
+
+def _interrogate_endpoints(call: Call) -> Body:
+    target = _collection(call)
+    return {"request": {"EndpointCollectionRequest": target, "Parameters": _interrogation(call)}}
+
+
+def _interrogation(call: Call) -> Body:
     """Interrogation has no flag for recent registers; the last self read is asked for (inferred).
 
     It is the one register flag that changes nothing in the meter.
@@ -184,12 +194,7 @@ def _interrogate(call: Call) -> Body:
         "RetrieveLogEvents": read.events,
         "RetrievePriorSelfRead": read.registers,
     }
-    return {
-        "request": {
-            "GroupRequest": {"GroupName": _needed(call, "group", call.group), **_callback(call)},
-            "Parameters": {**_period(read), **window, **_set(flags)},
-        }
-    }
+    return {**_period(read), **window, **_set(flags)}
 
 
 def _period(read: ReadParameters) -> Body:
@@ -351,25 +356,27 @@ _SWITCHES: Final = (
 _O, _R = Operation, OperationRow
 # fmt: off
 _ROWS: Final = (
-    #  operation                    request            answer         the reply has
-    _R(_O.ADD_METER_DEFINITIONS,    _add_meters,       _provisioning, ()),
-    _R(_O.DEREGISTER_METERS,        _deregister,       _provisioning, ()),
-    _R(_O.RECONNECT_METER,          _reconnect,        _token_given,  _TOKEN),
-    _R(_O.RECONNECT_RESULT,         _token,            _outcome,      _ONE),
-    _R(_O.DISCONNECT_METER,         _disconnect,       _token_given,  _TOKEN),
-    _R(_O.DISCONNECT_RESULT,        _token,            _outcome,      _ONE),
-    _R(_O.LOAD_SIDE_VOLTAGE,        _voltage,          _token_given,  _TOKEN),
-    _R(_O.LOAD_SIDE_VOLTAGE_RESULT, _token,            _outcome,      _VOLTAGE),
-    _R(_O.CONTINGENCY_READ,         _contingency_read, _token_given,  _TOKEN),
-    _R(_O.CONTINGENCY_READ_RESULT,  _token,            _outcome,      _MANY),
-    _R(_O.INTERROGATE_GROUP,        _interrogate,      _token_given,  _TOKEN),
-    _R(_O.INTERROGATE_GROUP_RESULT, _token,            _outcome,      _MANY),
-    _R(_O.PING,                     _endpoints,        _token_given,  _TOKEN),
-    _R(_O.PING_RESULT,              _token,            _outcome,      _MANY),
-    _R(_O.SWITCH_STATE,             _endpoints,        _token_given,  _TOKEN),
-    _R(_O.SWITCH_STATE_RESULT,      _token,            _outcome,      _SWITCHES),
-    _R(_O.REQUEST_STATUS,           _token,            _status,       STATUS_HAS),
-    _R(_O.CANCEL_REQUEST,           _token,            _cancel,       ()),
+    #  operation                         request                 answer         the reply has
+    _R(_O.ADD_METER_DEFINITIONS,         _add_meters,            _provisioning, ()),
+    _R(_O.DEREGISTER_METERS,             _deregister,            _provisioning, ()),
+    _R(_O.RECONNECT_METER,               _reconnect,             _token_given,  _TOKEN),
+    _R(_O.RECONNECT_RESULT,              _token,                 _outcome,      _ONE),
+    _R(_O.DISCONNECT_METER,              _disconnect,            _token_given,  _TOKEN),
+    _R(_O.DISCONNECT_RESULT,             _token,                 _outcome,      _ONE),
+    _R(_O.LOAD_SIDE_VOLTAGE,             _voltage,               _token_given,  _TOKEN),
+    _R(_O.LOAD_SIDE_VOLTAGE_RESULT,      _token,                 _outcome,      _VOLTAGE),
+    _R(_O.CONTINGENCY_READ,              _contingency_read,      _token_given,  _TOKEN),
+    _R(_O.CONTINGENCY_READ_RESULT,       _token,                 _outcome,      _MANY),
+    _R(_O.INTERROGATE_GROUP,             _interrogate_group,     _token_given,  _TOKEN),
+    _R(_O.INTERROGATE_GROUP_RESULT,      _token,                 _outcome,      _MANY),
+    _R(_O.INTERROGATE_ENDPOINTS,         _interrogate_endpoints, _token_given,  _TOKEN),
+    _R(_O.INTERROGATE_ENDPOINTS_RESULT,  _token,                 _outcome,      _MANY),
+    _R(_O.PING,                          _endpoints,             _token_given,  _TOKEN),
+    _R(_O.PING_RESULT,                   _token,                 _outcome,      _MANY),
+    _R(_O.SWITCH_STATE,                  _endpoints,             _token_given,  _TOKEN),
+    _R(_O.SWITCH_STATE_RESULT,           _token,                 _outcome,      _SWITCHES),
+    _R(_O.REQUEST_STATUS,                _token,                 _status,       STATUS_HAS),
+    _R(_O.CANCEL_REQUEST,                _token,                 _cancel,       ()),
 )
 # fmt: on
 

@@ -15,10 +15,12 @@ from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.codec import JsonValue
 from tests.simulator.rig import (
     DISCONNECT,
+    ENDPOINTS_READ,
     GROUP_READ,
     INTERACTIVE,
     ONE,
     READ,
+    STRANGER,
     THREE,
     TWO,
     Heard,
@@ -167,18 +169,41 @@ def test_a_named_group_and_a_configuration_group_can_be_read() -> None:
     )
 
 
-def test_an_interrogation_waits_for_its_window() -> None:
+async def test_endpoints_can_be_interrogated_by_name() -> None:
+    async with running({"population": {"count": 5}}) as rig:
+        result = await rig.run(
+            ENDPOINTS_READ, TWO, THREE, RetrieveLoadProfileData=True, RetrievePriorSelfRead=True
+        )
+        assert result["Result"] == "Success"
+        assert [row["Identifier"] for row in rig.data()] == [TWO, THREE]
+        for row in rig.data():
+            assert len(rows(row, "LoadProfileChannels", 0, "IntervalValues")) == 96
+            assert rows(row, "RegisterValues")
+
+
+async def test_an_endpoint_that_is_not_there_fails_in_an_interrogation() -> None:
+    async with running({"population": {"count": 2}}) as rig:
+        result = await rig.run(ENDPOINTS_READ, ONE, STRANGER, RetrieveLoadProfileData=True)
+        failures = rows(result, "EndpointFailureResult", "Failures")
+        assert [text(row, "ElectronicSerialNumber") for row in failures] == [STRANGER]
+        assert [row["Identifier"] for row in rig.data()] == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("operation", "target"), [(GROUP_READ, "Substation 1"), (ENDPOINTS_READ, ONE)]
+)
+def test_an_interrogation_waits_for_its_window(operation: str, target: str) -> None:
     async def scene(rig: Rig) -> None:
         token = await rig.start(
-            GROUP_READ,
-            "Substation 1",
+            operation,
+            target,
             InterrogationWindowStartTime="2026-03-02T14:00:00Z",
             InterrogationWindowEndTime="2026-03-02T15:00:00Z",
         )
         await rig.turn(3_600)
         assert rig.states() == ["Initializing"]
         await rig.turn(3_601)
-        assert (await rig.result(GROUP_READ, token))["Result"] == "Success"
+        assert (await rig.result(operation, token))["Result"] == "Success"
 
     play(scene, population={"count": 2})
 

@@ -10,6 +10,7 @@ from adapter.commands.flows import (
     NATURE,
     RESULT_OF,
     STATUS_CHANGED,
+    WINDOW_OPERATIONS,
     CommandKind,
     Completion,
     Leaves,
@@ -72,7 +73,15 @@ def test_every_operation_of_a_request_belongs_to_one_result() -> None:
     asked = {flow.request.operation for flow in FLOWS.values()}
     assert set(RESULT_OF) <= asked
     helpers = {Operation.REQUEST_STATUS, Operation.CANCEL_REQUEST}
-    assert set(Operation) == asked | set(RESULT_OF.values()) | helpers
+    spare = {Operation.INTERROGATE_ENDPOINTS, Operation.INTERROGATE_ENDPOINTS_RESULT}
+    assert set(Operation) - spare == asked | set(RESULT_OF.values()) | helpers
+    assert not spare & (asked | set(RESULT_OF.values()))
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_the_head_end_is_told_a_window_by_requests_that_name_a_group(kind: CommandKind) -> None:
+    flow = FLOWS[kind]
+    assert (flow.request.operation in WINDOW_OPERATIONS) == (flow.scope is Scope.GROUP)
 
 
 def test_only_scheduled_reads_name_a_group() -> None:

@@ -64,6 +64,7 @@ def test_every_command_needs_its_operations_and_those_of_its_callbacks() -> None
         ("control", "PingByEndpoints", set()),
         ("diagnostic", "PingByEndpoints", {C.DEVICE_STATUS_CHECK, C.MULTI_DEVICE_STATUS_CHECK}),
         ("data", "InterrogateByGroup", {C.SCHEDULED_READ_SCALAR, C.SCHEDULED_READ_INTERVAL}),
+        ("data", "InterrogateByEndpoints", set()),
         ("provisioning", "AddMeterDefinitions", {C.DEVICE_COMMISSIONING}),
         ("common", "GetRequestStatus", ASYNCHRONOUS),
         ("common", "StatusChanged", ASYNCHRONOUS),

@@ -9,7 +9,7 @@ from adapter.commands.calls import Call, ReadParameters
 from adapter.commands.flows import Operation
 from adapter.errors import ContractViolation
 from adapter.model.ids import EndpointId, RequestToken
-from adapter.wire.operations import encode_call, request_body
+from adapter.wire.operations import OPERATIONS, encode_call, request_body
 from tests.support import for_every
 from tests.wire.bodies import codec
 
@@ -33,6 +33,10 @@ def a_call(operation: Operation, **more: Any) -> Call:
         "read": READ,
     }
     return Call(operation=operation, **{**given, **more})
+
+
+def test_the_table_has_one_row_for_every_operation() -> None:
+    assert list(OPERATIONS) == list(Operation)
 
 
 @for_every("operation", Operation)
@@ -66,8 +70,28 @@ def test_what_a_read_asks_for_is_flagged_in_the_contracts_order() -> None:
     places = [contingency.index(flag) for flag in flags]
     assert places == sorted(places)
     assert b"Retrieve" not in encode_call(codec(), a_call(Operation.CONTINGENCY_READ))
-    interrogation = encode_call(codec(), a_call(Operation.INTERROGATE_GROUP, read=every))
-    assert b"RetrievePriorSelfRead" in interrogation
+    for operation in (Operation.INTERROGATE_GROUP, Operation.INTERROGATE_ENDPOINTS):
+        interrogation = encode_call(codec(), a_call(operation, read=every))
+        assert b"RetrievePriorSelfRead" in interrogation
+
+
+def test_an_interrogation_of_endpoints_names_them_and_the_window() -> None:
+    other = EndpointId("2.16.840.1.114416.0.47110002")
+    call = a_call(Operation.INTERROGATE_ENDPOINTS, endpoints=(METER, other))
+    assert codec().decode(encode_call(codec(), call)).body == {
+        "request": {
+            "EndpointCollectionRequest": {
+                "ElectronicSerialNumbers": [METER, other],
+                "StatusChangedService": "https://gateway.example/openway/status/1",
+            },
+            "Parameters": {
+                "ReadingStartTime": "2025-03-30T00:00:00Z",
+                "ReadingEndTime": "2025-03-31T00:00:00Z",
+                "InterrogationWindowStartTime": "2025-03-31T01:00:00Z",
+                "InterrogationWindowEndTime": "2025-03-31T05:00:00Z",
+            },
+        }
+    }
 
 
 def test_times_travel_in_utc() -> None:
@@ -103,6 +127,8 @@ def test_a_header_block_stands_in_the_header() -> None:
         (Operation.DEREGISTER_METERS, {"endpoints": ()}),
         (Operation.INTERROGATE_GROUP, {"group": None}),
         (Operation.INTERROGATE_GROUP, {"read": ReadParameters(start=DAY, end=DAY)}),
+        (Operation.INTERROGATE_ENDPOINTS, {"endpoints": ()}),
+        (Operation.INTERROGATE_ENDPOINTS, {"read": ReadParameters(start=DAY, end=DAY)}),
         (Operation.CONTINGENCY_READ, {"read": None}),
         (Operation.REQUEST_STATUS, {"token": None}),
         (Operation.CANCEL_REQUEST, {"token": RequestToken("1")}),

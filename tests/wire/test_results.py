@@ -40,7 +40,7 @@ def answer(operation: Operation, data: bytes | None = None) -> object:
     return read_answer(codec(), operation, example(operation) if data is None else data)
 
 
-@pytest.mark.parametrize("operation", RESULT_OF)
+@pytest.mark.parametrize("operation", [*RESULT_OF, Operation.INTERROGATE_ENDPOINTS])
 def test_a_request_is_answered_with_its_token(operation: Operation) -> None:
     assert answer(operation) == TokenGiven(token=TOKEN)
 
@@ -77,7 +77,12 @@ def test_results_of_a_load_check() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [Operation.PING_RESULT, Operation.CONTINGENCY_READ_RESULT, Operation.INTERROGATE_GROUP_RESULT],
+    [
+        Operation.PING_RESULT,
+        Operation.CONTINGENCY_READ_RESULT,
+        Operation.INTERROGATE_GROUP_RESULT,
+        Operation.INTERROGATE_ENDPOINTS_RESULT,
+    ],
 )
 def test_results_of_many_meters_list_those_that_failed(operation: Operation) -> None:
     assert answer(operation) == HeadEndOutcome(
@@ -149,7 +154,7 @@ def test_a_cancel_is_answered_by_an_empty_response() -> None:
     assert answer(Operation.CANCEL_REQUEST) == CancelTaken()
 
 
-@pytest.mark.parametrize("operation", RESULT_OF)
+@pytest.mark.parametrize("operation", [*RESULT_OF, Operation.INTERROGATE_ENDPOINTS])
 def test_an_answer_without_a_token_proves_nothing(operation: Operation) -> None:
     good = example(operation)
     id_element = good[good.index(TOKEN.encode()) - 40 : good.index(TOKEN.encode()) + 50]

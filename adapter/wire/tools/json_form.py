@@ -9,6 +9,8 @@ from adapter.errors import InvalidRequest
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction, JsonValue
 from adapter.wire.gate import Finding, check_contract, check_subscriptions
+from adapter.wire.tools.vendor_operations import note_on, undescribed_message
+from adapter.wire.xml import open_envelope
 
 MAX_DESK_BYTES = 64 * 1024 * 1024
 
@@ -16,14 +18,25 @@ MAX_DESK_BYTES = 64 * 1024 * 1024
 def decode_to_json(data: bytes, *, contract: Path | None = None) -> dict[str, JsonValue]:
     """A message as {"operation", "direction", "body"}; see `codec` for the form of the body.
 
-    Raises WireError for bytes that are no message of the contract.
+    An operation that the head end is known to have and the contract does not describe is shown
+    without its types. Raises WireError for bytes that are no message of either kind.
     """
-    message = _codec(contract).decode(data, max_bytes=MAX_DESK_BYTES)
+    codec = _codec(contract)
+    content = open_envelope(data, max_bytes=MAX_DESK_BYTES).content
+    plain = None if codec.reads(content) else undescribed_message(content)
+    if plain is not None:
+        return plain
+    message = codec.decode_content(content)
     return {
         "operation": message.operation,
         "direction": message.direction.value,
         "body": message.body,
     }
+
+
+def usage_note(operation: str, *, contract: Path | None = None) -> str:
+    """That no command uses `operation`, in words; "" where something does."""
+    return note_on(operation, _codec(contract).catalog)
 
 
 def encode_from_json(
