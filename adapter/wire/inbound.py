@@ -195,7 +195,7 @@ class LargeMessage:
         raise NotWellFormed("a document type declaration is never accepted")
 
     def _instruction(self, *given: object) -> None:
-        raise NotWellFormed("processing instructions are never accepted")
+        raise NotWellFormed("a processing instruction is never accepted")
 
     def _refuse(self, refusal: Unacceptable) -> None:
         self._refusal = refusal

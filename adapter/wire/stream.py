@@ -2,7 +2,8 @@
 
 A pull parser gives one event for each dat:ReadData (MeterException, EventLog) when it is whole; it
 is read and taken off the tree. Hardened as `wire.xml` is: no DOCTYPE, no entities, no processing
-instructions, UTF-8 or UTF-16 with a mark, bounded in depth, namespaces and the size of one part.
+instructions (see `markup`), UTF-8 or UTF-16 with a mark, bounded in depth, namespaces and the size
+of one part.
 Wrappers are inferred, so they are matched by local name. Byte positions count the body in UTF-8.
 """
 
@@ -18,6 +19,7 @@ from lxml import etree
 
 from adapter.errors import WireError
 from adapter.readings.seeds import BadPart, Part
+from adapter.wire.markup import MarkupScan
 from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part
 from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name, what_is_wrong
 
@@ -42,14 +44,9 @@ _STARTS: Final = tuple(
     for name in PART_NAMES
 )
 _LONGEST_START: Final = 64
-_DECLARATION: Final = re.compile(rb"\s*<\?xml(\s[^>]{0,200}?)\?>")
+_DECLARATION: Final = re.compile(rb"\s*<\?xml(\s[^>]{0,400}?)\?>")
 _VERSION: Final = re.compile(rb"""\sversion\s*=\s*["']([^"']*)["']""")
 _ENCODING: Final = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)["']""")
-_NEVER: Final = (
-    (b"<!DOCTYPE", "a document type declaration"),
-    (b"<!ENTITY", "an entity declaration"),
-    (b"<?", "a processing instruction"),
-)
 
 
 class Broken(WireError):
@@ -82,7 +79,7 @@ USUAL: Final = PartBounds()
 def parts(pieces: Iterable[bytes], bounds: PartBounds = USUAL) -> Iterator[Part | BadPart]:
     """Every part in the order of the body. Raises Broken; what was given before it stands alone.
 
-    Not well-formed bodies are broken at a position that is only near; `where_broken` has it exact.
+    Bodies that are not well-formed are broken where libxml2 noticed; `where_broken` has it exact.
     """
     reading = _Reading(bounds)
     for piece in _as_utf8(pieces):
@@ -114,10 +111,12 @@ class _Reading:
         self._parser = _new_parser()
         self._deep = etree.XPath(f"boolean({'/'.join(['*'] * bounds.depth)})")
         self._fed = 0
+        self._line = 1
+        self._line_starts = 0
         self._last_end = 0
         self._tail = b""
         self._starts: deque[int] = deque()
-        self._counted = True
+        self._markup = MarkupScan()
         self._nested = 0
         self._index = 0
         self._root_checked = False
@@ -126,10 +125,14 @@ class _Reading:
         self._look_through(data)
         try:
             self._parser.feed(data)
-            self._fed += len(data)
-            yield from self._finished()
         except etree.XMLSyntaxError as error:
-            raise Broken(f"not well-formed: {what_is_wrong(error)}", self._fed) from error
+            at = self._where(error, data)
+            raise Broken(f"not well-formed: {what_is_wrong(error)}", at) from error
+        self._fed += len(data)
+        if lines := data.count(b"\n"):
+            self._line += lines
+            self._line_starts = self._fed - len(data) + data.rindex(b"\n") + 1
+        yield from self._finished()
         if self._fed - self._last_end > self._bounds.part_bytes:
             most = self._bounds.part_bytes
             raise Broken(f"more than {most} bytes without an end", self._last_end)
@@ -145,17 +148,26 @@ class _Reading:
         self._check_root(root)
 
     def _look_through(self, data: bytes) -> None:
-        """Find what is never accepted, and where parts begin."""
+        """Find what is never accepted, and where parts begin: not in a comment, nor in CDATA."""
+        forbidden = self._markup.feed(data)
+        if forbidden is not None:
+            raise Broken(str(forbidden), forbidden.position)
         window, start = self._tail + data, self._fed - len(self._tail)
-        for mark, what in _NEVER:
-            found = window.find(mark)
-            if found >= 0:
-                raise Broken(f"{what} is never accepted", start + found)
-        if b"<!" in window:
-            # What looks like a part inside a comment or CDATA is none: the count is off from here.
-            self._counted = False
-        self._starts.extend(start + at for at in _begins(window, len(self._tail)))
+        begins = (start + at for at in _begins(window, len(self._tail)))
+        self._starts.extend(at for at in begins if not self._markup.is_text(at))
         self._tail = window[-_LONGEST_START:]
+        self._markup.forget(self._fed + len(data) - len(self._tail))
+
+    def _where(self, error: etree.XMLSyntaxError, data: bytes) -> int:
+        """The byte at which libxml2 stopped, in the piece `data` that it was given last. It counts
+        columns in bytes."""
+        line, column = error.position
+        if line < self._line:
+            return self._fed
+        start = self._line_starts
+        for _ in range(line - self._line):
+            start = self._fed + data.find(b"\n", max(start - self._fed, 0)) + 1
+        return max(0, min(start + column - 1, self._fed + len(data)))
 
     def _finished(self) -> Iterator[Part | BadPart]:
         for _, element in self._parser.read_events():
@@ -174,8 +186,6 @@ class _Reading:
         for _ in range(min(self._nested, len(self._starts))):
             self._starts.popleft()
         self._nested = 0
-        if not self._counted:
-            position = -1
         index, self._index = self._index, self._index + 1
         try:
             if self._deep(element):

@@ -1,10 +1,10 @@
 """The one hardened XML parser, and the SOAP envelope around what it reads.
 
 Refused before a parser sees a byte: more than `max_bytes`, more tags than `max_elements`, a DOCTYPE
-(and with it every entity), processing instructions, XML 1.1, encodings other than UTF-8 and UTF-16
-with a byte order mark. Refused after parsing: nesting past `max_depth`, more than MAX_ATTRIBUTES
-attributes or namespaces in scope on one element. Comments are dropped while parsing, so that a
-value cannot be cut short by one.
+(and with it every entity), processing instructions (see `markup`), XML 1.1, encodings other than
+UTF-8 and UTF-16 with a byte order mark. Refused after parsing: nesting past `max_depth`, more than
+MAX_ATTRIBUTES attributes or namespaces in scope on one element. Comments are dropped while parsing,
+so that a value cannot be cut short by one.
 """
 
 import re
@@ -16,6 +16,7 @@ from typing import Final
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed
+from adapter.wire.markup import forbidden_markup
 
 MAX_BYTES: Final = 256 * 1024
 """Enough for every message but DataArrived and long result lists; their readers say more."""
@@ -67,11 +68,9 @@ def parse(
     if len(data) > max_bytes:
         raise NotWellFormed(f"{len(data)} bytes, more than the {max_bytes} allowed")
     data = _as_utf8(data)
-    # The single character is looked for first since that is the quickest look there is.
-    if b"!" in data and (b"<!DOCTYPE" in data or b"<!ENTITY" in data):
-        raise NotWellFormed("a document type declaration is never accepted")
-    if b"<?" in data:
-        raise NotWellFormed("processing instructions are never accepted")
+    forbidden = forbidden_markup(data)
+    if forbidden is not None:
+        raise NotWellFormed(str(forbidden))
     if len(data) > 3 * max_elements and data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
     try:

@@ -174,6 +174,25 @@ def test_several_large_messages_share_the_places_that_there_are() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(
+    "text",
+    [b'<![CDATA[<?xml version="1.0"?>]]>', b"<![CDATA[<!DOCTYPE html>]]>", b"<!-- <?x?> -->"],
+)
+async def test_declarations_that_are_only_text_are_taken(text: bytes, size: str) -> None:
+    whole = large()
+    start, end = whole.index(b"<s:Body>"), whole.index(b"</s:Envelope>")
+    note = b'<s:Header><n xmlns="urn:x">' + text + b"</n></s:Header>"
+    small = (
+        b"<s:Body><DataArrived xmlns='http://www.itron.com/ami/2009/08/subscriptions'/></s:Body>"
+    )
+    content = whole[start:end] if size == "large" else small
+    body = whole[:start] + note + content + whole[end:]
+    async with a_rig() as rig:
+        assert (await rig.post("/openway/data", body))[0] == 200
+        assert (await rig.only_row()).raw == body
+
+
 _DOCTYPE = b'?><!DOCTYPE x [<!ENTITY a "b">]>'
 _HEADER = b'<s:Header><x xmlns="urn:x" s:mustUnderstand="1"/></s:Header>'
 LARGE_AND_WRONG: dict[str, Callable[[bytes], bytes]] = {

@@ -126,6 +126,19 @@ def test_cdata_is_text() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [b"<!-- <?php ?> -->", b"<!-- <!DOCTYPE x> -->", b'<![CDATA[<?xml version="1.0"?>]]>'],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_declarations_that_are_only_text_do_not_refuse_a_message(
+    text: bytes, encoding: str
+) -> None:
+    more = good_with(b"<State>", b"<More xmlns='urn:x'>" + text + b"</More><State>")
+    data = more.decode().replace('"utf-8"', f'"{encoding}"').encode(encoding)
+    assert status_changed(codec(), data).token == TOKEN.decode()
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"\xef\xbb\xbf" + GOOD,

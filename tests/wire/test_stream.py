@@ -279,12 +279,43 @@ def test_other_encodings_that_carry_a_mark_are_read(encoding: str) -> None:
     assert [part.identifier for part in good(text.encode(encoding))] == ["m1", "m2"]
 
 
-def test_comments_do_not_cut_values_and_positions_are_not_guessed() -> None:
+def test_comments_do_not_cut_values_and_what_is_in_them_is_no_part() -> None:
     cut = interval("1<!-- -->2")
     body = data_arrived(read_data("m1", [1]), "<!-- <b:ReadData> -->", read_data("m2", [cut, 3]))
     second = good(body)[1]
-    assert second.position == -1
+    assert second.position == body.rindex(b"<b:ReadData>")
     assert second.seeds[0].texts == ("12", "3")
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 65_536])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<![CDATA[<?xml version="1.0"?><report rssi="-71"/>]]>',
+        "<![CDATA[<!DOCTYPE html><html>time-out</html>]]>",
+        "<!-- <?php ?> <!ENTITY a 'b'> --><![CDATA[<b:ReadData>]]>",
+    ],
+)
+def test_declarations_that_are_only_text_refuse_nobodys_data(text: str, size: int) -> None:
+    log = event_log(meter_event("Door").replace(">v<", f">{text}<"))
+    body = data_arrived(read_data("m1", [1], log=log), read_data("m2", [2]))
+    first, second = parts([body[at : at + size] for at in range(0, len(body), size)])
+    assert isinstance(first, Part)
+    assert isinstance(second, Part)
+    said = text.rpartition("<![CDATA[")[2].removesuffix("]]>")
+    assert first.events[0].arguments == (("Sample", said),)
+    assert second.position == body.rindex(b"<b:ReadData>")
+
+
+def test_what_libxml2_gives_up_on_is_told_by_its_byte() -> None:
+    deep = "<b:a>" * 300 + "</b:a>" * 300
+    for body in (
+        data_arrived(*[read_data("m1", range(96))] * 30, deep),
+        data_arrived(*[read_data("m1", range(96)) + "\r\n"] * 30, deep),
+    ):
+        error = broken(body)
+        assert "Excessive depth" in str(error)
+        assert body[: error.position + 1].endswith(b"<b:a>" * 200)
 
 
 def test_an_empty_body_is_broken() -> None:
