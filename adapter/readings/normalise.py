@@ -31,7 +31,8 @@ class _Bad(Exception):
 
 
 def normalise(seed: Seed, lookups: Lookups, *, part: int = 0) -> Normal | RejectedSeed:
-    """Both stages for one seed. All its values become rows, or none does."""
+    """Both stages for one seed. All its values become rows, or none does; an interval of which
+    nothing is told has none."""
     quantity = lookups.quantity(seed.quantity)
     if quantity is None:
         return RejectedSeed(why=Unmapped.QUANTITY, detail=seed.quantity[:100], seed=seed)
@@ -75,18 +76,23 @@ def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Norm
 def awaited(seed: Seed, lookups: Lookups) -> Normal | None:
     """Where and when the values of a seed belong, whatever its numbers say: the rows count by
     their times only. None where the seed does not tell."""
-    readable = replace(seed, texts=("0",) * len(seed.texts), pulse="1")
+    interval = seed.kind is ReadingKind.INTERVAL
+    texts = tuple("0" if text or not interval else "" for text in seed.texts)
+    readable = replace(seed, texts=texts, pulse="1")
     found = normalise(readable, lookups)
     return found if isinstance(found, Normal) else None
 
 
 def seed_of(normal: Normal) -> Seed:
     """A seed that gives these values again, for when they cannot be stored yet."""
-    statuses = {
-        index: tuple(words.split(","))
-        for index, (_, _, _, _, words) in enumerate(normal.rows)
-        if words
-    }
+    step = normal.seconds * 1_000_000
+    texts = [""] * ((normal.end - normal.start) // step if step else len(normal.rows))
+    statuses: dict[int, tuple[str, ...]] = {}
+    for number, (at, _, external, _, words) in enumerate(normal.rows):
+        index = (at - normal.start) // step - 1 if step else number
+        texts[index] = external or ""
+        if words:
+            statuses[index] = tuple(words.split(","))
     return Seed(
         identifier=normal.identifier,
         serial=normal.serial,
@@ -95,7 +101,7 @@ def seed_of(normal: Normal) -> Seed:
         source=normal.source,
         at=(_EPOCH + timedelta(microseconds=normal.end)).isoformat(),
         minutes=normal.seconds // 60,
-        texts=tuple(external or "" for _, _, external, _, _ in normal.rows),
+        texts=tuple(texts),
         statuses=statuses,
         position=normal.position,
     )
@@ -113,6 +119,9 @@ def _rows(
     rows: list[Row] = []
     at = first
     for index, text in enumerate(seed.texts):
+        if not text and step:
+            at += step
+            continue
         external = _number(text)
         value = text_of(multiply(external, factor))
         told = text if pulse == _ONE else text_of(multiply(external, pulse))
@@ -135,7 +144,7 @@ def judge(words: tuple[str, ...], lookups: Lookups) -> tuple[bool, int]:
 def _number(text: str) -> Decimal:
     """Every way a numeric xs type is written; not NaN, infinity, words or absurd exponents."""
     if _NUMBER.fullmatch(text.strip()) is None:
-        raise _Bad(Unmapped.NUMBER, text[:60])
+        raise _Bad(Unmapped.NUMBER, text[:60] or "no value")
     number = Decimal(text.strip())
     if len(text) > 2 * _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
         raise _Bad(Unmapped.NUMBER, text[:60])

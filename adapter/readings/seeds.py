@@ -16,7 +16,8 @@ from adapter.commands.calls import ReadingKind
 class Seed:
     """`at` is the register's Timestamp, or TimeDataEnd: the END of the last interval (inferred).
 
-    texts      the values, oldest first (inferred); a register has one
+    texts      the values, oldest first (inferred); a register has one. "" is an interval of which
+               nothing is told: it keeps its place
     statuses   the head end's words, by the index of the value they belong to; normal has none
     minutes    interval length, 0 for registers (unit inferred)
     pulse      PulseMultiplier, which counts only where `scaled` is false (inferred)
@@ -120,7 +121,7 @@ class EventSeed:
 class Part:
     """What one dat:ReadData (or MeterException) held. `index` counts from 0. `unreported` is the
     log's UnreportedEventCount: events that the meter had and the log does not tell (inferred from
-    the name). `bad` are pieces of it that cannot be read; the others are taken."""
+    the name). `bad` are pieces of it that are nil or cannot be read; the others are taken."""
 
     index: int
     position: int

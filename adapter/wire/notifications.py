@@ -123,8 +123,9 @@ def _register(endpoint: EndpointId, fields: Fields, zone: tzinfo) -> Reading:
 
 def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo) -> list[Reading]:
     """TimeDataEnd ends the last interval, values stand oldest first, lengths are minutes, raw
-    values are multiplied where nothing scaled them (all inferred)."""
-    values = groups(channel, "IntervalValues")
+    values are multiplied where nothing scaled them (all inferred). A nil one keeps its place."""
+    listed = channel.get("IntervalValues")
+    values = listed if isinstance(listed, list) else []
     end = instant(needed(channel, "TimeDataEnd"), zone=zone)
     minutes = count(channel, "IntervalLength")
     if values and minutes <= 0:
@@ -147,6 +148,7 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
             statuses=_words(fields, "ProfileStatuses") + _words(fields, "ExtendedProfileStatuses"),
         )
         for at, fields in zip(ends, values, strict=True)
+        if isinstance(fields, dict)
     ]
 
 

@@ -269,21 +269,40 @@ def _outcome(reply: OperationReply) -> Answer:
     if "Result" not in fields:
         raise ContractViolation("is missing", at=f"{name}/Result")
     listed = group(fields, "EndpointFailureResult")
-    single = group(fields, "MeterFailure")
+    failures, unnamed = _failures(fields)
     voltage = fields.get("IsVoltagePresent")
     token = group(fields, "RequestToken").get("Id")
     return HeadEndOutcome(
         token=None if token is None else token_of(token, f"{name}/RequestToken/Id"),
         result=word(RemoteResult, fields["Result"], RemoteResult.UNKNOWN),
-        failures=tuple(
-            failure(entry) for entry in (*groups(listed, "Failures"), *([single] if single else ()))
-        ),
-        truncated=listed.get("MaximumResultsSent") is True,
+        failures=failures,
+        truncated=unnamed or listed.get("MaximumResultsSent") is True,
         switches=tuple(
-            _switch(entry, reply.zone) for entry in groups(fields, "MeterDisconnectSwitchResults")
+            _switch(entry, reply.zone)
+            for entry in groups(fields, "MeterDisconnectSwitchResults")
+            if text(entry, "ElectronicSerialNumber") is not None
         ),
         voltage_present=voltage if isinstance(voltage, bool) else None,
     )
+
+
+def _failures(fields: Fields) -> tuple[tuple[EndpointFailure, ...], bool]:
+    """Those that name their endpoint, and whether one does not: a nil entry, or a nil serial
+    number. Then nothing is proven for those that are not listed, as where the list was cut.
+
+    The failure of a request for one meter may leave it to the result to name it.
+    """
+    single = group(fields, "MeterFailure")
+    if single and text(single, "ElectronicSerialNumber") is None:
+        single = {**single, "ElectronicSerialNumber": fields.get("ElectronicSerialNumber")}
+    listed = group(fields, "EndpointFailureResult").get("Failures")
+    entries = [*(listed if isinstance(listed, list) else ()), *([single] if single else ())]
+    named = [
+        entry
+        for entry in entries
+        if isinstance(entry, dict) and text(entry, "ElectronicSerialNumber") is not None
+    ]
+    return tuple(map(failure, named)), len(named) < len(entries)
 
 
 def failure(fields: Fields) -> EndpointFailure:

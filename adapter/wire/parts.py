@@ -29,15 +29,15 @@ _TRUE: Final = ("true", "1")
 _LONGEST_TEXT: Final = 4096
 KEPT_XML: Final = 64 * 1024
 """So much is kept of the XML of a bad part."""
+_REASONS: Final = 20
+"""So many bad pieces of a part are told by themselves."""
+_PLACES: Final = 5
 T = TypeVar("T")
 
 
-class _BadNumber(ContractViolation):
-    """A whole number that is none, or outside the contract's type. Only its piece is lost."""
-
-
 class _Pieces:
-    """Reads the pieces of one part; those with a bad number are left out and kept as `reasons`."""
+    """Reads the pieces of one part. One that is nil or bad is left out and kept among `reasons`
+    with its place: `LoadProfileChannel[2]/IntervalValue[3]: is nil`."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -45,26 +45,40 @@ class _Pieces:
     def read(self, make: Callable[[], T], at: str, otherwise: T) -> T:
         try:
             return make()
-        except _BadNumber as error:
-            self.reasons.append(f"{at}/{error}")
+        except ContractViolation as error:
+            self.reasons.append(f"{at}/{_in_short(error)}")
             return otherwise
 
     def all(
-        self, make: Callable[[etree._Element], T], of: list[etree._Element], at: str
+        self, make: Callable[[etree._Element, str], T], of: list[etree._Element], at: str
     ) -> list[T]:
+        """`make` is given each item that is not nil, and its place."""
+        nil = [number for number, item in enumerate(of, 1) if _is_nil(item)]
+        self.lost(at, nil, "is nil")
         found = (
-            self.read(partial(make, item), f"{at}[{number}]", None)
+            self.read(partial(make, item, f"{at}[{number}]"), f"{at}[{number}]", None)
             for number, item in enumerate(of, 1)
+            if not _is_nil(item)
         )
         return [item for item in found if item is not None]
+
+    def lost(self, at: str, numbers: list[int], why: str) -> None:
+        """One reason for all of a list that are lost for the same."""
+        if numbers:
+            places = ", ".join(f"[{number}]" for number in numbers[:_PLACES])
+            more = f" and {len(numbers) - _PLACES} more" if len(numbers) > _PLACES else ""
+            self.reasons.append(f"{at}{places}{more}: {why}")
 
     def bad(
         self, element: etree._Element, index: int, position: int, identifier: str
     ) -> tuple[BadPart, ...]:
-        xml = kept_xml(element) if self.reasons else b""
+        reasons = self.reasons[:_REASONS]
+        if len(self.reasons) > _REASONS:
+            reasons.append(f"and {len(self.reasons) - _REASONS} more pieces that cannot be read")
+        xml = kept_xml(element) if reasons else b""
         return tuple(
             BadPart(index=index, position=position, reason=reason, xml=xml, identifier=identifier)
-            for reason in self.reasons
+            for reason in reasons
         )
 
 
@@ -74,10 +88,13 @@ def kept_xml(element: etree._Element) -> bytes:
 
 
 def read_part(element: etree._Element, *, index: int, position: int) -> Part:
-    """Raises ContractViolation naming what is missing or wrong; then none of it is taken. Of a
-    number that is wrong only the piece is lost in which it stands: see `Part.bad`."""
+    """Raises ContractViolation naming what is missing or wrong of the part itself; then none of it
+    is taken. What is nil or wrong further in costs the smallest piece it stands in: an interval,
+    a channel, a register, an event, the block info. See `Part.bad`."""
     if namespace(element) not in _NAMESPACES:
         raise ContractViolation(f"{element.tag[:200]} is in no namespace of the contract")
+    if _is_nil(element):
+        raise ContractViolation("is nil", at=local_name(element))
     return _READERS[local_name(element)](element, index, position)
 
 
@@ -95,9 +112,9 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
     )
     if not head.identifier and not head.serial:
         raise ContractViolation("is missing", at="ReadData/Identifier")
-    channels = _items(fields, "LoadProfileChannels")
-    seeds = pieces.all(partial(_channel, head), channels, "LoadProfileChannel")
-    seeds += [_register(head, item) for item in _items(fields, "RegisterValues")]
+    channels, registers = _items(fields, "LoadProfileChannels"), _items(fields, "RegisterValues")
+    seeds = pieces.all(partial(_channel, head, pieces), channels, "LoadProfileChannel")
+    seeds += pieces.all(partial(_register, head), registers, "RegisterValue")
     log = fields.get("EventLog")
     device = (head.identifier, head.serial)
     return Part(
@@ -145,10 +162,10 @@ class _Head:
         self.position = position
 
 
-def _channel(head: _Head, element: etree._Element) -> Seed:
-    fields = _fields(element)
-    texts, statuses = _values(fields.get("IntervalValues"))
-    return Seed(
+def _channel(head: _Head, pieces: _Pieces, element: etree._Element, place: str) -> Seed:
+    fields, lost = _fields(element), dict[str, list[int]]()
+    texts, statuses = _values(fields.get("IntervalValues"), lost)
+    seed = Seed(
         identifier=head.identifier,
         serial=head.serial,
         device_class=head.device_class,
@@ -164,13 +181,19 @@ def _channel(head: _Head, element: etree._Element) -> Seed:
         blocks=head.blocks,
         position=head.position,
     )
+    for why, numbers in lost.items():
+        pieces.lost(f"{place}/IntervalValue", numbers, why)
+    return seed
 
 
 def _values(
-    values: etree._Element | None,
+    values: etree._Element | None, lost: dict[str, list[int]]
 ) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
     """The values, and the statuses of those that have any; an empty list of statuses is normal
-    (inferred). A channel of plain values is taken in one sweep of libxml2: this is the hot path."""
+    (inferred). A channel of plain values is taken in one sweep of libxml2: this is the hot path.
+
+    An interval without a value keeps its place as "", and is in `lost` under why.
+    """
     if values is None or not len(values):
         return (), {}
     ns = namespace(values)
@@ -182,8 +205,11 @@ def _values(
     texts: list[str] = []
     statuses: dict[int, tuple[str, ...]] = {}
     for index, interval in enumerate(values):
-        texts.append(_value_by_name(interval))
-        if words := _statuses(list(interval)):
+        text, why = _value_by_name(interval)
+        texts.append(text)
+        if why:
+            lost.setdefault(why, []).append(index + 1)
+        elif words := _statuses(list(interval)):
             statuses[index] = words
     return tuple(texts), statuses
 
@@ -197,10 +223,16 @@ def _sweeps(ns: str) -> tuple[etree.XPath, etree.XPath]:
     return nested, etree.XPath("count(d:IntervalValue/d:ChannelValue[1])", namespaces=names)
 
 
-def _value_by_name(interval: etree._Element) -> str:
+def _value_by_name(interval: etree._Element) -> tuple[str, str]:
+    """(value, why there is none)."""
     if local_name(interval) != "IntervalValue":
         raise ContractViolation("is no IntervalValue", at=where(interval))
-    return _needed(_fields(interval), "ChannelValue")
+    if _is_nil(interval):
+        return "", "is nil"
+    try:
+        return _needed(_fields(interval), "ChannelValue"), ""
+    except ContractViolation as error:
+        return "", _in_short(error)
 
 
 def _statuses(lists: list[etree._Element]) -> tuple[str, ...]:
@@ -209,12 +241,14 @@ def _statuses(lists: list[etree._Element]) -> tuple[str, ...]:
         for item in lists
         if len(item) and local_name(item) in ("ProfileStatuses", "ExtendedProfileStatuses")
         for word in item
+        if not _is_nil(word)
     )
 
 
-def _register(head: _Head, element: etree._Element) -> Seed:
+def _register(head: _Head, element: etree._Element, place: str) -> Seed:
     fields = _fields(element)
-    words = tuple((item.text or "").strip() for item in _items(fields, "Status"))
+    status = _items(fields, "Status")
+    words = tuple((item.text or "").strip() for item in status if not _is_nil(item))
     return Seed(
         identifier=head.identifier,
         serial=head.serial,
@@ -266,7 +300,7 @@ def _events(
     return tuple(pieces.all(partial(_event, device, position), items, "MeterEvent"))
 
 
-def _event(device: tuple[str, str], position: int, item: etree._Element) -> EventSeed:
+def _event(device: tuple[str, str], position: int, item: etree._Element, place: str) -> EventSeed:
     fields = _fields(item)
     return EventSeed(
         identifier=device[0],
@@ -305,7 +339,7 @@ def _exception(element: etree._Element, index: int, position: int) -> Part:
 
 
 def _arguments(fields: "dict[str, etree._Element]") -> tuple[tuple[str, str], ...]:
-    found = (_fields(item) for item in _items(fields, "Arguments"))
+    found = (_fields(item) for item in _items(fields, "Arguments") if not _is_nil(item))
     return tuple((_text(item, "Name"), _text(item, "Value")) for item in found)
 
 
@@ -331,10 +365,18 @@ def _fields(element: etree._Element) -> "dict[str, etree._Element]":
     """The children by local name; the first of a name counts, nil ones are left out."""
     found: dict[str, etree._Element] = {}
     for child in element:
-        if child.attrib and child.get(_NIL, "").strip() in _TRUE:
-            continue
-        found.setdefault(local_name(child), child)
+        if not _is_nil(child):
+            found.setdefault(local_name(child), child)
     return found
+
+
+def _is_nil(element: etree._Element) -> bool:
+    return bool(element.attrib) and element.get(_NIL, "").strip() in _TRUE
+
+
+def _in_short(error: ContractViolation) -> str:
+    """By the element's own name: whoever reads it in a piece knows what is above it."""
+    return str(error)[error.at.rfind("/") + 1 :]
 
 
 def _items(fields: "dict[str, etree._Element]", name: str) -> list[etree._Element]:
@@ -367,6 +409,4 @@ def _count(fields: "dict[str, etree._Element]", name: str, kind: str = "int") ->
         text = _text(fields, name)
         return read_whole(text, XS_INTEGERS[kind]) if text else 0
     except ValueError as error:
-        raise _BadNumber(str(error), at=name) from None
-    except ContractViolation as error:
-        raise _BadNumber(str(error).removeprefix(f"{error.at}: "), at=name) from None
+        raise ContractViolation(str(error), at=name) from None

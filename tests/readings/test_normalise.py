@@ -12,7 +12,7 @@ from adapter.model.measurement import REGULAR
 from adapter.readings.blocks import gaps
 from adapter.readings.conditions import CONDITIONS, MISSING, PARTIAL, SUSPECT
 from adapter.readings.lookups import Lookups, Quantity, Shift, standard, with_quantities
-from adapter.readings.normalise import normalise, seed_of
+from adapter.readings.normalise import awaited, normalise, seed_of
 from adapter.readings.seeds import Normal, RejectedSeed, Seed, Unmapped
 from tests.support import for_every
 
@@ -238,6 +238,27 @@ def test_a_kept_seed_gives_the_same_rows_again() -> None:
     again = normal(seed_of(first))
     assert again.rows == first.rows
     assert (again.start, again.end, again.seconds) == (first.start, first.end, first.seconds)
+
+
+@pytest.mark.parametrize("texts", [("", "1", "2"), ("1", "", "2"), ("1", "2", ""), ("", "")])
+def test_an_interval_of_which_nothing_is_told_has_no_row_and_keeps_its_place(
+    texts: tuple[str, ...],
+) -> None:
+    seed = intervals(*texts, statuses={1: ("PartialInterval",)})
+    found, full = normal(seed), normal(intervals(*(text or "7" for text in texts)))
+    told = [index for index, text in enumerate(texts) if text]
+    assert ends(found) == [ends(full)[index] for index in told]
+    assert [row[2] for row in found.rows] == [texts[index] for index in told]
+    assert (found.start, found.end) == (full.start, full.end)
+    again = seed_of(found)
+    assert again.texts == texts
+    assert normal(again).rows == found.rows
+
+
+def test_a_kept_seed_belongs_where_its_values_are_and_not_where_nothing_is_told() -> None:
+    found = awaited(intervals("x", "", "3"), USUAL)
+    assert found is not None
+    assert ends(found) == ["2024-05-01T00:00:00+00:00", "2024-05-01T00:30:00+00:00"]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ def test_intervals_end_at_the_end_of_the_data_oldest_first() -> None:
     assert {reading.seconds for reading in readings} == {900}
 
 
+def test_a_nil_interval_keeps_its_place() -> None:
+    channel = a_channel("1", "2", "3")
+    channel["IntervalValues"][1] = None
+    readings = data_arrived(codec(), arrived(LoadProfileChannels=[channel]))
+    assert [(reading.at.minute, reading.value) for reading in readings] == [
+        (30, Decimal(1)),
+        (0, Decimal(3)),
+    ]
+
+
 @pytest.mark.parametrize(("scaling", "value"), [("Scaled", "12.34"), ("None", "1.234")])
 def test_raw_values_are_multiplied_and_scaled_ones_are_not(scaling: str, value: str) -> None:
     data = arrived(ScalingType=scaling, LoadProfileChannels=[a_channel("12.34")])

@@ -90,6 +90,69 @@ def test_results_of_many_meters_list_those_that_failed(operation: Operation) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (rb"<((?:\w+:)?EndpointFailure)>.*?</\1>", rb'<\1 i:nil="true"/>'),
+        (
+            rb"(<(?:\w+:)?EndpointFailure>\s*<(?:\w+:)?ElectronicSerialNumber)>[^<]*<",
+            rb'\1 i:nil="1"><',
+        ),
+    ],
+    ids=["nil entry", "nil serial number"],
+)
+@pytest.mark.parametrize(
+    "operation", [Operation.PING_RESULT, Operation.INTERROGATE_ENDPOINTS_RESULT]
+)
+def test_a_failure_that_names_nobody_proves_nothing_of_those_who_are_not_listed(
+    operation: Operation, old: bytes, new: bytes
+) -> None:
+    data = example(operation).replace(b"MaximumResultsSent>true", b"MaximumResultsSent>false")
+    assert answer(operation, data) == HeadEndOutcome(
+        token=TOKEN, result=RemoteResult.SUCCESS, failures=(FAILED,), truncated=False
+    )
+    odd, changed = re.subn(old, new, data, flags=re.DOTALL)
+    assert changed == 1
+    assert answer(operation, odd) == HeadEndOutcome(
+        token=TOKEN, result=RemoteResult.SUCCESS, failures=(), truncated=True
+    )
+
+
+def test_a_failure_of_one_meter_may_leave_it_to_the_result_to_name_it() -> None:
+    data = example(Operation.DISCONNECT_RESULT, ".failure")
+    odd, changed = re.subn(
+        rb"(<\w+:MeterFailure[^>]*>\s*<\w+:ElectronicSerialNumber)>[^<]*<",
+        rb'\1 i:nil="true"><',
+        data,
+    )
+    assert changed == 1
+    assert answer(Operation.DISCONNECT_RESULT, odd) == HeadEndOutcome(
+        token=TOKEN, result=RemoteResult.FAILURE, failures=(FAILED,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            rb"<DisconnectSwitchInfo>.*?</DisconnectSwitchInfo>",
+            rb'<DisconnectSwitchInfo i:nil="1"/>',
+        ),
+        (
+            rb"(<DisconnectSwitchInfo>\s*<ElectronicSerialNumber)>[^<]*<",
+            rb'\1 i:nil="true"><',
+        ),
+    ],
+    ids=["nil entry", "nil serial number"],
+)
+def test_a_switch_state_of_nobody_is_left_out(old: bytes, new: bytes) -> None:
+    data, changed = re.subn(old, new, example(Operation.SWITCH_STATE_RESULT), flags=re.DOTALL)
+    assert changed == 1
+    outcome = answer(Operation.SWITCH_STATE_RESULT, data)
+    assert isinstance(outcome, HeadEndOutcome)
+    assert (outcome.switches, outcome.failures) == ((), (FAILED,))
+
+
 def test_results_of_a_switch_state_read() -> None:
     outcome = answer(Operation.SWITCH_STATE_RESULT)
     assert isinstance(outcome, HeadEndOutcome)
