@@ -8,6 +8,13 @@ _FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 _END_OF_DAY: Final = re.compile(r"(.{11})24:00:00(?:\.0+)?([Z+-].*)?")
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
+_UNSET: Final = ("0001-01-01", "9999-12-31")
+
+
+def is_unset(text: str) -> bool:
+    """Whether nobody set this time: it is .NET's DateTime.MinValue or MaxValue, with or without an
+    offset and whatever has become of the hours on the way."""
+    return text.lstrip().startswith(_UNSET)
 
 
 def read_date_time(text: str, zone: tzinfo) -> datetime:

@@ -9,6 +9,7 @@ from lxml import etree
 
 from adapter.commands.calls import ReadingKind
 from adapter.errors import ContractViolation
+from adapter.model.date_time import is_unset
 from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.readings.seeds import BadPart, EventSeed, Part, Seed
 from adapter.wire.xml import XSI, local_name, namespace, where
@@ -305,7 +306,7 @@ def _event(device: tuple[str, str], position: int, item: etree._Element, place: 
     return EventSeed(
         identifier=device[0],
         serial=device[1],
-        at=_needed(fields, "Timestamp"),
+        at=_needed_time(fields, "Timestamp"),
         category=_text(fields, "Category"),
         log_type=_text(fields, "LogType"),
         name=_text(fields, "Name"),
@@ -320,11 +321,11 @@ def _event(device: tuple[str, str], position: int, item: etree._Element, place: 
 def _exception(element: etree._Element, index: int, position: int) -> Part:
     fields = _fields(element)
     identifier = _needed(fields, "ElectronicSerialNumber")
-    received = _text(fields, "ReceivedWhen")
+    received = _time(fields, "ReceivedWhen")
     event = EventSeed(
         identifier=identifier,
         exception=True,
-        at=_text(fields, "Timestamp") or received,
+        at=_time(fields, "Timestamp") or received,
         received=received,
         category=_text(fields, "ExceptionCategory"),
         name=_text(fields, "Name"),
@@ -400,6 +401,19 @@ def _needed(fields: "dict[str, etree._Element]", name: str) -> str:
     text = _text(fields, name)
     if not text:
         raise ContractViolation("is missing", at=name)
+    return text
+
+
+def _time(fields: "dict[str, etree._Element]", name: str) -> str:
+    """A time that nobody set is absent."""
+    text = _text(fields, name)
+    return "" if is_unset(text) else text
+
+
+def _needed_time(fields: "dict[str, etree._Element]", name: str) -> str:
+    text = _needed(fields, name)
+    if is_unset(text):
+        raise ContractViolation(f"nobody set it: {text}", at=name)
     return text
 
 

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from adapter.errors import ContractViolation
-from adapter.model.date_time import read_date_time
+from adapter.model.date_time import is_unset, read_date_time
 from adapter.model.ids import RequestToken
 from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.wire.shapes import Facets, Scalar
@@ -49,8 +49,6 @@ _LEXICAL: Final = MappingProxyType(
     }
     | dict.fromkeys(XS_INTEGERS, re.compile(r"[+-]?\d{1,40}", re.ASCII))
 )
-_NOT_SET: Final = "0001-01-01T00:00:00"
-"""DateTime.MinValue, which .NET sends for a time nobody set."""
 
 
 def is_open_text(scalar: Scalar) -> bool:
@@ -120,8 +118,8 @@ def instant(text: str, *, zone: tzinfo = UTC) -> datetime:
 
 
 def optional_instant(text: str | None, *, zone: tzinfo = UTC) -> datetime | None:
-    """As `instant`, and None for an absent time or .NET's time that nobody set."""
-    return None if not text or text.startswith(_NOT_SET) else instant(text, zone=zone)
+    """As `instant`, and None for a time that is absent or that nobody set."""
+    return None if not text or is_unset(text) else instant(text, zone=zone)
 
 
 def date_time(value: datetime) -> str:

@@ -26,6 +26,14 @@ from tests.support import for_every
 from tests.wire.bodies import EXAMPLES, codec
 
 TOKEN = RequestToken("9f3b2c44-7d10-4e0a-8f21-3c5a6b7d8e90")
+UNSET = [
+    "0001-01-01T00:00:00",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T05:50:36-05:50",
+    "9999-12-31T23:59:59.9999999",
+    "9999-12-31T23:59:59.9999999Z",
+    " 9999-12-31T18:00:00+06:00 ",
+]
 METER = EndpointId("2.16.840.1.114416.0.47110001")
 FAILED = EndpointFailure(
     endpoint=METER, reason=FailureReason.NO_RESPONSE, description="No answer within the time."
@@ -187,13 +195,18 @@ def test_a_time_without_a_zone_is_in_the_head_ends() -> None:
     assert outcome.switches[0].at == datetime(2025, 3, 30, 6, 10, tzinfo=UTC)
 
 
-def test_a_time_nobody_set_is_none() -> None:
-    data = example(Operation.REQUEST_STATUS).replace(
-        b"2025-03-30T03:00:00+02:00", b"0001-01-01T00:00:00"
-    )
+@pytest.mark.parametrize("unset", UNSET)
+def test_a_time_nobody_set_is_none(unset: str) -> None:
+    data = example(Operation.REQUEST_STATUS).replace(b"2025-03-30T03:00:00+02:00", unset.encode())
     status = answer(Operation.REQUEST_STATUS, data)
     assert isinstance(status, RequestStatus)
     assert status.finished_at is None
+    switches = example(Operation.SWITCH_STATE_RESULT).replace(
+        b"2025-03-30T01:10:00Z", unset.encode()
+    )
+    outcome = answer(Operation.SWITCH_STATE_RESULT, switches)
+    assert isinstance(outcome, HeadEndOutcome)
+    assert [switch.at for switch in outcome.switches] == [None]
 
 
 def test_words_the_contract_does_not_know_are_unknown_and_refuse_nothing() -> None:
