@@ -19,6 +19,9 @@ OUTAGE: Final = 402000
 CLOCK: Final = 403000
 NOTED: Final = 500000
 
+DAYLIGHT: Final = "DaylightSavingsTime"
+"""That the interval ends in daylight saving time (inferred from the name, as in ANSI C12.19)."""
+
 UNKNOWN_STATUS: Final = SUSPECT
 """For a word that the contract did not have when this was written."""
 
@@ -31,7 +34,7 @@ _PROFILE: Final = (
     ("LongInterval",                 PARTIAL),
     ("SkippedInterval",              MISSING),
     ("TestMode",                     SUSPECT),
-    ("DaylightSavingsTime",          REGULAR),
+    (DAYLIGHT,                       REGULAR),
     ("PowerFailure",                 OUTAGE),
     ("ClockResetForward",            CLOCK),
     ("ClockResetBackwards",          CLOCK),

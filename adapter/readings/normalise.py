@@ -1,15 +1,16 @@
 """Seeds to measurements: lookups first, then times, numbers and conditions. Exact arithmetic."""
 
 import re
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Context, Decimal, InvalidOperation
 from typing import Final
 
 from adapter.commands.calls import ReadingKind
 from adapter.model.date_time import read_date_time
 from adapter.model.measurement import REGULAR
-from adapter.readings.conditions import UNKNOWN_STATUS
+from adapter.readings.conditions import CLOCK, DAYLIGHT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
 from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped
 
@@ -18,6 +19,7 @@ _EXACT: Final = Context(prec=4 * _MOST_DIGITS)
 _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_MINUTES: Final = 1_440
 _FIRST: Final = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -44,16 +46,15 @@ def normalise(seed: Seed, lookups: Lookups, *, part: int = 0) -> Normal | Reject
 
 def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Normal:
     zone = lookups.zone_of(seed.device_class)
-    end = micros_of(seed.at, zone)
+    end = _end_of(seed, zone)
     pulse = _pulse(seed)
     interval = seed.kind is ReadingKind.INTERVAL
     if interval and seed.texts and not 0 < seed.minutes <= 527_040:
         raise _Bad(Unmapped.LENGTH, f"{seed.minutes} minutes")
-    step = seed.minutes * 60_000_000 if interval else 0
-    first = end - step * (len(seed.texts) - 1)
-    if first < _EARLIEST:
+    times = _times(seed, end, zone) if interval else (end.at, end.at)
+    if times[0] < _FIRST:
         raise _Bad(Unmapped.TIME, f"{len(seed.texts)} intervals end at {seed.at[:40]}")
-    rows = _rows(seed, first, step, pulse, quantity.multiplier, lookups)
+    rows = _rows(seed, times[1:], pulse, quantity.multiplier, lookups)
     return Normal(
         identifier=seed.identifier,
         serial=seed.serial,
@@ -64,10 +65,14 @@ def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Norm
         unit=quantity.unit,
         tou=quantity.tou,
         sqi=quantity.sqi,
-        conversion=_conversion(seed, quantity, pulse, zone),
+        conversion=_conversion(seed, quantity, pulse, zone) + end.words,
         rows=rows,
-        start=first - step,
-        end=end,
+        start=times[0],
+        end=end.at,
+        at=seed.at,
+        device_class=seed.device_class,
+        later=end.later,
+        doubtful=end.doubtful,
         part=part,
         position=seed.position,
     )
@@ -86,10 +91,12 @@ def awaited(seed: Seed, lookups: Lookups) -> Normal | None:
 def seed_of(normal: Normal) -> Seed:
     """A seed that gives these values again, for when they cannot be stored yet."""
     step = normal.seconds * 1_000_000
-    texts = [""] * ((normal.end - normal.start) // step if step else len(normal.rows))
+    half = step // 2  # days are an hour longer or shorter where the clock is set
+    length = (normal.end - normal.start + half) // step if step else len(normal.rows)
+    texts = [""] * length
     statuses: dict[int, tuple[str, ...]] = {}
     for number, (at, _, external, _, words) in enumerate(normal.rows):
-        index = (at - normal.start) // step - 1 if step else number
+        index = (at - normal.start + half) // step - 1 if step else number
         texts[index] = external or ""
         if words:
             statuses[index] = tuple(words.split(","))
@@ -99,7 +106,8 @@ def seed_of(normal: Normal) -> Seed:
         kind=normal.kind,
         quantity=normal.quantity,
         source=normal.source,
-        at=(_EPOCH + timedelta(microseconds=normal.end)).isoformat(),
+        device_class=normal.device_class,
+        at=normal.at or (_EPOCH + timedelta(microseconds=normal.end)).isoformat(),
         minutes=normal.seconds // 60,
         texts=tuple(texts),
         statuses=statuses,
@@ -107,20 +115,16 @@ def seed_of(normal: Normal) -> Seed:
     )
 
 
-_EARLIEST: Final = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-
-
 def _rows(
-    seed: Seed, first: int, step: int, pulse: Decimal, multiplier: Decimal, lookups: Lookups
+    seed: Seed, times: Sequence[int], pulse: Decimal, multiplier: Decimal, lookups: Lookups
 ) -> list[Row]:
     """One row a value. The common case, a plain number without a status, is kept short."""
     factor = _EXACT.multiply(pulse, multiplier)
     multiply, statuses = _EXACT.multiply, seed.statuses
+    interval = seed.kind is ReadingKind.INTERVAL
     rows: list[Row] = []
-    at = first
-    for index, text in enumerate(seed.texts):
-        if not text and step:
-            at += step
+    for index, (text, at) in enumerate(zip(seed.texts, times, strict=True)):
+        if not text and interval:
             continue
         external = _number(text)
         value = text_of(multiply(external, factor))
@@ -131,7 +135,6 @@ def _rows(
             rows.append((at, value if kept else None, told, condition, ",".join(words)))
         else:
             rows.append((at, value, told, REGULAR, ""))
-        at += step
     return rows
 
 
@@ -169,6 +172,99 @@ def _pulse(seed: Seed) -> Decimal:
     if not pulse.is_finite() or abs(pulse.adjusted()) > 20:
         raise _Bad(Unmapped.PULSE, seed.pulse[:60])
     return pulse
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """When a seed ends, and what else it may be: see `Normal`."""
+
+    at: int
+    later: int = 0
+    doubtful: bool = False
+    words: str = ""
+
+
+def _end_of(seed: Seed, zone: tzinfo) -> _End:
+    """Of two times with one text, the contract's daylight flag tells which: with it the first. It
+    is the last interval's that counts. Where no interval has it, perhaps the device never says it.
+    """
+    first = micros_of(seed.at, zone)
+    later = 0 if isinstance(zone, timezone) else _later(seed.at.strip(), zone)
+    if not later:
+        return _End(first)
+    flagged = {index for index, words in seed.statuses.items() if DAYLIGHT in words}
+    if seed.kind is ReadingKind.REGISTER or not flagged:
+        return _End(first, later, doubtful=True)
+    if len(seed.texts) - 1 not in flagged:
+        return _End(first + later, words=SECOND)
+    # Ending with daylight saving time itself, a flag may also mean the interval before that moment.
+    edge = _later(_text_before(seed.at, zone), zone) == 0
+    return _End(first, later if edge else 0, words=FIRST)
+
+
+FIRST: Final = ", the first of two such times"
+SECOND: Final = ", the second of two such times"
+
+
+def at_second_time(normal: Normal) -> Normal:
+    """The same values at the second of the two times that they may be of."""
+    later = normal.later
+    return replace(
+        normal,
+        rows=[(at + later, *rest) for at, *rest in normal.rows],  # type: ignore[misc]
+        start=normal.start + later,
+        end=normal.end + later,
+        conversion=normal.conversion.removesuffix(FIRST) + SECOND,
+        later=0,
+        doubtful=False,
+    )
+
+
+def at_unsure_time(normal: Normal) -> Normal:
+    """The same values under the condition of a clock that is not to be trusted."""
+    return replace(
+        normal,
+        rows=[
+            (at, value, external, min(condition, CLOCK), statuses)
+            for at, value, external, condition, statuses in normal.rows
+        ],
+        conversion=f"{normal.conversion} (not told which)",
+        later=0,
+        doubtful=False,
+    )
+
+
+def _later(text: str, zone: tzinfo) -> int:
+    """Microseconds to the second time with this text; 0 where there is one."""
+    at = read_date_time(text, zone)
+    if at.tzinfo is not zone:
+        return 0
+    first, second = at.utcoffset(), at.replace(fold=1).utcoffset()
+    assert first is not None
+    assert second is not None
+    return max((first - second) // _MICROSECOND, 0)
+
+
+def _text_before(text: str, zone: tzinfo) -> str:
+    """The moment before on the wall."""
+    return (read_date_time(text.strip(), zone).replace(tzinfo=None) - _MICROSECOND).isoformat()
+
+
+def _times(seed: Seed, end: _End, zone: tzinfo) -> Sequence[int]:
+    """When the intervals begin, and each one's end. Days on the wall are as long as they are."""
+    number, step = len(seed.texts), seed.minutes * 60_000_000
+    days, rest = divmod(seed.minutes, _DAY_MINUTES)
+    local = None if rest or not number else read_date_time(seed.at.strip(), zone)
+    if local is None or local.tzinfo is not zone:
+        return range(end.at - step * number, end.at + 1, step or 1)
+    try:
+        before = [
+            (local - timedelta(days=days * ago) - _EPOCH) // _MICROSECOND
+            for ago in range(number, 0, -1)
+        ]
+    except OverflowError:
+        raise _Bad(Unmapped.TIME, f"{number} intervals end at {seed.at[:40]}") from None
+    return (*before, end.at)
 
 
 def micros_of(text: str, zone: tzinfo) -> int:

@@ -52,7 +52,11 @@ class Normal:
     """A seed after both stages: what becomes rows once its device is known.
 
     `conversion` says in words what was done to the texts. `start` and `end` bound the values, in
-    microseconds since 1970.
+    microseconds since 1970. `at` is the text of the end, as it came.
+
+    later      microseconds to the other time that `end` may be: the clock was set back, and `at`
+               comes twice; 0 where it is one time
+    doubtful   nothing here tells which of the two it is; rows are those of the first
     """
 
     identifier: str
@@ -68,6 +72,10 @@ class Normal:
     rows: list[Row]
     start: int
     end: int
+    at: str = ""
+    device_class: str = ""
+    later: int = 0
+    doubtful: bool = False
     part: int = 0
     position: int = -1
 

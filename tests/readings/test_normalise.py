@@ -163,6 +163,27 @@ def test_an_hour_that_comes_twice_is_read_as_the_first_one() -> None:
     assert ends(found) == ["2024-11-03T06:30:00+00:00"]
 
 
+@pytest.mark.parametrize("minutes", [1_440, 2_880])
+@pytest.mark.parametrize("at", ["2024-11-05T00:00:00", "2024-03-12T06:00:00"])
+def test_days_on_the_wall_are_as_long_as_they_are(at: str, minutes: int) -> None:
+    lookups = replace(USUAL, zone=CHICAGO)
+    found = normal(intervals("1", "2", "", "4", at=at, minutes=minutes), lookups)
+    last = datetime.fromisoformat(at)
+    walls = [last - timedelta(minutes=minutes * ago) for ago in (3, 2, 0)]
+    assert ends(found) == [
+        wall.replace(tzinfo=CHICAGO).astimezone(UTC).isoformat() for wall in walls
+    ]
+    again = seed_of(found)
+    assert again.texts == ("1", "2", "", "4")
+    assert normal(again, lookups).rows == found.rows
+
+
+def test_days_of_a_time_with_an_offset_have_24_hours() -> None:
+    lookups = replace(USUAL, zone=CHICAGO)
+    found = normal(intervals("1", "2", at="2024-11-04T00:00:00-06:00", minutes=1_440), lookups)
+    assert found.rows[1][0] - found.rows[0][0] == 86_400_000_000
+
+
 def test_standard_time_the_whole_year_where_the_device_class_writes_it() -> None:
     lookups = replace(USUAL, zone=CHICAGO, class_shifts={"S": Shift.STANDARD})
     summer = register("1", at="2024-07-01T00:00:00")

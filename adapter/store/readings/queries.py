@@ -91,6 +91,9 @@ STATE_OF_LOAD: Final = "SELECT state FROM load WHERE id = ?"
 KNOWN: Final = """
 SELECT at, load, n, value, head_end_value, condition, statuses FROM measured
 WHERE channel = :channel AND at BETWEEN :start AND :end ORDER BY at, load, n"""
+FLAGGED: Final = """
+SELECT load FROM measured WHERE channel = :channel AND at BETWEEN :start AND :end
+AND instr(statuses, :word) > 0 ORDER BY at DESC"""
 INSERT_MEASURED: Final = """
 INSERT INTO measured (channel, at, load, n, value, head_end_value, condition, statuses, conversion)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""

@@ -7,12 +7,14 @@ from typing import Final
 import apsw
 import msgspec
 
+from adapter.commands.calls import ReadingKind
 from adapter.commands.completion import component_for, same_quantity
 from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
 from adapter.model.device import Device, DeviceView
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.readings.conditions import DAYLIGHT
 from adapter.readings.lookups import IdType, Lookups
-from adapter.readings.normalise import seed_of
+from adapter.readings.normalise import at_second_time, at_unsure_time, seed_of
 from adapter.readings.seeds import Normal, RejectedSeed, Row, Unmapped
 from adapter.store.readings import queries
 from adapter.store.rows import decode_device
@@ -20,6 +22,7 @@ from adapter.store.rows import decode_device
 _MOST_CACHED: Final = 4_000
 _MOST_CANDIDATES: Final = 10
 """Devices of one name that an error record tells."""
+_DAY: Final = 86_400_000_000
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -101,12 +104,57 @@ class Staging:
             if found.candidates:
                 detail += f": may be {', '.join(found.candidates)}"
             return RejectedSeed(why=Unmapped.DEVICE, detail=detail, seed=seed_of(normal))
-        counts.values += len(normal.rows)
         if isinstance(found, _Filtered):
             counts.filtered += len(normal.rows)
         elif normal.rows:
-            self._insert(db, gateway, found.number, normal, counts)
+            settled = self._settled(db, gateway, found.number, normal)
+            if settled is None:
+                counts.rejected += len(normal.rows)
+                detail = f"{normal.at[:40]} comes twice, and other values have both times"
+                return RejectedSeed(why=Unmapped.TIME, detail=detail, seed=seed_of(normal))
+            self._insert(db, gateway, found.number, settled, counts)
+        counts.values += len(normal.rows)
         return None
+
+    # ------------------------------------------------------------ the hour that comes twice
+
+    def _settled(
+        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+    ) -> Normal | None:
+        """Which of two times the values are of. Nothing is revised on a guess.
+
+        A device that says elsewhere when it is daylight saving time means what it says (inferred).
+        Else whatever comes first is the first; that it is not told says the condition.
+        """
+        if not normal.later:
+            return normal
+        interval = normal.kind is ReadingKind.INTERVAL
+        if interval and normal.doubtful and self._flags(db, gateway, channel, normal):
+            return at_second_time(normal)
+        second = at_unsure_time(at_second_time(normal))
+        first = at_unsure_time(normal) if normal.doubtful else normal
+        return next(
+            (each for each in (first, second) if self._is_free(db, gateway, channel, each)), None
+        )
+
+    def _flags(
+        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+    ) -> bool:
+        """Whether the device has said of the day before that it was daylight saving time."""
+        end = normal.end + normal.later
+        span = {"channel": channel, "start": normal.start - _DAY, "end": end, "word": DAYLIGHT}
+        return any(self._is_shown(gateway, load) for (load,) in db.execute(queries.FLAGGED, span))
+
+    def _is_free(
+        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+    ) -> bool:
+        """Whether no time of it has another value."""
+        known = self._known(db, gateway, channel, normal.rows)
+        return all(
+            at not in known or known[at][3] == external for at, _, external, _, _ in normal.rows
+        )
+
+    # ------------------------------------------------------------ revisions
 
     def _insert(
         self,
