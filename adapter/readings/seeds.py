@@ -91,6 +91,7 @@ class Unmapped(StrEnum):
     PULSE = "bad_pulse_multiplier"
     PART = "bad_part"
     EVENT = "unknown_event"
+    DOUBTFUL = "doubtful_time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,15 @@ class EventSeed:
     sequence: int | None = None
     arguments: tuple[tuple[str, str], ...] = ()
     position: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtedEvent:
+    """An event whose time is not believed. `detail` says why, and what became of it."""
+
+    part: int
+    detail: str
+    seed: EventSeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The hour that comes twice in autumn, in times without an offset: never a silent revision."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from adapter.engine.readings.ports import StoredValue
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import CLOCK
-from tests.intake.rig import a_meter, a_rig
+from tests.intake.rig import Rig, a_meter, a_rig
 from tests.wire.payloads import data_arrived, interval, read_data, register
 
 FLAG = "DaylightSavingsTime"
@@ -20,6 +21,14 @@ Told = tuple[str, int, bool]
 
 CHICAGO = {"time": {"zone": "America/Chicago", "shift": "adjusted"}}
 SET_BACK = datetime(2026, 11, 1, 7, 0, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def in_december(folder: Path, tables: Mapping[str, object]) -> AsyncIterator[Rig]:
+    """When everything of the autumn has arrived."""
+    async with a_rig(folder, tables=tables) as rig:
+        await rig.clock.turn(datetime(2026, 12, 1, tzinfo=UTC))
+        yield rig
 
 
 def told(minutes: int, *, zone: str = "America/Chicago", at: datetime = SET_BACK) -> list[Told]:
@@ -49,7 +58,7 @@ async def test_the_daylight_flag_tells_the_two_passes_apart(
     tmp_path: Path, minutes: int, payloads: str
 ) -> None:
     rows = told(minutes)
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         if payloads == "one":
             await rig.take(data_arrived(*[one(row, minutes) for row in rows]))
         else:
@@ -74,7 +83,7 @@ async def test_without_any_flag_both_passes_are_kept_and_are_not_regular(
     tmp_path: Path, minutes: int
 ) -> None:
     rows = told(minutes)
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         for row in rows:
             await rig.take(data_arrived(one(row, minutes, flags=False)))
         stored = await rig.values("m1", revisions=True)
@@ -89,7 +98,7 @@ async def test_what_comes_again_is_repeated_and_what_fits_nowhere_is_an_error_re
     tmp_path: Path,
 ) -> None:
     first, second, third = ("2026-11-01T01:30:00", 1), ("2026-11-01T01:30:00", 2), 3
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         for end, value in (first, second, first, second):
             await rig.take(data_arrived(one((end, value, False))))
         assert len(await rig.values("m1", revisions=True)) == 2
@@ -102,7 +111,7 @@ async def test_what_comes_again_is_repeated_and_what_fits_nowhere_is_an_error_re
 
 
 async def test_a_flag_of_the_day_tells_that_an_unflagged_pass_is_the_second(tmp_path: Path) -> None:
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         await rig.take(data_arrived(one(("2026-10-31T20:00:00", 1, True))))
         await rig.take(data_arrived(one(("2026-11-01T01:30:00", 2, False))))
         later = (await rig.values("m1"))[-1]
@@ -116,7 +125,7 @@ async def test_a_flag_of_the_day_tells_that_an_unflagged_pass_is_the_second(tmp_
 async def test_flags_within_a_channel_tell_of_its_end(tmp_path: Path) -> None:
     values = [interval(1, FLAG), interval(2, FLAG), interval(3), interval(4)]
     flagged = [interval(5, FLAG), interval(6, FLAG)]
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         await rig.take(data_arrived(read_data("m1", values, end="2026-11-01T01:15:00")))
         await rig.take(data_arrived(read_data("m2", flagged, end="2026-11-01T01:15:00")))
         for name, end in (("m1", timedelta(minutes=15)), ("m2", timedelta(minutes=-45))):
@@ -129,7 +138,7 @@ async def test_an_interval_flagged_for_what_was_before_its_end_replaces_nothing(
     tmp_path: Path,
 ) -> None:
     """A device that flags the interval, not its end, flags both hours that end at one o'clock."""
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         for value in (1, 2):
             await rig.take(data_arrived(one(("2026-11-01T01:00:00", value, True), 60)))
         stored = await rig.values("m1", revisions=True)
@@ -140,7 +149,7 @@ async def test_an_interval_flagged_for_what_was_before_its_end_replaces_nothing(
 async def test_registers_of_the_repeated_hour_are_not_regular_and_replace_nothing(
     tmp_path: Path,
 ) -> None:
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         for value in ("100", "104"):
             row = register(value, at="2026-11-01T01:30:00")
             await rig.take(data_arrived(read_data("m1", registers=row)))
@@ -157,14 +166,14 @@ async def test_a_days_value_that_ends_at_a_midnight_that_comes_twice_is_not_regu
     tmp_path: Path,
 ) -> None:
     havana = {"time": {"zone": "America/Havana"}}
-    async with a_rig(tmp_path, tables=havana) as rig:
+    async with in_december(tmp_path, tables=havana) as rig:
         await rig.take(data_arrived(one(("2026-11-01T00:00:00", 7, False), 1_440)))
         (row,) = await rig.values("m1")
         assert (row.at, row.condition) == (datetime(2026, 11, 1, 4, tzinfo=UTC), CLOCK)
 
 
 async def test_days_on_the_wall_end_at_midnight_on_both_sides_of_the_change(tmp_path: Path) -> None:
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         part = read_data("m1", [1, 2, 3], end="2026-11-03T00:00:00")
         await rig.take(data_arrived(part.replace("Length>15<", "Length>1440<")))
         await rig.take(data_arrived(one(("2026-11-01T00:00:00", 1, False), 1_440)))
@@ -192,7 +201,7 @@ async def test_it_is_so_in_every_zone(tmp_path: Path, zone: str, at: datetime) -
         for number in range(-4, 9)
         for end in [(at + timedelta(minutes=15 * number)).astimezone(zoned)]
     ]
-    async with a_rig(tmp_path, tables={"time": {"zone": zone}}) as rig:
+    async with in_december(tmp_path, tables={"time": {"zone": zone}}) as rig:
         await rig.take(data_arrived(*[one(row) for row in rows]))
         assert ends(await rig.values("m1", revisions=True)) == {
             at + timedelta(minutes=15 * number): Decimal(number) for _, number, _ in rows
@@ -200,7 +209,7 @@ async def test_it_is_so_in_every_zone(tmp_path: Path, zone: str, at: datetime) -
 
 
 async def test_a_time_with_an_offset_is_one_time_whatever_its_flags(tmp_path: Path) -> None:
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         for end, value in (("2026-11-01T01:30:00-05:00", 1), ("2026-11-01T01:30:00-06:00", 2)):
             await rig.take(data_arrived(one((end, value, False))))
         stored = await rig.values("m1")
@@ -211,7 +220,7 @@ async def test_a_time_with_an_offset_is_one_time_whatever_its_flags(tmp_path: Pa
 
 async def test_the_year_round_clock_of_a_device_class_has_no_such_hour(tmp_path: Path) -> None:
     tables = {"time": {"zone": "America/Chicago", "classes": {"ITR1": "standard"}}}
-    async with a_rig(tmp_path, tables=tables) as rig:
+    async with in_december(tmp_path, tables=tables) as rig:
         await rig.take(data_arrived(one(("2026-11-01T01:30:00", 1, False))))
         (row,) = await rig.values("m1")
         assert (row.at, row.condition) == (SET_BACK + timedelta(minutes=30), REGULAR)
@@ -219,7 +228,7 @@ async def test_the_year_round_clock_of_a_device_class_has_no_such_hour(tmp_path:
 
 async def test_what_waits_for_its_device_is_told_apart_when_it_comes(tmp_path: Path) -> None:
     rows = [row for row in told(15) if row[0].startswith("2026-11-01T01")]
-    async with a_rig(tmp_path, tables=CHICAGO) as rig:
+    async with in_december(tmp_path, tables=CHICAGO) as rig:
         parts = [one(row).replace(">m1<", ">later<") for row in rows]
         await rig.take(data_arrived(*parts))
         await rig.add(a_meter("later"))

@@ -48,6 +48,13 @@ def of_seeds(seeds: Iterable[tuple[int, Seed]], lookups: Lookups) -> Batch:
     return made.take()
 
 
+def of_event(index: int, event: EventSeed, lookups: Lookups) -> Batch:
+    """One batch of an event that was kept."""
+    made = _Making(lookups)
+    made.add_event(event, index=index, position=event.position)
+    return made.take()
+
+
 class _Making:
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
@@ -59,6 +66,7 @@ class _Making:
         self._rejected: list[tuple[int, RejectedSeed]] = []
         self._bad: list[BadPart] = []
         self._events: list[tuple[int, EventSeed]] = []
+        self._event_parts: list[int] = []
         self._blocks: list[tuple[str, int, int, int, int]] = []
         self._unreported = 0
         self._weight = 0
@@ -74,6 +82,7 @@ class _Making:
             rejected=tuple(self._rejected),
             bad=tuple(self._bad),
             events=tuple(self._events),
+            event_parts=tuple(self._event_parts),
             blocks=tuple(self._blocks),
             unreported=self._unreported,
         )
@@ -91,7 +100,7 @@ class _Making:
         self._blocks += span_of(part, [item for item in normals if item is not None])
         self._unreported += part.unreported
         for event in part.events:
-            self._add_event(part, event)
+            self.add_event(event, index=part.index, position=part.position)
 
     def add_seed(self, index: int, seed: Seed) -> Normal | None:
         found = normalise(seed, self._lookups, part=index)
@@ -102,14 +111,14 @@ class _Making:
         self._normals.append(found)
         return found
 
-    def _add_event(self, part: Part, event: EventSeed) -> None:
+    def add_event(self, event: EventSeed, *, index: int, position: int) -> None:
         at = moment_of(event.at, self._lookups.zone_of(""))
         if at is None:
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
             self._bad.append(
                 BadPart(
-                    index=part.index,
-                    position=part.position,
+                    index=index,
+                    position=position,
                     reason=reason,
                     xml=b"",
                     identifier=event.identifier,
@@ -117,4 +126,5 @@ class _Making:
             )
             return
         self._events.append((at, event))
+        self._event_parts.append(index)
         self._weight += 4

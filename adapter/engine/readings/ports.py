@@ -13,7 +13,7 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.model.ids import DeviceId, EndpointId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import IdType, Lookups
-from adapter.readings.seeds import BadPart, EventSeed, Normal, RejectedSeed
+from adapter.readings.seeds import BadPart, DoubtedEvent, EventSeed, Normal, RejectedSeed
 
 PayloadId = NewType("PayloadId", int)
 LoadId = NewType("LoadId", int)
@@ -57,6 +57,9 @@ class Batch:
     bad: tuple[BadPart, ...] = ()
     events: tuple[tuple[int, EventSeed], ...] = ()
     """With the time of each, in microseconds."""
+    event_parts: tuple[int, ...] = ()
+    """Of each event its part; () where that is not known."""
+    doubted: tuple[DoubtedEvent, ...] = ()
     blocks: tuple[tuple[str, int, int, int, int], ...] = ()
     """(endpoint, total, block, start, end); times in microseconds."""
     unreported: int = 0
@@ -140,7 +143,8 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRecord:
-    """What gave no measurement, and why. `body` is a seed in JSON, or the XML of a bad part."""
+    """What gave no measurement, and why. `body` is a seed in JSON, of a value or of an event whose
+    time is not believed, or the XML of a bad part."""
 
     id: int
     payload: PayloadId

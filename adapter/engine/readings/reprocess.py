@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from adapter.engine.commands.ports import Clock
-from adapter.engine.readings.batches import batches, of_seeds
+from adapter.engine.readings.batches import batches, of_event, of_seeds
 from adapter.engine.readings.ports import (
     Batch,
     Counts,
@@ -31,13 +31,14 @@ from adapter.errors import NotFound, StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import awaited
-from adapter.readings.seeds import Seed, Unmapped
+from adapter.readings.seeds import EventSeed, Seed, Unmapped
 from adapter.wire.parts import KEPT_XML
 from adapter.wire.stream import Broken
 
 _AT_ONCE: Final = 16
 _CORRECTED: Final = 64
 _EVENT_LOG: Final = re.compile(rb"<(?:[^\s<>/:]+:)?EventLog[\s/>]")
+_decode_event: Final = msgspec.json.Decoder(EventSeed).decode
 _decode_seed: Final = msgspec.json.Decoder(Seed).decode
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,10 @@ class Reprocess:
         return counts
 
     async def _seed(self, record: ErrorRecord, lookups: Lookups) -> Counts:
-        batch = of_seeds([(record.part, _decode_seed(record.body))], lookups)
+        if record.reason == Unmapped.DOUBTFUL:
+            batch = of_event(record.part, _decode_event(record.body), lookups)
+        else:
+            batch = of_seeds([(record.part, _decode_seed(record.body))], lookups)
         if batch.rejected:
             return Counts(errors=1)
         now = self._clock.now()
@@ -269,7 +273,7 @@ class Correcting:
             belong = {
                 record.id: found
                 for record in records
-                if record.reason != Unmapped.PART
+                if record.reason not in (Unmapped.PART, Unmapped.DOUBTFUL)
                 and (found := awaited(_decode_seed(record.body), lookups)) is not None
             }
             closed += await self._books.replaced(

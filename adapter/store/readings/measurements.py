@@ -127,7 +127,11 @@ class SqliteMeasurements:
         )
 
     async def stage_rest(self, started: Started, batches: Sequence[Batch]) -> None:
-        some = [item for item in batches if item.rejected or item.bad or item.events or item.blocks]
+        some = [
+            item
+            for item in batches
+            if item.rejected or item.bad or item.events or item.doubted or item.blocks
+        ]
 
         def work(tx: Transaction) -> None:
             for batch in some:

@@ -87,6 +87,8 @@ INSERT INTO channel (device, component, kind, same_quantity, source, seconds, en
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 CONVERSION: Final = "SELECT id FROM conversion WHERE words = ?"
 INSERT_CONVERSION: Final = "INSERT INTO conversion (words) VALUES (?) RETURNING id"
+RECEIVED: Final = "SELECT at FROM payload WHERE id = ?"
+FIRST_INSTALLED: Final = "SELECT min(installed_at) FROM install_event WHERE device = ?"
 STATE_OF_LOAD: Final = "SELECT state FROM load WHERE id = ?"
 KNOWN: Final = """
 SELECT at, load, n, value, head_end_value, condition, statuses FROM measured

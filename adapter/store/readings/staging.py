@@ -13,9 +13,17 @@ from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
 from adapter.model.device import Device, DeviceView
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.conditions import DAYLIGHT
+from adapter.readings.life import Life, life_of, within_life
 from adapter.readings.lookups import IdType, Lookups
-from adapter.readings.normalise import at_second_time, at_unsure_time, seed_of
-from adapter.readings.seeds import Normal, RejectedSeed, Row, Unmapped
+from adapter.readings.normalise import at_second_time, at_unsure_time, moment_of, seed_of
+from adapter.readings.seeds import (
+    DoubtedEvent,
+    EventSeed,
+    Normal,
+    RejectedSeed,
+    Row,
+    Unmapped,
+)
 from adapter.store.readings import queries
 from adapter.store.rows import decode_device
 
@@ -63,6 +71,7 @@ class Staging:
         self._devices: dict[tuple[str, str], Device | NoDevice] = {}
         self._conversions: dict[str, int] = {}
         self._shown: dict[int, bool] = {load: True}
+        self._lives: dict[DeviceId | None, Life] = {}
 
     def put(
         self, db: apsw.Connection, gateway: apsw.Connection, batch: Batch
@@ -79,7 +88,6 @@ class Staging:
             parts=batch.parts,
             errors=len(batch.rejected),
             bad_parts=len(batch.bad),
-            events=len(batch.events),
             unreported=batch.unreported,
         )
         counts.rejected += sum(len(rejected.seed.texts) for _, rejected in batch.rejected)
@@ -88,8 +96,19 @@ class Staging:
             rejected = self._put(db, gateway, normal, counts)
             if rejected is not None:
                 unknown.append((normal.part, rejected))
-        counts.errors += len(unknown)
-        return counts, replace(batch, normals=(), rejected=(*unknown, *batch.rejected))
+        events, doubted = self._believed(gateway, batch)
+        counts.errors += len(unknown) + len(doubted)
+        counts.events = len(events)
+        rejected_now = (*unknown, *batch.rejected)
+        rest = replace(
+            batch,
+            normals=(),
+            rejected=rejected_now,
+            events=events,
+            event_parts=(),
+            doubted=doubted,
+        )
+        return counts, rest
 
     # ------------------------------------------------------------ values
 
@@ -107,7 +126,8 @@ class Staging:
         if isinstance(found, _Filtered):
             counts.filtered += len(normal.rows)
         elif normal.rows:
-            settled = self._settled(db, gateway, found.number, normal)
+            life = self._life(gateway, normal.identifier, normal.serial)
+            settled = self._settled(db, gateway, found.number, within_life(normal, life))
             if settled is None:
                 counts.rejected += len(normal.rows)
                 detail = f"{normal.at[:40]} comes twice, and other values have both times"
@@ -115,6 +135,42 @@ class Staging:
             self._insert(db, gateway, found.number, settled, counts)
         counts.values += len(normal.rows)
         return None
+
+    # ------------------------------------------------------------ times that are not believed
+
+    def _life(self, gateway: apsw.Connection, identifier: str, serial: str) -> Life:
+        device = self._device(gateway, identifier, serial)
+        name = None if isinstance(device, NoDevice) else device.id
+        if name not in self._lives:
+            if len(self._lives) >= _MOST_CACHED:
+                self._lives.clear()
+            received = gateway.execute(queries.RECEIVED, (self._payload,)).get
+            installed = gateway.execute(queries.FIRST_INSTALLED, (name,)).get
+            self._lives[name] = life_of(installed=installed, received=received)
+        return self._lives[name]
+
+    def _believed(
+        self, gateway: apsw.Connection, batch: Batch
+    ) -> tuple[tuple[tuple[int, EventSeed], ...], tuple[DoubtedEvent, ...]]:
+        """The events that are told, and those of whose time there is a doubt. An exception of that
+        kind is told under the time at which the head end received it."""
+        events: list[tuple[int, EventSeed]] = []
+        doubted: list[DoubtedEvent] = []
+        parts = batch.event_parts or (0,) * len(batch.events)
+        for part, (at, seed) in zip(parts, batch.events, strict=True):
+            life = self._life(gateway, seed.identifier, seed.serial)
+            doubt = life.doubt(at)
+            if not doubt:
+                events.append((at, seed))
+                continue
+            received = moment_of(seed.received, self._lookups.zone_of(""))
+            told = received is not None and not life.doubt(received)
+            if told and received is not None:
+                events.append((received, seed))
+            detail = f"event {seed.name[:60]!r}: {seed.at[:40]} {doubt}"
+            detail += "; told under the time of its receipt" if told else ""
+            doubted.append(DoubtedEvent(part=part, detail=detail, seed=seed))
+        return tuple(events), tuple(doubted)
 
     # ------------------------------------------------------------ the hour that comes twice
 
@@ -288,6 +344,10 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
         seed = rejected.seed
         place = (part, seed.position, seed.identifier)
         words = (rejected.why.value, rejected.detail, _ENCODE(seed))
+        db.execute(queries.INSERT_ERROR, (*key, *place, *words))
+    for event in batch.doubted:
+        place = (event.part, event.seed.position, event.seed.identifier)
+        words = (Unmapped.DOUBTFUL.value, event.detail, _ENCODE(event.seed))
         db.execute(queries.INSERT_ERROR, (*key, *place, *words))
     for bad in batch.bad:
         words = (Unmapped.PART.value, bad.reason, bad.xml)
