@@ -25,7 +25,6 @@ from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from tests.clock.rig import FAR, HOUR, a_head_end
 from tests.durability.rig import START_S, free_port, settings_file, until
-from tests.support import run
 
 pytestmark = [
     pytest.mark.soak,
@@ -146,49 +145,45 @@ async def state(of: Machine, command: str, *, wait_s: float = 2.0) -> str:
     return str((await of.ask("GET", f"/api/v1/commands/{command}?wait={wait_s}"))["state"])
 
 
-def test_after_one_start_ahead_nothing_leaves_before_its_date(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_head_end(by_hand=False) as head_end:
-            made = machine(tmp_path, head_end)
-            sent = head_end.journal.requests
-            made.set(FAR)
-            async with made.serving():
-                await load(made, head_end)
-            made.set(timedelta())
-            async with made.serving():
-                assert await made.held()
-                due = (datetime.now(UTC) + 2 * HOUR).isoformat()
-                order = await cut(made, head_end, 0, effective_at=due, expires_at=None)
-                assert await state(made, order) == "waiting_for_effective_date"
-                await made.ask("POST", "/api/v1/switch-holds/clock/confirm", {"reason": "right"})
-                assert await made.released()
-                assert await state(made, order) == "waiting_for_effective_date"
-                assert sent[Operation.DISCONNECT_METER] == 0
-                at_once = await cut(made, head_end, 1)
-                assert await state(made, at_once, wait_s=20.0) == "completed"
-                assert sent[Operation.DISCONNECT_METER] == 1
-            async with made.serving():
-                assert await made.released()
-
-    run(scenario(), seconds=900)
+@pytest.mark.seconds(900)
+async def test_after_one_start_ahead_nothing_leaves_before_its_date(tmp_path: Path) -> None:
+    async with a_head_end(by_hand=False) as head_end:
+        made = machine(tmp_path, head_end)
+        sent = head_end.journal.requests
+        made.set(FAR)
+        async with made.serving():
+            await load(made, head_end)
+        made.set(timedelta())
+        async with made.serving():
+            assert await made.held()
+            due = (datetime.now(UTC) + 2 * HOUR).isoformat()
+            order = await cut(made, head_end, 0, effective_at=due, expires_at=None)
+            assert await state(made, order) == "waiting_for_effective_date"
+            await made.ask("POST", "/api/v1/switch-holds/clock/confirm", {"reason": "right"})
+            assert await made.released()
+            assert await state(made, order) == "waiting_for_effective_date"
+            assert sent[Operation.DISCONNECT_METER] == 0
+            at_once = await cut(made, head_end, 1)
+            assert await state(made, at_once, wait_s=20.0) == "completed"
+            assert sent[Operation.DISCONNECT_METER] == 1
+        async with made.serving():
+            assert await made.released()
 
 
-def test_a_clock_that_is_set_while_it_runs_is_noticed_and_settles(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_head_end(by_hand=False) as head_end:
-            made = machine(tmp_path, head_end)
-            sent = head_end.journal.requests
-            async with made.serving():
-                await load(made, head_end)
-                for number, by in enumerate((3 * HOUR, -3 * HOUR, FAR, -FAR)):
-                    made.set(by)
-                    order = await cut(made, head_end, number)
-                    await until(made.held, within_s=20, why=f"{by} is noticed")
-                    assert await state(made, order) == "communication_in_progress"
-                    assert sent[Operation.DISCONNECT_METER] == number
-                    made.set(timedelta())
-                    await until(made.released, within_s=20, why=f"{by} is settled")
-                    assert await state(made, order, wait_s=20.0) == "completed"
-                    assert sent[Operation.DISCONNECT_METER] == number + 1
-
-    run(scenario(), seconds=900)
+@pytest.mark.seconds(900)
+async def test_a_clock_that_is_set_while_it_runs_is_noticed_and_settles(tmp_path: Path) -> None:
+    async with a_head_end(by_hand=False) as head_end:
+        made = machine(tmp_path, head_end)
+        sent = head_end.journal.requests
+        async with made.serving():
+            await load(made, head_end)
+            for number, by in enumerate((3 * HOUR, -3 * HOUR, FAR, -FAR)):
+                made.set(by)
+                order = await cut(made, head_end, number)
+                await until(made.held, within_s=20, why=f"{by} is noticed")
+                assert await state(made, order) == "communication_in_progress"
+                assert sent[Operation.DISCONNECT_METER] == number
+                made.set(timedelta())
+                await until(made.released, within_s=20, why=f"{by} is settled")
+                assert await state(made, order, wait_s=20.0) == "completed"
+                assert sent[Operation.DISCONNECT_METER] == number + 1

@@ -38,7 +38,7 @@ async def loaded(store: Store, number: int = 1) -> Command:
     return (await store.load([a_command_id(number)]))[a_command_id(number)]
 
 
-def test_a_submitted_command_is_loaded_as_it_was(subject: Subject) -> None:
+async def test_a_submitted_command_is_loaded_as_it_was(subject: Subject) -> None:
     many = a_command(
         devices=tuple(f"M-{n}" for n in range(300)),
         communications=tuple(
@@ -48,12 +48,9 @@ def test_a_submitted_command_is_loaded_as_it_was(subject: Subject) -> None:
             for n in range(1, 13)
         ),
     )
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(command=many)])
         assert await loaded(store) == many
-
-    subject.use(scenario)
 
 
 def test_everything_survives_closing_and_opening(subject: Subject) -> None:
@@ -80,38 +77,33 @@ def test_everything_survives_closing_and_opening(subject: Subject) -> None:
     assert subject.use(everything) == was
 
 
-def test_unknown_ids_are_left_out_of_what_is_loaded(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_unknown_ids_are_left_out_of_what_is_loaded(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1), a_submission(2)])
         wanted = [a_command_id(2), a_command_id(9), a_command_id(1)]
         assert list(await store.load(wanted)) == [a_command_id(2), a_command_id(1)]
         assert await store.load([]) == {}
 
-    subject.use(scenario)
 
-
-def test_submitting_a_batch_again_answers_the_same_and_stores_nothing_more(
+async def test_submitting_a_batch_again_answers_the_same_and_stores_nothing_more(
     subject: Subject,
 ) -> None:
     batch = [
         a_submission(1, audit=(a_note(),), publications=(a_publication(),)),
         a_submission(2, key=None),
     ]
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         first = await store.submit(batch)
         before = await store.ledger(), await store.audit_head()
         assert await store.submit(batch) == first
         assert first == [Accepted(id=a_command_id(1)), Accepted(id=a_command_id(2))]
         assert (await store.ledger(), await store.audit_head()) == before
 
-    subject.use(scenario)
 
-
-def test_a_known_key_gives_its_command_or_a_conflict_when_the_content_differs(
+async def test_a_known_key_gives_its_command_or_a_conflict_when_the_content_differs(
     subject: Subject,
 ) -> None:
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1, key="k", content="c")])
         answers = await store.submit(
             [a_submission(2, key="k", content="c"), a_submission(3, key="k", content="other")]
@@ -121,21 +113,17 @@ def test_a_known_key_gives_its_command_or_a_conflict_when_the_content_differs(
         assert await store.by_key("unheard") is None
         assert list(await store.load([a_command_id(2), a_command_id(3)])) == []
 
-    subject.use(scenario)
 
-
-def test_the_same_key_twice_in_one_batch_makes_one_command(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_the_same_key_twice_in_one_batch_makes_one_command(subject: Subject) -> None:
+    async with subject.opened() as store:
         answers = await store.submit(
             [a_submission(1, key="k", content="c"), a_submission(2, key="k", content="c")]
         )
         assert answers == [Accepted(id=a_command_id(1)), Duplicate(id=a_command_id(1))]
 
-    subject.use(scenario)
 
-
-def test_a_taken_lane_refuses_the_whole_submission(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_taken_lane_refuses_the_whole_submission(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1, lanes=(LANE,))])
         before = await store.ledger(), await store.audit_head()
         late = a_submission(
@@ -146,22 +134,18 @@ def test_a_taken_lane_refuses_the_whole_submission(subject: Subject) -> None:
         assert (await store.ledger(), await store.audit_head()) == before
         assert await store.by_key("key-2") is None
 
-    subject.use(scenario)
 
-
-def test_a_steal_takes_the_lane_from_its_holder(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_steal_takes_the_lane_from_its_holder(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1, lanes=(LANE,))])
         await store.submit([a_submission(2, lanes=(LANE,), steal=True)])
         assert await store.holders([LANE]) == {LANE: a_command_id(2)}
         await store.save([Change(command=await loaded(store, 1), release=True)])
         assert await store.holders([LANE]) == {LANE: a_command_id(2)}
 
-    subject.use(scenario)
 
-
-def test_lanes_are_acquired_and_released_with_a_save(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_lanes_are_acquired_and_released_with_a_save(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1), a_submission(2)])
         assert await store.save([Change(command=await loaded(store, 1), acquire=(LANE,))]) == [
             Saved.SAVED
@@ -175,11 +159,9 @@ def test_lanes_are_acquired_and_released_with_a_save(subject: Subject) -> None:
         assert await store.holders([LANE]) == {}
         assert await store.save([other]) == [Saved.SAVED]
 
-    subject.use(scenario)
 
-
-def test_a_save_is_refused_when_the_command_has_moved(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_save_is_refused_when_the_command_has_moved(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1)])
         mine = Change(
             command=await loaded(store), audit=(a_note(),), publications=(a_publication(),)
@@ -191,11 +173,9 @@ def test_a_save_is_refused_when_the_command_has_moved(subject: Subject) -> None:
         unheard = Change(command=a_command(7))
         assert await store.save([unheard]) == [Saved.MOVED]
 
-    subject.use(scenario)
 
-
-def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
+    async with subject.opened() as store:
         was = a_command()
         await store.submit([a_submission(1)])
         changed = replace(
@@ -217,11 +197,9 @@ def test_a_save_changes_what_may_change_and_only_that(subject: Subject) -> None:
         expected = replace(changed, request=was.request, targets=was.targets, version=1)
         assert await loaded(store) == expected
 
-    subject.use(scenario)
 
-
-def test_a_token_belongs_to_one_communication(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_token_belongs_to_one_communication(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1), a_submission(2)])
         one, two = await loaded(store, 1), await loaded(store, 2)
         mine = an_awaiting_communication(one.id, token=a_token())
@@ -241,11 +219,9 @@ def test_a_token_belongs_to_one_communication(subject: Subject) -> None:
         again = Change(command=await loaded(store, 1))
         assert await store.save([again]) == [Saved.SAVED]
 
-    subject.use(scenario)
 
-
-def test_communications_are_found_by_id_and_by_token(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_communications_are_found_by_id_and_by_token(subject: Subject) -> None:
+    async with subject.opened() as store:
         sent = an_awaiting_communication(token=a_token())
         queued = a_communication(ordinal=2)
         await store.submit([a_submission(command=a_command(communications=(sent, queued)))])
@@ -258,14 +234,12 @@ def test_communications_are_found_by_id_and_by_token(subject: Subject) -> None:
         ]
         assert await store.find() == []
 
-    subject.use(scenario)
 
-
-def test_a_later_outcome_of_an_endpoint_replaces_the_earlier(subject: Subject) -> None:
+async def test_a_later_outcome_of_an_endpoint_replaces_the_earlier(subject: Subject) -> None:
     def outcome(endpoint: str, result: EndpointResult) -> EndpointOutcome:
         return EndpointOutcome(endpoint=EndpointId(endpoint), result=result)
 
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         failed = outcome("E-2", EndpointResult.FAILED)
         await store.submit(
             [a_submission(1, outcomes=(failed, outcome("E-1", EndpointResult.SUCCEEDED)))]
@@ -275,10 +249,8 @@ def test_a_later_outcome_of_an_endpoint_replaces_the_earlier(subject: Subject) -
         assert await store.outcomes(a_command_id()) == [missing, failed]
         assert await store.outcomes(a_command_id(2)) == []
 
-    subject.use(scenario)
 
-
-def test_listing_filters_and_pages_newest_first(subject: Subject) -> None:
+async def test_listing_filters_and_pages_newest_first(subject: Subject) -> None:
     ping = CommandKind.DEVICE_STATUS_CHECK
     commands = [
         a_command(1, state=State.COMPLETED),
@@ -287,8 +259,7 @@ def test_listing_filters_and_pages_newest_first(subject: Subject) -> None:
         a_command(4, state=State.AWAITING_APPROVAL),
         a_command(5, devices=("M-2",)),
     ]
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(n, command=c) for n, c in enumerate(commands, 1)])
 
         async def listed(wanted: Filter) -> list[int]:
@@ -308,11 +279,9 @@ def test_listing_filters_and_pages_newest_first(subject: Subject) -> None:
         assert await listed(Filter(state=State.COMPLETED, kind=ping)) == [3]
         assert await listed(Filter(device=DeviceId("M-9"))) == []
 
-    subject.use(scenario)
 
-
-def test_interrupted_sends_are_found_after_a_restart(subject: Subject) -> None:
-    async def before(store: Store) -> None:
+async def test_interrupted_sends_are_found_after_a_restart(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1, priority=2), a_submission(2)])
         command = await loaded(store)
         begun = replace(
@@ -322,11 +291,7 @@ def test_interrupted_sends_are_found_after_a_restart(subject: Subject) -> None:
             sent_at=NOON,
         )
         await store.save([Change(command=replace(command, communications=(begun,)))])
-
-    async def after(store: Store) -> None:
+    async with subject.opened() as store:
         (found,) = await store.sending()
         assert (found.command, found.communication) == (a_command_id(), a_communication().id)
         assert (found.operation, found.priority) == (Operation.DISCONNECT_METER, 2)
-
-    subject.use(before)
-    subject.use(after)

@@ -16,7 +16,6 @@ from adapter.engine.commands.ports import (
     InboxState,
     Logged,
     Saved,
-    Store,
 )
 from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
@@ -43,16 +42,14 @@ from tests.contract.conftest import Subject
 # ---------------------------------------------------------------- inbox
 
 
-def test_a_message_is_kept_byte_for_byte(subject: Subject) -> None:
+async def test_a_message_is_kept_byte_for_byte(subject: Subject) -> None:
     raw = bytes(range(256)) * 40
-
-    async def before(store: Store) -> None:
+    async with subject.opened() as store:
         first, second = await store.receive(
             [a_message(raw, communication=a_communication().id), a_message(b"")]
         )
         assert first < second
-
-    async def after(store: Store) -> None:
+    async with subject.opened() as store:
         row, empty = await store.unread(limit=5, now=NOON)
         assert (row.raw, row.at, row.communication) == (raw, NOON, a_communication().id)
         assert (row.state, row.remote) == (InboxState.NEW, "192.0.2.1")
@@ -60,12 +57,9 @@ def test_a_message_is_kept_byte_for_byte(subject: Subject) -> None:
         assert await store.inbox_row(row.id) == row
         assert await store.inbox_row(InboxId(99)) is None
 
-    subject.use(before)
-    subject.use(after)
 
-
-def test_what_is_disposed_of_is_not_read_again(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_what_is_disposed_of_is_not_read_again(subject: Subject) -> None:
+    async with subject.opened() as store:
         one, two, three = await store.receive([a_message(b"%d" % n) for n in range(3)])
         applied = Disposition(inbox=two, state=InboxState.APPLIED, command=a_command_id())
         quarantined = Disposition(inbox=three, state=InboxState.QUARANTINED, reason="unknown")
@@ -77,21 +71,17 @@ def test_what_is_disposed_of_is_not_read_again(subject: Subject) -> None:
         listed = await store.inbox(state=InboxState.QUARANTINED)
         assert [(item.id, item.reason) for item in listed] == [(three, "unknown")]
 
-    subject.use(scenario)
 
-
-def test_a_disposition_of_nothing_is_an_error_and_changes_nothing(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_disposition_of_nothing_is_an_error_and_changes_nothing(subject: Subject) -> None:
+    async with subject.opened() as store:
         nothing = Disposition(inbox=InboxId(5), state=InboxState.APPLIED)
         with pytest.raises(NotFound):
             await store.save([Change(audit=(a_note(),)), Change(inbox=(nothing,))])
         assert await store.audit() == []
 
-    subject.use(scenario)
 
-
-def test_a_disposition_is_not_made_when_its_command_has_moved(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_disposition_is_not_made_when_its_command_has_moved(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission()])
         (inbox,) = await store.receive([a_message()])
         done = Disposition(inbox=inbox, state=InboxState.APPLIED)
@@ -99,13 +89,11 @@ def test_a_disposition_is_not_made_when_its_command_has_moved(subject: Subject) 
         assert await store.save([stale]) == [Saved.MOVED]
         assert [row.id for row in await store.unread(limit=5, now=NOON)] == [inbox]
 
-    subject.use(scenario)
 
-
-def test_parked_messages_come_back_at_their_time_or_when_their_token_is_known(
+async def test_parked_messages_come_back_at_their_time_or_when_their_token_is_known(
     subject: Subject,
 ) -> None:
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         ids = await store.receive([a_message(b"%d" % n) for n in range(4)])
         parked = [
             Disposition(inbox=inbox, state=InboxState.PARKED, token=a_token(n % 2), wake=at(10 + n))
@@ -125,11 +113,9 @@ def test_parked_messages_come_back_at_their_time_or_when_their_token_is_known(
         assert row is not None
         assert (row.state, row.token) == (InboxState.PARKED, a_token(0))
 
-    subject.use(scenario)
 
-
-def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) -> None:
+    async with subject.opened() as store:
         ids = await store.receive(
             [a_message(state=InboxState.STORED), a_message(state=InboxState.QUARANTINED)]
         )
@@ -140,10 +126,8 @@ def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) -> Non
         stored = await store.inbox(state=InboxState.STORED, before=ids[1])
         assert [row.id for row in stored] == [ids[0]]
 
-    subject.use(scenario)
 
-
-def test_a_measurement_made_again_changes_nothing(subject: Subject) -> None:
+async def test_a_measurement_made_again_changes_nothing(subject: Subject) -> None:
     def measurement(id: str, end: datetime, value: str = "1.0") -> InitialMeasurement:
         return InitialMeasurement(
             id=id,
@@ -158,23 +142,20 @@ def test_a_measurement_made_again_changes_nothing(subject: Subject) -> None:
             cause=EventId("c:e"),
         )
 
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         old, new = measurement("a", at(1)), measurement("b", at(2))
         await store.save([Change(measurements=(new, old, measurement("a", at(1), "7")))])
         assert await store.measurements(DeviceId("M-1")) == [new, old]
         assert await store.measurements(DeviceId("M-1"), limit=1) == [new]
         assert await store.measurements(DeviceId("M-2")) == []
 
-    subject.use(scenario)
-
 
 # ---------------------------------------------------------------- events out
 
 
-def test_each_sink_gets_every_publication_until_it_confirms(subject: Subject) -> None:
+async def test_each_sink_gets_every_publication_until_it_confirms(subject: Subject) -> None:
     events = tuple(a_publication(f"e-{n}", data={"n": n, "nested": {"a": [1]}}) for n in range(4))
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(1, publications=events[:2])])
         await store.save([Change(publications=(events[1], events[2], events[2], events[3]))])
         rows = await store.outbox("one", limit=9)
@@ -187,14 +168,12 @@ def test_each_sink_gets_every_publication_until_it_confirms(subject: Subject) ->
         assert await store.outbox("two", limit=9) == rows
         assert (await store.ledger()).publications == 4
 
-    subject.use(scenario)
-
 
 # ---------------------------------------------------------------- audit
 
 
-def test_audit_entries_are_chained_numbered_and_timed(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_audit_entries_are_chained_numbered_and_timed(subject: Subject) -> None:
+    async with subject.opened() as store:
         assert await store.audit_head() == (0, "0" * 64)
         await store.save([Change(audit=(a_note("a"), a_note("b")))])
         subject.clock.turn(5)
@@ -211,11 +190,9 @@ def test_audit_entries_are_chained_numbered_and_timed(subject: Subject) -> None:
         assert await store.audit(subject="a", after=1) == [entries[2]]
         assert await store.audit(limit=2) == entries[:2]
 
-    subject.use(scenario)
 
-
-def test_the_history_of_a_command_includes_its_communications(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_the_history_of_a_command_includes_its_communications(subject: Subject) -> None:
+    async with subject.opened() as store:
         command = a_command(communications=tuple(a_communication(ordinal=n) for n in (1, 2)))
         subjects = [
             command.id,
@@ -229,13 +206,10 @@ def test_the_history_of_a_command_includes_its_communications(subject: Subject) 
         )
         assert [entry.seq for entry in await store.audit(subject=command.id)] == [1, 2, 5]
 
-    subject.use(scenario)
 
-
-def test_details_of_a_note_are_kept_as_json_has_them(subject: Subject) -> None:
+async def test_details_of_a_note_are_kept_as_json_has_them(subject: Subject) -> None:
     detail = MappingProxyType({"at": NOON, "b": frozenset("xy"), "a": (1, None), "state": State})
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         note = replace(a_note(), detail={**detail, "state": State.PENDING})
         await store.save([Change(audit=(note,))])
         (entry,) = await store.audit()
@@ -246,13 +220,11 @@ def test_details_of_a_note_are_kept_as_json_has_them(subject: Subject) -> None:
             "state": "pending",
         }
 
-    subject.use(scenario)
-
 
 # ---------------------------------------------------------------- messages, ledger
 
 
-def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
+async def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
     def message(ordinal: int, second: float, command: int = 1) -> Logged:
         return Logged(
             communication=a_communication(a_command_id(command), ordinal).id,
@@ -263,18 +235,16 @@ def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
             body=b"<a/>",
         )
 
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         command = a_command(communications=tuple(a_communication(ordinal=n) for n in (1, 2)))
         await store.submit([a_submission(command=command), a_submission(2)])
         batch = [message(2, 3), message(1, 1), message(1, 2, command=2)]
         await store.log_messages(batch)
         assert await store.messages(command.id) == batch[:2]
 
-    subject.use(scenario)
 
-
-def test_the_ledger_adds_up(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_the_ledger_adds_up(subject: Subject) -> None:
+    async with subject.opened() as store:
         done = CompletionEvent(
             id=EventId("c:e"), kind=Completion.CREATE_IMD, at=NOON, state=CompletionState.EXECUTED
         )
@@ -296,17 +266,14 @@ def test_the_ledger_adds_up(subject: Subject) -> None:
         assert ledger.communications_by_state == {CommunicationState.AWAITING: 1}
         assert ledger.completion_events == {"D1-CreateIMD:executed": 1}
 
-    subject.use(scenario)
-
 
 # ---------------------------------------------------------------- registry
 
 
-def test_devices_are_seen_with_where_they_stand(subject: Subject) -> None:
+async def test_devices_are_seen_with_where_they_stand(subject: Subject) -> None:
     devices = (a_device("M-1", groups=frozenset({"north", "all"})), a_device("M-2", serial="7"))
     removed = an_install("M-1", "SP-2", installed_at=at(-9e5), removed_at=at(-8e5))
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         points = (a_service_point("SP-1"), a_service_point("SP-2"))
         await store.import_(
             Import(devices=devices, service_points=points, installs=(removed, an_install()))
@@ -323,11 +290,9 @@ def test_devices_are_seen_with_where_they_stand(subject: Subject) -> None:
         assert [view.device.id for view in await store.devices(after=DeviceId("M-1"))] == ["M-2"]
         assert [view.device.id for view in await store.devices(limit=1)] == ["M-1"]
 
-    subject.use(scenario)
 
-
-def test_importing_again_replaces_and_groups_follow(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_importing_again_replaces_and_groups_follow(subject: Subject) -> None:
+    async with subject.opened() as store:
         one = a_device("M-1", groups=frozenset({"north", "all"}))
         await store.import_(Import(devices=(a_device("M-2", groups=frozenset({"all"})), one)))
         assert await store.members("all") == ["M-1", "M-2"]
@@ -337,11 +302,9 @@ def test_importing_again_replaces_and_groups_follow(subject: Subject) -> None:
         assert await store.members("north") == []
         assert await store.members("south") == ["M-1"]
 
-    subject.use(scenario)
 
-
-def test_an_install_event_moves_only_from_the_version_that_was_seen(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_an_install_event_moves_only_from_the_version_that_was_seen(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.import_(Import(devices=(a_device(),), installs=(an_install(),)))
 
         async def seen() -> DeviceView:
@@ -357,13 +320,10 @@ def test_an_install_event_moves_only_from_the_version_that_was_seen(subject: Sub
         assert await store.save([change]) == [Saved.MOVED]
         assert len(await store.audit()) == 1
 
-    subject.use(scenario)
 
-
-def test_an_import_writes_only_what_it_has_looked_at(subject: Subject) -> None:
+async def test_an_import_writes_only_what_it_has_looked_at(subject: Subject) -> None:
     """A completion event between the look and the write is not undone (I19)."""
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         what = Import(
             devices=(a_device(),), service_points=(a_service_point(),), installs=(an_install(),)
         )
@@ -387,11 +347,9 @@ def test_an_import_writes_only_what_it_has_looked_at(subject: Subject) -> None:
         assert (view.device.serial, view.installed) == ("new", replace(an_install(), version=2))
         assert len(await store.audit()) == 2
 
-    subject.use(scenario)
 
-
-def test_an_import_looks_at_who_is_at_its_service_points_too(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_an_import_looks_at_who_is_at_its_service_points_too(subject: Subject) -> None:
+    async with subject.opened() as store:
         gone = an_install("M-2", "SP-1", installed_at=at(-9e5), removed_at=at(-8e5))
         there = an_install("M-3", "SP-1")
         await store.import_(
@@ -400,13 +358,10 @@ def test_an_import_looks_at_who_is_at_its_service_points_too(subject: Subject) -
         asked = Import(devices=(a_device("M-9"),), service_points=(a_service_point("SP-1"),))
         assert (await store.known(asked)).installs == (there,)
 
-    subject.use(scenario)
 
-
-def test_a_device_is_installed_once_at_a_time(subject: Subject) -> None:
+async def test_a_device_is_installed_once_at_a_time(subject: Subject) -> None:
     fresh = an_install("M-1", "SP-2", installed_at=NOON)
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.import_(Import(devices=(a_device(),), installs=(an_install(),)))
         assert await store.save([Change(installs=(fresh,))]) == [Saved.MOVED]
         gone = an_install(removed_at=NOON)
@@ -416,16 +371,11 @@ def test_a_device_is_installed_once_at_a_time(subject: Subject) -> None:
         view = (await store.views([DeviceId("M-1")]))[DeviceId("M-1")]
         assert view.installed == replace(fresh, version=1)
 
-    subject.use(scenario)
 
-
-def test_times_are_kept_to_the_microsecond_in_utc(subject: Subject) -> None:
+async def test_times_are_kept_to_the_microsecond_in_utc(subject: Subject) -> None:
     tick = datetime(2026, 3, 2, 12, 0, 0, 1, tzinfo=UTC)
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(command=a_command(communications=()), wake=tick)])
         assert await store.due(limit=1, now=NOON, lease_until=NOON) == []
         assert await store.next_wake() == tick
         assert await store.due(limit=1, now=tick, lease_until=at(1)) == [a_command_id()]
-
-    subject.use(scenario)

@@ -70,18 +70,16 @@ ROWS = (
 )
 
 
-def test_the_most_urgent_and_then_the_oldest_are_claimed_first(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_the_most_urgent_and_then_the_oldest_are_claimed_first(subject: Subject) -> None:
+    async with subject.opened() as store:
         await queue(store, ROWS)
         assert await claimed(store, limit=4) == ids(3, 5, 2, 4)
         assert await claimed(store) == ids(1)
         assert await claimed(store) == []
 
-    subject.use(scenario)
 
-
-def test_a_claim_tells_what_it_is_about(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_claim_tells_what_it_is_about(subject: Subject) -> None:
+    async with subject.opened() as store:
         await queue(store, [(1, 0, 2, READ)])
         assert await store.claim(Work.SEND, limit=1, now=NOON, lease_until=at(1)) == [
             Leased(
@@ -92,22 +90,18 @@ def test_a_claim_tells_what_it_is_about(subject: Subject) -> None:
             )
         ]
 
-    subject.use(scenario)
 
-
-def test_a_lease_that_has_ended_can_be_claimed_again(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_a_lease_that_has_ended_can_be_claimed_again(subject: Subject) -> None:
+    async with subject.opened() as store:
         await queue(store, [(1, 0, 0, PING)])
         assert await claimed(store, 0) == ids(1)
         assert await store.next_wake() == at(30)
         assert await claimed(store, 29) == []
         assert await claimed(store, 30) == ids(1)
 
-    subject.use(scenario)
 
-
-def test_skipped_operations_do_not_hide_the_others(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_skipped_operations_do_not_hide_the_others(subject: Subject) -> None:
+    async with subject.opened() as store:
         await queue(store, ROWS)
         leased = await store.claim(
             Work.SEND, limit=3, now=NOON, lease_until=at(30), skip=frozenset({READ})
@@ -115,11 +109,9 @@ def test_skipped_operations_do_not_hide_the_others(subject: Subject) -> None:
         assert [item.communication for item in leased] == ids(3, 1)
         assert await claimed(store) == ids(5, 2, 4)
 
-    subject.use(scenario)
 
-
-def test_only_the_work_asked_for_is_claimed(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_only_the_work_asked_for_is_claimed(subject: Subject) -> None:
+    async with subject.opened() as store:
         waiting = an_awaiting_communication(token=a_token(), wake=NOON)
         sending = a_communication(
             ordinal=2, state=CommunicationState.SENDING, work=Work.NONE, wake=at(-1), sent_at=NOON
@@ -129,13 +121,10 @@ def test_only_the_work_asked_for_is_claimed(subject: Subject) -> None:
         leased = await store.claim(Work.STATUS, limit=5, now=NOON, lease_until=at(1))
         assert [item.communication for item in leased] == [waiting.id]
 
-    subject.use(scenario)
 
-
-def test_a_save_that_leaves_an_communication_alone_keeps_its_lease(subject: Subject) -> None:
+async def test_a_save_that_leaves_an_communication_alone_keeps_its_lease(subject: Subject) -> None:
     """A callback for one communication must not make another, that is being sent, claimable."""
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         both = a_command(communications=(a_communication(), a_communication(ordinal=2)))
         await store.submit([a_submission(command=both)])
         loaded = (await store.load([both.id]))[both.id]
@@ -146,11 +135,9 @@ def test_a_save_that_leaves_an_communication_alone_keeps_its_lease(subject: Subj
         assert await claimed(store, 10) == [moved.id]
         assert await claimed(store, 30) == [noted.id]
 
-    subject.use(scenario)
 
-
-def test_commands_come_due_in_the_order_of_their_times(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_commands_come_due_in_the_order_of_their_times(subject: Subject) -> None:
+    async with subject.opened() as store:
         wakes = {1: at(3), 2: at(1), 3: None, 4: at(2), 5: at(9)}
         await store.submit([a_submission(n, wake=wake) for n, wake in wakes.items()])
         first = await store.due(limit=2, now=at(5), lease_until=at(20))
@@ -162,11 +149,9 @@ def test_commands_come_due_in_the_order_of_their_times(subject: Subject) -> None
         again = await store.due(limit=9, now=at(20), lease_until=at(30))
         assert again == [a_command_id(1), a_command_id(2), a_command_id(4)]
 
-    subject.use(scenario)
 
-
-def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: Subject) -> None:
+    async with subject.opened() as store:
         assert await store.next_wake() is None
         no_work = a_communication(state=CommunicationState.UNCLEAR, work=Work.NONE, wake=at(1))
         idle = a_command(1, communications=(no_work,))
@@ -182,13 +167,10 @@ def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: Subject
         await store.save([Change(inbox=(Disposition(inbox=inbox, state=InboxState.APPLIED),))])
         assert await store.next_wake() == at(40)
 
-    subject.use(scenario)
 
-
-def test_a_debit_beyond_the_limit_refuses_the_whole_change(subject: Subject) -> None:
+async def test_a_debit_beyond_the_limit_refuses_the_whole_change(subject: Subject) -> None:
     debit = Debit(bucket="disconnects", limit=2, window_s=60)
-
-    async def scenario(store: Store) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission(n) for n in (1, 2, 3)])
         commands = await store.load([a_command_id(n) for n in (1, 2, 3)])
         changes = [Change(command=command, debit=debit) for command in commands.values()]
@@ -199,8 +181,6 @@ def test_a_debit_beyond_the_limit_refuses_the_whole_change(subject: Subject) -> 
         assert await store.save([Change(debit=other)]) == [Saved.SAVED]
         subject.clock.turn(0.001)
         assert await store.save(changes[2:]) == [Saved.SAVED]
-
-    subject.use(scenario)
 
 
 def test_the_budget_is_spent_across_a_restart(subject: Subject) -> None:
@@ -249,8 +229,10 @@ def test_no_window_ever_holds_more_than_the_limit(
         assert len(inside) <= limit
 
 
-def test_an_communication_that_is_not_queued_any_more_loses_its_lease(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_an_communication_that_is_not_queued_any_more_loses_its_lease(
+    subject: Subject,
+) -> None:
+    async with subject.opened() as store:
         await queue(store, [(1, 0, 0, PING)])
         assert await claimed(store) == ids(1)
         command = (await store.load([a_command_id()]))[a_command_id()]
@@ -264,25 +246,19 @@ def test_an_communication_that_is_not_queued_any_more_loses_its_lease(subject: S
         leased = await store.claim(Work.RESULT, limit=1, now=at(1), lease_until=at(9))
         assert [item.communication for item in leased] == ids(1)
 
-    subject.use(scenario)
 
-
-def test_claims_at_once_never_share_an_communication(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_claims_at_once_never_share_an_communication(subject: Subject) -> None:
+    async with subject.opened() as store:
         await queue(store, [(number, 0, number % 3, PING) for number in range(60)])
         leased = await asyncio.gather(*(claimed(store, limit=7) for _ in range(10)))
         taken = [communication for some in leased for communication in some]
         assert len(taken) == len(set(taken)) == 60
 
-    subject.use(scenario)
 
-
-def test_of_saves_at_once_for_one_command_one_wins(subject: Subject) -> None:
-    async def scenario(store: Store) -> None:
+async def test_of_saves_at_once_for_one_command_one_wins(subject: Subject) -> None:
+    async with subject.opened() as store:
         await store.submit([a_submission()])
         answers = await asyncio.gather(
             *(store.save([Change(command=a_command())]) for _ in range(20))
         )
         assert sorted(answer for (answer,) in answers) == [Saved.MOVED] * 19 + [Saved.SAVED]
-
-    subject.use(scenario)

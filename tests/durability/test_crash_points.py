@@ -8,7 +8,6 @@ import pytest
 
 import adapter
 from tests.durability.runs import Plan, killed_at, run_plan
-from tests.support import run
 
 _POINT: Final = re.compile(r'\breached\(\s*"([^"]+)"')
 
@@ -72,7 +71,8 @@ def test_there_is_a_point_before_and_after_each_commit_send_answer_and_publicati
 
 
 @pytest.mark.parametrize("points", runs().values(), ids=runs())
-def test_dying_there_loses_and_doubles_nothing(points: list[str], tmp_path: Path) -> None:
+@pytest.mark.seconds(100)
+async def test_dying_there_loses_and_doubles_nothing(points: list[str], tmp_path: Path) -> None:
     orders = points[0].startswith(_OF_ORDERS)
     plan = Plan(
         title=", ".join(points),
@@ -82,6 +82,6 @@ def test_dying_there_loses_and_doubles_nothing(points: list[str], tmp_path: Path
         at_least=3 if orders else 12,
         orders=orders,
     )
-    report = run(run_plan(tmp_path, plan), seconds=100)
+    report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert report.acknowledged

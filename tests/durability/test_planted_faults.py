@@ -10,7 +10,6 @@ from tests.durability.ledgers import read_audit
 from tests.durability.requesters import SWITCHING, Requesters
 from tests.durability.rig import Life, Rig, until
 from tests.durability.runs import Plan, killed_at, run_plan
-from tests.support import run
 
 SILENT = Script(effect=Effect.DROP_CALLBACK)
 """No callback: one that comes before the second send would make it needless."""
@@ -25,7 +24,7 @@ def assert_found(report: Report, planted: str, wrong: Wrong, rule: str) -> None:
 
 
 @pytest.mark.parametrize("planted", ["", "answer before commit"])
-def test_a_callback_that_is_answered_before_it_is_stored_is_found_to_be_lost(
+async def test_a_callback_that_is_answered_before_it_is_stored_is_found_to_be_lost(
     planted: str, tmp_path: Path
 ) -> None:
     async def deaths(made: Rig, asked: Requesters) -> Life:
@@ -36,21 +35,21 @@ def test_a_callback_that_is_answered_before_it_is_stored_is_found_to_be_lost(
         return await made.start()
 
     plan = Plan(title=f"planted: {planted or 'nothing'}", deaths=deaths, meters=12, scripts=())
-    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.LOST, "callbacks")
+    assert_found(await run_plan(tmp_path, plan), planted, Wrong.LOST, "callbacks")
 
 
 @pytest.mark.parametrize("planted", ["", "blind resend"])
-def test_a_switch_order_that_is_sent_again_after_a_crash_is_found_to_be_doubled(
+async def test_a_switch_order_that_is_sent_again_after_a_crash_is_found_to_be_doubled(
     planted: str, tmp_path: Path
 ) -> None:
     deaths = killed_at("send.after:1", planted=planted)
     title = f"planted: {planted or 'nothing'}"
     plan = Plan(title=title, deaths=deaths, mix=SWITCHING, meters=12, scripts=(SILENT,))
-    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.DOUBLED, "switch orders")
+    assert_found(await run_plan(tmp_path, plan), planted, Wrong.DOUBLED, "switch orders")
 
 
 @pytest.mark.parametrize("planted", ["", "unguarded"])
-def test_an_update_that_does_not_look_at_the_version_is_found_in_the_history(
+async def test_an_update_that_does_not_look_at_the_version_is_found_in_the_history(
     planted: str, tmp_path: Path
 ) -> None:
     replicas = "two replicas, unguarded" if planted else "two replicas"
@@ -64,4 +63,4 @@ def test_an_update_that_does_not_look_at_the_version_is_found_in_the_history(
 
     title = f"planted: {replicas}"
     plan = Plan(title=title, deaths=deaths, meters=12, at_least=60, peace=not planted)
-    assert_found(run(run_plan(tmp_path, plan)), planted, Wrong.UNEXPECTED, "moves")
+    assert_found(await run_plan(tmp_path, plan), planted, Wrong.UNEXPECTED, "moves")

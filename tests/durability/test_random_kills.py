@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.durability.runs import Plan, killed_at_random, run_plan
-from tests.support import run
 
 
-def test_killed_a_dozen_times_under_load_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+@pytest.mark.seconds(110)
+async def test_killed_a_dozen_times_under_load_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     deaths = killed_at_random(12, seed=7)
     plan = Plan(title="12 random kills", deaths=deaths, seed=7, at_least=25, orders=True)
-    report = run(run_plan(tmp_path, plan), seconds=110)
+    report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert report.acknowledged >= 25
 
@@ -19,7 +19,8 @@ def test_killed_a_dozen_times_under_load_nothing_is_lost_or_doubled(tmp_path: Pa
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
+@pytest.mark.seconds(800)
+async def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
     seed: int, tmp_path: Path
 ) -> None:
     deaths = killed_at_random(60, seed=seed, longest_s=1.4)
@@ -31,5 +32,5 @@ def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
         callback_attempts=seed,
         orders=True,
     )
-    report = run(run_plan(tmp_path, plan), seconds=800)
+    report = await run_plan(tmp_path, plan)
     assert not report.findings

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.model.ids import DeviceId
@@ -22,13 +24,14 @@ from adapter.simulator.settings import SimulatorConfig
 from tests.durability.requesters import SWITCHING, Requesters
 from tests.durability.rig import START_S, Life, Rig, free_port, settings_file, until, within
 from tests.durability.runs import Plan, killed_at, killed_at_random, run_plan
-from tests.support import run
 
 FAILED = 7
 """The command line's exit code for a store that failed."""
 
 
-def test_killed_again_and_again_before_it_is_up_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+async def test_killed_again_and_again_before_it_is_up_nothing_is_lost_or_doubled(
+    tmp_path: Path,
+) -> None:
     async def deaths(made: Rig, asked: Requesters) -> Life:
         life = await made.start()
         await until(lambda: len(asked.attempts) >= 8, within_s=30, why="there is some load")
@@ -40,16 +43,19 @@ def test_killed_again_and_again_before_it_is_up_nothing_is_lost_or_doubled(tmp_p
         return await made.start()
 
     plan = Plan(title="killed while starting", deaths=deaths, meters=16, at_least=12)
-    assert not run(run_plan(tmp_path, plan)).findings
+    assert not (await run_plan(tmp_path, plan)).findings
 
 
-def test_killed_twice_in_the_middle_of_recovery_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+async def test_killed_twice_in_the_middle_of_recovery_nothing_is_lost_or_doubled(
+    tmp_path: Path,
+) -> None:
     deaths = killed_at("send.after:4", "recover.before:1", "recover.after:1", "recover.before:1")
     plan = Plan(title="killed while recovering", deaths=deaths, meters=16, workers=6, scripts=())
-    assert not run(run_plan(tmp_path, plan)).findings
+    assert not (await run_plan(tmp_path, plan)).findings
 
 
-def test_a_stop_in_peace_loses_nothing_and_leaves_no_send_unclear(tmp_path: Path) -> None:
+@pytest.mark.seconds(110)
+async def test_a_stop_in_peace_loses_nothing_and_leaves_no_send_unclear(tmp_path: Path) -> None:
     async def deaths(made: Rig, asked: Requesters) -> Life:
         for count in (6, 14, 22):
             life = await made.start()
@@ -62,12 +68,12 @@ def test_a_stop_in_peace_loses_nothing_and_leaves_no_send_unclear(tmp_path: Path
         return await made.start()
 
     plan = Plan(title="stopped in peace", deaths=deaths, meters=16, scripts=())
-    report = run(run_plan(tmp_path, plan), seconds=110)
+    report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert (report.unknown, report.unclear_sends) == (0, 0)
 
 
-def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
+async def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
     tmp_path: Path,
 ) -> None:
     async def deaths(made: Rig, asked: Requesters) -> Life:
@@ -80,12 +86,12 @@ def test_on_a_full_disk_it_stops_and_what_was_acknowledged_is_there_afterwards(
         return await made.start()
 
     plan = Plan(title="full disk", deaths=deaths, meters=16, at_least=12, breaks=True)
-    report = run(run_plan(tmp_path, plan))
+    report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert report.acknowledged >= 8
 
 
-def test_the_hourly_limit_of_disconnects_holds_over_every_crash(tmp_path: Path) -> None:
+async def test_the_hourly_limit_of_disconnects_holds_over_every_crash(tmp_path: Path) -> None:
     plan = Plan(
         title="at most 5 disconnects",
         deaths=killed_at_random(8, seed=3, longest_s=0.5),
@@ -96,7 +102,7 @@ def test_the_hourly_limit_of_disconnects_holds_over_every_crash(tmp_path: Path) 
         expires_s=4.0,
         at_least=12,
     )
-    report = run(run_plan(tmp_path, plan))
+    report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert 0 < report.orders[Operation.DISCONNECT_METER] <= 5
 
@@ -120,30 +126,29 @@ async def listening(port: int) -> bool:
     return True
 
 
-def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+@pytest.mark.seconds(110)
+async def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(
+    tmp_path: Path,
+) -> None:
     """On the same ports and on other ones."""
-
-    async def scenario() -> None:
-        api = free_port()
-        file = settings_file(tmp_path, "http://127.0.0.1:9", listener=free_port(), api=api)
-        first = await serve(file)
-        try:
-            await until(lambda: listening(api), within_s=START_S, why="the first one listens")
-            elsewhere = {"OPENWAY_LISTENER_PORT": "0", "OPENWAY_API_PORT": "0"}
-            for second in [await serve(file), await serve(file, **elsewhere)]:
-                async with asyncio.timeout(START_S):
-                    _, errors = await second.communicate()
-                assert second.returncode == FAILED
-                assert f"in use by process {first.pid}" in errors.decode()
-                assert "Traceback" not in errors.decode()
-            assert await listening(api)
-        finally:
-            first.send_signal(signal.SIGTERM)
+    api = free_port()
+    file = settings_file(tmp_path, "http://127.0.0.1:9", listener=free_port(), api=api)
+    first = await serve(file)
+    try:
+        await until(lambda: listening(api), within_s=START_S, why="the first one listens")
+        elsewhere = {"OPENWAY_LISTENER_PORT": "0", "OPENWAY_API_PORT": "0"}
+        for second in [await serve(file), await serve(file, **elsewhere)]:
             async with asyncio.timeout(START_S):
-                await first.communicate()
-        assert first.returncode == 0
-
-    run(scenario(), seconds=110)
+                _, errors = await second.communicate()
+            assert second.returncode == FAILED
+            assert f"in use by process {first.pid}" in errors.decode()
+            assert "Traceback" not in errors.decode()
+        assert await listening(api)
+    finally:
+        first.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(START_S):
+            await first.communicate()
+    assert first.returncode == 0
 
 
 # ---------------------------------------------------------------- a store from a backup
@@ -161,49 +166,45 @@ async def switched(app: App, kind: CommandKind, device: str) -> State:
     return (await app.gateway.commands.wait(made.id, timeout_s=1.5)).activity.state
 
 
-def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_away(
+async def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_away(
     tmp_path: Path,
 ) -> None:
     witness, store, backup = (tmp_path / f"gateway.{end}" for end in ("witness", "db", "backup"))
     cut, connect = CommandKind.REMOTE_DISCONNECT, CommandKind.REMOTE_CONNECT
+    config = SimulatorConfig(population=PopulationPlan(count=4))
+    async with Simulator(config) as simulator:
+        file = settings_file(tmp_path, simulator.url, listener=free_port(), api=free_port())
+        sent = simulator.journal.requests
 
-    async def scenario() -> None:
-        config = SimulatorConfig(population=PopulationPlan(count=4))
-        async with Simulator(config) as simulator:
-            file = settings_file(tmp_path, simulator.url, listener=free_port(), api=free_port())
-            sent = simulator.journal.requests
+        async with service(file) as app:
+            what = registry_of(simulator.world.population)
+            await app.gateway.registry.import_devices(what)
+            assert await switched(app, cut, "M700001") is State.COMPLETED
+        shutil.copy(store, backup)
+        async with service(file) as app:
+            assert await switched(app, cut, "M700002") is State.COMPLETED
+        shutil.copy(backup, store)
+        witnessed = witness.read_text()
+        before = dict(sent)
 
+        for device in ("M700002", "M700003"):
             async with service(file) as app:
-                what = registry_of(simulator.world.population)
-                await app.gateway.registry.import_devices(what)
-                assert await switched(app, cut, "M700001") is State.COMPLETED
-            shutil.copy(store, backup)
-            async with service(file) as app:
-                assert await switched(app, cut, "M700002") is State.COMPLETED
-            shutil.copy(backup, store)
-            witnessed = witness.read_text()
-            before = dict(sent)
+                held = await switched(app, cut, device)
+                assert held is State.COMMUNICATION_IN_PROGRESS
+                ping = CommandKind.DEVICE_STATUS_CHECK
+                assert await switched(app, ping, "M700004") is State.COMPLETED
+            assert witness.read_text() == witnessed
+        assert sent[Operation.DISCONNECT_METER] == before[Operation.DISCONNECT_METER]
 
-            for device in ("M700002", "M700003"):
-                async with service(file) as app:
-                    held = await switched(app, cut, device)
-                    assert held is State.COMMUNICATION_IN_PROGRESS
-                    ping = CommandKind.DEVICE_STATUS_CHECK
-                    assert await switched(app, ping, "M700004") is State.COMPLETED
-                assert witness.read_text() == witnessed
-            assert sent[Operation.DISCONNECT_METER] == before[Operation.DISCONNECT_METER]
-
-            witness.unlink()
-            async with service(file) as app:
-                open_commands = [
-                    item
-                    for item in (await app.gateway.commands.list()).rows
-                    if not item.activity.state.final
-                ]
-                assert len(open_commands) == 2
-                for item in open_commands:
-                    done = await app.gateway.commands.wait(item.id, timeout_s=20)
-                    assert done.activity.state is State.COMPLETED
-                assert await switched(app, connect, "M700001") is State.COMPLETED
-
-    run(scenario())
+        witness.unlink()
+        async with service(file) as app:
+            open_commands = [
+                item
+                for item in (await app.gateway.commands.list()).rows
+                if not item.activity.state.final
+            ]
+            assert len(open_commands) == 2
+            for item in open_commands:
+                done = await app.gateway.commands.wait(item.id, timeout_s=20)
+                assert done.activity.state is State.COMPLETED
+            assert await switched(app, connect, "M700001") is State.COMPLETED

@@ -8,22 +8,17 @@ import pytest
 from tests.events.dying import METERS, TABLES
 from tests.events.stage import event_stage
 from tests.forked import python
-from tests.support import run
 
 
 @pytest.mark.parametrize(
     "death", ["events.before_take:1", "events.before_take:3", "store.before_commit:8"]
 )
-def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, death: str) -> None:
+async def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, death: str) -> None:
     status, _ = python("tests.events.dying", str(tmp_path), OPENWAY_CRASH_AT=death)
     assert status == -signal.SIGKILL
-
-    async def scenario() -> None:
-        async with event_stage(tmp_path, TABLES) as made:
-            await made.work()
-            assert dict(await made.events.counts()) == {"power_down": METERS}
-            assert await made.events.count_without_supply() == METERS
-            assert len({row.publication.id for row in await made.published()}) == 100
-            assert len(await made.published()) == 100
-
-    run(scenario())
+    async with event_stage(tmp_path, TABLES) as made:
+        await made.work()
+        assert dict(await made.events.counts()) == {"power_down": METERS}
+        assert await made.events.count_without_supply() == METERS
+        assert len({row.publication.id for row in await made.published()}) == 100
+        assert len(await made.published()) == 100

@@ -167,15 +167,11 @@ def test_days_of_a_zone_are_23_24_or_25_hours_long() -> None:
     assert (end - begin).total_seconds() == 25 * 3600
 
 
-def test_a_file_a_day_holds_the_intervals_of_that_day_of_the_zone(tmp_path: Path) -> None:
+async def test_a_file_a_day_holds_the_intervals_of_that_day_of_the_zone(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     start = datetime(2026, 3, 27, 23, tzinfo=UTC)  # midnight in Berlin
-
-    async def scene() -> None:
-        async with a_store(path) as loader:
-            await loader.load(intervals(1, ["5"] * (96 + 92 + 10), start=start))
-
-    run(scene())
+    async with a_store(path) as loader:
+        await loader.load(intervals(1, ["5"] * (96 + 92 + 10), start=start))
     arguments = ["readings", "export", "--by-day", "--format", "csv", "--zone", "Europe/Berlin"]
     arguments += ["--from", start.isoformat(), "--to", "2026-04-01T00:00:00Z"]
     arguments += ["--store", str(path), "--out", str(tmp_path / "days")]

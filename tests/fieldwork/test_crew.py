@@ -119,31 +119,23 @@ def test_a_visit_starts_when_it_may_and_is_reported_with_the_reading() -> None:
     assert report.cause in day.inbox.reports
 
 
-def test_the_same_message_again_changes_nothing() -> None:
+async def test_the_same_message_again_changes_nothing() -> None:
     day = Day()
-
-    async def goes() -> None:
-        await day.send(a_message(), a_message())
-        await day.on()
-        await day.send(a_message())
-        await day.on()
-
-    run(goes())
+    await day.send(a_message(), a_message())
+    await day.on()
+    await day.send(a_message())
+    await day.on()
     assert names(day) == ["CrewStarted", "WorkReported"]
 
 
-def test_an_appointment_is_booked_and_kept() -> None:
+async def test_an_appointment_is_booked_and_kept() -> None:
     day = Day()
-
-    async def goes() -> None:
-        await day.send(a_message(kind=MessageKind.SLOTS))
-        await day.on(300.0)
-        slot = day.only(AppointmentBooked).slot
-        assert slot.start == NOON + timedelta(seconds=3660)
-        await day.send(a_message(2, appointment=slot))
-        await day.on()
-
-    run(goes())
+    await day.send(a_message(kind=MessageKind.SLOTS))
+    await day.on(300.0)
+    slot = day.only(AppointmentBooked).slot
+    assert slot.start == NOON + timedelta(seconds=3660)
+    await day.send(a_message(2, appointment=slot))
+    await day.on()
     assert day.only(WorkReported).report.at == NOON + timedelta(seconds=3660 + 1800)
 
 
@@ -225,36 +217,28 @@ def test_a_lost_report_never_comes() -> None:
     assert names(a_visit(of(CrewFault.LOST))) == ["CrewStarted"]
 
 
-def test_a_message_that_is_refused_or_not_taken_is_taken_later() -> None:
+async def test_a_message_that_is_refused_or_not_taken_is_taken_later() -> None:
     day = Day(of(CrewFault.REFUSES), of(CrewFault.UNAVAILABLE), of(CrewFault.TAKEN_UNSAID))
-
-    async def goes() -> None:
-        with pytest.raises(FieldWorkRefused):
-            await day.send(a_message())
-        with pytest.raises(CrewUnavailable):
-            await day.send(a_message())
-        with pytest.raises(CrewUnavailable):
-            await day.send(a_message())  # taken, and nobody said so
+    with pytest.raises(FieldWorkRefused):
         await day.send(a_message())
-        await day.on()
-
-    run(goes())
+    with pytest.raises(CrewUnavailable):
+        await day.send(a_message())
+    with pytest.raises(CrewUnavailable):
+        await day.send(a_message())  # taken, and nobody said so
+    await day.send(a_message())
+    await day.on()
     assert names(day) == ["CrewStarted", "WorkReported"]
 
 
-def test_a_script_hits_the_visits_it_is_about_as_often_as_it_says() -> None:
+async def test_a_script_hits_the_visits_it_is_about_as_often_as_it_says() -> None:
     script = of(CrewFault.NO_ACCESS, task="d1-turnonmeter", service_point="SP-1", times=1)
     day = Day(script)
     others = [
         a_message(id="B", activity="SO-2.1"),
         a_message(id="C", activity="SO-3.1", task="D1-TurnOffMeter"),
     ]
-
-    async def goes() -> None:
-        await day.send(a_message(), *others)
-        await day.on()
-
-    run(goes())
+    await day.send(a_message(), *others)
+    await day.on()
     assert names(day).count("WorkCanceled") == 1
     assert names(day).count("WorkReported") == 2
 
@@ -276,18 +260,14 @@ def cancel() -> FieldMessage:
         (5000.0, (), ["CrewStarted", "WorkReported"]),
     ],
 )
-def test_a_cancel_is_answered_by_what_came_first(
+async def test_a_cancel_is_answered_by_what_came_first(
     after_s: float, scripts: tuple[CrewScript, ...], told: list[str]
 ) -> None:
     day = Day(*scripts)
-
-    async def goes() -> None:
-        await day.send(a_message())
-        await day.on(after_s)
-        await day.send(cancel())
-        await day.on()
-
-    run(goes())
+    await day.send(a_message())
+    await day.on(after_s)
+    await day.send(cancel())
+    await day.on()
     assert names(day) == told
     if told == ["WorkCanceled"]:
         assert day.only(WorkCanceled).reason == "CM-PaymentReceived"
@@ -295,16 +275,12 @@ def test_a_cancel_is_answered_by_what_came_first(
         assert day.only(CancelRefused).reason
 
 
-def test_a_change_reaches_the_crew_that_has_not_come_yet() -> None:
+async def test_a_change_reaches_the_crew_that_has_not_come_yet() -> None:
     day = Day()
-
-    async def goes() -> None:
-        await day.send(install())
-        await day.on(60.0)
-        await day.send(a_message(2, kind=MessageKind.MODIFY, details={"newDevice": "M-1"}))
-        await day.on()
-
-    run(goes())
+    await day.send(install())
+    await day.on(60.0)
+    await day.send(a_message(2, kind=MessageKind.MODIFY, details={"newDevice": "M-1"}))
+    await day.on()
     assert day.only(WorkReported).report.new_device == THERE
 
 
@@ -327,44 +303,32 @@ def test_the_same_seed_is_the_same_crew() -> None:
     assert len({ends(seed) for seed in range(5)}) == 5
 
 
-def test_a_report_that_is_not_taken_is_handed_in_again() -> None:
+async def test_a_report_that_is_not_taken_is_handed_in_again() -> None:
     day = Day()
     day.inbox.broken = StoreFailed("disk full")
-
-    async def goes() -> None:
-        await day.send(a_message())
-        await day.on(905.0)
-        assert not day.inbox.reports
-        day.inbox.broken = None
-        await day.on()
-
-    run(goes())
+    await day.send(a_message())
+    await day.on(905.0)
+    assert not day.inbox.reports
+    day.inbox.broken = None
+    await day.on()
     assert set(names(day)) == {"CrewStarted", "WorkReported"}
 
 
-def test_a_report_that_nobody_wants_is_noted_with_the_reason() -> None:
+async def test_a_report_that_nobody_wants_is_noted_with_the_reason() -> None:
     day = Day()
     day.inbox.refuses = frozenset({a_message().activity})
-
-    async def goes() -> None:
-        await day.send(a_message())
-        await day.on()
-
-    run(goes())
+    await day.send(a_message())
+    await day.on()
     assert [why for _, why in day.crew.unfit] == ["conflict", "conflict"]
 
 
-def test_it_works_by_itself_when_it_is_started() -> None:
+async def test_it_works_by_itself_when_it_is_started() -> None:
     day = Day()
-
-    async def goes() -> None:
-        await day.crew.start(day.inbox)
-        await day.send(a_message(appointment=Slot(start=NOON, end=NOON + timedelta(hours=1))))
-        for _ in range(3):
-            await day.clock.turn(day.clock.now() + timedelta(hours=1))
-            await until(lambda: day.crew.next_due is None or day.crew.next_due > day.clock.now())
-        await day.crew.stop()
-
-    run(goes())
+    await day.crew.start(day.inbox)
+    await day.send(a_message(appointment=Slot(start=NOON, end=NOON + timedelta(hours=1))))
+    for _ in range(3):
+        await day.clock.turn(day.clock.now() + timedelta(hours=1))
+        await until(lambda: day.crew.next_due is None or day.crew.next_due > day.clock.now())
+    await day.crew.stop()
     assert isinstance(day.news[0], CrewStarted)
     assert names(day) == ["CrewStarted", "WorkReported"]

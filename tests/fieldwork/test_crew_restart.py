@@ -33,7 +33,6 @@ from adapter.orders.tasks import RescheduleReason
 from tests.durability.rig import TOKEN, rig, until
 from tests.fieldwork.builders import ACTIVITY, NOON, KeptReports, a_message
 from tests.fieldwork.test_kills import ORDERS, Requester, killed, load, world
-from tests.support import run
 
 TIMES = CrewSettings(book_s=60.0, lead_s=3600.0, travel_s=600.0, work_s=1200.0)
 SLOT = Slot(start=NOON + timedelta(hours=2), end=NOON + timedelta(hours=4))
@@ -65,46 +64,40 @@ CASES = [
 
 
 @pytest.mark.parametrize(("messages", "reported", "follows"), CASES)
-def test_a_crew_goes_on_from_what_it_has_reported(
+async def test_a_crew_goes_on_from_what_it_has_reported(
     messages: Sequence[FieldMessage], reported: Sequence[FieldNews], follows: list[type[FieldNews]]
 ) -> None:
-    async def scenario() -> None:
-        clock, inbox = HandClock(NOON + timedelta(hours=1)), KeptReports()
-        crew = Crew(TIMES, clock)
-        crew.hand_to(inbox)
-        crew.recover([OpenVisit(messages=tuple(messages), reports=told(*reported))])
-        await crew.send(messages[-1])  # nobody is sure that it was taken
-        while (due := crew.next_due) is not None:
-            await clock.turn(due)
-            await crew.run_due()
-        assert [type(each.news) for each in inbox.reports.values()] == follows
-        first = len(reported) + 1
-        ids = [f"{ACTIVITY}/crew/{n}" for n in range(first, first + len(follows))]
-        assert list(inbox.reports) == ids
-
-    run(scenario())
+    clock, inbox = HandClock(NOON + timedelta(hours=1)), KeptReports()
+    crew = Crew(TIMES, clock)
+    crew.hand_to(inbox)
+    crew.recover([OpenVisit(messages=tuple(messages), reports=told(*reported))])
+    await crew.send(messages[-1])  # nobody is sure that it was taken
+    while (due := crew.next_due) is not None:
+        await clock.turn(due)
+        await crew.run_due()
+    assert [type(each.news) for each in inbox.reports.values()] == follows
+    first = len(reported) + 1
+    ids = [f"{ACTIVITY}/crew/{n}" for n in range(first, first + len(follows))]
+    assert list(inbox.reports) == ids
 
 
-def test_a_moved_appointment_and_a_changed_element_are_kept() -> None:
-    async def scenario() -> None:
-        clock, inbox = HandClock(NOON + timedelta(hours=3)), KeptReports()
-        crew = Crew(TIMES, clock)
-        crew.hand_to(inbox)
-        changed = a_message(3, kind=MessageKind.MODIFY, details={"newDevice": "M-7"})
-        install = replace(DISPATCH, task="D1-InstallMeter")
-        known = OpenVisit(messages=(SLOTS, install, changed), reports=told(BOOKED, MOVED))
-        crew.recover([known])
-        first = crew.next_due
-        assert first == LATER.start + timedelta(seconds=TIMES.travel_s)
-        while (due := crew.next_due) is not None:
-            await clock.turn(due)
-            await crew.run_due()
-        news = [each.news for each in inbox.reports.values()][-1]
-        assert isinstance(news, WorkReported)
-        assert news.report.new_device is not None
-        assert news.report.new_device.id == "M-7"
-
-    run(scenario())
+async def test_a_moved_appointment_and_a_changed_element_are_kept() -> None:
+    clock, inbox = HandClock(NOON + timedelta(hours=3)), KeptReports()
+    crew = Crew(TIMES, clock)
+    crew.hand_to(inbox)
+    changed = a_message(3, kind=MessageKind.MODIFY, details={"newDevice": "M-7"})
+    install = replace(DISPATCH, task="D1-InstallMeter")
+    known = OpenVisit(messages=(SLOTS, install, changed), reports=told(BOOKED, MOVED))
+    crew.recover([known])
+    first = crew.next_due
+    assert first == LATER.start + timedelta(seconds=TIMES.travel_s)
+    while (due := crew.next_due) is not None:
+        await clock.turn(due)
+        await crew.run_due()
+    news = [each.news for each in inbox.reports.values()][-1]
+    assert isinstance(news, WorkReported)
+    assert news.report.new_device is not None
+    assert news.report.new_device.id == "M-7"
 
 
 ONLY_VISITS = """
@@ -155,7 +148,8 @@ async def one_run(folder: Path, kills: int) -> dict[int, object]:
 
 
 @pytest.mark.timeout(240)
-def test_a_killed_gateway_takes_its_own_crew_up_again(tmp_path: Path) -> None:
-    peaceful = run(one_run(tmp_path / "peace", 0), seconds=110)
-    assert run(one_run(tmp_path / "kills", 3), seconds=110) == peaceful
+@pytest.mark.seconds(220)
+async def test_a_killed_gateway_takes_its_own_crew_up_again(tmp_path: Path) -> None:
+    peaceful = await one_run(tmp_path / "peace", 0)
+    assert await one_run(tmp_path / "kills", 3) == peaceful
     assert len(peaceful) == ORDERS

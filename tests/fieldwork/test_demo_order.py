@@ -4,11 +4,10 @@ from pathlib import Path
 
 from adapter.demo.demo import run as demo
 from adapter.orders.order import OrderState
-from tests.support import run
 
 
-def test_the_demo_ends_with_an_order_that_tells_why(tmp_path: Path) -> None:
-    shown = run(demo(tmp_path))
+async def test_the_demo_ends_with_an_order_that_tells_why(tmp_path: Path) -> None:
+    shown = await demo(tmp_path)
     story = shown.order
     assert len(shown.commands) == 12
     assert story.shown.order.state is OrderState.COMPLETED

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
@@ -30,7 +31,6 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from tests.durability.rig import TOKEN, Rig, free_port, rig, until
 from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
-from tests.support import run
 
 ORDERS = 12
 KILLS = 6
@@ -199,9 +199,10 @@ async def one_run(folder: Path, kills: int) -> dict[int, object]:
             return await world(made)
 
 
-def test_killed_again_and_again_every_visit_is_made_once_and_every_world_is_the_same(
+@pytest.mark.seconds(170)
+async def test_killed_again_and_again_every_visit_is_made_once_and_every_world_is_the_same(
     tmp_path: Path,
 ) -> None:
-    peaceful = run(one_run(tmp_path / "peace", 0))
-    assert run(one_run(tmp_path / "kills", KILLS), seconds=110) == peaceful
+    peaceful = await one_run(tmp_path / "peace", 0)
+    assert await one_run(tmp_path / "kills", KILLS) == peaceful
     assert len(peaceful) == ORDERS

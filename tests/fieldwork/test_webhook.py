@@ -19,7 +19,6 @@ from adapter.fieldwork.webhook import WebhookFieldWork, post_report
 from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
 from tests.fieldwork.builders import KeptReports, a_message, a_work_report
-from tests.support import run
 
 OURS = Secret("whsec_" + "T1VS" * 8)
 THEIRS = Secret("whsec_" + "VEhF" * 8)
@@ -79,65 +78,50 @@ async def linked(
             await link.stop()
 
 
-def test_a_message_is_posted_signed_with_an_id_that_stays() -> None:
-    async def sends() -> None:
-        system = FieldSystem()
-        async with linked(system, KeptReports()) as link:
-            await link.send(a_message())
-            await link.send(a_message())
-        assert [read_message(body) for body in system.bodies] == [a_message(), a_message()]
-        assert set(system.ids) == {"SO-1_1:message:1"}
-
-    run(sends())
+async def test_a_message_is_posted_signed_with_an_id_that_stays() -> None:
+    system = FieldSystem()
+    async with linked(system, KeptReports()) as link:
+        await link.send(a_message())
+        await link.send(a_message())
+    assert [read_message(body) for body in system.bodies] == [a_message(), a_message()]
+    assert set(system.ids) == {"SO-1_1:message:1"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 422])
-def test_a_lasting_no_is_a_refusal(status: int) -> None:
-    async def sends() -> None:
-        async with linked(FieldSystem((status,)), KeptReports()) as link:
-            with pytest.raises(FieldWorkRefused, match=str(status)):
-                await link.send(a_message())
-
-    run(sends())
+async def test_a_lasting_no_is_a_refusal(status: int) -> None:
+    async with linked(FieldSystem((status,)), KeptReports()) as link:
+        with pytest.raises(FieldWorkRefused, match=str(status)):
+            await link.send(a_message())
 
 
 @pytest.mark.parametrize("status", [307, 408, 425, 429, 500, 502, 503])
-def test_any_other_answer_is_tried_again(status: int) -> None:
-    async def sends() -> None:
-        async with linked(FieldSystem((status, 202)), KeptReports()) as link:
-            with pytest.raises(NotTaken, match=str(status)):
-                await link.send(a_message())
+async def test_any_other_answer_is_tried_again(status: int) -> None:
+    async with linked(FieldSystem((status, 202)), KeptReports()) as link:
+        with pytest.raises(NotTaken, match=str(status)):
             await link.send(a_message())
+        await link.send(a_message())
 
-    run(sends())
 
-
-def test_nobody_there_or_no_answer_is_tried_again() -> None:
-    async def sends() -> None:
-        with bind("127.0.0.1", 0) as silent:  # takes connections and never answers
-            link = WebhookFieldWork(settings(url_of(silent, tls=False), reply_s=0.05), CLOCK)
-            with pytest.raises(NotTaken):
-                await link.send(a_message())
-            closed = url_of(silent, tls=False)
-            await link.stop()
-        link = WebhookFieldWork(settings(closed), CLOCK)
+async def test_nobody_there_or_no_answer_is_tried_again() -> None:
+    with bind("127.0.0.1", 0) as silent:  # takes connections and never answers
+        link = WebhookFieldWork(settings(url_of(silent, tls=False), reply_s=0.05), CLOCK)
         with pytest.raises(NotTaken):
             await link.send(a_message())
+        closed = url_of(silent, tls=False)
         await link.stop()
+    link = WebhookFieldWork(settings(closed), CLOCK)
+    with pytest.raises(NotTaken):
+        await link.send(a_message())
+    await link.stop()
 
-    run(sends())
 
-
-def test_a_signed_report_is_durable_before_it_is_answered_and_repeated_harmlessly() -> None:
-    async def reports() -> None:
-        inbox = KeptReports()
-        async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
-            assert await post(session, link) == 200
-            assert await post(session, link) == 200
-        assert inbox.reports == {"R-1": a_work_report()}
-        assert inbox.repeated == 1
-
-    run(reports())
+async def test_a_signed_report_is_durable_before_it_is_answered_and_repeated_harmlessly() -> None:
+    inbox = KeptReports()
+    async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
+        assert await post(session, link) == 200
+        assert await post(session, link) == 200
+    assert inbox.reports == {"R-1": a_work_report()}
+    assert inbox.repeated == 1
 
 
 async def post(
@@ -161,50 +145,38 @@ async def post(
         (b" " * 3000, 413),
     ],
 )
-def test_a_report_that_nothing_can_be_done_with_is_refused(body: bytes, status: int) -> None:
-    async def reports() -> None:
-        inbox = KeptReports(refuses=frozenset({"SO-7.1"}))
-        system = FieldSystem()
-        async with (
-            linked(system, inbox, report_bytes=2000) as link,
-            aiohttp.ClientSession() as session,
-        ):
-            assert await post(session, link, body=body) == status
-        assert not inbox.reports
-
-    run(reports())
+async def test_a_report_that_nothing_can_be_done_with_is_refused(body: bytes, status: int) -> None:
+    inbox = KeptReports(refuses=frozenset({"SO-7.1"}))
+    system = FieldSystem()
+    async with (
+        linked(system, inbox, report_bytes=2000) as link,
+        aiohttp.ClientSession() as session,
+    ):
+        assert await post(session, link, body=body) == status
+    assert not inbox.reports
 
 
-def test_a_report_by_another_key_or_without_one_is_not_believed() -> None:
-    async def reports() -> None:
-        inbox = KeptReports()
-        async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
-            assert await post(session, link, key=OURS) == 401
-            async with session.post(link.report_url, data=b"{}") as response:
-                assert response.status == 401
-                assert response.content_type == "application/problem+json"
-        assert not inbox.reports
-
-    run(reports())
+async def test_a_report_by_another_key_or_without_one_is_not_believed() -> None:
+    inbox = KeptReports()
+    async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
+        assert await post(session, link, key=OURS) == 401
+        async with session.post(link.report_url, data=b"{}") as response:
+            assert response.status == 401
+            assert response.content_type == "application/problem+json"
+    assert not inbox.reports
 
 
-def test_a_report_is_asked_for_again_while_storage_is_broken() -> None:
-    async def reports() -> None:
-        inbox = KeptReports(broken=StoreFailed("disk full"))
-        async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
-            assert await post(session, link) == 503
-
-    run(reports())
+async def test_a_report_is_asked_for_again_while_storage_is_broken() -> None:
+    inbox = KeptReports(broken=StoreFailed("disk full"))
+    async with linked(FieldSystem(), inbox) as link, aiohttp.ClientSession() as session:
+        assert await post(session, link) == 503
 
 
-def test_a_gateway_that_stops_sends_nothing_more() -> None:
-    async def sends() -> None:
-        async with linked(FieldSystem(), KeptReports()) as link:
-            await link.stop()
-            with pytest.raises(NotTaken):
-                await link.send(a_message())
-
-    run(sends())
+async def test_a_gateway_that_stops_sends_nothing_more() -> None:
+    async with linked(FieldSystem(), KeptReports()) as link:
+        await link.stop()
+        with pytest.raises(NotTaken):
+            await link.send(a_message())
 
 
 @pytest.mark.parametrize(

@@ -141,86 +141,71 @@ async def lies(folder: Path, name: str) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_an_order_goes_out_as_a_file_and_its_report_comes_in_as_one(tmp_path: Path) -> None:
+async def test_an_order_goes_out_as_a_file_and_its_report_comes_in_as_one(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
-
-    async def goes() -> None:
-        link = FileDrop(DropSettings(folder=drop, poll_s=0.02))
-        async with gateway(tmp_path, link) as made:
-            shown = await until(made, await ordered(made), child_is(ChildState.SENT))
-            (file,) = (drop / "out").iterdir()
-            message = read_message(file.read_bytes())
-            assert (message.task, message.site.device) == ("D1-CutForNonPayment", METER.id)
-            lay(drop, "1.json", report(shown, done(shown)))
-            lay(drop, "2.json", report(shown, done(shown)))  # the same again
-            await until(made, shown, completed)
-            await lies(drop / "done", "2.json")
-            assert await status(made) is InstallStatus.MANUAL_OFF
-            assert (await made.app.gateway.registry.device(METER.id)).installed is not None
-            late = report(shown, CrewStarted(), number=2)
-            lay(drop, "3.json", late)
-            await lies(drop / "failed", "3.json.reason")
-
-    run(goes())
+    link = FileDrop(DropSettings(folder=drop, poll_s=0.02))
+    async with gateway(tmp_path, link) as made:
+        shown = await until(made, await ordered(made), child_is(ChildState.SENT))
+        (file,) = (drop / "out").iterdir()
+        message = read_message(file.read_bytes())
+        assert (message.task, message.site.device) == ("D1-CutForNonPayment", METER.id)
+        lay(drop, "1.json", report(shown, done(shown)))
+        lay(drop, "2.json", report(shown, done(shown)))  # the same again
+        await until(made, shown, completed)
+        await lies(drop / "done", "2.json")
+        assert await status(made) is InstallStatus.MANUAL_OFF
+        assert (await made.app.gateway.registry.device(METER.id)).installed is not None
+        late = report(shown, CrewStarted(), number=2)
+        lay(drop, "3.json", late)
+        await lies(drop / "failed", "3.json.reason")
     assert (drop / "failed" / "3.json.reason").read_text().startswith("illegal_transition")
 
 
-def test_a_report_taken_before_a_crash_changes_nothing_after_it(tmp_path: Path) -> None:
+async def test_a_report_taken_before_a_crash_changes_nothing_after_it(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
-
-    async def goes() -> None:
-        link = FileDrop(DropSettings(folder=drop, poll_s=60.0))
-        async with gateway(tmp_path, link) as made:
-            shown = await until(made, await ordered(made), child_is(ChildState.SENT))
-            given = report(shown, done(shown))
-            assert await made.app.gateway.orders.receive(given) is Receipt.APPLIED
-            lay(drop, "1.json", given)  # as if the process had ended before the file was moved
-            await link.look(made.app.gateway.orders)
-            after = await until(made, shown, completed)
-            history = (await made.app.gateway.registry.device(METER.id)).installed
-            assert history is not None
-            assert len(history.history) == 1
-            assert len(after.children) == 1
-
-    run(goes())
+    link = FileDrop(DropSettings(folder=drop, poll_s=60.0))
+    async with gateway(tmp_path, link) as made:
+        shown = await until(made, await ordered(made), child_is(ChildState.SENT))
+        given = report(shown, done(shown))
+        assert await made.app.gateway.orders.receive(given) is Receipt.APPLIED
+        lay(drop, "1.json", given)  # as if the process had ended before the file was moved
+        await link.look(made.app.gateway.orders)
+        after = await until(made, shown, completed)
+        history = (await made.app.gateway.registry.device(METER.id)).installed
+        assert history is not None
+        assert len(history.history) == 1
+        assert len(after.children) == 1
     assert [path.name for path in (drop / "done").iterdir()] == ["1.json"]
 
 
-def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) -> None:
-    async def goes() -> None:
-        async with gateway(tmp_path, NoFieldWork()) as made:
-            shown = await until(made, await ordered(made), child_is(ChildState.COMMUNICATION_ERROR))
-            (todo,) = await made.app.gateway.orders.todo()
-            assert "no field work system" in todo.text
-            work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
-            await made.app.gateway.orders.operator.complete_visit(
-                shown.children[0].fact.id, work, by="desk"
-            )
-            await until(made, shown, completed)
-            assert not await made.app.gateway.orders.todo()
-
-    run(goes())
+async def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Path) -> None:
+    async with gateway(tmp_path, NoFieldWork()) as made:
+        shown = await until(made, await ordered(made), child_is(ChildState.COMMUNICATION_ERROR))
+        (todo,) = await made.app.gateway.orders.todo()
+        assert "no field work system" in todo.text
+        work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
+        await made.app.gateway.orders.operator.complete_visit(
+            shown.children[0].fact.id, work, by="desk"
+        )
+        await until(made, shown, completed)
+        assert not await made.app.gateway.orders.todo()
 
 
 # ---------------------------------------------------------------- webhooks
 
 
 @pytest.mark.parametrize("fails", [0, 1])
-def test_an_order_goes_through_a_crew_behind_webhooks(tmp_path: Path, fails: int) -> None:
+async def test_an_order_goes_through_a_crew_behind_webhooks(tmp_path: Path, fails: int) -> None:
     street = SimulatedStreet({METER.id: METER}.get)
     there = CrewBehindWebhooks(Crew(QUICK, SystemClock(), street=street), fails=fails)
-
-    async def goes() -> None:
-        async with crew_elsewhere(there) as url:
-            link = WebhookFieldWork(WebhookSettings(url=url, keys=(KEY,), port=0), SystemClock())
-            async with gateway(tmp_path, link) as made:
-                there.report_url = link.report_url
-                shown = await until(made, await ordered(made, OrderKind.DISABLE), completed)
-                does = [child.fact.spec.task for child in shown.children]
-                assert does == ["D1-TurnOffMeter"]
-                assert "readValue" in shown.order.fields
-
-    run(goes())
+    async with crew_elsewhere(there) as url:
+        link = WebhookFieldWork(WebhookSettings(url=url, keys=(KEY,), port=0), SystemClock())
+        async with gateway(tmp_path, link) as made:
+            there.report_url = link.report_url
+            shown = await until(made, await ordered(made, OrderKind.DISABLE), completed)
+            does = [child.fact.spec.task for child in shown.children]
+            assert does == ["D1-TurnOffMeter"]
+            assert "readValue" in shown.order.fields
     assert set(there.statuses) == {200}
 
 
@@ -324,69 +309,61 @@ def test_news_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -
     with_visit(tmp_path, then)
 
 
-def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Path) -> None:
-    async def goes() -> None:
-        link = Kept()
-        async with gateway(tmp_path, link) as made:
-            shown = await until(
-                made, await ordered(made, OrderKind.EXCHANGE), child_is(ChildState.SENT)
-            )
-            activity = shown.children[0].fact.id
-            new = Device(id=DeviceId("M-2"), components=(REGISTER,))
-            wrong = CompletionReport(
-                at=datetime.now(UTC) + timedelta(seconds=1),
-                cause=EventId("w"),
-                new_device=new,
-                removed_device=DeviceId("M-7"),
-            )
-            await made.app.gateway.orders.receive(report(shown, WorkReported(report=wrong)))
-            await until(made, shown, child_is(ChildState.COMPLETION_ERROR))
-            assert await status(made) is InstallStatus.MANUAL_ON
-            right = replace(wrong, removed_device=METER.id, cause=EventId("r"))
-            await made.app.gateway.orders.operator.complete_visit(activity, right, by="desk")
-            after = await made.app.gateway.orders.show(shown.order.id)
-            assert after.children[0].fact.state is ChildState.COMPLETED
-            view = await made.app.gateway.registry.device(new.id)
-            assert view.service_point is not None
-            assert view.service_point.id == POINT
-
-    run(goes())
+async def test_a_report_of_another_meter_waits_for_people_who_correct_it(tmp_path: Path) -> None:
+    link = Kept()
+    async with gateway(tmp_path, link) as made:
+        shown = await until(
+            made, await ordered(made, OrderKind.EXCHANGE), child_is(ChildState.SENT)
+        )
+        activity = shown.children[0].fact.id
+        new = Device(id=DeviceId("M-2"), components=(REGISTER,))
+        wrong = CompletionReport(
+            at=datetime.now(UTC) + timedelta(seconds=1),
+            cause=EventId("w"),
+            new_device=new,
+            removed_device=DeviceId("M-7"),
+        )
+        await made.app.gateway.orders.receive(report(shown, WorkReported(report=wrong)))
+        await until(made, shown, child_is(ChildState.COMPLETION_ERROR))
+        assert await status(made) is InstallStatus.MANUAL_ON
+        right = replace(wrong, removed_device=METER.id, cause=EventId("r"))
+        await made.app.gateway.orders.operator.complete_visit(activity, right, by="desk")
+        after = await made.app.gateway.orders.show(shown.order.id)
+        assert after.children[0].fact.state is ChildState.COMPLETED
+        view = await made.app.gateway.registry.device(new.id)
+        assert view.service_point is not None
+        assert view.service_point.id == POINT
 
 
-def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_it_installed(
+async def test_an_enable_order_tells_the_crew_which_device_to_install_and_takes_what_it_installed(
     tmp_path: Path,
 ) -> None:
-    async def goes() -> None:
-        link = Kept()
-        async with gateway(tmp_path, link) as made:
-            bare = ServicePoint(id=ServicePointId("SP-2"), connected=False)
-            await made.app.gateway.registry.import_devices(Import(service_points=(bare,)))
-            order = await made.app.gateway.orders.submit(
-                OrderRequest(
-                    kind=OrderKind.ENABLE,
-                    service_point=bare.id,
-                    external_reference="new",
-                    fields={"newDevice": "M-2"},
-                )
+    link = Kept()
+    async with gateway(tmp_path, link) as made:
+        bare = ServicePoint(id=ServicePointId("SP-2"), connected=False)
+        await made.app.gateway.registry.import_devices(Import(service_points=(bare,)))
+        order = await made.app.gateway.orders.submit(
+            OrderRequest(
+                kind=OrderKind.ENABLE,
+                service_point=bare.id,
+                external_reference="new",
+                fields={"newDevice": "M-2"},
             )
-            shown = await until(
-                made, await made.app.gateway.orders.show(order.id), lambda _: bool(link.messages)
-            )
-            assert link.kinds == [MessageKind.SLOTS]
-            slot = Slot(start=datetime.now(UTC), end=datetime.now(UTC) + timedelta(hours=1))
-            await made.app.gateway.orders.receive(
-                report(shown, AppointmentBooked(slot=slot), number=1)
-            )
-            await until(made, shown, child_is(ChildState.SENT))
-            for message in link.messages:
-                assert message.details == {"newDevice": "M-2"}
-                assert b'"details":{"newDevice":"M-2"}' in message_json(message)
-            there = Device(id=DeviceId("M-3"), components=(REGISTER,))
-            work = CompletionReport(at=datetime.now(UTC), cause=EventId("w"), new_device=there)
-            given = report(shown, WorkReported(report=work), number=2)
-            await made.app.gateway.orders.receive(read_report(report_json(given)))
-            view = await made.app.gateway.registry.device(there.id)
-            assert view.service_point is not None, "what the crew says goes before the wish"
-            assert (view.service_point.id, view.service_point.connected) == (bare.id, True)
-
-    run(goes())
+        )
+        shown = await until(
+            made, await made.app.gateway.orders.show(order.id), lambda _: bool(link.messages)
+        )
+        assert link.kinds == [MessageKind.SLOTS]
+        slot = Slot(start=datetime.now(UTC), end=datetime.now(UTC) + timedelta(hours=1))
+        await made.app.gateway.orders.receive(report(shown, AppointmentBooked(slot=slot), number=1))
+        await until(made, shown, child_is(ChildState.SENT))
+        for message in link.messages:
+            assert message.details == {"newDevice": "M-2"}
+            assert b'"details":{"newDevice":"M-2"}' in message_json(message)
+        there = Device(id=DeviceId("M-3"), components=(REGISTER,))
+        work = CompletionReport(at=datetime.now(UTC), cause=EventId("w"), new_device=there)
+        given = report(shown, WorkReported(report=work), number=2)
+        await made.app.gateway.orders.receive(read_report(report_json(given)))
+        view = await made.app.gateway.registry.device(there.id)
+        assert view.service_point is not None, "what the crew says goes before the wish"
+        assert (view.service_point.id, view.service_point.connected) == (bare.id, True)

@@ -13,7 +13,6 @@ from adapter.model.device import InstallStatus
 from adapter.simulator.faults import Effect
 from tests.flows.by_hand import WAIT_S, ByHand, by_hand
 from tests.flows.world import script
-from tests.support import run
 from tests.web.rig import status_changed
 
 METER = 3
@@ -30,42 +29,39 @@ async def told_completed(made: ByHand, token: str) -> InboxRow:
     return await made.gateway.inbox.judged(newest.id, timeout_s=WAIT_S)
 
 
-def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_once(
+async def test_an_early_callback_is_parked_until_its_token_is_known_and_then_applied_once(
     tmp_path: Path,
 ) -> None:
-    async def scenario() -> None:
-        late = script(Effect.DELAY_REPLY, "DisconnectMeter", seconds=REPLY_S)
-        silent = script(Effect.DROP_CALLBACK)
-        async with by_hand(tmp_path, late, silent) as made:
-            gateway, meter = made.gateway, made.device(METER)
-            command = await made.submit(CommandKind.REMOTE_DISCONNECT, METER)
-            await made.sent(command, Operation.DISCONNECT_METER)
-            (token,) = made.simulator.world.jobs  # nobody else knows it yet
-            await made.turn(WORKED_S)
-            early = await told_completed(made, token)
-            assert (early.state, early.communication, early.command) == (
-                InboxState.PARKED,
-                None,
-                None,
-            )
-            (communication,) = (await gateway.commands.get(command.id)).communications
-            assert (communication.token, communication.status) == (None, None)
+    late = script(Effect.DELAY_REPLY, "DisconnectMeter", seconds=REPLY_S)
+    silent = script(Effect.DROP_CALLBACK)
+    async with by_hand(tmp_path, late, silent) as made:
+        gateway, meter = made.gateway, made.device(METER)
+        command = await made.submit(CommandKind.REMOTE_DISCONNECT, METER)
+        await made.sent(command, Operation.DISCONNECT_METER)
+        (token,) = made.simulator.world.jobs  # nobody else knows it yet
+        await made.turn(WORKED_S)
+        early = await told_completed(made, token)
+        assert (early.state, early.communication, early.command) == (
+            InboxState.PARKED,
+            None,
+            None,
+        )
+        (communication,) = (await gateway.commands.get(command.id)).communications
+        assert (communication.token, communication.status) == (None, None)
 
-            await made.turn(REPLY_S - WORKED_S)
-            done = await gateway.commands.wait(command.id, timeout_s=WAIT_S)
+        await made.turn(REPLY_S - WORKED_S)
+        done = await gateway.commands.wait(command.id, timeout_s=WAIT_S)
 
-            assert (done.activity.state, done.activity.outcome) == (
-                State.COMPLETED,
-                Outcome.SUCCEEDED,
-            )
-            row = await gateway.inbox.get(early.id)
-            assert (row.state, row.command) == (InboxState.APPLIED, command.id)
-            assert (await told_completed(made, token)).state is InboxState.IGNORED
-            actions = [entry.note.action for entry in await gateway.commands.history(command.id)]
-            assert [actions.count(each) for each in ("Dispatched", "StatusNotified")] == [1, 1]
-            assert actions.index("TokenReceived") < actions.index("StatusNotified")
-            installed = (await gateway.registry.device(meter)).installed
-            assert installed is not None
-            assert installed.status is InstallStatus.DISCONN_COMM
-
-    run(scenario())
+        assert (done.activity.state, done.activity.outcome) == (
+            State.COMPLETED,
+            Outcome.SUCCEEDED,
+        )
+        row = await gateway.inbox.get(early.id)
+        assert (row.state, row.command) == (InboxState.APPLIED, command.id)
+        assert (await told_completed(made, token)).state is InboxState.IGNORED
+        actions = [entry.note.action for entry in await gateway.commands.history(command.id)]
+        assert [actions.count(each) for each in ("Dispatched", "StatusNotified")] == [1, 1]
+        assert actions.index("TokenReceived") < actions.index("StatusNotified")
+        installed = (await gateway.registry.device(meter)).installed
+        assert installed is not None
+        assert installed.status is InstallStatus.DISCONN_COMM

@@ -23,12 +23,11 @@ from adapter.simulator.server import Simulator
 from adapter.simulator.settings import Access, SimulatorConfig
 from adapter.store.commands.commands import SqliteStore
 from tests.flows.world import fast
-from tests.support import run
 
 CANARY = "canary-3f1c9a7e"
 
 
-def test_canaries_do_not_sing(tmp_path: Path) -> None:
+async def test_canaries_do_not_sing(tmp_path: Path) -> None:
     heard = io.StringIO()
     handler = logging.StreamHandler(heard)
     handler.setFormatter(JsonLines())
@@ -37,7 +36,7 @@ def test_canaries_do_not_sing(tmp_path: Path) -> None:
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     try:
-        addresses = run(_scenario(tmp_path, wrong=False)) + run(_scenario(tmp_path, wrong=True))
+        addresses = await _scenario(tmp_path, wrong=False) + await _scenario(tmp_path, wrong=True)
     finally:
         root.removeHandler(handler)
         root.setLevel(before)

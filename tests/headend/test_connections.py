@@ -29,35 +29,28 @@ from tests.headend.wire import (
     the_wire,
     token_reply,
 )
-from tests.support import run
 
 PONG = http(200, ping_reply())
 
 
-def test_reads_share_a_connection() -> None:
-    async def scene() -> None:
-        async with Server(replying(PONG)) as server:
-            async with HeadEndClient(settings(server.url), the_wire()) as client:
-                for _ in range(3):
-                    await client.call(PING)
-            assert [seen.connection for seen in server.seen] == [1, 1, 1]
-
-    run(scene())
+async def test_reads_share_a_connection() -> None:
+    async with Server(replying(PONG)) as server:
+        async with HeadEndClient(settings(server.url), the_wire()) as client:
+            for _ in range(3):
+                await client.call(PING)
+        assert [seen.connection for seen in server.seen] == [1, 1, 1]
 
 
-def test_an_order_that_moves_a_switch_has_a_connection_of_its_own() -> None:
-    async def scene() -> None:
-        async with Server(replying(http(200, token_reply()))) as server:
-            async with HeadEndClient(settings(server.url), the_wire()) as client:
-                await client.call(DISCONNECT)
-                await client.call(DISCONNECT)
-            assert [seen.connection for seen in server.seen] == [1, 2]
-            assert server.seen[0].headers["connection"] == "close"
-
-    run(scene())
+async def test_an_order_that_moves_a_switch_has_a_connection_of_its_own() -> None:
+    async with Server(replying(http(200, token_reply()))) as server:
+        async with HeadEndClient(settings(server.url), the_wire()) as client:
+            await client.call(DISCONNECT)
+            await client.call(DISCONNECT)
+        assert [seen.connection for seen in server.seen] == [1, 2]
+        assert server.seen[0].headers["connection"] == "close"
 
 
-def test_a_connection_closed_while_idle_is_replaced() -> None:
+async def test_a_connection_closed_while_idle_is_replaced() -> None:
     closed = asyncio.Event()
 
     async def once(peer: Peer, seen: Seen) -> None:
@@ -66,21 +59,16 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
         await peer.writer.wait_closed()
         closed.set()
 
-    async def scene() -> None:
-        async with Server(once) as server:
-            async with HeadEndClient(
-                settings(server.url, connect_attempts=2), the_wire()
-            ) as client:
-                for _ in range(5):
-                    closed.clear()
-                    assert await client.call(PING) == TokenGiven(token=TOKEN)
-                    await closed.wait()
-            assert len(server.seen) == 5
-
-    run(scene())
+    async with Server(once) as server:
+        async with HeadEndClient(settings(server.url, connect_attempts=2), the_wire()) as client:
+            for _ in range(5):
+                closed.clear()
+                assert await client.call(PING) == TokenGiven(token=TOKEN)
+                await closed.wait()
+        assert len(server.seen) == 5
 
 
-def test_a_post_on_a_reused_connection_that_dies_is_unknown_and_goes_out_once() -> None:
+async def test_a_post_on_a_reused_connection_that_dies_is_unknown_and_goes_out_once() -> None:
     async def first_only(peer: Peer, seen: Seen) -> None:
         if len(server_seen) == 1:
             await peer.send(PONG)
@@ -88,65 +76,54 @@ def test_a_post_on_a_reused_connection_that_dies_is_unknown_and_goes_out_once() 
             peer.writer.close()
 
     server_seen: list[Seen] = []
-
-    async def scene() -> None:
-        async with Server(first_only, seen=server_seen) as server:
-            site = settings(server.url, connect_attempts=5)
-            async with HeadEndClient(site, the_wire()) as client:
+    async with Server(first_only, seen=server_seen) as server:
+        site = settings(server.url, connect_attempts=5)
+        async with HeadEndClient(site, the_wire()) as client:
+            await client.call(PING)
+            with pytest.raises(OutcomeUnknown):
                 await client.call(PING)
-                with pytest.raises(OutcomeUnknown):
-                    await client.call(PING)
-            assert len(server.seen) == 2
-            assert server.connections == 1
-
-    run(scene())
+        assert len(server.seen) == 2
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_the_body_itself_refuses_what_the_library_would_send_again(guarded: bool) -> None:
+async def test_the_body_itself_refuses_what_the_library_would_send_again(guarded: bool) -> None:
     """aiohttp repeats idempotent methods on a reused connection that dies; the body does not go."""
     data = b"<order/>"
+    seen: list[Seen] = []
 
-    async def scene() -> int:
-        seen: list[Seen] = []
+    async def first_only(peer: Peer, request: Seen) -> None:
+        if len(seen) == 1:
+            await peer.send(PONG)
+        else:
+            peer.writer.close()
 
-        async def first_only(peer: Peer, request: Seen) -> None:
-            if len(seen) == 1:
-                await peer.send(PONG)
-            else:
-                peer.writer.close()
-
-        async with Server(first_only, seen=seen) as server, aiohttp.ClientSession() as session:
-            async with session.put(server.url, data=data) as response:
-                await response.read()
-            with pytest.raises(aiohttp.ClientConnectionError):
-                await session.put(server.url, data=SingleUseBody(data) if guarded else data)
-        return len(seen)
-
-    assert run(scene()) == (2 if guarded else 3)
+    async with Server(first_only, seen=seen) as server, aiohttp.ClientSession() as session:
+        async with session.put(server.url, data=data) as response:
+            await response.read()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.put(server.url, data=SingleUseBody(data) if guarded else data)
+    assert len(seen) == (2 if guarded else 3)
 
 
-def test_a_stray_reply_on_an_idle_connection_answers_nothing() -> None:
+async def test_a_stray_reply_on_an_idle_connection_answers_nothing() -> None:
     idle, sent = asyncio.Event(), asyncio.Event()
 
-    async def scene() -> None:
-        async def chatty(peer: Peer, seen: Seen) -> None:
-            await peer.send(PONG)
-            if seen.connection == 1:
-                await idle.wait()
-                await peer.send(http(200, ping_reply(OTHER)))
-                sent.set()
+    async def chatty(peer: Peer, seen: Seen) -> None:
+        await peer.send(PONG)
+        if seen.connection == 1:
+            await idle.wait()
+            await peer.send(http(200, ping_reply(OTHER)))
+            sent.set()
 
-        async with Server(chatty) as server:
-            site = settings(server.url, connect_attempts=2)
-            async with HeadEndClient(site, the_wire()) as client:
-                assert await client.call(PING) == TokenGiven(token=TOKEN)
-                idle.set()
-                await sent.wait()
-                assert await client.call(PING) == TokenGiven(token=TOKEN)
-            assert [seen.connection for seen in server.seen] == [1, 2]
-
-    run(scene())
+    async with Server(chatty) as server:
+        site = settings(server.url, connect_attempts=2)
+        async with HeadEndClient(site, the_wire()) as client:
+            assert await client.call(PING) == TokenGiven(token=TOKEN)
+            idle.set()
+            await sent.wait()
+            assert await client.call(PING) == TokenGiven(token=TOKEN)
+        assert [seen.connection for seen in server.seen] == [1, 2]
 
 
 class ThreadedServer:
@@ -208,69 +185,57 @@ def send_stray(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("act", [hang_up, reset, send_stray])
-def test_what_waits_in_the_socket_is_seen_before_the_request_leaves(
+async def test_what_waits_in_the_socket_is_seen_before_the_request_leaves(
     act: Callable[[socket.socket], None],
 ) -> None:
-    async def scene() -> None:
-        with ThreadedServer(act) as server:
-            site = settings(server.url, connect_attempts=2)
-            async with HeadEndClient(site, the_wire()) as client:
-                await client.call(PING)
-                server.go.set()
-                server.done.wait(5)
+    with ThreadedServer(act) as server:
+        site = settings(server.url, connect_attempts=2)
+        async with HeadEndClient(site, the_wire()) as client:
+            await client.call(PING)
+            server.go.set()
+            server.done.wait(5)
+            assert await client.call(PING) == TokenGiven(token=TOKEN)
+    assert server.requests == 2
+
+
+async def test_two_replies_to_one_request_spoil_the_connection() -> None:
+    async def double(peer: Peer, seen: Seen) -> None:
+        await peer.send(PONG + http(200, ping_reply(OTHER)))
+
+    async with Server(double) as server:
+        async with HeadEndClient(settings(server.url), the_wire()) as client:
+            for _ in range(3):
                 assert await client.call(PING) == TokenGiven(token=TOKEN)
-        assert server.requests == 2
-
-    run(scene())
+        assert [seen.connection for seen in server.seen] == [1, 2, 3]
 
 
-def test_two_replies_to_one_request_spoil_the_connection() -> None:
-    async def scene() -> None:
-        async def double(peer: Peer, seen: Seen) -> None:
-            await peer.send(PONG + http(200, ping_reply(OTHER)))
-
-        async with Server(double) as server:
-            async with HeadEndClient(settings(server.url), the_wire()) as client:
-                for _ in range(3):
-                    assert await client.call(PING) == TokenGiven(token=TOKEN)
-            assert [seen.connection for seen in server.seen] == [1, 2, 3]
-
-    run(scene())
+async def test_a_sealed_body_does_not_leave_any_more() -> None:
+    body = SingleUseBody(b"<order/>")
+    assert body.seal()
+    async with Server(replying(PONG)) as server, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.post(server.url, data=body)
+        assert server.bytes_seen == 0
 
 
-def test_a_sealed_body_does_not_leave_any_more() -> None:
-    async def scene() -> None:
+async def test_a_body_does_not_leave_over_a_connection_on_which_an_answer_waits() -> None:
+    async def hasty(peer: Peer) -> None:
+        await peer.send(PONG)
+
+    loop = asyncio.get_running_loop()
+    async with Server(replying(PONG), greet=hasty) as server:
+        _, protocol = await loop.create_connection(
+            lambda: ResponseHandler(loop), "127.0.0.1", server.port
+        )
+        protocol.set_response_params()
+        while not protocol.should_close:  # noqa: ASYNC110 - aiohttp has no event for it
+            await asyncio.sleep(0)
         body = SingleUseBody(b"<order/>")
-        assert body.seal()
-        async with Server(replying(PONG)) as server, aiohttp.ClientSession() as session:
-            with pytest.raises(aiohttp.ClientConnectionError):
-                await session.post(server.url, data=body)
-            assert server.bytes_seen == 0
-
-    run(scene())
-
-
-def test_a_body_does_not_leave_over_a_connection_on_which_an_answer_waits() -> None:
-    async def scene() -> None:
-        async def hasty(peer: Peer) -> None:
-            await peer.send(PONG)
-
-        loop = asyncio.get_running_loop()
-        async with Server(replying(PONG), greet=hasty) as server:
-            _, protocol = await loop.create_connection(
-                lambda: ResponseHandler(loop), "127.0.0.1", server.port
-            )
-            protocol.set_response_params()
-            while not protocol.should_close:  # noqa: ASYNC110 - aiohttp has no event for it
-                await asyncio.sleep(0)
-            body = SingleUseBody(b"<order/>")
-            with pytest.raises(aiohttp.ClientConnectionError):
-                await body.write(StreamWriter(protocol, loop))
-            assert not body.left
-            protocol.close()
-            assert server.bytes_seen == 0
-
-    run(scene())
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await body.write(StreamWriter(protocol, loop))
+        assert not body.left
+        protocol.close()
+        assert server.bytes_seen == 0
 
 
 ENDS = (OutcomeUnknown, TimeoutError, NotSent)
@@ -278,26 +243,25 @@ ENDS = (OutcomeUnknown, TimeoutError, NotSent)
 
 
 @pytest.mark.parametrize("total_s", [0.3, 0.35])
-def test_two_time_outs_in_one_instant_never_make_a_sent_request_unsent(total_s: float) -> None:
+async def test_two_time_outs_in_one_instant_never_make_a_sent_request_unsent(
+    total_s: float,
+) -> None:
     both = Timeouts(admission_s=1.0, pool_s=1.0, connect_s=1.0, reply_s=0.3, total_s=total_s)
 
     async def never(peer: Peer, seen: Seen) -> None:
         await asyncio.Event().wait()
 
-    async def scene() -> None:
-        async with Server(never) as server:
-            site = settings(server.url, timeouts=both, connect_attempts=3)
-            async with HeadEndClient(site, the_wire()) as client:
-                outcomes = await asyncio.gather(
-                    *(client.call(PING) for _ in range(5)),
-                    *(_impatient(client, total_s) for _ in range(5)),
-                    return_exceptions=True,
-                )
-            unsent = sum(isinstance(each, NotSent) for each in outcomes)
-            assert all(isinstance(each, ENDS) for each in outcomes), outcomes
-            assert 0 < len(server.seen) <= len(outcomes) - unsent
-
-    run(scene())
+    async with Server(never) as server:
+        site = settings(server.url, timeouts=both, connect_attempts=3)
+        async with HeadEndClient(site, the_wire()) as client:
+            outcomes = await asyncio.gather(
+                *(client.call(PING) for _ in range(5)),
+                *(_impatient(client, total_s) for _ in range(5)),
+                return_exceptions=True,
+            )
+        unsent = sum(isinstance(each, NotSent) for each in outcomes)
+        assert all(isinstance(each, ENDS) for each in outcomes), outcomes
+        assert 0 < len(server.seen) <= len(outcomes) - unsent
 
 
 async def _impatient(client: HeadEndClient, seconds: float) -> None:
@@ -305,50 +269,44 @@ async def _impatient(client: HeadEndClient, seconds: float) -> None:
         await client.call(PING)
 
 
-def test_the_environment_sends_nothing_through_a_proxy_and_gives_no_password(
+async def test_the_environment_sends_nothing_through_a_proxy_and_gives_no_password(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password other\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-
-    async def scene() -> None:
-        async with Server(replying(PONG)) as proxy, Server(replying(PONG)) as server:
-            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-                monkeypatch.setenv(name, proxy.url)
-            monkeypatch.delenv("no_proxy", raising=False)
-            async with HeadEndClient(settings(server.url), the_wire()) as client:
-                await client.call(PING)
-            assert proxy.connections == 0
-            assert "authorization" not in server.seen[0].headers
-
-    run(scene())
+    async with Server(replying(PONG)) as proxy, Server(replying(PONG)) as server:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with HeadEndClient(settings(server.url), the_wire()) as client:
+            await client.call(PING)
+        assert proxy.connections == 0
+        assert "authorization" not in server.seen[0].headers
 
 
-def test_a_session_cookie_goes_back_unchanged_to_the_host_that_set_it_and_nowhere_else() -> None:
+async def test_a_session_cookie_goes_back_unchanged_to_the_host_that_set_it_and_nowhere_else() -> (
+    None
+):
     cookie = "affinity=a{b}c=="
     setting = http(200, ping_reply(), f"Set-Cookie: {cookie}; path=/; HttpOnly")
-
-    async def scene() -> None:
-        control = replying(http(200, token_reply()))
-        async with Server(replying(setting)) as server, Server(control) as other:
-            elsewhere = {"ControlService": f"http://localhost:{other.port}/control"}
-            site = settings(server.url, service_urls=elsewhere)
-            async with HeadEndClient(site, the_wire()) as client:
-                await client.call(PING)
-                await client.call(PING)
-                await client.call(DISCONNECT)
-            async with HeadEndClient(site, the_wire()) as stranger:
-                await stranger.call(PING)
-            cookies = [seen.headers.get("cookie") for seen in server.seen]
-            assert cookies == [None, cookie, None]
-            assert "cookie" not in other.seen[0].headers
-
-    run(scene())
+    control = replying(http(200, token_reply()))
+    async with Server(replying(setting)) as server, Server(control) as other:
+        elsewhere = {"ControlService": f"http://localhost:{other.port}/control"}
+        site = settings(server.url, service_urls=elsewhere)
+        async with HeadEndClient(site, the_wire()) as client:
+            await client.call(PING)
+            await client.call(PING)
+            await client.call(DISCONNECT)
+        async with HeadEndClient(site, the_wire()) as stranger:
+            await stranger.call(PING)
+        cookies = [seen.headers.get("cookie") for seen in server.seen]
+        assert cookies == [None, cookie, None]
+        assert "cookie" not in other.seen[0].headers
 
 
-def test_no_more_calls_run_at_once_than_the_limit() -> None:
+async def test_no_more_calls_run_at_once_than_the_limit() -> None:
     running = most = 0
 
     async def counting(peer: Peer, seen: Seen) -> None:
@@ -360,32 +318,26 @@ def test_no_more_calls_run_at_once_than_the_limit() -> None:
         running -= 1
         await peer.send(PONG)
 
-    async def scene() -> None:
-        async with Server(counting) as server:
-            site = settings(server.url)
-            patient = Timeouts(admission_s=10.0)
-            async with HeadEndClient(settings(server.url, timeouts=patient), the_wire()) as client:
-                await asyncio.gather(*(client.call(PING, priority="urgent") for _ in range(100)))
-            assert most <= site.limits.concurrency
-            assert most > 1
-            assert len(server.seen) == 100
-            assert server.connections <= site.limits.concurrency
-
-    run(scene())
+    async with Server(counting) as server:
+        site = settings(server.url)
+        patient = Timeouts(admission_s=10.0)
+        async with HeadEndClient(settings(server.url, timeouts=patient), the_wire()) as client:
+            await asyncio.gather(*(client.call(PING, priority="urgent") for _ in range(100)))
+        assert most <= site.limits.concurrency
+        assert most > 1
+        assert len(server.seen) == 100
+        assert server.connections <= site.limits.concurrency
 
 
-def test_a_place_that_does_not_come_free_in_time_is_not_sent() -> None:
+async def test_a_place_that_does_not_come_free_in_time_is_not_sent() -> None:
     async def never(peer: Peer, seen: Seen) -> None:
         await asyncio.Event().wait()
 
-    async def scene() -> None:
-        async with Server(never) as server:
-            site = settings(server.url, timeouts=Timeouts(admission_s=0.05, reply_s=0.5))
-            async with HeadEndClient(site, the_wire()) as client:
-                held = [client.limits.try_admit(PING.operation, "urgent") for _ in range(16)]
-                with pytest.raises(NotSent, match="over our own limit: concurrency"):
-                    await client.call(PING)
-                assert len(held) == 16
-            assert server.connections == 0
-
-    run(scene())
+    async with Server(never) as server:
+        site = settings(server.url, timeouts=Timeouts(admission_s=0.05, reply_s=0.5))
+        async with HeadEndClient(site, the_wire()) as client:
+            held = [client.limits.try_admit(PING.operation, "urgent") for _ in range(16)]
+            with pytest.raises(NotSent, match="over our own limit: concurrency"):
+                await client.call(PING)
+            assert len(held) == 16
+        assert server.connections == 0

@@ -18,7 +18,6 @@ from adapter.model.secret import Secret
 from adapter.settings.text_files import secret_from_environment, secret_from_file
 from tests.headend.servers import Peer, Script, Seen, Server, http
 from tests.headend.wire import DISCONNECT, PING, TOKEN, ping_reply, settings, the_wire, token_reply
-from tests.support import run
 
 CANARY = "canary-0451-päss"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
@@ -36,31 +35,25 @@ def _asking_for_basic(user: str, password: str) -> Script:
     return script
 
 
-def test_basic_is_sent_with_the_first_request() -> None:
-    async def scene() -> None:
-        async with Server(_asking_for_basic("gateway", CANARY)) as server:
-            login = BasicLogin(user="gateway", password=Secret(CANARY))
-            async with HeadEndClient(settings(server.url, basic=login), the_wire()) as client:
-                assert await client.call(DISCONNECT) == TokenGiven(token=TOKEN)
-            assert len(server.seen) == 1
-
-    run(scene())
+async def test_basic_is_sent_with_the_first_request() -> None:
+    async with Server(_asking_for_basic("gateway", CANARY)) as server:
+        login = BasicLogin(user="gateway", password=Secret(CANARY))
+        async with HeadEndClient(settings(server.url, basic=login), the_wire()) as client:
+            assert await client.call(DISCONNECT) == TokenGiven(token=TOKEN)
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize(("call", "kind"), [(PING, Refused), (DISCONNECT, OutcomeUnknown)])
-def test_a_wrong_password_is_told_and_is_not_in_the_text(
+async def test_a_wrong_password_is_told_and_is_not_in_the_text(
     call: Call, kind: type[HeadEndError]
 ) -> None:
-    async def scene() -> None:
-        async with Server(_asking_for_basic("gateway", "another")) as server:
-            login = BasicLogin(user="gateway", password=Secret(CANARY))
-            async with HeadEndClient(settings(server.url, basic=login), the_wire()) as client:
-                with pytest.raises(kind, match="HTTP 401") as caught:
-                    await client.call(call)
-                assert CANARY not in repr(caught.value)
-            assert len(server.seen) == 1
-
-    run(scene())
+    async with Server(_asking_for_basic("gateway", "another")) as server:
+        login = BasicLogin(user="gateway", password=Secret(CANARY))
+        async with HeadEndClient(settings(server.url, basic=login), the_wire()) as client:
+            with pytest.raises(kind, match="HTTP 401") as caught:
+                await client.call(call)
+            assert CANARY not in repr(caught.value)
+        assert len(server.seen) == 1
 
 
 def _wsse_problem(body: bytes, password: str, *, digest: bool) -> str | None:
@@ -87,7 +80,7 @@ def _wsse_problem(body: bytes, password: str, *, digest: bool) -> str | None:
 
 
 @pytest.mark.parametrize("digest", [True, False])
-def test_the_username_token_is_right_and_its_nonce_is_fresh_for_each_request(
+async def test_the_username_token_is_right_and_its_nonce_is_fresh_for_each_request(
     digest: bool,
 ) -> None:
     nonces: list[bytes] = []
@@ -100,41 +93,35 @@ def test_the_username_token_is_right_and_its_nonce_is_fresh_for_each_request(
         nonces.append((found.text or "").encode())
         await peer.send(http(200, ping_reply()))
 
-    async def scene() -> None:
-        async with Server(script) as server:
-            token = UsernameToken(user="gateway", password=Secret(CANARY), digest=digest)
-            site = settings(server.url, username_token=token)
-            async with HeadEndClient(site, the_wire()) as client:
-                for _ in range(3):
-                    await client.call(PING)
-
-    run(scene())
+    async with Server(script) as server:
+        token = UsernameToken(user="gateway", password=Secret(CANARY), digest=digest)
+        site = settings(server.url, username_token=token)
+        async with HeadEndClient(site, the_wire()) as client:
+            for _ in range(3):
+                await client.call(PING)
     assert problems == [None, None, None]
     assert len(set(nonces)) == 3
 
 
-def test_recordings_have_the_bytes_but_no_credentials() -> None:
+async def test_recordings_have_the_bytes_but_no_credentials() -> None:
     recorded: list[HttpCall] = []
     cookie = http(200, token_reply(), "Set-Cookie: session=canary-cookie; path=/")
 
     async def script(peer: Peer, seen: Seen) -> None:
         await peer.send(cookie if len(recorded) < 2 else http(500, b"<html/>"))
 
-    async def scene() -> None:
-        async with Server(script) as server:
-            site = settings(
-                server.url,
-                basic=BasicLogin(user="gateway", password=Secret(CANARY)),
-                username_token=UsernameToken(user="gateway", password=Secret(CANARY), digest=False),
-            )
-            async with HeadEndClient(site, the_wire(), observe=recorded.append) as client:
+    async with Server(script) as server:
+        site = settings(
+            server.url,
+            basic=BasicLogin(user="gateway", password=Secret(CANARY)),
+            username_token=UsernameToken(user="gateway", password=Secret(CANARY), digest=False),
+        )
+        async with HeadEndClient(site, the_wire(), observe=recorded.append) as client:
+            await client.call(DISCONNECT)
+            await client.call(DISCONNECT)
+            with pytest.raises(HeadEndError):
                 await client.call(DISCONNECT)
-                await client.call(DISCONNECT)
-                with pytest.raises(HeadEndError):
-                    await client.call(DISCONNECT)
-            assert b"canary-0451" in server.seen[0].body
-
-    run(scene())
+        assert b"canary-0451" in server.seen[0].body
     first, _, last = recorded
     assert (first.status, first.reply, first.error) == (200, token_reply(), None)
     assert last.status == 500
@@ -149,21 +136,18 @@ def test_recordings_have_the_bytes_but_no_credentials() -> None:
         assert "Basic " not in shown
 
 
-def test_an_observer_that_fails_changes_no_outcome() -> None:
+async def test_an_observer_that_fails_changes_no_outcome() -> None:
     def failing(exchange: HttpCall) -> None:
         raise OSError("disk full")
 
     async def script(peer: Peer, seen: Seen) -> None:
         await peer.send(http(200, token_reply()))
 
-    async def scene() -> None:
-        async with (
-            Server(script) as server,
-            HeadEndClient(settings(server.url), the_wire(), observe=failing) as client,
-        ):
-            assert await client.call(DISCONNECT) == TokenGiven(token=TOKEN)
-
-    run(scene())
+    async with (
+        Server(script) as server,
+        HeadEndClient(settings(server.url), the_wire(), observe=failing) as client,
+    ):
+        assert await client.call(DISCONNECT) == TokenGiven(token=TOKEN)
 
 
 def test_a_secret_shows_nothing_of_itself() -> None:

@@ -16,7 +16,6 @@ from adapter.headend.limits import Admission, Limits
 from adapter.headend.settings import Limit, LimitSettings, Timeouts
 from tests.headend.servers import Peer, Seen, Server, http
 from tests.headend.wire import DISCONNECT, PING, fault, ping_reply, settings, the_wire
-from tests.support import run
 
 P, D = Operation.PING, Operation.DISCONNECT_METER
 
@@ -233,136 +232,115 @@ def test_a_probe_that_is_given_up_makes_room_for_the_next() -> None:
     place(ours.try_admit(P, "urgent"))
 
 
-def test_waiting_calls_are_served_most_urgent_first_then_longest_waiting() -> None:
+async def test_waiting_calls_are_served_most_urgent_first_then_longest_waiting() -> None:
     served: list[str] = []
+    ours, _ = limits(concurrency=1)
+    first = place(ours.try_admit(P, "urgent"))
 
-    async def scene() -> None:
-        ours, _ = limits(concurrency=1)
-        first = place(ours.try_admit(P, "urgent"))
+    async def one(name: str, operation: Operation, priority: str) -> None:
+        with await ours.admit(operation, priority, wait_s=5.0):
+            served.append(name)
 
-        async def one(name: str, operation: Operation, priority: str) -> None:
-            with await ours.admit(operation, priority, wait_s=5.0):
-                served.append(name)
-
-        tasks = []
-        for name, operation, priority in (
-            ("bulk", P, "bulk"),
-            ("normal 1", P, "normal"),
-            ("normal 2", D, "normal"),
-            ("normal 3", P, "normal"),
-            ("urgent", D, "urgent"),
-        ):
-            tasks.append(asyncio.ensure_future(one(name, operation, priority)))
-            await asyncio.sleep(0)
-        assert ours.state().waiting == 5
-        first.release()
-        await asyncio.gather(*tasks)
-        assert ours.state().waiting == 0
-        assert ours.state().in_flight == 0
-
-    run(scene())
+    tasks = []
+    for name, operation, priority in (
+        ("bulk", P, "bulk"),
+        ("normal 1", P, "normal"),
+        ("normal 2", D, "normal"),
+        ("normal 3", P, "normal"),
+        ("urgent", D, "urgent"),
+    ):
+        tasks.append(asyncio.ensure_future(one(name, operation, priority)))
+        await asyncio.sleep(0)
+    assert ours.state().waiting == 5
+    first.release()
+    await asyncio.gather(*tasks)
+    assert ours.state().waiting == 0
+    assert ours.state().in_flight == 0
     assert served == ["urgent", "normal 1", "normal 2", "normal 3", "bulk"]
 
 
-def test_waiting_ends_when_told_and_leaves_nothing_behind() -> None:
-    async def scene() -> None:
-        ours, _ = limits(concurrency=1, max_waiting=2)
-        held = place(ours.try_admit(P, "urgent"))
-        with pytest.raises(NotSent, match="over our own limit: concurrency"):
-            await ours.admit(P, wait_s=0.02)
-        with pytest.raises(NotSent):
-            await ours.admit(P, wait_s=0.0)
-        waiting = [asyncio.ensure_future(ours.admit(P, wait_s=5.0)) for _ in range(2)]
-        await asyncio.sleep(0)
-        with pytest.raises(NotSent, match="too many"):
-            await ours.admit(P, wait_s=5.0)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        assert ours.state().waiting == 0
-        held.release()
-        assert ours.state().in_flight == 0
-
-    run(scene())
+async def test_waiting_ends_when_told_and_leaves_nothing_behind() -> None:
+    ours, _ = limits(concurrency=1, max_waiting=2)
+    held = place(ours.try_admit(P, "urgent"))
+    with pytest.raises(NotSent, match="over our own limit: concurrency"):
+        await ours.admit(P, wait_s=0.02)
+    with pytest.raises(NotSent):
+        await ours.admit(P, wait_s=0.0)
+    waiting = [asyncio.ensure_future(ours.admit(P, wait_s=5.0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(NotSent, match="too many"):
+        await ours.admit(P, wait_s=5.0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert ours.state().waiting == 0
+    held.release()
+    assert ours.state().in_flight == 0
 
 
-def test_a_place_given_in_the_moment_of_cancelling_is_not_lost() -> None:
-    async def scene() -> None:
-        ours, _ = limits(concurrency=1)
-        held = place(ours.try_admit(P, "urgent"))
-        waiting = asyncio.ensure_future(ours.admit(P, wait_s=5.0))
-        await asyncio.sleep(0)
-        held.release()
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        assert ours.state().in_flight == 0
-
-    run(scene())
+async def test_a_place_given_in_the_moment_of_cancelling_is_not_lost() -> None:
+    ours, _ = limits(concurrency=1)
+    held = place(ours.try_admit(P, "urgent"))
+    waiting = asyncio.ensure_future(ours.admit(P, wait_s=5.0))
+    await asyncio.sleep(0)
+    held.release()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ours.state().in_flight == 0
 
 
-def test_a_call_that_waits_for_the_rate_is_woken_by_time() -> None:
-    async def scene() -> None:
-        loop = asyncio.get_running_loop()
-        ours = Limits(LimitSettings(rate_per_s=50.0, burst=1), clock=loop.time)
-        begin = loop.time()
-        for _ in range(4):
-            (await ours.admit(P, "urgent", wait_s=2.0)).release()
-        assert loop.time() - begin >= 0.055
-
-    run(scene())
+async def test_a_call_that_waits_for_the_rate_is_woken_by_time() -> None:
+    loop = asyncio.get_running_loop()
+    ours = Limits(LimitSettings(rate_per_s=50.0, burst=1), clock=loop.time)
+    begin = loop.time()
+    for _ in range(4):
+        (await ours.admit(P, "urgent", wait_s=2.0)).release()
+    assert loop.time() - begin >= 0.055
 
 
-def test_ten_thousand_waiting_calls_are_served_without_looking_at_each_other() -> None:
-    async def scene() -> None:
-        ours, _ = limits(concurrency=4, max_waiting=10_000)
+@pytest.mark.seconds(20.0)
+async def test_ten_thousand_waiting_calls_are_served_without_looking_at_each_other() -> None:
+    ours, _ = limits(concurrency=4, max_waiting=10_000)
 
-        async def one(number: int) -> None:
-            priority = ("urgent", "normal", "bulk")[number % 3]
-            with await ours.admit(P if number % 2 else D, priority, wait_s=30.0):
-                await asyncio.sleep(0)
+    async def one(number: int) -> None:
+        priority = ("urgent", "normal", "bulk")[number % 3]
+        with await ours.admit(P if number % 2 else D, priority, wait_s=30.0):
+            await asyncio.sleep(0)
 
-        await asyncio.gather(*(one(number) for number in range(10_000)))
-        assert ours.state().in_flight == 0
-
-    run(scene(), seconds=20.0)
+    await asyncio.gather(*(one(number) for number in range(10_000)))
+    assert ours.state().in_flight == 0
 
 
-def test_the_client_slows_down_when_the_head_end_says_too_many() -> None:
+async def test_the_client_slows_down_when_the_head_end_says_too_many() -> None:
     async def busy(peer: Peer, seen: Seen) -> None:
         await peer.send(http(500, fault("TooManyConcurrentRequestsFault")))
 
-    async def scene() -> None:
-        async with Server(busy) as server:
-            async with HeadEndClient(settings(server.url), the_wire()) as client:
-                with pytest.raises(Refused) as caught:
-                    await client.call(DISCONNECT)
-                assert caught.value.fault.name == "TooManyConcurrentRequestsFault"
-                assert client.limits.state().concurrency == 8
-                assert client.limits.state().paused_for_s > 0
-            assert len(server.seen) == 1
-
-    run(scene())
+    async with Server(busy) as server:
+        async with HeadEndClient(settings(server.url), the_wire()) as client:
+            with pytest.raises(Refused) as caught:
+                await client.call(DISCONNECT)
+            assert caught.value.fault.name == "TooManyConcurrentRequestsFault"
+            assert client.limits.state().concurrency == 8
+            assert client.limits.state().paused_for_s > 0
+        assert len(server.seen) == 1
 
 
-def test_the_client_stops_knocking_at_a_door_that_is_shut() -> None:
-    async def scene() -> None:
-        site = settings(
-            "http://127.0.0.1:1",
-            limits=LimitSettings(breaker_not_sent=2, breaker_open_s=60.0),
-            timeouts=Timeouts(admission_s=0.05),
-        )
-        async with HeadEndClient(site, the_wire()) as client:
-            for _ in range(2):
-                with pytest.raises(NotSent, match="no connection"):
-                    await client.call(PING)
-            with pytest.raises(NotSent, match="over our own limit: the head end cannot be reached"):
+async def test_the_client_stops_knocking_at_a_door_that_is_shut() -> None:
+    site = settings(
+        "http://127.0.0.1:1",
+        limits=LimitSettings(breaker_not_sent=2, breaker_open_s=60.0),
+        timeouts=Timeouts(admission_s=0.05),
+    )
+    async with HeadEndClient(site, the_wire()) as client:
+        for _ in range(2):
+            with pytest.raises(NotSent, match="no connection"):
                 await client.call(PING)
+        with pytest.raises(NotSent, match="over our own limit: the head end cannot be reached"):
+            await client.call(PING)
 
-    run(scene())
 
-
-def test_an_admission_taken_beforehand_is_used_up_by_the_call_however_it_ends() -> None:
+async def test_an_admission_taken_beforehand_is_used_up_by_the_call_however_it_ends() -> None:
     requests: list[Seen] = []
 
     async def first_only(peer: Peer, seen: Seen) -> None:
@@ -371,23 +349,20 @@ def test_an_admission_taken_beforehand_is_used_up_by_the_call_however_it_ends() 
         else:
             peer.writer.close()
 
-    async def scene() -> None:
-        async with (
-            Server(first_only, seen=requests) as server,
-            HeadEndClient(settings(server.url), the_wire()) as client,
-        ):
-            admission = place(client.limits.try_admit(P, "urgent"))
-            assert client.limits.state().in_flight == 1
-            await client.call(PING, admission=admission)
-            assert client.limits.state().in_flight == 0
-            granted = await client.admit(P, "urgent", wait_s=1.0)
-            with pytest.raises(OutcomeUnknown):
-                await granted.call(PING)
-            assert client.limits.state().in_flight == 0
-            granted.release()
-            unused = await client.admit(P, "urgent", wait_s=1.0)
-            unused.release()
-            assert client.limits.state().in_flight == 0
-        assert len(requests) == 2
-
-    run(scene())
+    async with (
+        Server(first_only, seen=requests) as server,
+        HeadEndClient(settings(server.url), the_wire()) as client,
+    ):
+        admission = place(client.limits.try_admit(P, "urgent"))
+        assert client.limits.state().in_flight == 1
+        await client.call(PING, admission=admission)
+        assert client.limits.state().in_flight == 0
+        granted = await client.admit(P, "urgent", wait_s=1.0)
+        with pytest.raises(OutcomeUnknown):
+            await granted.call(PING)
+        assert client.limits.state().in_flight == 0
+        granted.release()
+        unused = await client.admit(P, "urgent", wait_s=1.0)
+        unused.release()
+        assert client.limits.state().in_flight == 0
+    assert len(requests) == 2

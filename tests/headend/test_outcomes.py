@@ -65,34 +65,28 @@ def judged(script: Script, kind: type[HeadEndError], requests: int = 1, **change
     return run(scene())
 
 
-def test_the_answer_to_a_disconnect_is_its_token() -> None:
-    async def scene() -> None:
-        async with Server(replying(GOOD)) as server:
-            assert await calling(server.url) == TokenGiven(token=TOKEN)
-            seen = server.seen[0]
-            assert seen.line == "POST /ami/2008/10/control HTTP/1.1"
-            assert seen.headers["soapaction"] == (
-                '"http://www.itron.com/ami/2008/10/control/ControlService/DisconnectMeter"'
-            )
-            assert seen.headers["content-type"] == "text/xml; charset=utf-8"
-            assert "transfer-encoding" not in seen.headers
-            assert b"2.16.840.1.114416.15.243.700001" in seen.body
-            assert len(server.seen) == 1
-
-    run(scene())
+async def test_the_answer_to_a_disconnect_is_its_token() -> None:
+    async with Server(replying(GOOD)) as server:
+        assert await calling(server.url) == TokenGiven(token=TOKEN)
+        seen = server.seen[0]
+        assert seen.line == "POST /ami/2008/10/control HTTP/1.1"
+        assert seen.headers["soapaction"] == (
+            '"http://www.itron.com/ami/2008/10/control/ControlService/DisconnectMeter"'
+        )
+        assert seen.headers["content-type"] == "text/xml; charset=utf-8"
+        assert "transfer-encoding" not in seen.headers
+        assert b"2.16.840.1.114416.15.243.700001" in seen.body
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
-def test_a_named_fault_refuses_whatever_the_status(status: int) -> None:
-    async def scene() -> None:
-        async with Server(replying(http(status, fault("MeterNotFoundFault")))) as server:
-            error = await failing(server, Refused)
-            assert isinstance(error, Refused)
-            assert error.fault.name == "MeterNotFoundFault"
-            assert error.fault.klass is FaultClass.PERMANENT
-            assert len(server.seen) == 1
-
-    run(scene())
+async def test_a_named_fault_refuses_whatever_the_status(status: int) -> None:
+    async with Server(replying(http(status, fault("MeterNotFoundFault")))) as server:
+        error = await failing(server, Refused)
+        assert isinstance(error, Refused)
+        assert error.fault.name == "MeterNotFoundFault"
+        assert error.fault.klass is FaultClass.PERMANENT
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
@@ -121,19 +115,16 @@ def judged_ping(reply: bytes, kind: type[HeadEndError]) -> None:
 @pytest.mark.parametrize(
     ("call", "wanted"), [(PING, {}), (DISCONNECT, {"believe_bare_4xx": True})], ids=["ping", "cut"]
 )
-def test_a_4xx_of_the_head_end_is_a_refusal_without_a_name(
+async def test_a_4xx_of_the_head_end_is_a_refusal_without_a_name(
     status: int, body: bytes, call: Call, wanted: dict[str, bool]
 ) -> None:
-    async def scene() -> None:
-        async with Server(replying(http(status, body))) as server:
-            error = await failing(server, Refused, call, **wanted)
-            assert isinstance(error, Refused)
-            assert error.fault.name == ""
-            assert error.fault.klass is FaultClass.PERMANENT
-            assert error.fault.message == f"HTTP {status}"
-            assert len(server.seen) == 1
-
-    run(scene())
+    async with Server(replying(http(status, body))) as server:
+        error = await failing(server, Refused, call, **wanted)
+        assert isinstance(error, Refused)
+        assert error.fault.name == ""
+        assert error.fault.klass is FaultClass.PERMANENT
+        assert error.fault.message == f"HTTP {status}"
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 429])
@@ -145,14 +136,11 @@ def test_a_4xx_without_a_fault_may_be_a_proxys_and_proves_nothing_of_a_switch(
     assert f"HTTP {status} without a fault" in text
 
 
-def test_429_is_a_refusal_that_asks_to_come_back() -> None:
-    async def scene() -> None:
-        async with Server(replying(http(429))) as server:
-            error = await failing(server, Refused, PING)
-            assert isinstance(error, Refused)
-            assert error.fault.klass is FaultClass.RETRY
-
-    run(scene())
+async def test_429_is_a_refusal_that_asks_to_come_back() -> None:
+    async with Server(replying(http(429))) as server:
+        error = await failing(server, Refused, PING)
+        assert isinstance(error, Refused)
+        assert error.fault.klass is FaultClass.RETRY
 
 
 @pytest.mark.parametrize(
@@ -213,26 +201,19 @@ def test_a_reply_that_is_not_the_answer_leaves_the_outcome_unknown(reply: bytes)
     assert len(text) < 200
 
 
-def test_a_gzipped_answer_is_read() -> None:
+async def test_a_gzipped_answer_is_read() -> None:
     reply = http(200, gzip.compress(token_reply()), "Content-Encoding: gzip")
-
-    async def scene() -> None:
-        async with Server(replying(reply)) as server:
-            assert await calling(server.url) == TokenGiven(token=TOKEN)
-
-    run(scene())
+    async with Server(replying(reply)) as server:
+        assert await calling(server.url) == TokenGiven(token=TOKEN)
 
 
-def test_a_result_under_another_token_is_not_believed() -> None:
-    async def scene() -> None:
-        replies = in_turn(http(200, result_reply()), http(200, result_reply(OTHER)))
-        async with Server(replies) as server:
-            answer = await calling(server.url, RESULT)
-            assert isinstance(answer, HeadEndOutcome)
-            assert answer.result is RemoteResult.SUCCESS
-            await failing(server, OutcomeUnknown, RESULT)
-
-    run(scene())
+async def test_a_result_under_another_token_is_not_believed() -> None:
+    replies = in_turn(http(200, result_reply()), http(200, result_reply(OTHER)))
+    async with Server(replies) as server:
+        answer = await calling(server.url, RESULT)
+        assert isinstance(answer, HeadEndOutcome)
+        assert answer.result is RemoteResult.SUCCESS
+        await failing(server, OutcomeUnknown, RESULT)
 
 
 async def close_at_once(peer: Peer) -> None:
@@ -290,18 +271,15 @@ def test_a_connection_lost_after_the_request_left_is_unknown_and_not_repeated(
 
 
 @pytest.mark.parametrize("greet", [close_at_once, reset_at_once])
-def test_a_connection_accepted_and_dropped_is_never_repeated_once_bytes_may_have_left(
+async def test_a_connection_accepted_and_dropped_is_never_repeated_once_bytes_may_have_left(
     greet: Callable[[Peer], Awaitable[None]],
 ) -> None:
-    async def scene() -> None:
-        async with Server(replying(GOOD), greet=greet) as server:
-            with pytest.raises((NotSent, OutcomeUnknown)) as caught:
-                await calling(server.url, connect_attempts=3)
-            if type(caught.value) is OutcomeUnknown:
-                assert server.connections == 1
-            assert server.seen == []
-
-    run(scene())
+    async with Server(replying(GOOD), greet=greet) as server:
+        with pytest.raises((NotSent, OutcomeUnknown)) as caught:
+            await calling(server.url, connect_attempts=3)
+        if type(caught.value) is OutcomeUnknown:
+            assert server.connections == 1
+        assert server.seen == []
 
 
 QUICK = Timeouts(admission_s=0.2, pool_s=0.2, connect_s=0.2, reply_s=0.1, total_s=2.0)
@@ -345,36 +323,33 @@ class LongRequests:
         return the_wire().read(operation, data)
 
 
-def test_a_head_end_that_stops_reading_a_long_request_is_unknown_at_the_deadline() -> None:
+async def test_a_head_end_that_stops_reading_a_long_request_is_unknown_at_the_deadline() -> None:
     async def deaf(peer: Peer) -> None:
         await asyncio.Event().wait()
 
-    async def scene() -> None:
-        async with Server(never, greet=deaf) as server:
-            patience = Timeouts(reply_s=0.2, total_s=1.0)
-            site = settings(server.url, timeouts=patience)
-            async with HeadEndClient(site, LongRequests()) as client:
-                with pytest.raises(OutcomeUnknown, match="deadline"):
-                    await client.call(DISCONNECT)
-            assert server.connections == 1
-
-    run(scene())
+    async with Server(never, greet=deaf) as server:
+        patience = Timeouts(reply_s=0.2, total_s=1.0)
+        site = settings(server.url, timeouts=patience)
+        async with HeadEndClient(site, LongRequests()) as client:
+            with pytest.raises(OutcomeUnknown, match="deadline"):
+                await client.call(DISCONNECT)
+        assert server.connections == 1
 
 
-def test_connection_refused_is_not_sent() -> None:
+async def test_connection_refused_is_not_sent() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         with pytest.raises(NotSent, match="ConnectionRefusedError"):
-            run(calling(f"http://127.0.0.1:{port}"))
+            await calling(f"http://127.0.0.1:{port}")
 
 
-def test_a_name_that_does_not_resolve_is_not_sent() -> None:
+async def test_a_name_that_does_not_resolve_is_not_sent() -> None:
     with pytest.raises(NotSent, match="does not resolve"):
-        run(calling("http://head-end.invalid"))
+        await calling("http://head-end.invalid")
 
 
-def test_a_connect_that_is_never_accepted_is_not_sent() -> None:
+async def test_a_connect_that_is_never_accepted_is_not_sent() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -385,27 +360,24 @@ def test_a_connect_that_is_never_accepted_is_not_sent() -> None:
                 each.setblocking(False)
                 each.connect_ex(address)
             with pytest.raises(NotSent, match="within the time-out"):
-                run(calling(f"http://127.0.0.1:{address[1]}", timeouts=QUICK))
+                await calling(f"http://127.0.0.1:{address[1]}", timeouts=QUICK)
         finally:
             for each in crowd:
                 each.close()
 
 
-def test_a_refused_connection_is_tried_again_and_then_the_request_goes_once() -> None:
-    async def scene() -> None:
-        with socket.socket() as reserved:
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind(("127.0.0.1", 0))
-            port = reserved.getsockname()[1]
-        calls = asyncio.ensure_future(
-            calling(f"http://127.0.0.1:{port}", connect_attempts=40, connect_retry_wait_s=0.05)
-        )
-        await asyncio.sleep(0)
-        async with Server(replying(GOOD), port=port) as server:
-            assert await calls == TokenGiven(token=TOKEN)
-            assert len(server.seen) == 1
-
-    run(scene())
+async def test_a_refused_connection_is_tried_again_and_then_the_request_goes_once() -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    calls = asyncio.ensure_future(
+        calling(f"http://127.0.0.1:{port}", connect_attempts=40, connect_retry_wait_s=0.05)
+    )
+    await asyncio.sleep(0)
+    async with Server(replying(GOOD), port=port) as server:
+        assert await calls == TokenGiven(token=TOKEN)
+        assert len(server.seen) == 1
 
 
 def test_a_length_of_a_gigabyte_is_refused_before_it_is_read() -> None:
@@ -447,72 +419,56 @@ def test_a_gzip_bomb_is_cut_while_it_unfolds() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(status: int) -> None:
-    async def scene() -> None:
-        async with Server(replying(GOOD)) as stranger:
-            away = replying(http(status, token_reply(), f"Location: {stranger.url}/elsewhere"))
-            async with Server(away) as server:
-                error = await failing(server, OutcomeUnknown)
-                assert len(server.seen) == 1
-                assert stranger.connections == 0
-                assert stranger.url not in str(error)
-
-    run(scene())
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    async with Server(replying(GOOD)) as stranger:
+        away = replying(http(status, token_reply(), f"Location: {stranger.url}/elsewhere"))
+        async with Server(away) as server:
+            error = await failing(server, OutcomeUnknown)
+            assert len(server.seen) == 1
+            assert stranger.connections == 0
+            assert stranger.url not in str(error)
 
 
 def test_a_redirect_with_a_named_fault_is_still_no_refusal() -> None:
     judged(replying(http(302, fault("MeterNotFoundFault"))), OutcomeUnknown)
 
 
-def test_a_comment_inside_a_token_does_not_cut_it() -> None:
+async def test_a_comment_inside_a_token_does_not_cut_it() -> None:
     commented = token_reply(token=f"{TOKEN[:10]}<!-- x -->{TOKEN[10:]}")
-
-    async def scene() -> None:
-        async with Server(replying(http(200, commented))) as server:
-            assert await calling(server.url) == TokenGiven(token=TOKEN)
-
-    run(scene())
+    async with Server(replying(http(200, commented))) as server:
+        assert await calling(server.url) == TokenGiven(token=TOKEN)
 
 
-def test_the_text_of_a_fault_is_bounded_and_on_one_line() -> None:
-    async def scene() -> None:
-        long = http(500, fault("MeterNotFoundFault", "No.\n\x85" + "long " * 5000))
-        async with Server(replying(long)) as server:
-            error = await failing(server, Refused)
-            assert len(str(error)) < 400
-            assert str(error).isprintable()
-
-    run(scene())
+async def test_the_text_of_a_fault_is_bounded_and_on_one_line() -> None:
+    long = http(500, fault("MeterNotFoundFault", "No.\n\x85" + "long " * 5000))
+    async with Server(replying(long)) as server:
+        error = await failing(server, Refused)
+        assert len(str(error)) < 400
+        assert str(error).isprintable()
 
 
-def test_cancelling_a_call_passes_through_and_sends_nothing_more() -> None:
-    async def scene() -> None:
-        async with Server(never) as server:
-            task = asyncio.ensure_future(calling(server.url))
-            await server.arrived.wait()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert len(server.seen) == 1
-
-    run(scene())
+async def test_cancelling_a_call_passes_through_and_sends_nothing_more() -> None:
+    async with Server(never) as server:
+        task = asyncio.ensure_future(calling(server.url))
+        await server.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(server.seen) == 1
 
 
-def test_settings_name_the_address_and_a_service_may_have_its_own() -> None:
-    async def scene() -> None:
-        async with Server(replying(GOOD)) as main, Server(replying(http(200, ping_reply()))) as own:
-            where = {"DiagnosticService": f"{own.url}/itron/diagnostic.svc"}
-            site = settings(main.url + "/itron/", service_urls=where)
-            async with HeadEndClient(site, the_wire()) as client:
-                await client.call(DISCONNECT)
-                await client.call(PING)
-            assert main.seen[0].line == "POST /itron/ami/2008/10/control HTTP/1.1"
-            assert own.seen[0].line == "POST /itron/diagnostic.svc HTTP/1.1"
-
-    run(scene())
+async def test_settings_name_the_address_and_a_service_may_have_its_own() -> None:
+    async with Server(replying(GOOD)) as main, Server(replying(http(200, ping_reply()))) as own:
+        where = {"DiagnosticService": f"{own.url}/itron/diagnostic.svc"}
+        site = settings(main.url + "/itron/", service_urls=where)
+        async with HeadEndClient(site, the_wire()) as client:
+            await client.call(DISCONNECT)
+            await client.call(PING)
+        assert main.seen[0].line == "POST /itron/ami/2008/10/control HTTP/1.1"
+        assert own.seen[0].line == "POST /itron/diagnostic.svc HTTP/1.1"
 
 
-def test_a_client_that_is_not_open_sends_nothing() -> None:
+async def test_a_client_that_is_not_open_sends_nothing() -> None:
     client = HeadEndClient(HeadEndSettings(base_url="http://127.0.0.1:1"), the_wire())
     with pytest.raises(NotSent):
-        run(client.call(DISCONNECT))
+        await client.call(DISCONNECT)

@@ -122,34 +122,28 @@ def test_without_the_client_certificate_nothing_reaches_the_head_end(
         assert server.seen == []
 
 
-def test_a_handshake_that_never_ends_is_not_sent(authority: Authority) -> None:
-    async def scene() -> None:
-        async def silent(peer: Peer) -> None:
-            await asyncio.Event().wait()
+async def test_a_handshake_that_never_ends_is_not_sent(authority: Authority) -> None:
+    async def silent(peer: Peer) -> None:
+        await asyncio.Event().wait()
 
-        async with Server(GOOD, greet=silent) as server:
-            quick = Timeouts(connect_s=0.2, pool_s=0.3, total_s=3.0)
-            url = server.url.replace("http:", "https:")
-            site = settings(url, tls=Tls(ca_file=authority.ca), timeouts=quick)
-            async with HeadEndClient(site, the_wire()) as client:
-                with pytest.raises(NotSent, match="within the time-out"):
-                    await client.call(DISCONNECT)
-
-    run(scene())
+    async with Server(GOOD, greet=silent) as server:
+        quick = Timeouts(connect_s=0.2, pool_s=0.3, total_s=3.0)
+        url = server.url.replace("http:", "https:")
+        site = settings(url, tls=Tls(ca_file=authority.ca), timeouts=quick)
+        async with HeadEndClient(site, the_wire()) as client:
+            with pytest.raises(NotSent, match="within the time-out"):
+                await client.call(DISCONNECT)
 
 
-def test_plain_http_where_tls_is_spoken_is_not_sent(authority: Authority) -> None:
-    async def scene() -> None:
-        async with Server(GOOD) as server:
-            url = server.url.replace("http:", "https:")
-            quick = Timeouts(connect_s=0.3)
-            site = settings(url, tls=Tls(ca_file=authority.ca), timeouts=quick)
-            async with HeadEndClient(site, the_wire()) as client:
-                with pytest.raises(NotSent):
-                    await client.call(DISCONNECT)
-            assert server.seen == []
-
-    run(scene())
+async def test_plain_http_where_tls_is_spoken_is_not_sent(authority: Authority) -> None:
+    async with Server(GOOD) as server:
+        url = server.url.replace("http:", "https:")
+        quick = Timeouts(connect_s=0.3)
+        site = settings(url, tls=Tls(ca_file=authority.ca), timeouts=quick)
+        async with HeadEndClient(site, the_wire()) as client:
+            with pytest.raises(NotSent):
+                await client.call(DISCONNECT)
+        assert server.seen == []
 
 
 def test_the_context_has_the_strict_settings_and_no_key_log(

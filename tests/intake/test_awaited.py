@@ -30,7 +30,6 @@ from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.readings.measurements import SqliteMeasurements
 from tests.builders import NOON, a_command, a_device, a_request, a_submission, at
-from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
 DATA = "DataSubscriberService.DataArrived"
@@ -141,87 +140,70 @@ async def waiting(
 
 
 @pytest.mark.parametrize("meters", [FEW, CITY])
-def test_what_came_in_time_is_not_missing(tmp_path: Path, meters: int) -> None:
-    async def scenario() -> None:
-        async with waiting(tmp_path, meters) as made:
-            inbox = await made.arrives(WINDOW_S - 1)
-            held = await made.work(WINDOW_S + 1)
-            assert held.activity.state is State.WAITING_FOR_MEASUREMENT
-            await made.taken(inbox, range(1, meters))
-            done = await made.work(WINDOW_S + LEASE_S + 2)
-            assert done.activity.state is State.COMPLETED
-            tally = done.activity.tally
-            assert (tally.succeeded, tally.missing) == (meters - 1, 1)
-            missing = [
-                row.endpoint
-                for row in await made.store.outcomes(done.id)
-                if row.result == "missing"
-            ]
-            assert missing == [done.targets[0].endpoint]
-
-    run(scenario())
+async def test_what_came_in_time_is_not_missing(tmp_path: Path, meters: int) -> None:
+    async with waiting(tmp_path, meters) as made:
+        inbox = await made.arrives(WINDOW_S - 1)
+        held = await made.work(WINDOW_S + 1)
+        assert held.activity.state is State.WAITING_FOR_MEASUREMENT
+        await made.taken(inbox, range(1, meters))
+        done = await made.work(WINDOW_S + LEASE_S + 2)
+        assert done.activity.state is State.COMPLETED
+        tally = done.activity.tally
+        assert (tally.succeeded, tally.missing) == (meters - 1, 1)
+        missing = [
+            row.endpoint for row in await made.store.outcomes(done.id) if row.result == "missing"
+        ]
+        assert missing == [done.targets[0].endpoint]
 
 
 @pytest.mark.parametrize("meters", [FEW, CITY])
-def test_what_is_loaded_while_the_store_is_asked_is_seen_at_once(
+async def test_what_is_loaded_while_the_store_is_asked_is_seen_at_once(
     tmp_path: Path, meters: int
 ) -> None:
-    async def scenario() -> None:
-        async with waiting(tmp_path, meters, LoadedInBetween) as made:
-            assert isinstance(made.data, LoadedInBetween)
-            inbox = await made.arrives(0)
-            made.data.on_answer = partial(made.taken, inbox, range(meters))
-            assert (await made.work(0)).activity.state is State.COMPLETED
-
-    run(scenario())
+    async with waiting(tmp_path, meters, LoadedInBetween) as made:
+        assert isinstance(made.data, LoadedInBetween)
+        inbox = await made.arrives(0)
+        made.data.on_answer = partial(made.taken, inbox, range(meters))
+        assert (await made.work(0)).activity.state is State.COMPLETED
 
 
 @pytest.mark.parametrize("meters", [FEW, CITY])
-def test_what_comes_after_the_window_holds_nothing_up(tmp_path: Path, meters: int) -> None:
-    async def scenario() -> None:
-        async with waiting(tmp_path, meters) as made:
-            await made.work(0)
-            await made.arrives(WINDOW_S + 0.5)
-            done = await made.work(WINDOW_S + 1)
-            assert done.activity.outcome is Outcome.NO_DATA
-
-    run(scenario())
+async def test_what_comes_after_the_window_holds_nothing_up(tmp_path: Path, meters: int) -> None:
+    async with waiting(tmp_path, meters) as made:
+        await made.work(0)
+        await made.arrives(WINDOW_S + 0.5)
+        done = await made.work(WINDOW_S + 1)
+        assert done.activity.outcome is Outcome.NO_DATA
 
 
 @pytest.mark.parametrize("meters", [FEW, CITY])
-def test_the_interval_that_ends_with_the_start_is_the_period_before_s(
+async def test_the_interval_that_ends_with_the_start_is_the_period_before_s(
     tmp_path: Path, meters: int
 ) -> None:
-    async def scenario() -> None:
-        async with waiting(tmp_path, meters) as made:
-            await made.taken(await made.arrives(1), range(meters), minutes=60)
-            assert not (await made.work(2)).activity.state.final
-            await made.taken(await made.arrives(3), range(meters), minutes=45)
-            assert (await made.work(4)).activity.state is State.COMPLETED
-
-    run(scenario())
+    async with waiting(tmp_path, meters) as made:
+        await made.taken(await made.arrives(1), range(meters), minutes=60)
+        assert not (await made.work(2)).activity.state.final
+        await made.taken(await made.arrives(3), range(meters), minutes=45)
+        assert (await made.work(4)).activity.state is State.COMPLETED
 
 
-def test_a_city_is_followed_payload_by_payload(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with waiting(tmp_path, CITY) as made:
-            assert made.monitor.progress(made.command.id) is None
-            await made.work(0)
-            await made.taken(await made.arrives(1), range(100))
-            version = (await made.work(2)).version
-            assert made.monitor.progress(made.command.id) == Progress(
-                expected=CITY, read=100, failed=0, waiting=CITY - 100
-            )
-            # Without data of this period a payload changes nothing.
-            await made.taken(await made.arrives(3), range(100, 110), minutes=120)
-            assert (await made.work(4)).version == version
-            await made.taken(await made.arrives(5), range(100, CITY))
-            done = await made.work(6)
-            assert done.activity.state is State.COMPLETED
-            assert done.activity.tally.succeeded == CITY
-            assert made.monitor.progress(done.id) is None
-
-    run(scenario())
+async def test_a_city_is_followed_payload_by_payload(tmp_path: Path) -> None:
+    async with waiting(tmp_path, CITY) as made:
+        assert made.monitor.progress(made.command.id) is None
+        await made.work(0)
+        await made.taken(await made.arrives(1), range(100))
+        version = (await made.work(2)).version
+        assert made.monitor.progress(made.command.id) == Progress(
+            expected=CITY, read=100, failed=0, waiting=CITY - 100
+        )
+        # Without data of this period a payload changes nothing.
+        await made.taken(await made.arrives(3), range(100, 110), minutes=120)
+        assert (await made.work(4)).version == version
+        await made.taken(await made.arrives(5), range(100, CITY))
+        done = await made.work(6)
+        assert done.activity.state is State.COMPLETED
+        assert done.activity.tally.succeeded == CITY
+        assert made.monitor.progress(done.id) is None
 
 
 def test_who_failed_is_known_with_the_result() -> None:

@@ -11,7 +11,6 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.ports import PayloadState
 from tests.forked import python
 from tests.intake.rig import Rig, a_meter, a_rig
-from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
 METERS = [f"m{number}" for number in range(40)]
@@ -32,7 +31,7 @@ async def everything(rig: Rig) -> dict[str, int]:
     ["intake.staged:1", "intake.staged:3", "intake.before_loaded:1", "intake.after_loaded:1"],
 )
 @pytest.mark.parametrize("handed_in", [False, True], ids=["message", "file"])
-def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
+async def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
     tmp_path: Path, point: str, handed_in: bool
 ) -> None:
     async def before() -> None:
@@ -57,47 +56,41 @@ def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
                 [] if handed_in else [InboxState.STORED]
             )
 
-    run(before())
+    await before()
     assert killed_at(point, tmp_path) == -signal.SIGKILL
-    run(after())
+    await after()
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path, *(a_meter(name) for name in METERS)) as rig:
-            killed: list[int] = []
+async def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, *(a_meter(name) for name in METERS)) as rig:
+        killed: list[int] = []
 
-            def kill(counts: object) -> None:
-                process = rig.intake.worker_pid
-                if process is not None and not killed:
-                    killed.append(process)
-                    os.kill(process, signal.SIGKILL)
+        def kill(counts: object) -> None:
+            process = rig.intake.worker_pid
+            if process is not None and not killed:
+                killed.append(process)
+                os.kill(process, signal.SIGKILL)
 
-            rig.intake.progress = kill
-            await rig.arrive(BODY, spooled=True)
-            await rig.work()
-            assert killed
-            assert set((await everything(rig)).values()) == {96}
-
-    run(scenario())
+        rig.intake.progress = kill
+        await rig.arrive(BODY, spooled=True)
+        await rig.work()
+        assert killed
+        assert set((await everything(rig)).values()) == {96}
 
 
-def test_a_body_that_kills_the_worker_every_time_is_quarantined(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path, *(a_meter(name) for name in METERS)) as rig:
+async def test_a_body_that_kills_the_worker_every_time_is_quarantined(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, *(a_meter(name) for name in METERS)) as rig:
 
-            def kill(counts: object) -> None:
-                with suppress(ProcessLookupError):  # it may have died of the last one already
-                    if rig.intake.worker_pid is not None:
-                        os.kill(rig.intake.worker_pid, signal.SIGKILL)
+        def kill(counts: object) -> None:
+            with suppress(ProcessLookupError):  # it may have died of the last one already
+                if rig.intake.worker_pid is not None:
+                    os.kill(rig.intake.worker_pid, signal.SIGKILL)
 
-            rig.intake.progress = kill
-            long = data_arrived(*(read_data("m1", range(96)) for _ in range(4_000)))
-            inbox = await rig.arrive(long, spooled=True)
-            await rig.work()
-            row = await rig.row(inbox)
-            assert row.state is InboxState.QUARANTINED
-            assert "3 times" in row.reason
-            assert await rig.values("m1") == []
-
-    run(scenario())
+        rig.intake.progress = kill
+        long = data_arrived(*(read_data("m1", range(96)) for _ in range(4_000)))
+        inbox = await rig.arrive(long, spooled=True)
+        await rig.work()
+        row = await rig.row(inbox)
+        assert row.state is InboxState.QUARANTINED
+        assert "3 times" in row.reason
+        assert await rig.values("m1") == []

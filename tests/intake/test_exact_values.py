@@ -11,7 +11,6 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.ports import PayloadState
 from adapter.readings.conditions import CONDITIONS
 from tests.intake.rig import a_rig
-from tests.support import run
 from tests.wire.payloads import (
     data_arrived,
     event_log,
@@ -48,24 +47,22 @@ IN_CHICAGO = {"time": {"zone": "America/Chicago"}}
 
 
 @both
-def test_registers_of_every_numeric_kind_are_stored_exactly(tmp_path: Path, spooled: bool) -> None:
+async def test_registers_of_every_numeric_kind_are_stored_exactly(
+    tmp_path: Path, spooled: bool
+) -> None:
     start = datetime(2024, 5, 2, tzinfo=UTC)
     rows = [
         register(text, kind=f"x:{kind}", at=(start + timedelta(hours=hour)).isoformat())
         for hour, (kind, text, _) in enumerate(KINDS)
     ]
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            body = data_arrived(read_data("m1", registers="".join(rows)))
-            payload = await rig.take(body, spooled=spooled)
-            assert (payload.counts["new"], payload.counts["errors"]) == (len(KINDS), 0)
-            found = await rig.values()
-            assert [item.head_end_value for item in found] == [Decimal(wh) for _, _, wh in KINDS]
-            assert [item.value for item in found] == [Decimal(wh) / 1000 for _, _, wh in KINDS]
-            assert {item.unit for item in found} == {"kWh"}
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        body = data_arrived(read_data("m1", registers="".join(rows)))
+        payload = await rig.take(body, spooled=spooled)
+        assert (payload.counts["new"], payload.counts["errors"]) == (len(KINDS), 0)
+        found = await rig.values()
+        assert [item.head_end_value for item in found] == [Decimal(wh) for _, _, wh in KINDS]
+        assert [item.value for item in found] == [Decimal(wh) / 1000 for _, _, wh in KINDS]
+        assert {item.unit for item in found} == {"kWh"}
 
 
 @both
@@ -78,45 +75,39 @@ def test_registers_of_every_numeric_kind_are_stored_exactly(tmp_path: Path, spoo
     ],
     ids=["spring", "autumn", "leap day"],
 )
-def test_a_local_day_without_offsets_has_its_intervals_at_their_times(
+async def test_a_local_day_without_offsets_has_its_intervals_at_their_times(
     tmp_path: Path, spooled: bool, end: str, count: int, first: str, last: str
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path, tables=IN_CHICAGO) as rig:
-            body = data_arrived(read_data("m1", range(1, count + 1), end=end))
-            assert (await rig.take(body, spooled=spooled)).counts["new"] == count
-            found = await rig.values()
-            times = [item.at for item in found]
-            assert times[0] == datetime.fromisoformat(f"{first}:00+00:00")
-            assert times[-1] == datetime.fromisoformat(f"{last}:00+00:00")
-            steps = {late - early for early, late in pairwise(times)}
-            assert steps == {timedelta(minutes=15)}
-            assert [item.head_end_value for item in found] == list(
-                map(Decimal, range(1, count + 1))
-            )
-            zone = "time without offset read in America/Chicago"
-            assert {item.conversion for item in found} == {f"Wh d x 0.001 = kWh; {zone}"}
-
-    run(scenario())
+    async with a_rig(tmp_path, tables=IN_CHICAGO) as rig:
+        body = data_arrived(read_data("m1", range(1, count + 1), end=end))
+        assert (await rig.take(body, spooled=spooled)).counts["new"] == count
+        found = await rig.values()
+        times = [item.at for item in found]
+        assert times[0] == datetime.fromisoformat(f"{first}:00+00:00")
+        assert times[-1] == datetime.fromisoformat(f"{last}:00+00:00")
+        steps = {late - early for early, late in pairwise(times)}
+        assert steps == {timedelta(minutes=15)}
+        assert [item.head_end_value for item in found] == list(map(Decimal, range(1, count + 1)))
+        zone = "time without offset read in America/Chicago"
+        assert {item.conversion for item in found} == {f"Wh d x 0.001 = kWh; {zone}"}
 
 
 @both
-def test_the_29th_of_february_is_a_day_in_leap_years_only(tmp_path: Path, spooled: bool) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            rows = register("1", at="2024-02-29T12:00:00Z") + register("2", at="2023-02-29T12:00Z")
-            payload = await rig.take(data_arrived(read_data("m1", registers=rows)), spooled=spooled)
-            assert (payload.counts["new"], payload.counts["errors"]) == (1, 1)
-            (value,) = await rig.values()
-            assert value.at == datetime(2024, 2, 29, 12, tzinfo=UTC)
-            (record,) = await rig.data.errors()
-            assert (record.reason, record.detail) == ("not_a_time", "2023-02-29T12:00Z")
-
-    run(scenario())
+async def test_the_29th_of_february_is_a_day_in_leap_years_only(
+    tmp_path: Path, spooled: bool
+) -> None:
+    async with a_rig(tmp_path) as rig:
+        rows = register("1", at="2024-02-29T12:00:00Z") + register("2", at="2023-02-29T12:00Z")
+        payload = await rig.take(data_arrived(read_data("m1", registers=rows)), spooled=spooled)
+        assert (payload.counts["new"], payload.counts["errors"]) == (1, 1)
+        (value,) = await rig.values()
+        assert value.at == datetime(2024, 2, 29, 12, tzinfo=UTC)
+        (record,) = await rig.data.errors()
+        assert (record.reason, record.detail) == ("not_a_time", "2023-02-29T12:00Z")
 
 
 @both
-def test_fractions_offsets_and_no_zone_of_registers_and_events(
+async def test_fractions_offsets_and_no_zone_of_registers_and_events(
     tmp_path: Path, spooled: bool
 ) -> None:
     rows = (
@@ -129,57 +120,49 @@ def test_fractions_offsets_and_no_zone_of_registers_and_events(
         meter_event("B", "2024-07-01T02:00:00.1234567"),
         meter_event("C", "2024-11-03T01:30:00"),
     )
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path, tables=IN_CHICAGO) as rig:
-            await rig.take(data_arrived(read_data("m1", registers=rows, log=log)), spooled=spooled)
-            assert [item.at.isoformat() for item in await rig.values()] == [
-                "2024-07-01T00:00:00.999999+00:00",
-                "2024-07-01T06:00:00+00:00",
-                "2024-07-01T07:00:00.123456+00:00",
-            ]
-            assert [item.at.isoformat() for item in await rig.data.arrived_events()] == [
-                "2024-07-01T00:00:00.999999+00:00",
-                "2024-07-01T07:00:00.123456+00:00",
-                "2024-11-03T06:30:00+00:00",
-            ]
-
-    run(scenario())
+    async with a_rig(tmp_path, tables=IN_CHICAGO) as rig:
+        await rig.take(data_arrived(read_data("m1", registers=rows, log=log)), spooled=spooled)
+        assert [item.at.isoformat() for item in await rig.values()] == [
+            "2024-07-01T00:00:00.999999+00:00",
+            "2024-07-01T06:00:00+00:00",
+            "2024-07-01T07:00:00.123456+00:00",
+        ]
+        assert [item.at.isoformat() for item in await rig.data.arrived_events()] == [
+            "2024-07-01T00:00:00.999999+00:00",
+            "2024-07-01T07:00:00.123456+00:00",
+            "2024-11-03T06:30:00+00:00",
+        ]
 
 
 @both
-def test_a_clock_that_was_reset_leaves_a_gap_or_counts_a_time_twice(
+async def test_a_clock_that_was_reset_leaves_a_gap_or_counts_a_time_twice(
     tmp_path: Path, spooled: bool
 ) -> None:
     """Forward: an hour has no intervals. Back: of an hour that was read twice the later counts."""
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            forward = data_arrived(
-                read_data("m1", [1, 2], end="2024-05-01T01:00:00Z"),
-                read_data("m1", [interval(3, "ClockResetForward"), 4], end="2024-05-01T02:30:00Z"),
-            )
-            await rig.take(forward, spooled=spooled)
-            found = [(item.at, item.head_end_value, item.condition) for item in await rig.values()]
-            assert [at.strftime("%H:%M") for at, _, _ in found] == [
-                "00:45", "01:00", "02:15", "02:30",
-            ]  # fmt: skip
-            assert [code for _, _, code in found] == [
-                501000, 501000, CONDITIONS["ClockResetForward"], 501000,
-            ]  # fmt: skip
-            back = data_arrived(
-                read_data("m1", [interval(5, "ClockResetBackwards"), 6], end="2024-05-01T01:00:00Z")
-            )
-            payload = await rig.take(back, spooled=spooled)
-            assert (payload.counts["revised"], payload.counts["new"]) == (2, 0)
-            assert [item.head_end_value for item in await rig.values()] == list(
-                map(Decimal, (5, 6, 3, 4))
-            )
-            assert (await rig.values())[0].condition == CONDITIONS["ClockResetBackwards"]
-            kept = [item.head_end_value for item in await rig.values(revisions=True)]
-            assert kept == list(map(Decimal, (1, 5, 2, 6, 3, 4)))
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        forward = data_arrived(
+            read_data("m1", [1, 2], end="2024-05-01T01:00:00Z"),
+            read_data("m1", [interval(3, "ClockResetForward"), 4], end="2024-05-01T02:30:00Z"),
+        )
+        await rig.take(forward, spooled=spooled)
+        found = [(item.at, item.head_end_value, item.condition) for item in await rig.values()]
+        assert [at.strftime("%H:%M") for at, _, _ in found] == [
+            "00:45", "01:00", "02:15", "02:30",
+        ]  # fmt: skip
+        assert [code for _, _, code in found] == [
+            501000, 501000, CONDITIONS["ClockResetForward"], 501000,
+        ]  # fmt: skip
+        back = data_arrived(
+            read_data("m1", [interval(5, "ClockResetBackwards"), 6], end="2024-05-01T01:00:00Z")
+        )
+        payload = await rig.take(back, spooled=spooled)
+        assert (payload.counts["revised"], payload.counts["new"]) == (2, 0)
+        assert [item.head_end_value for item in await rig.values()] == list(
+            map(Decimal, (5, 6, 3, 4))
+        )
+        assert (await rig.values())[0].condition == CONDITIONS["ClockResetBackwards"]
+        kept = [item.head_end_value for item in await rig.values(revisions=True)]
+        assert kept == list(map(Decimal, (1, 5, 2, 6, 3, 4)))
 
 
 # ---------------------------------------------------------------- what is refused
@@ -207,36 +190,32 @@ REFUSED = {
 
 
 @both
-def test_payloads_that_cannot_be_read_on_are_quarantined_with_their_byte_and_others_taken(
+async def test_payloads_that_cannot_be_read_on_are_quarantined_with_their_byte_and_others_taken(
     tmp_path: Path, spooled: bool
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            for name, (body, position) in REFUSED.items():
-                inbox = await rig.arrive(body, spooled=spooled)
-                await rig.work()
-                payload = (await rig.data.payloads())[0]
-                assert payload.state is PayloadState.QUARANTINED, name
-                assert payload.position == position, name
-                row = await rig.row(inbox)
-                assert row.state is InboxState.QUARANTINED
-                assert f"byte {position}" in row.reason
-                assert await rig.values() == []
-            loaded = await rig.take(GOOD, spooled=spooled)
-            assert (loaded.state, loaded.counts["new"]) == (PayloadState.LOADED, 3 * 96)
-            assert len(await rig.values("m3")) == 96
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        for name, (body, position) in REFUSED.items():
+            inbox = await rig.arrive(body, spooled=spooled)
+            await rig.work()
+            payload = (await rig.data.payloads())[0]
+            assert payload.state is PayloadState.QUARANTINED, name
+            assert payload.position == position, name
+            row = await rig.row(inbox)
+            assert row.state is InboxState.QUARANTINED
+            assert f"byte {position}" in row.reason
+            assert await rig.values() == []
+        loaded = await rig.take(GOOD, spooled=spooled)
+        assert (loaded.state, loaded.counts["new"]) == (PayloadState.LOADED, 3 * 96)
+        assert len(await rig.values("m3")) == 96
 
 
-def test_a_part_that_never_ends_is_refused_and_the_next_payload_is_taken(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            endless = GOOD.replace(b"m2", b"m2" * 20_000_000, 1)
-            payload = await rig.take(endless, spooled=True)
-            assert payload.state is PayloadState.QUARANTINED
-            assert payload.position is not None
-            assert f"at byte {payload.position}" in payload.reason
-            assert (await rig.take(GOOD, spooled=True)).counts["new"] == 3 * 96
-
-    run(scenario())
+async def test_a_part_that_never_ends_is_refused_and_the_next_payload_is_taken(
+    tmp_path: Path,
+) -> None:
+    async with a_rig(tmp_path) as rig:
+        endless = GOOD.replace(b"m2", b"m2" * 20_000_000, 1)
+        payload = await rig.take(endless, spooled=True)
+        assert payload.state is PayloadState.QUARANTINED
+        assert payload.position is not None
+        assert f"at byte {payload.position}" in payload.reason
+        assert (await rig.take(GOOD, spooled=True)).counts["new"] == 3 * 96

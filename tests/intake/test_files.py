@@ -15,55 +15,45 @@ from adapter.engine.readings.spool import files_of
 from adapter.engine.readings.tables import load_tables, read_tables
 from adapter.errors import InvalidRequest, SettingsError
 from tests.intake.rig import a_rig
-from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
 
-def test_a_file_is_taken_in_once_whatever_its_name(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            body = data_arrived(read_data("m1", [1000]))
-            (tmp_path / "a.xml").write_bytes(body)
-            (tmp_path / "b.xml.gz").write_bytes(gzip.compress(body))
-            for name in ("a.xml", "b.xml.gz", "a.xml"):
-                await rig.hand(tmp_path / name)
-                await rig.work()
-            (payload,) = await rig.data.payloads()
-            assert (payload.source, payload.counts["new"]) == ("a.xml", 1)
-            assert await rig.numbers() == [Decimal(1)]
-            assert len(list(rig.spool.folder.glob("*.gz"))) == 1
-            assert rig.spool.tickets() == []
-
-    run(scenario())
+async def test_a_file_is_taken_in_once_whatever_its_name(tmp_path: Path) -> None:
+    async with a_rig(tmp_path) as rig:
+        body = data_arrived(read_data("m1", [1000]))
+        (tmp_path / "a.xml").write_bytes(body)
+        (tmp_path / "b.xml.gz").write_bytes(gzip.compress(body))
+        for name in ("a.xml", "b.xml.gz", "a.xml"):
+            await rig.hand(tmp_path / name)
+            await rig.work()
+        (payload,) = await rig.data.payloads()
+        assert (payload.source, payload.counts["new"]) == ("a.xml", 1)
+        assert await rig.numbers() == [Decimal(1)]
+        assert len(list(rig.spool.folder.glob("*.gz"))) == 1
+        assert rig.spool.tickets() == []
 
 
-def test_a_ticket_that_a_crash_left_behind_takes_no_body_away(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            (tmp_path / "a.xml").write_bytes(data_arrived(read_data("", [1])))
+async def test_a_ticket_that_a_crash_left_behind_takes_no_body_away(tmp_path: Path) -> None:
+    async with a_rig(tmp_path) as rig:
+        (tmp_path / "a.xml").write_bytes(data_arrived(read_data("", [1])))
+        await rig.hand(tmp_path / "a.xml")
+        (ticket,) = rig.spool.tickets()
+        await rig.work()
+        rig.spool.hand_in(ticket)
+        await rig.work()
+        (payload,) = await rig.data.payloads()
+        assert rig.spool.path(payload.file).exists()
+        assert rig.spool.tickets() == []
+
+
+async def test_a_refused_file_is_tried_again_when_it_is_handed_in_again(tmp_path: Path) -> None:
+    async with a_rig(tmp_path) as rig:
+        (tmp_path / "a.xml").write_bytes(data_arrived(read_data("m1", [1]))[:-30])
+        for _ in range(2):
             await rig.hand(tmp_path / "a.xml")
-            (ticket,) = rig.spool.tickets()
-            await rig.work()
-            rig.spool.hand_in(ticket)
             await rig.work()
             (payload,) = await rig.data.payloads()
-            assert rig.spool.path(payload.file).exists()
-            assert rig.spool.tickets() == []
-
-    run(scenario())
-
-
-def test_a_refused_file_is_tried_again_when_it_is_handed_in_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            (tmp_path / "a.xml").write_bytes(data_arrived(read_data("m1", [1]))[:-30])
-            for _ in range(2):
-                await rig.hand(tmp_path / "a.xml")
-                await rig.work()
-                (payload,) = await rig.data.payloads()
-                assert payload.state is PayloadState.QUARANTINED
-
-    run(scenario())
+            assert payload.state is PayloadState.QUARANTINED
 
 
 def test_directories_are_walked_and_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -140,45 +130,37 @@ def test_a_correction_of_an_unknown_payload_is_refused_and_what_stays_open_is_sa
     assert len(json.loads(told("errors", "--json")[1])) == 2
 
 
-def test_beside_a_gateway_an_unknown_payload_is_refused_too(
+async def test_beside_a_gateway_an_unknown_payload_is_refused_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("openway.toml").write_text('[store]\npath = "gateway.db"\n[intake]\nspool = "spool"\n')
     Path("a.xml").write_bytes(data_arrived(read_data("m1", [1000])))
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            wrong = await rig.take(data_arrived(read_data("", [1])))
-            for number, code in ((wrong.id + 1, Exit.NOT_FOUND), (wrong.id, Exit.OK)):
-                asked = ["intake", "a.xml", "--corrects", str(number)]
-                assert await asyncio.to_thread(openway, asked) == code
-                assert len(rig.spool.tickets()) == (code == Exit.OK)
-            assert f"openway intake errors --payload {wrong.id}" in capsys.readouterr().err
-            await rig.work()
-            assert await rig.data.errors() == []
-            capsys.readouterr()
-            assert await asyncio.to_thread(openway, ["intake", "payloads", "--json"]) == Exit.OK
-            assert len(json.loads(capsys.readouterr().out)) == 2
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        wrong = await rig.take(data_arrived(read_data("", [1])))
+        for number, code in ((wrong.id + 1, Exit.NOT_FOUND), (wrong.id, Exit.OK)):
+            asked = ["intake", "a.xml", "--corrects", str(number)]
+            assert await asyncio.to_thread(openway, asked) == code
+            assert len(rig.spool.tickets()) == (code == Exit.OK)
+        assert f"openway intake errors --payload {wrong.id}" in capsys.readouterr().err
+        await rig.work()
+        assert await rig.data.errors() == []
+        capsys.readouterr()
+        assert await asyncio.to_thread(openway, ["intake", "payloads", "--json"]) == Exit.OK
+        assert len(json.loads(capsys.readouterr().out)) == 2
 
 
-def test_files_are_handed_to_the_gateway_that_has_the_store_open(
+async def test_files_are_handed_to_the_gateway_that_has_the_store_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("openway.toml").write_text('[store]\npath = "gateway.db"\n[intake]\nspool = "spool"\n')
     Path("a.xml").write_bytes(data_arrived(read_data("m1", [1000])))
-
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            code = await asyncio.to_thread(openway, ["intake", "a.xml"])
-            assert code == 0
-            await rig.work()
-            assert await rig.numbers() == [Decimal(1)]
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        code = await asyncio.to_thread(openway, ["intake", "a.xml"])
+        assert code == 0
+        await rig.work()
+        assert await rig.numbers() == [Decimal(1)]
 
 
 @pytest.mark.parametrize(

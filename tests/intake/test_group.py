@@ -15,7 +15,6 @@ from adapter.simulator.meters import Population
 from adapter.simulator.settings import SimulatorConfig
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.readings.measurements import SqliteMeasurements
-from tests.support import run
 
 
 def adds_up(city: City, books: CityReport) -> None:
@@ -32,15 +31,16 @@ def adds_up(city: City, books: CityReport) -> None:
     assert books.stored_kwh == books.metered_kwh > 0
 
 
-def test_every_meter_of_a_group_ends_as_read_failed_or_missing(tmp_path: Path) -> None:
+@pytest.mark.seconds(220)
+async def test_every_meter_of_a_group_ends_as_read_failed_or_missing(tmp_path: Path) -> None:
     city = City(meters=400, quarters=12, window_s=15.0, timeout_s=90.0)
     said: list[str] = []
-    books = run(read_city(city, tmp_path, said.append), seconds=100)
+    books = await read_city(city, tmp_path, said.append)
     adds_up(city, books)
     assert any("meters imported" in line for line in said)
-    run(agrees_interval_by_interval(city, books, tmp_path))
+    await agrees_interval_by_interval(city, books, tmp_path)
     with pytest.raises(SettingsError):
-        run(read_city(city, tmp_path, said.append))
+        await read_city(city, tmp_path, said.append)
 
 
 async def agrees_interval_by_interval(city: City, books: CityReport, folder: Path) -> None:
@@ -70,6 +70,7 @@ async def agrees_interval_by_interval(city: City, books: CityReport, folder: Pat
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("meters", [10_000, int(os.environ.get("SOAK_METERS", "100000"))])
-def test_a_city_day_is_interrogated(tmp_path: Path, meters: int) -> None:
+@pytest.mark.seconds(7100)
+async def test_a_city_day_is_interrogated(tmp_path: Path, meters: int) -> None:
     city = City(meters=meters)
-    adds_up(city, run(read_city(city, tmp_path, print), seconds=7100))
+    adds_up(city, await read_city(city, tmp_path, print))

@@ -13,7 +13,6 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.ports import StoredValue
 from adapter.engine.readings.spool import pieces_of
 from tests.flows.world import world
-from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
@@ -56,50 +55,41 @@ async def waiting(made: DemoSite) -> int:
     return sum(len(rows) for rows in found)
 
 
-def test_a_large_body_is_on_disk_when_it_is_answered_and_becomes_measurements(
+async def test_a_large_body_is_on_disk_when_it_is_answered_and_becomes_measurements(
     tmp_path: Path,
 ) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path) as made, posting(made) as http:
-            body = a_large_body(made)
-            assert len(body) > made.app.listener.settings.bodies.whole_bytes
-            assert await post(http, made, body) == 200
-            (row,) = await made.app.gateway.inbox.list()
-            assert row.raw == b""
-            (file,) = (tmp_path / "gateway.spool").glob("*.gz")
-            assert file.name == row.spool
-            assert file.stat().st_mode & 0o777 == 0o600
-            assert b"".join(pieces_of(file)) == body
-            assert file.stat().st_size < len(body) / 5
-            await until_taken(made)
-            assert len(await values(made, 29)) == 96
-
-    run(scenario())
+    async with world(tmp_path) as made, posting(made) as http:
+        body = a_large_body(made)
+        assert len(body) > made.app.listener.settings.bodies.whole_bytes
+        assert await post(http, made, body) == 200
+        (row,) = await made.app.gateway.inbox.list()
+        assert row.raw == b""
+        (file,) = (tmp_path / "gateway.spool").glob("*.gz")
+        assert file.name == row.spool
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert b"".join(pieces_of(file)) == body
+        assert file.stat().st_size < len(body) / 5
+        await until_taken(made)
+        assert len(await values(made, 29)) == 96
 
 
-def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path) as made, posting(made) as http:
-            body = a_large_body(made)
-            assert await post(http, made, body[:-20]) in (400, 500)
-            assert await post(http, made, body.replace(b"DataArrived", b"StatusChangd")) != 200
-            assert list((tmp_path / "gateway.spool").glob("*.gz")) == []
-            rows = await made.app.gateway.inbox.list(state=InboxState.QUARANTINED)
-            assert len(rows) == 2
-            assert all("bytes kept" in row.reason for row in rows)
-            assert await post(http, made, body) == 200
-
-    run(scenario())
+async def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
+    async with world(tmp_path) as made, posting(made) as http:
+        body = a_large_body(made)
+        assert await post(http, made, body[:-20]) in (400, 500)
+        assert await post(http, made, body.replace(b"DataArrived", b"StatusChangd")) != 200
+        assert list((tmp_path / "gateway.spool").glob("*.gz")) == []
+        rows = await made.app.gateway.inbox.list(state=InboxState.QUARANTINED)
+        assert len(rows) == 2
+        assert all("bytes kept" in row.reason for row in rows)
+        assert await post(http, made, body) == 200
 
 
-def test_a_small_body_stays_in_its_row(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path) as made, posting(made) as http:
-            body = a_large_body(made, meters=1)
-            assert await post(http, made, body) == 200
-            await until_taken(made)
-            (row,) = await made.app.gateway.inbox.list()
-            assert (row.raw, row.spool, row.state) == (body, "", InboxState.STORED)
-            assert len(await values(made, 0)) == 96
-
-    run(scenario())
+async def test_a_small_body_stays_in_its_row(tmp_path: Path) -> None:
+    async with world(tmp_path) as made, posting(made) as http:
+        body = a_large_body(made, meters=1)
+        assert await post(http, made, body) == 200
+        await until_taken(made)
+        (row,) = await made.app.gateway.inbox.list()
+        assert (row.raw, row.spool, row.state) == (body, "", InboxState.STORED)
+        assert len(await values(made, 0)) == 96

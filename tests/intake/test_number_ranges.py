@@ -7,7 +7,7 @@ import pytest
 
 from adapter.engine.readings.ports import ErrorRecord, PayloadState
 from tests.intake.rig import Rig, a_meter, a_rig
-from tests.support import every_case, run
+from tests.support import every_case
 from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 
 INT = 2**31
@@ -41,62 +41,53 @@ def of_a_meter_each(*names: str) -> dict[str, tuple[str, str]]:
 
 
 @both
-def test_a_block_number_out_of_range_costs_only_the_block_info(
+async def test_a_block_number_out_of_range_costs_only_the_block_info(
     tmp_path: Path, spooled: bool
 ) -> None:
-    async def scenario() -> None:
-        cases = of_a_meter_each("Block", "TotalBlocks")
-        meters = (a_meter(f"{meter}{end}") for meter in cases for end in ("", "-good"))
-        async with a_rig(tmp_path, *meters) as rig:
-            with every_case() as case:
-                for meter, (name, number) in cases.items():
-                    first, total = (number, "3") if name == "Block" else ("1", number)
-                    body = data_arrived(
-                        with_block(first, total, meter), read_data(f"{meter}-good", [3])
-                    )
-                    with case(f"{name} {number[:40]}"):
-                        payload = await rig.take(body, spooled=spooled)
-                        assert payload.state is PayloadState.LOADED
-                        assert len(await rig.values(meter)) == 2
-                        assert len(await rig.values(f"{meter}-good")) == 1
-                        (error,) = await rig.data.errors(payload=payload.id)
-                        assert (error.endpoint, error.reason, error.part) == (meter, "bad_part", 0)
-                        assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
-
-    run(scenario())
+    cases = of_a_meter_each("Block", "TotalBlocks")
+    meters = (a_meter(f"{meter}{end}") for meter in cases for end in ("", "-good"))
+    async with a_rig(tmp_path, *meters) as rig:
+        with every_case() as case:
+            for meter, (name, number) in cases.items():
+                first, total = (number, "3") if name == "Block" else ("1", number)
+                body = data_arrived(
+                    with_block(first, total, meter), read_data(f"{meter}-good", [3])
+                )
+                with case(f"{name} {number[:40]}"):
+                    payload = await rig.take(body, spooled=spooled)
+                    assert payload.state is PayloadState.LOADED
+                    assert len(await rig.values(meter)) == 2
+                    assert len(await rig.values(f"{meter}-good")) == 1
+                    (error,) = await rig.data.errors(payload=payload.id)
+                    assert (error.endpoint, error.reason, error.part) == (meter, "bad_part", 0)
+                    assert error.detail.startswith(f"ReadData/BlockInfo/{name}: ")
 
 
 @pytest.mark.parametrize("number", [str(INT - 1), str(-INT), "+3", " 3 ", "003"])
-def test_a_block_number_at_the_edge_is_taken(tmp_path: Path, number: str) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            await rig.take(data_arrived(with_block("1", number)))
-            assert len(await rig.values("m1")) == 2
-            assert await open_errors(rig) == []
-
-    run(scenario())
+async def test_a_block_number_at_the_edge_is_taken(tmp_path: Path, number: str) -> None:
+    async with a_rig(tmp_path) as rig:
+        await rig.take(data_arrived(with_block("1", number)))
+        assert len(await rig.values("m1")) == 2
+        assert await open_errors(rig) == []
 
 
 @pytest.mark.parametrize("length", ["65536", "-1", str(10**30), "²", "x"])
-def test_an_interval_length_out_of_range_costs_only_its_channel(
+async def test_an_interval_length_out_of_range_costs_only_its_channel(
     tmp_path: Path, length: str
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            good = read_data("m1", [1, 2])
-            start, end = (
-                good.index("<b:LoadProfileChannel>"),
-                good.index("</b:LoadProfileChannels>"),
-            )
-            channel = good[start:end]
-            bad = channel.replace(">15<", f">{length}<").replace("Wh d", "Wh r")
-            await rig.take(data_arrived(good.replace(channel, bad + channel)))
-            assert len(await rig.values("m1")) == 2
-            (error,) = await open_errors(rig)
-            assert error.endpoint == "m1"
-            assert error.detail.startswith("LoadProfileChannel[1]/IntervalLength: ")
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        good = read_data("m1", [1, 2])
+        start, end = (
+            good.index("<b:LoadProfileChannel>"),
+            good.index("</b:LoadProfileChannels>"),
+        )
+        channel = good[start:end]
+        bad = channel.replace(">15<", f">{length}<").replace("Wh d", "Wh r")
+        await rig.take(data_arrived(good.replace(channel, bad + channel)))
+        assert len(await rig.values("m1")) == 2
+        (error,) = await open_errors(rig)
+        assert error.endpoint == "m1"
+        assert error.detail.startswith("LoadProfileChannel[1]/IntervalLength: ")
 
 
 def with_event(name: str, number: str) -> str:
@@ -108,34 +99,28 @@ def with_event(name: str, number: str) -> str:
     return event_log(event.replace(f"<e:{name}>{right}<", f"<e:{name}>{number}<"), event)
 
 
-def test_a_number_of_an_event_out_of_range_costs_only_that_event(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        cases = of_a_meter_each("ID", "SequenceNumber", "UnreportedEventCount")
-        async with a_rig(tmp_path, *(a_meter(meter) for meter in cases)) as rig:
-            with every_case() as case:
-                for meter, (name, number) in cases.items():
-                    with case(f"{name} {number[:40]}"):
-                        body = data_arrived(read_data(meter, [1], log=with_event(name, number)))
-                        payload = await rig.take(body)
-                        assert payload.counts["events"] == 1
-                        assert len(await rig.values(meter)) == 1
-                        (error,) = await rig.data.errors(payload=payload.id)
-                        assert error.endpoint == meter
-                        assert f"{name}: " in error.detail
-
-    run(scenario())
+async def test_a_number_of_an_event_out_of_range_costs_only_that_event(tmp_path: Path) -> None:
+    cases = of_a_meter_each("ID", "SequenceNumber", "UnreportedEventCount")
+    async with a_rig(tmp_path, *(a_meter(meter) for meter in cases)) as rig:
+        with every_case() as case:
+            for meter, (name, number) in cases.items():
+                with case(f"{name} {number[:40]}"):
+                    body = data_arrived(read_data(meter, [1], log=with_event(name, number)))
+                    payload = await rig.take(body)
+                    assert payload.counts["events"] == 1
+                    assert len(await rig.values(meter)) == 1
+                    (error,) = await rig.data.errors(payload=payload.id)
+                    assert error.endpoint == meter
+                    assert f"{name}: " in error.detail
 
 
-def test_what_was_lost_with_a_number_is_mended_by_a_corrected_file_or_closed(
+async def test_what_was_lost_with_a_number_is_mended_by_a_corrected_file_or_closed(
     tmp_path: Path,
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig(tmp_path) as rig:
-            await rig.take(data_arrived(with_block("1", str(10**30))))
-            counts = await rig.intake.reprocess()
-            assert (counts.new, counts.bad_parts) == (0, 1)
-            (error,) = await open_errors(rig)
-            await rig.desk.discard(error.id, by="me", reason="one block, and it is here")
-            assert await open_errors(rig) == []
-
-    run(scenario())
+    async with a_rig(tmp_path) as rig:
+        await rig.take(data_arrived(with_block("1", str(10**30))))
+        counts = await rig.intake.reprocess()
+        assert (counts.new, counts.bad_parts) == (0, 1)
+        (error,) = await open_errors(rig)
+        await rig.desk.discard(error.id, by="me", reason="one block, and it is here")
+        assert await open_errors(rig) == []

@@ -12,7 +12,6 @@ import pytest
 from adapter.service.app import until_stopped
 from tests.flows.world import world
 from tests.intake.rig import Rig, a_rig
-from tests.support import run
 from tests.wire.payloads import data_arrived, read_data
 
 
@@ -20,8 +19,12 @@ async def reloads(rig: Rig) -> int:
     return len(await rig.store.audit(subject="tables"))
 
 
-def test_sighup_has_the_tables_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
+async def test_sighup_has_the_tables_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.getsignal(number))
         (tmp_path / "rig").mkdir()
         async with world(tmp_path) as made, a_rig(tmp_path / "rig") as rig:
             readings = replace(made.app.gateway.readings, error_records=rig.desk)
@@ -45,8 +48,3 @@ def test_sighup_has_the_tables_read_again(tmp_path: Path, caplog: pytest.LogCapt
             assert not serving.done()
             os.kill(os.getpid(), signal.SIGTERM)
             await serving
-
-    with contextlib.ExitStack() as stack:
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            stack.callback(signal.signal, number, signal.getsignal(number))
-        run(scenario())

@@ -1,6 +1,5 @@
 """Every committed order fixture runs to what it says, and the runner tells when it does not."""
 
-import asyncio
 import json
 import shutil
 from functools import cache
@@ -44,8 +43,8 @@ def state(name: str, order: int = 1) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fixture_runs_without_a_difference(name: str) -> None:
-    played = asyncio.run(play_order(FIXTURES / name, codec()))
+async def test_a_fixture_runs_without_a_difference(name: str) -> None:
+    played = await play_order(FIXTURES / name, codec())
     assert played.difference == ""
 
 

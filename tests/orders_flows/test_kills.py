@@ -35,7 +35,6 @@ from tests.durability.rig import TOKEN, Life, Rig, rig, until
 from tests.orders_flows.arriving import read_now, take_in
 from tests.orders_flows.crew import REGISTER, Crew, a_manual_meter
 from tests.orders_flows.rig import INSTALLED_AT
-from tests.support import run
 
 K, S = OrderKind, InstallStatus
 SPREAD_S = 0.1
@@ -325,7 +324,8 @@ async def at_every_point(made: Rig) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("deaths", [at_random, at_every_point], ids=["random", "points"])
-def test_killed_orders_end_with_the_same_children_and_the_same_worlds(
+@pytest.mark.seconds(160)
+async def test_killed_orders_end_with_the_same_children_and_the_same_worlds(
     deaths: Deaths, tmp_path: Path
 ) -> None:
     async def scenario() -> Ended:
@@ -343,7 +343,7 @@ def test_killed_orders_end_with_the_same_children_and_the_same_worlds(
             crew.cancel()
             return await read(made)
 
-    ended = run(scenario(), seconds=160)
+    ended = await scenario()
     assert ended.states == {OrderState.COMPLETED: ORDERS}
     assert ended.children == {case.number: case.row.children for case in CASES}
     assert ended.others <= {ChildState.FAILED}, "only what people have seen was not done"

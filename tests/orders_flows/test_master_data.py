@@ -24,7 +24,6 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
 from tests.orders_flows.crew import Crew, an_item
 from tests.orders_flows.rig import INSTALLED_AT, WAIT_S
-from tests.support import run
 
 POINT = ServicePointId("SP-own")
 LAMP = an_item("LAMP-1")
@@ -93,50 +92,41 @@ def wanted(point: str = POINT, reference: str = "r") -> OrderRequest:
     )
 
 
-def test_a_service_point_is_looked_up_once_and_completion_changes_the_registry(
+async def test_a_service_point_is_looked_up_once_and_completion_changes_the_registry(
     tmp_path: Path,
 ) -> None:
-    async def scenario() -> None:
-        own = OwnSystem()
-        async with gateway(tmp_path, own) as made:
-            orders = made.app.gateway.orders
-            plan = await orders.plan(wanted())
-            assert plan.titles == ("TurnOffItem",)
-            order = await orders.submit(wanted())
-            await reached(made, order.id, OrderState.COMPLETED)
-            installed = (await made.app.gateway.registry.device(LAMP.id)).installed
-            assert installed is not None
-            assert installed.status is InstallStatus.MANUAL_OFF
-            assert (await orders.plan(wanted(reference="again"))).titles == ()
-            assert own.asked == [POINT]
-
-    run(scenario())
+    own = OwnSystem()
+    async with gateway(tmp_path, own) as made:
+        orders = made.app.gateway.orders
+        plan = await orders.plan(wanted())
+        assert plan.titles == ("TurnOffItem",)
+        order = await orders.submit(wanted())
+        await reached(made, order.id, OrderState.COMPLETED)
+        installed = (await made.app.gateway.registry.device(LAMP.id)).installed
+        assert installed is not None
+        assert installed.status is InstallStatus.MANUAL_OFF
+        assert (await orders.plan(wanted(reference="again"))).titles == ()
+        assert own.asked == [POINT]
 
 
-def test_what_the_site_does_not_know_either_is_a_validation_error(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with gateway(tmp_path, OwnSystem()) as made:
-            orders = made.app.gateway.orders
-            order = await orders.submit(wanted("SP-nobody"))
-            await reached(made, order.id, OrderState.VALIDATION_ERROR)
-
-    run(scenario())
+async def test_what_the_site_does_not_know_either_is_a_validation_error(tmp_path: Path) -> None:
+    async with gateway(tmp_path, OwnSystem()) as made:
+        orders = made.app.gateway.orders
+        order = await orders.submit(wanted("SP-nobody"))
+        await reached(made, order.id, OrderState.VALIDATION_ERROR)
 
 
-def test_an_order_waits_while_the_sites_system_is_away(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        own = OwnSystem(away=True)
-        async with gateway(tmp_path, own) as made:
-            orders = made.app.gateway.orders
-            with pytest.raises(MasterDataFailed, match="SP-own: ConnectionError: the master data"):
-                await orders.plan(wanted())
-            order = await orders.submit(wanted())
-            await asked(own, times=3)  # by the plan, then by the order, again and again
-            assert (await orders.get(order.id)).state is OrderState.PENDING
-            own.away = False
-            await reached(made, order.id, OrderState.COMPLETED)
-
-    run(scenario())
+async def test_an_order_waits_while_the_sites_system_is_away(tmp_path: Path) -> None:
+    own = OwnSystem(away=True)
+    async with gateway(tmp_path, own) as made:
+        orders = made.app.gateway.orders
+        with pytest.raises(MasterDataFailed, match="SP-own: ConnectionError: the master data"):
+            await orders.plan(wanted())
+        order = await orders.submit(wanted())
+        await asked(own, times=3)  # by the plan, then by the order, again and again
+        assert (await orders.get(order.id)).state is OrderState.PENDING
+        own.away = False
+        await reached(made, order.id, OrderState.COMPLETED)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +136,9 @@ def test_an_order_waits_while_the_sites_system_is_away(tmp_path: Path) -> None:
         replace(KNOWN, devices=(Device(id=DeviceId("another")),)),
     ],
 )
-def test_what_does_not_fit_together_is_not_taken(tmp_path: Path, told: Import) -> None:
-    async def scenario() -> None:
-        async with gateway(tmp_path, OwnSystem(known={POINT: told})) as made:
-            with pytest.raises(MasterDataFailed, match="SP-own"):
-                await made.app.gateway.orders.plan(wanted())
-            with pytest.raises(NotFound):
-                await made.app.gateway.registry.device(LAMP.id)
-
-    run(scenario())
+async def test_what_does_not_fit_together_is_not_taken(tmp_path: Path, told: Import) -> None:
+    async with gateway(tmp_path, OwnSystem(known={POINT: told})) as made:
+        with pytest.raises(MasterDataFailed, match="SP-own"):
+            await made.app.gateway.orders.plan(wanted())
+        with pytest.raises(NotFound):
+            await made.app.gateway.registry.device(LAMP.id)

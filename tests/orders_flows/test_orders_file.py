@@ -18,7 +18,6 @@ from adapter.orders.tasks import FIELD_TASKS, Appointment, FieldEffect, Overlap
 from adapter.service.orders_file import load_rules
 from tests.orders_flows.crew import a_manual_meter, values
 from tests.orders_flows.rig import Place, rig, state_is, titles
-from tests.support import run
 
 GOOD = """
 [orders.activity_type.cut]
@@ -101,55 +100,47 @@ def test_a_mistake_in_the_file_stops_the_start_and_is_named(
         load_rules(tmp_path / "missing.toml", frozenset(CommandKind))
 
 
-def test_a_sites_own_function_decides(tmp_path: Path) -> None:
+async def test_a_sites_own_function_decides(tmp_path: Path) -> None:
     cells = [{"type": "custom", "function": f"{__name__}:only_on_weekdays"}]
-
-    async def scenario() -> None:
-        rules = {"orders": {"orchestration": {"reconnect": cells}}}
-        async with rig(tmp_path, rules=rules) as made:
-            place = await made.put(Place(number=0, status=InstallStatus.DISCONN_COMM))
-            order = await made.submit(OrderKind.RECONNECT, place, fields={"weekend": "yes"})
-            shown = await made.until(order.id, state_is(OrderState.ACTIVITY_ERROR))
-            assert shown.order.problem is not None
-            assert shown.order.problem.code == "weekend"
-            await made.operator.correct(order.id, by="anna", fields={"weekend": "no"})
-            await made.operator.retry(order.id, by="anna")
-            done = await made.until(order.id, state_is(OrderState.COMPLETED))
-            assert titles(done) == ""
-
-    run(scenario())
+    rules = {"orders": {"orchestration": {"reconnect": cells}}}
+    async with rig(tmp_path, rules=rules) as made:
+        place = await made.put(Place(number=0, status=InstallStatus.DISCONN_COMM))
+        order = await made.submit(OrderKind.RECONNECT, place, fields={"weekend": "yes"})
+        shown = await made.until(order.id, state_is(OrderState.ACTIVITY_ERROR))
+        assert shown.order.problem is not None
+        assert shown.order.problem.code == "weekend"
+        await made.operator.correct(order.id, by="anna", fields={"weekend": "no"})
+        await made.operator.retry(order.id, by="anna")
+        done = await made.until(order.id, state_is(OrderState.COMPLETED))
+        assert titles(done) == ""
 
 
-def test_a_site_says_which_visits_need_an_appointment_and_what_a_cancelled_one_leaves(
+async def test_a_site_says_which_visits_need_an_appointment_and_what_a_cancelled_one_leaves(
     tmp_path: Path,
 ) -> None:
     rules = {"field_task": {"D1-TurnOffMeter": {"appointment": "Required",
                                                 "when_canceled": ["measure"]}}}  # fmt: skip
-
-    async def scenario() -> None:
-        async with rig(tmp_path, rules=rules) as made:
-            made.crew.idle = lambda message: message.kind is MessageKind.DISPATCH
-            place = await made.put(
-                Place(number=0, kind="manual", spare="manual", status=InstallStatus.MANUAL_ON)
-            )
-            order = await made.submit(OrderKind.DISABLE, place)
-            await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
-            assert [each.kind for each in made.crew.heard] == [
-                MessageKind.SLOTS,
-                MessageKind.DISPATCH,
-            ]
-            at = datetime.now(UTC)
-            cause = EventId("no-access")
-            seen = values(a_manual_meter(place.device), at, cause)
-            report = CompletionReport(at=at, cause=cause, measurements=seen)
-            canceled = WorkCanceled(reason="no access", report=report)
-            await made.crew.report(made.crew.heard[1], canceled)
-            shown = await made.ended(order.id)
-            assert shown.children[0].fact.state is ChildState.CANCELED
-            assert await made.status(place.device) is InstallStatus.MANUAL_ON
-            made.crew.idle = lambda message: False
-            await made.operator.retry(order.id, by="anna")
-            done = await made.until(order.id, state_is(OrderState.COMPLETED))
-            assert titles(done) == "TurnOffMeter > TurnOffMeter", "its reading is known"
-
-    run(scenario())
+    async with rig(tmp_path, rules=rules) as made:
+        made.crew.idle = lambda message: message.kind is MessageKind.DISPATCH
+        place = await made.put(
+            Place(number=0, kind="manual", spare="manual", status=InstallStatus.MANUAL_ON)
+        )
+        order = await made.submit(OrderKind.DISABLE, place)
+        await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
+        assert [each.kind for each in made.crew.heard] == [
+            MessageKind.SLOTS,
+            MessageKind.DISPATCH,
+        ]
+        at = datetime.now(UTC)
+        cause = EventId("no-access")
+        seen = values(a_manual_meter(place.device), at, cause)
+        report = CompletionReport(at=at, cause=cause, measurements=seen)
+        canceled = WorkCanceled(reason="no access", report=report)
+        await made.crew.report(made.crew.heard[1], canceled)
+        shown = await made.ended(order.id)
+        assert shown.children[0].fact.state is ChildState.CANCELED
+        assert await made.status(place.device) is InstallStatus.MANUAL_ON
+        made.crew.idle = lambda message: False
+        await made.operator.retry(order.id, by="anna")
+        done = await made.until(order.id, state_is(OrderState.COMPLETED))
+        assert titles(done) == "TurnOffMeter > TurnOffMeter", "its reading is known"

@@ -5,13 +5,14 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from adapter.engine.commands.ports import Import
 from adapter.model.device import DisconnectLocation, InstallStatus, ServicePoint
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.verdict import Create, Pass, Verdict
 from adapter.orders.order import ChildSpec, OrderKind, OrderState, ServiceOrder, View
 from tests.orders_flows.rig import Place, Rig, rig, titles
-from tests.support import run
 
 K, S = OrderKind, InstallStatus
 SOURCE = DisconnectLocation.SOURCE
@@ -155,11 +156,9 @@ async def play(made: Rig, number: int, case: Case) -> tuple[str, str]:
     return titles(shown), problem.code if problem is not None else ""
 
 
-def test_a_sites_rules_decide(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with rig(tmp_path, places=len(CASES), rules=tomllib.loads(FILE)) as made:
-            plays = (play(made, number, case) for number, case in enumerate(CASES))
-            seen = dict(zip((c.name for c in CASES), await asyncio.gather(*plays), strict=True))
-        assert seen == {case.name: (case.children, case.problem) for case in CASES}
-
-    run(scenario(), seconds=60)
+@pytest.mark.seconds(60)
+async def test_a_sites_rules_decide(tmp_path: Path) -> None:
+    async with rig(tmp_path, places=len(CASES), rules=tomllib.loads(FILE)) as made:
+        plays = (play(made, number, case) for number, case in enumerate(CASES))
+        seen = dict(zip((c.name for c in CASES), await asyncio.gather(*plays), strict=True))
+    assert seen == {case.name: (case.children, case.problem) for case in CASES}

@@ -18,7 +18,7 @@ from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.orders import queries
 from adapter.store.orders.orders import SqliteOrders
-from tests.support import for_every, run
+from tests.support import for_every
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -51,94 +51,76 @@ async def loaded(orders: SqliteOrders, case: OrderRecord) -> OrderRecord:
     return (await orders.load([case.order.id]))[case.order.id]
 
 
-def test_of_two_who_change_a_case_the_first_one_wins(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store, orders = await opened(tmp_path)
-        case = a_case(1)
-        assert await orders.submit(OrderChange(case=case), "a") == (case.order.id, True)
-        assert await orders.submit(OrderChange(case=a_case(1)), "b") == (case.order.id, False)
-        one = await loaded(orders, case)
-        write = OrderChange(case=replace(one, order=replace(one.order, priority=1)))
-        assert list(await orders.save([write, write])) == [CaseSaved.SAVED, CaseSaved.MOVED]
-        again = await loaded(orders, case)
-        assert (again.order.priority, again.version) == (1, one.version + 1)
-        await store.close()
-
-    run(scenario())
+async def test_of_two_who_change_a_case_the_first_one_wins(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    case = a_case(1)
+    assert await orders.submit(OrderChange(case=case), "a") == (case.order.id, True)
+    assert await orders.submit(OrderChange(case=a_case(1)), "b") == (case.order.id, False)
+    one = await loaded(orders, case)
+    write = OrderChange(case=replace(one, order=replace(one.order, priority=1)))
+    assert list(await orders.save([write, write])) == [CaseSaved.SAVED, CaseSaved.MOVED]
+    again = await loaded(orders, case)
+    assert (again.order.priority, again.version) == (1, one.version + 1)
+    await store.close()
 
 
-def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store, orders = await opened(tmp_path)
-        for number in (1, 2, 3):
-            point = "SP-1" if number < 3 else "SP-2"
-            await orders.submit(OrderChange(case=a_case(number, point=point)), "")
-        one, two, three = [
-            replace(case, order=replace(case.order, state=OrderState.WAITING))
-            for case in [await loaded(orders, a_case(n)) for n in (1, 2, 3)]
-        ]
-        saved = await orders.save(
-            [OrderChange(case=each, holds=True) for each in (one, two, three)]
-        )
-        assert list(saved) == [CaseSaved.SAVED, CaseSaved.POINT_TAKEN, CaseSaved.SAVED]
-        stolen = OrderChange(case=two, holds=True, supersedes=(one.order.id,))
-        assert list(await orders.save([stolen])) == [CaseSaved.SAVED]
-        await store.close()
-
-    run(scenario())
+async def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    for number in (1, 2, 3):
+        point = "SP-1" if number < 3 else "SP-2"
+        await orders.submit(OrderChange(case=a_case(number, point=point)), "")
+    one, two, three = [
+        replace(case, order=replace(case.order, state=OrderState.WAITING))
+        for case in [await loaded(orders, a_case(n)) for n in (1, 2, 3)]
+    ]
+    saved = await orders.save([OrderChange(case=each, holds=True) for each in (one, two, three)])
+    assert list(saved) == [CaseSaved.SAVED, CaseSaved.POINT_TAKEN, CaseSaved.SAVED]
+    stolen = OrderChange(case=two, holds=True, supersedes=(one.order.id,))
+    assert list(await orders.save([stolen])) == [CaseSaved.SAVED]
+    await store.close()
 
 
-def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: Path) -> None:
+async def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: Path) -> None:
     """Else the order, saved on facts from before, would sleep until its next poll."""
-
-    async def scenario() -> None:
-        store, orders = await opened(tmp_path)
-        await orders.submit(OrderChange(case=a_case(1)), "")
-        stepped = await loaded(orders, a_case(1))
-        later = replace(stepped, wake=NOON + timedelta(minutes=5))
-        await orders.wake([stepped.order.id], NOON)
-        assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.MOVED]
-        again = await loaded(orders, a_case(1))
-        assert again.wake == NOON
-        later = replace(again, wake=NOON + timedelta(minutes=5))
-        assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.SAVED]
-        await store.close()
-
-    run(scenario())
+    store, orders = await opened(tmp_path)
+    await orders.submit(OrderChange(case=a_case(1)), "")
+    stepped = await loaded(orders, a_case(1))
+    later = replace(stepped, wake=NOON + timedelta(minutes=5))
+    await orders.wake([stepped.order.id], NOON)
+    assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.MOVED]
+    again = await loaded(orders, a_case(1))
+    assert again.wake == NOON
+    later = replace(again, wake=NOON + timedelta(minutes=5))
+    assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.SAVED]
+    await store.close()
 
 
-def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store, orders = await opened(tmp_path)
-        await orders.submit(OrderChange(case=a_case(1)), "")
-        lease = NOON + timedelta(seconds=30)
-        assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
-        assert not await orders.due(limit=9, now=NOON, lease_until=lease)
-        await orders.wake([OrderId("SO-1")], NOON)
-        assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
-        case = await loaded(orders, a_case(1))
-        final = replace(case, order=replace(case.order, state=OrderState.DISCARDED), wake=None)
-        await orders.save([OrderChange(case=final)])
-        await orders.wake([OrderId("SO-1")], NOON)
-        assert not await orders.due(limit=9, now=lease, lease_until=lease)
-        assert len((await orders.list(OrderFilter())).rows) == 1
-        await store.close()
-
-    run(scenario())
+async def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    await orders.submit(OrderChange(case=a_case(1)), "")
+    lease = NOON + timedelta(seconds=30)
+    assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
+    assert not await orders.due(limit=9, now=NOON, lease_until=lease)
+    await orders.wake([OrderId("SO-1")], NOON)
+    assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
+    case = await loaded(orders, a_case(1))
+    final = replace(case, order=replace(case.order, state=OrderState.DISCARDED), wake=None)
+    await orders.save([OrderChange(case=final)])
+    await orders.wake([OrderId("SO-1")], NOON)
+    assert not await orders.due(limit=9, now=lease, lease_until=lease)
+    assert len((await orders.list(OrderFilter())).rows) == 1
+    await store.close()
 
 
-def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store, orders = await opened(tmp_path)
-        await orders.submit(OrderChange(case=a_case(1)), "")
-        before = await loaded(orders, a_case(1))
-        await orders.wake([OrderId("SO-1")], NOON)  # a command of it has ended meanwhile
-        later = OrderChange(case=replace(before, wake=NOON + timedelta(minutes=1)))
-        assert list(await orders.save([later])) == [CaseSaved.MOVED]
-        assert list(await orders.due(limit=9, now=NOON, lease_until=NOON)) == ["SO-1"]
-        await store.close()
-
-    run(scenario())
+async def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    await orders.submit(OrderChange(case=a_case(1)), "")
+    before = await loaded(orders, a_case(1))
+    await orders.wake([OrderId("SO-1")], NOON)  # a command of it has ended meanwhile
+    later = OrderChange(case=replace(before, wake=NOON + timedelta(minutes=1)))
+    assert list(await orders.save([later])) == [CaseSaved.MOVED]
+    assert list(await orders.due(limit=9, now=NOON, lease_until=NOON)) == ["SO-1"]
+    await store.close()
 
 
 _STATEMENTS = {

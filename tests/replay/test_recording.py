@@ -9,7 +9,6 @@ from adapter.replay.recorder import record
 from adapter.replay.run import record_again, record_all
 from adapter.replay.scenario import read, write
 from tests.replay.recordings import FIXTURES, codec
-from tests.support import run
 
 SOME = (
     "device_commissioning/reply_lost",
@@ -45,8 +44,8 @@ def test_a_scenario_is_recorded_again_from_its_own_file(tmp_path: Path) -> None:
     assert files(folder) == files(FIXTURES / name)
 
 
-def test_what_was_recorded_is_what_is_read_back(tmp_path: Path) -> None:
+async def test_what_was_recorded_is_what_is_read_back(tmp_path: Path) -> None:
     (scenario,) = scenarios("on_demand_read_scalar/technical_failure")
-    made = run(record(scenario, codec()))
+    made = await record(scenario, codec())
     write(made, tmp_path / scenario.name)
     assert read(tmp_path / scenario.name) == made

@@ -17,7 +17,6 @@ from adapter.simulator.faults import Effect, Script
 from adapter.simulator.settings import SimulatorConfig, SimulatorLimits
 from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.flows.world import fast, world
-from tests.support import run
 
 IN_BLOCKS = SimulatorLimits(intervals_per_block=4)
 """Three hours of quarters come in three blocks."""
@@ -58,31 +57,29 @@ async def report_once(made: DemoSite, schedule: ScheduleId, count: int) -> Windo
     return found
 
 
-def test_lost_blocks_are_told_until_they_come(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path, LOST, policies=PATIENT, limits=IN_BLOCKS) as made:
-            now = made.simulator.clock.now().replace(minute=0, second=0, microsecond=0)
-            window = Window(now - timedelta(hours=4), now - timedelta(hours=1))
-            schedule = await read_once(made, window)
-            ((_, answered, lost),) = made.simulator.world.scripts.listed()
-            assert 0 < lost < answered
-            report = await report_once(made, schedule, lost)
-            assert report.tally.succeeded == answered
-            short = [each for each in report.devices if each.incomplete]
-            assert [(each.result, each.incomplete) for each in short] == [
-                (ReadResult.SUCCEEDED, SHORT)
-            ] * lost
-            at = report.devices.index(short[0])
-            assert list(report.devices[at:]) == [*short, *_whole(report)]
-            assert await _page_by_page(made, schedule, lost) == list(report.devices)
+@pytest.mark.seconds(90)
+async def test_lost_blocks_are_told_until_they_come(tmp_path: Path) -> None:
+    async with world(tmp_path, LOST, policies=PATIENT, limits=IN_BLOCKS) as made:
+        now = made.simulator.clock.now().replace(minute=0, second=0, microsecond=0)
+        window = Window(now - timedelta(hours=4), now - timedelta(hours=1))
+        schedule = await read_once(made, window)
+        ((_, answered, lost),) = made.simulator.world.scripts.listed()
+        assert 0 < lost < answered
+        report = await report_once(made, schedule, lost)
+        assert report.tally.succeeded == answered
+        short = [each for each in report.devices if each.incomplete]
+        assert [(each.result, each.incomplete) for each in short] == [
+            (ReadResult.SUCCEEDED, SHORT)
+        ] * lost
+        at = report.devices.index(short[0])
+        assert list(report.devices[at:]) == [*short, *_whole(report)]
+        assert await _page_by_page(made, schedule, lost) == list(report.devices)
 
-            made.simulator.world.scripts.clear()
-            await read_once(made, window)
-            whole = await report_once(made, schedule, 0)
-            assert not any(each.incomplete for each in whole.devices)
-            assert whole.tally == report.tally
-
-    run(scenario(), seconds=90)
+        made.simulator.world.scripts.clear()
+        await read_once(made, window)
+        whole = await report_once(made, schedule, 0)
+        assert not any(each.incomplete for each in whole.devices)
+        assert whole.tally == report.tally
 
 
 def _whole(report: WindowReport) -> list[DeviceRead]:

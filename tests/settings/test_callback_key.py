@@ -12,7 +12,6 @@ from adapter.service.callback_keys import callback_keys
 from adapter.service.settings import Settings, load
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import NOON, a_submission
-from tests.support import run
 
 
 def settings_in(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -37,40 +36,37 @@ async def keys(settings: Settings, *, commands: int = 0) -> tuple[bytes, ...]:
 
 
 @pytest.mark.parametrize("left", [b"", b"\n", b"0f3a"], ids=["empty", "blank", "cut"])
-def test_a_key_cut_short_stops_the_start_so_that_nobody_else_can_sign(
+async def test_a_key_cut_short_stops_the_start_so_that_nobody_else_can_sign(
     left: bytes, tmp_path: Path
 ) -> None:
-    async def scenario() -> None:
-        (tmp_path / "gateway.key").write_bytes(left)
-        with pytest.raises(SettingsError, match=r"gateway\.key"):
-            async with build(settings_in(tmp_path)):
-                pass
-
-    run(scenario())
+    (tmp_path / "gateway.key").write_bytes(left)
+    with pytest.raises(SettingsError, match=r"gateway\.key"):
+        async with build(settings_in(tmp_path)):
+            pass
 
 
-def test_a_short_key_of_the_operators_own_stops_the_start_too(tmp_path: Path) -> None:
+async def test_a_short_key_of_the_operators_own_stops_the_start_too(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, {"OPENWAY_CALLBACKS_KEYS": "0f3a"})
     with pytest.raises(SettingsError, match=r"callbacks\.keys_file"):
-        run(keys(settings))
+        await keys(settings)
 
 
-def test_a_key_is_made_once_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_a_key_is_made_once_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
-    (made,) = run(keys(settings))
+    (made,) = await keys(settings)
     path = tmp_path / "gateway.key"
     assert path.read_bytes() == made
     assert len(made) == 64
     path.chmod(0o644)  # as a program before this one, or an operator, left it
-    assert run(keys(settings, commands=2)) == (made,)
+    assert await keys(settings, commands=2) == (made,)
     assert path.stat().st_mode & 0o777 == 0o600
     assert {each.name for each in tmp_path.iterdir()} == {"gateway.key", "openway.toml"}
 
 
-def test_a_lost_key_is_not_made_anew_while_the_store_has_commands(tmp_path: Path) -> None:
+async def test_a_lost_key_is_not_made_anew_while_the_store_has_commands(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gateway\.key is missing.*callbacks\.keys_file"):
-        run(keys(settings_in(tmp_path), commands=1))
+        await keys(settings_in(tmp_path), commands=1)
     assert not (tmp_path / "gateway.key").exists()
     own = "k" * 32
     settings = settings_in(tmp_path, {"OPENWAY_CALLBACKS_KEYS": own})
-    assert run(keys(settings, commands=1)) == (own.encode(),)
+    assert await keys(settings, commands=1) == (own.encode(),)

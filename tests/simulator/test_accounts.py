@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapter.simulator.readings import energy_told
-from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, dig, play
+from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, dig, running
 
 FOUR = "2.16.840.1.114416.15.243.700004"
 FIVE = "2.16.840.1.114416.15.243.700005"
@@ -34,8 +34,8 @@ async def read(rig: Rig) -> list[dict[str, Any]]:
     return pages
 
 
-def test_the_account_of_a_group_is_what_was_sent() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_account_of_a_group_is_what_was_sent() -> None:
+    async with running(SETTINGS) as rig:
         rows = await read(rig)
         assert [row["esn"] for row in rows] == [ONE, TWO, THREE, FOUR, FIVE]
         assert [row["reason"] for row in rows] == [None, "NoResponse", None, None, None]
@@ -51,21 +51,17 @@ def test_the_account_of_a_group_is_what_was_sent() -> None:
                 assert told == 96
         assert (await rig.admin("GET", "/requests/nothing/meters"))[0] == 404
 
-    play(scene, **SETTINGS)
 
-
-def test_late_data_come_after_the_end_however_long_the_read_takes() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_late_data_come_after_the_end_however_long_the_read_takes() -> None:
+    async with running({**SETTINGS, "timing": {"jitter": 0.0, "portion_s": 20.0}}) as rig:
         await read(rig)
         late = [FOUR.encode() in heard.raw for heard in rig.heard]
         ended = ["Completed" in str(heard.body) for heard in rig.heard]
         assert late.index(True) > ended.index(True)
 
-    play(scene, **{**SETTINGS, "timing": {"jitter": 0.0, "portion_s": 20.0}})
 
-
-def test_only_the_last_blocks_are_lost_or_late_where_their_number_is_given() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_only_the_last_blocks_are_lost_or_late_where_their_number_is_given() -> None:
+    async with running(SETTINGS) as rig:
         await rig.script("drop_data", meter=ONE, count=1)
         await rig.script("late_data", meter=TWO, seconds=60, count=2)
         await rig.script("drop_data", meter=THREE, count=3)
@@ -80,8 +76,6 @@ def test_only_the_last_blocks_are_lost_or_late_where_their_number_is_given() -> 
         assert [sum(count for count, _ in row["energy"].values()) for row in rows] == [
             64, 96, 96, 96, 96,
         ]  # fmt: skip
-
-    play(scene, **SETTINGS)
 
 
 def _blocks(rig: Rig) -> dict[str, list[int]]:

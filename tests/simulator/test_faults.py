@@ -27,6 +27,7 @@ from tests.simulator.rig import (
     play,
     request,
     rows,
+    running,
     text,
 )
 from tests.support import for_every
@@ -406,8 +407,8 @@ def test_scripts_count_only_what_they_are_about() -> None:
     assert (matched, hit) == (3, 1)
 
 
-def test_a_script_about_tokens_counts_only_requests_that_give_one() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_script_about_tokens_counts_only_requests_that_give_one() -> None:
+    async with running() as rig:
         await rig.script("never_finish", nth=2)
         await rig.script("pending_result", nth=2)
         await rig.run(DISCONNECT, ONE)
@@ -415,11 +416,9 @@ def test_a_script_about_tokens_counts_only_requests_that_give_one() -> None:
         listed = (await rig.admin("GET", "/scripts"))[1]
         assert [dig(row, "matched") for row in rows(listed, "scripts")] == [2, 2]
 
-    play(scene)
 
-
-def test_a_delayed_request_is_carried_out_although_its_caller_has_gone() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_delayed_request_is_carried_out_although_its_caller_has_gone() -> None:
+    async with running() as rig:
         await rig.script("delay", seconds=30, first=1)
         task = asyncio.create_task(send(rig))
         await rig.until(lambda: reached(rig) == 1)
@@ -430,18 +429,14 @@ def test_a_delayed_request_is_carried_out_although_its_caller_has_gone() -> None
         await rig.turn()
         assert rig.states() == ORDERLY
 
-    play(scene)
 
-
-def test_two_scripts_can_hit_one_request() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_two_scripts_can_hit_one_request() -> None:
+    async with running() as rig:
         await rig.script("callback_first")
         await rig.script("lose_reply")
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await send(rig)
         assert rig.states() == ["Initializing"]
-
-    play(scene)
 
 
 @for_every(

@@ -26,13 +26,12 @@ from tests.simulator.rig import (
     TWO,
     VOLTAGE,
     Faulted,
-    Rig,
     codec,
     dig,
-    play,
     request,
     result_of,
     rows,
+    running,
     text,
 )
 from tests.support import for_every
@@ -47,8 +46,8 @@ def target(operation: str) -> str:
 
 
 @pytest.mark.parametrize("operation", WORK)
-def test_a_request_tells_its_three_states_and_then_gives_its_result(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_request_tells_its_three_states_and_then_gives_its_result(operation: str) -> None:
+    async with running({"population": {"count": 3}}) as rig:
         token = await rig.start(operation, target(operation))
         await rig.turn()
         assert rig.states() == ["Initializing", "Executing", "Completed"]
@@ -62,12 +61,10 @@ def test_a_request_tells_its_three_states_and_then_gives_its_result(operation: s
         assert result["Result"] == "Success"
         assert text(result, "RequestToken", "Id") == token
 
-    play(scene, population={"count": 3})
-
 
 @pytest.mark.parametrize("operation", WORK)
-def test_a_result_asked_for_too_early_is_a_fault_of_its_own(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_result_asked_for_too_early_is_a_fault_of_its_own(operation: str) -> None:
+    async with running() as rig:
         token = await rig.start(operation, target(operation))
         with pytest.raises(Faulted) as caught:
             await rig.result(operation, token)
@@ -75,43 +72,35 @@ def test_a_result_asked_for_too_early_is_a_fault_of_its_own(operation: str) -> N
         assert caught.value.status == 500
         assert text(caught.value.body, "detail", "Id") == token
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", WORK)
-def test_the_result_may_say_pending_instead_where_configured(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_result_may_say_pending_instead_where_configured(operation: str) -> None:
+    async with running({"answers": {"unfinished": "pending"}}) as rig:
         token = await rig.start(operation, target(operation))
         assert (await rig.result(operation, token))["Result"] == "Pending"
         await rig.turn()
         assert (await rig.result(operation, token))["Result"] == "Success"
 
-    play(scene, answers={"unfinished": "pending"})
-
 
 @pytest.mark.parametrize("operation", [*map(result_of, WORK), STATUS, CANCEL])
-def test_an_unknown_token_is_not_found(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_unknown_token_is_not_found(operation: str) -> None:
+    async with running() as rig:
         with pytest.raises(Faulted) as caught:
             await rig.call(operation, {"input": {"Id": "00000000-0000-4000-8000-000000000000"}})
         assert caught.value.name == "RequestNotFoundFault"
 
-    play(scene)
 
-
-def test_a_token_of_another_operation_is_not_found() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_token_of_another_operation_is_not_found() -> None:
+    async with running() as rig:
         token = await rig.start(DISCONNECT, ONE)
         await rig.turn()
         with pytest.raises(Faulted, match="RequestNotFoundFault"):
             await rig.result(RECONNECT, token)
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", SINGLE)
-def test_one_unknown_meter_is_refused_by_name(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_one_unknown_meter_is_refused_by_name(operation: str) -> None:
+    async with running() as rig:
         with pytest.raises(Faulted) as caught:
             await rig.start(operation, STRANGER)
         kind = "Endpoint" if operation == INTERACTIVE else "Meter"
@@ -119,23 +108,19 @@ def test_one_unknown_meter_is_refused_by_name(operation: str) -> None:
         detail = dig(caught.value.body, "detail")
         assert STRANGER in (detail.values() if isinstance(detail, dict) else ())
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", SINGLE)
-def test_one_meter_that_is_not_registered_is_refused_by_name(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_one_meter_that_is_not_registered_is_refused_by_name(operation: str) -> None:
+    async with running({"population": {"unregistered_share": 1.0}}) as rig:
         with pytest.raises(Faulted) as caught:
             await rig.start(operation, ONE)
         kind = "Endpoint" if operation == INTERACTIVE else "Meter"
         assert caught.value.name == f"{kind}NotRegisteredFault"
 
-    play(scene, population={"unregistered_share": 1.0})
-
 
 @pytest.mark.parametrize("operation", MANY)
-def test_some_bad_endpoints_are_failures_and_all_bad_ones_a_fault(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_some_bad_endpoints_are_failures_and_all_bad_ones_a_fault(operation: str) -> None:
+    async with running() as rig:
         result = await rig.run(operation, ONE, STRANGER)
         failed = rows(result, "EndpointFailureResult", "Failures")
         dia = operation.startswith("Diagnostic")
@@ -149,65 +134,53 @@ def test_some_bad_endpoints_are_failures_and_all_bad_ones_a_fault(operation: str
         reasons = rows(caught.value.body, "detail", "InvalidEndpoints")
         assert [text(row, "FailureReason") for row in reasons] == ["TargetNotFound"] * 2
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", [CTL_PING, PING, READ, DISCONNECT])
-def test_a_callback_address_must_be_http(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_callback_address_must_be_http(operation: str) -> None:
+    async with running() as rig:
         for address in ("gateway:8088/status", "ftp://gateway/status", "http://"):
             body = request(operation, ONE, address=address)
             with pytest.raises(Faulted) as caught:
                 await rig.call(operation, body)
             assert caught.value.name == "InvalidUriFormatFault"
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", [READ, GROUP_READ, INTERACTIVE])
-def test_a_period_that_ends_before_it_starts_is_refused(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_period_that_ends_before_it_starts_is_refused(operation: str) -> None:
+    async with running() as rig:
         with pytest.raises(Faulted) as caught:
             await rig.start(operation, target(operation), ReadingEndTime="2026-02-01T00:00:00Z")
         assert caught.value.name == "InvalidDateTimeRangeFault"
         assert dig(caught.value.body, "detail", "End") == "2026-02-01T00:00:00Z"
 
-    play(scene)
 
-
-def test_what_is_no_serial_number_at_all_is_an_invalid_identifier() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_what_is_no_serial_number_at_all_is_an_invalid_identifier() -> None:
+    async with running() as rig:
         result = await rig.run(CTL_PING, ONE, "meter one")
         failed = dig(result, "EndpointFailureResult", "Failures", 0)
         assert text(failed, "FailureReason") == "InvalidIdentifier"
         with pytest.raises(Faulted, match="MeterNotFoundFault"):
             await rig.start(DISCONNECT, "meter one")
 
-    play(scene)
 
-
-def test_an_empty_list_of_endpoints_is_an_argument_fault() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_empty_list_of_endpoints_is_an_argument_fault() -> None:
+    async with running() as rig:
         with pytest.raises(Faulted) as caught:
             await rig.start(PING)
         assert caught.value.name == "ArgumentFault"
         assert dig(caught.value.body, "detail", "ParameterName") == "ElectronicSerialNumbers"
 
-    play(scene)
 
-
-def test_a_group_that_does_not_exist_is_refused() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_group_that_does_not_exist_is_refused() -> None:
+    async with running() as rig:
         with pytest.raises(Faulted) as caught:
             await rig.start(GROUP_READ, "Substation 99")
         assert caught.value.name == "GroupNotFoundFault"
         assert dig(caught.value.body, "detail", "GroupName") == "Substation 99"
 
-    play(scene)
 
-
-def test_disconnect_and_reconnect_move_the_switch_only_when_the_endpoint_is_reached() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_disconnect_and_reconnect_move_the_switch_only_when_the_endpoint_is_reached() -> None:
+    async with running() as rig:
         token = await rig.start(DISCONNECT, ONE)
         await rig.turn(0.03)
         meter = rig.simulator.world.population.find(ONE)  # type: ignore[arg-type]
@@ -219,22 +192,18 @@ def test_disconnect_and_reconnect_move_the_switch_only_when_the_endpoint_is_reac
         await rig.run(RECONNECT, ONE)
         assert await rig.switch(ONE) == "Connected"
 
-    play(scene)
 
-
-def test_a_reconnect_by_the_customer_only_arms_the_switch() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_reconnect_by_the_customer_only_arms_the_switch() -> None:
+    async with running() as rig:
         await rig.run(DISCONNECT, ONE)
         await rig.run(RECONNECT, ONE, IsUserInterventionRequired=True)
         assert await rig.switch(ONE) == "Armed"
         await rig.run(DISCONNECT, ONE)
         assert await rig.switch(ONE) == "Disconnected"
 
-    play(scene)
 
-
-def test_a_reconnect_is_refused_while_the_load_side_is_live() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_reconnect_is_refused_while_the_load_side_is_live() -> None:
+    async with running({"population": {"backfeed_share": 1.0}}) as rig:
         await rig.run(DISCONNECT, ONE)
         assert (await rig.run(VOLTAGE, ONE))["IsVoltagePresent"] is True
         result = await rig.run(RECONNECT, ONE)
@@ -242,25 +211,19 @@ def test_a_reconnect_is_refused_while_the_load_side_is_live() -> None:
         assert text(result, "MeterFailure", "FailureReason") == "InvalidTargetState"
         assert await rig.switch(ONE) == "Disconnected"
 
-    play(scene, population={"backfeed_share": 1.0})
 
-
-def test_load_side_voltage_follows_the_switch() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_load_side_voltage_follows_the_switch() -> None:
+    async with running() as rig:
         assert (await rig.run(VOLTAGE, ONE))["IsVoltagePresent"] is True
         await rig.run(DISCONNECT, ONE)
         assert (await rig.run(VOLTAGE, ONE))["IsVoltagePresent"] is False
 
-    play(scene)
-
 
 @pytest.mark.parametrize("operation", [DISCONNECT, RECONNECT])
-def test_a_meter_without_remote_switch_cannot_be_switched(operation: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_meter_without_remote_switch_cannot_be_switched(operation: str) -> None:
+    async with running({"population": {"without_switch_share": 1.0}}) as rig:
         result = await rig.run(operation, ONE)
         assert text(result, "MeterFailure", "FailureReason") == "OperationNotSupported"
-
-    play(scene, population={"without_switch_share": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -275,8 +238,8 @@ def test_a_meter_without_remote_switch_cannot_be_switched(operation: str) -> Non
         (INTERACTIVE, "NoResponse"),
     ],
 )
-def test_an_unreachable_meter_fails_with_its_reason(operation: str, reason: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_unreachable_meter_fails_with_its_reason(operation: str, reason: str) -> None:
+    async with running({"population": {"unreachable_share": 1.0}}) as rig:
         result = await rig.run(operation, ONE)
         assert result["Result"] == "Failure"
         failure = {
@@ -287,11 +250,11 @@ def test_an_unreachable_meter_fails_with_its_reason(operation: str, reason: str)
         assert text(result, *failure, "FailureReason") == reason
         assert rig.data() == []
 
-    play(scene, population={"unreachable_share": 1.0})
 
-
-def test_a_meter_that_is_commissioned_can_be_worked_with_and_after_deregistering_not() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_meter_that_is_commissioned_can_be_worked_with_and_after_deregistering_not() -> (
+    None
+):
+    async with running({"population": {"unregistered_share": 1.0}}) as rig:
         assert (await rig.provision(ADD, ONE, group="Commercial"))["Result"] == "Success"
         assert (await rig.run(PING, ONE))["Result"] == "Success"
         meter = rig.simulator.world.population.find(ONE)  # type: ignore[arg-type]
@@ -302,22 +265,20 @@ def test_a_meter_that_is_commissioned_can_be_worked_with_and_after_deregistering
             await rig.start(DISCONNECT, ONE)
         assert rig.states() == ["Initializing", "Executing", "Completed"], "provisioning tells none"
 
-    play(scene, population={"unregistered_share": 1.0})
 
-
-def test_registration_can_take_its_time_after_commissioning() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_registration_can_take_its_time_after_commissioning() -> None:
+    async with running(
+        {"population": {"unregistered_share": 1.0}, "timing": {"registration_s": 60.0}}
+    ) as rig:
         await rig.provision(ADD, ONE)
         with pytest.raises(Faulted, match="MeterNotRegisteredFault"):
             await rig.start(DISCONNECT, ONE)
         await rig.turn(61)
         await rig.start(DISCONNECT, ONE)
 
-    play(scene, population={"unregistered_share": 1.0}, timing={"registration_s": 60.0})
 
-
-def test_provisioning_tells_which_meters_it_refused() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_provisioning_tells_which_meters_it_refused() -> None:
+    async with running() as rig:
         result = await rig.provision(ADD, ONE, STRANGER)
         assert result["Result"] == "Failure"
         assert (
@@ -330,19 +291,15 @@ def test_provisioning_tells_which_meters_it_refused() -> None:
             == "TargetNotFound"
         )
 
-    play(scene)
 
-
-def test_strangers_can_be_commissioned_where_configured() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_strangers_can_be_commissioned_where_configured() -> None:
+    async with running({"answers": {"add_unknown_meters": True}}) as rig:
         assert (await rig.provision(ADD, "2.16.840.1.114416.0.77"))["Result"] == "Success"
         assert (await rig.run(PING, "2.16.840.1.114416.0.77"))["Result"] == "Success"
 
-    play(scene, answers={"add_unknown_meters": True})
 
-
-def test_the_status_of_a_request_can_be_asked_for_at_any_time() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_status_of_a_request_can_be_asked_for_at_any_time() -> None:
+    async with running() as rig:
         token = await rig.start(PING, ONE, TWO, STRANGER)
         status = await rig.status(token)
         assert (status["State"], status["Result"]) == ("Initializing", "Pending")
@@ -353,11 +310,9 @@ def test_the_status_of_a_request_can_be_asked_for_at_any_time() -> None:
         assert text(status, "CreatedWhen") == "2026-03-02T12:00:00.0000001Z"
         assert text(status, "FinishedWhen").startswith("2026-03-02T12:00:00.05")
 
-    play(scene)
 
-
-def test_a_request_canceled_in_time_does_nothing_and_one_too_late_ends_as_it_was() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_request_canceled_in_time_does_nothing_and_one_too_late_ends_as_it_was() -> None:
+    async with running() as rig:
         token = await rig.start(DISCONNECT, ONE)
         await rig.call(CANCEL, {"input": {"Id": token}})
         await rig.turn()
@@ -371,33 +326,27 @@ def test_a_request_canceled_in_time_does_nothing_and_one_too_late_ends_as_it_was
         await rig.turn()
         assert (await rig.result(DISCONNECT, late))["Result"] == "Success"
 
-    play(scene)
 
-
-def test_without_a_callback_address_nothing_is_told_and_polling_works() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_without_a_callback_address_nothing_is_told_and_polling_works() -> None:
+    async with running() as rig:
         reply = await rig.call(DISCONNECT, request(DISCONNECT, ONE))
         await rig.turn()
         assert rig.heard == []
         token = text(reply, "DisconnectMeterResult", "Id")
         assert (await rig.status(token))["State"] == "Completed"
 
-    play(scene)
 
-
-def test_too_many_open_requests_are_refused_until_one_has_ended() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_too_many_open_requests_are_refused_until_one_has_ended() -> None:
+    async with running({"limits": {"concurrent_requests": 1}}) as rig:
         await rig.start(PING, ONE)
         with pytest.raises(Faulted, match="TooManyConcurrentRequestsFault"):
             await rig.start(PING, TWO)
         await rig.turn()
         await rig.start(PING, TWO)
 
-    play(scene, limits={"concurrent_requests": 1})
 
-
-def test_a_token_is_forgotten_after_its_lifetime() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_token_is_forgotten_after_its_lifetime() -> None:
+    async with running({"timing": {"token_lifetime_s": 60.0}}) as rig:
         token = await rig.start(PING, ONE)
         await rig.turn()
         await rig.turn(59)
@@ -406,16 +355,14 @@ def test_a_token_is_forgotten_after_its_lifetime() -> None:
         with pytest.raises(Faulted, match="RequestNotFoundFault"):
             await rig.status(token)
 
-    play(scene, timing={"token_lifetime_s": 60.0})
 
-
-def test_a_long_failure_list_is_cut_and_says_so() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_long_failure_list_is_cut_and_says_so() -> None:
+    async with running(
+        {"population": {"unreachable_share": 1.0}, "limits": {"failures_per_result": 2}}
+    ) as rig:
         result = await rig.run(PING, ONE, TWO, THREE)
         assert len(rows(result, "EndpointFailureResult", "Failures")) == 2
         assert dig(result, "EndpointFailureResult", "MaximumResultsSent") is True
-
-    play(scene, population={"unreachable_share": 1.0}, limits={"failures_per_result": 2})
 
 
 @for_every("operation", [spec.key for spec in hosted(codec().catalog)])

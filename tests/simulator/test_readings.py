@@ -32,11 +32,10 @@ from tests.simulator.rig import (
     running,
     text,
 )
-from tests.support import run
 
 
-def test_load_profile_and_registers_agree_on_what_was_used() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_load_profile_and_registers_agree_on_what_was_used() -> None:
+    async with running() as rig:
         period = {
             "ReadingStartTime": "2026-03-01T00:00:00Z",
             "ReadingEndTime": "2026-03-02T00:00:00Z",
@@ -60,11 +59,9 @@ def test_load_profile_and_registers_agree_on_what_was_used() -> None:
         assert "RegisterValues" not in profile
         assert "LoadProfileChannels" not in first
 
-    play(scene)
 
-
-def test_a_register_names_quantity_source_time_and_type() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_register_names_quantity_source_time_and_type() -> None:
+    async with running({"population": {"generating_share": 0.0}}) as rig:
         await rig.run(READ, ONE, RetrieveRecentRegisters=True)
         [row] = rig.data()
         register = dig(row, "RegisterValues", 0)
@@ -78,21 +75,17 @@ def test_a_register_names_quantity_source_time_and_type() -> None:
         }
         assert (row["ScalingType"], row["DeviceSerialNumber"]) == ("Scaled", "700001")
 
-    play(scene, population={"generating_share": 0.0})
 
-
-def test_a_generating_meter_has_a_second_quantity() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_generating_meter_has_a_second_quantity() -> None:
+    async with running({"population": {"generating_share": 1.0}}) as rig:
         await rig.run(READ, ONE, RetrieveRecentRegisters=True, RetrieveLoadProfileData=True)
         [row] = rig.data()
         for channels in ("RegisterValues", "LoadProfileChannels"):
             assert [text(found, "Quantity") for found in rows(row, channels)] == ["Wh d", "Wh r"]
 
-    play(scene, population={"generating_share": 1.0})
 
-
-def test_nothing_is_read_from_the_future() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_nothing_is_read_from_the_future() -> None:
+    async with running() as rig:
         await rig.run(
             READ,
             ONE,
@@ -104,8 +97,6 @@ def test_nothing_is_read_from_the_future() -> None:
         channel = dig(row, "LoadProfileChannels", 0)
         assert text(channel, "TimeDataEnd") == "2026-03-02T12:00:00Z"
         assert len(rows(channel, "IntervalValues")) == 4
-
-    play(scene)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +110,8 @@ def test_nothing_is_read_from_the_future() -> None:
         ),
     ],
 )
-def test_self_reads_come_at_the_times_asked_for(option: str, times: list[str]) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_self_reads_come_at_the_times_asked_for(option: str, times: list[str]) -> None:
+    async with running({"population": {"generating_share": 0.0}}) as rig:
         await rig.run(
             READ,
             ONE,
@@ -133,11 +124,11 @@ def test_self_reads_come_at_the_times_asked_for(option: str, times: list[str]) -
         assert [text(register, "Timestamp") for register in told] == times
         assert {text(register, "Source") for register in told} == {"SelfReadRegister"}
 
-    play(scene, population={"generating_share": 0.0})
 
-
-def test_a_group_is_read_meter_by_meter_in_portions() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_group_is_read_meter_by_meter_in_portions() -> None:
+    async with running(
+        {"population": {"count": 100, "group_size": 25}, "limits": {"meters_per_message": 10}}
+    ) as rig:
         result = await rig.run(GROUP_READ, "Substation 2", RetrievePriorSelfRead=True)
         assert (result["GroupName"], result["Result"]) == ("Substation 2", "Success")
         assert len(rig.data()) == 25
@@ -152,21 +143,18 @@ def test_a_group_is_read_meter_by_meter_in_portions() -> None:
         }
         assert rig.heard[-1].status["SuccessfulEndpoints"] == 25
 
-    play(scene, population={"count": 100, "group_size": 25}, limits={"meters_per_message": 10})
 
-
-def test_a_named_group_and_a_configuration_group_can_be_read() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_named_group_and_a_configuration_group_can_be_read() -> None:
+    async with running(
+        {
+            "population": {"count": 5, "configuration_groups": ["All"]},
+            "groups": {"Feeder 7": [TWO, THREE]},
+        }
+    ) as rig:
         await rig.run(GROUP_READ, "Feeder 7", RetrieveLoadProfileData=True)
         assert [row["Identifier"] for row in rig.data()] == [TWO, THREE]
         await rig.run(GROUP_READ, "All", RetrievePriorSelfRead=True)
         assert len(rig.data()) == 2 + 5
-
-    play(
-        scene,
-        population={"count": 5, "configuration_groups": ["All"]},
-        groups={"Feeder 7": [TWO, THREE]},
-    )
 
 
 async def test_endpoints_can_be_interrogated_by_name() -> None:
@@ -192,8 +180,8 @@ async def test_an_endpoint_that_is_not_there_fails_in_an_interrogation() -> None
 @pytest.mark.parametrize(
     ("operation", "target"), [(GROUP_READ, "Substation 1"), (ENDPOINTS_READ, ONE)]
 )
-def test_an_interrogation_waits_for_its_window(operation: str, target: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_interrogation_waits_for_its_window(operation: str, target: str) -> None:
+    async with running({"population": {"count": 2}}) as rig:
         token = await rig.start(
             operation,
             target,
@@ -205,11 +193,9 @@ def test_an_interrogation_waits_for_its_window(operation: str, target: str) -> N
         await rig.turn(3_601)
         assert (await rig.result(operation, token))["Result"] == "Success"
 
-    play(scene, population={"count": 2})
 
-
-def test_a_long_profile_comes_in_numbered_blocks() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_long_profile_comes_in_numbered_blocks() -> None:
+    async with running({"limits": {"intervals_per_block": 40}}) as rig:
         await rig.run(READ, ONE, RetrieveLoadProfileData=True, RetrieveRecentRegisters=True)
         blocks = rig.data()
         assert [dig(row, "BlockInfo", "Block") for row in blocks] == [1, 2, 3]
@@ -218,30 +204,24 @@ def test_a_long_profile_comes_in_numbered_blocks() -> None:
         assert ends == ["2026-03-01T10:00:00Z", "2026-03-01T20:00:00Z", "2026-03-02T00:00:00Z"]
         assert ["RegisterValues" in row for row in blocks] == [True, False, False]
 
-    play(scene, limits={"intervals_per_block": 40})
 
-
-def test_an_interactive_read_brings_its_data_with_the_result_only() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_interactive_read_brings_its_data_with_the_result_only() -> None:
+    async with running() as rig:
         result = await rig.run(INTERACTIVE, ONE, RetrieveRecentRegisterData=True)
         assert result["Identifier"] == ONE
         assert text(result, "ReadDataCollection", 0, "Identifier") == ONE
         assert rig.data() == []
 
-    play(scene)
 
-
-def test_the_data_comes_before_the_request_has_completed() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_data_comes_before_the_request_has_completed() -> None:
+    async with running() as rig:
         await rig.run(READ, ONE)
         kinds = [told.operation.rpartition(".")[2] for told in rig.heard]
         assert kinds == ["StatusChanged", "StatusChanged", "DataArrived", "StatusChanged"]
 
-    play(scene)
 
-
-def test_an_outage_is_told_as_exceptions_and_seen_in_reads_and_events() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_outage_is_told_as_exceptions_and_seen_in_reads_and_events() -> None:
+    async with running() as rig:
         status, told = await rig.admin("POST", "/outage", {"match": f"*{ONE[-6:]}", "seconds": 600})
         assert (status, told) == (200, {"without_supply": 1})
         await rig.turn(0)
@@ -277,21 +257,17 @@ def test_an_outage_is_told_as_exceptions_and_seen_in_reads_and_events() -> None:
         statuses = [rows(value, "ProfileStatuses") for value in values]
         assert ["PartialInterval", "PowerFailure"] in statuses
 
-    play(scene)
 
-
-def test_an_empty_event_log_is_there_when_asked_for() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_empty_event_log_is_there_when_asked_for() -> None:
+    async with running() as rig:
         await rig.run(READ, ONE, RetrieveLogEvents=True)
         [row] = rig.data()
         assert dig(row, "EventLog", "UnreportedEventCount") == 0
         assert dig(row, "EventLog", "MeterEvents") == []
 
-    play(scene)
 
-
-def test_a_share_of_the_intervals_is_skipped_and_the_same_ones_when_read_again() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_share_of_the_intervals_is_skipped_and_the_same_ones_when_read_again() -> None:
+    async with running({"population": {"skipped_share": 0.1}}) as rig:
         for _ in range(2):
             await rig.run(
                 READ,
@@ -308,14 +284,12 @@ def test_a_share_of_the_intervals_is_skipped_and_the_same_ones_when_read_again()
         assert {text(value, "ChannelValue") for value in skipped} == {"0"}
         assert rows(skipped[0], "ProfileStatuses") == ["SkippedInterval"]
 
-    play(scene, population={"skipped_share": 0.1})
-
 
 @pytest.mark.skipif(
     "Europe/Berlin" not in available_timezones(), reason="no time zone data on this machine"
 )
-def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
+    async with running({"population": {"time_zone": "Europe/Berlin"}}) as rig:
         await rig.turn(30 * 86_400)
         await rig.run(
             READ,
@@ -328,8 +302,6 @@ def test_intervals_of_summer_time_say_so_from_the_change_on() -> None:
         values = rows(row, "LoadProfileChannels", 0, "IntervalValues")
         told = [rows(value, "ProfileStatuses") for value in values]
         assert told == [[]] * 4 + [["DaylightSavingsTime"]] * 4
-
-    play(scene, population={"time_zone": "Europe/Berlin"})
 
 
 TEN_DAYS: dict[str, Any] = {
@@ -363,8 +335,9 @@ def profile_of(row: JsonValue) -> tuple[str, list[Decimal]]:
     return kind, [Decimal(text(value, "ChannelValue")) * factor for value in told]
 
 
-def test_every_status_word_of_the_contract_can_come() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_every_status_word_of_the_contract_can_come() -> None:
+    shares = {"noted_share": 0.2, "skipped_share": 0.05, "clock_reset_share": 0.5}
+    async with running({"population": shares}) as rig:
         for _ in range(2):
             await rig.run(READ, ONE, **TEN_DAYS)
         first, again = rig.data()
@@ -379,9 +352,6 @@ def test_every_status_word_of_the_contract_can_come() -> None:
         assert seen >= {"ClockResetForward", "ClockResetBackwards", "LongInterval"}
         assert seen <= CONDITIONS.keys()
 
-    shares = {"noted_share": 0.2, "skipped_share": 0.05, "clock_reset_share": 0.5}
-    play(scene, population=shares)
-
 
 def test_the_words_are_those_of_the_contract() -> None:
     caused = {"DaylightSavingsTime", "PartialInterval", "PowerFailure", "SkippedInterval"}
@@ -389,8 +359,8 @@ def test_the_words_are_those_of_the_contract() -> None:
     assert {*PROFILE_WORDS, *EXTENDED_WORDS} | caused == CONDITIONS.keys()
 
 
-def test_a_clock_set_forward_leaves_an_interval_out_and_one_set_back_makes_one_long() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_clock_set_forward_leaves_an_interval_out_and_one_set_back_makes_one_long() -> None:
+    async with running({"population": {"clock_reset_share": 1.0}}) as rig:
         await rig.run(READ, ONE, **TEN_DAYS)
         [row] = rig.data()
         told = [
@@ -402,43 +372,39 @@ def test_a_clock_set_forward_leaves_an_interval_out_and_one_set_back_makes_one_l
         assert set(after) == {("SkippedInterval",)}
         assert told.count(BACK) + len(after) == 10
 
-    play(scene, population={"clock_reset_share": 1.0})
-
 
 FORWARD = ("PartialInterval", "ClockResetForward")
 BACK = ("LongInterval", "ClockResetBackwards")
 
 
-def test_a_slow_listener_slows_a_large_read_and_holds_up_no_other_request() -> None:
-    async def scene() -> None:
-        gate = asyncio.Event()
+@pytest.mark.seconds(60)
+async def test_a_slow_listener_slows_a_large_read_and_holds_up_no_other_request() -> None:
+    gate = asyncio.Event()
 
-        async def slow(told: Heard) -> int:
-            if told.path == "/data":
-                await gate.wait()
-            return 200
+    async def slow(told: Heard) -> int:
+        if told.path == "/data":
+            await gate.wait()
+        return 200
 
-        async with running() as listening:
-            listening.answer = slow
-            config = SimulatorConfig.read(
-                {
-                    "population": {"count": 3_000, "group_size": 3_000},
-                    "data_subscribers": {"gateway": f"{listening.base}/data"},
-                    "timing": {"honour_windows": False, "portion_s": 0.0},
-                }
-            )
-            async with Simulator(config, codec=codec()) as simulator:
-                listening.simulator = simulator
-                read = await listening.start(GROUP_READ, "Substation 1", RetrievePriorSelfRead=True)
-                job = simulator.world.jobs[RequestToken(read)]
-                await listening.until(lambda: job.succeeded >= 500)
-                other = await listening.start(DISCONNECT, ONE)
-                done = simulator.world.jobs[RequestToken(other)]
-                await listening.until(lambda: done.finished)
-                assert job.succeeded < 600
-                gate.set()
-                await listening.until(lambda: job.finished)
-                await simulator.sent()
-        assert len(listening.data()) == 3_000
-
-    run(scene(), seconds=60)
+    async with running() as listening:
+        listening.answer = slow
+        config = SimulatorConfig.read(
+            {
+                "population": {"count": 3_000, "group_size": 3_000},
+                "data_subscribers": {"gateway": f"{listening.base}/data"},
+                "timing": {"honour_windows": False, "portion_s": 0.0},
+            }
+        )
+        async with Simulator(config, codec=codec()) as simulator:
+            listening.simulator = simulator
+            read = await listening.start(GROUP_READ, "Substation 1", RetrievePriorSelfRead=True)
+            job = simulator.world.jobs[RequestToken(read)]
+            await listening.until(lambda: job.succeeded >= 500)
+            other = await listening.start(DISCONNECT, ONE)
+            done = simulator.world.jobs[RequestToken(other)]
+            await listening.until(lambda: done.finished)
+            assert job.succeeded < 600
+            gate.set()
+            await listening.until(lambda: job.finished)
+            await simulator.sent()
+    assert len(listening.data()) == 3_000

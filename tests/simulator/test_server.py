@@ -29,6 +29,7 @@ from tests.simulator.rig import (
     play,
     request,
     rows,
+    running,
     text,
 )
 from tests.support import for_every
@@ -57,13 +58,11 @@ def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
     } == {spec.key: spec.path for spec in hosted(codec().catalog)}
 
 
-def test_only_files_of_the_contract_are_served() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_only_files_of_the_contract_are_served() -> None:
+    async with running() as rig:
         for name in ("../pyproject.toml", "%2e%2e/pyproject.toml", "xsd/nothing.xsd", "README.md"):
             async with rig.session.get(f"{rig.simulator.url}/wsdl/{name}") as response:
                 assert response.status == 404
-
-    play(scene)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +79,8 @@ def test_only_files_of_the_contract_are_served() -> None:
         ),
     ],
 )
-def test_what_is_not_understood_is_a_fault_and_noted(payload: bytes, code: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_what_is_not_understood_is_a_fault_and_noted(payload: bytes, code: str) -> None:
+    async with running() as rig:
         status, raw = await rig.post(DISCONNECT, payload)
         assert status == 500
         assert codec().decode(raw).body["faultcode"] == code
@@ -89,21 +88,17 @@ def test_what_is_not_understood_is_a_fault_and_noted(payload: bytes, code: str) 
         assert entry["kind"] == "refused"
         assert rig.simulator.journal.count(DISCONNECT) == 0
 
-    play(scene)
 
-
-def test_a_token_that_is_no_guid_is_simply_not_found() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_token_that_is_no_guid_is_simply_not_found() -> None:
+    async with running() as rig:
         body = {"input": {"Id": "00000000-0000-4000-8000-000000000000"}}
         payload = codec().encode_request(STATUS, body)
         status, raw = await rig.post(STATUS, payload.replace(b"00000000-0000", b"no guid"))
         assert (status, codec().decode(raw).body["fault"]) == (500, "RequestNotFoundFault")
 
-    play(scene)
 
-
-def test_the_action_must_be_that_of_the_body_and_of_the_path() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_action_must_be_that_of_the_body_and_of_the_path() -> None:
+    async with running() as rig:
         payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
         for headers in ({"SOAPAction": '"urn:other"'},):
             status, raw = await rig.post(DISCONNECT, payload, headers)
@@ -112,19 +107,15 @@ def test_the_action_must_be_that_of_the_body_and_of_the_path() -> None:
         assert (status, codec().decode(raw).body["faultcode"]) == (500, "ActionNotSupported")
         assert rig.simulator.journal.count(DISCONNECT) == 0
 
-    play(scene)
 
-
-def test_a_body_past_the_limit_is_not_read() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_body_past_the_limit_is_not_read() -> None:
+    async with running({"limits": {"body_bytes": 1_000}}) as rig:
         status, _ = await rig.post(DISCONNECT, b" " * 2_000)
         assert status == 413
 
-    play(scene, limits={"body_bytes": 1_000})
 
-
-def test_callers_without_the_right_basic_credentials_are_kept_out() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_callers_without_the_right_basic_credentials_are_kept_out() -> None:
+    async with running({"access": {"caller_user": "me", "caller_password": "pw"}}) as rig:
         payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
         for given in ({}, {"Authorization": "Basic bWU6d3Jvbmc="}):
             status, _ = await rig.post(DISCONNECT, payload, given)
@@ -133,18 +124,17 @@ def test_callers_without_the_right_basic_credentials_are_kept_out() -> None:
         assert status == 200
         assert rig.simulator.journal.count(DISCONNECT) == 1
 
-    play(scene, access={"caller_user": "me", "caller_password": "pw"})
-
 
 @pytest.mark.parametrize("digest", [True, False])
-def test_callers_without_the_right_security_header_are_kept_out(digest: bool) -> None:
+async def test_callers_without_the_right_security_header_are_kept_out(digest: bool) -> None:
     now = datetime.now(UTC)
 
     def signed(password: str, nonce: bytes) -> bytes:
         header = username_token("me", password, digest=digest, now=now, nonce=nonce)
         return codec().encode_request(DISCONNECT, request(DISCONNECT, ONE), header=header)
 
-    async def scene(rig: Rig) -> None:
+    access = {"caller_user": "me", "caller_password": "pw", "caller_security": "wsse"}
+    async with running({"access": access}) as rig:
         plain = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
         for payload in (plain, signed("wrong", b"1" * 16)):
             status, raw = await rig.post(DISCONNECT, payload)
@@ -154,12 +144,9 @@ def test_callers_without_the_right_security_header_are_kept_out(digest: bool) ->
         assert (await rig.post(DISCONNECT, good))[0] == 200
         assert (await rig.post(DISCONNECT, good))[0] == 500, "a nonce is taken once"
 
-    access = {"caller_user": "me", "caller_password": "pw", "caller_security": "wsse"}
-    play(scene, access=access)
 
-
-def test_the_journal_counts_what_reached_each_meter_and_outlives_its_own_bound() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_journal_counts_what_reached_each_meter_and_outlives_its_own_bound() -> None:
+    async with running({"limits": {"journal_entries": 4}}) as rig:
         await rig.run(DISCONNECT, ONE)
         await rig.run(PING, ONE, TWO)
         await rig.run(PING, TWO)
@@ -179,13 +166,12 @@ def test_the_journal_counts_what_reached_each_meter_and_outlives_its_own_bound()
         assert dig(told, "requests_by_meter", PING, TWO) == 2
         assert dig(told, "deliveries", "RequestStatusChangedService.StatusChanged") == 9
 
-    play(scene, limits={"journal_entries": 4})
 
-
-def test_the_journal_file_tells_what_was_carried_out_before_the_answer_left(tmp_path: Path) -> None:
+async def test_the_journal_file_tells_what_was_carried_out_before_the_answer_left(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "journal.jsonl"
-
-    async def scene(rig: Rig) -> None:
+    async with running({"journal": str(file)}) as rig:
         await rig.script("lose_reply", first=1)
         with pytest.raises(Exception, match="disconnect"):
             await rig.start(DISCONNECT, ONE)
@@ -197,11 +183,9 @@ def test_the_journal_file_tells_what_was_carried_out_before_the_answer_left(tmp_
         assert written[1]["sequence"] == written[0]["sequence"]
         assert written[1]["token"] in {str(token) for token in rig.simulator.world.jobs}
 
-    play(scene, journal=str(file))
 
-
-def test_the_journal_can_be_searched() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_journal_can_be_searched() -> None:
+    async with running() as rig:
         token = await rig.start(DISCONNECT, ONE)
         await rig.run(PING, TWO)
         _, told = await rig.admin("GET", f"/journal?operation=DisconnectMeter&esn={quote(ONE)}")
@@ -212,11 +196,9 @@ def test_the_journal_can_be_searched() -> None:
         _, told = await rig.admin("GET", "/journal?after=3&limit=1")
         assert dig(told, "entries", 0, "sequence") == 4
 
-    play(scene)
 
-
-def test_a_meter_can_be_looked_at_and_changed() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_meter_can_be_looked_at_and_changed() -> None:
+    async with running() as rig:
         status, told = await rig.admin("GET", f"/meters/{ONE}")
         assert (status, told["switch"], told["load_side_voltage"]) == (200, "Connected", True)
         before = told["registers_wh"]
@@ -233,11 +215,9 @@ def test_a_meter_can_be_looked_at_and_changed() -> None:
         assert status == 400
         assert "switch" in text(told, "detail")
 
-    play(scene)
 
-
-def test_a_new_meter_can_be_added_and_many_changed_at_once() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_new_meter_can_be_added_and_many_changed_at_once() -> None:
+    async with running({"population": {"count": 10}}) as rig:
         added = "2.16.840.1.114416.3.5"
         given = {"registered": True, "commissioned": True}
         assert (await rig.admin("PUT", f"/meters/{added}", given))[0] == 200
@@ -248,11 +228,9 @@ def test_a_new_meter_can_be_added_and_many_changed_at_once() -> None:
         assert [text(row, "esn") for row in rows(told, "meters")] == [f"{ONE[:-1]}3"]
         assert (await rig.run(PING, ONE))["Result"] == "Failure"
 
-    play(scene, population={"count": 10})
 
-
-def test_groups_can_be_made_and_dropped() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_groups_can_be_made_and_dropped() -> None:
+    async with running({"population": {"count": 3}}) as rig:
         assert (await rig.admin("PUT", "/groups/Feeder", {"meters": [ONE, TWO]}))[0] == 200
         assert (await rig.admin("GET", "/groups/Feeder"))[1]["meters"] == [ONE, TWO]
         _, told = await rig.admin("GET", "/groups")
@@ -260,11 +238,9 @@ def test_groups_can_be_made_and_dropped() -> None:
         assert (await rig.admin("DELETE", "/groups/Feeder"))[0] == 200
         assert (await rig.admin("GET", "/groups/Feeder"))[0] == 404
 
-    play(scene, population={"count": 3})
 
-
-def test_scripts_can_be_listed_with_their_counts_and_taken_away() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_scripts_can_be_listed_with_their_counts_and_taken_away() -> None:
+    async with running() as rig:
         status, told = await rig.admin(
             "POST",
             "/scripts",
@@ -283,11 +259,9 @@ def test_scripts_can_be_listed_with_their_counts_and_taken_away() -> None:
         assert (status, text(told, "detail")) == (400, "scripts[0].effect: is missing")
         assert len(rows((await rig.admin("GET", "/scripts"))[1], "scripts")) == 1
 
-    play(scene)
 
-
-def test_subscriptions_can_be_made_over_soap_and_seen_over_admin() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_subscriptions_can_be_made_over_soap_and_seen_over_admin() -> None:
+    async with running() as rig:
         given = {"SystemName": "mdm", "Uri": f"{rig.base}/mdm"}
         subscribe, cancel = (
             f"DataService.{name}"
@@ -308,11 +282,9 @@ def test_subscriptions_can_be_made_over_soap_and_seen_over_admin() -> None:
         with pytest.raises(Faulted, match="InvalidUriFormatFault"):
             await rig.call(subscribe, {"request": {"SubscriberRequest": bad}})
 
-    play(scene)
 
-
-def test_the_provisional_subscription_service_subscribes_lists_and_cancels() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_provisional_subscription_service_subscribes_lists_and_cancels() -> None:
+    async with running() as rig:
         service = "SubscriptionService."
         wanted = {"SystemName": "oms", "UriCollection": [f"{rig.base}/oms"]}
         await rig.call(
@@ -331,11 +303,9 @@ def test_the_provisional_subscription_service_subscribes_lists_and_cancels() -> 
         with pytest.raises(Faulted, match="SubscriberNotFoundFault"):
             await rig.call(f"{service}CancelExceptionSubscription", system)
 
-    play(scene)
 
-
-def test_a_head_end_that_restarts_forgets_its_tokens() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_head_end_that_restarts_forgets_its_tokens() -> None:
+    async with running() as rig:
         token = await rig.start(DISCONNECT, ONE)
         assert await rig.admin("POST", "/forget-tokens") == (200, {"forgotten": 1})
         await rig.turn()
@@ -343,11 +313,9 @@ def test_a_head_end_that_restarts_forgets_its_tokens() -> None:
         with pytest.raises(Faulted, match="RequestNotFoundFault"):
             await rig.status(token)
 
-    play(scene)
 
-
-def test_a_reset_brings_back_the_start() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_reset_brings_back_the_start() -> None:
+    async with running() as rig:
         first = await rig.start(DISCONNECT, ONE)
         await rig.turn()
         await rig.script("hang")
@@ -359,11 +327,9 @@ def test_a_reset_brings_back_the_start() -> None:
         _, told = await rig.admin("GET", "")
         assert (told["scripts"], told["requests"], told["subscriptions"]) == (0, 1, 2)
 
-    play(scene)
 
-
-def test_the_admin_address_can_want_a_token_and_never_serves_other_sites_pages() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_admin_address_can_want_a_token_and_never_serves_other_sites_pages() -> None:
+    async with running({"access": {"admin_token": "k"}}) as rig:
         url = f"{rig.simulator.admin_url}/meters"
         cases: list[tuple[Mapping[str, str], int]] = [
             ({}, 401),
@@ -375,39 +341,31 @@ def test_the_admin_address_can_want_a_token_and_never_serves_other_sites_pages()
             async with rig.session.get(url, headers=headers) as response:
                 assert response.status == status
 
-    play(scene, access={"admin_token": "k"})
 
-
-def test_the_admin_address_can_have_a_port_of_its_own() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_the_admin_address_can_have_a_port_of_its_own() -> None:
+    async with running({"admin_port": 0}) as rig:
         assert not rig.simulator.admin_url.startswith(rig.simulator.url)
         assert (await rig.admin("GET", ""))[0] == 200
         async with rig.session.get(f"{rig.simulator.url}/admin") as response:
             assert response.status == 404
 
-    play(scene, admin_port=0)
 
-
-def test_without_a_token_the_admin_address_stays_on_this_machine() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_without_a_token_the_admin_address_stays_on_this_machine() -> None:
+    async with running({"host": "0.0.0.0"}) as rig:
         assert rig.simulator.url.startswith("http://0.0.0.0:")
         assert rig.simulator.admin_url.startswith("http://127.0.0.1:")
         assert (await rig.admin("GET", ""))[0] == 200
         async with rig.session.get(f"{rig.simulator.url}/admin") as response:
             assert response.status == 404
 
-    play(scene, host="0.0.0.0")
-
 
 @pytest.mark.parametrize("given", [b"", b"[]", b"{", b'"x"'])
-def test_admin_input_that_is_no_object_is_refused(given: bytes) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_admin_input_that_is_no_object_is_refused(given: bytes) -> None:
+    async with running() as rig:
         url = f"{rig.simulator.admin_url}/scripts"
         async with rig.session.post(url, data=given) as response:
             assert response.status == 400
             assert (await response.json(content_type=None))["code"] == "invalid_request"
-
-    play(scene)
 
 
 def test_settings_come_from_a_file(tmp_path: Path) -> None:
@@ -485,19 +443,15 @@ def test_secrets_do_not_show_in_the_settings() -> None:
     assert "'S'" not in repr(config)
 
 
-def test_noon_is_the_rigs_clock() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_noon_is_the_rigs_clock() -> None:
+    async with running() as rig:
         _, told = await rig.admin("GET", "")
         assert told["now"] == NOON.isoformat().replace("+00:00", "Z")
 
-    play(scene)
 
-
-def test_a_subscriber_added_in_the_process_stays_after_a_reset() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_subscriber_added_in_the_process_stays_after_a_reset() -> None:
+    async with running() as rig:
         rig.simulator.subscribe(f"{rig.base}/later", system="later")
         await rig.admin("POST", "/reset")
         await rig.run(READ, ONE)
         assert [told.path for told in rig.heard if "Data" in told.operation] == ["/data", "/later"]
-
-    play(scene)

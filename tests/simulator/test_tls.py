@@ -13,10 +13,10 @@ from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from tests.headend.authority import Authority
 from tests.simulator.rig import DISCONNECT, ONE, codec, request
-from tests.support import run
 
 
-def test_requests_and_callbacks_travel_over_tls_with_certificates_on_both_sides(
+@pytest.mark.seconds(20)
+async def test_requests_and_callbacks_travel_over_tls_with_certificates_on_both_sides(
     tmp_path: Path,
 ) -> None:
     authority = Authority(tmp_path)
@@ -42,47 +42,41 @@ def test_requests_and_callbacks_travel_over_tls_with_certificates_on_both_sides(
     # TLS 1.3 tells a caller without a certificate only at its first read; 1.2 at once.
     stranger.maximum_version = ssl.TLSVersion.TLSv1_2
     calling.load_cert_chain(gateway.certificate, gateway.key)
+    heard: list[bytes] = []
+    whole = asyncio.Event()
 
-    async def scene() -> None:
-        heard: list[bytes] = []
-        whole = asyncio.Event()
+    async def hear(received: web.Request) -> web.Response:
+        heard.append(await received.read())
+        if len(heard) == 3:
+            whole.set()
+        return web.Response()
 
-        async def hear(received: web.Request) -> web.Response:
-            heard.append(await received.read())
-            if len(heard) == 3:
-                whole.set()
-            return web.Response()
-
-        app = web.Application()
-        app.router.add_post("/status", hear)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=hearing).start()
-        address = f"https://localhost:{runner.addresses[0][1]}/status"
-        spec = codec().catalog.spec(DISCONNECT)
-        payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE, address=address))
-        async with (
-            Simulator(config, codec=codec()) as simulator,
-            aiohttp.ClientSession() as session,
-        ):
-            assert simulator.url.startswith("https://127.0.0.1:")
-            url = f"{simulator.url}{spec.path}"
-            with pytest.raises(aiohttp.ClientError):
-                await session.post(url, data=payload, ssl=stranger)
-            async with session.post(url, data=payload, ssl=calling) as response:
-                assert response.status == 200
-            await whole.wait()
-        await runner.cleanup()
-
-    run(scene(), seconds=20)
+    app = web.Application()
+    app.router.add_post("/status", hear)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=hearing).start()
+    address = f"https://localhost:{runner.addresses[0][1]}/status"
+    spec = codec().catalog.spec(DISCONNECT)
+    payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE, address=address))
+    async with (
+        Simulator(config, codec=codec()) as simulator,
+        aiohttp.ClientSession() as session,
+    ):
+        assert simulator.url.startswith("https://127.0.0.1:")
+        url = f"{simulator.url}{spec.path}"
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(url, data=payload, ssl=stranger)
+        async with session.post(url, data=payload, ssl=calling) as response:
+            assert response.status == 200
+        await whole.wait()
+    await runner.cleanup()
 
 
 @pytest.mark.parametrize("name", ["certificate", "callback_ca", "callback_certificate"])
-def test_a_file_that_cannot_be_used_stops_the_start_and_is_named(name: str, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_used_stops_the_start_and_is_named(
+    name: str, tmp_path: Path
+) -> None:
     config = SimulatorConfig.read({"tls": {name: str(tmp_path / "nothing.pem")}})
-
-    async def scene() -> None:
-        with pytest.raises(SettingsError, match=rf"tls\.{name}: .*nothing.pem"):
-            await Simulator(config, codec=codec()).start()
-
-    run(scene())
+    with pytest.raises(SettingsError, match=rf"tls\.{name}: .*nothing.pem"):
+        await Simulator(config, codec=codec()).start()

@@ -33,7 +33,6 @@ from tests.simulator.rig import (
     request,
     running,
 )
-from tests.support import run
 
 _MANY = """
 import resource
@@ -152,21 +151,20 @@ def test_master_data_bill_a_meter_by_its_register_or_by_its_load_profile(share: 
     assert abs(by.count((ComponentKind.INTERVAL,)) - share * 1_000) < 50
 
 
-def test_a_month_passes_in_a_moment() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_month_passes_in_a_moment() -> None:
+    async with running(
+        {
+            "timing": {
+                "initializing_s": 3_600.0,
+                "executing_s": 86_400.0,
+                "acting_s": 2e6,
+                "completed_s": 2.1e6,
+            }
+        }
+    ) as rig:
         await rig.start(DISCONNECT, ONE)
         await rig.turn(30 * 86_400)
         assert rig.states() == ["Initializing", "Executing", "Completed"]
-
-    play(
-        scene,
-        timing={
-            "initializing_s": 3_600.0,
-            "executing_s": 86_400.0,
-            "acting_s": 2e6,
-            "completed_s": 2.1e6,
-        },
-    )
 
 
 def test_steps_of_one_moment_run_in_the_order_they_were_put_in() -> None:
@@ -185,23 +183,21 @@ def test_steps_of_one_moment_run_in_the_order_they_were_put_in() -> None:
     assert seen == ["first", "a", "b", "c"]
 
 
-def test_by_the_machines_clock_everything_happens_by_itself() -> None:
-    async def scene() -> None:
-        async with running() as listening:
-            states = listening.states
-            config = SimulatorConfig.read({"timing": {"completed_s": 0.06}})
-            async with Simulator(config, codec=codec()) as simulator:
-                listening.simulator = simulator
-                await listening.start(PING, ONE)
-                await listening.until(lambda: len(states()) == 3)
-                await simulator.sent()
-        assert states() == ["Initializing", "Executing", "Completed"]
-
-    run(scene(), seconds=20)
+@pytest.mark.seconds(20)
+async def test_by_the_machines_clock_everything_happens_by_itself() -> None:
+    async with running() as listening:
+        states = listening.states
+        config = SimulatorConfig.read({"timing": {"completed_s": 0.06}})
+        async with Simulator(config, codec=codec()) as simulator:
+            listening.simulator = simulator
+            await listening.start(PING, ONE)
+            await listening.until(lambda: len(states()) == 3)
+            await simulator.sent()
+    assert states() == ["Initializing", "Executing", "Completed"]
 
 
-def test_a_burst_of_requests_is_answered_and_told_whole() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_burst_of_requests_is_answered_and_told_whole() -> None:
+    async with running({"population": {"count": 200}}) as rig:
         targets = [str(esn) for esn in rig.simulator.world.population]
         tokens = await asyncio.gather(*(rig.start(DISCONNECT, esn) for esn in targets))
         await rig.turn()
@@ -210,11 +206,9 @@ def test_a_burst_of_requests_is_answered_and_told_whole() -> None:
         journal = rig.simulator.journal
         assert all(journal.count(DISCONNECT, esn) == 1 for esn in targets)
 
-    play(scene, population={"count": 200})
 
-
-def test_a_head_end_that_was_down_is_back_at_the_same_address_with_the_same_meters() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_a_head_end_that_was_down_is_back_at_the_same_address_with_the_same_meters() -> None:
+    async with running() as rig:
         await rig.run(DISCONNECT, ONE)
         waiting = await rig.start(DISCONNECT, TWO)
         address = rig.simulator.url
@@ -225,14 +219,12 @@ def test_a_head_end_that_was_down_is_back_at_the_same_address_with_the_same_mete
         assert await rig.switch(ONE) == "Disconnected"
         assert (await rig.result(DISCONNECT, waiting))["Result"] == "Success"
 
-    play(scene)
 
-
-def test_a_callback_refused_is_tried_again_only_as_often_as_configured() -> None:
+async def test_a_callback_refused_is_tried_again_only_as_often_as_configured() -> None:
     async def refuse(_: Heard) -> int:
         return 503
 
-    async def scene(rig: Rig) -> None:
+    async with running({"limits": {"callback_attempts": 3}}) as rig:
         rig.answer = refuse
         await rig.start(DISCONNECT, ONE)
         await rig.turn(0.9)
@@ -243,25 +235,21 @@ def test_a_callback_refused_is_tried_again_only_as_often_as_configured() -> None
         undelivered = rig.simulator.journal.undelivered
         assert undelivered["RequestStatusChangedService.StatusChanged"] == 9
 
-    play(scene, limits={"callback_attempts": 3})
-
 
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:9/x", "http://a..b/x", "http://127.0.0.1:99999/x"]
 )
-def test_an_address_where_nobody_listens_only_costs_the_callback(address: str) -> None:
-    async def scene(rig: Rig) -> None:
+async def test_an_address_where_nobody_listens_only_costs_the_callback(address: str) -> None:
+    async with running() as rig:
         await rig.call(DISCONNECT, request(DISCONNECT, ONE, address=address))
         await rig.turn()
         entries = rig.simulator.journal.entries(operation="StatusChanged")
         assert [entry["status"] for entry in entries] == [None] * 3
         assert await rig.switch(ONE) == "Disconnected"
 
-    play(scene)
 
-
-def test_callbacks_carry_the_action_and_the_credentials_configured() -> None:
-    async def scene(rig: Rig) -> None:
+async def test_callbacks_carry_the_action_and_the_credentials_configured() -> None:
+    async with running({"access": {"callback_user": "he", "callback_password": "s3cret"}}) as rig:
         await rig.start(DISCONNECT, ONE)
         await rig.turn()
         headers = rig.heard[0].headers
@@ -270,5 +258,3 @@ def test_callbacks_carry_the_action_and_the_credentials_configured() -> None:
         assert headers["Content-Type"] == "text/xml; charset=utf-8"
         assert headers["Authorization"] == "Basic aGU6czNjcmV0"
         assert "Expect" not in headers
-
-    play(scene, access={"callback_user": "he", "callback_password": "s3cret"})

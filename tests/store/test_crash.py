@@ -74,7 +74,9 @@ def test_a_full_disk_stops_the_store_and_loses_nothing_acknowledged(
     assert acknowledged <= _stored(make)
 
 
-def test_a_second_process_is_refused_until_the_first_has_gone(make: MakeStore, path: Path) -> None:
+async def test_a_second_process_is_refused_until_the_first_has_gone(
+    make: MakeStore, path: Path
+) -> None:
     async def opens() -> None:
         store = make()
         await store.open()
@@ -85,7 +87,7 @@ def test_a_second_process_is_refused_until_the_first_has_gone(make: MakeStore, p
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
         with pytest.raises(StoreFailed, match=f"in use by process {holder.pid}"):
-            run(opens())
+            await opens()
         holder.kill()
         holder.wait(timeout=30)
-    run(opens())
+    await opens()

@@ -171,7 +171,7 @@ _NOTES = tuple(a_note(f"subject-{number}") for number in range(6))
     ],
     ids=["edited", "other time", "gap", "no beginning", "reordered"],
 )
-def test_tampering_with_the_audit_is_found(
+async def test_tampering_with_the_audit_is_found(
     make: MakeStore, path: Path, statement: str, found: str
 ) -> None:
     async def write() -> None:
@@ -189,41 +189,34 @@ def test_tampering_with_the_audit_is_found(
         finally:
             await store.close()
 
-    run(write())
+    await write()
     _edit(path, *(f"{part}" for part in statement.split(";")))
     with pytest.raises(StoreFailed, match=found):
-        run(verify())
+        await verify()
 
 
-def test_a_cut_tail_shows_against_a_head_noted_elsewhere(make: MakeStore, path: Path) -> None:
+async def test_a_cut_tail_shows_against_a_head_noted_elsewhere(make: MakeStore, path: Path) -> None:
     """Behind the running store's back; after a restart only a witness file can tell."""
-
-    async def scenario() -> None:
-        store = make()
-        await store.open()
-        await store.save([Change(audit=_NOTES)])
-        witness = await store.audit_head()
-        _edit(path, "DELETE FROM audit WHERE seq > 4")
-        with pytest.raises(StoreFailed, match="after 4 are missing"):
-            await store.verify_audit()
-        await store.close()
-        await store.open()
-        assert await store.verify_audit() == 4
-        assert await store.audit_head() != witness
-        await store.close()
-
-    run(scenario())
+    store = make()
+    await store.open()
+    await store.save([Change(audit=_NOTES)])
+    witness = await store.audit_head()
+    _edit(path, "DELETE FROM audit WHERE seq > 4")
+    with pytest.raises(StoreFailed, match="after 4 are missing"):
+        await store.verify_audit()
+    await store.close()
+    await store.open()
+    assert await store.verify_audit() == 4
+    assert await store.audit_head() != witness
+    await store.close()
 
 
-def test_closing_leaves_whole_files(make: MakeStore, path: Path) -> None:
-    async def scenario() -> None:
-        store = make()
-        await store.open()
-        await store.submit([a_submission(1)])
-        await store.close()
-        await store.close()
-
-    run(scenario())
+async def test_closing_leaves_whole_files(make: MakeStore, path: Path) -> None:
+    store = make()
+    await store.open()
+    await store.submit([a_submission(1)])
+    await store.close()
+    await store.close()
     names = [path.name, f"{path.name}.lock", "gateway.measurements.db"]
     assert sorted(item.name for item in path.parent.iterdir()) == names
 
@@ -236,25 +229,21 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
-def test_the_log_is_emptied_while_the_store_runs(make: MakeStore, path: Path) -> None:
+async def test_the_log_is_emptied_while_the_store_runs(make: MakeStore, path: Path) -> None:
     log, sizes = path.with_name(path.name + "-wal"), list[int]()
-
-    async def scenario() -> None:
-        store = make()
-        await store.open()
-        for number in range(60):
-            await store.receive([a_message(bytes(1_000_000))])
-            while size(path) < number * 1_000_000 - LAG:
-                await store.unread(limit=1, now=NOON)
-        sizes.extend((size(log), size(path)))
-        await store.close()
-
-    run(scenario())
+    store = make()
+    await store.open()
+    for number in range(60):
+        await store.receive([a_message(bytes(1_000_000))])
+        while size(path) < number * 1_000_000 - LAG:
+            await store.unread(limit=1, now=NOON)
+    sizes.extend((size(log), size(path)))
+    await store.close()
     assert sizes[0] < 30_000_000 < sizes[1]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_the_files_are_their_owners_alone_whatever_the_umask(
+async def test_the_files_are_their_owners_alone_whatever_the_umask(
     make: MakeStore, path: Path, umask: int
 ) -> None:
     async def modes() -> set[tuple[str, int]]:
@@ -268,8 +257,8 @@ def test_the_files_are_their_owners_alone_whatever_the_umask(
     before = os.umask(umask)
     try:
         names = [path.name + suffix for suffix in ("", "-wal", "-shm", ".lock")]
-        assert run(modes()) >= {(name, 0o600) for name in names}
+        assert await modes() >= {(name, 0o600) for name in names}
         path.chmod(0o644)  # as a program before this one left it
-        assert (path.name, 0o600) in run(modes())
+        assert (path.name, 0o600) in await modes()
     finally:
         os.umask(before)

@@ -77,32 +77,29 @@ def test_a_store_older_than_its_measurements_shows_only_what_it_knows(
     run(scenario())
 
 
-def test_a_file_of_another_program_is_not_touched(make: MakeStore, path: Path) -> None:
+async def test_a_file_of_another_program_is_not_touched(make: MakeStore, path: Path) -> None:
     connection = apsw.Connection(str(path_beside(path)))
     connection.execute("CREATE TABLE theirs (a)")
     connection.close()
     with pytest.raises(StoreFailed, match="another program"):
-        run(make().open())
+        await make().open()
 
 
-def test_a_load_is_seen_whole_or_not_at_all_while_it_is_asked_for(tmp_path: Path) -> None:
+async def test_a_load_is_seen_whole_or_not_at_all_while_it_is_asked_for(tmp_path: Path) -> None:
     """Questions asked all the time while payloads are loaded never see a part of one."""
 
     async def asked(rig: Rig, seen: list[int]) -> None:
         seen.append(len(await rig.values("m1")))
 
-    async def scenario() -> None:
-        async with a_rig(tmp_path, a_meter("m1")) as rig:
-            long = data_arrived(*(read_data("m1", range(96), end=day(n)) for n in range(1, 25)))
-            await rig.arrive(long, spooled=True)
-            seen: list[int] = []
-            task = asyncio.ensure_future(rig.intake.once())
-            while not task.done():
-                await asked(rig, seen)
+    async with a_rig(tmp_path, a_meter("m1")) as rig:
+        long = data_arrived(*(read_data("m1", range(96), end=day(n)) for n in range(1, 25)))
+        await rig.arrive(long, spooled=True)
+        seen: list[int] = []
+        task = asyncio.ensure_future(rig.intake.once())
+        while not task.done():
             await asked(rig, seen)
-            assert set(seen) == {0, 24 * 96}
-
-    run(scenario())
+        await asked(rig, seen)
+        assert set(seen) == {0, 24 * 96}
 
 
 def day(number: int) -> str:

@@ -21,7 +21,6 @@ from adapter.model.reading import InitialMeasurement
 from adapter.store import rows
 from tests.builders import a_command, a_communication, a_submission, at
 from tests.store.conftest import MakeStore
-from tests.support import run
 
 _PLAIN: dict[object, object] = {
     str: "Zähler <&> 1",
@@ -89,26 +88,24 @@ def test_equal_values_have_equal_bytes() -> None:
     assert rows.encode_note(one) == rows.encode_note(two)
 
 
-def test_saving_does_not_write_ten_thousand_endpoints_again(make: MakeStore, path: Path) -> None:
+async def test_saving_does_not_write_ten_thousand_endpoints_again(
+    make: MakeStore, path: Path
+) -> None:
     endpoints = tuple(EndpointId(f"endpoint-{number:09d}") for number in range(10_000))
     big = a_command(
         devices=tuple(f"device-{number:09d}" for number in range(10_000)),
         communications=(a_communication(endpoints=endpoints),),
     )
-
-    async def scenario() -> None:
-        store = make()
-        await store.open()
-        await store.submit([a_submission(command=big)])
-        log = path.with_name(path.name + "-wal")
-        before = log.stat().st_size
-        for version in range(10):
-            moved = replace(big.communications[0], tries=version + 1, wake=at(version))
-            change = Change(command=replace(big, version=version, communications=(moved,)))
-            await store.save([change])
-        assert log.stat().st_size - before < 10 * 60_000
-        loaded = (await store.load([big.id]))[big.id]
-        assert loaded == replace(big, version=10, communications=(moved,))
-        await store.close()
-
-    run(scenario())
+    store = make()
+    await store.open()
+    await store.submit([a_submission(command=big)])
+    log = path.with_name(path.name + "-wal")
+    before = log.stat().st_size
+    for version in range(10):
+        moved = replace(big.communications[0], tries=version + 1, wake=at(version))
+        change = Change(command=replace(big, version=version, communications=(moved,)))
+        await store.save([change])
+    assert log.stat().st_size - before < 10 * 60_000
+    loaded = (await store.load([big.id]))[big.id]
+    assert loaded == replace(big, version=10, communications=(moved,))
+    await store.close()

@@ -55,7 +55,6 @@ from tests.builders import (
     a_token,
     an_install,
 )
-from tests.support import run
 from tests.unit.driving import NOON, a_command, check
 from tests.web.rig import TOKEN, codec, status_changed
 
@@ -334,20 +333,18 @@ def moves_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
     return moves
 
 
-def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with an_engine(tmp_path) as engine:
-            for seed in range(15):
-                await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
-
-    run(scenario(), seconds=110)
+@pytest.mark.seconds(110)
+async def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(
+    tmp_path: Path,
+) -> None:
+    async with an_engine(tmp_path) as engine:
+        for seed in range(15):
+            await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
 
 
 @pytest.mark.soak
-def test_callbacks_in_any_order_for_long(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with an_engine(tmp_path) as engine:
-            for number in range(3_000):
-                await callbacks_in_any_order(engine, secrets.randbits(64), AT_ONCE * number)
-
-    run(scenario(), seconds=3_500)
+@pytest.mark.seconds(3_500)
+async def test_callbacks_in_any_order_for_long(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine:
+        for number in range(3_000):
+            await callbacks_in_any_order(engine, secrets.randbits(64), AT_ONCE * number)

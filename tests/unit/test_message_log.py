@@ -10,7 +10,6 @@ from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Logged
 from adapter.model.ids import CommunicationId
 from adapter.store.commands.commands import SqliteStore
-from tests.support import run
 
 
 class SlowDisk(SqliteStore):
@@ -28,21 +27,18 @@ class SlowDisk(SqliteStore):
         await super().log_messages(batch)
 
 
-def test_who_asks_sees_what_is_being_written(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = SlowDisk(tmp_path / "gateway.db")
-        await store.open()
-        log = MessageLog(store, SystemClock())
-        log.add(CommunicationId("01m-1"), "DataService.X", b"<asked/>", 200, b"<answered/>")
-        background = asyncio.create_task(log.once())
-        await store.reached.wait()
-        asked = asyncio.create_task(log.once())
-        done, _ = await asyncio.wait({asked}, timeout=0)
-        assert not done
-        store.let.set()
-        await asked
-        assert store.written == 2
-        await background
-        await store.close()
-
-    run(body())
+async def test_who_asks_sees_what_is_being_written(tmp_path: Path) -> None:
+    store = SlowDisk(tmp_path / "gateway.db")
+    await store.open()
+    log = MessageLog(store, SystemClock())
+    log.add(CommunicationId("01m-1"), "DataService.X", b"<asked/>", 200, b"<answered/>")
+    background = asyncio.create_task(log.once())
+    await store.reached.wait()
+    asked = asyncio.create_task(log.once())
+    done, _ = await asyncio.wait({asked}, timeout=0)
+    assert not done
+    store.let.set()
+    await asked
+    assert store.written == 2
+    await background
+    await store.close()

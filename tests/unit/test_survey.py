@@ -17,7 +17,6 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import NOON, a_device, a_request
-from tests.support import run
 
 KIND = CommandKind.SCHEDULED_READ_SCALAR
 MANY = 1_203
@@ -46,33 +45,27 @@ def many(*unable: int) -> tuple[Device, ...]:
 
 
 @pytest.mark.parametrize("broken", [0, 1, 99, 100, 101, MANY])
-def test_every_device_is_judged(broken: int) -> None:
-    async def scenario() -> None:
-        devices = many(*range(MANY - broken, MANY))
-        ids = tuple(device.id for device in devices)
-        request = a_request(KIND, group="Feeder 7", devices=())
-        async with holding(*devices) as validation:
-            found = await validation.survey(request, ids)
-        assert [target.device for target in found.targets] == list(ids)
-        assert len(found.violations) == min(broken, 100) + (broken > 100)
-        assert {item.rule for item in found.violations} <= {"eligible_command"}
-        if broken > 100:
-            assert found.violations[-1].text == f"and {broken - 100} more like these"
-            assert ids[MANY - broken] in found.violations[0].text
-
-    run(scenario())
+async def test_every_device_is_judged(broken: int) -> None:
+    devices = many(*range(MANY - broken, MANY))
+    ids = tuple(device.id for device in devices)
+    request = a_request(KIND, group="Feeder 7", devices=())
+    async with holding(*devices) as validation:
+        found = await validation.survey(request, ids)
+    assert [target.device for target in found.targets] == list(ids)
+    assert len(found.violations) == min(broken, 100) + (broken > 100)
+    assert {item.rule for item in found.violations} <= {"eligible_command"}
+    if broken > 100:
+        assert found.violations[-1].text == f"and {broken - 100} more like these"
+        assert ids[MANY - broken] in found.violations[0].text
 
 
-def test_one_that_is_not_there_or_no_smart_meter_stops_the_request() -> None:
-    async def scenario() -> None:
-        devices = many()
-        ids = tuple(device.id for device in devices)
-        request = a_request(KIND, group="Feeder 7", devices=())
-        async with holding(*devices) as validation:
-            with pytest.raises(UnknownDevice):
-                await validation.survey(request, (*ids, DeviceId("nobody")))
-        async with holding(a_device("M-1", endpoint=None)) as validation:
-            with pytest.raises(InvalidRequest):
-                await validation.survey(request, (DeviceId("M-1"),))
-
-    run(scenario())
+async def test_one_that_is_not_there_or_no_smart_meter_stops_the_request() -> None:
+    devices = many()
+    ids = tuple(device.id for device in devices)
+    request = a_request(KIND, group="Feeder 7", devices=())
+    async with holding(*devices) as validation:
+        with pytest.raises(UnknownDevice):
+            await validation.survey(request, (*ids, DeviceId("nobody")))
+    async with holding(a_device("M-1", endpoint=None)) as validation:
+        with pytest.raises(InvalidRequest):
+            await validation.survey(request, (DeviceId("M-1"),))

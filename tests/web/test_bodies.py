@@ -11,7 +11,6 @@ import pytest
 
 from adapter.engine.commands.ports import InboxState
 from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings
-from tests.support import run
 from tests.web.rig import HASTY, XML, a_rig, data_arrived, fault_of, status_changed
 from tests.web.sockets import connected, head
 
@@ -31,119 +30,97 @@ async def hundred_megabytes(sent: list[int]) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("path", ["/openway/status", "/openway/data"])
-def test_a_body_of_100_megabytes_is_refused_in_flat_memory(path: str, declared: bool) -> None:
-    async def scenario() -> None:
-        settings = ListenerSettings(
-            bodies=BodyLimits(data_bytes=2 * MIB), connections=ConnectionLimits(linger_s=0.5)
-        )
-        async with a_rig(settings) as rig:
-            sent: list[int] = []
-            headers = {**XML, **({"Content-Length": str(WHOLE)} if declared else {})}
-            tracemalloc.start()
-            try:
-                async with rig.http.post(
-                    rig.url + path, data=hundred_megabytes(sent), headers=headers
-                ) as response:
-                    assert response.status == 413
-                    fault_of(await response.read())
-            except aiohttp.ClientError:
-                assert sent  # cut off while still sending: the answer was lost on the way
-            finally:
-                _, peak = tracemalloc.get_traced_memory()
-                tracemalloc.stop()
-            assert peak < 24 * MIB
-            row = await rig.only_row()
-            assert row.state is InboxState.QUARANTINED
-            assert len(row.raw) == 64 * 1024
-            assert "truncated" in row.reason
-            assert rig.listener.counts["http_413"] == 1
-            assert (await rig.post(rig.signed(), status_changed()))[0] == 200
-
-    run(scenario())
+async def test_a_body_of_100_megabytes_is_refused_in_flat_memory(path: str, declared: bool) -> None:
+    settings = ListenerSettings(
+        bodies=BodyLimits(data_bytes=2 * MIB), connections=ConnectionLimits(linger_s=0.5)
+    )
+    async with a_rig(settings) as rig:
+        sent: list[int] = []
+        headers = {**XML, **({"Content-Length": str(WHOLE)} if declared else {})}
+        tracemalloc.start()
+        try:
+            async with rig.http.post(
+                rig.url + path, data=hundred_megabytes(sent), headers=headers
+            ) as response:
+                assert response.status == 413
+                fault_of(await response.read())
+        except aiohttp.ClientError:
+            assert sent  # cut off while still sending: the answer was lost on the way
+        finally:
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert peak < 24 * MIB
+        row = await rig.only_row()
+        assert row.state is InboxState.QUARANTINED
+        assert len(row.raw) == 64 * 1024
+        assert "truncated" in row.reason
+        assert rig.listener.counts["http_413"] == 1
+        assert (await rig.post(rig.signed(), status_changed()))[0] == 200
 
 
-def test_a_caller_that_asks_first_is_told_so_before_it_sends() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig, connected(rig.url) as raw:
-            path = "/openway/status"
-            await raw.send(head(path, "Content-Length: 104857600", "Expect: 100-continue"))
-            assert await raw.status() == 413
-        async with a_rig() as rig, connected(rig.url) as raw:
-            body = status_changed()
-            await raw.send(head(path, f"Content-Length: {len(body)}", "Expect: 100-continue"))
-            assert await raw.status() == 100
-            await raw.send(body)
-            assert await raw.status() == 200
-
-    run(scenario())
+async def test_a_caller_that_asks_first_is_told_so_before_it_sends() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        path = "/openway/status"
+        await raw.send(head(path, "Content-Length: 104857600", "Expect: 100-continue"))
+        assert await raw.status() == 413
+    async with a_rig() as rig, connected(rig.url) as raw:
+        body = status_changed()
+        await raw.send(head(path, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+        assert await raw.status() == 100
+        await raw.send(body)
+        assert await raw.status() == 200
 
 
 @pytest.mark.parametrize("announced", ["Content-Length: 5000", "Transfer-Encoding: chunked"])
-def test_a_body_that_does_not_come_in_time_is_given_up_and_kept(announced: str) -> None:
+async def test_a_body_that_does_not_come_in_time_is_given_up_and_kept(announced: str) -> None:
     limits = BodyLimits(deadline_s=0.2)
+    async with (
+        a_rig(ListenerSettings(bodies=limits, connections=HASTY)) as rig,
+        connected(rig.url) as raw,
+    ):
+        path = urlsplit(rig.signed()).path
+        await raw.send(head(path, announced) + b"5\r\n<s:En\r\n")
+        assert await raw.status() == 408
+        assert await raw.closed()
+        row = await rig.only_row()
+        assert row.state is InboxState.QUARANTINED
+        assert "did not come in time" in row.reason
+        assert b"<s:En" in row.raw
 
-    async def scenario() -> None:
-        async with (
-            a_rig(ListenerSettings(bodies=limits, connections=HASTY)) as rig,
-            connected(rig.url) as raw,
-        ):
+
+async def test_a_connection_lost_in_the_middle_leaves_what_came() -> None:
+    async with a_rig() as rig:
+        body = status_changed()
+        async with connected(rig.url) as raw:
             path = urlsplit(rig.signed()).path
-            await raw.send(head(path, announced) + b"5\r\n<s:En\r\n")
-            assert await raw.status() == 408
-            assert await raw.closed()
-            row = await rig.only_row()
-            assert row.state is InboxState.QUARANTINED
-            assert "did not come in time" in row.reason
-            assert b"<s:En" in row.raw
-
-    run(scenario())
+            await raw.send(head(path, f"Content-Length: {len(body)}") + body[:100])
+        await rig.listener.stop()
+        row = await rig.only_row()
+        assert (row.state, row.raw) == (InboxState.QUARANTINED, body[:100])
+        assert "ended early" in row.reason
 
 
-def test_a_connection_lost_in_the_middle_leaves_what_came() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            body = status_changed()
-            async with connected(rig.url) as raw:
-                path = urlsplit(rig.signed()).path
-                await raw.send(head(path, f"Content-Length: {len(body)}") + body[:100])
-            await rig.listener.stop()
-            row = await rig.only_row()
-            assert (row.state, row.raw) == (InboxState.QUARANTINED, body[:100])
-            assert "ended early" in row.reason
-
-    run(scenario())
+async def test_a_bad_chunk_is_no_traceback() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        path = urlsplit(rig.signed()).path
+        await raw.send(head(path, "Transfer-Encoding: chunked") + b"zz\r\nhello\r\n")
+        assert await raw.status() == 400
+        assert await raw.closed()
 
 
-def test_a_bad_chunk_is_no_traceback() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig, connected(rig.url) as raw:
-            path = urlsplit(rig.signed()).path
-            await raw.send(head(path, "Transfer-Encoding: chunked") + b"zz\r\nhello\r\n")
-            assert await raw.status() == 400
-            assert await raw.closed()
-
-    run(scenario())
+async def test_a_body_without_a_length_is_refused() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        await raw.send(head("/openway/status"))
+        assert await raw.status() == 411
 
 
-def test_a_body_without_a_length_is_refused() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig, connected(rig.url) as raw:
-            await raw.send(head("/openway/status"))
-            assert await raw.status() == 411
-
-    run(scenario())
-
-
-def test_chunks_of_one_byte_make_a_whole_message() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig, connected(rig.url) as raw:
-            path = urlsplit(rig.signed()).path
-            chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in status_changed())
-            await raw.send(head(path, "Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n")
-            assert await raw.status() == 200
-            assert (await rig.only_row()).raw == status_changed()
-
-    run(scenario())
+async def test_chunks_of_one_byte_make_a_whole_message() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        path = urlsplit(rig.signed()).path
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in status_changed())
+        await raw.send(head(path, "Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n")
+        assert await raw.status() == 200
+        assert (await rig.only_row()).raw == status_changed()
 
 
 @cache
@@ -151,27 +128,19 @@ def large() -> bytes:
     return data_arrived(values=20_000)
 
 
-def test_large_data_is_taken_whole() -> None:
+async def test_large_data_is_taken_whole() -> None:
     assert len(large()) > 4 * MIB
-
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, _ = await rig.post("/openway/data", large())
-            assert status == 200
-            assert (await rig.only_row()).raw == large()
-
-    run(scenario())
+    async with a_rig() as rig:
+        status, _ = await rig.post("/openway/data", large())
+        assert status == 200
+        assert (await rig.only_row()).raw == large()
 
 
-def test_several_large_messages_share_the_places_that_there_are() -> None:
+async def test_several_large_messages_share_the_places_that_there_are() -> None:
     limits = BodyLimits(large_at_once=1)
-
-    async def scenario() -> None:
-        async with a_rig(ListenerSettings(bodies=limits, connections=HASTY)) as rig:
-            answers = await asyncio.gather(*(rig.post("/openway/data", large()) for _ in range(4)))
-            assert [status for status, _ in answers] == [200] * 4
-
-    run(scenario())
+    async with a_rig(ListenerSettings(bodies=limits, connections=HASTY)) as rig:
+        answers = await asyncio.gather(*(rig.post("/openway/data", large()) for _ in range(4)))
+        assert [status for status, _ in answers] == [200] * 4
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
@@ -214,15 +183,12 @@ LARGE_AND_WRONG: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", LARGE_AND_WRONG)
-def test_large_and_wrong_is_refused_like_small_and_wrong(name: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, answer = await rig.post("/openway/data", LARGE_AND_WRONG[name](large()))
-            assert status == 500
-            expected = "MustUnderstand" if name == "must be understood" else "Client"
-            assert fault_of(answer) == expected
-            row = await rig.only_row()
-            assert row.state is InboxState.QUARANTINED
-            assert len(row.raw) == 64 * 1024
-
-    run(scenario())
+async def test_large_and_wrong_is_refused_like_small_and_wrong(name: str) -> None:
+    async with a_rig() as rig:
+        status, answer = await rig.post("/openway/data", LARGE_AND_WRONG[name](large()))
+        assert status == 500
+        expected = "MustUnderstand" if name == "must be understood" else "Client"
+        assert fault_of(answer) == expected
+        row = await rig.only_row()
+        assert row.state is InboxState.QUARANTINED
+        assert len(row.raw) == 64 * 1024

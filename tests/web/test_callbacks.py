@@ -10,7 +10,6 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.xml import Soap
-from tests.support import run
 from tests.web.rig import (
     DATA,
     EVENTS,
@@ -37,57 +36,45 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("path", "operation", "body"), MESSAGES)
-def test_each_operation_is_stored_as_it_came_and_answered_with_its_empty_response(
+async def test_each_operation_is_stored_as_it_came_and_answered_with_its_empty_response(
     path: str, operation: str, body: bytes
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, answer = await rig.post(path, body)
-            assert (status, answer) == (200, codec().encode_response(operation, {}))
-            row = await rig.only_row()
-            assert (row.operation, row.raw, row.state) == (operation, body, InboxState.NEW)
-            assert (row.remote, row.communication, row.at) == ("127.0.0.1", None, rig.clock.now())
-
-    run(scenario())
+    async with a_rig() as rig:
+        status, answer = await rig.post(path, body)
+        assert (status, answer) == (200, codec().encode_response(operation, {}))
+        row = await rig.only_row()
+        assert (row.operation, row.raw, row.state) == (operation, body, InboxState.NEW)
+        assert (row.remote, row.communication, row.at) == ("127.0.0.1", None, rig.clock.now())
 
 
-def test_a_signed_address_names_the_attempt() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, _ = await rig.post(rig.signed("attempt-7"), status_changed())
-            assert status == 200
-            assert (await rig.only_row()).communication == "attempt-7"
-
-    run(scenario())
+async def test_a_signed_address_names_the_attempt() -> None:
+    async with a_rig() as rig:
+        status, _ = await rig.post(rig.signed("attempt-7"), status_changed())
+        assert status == 200
+        assert (await rig.only_row()).communication == "attempt-7"
 
 
-def test_a_callback_with_an_unknown_token_is_taken_and_parked() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, _ = await rig.post("/openway/status", status_changed())
-            assert status == 200
+async def test_a_callback_with_an_unknown_token_is_taken_and_parked() -> None:
+    async with a_rig() as rig:
+        status, _ = await rig.post("/openway/status", status_changed())
+        assert status == 200
+        await rig.gateway.drain()
+        assert (await rig.only_row()).state is InboxState.PARKED
+
+
+async def test_a_callback_for_a_sent_command_is_applied_and_its_repeat_changes_nothing() -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("POST", "/commands", {"kind": "load_check", "devices": ["M1"]})
+        await rig.gateway.drain()
+        (call,) = rig.head_end.calls
+        assert call.callback is not None
+        for _ in range(2):
+            body = status_changed(token_of(1), "Executing")
+            assert (await rig.post(call.callback, body))[0] == 200
             await rig.gateway.drain()
-            assert (await rig.only_row()).state is InboxState.PARKED
-
-    run(scenario())
-
-
-def test_a_callback_for_a_sent_command_is_applied_and_its_repeat_changes_nothing() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask("POST", "/commands", {"kind": "load_check", "devices": ["M1"]})
-            await rig.gateway.drain()
-            (call,) = rig.head_end.calls
-            assert call.callback is not None
-            for _ in range(2):
-                body = status_changed(token_of(1), "Executing")
-                assert (await rig.post(call.callback, body))[0] == 200
-                await rig.gateway.drain()
-            rows = await rig.rows()
-            assert [row.state for row in rows] == [InboxState.APPLIED, InboxState.IGNORED]
-            assert rows[0].command == told["id"]
-
-    run(scenario())
+        rows = await rig.rows()
+        assert [row.state for row in rows] == [InboxState.APPLIED, InboxState.IGNORED]
+        assert rows[0].command == told["id"]
 
 
 @pytest.mark.parametrize(
@@ -102,33 +89,27 @@ def test_a_callback_for_a_sent_command_is_applied_and_its_repeat_changes_nothing
         ),
     ],
 )
-def test_the_answer_comes_in_the_version_of_the_message(
+async def test_the_answer_comes_in_the_version_of_the_message(
     soap: Soap, media: str, namespace: str
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            body = status_changed().replace(SOAP_11.encode(), namespace.encode())
-            async with rig.http.post(
-                rig.signed(), data=body, headers={"Content-Type": media}
-            ) as response:
-                assert response.status == 200
-                assert response.content_type == media.partition(";")[0]
-                assert await response.read() == codec().encode_response(STATUS, {}, soap=soap)
-                assert "aiohttp" not in response.headers["Server"]
-
-    run(scenario())
+    async with a_rig() as rig:
+        body = status_changed().replace(SOAP_11.encode(), namespace.encode())
+        async with rig.http.post(
+            rig.signed(), data=body, headers={"Content-Type": media}
+        ) as response:
+            assert response.status == 200
+            assert response.content_type == media.partition(";")[0]
+            assert await response.read() == codec().encode_response(STATUS, {}, soap=soap)
+            assert "aiohttp" not in response.headers["Server"]
 
 
 @pytest.mark.parametrize("mark", ["utf-16", "utf-8-sig"])
-def test_a_byte_order_mark_is_read(mark: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            text = status_changed().decode().partition("?>")[2]
-            media = "text/xml; charset=utf-16" if mark == "utf-16" else "text/xml"
-            status, _ = await rig.post(rig.signed(), text.encode(mark), {"Content-Type": media})
-            assert status == 200
-
-    run(scenario())
+async def test_a_byte_order_mark_is_read(mark: str) -> None:
+    async with a_rig() as rig:
+        text = status_changed().decode().partition("?>")[2]
+        media = "text/xml; charset=utf-16" if mark == "utf-16" else "text/xml"
+        status, _ = await rig.post(rig.signed(), text.encode(mark), {"Content-Type": media})
+        assert status == 200
 
 
 HEADER = (
@@ -138,24 +119,18 @@ HEADER = (
 
 
 @pytest.mark.parametrize("action", [None, "", '""', "{}", '"{}"'])
-def test_the_action_may_be_absent_empty_or_right(action: str | None) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            right = codec().catalog.spec(STATUS).soap_action
-            headers = {} if action is None else {"SOAPAction": action.format(right)}
-            assert (await rig.post(rig.signed(), status_changed(), headers))[0] == 200
-
-    run(scenario())
+async def test_the_action_may_be_absent_empty_or_right(action: str | None) -> None:
+    async with a_rig() as rig:
+        right = codec().catalog.spec(STATUS).soap_action
+        headers = {} if action is None else {"SOAPAction": action.format(right)}
+        assert (await rig.post(rig.signed(), status_changed(), headers))[0] == 200
 
 
-def test_the_action_block_that_wcf_writes_is_understood() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            right = codec().catalog.spec(STATUS).soap_action
-            body = status_changed().decode().replace("<s:Body>", HEADER.format(right)).encode()
-            assert (await rig.post(rig.signed(), body))[0] == 200
-
-    run(scenario())
+async def test_the_action_block_that_wcf_writes_is_understood() -> None:
+    async with a_rig() as rig:
+        right = codec().catalog.spec(STATUS).soap_action
+        body = status_changed().decode().replace("<s:Body>", HEADER.format(right)).encode()
+        assert (await rig.post(rig.signed(), body))[0] == 200
 
 
 class FailingStore(SqliteStore):
@@ -166,14 +141,11 @@ class FailingStore(SqliteStore):
 
 
 @pytest.mark.parametrize("body", [status_changed(), b"<nonsense"])
-def test_nothing_is_acknowledged_when_the_store_fails(body: bytes) -> None:
-    async def scenario() -> None:
-        async with a_rig(store_type=FailingStore) as rig:
-            status, answer = await rig.post(rig.signed(), body)
-            assert (status, fault_of(answer)) == (503, "Server")
-            assert b"disk" not in answer
-
-    run(scenario())
+async def test_nothing_is_acknowledged_when_the_store_fails(body: bytes) -> None:
+    async with a_rig(store_type=FailingStore) as rig:
+        status, answer = await rig.post(rig.signed(), body)
+        assert (status, fault_of(answer)) == (503, "Server")
+        assert b"disk" not in answer
 
 
 class SlowStore(SqliteStore):
@@ -191,28 +163,22 @@ class SlowStore(SqliteStore):
         return made
 
 
-def test_a_message_is_stored_even_if_the_head_end_hangs_up_before_the_answer() -> None:
-    async def scenario() -> None:
-        SlowStore.may, SlowStore.asked, SlowStore.stored = (asyncio.Event() for _ in range(3))
-        async with a_rig(store_type=SlowStore) as rig:
-            sending = asyncio.create_task(rig.post(rig.signed(), status_changed()))
-            await SlowStore.asked.wait()
-            assert not sending.done()
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-            SlowStore.may.set()
-            await SlowStore.stored.wait()
-            assert (await rig.only_row()).raw == status_changed()
-
-    run(scenario())
+async def test_a_message_is_stored_even_if_the_head_end_hangs_up_before_the_answer() -> None:
+    SlowStore.may, SlowStore.asked, SlowStore.stored = (asyncio.Event() for _ in range(3))
+    async with a_rig(store_type=SlowStore) as rig:
+        sending = asyncio.create_task(rig.post(rig.signed(), status_changed()))
+        await SlowStore.asked.wait()
+        assert not sending.done()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        SlowStore.may.set()
+        await SlowStore.stored.wait()
+        assert (await rig.only_row()).raw == status_changed()
 
 
-def test_the_address_for_data_takes_events_too() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            status, answer = await rig.post("/openway/data", events_arrived())
-            assert status == 200
-            assert b"EventsArrivedResponse" in answer
-            assert (await rig.only_row()).operation == EVENTS
-
-    run(scenario())
+async def test_the_address_for_data_takes_events_too() -> None:
+    async with a_rig() as rig:
+        status, answer = await rig.post("/openway/data", events_arrived())
+        assert status == 200
+        assert b"EventsArrivedResponse" in answer
+        assert (await rig.only_row()).operation == EVENTS

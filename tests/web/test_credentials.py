@@ -6,7 +6,6 @@ from adapter.engine.commands.ports import InboxState
 from adapter.errors import SettingsError
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import BasicUser, ListenerSettings, QuarantineLimits
-from tests.support import run
 from tests.web.rig import (
     HASTY,
     a_rig,
@@ -31,16 +30,13 @@ BODIES = {
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_all_live_passwords_are_let_in(path: str) -> None:
-    async def scenario() -> None:
-        async with a_rig(GUARDED) as rig:
-            for each in USERS:
-                header = {"Authorization": basic_header_of(each.user, each.password)}
-                assert (await rig.post(path, BODIES[path], header))[0] == 200
-            header = {"Authorization": header["Authorization"].replace("Basic", "bAsIc")}
+async def test_all_live_passwords_are_let_in(path: str) -> None:
+    async with a_rig(GUARDED) as rig:
+        for each in USERS:
+            header = {"Authorization": basic_header_of(each.user, each.password)}
             assert (await rig.post(path, BODIES[path], header))[0] == 200
-
-    run(scenario())
+        header = {"Authorization": header["Authorization"].replace("Basic", "bAsIc")}
+        assert (await rig.post(path, BODIES[path], header))[0] == 200
 
 
 WRONG = [
@@ -57,48 +53,38 @@ WRONG = [
 
 
 @pytest.mark.parametrize("header", WRONG)
-def test_nobody_else_is_let_in_but_nothing_is_lost(header: str | None) -> None:
-    async def scenario() -> None:
-        async with a_rig(GUARDED) as rig:
-            headers = {"Authorization": header} if header is not None else {}
-            for path in (rig.signed(), *BODIES):
-                status, answer = await rig.post(path, status_changed(), headers)
-                assert (status, fault_of(answer)) == (401, "Client")
-            rows = await rig.rows()
-            assert [row.state for row in rows] == [InboxState.QUARANTINED] * 5
-            assert all("credentials" in row.reason for row in rows)
-            assert all(row.communication is None for row in rows)
-            async with rig.http.post(rig.signed(), data=b"x") as response:
-                assert response.headers["WWW-Authenticate"].startswith("Basic ")
-
-    run(scenario())
+async def test_nobody_else_is_let_in_but_nothing_is_lost(header: str | None) -> None:
+    async with a_rig(GUARDED) as rig:
+        headers = {"Authorization": header} if header is not None else {}
+        for path in (rig.signed(), *BODIES):
+            status, answer = await rig.post(path, status_changed(), headers)
+            assert (status, fault_of(answer)) == (401, "Client")
+        rows = await rig.rows()
+        assert [row.state for row in rows] == [InboxState.QUARANTINED] * 5
+        assert all("credentials" in row.reason for row in rows)
+        assert all(row.communication is None for row in rows)
+        async with rig.http.post(rig.signed(), data=b"x") as response:
+            assert response.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_strangers_cannot_use_up_the_quarantine_of_the_head_end() -> None:
+async def test_strangers_cannot_use_up_the_quarantine_of_the_head_end() -> None:
     limits = QuarantineLimits(minute_bytes=20_000)
     settings = ListenerSettings(users=USERS, quarantine=limits, connections=HASTY)
-
-    async def scenario() -> None:
-        async with a_rig(settings) as rig:
-            for _ in range(20):
-                await rig.post("/openway/data", b"<" * 10_000)
-            assert rig.listener.counts["not_kept"] == 19
-            known = {"Authorization": basic_header_of(USERS[1].user, USERS[1].password)}
-            assert (await rig.post("/openway/data", b"<broken", known))[0] == 500
-            assert len(await rig.rows()) == 2
-
-    run(scenario())
+    async with a_rig(settings) as rig:
+        for _ in range(20):
+            await rig.post("/openway/data", b"<" * 10_000)
+        assert rig.listener.counts["not_kept"] == 19
+        known = {"Authorization": basic_header_of(USERS[1].user, USERS[1].password)}
+        assert (await rig.post("/openway/data", b"<broken", known))[0] == 500
+        assert len(await rig.rows()) == 2
 
 
-def test_the_contract_is_shown_without_a_password() -> None:
-    async def scenario() -> None:
-        async with (
-            a_rig(GUARDED) as rig,
-            rig.http.get(rig.url + "/openway/data?wsdl") as response,
-        ):
-            assert response.status == 200
-
-    run(scenario())
+async def test_the_contract_is_shown_without_a_password() -> None:
+    async with (
+        a_rig(GUARDED) as rig,
+        rig.http.get(rig.url + "/openway/data?wsdl") as response,
+    ):
+        assert response.status == 200
 
 
 @pytest.mark.parametrize(("user", "password"), [("", "x"), ("a:b", "x"), ("a", "")])

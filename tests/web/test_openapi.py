@@ -11,7 +11,7 @@ from adapter.server.settings import RestSettings
 from adapter.web.api.openapi import document, media_of
 from adapter.web.api.problems import MEDIA_TYPE
 from adapter.web.api.routes import ROUTES, Route
-from tests.support import for_every, run
+from tests.support import for_every
 from tests.web.rig import KEYS, a_rig
 
 DOCUMENT = document()
@@ -79,19 +79,15 @@ def test_every_route_is_in_it_with_its_problems(route: Route) -> None:
     assert ("requestBody" in operation) == (route.takes is not None)
 
 
-def test_what_is_served_is_what_it_says() -> None:
+async def test_what_is_served_is_what_it_says() -> None:
     patient = RestSettings(keys=KEYS, failures_per_minute=1000)
-
-    async def scenario() -> None:
-        async with a_rig(rest=patient) as rig:
-            told = await rig.ask("GET", "//openapi.json", by=None)
-            assert told.body == json.loads(msgspec.json.encode(DOCUMENT))
-            assert "/openapi.json" in DOCUMENT["paths"]
-            for path, method, _ in operations():
-                there = re.sub(r"{\w+}", "1", path)
-                found = await rig.ask(method.upper(), f"/{there}", {}, by=None)
-                assert found.status in (200, 401), path
-                other = await rig.ask("PATCH", f"/{there}", {}, by=None)
-                assert other.status == 405, path
-
-    run(scenario())
+    async with a_rig(rest=patient) as rig:
+        told = await rig.ask("GET", "//openapi.json", by=None)
+        assert told.body == json.loads(msgspec.json.encode(DOCUMENT))
+        assert "/openapi.json" in DOCUMENT["paths"]
+        for path, method, _ in operations():
+            there = re.sub(r"{\w+}", "1", path)
+            found = await rig.ask(method.upper(), f"/{there}", {}, by=None)
+            assert found.status in (200, 401), path
+            other = await rig.ask("PATCH", f"/{there}", {}, by=None)
+            assert other.status == 405, path

@@ -23,7 +23,6 @@ from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
 from adapter.web.api.rest import Rest
 from tests.export.loading import MIDNIGHT, QUARTER, a_store, filled
-from tests.support import run
 from tests.web.rig import KEYS, TOKENS, Rig, a_rig
 
 
@@ -41,63 +40,51 @@ async def serving(
             yield replace(rig, rest=rest)
 
 
-def test_pages_lead_through_all_measurements(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            found, cursor = [], ""
-            while True:
-                told = await rig.ask("GET", f"/measurements?limit=37{cursor}", by="reader")
-                assert told.status == 200
-                found += told["items"]
-                if told["next"] is None:
-                    break
-                cursor = f"&cursor={told['next']}"
-            assert len(found) == 201
-            assert len({(row["component"], row["at"]) for row in found}) == 201
-            assert found[1]["value"] == "0.9995"
-            assert found[1]["start"] == "2026-03-02T00:15:00Z"
-            assert [row["statuses"] for row in found if row["value"] is None] == [
-                ["SkippedInterval"]
-            ]
-
-    run(scene())
+async def test_pages_lead_through_all_measurements(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        found, cursor = [], ""
+        while True:
+            told = await rig.ask("GET", f"/measurements?limit=37{cursor}", by="reader")
+            assert told.status == 200
+            found += told["items"]
+            if told["next"] is None:
+                break
+            cursor = f"&cursor={told['next']}"
+        assert len(found) == 201
+        assert len({(row["component"], row["at"]) for row in found}) == 201
+        assert found[1]["value"] == "0.9995"
+        assert found[1]["start"] == "2026-03-02T00:15:00Z"
+        assert [row["statuses"] for row in found if row["value"] is None] == [["SkippedInterval"]]
 
 
-def test_a_page_is_of_what_was_asked_for(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            query = "device=M1&from=2026-03-02T00:15:00Z&to=2026-03-02T00:30:00Z"
-            told = await rig.ask("GET", f"/measurements?{query}")
-            assert [row["head_end_value"] for row in told["items"]] == ["999.5"]
-            told = await rig.ask("GET", f"/measurements?{query}&revisions=true")
-            assert [row["head_end_value"] for row in told["items"]] == ["101", "999.5"]
-            told = await rig.ask("GET", "/measurements?component=M2-R")
-            assert [row["kind"] for row in told["items"]] == ["register"]
-            told = await rig.ask("GET", "/arrived-events?device=M1")
-            assert [row["name"] for row in told["items"]] == ["Primary Power Down"]
-            assert told["items"][0]["arguments"]["phase"] == ["A", "B"]
-
-    run(scene())
+async def test_a_page_is_of_what_was_asked_for(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        query = "device=M1&from=2026-03-02T00:15:00Z&to=2026-03-02T00:30:00Z"
+        told = await rig.ask("GET", f"/measurements?{query}")
+        assert [row["head_end_value"] for row in told["items"]] == ["999.5"]
+        told = await rig.ask("GET", f"/measurements?{query}&revisions=true")
+        assert [row["head_end_value"] for row in told["items"]] == ["101", "999.5"]
+        told = await rig.ask("GET", "/measurements?component=M2-R")
+        assert [row["kind"] for row in told["items"]] == ["register"]
+        told = await rig.ask("GET", "/arrived-events?device=M1")
+        assert [row["name"] for row in told["items"]] == ["Primary Power Down"]
+        assert told["items"][0]["arguments"]["phase"] == ["A", "B"]
 
 
-def test_a_page_says_of_what_people_told_who_it_was_and_when(tmp_path: Path) -> None:
+async def test_a_page_says_of_what_people_told_who_it_was_and_when(tmp_path: Path) -> None:
     entered = Entered(
         id="entered/M1/M1-R/x", device=DeviceId("M1"), component="M1-R", at=MIDNIGHT,
         value=Decimal("7.50"), by="anna", entered_at=MIDNIGHT + QUARTER,
     )  # fmt: skip
-
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db", told=[entered]) as rig:
-            first = await rig.ask("GET", "/measurements?device=M1&limit=1")
-            (row,) = first["items"]
-            assert (row["value"], row["head_end_value"], row["payload"]) == ("7.5", None, 0)
-            assert (row["origin"], row["entered_by"]) == ("entered", "anna")
-            assert row["entered_at"] == "2026-03-02T00:15:00Z"
-            rest = await rig.ask("GET", f"/measurements?device=M1&limit=1&cursor={first['next']}")
-            (row,) = rest["items"]
-            assert (row["origin"], row["entered_by"], row["entered_at"]) == ("payload", "", None)
-
-    run(scene())
+    async with serving(tmp_path / "gateway.db", told=[entered]) as rig:
+        first = await rig.ask("GET", "/measurements?device=M1&limit=1")
+        (row,) = first["items"]
+        assert (row["value"], row["head_end_value"], row["payload"]) == ("7.5", None, 0)
+        assert (row["origin"], row["entered_by"]) == ("entered", "anna")
+        assert row["entered_at"] == "2026-03-02T00:15:00Z"
+        rest = await rig.ask("GET", f"/measurements?device=M1&limit=1&cursor={first['next']}")
+        (row,) = rest["items"]
+        assert (row["origin"], row["entered_by"], row["entered_at"]) == ("payload", "", None)
 
 
 @pytest.mark.parametrize(
@@ -111,62 +98,47 @@ def test_a_page_says_of_what_people_told_who_it_was_and_when(tmp_path: Path) -> 
         ("colour=blue", "colour"),
     ],
 )
-def test_what_cannot_be_asked_is_named(tmp_path: Path, query: str, field: str) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            told = await rig.ask("GET", f"/measurements?{query}")
-            assert told.status in (400, 422)
-            assert told["field"] == field
-
-    run(scene())
+async def test_what_cannot_be_asked_is_named(tmp_path: Path, query: str, field: str) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        told = await rig.ask("GET", f"/measurements?{query}")
+        assert told.status in (400, 422)
+        assert told["field"] == field
 
 
-def test_lines_are_all_of_it_with_a_first_and_a_last(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            headers = {"Authorization": f"Bearer {TOKENS['reader']}"}
-            url = rig.rest.url + "/api/v1/measurements/lines"
-            async with rig.http.get(url, headers=headers) as response:
-                assert response.content_type == "application/x-ndjson"
-                lines = [json.loads(line) for line in (await response.read()).splitlines()]
-            assert lines[0]["columns"][0] == "device"
-            assert lines[-1] == {"rows": 201}
-            assert len(lines) == 203
-
-    run(scene())
+async def test_lines_are_all_of_it_with_a_first_and_a_last(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        headers = {"Authorization": f"Bearer {TOKENS['reader']}"}
+        url = rig.rest.url + "/api/v1/measurements/lines"
+        async with rig.http.get(url, headers=headers) as response:
+            assert response.content_type == "application/x-ndjson"
+            lines = [json.loads(line) for line in (await response.read()).splitlines()]
+        assert lines[0]["columns"][0] == "device"
+        assert lines[-1] == {"rows": 201}
+        assert len(lines) == 203
 
 
-def test_nobody_reads_measurements_without_a_key(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            for path in ("/measurements", "/measurements/lines", "/payloads", "/arrived-events"):
-                assert (await rig.ask("GET", path, by=None)).status == 401
-
-    run(scene())
+async def test_nobody_reads_measurements_without_a_key(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        for path in ("/measurements", "/measurements/lines", "/payloads", "/arrived-events"):
+            assert (await rig.ask("GET", path, by=None)).status == 401
 
 
-def test_before_the_first_payload_there_is_nothing_to_read() -> None:
-    async def scene() -> None:
-        async with a_rig() as rig:
-            assert (await rig.ask("GET", "/measurements")).body == {"items": [], "next": None}
-            statistics = (await rig.ask("GET", "/payloads/statistics")).body
-            assert (statistics["groups"], statistics["open_errors"]) == ([], {})
-
-    run(scene())
+async def test_before_the_first_payload_there_is_nothing_to_read() -> None:
+    async with a_rig() as rig:
+        assert (await rig.ask("GET", "/measurements")).body == {"items": [], "next": None}
+        statistics = (await rig.ask("GET", "/payloads/statistics")).body
+        assert (statistics["groups"], statistics["open_errors"]) == ([], {})
 
 
-def test_payloads_and_their_statistics_are_told(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db") as rig:
-            told = await rig.ask("GET", "/payloads?limit=2")
-            assert [row["id"] for row in told["items"]] == [3, 2]
-            assert told["items"][0]["lag_s"] == 2.5
-            rest = await rig.ask("GET", f"/payloads?limit=2&cursor={told['next']}")
-            assert [row["id"] for row in rest["items"]] == [1]
-            told = await rig.ask("GET", "/payloads/statistics?by=day")
-            assert [group["payloads"] for group in told["groups"]] == [3]
-
-    run(scene())
+async def test_payloads_and_their_statistics_are_told(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db") as rig:
+        told = await rig.ask("GET", "/payloads?limit=2")
+        assert [row["id"] for row in told["items"]] == [3, 2]
+        assert told["items"][0]["lag_s"] == 2.5
+        rest = await rig.ask("GET", f"/payloads?limit=2&cursor={told['next']}")
+        assert [row["id"] for row in rest["items"]] == [1]
+        told = await rig.ask("GET", "/payloads/statistics?by=day")
+        assert [group["payloads"] for group in told["groups"]] == [3]
 
 
 class FailingReports(SqliteReports):
@@ -178,57 +150,50 @@ class FailingReports(SqliteReports):
         return await super().values(wanted, cursor=cursor, limit=10)
 
 
-def test_an_answer_that_was_cut_off_is_not_taken_for_whole(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with serving(tmp_path / "gateway.db", FailingReports) as rig:
-            client = Client(url=rig.rest.url, key=Secret(TOKENS["reader"]))
+async def test_an_answer_that_was_cut_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    async with serving(tmp_path / "gateway.db", FailingReports) as rig:
+        client = Client(url=rig.rest.url, key=Secret(TOKENS["reader"]))
 
-            def read() -> None:
-                with pytest.raises(Unreachable):
-                    list(client.lines("/measurements/lines"))
+        def read() -> None:
+            with pytest.raises(Unreachable):
+                list(client.lines("/measurements/lines"))
 
-            await asyncio.to_thread(read)
-
-    run(scene())
+        await asyncio.to_thread(read)
 
 
-def test_the_command_line_exports_the_same_over_http_as_from_the_file(
+async def test_the_command_line_exports_the_same_over_http_as_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "gateway.db"
-
-    async def scene() -> None:
-        async with serving(path) as rig:
-            monkeypatch.setenv("OPENWAY_API_URL", rig.rest.url)
-            monkeypatch.setenv("OPENWAY_API_KEY", TOKENS["reader"])
-            for what in ([], ["--events"]):
-                for name, source in (("api", []), ("file", ["--store", str(path)])):
-                    out = ["--out", str(tmp_path / f"{name}.csv")]
-                    arguments = ["readings", "export", *out, *what, *source]
-                    assert await asyncio.to_thread(openway, arguments) == Exit.OK
-                api, file = tmp_path / "api.csv", tmp_path / "file.csv"
-                assert api.read_bytes() == file.read_bytes()
-                assert len(api.read_bytes()) > 100
+    async with serving(path) as rig:
+        monkeypatch.setenv("OPENWAY_API_URL", rig.rest.url)
+        monkeypatch.setenv("OPENWAY_API_KEY", TOKENS["reader"])
+        for what in ([], ["--events"]):
+            for name, source in (("api", []), ("file", ["--store", str(path)])):
+                out = ["--out", str(tmp_path / f"{name}.csv")]
+                arguments = ["readings", "export", *out, *what, *source]
+                assert await asyncio.to_thread(openway, arguments) == Exit.OK
+            api, file = tmp_path / "api.csv", tmp_path / "file.csv"
+            assert api.read_bytes() == file.read_bytes()
+            assert len(api.read_bytes()) > 100
+        for source in ([], ["--store", str(path)]):
+            arguments = ["readings", "show", "M99", *source]
+            assert await asyncio.to_thread(openway, arguments) == Exit.NOT_FOUND
+        for command in ("payloads", "statistics"):
+            told = []
             for source in ([], ["--store", str(path)]):
-                arguments = ["readings", "show", "M99", *source]
-                assert await asyncio.to_thread(openway, arguments) == Exit.NOT_FOUND
-            for command in ("payloads", "statistics"):
-                told = []
-                for source in ([], ["--store", str(path)]):
-                    capsys.readouterr()
-                    arguments = ["readings", command, "--json", *source]
-                    assert await asyncio.to_thread(openway, arguments) == Exit.OK
-                    told.append(json.loads(capsys.readouterr().out))
-                assert json.dumps(told[0], sort_keys=True) == json.dumps(told[1], sort_keys=True)
-
-    run(scene())
+                capsys.readouterr()
+                arguments = ["readings", command, "--json", *source]
+                assert await asyncio.to_thread(openway, arguments) == Exit.OK
+                told.append(json.loads(capsys.readouterr().out))
+            assert json.dumps(told[0], sort_keys=True) == json.dumps(told[1], sort_keys=True)
 
 
-def test_a_load_profile_is_shown_and_drawn(
+async def test_a_load_profile_is_shown_and_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "gateway.db"
-    run(filled(path))
+    await filled(path)
     period = ["--from", "2026-03-02T00:00:00Z", "--to", "2026-03-03T00:00:00Z"]
     store = ["--store", str(path)]
     assert openway(["readings", "plot", "M2", *period, *store, "--zone", "UTC"]) == Exit.OK

@@ -11,7 +11,6 @@ from adapter.engine.commands.ports import Submission, Submitted
 from adapter.errors import SettingsError, StoreFailed
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.store.commands.commands import SqliteStore
-from tests.support import run
 from tests.web.rig import KEYS, NOON, TOKENS, Told, a_rig
 from tests.web.sockets import connected
 
@@ -82,18 +81,15 @@ _FIRST = "0001-01-01T00:00:00+14:00"
         ),
     ],
 )
-def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
+async def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
     body: object, status: int, field: str | None
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask("POST", "/commands", body)
-            check_problem(told, status)
-            assert told.body.get("field") == field
-            assert (told.body.get("rule") is None) == (field is None)
-            assert (await rig.gateway.upkeep.ledger()).accepted == 0
-
-    run(scenario())
+    async with a_rig() as rig:
+        told = await rig.ask("POST", "/commands", body)
+        check_problem(told, status)
+        assert told.body.get("field") == field
+        assert (told.body.get("rule") is None) == (field is None)
+        assert (await rig.gateway.upkeep.ledger()).accepted == 0
 
 
 @pytest.mark.parametrize(
@@ -113,25 +109,19 @@ def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
         ("limit=" + "9" * 5_000, "limit"),
     ],
 )
-def test_a_query_that_is_not_understood_is_refused(query: str, field: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask("GET", f"/commands?{query}")
-            check_problem(told, 400)
-            assert told["field"] == field
-
-    run(scenario())
+async def test_a_query_that_is_not_understood_is_refused(query: str, field: str) -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("GET", f"/commands?{query}")
+        check_problem(told, 400)
+        assert told["field"] == field
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "soon", "86401"])
-def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask("GET", f"/commands/x?wait={wait}")
-            check_problem(told, 400)
-            assert told["field"] == "wait"
-
-    run(scenario())
+async def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("GET", f"/commands/x?wait={wait}")
+        check_problem(told, 400)
+        assert told["field"] == "wait"
 
 
 @pytest.mark.parametrize(
@@ -149,14 +139,11 @@ def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
         ("POST", "/ledger", 405),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask(method, path, {} if method != "GET" else None)
-            check_problem(told, status)
-            assert ("Allow" in told.headers) == (status == 405)
-
-    run(scenario())
+async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:
+    async with a_rig() as rig:
+        told = await rig.ask(method, path, {} if method != "GET" else None)
+        check_problem(told, status)
+        assert ("Allow" in told.headers) == (status == 405)
 
 
 @pytest.mark.parametrize(
@@ -167,37 +154,30 @@ def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int)
         ({"Content-Encoding": "gzip"}, 415, "Content-Encoding"),
     ],
 )
-def test_bodies_of_another_kind_are_refused(
+async def test_bodies_of_another_kind_are_refused(
     headers: dict[str, str], status: int, field: str
 ) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            body = json.dumps(LOAD_CHECK).encode()
-            told = await rig.ask("POST", "/commands", body, headers=headers)
-            check_problem(told, status)
-            assert told["field"] == field
-
-    run(scenario())
+    async with a_rig() as rig:
+        body = json.dumps(LOAD_CHECK).encode()
+        told = await rig.ask("POST", "/commands", body, headers=headers)
+        check_problem(told, status)
+        assert told["field"] == field
 
 
-def test_large_and_slow_bodies_are_given_up() -> None:
+async def test_large_and_slow_bodies_are_given_up() -> None:
     limits = RestSettings(keys=KEYS, body_bytes=10_000, deadline_s=0.2)
-
-    async def scenario() -> None:
-        async with a_rig(rest=limits) as rig:
-            check_problem(await rig.ask("POST", "/commands", b"[" * 20_000), 413)
-            async with connected(rig.rest.url) as raw:
-                rows = [
-                    "POST /api/v1/commands HTTP/1.1",
-                    f"Host: {urlsplit(rig.rest.url).netloc}",
-                    f"Authorization: Bearer {TOKENS['switcher']}",
-                    "Content-Type: application/json",
-                    "Content-Length: 100",
-                ]
-                await raw.send(("\r\n".join(rows) + "\r\n\r\n{").encode())
-                assert await raw.status() == 408
-
-    run(scenario())
+    async with a_rig(rest=limits) as rig:
+        check_problem(await rig.ask("POST", "/commands", b"[" * 20_000), 413)
+        async with connected(rig.rest.url) as raw:
+            rows = [
+                "POST /api/v1/commands HTTP/1.1",
+                f"Host: {urlsplit(rig.rest.url).netloc}",
+                f"Authorization: Bearer {TOKENS['switcher']}",
+                "Content-Type: application/json",
+                "Content-Length: 100",
+            ]
+            await raw.send(("\r\n".join(rows) + "\r\n\r\n{").encode())
+            assert await raw.status() == 408
 
 
 ROLES = {
@@ -216,76 +196,61 @@ ROLES = {
 
 
 @pytest.mark.parametrize(("method", "path"), ROLES)
-def test_each_route_lets_in_the_roles_it_names_and_nobody_else(method: str, path: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            body: object = LOAD_CHECK if path == "/commands" else {}
-            body = body if method == "POST" else None
-            for name in TOKENS:
-                told = await rig.ask(method, path, body, by=name)
-                if name in ROLES[method, path]:
-                    assert told.status not in (401, 403)
-                else:
-                    check_problem(told, 403)
-            check_problem(await rig.ask(method, path, body, by=None), 401)
-
-    run(scenario())
-
-
-def test_operators_move_no_switch_in_any_way() -> None:
-    body = {"kind": "remote_disconnect", "devices": ["M1"], "idempotency_key": "k"}
-
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            check_problem(await rig.ask("POST", "/commands", body, by="operator"), 403)
-            made = await rig.ask("POST", "/commands", body)
-            for verb in ("cancel", "retry", "discard"):
-                told = await rig.ask("POST", f"/commands/{made['id']}/{verb}", {}, by="operator")
+async def test_each_route_lets_in_the_roles_it_names_and_nobody_else(
+    method: str, path: str
+) -> None:
+    async with a_rig() as rig:
+        body: object = LOAD_CHECK if path == "/commands" else {}
+        body = body if method == "POST" else None
+        for name in TOKENS:
+            told = await rig.ask(method, path, body, by=name)
+            if name in ROLES[method, path]:
+                assert told.status not in (401, 403)
+            else:
                 check_problem(told, 403)
-            history = await rig.gateway.commands.history(made["id"])
-            assert {entry.note.actor for entry in history} <= {"switcher", "gateway"}
+        check_problem(await rig.ask(method, path, body, by=None), 401)
 
-    run(scenario())
+
+async def test_operators_move_no_switch_in_any_way() -> None:
+    body = {"kind": "remote_disconnect", "devices": ["M1"], "idempotency_key": "k"}
+    async with a_rig() as rig:
+        check_problem(await rig.ask("POST", "/commands", body, by="operator"), 403)
+        made = await rig.ask("POST", "/commands", body)
+        for verb in ("cancel", "retry", "discard"):
+            told = await rig.ask("POST", f"/commands/{made['id']}/{verb}", {}, by="operator")
+            check_problem(told, 403)
+        history = await rig.gateway.commands.history(made["id"])
+        assert {entry.note.actor for entry in history} <= {"switcher", "gateway"}
 
 
 @pytest.mark.parametrize(
     "header",
     ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic cjpy", f"bearer{'r' * 40}", "Bearer é"],
 )
-def test_without_a_key_that_is_known_nobody_is_let_in(header: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            told = await rig.ask("GET", "/commands", by=None, headers={"Authorization": header})
-            check_problem(told, 401)
-            assert told.headers["WWW-Authenticate"].startswith("Bearer")
-
-    run(scenario())
+async def test_without_a_key_that_is_known_nobody_is_let_in(header: str) -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("GET", "/commands", by=None, headers={"Authorization": header})
+        check_problem(told, 401)
+        assert told.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_key_ends_when_it_expires_and_two_overlap_in_between() -> None:
+async def test_a_key_ends_when_it_expires_and_two_overlap_in_between() -> None:
     old = ApiKey.of("orders-1", "1" * 40, Role.READ, expires_at=NOON + timedelta(hours=1))
     new = ApiKey.of("orders-2", "2" * 40, Role.READ)
+    async with a_rig(rest=RestSettings(keys=(old, new))) as rig:
 
-    async def scenario() -> None:
-        async with a_rig(rest=RestSettings(keys=(old, new))) as rig:
+        async def status(token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            return (await rig.ask("GET", "/commands", by=None, headers=headers)).status
 
-            async def status(token: str) -> int:
-                headers = {"Authorization": f"Bearer {token}"}
-                return (await rig.ask("GET", "/commands", by=None, headers=headers)).status
-
-            assert [await status("1" * 40), await status("2" * 40)] == [200, 200]
-            await rig.clock.turn(NOON + timedelta(hours=1))
-            assert [await status("1" * 40), await status("2" * 40)] == [401, 200]
-
-    run(scenario())
+        assert [await status("1" * 40), await status("2" * 40)] == [200, 200]
+        await rig.clock.turn(NOON + timedelta(hours=1))
+        assert [await status("1" * 40), await status("2" * 40)] == [401, 200]
 
 
-def test_no_keys_let_nobody_in() -> None:
-    async def scenario() -> None:
-        async with a_rig(rest=RestSettings()) as rig:
-            check_problem(await rig.ask("GET", "/commands", by="admin"), 401)
-
-    run(scenario())
+async def test_no_keys_let_nobody_in() -> None:
+    async with a_rig(rest=RestSettings()) as rig:
+        check_problem(await rig.ask("GET", "/commands", by="admin"), 401)
 
 
 def test_switch_and_approve_are_never_one_persons() -> None:
@@ -323,15 +288,12 @@ class FailingStore(SqliteStore):
         raise StoreFailed("disk I/O error at /var/secret/place.db")
 
 
-def test_a_store_that_fails_is_not_available_and_tells_nothing() -> None:
-    async def scenario() -> None:
-        async with a_rig(store_type=FailingStore) as rig:
-            told = await rig.ask("POST", "/commands", LOAD_CHECK)
-            check_problem(told, 503)
-            assert told.headers["Retry-After"]
-            assert "disk" not in json.dumps(told.body)
-
-    run(scenario())
+async def test_a_store_that_fails_is_not_available_and_tells_nothing() -> None:
+    async with a_rig(store_type=FailingStore) as rig:
+        told = await rig.ask("POST", "/commands", LOAD_CHECK)
+        check_problem(told, 503)
+        assert told.headers["Retry-After"]
+        assert "disk" not in json.dumps(told.body)
 
 
 class BrokenStore(SqliteStore):
@@ -339,23 +301,17 @@ class BrokenStore(SqliteStore):
         raise ZeroDivisionError("secret")
 
 
-def test_a_mistake_of_ours_is_a_plain_500() -> None:
-    async def scenario() -> None:
-        async with a_rig(store_type=BrokenStore) as rig:
-            told = await rig.ask("POST", "/commands", LOAD_CHECK)
-            check_problem(told, 500)
-            assert "secret" not in json.dumps(told.body)
-
-    run(scenario())
+async def test_a_mistake_of_ours_is_a_plain_500() -> None:
+    async with a_rig(store_type=BrokenStore) as rig:
+        told = await rig.ask("POST", "/commands", LOAD_CHECK)
+        check_problem(told, 500)
+        assert "secret" not in json.dumps(told.body)
 
 
 @pytest.mark.parametrize("key", [f"{'0' * 26}.1", "schedule:night:2026-11-21"])
-def test_keys_of_the_gateways_own_children_are_refused(key: str) -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            body = {"kind": "load_check", "devices": ["M1"], "idempotency_key": key}
-            told = await rig.ask("POST", "/commands", body)
-            check_problem(told, 422)
-            assert (await rig.gateway.upkeep.ledger()).accepted == 0
-
-    run(scenario())
+async def test_keys_of_the_gateways_own_children_are_refused(key: str) -> None:
+    async with a_rig() as rig:
+        body = {"kind": "load_check", "devices": ["M1"], "idempotency_key": key}
+        told = await rig.ask("POST", "/commands", body)
+        check_problem(told, 422)
+        assert (await rig.gateway.upkeep.ledger()).accepted == 0

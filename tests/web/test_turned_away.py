@@ -5,7 +5,6 @@ from datetime import timedelta
 from adapter.engine.commands.ports import AuditEntry
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.settings import RestSettings
-from tests.support import run
 from tests.web.rig import KEYS, NOON, Rig, a_rig
 
 LOAD_CHECK = {"kind": "load_check", "devices": ["M1"]}
@@ -22,65 +21,54 @@ async def asked(rig: Rig, method: str, path: str, token: str | None = None) -> i
     return (await rig.ask(method, path, body, by=None, headers=headers)).status
 
 
-def test_a_refused_change_is_audited_once_a_minute_for_each_caller() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            for _ in range(3):
-                assert (await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")).status == 403
-                assert await asked(rig, "POST", "/commands", "secret" * 8) == 401
-            known, unknown = await refusals(rig)
-            assert (known.note.actor, known.note.detail["code"]) == ("reader", "role_missing")
-            assert (unknown.note.actor, unknown.note.detail["code"]) == ("unknown", "unauthorized")
-            assert unknown.note.detail["call"] == "POST /api/v1/commands"
-            assert unknown.note.detail["address"] == "127.0.0.1"
-            assert "secret" not in str(unknown)
+async def test_a_refused_change_is_audited_once_a_minute_for_each_caller() -> None:
+    async with a_rig() as rig:
+        for _ in range(3):
+            assert (await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")).status == 403
+            assert await asked(rig, "POST", "/commands", "secret" * 8) == 401
+        known, unknown = await refusals(rig)
+        assert (known.note.actor, known.note.detail["code"]) == ("reader", "role_missing")
+        assert (unknown.note.actor, unknown.note.detail["code"]) == ("unknown", "unauthorized")
+        assert unknown.note.detail["call"] == "POST /api/v1/commands"
+        assert unknown.note.detail["address"] == "127.0.0.1"
+        assert "secret" not in str(unknown)
 
-            await rig.clock.turn(NOON + timedelta(minutes=1))
-            await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")
-            (*_, last) = await refusals(rig)
-            assert last.note.detail["refused_since"] == 4
-            await rig.gateway.upkeep.verify_audit()
-
-    run(scenario())
+        await rig.clock.turn(NOON + timedelta(minutes=1))
+        await rig.ask("POST", "/commands", LOAD_CHECK, by="reader")
+        (*_, last) = await refusals(rig)
+        assert last.note.detail["refused_since"] == 4
+        await rig.gateway.upkeep.verify_audit()
 
 
-def test_what_a_caller_put_into_the_path_is_not_in_the_audit() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            await rig.ask("POST", "/commands/canary/approve", {}, by="operator")
-            (entry,) = await refusals(rig)
-            assert entry.note.detail["call"] == "POST /api/v1/commands/{command}/approve"
-
-    run(scenario())
+async def test_what_a_caller_put_into_the_path_is_not_in_the_audit() -> None:
+    async with a_rig() as rig:
+        await rig.ask("POST", "/commands/canary/approve", {}, by="operator")
+        (entry,) = await refusals(rig)
+        assert entry.note.detail["call"] == "POST /api/v1/commands/{command}/approve"
 
 
-def test_questions_that_are_refused_are_not_audited() -> None:
-    async def scenario() -> None:
-        async with a_rig() as rig:
-            assert await asked(rig, "GET", "/commands") == 401
-            assert not await refusals(rig)
-
-    run(scenario())
+async def test_questions_that_are_refused_are_not_audited() -> None:
+    async with a_rig() as rig:
+        assert await asked(rig, "GET", "/commands") == 401
+        assert not await refusals(rig)
 
 
-def test_an_address_that_fails_too_often_waits_for_the_next_minute_and_right_keys_do_not() -> None:
+async def test_an_address_that_fails_too_often_waits_for_the_next_minute_right_keys_do_not() -> (
+    None
+):
     settings = RestSettings(keys=KEYS, failures_per_minute=3)
-
-    async def scenario() -> None:
-        async with a_rig(rest=settings) as rig:
-            wrong = [await asked(rig, "GET", "/commands", "wrong" * 8) for _ in range(5)]
-            assert wrong == [401, 401, 401, 429, 429]
-            told = await rig.ask("GET", "/commands", by=None)
-            assert (told.status, told["code"]) == (429, "too_many_failures")
-            assert told.headers["Retry-After"] == "60"
-            assert (await rig.ask("GET", "/commands", by="reader")).status == 200
-            await rig.clock.turn(NOON + timedelta(minutes=1))
-            assert await asked(rig, "GET", "/commands") == 401
-
-    run(scenario())
+    async with a_rig(rest=settings) as rig:
+        wrong = [await asked(rig, "GET", "/commands", "wrong" * 8) for _ in range(5)]
+        assert wrong == [401, 401, 401, 429, 429]
+        told = await rig.ask("GET", "/commands", by=None)
+        assert (told.status, told["code"]) == (429, "too_many_failures")
+        assert told.headers["Retry-After"] == "60"
+        assert (await rig.ask("GET", "/commands", by="reader")).status == 200
+        await rig.clock.turn(NOON + timedelta(minutes=1))
+        assert await asked(rig, "GET", "/commands") == 401
 
 
-def test_guesses_at_the_second_persons_key_count_too() -> None:
+async def test_guesses_at_the_second_persons_key_count_too() -> None:
     settings = RestSettings(keys=KEYS, failures_per_minute=1)
     fenced = {
         "kind": "remote_connect",
@@ -88,16 +76,12 @@ def test_guesses_at_the_second_persons_key_count_too() -> None:
         "past_unclear_order": True,
         "idempotency_key": "k",
     }
-
-    async def scenario() -> None:
-        async with a_rig(rest=settings) as rig:
-            guess = {"X-Second-Key": "guess" * 8}
-            told = [
-                (await rig.ask("POST", "/commands", fenced, headers=guess)).status for _ in range(2)
-            ]
-            assert told == [403, 429]
-
-    run(scenario())
+    async with a_rig(rest=settings) as rig:
+        guess = {"X-Second-Key": "guess" * 8}
+        told = [
+            (await rig.ask("POST", "/commands", fenced, headers=guess)).status for _ in range(2)
+        ]
+        assert told == [403, 429]
 
 
 def test_counting_takes_bounded_memory_whoever_calls() -> None:
