@@ -17,10 +17,13 @@ def graph() -> grimp.ImportGraph:
     ("changed", "touched"),
     [
         ("adapter/wire/stream.py", "tests/wire/test_stream.py"),  # imported
-        ("adapter/errors.py", "tests/flows/test_commands.py"),  # imported by what is imported
+        (
+            "adapter/errors.py",
+            "tests/engine/commands/test_commands.py",
+        ),  # imported by what is imported
         ("adapter/cli/__init__.py", "tests/cli/test_processes.py"),  # started as a process
-        ("tests/contract/conftest.py", "tests/contract/test_timers.py"),
-        ("tests/store/process.py", "tests/store/test_crash.py"),
+        ("tests/store/commands/conftest.py", "tests/store/commands/test_timers.py"),
+        ("tests/store/writing_process.py", "tests/store/test_crash.py"),
         ("tests/builders.py", "tests/store/test_rows.py"),
         ("fixtures/load_check/success/scenario.toml", "tests/replay/test_fixtures.py"),  # named
         ("README.md", "tests/architecture/test_layout.py"),
@@ -32,7 +35,7 @@ def test_a_change_touches_the_tests_that_depend_on_it(changed: str, touched: str
 
 def test_a_change_at_the_edge_does_not_touch_what_is_below() -> None:
     touched = touched_by(["adapter/export/png.py"], graph())
-    assert "tests/plot/test_pictures.py" in touched
+    assert "tests/export/test_pictures.py" in touched
     assert "tests/orders/test_matrix.py" not in touched
     assert "tests/store/test_rows.py" not in touched
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.cli.output import Exit
-from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
+from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapter.cli.output import Exit
-from tests.cli.serving import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
+from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
 
 FIRST = 700_001
 

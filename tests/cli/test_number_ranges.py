@@ -11,7 +11,7 @@ import pytest
 
 from adapter.cli.output import Exit
 from adapter.web.api.routes import ROUTES
-from tests.cli.serving import ADMIN, OPERATOR, Service, Terminal, serving
+from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.support import for_every
 
 TOO_MUCH = ("9223372036854775808", str(10**30), "9" * 4400, "-1")

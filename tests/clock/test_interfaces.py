@@ -13,8 +13,8 @@ import pytest
 from adapter.cli.output import Exit
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
-from tests.cli.serving import ADMIN, OPERATOR, Printed, Service, Terminal, serving
-from tests.clock.rig import FAR
+from tests.cli.running_service import ADMIN, OPERATOR, Printed, Service, Terminal, serving
+from tests.clock.lives import FAR
 
 
 async def _seen_far_ahead(folder: Path) -> None:

@@ -23,8 +23,8 @@ from adapter.commands.flows import Operation
 from adapter.registry.files import as_json_values
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
-from tests.clock.rig import FAR, HOUR, a_head_end
-from tests.durability.rig import START_S, free_port, settings_file, until
+from tests.clock.lives import FAR, HOUR, a_head_end
+from tests.durability.gateway_process import START_S, free_port, settings_file, until
 
 pytestmark = [
     pytest.mark.soak,

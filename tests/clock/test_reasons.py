@@ -18,8 +18,8 @@ from adapter.service.settings import Settings, load
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.store.commands.commands import SqliteStore
-from tests.clock.rig import CUT, DAY, HOUR, NOON, Life, a_head_end, codec, life
-from tests.durability.rig import free_port, settings_file
+from tests.clock.lives import CUT, DAY, HOUR, NOON, Life, a_head_end, codec, life
+from tests.durability.gateway_process import free_port, settings_file
 
 
 async def test_a_confirmation_names_a_reason_that_holds_and_says_why(tmp_path: Path) -> None:

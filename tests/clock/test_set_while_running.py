@@ -12,7 +12,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.store.commands.commands import SqliteStore
-from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
+from tests.clock.lives import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 
 CLOCK = HoldReason.CLOCK
 SECOND = timedelta(seconds=1)

@@ -11,7 +11,7 @@ import pytest
 from adapter.commands.activity import Outcome, State
 from adapter.commands.flows import Operation
 from adapter.engine.commands.switch_holds import HoldReason
-from tests.clock.rig import CONNECT, DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
+from tests.clock.lives import CONNECT, DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
 
 CLOCK = HoldReason.CLOCK
 

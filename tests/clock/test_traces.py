@@ -18,7 +18,7 @@ from adapter.schedules.schedule import ReadPlan
 from adapter.simulator.registry import registry_of
 from adapter.store.rows import micros
 from adapter.store.subscriptions import SqliteSubscriptions
-from tests.clock.rig import DAY, FAR, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
+from tests.clock.lives import DAY, FAR, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 
 CLOCK = HoldReason.CLOCK
 DAILY = Recurrence(grid=Grid(first=time(0), length=DAY, zone="UTC"), buffer=HOUR)

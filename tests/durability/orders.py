@@ -21,7 +21,7 @@ from adapter.orders.field_activity_events import AppointmentBooked, MessageKind,
 from adapter.orders.order import OrderKind
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 from adapter.simulator.meters import EPOCH
-from tests.durability.rig import TOKEN
+from tests.durability.gateway_process import TOKEN
 
 SMART: Final = 3
 """Service points with a smart meter: their orders become commands."""

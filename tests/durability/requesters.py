@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from adapter.commands.flows import FLOWS, READ_KINDS, SWITCH_KINDS, CommandKind, Scope
-from tests.durability.rig import GROUP, TOKEN
+from tests.durability.gateway_process import GROUP, TOKEN
 
 _AGAIN_S: Final = 0.05
 _WAIT_S: Final = 2

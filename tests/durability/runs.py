@@ -10,10 +10,10 @@ from typing import Final
 
 from adapter.simulator.faults import Effect, Script
 from tests.durability.checks import Finding, Ledgers, Report, Wrong, judge
+from tests.durability.gateway_process import Life, Rig, rig, until, within
 from tests.durability.ledgers import read_head_end, read_store
 from tests.durability.orders import ITEMS, SETTINGS, SMART, FileCrew, OrderRequesters, items
 from tests.durability.requesters import EVERYTHING, Mix, Requesters
-from tests.durability.rig import Life, Rig, rig, until, within
 
 SIGKILLED: Final = -9
 _BAD: Final = re.compile(r"(\d\d:){2}\d\d  (error|critical) |Traceback|\w*(Error|Exception): ")

@@ -12,8 +12,8 @@ from adapter.commands.flows import SWITCH_KINDS
 from adapter.engine.commands.ports import InboxState
 from adapter.model.device import DeviceView
 from tests.durability.checks import Ledgers, Wrong, judge
+from tests.durability.gateway_process import Life, Rig
 from tests.durability.requesters import Requesters
-from tests.durability.rig import Life, Rig
 from tests.durability.runs import Plan, play
 from tests.support import run
 

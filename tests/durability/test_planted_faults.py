@@ -6,9 +6,9 @@ import pytest
 
 from adapter.simulator.faults import Effect, Script
 from tests.durability.checks import Report, Wrong, is_a_chain
+from tests.durability.gateway_process import Life, Rig, until
 from tests.durability.ledgers import read_audit
 from tests.durability.requesters import SWITCHING, Requesters
-from tests.durability.rig import Life, Rig, until
 from tests.durability.runs import Plan, killed_at, run_plan
 
 SILENT = Script(effect=Effect.DROP_CALLBACK)

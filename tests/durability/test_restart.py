@@ -21,8 +21,16 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from tests.durability.gateway_process import (
+    START_S,
+    Life,
+    Rig,
+    free_port,
+    settings_file,
+    until,
+    within,
+)
 from tests.durability.requesters import SWITCHING, Requesters
-from tests.durability.rig import START_S, Life, Rig, free_port, settings_file, until, within
 from tests.durability.runs import Plan, killed_at, killed_at_random, run_plan
 
 FAILED = 7

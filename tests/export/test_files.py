@@ -24,7 +24,7 @@ from adapter.export.days import days
 from adapter.export.files import fill
 from adapter.export.parquet_file import ExportError, ParquetSink
 from adapter.store.readings import reports
-from tests.export.loading import MIDNIGHT, QUARTER, a_store, exact, filled, intervals
+from tests.export.filled_store import MIDNIGHT, QUARTER, a_store, exact, filled, intervals
 from tests.support import run
 
 ALL = ValueQuery(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))

@@ -14,7 +14,16 @@ from adapter.model.measurement import Entered
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings import queries
 from adapter.store.readings.reports import SqliteReports, open_store
-from tests.export.loading import MIDNIGHT, QUARTER, a_store, esn, event, filled, intervals, register
+from tests.export.filled_store import (
+    MIDNIGHT,
+    QUARTER,
+    a_store,
+    esn,
+    event,
+    filled,
+    intervals,
+    register,
+)
 
 ALL = ValueQuery(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 

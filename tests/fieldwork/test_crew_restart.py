@@ -30,7 +30,7 @@ from adapter.orders.field_activity_events import (
     WorkReported,
 )
 from adapter.orders.tasks import RescheduleReason
-from tests.durability.rig import TOKEN, rig, until
+from tests.durability.gateway_process import TOKEN, rig, until
 from tests.fieldwork.builders import ACTIVITY, NOON, KeptReports, a_message
 from tests.fieldwork.test_kills import ORDERS, Requester, killed, load, world
 

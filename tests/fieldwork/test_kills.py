@@ -29,8 +29,8 @@ from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from tests.durability.rig import TOKEN, Rig, free_port, rig, until
-from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
+from tests.durability.gateway_process import TOKEN, Rig, free_port, rig, until
+from tests.fieldwork.crew_behind_webhooks import KEY, CrewBehindWebhooks, crew_elsewhere
 
 ORDERS = 12
 KILLS = 6

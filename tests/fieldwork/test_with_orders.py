@@ -45,8 +45,8 @@ from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
 from adapter.service.assembly import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
-from tests.fieldwork.elsewhere import KEY, CrewBehindWebhooks, crew_elsewhere
-from tests.flows.world import fast
+from tests.engine.commands.quick_site import fast
+from tests.fieldwork.crew_behind_webhooks import KEY, CrewBehindWebhooks, crew_elsewhere
 from tests.support import run
 
 QUICK = CrewSettings(book_s=0.01, lead_s=0.01, travel_s=0.01, work_s=0.02)

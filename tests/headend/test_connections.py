@@ -18,8 +18,8 @@ from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.client import HeadEndClient
 from adapter.headend.settings import Timeouts
 from adapter.headend.transport import SingleUseBody
-from tests.headend.servers import Peer, Seen, Server, http, replying
-from tests.headend.wire import (
+from tests.headend.bad_head_ends import Peer, Seen, Server, http, replying
+from tests.headend.calls_and_replies import (
     DISCONNECT,
     OTHER,
     PING,

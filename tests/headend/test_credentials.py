@@ -16,8 +16,16 @@ from adapter.headend.client import HeadEndClient, HttpCall
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
 from adapter.model.secret import Secret
 from adapter.settings.text_files import secret_from_environment, secret_from_file
-from tests.headend.servers import Peer, Script, Seen, Server, http
-from tests.headend.wire import DISCONNECT, PING, TOKEN, ping_reply, settings, the_wire, token_reply
+from tests.headend.bad_head_ends import Peer, Script, Seen, Server, http
+from tests.headend.calls_and_replies import (
+    DISCONNECT,
+    PING,
+    TOKEN,
+    ping_reply,
+    settings,
+    the_wire,
+    token_reply,
+)
 
 CANARY = "canary-0451-päss"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"

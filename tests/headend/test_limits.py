@@ -14,8 +14,8 @@ from adapter.headend.backoff import Denied
 from adapter.headend.client import HeadEndClient
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.settings import Limit, LimitSettings, Timeouts
-from tests.headend.servers import Peer, Seen, Server, http
-from tests.headend.wire import DISCONNECT, PING, fault, ping_reply, settings, the_wire
+from tests.headend.bad_head_ends import Peer, Seen, Server, http
+from tests.headend.calls_and_replies import DISCONNECT, PING, fault, ping_reply, settings, the_wire
 
 P, D = Operation.PING, Operation.DISCONNECT_METER
 

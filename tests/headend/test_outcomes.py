@@ -14,8 +14,8 @@ from adapter.commands.flows import Operation
 from adapter.errors import FaultClass, HeadEndError, NotSent, OutcomeUnknown, Refused
 from adapter.headend.client import Encoded, HeadEndClient
 from adapter.headend.settings import HeadEndSettings, Timeouts
-from tests.headend.servers import Peer, Script, Seen, Server, http, in_turn, replying
-from tests.headend.wire import (
+from tests.headend.bad_head_ends import Peer, Script, Seen, Server, http, in_turn, replying
+from tests.headend.calls_and_replies import (
     DISCONNECT,
     NIL,
     OTHER,

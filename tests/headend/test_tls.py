@@ -13,8 +13,8 @@ from adapter.headend.security import tls_context
 from adapter.headend.settings import HeadEndSettings, Timeouts, Tls
 from adapter.model.secret import Secret
 from tests.headend.authority import Authority
-from tests.headend.servers import Peer, Server, http, replying
-from tests.headend.wire import DISCONNECT, TOKEN, settings, the_wire, token_reply
+from tests.headend.bad_head_ends import Peer, Server, http, replying
+from tests.headend.calls_and_replies import DISCONNECT, TOKEN, settings, the_wire, token_reply
 from tests.support import run
 
 GOOD = replying(http(200, token_reply()))

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapter.simulator.readings import energy_told
-from tests.simulator.rig import GROUP_READ, ONE, THREE, TWO, Rig, dig, running
+from tests.simulator.running_simulator import GROUP_READ, ONE, THREE, TWO, Rig, dig, running
 
 FOUR = "2.16.840.1.114416.15.243.700004"
 FIVE = "2.16.840.1.114416.15.243.700005"

@@ -13,7 +13,15 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.operations import WORK
 from adapter.simulator.settings import SimulatorConfig, SimulatorLimits
 from adapter.simulator.world import SimulatedWorld
-from tests.simulator.rig import CANCEL, NOON, STRANGER, codec, request, result_of, text
+from tests.simulator.running_simulator import (
+    CANCEL,
+    NOON,
+    STRANGER,
+    codec,
+    request,
+    result_of,
+    text,
+)
 
 COUNT = 12
 ESNS = [f"2.16.840.1.114416.15.243.{700_001 + number}" for number in range(COUNT)]

@@ -12,7 +12,7 @@ from adapter.commands.calls import SwitchState
 from adapter.model.ids import EndpointId
 from adapter.simulator.energy import DELIVERED, INTERVAL, RECEIVED, intervals, total_wh
 from adapter.simulator.meters import EPOCH, Meter, Population, PopulationPlan, moved
-from tests.simulator.rig import NOON, ONE
+from tests.simulator.running_simulator import NOON, ONE
 
 SEED = 7
 DAY = timedelta(days=1)

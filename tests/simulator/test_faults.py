@@ -10,7 +10,7 @@ import pytest
 from adapter.errors import InvalidRequest
 from adapter.simulator.faults import EFFECTS, Effect, Script, Scripts, read_script, script_row
 from adapter.wire.faults import FAULT_CLASSES
-from tests.simulator.rig import (
+from tests.simulator.running_simulator import (
     DISCONNECT,
     GROUP_READ,
     ONE,

@@ -6,7 +6,7 @@ from adapter.simulator.contract import hosted
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.world import SimulatedWorld
-from tests.simulator.rig import (
+from tests.simulator.running_simulator import (
     ADD,
     CANCEL,
     CTL_PING,

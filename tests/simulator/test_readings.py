@@ -13,7 +13,7 @@ from adapter.simulator.flaws import EXTENDED_WORDS, PROFILE_WORDS
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.codec import JsonValue
-from tests.simulator.rig import (
+from tests.simulator.running_simulator import (
     DISCONNECT,
     ENDPOINTS_READ,
     GROUP_READ,

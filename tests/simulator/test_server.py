@@ -13,7 +13,7 @@ from adapter.simulator.contract import hosted
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.catalog import Catalog
 from adapter.wire.security import username_token
-from tests.simulator.rig import (
+from tests.simulator.running_simulator import (
     DISCONNECT,
     NOON,
     ONE,

@@ -14,7 +14,7 @@ from adapter.simulator.flaws import Flaws
 from adapter.simulator.jobs import JobRequest
 from adapter.simulator.meters import PULSES, Meter, Population, PopulationPlan
 from adapter.simulator.readings import read_data
-from tests.simulator.rig import codec
+from tests.simulator.running_simulator import codec
 
 DATA = "DataSubscriberService.DataArrived"
 PLAN = PopulationPlan(count=10, time_zone="Europe/Berlin")

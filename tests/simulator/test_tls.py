@@ -12,7 +12,7 @@ from adapter.errors import SettingsError
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from tests.headend.authority import Authority
-from tests.simulator.rig import DISCONNECT, ONE, codec, request
+from tests.simulator.running_simulator import DISCONNECT, ONE, codec, request
 
 
 @pytest.mark.seconds(20)

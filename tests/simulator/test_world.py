@@ -18,7 +18,7 @@ from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.world import SimulatedWorld
-from tests.simulator.rig import (
+from tests.simulator.running_simulator import (
     DISCONNECT,
     GROUP_READ,
     NOON,

@@ -19,7 +19,9 @@ _COUNT = 400
 
 def _submit(path: Path, **environment: str) -> tuple[int, set[int]]:
     """Exit status and the numbers that were acknowledged."""
-    status, told = python("tests.store.process", "submit", str(path), str(_COUNT), **environment)
+    status, told = python(
+        "tests.store.writing_process", "submit", str(path), str(_COUNT), **environment
+    )
     return status, {int(line) for line in told.split()}
 
 
@@ -82,7 +84,7 @@ async def test_a_second_process_is_refused_until_the_first_has_gone(
         await store.open()
         await store.close()
 
-    command = [sys.executable, "-m", "tests.store.process", "hold", str(path)]
+    command = [sys.executable, "-m", "tests.store.writing_process", "hold", str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"

@@ -11,7 +11,7 @@ from adapter.engine.readings.ports import LoadId, PayloadId, StagingTarget
 from adapter.errors import StoreFailed
 from adapter.readings.lookups import Lookups
 from adapter.store.readings.file import StagingFile, path_beside
-from tests.intake.rig import Rig, a_meter, a_rig
+from tests.engine.readings.store_with_intake import Rig, a_meter, a_rig
 from tests.store.conftest import MakeStore
 from tests.support import run
 from tests.wire.payloads import data_arrived, read_data

@@ -11,8 +11,8 @@ import pytest
 
 from adapter.engine.commands.ports import InboxState
 from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings
-from tests.web.rig import HASTY, XML, a_rig, data_arrived, fault_of, status_changed
-from tests.web.sockets import connected, head
+from tests.web.both_servers import HASTY, XML, a_rig, data_arrived, fault_of, status_changed
+from tests.web.raw_connection import connected, head
 
 MIB = 1024 * 1024
 CHUNK = b" " * (256 * 1024)

@@ -10,7 +10,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.xml import Soap
-from tests.web.rig import (
+from tests.web.both_servers import (
     DATA,
     EVENTS,
     EXCEPTIONS,

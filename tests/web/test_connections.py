@@ -26,8 +26,8 @@ from adapter.server.settings import (
     ServerTls,
 )
 from tests.headend.authority import Authority
-from tests.web.rig import a_rig, status_changed
-from tests.web.sockets import Raw, connected, head
+from tests.web.both_servers import a_rig, status_changed
+from tests.web.raw_connection import Raw, connected, head
 
 
 @asynccontextmanager
@@ -160,7 +160,7 @@ def test_the_server_does_not_start_without_the_c_parser() -> None:
 async def test_without_free_descriptors_an_honest_caller_is_still_served() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.web.starved", "40"),
+        *("-m", "tests.web.few_descriptors", "40"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

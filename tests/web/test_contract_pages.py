@@ -7,7 +7,7 @@ import pytest
 import zeep
 
 from adapter.server.settings import ListenerSettings
-from tests.web.rig import DATA, EVENTS, EXCEPTIONS, HASTY, STATUS, a_rig
+from tests.web.both_servers import DATA, EVENTS, EXCEPTIONS, HASTY, STATUS, a_rig
 
 PATHS = {
     "/openway/status": STATUS,

@@ -6,7 +6,7 @@ from adapter.engine.commands.ports import InboxState
 from adapter.errors import SettingsError
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import BasicUser, ListenerSettings, QuarantineLimits
-from tests.web.rig import (
+from tests.web.both_servers import (
     HASTY,
     a_rig,
     data_arrived,

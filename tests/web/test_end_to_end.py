@@ -21,7 +21,7 @@ from adapter.simulator.settings import SimulatorConfig
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
-from tests.web.rig import KEYS, TOKENS, a_rig, codec, status_changed, token_of
+from tests.web.both_servers import KEYS, TOKENS, a_rig, codec, status_changed, token_of
 
 
 @pytest.mark.seconds(40)

@@ -7,7 +7,7 @@ import pytest
 
 from adapter.model.texts import ID_PATTERN, TEXT_PATTERN, id_problem, text_problem
 from adapter.web.api.openapi import document
-from tests.web.rig import a_rig
+from tests.web.both_servers import a_rig
 
 NOON = "2026-03-02T12:00:00Z"
 COMMAND = {"kind": "load_check", "devices": ["M1"]}

@@ -12,7 +12,7 @@ from adapter.web.api.openapi import document, media_of
 from adapter.web.api.problems import MEDIA_TYPE
 from adapter.web.api.routes import ROUTES, Route
 from tests.support import for_every
-from tests.web.rig import KEYS, a_rig
+from tests.web.both_servers import KEYS, a_rig
 
 DOCUMENT = document()
 

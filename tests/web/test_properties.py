@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.wire.inbound import HostedCall, LargeMessage, Unacceptable, examine
-from tests.web.rig import codec, data_arrived, events_arrived, status_changed
+from tests.web.both_servers import codec, data_arrived, events_arrived, status_changed
 
 MESSAGES = (status_changed(), data_arrived(), events_arrived())
 PIECES = st.sampled_from(

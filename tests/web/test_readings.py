@@ -22,8 +22,8 @@ from adapter.server.settings import RestSettings
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
 from adapter.web.api.rest import Rest
-from tests.export.loading import MIDNIGHT, QUARTER, a_store, filled
-from tests.web.rig import KEYS, TOKENS, Rig, a_rig
+from tests.export.filled_store import MIDNIGHT, QUARTER, a_store, filled
+from tests.web.both_servers import KEYS, TOKENS, Rig, a_rig
 
 
 @asynccontextmanager

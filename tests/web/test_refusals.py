@@ -4,7 +4,7 @@ import pytest
 
 from adapter.engine.commands.ports import InboxState
 from adapter.server.settings import ListenerSettings, QuarantineLimits
-from tests.web.rig import (
+from tests.web.both_servers import (
     SOAP_11,
     SOAP_12,
     STATUS,

@@ -16,7 +16,7 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
 from adapter.web.api.commands import CommandOut
-from tests.web.rig import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
+from tests.web.both_servers import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 
 PERIOD = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T01:00:00+01:00"}
 NEEDS_APPROVAL = CommandSettings(

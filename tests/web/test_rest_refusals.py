@@ -11,8 +11,8 @@ from adapter.engine.commands.ports import Submission, Submitted
 from adapter.errors import SettingsError, StoreFailed
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.store.commands.commands import SqliteStore
-from tests.web.rig import KEYS, NOON, TOKENS, Told, a_rig
-from tests.web.sockets import connected
+from tests.web.both_servers import KEYS, NOON, TOKENS, Told, a_rig
+from tests.web.raw_connection import connected
 
 LOAD_CHECK = {"kind": "load_check", "devices": ["M1"]}
 READ = {"kind": "on_demand_read_scalar", "devices": ["M1"]}

@@ -5,7 +5,7 @@ from datetime import timedelta
 from adapter.engine.commands.ports import AuditEntry
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.settings import RestSettings
-from tests.web.rig import KEYS, NOON, Rig, a_rig
+from tests.web.both_servers import KEYS, NOON, Rig, a_rig
 
 LOAD_CHECK = {"kind": "load_check", "devices": ["M1"]}
 

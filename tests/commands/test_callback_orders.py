@@ -1,0 +1,350 @@
+"""Callbacks in any order: doubled, early, late or before the reply, they end in one state (I11).
+
+Correlator, dispatcher, applier and store are the real ones, and messages are read from their bytes.
+Only the head end is played, since the order of what it says is what this is about. The clock
+stands: what is parked comes back because its token became known, or never.
+"""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from adapter.commands.activity import Command, Outcome, State, Target
+from adapter.commands.calls import (
+    Answer,
+    Call,
+    HeadEndOutcome,
+    RemoteResult,
+    RemoteState,
+    SwitchReading,
+    SwitchState,
+    TokenGiven,
+)
+from adapter.commands.events import CompletionExecuted, DataLookedUp, Validated
+from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Operation
+from adapter.commands.lifecycle import Step
+from adapter.commands.rules import lanes_of
+from adapter.commands.timing import POLICIES
+from adapter.commands.transitions import ACTIVITY_MACHINE
+from adapter.engine.clock import HandClock
+from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.correlator import STATUS_CHANGED, Correlator
+from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
+from adapter.engine.commands.message_log import MessageLog
+from adapter.engine.commands.ports import AuditEntry, Import, InboxState, Received
+from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.registry.store_registry import StoreRegistry
+from adapter.errors import OutcomeUnknown
+from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
+from adapter.store.commands.commands import SqliteStore
+from adapter.wire.inbox import InboxReader
+from tests.builders import (
+    a_command_id,
+    a_device,
+    a_service_point,
+    a_submission,
+    a_token,
+    an_install,
+)
+from tests.commands.run_to_end import NOON, a_command, check
+from tests.web.both_servers import TOKEN, codec, status_changed
+
+AT_ONCE: Final = 67
+"""Commands under way together, each with an order of callbacks of its own."""
+
+KINDS: Final = tuple(kind for kind in CommandKind if not FLOWS[kind].synchronous)
+DONE: Final = RemoteState.COMPLETED
+STORY: Final = (RemoteState.INITIALIZING, RemoteState.EXECUTING, DONE)
+
+
+class HeldReplies:
+    """A head end that replies to a request when told to, and has every result at once."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, asyncio.Future[RequestToken | None]] = {}
+        self._admitted = self._released = 0
+        self._moved = asyncio.Event()
+
+    async def admit(self, operation: Operation, priority: str, *, wait_s: float) -> "HeldReplies":
+        self._admitted += 1
+        return self
+
+    def release(self) -> None:
+        self._released += 1
+        self._moved.set()
+
+    async def call(self, call: Call) -> Answer:
+        if call.callback is None:
+            switches = tuple(
+                SwitchReading(endpoint=each, state=SwitchState.CONNECTED) for each in call.endpoints
+            )
+            return HeadEndOutcome(
+                token=call.token,
+                result=RemoteResult.SUCCESS,
+                voltage_present=False,
+                switches=switches,
+            )
+        reply: asyncio.Future[RequestToken | None] = asyncio.get_running_loop().create_future()
+        self._held[call.callback] = reply
+        self._moved.set()
+        token = await reply
+        if token is None:
+            raise OutcomeUnknown("the reply is lost")
+        return TokenGiven(token=token)
+
+    def reply(self, communication: CommunicationId, token: RequestToken | None) -> None:
+        """None: the reply is lost."""
+        self._held.pop(communication).set_result(token)
+
+    async def settled(self, calls: int) -> None:
+        """Wait until so many calls were made, and each is over or its reply is held back."""
+        while self._admitted < calls or self._released + len(self._held) < calls:
+            self._moved.clear()
+            await self._moved.wait()
+
+
+@dataclass(eq=False)
+class Told:
+    """One command, and what the head end still has to say about it, in this order."""
+
+    id: CommandId
+    kind: CommandKind
+    token: RequestToken
+    to_come: list[tuple[RemoteState, bool] | None]
+    """States, and whether each is told at the communication's own address; None is the reply."""
+    lost: bool
+
+    @property
+    def communication(self) -> CommunicationId:
+        return CommunicationId(f"{self.id}-1")
+
+    def reply_comes(self) -> bool:
+        """Whether the reply is next; then it is to come no more."""
+        if self.to_come[:1] != [None]:
+            return False
+        self.to_come.pop(0)
+        return True
+
+    def states_come(self, most: int) -> Iterator[tuple[RemoteState, bool]]:
+        """The next states up to the reply; they are to come no more."""
+        for _ in range(most):
+            if not self.to_come or (heard := self.to_come[0]) is None:
+                return
+            self.to_come.pop(0)
+            yield heard
+
+
+def told_in_any_order(number: int, chance: random.Random) -> Told:
+    """Completed is told at least once; where the reply may be lost, at the address that teaches
+    the token."""
+    lost = chance.random() < 0.3
+    states = [state for state in STORY if state is DONE or chance.random() < 0.8]
+    states += chance.choices(STORY, k=chance.randint(0, 6))
+    chance.shuffle(states)
+    to_come: list[tuple[RemoteState, bool] | None] = [
+        (state, lost or chance.random() < 0.7) for state in states
+    ]
+    to_come.insert(chance.randint(0, len(states)), None)
+    return Told(a_command_id(number), chance.choice(KINDS), a_token(number), to_come, lost)
+
+
+class Engine:
+    """What turns messages into commands' states, step by step by hand."""
+
+    def __init__(self, store: SqliteStore, clock: HandClock) -> None:
+        self.store = store
+        self.head_end = HeldReplies()
+        self.commands: dict[CommandId, Command] = {}
+        self.calls = 0
+        self.applier = Applier(store, clock, POLICIES, changed=self._changed)
+        reader, messages = InboxReader(codec()), MessageLog(store, clock)
+        self.correlator = Correlator(store, self.applier, clock, reader, messages, lambda: None)
+        self.dispatcher = Dispatcher(
+            store,
+            StoreRegistry(store),
+            self.head_end,
+            self.applier,
+            clock,
+            str,
+            DispatchSettings(concurrency=10 * AT_ONCE),
+            SwitchHolds(None, clock),
+        )
+
+    def _changed(self, after: Command) -> None:
+        if (before := self.commands.get(after.id)) is not None:
+            check(before, Step(command=after))
+        self.commands[after.id] = after
+
+    async def accept(self, told: Sequence[Told]) -> None:
+        """Submit and send them; every reply is held back."""
+        commands = [commanded(item, number) for number, item in enumerate(told)]
+        await self.store.submit(
+            [
+                replace(
+                    a_submission(command=item, lanes=lanes_of(item.request, item.targets)), key=None
+                )
+                for item in commands
+            ]
+        )
+        await asyncio.gather(*(self.applier.apply(item.id, Validated()) for item in commands))
+        await self.dispatch()
+
+    async def hear(self, told: Sequence[tuple[Told, RemoteState, bool]]) -> None:
+        await self.store.receive(
+            [
+                Received(
+                    operation=STATUS_CHANGED,
+                    raw=message(state).replace(TOKEN.encode(), item.token.encode()),
+                    at=NOON,
+                    communication=item.communication if addressed else None,
+                )
+                for item, state, addressed in told
+            ]
+        )
+        await self.correlate()
+
+    async def correlate(self) -> None:
+        while await self.correlator.once():
+            pass
+
+    async def reply(self, told: Sequence[Told]) -> None:
+        """Give the tokens; a reply is lost where a callback has taught the token, or may yet."""
+        for item in told:
+            known = self.commands[item.id].communication(item.communication).token is not None
+            lost = item.lost and (known or item.kind in SWITCH_KINDS)
+            self.head_end.reply(item.communication, None if lost else item.token)
+        await self.head_end.settled(self.calls)
+
+    async def dispatch(self) -> int:
+        """What is due at the head end: requests, results."""
+        started = await self.dispatcher.once()
+        self.calls += started
+        await self.head_end.settled(self.calls)
+        return started
+
+    async def finish(self) -> None:
+        await self.correlate()
+        while await self.dispatch():
+            pass
+        await asyncio.gather(*(self._complete(item) for item in self.commands.values()))
+
+    async def _complete(self, command: Command) -> None:
+        if command.activity.state is State.WAITING_FOR_MEASUREMENT:
+            found = tuple(target.endpoint for target in command.targets)
+            command = await self.applier.apply(command.id, DataLookedUp(found=found, missing=()))
+        while (event := command.activity.next_completion) is not None:
+            command = await self.applier.apply(command.id, CompletionExecuted(event=event.id))
+
+
+def commanded(told: Told, number: int) -> Command:
+    """For a meter of its own."""
+    made = a_command(told.kind)
+    device = DeviceId(f"D{number}")
+    return replace(
+        made,
+        request=replace(made.request, devices=(device,) if made.request.devices else ()),
+        targets=(Target(device=device, endpoint=EndpointId(f"E-{device}")),),
+        activity=replace(made.activity, id=told.id),
+    )
+
+
+@cache
+def message(state: RemoteState) -> bytes:
+    return status_changed(TOKEN, state.value)
+
+
+@asynccontextmanager
+async def an_engine(folder: Path) -> AsyncIterator[Engine]:
+    clock = HandClock(NOON)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    await store.open()
+    try:
+        names = [f"D{number}" for number in range(AT_ONCE)]
+        await store.import_(
+            Import(
+                devices=tuple(a_device(name) for name in names),
+                service_points=tuple(a_service_point(f"SP-{name}") for name in names),
+                installs=tuple(an_install(name, f"SP-{name}") for name in names),
+            )
+        )
+        yield Engine(store, clock)
+    finally:
+        await store.close()
+
+
+async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
+    """In each round every command hears of up to three states, or has its reply."""
+    chance = random.Random(seed)
+    told = [told_in_any_order(first + number, chance) for number in range(AT_ONCE)]
+    engine.commands.clear()
+    earlier, _ = await engine.store.audit_head()
+    await engine.accept(told)
+    while any(item.to_come for item in told):
+        chance.shuffle(told)
+        replied = [item for item in told if item.reply_comes()]
+        heard = [
+            (item, *state)
+            for item in told
+            if item not in replied
+            for state in item.states_come(chance.randint(1, 3))
+        ]
+        await engine.hear(heard)
+        await engine.reply(replied)
+        if chance.random() < 0.5:
+            await engine.dispatch()
+    await engine.finish()
+    for command in engine.commands.values():
+        assert command.activity.state is State.COMPLETED, (seed, command)
+        assert command.activity.outcome is Outcome.SUCCEEDED, (seed, command)
+        assert len(command.communications) == 1, (seed, command)
+    for state in InboxState:
+        if state not in (InboxState.APPLIED, InboxState.IGNORED):
+            assert await engine.store.inbox(state=state) == [], seed
+    check_history(await engine.store.audit(after=earlier, limit=100 * AT_ONCE), seed)
+
+
+def check_history(entries: Sequence[AuditEntry], seed: int) -> None:
+    """Every move is an arrow of the table, and each state was applied once."""
+    heard = Counter(
+        (entry.note.subject, entry.note.detail["status"])
+        for entry in entries
+        if entry.note.action == "StatusNotified"
+    )
+    assert set(heard.values()) == {1}, (seed, heard.most_common(1))
+    for entry in entries:
+        for subject, before, after in moves_of(entry):
+            if subject == entry.note.subject:
+                assert State(after) in ACTIVITY_MACHINE.next_states(State(before)), (seed, entry)
+    assert "LateNotified" not in {entry.note.action for entry in entries}, seed
+
+
+def moves_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
+    moves = entry.note.detail["moves"]
+    assert isinstance(moves, list)
+    return moves
+
+
+@pytest.mark.seconds(110)
+async def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(
+    tmp_path: Path,
+) -> None:
+    async with an_engine(tmp_path) as engine:
+        for seed in range(15):
+            await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
+
+
+@pytest.mark.soak
+@pytest.mark.seconds(3_500)
+async def test_callbacks_in_any_order_for_long(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine:
+        for number in range(3_000):
+            await callbacks_in_any_order(engine, secrets.randbits(64), AT_ONCE * number)

@@ -1,0 +1,114 @@
+"""Master data loaded again around a cut: the record follows the switch, not the file (I19)."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapter.commands.activity import CommandRequest, Outcome
+from adapter.commands.calls import SwitchState
+from adapter.commands.flows import CommandKind, Operation
+from adapter.engine.commands.ports import Import, Saved, Store
+from adapter.engine.gateway import Gateway
+from adapter.engine.orders.orders import OrderShown
+from adapter.engine.registry.ports import Known
+from adapter.errors import NotFound
+from adapter.model.device import Device, InstallStatus
+from adapter.model.ids import DeviceId
+from adapter.orders.activities import ChildKind
+from adapter.orders.order import OrderKind, OrderState
+from adapter.simulator.registry import registry_of
+from tests.engine.commands.quick_site import sends, world
+from tests.engine.orders.site_with_orders import Place, rig
+
+S = InstallStatus
+
+
+async def test_reconnect_for_payment_closes_the_switch_after_a_nightly_load(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0))
+        gateway = made.made.app.gateway
+        before = await gateway.registry.device(place.device)
+        assert before.service_point is not None
+        assert before.installed is not None
+        nightly = Import(
+            devices=(before.device,),
+            service_points=(before.service_point,),
+            installs=(replace(before.installed, version=0),),
+        )
+        cut = await made.submit(OrderKind.CUT, place)
+        assert (await made.ended(cut.id)).order.state is OrderState.COMPLETED
+        dark = (await gateway.registry.device(place.device)).installed
+        assert dark is not None
+        assert (dark.status, [each.on for each in dark.history]) == (S.DISCONN_COMM, [False])
+        report = await gateway.registry.import_devices(nightly, by="nightly")
+        assert [each.field for each in report.left_alone] == ["status"]
+        assert (await gateway.registry.device(place.device)).installed == dark
+        paid = await made.submit(OrderKind.RECONNECT, place)
+        done = await made.ended(paid.id)
+        assert done.order.state is OrderState.COMPLETED
+        (child,) = done.children
+        assert child.fact.spec.kind is ChildKind.COMMAND
+        assert made.switch(0) is SwitchState.CONNECTED
+        lit = (await gateway.registry.device(place.device)).installed
+        assert lit is not None
+        assert (lit.status, [each.on for each in lit.history]) == (S.CONN_COMM, [False, True])
+
+
+async def test_an_import_that_looked_before_a_completion_event_does_not_undo_it(
+    tmp_path: Path,
+) -> None:
+    """Read before, completion between, written after: whatever the moment, the cut stays."""
+    async with world(tmp_path) as made:
+        gateway = made.app.gateway
+        store = made.app.core.store
+        nightly = registry_of(made.simulator.world.population)
+        loads = asyncio.create_task(_load_for_ever(gateway, nightly))
+        for number in range(8):
+            seen = await store.known(nightly)
+            cut = CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(made.device(number),))
+            asked = await gateway.commands.submit(cut)
+            done = await gateway.commands.wait(asked.id, timeout_s=20)
+            assert done.activity.outcome is Outcome.SUCCEEDED
+            await _written_late(store, nightly, seen)
+            now = (await gateway.registry.device(made.device(number))).installed
+            assert now is not None
+            assert (now.status, [e.on for e in now.history]) == (S.DISCONN_COMM, [False])
+            assert sends(made, Operation.DISCONNECT_METER, number) == 1
+        loads.cancel()
+        await asyncio.gather(loads, return_exceptions=True)
+        assert await gateway.upkeep.verify_audit() > 0
+
+
+async def _load_for_ever(gateway: Gateway, what: Import) -> None:
+    while True:
+        await gateway.registry.import_devices(what, by="nightly")
+
+
+async def _written_late(store: Store, nightly: Import, seen: Known) -> None:
+    """The write of an import that looked before the cut."""
+    assert await store.import_(nightly, seen=seen) is Saved.MOVED
+
+
+async def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_path: Path) -> None:
+    """The report is refused, naming whose endpoint it is, and changes nothing."""
+    async with rig(tmp_path) as made:
+        other, place = await made.put(Place(number=0)), await made.put(Place(number=1))
+        wrong = Device(id=DeviceId("WRONG-1"), endpoint=made.made.endpoint(other.number))
+        made.crew.spares[place.point] = wrong
+        order = await made.submit(OrderKind.EXCHANGE, place)
+        shown = await made.until(
+            order.id, lambda found: any("WRONG-1" in each for each in problems(found))
+        )
+        assert f"is that of {other.device}" in " ".join(problems(shown))
+        with pytest.raises(NotFound):
+            await made.made.app.gateway.registry.device(wrong.id)
+        assert (
+            await made.made.app.gateway.registry.device(other.device)
+        ).device.endpoint is not None
+
+
+def problems(shown: OrderShown) -> list[str]:
+    found = [each.field.problem for each in shown.children if each.field is not None]
+    return [each.text for each in found if each is not None]

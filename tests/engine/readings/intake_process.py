@@ -1,0 +1,19 @@
+"""A process that takes in everything that waits in a folder's store; tests kill it.
+
+python -m tests.engine.readings.intake_process FOLDER    (OPENWAY_CRASH_AT says where it dies)
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.engine.readings.store_with_intake import a_meter, a_rig
+
+
+async def _work(folder: Path) -> None:
+    async with a_rig(folder, *(a_meter(f"m{number}") for number in range(40))) as rig:
+        await rig.work()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(Path(sys.argv[1])))
