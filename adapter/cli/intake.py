@@ -118,7 +118,7 @@ def _say_what_stays(session: Session, payload: int) -> None:
     more = " or more" if len(left) == _MOST_SAID else ""
     say(f"payload {payload} still has {many}{more}{':' if left else ''}")
     for row in left:
-        say(f"  {row['id']}: {row['why']} {row['detail']} ({row['endpoint'] or '-'})")
+        say(f"  {row['id']}: {row['reason']} {row['detail']} ({row['endpoint'] or '-'})")
     if left:
         say(
             "closed are, once the file has no bad part, bad parts, and values where the file has "
