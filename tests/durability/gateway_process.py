@@ -38,8 +38,8 @@ _PORTS: Final = range(20_000, 32_000)
 """Below those that the system gives to callers, who might take ours while nobody listens."""
 
 _POLICY: Final = """
-send_s = 20.0
-reply_s = 15.0
+send_s = 60.0
+reply_s = 60.0
 poll_first_s = 0.25
 poll_every_s = 0.25
 poll_longest_s = 0.5
