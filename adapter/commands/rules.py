@@ -1,8 +1,9 @@
 """Validation of commands: shape of the request, rules against the world, guard before a cut.
 
 Three moments, three functions: `check_request` before anything is stored, `judge` on acceptance
-and on every retry (fresh facts), `may_dispatch` in the transaction before the first byte. Rules
-are rows of DEVICE_RULES and DISPATCH_RULES; which kinds one is for is asked of their nature.
+and on every retry (fresh facts), `may_dispatch` before the intent to send is stored and, for a
+switch order, once more between that and the first byte. Rules are rows of DEVICE_RULES and
+DISPATCH_RULES; which kinds one is for is asked of their nature.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from adapter.commands.flows import (
 )
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
-from adapter.model.bounds import CountOrZero
+from adapter.model.bounds import CountOrZero, check_bounds
 from adapter.model.device import DeviceView, allows, already
 from adapter.model.ids import CommandId, EndpointId, endpoint_key
 
@@ -52,6 +53,9 @@ class SwitchPolicy:
     weekdays: Annotated[frozenset[int], "days on which disconnects may leave"] = frozenset(range(7))
     per_hour: Annotated[CountOrZero | None, "disconnects in any hour; empty: no limit"] = None
     needs_approval: Annotated[bool, "a second person must approve every disconnect"] = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 def check_request(request: CommandRequest, *, now: datetime) -> None:
@@ -313,14 +317,6 @@ def may_dispatch(
     return _first_broken(leaving, DISPATCH_RULES)
 
 
-def out_of_time(
-    request: CommandRequest, activity: Activity, policy: SwitchPolicy, *, now: datetime
-) -> Violation | None:
-    """What forbids to send it now and only now; None: nothing that a clock can tell."""
-    leaving = Departure(request=request, activity=activity, policy=policy, now=now)
-    return _first_broken(leaving, [row for row in DISPATCH_RULES if row.dated])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
     """A request that is about to leave, and what is known of whom it would go to."""
@@ -389,25 +385,23 @@ def _outside_window(leaving: Departure) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRule:
-    """A rule for the last look; the first that is broken keeps the request. `dated`: it depends on
-    the clock alone."""
+    """A rule for the last look; the first that is broken keeps the request."""
 
     rule: str
     applies: Callable[[Nature], bool]
     broken: Callable[[Departure], str]
-    dated: bool = False
 
 
 # fmt: off
 DISPATCH_RULES: Final = (
-    DispatchRule(rule="not_after",      applies=_every,   broken=_expired, dated=True),
-    DispatchRule(rule="effective_at",   applies=_every,   broken=_too_early, dated=True),
+    DispatchRule(rule="not_after",      applies=_every,   broken=_expired),
+    DispatchRule(rule="effective_at",   applies=_every,   broken=_too_early),
     DispatchRule(rule="endpoint",       applies=_changes, broken=_moved),
     DispatchRule(rule="endpoint",       applies=_changes, broken=_shared_by_now),
     DispatchRule(rule="unknown_device", applies=_opens,   broken=_unknown),
     DispatchRule(rule="protected",      applies=_opens,   broken=_protected_by_now),
     DispatchRule(rule="approval",       applies=_opens,   broken=_unapproved),
-    DispatchRule(rule="window",         applies=_opens,   broken=_outside_window, dated=True),
+    DispatchRule(rule="window",         applies=_opens,   broken=_outside_window),
 )
 # fmt: on
 

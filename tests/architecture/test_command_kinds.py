@@ -38,6 +38,8 @@ def _kinds() -> dict[str, str]:
 
 KINDS = _kinds()
 VALUES = frozenset(KINDS.values())
+SWITCHING = frozenset({"DISCONNECT_METER", "RECONNECT_METER"})
+"""Operations that stand for a kind as well: a site's own may move a switch by another one."""
 
 
 def _is_kind(node: ast.AST) -> bool:
@@ -47,6 +49,8 @@ def _is_kind(node: ast.AST) -> bool:
     """
     if isinstance(node, ast.Attribute) and node.attr == "value":
         return _is_kind(node.value)
+    if isinstance(node, ast.Attribute) and node.attr in SWITCHING:
+        return True
     if not isinstance(node, ast.Attribute) or node.attr not in KINDS:
         return False
     return not (isinstance(node.value, ast.Name) and node.value.id == "StepKind")
@@ -91,6 +95,7 @@ def test_no_module_tells_a_kind_by_its_name(module: str) -> None:
         "request.kind in (CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT)",
         "request.kind != 'remote_connect'",
         "kind.value == CommandKind.LOAD_CHECK.value",
+        "communication.operation is not Operation.DISCONNECT_METER",
         "CommandKind.REMOTE_CONNECT in [request.kind]",
         "frozenset({CommandKind.REMOTE_CONNECT})",
         "{CommandKind.REMOTE_CONNECT: 1}.get(kind)",

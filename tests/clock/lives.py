@@ -1,6 +1,6 @@
 """One store and one simulator through several lives of a gateway, the clock turned by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.gateway import Gateway
@@ -44,6 +45,20 @@ FAR = 400 * DAY
 @cache
 def codec() -> Codec:
     return Codec(Catalog.load())
+
+
+class InterruptedStore(SqliteStore):
+    """`on_intent` is called just when the intent to send is on disk."""
+
+    on_intent: Callable[[], Awaitable[None]] | None = None
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        saved = await super().save(batch)
+        intents = [note for change in batch for note in change.audit if note.action == "Dispatched"]
+        if intents and self.on_intent is not None:
+            close, self.on_intent = self.on_intent, None
+            await close()
+        return saved
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The wall clock is set while the gateway runs, or the machine is suspended."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import time, timedelta
 from functools import partial
 from pathlib import Path
@@ -9,10 +8,8 @@ import pytest
 
 from adapter.commands.activity import Outcome, State
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.commands.switch_holds import HoldReason
-from adapter.store.commands.commands import SqliteStore
-from tests.clock.lives import DAY, FAR, HOUR, MINUTE, NOON, PING, a_head_end, life
+from tests.clock.lives import DAY, FAR, HOUR, MINUTE, NOON, PING, InterruptedStore, a_head_end, life
 
 CLOCK = HoldReason.CLOCK
 SECOND = timedelta(seconds=1)
@@ -204,31 +201,17 @@ async def test_the_clock_is_looked_at_before_each_send_and_not_only_now_and_then
         assert now.gateway.upkeep.holds.barred()
 
 
-class Lid(SqliteStore):
-    """A store of a machine whose lid is closed just when the intent to send is on disk."""
-
-    on_intent: Callable[[], Awaitable[None]] | None = None
-
-    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
-        saved = await super().save(batch)
-        intents = [note for change in batch for note in change.audit if note.action == "Dispatched"]
-        if intents and self.on_intent is not None:
-            close, self.on_intent = self.on_intent, None
-            await close()
-        return saved
-
-
 @pytest.mark.parametrize("how", ["suspend", "step"])
 async def test_nothing_leaves_where_time_went_by_between_the_intent_and_the_first_byte(
     how: str, tmp_path: Path
 ) -> None:
     async with (
         a_head_end() as head_end,
-        life(tmp_path, head_end, NOON, store_type=Lid) as now,
+        life(tmp_path, head_end, NOON, store_type=InterruptedStore) as now,
     ):
-        lid = now.core.store
-        assert isinstance(lid, Lid)
-        lid.on_intent = partial(getattr(now.clock, how), 5 * HOUR)
+        store = now.core.store
+        assert isinstance(store, InterruptedStore)
+        store.on_intent = partial(getattr(now.clock, how), 5 * HOUR)
         order = await now.ask(0)
         assert now.sent(0) == 0
         if how == "step":

@@ -30,6 +30,7 @@ from adapter.commands.events import (
 )
 from adapter.commands.flows import (
     EFFECT_OF,
+    OPENING_KINDS,
     RESULT_OF,
     SWITCH_OPERATIONS,
     Operation,
@@ -40,7 +41,6 @@ from adapter.commands.rules import (
     Violation,
     lanes_of,
     may_dispatch,
-    out_of_time,
 )
 from adapter.commands.steps import call_of
 from adapter.engine import points
@@ -253,7 +253,7 @@ class Dispatcher:
             )
             return False
         points.reached("send.before")
-        late = self._too_late(command, communication)
+        late = await self._too_late(command, communication)
         event = late or await self._sent(command, communication, call, place)
         points.reached("send.after")
         await self._note_sent(leased, event)
@@ -324,25 +324,32 @@ class Dispatcher:
         return all(holders.get(lane) == command.id for lane in lanes)
 
     def _debit(self, command: Command, communication: Communication) -> Debit | None:
+        """What a request takes of the hour's disconnects: those that leave a switch open."""
         limit = self._settings.switch.per_hour
-        if limit is None or communication.operation is not Operation.DISCONNECT_METER:
+        opens = command.request.kind in OPENING_KINDS
+        if limit is None or not opens or communication.operation not in SWITCH_OPERATIONS:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
 
-    def _too_late(self, command: Command, communication: Communication) -> Event | None:
-        """Where the clock was set or the machine suspended since the intent was stored: nothing of
-        a switch order has left, and nothing leaves."""
+    async def _too_late(self, command: Command, communication: Communication) -> Event | None:
+        """A switch order is looked at once more after its intent was stored: meanwhile the clock
+        was set, the machine suspended, its customer protected. Nothing has left, and nothing
+        leaves."""
         if communication.operation not in SWITCH_OPERATIONS:
             return None
+        try:
+            barred = await self._barred(command)
+        except StoreFailed:
+            raise
+        except Exception as error:  # of a site's own registry: nothing has left yet
+            log.exception("last_look_failed", extra={"communication": communication.id})
+            reason = f"it could not be looked at before it left: {type(error).__name__}"
+            return SendFailed(communication=communication.id, detail=reason)
         if self._holds.barred():
             return SendFailed(communication=communication.id, detail="switch orders are held")
-        now, policy = self._clock.now(), self._settings.switch
-        barred = out_of_time(command.request, command.activity, policy, now=now)
-        return (
-            None
-            if barred is None
-            else SendFailed(communication=communication.id, detail=barred.text)
-        )
+        if barred is not None:
+            return SendFailed(communication=communication.id, detail=barred.text)
+        return None
 
     async def _sent(
         self, command: Command, communication: Communication, call: Call, place: Permit

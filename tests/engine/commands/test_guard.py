@@ -12,6 +12,8 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Import
 from adapter.errors import Forbidden
 from tests.builders import NOON
+from tests.clock import lives
+from tests.clock.lives import InterruptedStore, a_head_end, life
 from tests.engine.commands.quick_site import sends, world
 from tests.engine.commands.site_by_hand import by_hand
 
@@ -80,6 +82,35 @@ async def test_a_protected_service_point_is_never_disconnected(flag: str, tmp_pa
         done = await gateway.commands.wait(queued.id, timeout_s=10)
         assert done.activity.state is State.CANCELED
         assert sends(made, Operation.DISCONNECT_METER, 3) == 0
+
+
+@pytest.mark.parametrize("flag", ["protected", "life_support"])
+async def test_nothing_leaves_for_a_customer_protected_between_the_intent_and_the_first_byte(
+    flag: str, tmp_path: Path
+) -> None:
+    async with (
+        a_head_end() as head_end,
+        life(tmp_path, head_end, lives.NOON, store_type=InterruptedStore) as now,
+    ):
+        store, registry = now.core.store, now.gateway.registry
+        assert isinstance(store, InterruptedStore)
+
+        async def protect() -> None:
+            (view,) = [v for v in await registry.devices() if v.device.endpoint == now.endpoint(0)]
+            assert view.service_point is not None
+            point = replace(
+                view.service_point,
+                protected=flag == "protected",
+                life_support=flag == "life_support",
+            )
+            await registry.import_devices(Import(service_points=(point,)))
+
+        store.on_intent = protect
+        order = await now.ask(0)
+        await now.later(timedelta(minutes=1))
+        found = (await now.command(order)).activity
+        assert (found.state, found.outcome) == (State.CANCELED, Outcome.CANCELED)
+        assert now.sent(0) == 0
 
 
 async def test_an_expired_disconnect_never_leaves(tmp_path: Path) -> None:
