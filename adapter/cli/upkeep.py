@@ -52,14 +52,20 @@ def list_(session: Session, /, as_json: bool, **query: object) -> None:
 
 
 @audit.command()
+@click.option("--head", metavar="NUMBER:DIGEST", help="A head that was given out and kept.")
 @as_json
 @with_session
-def verify(session: Session, as_json: bool) -> None:
-    """Walk the whole chain; edits, gaps and cut tails show."""
-    found = fields(session.client.get("/audit/verify", wait_s=_WALK_S))
+def verify(session: Session, head: str | None, as_json: bool) -> None:
+    """Walk the whole chain, to the witness; edits, gaps and cut tails show."""
+    asked = session.client.get("/audit/verify", {"head": head}, wait_s=_WALK_S)
+    found = fields(asked)
     intact = bool(found["intact"])
     whole = f"intact: {counted(found['entries'], 'entry', 'entries')}"
-    show_text(found, whole if intact else f"broken: {found['problem']}", as_json=as_json)
+    text = whole if intact else f"broken: {found['problem']}"
+    held = found["held"]
+    if isinstance(held, list) and held:
+        text += f"\nno connect and no disconnect leaves: {', '.join(map(str, held))}"
+    show_text(found, text, as_json=as_json)
     raise SystemExit(Exit.OK if intact else Exit.WITHOUT_SUCCESS)
 
 

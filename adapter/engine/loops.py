@@ -46,6 +46,8 @@ class Loops:
         runner.add("messages", workers.messages.once)
         runner.add("intake", self._take_in)
         runner.add("clock", upkeep.clock_watch.once)
+        if upkeep.witness is not None:
+            runner.add("witness", upkeep.witness.once)
         runner.add("events", events.once)
         runner.add("schedules", schedules.once)
         runner.add("subscriptions", subscriptions.once)
@@ -55,6 +57,8 @@ class Loops:
 
     async def start(self, *, background: bool) -> None:
         await self._upkeep.holds.load()
+        if self._upkeep.witness is not None:
+            await self._upkeep.witness.check()
         await self._upkeep.clock_watch.start()
         await self._workers.dispatcher.recover()
         await self._registry.start()
@@ -68,6 +72,8 @@ class Loops:
         await self._upkeep.clock_watch.stop()
         with suppress(StoreFailed):
             await self._workers.messages.once()
+        if self._upkeep.witness is not None:
+            await self._upkeep.witness.stop()
 
     async def drain(self) -> None:
         await self._upkeep.clock_watch.once()

@@ -4,6 +4,7 @@ The store beside them holds who lives where and whose electricity was cut; the k
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,12 +24,15 @@ def close_to_others(path: Path) -> None:
         path.chmod(OWNER_ONLY)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Durable when it returns; a crash leaves the file as it was before. Raises OSError."""
+def write_whole(path: Path, content: bytes | Callable[[int], bytes]) -> None:
+    """Durable when it returns; a crash leaves the file as it was before. Raises OSError.
+
+    `content` may depend on the new file: then it is asked with the file's descriptor.
+    """
     partial = path.with_name(path.name + _PARTIAL)
     partial.unlink(missing_ok=True)
     with open(partial, "xb", opener=owner_only) as out:
-        out.write(content)
+        out.write(content if isinstance(content, bytes) else content(out.fileno()))
         out.flush()
         os.fsync(out.fileno())
     partial.replace(path)

@@ -23,7 +23,6 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.ports import OrderRules, Requester
 from adapter.engine.readings.error_records import ErrorRecords
-from adapter.engine.upkeep.witness import Witness
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import field_work_of
@@ -35,6 +34,7 @@ from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.orders_file import load_rules
 from adapter.service.settings import Settings
+from adapter.service.upkeep import witness_policy
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
@@ -119,6 +119,7 @@ async def over(
             longest_catch_up=timedelta(seconds=settings.schedules.longest_catch_up_s),
             retention=settings.retention,
             clock_policy=settings.clock,
+            witness=witness_policy(settings.store),
             orders=replace(
                 given,
                 rules=given.rules or _rules(settings),
@@ -126,14 +127,7 @@ async def over(
                 requester=given.requester or _requester(settings, clock, stack),
             ),
         )
-        path = settings.store.path.with_suffix(".witness")
-        witness = Witness(store, path, core.gateway.upkeep.holds, clock)
-        await witness.check()
-        stack.push_async_callback(witness.try_note)
-        app = await stack.enter_async_context(running(core, settings, listening, clock))
-        watching = asyncio.get_running_loop().create_task(witness.keep())
-        stack.callback(watching.cancel)
-        yield app
+        yield await stack.enter_async_context(running(core, settings, listening, clock))
 
 
 def _requester(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Requester | None:

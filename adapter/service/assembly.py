@@ -37,6 +37,7 @@ from adapter.engine.subscriptions.subscriptions import (
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.upkeep import Upkeep
+from adapter.engine.upkeep.witness import Witness, WitnessPolicy
 from adapter.errors import NotSent
 from adapter.fieldwork.link import FieldWorkLink
 from adapter.headend.client import HeadEndClient, HttpCall
@@ -106,9 +107,11 @@ def connect(
     retention: RetentionSettings | None = None,
     orders: OrderParts | None = None,
     clock_policy: ClockPolicy | None = None,
+    witness: WitnessPolicy | None = None,
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet. Without
-    `subscriptions` the head end is asked for none, and its silence is not looked at."""
+    `subscriptions` the head end is asked for none, and its silence is not looked at; without a
+    `witness` an older copy of the store is not known for one."""
     messages = MessageLog(store, clock)
 
     def observed(http_call: HttpCall) -> None:
@@ -137,6 +140,7 @@ def connect(
         retention=retention,
         orders=orders,
         clock_policy=clock_policy,
+        witness=witness,
     )
     return Core(
         store=store,
@@ -166,6 +170,7 @@ def assemble(
     retention: RetentionSettings | None = None,
     orders: OrderParts | None = None,
     clock_policy: ClockPolicy | None = None,
+    witness: WitnessPolicy | None = None,
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
 ) -> Gateway:
     """A gateway over an open store and any head end that fits the ports; `devices` is a site's own
@@ -224,6 +229,7 @@ def assemble(
         ),
         registry=registry,
         runner=runner,
+        witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )
     kept_subscriptions = Subscriptions(
         SqliteSubscriptions(database),

@@ -48,6 +48,27 @@ _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECAS
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
     path: Annotated[Path, "SQLite file of the store; made at the first start"] = Path("openway.db")
+    witness: Annotated[
+        Path | None,
+        "file by which an older copy of the store shows; best on another disk, and in no backup. "
+        "Empty: beside the store",
+    ] = None
+    ask_after_s: Annotated[
+        Seconds,
+        "after a longer stop, with a witness beside the store, switch orders wait for a person; "
+        "0: never",
+    ] = 900.0
+    head_every_s: Annotated[
+        Seconds, "the head of the audit is logged and published so often; 0: never"
+    ] = 3_600.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+    @property
+    def witness_file(self) -> Path:
+        """Where the witness is."""
+        return self.witness or self.path.with_suffix(".witness")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from adapter.engine.subscriptions.subscriptions import UpkeepSettings
 from adapter.engine.upkeep.clock_correction import CommandCorrection
 from adapter.engine.upkeep.clock_watch import Correct
 from adapter.engine.upkeep.retention import Kept
-from adapter.service.settings import RetentionSettings, SubscriptionSettings
+from adapter.engine.upkeep.witness import WitnessPolicy
+from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind, WantedSubscription
@@ -35,6 +36,15 @@ def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:
         Kept.PUBLICATIONS: settings.publications_days,
     }
     return {what: days or None for what, days in given.items()}
+
+
+def witness_policy(settings: StoreSettings) -> WitnessPolicy:
+    return WitnessPolicy(
+        path=settings.witness_file,
+        apart=settings.witness is not None,
+        ask_after_s=settings.ask_after_s,
+        head_every_s=settings.head_every_s,
+    )
 
 
 def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:

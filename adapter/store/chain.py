@@ -5,7 +5,7 @@ it shows only against a head that was noted elsewhere.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,23 +30,27 @@ def follow(head: Head, at: int, note: bytes) -> Head:
     return Head(seq=seq, digest=digest)
 
 
-def verify(entries: Iterable[tuple[int, int, bytes, str]], expected: Head) -> int:
+def verify(entries: Iterable[tuple[int, int, bytes, str]], heads: Sequence[Head]) -> int:
     """Walk (seq, at, note, digest) from the first entry; how many there are.
 
-    `expected` is a head known from elsewhere: the chain must pass through it. Raises StoreFailed
-    at the first break.
+    `heads` are known from elsewhere: the chain must pass through them. Raises StoreFailed at the
+    first break.
     """
     head = Head()
+    known: dict[int, set[str]] = {}
+    for each in heads:
+        known.setdefault(each.seq, set()).add(each.digest)
+    if known.get(0, {ORIGIN}) != {ORIGIN}:
+        raise StoreFailed("the head before the first entry is not the one that was written")
     for seq, at, note, digest in entries:
         head = follow(head, at, note)
         if seq != head.seq:
             raise StoreFailed(f"audit entry {head.seq} is missing")
         if digest != head.digest:
             raise StoreFailed(f"audit entry {seq} was changed, or one before it")
-        if seq == expected.seq and digest != expected.digest:
+        if known.get(seq, {digest}) != {digest}:
             raise StoreFailed(f"audit entry {seq} is not the one that was written")
-    if head.seq < expected.seq:
-        raise StoreFailed(
-            f"audit entries after {head.seq} are missing, {expected.seq} were written"
-        )
+    written = max(known, default=0)
+    if head.seq < written:
+        raise StoreFailed(f"audit entries after {head.seq} are missing, {written} were written")
     return head.seq

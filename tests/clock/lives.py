@@ -20,6 +20,7 @@ from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.orders import Orders
 from adapter.engine.orders.ports import OrderRules
+from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommandId, EndpointId
 from adapter.orders.plan import SMART_COMMANDS
@@ -143,6 +144,7 @@ async def life(
     switch: SwitchPolicy | None = None,
     policy: ClockPolicy | None = None,
     store_type: type[SqliteStore] = SqliteStore,
+    witness: WitnessPolicy | None = None,
 ) -> AsyncIterator[Life]:
     """A gateway that is started while the machine's wall clock shows this."""
     clock = HandClock(shows)
@@ -160,6 +162,7 @@ async def life(
         retention=RetentionSettings(),
         orders=OrderParts(rules=replace(OrderRules(), head_end_commands=SMART_COMMANDS)),
         clock_policy=policy,
+        witness=witness,
     )
     core.client.open()
     await core.gateway.start(background=False)

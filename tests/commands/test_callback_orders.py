@@ -167,7 +167,10 @@ class Engine:
         self.calls = 0
         self.applier = Applier(store, clock, POLICIES, changed=self._changed)
         reader, messages = InboxReader(codec()), MessageLog(store, clock)
-        self.correlator = Correlator(store, self.applier, clock, reader, messages, lambda: None)
+        holds = SwitchHolds(None, clock)
+        self.correlator = Correlator(
+            store, self.applier, clock, reader, messages, holds, lambda: None
+        )
         self.dispatcher = Dispatcher(
             store,
             StoreRegistry(store),
@@ -176,7 +179,7 @@ class Engine:
             clock,
             str,
             DispatchSettings(concurrency=10 * AT_ONCE),
-            SwitchHolds(None, clock),
+            holds,
         )
 
     def _changed(self, after: Command) -> None:

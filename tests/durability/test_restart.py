@@ -174,7 +174,7 @@ async def switched(app: App, kind: CommandKind, device: str) -> State:
     return (await app.gateway.commands.wait(made.id, timeout_s=1.5)).activity.state
 
 
-async def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_taken_away(
+async def test_a_store_from_a_backup_holds_switch_orders_until_a_person_confirms(
     tmp_path: Path,
 ) -> None:
     witness, store, backup = (tmp_path / f"gateway.{end}" for end in ("witness", "db", "backup"))
@@ -205,7 +205,12 @@ async def test_a_store_from_a_backup_holds_switch_orders_until_the_witness_is_ta
         assert sent[Operation.DISCONNECT_METER] == before[Operation.DISCONNECT_METER]
 
         witness.unlink()
+        async with service(file) as app:  # taking the witness away settles nothing
+            ping = CommandKind.DEVICE_STATUS_CHECK
+            assert await switched(app, ping, "M700004") is State.COMPLETED
+            assert sent[Operation.DISCONNECT_METER] == before[Operation.DISCONNECT_METER]
         async with service(file) as app:
+            await app.gateway.upkeep.holds.confirm("older_store", by="ann", why="looked")
             open_commands = [
                 item
                 for item in (await app.gateway.commands.list()).rows

@@ -26,6 +26,7 @@ from adapter.engine.commands.ports import (
     InboxState,
     Store,
 )
+from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
 
@@ -65,6 +66,7 @@ class Correlator:
         clock: Clock,
         reader: MessageReader,
         messages: MessageLog,
+        holds: SwitchHolds,
         to_intake: Callable[[], None],
     ) -> None:
         self._store = store
@@ -72,6 +74,7 @@ class Correlator:
         self._clock = clock
         self._reader = reader
         self._messages = messages
+        self._holds = holds
         self._to_intake = to_intake
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
@@ -172,6 +175,8 @@ class Correlator:
         )
         if found is not None:
             self._messages.callback(found.communication.id, row.operation, row.raw, at=row.at)
+        if found is None and row.communication is not None and row.state is InboxState.NEW:
+            await self._alarm(row)
         if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
             await self._leave(row, status, verdict)
             return
@@ -195,6 +200,18 @@ class Correlator:
         except Conflict as error:
             # The communication moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "reason": str(error)})
+
+    async def _alarm(self, row: InboxRow) -> None:
+        """A request is stored before it leaves, and only we sign addresses: another store has sent
+        this one. Said once, and again for what a person has judged anew."""
+        text = (
+            f"message {row.id} came at the address of {row.communication}, which we signed and the "
+            "store does not know: the store is an older copy, or another one has its key"
+        )
+        log.critical("callback_of_unknown_communication", extra={"inbox": row.id, "reason": text})
+        if self._holds.of(HoldReason.OLDER_STORE) is None:
+            hold = Hold(reason=HoldReason.OLDER_STORE, since=self._clock.now(), text=text)
+            await self._holds.hold(hold)
 
     async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
         match verdict.match:

@@ -253,7 +253,9 @@ class Dispatcher:
             )
             return False
         points.reached("send.before")
-        late = await self._too_late(command, communication)
+        late = await self._unwitnessed(communication) or await self._too_late(
+            command, communication
+        )
         event = late or await self._sent(command, communication, call, place)
         points.reached("send.after")
         await self._note_sent(leased, event)
@@ -330,6 +332,13 @@ class Dispatcher:
         if limit is None or not opens or communication.operation not in SWITCH_OPERATIONS:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
+
+    async def _unwitnessed(self, communication: Communication) -> Event | None:
+        """What a copy of the store from before now could send again does not leave before it is
+        known outside the store."""
+        if communication.operation not in SWITCH_OPERATIONS or await self._holds.witnessed():
+            return None
+        return SendFailed(communication=communication.id, detail="the witness was not written")
 
     async def _too_late(self, command: Command, communication: Communication) -> Event | None:
         """A switch order is looked at once more after its intent was stored: meanwhile the clock

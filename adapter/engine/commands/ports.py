@@ -432,8 +432,9 @@ class Store(Protocol):
     ) -> Sequence[AuditEntry]:
         """Entries of a subject (a command's include those of its communications), oldest first."""
 
-    async def verify_audit(self) -> int:
-        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break."""
+    async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
+        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break, and
+        where it does not pass through `heads`, which were noted elsewhere."""
 
     async def audit_head(self) -> tuple[int, str]:
         """Number and digest of the last durable entry, to be noted outside the store."""

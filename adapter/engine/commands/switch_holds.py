@@ -25,7 +25,9 @@ class HoldReason(StrEnum):
     CLOCK = "clock"
     """The wall clock does not show what it should."""
     OLDER_STORE = "older_store"
-    """The store lacks an entry that was witnessed."""
+    """The store may be an older copy, which does not know what was sent since."""
+    WITNESS = "witness"
+    """The witness cannot be written: a copy of the store would not be known for one."""
 
 
 ACTIONS: Final = {
@@ -33,6 +35,7 @@ ACTIONS: Final = {
     "openway clock confirm --reason TEXT",
     HoldReason.OLDER_STORE: "find out what was sent since, cancel what must not leave again, then: "
     "openway holds confirm older_store --reason TEXT",
+    HoldReason.WITNESS: "make the witness's file writable: it is tried again every few seconds",
 }
 
 
@@ -77,6 +80,9 @@ class HoldStore(Protocol):
     async def newest(self) -> int:
         """The number of the last audit entry."""
 
+    async def switches_open(self) -> bool:
+        """Whether a connect, a disconnect or a service order is open, which may ask for one."""
+
     async def last_dated(self, after: int, *, since: datetime, until: datetime) -> int | None:
         """The number of the last audit entry after this one with a date between the two."""
 
@@ -89,6 +95,8 @@ class SwitchHolds:
     """The reasons that hold now. Without a store they are forgotten with the process.
 
     `doubt` is asked before each send as well: whether there is a reason that nobody has noted yet.
+    `witnessed` is called when the intent to send is stored, before it leaves: False where nothing
+    outside the store knows of it, and nothing may leave.
     """
 
     def __init__(self, store: HoldStore | None, clock: Clock) -> None:
@@ -96,6 +104,7 @@ class SwitchHolds:
         self._clock = clock
         self._holds: dict[HoldReason, Hold] = {}
         self.doubt: Callable[[], bool] = lambda: False
+        self.witnessed: Callable[[], Awaitable[bool]] = _nobody_asks
         self.confirmers: dict[HoldReason, Confirm] = {}
         self.lifted: Callable[[], None] = lambda: None
         """Told when a reason has gone: a hint."""
@@ -168,6 +177,10 @@ class SwitchHolds:
         if confirmer is not None:
             await confirmer(by, why)
         await self.lift(known, by=by, why=why)
+
+
+async def _nobody_asks() -> bool:
+    return True
 
 
 def _note(actor: str, action: str, reason: HoldReason, detail: Mapping[str, str]) -> AuditNote:

@@ -81,7 +81,13 @@ def connect_workers(
             store, devices, head_end, applier, clock, identity.address, dispatch, holds
         ),
         correlator=Correlator(
-            store, applier, clock, reader, messages, to_intake=lambda: runner.poke("intake")
+            store,
+            applier,
+            clock,
+            reader,
+            messages,
+            holds,
+            to_intake=lambda: runner.poke("intake"),
         ),
         publisher=Publisher(store, clock, sinks),
         messages=messages,

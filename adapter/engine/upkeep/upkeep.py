@@ -9,6 +9,7 @@ from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.witness import Witness
 from adapter.errors import StoreFailed
 
 
@@ -39,6 +40,7 @@ class Upkeep:
         retention: Retention,
         registry: Registry,
         runner: Runner,
+        witness: Witness | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -46,6 +48,7 @@ class Upkeep:
         self.holds = holds
         self.clock_watch = clock_watch
         self.retention = retention
+        self.witness = witness
         self.set_aside = store.set_aside
 
     async def ledger(self) -> Ledger:
@@ -56,9 +59,14 @@ class Upkeep:
         """Entries after a number, oldest first."""
         return await self._store.audit(after=after, limit=limit)
 
-    async def verify_audit(self) -> int:
-        """Walk the whole chain. How many entries it has; raises StoreFailed where it is broken."""
-        return await self._store.verify_audit()
+    async def verify_audit(self, *, head: tuple[int, str] | None = None) -> int:
+        """Walk the whole chain, to the witness and through a `head` that was kept elsewhere. How
+        many entries it has; raises StoreFailed where it is broken, or the witness cannot be read.
+        """
+        heads = [] if head is None else [head]
+        if self.witness is not None:
+            heads += await self.witness.heads()
+        return await self._store.verify_audit(heads)
 
     async def note_refusal(self, *, by: str, why: Mapping[str, object]) -> None:
         """Audit a call that was turned away before it was a call."""

@@ -39,6 +39,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.store.chain import Head
 from adapter.store.commands import claiming, reading, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.database import Database
@@ -162,9 +163,10 @@ class SqliteStore:
     ) -> Sequence[AuditEntry]:
         return await self.database.query(lambda db: reading.audit(db, subject, after, limit))
 
-    async def verify_audit(self) -> int:
-        head = self.database.head
-        return await self.database.query(lambda db: reading.verify_audit(db, head))
+    async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
+        known = [Head(seq=seq, digest=digest) for seq, digest in heads]
+        known.append(self.database.head)
+        return await self.database.query(lambda db: reading.verify_audit(db, known))
 
     async def audit_head(self) -> tuple[int, str]:
         head = self.database.head

@@ -7,6 +7,8 @@ from typing import Final
 import apsw
 import msgspec
 
+from adapter.commands.activity import FINAL, State
+from adapter.commands.flows import EFFECT_OF
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.store.commands import writing
@@ -17,7 +19,7 @@ from adapter.store.threads import Transaction
 _decode: Final = msgspec.json.Decoder(Hold).decode
 
 _ALL: Final = "SELECT body FROM switch_hold ORDER BY reason"
-_PUT: Final = """
+PUT: Final = """
 INSERT INTO switch_hold (reason, body) VALUES (?, ?)
 ON CONFLICT (reason) DO UPDATE SET body = excluded.body"""
 _DROP: Final = "DELETE FROM switch_hold WHERE reason = ?"
@@ -25,6 +27,11 @@ _SEEN: Final = "SELECT at FROM clock_seen"
 _NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
 _PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
 _NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
+_STATES: Final = ", ".join(f"'{each.value}'" for each in State if each not in FINAL)
+_KINDS: Final = ", ".join(f"'{each.value}'" for each in EFFECT_OF)
+_OPEN_SWITCH: Final = f"""
+SELECT EXISTS (SELECT 1 FROM command WHERE state IN ({_STATES}) AND kind IN ({_KINDS}))"""
+_OPEN_ORDER: Final = "SELECT EXISTS (SELECT 1 FROM service_order WHERE open = 1)"
 _LAST_DATED: Final = "SELECT max(seq) FROM audit WHERE seq > ? AND at BETWEEN ? AND ?"
 
 
@@ -46,7 +53,7 @@ class SqliteHolds:
         at = self._store.now()
 
         def work(tx: Transaction) -> None:
-            tx.connection.execute(_PUT, (hold.reason.value, encode(hold)))
+            tx.connection.execute(PUT, (hold.reason.value, encode(hold)))
             writing.publish(tx.connection, publications, at)
             writing.note_all(tx, audit, at)
 
@@ -92,6 +99,12 @@ class SqliteHolds:
             return found
 
         return await self._store.read(work)
+
+    async def switches_open(self) -> bool:
+        def work(db: apsw.Connection) -> bool:
+            return any(db.execute(query).get for query in (_OPEN_SWITCH, _OPEN_ORDER))
+
+        return await self._store.query(work)
 
     async def last_dated(self, after: int, *, since: datetime, until: datetime) -> int | None:
         def work(db: apsw.Connection) -> int | None:

@@ -185,7 +185,7 @@ WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM communication WHERE c
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
-AUDIT_WALK: Final = "SELECT seq, at, note, digest FROM audit ORDER BY seq"
+AUDIT_WALK: Final = "SELECT seq, at, subject, note, digest FROM audit ORDER BY seq"
 
 INSERT_MESSAGE: Final = """
 INSERT INTO message (communication, at, outbound, operation, status, body)

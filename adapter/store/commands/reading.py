@@ -24,6 +24,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.engine.listing import Listing
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
@@ -303,8 +304,21 @@ def audit_head(connection: apsw.Connection) -> chain.Head:
     return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
 
 
-def verify_audit(connection: apsw.Connection, expected: chain.Head) -> int:
-    return chain.verify(connection.execute(queries.AUDIT_WALK), expected)
+def verify_audit(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
+    walk = connection.execute(queries.AUDIT_WALK)
+    try:
+        return chain.verify(_entries(walk), heads)
+    finally:
+        walk.close()  # left open at a break it would keep its snapshot, and the log from ending
+
+
+def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, str]]:
+    """Raises StoreFailed for an entry that stands under another subject than its own: histories
+    are read by that."""
+    for seq, at, subject, note, digest in walk:
+        yield seq, at, note, digest  # whether it is the one that was written is asked first
+        if rows.decode_note(note).subject != subject:
+            raise StoreFailed(f"audit entry {seq} was moved to another subject")
 
 
 def ledger(connection: apsw.Connection) -> Ledger:

@@ -45,6 +45,7 @@ _QUERY: Final[Mapping[str, Json]] = {
     "service_point": _ID | {"description": "What concerns this service point."},
     "limit": {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
+    "head": {"type": "string", "description": "NUMBER:DIGEST of a head that was given out."},
     "payload": {"type": "integer", "minimum": 0, "description": "Only of this payload."},
     "endpoint": _ID | {"description": "The head end's identifier of a meter."},
     "name": {"type": "string", "description": "Events of this standard name."},

@@ -291,7 +291,7 @@ ROUTES: Final = (
     _get(PREFIX + "/audit", upkeep.list_audit, "The audit chain, oldest first",
          upkeep.AuditPage, query=("limit", "cursor")),
     _get(PREFIX + "/audit/verify", upkeep.verify_audit, "Walk the whole chain, look for breaks",
-         upkeep.AuditVerified, roles=(Role.ADMIN,)),
+         upkeep.AuditVerified, roles=(Role.ADMIN,), query=("head",)),
     _get("/healthz", upkeep.healthy, "The process answers",
          upkeep.Health, roles=NOBODY),
     _get("/readyz", upkeep.ready,

@@ -11,6 +11,7 @@ from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.engine.upkeep.retention import Kept, Retention
 from adapter.engine.upkeep.set_aside import FailedRow, FailedState, RowKind
 from adapter.errors import StoreFailed
+from adapter.model.whole_numbers import ROW, read_whole
 from adapter.server.settings import Role
 from adapter.web.api.call import (
     ApiContext,
@@ -19,6 +20,7 @@ from adapter.web.api.call import (
     HistoryEntry,
     ReasonIn,
     answer_from,
+    bad_query,
     limit_of,
     member,
     require,
@@ -51,11 +53,13 @@ class AuditPage(Struct, kw_only=True):
 
 
 class AuditVerified(Struct, kw_only=True):
-    """The whole chain was walked; `problem` is the first break."""
+    """The whole chain was walked, to the witness and through the `head` that was given; `problem`
+    is the first break. `held`: why no connect and no disconnect leaves."""
 
     intact: bool
     entries: int
     problem: str | None
+    held: list[HoldReason]
 
 
 async def get_ledger(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -77,14 +81,29 @@ async def list_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Walks the whole chain. A break is an answer here, not an error."""
+    head = _head_of(asked)
+    held = [hold.reason for hold in api.gateway.upkeep.holds.all()]
     try:
-        entries = await api.gateway.upkeep.verify_audit()
+        entries = await api.gateway.upkeep.verify_audit(head=head)
     except StoreFailed as broken:
         failed = api.gateway.failed
         if failed is not None and failed.done():
             raise
-        return ApiResponse(body=AuditVerified(intact=False, entries=0, problem=str(broken)))
-    return ApiResponse(body=AuditVerified(intact=True, entries=entries, problem=None))
+        found = AuditVerified(intact=False, entries=0, problem=str(broken), held=held)
+        return ApiResponse(body=found)
+    found = AuditVerified(intact=True, entries=entries, problem=None, held=held)
+    return ApiResponse(body=found)
+
+
+def _head_of(asked: ApiRequest) -> tuple[int, str] | None:
+    """A head that was given out: number and digest. Raises ProblemRaised 400."""
+    if "head" not in asked.query:
+        return None
+    seq, _, digest = asked.query["head"].partition(":")
+    try:
+        return read_whole(seq, ROW), bytes.fromhex(digest).hex()
+    except ValueError:
+        raise bad_query("head", "must be NUMBER:DIGEST of a head that was given out") from None
 
 
 # ---------------------------------------------------------------- retention

@@ -338,8 +338,8 @@ class ModelStore:
         subjects = None if subject is None else {subject, *mine}
         return self._journal.audit(subjects, after, limit)
 
-    async def verify_audit(self) -> int:
-        return self._journal.verify_audit()
+    async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
+        return self._journal.verify_audit(heads)
 
     async def audit_head(self) -> tuple[int, str]:
         return self._journal.head.seq, self._journal.head.digest

@@ -51,9 +51,10 @@ class Journal:
         ]
         return found[:limit]
 
-    def verify_audit(self) -> int:
+    def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
         walk = ((x.seq, micros(x.at), rows.encode_note(x.note), x.digest) for x in self._audit)
-        return verify(walk, self.head)
+        known = [Head(seq=seq, digest=digest) for seq, digest in heads]
+        return verify(walk, [*known, self.head])
 
     @property
     def published(self) -> int:
