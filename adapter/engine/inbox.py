@@ -48,16 +48,8 @@ class Inbox:
         return self._identity.genuine(communication, secret)
 
     async def receive(self, received: Received) -> InboxId:
-        """Store one message, a refused one with an audit entry."""
+        """Store one message, a refused one with its audit entry."""
         (made,) = await self._store.receive([received])
-        if received.state is InboxState.QUARANTINED:
-            refused = AuditNote(
-                actor="listener",
-                action="Refused",
-                subject=f"inbox:{made}",
-                detail={"reason": received.reason},
-            )
-            await self._store.save([Change(audit=(refused,))])
         self._runner.poke("correlate")
         return made
 

@@ -151,6 +151,18 @@ class Received:
     spool: Spooled | None = None
 
 
+def refusal_of(inbox: InboxId, received: Received) -> AuditNote | None:
+    """What the audit says of a message that was refused at the door."""
+    if received.state is not InboxState.QUARANTINED:
+        return None
+    return AuditNote(
+        actor="listener",
+        action="Refused",
+        subject=f"inbox:{inbox}",
+        detail={"reason": received.reason},
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disposition:
     """What became of an inbox row."""
@@ -397,7 +409,8 @@ class Store(Protocol):
 
     # inbound
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        """Durable when it returns; only then may the head end be answered (I4)."""
+        """Durable when it returns; only then may the head end be answered (I4). A quarantined one
+        has its audit entry in the same transaction (I6)."""
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""

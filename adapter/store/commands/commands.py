@@ -116,7 +116,8 @@ class SqliteStore:
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        return await self.database.write(lambda tx: intake.receive(tx, batch))
+        at = self._now()
+        return await self.database.write(lambda tx: writing.receive(tx, batch, at))
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return await readable(

@@ -147,11 +147,14 @@ async def test_undecided_quarantine_is_kept_unless_a_site_says_otherwise(tmp_pat
         assert row is not None
         assert row.state is InboxState.DISCARDED
         assert row.reason == "not XML; nobody decided about it in time"
-        (entry,) = await made.store.audit(subject=f"inbox:{inbox}")
-        assert (entry.note.actor, entry.note.action) == ("gateway", "Discarded")
+        told = [each.note for each in await made.store.audit(subject=f"inbox:{inbox}")]
+        assert [(each.actor, each.action) for each in told] == [
+            ("listener", "Refused"),
+            ("gateway", "Discarded"),
+        ]
         await usual.run()
         assert await made.store.inbox_row(inbox) is None
-        assert await made.store.verify_audit() == 1
+        assert await made.store.verify_audit() == 2
 
 
 @pytest.mark.parametrize("spooled", [False, True])

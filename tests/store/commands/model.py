@@ -29,6 +29,7 @@ from adapter.engine.commands.ports import (
     Saved,
     Submission,
     Submitted,
+    refusal_of,
 )
 from adapter.engine.listing import Listing
 from adapter.engine.registry.ports import Known
@@ -283,7 +284,10 @@ class ModelStore:
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        return self._inbox.receive(batch)
+        ids = self._inbox.receive(batch)
+        notes = map(refusal_of, ids, batch)
+        self._journal.note([note for note in notes if note is not None], self._now())
+        return ids
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return self._inbox.unread(limit=limit, now=now)
