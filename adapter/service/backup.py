@@ -256,10 +256,12 @@ def restore(
     report = check_backup(folder)
     place = _Place(settings, folder, report.manifest)
     place.check_keys()
-    lock = FileLock(settings.store.path.with_name(settings.store.path.name + ".lock"))
+    lock = FileLock(settings.store.path)
     settings.store.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.take()
+        if settings.store.path.exists():
+            lock.take_file(settings.store.path)
     except StoreFailed as error:
         raise Conflict(f"stop the gateway first: {error}") from error
     try:

@@ -1,6 +1,8 @@
 """The two SQLite files: durable when a call returns, one process at a time."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +16,21 @@ from adapter.store.chain import Head
 from adapter.store.commands import reading
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
-from adapter.store.readings.file import check, connect_measured, connect_reader_of_both, prepare
+from adapter.store.readings.file import (
+    check,
+    connect_measured,
+    connect_reader_of_both,
+    path_beside,
+    prepare,
+)
 from adapter.store.threads import Checkpointer, Reader, StoreHealth, Transaction, Writer
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 _CLOSE_WAIT_MS: Final = 500
+_LONGEST_OPENING_S: Final = 60.0
 
 
 class Database:
@@ -35,7 +46,7 @@ class Database:
         self._path = path
         self._now = now
         self._vfs = vfs
-        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._lock = FileLock(path)
         self._connections: list[apsw.Connection] = []
         self._health = StoreHealth()
         self._open_now = False
@@ -52,10 +63,8 @@ class Database:
         try:
             self._health = StoreHealth()
             keep_private(self._path)
-            writer = connect_writer(self._path, self._vfs)
-            self._connections = [writer]
-            for connection in self._beside(writer):
-                self._connections.append(connection)
+            self._lock.take_file(self._path)
+            writer = self._connect()
             head = reading.audit_head(writer)
             self.set_aside.know(held(writer))
         except (apsw.Error, OSError) as error:
@@ -73,11 +82,28 @@ class Database:
         for worker in (self._checkpointer, self._writer, self._measured, self._quick, self._slow):
             worker.start()
 
+    def _connect(self) -> apsw.Connection:
+        """All connections, the writer's first. Somebody may have the file for a moment."""
+        began = time.monotonic()
+        while True:
+            try:
+                writer = connect_writer(self._path, self._vfs)
+                self._connections = [writer]
+                for connection in self._beside(writer):
+                    self._connections.append(connection)
+                return writer
+            except apsw.BusyError as error:
+                self._disconnect()
+                if time.monotonic() - began >= _LONGEST_OPENING_S:
+                    raise
+                log.warning("store_busy", extra={"file": self._path.name, "reason": str(error)})
+
     def _beside(self, writer: apsw.Connection) -> Iterator[apsw.Connection]:
         """The other connections; the files are brought to this program's version."""
         check_version(writer)
         prepare(self._path, writer, self._vfs)
         migrate(writer)
+        self._lock.take_file(path_beside(self._path))
         measured = connect_measured(self._path, self._vfs)
         yield measured
         check(measured, self._path)
@@ -112,13 +138,16 @@ class Database:
             raise self._health.error()
 
     def _release(self) -> None:
+        self._disconnect()
+        self._lock.release()
+
+    def _disconnect(self) -> None:
         for connection in reversed(self._connections):
             try:
                 connection.close()
             except apsw.Error as error:
                 self._health.fail(error)
         self._connections = []
-        self._lock.release()
 
     def now(self) -> datetime:
         """The store's clock."""

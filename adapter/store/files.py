@@ -1,7 +1,12 @@
 """Opening the database file: one process at a time, and only with settings that keep promises."""
 
 import fcntl
+import logging
 import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,50 +15,117 @@ import apsw
 from adapter.engine.private_files import close_to_others, owner_only
 from adapter.errors import StoreFailed
 
+log = logging.getLogger(__name__)
+
 _WRITER: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 _READER: Final = apsw.SQLITE_OPEN_READWRITE
 _FULL: Final = 2
 _SOUND: Final = (3, 51, 3)
 BUSY_MS: Final = 5_000
+LONGEST_BUSY_S: Final = 600.0
+"""Somebody else's transaction is waited for so long; then the store has failed."""
+
+_STOPPING_S: Final = 10.0
+_TELL_EVERY_S: Final = 30.0
+_AGAIN_S: Final = 0.05
 _CACHE_KIB: Final = 65_536
 
 
-class FileLock:
-    """Held for as long as the database is open; the operating system ends it with the process."""
+_TAKEN: Final[set[tuple[int, int]]] = set()
+"""Device and inode of what is open in this process. They are asked first: to close a second
+descriptor of a database would end the locks that SQLite has on it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
+_TAKING: Final = threading.Lock()
+
+
+class FileLock:
+    """Held for as long as the database is open; the operating system ends it with the process.
+
+    A file beside the database says who has it, and the database itself is locked: another name for
+    it, or a lock file that somebody removed, lets nobody in.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._descriptors: list[int] = []
+        self._inodes: list[tuple[int, int]] = []
 
     def take(self) -> None:
         """Raises StoreFailed when another process, or another store here, has it."""
-        descriptor = owner_only(os.fspath(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        path = self._store.resolve()
+        self._refuse_taken(path)
+        named = path.with_name(path.name + ".lock")
+        descriptor = owner_only(os.fspath(named), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        if not _locked(descriptor):
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            store = str(self._path).removesuffix(".lock")
-            raise StoreFailed(
-                f"{store} is in use by process {holder}; one process at a time owns a store"
-            ) from error
+            raise _in_use(self._store, holder)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        self._descriptor = descriptor
+        self._descriptors.append(descriptor)
+
+    def take_file(self, path: Path) -> None:
+        """Lock a file of the store itself, before a connection to it is open; again it is no
+        more than once. Raises StoreFailed."""
+        with _TAKING:
+            if _inode(path.stat()) in self._inodes:
+                return
+            self._refuse_taken(path)
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            if not _locked(descriptor):
+                holder = _holder_of(descriptor)
+                os.close(descriptor)
+                raise _in_use(path, holder)
+            self._descriptors.append(descriptor)
+            self._inodes.append(_inode(os.fstat(descriptor)))
+            _TAKEN.add(self._inodes[-1])
+
+    def _refuse_taken(self, path: Path) -> None:
+        if path.exists() and _inode(path.stat()) in _TAKEN:
+            raise _in_use(path, str(os.getpid()))
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """After the last connection was closed."""
+        _TAKEN.difference_update(self._inodes)
+        self._inodes.clear()
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _in_use(store: Path, holder: str) -> StoreFailed:
+    return StoreFailed(f"{store} is in use by process {holder}; one process at a time owns a store")
+
+
+def _holder_of(descriptor: int) -> str:
+    """Linux lists who holds a lock, by the file's inode."""
+    end = f":{os.fstat(descriptor).st_ino}"
+    with suppress(OSError), open("/proc/locks", encoding="ascii") as locks:
+        for line in locks:
+            words = line.split()
+            if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(end):
+                return words[4]
+    return "unknown"
 
 
 def keep_private(path: Path) -> None:
     """Make the database its owner's alone; SQLite gives its log and index the same mode.
 
-    Before a connection is open: closing any descriptor of the file would drop SQLite's locks.
+    One that is there is not opened: closing any descriptor of the file would drop SQLite's locks.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    os.close(owner_only(os.fspath(path), flags))
+    if not path.exists():
+        os.close(owner_only(os.fspath(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
     for suffix in ("", "-wal", "-shm"):
         close_to_others(path.with_name(path.name + suffix))
 
@@ -71,6 +143,34 @@ def _common(connection: apsw.Connection) -> None:
     connection.pragma("trusted_schema", False)
     connection.pragma("temp_store", "memory")
     connection.pragma("mmap_size", 0)
+
+
+def begin_writing(
+    connection: apsw.Connection,
+    name: str,
+    *,
+    longest_s: float = LONGEST_BUSY_S,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Begin a transaction that writes. Somebody else may be writing: that is waited out, for
+    nothing has begun and nothing is lost.
+
+    Raises apsw.BusyError after `longest_s` seconds, or sooner when it is `stopping`.
+    """
+    began = told = time.monotonic()
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except apsw.BusyError:
+            now = time.monotonic()
+            most_s = min(longest_s, _STOPPING_S) if stopping() else longest_s
+            if now - began >= most_s:
+                raise
+            if told == began or now - told >= _TELL_EVERY_S:
+                told = now
+                log.warning("store_busy", extra={"file": name, "waited_s": round(now - began, 1)})
+            time.sleep(_AGAIN_S)
 
 
 def connect_writer(path: Path, vfs: str | None) -> apsw.Connection:

@@ -9,6 +9,7 @@ opened again (I12).
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import apsw
 from adapter.engine.points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
-from adapter.store.files import BUSY_MS
+from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
 
 T = TypeVar("T")
 
@@ -36,6 +37,10 @@ _RESTART_WAIT_MS: Final = 20
 _ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 """What a single bad row can cause. Every other error of SQLite is one of the storage."""
 
+_ANOTHER_WRITER: Final = "audit.seq"
+"""The number of the next entry is taken only where somebody else has written."""
+
+_STOPPING_S: Final = 10.0
 _OF_A_VALUE: Final = re.compile(r"malformed JSON|bad JSON path|JSON cannot hold|integer overflow")
 """What SQLite's functions say of a value that they are given; the statement is undone, no more."""
 
@@ -43,6 +48,8 @@ _OF_A_VALUE: Final = re.compile(r"malformed JSON|bad JSON path|JSON cannot hold|
 def _is_storage(error: Exception) -> bool:
     """Whether it is SQLite that failed. A number past 64 bits or a text that is no UTF-8 never
     reach it: apsw raises OverflowError and UnicodeError, which are Python's own."""
+    if isinstance(error, apsw.ConstraintError):
+        return _ANOTHER_WRITER in str(error)
     if isinstance(error, apsw.SQLError):
         return _OF_A_VALUE.search(str(error)) is None
     return isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS)
@@ -116,6 +123,7 @@ class _Worker:
         self._connection = connection
         self._health = health
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -131,6 +139,7 @@ class _Worker:
 
     def stop(self) -> None:
         """Finish what has been asked for and end the thread; blocks."""
+        self._stopping = True
         self._queue.put(None)
         self._thread.join()
 
@@ -218,6 +227,8 @@ class Checkpointer:
                 with self.copying:
                     self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self.caught_up = True
+            except apsw.BusyError:
+                pass  # somebody else copies it
             except apsw.Error as error:
                 self._health.fail(error)
 
@@ -254,7 +265,7 @@ class Writer(_Worker):
         return 0
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)
         results = [self._run_job(job) for job in batch]
         reached("store.before_commit")
         self._connection.execute("COMMIT")
@@ -318,6 +329,18 @@ class Reader(_Worker):
     """
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
+        began = time.monotonic()
+        while True:
+            try:
+                return self._read(batch)
+            except apsw.BusyError:
+                # The file is somebody's alone for a moment. What only reads is read again.
+                self._connection.execute("ROLLBACK")
+                longest_s = _STOPPING_S if self._stopping else LONGEST_BUSY_S
+                if time.monotonic() - began >= longest_s:
+                    raise
+
+    def _read(self, batch: list[_Job]) -> list[_Result]:
         self._connection.execute("BEGIN")
         self._connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1")
         results: list[_Result] = []

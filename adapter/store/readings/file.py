@@ -17,7 +17,7 @@ from adapter.engine.readings.ports import Batch, Staged, StagingTarget
 from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
-from adapter.store.files import connect_reader, connect_writer, keep_private
+from adapter.store.files import begin_writing, connect_reader, connect_writer, keep_private
 from adapter.store.migrate import SCHEMA_MEASURED, migrate
 from adapter.store.readings.staging import Staging
 
@@ -140,7 +140,7 @@ class StagingFile:
         endpoints: dict[EndpointId, None] = {}
         serials: dict[str, None] = {}
         with _storage():
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, "store-measured")
             for batch in batches:
                 endpoints.update((EndpointId(item.identifier), None) for item in batch.normals)
                 serials.update((item.serial, None) for item in batch.normals if item.serial)
@@ -155,8 +155,9 @@ class StagingFile:
         """Everything that was put is on disk when this returns."""
         with _storage():
             self._connection.pragma("synchronous", "full")
-            with self._connection:
-                seal(self._connection, self._load)
+            begin_writing(self._connection, "store-measured")
+            seal(self._connection, self._load)
+            self._connection.execute("COMMIT")
 
     def close(self) -> None:
         with _storage():
