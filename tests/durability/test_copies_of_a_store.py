@@ -223,6 +223,17 @@ async def test_nothing_is_switched_while_the_witness_cannot_be_written(tmp_path:
         assert (await gateway.command(order)).activity.state is State.COMPLETED
 
 
+async def test_a_start_on_an_audit_that_cannot_be_read_is_held(tmp_path: Path) -> None:
+    async with a_head_end() as head_end:
+        async with a_life(tmp_path, head_end, NOON) as first:
+            await first.ask(0)
+        edit(tmp_path / "gateway.db", "UPDATE audit SET note = x'00'")
+        async with a_life(tmp_path, head_end, NOON + MINUTE) as again:
+            assert again.held == [OLDER]
+            with pytest.raises(StoreFailed, match="was changed"):
+                await again.gateway.upkeep.verify_audit()
+
+
 # ---------------------------------------------------------------- a snapshot of a whole machine
 
 

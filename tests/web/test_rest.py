@@ -15,6 +15,7 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
+from adapter.store.threads import Transaction
 from adapter.web.api.commands import CommandOut
 from tests.web.both_servers import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 
@@ -321,6 +322,21 @@ async def test_the_books_are_open() -> None:
         assert len(told["items"]) == 1
         verified = await rig.ask("GET", "/audit/verify", by="admin")
         assert verified["intact"] is True
+
+
+async def test_a_row_that_cannot_be_read_is_named_as_that_and_the_others_are_served() -> None:
+    def damage(tx: Transaction) -> None:
+        query = "UPDATE command SET activity = x'7b' WHERE id = ?"
+        tx.connection.execute(query, (bad["id"],))
+
+    async with a_rig() as rig:
+        bad = await submitted(rig, CommandKind.LOAD_CHECK)
+        good = await submitted(rig, CommandKind.DEVICE_STATUS_CHECK, key="key-2")
+        await rig.store.database.write(damage)
+        told = await rig.ask("GET", f"/commands/{bad['id']}", by="reader")
+        assert (told.status, told["code"]) == (500, "row_unreadable")
+        told = await rig.ask("GET", f"/commands/{good['id']}", by="reader")
+        assert told.status == 200
 
 
 async def test_health_needs_no_key() -> None:

@@ -138,11 +138,17 @@ class Dispatcher:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def recover(self) -> int:
-        """After a restart: every send that was under way is unclear, none is sent again blindly.
+        """After a restart: what was claimed is free again, every send that was under way is
+        unclear, none is sent again blindly.
 
         Right only where nobody else can be sending, which the store ensures by letting one process
         at a time open it (`gateway.db.lock`; a second one is refused).
         """
+        now = self._clock.now()
+        lease = now + timedelta(seconds=self._settings.lease_s)
+        freed = await self._store.free_claimed(now=now, until=lease)
+        if freed:
+            log.info("claims_freed", extra={"count": freed})
         found = await self._store.sending()
         for leased in found:
             if self._set_aside.held(RowKind.COMMUNICATION, leased.communication):

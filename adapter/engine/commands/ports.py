@@ -121,6 +121,10 @@ class Spooled:
     digest: bytes
 
 
+class MessageDamaged(Exception):
+    """The bytes of a stored message are not those that were received."""
+
+
 class InboxState(StrEnum):
     NEW = "new"
     PARKED = "parked"
@@ -391,6 +395,10 @@ class Store(Protocol):
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
         """Commands whose own `wake` has passed; it is moved to `lease_until`."""
+
+    async def free_claimed(self, *, now: datetime, until: datetime) -> int:
+        """What another life of this process had claimed, at most `until`, is due when it was. How
+        many. Right only where nobody else can have claimed it."""
 
     async def sending(self) -> Sequence[Leased]:
         """Communications in SENDING: after a restart, sends whose outcome nobody noted.

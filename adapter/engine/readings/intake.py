@@ -1,6 +1,7 @@
 """Takes in what waits: spooled bodies by the worker process, small ones in a thread."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.engine import points
-from adapter.engine.commands.ports import Clock
+from adapter.engine.commands.ports import Clock, MessageDamaged
 from adapter.engine.readings.batches import batches
 from adapter.engine.readings.ports import (
     Batch,
@@ -201,6 +202,8 @@ class PayloadIntake:
                     await self._store.stage_rest(started, staged.rest)
                     yield staged
             return
+        if what.inbox is not None and hashlib.sha256(started.raw).digest() != what.digest:
+            raise MessageDamaged(f"the bytes of {what.source} are not those that were received")
         for batch in await asyncio.to_thread(self._read, started.raw):
             counts = await self._store.stage(started, batch, self._lookups)
             endpoints = dict.fromkeys(EndpointId(item.identifier) for item in batch.normals)

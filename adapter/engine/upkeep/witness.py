@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import Change, Clock, Publication, Store
 from adapter.engine.commands.switch_holds import Hold, HoldReason, HoldStore, SwitchHolds
@@ -103,7 +105,10 @@ class Witness:
                 return None
             return f"{name} is missing: whether the store is an older copy cannot be seen"
         if not await self._has(seen):
-            return f"the store lacks an entry that {name} has seen: it is an older copy"
+            return (
+                f"the store lacks an entry that {name} has seen, or cannot read it: it is an older "
+                "copy, or damaged"
+            )
         if seen.copied:
             return f"{name} is a copy of what was written: so the store may be one, from a backup"
         return await self._long_stop()
@@ -111,7 +116,10 @@ class Witness:
     async def _has(self, seen: Witnessed) -> bool:
         if seen.seq == 0:
             return (seen.seq, seen.digest) == _ORIGIN
-        found = await self._store.audit(after=seen.seq - 1, limit=1)
+        try:
+            found = await self._store.audit(after=seen.seq - 1, limit=1)
+        except msgspec.DecodeError:
+            return False
         return bool(found) and (found[0].seq, found[0].digest) == (seen.seq, seen.digest)
 
     async def _long_stop(self) -> str | None:

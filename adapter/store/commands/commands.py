@@ -44,6 +44,7 @@ from adapter.store.commands import claiming, reading, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.database import Database
 from adapter.store.registry import importing
+from adapter.store.upkeep import leases
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
 
 _FEW: Final = 200
@@ -99,6 +100,9 @@ class SqliteStore:
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
         return await self.database.write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
+    async def free_claimed(self, *, now: datetime, until: datetime) -> int:
+        return await self.database.write(lambda tx: leases.free_claimed(tx, now, until))
+
     async def sending(self) -> Sequence[Leased]:
         return await readable(self.database, RowKind.COMMUNICATION, reading.sending, reading.leased)
 
@@ -124,7 +128,7 @@ class SqliteStore:
             self.database,
             RowKind.MESSAGE,
             lambda db: reading.unread(db, limit, now),
-            reading.inbox_row_of,
+            reading.whole_inbox_row_of,
         )
 
     async def untaken(self, until: datetime) -> bool:

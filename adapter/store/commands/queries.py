@@ -123,7 +123,7 @@ INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?,
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 _INBOX_COLUMNS: Final = """
 SELECT inbox.id, operation, raw, at, communication, remote, state, reason, command, token,
-       inbox_spool.file, inbox_spool.bytes
+       inbox_spool.file, inbox_spool.bytes, hash
 FROM inbox """
 _BODY: Final = """
 JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id

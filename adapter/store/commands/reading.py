@@ -1,5 +1,6 @@
 """What only looks at the database: functions over one connection that sees one snapshot."""
 
+import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from adapter.engine.commands.ports import (
     Leased,
     Ledger,
     Logged,
+    MessageDamaged,
     PublicationRow,
 )
 from adapter.engine.listing import Listing
@@ -230,6 +232,15 @@ def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
         spool=row[10] or "",
         spool_bytes=row[11] or 0,
     )
+
+
+def whole_inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
+    """One that is going to be judged. Raises MessageDamaged where its bytes are not those that were
+    received; what is spooled has sums of its own."""
+    made = inbox_row_of(row)
+    if not made.spool and hashlib.sha256(made.raw).digest() != row[12]:
+        raise MessageDamaged(f"the bytes of message {made.id} are not those that were received")
+    return made
 
 
 def unread(

@@ -89,6 +89,10 @@ class Rest(Server):
             problem = of_error(error)
             if problem.problem.status >= 500:
                 log.warning("request_not_served", extra={"code": error.code})
+        except msgspec.DecodeError as error:
+            # What comes in was read before: it is a row of the store that cannot be.
+            log.error("row_unreadable", extra={"path": request.path[:200], "reason": str(error)})
+            problem = ProblemRaised(500, "row_unreadable", "a row of the store cannot be read")
         except Exception:
             log.exception("rest_failed")
             problem = ProblemRaised(500, "internal_error", "the request could not be processed")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from adapter.commands.activity import Command, Communication, CommunicationState, Work
 from adapter.commands.flows import Operation
+from adapter.commands.lifecycle import wake_of
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
     Accepted,
@@ -252,6 +253,18 @@ class ModelStore:
         for _, command in ready:
             self._commands[command].wake = lease_until
         return [command for _, command in ready]
+
+    async def free_claimed(self, *, now: datetime, until: datetime) -> int:
+        freed = 0
+        for stored in self._commands.values():
+            for item in stored.command.communications:
+                leased, due = stored.due[item.id], due_of(item)
+                if leased and due and now < leased <= until and due < leased:
+                    stored.due[item.id], freed = due, freed + 1
+            own = wake_of(stored.command)
+            if stored.wake and now < stored.wake <= until and own is not None and own <= now:
+                stored.wake, freed = own, freed + 1
+        return freed
 
     async def sending(self) -> Sequence[Leased]:
         found = [

@@ -232,6 +232,10 @@ class Commands(SideBySide):
             self.both("claim", work, limit=limit, now=at(now), lease_until=until, skip=skip)
         self.both("due", limit=limit, now=at(now), lease_until=until)
 
+    @rule(now=seconds, lease=seconds)
+    def start_again(self, now: int, lease: int) -> None:
+        self.both("free_claimed", now=at(now), until=at(now + lease))
+
     @rule(
         kind=st.one_of(st.none(), st.sampled_from(CommandKind)),
         state=st.one_of(st.none(), states),

@@ -262,3 +262,22 @@ async def test_of_saves_at_once_for_one_command_one_wins(subject: Subject) -> No
             *(store.save([Change(command=a_command())]) for _ in range(20))
         )
         assert sorted(answer for (answer,) in answers) == [Saved.MOVED] * 19 + [Saved.SAVED]
+
+
+async def test_what_an_ended_process_had_claimed_is_due_again_at_once(subject: Subject) -> None:
+    async with subject.opened() as store:
+        await queue(store, [(1, -5, 0, PING), (2, 10, 0, PING), (3, -5, 0, READ)])
+        assert await claimed(store) == ids(1, 3)
+        assert await claimed(store, 1) == []
+        assert await store.free_claimed(now=at(1), until=at(31)) == 2
+        assert await claimed(store, 1) == ids(1, 3)
+        assert await claimed(store, 10) == ids(2)
+
+
+async def test_a_claim_that_reaches_further_than_claims_do_is_left_alone(subject: Subject) -> None:
+    async with subject.opened() as store:
+        await queue(store, [(1, 0, 0, PING)])
+        assert await claimed(store) == ids(1)
+        assert await store.free_claimed(now=at(1), until=at(29)) == 0
+        assert await store.free_claimed(now=at(30), until=at(60)) == 0
+        assert await claimed(store, 30) == ids(1)
