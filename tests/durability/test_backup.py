@@ -32,8 +32,8 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from tests.durability.rig import free_port, settings_file
-from tests.web.rig import data_arrived
+from tests.durability.gateway_process import free_port, settings_file
+from tests.web.both_servers import data_arrived
 
 NOW: Final = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 CUT, PING = CommandKind.REMOTE_DISCONNECT, CommandKind.DEVICE_STATUS_CHECK

@@ -13,8 +13,8 @@ from adapter.commands.activity import State, Work
 from adapter.engine.commands.correlator import DATA_ARRIVED, STATUS_CHANGED
 from adapter.engine.commands.ports import InboxState, Received
 from adapter.engine.upkeep.set_aside import RowKind
-from tests.clock.rig import MINUTE, NOON, PING, Life, a_head_end, life
-from tests.web.rig import data_arrived, status_changed
+from tests.clock.lives import MINUTE, NOON, PING, Life, a_head_end, life
+from tests.web.both_servers import data_arrived, status_changed
 
 
 async def test_a_send_that_a_killed_process_had_claimed_leaves_at_the_next_start(

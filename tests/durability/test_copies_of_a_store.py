@@ -23,8 +23,8 @@ from adapter.engine.upkeep.witness_file import read_witness
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.simulator.server import Simulator
-from tests.clock.rig import HOUR, MINUTE, NOON, PING, Life, a_head_end, life
-from tests.web.rig import status_changed
+from tests.clock.lives import HOUR, MINUTE, NOON, PING, Life, a_head_end, life
+from tests.web.both_servers import status_changed
 
 OLDER, UNWRITTEN = HoldReason.OLDER_STORE, HoldReason.WITNESS
 SECOND: Final = timedelta(seconds=1)

@@ -11,7 +11,7 @@ from adapter.engine.commands.ports import InboxState, Received
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.model.ids import DeviceId
 from adapter.simulator.registry import registry_of
-from tests.clock.rig import NOON, PING, Life, a_head_end, life
+from tests.clock.lives import NOON, PING, Life, a_head_end, life
 
 REFUSED: Final = Received(
     operation="", raw=b"<x/>", at=NOON, state=InboxState.QUARANTINED, reason="no credentials"

@@ -20,6 +20,7 @@ from adapter.model.whole_numbers import CURSOR
 
 _LINE: Final = re.compile(rb"([0-9]{1,19}) ([0-9a-f]{64}) ([0-9]{1,20}\.[0-9]{1,40})\n")
 _LONGEST: Final = 256
+_TRIES: Final = 5
 
 _STATX_BYTES: Final = 256
 _AT_EMPTY_PATH: Final = 0x1000
@@ -78,7 +79,13 @@ def write_witness(path: Path, seq: int, digest: str) -> None:
     def line(descriptor: int) -> bytes:
         return f"{seq} {digest} {identity_of(descriptor)}\n".encode("ascii")
 
-    write_whole(path, line)
+    for left in reversed(range(_TRIES)):
+        try:
+            write_whole(path, line)
+            return
+        except (FileExistsError, FileNotFoundError):  # another gateway of this process writes it
+            if not left:
+                raise
 
 
 def identity_of(descriptor: int) -> str:
