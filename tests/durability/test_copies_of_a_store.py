@@ -350,7 +350,7 @@ async def test_heads_are_given_out_on_a_schedule_and_can_be_compared_with(
         assert len(heads) == 5  # in 40 minutes, one of them at the beginning
         rows = await gateway.core.store.outbox("an archive", limit=1000)
         events = [each.publication for each in rows if each.publication.type.endswith("audit_head")]
-        assert [(each.data["seq"], each.data["digest"]) for each in events] == heads
+        assert [(each.data["seq"], each.data["digest"]) for each in events] == heads[1:]
         for head in heads:
             assert await gateway.gateway.upkeep.verify_audit(head=head) > 0
         with pytest.raises(StoreFailed, match="not the one that was written"):

@@ -216,8 +216,9 @@ class Witness:
         raise WitnessDamaged(f"{self._policy.path.name} is missing")
 
     async def _give_out(self, now_s: float) -> None:
-        """A log line and a publication, for who keeps it where this machine cannot write."""
-        every = self._policy.head_every_s
+        """A log line and a publication, for who keeps it where this machine cannot write. Of a
+        start the log line only: there are many in a row where something is wrong."""
+        every, first = self._policy.head_every_s, self._given_s is None
         if not every or (self._given_s is not None and now_s - self._given_s < every):
             return
         self._given_s = now_s
@@ -226,6 +227,8 @@ class Witness:
             return
         self._given = seq
         log.info("audit_head", extra={"seq": seq, "digest": digest})
+        if first:
+            return
         await self._store.save([Change(publications=(_given_out(seq, digest),))])
 
 
