@@ -88,7 +88,11 @@ def command() -> None:
 @click.option("--check-load", is_flag=True, help="Before a connect: no voltage behind the switch?")
 @click.option("--check-switch", is_flag=True, help="Read the switch before moving it.")
 @click.option("--with-read", is_flag=True, help="Also read the registers before moving the switch.")
-@click.option("--emergency-override", is_flag=True)
+@click.option(
+    "--emergency-override",
+    is_flag=True,
+    help="Hand EmergencyOverride to the head end; passes no bound of the gateway.",
+)
 @click.option("--user-intervention-required", is_flag=True, help="Arm only; people close.")
 @click.option(
     "--install-status-override",

@@ -135,6 +135,8 @@ class CommandRequest:
     check_load          detect load-side voltage before a connect; present: not sent
     check_switch        read the switch state before a connect or disconnect
     with_read           also fetch a register reading before a connect or disconnect
+    emergency_override  sets EmergencyOverride of the head end's request; passes no rule here
+    user_intervention_required  a connect only arms the switch; people close it
     ignore_install_state  skip the install-state rule (the registry may be wrong); audited. A
                           disconnect still needs to know a service point that is not protected
     past_unclear_order       operator and approver who send a reconnect past an unclear order

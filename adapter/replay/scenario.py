@@ -30,7 +30,7 @@ from adapter.replay.toml_text import toml_text
 SCENARIO: Final = "scenario.toml"
 EXPECTED: Final = "expected.json"
 START: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-PUBLIC_URL: Final = "http://gateway.example:8102"
+PUBLIC_URL: Final = "http://gateway.example:8101"
 """The gateway's own address in recordings, whatever port it had."""
 
 _RECORDED: Final = "# What follows was written by `openway record`."

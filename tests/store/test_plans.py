@@ -67,6 +67,7 @@ _INDEX = {
     "COMMANDS_DUE": "command_due",
     "FIRST_COMMAND_WAKE": "command_due",
     "LIST_STATE": "command_state",
+    "OPEN_COMMANDS": "command_state",
     "LIST_KIND": "command_kind",
     "NEXT_CLAIM_OPERATION": "communication_claim",
     "NEXT_CLAIM_PRIORITY": "communication_claim",

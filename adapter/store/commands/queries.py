@@ -1,4 +1,8 @@
-"""Every SQL statement. A test looks at the plan of each one that runs often."""
+"""The SQL of commands and their communications, of the inbox, the audit and what else a command
+writes. Other subjects have a `queries.py` of their own, or their SQL in their one module.
+
+A test looks at the plan of each one that runs often.
+"""
 
 from typing import Final
 
@@ -44,6 +48,8 @@ LIST_KIND: Final = """
 SELECT id FROM command WHERE kind = :kind AND id < :before ORDER BY id DESC"""
 LIST_STATE: Final = """
 SELECT id FROM command WHERE state = :state AND id < :before ORDER BY id DESC"""
+OPEN_COMMANDS: Final = LIST_STATE
+"""Asked once for each state that is not final, and merged: so each walks along one index."""
 LIST_DEVICE: Final = """
 SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
 COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"

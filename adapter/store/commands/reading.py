@@ -183,7 +183,7 @@ def _ids(connection: apsw.Connection, query: str, values: dict[str, str]) -> Ite
 
 def _open_ids(connection: apsw.Connection, before: str) -> Iterator[CommandId]:
     runs = [
-        _ids(connection, queries.LIST_STATE, {"state": state, "before": before})
+        _ids(connection, queries.OPEN_COMMANDS, {"state": state, "before": before})
         for state in State
         if state not in FINAL
     ]
