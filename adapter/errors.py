@@ -77,7 +77,7 @@ class Forbidden(Conflict):
 
 
 class FaultClass(StrEnum):
-    """What a fault of the head end asks us to do. PROTOCOL.md section 8.3; the classes are ours."""
+    """What a fault of the head end asks us to do. The classes are ours."""
 
     RETRY = "retry"
     POLL_AGAIN = "poll_again"
@@ -123,7 +123,7 @@ class Refused(HeadEndError):
 
 
 class OutcomeUnknown(HeadEndError):
-    """The request may have been executed. SAFETY: class A, everything that is not N, R or T."""
+    """The request may have been executed: everything that is neither NotSent nor Refused."""
 
     code = "outcome_unknown"
 

@@ -104,19 +104,6 @@ def commands() -> TableShown:
     )
 
 
-def failures() -> TableShown:
-    from adapter.commands.failures import FAILURES
-
-    return TableShown(
-        "Failures",
-        ("cause", "meaning", "what follows", "proves that nothing was done"),
-        tuple(
-            (str(cause), row.meaning, row.remedy.value, "yes" if row.idle else "no")
-            for cause, row in FAILURES.items()
-        ),
-    )
-
-
 def installs() -> TableShown:
     from adapter.model.device import INSTALL_TRANSITIONS
 
@@ -149,10 +136,13 @@ def activity() -> TableShown:
 
 
 def communication() -> TableShown:
+    """Without what is over: there every answer is taken and moves nothing."""
+    from adapter.commands.activity import FINAL_COMMUNICATION
     from adapter.commands.communication import COMMUNICATION_MACHINE
 
     order = [state.value for state in COMMUNICATION_MACHINE.states]  # the same in every run
-    rows = sorted(_rows_of(COMMUNICATION_MACHINE), key=lambda row: order.index(row[0]))
+    moving = (row for row in _rows_of(COMMUNICATION_MACHINE) if row[0] not in FINAL_COMMUNICATION)
+    rows = sorted(moving, key=lambda row: order.index(row[0]))
     return TableShown("States of a communication", _ARROW, tuple(rows))
 
 
@@ -184,6 +174,15 @@ def _of_simulator(title: str, name: str, *, code_first: bool = True) -> Callable
     return made
 
 
+def _of_commands(title: str, name: str, *, code_first: bool = True) -> Callable[[], TableShown]:
+    def made() -> TableShown:
+        from adapter.cli import tables_commands
+
+        return _shown(title, getattr(tables_commands, name)(), code_first=code_first)
+
+    return made
+
+
 def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], TableShown]:
     def made() -> TableShown:
         from adapter.cli import tables_rest
@@ -211,9 +210,17 @@ def settings() -> TableShown:
 
     return TableShown(
         "Settings",
-        ("setting", "unit", "default", "what it is"),
-        tuple((row.name, row.unit, row.default, row.help) for row in rows()),
+        ("setting", "type", "range", "default", "what it is"),
+        tuple((row.name, row.type, row.range, row.default, row.help) for row in rows()),
         code_first=True,
+    )
+
+
+def sections() -> TableShown:
+    from adapter.service.settings_table import sections
+
+    return TableShown(
+        "Sections of the settings", ("section", "class", "file"), sections(), code_first=True
     )
 
 
@@ -314,7 +321,9 @@ def _arrows(name: str) -> Callable[[], TableShown]:
 TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
     {
         "flows": flows,
-        "failures": failures,
+        "failures": _of_commands("Failures", "failures", code_first=False),
+        "outcomes": _of_commands("Outcomes of a command", "outcomes"),
+        "resends": _of_commands("What is sent again", "resends"),
         "installs": installs,
         "activity": activity,
         "communication": communication,
@@ -328,9 +337,11 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "withdrawal": _of_orders("Cancel and update, by the child's status", "withdrawal_table"),
         "import": import_,
         "settings": settings,
+        "sections": sections,
         "exits": exits,
         "values": values,
         "events": events,
+        "publications": _of_commands("What is offered to sinks", "publications"),
         "commands": commands,
         "routes": _of_rest("Routes of the REST interface", "routes"),
         "roles": _of_rest("Roles of a key", "roles"),

@@ -1,8 +1,10 @@
 """A command: what was asked for (CommandRequest), where it stands (Activity), what it sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.calls import (
@@ -76,11 +78,10 @@ TO_DO: Final = frozenset(
 
 
 class Outcome(StrEnum):
-    """What came out, for the requester. The state says how far, this says what."""
+    """What came out, for the requester. The state says how far, this says what; see OUTCOMES."""
 
     SUCCEEDED = "succeeded"
     SUCCEEDED_INFERRED = "succeeded_inferred"
-    """Nobody confirmed it; the switch state read afterwards shows it."""
     ALREADY_SATISFIED = "already_satisfied"
     UNREACHABLE = "unreachable"
     PARTIAL = "partial"
@@ -89,6 +90,23 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
     CANCELED = "canceled"
     UNKNOWN = "unknown"
+
+
+OUTCOMES: Final[Mapping[Outcome, str]] = MappingProxyType(
+    {
+        Outcome.SUCCEEDED: "it was done, and the head end or the data say so",
+        Outcome.SUCCEEDED_INFERRED: "nobody confirmed it; what was seen afterwards shows it",
+        Outcome.ALREADY_SATISFIED: "the switch was as wanted before: nothing was sent to move it",
+        Outcome.UNREACHABLE: "the check was carried out, and no meter answered",
+        Outcome.PARTIAL: "of many meters some succeeded",
+        Outcome.FAILED: "it was not done, or of many meters none; or a person gave it up",
+        Outcome.NO_DATA: "the head end says done, and no data came in `measurement_s`",
+        Outcome.EXPIRED: "its time was over before it was sent, or before it was answered",
+        Outcome.CANCELED: "canceled by people or at the head end; or optional, and dropped",
+        Outcome.UNKNOWN: "nobody knows what became of it, or the registry could not follow",
+    }
+)
+"""What each tells the requester; `openway tables outcomes` prints it."""
 
 
 class StepKind(StrEnum):

@@ -1,6 +1,6 @@
 """What crosses the wire, as values: our calls, the head end's answers and its notifications.
 
-Source of fields and enum members: PROTOCOL.md sections 2 to 6. Enums are open on the wire: a
+Source of fields and enum members: the contract (wsdl/README.md). Enums are open on the wire: a
 member the contract did not have when this was written is read as UNKNOWN, never refused.
 """
 

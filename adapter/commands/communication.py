@@ -181,7 +181,7 @@ def _apply(
         case SendUnclear() if communication.state is S.UNCLEAR:
             return _stay(communication)
         case SendUnclear(detail=detail):
-            return _lose(communication, Failure(cause="unclear", detail=detail), now, policy)
+            return unclear(communication, Failure(cause="unclear", detail=detail), now, policy)
         case AskFailed(detail=detail, fault=fault):
             return _ask_again(communication, detail, fault, now, policy)
         case CancelAnswered():
@@ -193,7 +193,7 @@ def _apply(
         case DeadlinePassed():
             return _time_out(communication, now, policy)
         case LookEnded(done=done):
-            return _looked(communication, done, now, policy)
+            return switch_read_back(communication, done, now, policy)
 
 
 def _stay(communication: Communication) -> Moved:
@@ -221,8 +221,8 @@ def _reply_counts(communication: Communication) -> bool:
     unclear while it was under way can still prove that it did nothing.
     """
     if communication.state is S.UNCLEAR:
-        unclear = communication.failure is not None and communication.failure.cause == "unclear"
-        return unclear and communication.token is None
+        unheard = communication.failure is not None and communication.failure.cause == "unclear"
+        return unheard and communication.token is None
     return communication.state is S.SENDING
 
 
@@ -233,8 +233,12 @@ def _cancel_answered(communication: Communication, now: datetime) -> Moved:
     return _stay(told)
 
 
-def _lose(communication: Communication, failure: Failure, now: datetime, policy: Policy) -> Moved:
-    """The fate of a request that was or may have been taken cannot be followed any more."""
+def unclear(communication: Communication, failure: Failure, now: datetime, policy: Policy) -> Moved:
+    """The fate of a request that was or may have been taken cannot be followed any more.
+
+    A connect or disconnect goes to UNCLEAR, where it is listened for and its switch is looked at;
+    it is not sent again. Anything else fails, and may be sent again by its row of FAILURES.
+    """
     if communication.operation not in SWITCH_OPERATIONS:
         return _fail(communication, failure)
     wake = after(now, policy.settle_s)
@@ -292,13 +296,15 @@ def _time_out(communication: Communication, now: datetime, policy: Policy) -> Mo
             return _fail(communication, unsent)
         case S.SENDING:
             cut = Failure(cause="unclear", detail="the send was interrupted")
-            return _lose(communication, cut, now, policy)
+            return unclear(communication, cut, now, policy)
         case _:
             unasked = Failure(cause="timed_out", detail="the head end could not be asked")
-            return _lose(communication, unasked, now, policy)
+            return unclear(communication, unasked, now, policy)
 
 
-def _looked(communication: Communication, done: bool, now: datetime, policy: Policy) -> Moved:
+def switch_read_back(
+    communication: Communication, done: bool, now: datetime, policy: Policy
+) -> Moved:
     """What a look at the switch tells of an unclear order; at last it is left to people."""
     if done:
         return S.COMPLETED, replace(communication, wake=None, inferred=True, acted_at=now)
@@ -327,7 +333,7 @@ def _take_token(
     if communication.token == token:
         return _stay(communication)
     conflict = Failure(cause="token_conflict", detail=f"{communication.token} and {token}")
-    return _lose(communication, conflict, now, policy)
+    return unclear(communication, conflict, now, policy)
 
 
 def _take_status(
@@ -385,7 +391,7 @@ def conflicted(communication: Communication) -> bool:
 
 def _poll_later(communication: Communication, now: datetime, policy: Policy) -> Moved:
     if communication.deadline is not None and now >= communication.deadline:
-        return _lose(communication, Failure(cause="timed_out"), now, policy)
+        return unclear(communication, Failure(cause="timed_out"), now, policy)
     if communication.cancel_wanted:  # asked for while the poll was under way: not to be forgotten
         return S.AWAITING, replace(communication, work=Work.CANCEL, wake=now)
     due = next_poll(policy, communication.asked, now=now)
@@ -403,11 +409,11 @@ def _take_outcome(
         return _stay(communication)
     pending = outcome.result is RemoteResult.PENDING and communication.operation in RESULT_OF
     if pending:
-        unclear = communication.state is S.UNCLEAR
-        return _stay(communication) if unclear else _poll_later(communication, now, policy)
+        open_fate = communication.state is S.UNCLEAR
+        return _stay(communication) if open_fate else _poll_later(communication, now, policy)
     if communication.operation in SWITCH_OPERATIONS and _contradicts_itself(communication, outcome):
         unsure = Failure(cause="result_unknown", detail="the result contradicts itself")
-        return _lose(communication, unsure, now, policy)
+        return unclear(communication, unsure, now, policy)
     single = _own_failure(communication, outcome)
     if single is None and len(communication.endpoints) == 1:
         if outcome.result is RemoteResult.CANCELED:
@@ -415,7 +421,7 @@ def _take_outcome(
             return _withdraw(replace(communication, failure=canceled))
         if outcome.result is RemoteResult.UNKNOWN and communication.operation in SWITCH_OPERATIONS:
             unknown = Failure(cause="result_unknown")
-            return _lose(communication, unknown, now, policy)
+            return unclear(communication, unknown, now, policy)
     return S.COMPLETED, replace(
         communication,
         work=Work.NONE,
@@ -491,14 +497,14 @@ def _ask_again(
     asked = replace(communication, asked=communication.asked + 1)
     if fault is not None and fault.name == "RequestNotFoundFault":
         forgotten = Failure(cause="token_forgotten", detail=detail)
-        return _lose(asked, forgotten, now, policy)
+        return unclear(asked, forgotten, now, policy)
     if communication.deadline is not None and now >= communication.deadline:
         late = Failure(cause="timed_out", detail=detail)
-        return _lose(asked, late, now, policy)
+        return unclear(asked, late, now, policy)
     final_no = fault is not None and fault.named and fault.klass is FaultClass.PERMANENT
     if final_no and communication.state is S.FETCHING:
         refused = Failure(cause="refused", detail=detail)
-        return _lose(asked, refused, now, policy)
+        return unclear(asked, refused, now, policy)
     if final_no and communication.work is Work.CANCEL:
         asked = replace(asked, cancel_wanted=False)
     work = Work.RESULT if communication.state is S.FETCHING else Work.STATUS

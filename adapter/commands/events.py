@@ -29,7 +29,7 @@ class TokenReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendFailed:
-    """Nothing left this machine (class N)."""
+    """Nothing left this machine (NotSent)."""
 
     communication: CommunicationId
     detail: str
@@ -37,7 +37,7 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRefused:
-    """The head end refused by a named fault or a 4xx that must be its own (class R)."""
+    """The head end refused by a named fault or a 4xx that must be its own (Refused)."""
 
     communication: CommunicationId
     fault: Fault
@@ -45,7 +45,7 @@ class SendRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendUnclear:
-    """Anything may have happened (class A): broken reply, time-out, our own crash."""
+    """Anything may have happened (OutcomeUnknown): broken reply, time-out, our own crash."""
 
     communication: CommunicationId
     detail: str

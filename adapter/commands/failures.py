@@ -71,6 +71,21 @@ FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
 # fmt: on
 
 
+FATE_UNKNOWN: Final = frozenset(
+    {"unclear", "timed_out", "token_forgotten", "token_conflict", "result_unknown"}
+)
+"""Causes that leave open what became of a request. A switch order then has its switch looked at:
+`communication.unclear`. So has one whose result the head end refuses to give."""
+
+
+def follows_for_switch_order(cause: str) -> Remedy | None:
+    """As the row's remedy, for a connect or disconnect; None: its switch is looked at."""
+    row = failure_row(cause)
+    if cause in FATE_UNKNOWN:
+        return None
+    return Remedy.ASK if row.remedy is Remedy.RETRY and not row.idle else row.remedy
+
+
 def failure_row(cause: str) -> FailureRow:
     """The row of a cause; an unknown cause is treated as the head end's Unspecified."""
     return FAILURES.get(cause, FAILURES[FailureReason.UNSPECIFIED])

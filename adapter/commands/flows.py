@@ -1,7 +1,7 @@
 """THE COMMAND-FLOW TABLE: which messages and completion events each smart meter command has.
 
 Its rows are the source document "Itron OpenWay Command Flows", names included; the operations are
-PROTOCOL.md section 9. `openway tables` prints it. Below it stands NATURE, our own columns: what
+those of the contract (wsdl/README.md). `openway tables` prints it. Below it stands NATURE, our own columns: what
 the rest of the program asks of a kind. Nothing else in it tells one kind from another.
 """
 

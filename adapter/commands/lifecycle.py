@@ -1,4 +1,8 @@
-"""The command activity: step(), and when it wants attention. The arrows are in `transitions.py`."""
+"""The command activity: step(), the one way in, and when it wants attention.
+
+It hands each event on, and has what people ask for: cancel, retry, resolve. Not the arrows
+(`transitions.py`), not what the head end's answers bring (`progress.py`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

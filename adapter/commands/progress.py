@@ -1,5 +1,8 @@
 """What one step makes of a command: begin it, follow its communications, end it.
 
+The transitions that the head end's answers and the time bring. Not what people ask for (cancel,
+retry, resolve: `lifecycle.py`), not which steps there are (`steps.py`).
+
 A command is judged, approved and due; then its steps come one after another: a communication
 moved, or its time came; settle, try again, go on or end. Last come the data and the completion
 events.

@@ -1,4 +1,7 @@
-"""The steps of a command: which there are, what each one sends, what its answer means."""
+"""The steps of a command: which there are, what each one sends, what its answer means.
+
+Questions about a command only: nothing here changes one. `progress.py` acts on the answers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

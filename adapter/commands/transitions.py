@@ -10,6 +10,9 @@ It takes a command from the request to the one end that its requester is told (I
 returns to connection_ready after each communication; the next step is chosen from what is done.
 Errors wait for a person, within a bound. It may never leave a final state, nor end while the fate
 of a switch order of its own is open: then people decide, in needs_person, and that too moves nothing.
+
+The table, and `Transition`, which gathers what one step changes. What an event changes is decided
+elsewhere: `lifecycle.py` and `progress.py`.
 """
 
 from dataclasses import dataclass, replace

@@ -6,7 +6,7 @@ CommandId = NewType("CommandId", str)
 """One command activity: 26 characters that sort in the order of acceptance."""
 
 CommunicationId = NewType("CommunicationId", str)
-"""One attempt to send one request. It is part of the callback address (DESIGN section 4)."""
+"""One attempt to send one request. It is part of the callback address (docs/connecting.md)."""
 
 RequestToken = NewType("RequestToken", str)
 """The head end's GUID for a request, lower case, 8-4-4-4-12."""

@@ -31,8 +31,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from adapter.commands.activity import CommandRequest
-    from adapter.commands.flows import CommandKind
+    from adapter.commands.activity import CommandRequest, Outcome, ReadPeriod, State
+    from adapter.commands.flows import CommandKind, Priority
     from adapter.engine.gateway import Gateway
     from adapter.engine.orders.requests import OrderRequest
     from adapter.engine.registry.ports import Import
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from adapter.model.device import Device, InstallEvent, ServicePoint
     from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
+    from adapter.orders.algorithms.verdict import Pass
     from adapter.orders.order import OrderKind
     from adapter.service.app import App, build
     from adapter.service.assembly import OrderParts
@@ -73,10 +74,15 @@ __all__ = [
     "OrderKind",
     "OrderParts",
     "OrderRequest",
+    "Outcome",
+    "Pass",
+    "Priority",
+    "ReadPeriod",
     "ServicePoint",
     "ServicePointId",
     "Settings",
     "SettingsError",
+    "State",
     "StoreFailed",
     "build",
     "load",
@@ -84,8 +90,8 @@ __all__ = [
 
 _MODULES: Final = MappingProxyType(
     {
-        "adapter.commands.activity": ("CommandRequest",),
-        "adapter.commands.flows": ("CommandKind",),
+        "adapter.commands.activity": ("CommandRequest", "Outcome", "ReadPeriod", "State"),
+        "adapter.commands.flows": ("CommandKind", "Priority"),
         "adapter.engine.gateway": ("Gateway",),
         "adapter.engine.orders.requests": ("OrderRequest",),
         "adapter.engine.registry.ports": ("Import",),
@@ -101,6 +107,7 @@ _MODULES: Final = MappingProxyType(
         ),
         "adapter.model.device": ("Device", "InstallEvent", "ServicePoint"),
         "adapter.model.ids": ("CommandId", "DeviceId", "OrderId", "ServicePointId"),
+        "adapter.orders.algorithms.verdict": ("Pass",),
         "adapter.orders.order": ("OrderKind",),
         "adapter.service.app": ("App", "build"),
         "adapter.service.assembly": ("OrderParts",),

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import time
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args, get_origin
 
 from adapter.model.secret import Secret
 from adapter.service.settings import LoadedSettings, Settings
@@ -27,6 +29,8 @@ class SettingRow:
 
     name: str
     variable: str
+    type: str
+    range: str
     unit: str
     default: str
     help: str
@@ -67,12 +71,76 @@ def _row(name: str, found: list[tuple[str, Leaf]]) -> SettingRow:
             variable = variable.replace("_0_", f"_{word.upper()}_")
     if first.secret:
         variable += "[_FILE]"
+    unit = next((unit for end, unit in _UNITS if name.endswith(end)), "")
     return SettingRow(
         name=f"{name}_file" if first.secret else name,
         variable=variable,
-        unit=next((unit for end, unit in _UNITS if name.endswith(end)), ""),
+        type=f"{_type_of(first)}, {unit}" if unit else _type_of(first),
+        range=_range_of(first),
+        unit=unit,
         default=_defaults(found),
         help=f"{first.help}, for one operation" if "<operation>" in name else first.help,
+    )
+
+
+def _type_of(leaf: Leaf) -> str:
+    """The type in a person's words; a list has what each of its entries is."""
+    if leaf.secret:
+        return "file"
+    kind = leaf.kind
+    if kind == frozenset[int]:
+        return "list of weekday"
+    if get_origin(kind) in (tuple, frozenset) and kind != tuple[time, time]:
+        return f"list of {_word_of(get_args(kind)[0])}"
+    return _word_of(kind)
+
+
+def _word_of(kind: Any) -> str:
+    if get_origin(kind) is Mapping:
+        return "table"
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return "word"
+    return _WORDS.get(kind, "text")
+
+
+_WORDS: Final[Mapping[object, str]] = MappingProxyType(
+    {
+        bool: "yes or no",
+        int: "whole number",
+        float: "number",
+        Path: "path",
+        tuple[time, time]: "hours",
+    }
+)
+
+
+def _range_of(leaf: Leaf) -> str:
+    """What a number may be, or which words there are; empty: the type says all."""
+    if leaf.bounds is not None:
+        return str(leaf.bounds)
+    kind = leaf.kind
+    if get_origin(kind) in (tuple, frozenset):
+        kind = get_args(kind)[0]
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        few = len(kind) <= _FEW
+        return ", ".join(each.value for each in kind) if few else f"{len(kind)} of {kind.__name__}"
+    return ""
+
+
+_FEW: Final = 6
+"""More words than these would fill the page."""
+
+
+def sections() -> tuple[tuple[str, str, str], ...]:
+    """Every section with the class that it is read into, and the file of that class."""
+    found: dict[str, type] = {}
+    for leaf in leaves(Settings):
+        found.setdefault(_keyless(leaf.name)[1].rpartition(".")[0], leaf.owner)
+    return tuple(
+        (section or "(top)", owner.__name__, f"{owner.__module__.replace('.', '/')}.py")
+        for section, owner in found.items()
     )
 
 

@@ -10,7 +10,7 @@ start with `#` are skipped; a variable has `;` between entries.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -32,13 +32,17 @@ PREFIX: Final = "OPENWAY_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """One setting: its dotted name, its type, its default (MISSING: none), help and bounds."""
+    """One setting: its dotted name, its type, its default (MISSING: none), help and bounds.
+
+    `owner` is the settings class that it is a field of.
+    """
 
     name: str
     kind: Any
     default: object
     help: str = ""
     bounds: Bounds | None = None
+    owner: type = object
 
     @property
     def variable(self) -> str:
@@ -142,7 +146,7 @@ def leaves(kind: type, at: str = "", default: object = None) -> Iterator[Leaf]:
         elif member.section:
             yield from leaves(member.kind, name, None if value is MISSING else value)
         else:
-            yield member.leaf(name, value)
+            yield replace(member.leaf(name, value), owner=kind)
 
 
 def _below(at: str, name: str) -> str:

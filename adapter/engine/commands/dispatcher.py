@@ -93,6 +93,11 @@ class DispatchSettings:
 
 
 class Dispatcher:
+    """Claims communications whose work is due, and carries it out at the head end, so many at once.
+
+    Every answer, and every failure to get one, goes to the Applier as an event.
+    """
+
     def __init__(
         self,
         store: Store,

@@ -1,4 +1,4 @@
-"""Callback addresses that carry the identity of one attempt (DESIGN: the only key we can choose).
+"""Callback addresses that carry the identity of one attempt (the only key that we can choose).
 
 `{public_url}/openway/status/{communication}/{secret}`: the secret is 128 bits of an HMAC over the
 communication's id, so that it need not be stored, and nobody can make one for another

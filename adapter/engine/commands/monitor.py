@@ -1,6 +1,6 @@
 """What time brings: effective dates, expiry, time-outs, waits for data.
 
-Every timer is a command's `wake` in the store; a restart loses none (I1, I15).
+Every timer is a command's `wake` in the store; a restart loses none (I1).
 """
 
 import asyncio
@@ -32,6 +32,8 @@ _ASKED_AT_ONCE: Final = 5_000
 
 
 class Monitor:
+    """Wakes commands whose time has come, and looks for the data that reads wait for."""
+
     def __init__(
         self,
         store: Store,

@@ -31,6 +31,8 @@ class _Asked:
 
 
 class Publisher:
+    """Offers each sink the publications that it has not confirmed."""
+
     def __init__(self, store: Store, clock: Clock, sinks: Sequence[Sink]) -> None:
         self._store = store
         self._set_aside = store.set_aside

@@ -50,6 +50,9 @@ class WitnessPolicy:
 
 
 class Witness:
+    """The file beside the store: compared with it at the start, written before a switch order
+    leaves. Raises nothing for an older store: it holds connects and disconnects."""
+
     def __init__(
         self,
         store: Store,

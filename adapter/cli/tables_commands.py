@@ -1,0 +1,123 @@
+"""Tables of commands: outcomes, failures, what is sent again; and all that is published."""
+
+from collections.abc import Iterable
+
+from adapter.commands.flows import FLOWS, NATURE, CommandKind
+
+Lines = tuple[tuple[str, ...], ...]
+"""A heading, then the rows."""
+
+
+def outcomes() -> Lines:
+    """Every outcome that a command may end with."""
+    from adapter.commands.activity import OUTCOMES
+
+    return (("outcome", "meaning"), *((each.value, text) for each, text in OUTCOMES.items()))
+
+
+def failures() -> Lines:
+    """Every cause of a failure, and what follows from it."""
+    from adapter.commands.failures import FAILURES, Remedy, follows_for_switch_order
+
+    def of_switch(cause: str) -> str:
+        follows = follows_for_switch_order(cause)
+        return follows.value if isinstance(follows, Remedy) else "look"
+
+    return (
+        ("cause", "meaning", "what follows", "for a switch order", "proves that nothing was done"),
+        *(
+            (
+                str(cause),
+                row.meaning,
+                row.remedy.value,
+                of_switch(cause),
+                "yes" if row.idle else "no",
+            )
+            for cause, row in FAILURES.items()
+        ),
+    )
+
+
+def resends() -> Lines:
+    """Every kind, and whether a request of it is sent again where its fate is not known."""
+    return (
+        ("kind", "command", "sent again where nobody knows whether it was taken"),
+        *((kind.value, FLOWS[kind].title, _resent(kind)) for kind in CommandKind),
+    )
+
+
+def _resent(kind: CommandKind) -> str:
+    if NATURE[kind].leaves is not None:
+        return "never on a guess: the switch is looked at"
+    effect = NATURE[kind].effect
+    if effect is None:
+        return "yes, as a new attempt: it changes nothing at the meter"
+    return f"yes, as a new attempt: a second {effect.value} changes nothing more (inferred)"
+
+
+def publications() -> Lines:
+    """Every type of event that is offered to sinks. What varies in a type is in angle brackets."""
+    from adapter.commands.activity import FINAL, TO_DO, State
+    from adapter.commands.flows import Completion
+    from adapter.orders.events import ReplyKind
+    from adapter.orders.order import OrderState
+
+    ends = _or(state.value for state in State if state in FINAL)
+    asks = _or(state.value for state in State if state in TO_DO - FINAL)
+    changes = _or(each.value for each in Completion)
+    command = "the command as REST gives it, and text"
+    rows = (
+        ("command.received", "the rules let it in", command),
+        ("command.to_do.<state>", f"a person is asked for something: {asks}", command),
+        ("command.<state>", f"it has ended: {ends}", command),
+        ("command.completion.<event>", f"a completion event was executed: {changes}", command),
+        ("command.completion_failed.<event>", "one failed for the last time", command),
+        ("command.resolved", "two people closed an unknown outcome", command),
+        ("command.late", "success is told for a switch order that was given up", command),
+        ("command.token_conflict", "two tokens claim one request", command),
+        (
+            "order.<state>",
+            f"an order moved: {_or(each.name.lower() for each in OrderState)}",
+            "id kind problem reference requester service_point state",
+        ),
+        (
+            "order.reply.<kind>",
+            f"a reply to the system that ordered: {_or(each.value for each in ReplyKind)}",
+            "details id kind order reference requester",
+        ),
+        (
+            "device.event",
+            "a meter told something that a table knows",
+            "arguments at category device duration_s endpoint exception head_end_name name "
+            "number sequence started_at",
+        ),
+        (
+            "device.event_storm",
+            "a window of a storm is over: what it held back",
+            "by_name from in_summary published to",
+        ),
+        (
+            "gateway.switch_orders_<held or released>",
+            "connects and disconnects are held, or no longer",
+            "reason since text",
+        ),
+        (
+            "head_end.<silent or silence_over>",
+            "the head end is too quiet, or no longer",
+            "allowed_s last_arrival raised_at",
+        ),
+        (
+            "subscription.<failed or restored>",
+            "a subscription at the head end is gone, or is there again",
+            "address detail",
+        ),
+    )
+    return (
+        ("type", "when", "members of data"),
+        *((f"openway.{name}", when, data) for name, when, data in rows),
+    )
+
+
+def _or(names: Iterable[str]) -> str:
+    *some, last = names
+    return f"{', '.join(some)} or {last}"
