@@ -11,10 +11,12 @@ from adapter.commands import lifecycle
 from adapter.commands.activity import (
     FINAL,
     FINAL_COMMUNICATION,
+    OUTCOMES,
     Communication,
     CommunicationState,
     CompletionEvent,
     CompletionState,
+    Outcome,
     State,
     StepKind,
     Work,
@@ -50,13 +52,26 @@ from adapter.commands.events import (
     StatusNotified,
     TokenReceived,
 )
-from adapter.commands.failures import FAILURES, Remedy, failure_row
+from adapter.commands.failures import (
+    FAILURES,
+    FATE_UNKNOWN,
+    Remedy,
+    failure_row,
+    follows_for_switch_order,
+)
 from adapter.commands.flows import Completion, Operation
 from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import IllegalTransition
 from adapter.model.ids import CommunicationId, EndpointId, EventId
-from tests.commands.run_to_end import NOON, PERMANENT_FAULT, a_command, a_status, token_of
+from tests.commands.run_to_end import (
+    FORGOTTEN,
+    NOON,
+    PERMANENT_FAULT,
+    a_command,
+    a_status,
+    token_of,
+)
 from tests.support import for_every
 
 ID = CommunicationId("cmd-1")
@@ -258,3 +273,54 @@ def test_every_failure_reason_has_a_meaning_and_a_remedy() -> None:
 @pytest.mark.parametrize("reason", [FailureReason.NO_RESPONSE, FailureReason.COMMUNICATION_ERROR])
 def test_a_meter_that_did_not_answer_may_have_acted(reason: FailureReason) -> None:
     assert not failure_row(reason).idle
+
+
+def test_every_outcome_has_a_meaning() -> None:
+    assert set(OUTCOMES) == set(Outcome)
+
+
+_OPEN_FATE: tuple[
+    tuple[str, CommunicationState, CommunicationEvent | OwnCommunicationEvent], ...
+] = (
+    ("unclear", CommunicationState.SENDING, SendUnclear(communication=ID, detail="")),
+    ("unclear", CommunicationState.SENDING, DeadlinePassed()),
+    ("timed_out", CommunicationState.AWAITING, DeadlinePassed()),
+    (
+        "token_forgotten",
+        CommunicationState.AWAITING,
+        AskFailed(communication=ID, detail="", fault=FORGOTTEN),
+    ),
+    (
+        "token_conflict",
+        CommunicationState.AWAITING,
+        TokenReceived(communication=ID, token=token_of(ID, "another")),
+    ),
+    (
+        "result_unknown",
+        CommunicationState.FETCHING,
+        OutcomeReceived(communication=ID, outcome=HeadEndOutcome(result=RemoteResult.UNKNOWN)),
+    ),
+)
+
+
+def test_every_cause_that_leaves_the_fate_open_has_its_case() -> None:
+    assert {cause for cause, _, _ in _OPEN_FATE} == FATE_UNKNOWN
+    assert all(follows_for_switch_order(cause) is None for cause in FATE_UNKNOWN)
+
+
+@for_every("case", _OPEN_FATE, ids=lambda case: case[0])
+def test_a_switch_order_whose_fate_is_open_has_its_switch_looked_at(
+    case: tuple[str, CommunicationState, CommunicationEvent | OwnCommunicationEvent],
+) -> None:
+    cause, state, event = case
+    long_ago = NOON - timedelta(seconds=GRACE_S)
+    order = replace(a_communication(state, Operation.DISCONNECT_METER), deadline=long_ago)
+    moved = communication_steps.step(order, event, now=NOON, policy=Policy())
+    assert moved.state is CommunicationState.UNCLEAR
+    assert moved.failure is not None
+    assert moved.failure.cause == cause
+
+
+def test_no_failure_sends_a_switch_order_again_unless_it_proves_that_nothing_was_done() -> None:
+    for cause, row in FAILURES.items():
+        assert follows_for_switch_order(cause) is not Remedy.RETRY or row.idle

@@ -1,6 +1,7 @@
 """The tables and diagrams of the pages are those that the code prints; `make docs` writes them."""
 
 from adapter.cli.tables import DIAGRAMS, TABLES, filled
+from adapter.service.settings_table import sections
 from tests.docs.pages import PAGES, ROOT, read
 from tests.support import for_every
 
@@ -21,3 +22,8 @@ def test_the_floors_of_contributing_are_those_of_the_import_linter() -> None:
     text = read("CONTRIBUTING.md")
     assert "<!-- tables:floors -->" in text
     assert "<!-- tables:contracts -->" in text
+
+
+def test_every_section_of_the_settings_is_in_the_file_that_is_named() -> None:
+    for _, name, file in sections():
+        assert f"\nclass {name}" in read(file)

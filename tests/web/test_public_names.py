@@ -15,6 +15,7 @@ import pytest
 
 import adapter
 from adapter.cli import openway
+from adapter.cli.tables_commands import publications
 from adapter.demo.city import CityReport
 from adapter.engine.readings.reports import EventRow, ValueRow
 from adapter.export import columns
@@ -132,6 +133,32 @@ def test_no_public_name_changes_unseen(made: Any) -> None:
     kinds = {each.partition(" ")[0] for each in found}
     known = sorted(each for each in listed() if each.partition(" ")[0] in kinds)
     assert found == known, "a public name changed: write it into CHANGELOG.md and " + LIST.name
+
+
+def test_the_table_of_publications_has_every_type_and_its_members() -> None:
+    heading, *rows = publications()
+    assert heading == ("type", "when", "members of data")
+    shown = {_stars(name): members for name, _, members in rows}
+    in_code = [each.removeprefix("event ").split(": ") for each in listed() if _event(each)]
+    assert set(shown) == {name.rstrip(":") for name, *_ in in_code}
+    for name, *members in in_code:
+        if members and not name.startswith("openway.command."):
+            assert shown[name] == members[0]
+
+
+def _event(listed_line: str) -> bool:
+    return listed_line.startswith("event ")
+
+
+def _stars(name: str) -> str:
+    """A type as the list has it: `<held or released>` varies there too."""
+    inner = name.partition("<")[2].rstrip(">")
+    if name in IN_THE_LIST:
+        return IN_THE_LIST[name]
+    return name.replace(f"<{inner}>", "*") if inner else name
+
+
+IN_THE_LIST = {"openway.head_end.<silent or silence_over>": "openway.head_end.silent|silence_over"}
 
 
 def test_the_list_has_nothing_else() -> None:
