@@ -71,7 +71,11 @@ def publications() -> Lines:
         ("command.to_do.<state>", f"a person is asked for something: {asks}", command),
         ("command.<state>", f"it has ended: {ends}", command),
         ("command.completion.<event>", f"a completion event was executed: {changes}", command),
-        ("command.completion_failed.<event>", "one failed for the last time", command),
+        (
+            "command.completion_failed.<event>",
+            "one failed for the last time, after people had closed the command",
+            command,
+        ),
         ("command.resolved", "two people closed an unknown outcome", command),
         ("command.late", "success is told for a switch order that was given up", command),
         ("command.token_conflict", "two tokens claim one request", command),
