@@ -101,6 +101,11 @@ def publications() -> Lines:
             "by_name from in_summary published to",
         ),
         (
+            "gateway.audit_head",
+            "the number and digest of the last audit entry are given out, on a schedule",
+            "digest seq",
+        ),
+        (
             "gateway.switch_orders_<held or released>",
             "connects and disconnects are held, or no longer",
             "reason since text",
