@@ -279,7 +279,11 @@ async def test_a_backup_is_its_owners_alone_and_there_whole_or_not_at_all(tmp_pa
     async with a_site(tmp_path) as site:
         with pytest.raises(NotFound, match="no store"):
             back_up(site.settings, tmp_path / "early", now=NOW)
-        await made(site, tmp_path / "backup")
+        async with build(site.settings) as app:
+            await loaded(app, site)
+        before = set(os.listdir(site.folder))
+        back_up(site.settings, tmp_path / "backup", now=NOW)
+        assert set(os.listdir(site.folder)) == before
         for path in (tmp_path / "backup", *(tmp_path / "backup").iterdir()):
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
         with pytest.raises(InvalidRequest, match="not empty"):

@@ -59,9 +59,9 @@ def copy_store(
 @contextmanager
 def _snapshots(store: Path) -> Iterator[tuple[apsw.Connection, apsw.Connection]]:
     """Both files as they were at one moment."""
-    with closing(connect_reader(store, None)) as gateway:
+    with closing(_reader(store)) as gateway:
         check_version(gateway)
-        with closing(connect_reader(path_beside(store), None)) as measured:
+        with closing(_reader(path_beside(store))) as measured:
             check_version(measured, SCHEMA_MEASURED, MARK)
             for _ in range(_TRIES):
                 newest = _begin(measured, _NEWEST)
@@ -71,6 +71,15 @@ def _snapshots(store: Path) -> Iterator[tuple[apsw.Connection, apsw.Connection]]
                 for each in (gateway, measured):
                     each.execute("ROLLBACK")
     raise StoreFailed(f"{path_beside(store).name} does not have what {store.name} calls loaded")
+
+
+def _reader(path: Path) -> apsw.Connection:
+    """Beside a store that is closed it leaves nothing behind: another user could not open that."""
+    closed = not path.with_name(path.name + "-wal").exists()
+    connection = connect_reader(path, None)
+    if closed:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    return connection
 
 
 def _begin(connection: apsw.Connection, query: str) -> int:
