@@ -324,6 +324,18 @@ async def test_the_books_are_open() -> None:
         assert verified["intact"] is True
 
 
+async def test_a_damaged_row_does_not_make_the_gateway_unready() -> None:
+    def damage(tx: Transaction) -> None:
+        tx.connection.execute("UPDATE inbox SET state = 'nexw'")
+        tx.connection.execute("UPDATE command SET activity = x'7b'")
+
+    async with a_rig() as rig:
+        await submitted(rig, CommandKind.LOAD_CHECK)
+        await rig.post("/openway/status", status_changed())
+        await rig.store.database.write(damage)
+        assert (await rig.ask("GET", "//readyz", by=None)).status == 200
+
+
 async def test_a_row_that_cannot_be_read_is_named_as_that_and_the_others_are_served() -> None:
     def damage(tx: Transaction) -> None:
         query = "UPDATE command SET activity = x'7b' WHERE id = ?"
