@@ -78,6 +78,8 @@ async def test_a_message_whose_bytes_are_not_those_received_is_set_aside_and_the
         await gateway.work()
         assert (await inbox.get(good)).state is InboxState.STORED
         assert (await inbox.get(bad)).state is InboxState.NEW
+        assert (await inbox.get(bad)).damaged is bool(damage(raw))
+        assert not (await inbox.get(good)).damaged
         await told(gateway, RowKind.MESSAGE, bad)
         for _ in range(6):
             await gateway.later(10 * MINUTE)

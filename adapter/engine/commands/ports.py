@@ -299,6 +299,8 @@ class InboxRow:
     spool: str = ""
     """The file in the spool folder that holds the body, where `raw` does not."""
     spool_bytes: int = 0
+    damaged: bool = False
+    """What is kept in `raw` is not what was received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

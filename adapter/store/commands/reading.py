@@ -217,7 +217,12 @@ def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]
     return [inbox_row_of(row) for row in connection.execute(query, values)]
 
 
+def _as_received(raw: bytes, digest: bytes) -> bool:
+    return hashlib.sha256(raw).digest() == digest
+
+
 def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
+    """An empty body may be one that is no longer kept; only who judges it takes it for damage."""
     return InboxRow(
         id=InboxId(row[0]),
         operation=row[1],
@@ -231,6 +236,7 @@ def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
         token=row[9],
         spool=row[10] or "",
         spool_bytes=row[11] or 0,
+        damaged=bool(row[2]) and not _as_received(row[2], row[12]),
     )
 
 
@@ -238,7 +244,7 @@ def whole_inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
     """One that is going to be judged. Raises MessageDamaged where its bytes are not those that were
     received; what is spooled has sums of its own."""
     made = inbox_row_of(row)
-    if not made.spool and hashlib.sha256(made.raw).digest() != row[12]:
+    if made.damaged or not (made.spool or _as_received(made.raw, row[12])):
         raise MessageDamaged(f"the bytes of message {made.id} are not those that were received")
     return made
 

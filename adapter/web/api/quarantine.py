@@ -34,7 +34,8 @@ from adapter.web.api.problems import ProblemRaised
 
 
 class InboxItem(Struct, kw_only=True):
-    """A message from the head end. `bytes` is how much of it is kept."""
+    """A message from the head end. `bytes` is how much of it is kept; `damaged`: they are not those
+    that were received."""
 
     id: int
     operation: str
@@ -44,6 +45,7 @@ class InboxItem(Struct, kw_only=True):
     state: InboxState
     reason: str
     bytes: int
+    damaged: bool
     command: str | None
     token: str | None
 
