@@ -21,6 +21,7 @@ STEADY: Final = 30
 """So many looks in a row must show the same before a run counts as over."""
 POINT_S: Final = 30.0
 """How long the load may take to lead a process to a named point."""
+UNREAD: Final = ("new", "parked", "loading")
 QUIET_S: Final = 60.0
 """How long the last life may take to bring everything to an end."""
 
@@ -150,7 +151,7 @@ async def settle(made: Rig, asked: Requesters) -> None:
 
     async def quiet() -> bool:
         counts = await asked.ledger()
-        unread = [counts["inbox_by_state"].get(state, 0) for state in ("new", "parked")]
+        unread = [counts["inbox_by_state"].get(state, 0) for state in UNREAD]
         sent = set()
         if made.published.exists():
             sent = set(made.published.read_text(encoding="utf-8").split("\n")) - {""}
