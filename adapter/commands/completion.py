@@ -24,6 +24,7 @@ from adapter.commands.events import (
 from adapter.commands.flows import EFFECT_OF, FLOWS, INTERVAL_KINDS, Completion
 from adapter.model.device import (
     ComponentKind,
+    Device,
     DeviceView,
     InstallEffect,
     InstallEvent,
@@ -128,7 +129,7 @@ def _measurements(
     made: list[InitialMeasurement] = []
     for (endpoint, quantity, seconds), rows in sorted(groups.items()):
         view = next(v for e, v in by_endpoint.items() if e == endpoint)
-        component = component_for(view, quantity, wanted)
+        component = component_for(view, quantity, wanted, seconds=seconds)
         if component is not None:
             made.append(_measurement(view, component, wanted, quantity, seconds, rows, event))
     return tuple(made)
@@ -139,17 +140,28 @@ def same_quantity(quantity: str) -> str:
     return "".join(quantity.lower().split())
 
 
-def component_for(view: DeviceView, quantity: str, kind: ReadingKind) -> str | None:
-    """The id of the component that takes this quantity; None where the device has none for it."""
-    components = view.device.components
-    if not components:
+def component_for(
+    view: DeviceView, quantity: str, kind: ReadingKind, *, seconds: int = 0
+) -> str | None:
+    """The id of the component that takes this quantity, of several the one of this interval
+    length; None where the device has none for it."""
+    if not view.device.components:
         return f"{view.device.id}:{quantity}"
+    found = components_for(view.device, quantity, kind)
+    usual = found[0].id if found else None
+    return next((each.id for each in found if each.seconds == seconds), usual)
+
+
+def components_for(
+    device: Device, quantity: str, kind: ReadingKind
+) -> Sequence[MeasuringComponent]:
+    """The device's components for this quantity and kind."""
     wanted = ComponentKind.INTERVAL if kind is ReadingKind.INTERVAL else ComponentKind.SCALAR
-
-    def fits(item: MeasuringComponent) -> bool:
-        return item.kind is wanted and same_quantity(item.quantity) == quantity
-
-    return next((item.id for item in components if fits(item)), None)
+    return [
+        each
+        for each in device.components
+        if each.kind is wanted and same_quantity(each.quantity) == quantity
+    ]
 
 
 def _measurement(

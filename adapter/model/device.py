@@ -119,13 +119,14 @@ INTERVALS_S: Final = Span(0, 366 * 86_400)
 class MeasuringComponent:
     """One channel or register of a device that the utility bills or analyses.
 
-    `quantity` is the head end's word ("Wh d"), compared without case and blanks.
+    `quantity` is the head end's word ("Wh d"), compared without case and blanks. `unit` and
+    `seconds`, the interval length, are what is said of it: "" and 0 where nobody does.
     """
 
     id: str
     kind: ComponentKind
     quantity: str
-    unit: str = "kWh"
+    unit: str = ""
     seconds: int = 0
     billing: bool = True
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Final
 
 from adapter.commands.calls import ReadingKind
@@ -165,12 +165,16 @@ def text_of(number: Decimal) -> str:
 def _pulse(seed: Seed) -> Decimal:
     if seed.scaled or seed.kind is ReadingKind.REGISTER:
         return _ONE
-    try:
-        pulse = Decimal(seed.pulse.strip())
-    except InvalidOperation:
-        raise _Bad(Unmapped.PULSE, seed.pulse[:60]) from None
-    if not pulse.is_finite() or abs(pulse.adjusted()) > 20:
-        raise _Bad(Unmapped.PULSE, seed.pulse[:60])
+    text = seed.pulse.strip()
+    if not text:
+        raise _Bad(Unmapped.PULSE, "is missing, and the values are pulses")
+    if len(text) > _MOST_DIGITS or _NUMBER.fullmatch(text) is None:
+        raise _Bad(Unmapped.PULSE, text[:60])
+    pulse = Decimal(text)
+    if pulse <= 0:
+        raise _Bad(Unmapped.PULSE, f"{text[:60]} is not above zero")
+    if abs(pulse.adjusted()) > 20:
+        raise _Bad(Unmapped.PULSE, text[:60])
     return pulse
 
 

@@ -20,7 +20,7 @@ class Seed:
                nothing is told: it keeps its place
     statuses   the head end's words, by the index of the value they belong to; normal has none
     minutes    interval length, 0 for registers (unit inferred)
-    pulse      PulseMultiplier, which counts only where `scaled` is false (inferred)
+    pulse      PulseMultiplier, which counts only where `scaled` is false (inferred); "" is none
     block      number of the block this came in, of `blocks`; base 0 or 1 is not known; 0 of 0: none
     position   byte offset of the dat:ReadData in the payload as UTF-8, -1 where not known
     """
@@ -92,6 +92,8 @@ class Unmapped(StrEnum):
     PART = "bad_part"
     EVENT = "unknown_event"
     DOUBTFUL = "doubtful_time"
+    DISAGREES = "component_disagrees"
+    """The values are kept, under a condition that is not regular."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

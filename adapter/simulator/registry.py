@@ -97,12 +97,17 @@ def _device(meter: Meter, groups: frozenset[str], *, profile: bool) -> Device:
         capabilities=_ALL if meter.remote_switch else _ALL - _SWITCHES,
         components=(
             MeasuringComponent(
-                id=f"{identity}-R", kind=ComponentKind.SCALAR, quantity="Wh d", billing=not profile
+                id=f"{identity}-R",
+                kind=ComponentKind.SCALAR,
+                quantity="Wh d",
+                unit="kWh",
+                billing=not profile,
             ),
             MeasuringComponent(
                 id=f"{identity}-L",
                 kind=ComponentKind.INTERVAL,
                 quantity="Wh d",
+                unit="kWh",
                 seconds=_QUARTER_HOUR_S,
                 billing=profile,
             ),

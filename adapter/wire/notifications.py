@@ -130,7 +130,7 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
     minutes = count(channel, "IntervalLength")
     if values and minutes <= 0:
         raise ContractViolation("needs a length in minutes", at="IntervalLength")
-    factor = Decimal(1) if scaled else (_number(channel.get("PulseMultiplier")) or Decimal(1))
+    factor = Decimal(1) if scaled else _pulse(channel)
     length = timedelta(minutes=minutes)
     try:
         ends = [end - length * ago for ago in reversed(range(len(values)))]
@@ -150,6 +150,13 @@ def _intervals(endpoint: EndpointId, channel: Fields, scaled: bool, zone: tzinfo
         for at, fields in zip(ends, values, strict=True)
         if isinstance(fields, dict)
     ]
+
+
+def _pulse(channel: Fields) -> Decimal:
+    factor = _number(channel.get("PulseMultiplier"))
+    if factor is None or factor <= 0:
+        raise ContractViolation("is not above zero", at="PulseMultiplier")
+    return factor
 
 
 def _number(value: JsonValue) -> Decimal | None:

@@ -1,5 +1,6 @@
 """One part of a payload, an element that is whole, to seeds: by position, else by local name."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -27,6 +28,8 @@ _NAMESPACES: Final = frozenset(
 )
 _NIL: Final = f"{{{XSI}}}nil"
 _TRUE: Final = ("true", "1")
+_SCALED: Final = MappingProxyType({"None": False, "Scaled": True})
+_ONE: Final = re.compile(r"[+]?0*1(\.0*)?", re.ASCII)
 _LONGEST_TEXT: Final = 4096
 KEPT_XML: Final = 64 * 1024
 """So much is kept of the XML of a bad part."""
@@ -106,7 +109,7 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
         identifier=_text(fields, "Identifier"),
         serial=_text(fields, "DeviceSerialNumber"),
         device_class=_text(fields, "DeviceClass"),
-        scaled=_text(fields, "ScalingType") != "None",
+        scaling=_text(fields, "ScalingType"),
         block=block,
         blocks=blocks,
         position=position,
@@ -141,7 +144,7 @@ def _block(fields: "dict[str, etree._Element]") -> tuple[int, int]:
 class _Head:
     """What all seeds of one ReadData share."""
 
-    __slots__ = ("block", "blocks", "device_class", "identifier", "position", "scaled", "serial")
+    __slots__ = ("block", "blocks", "device_class", "identifier", "position", "scaling", "serial")
 
     def __init__(
         self,
@@ -149,7 +152,7 @@ class _Head:
         identifier: str,
         serial: str,
         device_class: str,
-        scaled: bool,
+        scaling: str,
         block: int,
         blocks: int,
         position: int,
@@ -157,7 +160,7 @@ class _Head:
         self.identifier = identifier
         self.serial = serial
         self.device_class = device_class
-        self.scaled = scaled
+        self.scaling = scaling
         self.block = block
         self.blocks = blocks
         self.position = position
@@ -174,8 +177,8 @@ def _channel(head: _Head, pieces: _Pieces, element: etree._Element, place: str) 
         quantity=_needed(fields, "Quantity"),
         at=_needed(fields, "TimeDataEnd"),
         minutes=_count(fields, "IntervalLength", "unsignedShort"),
-        pulse=_text(fields, "PulseMultiplier") or "1",
-        scaled=head.scaled,
+        pulse=_text(fields, "PulseMultiplier"),
+        scaled=_is_scaled(head, fields),
         texts=texts,
         statuses=statuses,
         block=head.block,
@@ -185,6 +188,15 @@ def _channel(head: _Head, pieces: _Pieces, element: etree._Element, place: str) 
     for why, numbers in lost.items():
         pieces.lost(f"{place}/IntervalValue", numbers, why)
     return seed
+
+
+def _is_scaled(head: _Head, fields: "dict[str, etree._Element]") -> bool:
+    """Whether the multiplier is in the values already. Where nobody says so, it has to be 1."""
+    scaled = _SCALED.get(head.scaling)
+    if scaled is None and _ONE.fullmatch(_text(fields, "PulseMultiplier")) is None:
+        word = f"{head.scaling[:60]!r} is unknown" if head.scaling else "is missing"
+        raise ContractViolation(f"{word}: nobody knows whether these are pulses", at="ScalingType")
+    return scaled is not False
 
 
 def _values(

@@ -134,9 +134,30 @@ def test_raw_values_are_multiplied_and_scaled_ones_are_not() -> None:
     assert normal(replace(raw, scaled=True)).rows[0][1] == "0.003"
 
 
-@pytest.mark.parametrize("pulse", ["NaN", "x", "1e30", "INF"])
+@for_every(
+    "pulse",
+    [
+        "NaN",
+        "x",
+        "1e30",
+        "INF",
+        "",
+        " ",
+        "0",
+        "0.000",
+        "-0",
+        "0e9",
+        "-1",
+        "-0.025",
+        "1_0",
+        "٣",
+        "1,5",
+    ],
+)
 def test_a_pulse_multiplier_that_is_none_is_refused_where_it_counts(pulse: str) -> None:
-    assert refused(intervals("3", pulse=pulse, scaled=False)).why is Unmapped.PULSE
+    bad = refused(intervals("3", "4", pulse=pulse, scaled=False))
+    assert (bad.why, bad.seed.texts, bad.seed.pulse) == (Unmapped.PULSE, ("3", "4"), pulse)
+    assert normal(intervals("3", pulse=pulse)).rows[0][1] == "0.003"
 
 
 # ---------------------------------------------------------------- times

@@ -76,6 +76,12 @@ def _quantity(multiplier: str) -> object:
     return read_tables({"quantities": {"Gas": {"unit": "m3", "multiplier": multiplier}}})
 
 
+@pytest.mark.parametrize("multiplier", ["0", "0.0", "-0", "-0.001", "0e5"])
+def test_a_quantity_is_not_made_zero_or_turned_round_by_its_multiplier(multiplier: str) -> None:
+    with pytest.raises(SettingsError, match="multiplier must be above zero"):
+        _quantity(multiplier)
+
+
 def _condition(code: object) -> object:
     return read_tables({"conditions": {"Odd": code}})
 

@@ -149,6 +149,13 @@ def test_raw_values_are_multiplied_and_scaled_ones_are_not(scaling: str, value: 
     assert reading.value == Decimal(value)
 
 
+@pytest.mark.parametrize("pulse", ["0", "-1", "NaN"])
+def test_pulses_need_a_multiplier_above_zero(pulse: str) -> None:
+    channel = a_channel("12.34", PulseMultiplier=pulse)
+    with pytest.raises(ContractViolation, match="PulseMultiplier: is not above zero"):
+        data_arrived(codec(), arrived(ScalingType="None", LoadProfileChannels=[channel]))
+
+
 def test_large_and_small_values_are_exact() -> None:
     values = ["0.1", "123456789012345678901234567890.123456789", "-0.000000001"]
     readings = data_arrived(codec(), arrived(LoadProfileChannels=[a_channel(*values)]))

@@ -110,6 +110,8 @@ def _quantity(name: str, row: object) -> Quantity:
         raise SettingsError(f"{place}: multiplier is no number") from None
     if not multiplier.is_finite() or isinstance(row.get("multiplier"), float):
         raise SettingsError(f"{place}: multiplier must be a text like '0.001'")
+    if multiplier <= 0:
+        raise SettingsError(f"{place}: multiplier must be above zero")
     if (
         abs(multiplier.adjusted()) > _MOST_PLACES
         or len(multiplier.as_tuple().digits) > _MOST_PLACES

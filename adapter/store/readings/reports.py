@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from adapter.commands.calls import ReadingKind
+from adapter.commands.completion import same_quantity
 from adapter.engine.readings.ports import Payload, PayloadId
 from adapter.engine.readings.reports import (
     ArrivedEventPage,
@@ -28,8 +29,9 @@ from adapter.engine.readings.reports import (
 )
 from adapter.errors import InvalidRequest, StoreFailed
 from adapter.events.pairing import DeviceEvent
-from adapter.model.device import Device
+from adapter.model.device import Device, MeasuringComponent
 from adapter.model.measurement import Entered
+from adapter.readings.lookups import QUANTITIES
 from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import queries as registry_queries
@@ -239,6 +241,14 @@ def entered_after(
         yield id_, _entered_row(device, known, _decode_entered(body))
 
 
+def _unit_of(component: MeasuringComponent | None) -> str:
+    """Where nobody says it, that of its quantity as it is shipped."""
+    if component is None or component.unit:
+        return "" if component is None else component.unit
+    shipped = QUANTITIES.get(same_quantity(component.quantity))
+    return "" if shipped is None else shipped.unit
+
+
 def _entered_row(device: str, known: Device | None, told: Entered) -> ValueRow:
     """A crew's is told by its report, which gives the reading its id."""
     components = () if known is None else known.components
@@ -252,7 +262,7 @@ def _entered_row(device: str, known: Device | None, told: Entered) -> ValueRow:
         quantity=component.quantity if component is not None else "",
         source="",
         seconds=0,
-        unit=component.unit if component is not None else "",
+        unit=_unit_of(component),
         tou="",
         sqi="",
         start=None,

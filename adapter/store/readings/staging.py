@@ -8,10 +8,11 @@ import apsw
 import msgspec
 
 from adapter.commands.calls import ReadingKind
-from adapter.commands.completion import component_for, same_quantity
+from adapter.commands.completion import components_for, same_quantity
 from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
-from adapter.model.device import Device, DeviceView
+from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.readings.components import fitting, of_component_that_disagrees
 from adapter.readings.conditions import DAYLIGHT
 from adapter.readings.life import Life, life_of, within_life
 from adapter.readings.lookups import IdType, Lookups
@@ -36,7 +37,10 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
+    """`disagrees` says how what comes here is not what the component is said to measure."""
+
     number: int
+    disagrees: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Staging:
     def _put(
         self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
     ) -> RejectedSeed | None:
-        """The seed again, where its device is not known."""
+        """The seed again, where its device is not known, or its component disagrees."""
         found = self._channel(db, gateway, normal)
         if isinstance(found, NoDevice):
             counts.rejected += len(normal.rows)
@@ -127,13 +131,20 @@ class Staging:
             counts.filtered += len(normal.rows)
         elif normal.rows:
             life = self._life(gateway, normal.identifier, normal.serial)
-            settled = self._settled(db, gateway, found.number, within_life(normal, life))
+            believed = within_life(normal, life)
+            if found.disagrees:
+                believed = of_component_that_disagrees(believed, found.disagrees)
+            settled = self._settled(db, gateway, found.number, believed)
             if settled is None:
                 counts.rejected += len(normal.rows)
                 detail = f"{normal.at[:40]} comes twice, and other values have both times"
                 return RejectedSeed(why=Unmapped.TIME, detail=detail, seed=seed_of(normal))
             self._insert(db, gateway, found.number, settled, counts)
         counts.values += len(normal.rows)
+        if isinstance(found, _Channel) and found.disagrees and normal.rows:
+            return RejectedSeed(
+                why=Unmapped.DISAGREES, detail=found.disagrees, seed=seed_of(normal)
+            )
         return None
 
     # ------------------------------------------------------------ times that are not believed
@@ -303,11 +314,13 @@ class Staging:
         if isinstance(device, NoDevice):
             return device
         quantity = same_quantity(normal.quantity)
-        component = component_for(DeviceView(device=device), quantity, normal.kind)
-        if component is None:
-            if not self._lookups.keep_all:
-                return _Filtered()
-            component = f"{device.id}:{quantity}"
+        found = components_for(device, quantity, normal.kind)
+        component, disagrees = f"{device.id}:{quantity}", ""
+        if found:
+            fits, disagrees = fitting(found, unit=normal.unit, seconds=normal.seconds)
+            component = fits.id
+        elif device.components and not self._lookups.keep_all:
+            return _Filtered()
         endpoint = device.endpoint or normal.identifier
         key = (
             device.id,
@@ -323,7 +336,7 @@ class Staging:
         if number is None:
             words = (normal.quantity, normal.tou, normal.sqi)
             number = db.execute(queries.INSERT_CHANNEL, (*key, *words)).get
-        return _Channel(number)
+        return _Channel(number, disagrees)
 
     def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | NoDevice:
         key = (identifier, serial)
