@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -10,7 +11,7 @@ from lxml import etree
 
 from adapter.commands.calls import ReadingKind
 from adapter.errors import ContractViolation
-from adapter.model.date_time import is_unset
+from adapter.model.date_time import is_unset, read_date_time
 from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.readings.seeds import BadPart, EventSeed, Part, Seed
 from adapter.wire.xml import XSI, local_name, namespace, where
@@ -27,6 +28,7 @@ _NAMESPACES: Final = frozenset(
     }
 )
 _NIL: Final = f"{{{XSI}}}nil"
+_NAMES_BESIDE: Final = ("{*}Identifier", "{*}ElectronicSerialNumber", "{*}DeviceSerialNumber")
 _TRUE: Final = ("true", "1")
 _SCALED: Final = MappingProxyType({"None": False, "Scaled": True})
 _ONE: Final = re.compile(r"[+]?0*1(\.0*)?", re.ASCII)
@@ -283,8 +285,7 @@ def _register(head: _Head, element: etree._Element, place: str) -> Seed:
 
 def _event_log(element: etree._Element, index: int, position: int) -> Part:
     """The content of EventsArrived: the device stands beside the log (inferred)."""
-    parent = element.getparent()
-    beside = {} if parent is None else _fields(parent)
+    beside = _beside(element)
     identifier = _text(beside, "Identifier") or _text(beside, "ElectronicSerialNumber")
     if not identifier:
         raise ContractViolation("is missing", at="Identifier")
@@ -334,10 +335,15 @@ def _exception(element: etree._Element, index: int, position: int) -> Part:
     fields = _fields(element)
     identifier = _needed(fields, "ElectronicSerialNumber")
     received = _time(fields, "ReceivedWhen")
+    at = _time(fields, "Timestamp") or received
+    if not at:
+        raise ContractViolation("is missing", at="MeterException/Timestamp")
+    if not _is_time(at) and not _is_time(received):
+        raise ContractViolation(f"{at[:40]!r} is no time", at="MeterException/Timestamp")
     event = EventSeed(
         identifier=identifier,
         exception=True,
-        at=_time(fields, "Timestamp") or received,
+        at=at,
         received=received,
         category=_text(fields, "ExceptionCategory"),
         name=_text(fields, "Name"),
@@ -346,8 +352,6 @@ def _exception(element: etree._Element, index: int, position: int) -> Part:
         arguments=_arguments(fields),
         position=position,
     )
-    if not event.at:
-        raise ContractViolation("is missing", at="MeterException/Timestamp")
     return Part(index=index, position=position, identifier=identifier, events=(event,))
 
 
@@ -358,8 +362,7 @@ def _arguments(fields: "dict[str, etree._Element]") -> tuple[tuple[str, str], ..
 
 def identifier_of(element: etree._Element) -> str:
     """Whose part it is, as far as that can be read in one that is bad."""
-    for holder in (element, element.getparent()):
-        fields = {} if holder is None else _fields(holder)
+    for fields in (_fields(element), _beside(element)):
         for name in ("Identifier", "ElectronicSerialNumber"):
             text = (fields[name].text or "").strip() if name in fields else ""
             if text and len(text) <= _LONGEST_TEXT:
@@ -378,6 +381,19 @@ def _fields(element: etree._Element) -> "dict[str, etree._Element]":
     """The children by local name; the first of a name counts, nil ones are left out."""
     found: dict[str, etree._Element] = {}
     for child in element:
+        if not _is_nil(child):
+            found.setdefault(local_name(child), child)
+    return found
+
+
+def _beside(log: etree._Element) -> "dict[str, etree._Element]":
+    """The names of a device beside a log of its own; nothing beside another part is its own.
+
+    There may be thousands of siblings for each of thousands: libxml2 looks through them.
+    """
+    parent = log.getparent() if local_name(log) == "EventLog" else None
+    found: dict[str, etree._Element] = {}
+    for child in () if parent is None else parent.iterchildren(*_NAMES_BESIDE):
         if not _is_nil(child):
             found.setdefault(local_name(child), child)
     return found
@@ -420,6 +436,14 @@ def _time(fields: "dict[str, etree._Element]", name: str) -> str:
     """A time that nobody set is absent."""
     text = _text(fields, name)
     return "" if is_unset(text) else text
+
+
+def _is_time(text: str) -> bool:
+    try:
+        read_date_time(text, UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _needed_time(fields: "dict[str, etree._Element]", name: str) -> str:

@@ -26,6 +26,10 @@ from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name, what_is_wron
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
 
+MOST_BAD_PARTS: Final = 1_000
+"""Of a body with more parts that cannot be read nothing is taken: it is no payload gone wrong here
+and there. A part with bad pieces is none of them."""
+
 _PIECE: Final = 64 * 1024
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK: Final = b"\xff\xfe\x00\x00"
@@ -71,6 +75,7 @@ class PartBounds:
     part_bytes: int = MAX_PART_BYTES
     depth: int = MAX_DEPTH
     namespaces: int = MAX_ATTRIBUTES
+    bad_parts: int = MOST_BAD_PARTS
 
 
 USUAL: Final = PartBounds()
@@ -119,6 +124,8 @@ class _Reading:
         self._markup = MarkupScan()
         self._nested = 0
         self._index = 0
+        self._first_bad: BadPart | None = None
+        self._bad = 0
         self._root_checked = False
 
     def feed(self, data: bytes) -> Iterator[Part | BadPart]:
@@ -177,9 +184,19 @@ class _Reading:
                 continue
             if not self._root_checked:
                 self._check_root(element.getroottree().getroot())
-            yield self._part(element)
+            part = self._part(element)
+            if isinstance(part, BadPart):
+                self._count(part)
+            yield part
             _drop(element)
             self._last_end = self._fed
+
+    def _count(self, bad: BadPart) -> None:
+        first = self._first_bad = self._first_bad or bad
+        self._bad += 1
+        if self._bad > self._bounds.bad_parts:
+            words = f"more than {self._bounds.bad_parts} parts cannot be read"
+            raise Broken(f"{words}, the first one: {first.reason[:200]}", bad.position)
 
     def _part(self, element: etree._Element) -> Part | BadPart:
         position = self._starts.popleft() if self._starts else -1

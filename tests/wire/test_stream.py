@@ -13,7 +13,7 @@ from adapter.readings.seeds import BadPart, Normal, Part, Seed
 from adapter.wire import notifications
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
-from adapter.wire.stream import Broken, PartBounds, parts, where_broken
+from adapter.wire.stream import MOST_BAD_PARTS, Broken, PartBounds, parts, where_broken
 from tests.support import for_every
 from tests.wire.payloads import (
     SUB,
@@ -194,6 +194,44 @@ def test_a_bad_part_is_told_with_its_position_and_the_others_are_read() -> None:
     assert body[second.position :].startswith(bad.encode()[:40])
     assert "Identifier" in second.reason
     assert b"m2" in second.xml
+
+
+EMPTY = {
+    "ReadData": lambda number: data_arrived("<b:ReadData/>" * number),
+    "MeterException": lambda number: envelope(
+        f'<ExceptionsArrived xmlns="{SUB}"><input>{"<MeterException/>" * number}</input>'
+        "</ExceptionsArrived>"
+    ),
+    "EventLog": lambda number: envelope(
+        f'<EventsArrived xmlns="{SUB}"><input>{"<EventLog/>" * number}</input></EventsArrived>'
+    ),
+    "no time": lambda number: envelope(
+        f'<ExceptionsArrived xmlns="{SUB}"><input>'
+        + "<MeterException><ElectronicSerialNumber>m1</ElectronicSerialNumber><Timestamp>x"
+        "</Timestamp></MeterException>" * number + "</input></ExceptionsArrived>"
+    ),
+    "another namespace": lambda number: data_arrived('<ReadData xmlns="urn:x"/>' * number),
+}
+
+
+@for_every("kind", EMPTY)
+def test_of_a_body_with_more_than_a_thousand_bad_parts_nothing_is_taken(kind: str) -> None:
+    assert len(read(EMPTY[kind](MOST_BAD_PARTS))) == MOST_BAD_PARTS
+    body = EMPTY[kind](100_000)
+    taken: list[Part | BadPart] = []
+    with pytest.raises(
+        Broken, match="more than 1000 parts cannot be read, the first one: "
+    ) as told:
+        taken.extend(parts([body]))
+    assert len(taken) == MOST_BAD_PARTS
+    before, last = taken[-2:]
+    assert told.value.position == 2 * last.position - before.position
+
+
+def test_a_bad_piece_of_a_part_is_no_bad_part() -> None:
+    one = read_data("m1", registers='<b:RegisterValue i:nil="true"/>')
+    found = good(data_arrived(one * (MOST_BAD_PARTS + 1)))
+    assert all(part.bad for part in found)
 
 
 def test_a_part_inside_a_part_belongs_to_it() -> None:

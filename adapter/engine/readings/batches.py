@@ -112,9 +112,12 @@ class _Making:
         return found
 
     def add_event(self, event: EventSeed, *, index: int, position: int) -> None:
-        at = moment_of(event.at, self._lookups.zone_of(""))
+        zone = self._lookups.zone_of("")
+        at = moment_of(event.at, zone)
         if at is None:
+            at = moment_of(event.received, zone)
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
+            reason += "" if at is None else "; told under the time of its receipt"
             self._bad.append(
                 BadPart(
                     index=index,
@@ -124,6 +127,7 @@ class _Making:
                     identifier=event.identifier,
                 )
             )
+        if at is None:
             return
         self._events.append((at, event))
         self._event_parts.append(index)

@@ -14,7 +14,7 @@ from adapter.engine.readings.spool import HEAD_BYTES
 from adapter.errors import Conflict, NotFound, SettingsError
 from adapter.readings.lookups import Lookups
 from adapter.readings.seeds import BadPart
-from adapter.wire.stream import Broken, parts
+from adapter.wire.stream import MOST_BAD_PARTS, Broken, parts
 from tests.engine.readings.store_with_intake import Rig, a_meter, a_rig
 from tests.wire.payloads import (
     SUB,
@@ -35,6 +35,34 @@ NAMELESS = read_data("", [1])
 def large(tail: str) -> bytes:
     """More than the head that is shown, with something broken far behind it."""
     return data_arrived(*(read_data("m1", range(96)) for _ in range(20)), tail)
+
+
+# ---------------------------------------------------------------- too many of them
+
+
+@both
+async def test_a_body_with_more_than_a_thousand_bad_parts_is_quarantined_as_a_whole(
+    tmp_path: Path, spooled: bool
+) -> None:
+    async with a_rig(tmp_path) as rig:
+        some = data_arrived(read_data("m1", [1]), NAMELESS * MOST_BAD_PARTS)
+        payload = await rig.take(some, spooled=spooled)
+        assert payload.state is PayloadState.LOADED
+        assert payload.counts["bad_parts"] == MOST_BAD_PARTS
+        body = data_arrived(read_data("m2", [1]), NAMELESS * (MOST_BAD_PARTS + 1))
+        inbox = await rig.arrive(body, spooled=spooled)
+        await rig.arrive(data_arrived(read_data("m3", [1])))
+        await rig.work()
+        row = await rig.row(inbox)
+        assert row.state is InboxState.QUARANTINED
+        assert row.reason.startswith(
+            "more than 1000 parts cannot be read, the first one: ReadData/Identifier: is missing"
+        )
+        _, refused, _ = await rig.data.payloads()
+        assert refused.position == body.rindex(NAMELESS.encode())
+        assert await rig.values("m2") == []
+        assert len(await rig.values("m3")) == 1
+        assert await rig.data.errors(payload=refused.id) == []
 
 
 # ---------------------------------------------------------------- looking

@@ -63,6 +63,28 @@ async def test_an_outage_whose_time_nobody_set_is_dated_by_its_receipt(tmp_path:
         assert await rig.events.count_without_supply() == len(METERS)
 
 
+ODD = ("x", "1601-01-01T00:00:00Z", "1899-12-30T00:00:00", "2024-02-30T00:00:00Z", "0000")
+
+
+async def test_an_outage_whose_time_cannot_be_one_is_dated_by_its_receipt_and_told(
+    tmp_path: Path,
+) -> None:
+    async with a_rig(tmp_path, *map(a_meter, ODD)) as rig:
+        with every_case() as case:
+            for time in ODD:
+                body = exceptions_arrived(received=RECEIVED, timestamp=time, meter=time)
+                with case(time):
+                    payload = await rig.take(body)
+                    at = datetime(2024, 5, 2, 11, 20, tzinfo=UTC)
+                    assert await events(rig, time) == [(at, RECEIVED)]
+                    (error,) = await rig.data.errors(payload=payload.id)
+                    assert (error.endpoint, error.reason) == (time, "bad_part")
+                    told = f"{time!r}; told under the time of its receipt"
+                    assert error.detail == f"event 'Primary Power Down' has no time: {told}"
+        await rig.intake.reprocess()
+        assert await rig.events.count_without_supply() == len(ODD)
+
+
 async def test_a_receipt_that_nobody_set_is_none(tmp_path: Path) -> None:
     async with a_meter_each(tmp_path) as rig:
         with every_case() as case:
