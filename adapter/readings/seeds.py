@@ -155,7 +155,8 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadPart:
     """A part that cannot be understood, or a piece of one, which the reason names. `xml` is the
-    whole part, cut where it is very long. `identifier` is "" where it is not known."""
+    whole part, cut where it is very long; of several pieces of a part the first has it.
+    `identifier` is "" where it is not known."""
 
     index: int
     position: int

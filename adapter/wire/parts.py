@@ -81,10 +81,15 @@ class _Pieces:
         reasons = self.reasons[:_REASONS]
         if len(self.reasons) > _REASONS:
             reasons.append(f"and {len(self.reasons) - _REASONS} more pieces that cannot be read")
-        xml = kept_xml(element) if reasons else b""
         return tuple(
-            BadPart(index=index, position=position, reason=reason, xml=xml, identifier=identifier)
-            for reason in reasons
+            BadPart(
+                index=index,
+                position=position,
+                reason=reason,
+                xml=b"" if number else kept_xml(element),
+                identifier=identifier,
+            )
+            for number, reason in enumerate(reasons)
         )
 
 

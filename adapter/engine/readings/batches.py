@@ -91,11 +91,13 @@ class _Making:
 
     def add(self, part: Part | BadPart) -> None:
         self._parts += 1
-        self._weight += _VALUES // _RECORDS
         if isinstance(part, BadPart):
             self._bad.append(part)
+            self._weight += _VALUES // _RECORDS
             return
         self._bad.extend(part.bad)
+        if part.seeds or part.events or part.bad:  # one that is empty is only counted
+            self._weight += _VALUES // _RECORDS
         normals = [self.add_seed(part.index, seed) for seed in part.seeds]
         self._blocks += span_of(part, [item for item in normals if item is not None])
         self._unreported += part.unreported

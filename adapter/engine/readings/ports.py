@@ -144,7 +144,7 @@ class Payload:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRecord:
     """What gave no measurement, and why. `body` is a seed in JSON, of a value or of an event whose
-    time is not believed, or the XML of a bad part."""
+    time is not believed, or the XML of a bad part; of several pieces of a part the first has it."""
 
     id: int
     payload: PayloadId

@@ -189,7 +189,7 @@ class Reprocess:
         self, payload: Payload, records: Sequence[ErrorRecord], lookups: Lookups, tables: str
     ) -> AsyncGenerator[tuple[int, Batch], None]:
         """(number of the part, what it gives now), for those of which enough is kept."""
-        by_part = {record.part: record for record in records}
+        by_part = {record.part: record for record in sorted(records, key=_kept)}
         alone = {part for part, record in by_part.items() if _stands_alone(record)}
         for part in sorted(alone):
             body = by_part[part].body
@@ -217,6 +217,10 @@ class Reprocess:
 def _still_open(records: Sequence[ErrorRecord]) -> Counts:
     bad = sum(record.reason == Unmapped.PART for record in records)
     return Counts(errors=len(records) - bad, bad_parts=bad)
+
+
+def _kept(record: ErrorRecord) -> int:
+    return len(record.body)
 
 
 def _stands_alone(record: ErrorRecord) -> bool:

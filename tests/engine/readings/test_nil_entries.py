@@ -217,3 +217,15 @@ async def test_no_more_than_some_pieces_of_a_part_are_told_one_by_one(tmp_path: 
         errors = await rig.data.errors()
         assert len(errors) == 21
         assert errors[-1].detail == "and 980 more pieces that cannot be read"
+
+
+async def test_the_part_is_kept_once_however_many_pieces_of_it_are_bad(tmp_path: Path) -> None:
+    part = read_data("m1", [1], registers="<b:RegisterValue/>" * 40)
+    async with a_rig(tmp_path) as rig:
+        await rig.take(data_arrived(part))
+        records = await rig.data.errors()
+        assert [each.endpoint for each in records] == ["m1"] * 21
+        assert [b"RegisterValue" in each.body for each in records] == [True] + [False] * 20
+        assert records[-1].detail == "and 20 more pieces that cannot be read"
+        assert (await rig.intake.reprocess()).bad_parts == 21
+        assert await rig.data.errors() == records
