@@ -16,6 +16,7 @@ _NO_METER_BEFORE: Final = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROS
 _BEFORE_INSTALLATION: Final = timedelta(days=5 * 366) // _MICROSECOND
 """It may have stood elsewhere, and what is known of that may be less than it has in its memory."""
 _AFTER_RECEIPT: Final = timedelta(days=1) // _MICROSECOND
+_CLOCKS_DIFFER: Final = timedelta(minutes=5) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,31 @@ class Life:
     first: int
     last: int
 
+    @property
+    def received(self) -> int:
+        """When what tells the times arrived here."""
+        return self.last - _AFTER_RECEIPT
+
     def doubt(self, at: int) -> str:
         """What is wrong with a time, in words; "" for one that is believed."""
         if at < self.first:
             return "is long before the meter's life"
         return "is after its receipt" if at > self.last else ""
+
+
+def in_which_pass(first: int, second: int, *, told: int | None, life: Life) -> tuple[int, bool]:
+    """When an event was whose time comes twice, and whether that is known.
+
+    What was received before the second time is of the first. `told` is when the head end received
+    it, None where it does not say: an event received within the hour after the second time is of
+    the second (inferred: they are told at once).
+    """
+    received = min(life.received, life.received if told is None else told)
+    if received < second - _CLOCKS_DIFFER:
+        return first, True
+    if told is not None and told <= second + (second - first):
+        return second, True
+    return first, False
 
 
 def life_of(*, installed: int | None, received: int) -> Life:

@@ -299,6 +299,14 @@ def _conversion(seed: Seed, quantity: Quantity, pulse: Decimal, zone: tzinfo) ->
 _DATE_TIME_OFFSET: Final = re.compile(r"[+-]\d\d:\d\d\s*$")
 
 
+def second_moment_of(text: str, zone: tzinfo) -> int | None:
+    """The second of the two times with this text; None where it is one time, or none."""
+    if isinstance(zone, timezone) or (first := moment_of(text, zone)) is None:
+        return None
+    later = _later(text.strip(), zone)
+    return first + later if later else None
+
+
 def moment_of(text: str, zone: tzinfo) -> int | None:
     """As `micros_of`, and None for what is no time."""
     try:

@@ -115,6 +115,7 @@ class EventSeed:
 
     identifier: str
     serial: str = ""
+    device_class: str = ""
     exception: bool = False
     at: str
     received: str = ""

@@ -127,7 +127,7 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
     seeds = pieces.all(partial(_channel, head, pieces), channels, "LoadProfileChannel")
     seeds += pieces.all(partial(_register, head), registers, "RegisterValue")
     log = fields.get("EventLog")
-    device = (head.identifier, head.serial)
+    device = (head.identifier, head.serial, head.device_class)
     return Part(
         index=index,
         position=position,
@@ -294,7 +294,7 @@ def _event_log(element: etree._Element, index: int, position: int) -> Part:
     identifier = _text(beside, "Identifier") or _text(beside, "ElectronicSerialNumber")
     if not identifier:
         raise ContractViolation("is missing", at="Identifier")
-    pieces, device = _Pieces(), (identifier, _text(beside, "DeviceSerialNumber"))
+    pieces, device = _Pieces(), (identifier, _text(beside, "DeviceSerialNumber"), "")
     return Part(
         index=index,
         position=position,
@@ -312,18 +312,21 @@ def _unreported(log: etree._Element, pieces: _Pieces) -> int:
 
 
 def _events(
-    log: etree._Element, device: tuple[str, str], position: int, pieces: _Pieces
+    log: etree._Element, device: tuple[str, str, str], position: int, pieces: _Pieces
 ) -> tuple[EventSeed, ...]:
-    """`device` is (identifier, serial number)."""
+    """`device` is (identifier, serial number, device class)."""
     items = _items(_fields(log), "MeterEvents")
     return tuple(pieces.all(partial(_event, device, position), items, "MeterEvent"))
 
 
-def _event(device: tuple[str, str], position: int, item: etree._Element, place: str) -> EventSeed:
+def _event(
+    device: tuple[str, str, str], position: int, item: etree._Element, place: str
+) -> EventSeed:
     fields = _fields(item)
     return EventSeed(
         identifier=device[0],
         serial=device[1],
+        device_class=device[2],
         at=_needed_time(fields, "Timestamp"),
         category=_text(fields, "Category"),
         log_type=_text(fields, "LogType"),

@@ -114,10 +114,9 @@ class _Making:
         return found
 
     def add_event(self, event: EventSeed, *, index: int, position: int) -> None:
-        zone = self._lookups.zone_of("")
-        at = moment_of(event.at, zone)
+        at = moment_of(event.at, self._lookups.zone_of(event.device_class))
         if at is None:
-            at = moment_of(event.received, zone)
+            at = moment_of(event.received, self._lookups.zone_of(""))
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
             reason += "" if at is None else "; told under the time of its receipt"
             self._bad.append(

@@ -14,9 +14,15 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.components import fitting, of_component_that_disagrees
 from adapter.readings.conditions import DAYLIGHT
-from adapter.readings.life import Life, life_of, within_life
+from adapter.readings.life import Life, in_which_pass, life_of, within_life
 from adapter.readings.lookups import IdType, Lookups
-from adapter.readings.normalise import at_second_time, at_unsure_time, moment_of, seed_of
+from adapter.readings.normalise import (
+    at_second_time,
+    at_unsure_time,
+    moment_of,
+    second_moment_of,
+    seed_of,
+)
 from adapter.readings.seeds import (
     DoubtedEvent,
     EventSeed,
@@ -172,7 +178,13 @@ class Staging:
             life = self._life(gateway, seed.identifier, seed.serial)
             doubt = life.doubt(at)
             if not doubt:
-                events.append((at, seed))
+                when, known = self._pass(at, seed, life)
+                events.append((when, seed))
+                if not known:
+                    detail = (
+                        f"event {seed.name[:60]!r}: {seed.at[:40]} comes twice; told as the first"
+                    )
+                    doubted.append(DoubtedEvent(part=part, detail=detail, seed=seed))
                 continue
             received = moment_of(seed.received, self._lookups.zone_of(""))
             told = received is not None and not life.doubt(received)
@@ -184,6 +196,17 @@ class Staging:
         return tuple(events), tuple(doubted)
 
     # ------------------------------------------------------------ the hour that comes twice
+
+    def _pass(self, at: int, seed: EventSeed, life: Life) -> tuple[int, bool]:
+        """See `in_which_pass`. A receipt whose own time comes twice tells nothing."""
+        zone, here = self._lookups.zone_of(seed.device_class), self._lookups.zone_of("")
+        second = second_moment_of(seed.at, zone)
+        if second is None or moment_of(seed.at, zone) != at:
+            return at, True
+        told = moment_of(seed.received, here)
+        if second_moment_of(seed.received, here) is not None:
+            told = None
+        return in_which_pass(at, second, told=told, life=life)
 
     def _settled(
         self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
