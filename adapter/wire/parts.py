@@ -112,11 +112,15 @@ def read_part(element: etree._Element, *, index: int, position: int) -> Part:
 def _read_data(element: etree._Element, index: int, position: int) -> Part:
     fields, pieces = _fields(element), _Pieces()
     block, blocks = pieces.read(lambda: _block(fields), "ReadData/BlockInfo", (0, 0))
+
+    def beside(name: str) -> str:
+        return pieces.read(lambda: _text(fields, name), "ReadData", "")
+
     head = _Head(
         identifier=_text(fields, "Identifier"),
-        serial=_text(fields, "DeviceSerialNumber"),
-        device_class=_text(fields, "DeviceClass"),
-        scaling=_text(fields, "ScalingType"),
+        serial=beside("DeviceSerialNumber"),
+        device_class=beside("DeviceClass"),
+        scaling=beside("ScalingType"),
         block=block,
         blocks=blocks,
         position=position,

@@ -229,3 +229,18 @@ async def test_the_part_is_kept_once_however_many_pieces_of_it_are_bad(tmp_path:
         assert records[-1].detail == "and 20 more pieces that cannot be read"
         assert (await rig.intake.reprocess()).bad_parts == 21
         assert await rig.data.errors() == records
+
+
+@pytest.mark.parametrize("name", ["DeviceSerialNumber", "DeviceClass", "ScalingType"])
+async def test_what_is_said_beside_the_values_takes_none_of_them_away(
+    tmp_path: Path, name: str
+) -> None:
+    body = read_data("m1", [1, 2], serial="S", registers=register("7")).replace(
+        f"<b:{name}>", f"<b:{name}><b:a/>"
+    )
+    async with a_rig(tmp_path) as rig:
+        await rig.take(data_arrived(body))
+        assert len(await rig.values()) == 3
+        (error,) = await rig.data.errors()
+        assert error.endpoint == "m1"
+        assert error.detail == f"ReadData/{name}: has elements where text belongs"
