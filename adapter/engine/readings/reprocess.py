@@ -137,12 +137,13 @@ class Reprocess:
             except Exception:
                 await self._store.give_up(started)
                 raise
-            if counts.errors:
+            if counts.errors and not (counts.values and record.reason != Unmapped.DISAGREES):
                 # It stays: the load is given up with the new record of the same thing.
                 await self._store.give_up(started)
                 return Counts(errors=1)
             await self._store.resolved(started, [record.id], counts, now=now)
         self._note(batch)
+        counts.errors = 0  # values that disagree are seen, and their new record is come to next
         return counts
 
     # ------------------------------------------------------------ bad parts

@@ -211,6 +211,24 @@ async def test_once_the_component_is_put_right_its_values_are_regular_and_the_re
         ]
 
 
+async def test_what_waited_for_its_device_and_disagrees_with_it_is_seen_under_its_own_record(
+    tmp_path: Path,
+) -> None:
+    async with a_rig(tmp_path) as rig:
+        await rig.take(data_arrived(read_data("later", [1000])))
+        await rig.add(meter(component("Wh", 900), name="later"))
+        assert (await rig.intake.reprocess()).errors == 1
+        rows, details = await told(rig, "later")
+        assert ([row.condition for row in rows], details) == (
+            [SUSPECT],
+            ["component L has Wh and not kWh"],
+        )
+        await rig.add(meter(component("kWh", 900), name="later"))
+        assert (await rig.intake.reprocess()).errors == 0
+        rows, details = await told(rig, "later")
+        assert ([row.condition for row in rows], details) == ([REGULAR], [])
+
+
 async def test_a_table_of_the_sites_own_that_gives_the_components_unit_puts_it_right_too(
     tmp_path: Path,
 ) -> None:
