@@ -243,19 +243,16 @@ def discard(session: Session, order_id: str, reason: str, as_json: bool) -> None
 @as_json
 @with_session
 def payment(session: Session, service_point: str, reference: str, as_json: bool) -> None:
-    """The customer has paid: every open cut there ends."""
+    """The customer has paid: open cuts there end, and who is dark is reconnected."""
     body = {"service_point": service_point, "reference": reference}
     found = session.client.post("/orders/payment", body)
     if as_json:
         print_json(found)
         return
-    rows = items(found)
-    if not rows:
-        say("no cut is open there; if supply is off, order a reconnection")
-        return
-    print_rows(PAID, rows)
-    if not all(row["final"] for row in rows):
-        say("what is under way ends first; its reply says whether supply is off")
+    told = fields(found)
+    if rows := items(found):
+        print_rows(PAID, rows)
+    say(f"{told['text']} ({told['supply']})")
 
 
 @click.group()

@@ -27,8 +27,8 @@ from adapter.commands.flows import (
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.bounds import CountOrZero, check_bounds
-from adapter.model.device import DeviceView, allows, already
-from adapter.model.ids import CommandId, EndpointId, endpoint_key
+from adapter.model.device import Device, DeviceView, allows, already
+from adapter.model.ids import CommandId, DeviceId, EndpointId, endpoint_key
 
 _MAX_DEVICES: Final = 100_000
 
@@ -285,9 +285,20 @@ def lanes_of(request: CommandRequest, targets: Sequence[Target] = ()) -> tuple[s
     whatever device names the meter (I7)."""
     if request.flow.scope is not Scope.METER and len(request.devices) != 1:
         return ()
-    family = "switch" if request.kind in SWITCH_KINDS else request.kind.value
-    endpoints = (endpoint_key(target.endpoint) for target in targets)
-    return (f"{family}:{request.devices[0]}", *(f"{family}@{key}" for key in endpoints))
+    family = _SWITCH if request.kind in SWITCH_KINDS else request.kind.value
+    return _lanes(family, request.devices[0], [target.endpoint for target in targets])
+
+
+def switch_lanes(device: Device) -> tuple[str, ...]:
+    """What a switch order of the device holds, and one of any other that names its endpoint."""
+    return _lanes(_SWITCH, device.id, [] if device.endpoint is None else [device.endpoint])
+
+
+_SWITCH: Final = "switch"
+
+
+def _lanes(family: str, device: DeviceId, endpoints: Sequence[EndpointId]) -> tuple[str, ...]:
+    return (f"{family}:{device}", *(f"{family}@{endpoint_key(each)}" for each in endpoints))
 
 
 def may_dispatch(

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from adapter.commands.flows import OPENING_KINDS
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, measurements_seen
 from adapter.orders.algorithms.remonoff import left_dark
@@ -44,6 +43,7 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
+from adapter.orders.switching import disconnects
 from adapter.orders.tasks import FieldEffect, field_task
 from adapter.orders.validation import validate
 
@@ -245,12 +245,6 @@ def _carrying(order: ServiceOrder, child: ChildSpec) -> ChildSpec:
     names = (*CARRIED, NEW_DEVICE) if installs else CARRIED
     carried = {name: order.fields[name] for name in names if order.fields.get(name)}
     return replace(child, details={**carried, **child.details}) if carried else child
-
-
-def disconnects(child: ChildSpec) -> bool:
-    """Whether the child takes supply away."""
-    task = field_task(child.task)
-    return child.command in OPENING_KINDS or (task is not None and task.disconnects)
 
 
 def _restriction(view: View, child: ChildSpec) -> OrderProblem | None:

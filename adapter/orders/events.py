@@ -162,15 +162,20 @@ class OrderDiscardAsked:
     reason: str
     children: tuple[ChildFact, ...] = ()
     dark: bool = False
+    restored_by: OrderId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopWanted:
-    """The order is withdrawn (payment, cancel) while `child` is under way: stop before the next."""
+    """The order is withdrawn (payment, cancel) while `child` is under way: stop before the next.
+
+    `restored_by` is the order that reconnects the customer if supply is off after it.
+    """
 
     who: str
     reason: str
     child: ChildId | None = None
+    restored_by: OrderId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

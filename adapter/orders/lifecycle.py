@@ -9,7 +9,7 @@ the failure notification on Discarded, and that after each child everything is l
 Inferred: the states between, the success notification. Ours: negative acknowledgement, stopping.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from adapter.commands.flows import OPENING_KINDS
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
 from adapter.model.whole_numbers import Span
 from adapter.orders import events as e
@@ -26,13 +27,16 @@ from adapter.orders.order import (
     ERROR_STATES,
     FINAL_STATES,
     NO_FIELDS,
+    RECONNECT_ORDER,
     ChildFact,
+    ChildId,
     ChildState,
     OrderKind,
     OrderProblem,
     OrderState,
     ServiceOrder,
 )
+from adapter.orders.switching import cut_off
 
 S = OrderState
 Event: TypeAlias = e.Event
@@ -242,8 +246,14 @@ def _success(order: ServiceOrder, event: e.Satisfied, now: datetime) -> Mapping[
     if order.stop:
         details["withdrawal"] = f"too late: {order.stop}"
         if order.kind in (OrderKind.CUT, OrderKind.DISABLE):
-            details["advice"] = "supply is off: order a reconnection"
+            details["advice"] = _advice(order.fields.get(RECONNECT_ORDER, ""))
     return details
+
+
+def _advice(restored_by: str) -> str:
+    if restored_by:
+        return f"supply is off: order {restored_by} reconnects it"
+    return "supply is off: order a reconnection"
 
 
 def _child(
@@ -280,7 +290,7 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             return _Change(order, (_reply(order, e.ReplyKind.SUCCESS, details),))
         case e.StopWanted():
             cancel = e.CancelChild(child=event.child, reason=event.reason) if event.child else None
-            after = replace(order, stop=event.reason)
+            after = _restored_by(replace(order, stop=event.reason), event.restored_by)
             return _Change(after, () if cancel is None else (cancel,))
         case e.RestoreWanted():
             after = replace(order, stop=event.reason, awaited_child=None)
@@ -327,9 +337,18 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     held = [child for child in open_ if not discardable(child)]
     if held:
         raise Forbidden(f"child {held[0].id} is {held[0].state}: cancel it first")
-    reply = _reply(order, e.ReplyKind.FAILURE, {"reason": event.reason})
+    after, details = order, {"reason": event.reason}
+    if cut_off(event.children):
+        after = _restored_by(order, event.restored_by)
+        details["advice"] = _advice(after.fields.get(RECONNECT_ORDER, ""))
     gone = (e.DiscardChild(child=child.id, reason=event.reason) for child in open_)
-    return _Change(order, (*gone, reply))
+    return _Change(after, (*gone, _reply(order, e.ReplyKind.FAILURE, details)))
+
+
+def _restored_by(order: ServiceOrder, other: OrderId | None) -> ServiceOrder:
+    if other is None:
+        return order
+    return replace(order, fields={**order.fields, RECONNECT_ORDER: other})
 
 
 def discardable(child: ChildFact) -> bool:
@@ -411,21 +430,30 @@ def withdraw(
     who: str,
     reason: str,
     dark: bool = False,
+    taken: Collection[ChildId] = (),
+    restored_by: OrderId | None = None,
 ) -> Event:
     """The event by which a payment or a cancellation ends the order, at whatever moment it comes.
 
-    Nothing under way: discarded at once. A child under way: the order stops before the next one.
-    A customer whom the order left dark: supply is restored first, and what restores it is left
-    alone. Raises IllegalTransition on a
-    final order.
+    Nothing under way: discarded at once. A child under way, or one that has just done its work:
+    the order stops before the next one. A customer whom the order left dark: supply is restored
+    first, and what restores it is left alone. `taken` are commands that the gateway has and that
+    could not be called back: those are under way. Raises IllegalTransition on a final order.
     """
     if order.final:
         raise IllegalTransition(f"order {order.id} is already {order.state}")
-    held = next((c for c in children if not c.final and not discardable(c)), None)
+    held = next((c for c in children if not c.final and _under_way(c, taken)), None)
+    done = any(c.completed and c.id == order.awaiting for c in children)
     busy = order.state in (S.IN_PROGRESS, S.READY, S.RETRY)
-    if held is not None or (dark and busy):
+    if held is not None or done or (dark and busy):
         cancelled = held.id if held is not None and not dark else None
-        return e.StopWanted(who=who, reason=reason, child=cancelled)
+        return e.StopWanted(who=who, reason=reason, child=cancelled, restored_by=restored_by)
     if dark:
         return e.RestoreWanted(who=who, reason=reason)
-    return e.OrderDiscardAsked(who=who, reason=reason, children=tuple(children))
+    return e.OrderDiscardAsked(
+        who=who, reason=reason, children=tuple(children), restored_by=restored_by
+    )
+
+
+def _under_way(child: ChildFact, taken: Collection[ChildId]) -> bool:
+    return child.id in taken or not discardable(child)

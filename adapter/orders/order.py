@@ -19,7 +19,7 @@ from adapter.model.device import (
     MeasuringComponent,
     ServicePoint,
 )
-from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.rows import ParameterRow
@@ -39,6 +39,9 @@ DO_NOT_CONNECT: Final = "D1NC"
 """Do Not Connect / Turn On; documented."""
 DO_CONNECT: Final = "D1CN"
 """Ours: the product's code for "connect" is not published."""
+
+RECONNECT_ORDER: Final = "reconnectOrder"
+"""The element of a cut that was paid for too late: the order that reconnects. Ours."""
 
 
 class OrderKind(StrEnum):
@@ -148,6 +151,7 @@ class ActivityType:
     visit_time_out_hours: int | None = None
     pass_bound: int = 20
     require_evidence: bool = False
+    reconnect_on_payment: bool = True
     moratoria: tuple["Moratorium", ...] = ()
     point_rows: tuple[ParameterRow, ...] = ()
     device_rows: tuple[ParameterRow, ...] = ()
@@ -303,7 +307,8 @@ class View:
     `capabilities` are the command kinds that the device type and its head end both support.
     `removed` are former installations, latest last; `children` are in the order of their numbers.
     `scheduled_reads` belong to the service point's measurement cycle. `reading_on_its_way` says
-    that an initial measurement is being validated.
+    that an initial measurement is being validated. `disconnect_open` is a disconnect of the device
+    that is not this order's and not over; looked for where an order is to give supply back.
     """
 
     now: datetime
@@ -316,6 +321,7 @@ class View:
     measurements: tuple[Measurement, ...] = ()
     scheduled_reads: tuple[datetime, ...] = ()
     reading_on_its_way: bool = False
+    disconnect_open: CommandId | None = None
     children: tuple[ChildFact, ...] = ()
     open_orders: tuple[OpenOrder, ...] = ()
 
@@ -380,6 +386,7 @@ class View:
             "spType": point.sp_type,
             "restricted": self.restricted,
             "removedDevices": " ".join(each.device.id for each in self.removed),
+            "disconnectOpen": self.disconnect_open or "",
             "readingOnItsWay": "true" if self.reading_on_its_way else "",
             "nextScheduledRead": ahead.isoformat() if ahead is not None else "",
         }

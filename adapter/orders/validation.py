@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from adapter.model.device import Category
 from adapter.orders.events import OrderValidated, Rejected
 from adapter.orders.order import OpenOrder, OrderKind, OrderProblem, OrderState, ServiceOrder, View
+from adapter.orders.payment import CONFIRMED_BY, may_not_reconnect
 
 EVIDENCE: Final = "noticeReference"
 """The element of a cut order that refers to the notices the customer was given."""
 
 ORDER_OPEN: Final = "order_open"
+DISCONNECT_OPEN: Final = "disconnect_open"
 
 _ALL: Final = frozenset(OrderKind)
 _OFF: Final = frozenset({OrderKind.CUT, OrderKind.DISABLE})
@@ -78,6 +80,11 @@ def _no_moratorium(_order: ServiceOrder, view: View) -> str:
     return ""
 
 
+def _disconnect_open(_order: ServiceOrder, view: View) -> str:
+    command = view.disconnect_open
+    return "" if command is None else f"command {command}, a disconnect of the device, is open"
+
+
 def _exchangeable(_order: ServiceOrder, view: View) -> str:
     if view.service_point.category is Category.MULTI_ITEM:
         return "a multi-item has no device to exchange"
@@ -121,6 +128,18 @@ RULES: Final = (
         kinds=frozenset({OrderKind.CUT}),
         broken=_no_moratorium,
         action="retry when it is over, or discard",
+    ),
+    ValidationRule(
+        code=DISCONNECT_OPEN,
+        kinds=frozenset({OrderKind.RECONNECT}),
+        broken=_disconnect_open,
+        action="it goes on when that command ends; or cancel the command",
+    ),
+    ValidationRule(
+        code="payment",
+        kinds=frozenset({OrderKind.RECONNECT}),
+        broken=may_not_reconnect,
+        action=f"to reconnect: order correct --field {CONFIRMED_BY}=..., then retry; or discard",
     ),
     ValidationRule(
         code="no_device",

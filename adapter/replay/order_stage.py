@@ -270,13 +270,11 @@ class OrderStage:
         self.done.append(told)
 
     async def _did(self, act: OrderAct) -> dict[str, object]:
-        orders = self.orders
         match act.do:
             case OrderDo.SUBMIT:
                 return await self._submit(act)
             case OrderDo.PAYMENT:
-                ended = await orders.payment(ServicePointId(act.point), by=act.by)
-                return {"cuts": [order.state.value for order in ended]}
+                return await self._pay(act)
             case OrderDo.MEASURE:
                 self._measure(act)
                 return {"device": act.device}
@@ -336,6 +334,19 @@ class OrderStage:
         if order.id not in self.submitted:
             self.submitted.append(order.id)
         return {"order": order.id}
+
+    async def _pay(self, act: OrderAct) -> dict[str, object]:
+        paid = await self.orders.payment(ServicePointId(act.point), by=act.by)
+        told: dict[str, object] = {
+            "cuts": [order.state.value for order in paid.cuts],
+            "supply": paid.supply.value,
+        }
+        if paid.reconnection is None:
+            return told
+        made = paid.reconnection.id
+        if made not in self.submitted:
+            self.submitted.append(made)
+        return {**told, "reconnection": made}
 
     def _order(self, act: OrderAct) -> OrderId:
         if not 1 <= act.order <= len(self.submitted):

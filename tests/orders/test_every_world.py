@@ -18,7 +18,7 @@ from adapter.orders.algorithms.verdict import (
     Error,
     Pass,
 )
-from adapter.orders.evaluate import Evaluation, disconnects, evaluate
+from adapter.orders.evaluate import Evaluation, evaluate
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
     DO_CONNECT,
@@ -31,6 +31,7 @@ from adapter.orders.order import (
     View,
 )
 from adapter.orders.plan import SMART_COMMANDS, Assumptions, child_effect
+from adapter.orders.switching import disconnects
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect
 from tests.orders.builders import (
     a_manual_meter,

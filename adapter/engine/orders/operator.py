@@ -13,6 +13,7 @@ from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_children import stop_child
 from adapter.engine.orders.unit_of_work_order import (
     decide_field_activity,
+    look_at_child,
     step_order,
     step_request,
 )
@@ -94,8 +95,9 @@ class Operator:
 
         def complete(work: UnitOfWork) -> None:
             open_ = [fact for fact in work.facts if not fact.final]
-            held = next((fact for fact in open_ if not discardable(fact)), None)
-            if held is not None:
+            taken = work.taken
+            held = next((x for x in open_ if x.id in taken or not discardable(x)), None)
+            if held is not None and work.order.state is OrderState.ACTIVITY_ERROR:
                 raise Conflict(f"child {held.id} is {held.state}: see to it first")
             step_order(work, event, actor=by)
             for fact in open_:
@@ -112,6 +114,11 @@ class Operator:
         """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
 
         def discard(work: UnitOfWork) -> None:
+            awaited = work.awaited
+            if awaited is not None and awaited.completed:
+                look_at_child(work)  # its work is done and counts
+            if work.taken:
+                raise Conflict(f"child {min(work.taken)} is with the gateway; try again")
             event = e.OrderDiscardAsked(who=by, reason=reason, children=work.facts, dark=work.dark)
             step_order(work, event, actor=by)
 

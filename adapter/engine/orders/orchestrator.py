@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
-from weakref import WeakValueDictionary
 
 from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
+from adapter.commands.flows import OPENING_KINDS
+from adapter.commands.rules import switch_lanes
 from adapter.engine import points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
@@ -27,6 +28,7 @@ from adapter.engine.orders.facts import (
     StoredMeasurements,
 )
 from adapter.engine.orders.field_work import FieldWork
+from adapter.engine.orders.named_locks import NamedLocks
 from adapter.engine.orders.ports import (
     CaseSaved,
     Child,
@@ -59,6 +61,7 @@ from adapter.orders.order import (
     ActivityType,
     ChildId,
     Installation,
+    OrderKind,
     ServiceOrder,
     View,
 )
@@ -105,7 +108,7 @@ class Orchestrator:
         self.deliveries = Deliveries(
             store, field_work, requester, clock, rules, self._told, lease=self._lease
         )
-        self._locks: WeakValueDictionary[OrderId, asyncio.Lock] = WeakValueDictionary()
+        self._locks = NamedLocks()
 
     # ------------------------------------------------------------ loops
 
@@ -139,10 +142,7 @@ class Orchestrator:
     @asynccontextmanager
     async def working(self, order: OrderId) -> AsyncIterator[None]:
         """Nobody else in this process works on the order meanwhile."""
-        lock = self._locks.get(order)
-        if lock is None:
-            lock = self._locks.setdefault(order, asyncio.Lock())
-        async with lock:
+        async with self._locks.holding(order):
             yield
 
     async def act(
@@ -184,6 +184,7 @@ class Orchestrator:
             return
         for _ in range(_ROUNDS):
             handed = await self._hand_out(order)
+            await self._stop_commands(order)
             work = await self.apply(order, await self._look(order))
             if not (work.stale or handed or work.unsubmitted):
                 return
@@ -286,6 +287,9 @@ class Orchestrator:
             return None
         schedule = self.rules.schedules.get(point.measurement_cycle)
         found = await self._final(order, type_, world)
+        off = None
+        if order.kind is OrderKind.RECONNECT:
+            off = await self.disconnect_open(world.device, order.id)
         return View(
             now=self._clock.now(),
             service_point=point,
@@ -300,8 +304,22 @@ class Orchestrator:
             measurements=found,
             scheduled_reads=schedule.reads if schedule is not None else (),
             reading_on_its_way=_on_its_way(children, found),
+            disconnect_open=off,
             open_orders=world.open_orders,
         )
+
+    async def disconnect_open(self, device: Device | None, order: OrderId) -> CommandId | None:
+        """A disconnect of the device that is not the order's own and not over."""
+        if device is None or not device.smart:
+            return None
+        holders = await self._command_store.holders(switch_lanes(device))
+        commands = await self._command_store.load(sorted(set(holders.values())))
+        opening = (
+            each.id
+            for each in commands.values()
+            if each.request.kind in OPENING_KINDS and each.request.order != order
+        )
+        return next(opening, None)
 
     async def _final(
         self, order: ServiceOrder, type_: ActivityType, world: OrderWorld
@@ -387,6 +405,14 @@ class Orchestrator:
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 log.info("command_not_called_back", extra={"order": order, "reason": str(error)})
+
+    async def _stop_commands(self, order: OrderId) -> None:
+        """A withdrawn order wants no command of its own to leave that has not left yet."""
+        case = await self.case(order)
+        if case.order.stop and any(
+            child.command and not child.fact.final for child in case.children
+        ):
+            await self.call_back(order, reason=case.order.stop)
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.

@@ -10,14 +10,16 @@ from adapter.commands.clocks import ClockError
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
-from adapter.engine.listing import Listing, refuse_unreadable
+from adapter.engine.listing import Listing
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.orders.operator import Operator
 from adapter.engine.orders.orchestrator import Orchestrator
+from adapter.engine.orders.payments import Payment, Payments
 from adapter.engine.orders.ports import (
     Child,
     FinalMeasurements,
+    NewOrder,
     OrderChange,
     OrderFilter,
     OrderPass,
@@ -33,7 +35,6 @@ from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_order import (
     take_report,
     take_request,
-    withdraw_order,
 )
 from adapter.engine.readings.ports import Loaded
 from adapter.engine.registry.registry import Registry
@@ -44,13 +45,9 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders import maintenance as m
-from adapter.orders.order import (
-    OrderKind,
-    ServiceOrder,
-)
+from adapter.orders.order import ServiceOrder
 from adapter.orders.plan import OrderPlan, make_plan
 from adapter.orders.replies import RequesterReply
-from adapter.orders.tasks import CancelReason
 
 _LOOPS: Final = ("orders", "field", "replies")
 _NAMES: Final = 500
@@ -120,6 +117,9 @@ class Orders:
         self.set_aside = store.set_aside
         store.set_aside.on_discard(RowKind.ORDER, self._give_up)
         self.operator = Operator(store, self._orchestrator, clock, self.poke)
+        self._payments = Payments(
+            store, self._orchestrator, self.rules, clock, self._new, self.poke
+        )
 
     # ------------------------------------------------------------ loops
 
@@ -152,9 +152,21 @@ class Orders:
         Raises InvalidRequest; Conflict for a known reference with another content. What the world
         forbids is stored all the same, in Validation Error, and answered.
         """
+        await self._number()
+        new = self._new(request, actor)
+        made, same = await self._store.submit(new.change, new.content)
+        if not same:
+            raise Conflict(f"the reference belongs to order {made}, with other content")
+        self.poke()
+        return (await self._orchestrator.case(made)).order
+
+    async def _number(self) -> None:
+        """Numbers go on behind the newest that is known."""
         if not self._ids.known:
             newest = await self._store.list(OrderFilter(limit=1))
             self._ids.after(*newest.ids)
+
+    def _new(self, request: OrderRequest, actor: str) -> NewOrder:
         order = self._draft(request)
         note = AuditNote(
             actor=actor,
@@ -167,12 +179,9 @@ class Orders:
                 "reference": order.external_reference,
             },
         )
-        write = OrderChange(case=OrderRecord(order=order, wake=self._clock.now()), audit=(note,))
-        made, same = await self._store.submit(write, fingerprint(request))
-        if not same:
-            raise Conflict(f"the reference belongs to order {made}, with other content")
-        self.poke()
-        return (await self._orchestrator.case(made)).order
+        record = OrderRecord(order=order, wake=self._clock.now())
+        change = OrderChange(case=record, audit=(note,))
+        return NewOrder(change=change, content=fingerprint(request))
 
     def _draft(self, request: OrderRequest) -> ServiceOrder:
         now = self._clock.now()
@@ -315,31 +324,16 @@ class Orders:
         await self._orchestrator.correct_clock(error, store)
         self.poke()
 
-    async def payment(
-        self, point: ServicePointId, *, by: str, reference: str = ""
-    ) -> Sequence[ServiceOrder]:
-        """The customer has paid: every open cut there ends, at whatever moment it is.
+    async def payment(self, point: ServicePointId, *, by: str, reference: str = "") -> Payment:
+        """The customer has paid: every open cut there ends, at whatever moment it is, and a
+        customer whom one left dark is reconnected.
 
-        Gives the cuts as they are now. One whose work is with the crew or the meter stops after
-        it, and its reply says whether supply is off. Raises Conflict, with the others ended, where
-        a cut there cannot be read.
+        A cut whose work is with the crew or the meter stops after it; the order to reconnect waits
+        for that. Raises NotFound; Conflict, with the others ended, where a cut there cannot be
+        read.
         """
-        wanted = OrderFilter(kind=OrderKind.CUT, service_point=point, open_only=True)
-        reason = f"{CancelReason.PAYMENT}: {reference}".removesuffix(": ")
-        ended: list[ServiceOrder] = []
-        listing = await self._store.list(wanted)
-        for order in listing.rows:
-            async with self._orchestrator.working(order.id):
-                await self._orchestrator.call_back(order.id, reason=reason)
-
-                def pay(work: UnitOfWork) -> None:
-                    if not work.order.final:
-                        withdraw_order(work, who=by, reason=reason)
-
-                await self._orchestrator.act(order.id, pay)
-            ended.append(await self.get(order.id))
-        refuse_unreadable("order", listing.unreadable)
-        return ended
+        await self._number()
+        return await self._payments.record(point, by=by, reference=reference)
 
     async def _give_up(self, order: str, by: str, reason: str) -> None:
         """A person discarded it where it was set aside."""

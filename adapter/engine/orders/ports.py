@@ -160,7 +160,8 @@ class OrderChange:
     """One transaction's worth: all of it happens, or none.
 
     `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
-    does); `supersedes` are orders that give theirs up for it and are woken. `drops` are activities
+    does); `supersedes` are orders that give theirs up for it and are woken; `opens` are orders that
+    are made with it. `drops` are activities
     whose unsent messages must not leave (LEAVING when one is on its way). `report` makes a field
     report known (KNOWN when it is already).
     """
@@ -168,6 +169,7 @@ class OrderChange:
     case: OrderRecord
     holds: bool = False
     supersedes: tuple[OrderId, ...] = ()
+    opens: tuple["NewOrder", ...] = ()
     passes: tuple[OrderPass, ...] = ()
     replies: tuple[RequesterReply, ...] = ()
     messages: tuple[FieldMessage, ...] = ()
@@ -176,6 +178,14 @@ class OrderChange:
     world: WorldWrite = field(default_factory=WorldWrite)
     audit: tuple[AuditNote, ...] = ()
     publications: tuple[Publication, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """An order that is made; `content` is the fingerprint of what it was made from."""
+
+    change: OrderChange
+    content: str
 
 
 class CaseSaved(StrEnum):

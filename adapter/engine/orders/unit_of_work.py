@@ -6,7 +6,7 @@ It decides nothing and steps nothing: what steps the order and its requests is i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.effects import Severity
@@ -14,6 +14,7 @@ from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.orders.field_work import FieldMessage, FieldReport
 from adapter.engine.orders.ports import (
     Child,
+    NewOrder,
     OrderChange,
     OrderPass,
     OrderRecord,
@@ -38,10 +39,13 @@ from adapter.orders.order import (
     View,
 )
 from adapter.orders.replies import RequesterReply
+from adapter.orders.validation import DISCONNECT_OPEN
 
 S = OrderState
 HOLDING: Final = frozenset({S.WAITING, S.READY, S.IN_PROGRESS, S.ACTIVITY_ERROR, S.RETRY})
 """States in which an order keeps its service point for itself."""
+_SOON: Final = timedelta(seconds=20)
+"""When to look again whether a disconnect is over after which a customer is dark. Ours."""
 
 
 class UnitOfWork:
@@ -79,6 +83,8 @@ class UnitOfWork:
         self.pushes: list[ChildId] = []
         """Children that may move the order and have not done so yet."""
         self.supersedes: list[OrderId] = []
+        self.opens: list[NewOrder] = []
+        """Orders that are made along with this change."""
         self.passes: list[OrderPass] = []
         self.messages: list[FieldMessage] = []
         self.drops: list[ChildId] = []
@@ -123,6 +129,20 @@ class UnitOfWork:
         )
 
     @property
+    def taken(self) -> frozenset[ChildId]:
+        """The open children that are commands which the gateway has: they may leave any moment."""
+        return frozenset(
+            child.fact.id
+            for child in self.children.values()
+            if child.command is not None and not child.fact.final
+        )
+
+    @property
+    def waits_for_disconnect(self) -> bool:
+        problem = self.order.problem
+        return problem is not None and problem.code == DISCONNECT_OPEN
+
+    @property
     def changed(self) -> bool:
         """Whether the order or one of its children is not as it was loaded."""
         children = {child.fact.id: child for child in self.case.children}
@@ -144,6 +164,7 @@ class UnitOfWork:
             ),
             holds=self.order.state in HOLDING,
             supersedes=tuple(self.supersedes),
+            opens=tuple(self.opens),
             passes=tuple(self.passes),
             replies=tuple(self._replies),
             messages=tuple(x for x in self.messages if x.activity not in self.drops),
@@ -163,6 +184,8 @@ class UnitOfWork:
             case S.WAITING:
                 return max(self.order.effective_at, self.now)
             case S.VALIDATION_ERROR:
+                if self.waits_for_disconnect:
+                    return self.now + _SOON
                 return None if self.blocked_by is None else self._look_again()
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
                 dues = (at for x in self.children.values() for at in _due(x))

@@ -18,6 +18,7 @@ from adapter.engine.orders.unit_of_work_children import (
     stop_child,
 )
 from adapter.errors import Conflict, IllegalTransition
+from adapter.model.ids import OrderId
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders import maintenance as m
@@ -95,10 +96,32 @@ def _carry_out(work: UnitOfWork, effect: e.Effect) -> e.Event | None:
     return None
 
 
-def withdraw_order(work: UnitOfWork, *, who: str, reason: str) -> None:
-    """End the order because somebody does not want it any more."""
-    event = withdraw(work.order, work.facts, who=who, reason=reason, dark=work.dark)
+def withdraw_order(
+    work: UnitOfWork, *, who: str, reason: str, restored_by: OrderId | None = None
+) -> None:
+    """End the order because somebody does not want it any more.
+
+    A child that has done its work meanwhile counts: the order then ends as what it came to.
+    """
+    event = withdraw(
+        work.order,
+        work.facts,
+        who=who,
+        reason=reason,
+        dark=work.dark,
+        taken=work.taken,
+        restored_by=restored_by,
+    )
     step_order(work, event, actor=who)
+    if isinstance(event, e.StopWanted):
+        look_at_child(work)
+
+
+def look_at_child(work: UnitOfWork) -> None:
+    """What the order learns from the child that it waits for."""
+    event = observe(work.order, work.facts, dark=work.dark)
+    if event is not None:
+        step_order(work, event)
 
 
 def monitor_order(work: UnitOfWork) -> None:
@@ -111,12 +134,16 @@ def monitor_order(work: UnitOfWork) -> None:
         case S.WAITING if work.now >= work.order.effective_at:
             step_order(work, e.EffectiveDateReached())
         case S.IN_PROGRESS | S.ACTIVITY_ERROR:
-            event = observe(work.order, work.facts, dark=work.dark)
-            if event is not None:
-                step_order(work, event)
+            look_at_child(work)
+        case S.VALIDATION_ERROR if work.waits_for_disconnect and _is_over(work):
+            step_order(work, e.OrderRetryAsked(who="gateway"))
         case _:
             pass
     _end_requests(work)
+
+
+def _is_over(work: UnitOfWork) -> bool:
+    return work.view is not None and work.view.disconnect_open is None
 
 
 def retry_unblocked(work: UnitOfWork) -> None:
@@ -229,7 +256,8 @@ def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent
     if request.purpose is m.Purpose.CANCEL:
         reason = request.reason or "cancelled"
         withdraw_order(work, who=request.requester, reason=reason)
-        return answer
+        done = work.order.state is OrderState.COMPLETED
+        return m.first_answer(request.purpose, work.order, None) if done else answer
     return _change(work, request, answer)
 
 

@@ -38,7 +38,7 @@ from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.field_activity_rules import OtherTask
 from adapter.orders.maintenance import MaintenanceActivity
-from adapter.orders.order import ChildId, OpenOrder, ServiceOrder
+from adapter.orders.order import ChildId, OpenOrder, OrderKind, OrderState, ServiceOrder
 from adapter.orders.replies import RequesterReply
 from adapter.store import rows
 from adapter.store.commands import queries
@@ -298,7 +298,6 @@ def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Order
 
 def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderWorld:
     body = db.execute(queries.SERVICE_POINT, (point,)).get
-    others = [_order(row[0]) for row in db.execute(sql.OPEN_ORDERS, (point, order))]
     current = _installs(db, point, removed=False, limit=1)
     removed = _installs(db, point, removed=True, limit=_FORMER)
     return OrderWorld(
@@ -307,7 +306,8 @@ def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderW
         installed=current[0][1] if current else None,
         removed=tuple(sorted(removed, key=lambda pair: pair[1].removed_at or moment(0))),
         open_orders=tuple(
-            OpenOrder(id=each.id, kind=each.kind, state=each.state) for each in others
+            OpenOrder(id=id_, kind=OrderKind(kind), state=OrderState(state))
+            for id_, kind, state in db.execute(sql.OPEN_ORDERS, (point, order))
         ),
         other_tasks=_other_tasks(db, point, order),
     )

@@ -98,7 +98,8 @@ ORDER BY due, id LIMIT ?"""
 INSERT_PASS: Final = "INSERT OR IGNORE INTO order_pass (of_order, number, body) VALUES (?, ?, ?)"
 PASSES: Final = "SELECT body FROM order_pass WHERE of_order = ? ORDER BY number"
 OPEN_ORDERS: Final = """
-SELECT body FROM service_order WHERE service_point = ? AND open = 1 AND id <> ? ORDER BY id"""
+SELECT id, kind, state FROM service_order
+WHERE service_point = ? AND open = 1 AND id <> ? ORDER BY id"""
 
 # ---------------------------------------------------------------- replies
 

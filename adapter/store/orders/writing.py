@@ -59,6 +59,8 @@ class CaseWriter:
         self._db.execute(sql.UPDATE_ORDER, {**_order_row(write), "version": version})
         self._along(write)
         self._world(write.world)
+        for new in write.opens:
+            self.insert(new.change, new.content)
         for activity in write.drops:
             self._db.execute(sql.DROP_MESSAGES, (activity,))
         if write.report is not None:

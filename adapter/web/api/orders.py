@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, Todo
 from adapter.engine.orders.requests import OrderRequest
 from adapter.model.ids import OrderId, ServicePointId
@@ -16,6 +17,7 @@ from adapter.orders.algorithms.verdict import Decision
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import OrderKind, OrderProblem, OrderState, ServiceOrder
+from adapter.orders.payment import PaidSupply
 from adapter.orders.plan import OrderPlan, PlanStep
 from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.web.api.call import (
@@ -339,12 +341,24 @@ class OrderPage(Struct, kw_only=True):
     next: str | None
 
 
-class OrderList(Struct, kw_only=True):
+class PaymentOut(Struct, kw_only=True):
+    """What a payment came to. `items` are the cuts that were open, `reconnection` is the order that
+    gives supply back."""
+
+    supply: PaidSupply
+    text: str
     items: list[OrderOut]
+    reconnection: OrderOut | None
 
     @classmethod
-    def of(cls, orders: Sequence[ServiceOrder]) -> "OrderList":
-        return cls(items=[OrderOut.of(each) for each in orders])
+    def of(cls, paid: Payment) -> "PaymentOut":
+        order = paid.reconnection
+        return cls(
+            supply=paid.supply,
+            text=paid.text,
+            items=[OrderOut.of(each) for each in paid.cuts],
+            reconnection=None if order is None else OrderOut.of(order),
+        )
 
 
 class PlanStepOut(Struct, kw_only=True):
@@ -522,10 +536,10 @@ async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(PaymentIn)
-    orders = await api.gateway.orders.payment(
+    paid = await api.gateway.orders.payment(
         ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
     )
-    return ApiResponse(body=OrderList.of(orders))
+    return ApiResponse(body=PaymentOut.of(paid))
 
 
 async def list_todo(api: ApiContext, asked: ApiRequest) -> ApiResponse:

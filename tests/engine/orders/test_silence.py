@@ -229,14 +229,18 @@ async def test_a_payment_that_the_field_work_system_does_not_learn_of_is_seen_by
         place = await made.put(Place(number=0, **CUT))
         order = await made.submit(K.CUT, place)
         await made.until(order.id, sent)
-        await made.orders.payment(place.point, by="cis", reference="p-1")
+        paid = await made.orders.payment(place.point, by="cis", reference="p-1")
         shown = await made.until(order.id, state_is(ERROR))
         assert visit_is(FieldState.RESPONSE_ERROR)(shown)
-        (todo,) = await made.orders.todo()
-        assert "not told to the field system: not now" in todo.text
+        todos = {todo.id: todo.text for todo in await made.orders.todo()}
+        assert "not told to the field system: not now" in todos[order.id]
+        assert paid.reconnection is not None
+        assert f"cut order {order.id} is open" in todos[paid.reconnection.id]
         made.crew.refuse = lambda message: None
         await made.operator.retry(order.id, by="anna")
         await made.until(order.id, state_is(GONE))
+        over = await made.until(paid.reconnection.id, state_is(OrderState.COMPLETED))
+        assert not over.children
         assert [message.kind for message in made.crew.heard] == [
             MessageKind.DISPATCH,
             MessageKind.CANCEL,

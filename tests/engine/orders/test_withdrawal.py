@@ -19,6 +19,7 @@ from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.maintenance import MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
+from adapter.orders.payment import PaidSupply
 from adapter.simulator.faults import Effect
 from tests.engine.commands.quick_site import script, sends
 from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is, titles
@@ -251,10 +252,12 @@ async def test_a_payment_voids_a_cut_that_waits_for_its_time(tmp_path: Path) -> 
         place = await made.put(Place(number=0))
         order = await made.submit(K.CUT, place, effective_at=datetime.now(UTC) + LATER)
         await made.until(order.id, state_is(WAITING))
-        (ended,) = await made.orders.payment(place.point, by="billing", reference="p-7")
+        paid = await made.orders.payment(place.point, by="billing", reference="p-7")
+        (ended,) = paid.cuts
+        assert (paid.supply, paid.reconnection) == (PaidSupply.NOT_CUT, None)
         assert (ended.id, ended.state) == (order.id, DISCARDED)
         assert await made.replied(order.id, "failure")
-        assert not await made.orders.payment(place.point, by="billing")
+        assert not (await made.orders.payment(place.point, by="billing")).cuts
 
 
 async def test_a_payment_voids_a_cut_whose_command_waits_for_approval(tmp_path: Path) -> None:
@@ -268,7 +271,7 @@ async def test_a_payment_voids_a_cut_whose_command_waits_for_approval(tmp_path: 
         assert made.switch(0) is SwitchState.CONNECTED
 
 
-async def test_a_payment_that_comes_while_the_meter_switches_says_that_supply_is_off(
+async def test_a_payment_that_comes_while_the_meter_switches_reconnects_afterwards(
     tmp_path: Path,
 ) -> None:
     slow = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.6)
@@ -276,11 +279,15 @@ async def test_a_payment_that_comes_while_the_meter_switches_says_that_supply_is
         place = await made.put(Place(number=0))
         order = await made.submit(K.CUT, place)
         await made.until(order.id, lambda s: sends(made.made, Operation.DISCONNECT_METER, 0) == 1)
-        (paid,) = await made.orders.payment(place.point, by="billing")
-        assert paid.stop
+        paid = await made.orders.payment(place.point, by="billing")
+        assert paid.cuts[0].stop
+        assert paid.reconnection is not None
         done = await made.until(order.id, state_is(DONE))
-        assert done.replies[-1].details["advice"] == "supply is off: order a reconnection"
+        told = f"supply is off: order {paid.reconnection.id} reconnects it"
+        assert done.replies[-1].details["advice"] == told
         assert sends(made.made, Operation.DISCONNECT_METER, 0) == 1
+        await made.until(paid.reconnection.id, state_is(DONE))
+        assert made.switch(0) is SwitchState.CONNECTED
 
 
 async def test_a_reconnection_makes_a_queued_cut_void_and_then_has_nothing_to_do(

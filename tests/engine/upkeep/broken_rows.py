@@ -184,11 +184,13 @@ class Stage:
         assert [(each.kind, each.state) for each in found] == [(kind, state)], found
         return found[0]
 
-    async def order(self, number: int, kind: OrderKind = OrderKind.CUT) -> ServiceOrder:
+    async def order(
+        self, number: int, kind: OrderKind = OrderKind.CUT, *, reference: str = ""
+    ) -> ServiceOrder:
         request = OrderRequest(
             kind=kind,
             service_point=ServicePointId(f"SP-M{number}"),
-            external_reference=f"reference-{number}",
+            external_reference=reference or f"reference-{number}",
             requester="cis",
         )
         return await self.orders.submit(request)

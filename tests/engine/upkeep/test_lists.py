@@ -16,6 +16,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState
+from adapter.orders.payment import PaidSupply
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.engine.upkeep.broken_rows import FILE, Broken, Stage, a_stage
@@ -122,11 +123,13 @@ async def test_an_order_that_cannot_be_read_is_listed_as_such(
 
 async def test_a_payment_ends_the_cuts_it_can_read_and_names_the_other(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
-        one = await stage.order(1)
+        one, other = await stage.order(1), await stage.order(1, reference="another")
         Broken(tmp_path, "service_order", "body", "id", one.id)
         with pytest.raises(Conflict, match=one.id):
             await stage.orders.payment(ServicePointId("SP-M1"), by="billing")
-        assert not await stage.orders.payment(ServicePointId("SP-M2"), by="billing")
+        assert (await stage.orders.get(other.id)).final
+        paid = await stage.orders.payment(ServicePointId("SP-M2"), by="billing")
+        assert paid.supply is PaidSupply.NOT_CUT
 
 
 async def test_a_clock_is_not_corrected_while_an_open_order_cannot_be_read(tmp_path: Path) -> None:
