@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from adapter.commands.activity import Activity, CommandRequest, Target
 from adapter.commands.flows import (
     CLOSING_KINDS,
+    EFFECT_OF,
     READ_KINDS,
     SWITCH_KINDS,
     CommandKind,
@@ -27,7 +28,7 @@ from adapter.commands.flows import (
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.bounds import CountOrZero, check_bounds
-from adapter.model.device import Device, DeviceView, allows, already
+from adapter.model.device import Device, DeviceView, allows, already, override_problem
 from adapter.model.ids import CommandId, DeviceId, EndpointId, endpoint_key
 
 _MAX_DEVICES: Final = 100_000
@@ -121,6 +122,13 @@ def _check_options(request: CommandRequest) -> None:
     for name, kinds in OPTIONS.items():
         if getattr(request, name) and request.kind not in kinds:
             raise InvalidRequest(name, f"belongs to {' and '.join(sorted(kinds))}")
+    override = request.install_status_override
+    if override is not None:
+        effect = EFFECT_OF.get(request.kind)
+        if effect is None:
+            raise InvalidRequest("install_status_override", f"{request.kind} sets no status")
+        if problem := override_problem(effect, override):
+            raise InvalidRequest("install_status_override", problem)
     if request.past_unclear_order is not None:
         if request.kind not in CLOSING_KINDS:
             raise InvalidRequest("past_unclear_order", "only a reconnect may pass the fence")

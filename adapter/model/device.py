@@ -218,6 +218,46 @@ def allows(installed: InstallEvent | None, effect: InstallEffect) -> bool:
     return (installed.status, effect) in INSTALL_TRANSITIONS
 
 
+def override_problem(effect: InstallEffect, status: InstallStatus) -> str:
+    """Why the completion of such a command may not set this status instead of the usual one, or
+    nothing.
+
+    It must say what the command did, and the install rule must let the next one through: a meter
+    that was switched off under a status without a way back would stay off for good.
+    """
+    after = _AFTER_OVERRIDE[effect]
+    if status in after:
+        return ""
+    off, on = effect is InstallEffect.DISCONNECT, effect is InstallEffect.CONNECT
+    if off and status in CONNECTED:
+        why = "a connected status would hide the off"
+    elif on and status not in CONNECTED:
+        why = "does not name a connected status"
+    elif off:
+        why = f"no remote connect is allowed from {status}, and the customer would stay off"
+    else:
+        why = f"{status} is no status after a {effect} that further commands are allowed from"
+    return f"{why} ({' or '.join(sorted(after))} can be set)"
+
+
+def _leads(status: InstallStatus, effect: InstallEffect) -> bool:
+    return (status, effect) in INSTALL_TRANSITIONS
+
+
+_COMMISSIONABLE: Final = {s for s in InstallStatus if s in COMMISSIONED or _leads(s, _E.COMMISSION)}
+_AFTER_OVERRIDE: Final[Mapping[InstallEffect, frozenset[InstallStatus]]] = MappingProxyType(
+    {
+        _E.DISCONNECT: frozenset(
+            s for s in InstallStatus if s is not _S.PENDING and _leads(s, _E.CONNECT)
+        ),
+        _E.CONNECT: frozenset(CONNECTED & _COMMISSIONABLE),
+        _E.COMMISSION: COMMISSIONED,
+        _E.DECOMMISSION: frozenset({_S.CONN_DECOMM, _S.DISCONN_DECOMM}),
+    }
+)
+"""Which statuses a site may have set instead of the usual one. Ours."""
+
+
 def already(installed: InstallEvent | None, effect: InstallEffect) -> bool:
     """Whether the world already is as `effect` would leave it."""
     if installed is None:

@@ -98,6 +98,24 @@ def test_a_plain_request_of_every_kind_is_fit(kind: CommandKind) -> None:
         (C.REMOTE_CONNECT, {"expires_at": NOON}, "expires_at"),
         (C.REMOTE_CONNECT, {"effective_at": NOON + HOUR, "expires_at": NOON + HOUR}, "expires_at"),
         (C.REMOTE_CONNECT, {"period": PERIOD}, "period"),
+        *(
+            (
+                C.REMOTE_DISCONNECT,
+                {"install_status_override": InstallStatus(status)},
+                "install_status_override",
+            )
+            for status in ("ManualOff", "Removed", "Disconn-Decomm", "Pending", "Conn-Comm")
+        ),
+        (
+            C.REMOTE_CONNECT,
+            {"install_status_override": InstallStatus.MANUAL_ON},
+            "install_status_override",
+        ),
+        (
+            C.LOAD_CHECK,
+            {"install_status_override": InstallStatus.CONN_COMM},
+            "install_status_override",
+        ),
         (C.ON_DEMAND_READ_SCALAR, {"period": None}, "period"),
         (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, end=PERIOD.start)}, "period"),
         (C.ON_DEMAND_READ_SCALAR, {"period": replace(PERIOD, start=NAIVE)}, "period"),

@@ -20,6 +20,7 @@ from adapter.model.device import (
     allows,
     already,
     apply_effect,
+    override_problem,
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId, sortable_id
 from tests.commands.run_to_end import NOON
@@ -231,3 +232,32 @@ def test_ids_sort_by_time_and_have_26_characters() -> None:
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
     assert {len(item) for item in ids} == {26}
+
+
+@pytest.mark.parametrize("effect", InstallEffect)
+@pytest.mark.parametrize("status", InstallStatus)
+def test_a_status_that_may_be_set_instead_has_a_way_on_and_says_what_was_done(
+    effect: InstallEffect, status: InstallStatus
+) -> None:
+    """Whoever is switched off under a status of a site's choice can be switched on again."""
+    ways = {(before, each) for before, each in INSTALL_TRANSITIONS}
+    if override_problem(effect, status):
+        return
+    assert status not in (I.PENDING, I.REMOVED, I.MANUAL_ON, I.MANUAL_OFF)
+    match effect:
+        case E.DISCONNECT:
+            assert status not in CONNECTED
+            assert (status, E.CONNECT) in ways
+        case E.CONNECT:
+            assert status in CONNECTED
+            assert (status, E.DISCONNECT) in ways or (status, E.COMMISSION) in ways
+        case E.COMMISSION:
+            assert status in COMMISSIONED
+        case E.DECOMMISSION:
+            assert status not in COMMISSIONED
+
+
+@pytest.mark.parametrize("effect", InstallEffect)
+def test_the_usual_status_of_a_command_may_be_set(effect: InstallEffect) -> None:
+    usual = {after for (before, each), after in INSTALL_TRANSITIONS.items() if each is effect}
+    assert all(not override_problem(effect, status) for status in usual)

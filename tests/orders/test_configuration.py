@@ -170,6 +170,10 @@ WRONG = [
     (CUT.format("D1-REMONOFF", 'status_after_connect = "Up"'), "Up is not an installation status"),
     (CUT.format("D1-REMONOFF", 'status_after_disconnect = "Conn-Comm"'), "would hide the off"),
     (CUT.format("D1-REMONOFF", 'status_after_connect = "Disconn-Comm"'), "not name a connected"),
+    *((CUT.format("D1-REMONOFF", f'status_after_disconnect = "{status}"'), "would stay off")
+      for status in ("ManualOff", "Removed", "Disconn-Decomm", "Pending")),
+    (CUT.format("D1-REMONOFF", 'status_after_connect = "ManualOn"'),
+     "ManualOn is no status after a connect that further commands are allowed from"),
     (CUT.format("D1-CHKMSMT", "normal_start = 1000000"), "a whole number from 0 to 999999"),
     (CUT.format("D1-CHKMSMT", "bottom = 600000"), "must rise"),
     (CUT.format("D1-CHKMSMT", 'field_task = "D1-Dance"'), "not a known field task type"),

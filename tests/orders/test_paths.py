@@ -9,8 +9,16 @@ from datetime import timedelta
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.model.device import Category, Device, DisconnectLocation, InstallStatus
+from adapter.model.device import (
+    Category,
+    Device,
+    DisconnectLocation,
+    InstallEffect,
+    InstallStatus,
+    override_problem,
+)
 from adapter.model.measurement import Measurement
+from adapter.orders.configuration import parse_configuration
 from adapter.orders.order import OrderKind, OrderState, View
 from adapter.orders.plan import SMART_COMMANDS, make_plan
 from tests.orders.builders import (
@@ -30,6 +38,10 @@ SOURCE, DEVICE = DisconnectLocation.SOURCE, DisconnectLocation.DEVICE
 SMART, MANUAL, ITEM = a_smart_meter(), a_manual_meter(), an_item()
 BY_INTERVAL = a_smart_meter("M-1", INTERVAL)
 READ = (a_reading(),)
+UPDATE = [
+    "installationEventStatusOverride=Conn-PreComm activityBOToCreate=D1-DeviceCommission",
+    "installationEventStatusOverride=Conn-Decomm activityBOToCreate=D1-DeviceCommission",
+]
 NO_REMOTE: frozenset[str] = frozenset()
 NO_SWITCH = SMART_COMMANDS - {CommandKind.REMOTE_CONNECT, CommandKind.REMOTE_DISCONNECT}
 NO_OFF = SMART_COMMANDS - {CommandKind.REMOTE_DISCONNECT}
@@ -278,3 +290,28 @@ def test_a_plan_of_an_order_for_tomorrow_says_that_it_waits() -> None:
     order = an_order(K.CUT, effective_at=NOON + timedelta(days=1))
     plan = make_plan(order, a_view(K.CUT, device=SMART, status=ON))
     assert plan.notes == (f"waits until {order.effective_at.isoformat()}",)
+
+
+@pytest.mark.parametrize(
+    ("off", "on"),
+    [
+        (off, on)
+        for off in InstallStatus
+        for on in InstallStatus
+        if not override_problem(InstallEffect.DISCONNECT, off)
+        and not override_problem(InstallEffect.CONNECT, on)
+    ],
+)
+def test_a_change_over_with_statuses_of_the_sites_own_ends_with_supply_on(
+    off: InstallStatus, on: InstallStatus
+) -> None:
+    cells = [
+        {"type": "D1-UPDDVC", "rows": UPDATE},
+        {"type": "D1-REMONOFF", "status_after_disconnect": off, "status_after_connect": on},
+    ]
+    matrix = parse_configuration({"orchestration": {"back_to_back": cells}}).matrix
+    world = World(device=SMART, status=S.CONN_COMM, readings=READ)
+    plan = make_plan(an_order(K.BACK_TO_BACK), world.view(K.BACK_TO_BACK), matrix=matrix)
+    assert plan.outcome is OrderState.COMPLETED
+    assert plan.titles[:2] == ("RemoteDisconnect", "RemoteConnect")
+    assert plan.view.on

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from adapter.commands.flows import CommandKind
 from adapter.errors import SettingsError, meant
-from adapter.model.device import InstallStatus
+from adapter.model.device import InstallEffect, InstallStatus, override_problem
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect, FieldTask, field_task
@@ -72,13 +72,16 @@ class ParameterReader:
             words = " and ".join(each.value for each in effects)
             raise self.fail(key, f"{task.name} is no task to {words}")
 
-    def status(self, key: str, default: InstallStatus) -> InstallStatus:
+    def status(self, key: str, default: InstallStatus, effect: InstallEffect) -> InstallStatus:
+        """One that a command with this effect may leave the install event in."""
         name = self.text(key, default.value)
         known = next((s for s in InstallStatus if s.value.casefold() == name.casefold()), None)
         if known is None:
             raise self.fail(
                 key, f"{name} is not an installation status ({', '.join(InstallStatus)})"
             )
+        if problem := override_problem(effect, known):
+            raise self.fail(key, problem)
         return known
 
     def command(self, key: str, default: str, *kinds: CommandKind) -> str:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.flows import CLOSING_KINDS, OPENING_KINDS, CommandKind
-from adapter.model.device import CONNECTED, InstallStatus
+from adapter.model.device import InstallEffect, InstallStatus
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait, command_child, refuse
@@ -37,7 +37,7 @@ class RemoteOffOn:
 
 def parse(read: ParameterReader) -> RemoteOffOn:
     default = RemoteOffOn()
-    found = RemoteOffOn(
+    return RemoteOffOn(
         incompatibility_bo=read.activity(
             "incompatibility_bo", default.incompatibility_bo, ChildKind.FIELD
         ),
@@ -45,16 +45,13 @@ def parse(read: ParameterReader) -> RemoteOffOn:
         disconnect_bo=read.command(
             "disconnect_bo", default.disconnect_bo, CommandKind.REMOTE_DISCONNECT
         ),
-        status_after_connect=read.status("status_after_connect", default.status_after_connect),
+        status_after_connect=read.status(
+            "status_after_connect", default.status_after_connect, InstallEffect.CONNECT
+        ),
         status_after_disconnect=read.status(
-            "status_after_disconnect", default.status_after_disconnect
+            "status_after_disconnect", default.status_after_disconnect, InstallEffect.DISCONNECT
         ),
     )
-    if found.status_after_disconnect in CONNECTED:
-        raise read.fail("status_after_disconnect", "a connected status would hide the off")
-    if found.status_after_connect not in CONNECTED:
-        raise read.fail("status_after_connect", "does not name a connected status")
-    return found
 
 
 def remote_off_on(_order: ServiceOrder, view: View, params: RemoteOffOn) -> Verdict:

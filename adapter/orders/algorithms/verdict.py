@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from adapter.model.device import InstallStatus
+from adapter.commands.flows import EFFECT_OF
+from adapter.model.device import InstallStatus, override_problem
 from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
 from adapter.orders.algorithms.rows import ParameterRow
 from adapter.orders.order import ChildId, ChildSpec, OrderProblem, ServiceOrder, View
@@ -186,3 +187,8 @@ def check_child(function: str, child: object) -> None:
         raise ValueError(f"{function}: unknown field task {child.task!r}")
     if child.kind is ChildKind.COMMAND and child.device is None:
         raise ValueError(f"{function}: {child.business_object} without a device")
+    if child.override is not None:
+        effect = None if child.command is None else EFFECT_OF.get(child.command)
+        why = "sets no status" if effect is None else override_problem(effect, child.override)
+        if why:
+            raise ValueError(f"{function}: {child.business_object}, override: {why}")
