@@ -330,6 +330,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "matrix": matrix,
         "algorithms": _of_orders("Parameters of the algorithm types", "parameter_table"),
         "mnemonics": _of_orders("What a row may say", "mnemonic_table"),
+        "elements": _of_orders("Elements of an order", "element_table"),
         "rows": _of_orders("Rows of the algorithms", "row_table"),
         "tasks": _of_orders("Field task types", "task_table"),
         "reasons": _of_orders("Cancel and reschedule reasons", "reason_table"),

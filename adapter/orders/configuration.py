@@ -21,6 +21,8 @@ from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, pars
 from adapter.orders.algorithms.remonoff import RemoteOffOn
 from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
+from adapter.orders.elements import ActivityElement, with_own
+from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
 from adapter.orders.tasks import (
@@ -49,17 +51,19 @@ class OrdersConfiguration:
 
     matrix: Orchestrations
     activity_types: Mapping[str, ActivityType]
+    lookups: OrderLookups = BASE
     functions: frozenset[tuple[FunctionRole, str]] = field(default_factory=frozenset)
 
 
 def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     """The `[orders]` table. Raises SettingsError naming the place of the first mistake."""
     read = Table("orders", raw)
-    read.only("fourth_measurement_check", "orchestration", "activity_type")
+    read.only("fourth_measurement_check", "orchestration", "activity_type", "element")
+    lookups = OrderLookups(elements=_elements(read))
     matrix = dict(default_matrix(_fourth(read)))
     for name, cells in read.table("orchestration").items():
         kind = _kind(name, "orders.orchestration")
-        matrix[kind] = _orchestration(kind, cells)
+        matrix[kind] = _orchestration(kind, cells, lookups)
     types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
     for name, values in read.table("activity_type").items():
         types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values))
@@ -67,6 +71,7 @@ def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
     return OrdersConfiguration(
         matrix=MappingProxyType(matrix),
         activity_types=MappingProxyType(types),
+        lookups=lookups,
         functions=_functions(matrix, types),
     )
 
@@ -80,12 +85,28 @@ def _fourth(read: "Table") -> OrderKind | None:
     return None if name == NONE else OrderKind(name)
 
 
-def _orchestration(kind: OrderKind, cells: object) -> tuple[Algorithm, ...]:
+def _elements(read: "Table") -> Mapping[str, ActivityElement]:
+    """`[orders.element.keepOn] values = ["Y", "N"]`, or `[orders.element."request/keepOn"]`."""
+    found = []
+    for path, values in read.table("element").items():
+        inner = Table(f"orders.element.{path}", _mapping(f"orders.element.{path}", values))
+        inner.only("values", "meaning")
+        group, _, name = path.rpartition("/")
+        given = inner.lines("values")
+        meaning = inner.text("meaning", "the site's own")
+        found.append(ActivityElement(name=name, meaning=meaning, values=given, group=group))
+    try:
+        return with_own(found)
+    except ValueError as error:
+        raise read.fail("element", str(error)) from None
+
+
+def _orchestration(kind: OrderKind, cells: object, lookups: OrderLookups) -> tuple[Algorithm, ...]:
     where = f"orders.orchestration.{kind}"
     if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
         raise SettingsError(f"{where}: must be a list of algorithms, in their order")
     return tuple(
-        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell))
+        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell), lookups)
         for number, cell in enumerate(cells, start=1)
     )
 
@@ -93,7 +114,7 @@ def _orchestration(kind: OrderKind, cells: object) -> tuple[Algorithm, ...]:
 _MAINTENANCE: Final = (AlgorithmType.CANSPACT, AlgorithmType.UPDSPAC)
 
 
-def _algorithm(where: str, cell: Mapping[str, object]) -> Algorithm:
+def _algorithm(where: str, cell: Mapping[str, object], lookups: OrderLookups) -> Algorithm:
     known = {each.value: each for each in AlgorithmType if each not in _MAINTENANCE}
     type_ = known.get(str(cell.get("type", "")))
     if type_ is None:
@@ -102,7 +123,7 @@ def _algorithm(where: str, cell: Mapping[str, object]) -> Algorithm:
     if not isinstance(name, str) or not name:
         raise SettingsError(f"{where}, name: must be text")
     raw = {key: value for key, value in cell.items() if key not in ("type", "name")}
-    return parse_algorithm(type_, name, raw, where=where)
+    return parse_algorithm(type_, name, raw, where=where, lookups=lookups)
 
 
 _KEYS: Final = (

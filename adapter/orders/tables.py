@@ -7,6 +7,7 @@ from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX
 from adapter.orders.algorithms.mnemonics import MNEMONIC_VALUES, MNEMONICS, TASK, Grammar
 from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import ALGORITHMS, Algorithm, parse_algorithm
+from adapter.orders.elements import ATTRIBUTES, ELEMENTS
 from adapter.orders.lifecycle import ORDER_MACHINE
 from adapter.orders.matrix import (
     FOURTH_MEASUREMENT_CHECK,
@@ -108,6 +109,15 @@ def mnemonic_table() -> Lines:
         where = ", ".join(each.value for each in Grammar if name in MNEMONICS[each])
         lines.append((name, where or "the activity type's own rows", MNEMONIC_VALUES[name]))
     return tuple(lines)
+
+
+def element_table() -> Lines:
+    """What an order may carry; `(gateway)` are elements that it fills itself."""
+    lines: list[tuple[str, ...]] = [("element", "meaning", "values")]
+    for each in ELEMENTS.values():
+        values = "(gateway)" if each.own else ", ".join(each.values) or "any text"
+        lines.append((each.name, each.meaning, values))
+    return (*lines, *((name, "of every activity; for XPaths", "") for name in ATTRIBUTES))
 
 
 def task_table() -> Lines:

@@ -1,19 +1,23 @@
 """A site's TOML: what is read, and that every mistake names its place."""
 
+import re
 import tomllib
 from datetime import date
 
 import pytest
 
-from adapter.errors import SettingsError
+from adapter.errors import InvalidRequest, SettingsError
 from adapter.model.device import InstallStatus
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice
 from adapter.orders.algorithms.verdict import (
+    NO_CUSTOMS,
     Create,
+    Pass,
 )
 from adapter.orders.configuration import FunctionRole, OrdersConfiguration, parse_configuration
+from adapter.orders.elements import ELEMENTS, check_elements
 from adapter.orders.evaluate import evaluate
 from adapter.orders.matrix import MATRIX, marks
 from adapter.orders.order import (
@@ -134,7 +138,23 @@ WRONG = [
     (CUT.format("D1-UPDDVC", "row = 1"), "D1-UPDDVC has no parameter 'row'"),
     (CUT.format("D1-UPDDVC", "name = 3"), "name: must be text"),
     (CUT.format("D1-UPDDVC", 'error_if_missing = "No"'), "No is neither Yes nor Con"),
-    (CUT.format("D1-UPDDVC", 'element = "x"'), "belong together"),
+    (CUT.format("D1-UPDDVC", 'element = "contact"'), "belong together"),
+    (CUT.format("D1-UPDDVC", 'stop_value = "D1NC"'), "belong together"),
+    (CUT.format("D1-UPDDVC", 'element = "conectNewDevice"'), "did you mean connectNewDevice?"),
+    (CUT.format("D1-UPDDVC", 'element = "connectNewDevice"\nstop_value = "NO"'),
+     "stop_value: NO is not one of D1NC, D1CN (connectNewDevice)"),
+    *((CUT.format("D1-UPDDVC", f"element = '{xpath}'\nstop_value = 'D1NC'"), message)
+      for xpath, message in (
+        ("request/connectNewDevice", "selects no element of an activity"),
+        ("/connectNewDevice", "selects no element of an activity"),
+        ("/activity/*", "elements (account, activityType"),
+        ("//connectNewDevice[1]", "is not of the XPath that is understood"),
+        ("../connectNewDevice", "is not of the XPath that is understood"),
+        ("connectNewDevice/@type", "is not of the XPath that is understood"),
+        ("count(//contact)", "is not of the XPath that is understood"),
+        ("//", "is not of the XPath that is understood"),
+        ("connect NewDevice", "is not of the XPath that is understood"),
+      )),
     (CUT.format("D1-UPDDVC", "rows = 7"), "rows: must be a list of texts"),
     (CUT.format("D1-UPDDVC", 'rows = ["a=b"]'), "row 1: unknown mnemonic 'a'"),
     (CUT.format("D1-CREMTREXC", 'activity = "specificFieldTask=D1-ExchangeMeter"'),
@@ -212,3 +232,59 @@ def test_every_mistake_names_its_place(text: str, message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         site(text)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "xpath",
+    [
+        "keepOn", "request/keepOn", "./request/keepOn", "/activity/request/keepOn", "//keepOn",
+        "/activity//keepOn", ".//keepOn", "*/keepOn", "//request/keepOn", "request/*",
+        "/activity/request/keepOn/text()", "keepOn/text()/..",
+    ],
+)  # fmt: skip
+def test_an_xpath_of_the_subset_finds_the_element_of_a_site(xpath: str) -> None:
+    own = {"request/keepOn": {"values": ["Y", "N"]}}
+    cell = {"type": "D1-UPDDVC", "element": xpath, "stop_value": "Y"}
+    raw = {"orchestration": {"cut": [cell]}, "element": own}
+    if xpath.endswith(".."):
+        with pytest.raises(SettingsError, match="is not of the XPath"):
+            parse_configuration(raw)
+        return
+    (algorithm,) = parse_configuration(raw).matrix[OrderKind.CUT]
+    assert isinstance(algorithm.parameters, UpdateDevice)
+    assert algorithm.parameters.element == "keepOn"
+
+
+def test_a_known_lookup_can_be_extended() -> None:
+    own = {"connectNewDevice": {"values": ["CM-Later"]}}
+    found = parse_configuration({"element": own}).lookups.elements["connectNewDevice"]
+    assert found.values == ("D1NC", "D1CN", "CM-Later")
+    assert found.meaning.startswith("D1_CONNECT_NEW_DEVICE_FLG")
+
+
+def test_an_element_that_every_activity_has_can_be_asked_for() -> None:
+    cell = {"type": "D1-UPDDVC", "element": "//requester", "stop_value": "billing"}
+    (algorithm,) = parse_configuration({"orchestration": {"cut": [cell]}}).matrix[OrderKind.CUT]
+    order = an_order(OrderKind.CUT, requester="billing")
+    verdict = algorithm.decide(order, a_view(OrderKind.CUT), NO_CUSTOMS)
+    assert verdict == Pass(note="requester is billing")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"conectNewDevice": "D1NC"}, "did you mean connectNewDevice?"),
+        ({"connectNewDevice": "d1nc"}, "d1nc is not one of D1NC, D1CN"),
+        ({"connectNewDevice": "No"}, "No is not one of D1NC, D1CN"),
+        ({"allowOverlap": "yes"}, "yes is not one of true, false"),
+        ({"readId": "m-1"}, "readId is filled by the gateway"),
+        ({"account": "7"}, "there is no element account"),
+        ({"": "x"}, "there is no element "),
+    ],
+)
+def test_what_is_no_element_of_an_order_or_not_of_its_lookup_is_refused(
+    fields: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(message)):
+        check_elements(fields, ELEMENTS)
+    check_elements({"connectNewDevice": "", "contact": "any text at all"}, ELEMENTS)

@@ -23,6 +23,7 @@ from adapter.model.ids import OrderId
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.completion import CompletionReport
+from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import FieldRetried, WorkCanceled, WorkReported
 from adapter.orders.lifecycle import discardable
 from adapter.orders.order import CHILD_ERROR, ChildId, ChildState, OrderState, ServiceOrder
@@ -77,7 +78,11 @@ class Operator:
         effective_at: datetime | None = None,
         service_at: datetime | None = None,
     ) -> ServiceOrder:
-        """Change an order's elements or times; in error, `retry` goes on with them."""
+        """Change an order's elements or times; in error, `retry` goes on with them.
+
+        Raises InvalidRequest for what is no element, or not of its lookup.
+        """
+        check_elements(fields or {}, self._orchestrator.rules.configuration.lookups.elements)
         event = e.Corrected(
             who=by,
             fields=dict(fields or {}),

@@ -45,11 +45,14 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.orders import maintenance as m
+from adapter.orders.elements import check_elements
 from adapter.orders.order import ServiceOrder
 from adapter.orders.plan import OrderPlan, make_plan
 from adapter.orders.replies import RequesterReply
 
 _LOOPS: Final = ("orders", "field", "replies")
+TIMES: Final = ("effectiveAt", "serviceAt")
+"""Of an order, beside its elements."""
 _NAMES: Final = 500
 """So many meters of a payload are looked up at once: callbacks pass between."""
 
@@ -153,6 +156,7 @@ class Orders:
         forbids is stored all the same, in Validation Error, and answered.
         """
         await self._number()
+        check_elements(request.fields, self.rules.configuration.lookups.elements)
         new = self._new(request, actor)
         made, same = await self._store.submit(new.change, new.content)
         if not same:
@@ -210,6 +214,7 @@ class Orders:
         """The steps that such an order would take from today's facts. Stores and sends nothing."""
         if not request.external_reference:
             request = replace(request, external_reference="(plan)")
+        check_elements(request.fields, self.rules.configuration.lookups.elements)
         return await self._planned(self._draft(request), ())
 
     async def plan_of(self, order: OrderId) -> OrderPlan:
@@ -276,8 +281,10 @@ class Orders:
         """Ask to change elements, or `effectiveAt` and `serviceAt` (ISO 8601 with a zone)."""
         if not changes:
             raise InvalidRequest("changes", "at least one")
-        for name in ("effectiveAt", "serviceAt"):
+        for name in TIMES:
             check_moment(name, changes.get(name))
+        elements = {name: value for name, value in changes.items() if name not in TIMES}
+        check_elements(elements, self.rules.configuration.lookups.elements)
         return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
 
     async def _maintain(

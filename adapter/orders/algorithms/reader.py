@@ -10,6 +10,8 @@ from adapter.errors import SettingsError, meant
 from adapter.model.device import InstallEffect, InstallStatus, override_problem
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.algorithms.rows import AlgorithmType
+from adapter.orders.elements import find_element
+from adapter.orders.lookups import OrderLookups
 from adapter.orders.tasks import FIELD_TASKS, FieldEffect, FieldTask, field_task
 
 Raw = Mapping[str, object]
@@ -19,10 +21,16 @@ class ParameterReader:
     """Reads one algorithm's raw parameters, naming the place of whatever is wrong."""
 
     def __init__(
-        self, type_: AlgorithmType, where: str, raw: Raw, labels: Mapping[str, str]
+        self,
+        type_: AlgorithmType,
+        where: str,
+        raw: Raw,
+        labels: Mapping[str, str],
+        lookups: OrderLookups,
     ) -> None:
         self.where = where
         self.raw = raw
+        self.lookups = lookups
         unknown = sorted(set(raw) - set(labels))
         if unknown:
             close = meant(unknown[0], labels)
@@ -66,6 +74,22 @@ class ParameterReader:
             raise self.fail(key, f"{name} is not a known field task type{meant(name, FIELD_TASKS)}")
         self.check_effects(key, known, effects)
         return known.name
+
+    def element(self, key: str) -> str:
+        """The name of the element of an activity that an XPath selects; "" where none is given."""
+        xpath = self.text(key)
+        try:
+            return find_element(xpath, self.lookups.elements) if xpath else ""
+        except ValueError as error:
+            raise self.fail(key, str(error)) from None
+
+    def value_of(self, key: str, element: str) -> str:
+        """A value that the element can have."""
+        value = self.text(key)
+        known = self.lookups.elements.get(element)
+        if value and known is not None and known.values and value not in known.values:
+            raise self.fail(key, f"{value} is not one of {', '.join(known.values)} ({element})")
+        return value
 
     def check_effects(self, key: str, task: FieldTask, effects: Sequence[FieldEffect]) -> None:
         if not set(effects) <= set(task.successful):

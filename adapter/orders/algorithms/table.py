@@ -39,6 +39,7 @@ from adapter.orders.algorithms.remonoff import RemoteOffOn, remote_off_on
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.upddvc import UpdateDevice, update_device
 from adapter.orders.algorithms.verdict import Customs, Verdict
+from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.order import ServiceOrder, View
 
 Parameters = (
@@ -118,8 +119,10 @@ class Algorithm:
         return ALGORITHMS[self.type].run(order, view, self.parameters, customs)
 
 
-def parse_algorithm(type_: AlgorithmType, name: str, raw: Raw, *, where: str) -> Algorithm:
+def parse_algorithm(
+    type_: AlgorithmType, name: str, raw: Raw, *, where: str, lookups: OrderLookups = BASE
+) -> Algorithm:
     """One algorithm with typed parameters. Raises SettingsError (RowError for a row)."""
     row = ALGORITHMS[type_]
-    read = ParameterReader(type_, f"{where}: {name}", raw, row.labels)
+    read = ParameterReader(type_, f"{where}: {name}", raw, row.labels, lookups)
     return Algorithm(type=type_, name=name, parameters=row.parse(read))

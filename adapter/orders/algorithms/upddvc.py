@@ -21,6 +21,7 @@ from adapter.orders.algorithms.verdict import (
     matches,
     refuse,
 )
+from adapter.orders.elements import element_value
 from adapter.orders.order import ChildState, ServiceOrder, View
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
@@ -67,7 +68,8 @@ def parse(read: ParameterReader) -> UpdateDevice:
     missing = read.text("error_if_missing", MissingService.YES.value)
     if missing not in {each.value for each in MissingService}:
         raise read.fail("error_if_missing", f"{missing} is neither Yes nor Con")
-    element, stop = read.text("element"), read.text("stop_value")
+    element = read.element("element")
+    stop = read.value_of("stop_value", element)
     if bool(element) != bool(stop):
         raise read.fail("element", "an element and its stop value belong together")
     rows = RowList(where=read.where, grammar=Grammar.DEVICE, field_activity_bo=field_bo)
@@ -97,9 +99,8 @@ def update_device(order: ServiceOrder, view: View, params: UpdateDevice) -> Verd
 
     The stop value is looked at before the missing device (ours: the source gives no order).
     """
-    element = params.element.rpartition("/")[2]
-    if element and order.fields.get(element) == params.stop_value:
-        return Pass(note=f"{element} is {params.stop_value}")
+    if params.element and element_value(order, params.element) == params.stop_value:
+        return Pass(note=f"{params.element} is {params.stop_value}")
     point_row = first_match(params.service_point_rows, view)
     if point_row is not None:
         return create_by_row(view, point_row, params.field_activity_bo)

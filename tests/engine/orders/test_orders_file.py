@@ -1,13 +1,13 @@
 """A site's orders file: its own rows, functions, calendar and tasks, or a clear refusal."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from adapter.commands.flows import CommandKind
-from adapter.errors import SettingsError
+from adapter.errors import InvalidRequest, SettingsError
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId
 from adapter.orders.algorithms.verdict import Error, Pass, Verdict
@@ -86,6 +86,9 @@ def test_cycles_and_tasks_are_read(tmp_path: Path) -> None:
         ("[service_point_type.R]\nfield_tasks = ['D1-Dance']\n", "D1-Dance"),
         ("[orders.activity_type.cut]\noverride_algorithm = 'nowhere:f'\n", "nowhere"),
         ("[orders.activity_type.cut]\noverride_algorithm = 'os.path:sep'\n", "no function"),
+        ("[orders.element.account]\n", "account is known already and has no lookup"),
+        ("[orders.element.'a b']\n", "cannot be the name of an element"),
+        ("[orders.element.x]\nvalue = ['Y']\n", "orders.element.x, value: unknown setting"),
         ("[orders\n", "orders.file"),
     ],
 )
@@ -102,7 +105,8 @@ def test_a_mistake_in_the_file_stops_the_start_and_is_named(
 
 async def test_a_sites_own_function_decides(tmp_path: Path) -> None:
     cells = [{"type": "custom", "function": f"{__name__}:only_on_weekdays"}]
-    rules = {"orders": {"orchestration": {"reconnect": cells}}}
+    own = {"weekend": {"values": ["yes", "no"]}}
+    rules = {"orders": {"orchestration": {"reconnect": cells}, "element": own}}
     async with rig(tmp_path, rules=rules) as made:
         place = await made.put(Place(number=0, status=InstallStatus.DISCONN_COMM))
         order = await made.submit(OrderKind.RECONNECT, place, fields={"weekend": "yes"})
@@ -144,3 +148,19 @@ async def test_a_site_says_which_visits_need_an_appointment_and_what_a_cancelled
         await made.operator.retry(order.id, by="anna")
         done = await made.until(order.id, state_is(OrderState.COMPLETED))
         assert titles(done) == "TurnOffMeter > TurnOffMeter", "its reading is known"
+
+
+async def test_an_order_takes_only_elements_that_exist_whoever_gives_them(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0, status=InstallStatus.DISCONN_COMM))
+        wrong = {"conectNewDevice": "D1NC"}
+        with pytest.raises(InvalidRequest, match="did you mean connectNewDevice"):
+            await made.submit(OrderKind.EXCHANGE, place, fields=wrong)
+        later = datetime.now(UTC) + timedelta(days=1)
+        order = await made.submit(OrderKind.EXCHANGE, place, effective_at=later)
+        await made.until(order.id, state_is(OrderState.WAITING))
+        with pytest.raises(InvalidRequest, match="is not one of D1NC, D1CN"):
+            await made.orders.update(order.id, {"connectNewDevice": "no"}, by="cis")
+        with pytest.raises(InvalidRequest, match="filled by the gateway"):
+            await made.operator.correct(order.id, by="ann", fields={"readAt": "now"})
+        assert not (await made.orders.get(order.id)).fields

@@ -43,6 +43,9 @@ type = "D1-UPDDVC"
 error_if_missing = "Con"
 rows = ["installEventStatusOverride=Conn-Comm activityBOToCreate=D1-RemoteDisconnect"]
 
+[orders.element."request/keepOn"]
+values = ["Y", "N"]
+
 [orders.activity_type.enable]
 field_task_by_service_point_condition = [
   "spType=Farm servicePointConnected=false specificFieldTask=D1-ConnectSPAtSource",
