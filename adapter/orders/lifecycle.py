@@ -443,7 +443,7 @@ def withdraw(
     if order.final:
         raise IllegalTransition(f"order {order.id} is already {order.state}")
     held = next((c for c in children if not c.final and _under_way(c, taken)), None)
-    done = any(c.completed and c.id == order.awaiting for c in children)
+    done = any(c.completed and c.id == order.awaited_child for c in children)
     busy = order.state in (S.IN_PROGRESS, S.READY, S.RETRY)
     if held is not None or done or (dark and busy):
         cancelled = held.id if held is not None and not dark else None

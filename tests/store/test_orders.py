@@ -95,6 +95,25 @@ async def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: P
     await store.close()
 
 
+async def test_an_order_is_woken_whose_obstacle_ended_before_it_said_that_it_waits(
+    tmp_path: Path,
+) -> None:
+    """Else it would sleep until its next poll."""
+    store, orders = await opened(tmp_path)
+    for number in (1, 2, 3):
+        await orders.submit(OrderChange(case=a_case(number, point="SP-1")), "")
+    gone, still, waits = [await loaded(orders, a_case(number)) for number in (1, 2, 3)]
+    ended = replace(gone, order=replace(gone.order, state=OrderState.COMPLETED), wake=None)
+    later = NOON + timedelta(minutes=5)
+    for blocker, wake in ((gone.order.id, NOON), (still.order.id, later)):
+        waits = await loaded(orders, waits)
+        blocked = OrderChange(case=replace(waits, blocked_by=blocker, wake=later))
+        writes = [blocked] if blocker == still.order.id else [OrderChange(case=ended), blocked]
+        assert set(await orders.save(writes)) == {CaseSaved.SAVED}
+        assert (await loaded(orders, waits)).wake == wake
+    await store.close()
+
+
 async def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
     store, orders = await opened(tmp_path)
     await orders.submit(OrderChange(case=a_case(1)), "")

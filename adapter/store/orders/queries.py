@@ -29,6 +29,9 @@ UPDATE service_order SET holds = 0, wake = ?, version = version + 1 WHERE id = ?
 WAKE_BLOCKED: Final = """
 UPDATE service_order SET wake = ?, version = version + 1
 WHERE blocked_by IS NOT NULL AND blocked_by = ?"""
+WAKE_UNBLOCKED: Final = """
+UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
+    SELECT 1 FROM service_order AS other WHERE other.id = :blocked_by AND other.open = 1)"""
 WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
 WHERE id = :id AND open = 1"""

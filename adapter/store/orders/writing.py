@@ -57,6 +57,11 @@ class CaseWriter:
             self._db.execute(sql.YIELD_POINT, (micros(self._at), other))
         version = write.case.version + 1
         self._db.execute(sql.UPDATE_ORDER, {**_order_row(write), "version": version})
+        blocker = write.case.blocked_by
+        if blocker is not None and not order.final:
+            # It may have ended after this one looked at it: then nobody would wake this one.
+            row = {"id": order.id, "blocked_by": blocker, "at": micros(self._at)}
+            self._db.execute(sql.WAKE_UNBLOCKED, row)
         self._along(write)
         self._world(write.world)
         for new in write.opens:
