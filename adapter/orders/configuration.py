@@ -17,10 +17,11 @@ from adapter.orders.activities import FIELD_ACTIVITY
 from adapter.orders.algorithms.crspact import CreateSpecificActivity
 from adapter.orders.algorithms.custom import CustomFunction
 from adapter.orders.algorithms.dvcomchk import CompatibilityCheckParameters
-from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
+from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, can_hold, parse_rows
 from adapter.orders.algorithms.remonoff import RemoteOffOn
 from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
+from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice
 from adapter.orders.elements import ActivityElement, with_own
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
@@ -232,6 +233,7 @@ def _check_together(
         _overrides_have_an_algorithm(where, cells, own)
         for each in own:
             _zones_are_asked(each, cells)
+            _zone_rows_can_fire(each, cells)
 
 
 def _flag_before_exchange(where: str, cells: Sequence[Algorithm]) -> None:
@@ -278,6 +280,18 @@ def _override_needed(where: str, rows: Iterable[ParameterRow], why: str) -> None
         if row.execute_override and not (row.business_object or row.task):
             rule = f"executeOverrideAlgorithm=true needs an override_algorithm; {why}"
             raise RowError(where, row.number, rule)
+
+
+def _zone_rows_can_fire(activity_type: ActivityType, cells: Sequence[Algorithm]) -> None:
+    """A row for a device that is not in place needs an Update Device that continues."""
+    found = [each.parameters for each in cells if isinstance(each.parameters, UpdateDevice)]
+    if any(each.missing is MissingService.CONTINUE for each in found):
+        return
+    for row in activity_type.device_rows:
+        if not can_hold(row, in_service=True):
+            where = f"orders.activity_type.{activity_type.name}, field_task_by_device_condition"
+            rule = f"can never be reached: no D1-UPDDVC of {activity_type.kind} orders continues"
+            raise RowError(where, row.number, f"{rule} without a device (error_if_missing=Con)")
 
 
 def _zones_are_asked(activity_type: ActivityType, cells: Sequence[Algorithm]) -> None:

@@ -114,6 +114,8 @@ servicePointConnected=true deviceInstalledAtSP=false specificFieldTask=D1-Instal
 servicePointConnected=true deviceInstalledAtSP=false specificFieldTask=D1-InstallDevice spTypeCategory=D1IT
 """
 
+# "Nothing" (ours) where what is to be turned off has no service already; "Con" where the rows have
+# work at a service point without it: a new meter behind an open source is commissioned.
 _MEASURE: Final[tuple[AlgorithmType, str, Raw]] = (T.CHKMSMT, "Check for Measurement", {"field_task": "D1-ReadMeter"})
 _COMPATIBLE: Final[tuple[AlgorithmType, str, Raw]] = (T.DVCOMCHK, "Customer-Device Compatibility Check", {})
 
@@ -125,11 +127,11 @@ _CELLS: Final[Mapping[OrderKind, tuple[tuple[AlgorithmType, str, Raw], ...]]] = 
         _MEASURE,
     ),
     K.DISABLE: (
-        (T.UPDDVC,    "Turn Off",                         {"field_activity_bo": FA, "error_if_missing": "Con", "rows": _TURN_OFF, "service_point_rows": _TURN_OFF_POINT}),
+        (T.UPDDVC,    "Turn Off",                         {"field_activity_bo": FA, "error_if_missing": "Nothing", "rows": _TURN_OFF, "service_point_rows": _TURN_OFF_POINT}),
         _MEASURE,
     ),
     K.CUT: (
-        (T.UPDDVC,    "Cut",                              {"field_activity_bo": FA, "error_if_missing": "Con", "rows": _CUT, "service_point_rows": _CUT_POINT}),
+        (T.UPDDVC,    "Cut",                              {"field_activity_bo": FA, "error_if_missing": "Nothing", "rows": _CUT, "service_point_rows": _CUT_POINT}),
     ),
     K.RECONNECT: (
         (T.UPDDVC,    "Reconnect",                        {"field_activity_bo": FA, "error_if_missing": "Con", "rows": _RECONNECT, "service_point_rows": _RECONNECT_POINT}),

@@ -222,6 +222,16 @@ WRONG = [
     (CUT.format("custom", 'function = "a.b:c"') + "\n" + TYPE.format(
      'field_task_by_device_condition = ["specificFieldTask=D1-ReadMeter"]'),
      "row 1: can never be reached: cut orders run no D1-UPDDVC"),
+    (TYPE.format('field_task_by_device_condition = ["installationEventStatusOverride=Pending '
+     'specificFieldTask=D1-ReadMeter"]'),
+     "row 1: can never be reached: no D1-UPDDVC of cut orders continues without a device"),
+    *((CUT.format("D1-CRSPACT", f'rows = ["deviceInstalledAtSP={installed} '
+       f'installationEventStatusOverride={status} activityBOToCreate=D1-DeviceCommission"]'),
+       message)
+      for installed, status, message in (
+        ("true", "Pending", "can never be reached: no service point is like that"),
+        ("true", "Removed", "can never be reached: no service point is like that"),
+      )),
     (TYPE.format('field_task_by_device_condition = ["x=1"]'),
      "field_task_by_device_condition, row 1: unknown mnemonic 'x'"),
 ]  # fmt: skip

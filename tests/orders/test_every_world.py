@@ -182,6 +182,8 @@ def wish_met(order: ServiceOrder, before: View, after: View) -> bool:
             assert after.device is not None
             if order.fields[CONNECT_NEW_DEVICE] == DO_CONNECT and not supplied(after):
                 return False
+            if after.supports(CommandKind.DEVICE_COMMISSIONING) and not after.commissioned:
+                return False
             return after.device_installed and after.device.id != was
 
 

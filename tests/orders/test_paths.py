@@ -205,7 +205,7 @@ CASES: list[tuple[str, OrderKind, World, str]] = [
     ("smart, on, connect not wanted",    K.EXCHANGE, W(device=SMART, status=ON, fields={"connectNewDevice": "D1NC"}), "ExchangeMeter > DeviceCommission > DeviceDecommission > OnDemandReadScalar"),
     ("smart, never commissioned",        K.EXCHANGE, W(device=SMART, status=S.CONN_PRECOMM), "ExchangeMeter > DeviceCommission > RemoteConnect > OnDemandReadScalar"),
     ("smart, already decommissioned",    K.EXCHANGE, W(device=SMART, status=S.DISCONN_DECOMM), "ExchangeMeter > DeviceCommission > OnDemandReadScalar"),
-    ("point not connected",              K.EXCHANGE, W(device=SMART, status=ON, connected=False, location=SOURCE), "ExchangeMeter > DeviceDecommission > ReadMeter"),
+    ("point not connected",              K.EXCHANGE, W(device=SMART, status=ON, connected=False, location=SOURCE), "ExchangeMeter > DeviceCommission > DeviceDecommission > ReadMeter"),
     ("manual",                           K.EXCHANGE, W(device=MANUAL, status=HAND_ON), "ExchangeMeter"),
     ("item",                             K.EXCHANGE, W(device=ITEM, status=HAND_ON, category=IT), "ExchangeDevice"),
     ("smart, decommissioned, on",        K.EXCHANGE, W(device=SMART, status=S.CONN_DECOMM), "ExchangeMeter > DeviceCommission > RemoteConnect > OnDemandReadScalar"),

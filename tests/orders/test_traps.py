@@ -11,7 +11,7 @@ from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.custom import CustomFunction
-from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_rows
+from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.algorithms.verdict import (
@@ -356,13 +356,70 @@ def test_after_so_many_failed_commands_a_crew_is_sent_where_that_is_configured()
 def test_yes_stops_and_con_passes_where_service_is_missing(category: Category) -> None:
     view = a_view(K.ENABLE, category=category)
     stopping = update({"error_if_missing": "Yes"})
-    passing = update({"error_if_missing": "Con"})
     assert problem(evaluate(an_order(K.ENABLE), view, matrix=stopping).verdict) == "not_ready"
-    assert isinstance(evaluate(an_order(K.ENABLE), view, matrix=passing).verdict, Pass)
+    for passing in ("Con", "Nothing"):
+        matrix = update({"error_if_missing": passing})
+        assert isinstance(evaluate(an_order(K.ENABLE), view, matrix=matrix).verdict, Pass)
+
+
+VISIT = "specificFieldTask=D1-ServiceInvestigation"
+
+
+@pytest.mark.parametrize(
+    ("row", "world", "expected"),
+    [
+        (VISIT, {}, "D1-ServiceInvestigation"),
+        (f"spTypeCategory=D1IT {VISIT}", {"category": Category.ITEM}, "D1-ServiceInvestigation"),
+        (f"spTypeCategory=D1MI {VISIT}", {"category": Category.MULTI_ITEM},
+         "D1-ServiceInvestigation"),
+        (f"spTypeCategory=D1IT {VISIT}", {}, ""),
+        (f"installationEventStatusOverride=Pending {VISIT}",
+         {"device": METER, "status": S.PENDING}, "D1-ServiceInvestigation"),
+        (f"installationEventStatusOverride=Removed {VISIT}",
+         {"device": METER, "status": S.REMOVED}, "D1-ServiceInvestigation"),
+        ("installationEventStatusOverride=Pending activityBOToCreate=D1-DeviceCommission",
+         {"device": METER, "status": S.PENDING}, "D1-DeviceCommission"),
+        ("installationEventStatusOverride=Conn-Comm activityBOToCreate=D1-RemoteDisconnect",
+         {"device": METER, "status": S.CONN_COMM, "connected": False}, "D1-RemoteDisconnect"),
+        ("activityBOToCreate=D1-RemoteDisconnect alternativeFieldTask=D1-ServiceInvestigation",
+         {}, "D1-ServiceInvestigation"),
+        ("activityBOToCreate=D1-RemoteDisconnect alternativeFieldTask=skip", {}, ""),
+        ("activityBOToCreate=D1-RemoteDisconnect", {}, "no_device"),
+        ("installationEventStatusOverride=Removed activityBOToCreate=D1-RemoteDisconnect",
+         {"device": METER, "status": S.REMOVED}, "no_device"),
+    ],
+)  # fmt: skip
+def test_con_continues_to_the_rows(row: str, world: dict[str, Any], expected: str) -> None:
+    """Where service is missing too; a command still needs a device that hears it."""
+    raw: dict[str, object] = {
+        "error_if_missing": "Con",
+        "field_activity_bo": "D1-FieldActivity",
+        "rows": [row],
+    }
+    verdict = evaluate(an_order(K.ENABLE), a_view(K.ENABLE, **world), matrix=update(raw)).verdict
+    if isinstance(verdict, Error):
+        assert verdict.problem.code == expected
+    else:
+        assert (wanted(verdict) if isinstance(verdict, Create) else "") == expected
+
+
+@pytest.mark.parametrize("missing", ["Yes", "Nothing"])
+@pytest.mark.parametrize("status", ["Pending", "Removed"])
+def test_a_row_that_could_never_fire_is_refused(missing: str, status: str) -> None:
+    row = f"installationEventStatusOverride={status} activityBOToCreate=D1-DeviceCommission"
+    with pytest.raises(RowError, match="row 1: can never be reached: only a service point that"):
+        update({"error_if_missing": missing, "rows": [row]})
+    assert update({"error_if_missing": "Con", "rows": [row]})
+
+
+def test_nothing_to_update_says_why() -> None:
+    matrix = update({"error_if_missing": "Nothing"})
+    (decision,) = evaluate(an_order(K.ENABLE), a_view(K.ENABLE), matrix=matrix).decisions
+    assert decision.note == "nothing to update: no device is installed at the service point"
 
 
 def test_the_stop_value_comes_before_the_missing_device() -> None:
-    raw: dict[str, object] = {"element": "root/connectNewDevice", "stop_value": "D1NC"}
+    raw: dict[str, object] = {"element": "/activity/connectNewDevice", "stop_value": "D1NC"}
     order = an_order(K.ENABLE, fields={CONNECT_NEW_DEVICE: "D1NC"})
     assert isinstance(evaluate(order, a_view(K.ENABLE), matrix=update(raw)).verdict, Pass)
 

@@ -4,7 +4,7 @@
 separated by blanks, an absent condition matches anything, the first row that matches is used.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
@@ -75,6 +75,9 @@ class RowList:
     field_activity_bo: str = ""
     most: int | None = MOST_ROWS
     zone: bool = False
+    in_service: bool = False
+    """Whether the rows are looked at only where the service point is connected and a device is
+    installed."""
 
 
 def parse_rows(texts: Sequence[str], how: RowList) -> tuple[ParameterRow, ...]:
@@ -253,21 +256,49 @@ def _check_result(row: ParameterRow, how: RowList) -> None:
 
 def _refuse_unreachable(rows: Sequence[ParameterRow], how: RowList) -> None:
     for index, row in enumerate(rows):
+        if not can_hold(row, in_service=how.in_service):
+            raise RowError(how.where, row.number, f"can never be reached: {_never(row)}")
         earlier = [each for each in rows[:index] if each.alternative != SKIP]
-        if not _reachable(row, earlier):
+        if not _reachable(row, earlier, how):
             by = ", ".join(str(each.number) for each in earlier if overlaps(each, row))
             raise RowError(how.where, row.number, f"can never be reached: row {by} comes first")
 
 
-def _reachable(row: ParameterRow, earlier: Sequence[ParameterRow]) -> bool:
+def can_hold(row: ParameterRow, *, in_service: bool) -> bool:
+    """Whether a service point can be as the row says; `in_service`: one that has service."""
+    return any(_matches(row, state) for state in _states({"", row.sp_type}, in_service=in_service))
+
+
+def _never(row: ParameterRow) -> str:
+    if can_hold(row, in_service=False):
+        return (
+            "only a service point that is connected, with a device installed, comes to these rows"
+            " (error_if_missing=Con continues to them)"
+        )
+    return "no service point is like that"
+
+
+_NOT_INSTALLED: Final = frozenset({None, InstallStatus.PENDING, InstallStatus.REMOVED})
+
+
+def _states(types: set[str], *, in_service: bool) -> Iterator[tuple[object, ...]]:
+    """Every state that a service point can be in, as `_conditions` names it."""
+    yes_no = (True,) if in_service else (True, False)
+    statuses = (None, *InstallStatus)
+    return (
+        state
+        for state in product(yes_no, DisconnectLocation, yes_no, statuses, Category, types)
+        if state[2] is (state[3] not in _NOT_INSTALLED)
+    )
+
+
+def _reachable(row: ParameterRow, earlier: Sequence[ParameterRow], how: RowList) -> bool:
     """Whether a state exists that `row` matches and no earlier row does.
 
     Rows with alternativeFieldTask=skip may step aside and are not among `earlier`.
     """
     types = {"", row.sp_type, *(each.sp_type for each in earlier)}
-    states = product(
-        (True, False), DisconnectLocation, (True, False), (None, *InstallStatus), Category, types
-    )
+    states = _states(types, in_service=how.in_service)
     return any(
         _matches(row, state) and not any(_matches(each, state) for each in earlier)
         for state in states

@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from adapter.model.device import InstallStatus
 from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.reader import ParameterReader
@@ -42,6 +43,9 @@ class MissingService(StrEnum):
 
     YES = "Yes"
     CONTINUE = "Con"
+    """Continue to the rows."""
+    NOTHING = "Nothing"
+    """Ours: nothing to update, for what is to be turned off is off already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +71,17 @@ def parse(read: ParameterReader) -> UpdateDevice:
     field_bo = read.activity("field_activity_bo", "", ChildKind.FIELD)
     missing = read.text("error_if_missing", MissingService.YES.value)
     if missing not in {each.value for each in MissingService}:
-        raise read.fail("error_if_missing", f"{missing} is neither Yes nor Con")
+        raise read.fail("error_if_missing", f"{missing} is neither Yes nor Con nor Nothing")
     element = read.element("element")
     stop = read.value_of("stop_value", element)
     if bool(element) != bool(stop):
         raise read.fail("element", "an element and its stop value belong together")
-    rows = RowList(where=read.where, grammar=Grammar.DEVICE, field_activity_bo=field_bo)
+    rows = RowList(
+        where=read.where,
+        grammar=Grammar.DEVICE,
+        field_activity_bo=field_bo,
+        in_service=missing != MissingService.CONTINUE,
+    )
     points = RowList(
         where=f"{read.where}, service point rows",
         grammar=Grammar.SERVICE_POINT,
@@ -105,10 +114,12 @@ def update_device(order: ServiceOrder, view: View, params: UpdateDevice) -> Verd
     if point_row is not None:
         return create_by_row(view, point_row, params.field_activity_bo)
     missing = _missing(view)
+    if params.missing is MissingService.CONTINUE:
+        return _by_status(view, params)
     if missing and params.missing is MissingService.YES:
         return refuse("not_ready", missing, "repair the service point's data or work, then retry")
     if missing or not view.device_installed:
-        return Pass(note=missing or "a multi-item has no device")
+        return Pass(note=f"nothing to update: {missing or 'a multi-item has no device'}")
     return _by_status(view, params)
 
 
@@ -145,11 +156,14 @@ def _device_row(view: View, row: ParameterRow, params: UpdateDevice) -> Verdict 
     visit = row.alternative not in ("", SKIP) and params.alternative_after > 0
     failed = sum(c.state is ChildState.FAILED for c in view.of(row.business_object))
     worn_out = visit and failed >= params.alternative_after
-    if command is None or (view.supports(command) and not worn_out):
+    hears = view.device_installed or view.status is InstallStatus.PENDING
+    if command is None or (hears and view.supports(command) and not worn_out):
         child = child_of_row(view, row, field_bo)
         return Create(child=replace(child, blocking=not visit), row=row.label)
     if row.alternative == SKIP:
         return None
+    if not row.alternative and not hears:
+        return create_by_row(view, row, field_bo)  # refuses it: nobody would hear the command
     if not row.alternative:
         return refuse(
             "not_supported",
@@ -158,6 +172,7 @@ def _device_row(view: View, row: ParameterRow, params: UpdateDevice) -> Verdict 
             row=row.label,
         )  # ours
     why = f"failed {failed} times" if worn_out else "is not supported"
+    why = why if hears else "has no device to go to"
     return Create(
         child=field_child(view, field_bo, row.alternative),
         note=f"{row.business_object} {why}",
