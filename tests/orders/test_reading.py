@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapter.model.device import Category, DisconnectLocation, InstallStatus
+from adapter.model.device import (
+    Category,
+    Device,
+    DisconnectLocation,
+    InstallEvent,
+    InstallStatus,
+)
 from adapter.model.measurement import Measurement
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, check_measurement, choose, window
 from adapter.orders.algorithms.verdict import (
@@ -20,14 +26,17 @@ from adapter.orders.order import (
     ChildFact,
     ChildState,
     Components,
+    Installation,
     OrderKind,
     TimeoutPolicy,
     View,
 )
 from adapter.orders.plan import SMART_COMMANDS
 from tests.orders.builders import (
+    INSTALLED_AT,
     INTERVAL,
     NOON,
+    POINT,
     REGISTER,
     a_child,
     a_manual_meter,
@@ -71,12 +80,63 @@ def test_the_day_is_the_service_points_own_and_follows_its_clock_changes(
     assert end not in span
 
 
-def test_offsets_are_calendar_days_at_the_same_wall_time() -> None:
+@pytest.mark.parametrize("hour", [5, 16, 27])  # just after midnight, noon, late in the evening
+def test_offsets_count_whole_days_from_the_date_whatever_the_time_of_day(hour: int) -> None:
     offsets = a_type(K.DISABLE, minimum_offset_days=1, maximum_offset_days=2)
-    span = window(offsets, utc(2026, 3, 8, 16), "America/New_York")  # noon on the day of change
-    assert span.start == utc(2026, 3, 7, 17)
-    assert utc(2026, 3, 10, 16) in span
-    assert utc(2026, 3, 10, 16, 1) not in span
+    reference = utc(2026, 3, 8, 0) + timedelta(hours=hour)  # the day on which clocks change
+    span = window(offsets, reference, "America/New_York")
+    assert span.start == utc(2026, 3, 7, 5)
+    assert span.end == utc(2026, 3, 11, 4)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("hour", [0, 9, 23])
+def test_offsets_of_nothing_are_the_day_itself(zone: str, hour: int) -> None:
+    none = a_type(K.DISABLE, minimum_offset_days=0, maximum_offset_days=0)
+    for day in (8, 9, 10):
+        reference = utc(2026, 3, day, hour)
+        assert window(none, reference, zone) == window(DAY, reference, zone)
+
+
+OLD = a_manual_meter("M-0")
+
+
+def formerly(device: Device = OLD, *, until: datetime = NOON) -> tuple[Installation, ...]:
+    """A meter that was there, and was taken away."""
+    event = InstallEvent(
+        device=device.id,
+        service_point=POINT,
+        installed_at=INSTALLED_AT,
+        removed_at=until,
+        status=S.MANUAL_ON,
+    )
+    return (Installation(device=device, event=event),)
+
+
+def test_the_reading_of_a_meter_that_was_removed_counts_for_the_service_point() -> None:
+    read = a_reading(NOON - timedelta(hours=2), device="M-0")
+    for now in ({}, {"device": None, "status": None}, {"device": METER, "status": S.PENDING}):
+        verdict = check(view(removed=formerly(), measurements=(read,), **now))
+        assert isinstance(verdict, SetField), verdict
+        assert verdict.fields["readId"] == read.id
+
+
+def test_a_removed_meters_reading_counts_only_of_its_time_there_and_of_what_is_wanted() -> None:
+    late = a_reading(NOON + timedelta(hours=1), device="M-0")
+    early = a_reading(INSTALLED_AT - timedelta(days=1), device="M-0")
+    other = replace(OLD, components=(replace(REGISTER, id="kvarh", quantity="VARh d"),))
+    wrong = replace(a_reading(NOON, device="M-0"), component="kvarh")
+    assert created(check(view(removed=formerly(), measurements=(late, early)))) == READ
+    assert created(check(view(removed=formerly(other), measurements=(wrong,)))) == READ
+    named = replace(OLD, components=(replace(REGISTER, id="1.8.0", quantity="WH D"),))
+    same = replace(a_reading(NOON, device="M-0"), component="1.8.0")
+    assert isinstance(check(view(removed=formerly(named), measurements=(same,))), SetField)
+
+
+def test_where_every_meter_is_gone_and_none_was_read_there_is_nothing_to_obtain() -> None:
+    gone = view(device=None, status=None, removed=formerly())
+    verdict = check(gone)
+    assert verdict == Pass(note="no meter any more, and none of the former ones was read in time")
 
 
 def at(hours: float, condition: int, name: str) -> Measurement:

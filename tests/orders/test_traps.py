@@ -403,6 +403,20 @@ def test_con_continues_to_the_rows(row: str, world: dict[str, Any], expected: st
         assert (wanted(verdict) if isinstance(verdict, Create) else "") == expected
 
 
+@pytest.mark.parametrize("type_", [AlgorithmType.UPDDVC, AlgorithmType.CRSPACT])
+def test_a_row_with_object_and_task_is_a_field_activity_and_needs_no_other_object(
+    type_: AlgorithmType,
+) -> None:
+    row = "activityBOToCreate=D1-FieldActivity specificFieldTask=D1-ServiceInvestigation"
+    algorithm = parse_algorithm(type_, "Look", {"rows": [row]}, where="site")
+    view = a_view(K.ENABLE, device=METER, status=S.CONN_COMM)
+    verdict = evaluate(an_order(K.ENABLE), view, matrix={K.ENABLE: (algorithm,)}).verdict
+    assert isinstance(verdict, Create)
+    assert verdict.child.kind is ChildKind.FIELD
+    assert verdict.child.business_object == "D1-FieldActivity"
+    assert verdict.child.task == "D1-ServiceInvestigation"
+
+
 @pytest.mark.parametrize("missing", ["Yes", "Nothing"])
 @pytest.mark.parametrize("status", ["Pending", "Removed"])
 def test_a_row_that_could_never_fire_is_refused(missing: str, status: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.activity import Command, CommunicationState, State
@@ -52,7 +52,7 @@ from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from adapter.model.device import Device, DeviceView
-from adapter.model.ids import CommandId, OrderId
+from adapter.model.ids import CommandId, DeviceId, OrderId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
@@ -324,22 +324,32 @@ class Orchestrator:
     async def _final(
         self, order: ServiceOrder, type_: ActivityType, world: OrderWorld
     ) -> tuple[Measurement, ...]:
-        if world.device is None:
-            return ()
         day = timedelta(days=1)
         start = order.service_at - (type_.minimum_offset_days + 2) * day
         end = order.service_at + (type_.maximum_offset_days + 2) * day
         near = order.service_at
+        devices = [] if world.device is None else [world.device.id]
+        for device, event in world.removed:
+            there = event.removed_at is None or event.removed_at >= start
+            if there and device.id not in devices:
+                devices.append(device.id)
+        found: list[Measurement] = []
+        for each in devices:
+            found += await self._final_of(each, start, end, near)
+        return tuple(found)
+
+    async def _final_of(
+        self, device: DeviceId, start: datetime, end: datetime, near: datetime
+    ) -> Sequence[Measurement]:
         try:
-            found = await self._measurements.final(world.device.id, start, end, near=near)
+            return await self._measurements.final(device, start, end, near=near)
         except StoreFailed:
             raise
         except Exception as error:
             if isinstance(self._measurements, StoredMeasurements):
                 raise
-            text = f"{world.device.id}: {type(error).__name__}: {error}"
+            text = f"{device}: {type(error).__name__}: {error}"
             raise MeasurementsFailed(text) from error
-        return tuple(found)
 
     async def _known(self, arriving: Device | None) -> DeviceView | None:
         if arriving is None:

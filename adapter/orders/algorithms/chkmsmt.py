@@ -41,6 +41,7 @@ from adapter.orders.order import (
     ChildFact,
     ChildSpec,
     ChildState,
+    Installation,
     OrderProblem,
     ServiceOrder,
     TimeoutPolicy,
@@ -113,18 +114,17 @@ class ReadWindow:
 def window(activity_type: ActivityType, reference: datetime, zone: str) -> ReadWindow:
     """The search window around `reference` in the service point's own calendar.
 
-    "Within the day" is that calendar day there, 23 or 25 hours long when clocks change. Otherwise
-    the offsets are calendar days at the same wall time, the last instant included.
+    The search is by dates (documented: the day of the reference, and numbers of days by which it
+    is widened): whole calendar days there, 23 or 25 hours long when clocks change. Offsets of 0 and
+    0 are the day itself, as "within the day" is.
     """
     place = ZoneInfo(zone)
-    local = reference.astimezone(place)
-    if activity_type.within_the_day:
-        midnight = datetime.combine(local.date(), time(), tzinfo=place)
-        following = datetime.combine(local.date() + timedelta(days=1), time(), tzinfo=place)
-        start, end = midnight, following
-    else:
-        start = local - timedelta(days=activity_type.minimum_offset_days)
-        end = local + timedelta(days=activity_type.maximum_offset_days, microseconds=1)
+    day = reference.astimezone(place).date()
+    within = activity_type.within_the_day
+    before = timedelta(days=0 if within else activity_type.minimum_offset_days)
+    after = timedelta(days=1 if within else activity_type.maximum_offset_days + 1)
+    start = datetime.combine(day - before, time(), tzinfo=place)
+    end = datetime.combine(day + after, time(), tzinfo=place)
     utc = ZoneInfo("UTC")
     return ReadWindow(start=start.astimezone(utc), end=end.astimezone(utc), reference=reference)
 
@@ -159,13 +159,13 @@ def measurements_seen(
 ) -> Mapping[str, str]:
     """What the check saw, for the record: the window, and of each component the measurement that
     counts, else the nearest that does not, as `time,condition code,worth`."""
-    if not _to_be_read(view):
+    if not (_to_be_read(view) or _read_before(view)):
         return {}
     span = window(view.activity_type, order.service_at, view.service_point.time_zone)
     facts = {"measurementWindow": f"{span.start.isoformat()}/{span.end.isoformat()}"}
-    own = _own(view)
-    for name in [each.id for each in view.billing_components()] or [""]:
-        mine = tuple(each for each in own if name in ("", each.component))
+    for component in view.billing_components() or [None]:
+        name = "" if component is None else component.id
+        mine = _of(view, component)
         near = min(mine, key=lambda m: (abs(m.at - span.reference), m.at, m.id), default=None)
         best = choose(mine, span, params) or near
         told = "none"
@@ -179,20 +179,58 @@ def _to_be_read(view: View) -> bool:
     return view.service_point.category is Category.METER and view.device_installed
 
 
-def _own(view: View) -> tuple[Measurement, ...]:
-    """Those of the device that is installed."""
-    device = view.device.id if view.device is not None else None
-    return tuple(each for each in view.measurements if each.device in (None, device))
+def _read_before(view: View) -> bool:
+    """Whether meters were at the service point that are there no more."""
+    return view.service_point.category is Category.METER and bool(view.removed)
+
+
+def _of(view: View, component: MeasuringComponent | None) -> tuple[Measurement, ...]:
+    """The measurements of a component, or of any: of the meter that is installed, and of former
+    ones while they were there (documented: measurements on the service point)."""
+    device = view.device.id if view.device is not None and view.device_installed else None
+    own = [
+        each
+        for each in view.measurements
+        if each.device in (None, device) and (component is None or each.component == component.id)
+    ]
+    former = [
+        each
+        for gone in view.removed
+        if gone.device.id != device
+        for each in view.measurements
+        if each.device == gone.device.id and _was_there(gone, each) and _fits(gone, each, component)
+    ]
+    return (*own, *former)
+
+
+def _was_there(gone: Installation, each: Measurement) -> bool:
+    until = gone.event.removed_at
+    return gone.event.installed_at <= each.at and (until is None or each.at <= until)
+
+
+def _fits(gone: Installation, each: Measurement, component: MeasuringComponent | None) -> bool:
+    """Whether a former meter's channel measured the same: names may differ from meter to meter."""
+    if component is None or each.component == component.id:
+        return True
+    theirs = next((x for x in gone.device.components if x.id == each.component), None)
+    return theirs is not None and _quantity(theirs) == _quantity(component)
+
+
+def _quantity(component: MeasuringComponent) -> str:
+    return "".join(component.quantity.casefold().split())
 
 
 def check_measurement(order: ServiceOrder, view: View, params: CheckMeasurement) -> Verdict:
     """Pass with the reading remembered, or create what obtains or awaits one."""
-    if not _to_be_read(view):
+    there = _to_be_read(view)
+    if not (there or _read_before(view)):
         return Pass(note="no meter: nothing to read")
     span = window(view.activity_type, order.service_at, view.service_point.time_zone)
     found, missing = _search(view, span, params)
     if found and not missing:
         return _remember(order, found)
+    if not there:
+        return Pass(note="no meter any more, and none of the former ones was read in time")
     return _obtain(order, view, params, span, missing)
 
 
@@ -207,14 +245,13 @@ def _search(
     view: View, span: ReadWindow, params: CheckMeasurement
 ) -> tuple[list[Measurement], list[MeasuringComponent]]:
     """What was found, and the billing components for which nothing was."""
-    own = _own(view)
-    components = view.billing_components()
+    components = view.billing_components() if _to_be_read(view) else ()
     if not components:
-        one = choose(own, span, params)
+        one = choose(_of(view, None), span, params)
         return ([one] if one is not None else []), []
     found, missing = [], []
     for component in components:
-        best = choose(tuple(m for m in own if m.component == component.id), span, params)
+        best = choose(_of(view, component), span, params)
         if best is None:
             missing.append(component)
         else:

@@ -13,7 +13,7 @@ from typing import Final
 
 from adapter.errors import SettingsError, meant
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
-from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.activities import BUSINESS_OBJECTS, BusinessObject, ChildKind
 from adapter.orders.algorithms.rows import SKIP, ParameterRow
 from adapter.orders.tasks import FIELD_TASKS, field_task
 
@@ -238,9 +238,7 @@ def _check_result(row: ParameterRow, how: RowList) -> None:
         if not row.business_object:
             raise RowError(how.where, row.number, "activityBOToCreate is missing")
     elif row.business_object and row.task:
-        raise RowError(
-            how.where, row.number, "both activityBOToCreate and specificFieldTask: one result only"
-        )
+        _check_field_activity(row, known, how)
     if known is not None and known.kind not in (ChildKind.COMMAND, ChildKind.FIELD):
         raise RowError(how.where, row.number, f"{known.name} is created by D1-CHKMSMT only")
     if known is not None and known.kind is ChildKind.COMMAND and row.device_installed is False:
@@ -252,6 +250,19 @@ def _check_result(row: ParameterRow, how: RowList) -> None:
         raise RowError(
             how.where, row.number, f"activityBOToCreate={known.name} without a field task"
         )
+
+
+def _check_field_activity(row: ParameterRow, known: BusinessObject | None, how: RowList) -> None:
+    """Both in one row are a field activity object and its task; a command has none."""
+    if known is None or known.kind is not ChildKind.FIELD:
+        raise RowError(
+            how.where,
+            row.number,
+            f"specificFieldTask beside activityBOToCreate={row.business_object}, which is no field"
+            " activity: one result only",
+        )
+    if known.task not in ("", row.task):
+        raise RowError(how.where, row.number, f"{known.name} always has {known.task}")
 
 
 def _refuse_unreachable(rows: Sequence[ParameterRow], how: RowList) -> None:

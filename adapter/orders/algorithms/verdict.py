@@ -173,7 +173,7 @@ def child_of_row(view: View, row: ParameterRow, field_bo: str) -> ChildSpec:
     known = BUSINESS_OBJECTS[row.business_object]
     if known.kind is ChildKind.COMMAND:
         return command_child(view, row.business_object)
-    return field_child(view, row.business_object, known.task)
+    return field_child(view, row.business_object, row.task or known.task)
 
 
 def check_child(function: str, child: object) -> None:

@@ -3,18 +3,19 @@
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from adapter.engine.commands.ports import Import
 from adapter.engine.orders.ports import FinalMeasurements
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Measurement
 from adapter.orders.lifecycle import POLL
 from adapter.orders.order import ChildState, OrderKind, OrderState
-from tests.engine.orders.site_with_orders import Place, rig
+from tests.engine.orders.site_with_orders import Place, rig, state_is, titles
 from tests.engine.orders.waiting_order import METER, Waiting, at_noon, waiting
 from tests.forked import python
 from tests.orders.builders import INTERVAL, NOON, a_reading
@@ -151,3 +152,17 @@ async def test_an_order_is_found_by_the_endpoint_or_the_serial_number_of_its_met
             shown = await made.ended(order.id)
             assert (shown.order.state, len(shown.children)) == (DONE, 1)
         assert not await made.orders.todo()
+
+
+async def test_the_reading_of_a_meter_that_was_taken_away_ends_the_service(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0, read=True))
+        registry = made.made.app.gateway.registry
+        event = (await registry.device(place.device)).installed
+        assert event is not None
+        gone = replace(event, removed_at=datetime.now(UTC))
+        await registry.import_devices(Import(installs=(gone,)))
+        order = await made.submit(OrderKind.DISABLE, place)
+        shown = await made.until(order.id, state_is(OrderState.COMPLETED))
+        assert titles(shown) == ""
+        assert shown.order.fields["readValue"] == "kwh=1234.5"
