@@ -13,7 +13,12 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from adapter.errors import SettingsError, meant
-from adapter.orders.activities import FIELD_ACTIVITY
+from adapter.orders.activities import (
+    BUSINESS_OBJECTS,
+    FIELD_ACTIVITY,
+    BusinessObject,
+    ChildKind,
+)
 from adapter.orders.algorithms.crspact import CreateSpecificActivity
 from adapter.orders.algorithms.custom import CustomFunction
 from adapter.orders.algorithms.dvcomchk import CompatibilityCheckParameters
@@ -22,17 +27,20 @@ from adapter.orders.algorithms.remonoff import RemoteOffOn
 from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice
-from adapter.orders.elements import ActivityElement, with_own
+from adapter.orders.elements import ELEMENTS, ActivityElement, with_own
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
 from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
 from adapter.orders.tasks import (
+    AS_SHIPPED,
     FIELD_TASKS,
+    OPPOSITES,
     Appointment,
     FieldEffect,
     FieldTask,
     Overlap,
     field_task,
+    own_field_task,
 )
 
 NONE: Final = "none"
@@ -53,26 +61,51 @@ class OrdersConfiguration:
     matrix: Orchestrations
     activity_types: Mapping[str, ActivityType]
     lookups: OrderLookups = BASE
+    elements: Mapping[str, ActivityElement] = field(default_factory=lambda: ELEMENTS)
     functions: frozenset[tuple[FunctionRole, str]] = field(default_factory=frozenset)
 
 
-def parse_configuration(raw: Mapping[str, object]) -> OrdersConfiguration:
-    """The `[orders]` table. Raises SettingsError naming the place of the first mistake."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What the parameters of a site may name."""
+
+    lookups: OrderLookups
+    elements: Mapping[str, ActivityElement]
+
+
+_TABLES: Final = (
+    "fourth_measurement_check",
+    "orchestration",
+    "activity_type",
+    "element",
+    "business_object",
+)
+
+
+def parse_configuration(
+    raw: Mapping[str, object], tasks: Mapping[str, FieldTask] = AS_SHIPPED
+) -> OrdersConfiguration:
+    """The `[orders]` table; `tasks` are the field task types that the site has changed or has of
+    its own. Raises SettingsError naming the place of the first mistake."""
     read = Table("orders", raw)
-    read.only("fourth_measurement_check", "orchestration", "activity_type", "element")
-    lookups = OrderLookups(elements=_elements(read))
+    read.only(*_TABLES)
+    elements = _elements(read)
+    lookups = OrderLookups(changed_tasks=tasks)
+    lookups = replace(lookups, objects=_objects(read, lookups))
+    how = Words(lookups=lookups, elements=elements)
     matrix = dict(default_matrix(_fourth(read)))
     for name, cells in read.table("orchestration").items():
         kind = _kind(name, "orders.orchestration")
-        matrix[kind] = _orchestration(kind, cells, lookups)
+        matrix[kind] = _orchestration(kind, cells, how)
     types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
     for name, values in read.table("activity_type").items():
-        types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values))
+        types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values), how)
     _check_together(matrix, types)
     return OrdersConfiguration(
         matrix=MappingProxyType(matrix),
         activity_types=MappingProxyType(types),
         lookups=lookups,
+        elements=elements,
         functions=_functions(matrix, types),
     )
 
@@ -102,12 +135,32 @@ def _elements(read: "Table") -> Mapping[str, ActivityElement]:
         raise read.fail("element", str(error)) from None
 
 
-def _orchestration(kind: OrderKind, cells: object, lookups: OrderLookups) -> tuple[Algorithm, ...]:
+def _objects(read: "Table", lookups: OrderLookups) -> Mapping[str, BusinessObject]:
+    """`[orders.business_object.CM-UrgentConnect] like = "D1-RemoteConnect"`."""
+    found = dict(BUSINESS_OBJECTS)
+    for name, values in read.table("business_object").items():
+        where = f"orders.business_object.{name}"
+        inner = Table(where, _mapping(where, values))
+        inner.only("like", "field_task")
+        like = BUSINESS_OBJECTS.get(inner.text("like", ""))
+        if name in BUSINESS_OBJECTS or not name or set(name) & set(" ="):
+            raise read.fail(f"business_object.{name}", "is known already, or cannot be a name")
+        if like is None:
+            close = meant(inner.text("like", ""), BUSINESS_OBJECTS)
+            raise inner.fail("like", f"names no business object that there is{close}")
+        task = lookups.task(inner.text("field_task", like.task))
+        if "field_task" in inner.raw and (task is None or like.kind is not ChildKind.FIELD):
+            raise inner.fail("field_task", "a field task type, for a field activity")
+        found[name] = replace(like, name=name, task="" if task is None else task.name)
+    return MappingProxyType(found)
+
+
+def _orchestration(kind: OrderKind, cells: object, how: Words) -> tuple[Algorithm, ...]:
     where = f"orders.orchestration.{kind}"
     if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
         raise SettingsError(f"{where}: must be a list of algorithms, in their order")
     return tuple(
-        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell), lookups)
+        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell), how)
         for number, cell in enumerate(cells, start=1)
     )
 
@@ -115,7 +168,7 @@ def _orchestration(kind: OrderKind, cells: object, lookups: OrderLookups) -> tup
 _MAINTENANCE: Final = (AlgorithmType.CANSPACT, AlgorithmType.UPDSPAC)
 
 
-def _algorithm(where: str, cell: Mapping[str, object], lookups: OrderLookups) -> Algorithm:
+def _algorithm(where: str, cell: Mapping[str, object], how: Words) -> Algorithm:
     known = {each.value: each for each in AlgorithmType if each not in _MAINTENANCE}
     type_ = known.get(str(cell.get("type", "")))
     if type_ is None:
@@ -124,7 +177,8 @@ def _algorithm(where: str, cell: Mapping[str, object], lookups: OrderLookups) ->
     if not isinstance(name, str) or not name:
         raise SettingsError(f"{where}, name: must be text")
     raw = {key: value for key, value in cell.items() if key not in ("type", "name")}
-    return parse_algorithm(type_, name, raw, where=where, lookups=lookups)
+    lookups, elements = how.lookups, how.elements
+    return parse_algorithm(type_, name, raw, where=where, lookups=lookups, elements=elements)
 
 
 _KEYS: Final = (
@@ -147,7 +201,7 @@ _KEYS: Final = (
 )
 
 
-def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
+def _activity_type(name: str, values: Mapping[str, object], how: Words) -> ActivityType:
     read = Table(f"orders.activity_type.{name}", values)
     read.only(*_KEYS)
     kind = _kind(read.text("kind", name), f"{read.where}, kind")
@@ -170,12 +224,12 @@ def _activity_type(name: str, values: Mapping[str, object]) -> ActivityType:
         require_evidence=read.flag("require_evidence", plain.require_evidence),
         reconnect_on_payment=read.flag("reconnect_on_payment", plain.reconnect_on_payment),
         moratoria=_moratoria(read),
-        point_rows=_zone(read, "field_task_by_service_point_condition", Grammar.SERVICE_POINT),
-        device_rows=_zone(read, "field_task_by_device_condition", Grammar.DEVICE),
+        point_rows=_zone(read, "field_task_by_service_point_condition", Grammar.SERVICE_POINT, how),
+        device_rows=_zone(read, "field_task_by_device_condition", Grammar.DEVICE, how),
     )
 
 
-def _zone(read: "Table", key: str, grammar: Grammar) -> tuple[ParameterRow, ...]:
+def _zone(read: "Table", key: str, grammar: Grammar, words: Words) -> tuple[ParameterRow, ...]:
     """A zone's rows: no limit of twenty, and they may name a service point type (documented)."""
     how = RowList(
         where=f"{read.where}, {key}",
@@ -184,6 +238,7 @@ def _zone(read: "Table", key: str, grammar: Grammar) -> tuple[ParameterRow, ...]
         field_activity_bo=FIELD_ACTIVITY,
         most=None,
         zone=True,
+        lookups=words.lookups,
     )
     return parse_rows(read.lines(key), how)
 
@@ -308,7 +363,9 @@ def _zones_are_asked(activity_type: ActivityType, cells: Sequence[Algorithm]) ->
             )
 
 
-_TASK_KEYS = ("appointment", "when_canceled", "duplicates", "conflicts")
+_TASK_KEYS: Final = ("appointment", "when_canceled", "duplicates", "conflicts")
+_OWN_KEYS: Final = ("like", "group", "when_successful")
+"""Of a type of the site's own."""
 
 
 def changed_tasks(raw: Mapping[str, object]) -> Mapping[str, FieldTask]:
@@ -319,36 +376,56 @@ def changed_tasks(raw: Mapping[str, object]) -> Mapping[str, FieldTask]:
     algorithms count on them. Raises SettingsError naming the place.
     """
     read = Table("field_task", raw)
-    found: dict[str, FieldTask] = {}
-    for name in raw:
-        task = field_task(name)
-        if task is None:
-            raise read.fail(name, f"is not a known field task type{meant(name, FIELD_TASKS)}")
-        found[task.name] = _changed_task(task, Table(f"field_task.{name}", read.table(name)))
-    return found
+    tables = {name: Table(f"field_task.{name}", read.table(name)) for name in raw}
+    known = {
+        name: field_task(name) or _own_task(name, table, read) for name, table in tables.items()
+    }
+    all_ = {task.name: task for task in known.values()}
+    return {task.name: _changed_task(task, tables[name], all_) for name, task in known.items()}
 
 
-def _changed_task(task: FieldTask, read: "Table") -> FieldTask:
-    read.only(*_TASK_KEYS)
+def _own_task(name: str, table: "Table", read: "Table") -> FieldTask:
+    """`[field_task.CM-InstallSubmeter] like = "D1-InstallMeter"`, or `group` and changes."""
+    like = field_task(table.text("like", ""))
+    group = table.text("group", like.group if like is not None else "")
+    if not {"like", "group"} & set(table.raw):
+        raise read.fail(name, f"is not a known field task type{meant(name, FIELD_TASKS)}")
+    if "like" in table.raw and like is None:
+        close = meant(table.text("like", ""), FIELD_TASKS)
+        raise table.fail("like", f"is not a known field task type{close}")
+    if group not in OPPOSITES:
+        raise table.fail("group", f"{group} is not one of {', '.join(OPPOSITES)}")
+    if not name or set(name) & set(" ="):
+        raise read.fail(name, "cannot be the name of a field task type")
+    task = like or own_field_task(name, group)
+    own = Overlap(hours=task.duplicates.hours, tasks=frozenset({name}))
+    made = replace(task, name=name, group=group, duplicates=own)
+    given = "when_successful" in table.raw
+    return replace(made, successful=_effects(table, "when_successful")) if given else made
+
+
+def _changed_task(task: FieldTask, read: "Table", known: Mapping[str, FieldTask]) -> FieldTask:
+    read.only(*_TASK_KEYS, *(() if task.name in FIELD_TASKS else _OWN_KEYS))
+    canceled = "when_canceled"
     return replace(
         task,
         appointment=read.choice("appointment", Appointment, task.appointment),
-        canceled=_effects(read) if "when_canceled" in read.raw else task.canceled,
-        duplicates=_overlap(read, "duplicates", task.duplicates),
-        conflicts=_overlap(read, "conflicts", task.conflicts),
+        canceled=_effects(read, canceled) if canceled in read.raw else task.canceled,
+        duplicates=_overlap(read, "duplicates", task.duplicates, known),
+        conflicts=_overlap(read, "conflicts", task.conflicts, known),
     )
 
 
-def _effects(read: "Table") -> tuple[FieldEffect, ...]:
+def _effects(read: "Table", key: str) -> tuple[FieldEffect, ...]:
     known = {each.value: each for each in FieldEffect}
-    names = read.lines("when_canceled")
+    names = read.lines(key)
     for name in names:
         if name not in known:
-            raise read.fail("when_canceled", f"{name} is not one of {', '.join(known)}")
+            raise read.fail(key, f"{name} is not one of {', '.join(known)}")
     return tuple(known[name] for name in names)
 
 
-def _overlap(read: "Table", key: str, plain: Overlap) -> Overlap:
+def _overlap(read: "Table", key: str, plain: Overlap, known: Mapping[str, FieldTask]) -> Overlap:
     """`{ allowed = false, hours = 48, tasks = [...] }`; what is left out stays."""
     if key not in read.raw:
         return plain
@@ -357,14 +434,14 @@ def _overlap(read: "Table", key: str, plain: Overlap) -> Overlap:
     return Overlap(
         allowed=inner.flag("allowed", plain.allowed),
         hours=inner.whole("hours", plain.hours),
-        tasks=_task_names(inner) if "tasks" in inner.raw else plain.tasks,
+        tasks=_task_names(inner, known) if "tasks" in inner.raw else plain.tasks,
     )
 
 
-def _task_names(read: "Table") -> frozenset[str]:
+def _task_names(read: "Table", known: Mapping[str, FieldTask]) -> frozenset[str]:
     found = []
     for name in read.lines("tasks"):
-        task = field_task(name)
+        task = field_task(name, known)
         if task is None:
             raise SettingsError(f"{read.where}, tasks: {name} is not a known field task type")
         found.append(task.name)

@@ -44,7 +44,7 @@ from adapter.orders.order import (
     View,
 )
 from adapter.orders.switching import disconnects
-from adapter.orders.tasks import FieldEffect, field_task
+from adapter.orders.tasks import FieldEffect
 from adapter.orders.validation import validate
 
 
@@ -240,8 +240,7 @@ def _carrying(order: ServiceOrder, child: ChildSpec) -> ChildSpec:
     """Where the visit installs a device, with the one that the order wants there."""
     if child.kind is not ChildKind.FIELD:
         return child
-    task = field_task(child.task)
-    installs = task is not None and FieldEffect.INSTALL in task.successful
+    installs = FieldEffect.INSTALL in child.changes
     names = (*CARRIED, NEW_DEVICE) if installs else CARRIED
     carried = {name: order.fields[name] for name in names if order.fields.get(name)}
     return replace(child, details={**carried, **child.details}) if carried else child

@@ -299,7 +299,8 @@ def _execute(activity: FieldActivity, *, successful: bool) -> ExecuteEvents:
     if activity.report is None:
         raise IllegalTransition(f"field activity {activity.id} has no report")
     task = field_task(activity.spec.task)
-    effects = () if task is None else (task.successful if successful else task.canceled)
+    canceled = () if task is None else task.canceled
+    effects = activity.spec.changes if successful else canceled
     return ExecuteEvents(effects=effects, report=activity.report, successful=successful)
 
 

@@ -4,14 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapter.orders.elements import ELEMENTS, ActivityElement
+from adapter.orders.activities import BUSINESS_OBJECTS, BusinessObject
+from adapter.orders.tasks import AS_SHIPPED, FIELD_TASKS, FieldTask, field_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLookups:
-    """`elements` are those of an orchestration activity."""
+    """`objects` are the activity business objects; `changed_tasks` the field task types that a site
+    has changed or has of its own."""
 
-    elements: Mapping[str, ActivityElement] = field(default_factory=lambda: ELEMENTS)
+    objects: Mapping[str, BusinessObject] = field(default_factory=lambda: BUSINESS_OBJECTS)
+    changed_tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
+
+    def task(self, name: str) -> FieldTask | None:
+        """By its name, whatever its case."""
+        return field_task(name, self.changed_tasks)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        return (*FIELD_TASKS, *(name for name in self.changed_tasks if name not in FIELD_TASKS))
 
 
 BASE: Final = OrderLookups()

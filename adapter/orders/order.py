@@ -23,6 +23,8 @@ from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.rows import ParameterRow
+from adapter.orders.lookups import BASE, OrderLookups
+from adapter.orders.tasks import FieldEffect, field_task
 
 ChildId = NewType("ChildId", str)
 """`{order}.{number}`: creating the same child twice gives the same id."""
@@ -233,7 +235,8 @@ class ChildSpec:
 
     `override` is the install status that a command's completion sets instead of the usual one.
     A child that is not `blocking` may fail without stopping the order: the algorithm that made it
-    has another way. `due_at` is when a wait ends; `effective_at` when a command or visit may start.
+    has another way. `effects` are those of a field task of a site's own, None those of a base one.
+    `due_at` is when a wait ends; `effective_at` when a command or visit may start.
     """
 
     business_object: str
@@ -246,6 +249,15 @@ class ChildSpec:
     effective_at: datetime | None = None
     due_at: datetime | None = None
     details: Mapping[str, str] = field(default_factory=_no_fields)
+    effects: tuple[FieldEffect, ...] | None = None
+
+    @property
+    def changes(self) -> tuple[FieldEffect, ...]:
+        """What the field work changes when it is done."""
+        if self.effects is not None:
+            return self.effects
+        task = field_task(self.task) if self.task else None
+        return () if task is None else task.successful
 
     @property
     def purpose(self) -> tuple[str, str, str]:
@@ -324,6 +336,7 @@ class View:
     disconnect_open: CommandId | None = None
     children: tuple[ChildFact, ...] = ()
     open_orders: tuple[OpenOrder, ...] = ()
+    lookups: OrderLookups = BASE
 
     @property
     def status(self) -> InstallStatus | None:

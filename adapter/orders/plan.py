@@ -47,7 +47,7 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
-from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.tasks import FieldEffect
 from adapter.orders.validation import superseded_orders, validate
 
 SMART_COMMANDS: Final = frozenset(
@@ -232,9 +232,8 @@ def child_effect(view: View, child: ChildFact, order: ServiceOrder, assume: Assu
     """What a well-behaved child changes: commands and field work by their completion events."""
     spec, cause = child.spec, EventId(f"{child.id}:plan")
     if spec.kind is ChildKind.FIELD:
-        task = FIELD_TASKS[spec.task]
-        report = _report(view, task.successful, cause, assume)
-        return apply_field_work(view, task.successful, report)
+        report = _report(view, spec.changes, cause, assume)
+        return apply_field_work(view, spec.changes, report)
     if spec.kind is ChildKind.COMMAND and spec.command is not None and spec.device is not None:
         if spec.command in READ_KINDS:
             return _measured(view, at=view.now, cause=cause)

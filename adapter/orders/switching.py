@@ -8,22 +8,19 @@ from typing import Final
 
 from adapter.commands.flows import CLOSING_KINDS, OPENING_KINDS
 from adapter.orders.order import ChildFact, ChildSpec, View
-from adapter.orders.tasks import FieldEffect, field_task
+from adapter.orders.tasks import FieldEffect, takes_supply
 
 _CONNECTING: Final = frozenset({FieldEffect.CONNECT_POINT, FieldEffect.TURN_ON})
 
 
 def disconnects(child: ChildSpec) -> bool:
     """Whether the child takes supply away."""
-    task = field_task(child.task)
-    return child.command in OPENING_KINDS or (task is not None and task.disconnects)
+    return child.command in OPENING_KINDS or takes_supply(child.changes)
 
 
 def reconnects(child: ChildSpec) -> bool:
     """Whether the child gives supply back."""
-    task = field_task(child.task)
-    by_crew = task is not None and bool(_CONNECTING & set(task.successful))
-    return child.command in CLOSING_KINDS or by_crew
+    return child.command in CLOSING_KINDS or not _CONNECTING.isdisjoint(child.changes)
 
 
 def cut_off(children: Sequence[ChildFact]) -> bool:

@@ -4,7 +4,7 @@ The values are the product's base values (documented). Their meaning is read fro
 appointment options, thresholds, and what each changes in the world are ours (inferred).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -65,11 +65,16 @@ class FieldTask:
 
     @property
     def disconnects(self) -> bool:
-        return bool(DISCONNECTING & set(self.successful))
+        return takes_supply(self.successful)
 
 
 _E, _A, _R = FieldEffect, Appointment, Routing
 DISCONNECTING: Final = frozenset({_E.OPEN_SOURCE, _E.OPEN_AT_DEVICE, _E.TURN_OFF, _E.CUT})
+
+
+def takes_supply(effects: Iterable[FieldEffect]) -> bool:
+    return not DISCONNECTING.isdisjoint(effects)
+
 
 _N, _O, _Q = _A.NOT_APPLICABLE, _A.OPTIONAL, _A.REQUIRED
 _DATA: Final[tuple[tuple[str, str, Appointment, tuple[FieldEffect, ...]], ...]] = (
@@ -154,16 +159,34 @@ FIELD_TASKS: Final[Mapping[str, FieldTask]] = MappingProxyType({row.name: row fo
 _FOLDED: Final = MappingProxyType({name.casefold(): row for name, row in FIELD_TASKS.items()})
 
 
+def own_field_task(name: str, group: str) -> FieldTask:
+    """A type of a site's own that changes nothing yet; it contradicts what its group does."""
+    against = {task.name for task in FIELD_TASKS.values() if task.group in OPPOSITES[group]}
+    return FieldTask(
+        name=name,
+        group=group,
+        routing=Routing.SP_REQUIRED,
+        appointment=Appointment.NOT_APPLICABLE,
+        successful=(),
+        duplicates=Overlap(tasks=frozenset({name})),
+        conflicts=Overlap(allowed=not against, hours=72, tasks=frozenset(against)),
+    )
+
+
 AS_SHIPPED: Final[Mapping[str, FieldTask]] = MappingProxyType({})
 
 
 def field_task(name: str, changed: Mapping[str, FieldTask] = AS_SHIPPED) -> FieldTask | None:
-    """The task of that name, as the site has `changed` it; None for an unknown one.
+    """The task of that name, as the site has `changed` it or has it of its own; None for an unknown
+    one.
 
     Case does not matter: the product spells one two ways.
     """
     known = _FOLDED.get(name.casefold())
-    return None if known is None else changed.get(known.name, known)
+    if known is None:
+        own = (task for task in changed.values() if task.name.casefold() == name.casefold())
+        return next(own, None)
+    return changed.get(known.name, known)
 
 
 class CancelReason(StrEnum):

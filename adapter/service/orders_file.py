@@ -25,7 +25,7 @@ from adapter.orders.configuration import (
     changed_tasks,
     parse_configuration,
 )
-from adapter.orders.tasks import field_task
+from adapter.orders.tasks import FieldTask, field_task
 from adapter.settings.text_files import read_toml
 
 _TABLES: Final = ("orders", "measurement_cycle", "service_point_type", "field_task")
@@ -49,7 +49,8 @@ def rules_of(raw: Mapping[str, object]) -> OrderRules:
     if unknown:
         close = meant(unknown[0], _TABLES)
         raise SettingsError(f"orders.file: unknown table {unknown[0]}{close}")
-    configuration = parse_configuration(_table(raw, "orders"))
+    tasks = changed_tasks(_table(raw, "field_task"))
+    configuration = parse_configuration(_table(raw, "orders"), tasks)
     return OrderRules(
         configuration=configuration,
         customs=_customs(configuration),
@@ -58,10 +59,10 @@ def rules_of(raw: Mapping[str, object]) -> OrderRules:
             for name in _table(raw, "measurement_cycle")
         },
         valid_tasks={
-            name: _tasks(name, _table(_table(raw, "service_point_type"), name))
+            name: _tasks(name, _table(_table(raw, "service_point_type"), name), tasks)
             for name in _table(raw, "service_point_type")
         },
-        tasks=changed_tasks(_table(raw, "field_task")),
+        tasks=tasks,
     )
 
 
@@ -87,14 +88,16 @@ def _schedule(name: str, table: Mapping[str, object]) -> CycleSchedule:
     return CycleSchedule(cycle=name, reads=tuple(times))
 
 
-def _tasks(name: str, table: Mapping[str, object]) -> frozenset[str]:
+def _tasks(
+    name: str, table: Mapping[str, object], known: Mapping[str, FieldTask]
+) -> frozenset[str]:
     where = f"orders.file, service_point_type.{name}"
     names = table.get("field_tasks", [])
     if set(table) - {"field_tasks"} or not isinstance(names, list):
         raise SettingsError(f"{where}: has a list `field_tasks`, and nothing else")
     found = []
     for each in names:
-        task = field_task(str(each))
+        task = field_task(str(each), known)
         if task is None:
             raise SettingsError(f"{where}: unknown field task {each}")
         found.append(task.name)

@@ -2,10 +2,13 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
+from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.model.device import InstallStatus
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement
@@ -25,6 +28,10 @@ from adapter.orders.order import (
     OrderKind,
     TimeoutPolicy,
 )
+from adapter.orders.plan import OrderPlan, make_plan
+from adapter.orders.switching import disconnects, reconnects
+from adapter.orders.tasks import Appointment
+from adapter.service.orders_file import rules_of
 from tests.orders.builders import a_smart_meter, a_view, an_order
 
 SITE = """
@@ -267,7 +274,7 @@ def test_an_xpath_of_the_subset_finds_the_element_of_a_site(xpath: str) -> None:
 
 def test_a_known_lookup_can_be_extended() -> None:
     own = {"connectNewDevice": {"values": ["CM-Later"]}}
-    found = parse_configuration({"element": own}).lookups.elements["connectNewDevice"]
+    found = parse_configuration({"element": own}).elements["connectNewDevice"]
     assert found.values == ("D1NC", "D1CN", "CM-Later")
     assert found.meaning.startswith("D1_CONNECT_NEW_DEVICE_FLG")
 
@@ -298,3 +305,109 @@ def test_what_is_no_element_of_an_order_or_not_of_its_lookup_is_refused(
     with pytest.raises(InvalidRequest, match=re.escape(message)):
         check_elements(fields, ELEMENTS)
     check_elements({"connectNewDevice": "", "contact": "any text at all"}, ELEMENTS)
+
+
+OWN = """
+[field_task.CM-FitSubmeter]
+group = "enable"
+when_successful = ["connect_point", "turn_on"]
+appointment = "Required"
+
+[field_task.CM-CutAtThePole]
+like = "D1-CutForNonPayment"
+when_successful = ["open_source"]
+conflicts = { tasks = ["CM-FitSubmeter"] }
+
+[orders.business_object.CM-Reconnect]
+like = "D1-RemoteConnect"
+
+[orders.business_object.CM-PoleVisit]
+like = "D1-FieldActivity"
+field_task = "CM-CutAtThePole"
+
+[[orders.orchestration.cut]]
+type = "D1-UPDDVC"
+error_if_missing = "Con"
+field_activity_bo = "CM-PoleVisit"
+rows = ["installationEventStatusOverride=Conn-Comm activityBOToCreate=CM-PoleVisit"]
+
+[[orders.orchestration.reconnect]]
+type = "D1-UPDDVC"
+error_if_missing = "Con"
+field_activity_bo = "D1-FieldActivity"
+service_point_rows = ["servicePointConnected=false specificFieldTask=CM-FitSubmeter"]
+rows = ["installationEventStatusOverride=Disconn-Comm activityBOToCreate=CM-Reconnect"]
+
+[[orders.orchestration.back_to_back]]
+type = "D1-REMONOFF"
+connect_bo = "CM-Reconnect"
+"""
+
+
+def own_rules(text: str = OWN) -> OrderRules:
+    return rules_of(tomllib.loads(text))
+
+
+def planned(kind: OrderKind, **world: Any) -> OrderPlan:
+    configuration = own_rules().configuration
+    view = a_view(kind, device=a_smart_meter(), **world)
+    return make_plan(
+        an_order(kind),
+        replace(view, lookups=configuration.lookups),
+        matrix=configuration.matrix,
+    )
+
+
+def test_field_tasks_and_objects_of_a_sites_own_are_used_where_it_names_them() -> None:
+    cut = planned(OrderKind.CUT, status=InstallStatus.CONN_COMM)
+    assert cut.titles == ("CutAtThePole",)
+    assert cut.steps[0].child.business_object == "CM-PoleVisit"
+    assert disconnects(cut.steps[0].child)
+    assert not cut.view.service_point.connected
+    back = planned(OrderKind.RECONNECT, status=InstallStatus.CONN_COMM, connected=False)
+    assert back.titles == ("FitSubmeter",)
+    assert reconnects(back.steps[0].child)
+    assert back.view.service_point.connected
+    remote = planned(OrderKind.RECONNECT, status=InstallStatus.DISCONN_COMM)
+    assert [each.child.business_object for each in remote.steps] == ["CM-Reconnect"]
+    assert remote.view.on
+    change = planned(OrderKind.BACK_TO_BACK, status=InstallStatus.CONN_COMM)
+    assert change.titles == ("RemoteDisconnect", "Reconnect")
+    assert change.view.on
+
+
+def test_a_task_of_a_sites_own_has_its_attributes_and_stands_in_its_lists() -> None:
+    rules = own_rules(OWN + '\n[service_point_type.Farm]\nfield_tasks = ["cm-fitsubmeter"]\n')
+    fit, cut = rules.tasks["CM-FitSubmeter"], rules.tasks["CM-CutAtThePole"]
+    assert rules.valid_tasks == {"Farm": frozenset({"CM-FitSubmeter"})}
+    assert fit.appointment is Appointment.REQUIRED
+    assert "D1-CutForNonPayment" in fit.conflicts.tasks
+    assert cut.conflicts.tasks == {"CM-FitSubmeter"}
+    assert cut.duplicates.tasks == {"CM-CutAtThePole"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[field_task.D1-InstalMeter]\nappointment = 'Required'", "did you mean D1-InstallMeter"),
+        ("[field_task.CM-X]\nlike = 'D1-InstalMeter'", "did you mean D1-InstallMeter"),
+        ("[field_task.CM-X]\ngroup = 'party'", "group: party is not one of enable"),
+        ("[field_task.CM-X]\ngroup = 'cut'\nwhen_successful = ['burn']", "burn is not one of"),
+        ("[field_task.'CM X']\ngroup = 'cut'", "cannot be the name of a field task type"),
+        ("[field_task.D1-InstallMeter]\nwhen_successful = ['measure']", "unknown setting"),
+        ("[orders.business_object.D1-RemoteConnect]\nlike = 'D1-RemoteConnect'", "known already"),
+        ("[orders.business_object.CM-X]\nlike = 'D1-RemotConnect'", "mean D1-RemoteConnect"),
+        ("[orders.business_object.CM-X]\nlike = 'D1-RemoteConnect'\nfield_task = 'D1-ReadMeter'",
+         "field_task: a field task type, for a field activity"),
+        ("[orders.business_object.CM-X]\nlike = 'D1-FieldActivity'\nfield_task = 'CM-No'",
+         "field_task: a field task type, for a field activity"),
+        (OWN + "\n[[orders.orchestration.exchange]]\ntype = 'D1-CREMTREXC'\nactivity = "
+         "'activityBOToCreate=D1-FieldActivity specificFieldTask=CM-FitSubmeter'",
+         "CM-FitSubmeter is no task to remove and install"),
+        (OWN + "\n[[orders.orchestration.exchange]]\ntype = 'D1-DCRMMTR'\nactivity = "
+         "'activityBOToCreate=CM-Reconnect'", "CM-Reconnect does not decommission"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_is_a_sites_own_is_named(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        own_rules(text)

@@ -82,7 +82,7 @@ class Operator:
 
         Raises InvalidRequest for what is no element, or not of its lookup.
         """
-        check_elements(fields or {}, self._orchestrator.rules.configuration.lookups.elements)
+        check_elements(fields or {}, self._orchestrator.rules.configuration.elements)
         event = e.Corrected(
             who=by,
             fields=dict(fields or {}),

@@ -306,6 +306,7 @@ class Orchestrator:
             reading_on_its_way=_on_its_way(children, found),
             disconnect_open=off,
             open_orders=world.open_orders,
+            lookups=self.rules.configuration.lookups,
         )
 
     async def disconnect_open(self, device: Device | None, order: OrderId) -> CommandId | None:

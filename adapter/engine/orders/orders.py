@@ -156,7 +156,7 @@ class Orders:
         forbids is stored all the same, in Validation Error, and answered.
         """
         await self._number()
-        check_elements(request.fields, self.rules.configuration.lookups.elements)
+        check_elements(request.fields, self.rules.configuration.elements)
         new = self._new(request, actor)
         made, same = await self._store.submit(new.change, new.content)
         if not same:
@@ -214,7 +214,7 @@ class Orders:
         """The steps that such an order would take from today's facts. Stores and sends nothing."""
         if not request.external_reference:
             request = replace(request, external_reference="(plan)")
-        check_elements(request.fields, self.rules.configuration.lookups.elements)
+        check_elements(request.fields, self.rules.configuration.elements)
         return await self._planned(self._draft(request), ())
 
     async def plan_of(self, order: OrderId) -> OrderPlan:
@@ -284,7 +284,7 @@ class Orders:
         for name in TIMES:
             check_moment(name, changes.get(name))
         elements = {name: value for name, value in changes.items() if name not in TIMES}
-        check_elements(elements, self.rules.configuration.lookups.elements)
+        check_elements(elements, self.rules.configuration.elements)
         return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
 
     async def _maintain(

@@ -6,7 +6,7 @@ the choices here are inferred, and those about waiting too long are ours.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -21,7 +21,6 @@ from adapter.model.device import (
 )
 from adapter.model.measurement import CONDITION_LIMIT, ConditionRange, Measurement
 from adapter.orders.activities import (
-    BUSINESS_OBJECTS,
     FIELD_ACTIVITY,
     WAIT_MEASUREMENT,
     WAIT_SCHEDULED_READ,
@@ -35,6 +34,7 @@ from adapter.orders.algorithms.verdict import (
     SetField,
     Verdict,
     Wait,
+    field_child,
 )
 from adapter.orders.order import (
     ActivityType,
@@ -328,7 +328,7 @@ def _first(
     if smart and missing and all(c.kind is ComponentKind.INTERVAL for c in missing):
         return _wait(view, params, span, "interval data arrive by themselves")
     if smart and _readable(view, params):
-        object_ = BUSINESS_OBJECTS[params.on_demand_bo]
+        object_ = view.lookups.objects[params.on_demand_bo]
         child = ChildSpec(
             business_object=object_.name,
             kind=ChildKind.COMMAND,
@@ -356,7 +356,8 @@ def _readable(view: View, params: CheckMeasurement) -> bool:
     """Commissioned, with power (inferred), and supporting the read that is configured."""
     point = view.service_point
     dead = not point.connected and point.disconnect_location is DisconnectLocation.SOURCE
-    command = BUSINESS_OBJECTS[params.on_demand_bo].command or CommandKind.ON_DEMAND_READ_SCALAR
+    object_ = view.lookups.objects[params.on_demand_bo]
+    command = object_.command or CommandKind.ON_DEMAND_READ_SCALAR
     return view.commissioned and not dead and view.supports(command)
 
 
@@ -376,14 +377,8 @@ def _field_read(view: View, params: CheckMeasurement, span: ReadWindow, note: st
     """A visit that can still fall inside the window; one that cannot would never end (ours)."""
     if view.now >= span.end:
         return _no_reading(f"{note}, and a visit now would come after the window")
-    child = ChildSpec(
-        business_object=params.field_bo,
-        kind=ChildKind.FIELD,
-        task=params.task,
-        device=view.device.id if view.device is not None else None,
-        effective_at=max(view.now, span.reference),
-    )
-    return Create(child=child, note=note)
+    child = field_child(view, params.field_bo, params.task)
+    return Create(child=replace(child, effective_at=max(view.now, span.reference)), note=note)
 
 
 def _no_reading(text: str) -> Verdict:

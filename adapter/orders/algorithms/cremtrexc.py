@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.model.device import Category
-from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
+from adapter.orders.activities import FIELD_ACTIVITY, ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_row
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.rows import OLD_DEVICE
 from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait, field_child, refuse
 from adapter.orders.order import CONNECT_NEW_DEVICE, ServiceOrder, View
-from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.tasks import FieldEffect
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -39,12 +39,16 @@ def parse(read: ParameterReader) -> CreateMeterExchange:
     text = read.text(
         "activity", f"activityBOToCreate={FIELD_ACTIVITY} specificFieldTask={default.task}"
     )
-    row = parse_row(text, 1, RowList(where=read.where, grammar=Grammar.EXCHANGE))
+    row = parse_row(
+        text, 1, RowList(where=read.where, grammar=Grammar.EXCHANGE, lookups=read.lookups)
+    )
     if not row.task:
         raise read.fail("activity", "specificFieldTask is missing")
-    if BUSINESS_OBJECTS[row.business_object].kind is not ChildKind.FIELD:
+    if read.lookups.objects[row.business_object].kind is not ChildKind.FIELD:
         raise read.fail("activity", f"{row.business_object} is no field activity")
-    read.check_effects("activity", FIELD_TASKS[row.task], _EXCHANGE)
+    task = read.lookups.task(row.task)
+    if task is not None:
+        read.check_effects("activity", task, _EXCHANGE)
     return CreateMeterExchange(
         activity_bo=row.business_object,
         task=row.task,

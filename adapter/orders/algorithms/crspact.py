@@ -14,7 +14,7 @@ from adapter.orders.algorithms.verdict import (
     Customs,
     Pass,
     Verdict,
-    check_child,
+    checked_child,
     child_of_row,
     create_by_row,
     first_match,
@@ -40,7 +40,12 @@ class CreateSpecificActivity:
 
 def parse(read: ParameterReader) -> CreateSpecificActivity:
     field_bo = read.activity("field_activity_bo", "", ChildKind.FIELD)
-    how = RowList(where=read.where, grammar=Grammar.SERVICE_POINT, field_activity_bo=field_bo)
+    how = RowList(
+        where=read.where,
+        grammar=Grammar.SERVICE_POINT,
+        field_activity_bo=field_bo,
+        lookups=read.lookups,
+    )
     return CreateSpecificActivity(
         field_activity_bo=field_bo, rows=parse_rows(read.lines("rows"), how)
     )
@@ -69,7 +74,7 @@ def _override(
     ask = customs.override.get(name)
     child = ask(order, view) if ask is not None else None
     if child is not None:
-        check_child(name, child)
+        child = checked_child(name, child, view.lookups)
     if child is None and (row.business_object or row.task):
         child = child_of_row(view, row, field_bo)
     if child is None:

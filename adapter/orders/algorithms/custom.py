@@ -1,12 +1,12 @@
 """A site's own algorithm, by the name of its function."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 from adapter.orders.algorithms.reader import ParameterReader
-from adapter.orders.algorithms.verdict import Create, Customs, Verdict, Wait, check_child, refuse
+from adapter.orders.algorithms.verdict import Create, Customs, Verdict, Wait, checked_child, refuse
 from adapter.orders.order import ServiceOrder, View
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType({"function": "(ours) package.module:function"})
@@ -38,7 +38,8 @@ def run_custom(
     if not isinstance(verdict, Verdict):
         raise TypeError(f"{params.function} gave {type(verdict).__name__}, which is no verdict")
     if isinstance(verdict, Create):
-        check_child(params.function, verdict.child)
+        child = checked_child(params.function, verdict.child, view.lookups)
+        return replace(verdict, child=child)
     if isinstance(verdict, Wait) and verdict.child not in {c.id for c in view.children}:
         raise ValueError(f"{params.function} waits for {verdict.child}, which is no child")
     return verdict

@@ -7,7 +7,7 @@ from typing import Final
 
 from adapter.commands.flows import EFFECT_OF, CommandKind
 from adapter.model.device import COMMISSIONED, InstallEffect
-from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowList, parse_row
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.rows import OLD_DEVICE
@@ -32,8 +32,10 @@ class DecommissionRemoved:
 
 def parse(read: ParameterReader) -> DecommissionRemoved:
     text = read.text("activity", "activityBOToCreate=D1-DeviceDecommission")
-    row = parse_row(text, 1, RowList(where=read.where, grammar=Grammar.DECOMMISSION))
-    command = BUSINESS_OBJECTS[row.business_object].command
+    row = parse_row(
+        text, 1, RowList(where=read.where, grammar=Grammar.DECOMMISSION, lookups=read.lookups)
+    )
+    command = read.lookups.objects[row.business_object].command
     if command is None or EFFECT_OF.get(command) is not InstallEffect.DECOMMISSION:
         raise read.fail("activity", f"{row.business_object} does not decommission")
     return DecommissionRemoved(
@@ -61,7 +63,7 @@ def decommission_removed(order: ServiceOrder, view: View, params: DecommissionRe
         child=ChildSpec(
             business_object=params.activity_bo,
             kind=ChildKind.COMMAND,
-            command=BUSINESS_OBJECTS[params.activity_bo].command,
+            command=view.lookups.objects[params.activity_bo].command,
             device=old.device.id,
             blocking=params.blocking,
         )

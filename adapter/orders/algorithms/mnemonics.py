@@ -13,9 +13,9 @@ from typing import Final
 
 from adapter.errors import SettingsError, meant
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
-from adapter.orders.activities import BUSINESS_OBJECTS, BusinessObject, ChildKind
+from adapter.orders.activities import BusinessObject, ChildKind
 from adapter.orders.algorithms.rows import SKIP, ParameterRow
-from adapter.orders.tasks import FIELD_TASKS, field_task
+from adapter.orders.lookups import BASE, OrderLookups
 
 MOST_ROWS: Final = 20
 """Documented for the algorithm's own parameters; a zone's rows come on top."""
@@ -75,6 +75,7 @@ class RowList:
     field_activity_bo: str = ""
     most: int | None = MOST_ROWS
     zone: bool = False
+    lookups: OrderLookups = BASE
     in_service: bool = False
     """Whether the rows are looked at only where the service point is connected and a device is
     installed."""
@@ -99,7 +100,9 @@ def parse_row(text: str, number: int, how: RowList) -> ParameterRow:
         read = _READERS[name](row, value, how)
         if read is None:
             raise RowError(
-                how.where, number, f"{name}={value} is not a known value{_known(name, value)}"
+                how.where,
+                number,
+                f"{name}={value} is not a known value{_known(name, value, how.lookups)}",
             )
         row = read
     _check_result(row, how)
@@ -161,19 +164,19 @@ def _category(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | No
     return None if known is None else replace(row, category=known)
 
 
-def _object(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
-    return replace(row, business_object=value) if value in BUSINESS_OBJECTS else None
+def _object(row: ParameterRow, value: str, how: RowList) -> ParameterRow | None:
+    return replace(row, business_object=value) if value in how.lookups.objects else None
 
 
-def _task(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
-    known = field_task(value)
+def _task(row: ParameterRow, value: str, how: RowList) -> ParameterRow | None:
+    known = how.lookups.task(value)
     return None if known is None else replace(row, task=known.name)
 
 
-def _alternative(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
+def _alternative(row: ParameterRow, value: str, how: RowList) -> ParameterRow | None:
     if value == SKIP:
         return replace(row, alternative=SKIP)
-    known = field_task(value)
+    known = how.lookups.task(value)
     return None if known is None else replace(row, alternative=known.name)
 
 
@@ -220,16 +223,17 @@ MNEMONIC_VALUES: Final[Mapping[str, str]] = MappingProxyType(
 """Every mnemonic with its values, for people."""
 
 
-def _known(name: str, value: str) -> str:
+def _known(name: str, value: str, lookups: OrderLookups) -> str:
     """For a refusal: all values where they are few, else the one that may have been meant."""
     if name in _VALUES:
         return f" ({', '.join(_VALUES[name])})"
-    return meant(value, BUSINESS_OBJECTS if name == "activityBOToCreate" else FIELD_TASKS)
+    objects = name == "activityBOToCreate"
+    return meant(value, lookups.objects if objects else lookups.task_names)
 
 
 def _check_result(row: ParameterRow, how: RowList) -> None:
     field_bo = how.field_activity_bo
-    known = BUSINESS_OBJECTS.get(row.business_object)
+    known = how.lookups.objects.get(row.business_object)
     if not (row.business_object or row.task or row.execute_override):
         raise RowError(how.where, row.number, "no result: nothing says what to create")
     if row.alternative and (known is None or known.kind is not ChildKind.COMMAND):

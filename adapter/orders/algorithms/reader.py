@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from adapter.commands.flows import CommandKind
 from adapter.errors import SettingsError, meant
 from adapter.model.device import InstallEffect, InstallStatus, override_problem
-from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.rows import AlgorithmType
-from adapter.orders.elements import find_element
+from adapter.orders.elements import ActivityElement, find_element
 from adapter.orders.lookups import OrderLookups
-from adapter.orders.tasks import FIELD_TASKS, FieldEffect, FieldTask, field_task
+from adapter.orders.tasks import FieldEffect, FieldTask
 
 Raw = Mapping[str, object]
 
@@ -27,10 +27,12 @@ class ParameterReader:
         raw: Raw,
         labels: Mapping[str, str],
         lookups: OrderLookups,
+        elements: Mapping[str, ActivityElement],
     ) -> None:
         self.where = where
         self.raw = raw
         self.lookups = lookups
+        self._elements = elements
         unknown = sorted(set(raw) - set(labels))
         if unknown:
             close = meant(unknown[0], labels)
@@ -69,9 +71,10 @@ class ParameterReader:
     def task(self, key: str, default: str, *effects: FieldEffect) -> str:
         """A field task with these effects: the algorithm waits for just that to be done."""
         name = self.text(key, default)
-        known = field_task(name)
+        known = self.lookups.task(name)
         if known is None:
-            raise self.fail(key, f"{name} is not a known field task type{meant(name, FIELD_TASKS)}")
+            close = meant(name, self.lookups.task_names)
+            raise self.fail(key, f"{name} is not a known field task type{close}")
         self.check_effects(key, known, effects)
         return known.name
 
@@ -79,14 +82,14 @@ class ParameterReader:
         """The name of the element of an activity that an XPath selects; "" where none is given."""
         xpath = self.text(key)
         try:
-            return find_element(xpath, self.lookups.elements) if xpath else ""
+            return find_element(xpath, self._elements) if xpath else ""
         except ValueError as error:
             raise self.fail(key, str(error)) from None
 
     def value_of(self, key: str, element: str) -> str:
         """A value that the element can have."""
         value = self.text(key)
-        known = self.lookups.elements.get(element)
+        known = self._elements.get(element)
         if value and known is not None and known.values and value not in known.values:
             raise self.fail(key, f"{value} is not one of {', '.join(known.values)} ({element})")
         return value
@@ -111,7 +114,8 @@ class ParameterReader:
     def command(self, key: str, default: str, *kinds: CommandKind) -> str:
         """The object of a command of one of `kinds`: another one would do something else."""
         name = self.text(key, default)
-        allowed = {each.name: each for each in BUSINESS_OBJECTS.values() if each.command in kinds}
+        objects = self.lookups.objects
+        allowed = {each.name: each for each in objects.values() if each.command in kinds}
         if name not in allowed:
             raise self.fail(key, f"{name} is not {' or '.join(allowed)}")
         return name
@@ -119,7 +123,7 @@ class ParameterReader:
     def activity(self, key: str, default: str, kind: ChildKind) -> str:
         """The object of an activity of that kind, which is no command."""
         name = self.text(key, default)
-        allowed = [each.name for each in BUSINESS_OBJECTS.values() if each.kind is kind]
+        allowed = [each.name for each in self.lookups.objects.values() if each.kind is kind]
         if name not in allowed and name != default:
             raise self.fail(key, f"{name} is not {' or '.join(allowed)}")
         return name

@@ -11,7 +11,7 @@ from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait, command_child, refuse
 from adapter.orders.order import ChildFact, ServiceOrder, View
-from adapter.orders.tasks import FIELD_TASKS, FieldEffect
+from adapter.orders.tasks import FieldEffect
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -115,10 +115,7 @@ def left_dark(children: Sequence[ChildFact]) -> bool:
 def _restores(child: ChildFact) -> bool:
     if child.spec.command in CLOSING_KINDS:
         return True
-    task = FIELD_TASKS.get(child.spec.task)
-    return task is not None and bool(
-        {FieldEffect.TURN_ON, FieldEffect.INSTALL} & set(task.successful)
-    )
+    return bool({FieldEffect.TURN_ON, FieldEffect.INSTALL} & set(child.spec.changes))
 
 
 def _switches(child: ChildFact, params: RemoteOffOn) -> bool:

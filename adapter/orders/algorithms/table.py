@@ -39,6 +39,7 @@ from adapter.orders.algorithms.remonoff import RemoteOffOn, remote_off_on
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.upddvc import UpdateDevice, update_device
 from adapter.orders.algorithms.verdict import Customs, Verdict
+from adapter.orders.elements import ELEMENTS, ActivityElement
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.order import ServiceOrder, View
 
@@ -120,9 +121,15 @@ class Algorithm:
 
 
 def parse_algorithm(
-    type_: AlgorithmType, name: str, raw: Raw, *, where: str, lookups: OrderLookups = BASE
+    type_: AlgorithmType,
+    name: str,
+    raw: Raw,
+    *,
+    where: str,
+    lookups: OrderLookups = BASE,
+    elements: Mapping[str, ActivityElement] = ELEMENTS,
 ) -> Algorithm:
     """One algorithm with typed parameters. Raises SettingsError (RowError for a row)."""
     row = ALGORITHMS[type_]
-    read = ParameterReader(type_, f"{where}: {name}", raw, row.labels, lookups)
+    read = ParameterReader(type_, f"{where}: {name}", raw, row.labels, lookups, elements)
     return Algorithm(type=type_, name=name, parameters=row.parse(read))

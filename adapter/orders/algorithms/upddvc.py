@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.model.device import InstallStatus
-from adapter.orders.activities import BUSINESS_OBJECTS, ChildKind
+from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.rows import SKIP, ParameterRow
@@ -80,6 +80,7 @@ def parse(read: ParameterReader) -> UpdateDevice:
         where=read.where,
         grammar=Grammar.DEVICE,
         field_activity_bo=field_bo,
+        lookups=read.lookups,
         in_service=missing != MissingService.CONTINUE,
     )
     points = RowList(
@@ -87,6 +88,7 @@ def parse(read: ParameterReader) -> UpdateDevice:
         grammar=Grammar.SERVICE_POINT,
         origin="service point",
         field_activity_bo=field_bo,
+        lookups=read.lookups,
     )
     point_rows = parse_rows(read.lines("service_point_rows"), points)
     for row in point_rows:
@@ -151,7 +153,7 @@ def _by_status(view: View, params: UpdateDevice) -> Verdict:
 def _device_row(view: View, row: ParameterRow, params: UpdateDevice) -> Verdict | None:
     """What one matching row gives; None for `skip`."""
     field_bo = params.field_activity_bo
-    known = BUSINESS_OBJECTS.get(row.business_object)
+    known = view.lookups.objects.get(row.business_object)
     command = known.command if known is not None else None
     visit = row.alternative not in ("", SKIP) and params.alternative_after > 0
     failed = sum(c.state is ChildState.FAILED for c in view.of(row.business_object))

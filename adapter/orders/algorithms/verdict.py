@@ -3,16 +3,17 @@ own functions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from adapter.commands.flows import EFFECT_OF
 from adapter.model.device import InstallStatus, override_problem
-from adapter.orders.activities import BUSINESS_OBJECTS, FIELD_ACTIVITY, ChildKind
+from adapter.orders.activities import FIELD_ACTIVITY, ChildKind
 from adapter.orders.algorithms.rows import ParameterRow
+from adapter.orders.lookups import OrderLookups
 from adapter.orders.order import ChildId, ChildSpec, OrderProblem, ServiceOrder, View
-from adapter.orders.tasks import field_task
+from adapter.orders.tasks import FIELD_TASKS
 
 
 def _nothing() -> Mapping[str, str]:
@@ -115,10 +116,12 @@ def refuse(code: str, text: str, action: str = "", *, row: str = "", dark: bool 
 
 def field_child(view: View, business_object: str, task: str, **details: str) -> ChildSpec:
     """A field activity at the service point, for the device that is there, if one is."""
+    known = view.lookups.task(task)
     return ChildSpec(
         business_object=business_object or FIELD_ACTIVITY,
         kind=ChildKind.FIELD,
         task=task,
+        effects=None if known is None or known.name in FIELD_TASKS else known.successful,
         device=view.device.id if view.device is not None and view.device_installed else None,
         details=details,
     )
@@ -131,7 +134,7 @@ def command_child(
     return ChildSpec(
         business_object=business_object,
         kind=ChildKind.COMMAND,
-        command=BUSINESS_OBJECTS[business_object].command,
+        command=view.lookups.objects[business_object].command,
         device=view.device.id if view.device is not None else None,
         override=override,
     )
@@ -170,20 +173,22 @@ def create_by_row(view: View, row: ParameterRow, field_bo: str) -> Verdict:
 def child_of_row(view: View, row: ParameterRow, field_bo: str) -> ChildSpec:
     if not row.business_object:
         return field_child(view, field_bo, row.task)
-    known = BUSINESS_OBJECTS[row.business_object]
+    known = view.lookups.objects[row.business_object]
     if known.kind is ChildKind.COMMAND:
         return command_child(view, row.business_object)
     return field_child(view, row.business_object, row.task or known.task)
 
 
-def check_child(function: str, child: object) -> None:
-    """A site's function may want only what can be done. Raises TypeError, ValueError."""
+def checked_child(function: str, child: object, lookups: OrderLookups) -> ChildSpec:
+    """What a site's function wants, which may only be what can be done. Raises TypeError,
+    ValueError."""
     if not isinstance(child, ChildSpec):
         raise TypeError(f"{function} wants {type(child).__name__}, which is no ChildSpec")
-    known = BUSINESS_OBJECTS.get(child.business_object)
+    known = lookups.objects.get(child.business_object)
     if known is None or known.kind is not child.kind or known.command is not child.command:
         raise ValueError(f"{function}: {child.business_object} is no {child.kind} of that kind")
-    if child.kind is ChildKind.FIELD and field_task(child.task) is None:
+    task = lookups.task(child.task)
+    if child.kind is ChildKind.FIELD and task is None:
         raise ValueError(f"{function}: unknown field task {child.task!r}")
     if child.kind is ChildKind.COMMAND and child.device is None:
         raise ValueError(f"{function}: {child.business_object} without a device")
@@ -192,3 +197,5 @@ def check_child(function: str, child: object) -> None:
         why = "sets no status" if effect is None else override_problem(effect, child.override)
         if why:
             raise ValueError(f"{function}: {child.business_object}, override: {why}")
+    own = task is not None and task.name not in FIELD_TASKS
+    return replace(child, effects=task.successful) if task is not None and own else child

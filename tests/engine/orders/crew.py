@@ -86,7 +86,8 @@ class Crew:
 
         The register of a smart meter is left to the head end unless it is to be read.
         """
-        effects = FIELD_TASKS[message.task].successful
+        task = FIELD_TASKS.get(message.task)  # of a site's own only the site knows what it is
+        effects = () if task is None else task.successful
         at = datetime.now(UTC)
         cause = EventId(f"{message.activity}:work")
         point = message.site.service_point

@@ -164,3 +164,28 @@ async def test_an_order_takes_only_elements_that_exist_whoever_gives_them(tmp_pa
         with pytest.raises(InvalidRequest, match="filled by the gateway"):
             await made.operator.correct(order.id, by="ann", fields={"readAt": "now"})
         assert not (await made.orders.get(order.id)).fields
+
+
+async def test_a_visit_of_a_sites_own_task_changes_what_the_site_says(tmp_path: Path) -> None:
+    rules = {
+        "field_task": {"CM-CutAtThePole": {"group": "cut", "when_successful": ["open_source"]}},
+        "orders": {
+            "business_object": {
+                "CM-PoleVisit": {"like": "D1-FieldActivity", "field_task": "CM-CutAtThePole"}
+            },
+            "orchestration": {
+                "cut": [{"type": "D1-UPDDVC", "service_point_rows": [
+                    "servicePointConnected=true activityBOToCreate=CM-PoleVisit"
+                ], "error_if_missing": "Nothing"}]
+            },
+        },
+    }  # fmt: skip
+    async with rig(tmp_path, rules=rules) as made:
+        place = await made.put(Place(number=0))
+        order = await made.submit(OrderKind.CUT, place)
+        shown = await made.until(order.id, state_is(OrderState.COMPLETED))
+        assert titles(shown) == "CutAtThePole"
+        paid = await made.orders.payment(place.point, by="billing")
+        assert paid.reconnection is not None
+        back = await made.until(paid.reconnection.id, state_is(OrderState.COMPLETED))
+        assert titles(back) == "ReconnectForPayment"
