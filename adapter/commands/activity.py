@@ -159,6 +159,7 @@ class CommandRequest:
                           disconnect still needs to know a service point that is not protected
     past_unclear_order       operator and approver who send a reconnect past an unclear order
     install_status_override  status to set instead of the usual one (D1-REMONOFF)
+    site_install_status   the site's own name of that one
     """
 
     kind: CommandKind
@@ -182,6 +183,7 @@ class CommandRequest:
     ignore_install_state: bool = False
     past_unclear_order: tuple[str, str] | None = None
     install_status_override: InstallStatus | None = None
+    site_install_status: str = ""
 
     @property
     def flow(self) -> Flow:

@@ -100,6 +100,7 @@ def execute(
             cause=event.id,
             armed=armed,
             override=request.install_status_override,
+            site_status=request.site_install_status,
         )
         for view in views
     )

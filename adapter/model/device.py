@@ -165,7 +165,11 @@ class OnOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallEvent:
-    """A device at a service point. `version` guards concurrent change; times are UTC."""
+    """A device at a service point. `version` guards concurrent change; times are UTC.
+
+    `site_status` is the site's own name of the status, where a command was asked to set that one;
+    `status` says which physical state it means.
+    """
 
     device: DeviceId
     service_point: ServicePointId
@@ -175,6 +179,7 @@ class InstallEvent:
     armed: bool = False
     history: tuple[OnOff, ...] = ()
     version: int = 0
+    site_status: str = ""
 
     @property
     def connected(self) -> bool:
@@ -283,11 +288,13 @@ def apply_effect(
     cause: EventId,
     armed: bool = False,
     override: InstallStatus | None = None,
+    site_status: str = "",
 ) -> InstallEvent:
     """The install event after `effect` at `at` (the head end's execution time where it gave one).
 
     A repeated cause changes nothing. A status that already is as wanted stays, with a history
-    entry: the command did run. `override` is the status that D1-REMONOFF wants instead.
+    entry: the command did run. `override` is the status that D1-REMONOFF wants instead, and
+    `site_status` the site's own name of it.
     Raises InstallRefused when there is no arrow and the wish is not already met.
     """
     installed = view.installed
@@ -310,4 +317,4 @@ def apply_effect(
         on = effect is InstallEffect.CONNECT
         history = (*history, OnOff(at=at, on=on, cause=cause))
         installed = replace(installed, armed=armed and on)
-    return replace(installed, status=override or status, history=history)
+    return replace(installed, status=override or status, site_status=site_status, history=history)

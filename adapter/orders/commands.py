@@ -44,6 +44,7 @@ def command_request(
         order=order.id,
         priority=Priority.URGENT if restoring else None,
         install_status_override=spec.override,
+        site_install_status=spec.site_status,
         period=_period(spec, at or order.created_at) if spec.command in READ_KINDS else None,
     )
 

@@ -168,6 +168,7 @@ def _turn(
         event = replace(
             view.installed,
             status=table.get(view.installed.status, view.installed.status),
+            site_status="",
             history=(
                 *view.installed.history,
                 OnOff(at=report.at, on=on, cause=report.cause),
@@ -230,6 +231,7 @@ class CommandOutcome:
     at: datetime
     cause: EventId
     override: InstallStatus | None = None
+    site_status: str = ""
 
 
 def apply_command(view: View, outcome: CommandOutcome) -> View:
@@ -254,7 +256,12 @@ def apply_command(view: View, outcome: CommandOutcome) -> View:
 
 def _after(before: DeviceView, effect: InstallEffect, outcome: CommandOutcome) -> InstallEvent:
     return apply_effect(
-        before, effect, at=outcome.at, cause=outcome.cause, override=outcome.override
+        before,
+        effect,
+        at=outcome.at,
+        cause=outcome.cause,
+        override=outcome.override,
+        site_status=outcome.site_status,
     )
 
 

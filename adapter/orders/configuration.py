@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from adapter.errors import SettingsError, meant
+from adapter.model.device import InstallStatus
 from adapter.orders.activities import (
     BUSINESS_OBJECTS,
     FIELD_ACTIVITY,
@@ -79,6 +80,7 @@ _TABLES: Final = (
     "activity_type",
     "element",
     "business_object",
+    "install_status",
 )
 
 
@@ -91,7 +93,7 @@ def parse_configuration(
     read.only(*_TABLES)
     elements = _elements(read)
     lookups = OrderLookups(changed_tasks=tasks)
-    lookups = replace(lookups, objects=_objects(read, lookups))
+    lookups = replace(lookups, objects=_objects(read, lookups), statuses=_statuses(read))
     how = Words(lookups=lookups, elements=elements)
     matrix = dict(default_matrix(_fourth(read)))
     for name, cells in read.table("orchestration").items():
@@ -133,6 +135,23 @@ def _elements(read: "Table") -> Mapping[str, ActivityElement]:
         return with_own(found)
     except ValueError as error:
         raise read.fail("element", str(error)) from None
+
+
+def _statuses(read: "Table") -> Mapping[str, InstallStatus]:
+    """`[orders.install_status.CM-OffForChange] means = "Disconn-Comm"`."""
+    found: dict[str, InstallStatus] = {}
+    folded = {each.value.casefold() for each in InstallStatus}
+    for name, values in read.table("install_status").items():
+        where = f"orders.install_status.{name}"
+        inner = Table(where, _mapping(where, values))
+        inner.only("means")
+        if name.casefold() in folded or not name or set(name) & set(" ="):
+            raise read.fail(f"install_status.{name}", "is known already, or cannot be a name")
+        folded.add(name.casefold())
+        if "means" not in inner.raw:
+            raise inner.fail("means", "is needed: the status whose physical state it is")
+        found[name] = inner.choice("means", InstallStatus, InstallStatus.PENDING)
+    return MappingProxyType(found)
 
 
 def _objects(read: "Table", lookups: OrderLookups) -> Mapping[str, BusinessObject]:

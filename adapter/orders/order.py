@@ -233,7 +233,8 @@ class ServiceOrder:
 class ChildSpec:
     """The child that an algorithm wants: business object, target, and what it has to carry.
 
-    `override` is the install status that a command's completion sets instead of the usual one.
+    `override` is the install status that a command's completion sets instead of the usual one,
+    `site_status` the site's own name of it.
     A child that is not `blocking` may fail without stopping the order: the algorithm that made it
     has another way. `effects` are those of a field task of a site's own, None those of a base one.
     `due_at` is when a wait ends; `effective_at` when a command or visit may start.
@@ -245,6 +246,7 @@ class ChildSpec:
     task: str = ""
     device: DeviceId | None = None
     override: InstallStatus | None = None
+    site_status: str = ""
     blocking: bool = True
     effective_at: datetime | None = None
     due_at: datetime | None = None
@@ -346,6 +348,14 @@ class View:
         return self.installed.status
 
     @property
+    def site_status(self) -> str:
+        """The site's own name of the status; "" where it has none, or no longer means that one."""
+        if self.installed is None or self.status is None:
+            return ""
+        name = self.installed.site_status
+        return name if self.lookups.statuses.get(name) is self.status else ""
+
+    @property
     def device_installed(self) -> bool:
         """By removal date and by status: production data hold OFF meters that were taken away.
 
@@ -408,7 +418,7 @@ class View:
             "servicePointConnected": str(point.connected).lower(),
             "disconnectLocation": point.disconnect_location.value,
             "deviceInstalledAtSP": str(self.device_installed).lower(),
-            "installationEventStatus": self.status.value if self.status is not None else "-",
+            "installationEventStatus": self.site_status or self.status or "-",
             "spTypeCategory": point.category.value,
             "device": self.device.id if self.device is not None else "-",
             "commands": " ".join(sorted(self.capabilities)) or "-",

@@ -243,6 +243,7 @@ def child_effect(view: View, child: ChildFact, order: ServiceOrder, assume: Assu
             at=view.now,
             cause=cause,
             override=spec.override,
+            site_status=spec.site_status,
         )
         return apply_command(view, outcome)
     return _measured(view, at=spec.effective_at or order.service_at, cause=cause)

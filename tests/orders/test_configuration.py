@@ -27,6 +27,7 @@ from adapter.orders.order import (
     Components,
     OrderKind,
     TimeoutPolicy,
+    View,
 )
 from adapter.orders.plan import OrderPlan, make_plan
 from adapter.orders.switching import disconnects, reconnects
@@ -409,5 +410,98 @@ def test_a_task_of_a_sites_own_has_its_attributes_and_stands_in_its_lists() -> N
     ],
 )  # fmt: skip
 def test_a_mistake_in_what_is_a_sites_own_is_named(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        own_rules(text)
+
+
+STATUSES = """
+[orders.install_status.CM-OffForChange]
+means = "Disconn-Comm"
+
+[orders.install_status.CM-OnAgain]
+means = "Conn-Comm"
+
+[[orders.orchestration.back_to_back]]
+type = "D1-UPDDVC"
+rows = ["installationEventStatusOverride=Disconn-Comm activityBOToCreate=D1-RemoteConnect"]
+
+[[orders.orchestration.back_to_back]]
+type = "D1-REMONOFF"
+status_after_disconnect = "cm-offforchange"
+status_after_connect = "CM-OnAgain"
+
+[[orders.orchestration.cut]]
+type = "D1-UPDDVC"
+error_if_missing = "Nothing"
+field_activity_bo = "D1-FieldActivity"
+rows = [
+  "installationEventStatusOverride=Conn-Comm activityBOToCreate=D1-RemoteDisconnect",
+  "installationEventStatusOverride=CM-OnAgain specificFieldTask=D1-CutForNonPayment",
+]
+"""
+
+
+def seen(kind: OrderKind, status: InstallStatus, name: str, text: str = STATUSES) -> View:
+    view = a_view(kind, device=a_smart_meter(), status=status)
+    assert view.installed is not None
+    event = replace(view.installed, site_status=name)
+    return replace(view, installed=event, lookups=own_rules(text).configuration.lookups)
+
+
+def test_a_status_of_a_sites_own_is_set_by_a_change_over_and_kept_on_the_install_event() -> None:
+    configuration = own_rules(STATUSES).configuration
+    view = seen(OrderKind.BACK_TO_BACK, InstallStatus.CONN_COMM, "")
+    plan = make_plan(an_order(OrderKind.BACK_TO_BACK), view, matrix=configuration.matrix)
+    assert plan.titles == ("RemoteDisconnect", "RemoteConnect")
+    first, second = plan.steps
+    assert (first.child.override, first.child.site_status) == ("Disconn-Comm", "CM-OffForChange")
+    assert second.facts["installationEventStatus"] == "CM-OffForChange"
+    assert plan.view.site_status == "CM-OnAgain"
+    assert plan.view.on
+
+
+def test_a_row_that_names_a_sites_status_goes_before_the_row_for_what_it_means() -> None:
+    matrix = own_rules(STATUSES).configuration.matrix
+    on = InstallStatus.CONN_COMM
+    for name, wanted in (("CM-OnAgain", "D1-CutForNonPayment"), ("", "D1-RemoteDisconnect")):
+        done = evaluate(an_order(OrderKind.CUT), seen(OrderKind.CUT, on, name), matrix=matrix)
+        assert isinstance(done.verdict, Create)
+        assert (done.verdict.child.task or done.verdict.child.business_object) == wanted
+
+
+def test_a_list_that_does_not_know_a_sites_status_goes_by_what_it_means() -> None:
+    """A customer who is off under a name of the site's own is reconnected like any other."""
+    view = seen(OrderKind.RECONNECT, InstallStatus.DISCONN_COMM, "CM-OffForChange")
+    done = evaluate(an_order(OrderKind.RECONNECT), view)
+    assert isinstance(done.verdict, Create)
+    assert done.verdict.child.business_object == "D1-RemoteConnect"
+
+
+def test_a_sites_status_that_means_something_else_by_now_counts_no_more() -> None:
+    view = seen(OrderKind.CUT, InstallStatus.CONN_COMM, "CM-OffForChange")
+    assert view.site_status == ""
+    assert seen(OrderKind.CUT, InstallStatus.CONN_COMM, "CM-OnAgain", "").site_status == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[orders.install_status.CM-X]", "means: is needed"),
+        ("[orders.install_status.CM-X]\nmeans = 'Off'", "Off is not one of Pending"),
+        ("[orders.install_status.conn-comm]\nmeans = 'Conn-Comm'", "is known already"),
+        ("[orders.install_status.'a b']\nmeans = 'Conn-Comm'", "cannot be a name"),
+        ("[orders.install_status.CM-X]\nmeans = 'ManualOff'\n"
+         "[[orders.orchestration.back_to_back]]\ntype = 'D1-REMONOFF'\n"
+         "status_after_disconnect = 'CM-X'", "the customer would stay off"),
+        ("[orders.install_status.CM-X]\nmeans = 'Pending'\n[[orders.orchestration.cut]]\n"
+         "type = 'D1-UPDDVC'\nrows = ['installationEventStatusOverride=CM-X "
+         "activityBOToCreate=D1-DeviceCommission']", "row 1: can never be reached"),
+        (STATUSES + "\n[[orders.orchestration.reconnect]]\ntype = 'D1-UPDDVC'\nrows = ["
+         "'installationEventStatusOverride=CM-OnAgain activityBOToCreate=D1-RemoteConnect',"
+         "'installationEventStatusOverride=CM-OnAgain activityBOToCreate=D1-RemoteConnect']",
+         "row 2: can never be reached: row 1 comes first"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_sites_statuses_is_named(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         own_rules(text)

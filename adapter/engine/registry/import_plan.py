@@ -182,6 +182,8 @@ class _Installs:
                 continue
             if told.owned(device, name, before, after):
                 event = replace(event, **{name: after})
+                if name == "status":
+                    event = replace(event, site_status=given.site_status)
         self._history(given, stored)
         return self._appended(stored, event)
 

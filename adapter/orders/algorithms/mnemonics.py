@@ -153,10 +153,10 @@ def _location(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | No
     return None if known is None else replace(row, disconnect_location=known)
 
 
-def _status(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
+def _status(row: ParameterRow, value: str, how: RowList) -> ParameterRow | None:
     """Without case: production databases write CONN-COMM."""
-    known = next((s for s in InstallStatus if s.value.casefold() == value.casefold()), None)
-    return None if known is None else replace(row, status=known)
+    known = how.lookups.status(value)
+    return None if known is None else replace(row, status=known[0], site_status=known[1])
 
 
 def _category(row: ParameterRow, value: str, _how: RowList) -> ParameterRow | None:
@@ -225,6 +225,8 @@ MNEMONIC_VALUES: Final[Mapping[str, str]] = MappingProxyType(
 
 def _known(name: str, value: str, lookups: OrderLookups) -> str:
     """For a refusal: all values where they are few, else the one that may have been meant."""
+    if name == STATUS_SPELLINGS[0]:
+        return f" ({', '.join((*_VALUES[name], *lookups.statuses))})"
     if name in _VALUES:
         return f" ({', '.join(_VALUES[name])})"
     objects = name == "activityBOToCreate"
@@ -281,7 +283,9 @@ def _refuse_unreachable(rows: Sequence[ParameterRow], how: RowList) -> None:
 
 def can_hold(row: ParameterRow, *, in_service: bool) -> bool:
     """Whether a service point can be as the row says; `in_service`: one that has service."""
-    return any(_matches(row, state) for state in _states({"", row.sp_type}, in_service=in_service))
+    own = {} if row.status is None or not row.site_status else {row.site_status: row.status}
+    states = _states({"", row.sp_type}, own, in_service=in_service)
+    return any(_matches(row, state) for state in states)
 
 
 def _never(row: ParameterRow) -> str:
@@ -296,14 +300,17 @@ def _never(row: ParameterRow) -> str:
 _NOT_INSTALLED: Final = frozenset({None, InstallStatus.PENDING, InstallStatus.REMOVED})
 
 
-def _states(types: set[str], *, in_service: bool) -> Iterator[tuple[object, ...]]:
-    """Every state that a service point can be in, as `_conditions` names it."""
+def _states(
+    types: set[str], own: Mapping[str, InstallStatus], *, in_service: bool
+) -> Iterator[tuple[object, ...]]:
+    """Every state that a service point can be in, as `_conditions` names it; `own` are statuses of
+    the site's own."""
     yes_no = (True,) if in_service else (True, False)
-    statuses = (None, *InstallStatus)
+    statuses = (None, *InstallStatus, *own)
     return (
         state
         for state in product(yes_no, DisconnectLocation, yes_no, statuses, Category, types)
-        if state[2] is (state[3] not in _NOT_INSTALLED)
+        if state[2] is (own.get(str(state[3]), state[3]) not in _NOT_INSTALLED)
     )
 
 
@@ -313,7 +320,7 @@ def _reachable(row: ParameterRow, earlier: Sequence[ParameterRow], how: RowList)
     Rows with alternativeFieldTask=skip may step aside and are not among `earlier`.
     """
     types = {"", row.sp_type, *(each.sp_type for each in earlier)}
-    states = _states(types, in_service=how.in_service)
+    states = _states(types, how.lookups.statuses, in_service=how.in_service)
     return any(
         _matches(row, state) and not any(_matches(each, state) for each in earlier)
         for state in states
@@ -325,7 +332,7 @@ def _conditions(row: ParameterRow) -> tuple[object, ...]:
         row.connected,
         row.disconnect_location,
         row.device_installed,
-        row.status,
+        row.site_status or row.status,
         row.category,
         row.sp_type or None,
     )

@@ -99,15 +99,16 @@ class ParameterReader:
             words = " and ".join(each.value for each in effects)
             raise self.fail(key, f"{task.name} is no task to {words}")
 
-    def status(self, key: str, default: InstallStatus, effect: InstallEffect) -> InstallStatus:
+    def status(
+        self, key: str, default: InstallStatus, effect: InstallEffect
+    ) -> tuple[InstallStatus, str]:
         """One that a command with this effect may leave the install event in."""
         name = self.text(key, default.value)
-        known = next((s for s in InstallStatus if s.value.casefold() == name.casefold()), None)
+        known = self.lookups.status(name)
         if known is None:
-            raise self.fail(
-                key, f"{name} is not an installation status ({', '.join(InstallStatus)})"
-            )
-        if problem := override_problem(effect, known):
+            names = ", ".join((*InstallStatus, *self.lookups.statuses))
+            raise self.fail(key, f"{name} is not an installation status ({names})")
+        if problem := override_problem(effect, known[0]):
             raise self.fail(key, problem)
         return known
 

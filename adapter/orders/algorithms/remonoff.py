@@ -33,10 +33,18 @@ class RemoteOffOn:
     disconnect_bo: str = "D1-RemoteDisconnect"
     status_after_connect: InstallStatus = InstallStatus.CONN_COMM
     status_after_disconnect: InstallStatus = InstallStatus.DISCONN_COMM
+    site_status_after_connect: str = ""
+    site_status_after_disconnect: str = ""
 
 
 def parse(read: ParameterReader) -> RemoteOffOn:
     default = RemoteOffOn()
+    on, site_on = read.status(
+        "status_after_connect", default.status_after_connect, InstallEffect.CONNECT
+    )
+    off, site_off = read.status(
+        "status_after_disconnect", default.status_after_disconnect, InstallEffect.DISCONNECT
+    )
     return RemoteOffOn(
         incompatibility_bo=read.activity(
             "incompatibility_bo", default.incompatibility_bo, ChildKind.FIELD
@@ -45,12 +53,10 @@ def parse(read: ParameterReader) -> RemoteOffOn:
         disconnect_bo=read.command(
             "disconnect_bo", default.disconnect_bo, CommandKind.REMOTE_DISCONNECT
         ),
-        status_after_connect=read.status(
-            "status_after_connect", default.status_after_connect, InstallEffect.CONNECT
-        ),
-        status_after_disconnect=read.status(
-            "status_after_disconnect", default.status_after_disconnect, InstallEffect.DISCONNECT
-        ),
+        status_after_connect=on,
+        status_after_disconnect=off,
+        site_status_after_connect=site_on,
+        site_status_after_disconnect=site_off,
     )
 
 
@@ -78,7 +84,12 @@ def remote_off_on(_order: ServiceOrder, view: View, params: RemoteOffOn) -> Verd
         return Pass(note=f"not switched off: {view.restricted}")  # ours
     if not view.on:
         return refuse("not_ready", "the device is off before the change-over", "retry")
-    child = command_child(view, params.disconnect_bo, override=params.status_after_disconnect)
+    child = command_child(
+        view,
+        params.disconnect_bo,
+        override=params.status_after_disconnect,
+        site_status=params.site_status_after_disconnect,
+    )
     return Create(child=child, note="first half: off")
 
 
@@ -92,7 +103,12 @@ def _restore(view: View, params: RemoteOffOn) -> Verdict:
             "send a crew at once",
             dark=True,
         )
-    child = command_child(view, params.connect_bo, override=params.status_after_connect)
+    child = command_child(
+        view,
+        params.connect_bo,
+        override=params.status_after_connect,
+        site_status=params.site_status_after_connect,
+    )
     return Create(child=child, note="second half: on")
 
 

@@ -37,7 +37,7 @@ class ParameterRow:
     """One "SP State and Activity BO to Create": conditions (None matches all) and a result.
 
     `number` and `origin` ("parameter", "zone", "service point") name the row in messages; `text`
-    is its mnemonic form.
+    is its mnemonic form. `site_status` is a status of the site's own, then `status` what it means.
     """
 
     number: int
@@ -47,6 +47,7 @@ class ParameterRow:
     disconnect_location: DisconnectLocation | None = None
     device_installed: bool | None = None
     status: InstallStatus | None = None
+    site_status: str = ""
     category: Category | None = None
     sp_type: str = ""
     business_object: str = ""

@@ -19,7 +19,7 @@ from adapter.orders.algorithms.verdict import (
     create_by_row,
     field_child,
     first_match,
-    matches,
+    matching,
     refuse,
 )
 from adapter.orders.elements import element_value
@@ -135,9 +135,7 @@ def _missing(view: View) -> str:
 
 def _by_status(view: View, params: UpdateDevice) -> Verdict:
     skipped: list[str] = []
-    for row in (*view.activity_type.device_rows, *params.rows):
-        if not matches(row, view):
-            continue
+    for row in matching((*view.activity_type.device_rows, *params.rows), view):
         verdict = _device_row(view, row, params)
         if verdict is not None:
             return verdict

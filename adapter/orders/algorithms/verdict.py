@@ -2,7 +2,7 @@
 own functions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -128,7 +128,11 @@ def field_child(view: View, business_object: str, task: str, **details: str) -> 
 
 
 def command_child(
-    view: View, business_object: str, *, override: InstallStatus | None = None
+    view: View,
+    business_object: str,
+    *,
+    override: InstallStatus | None = None,
+    site_status: str = "",
 ) -> ChildSpec:
     """A command to the device that is installed now."""
     return ChildSpec(
@@ -137,15 +141,33 @@ def command_child(
         command=view.lookups.objects[business_object].command,
         device=view.device.id if view.device is not None else None,
         override=override,
+        site_status=site_status,
     )
 
 
 def first_match(rows: Sequence[ParameterRow], view: View) -> ParameterRow | None:
     """The first row all of whose conditions hold; a row of another category never matches."""
-    return next((row for row in rows if matches(row, view)), None)
+    return next(matching(rows, view), None)
 
 
-def matches(row: ParameterRow, view: View) -> bool:
+def matching(rows: Sequence[ParameterRow], view: View) -> Iterator[ParameterRow]:
+    """The rows all of whose conditions hold, in their order.
+
+    A row for a status holds for one of the site's own that means the same, too, where no row of the
+    list names that (ours): nobody stays in the dark because a list does not know it.
+    """
+    own = view.site_status
+    named = bool(own) and any(row.site_status == own for row in rows)
+    for row in rows:
+        if row.site_status and row.site_status != own:
+            continue
+        if named and row.status is not None and not row.site_status:
+            continue
+        if _holds(row, view):
+            yield row
+
+
+def _holds(row: ParameterRow, view: View) -> bool:
     point = view.service_point
     return (
         row.connected in (None, point.connected)

@@ -189,3 +189,31 @@ async def test_a_visit_of_a_sites_own_task_changes_what_the_site_says(tmp_path: 
         assert paid.reconnection is not None
         back = await made.until(paid.reconnection.id, state_is(OrderState.COMPLETED))
         assert titles(back) == "ReconnectForPayment"
+
+
+async def test_a_change_over_leaves_the_status_that_the_site_names(tmp_path: Path) -> None:
+    rules = {
+        "orders": {
+            "install_status": {
+                "CM-OffForChange": {"means": "Disconn-Comm"},
+                "CM-OnAgain": {"means": "Conn-Comm"},
+            },
+            "orchestration": {
+                "back_to_back": [{"type": "D1-REMONOFF", "status_after_connect": "CM-OnAgain",
+                                  "status_after_disconnect": "CM-OffForChange"}]
+            },
+        }
+    }  # fmt: skip
+    async with rig(tmp_path, rules=rules) as made:
+        place = await made.put(Place(number=0))
+        order = await made.submit(OrderKind.BACK_TO_BACK, place)
+        shown = await made.until(order.id, state_is(OrderState.COMPLETED))
+        assert titles(shown) == "RemoteDisconnect > RemoteConnect"
+        event = (await made.made.app.gateway.registry.device(place.device)).installed
+        assert event is not None
+        assert (event.status, event.site_status) == (InstallStatus.CONN_COMM, "CM-OnAgain")
+        cut = await made.submit(OrderKind.CUT, place)
+        await made.until(cut.id, state_is(OrderState.COMPLETED))
+        event = (await made.made.app.gateway.registry.device(place.device)).installed
+        assert event is not None
+        assert (event.status, event.site_status) == (InstallStatus.DISCONN_COMM, "")
