@@ -81,6 +81,7 @@ _TABLES: Final = (
     "element",
     "business_object",
     "install_status",
+    "reasons",
 )
 
 
@@ -94,6 +95,7 @@ def parse_configuration(
     elements = _elements(read)
     lookups = OrderLookups(changed_tasks=tasks)
     lookups = replace(lookups, objects=_objects(read, lookups), statuses=_statuses(read))
+    lookups = _reasons(read, lookups)
     how = Words(lookups=lookups, elements=elements)
     matrix = dict(default_matrix(_fourth(read)))
     for name, cells in read.table("orchestration").items():
@@ -135,6 +137,17 @@ def _elements(read: "Table") -> Mapping[str, ActivityElement]:
         return with_own(found)
     except ValueError as error:
         raise read.fail("element", str(error)) from None
+
+
+def _reasons(read: "Table", lookups: OrderLookups) -> OrderLookups:
+    """`[orders.reasons]` with `cancel` and `reschedule`, lists of the site's own."""
+    inner = Table("orders.reasons", read.table("reasons"))
+    inner.only("cancel", "reschedule")
+    return replace(
+        lookups,
+        cancel_reasons=(*lookups.cancel_reasons, *inner.lines("cancel")),
+        reschedule_reasons=(*lookups.reschedule_reasons, *inner.lines("reschedule")),
+    )
 
 
 def _statuses(read: "Table") -> Mapping[str, InstallStatus]:

@@ -7,7 +7,14 @@ from typing import Final
 
 from adapter.model.device import InstallStatus
 from adapter.orders.activities import BUSINESS_OBJECTS, BusinessObject
-from adapter.orders.tasks import AS_SHIPPED, FIELD_TASKS, FieldTask, field_task
+from adapter.orders.tasks import (
+    AS_SHIPPED,
+    FIELD_TASKS,
+    CancelReason,
+    FieldTask,
+    RescheduleReason,
+    field_task,
+)
 
 NO_STATUSES: Final[Mapping[str, InstallStatus]] = MappingProxyType({})
 
@@ -16,12 +23,15 @@ NO_STATUSES: Final[Mapping[str, InstallStatus]] = MappingProxyType({})
 class OrderLookups:
     """`objects` are the activity business objects; `changed_tasks` the field task types that a site
     has changed or has of its own; `statuses` the install statuses of its own, with the one whose
-    physical state each means."""
+    physical state each means; the reasons are those of D1-CancelReasonLookup and
+    D1-RescheduleReasonLookup."""
 
     objects: Mapping[str, BusinessObject] = field(default_factory=lambda: BUSINESS_OBJECTS)
     changed_tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
 
     statuses: Mapping[str, InstallStatus] = field(default_factory=lambda: NO_STATUSES)
+    cancel_reasons: tuple[str, ...] = tuple(CancelReason)
+    reschedule_reasons: tuple[str, ...] = tuple(RescheduleReason)
 
     def task(self, name: str) -> FieldTask | None:
         """By its name, whatever its case."""

@@ -505,3 +505,12 @@ def test_a_sites_status_that_means_something_else_by_now_counts_no_more() -> Non
 def test_a_mistake_in_a_sites_statuses_is_named(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         own_rules(text)
+
+
+def test_reasons_of_a_sites_own_stand_beside_the_base_ones() -> None:
+    text = "[orders.reasons]\ncancel = ['CM-Dog']\nreschedule = ['CM-RoadWorks']"
+    lookups = own_rules(text).configuration.lookups
+    assert {"D1-Undetermined", "CM-NoAccess", "CM-Dog"} <= set(lookups.cancel_reasons)
+    assert {"CM-Weather", "CM-RoadWorks"} <= set(lookups.reschedule_reasons)
+    with pytest.raises(SettingsError, match=re.escape("orders.reasons, canceled: ")):
+        own_rules("[orders.reasons]\ncanceled = ['CM-Dog']")

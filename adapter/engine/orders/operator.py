@@ -17,7 +17,7 @@ from adapter.engine.orders.unit_of_work_order import (
     step_order,
     step_request,
 )
-from adapter.errors import Conflict, NotFound
+from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.device import Device
 from adapter.model.ids import OrderId
 from adapter.orders import events as e
@@ -151,7 +151,13 @@ class Operator:
     async def cancel_visit(
         self, child: ChildId, report: CompletionReport, *, by: str, reason: str
     ) -> ServiceOrder:
-        """Report a visit as not done, by hand; `report` is what was found there all the same."""
+        """Report a visit as not done, by hand; `report` is what was found there all the same.
+
+        Raises InvalidRequest for a reason that is not of D1-CancelReasonLookup or the site's own.
+        """
+        known = self._orchestrator.rules.configuration.lookups.cancel_reasons
+        if reason not in known:
+            raise InvalidRequest("reason", f"{reason[:40]} is not one of {', '.join(known)}")
         order = await self._orchestrator.order_of(child)
         event = WorkCanceled(reason=reason, report=report, who=by)
         return await self._decide(

@@ -13,7 +13,7 @@ import pytest
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.ports import OrderRules, ReplyRefused, TodoSubject
-from adapter.errors import Conflict, IllegalTransition, NotFound
+from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
 from adapter.orders.completion import CompletionReport
@@ -139,6 +139,8 @@ async def test_a_lost_visit_is_cancelled_with_the_field_work_system_or_by_hand(
         waiting = await made.until(order.id, state_is(ERROR))
         found = CompletionReport(at=datetime.now(UTC), cause=EventId("found"))
         visit = waiting.children[0].fact.id
+        with pytest.raises(InvalidRequest, match="CM-NoAcess is not one of D1-AutoDiscarded"):
+            await made.operator.cancel_visit(visit, found, by="anna", reason="CM-NoAcess")
         await made.operator.cancel_visit(visit, found, by="anna", reason="CM-NoAccess")
         canceled = await made.until(order.id, lambda s: s.children[0].fact.final)
         assert canceled.children[0].fact.state is ChildState.CANCELED
