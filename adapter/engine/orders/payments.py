@@ -19,9 +19,10 @@ from adapter.engine.orders.orchestrator import Orchestrator
 from adapter.engine.orders.ports import NewOrder, OrderFilter, OrderRules, OrderStore, OrderWorld
 from adapter.engine.orders.requests import OrderRequest
 from adapter.engine.orders.unit_of_work import UnitOfWork
-from adapter.engine.orders.unit_of_work_order import withdraw_order
+from adapter.engine.orders.unit_of_work_order import step_order, withdraw_order
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import OrderId, ServicePointId
+from adapter.orders.events import Corrected
 from adapter.orders.order import (
     ERROR_STATES,
     RECONNECT_ORDER,
@@ -49,6 +50,9 @@ log = logging.getLogger(__name__)
 _NOBODY: Final = OrderId("")
 _PRIORITY: Final = 50
 """Of an order to reconnect: the customer is dark and has paid. Ours."""
+_BEFORE_WORK: Final = frozenset(
+    {OrderState.PENDING, OrderState.VALIDATE, OrderState.VALIDATION_ERROR, OrderState.WAITING}
+)
 _LOOKED_BACK: Final = 50
 """So many orders of the service point are asked what became of its supply."""
 
@@ -112,7 +116,20 @@ class Payments:
             new = self._new(point, by, reference, {CUT_BY: cut.id})
             known = await self._withdraw(cut.id, by, reference, known, new)
         open_ = await self._open_reconnection(point)
-        return open_ or await self._restored(point, by, reference, cuts.rows)
+        if open_ is None:
+            return await self._restored(point, by, reference, cuts.rows)
+        await self._hasten(open_, by)
+        return open_
+
+    async def _hasten(self, order: OrderId, by: str) -> None:
+        """One that was ordered for a later day is due now."""
+
+        def now(work: UnitOfWork) -> None:
+            if work.order.state in _BEFORE_WORK and work.order.effective_at > work.now:
+                step_order(work, Corrected(who=by, effective_at=work.now), actor=by)
+
+        async with self._orchestrator.working(order):
+            await self._orchestrator.apply(order, now)
 
     async def _withdraw(
         self, cut: OrderId, by: str, reference: str, known: OrderId | None, new: NewOrder

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -371,4 +371,17 @@ async def test_a_disconnect_that_is_no_orders_own_is_waited_for_and_undone(tmp_p
             [paid.reconnection.id], datetime.now(UTC)
         )
         await made.until(paid.reconnection.id, state_is(DONE))
+        assert made.switch(0) is SwitchState.CONNECTED
+
+
+async def test_a_reconnection_that_was_ordered_for_a_later_day_is_made_now(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0, status=S.DISCONN_COMM))
+        later = datetime.now(UTC) + timedelta(days=7)
+        order = await made.submit(K.RECONNECT, place, effective_at=later)
+        await made.until(order.id, state_is(OrderState.WAITING))
+        paid = await made.orders.payment(place.point, by="billing")
+        assert paid.reconnection is not None
+        assert paid.reconnection.id == order.id
+        await made.until(order.id, state_is(DONE))
         assert made.switch(0) is SwitchState.CONNECTED
