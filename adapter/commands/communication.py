@@ -9,6 +9,10 @@ It may never be sent again while it may have been taken. A switch order whose fa
 to `unclear`, and leaves it only by news: of the head end, of the send itself, or of a look at the
 switch; it is never withdrawn. Anything else that is unclear fails, and may be sent again under a
 new communication. Answers that come when it is over are taken and move nothing.
+
+Nothing final is believed unasked: a callback that tells an end makes the gateway ask for it, and
+what the head end then answers counts. That it was canceled is asked of the status, all else of the
+result. What the answer disproves is forgotten, so that a forged end hides no true one.
 """
 
 from dataclasses import replace
@@ -59,7 +63,13 @@ S = CommunicationState
 GRACE_S: Final = 120.0
 """How long after its deadline a communication is given up even if nobody could ask a last time."""
 
+PROMPT_QUESTIONS: Final = 8
+"""So many unanswered questions may follow the callbacks of one request at once; past them only the
+schedule asks, whatever callbacks claim."""
+
 _CLOCKS_APART: Final = timedelta(days=1)
+
+_NOT_FINISHED: Final = "RequestNotFinishedFault"
 
 _BOUNDED: Final = frozenset({StepKind.SETTLE, StepKind.READ})
 """Steps that the command goes on without: their sends are given up after the policy's tries."""
@@ -86,7 +96,7 @@ COMMUNICATION_MACHINE: Final[
     final=FINAL_COMMUNICATION,
     arrows={
         (S.QUEUED, Dispatched): {S.SENDING},
-        (S.QUEUED, StatusNotified): {S.AWAITING, S.FETCHING, S.CANCELED},
+        (S.QUEUED, StatusNotified): {S.AWAITING, S.FETCHING},
         (S.QUEUED, CancelWanted): {S.CANCELED},
         (S.QUEUED, CommunicationWithdrawn): {S.CANCELED},
         (S.QUEUED, DeadlinePassed): {S.FAILED},
@@ -95,7 +105,7 @@ COMMUNICATION_MACHINE: Final[
         (S.SENDING, SendFailed): {S.QUEUED, S.FAILED, S.CANCELED},
         (S.SENDING, SendRefused): {S.QUEUED, S.FAILED, S.CANCELED},
         (S.SENDING, SendUnclear): {S.UNCLEAR, S.FAILED},
-        (S.SENDING, StatusNotified): {S.AWAITING, S.FETCHING, S.CANCELED},
+        (S.SENDING, StatusNotified): {S.AWAITING, S.FETCHING},
         (S.SENDING, CancelWanted): {S.SENDING},
         (S.SENDING, CommunicationWithdrawn): {S.CANCELED},
         (S.SENDING, DeadlinePassed): {S.UNCLEAR, S.FAILED},
@@ -346,22 +356,58 @@ def _take_status(
             return _ask_again(communication, "a status of another request", None, now, policy)
         raise IllegalTransition(f"{communication.id} has another token than {status.token}")
     if communication.state is S.FETCHING:
-        return _stay(replace(communication, asked=asked))
+        return _told_again(replace(communication, asked=asked), status, now)
     if communication.state is S.UNCLEAR and not _adopts(communication, status, polled):
         return _stay(communication)
     noted = replace(communication, token=communication.token or status.token, asked=asked)
     if status.state is RemoteState.COMPLETED:
-        acted_at = _plausible(communication, status.finished_at, now)
-        noted = replace(noted, status=status, acted_at=acted_at, failure=None)
-        if status.result is RemoteResult.CANCELED:
-            canceled = Failure(cause="canceled_there", detail="the head end reports Canceled")
-            return _withdraw(noted, canceled)
-        deadline = communication.deadline or after(now, policy.reply_s)
-        return S.FETCHING, replace(noted, work=Work.RESULT, wake=now, deadline=deadline)
+        return _take_end(noted, status, polled, now, policy)
     noted = replace(noted, status=status)
     if communication.state is not S.AWAITING:
         return _await(noted, now, policy)
     return _poll_later(noted, now, policy) if polled else _stay(noted)
+
+
+def _take_end(
+    communication: Communication, status: RequestStatus, polled: bool, now: datetime, policy: Policy
+) -> Moved:
+    """The head end is said to be done: ask for the result, or whether it was canceled indeed."""
+    canceled = status.result is RemoteResult.CANCELED
+    prompt = communication.asked < PROMPT_QUESTIONS
+    if not polled and (canceled or not prompt):
+        return _ask_for_status(communication, prompt, now, policy)
+    acted_at = _plausible(communication, status.finished_at, now)
+    noted = replace(communication, status=status, acted_at=acted_at, failure=None)
+    if canceled:
+        return _withdraw(noted, Failure(cause="canceled_there", detail="its status is Canceled"))
+    deadline = communication.deadline or after(now, policy.reply_s)
+    return S.FETCHING, replace(noted, work=Work.RESULT, wake=now, deadline=deadline)
+
+
+def _told_again(communication: Communication, status: RequestStatus, now: datetime) -> Moved:
+    """An end told while the result is asked for: at once where the one before was disproved."""
+    if status.state is not RemoteState.COMPLETED or communication.status is not None:
+        return _stay(communication)
+    prompt = communication.asked < PROMPT_QUESTIONS
+    wake = now if prompt else communication.wake
+    if status.result is RemoteResult.CANCELED:
+        return _stay(replace(communication, wake=wake))
+    acted_at = _plausible(communication, status.finished_at, now)
+    return _stay(replace(communication, status=status, acted_at=acted_at, wake=wake))
+
+
+def _ask_for_status(
+    communication: Communication, prompt: bool, now: datetime, policy: Policy
+) -> Moved:
+    """A callback's word alone: the request is followed, and its status asked for."""
+    waits = communication.state is S.AWAITING
+    followed = communication if waits else _await(communication, now, policy)[1]
+    return S.AWAITING, replace(followed, wake=now if prompt else followed.wake)
+
+
+def _disproved(communication: Communication) -> Communication:
+    """It is not over, whatever was told of it: the true end is still to be heard of."""
+    return replace(communication, status=None, acted_at=None)
 
 
 def _plausible(
@@ -409,8 +455,10 @@ def _take_outcome(
         return _stay(communication)
     pending = outcome.result is RemoteResult.PENDING and communication.operation in RESULT_OF
     if pending:
-        open_fate = communication.state is S.UNCLEAR
-        return _stay(communication) if open_fate else _poll_later(communication, now, policy)
+        if communication.state is S.UNCLEAR:
+            return _stay(communication)
+        asked = replace(communication, asked=communication.asked + 1)
+        return _poll_later(_disproved(asked), now, policy)
     if communication.operation in SWITCH_OPERATIONS and _contradicts_itself(communication, outcome):
         unsure = Failure(cause="result_unknown", detail="the result contradicts itself")
         return unclear(communication, unsure, now, policy)
@@ -498,6 +546,8 @@ def _ask_again(
     if fault is not None and fault.name == "RequestNotFoundFault":
         forgotten = Failure(cause="token_forgotten", detail=detail)
         return unclear(asked, forgotten, now, policy)
+    if fault is not None and fault.name == _NOT_FINISHED:
+        asked = _disproved(asked)
     if communication.deadline is not None and now >= communication.deadline:
         late = Failure(cause="timed_out", detail=detail)
         return unclear(asked, late, now, policy)

@@ -334,6 +334,7 @@ def test_a_canceled_command_whose_head_end_says_nothing_more_ends() -> None:
 
 
 def test_a_request_canceled_at_the_head_end_by_others_ends_the_command() -> None:
-    course = Course(C.REMOTE_DISCONNECT).accept().take().status(result=RemoteResult.CANCELED)
+    course = Course(C.REMOTE_DISCONNECT).accept().take()
+    course.status(result=RemoteResult.CANCELED, polled=True)
     assert (course.state, course.activity.outcome) == (S.DISCARDED, Outcome.CANCELED)
     assert course.activity.reason == "canceled_there"

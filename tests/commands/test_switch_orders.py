@@ -494,7 +494,7 @@ def test_an_optional_read_that_fails_does_not_hold_the_order_back(how: str) -> N
     elif how == "failed":
         course.answer(failed={"E0": FailureReason.ERROR_RESPONSE})
     else:
-        course.take().status(result=RemoteResult.CANCELED)
+        course.take().status(result=RemoteResult.CANCELED, polled=True)
     assert course.last.step is StepKind.MAIN
     assert course.state is S.COMMUNICATION_IN_PROGRESS
 

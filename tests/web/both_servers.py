@@ -279,14 +279,18 @@ def exceptions_arrived() -> bytes:
     return codec().encode_request(EXCEPTIONS, {"input": {"MeterExceptionCollection": [exception]}})
 
 
-def status_changed(token: str = TOKEN, state: str = "Completed") -> bytes:
+def status_changed(
+    token: str = TOKEN, state: str = "Completed", result: str = "", finished: str = ""
+) -> bytes:
+    """Without a result: Success for Completed, Pending for all else."""
     status = {
         "RequestToken": {"Id": token},
         "State": state,
         "EndpointsScheduled": 1,
-        "Result": "Success" if state == "Completed" else "Pending",
+        "Result": result or ("Success" if state == "Completed" else "Pending"),
         "SuccessfulEndpoints": 1,
         "FailedEndpoints": 0,
         "CreatedWhen": "2026-03-02T12:00:00Z",
+        **({"FinishedWhen": finished} if finished else {}),
     }
     return codec().encode_request(STATUS, {"input": {"RequestStatus": status}})
