@@ -21,7 +21,7 @@ from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.engine.commands.ports import InboxState
 
-MESSAGES: Final = columns("message", "id at operation remote_address state reason")
+MESSAGES: Final = columns("message", "id at operation remote_address times state reason")
 _FILES: Final = "; files that were refused: openway readings payloads"
 
 

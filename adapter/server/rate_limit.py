@@ -7,6 +7,7 @@ all the same, from whatever address: nobody can lock a caller out by failing in 
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -52,10 +53,16 @@ class LimitedLog:
         self._log = log
         self._limit = RateLimit(_LINES_PER_MINUTE)
 
+    def info(self, event: str, **fields: object) -> None:
+        self._write(logging.INFO, event, fields)
+
     def warning(self, event: str, **fields: object) -> None:
+        self._write(logging.WARNING, event, fields)
+
+    def _write(self, level: int, event: str, fields: Mapping[str, object]) -> None:
         left_out = self._limit.take(event, time.monotonic())
         if left_out is not None:
-            self._log.warning(event, extra={**fields, "left_out": left_out})
+            self._log.log(level, event, extra={**fields, "left_out": left_out})
 
 
 class AuditedRefusals:

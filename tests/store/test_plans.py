@@ -85,6 +85,7 @@ _INDEX = {
     "FIRST_PARKED": "inbox_parked",
     "UNPARK": "inbox_token",
     "INBOX_STATE": "inbox_state",
+    "COUNT_REJECTED": "rejected_again",
     "RELEASE_LANES": "lane_command",
     "DEBITED": "debit_window",
     "AUDIT_OF_SUBJECT": "audit_subject",
@@ -136,7 +137,7 @@ _SORTS = {"CURRENT_INSTALL", "AUDIT_OF_SUBJECT", "MESSAGES"}
 def test_the_states_that_statements_name_are_the_models_own() -> None:
     written = "".join(text for text in _HOT.values()) + "".join(text for _, text in scripts())
     named = set(re.findall(r"state = '(\w+)'", written))
-    states = {InboxState.NEW, InboxState.PARKED, InboxState.LOADING}
+    states = {InboxState.NEW, InboxState.PARKED, InboxState.LOADING, InboxState.QUARANTINED}
     assert named == {
         CommunicationState.SENDING,
         FailedState.WAITING,

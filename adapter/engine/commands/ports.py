@@ -139,6 +139,19 @@ class InboxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why a message was refused when it came; `stranger`: without the right credentials.
+
+    Where `counted`, one that comes again from the same address for the same cause makes the row
+    of the first count one more, as long as that is quarantined.
+    """
+
+    cause: str
+    stranger: bool = False
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """One inbound message as it came. `operation` is "" when it could not be told.
 
@@ -153,6 +166,7 @@ class Received:
     state: InboxState = InboxState.NEW
     reason: str = ""
     spool: Spooled | None = None
+    rejection: Rejection | None = None
 
 
 def refusal_of(inbox: InboxId, received: Received) -> AuditNote | None:
@@ -301,6 +315,9 @@ class InboxRow:
     spool_bytes: int = 0
     damaged: bool = False
     """What is kept in `raw` is not what was received."""
+    times: int = 1
+    """How often it came; above 1 where the same was refused again, last at `last_at`."""
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,7 +437,8 @@ class Store(Protocol):
     # inbound
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
         """Durable when it returns; only then may the head end be answered (I4). A quarantined one
-        has its audit entry in the same transaction (I6)."""
+        has its audit entry in the same transaction (I6). A rejected one that is only counted gives
+        the number of the row that counts it."""
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""

@@ -40,7 +40,7 @@ from adapter.model.ids import (
 )
 from adapter.model.reading import InitialMeasurement
 from adapter.store.chain import Head
-from adapter.store.commands import claiming, reading, writing
+from adapter.store.commands import claiming, reading, receiving, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.database import Database
 from adapter.store.registry import importing
@@ -121,7 +121,7 @@ class SqliteStore:
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
         at = self._now()
-        return await self.database.write(lambda tx: writing.receive(tx, batch, at))
+        return await self.database.write(lambda tx: receiving.receive(tx, batch, at))
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return await readable(

@@ -1,40 +1,16 @@
 """What comes in and is kept as it came: the inbox, messages, measurements."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import apsw
 
-from adapter.engine.commands.ports import Disposition, Logged, Received
+from adapter.engine.commands.ports import Disposition, Logged
 from adapter.errors import NotFound
-from adapter.model.ids import InboxId, RequestToken
+from adapter.model.ids import RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
-
-
-def receive(tx: Transaction, batch: Sequence[Received]) -> list[InboxId]:
-    ids: list[InboxId] = []
-    for item in batch:
-        inbox = tx.connection.execute(
-            queries.INSERT_INBOX,
-            (
-                item.operation,
-                micros(item.at),
-                item.state,
-                item.communication,
-                item.remote,
-                item.reason,
-                item.spool.digest if item.spool else hashlib.sha256(item.raw).digest(),
-            ),
-        ).get
-        if item.spool is not None:
-            values = (inbox, item.spool.file, item.spool.size)
-            tx.connection.execute(queries.INSERT_SPOOLED, values)
-        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
-        ids.append(inbox)
-    return ids
 
 
 def unpark(tx: Transaction, tokens: Sequence[RequestToken]) -> None:

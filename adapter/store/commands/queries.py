@@ -127,12 +127,23 @@ INSERT INTO inbox (operation, at, state, communication, remote, reason, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
+INSERT_REJECTED: Final = """
+INSERT INTO rejected (id, stranger, remote, cause, bytes, times, last_at)
+VALUES (?, ?, ?, ?, ?, 1, ?)"""
+COUNT_REJECTED: Final = """
+UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
+    SELECT rejected.id FROM rejected JOIN inbox ON inbox.id = rejected.id
+    WHERE rejected.stranger = 1 AND rejected.remote = :remote AND cause = :cause
+        AND state = 'quarantined'
+    ORDER BY rejected.id DESC LIMIT 1)
+RETURNING id"""
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, operation, raw, at, communication, remote, state, reason, command, token,
-       inbox_spool.file, inbox_spool.bytes, hash
+SELECT inbox.id, operation, raw, at, communication, inbox.remote, state, reason, command, token,
+       inbox_spool.file, inbox_spool.bytes, hash, rejected.times, rejected.last_at
 FROM inbox """
 _BODY: Final = """
 JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = _INBOX_COLUMNS + _BODY
 _FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))

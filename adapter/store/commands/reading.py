@@ -237,6 +237,8 @@ def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
         spool=row[10] or "",
         spool_bytes=row[11] or 0,
         damaged=bool(row[2]) and not _as_received(row[2], row[12]),
+        times=row[13] or 1,
+        last_at=None if row[14] is None or row[13] == 1 else moment(row[14]),
     )
 
 

@@ -16,16 +16,13 @@ from adapter.engine.commands.ports import (
     KeyConflict,
     LaneTaken,
     Publication,
-    Received,
     Saved,
     Submission,
     Submitted,
-    refusal_of,
 )
-from adapter.model.ids import CommandId, InboxId, RequestToken
+from adapter.model.ids import CommandId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
-from adapter.store.commands import inbox as intake
 from adapter.store.commands import queries
 from adapter.store.commands.inbox import dispose, put_measurements
 from adapter.store.registry.registry import install_unmoved, put_install
@@ -102,13 +99,6 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
 
 
 # ---------------------------------------------------------------- receive
-
-
-def receive(tx: Transaction, batch: Sequence[Received], at: datetime) -> list[InboxId]:
-    ids = intake.receive(tx, batch)
-    refusals = map(refusal_of, ids, batch)
-    note_all(tx, [note for note in refusals if note is not None], at)
-    return ids
 
 
 # ---------------------------------------------------------------- save

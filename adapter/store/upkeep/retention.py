@@ -76,6 +76,7 @@ _REMOVE: Final = MappingProxyType(
         Kept.MESSAGES: (f"DELETE FROM message WHERE id IN {_KEYS}",),
         Kept.INBOX: (
             f"DELETE FROM inbox_raw WHERE id IN {_KEYS}",
+            f"DELETE FROM rejected WHERE id IN {_KEYS}",
             f"DELETE FROM inbox WHERE id IN {_KEYS}",
         ),
         Kept.ARRIVALS: (f"DELETE FROM arrived_event WHERE id IN {_KEYS}",),

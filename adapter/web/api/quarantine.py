@@ -35,7 +35,8 @@ from adapter.web.api.problems import ProblemRaised
 
 class InboxItem(Struct, kw_only=True):
     """A message from the head end. `bytes` is how much of it is kept; `damaged`: they are not those
-    that were received."""
+    that were received. `times`: of wrong credentials from one address the first message is kept,
+    and the others are counted, the last of them `last_at`."""
 
     id: int
     operation: str
@@ -48,6 +49,8 @@ class InboxItem(Struct, kw_only=True):
     damaged: bool
     command: str | None
     token: str | None
+    times: int
+    last_at: datetime | None
 
     @classmethod
     def of(cls, row: InboxRow) -> "InboxItem":

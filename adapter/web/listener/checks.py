@@ -22,7 +22,9 @@ _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """`text` goes to the caller, `reason` to quarantine. `known`: the credentials were right."""
+    """`text` goes to the caller, `reason` to quarantine. `known`: the credentials were right.
+    `counted`: one row stands for all of an address. `question`: the caller is asked for what is
+    missing, and nothing is kept."""
 
     status: int
     text: str
@@ -31,6 +33,8 @@ class Refusal:
     soap: Soap | None = None
     operation: str = ""
     known: bool = True
+    counted: bool = False
+    question: bool = False
     headers: Mapping[str, str] | None = None
 
 

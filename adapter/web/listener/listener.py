@@ -215,13 +215,16 @@ class Listener(Server):
         self.counts["received"] += 1
 
     def _before_the_body(self, request: web.Request, key: str) -> Refusal | None:
-        if not self._users.know(request.headers.get("Authorization")):
+        given = request.headers.get("Authorization")
+        if not self._users.know(given):
             return Refusal(
                 status=401,
                 text="Credentials are missing or wrong.",
-                reason="credentials missing or wrong",
+                reason="wrong credentials",
                 operation=key,
                 known=False,
+                counted=True,
+                question=not given,
                 headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
             )
         address = request.match_info
@@ -284,13 +287,24 @@ class Listener(Server):
     # ------------------------------------------------------------ refusals
 
     async def _refuse_unread(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
-        """Keep the beginning of the body, unless the caller waits to be invited to send it."""
+        """Keep the beginning of the body, unless the caller waits to be invited to send it, or has
+        only asked whether credentials are wanted, as HTTP clients do at first."""
+        if refusal.question:
+            return self._challenge(request, refusal)
         limits = self.settings.quarantine
         body = Body(raw=b"", cut=request.can_read_body)
         if request.can_read_body and "Expect" not in request.headers:
             mark_busy(request, refusal.known)
             body = await read_body(request, limit=limits.message_bytes, deadline_s=limits.capture_s)
         await self._keep(request, refusal, body, None)
+        response = self._fault(request, refusal)
+        response.force_close()
+        return response
+
+    def _challenge(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+        self.counts["challenged"] += 1
+        limited_log.info("credentials_asked_for", remote=request.remote or "")
+        self.counts["http_401"] += 1
         response = self._fault(request, refusal)
         response.force_close()
         return response
@@ -315,6 +329,7 @@ class Listener(Server):
             cut=body.cut,
             length=request.content_length,
             known=refusal.known,
+            counted=refusal.counted,
         )
 
     def _fault(

@@ -6,13 +6,14 @@ from collections import Counter
 from datetime import datetime
 from typing import Final
 
-from adapter.engine.commands.ports import InboxState, Received
+from adapter.engine.commands.ports import InboxState, Received, Rejection
 from adapter.engine.inbox import MessageReceiver
 from adapter.model.ids import CommunicationId
 from adapter.server.settings import QuarantineLimits
 
 _ROW_BYTES: Final = 1024
 """What a row costs beside its bytes."""
+_MOST_ADDRESSES: Final = 4096
 
 
 class _Budget:
@@ -43,6 +44,7 @@ class Quarantine:
         self._inbox = inbox
         self._limits = limits
         self._counts = counts
+        self._addresses: set[tuple[str, str]] = set()
         self._budgets = {known: _Budget(limits.minute_bytes) for known in (True, False)}
 
     async def keep(
@@ -57,16 +59,22 @@ class Quarantine:
         cut: bool = False,
         length: int | None = None,
         known: bool = True,
+        counted: bool = False,
     ) -> bool:
         """Whether it was stored. `cut`: `raw` is not all; `length` is that of all, where known.
+        `counted`: where the address has such a row, that counts one more.
 
         Raises StoreFailed.
         """
         kept = raw[: self._limits.message_bytes]
-        if not self._budgets[known].spend(len(kept) + _ROW_BYTES):
+        again = counted and (remote, reason) in self._addresses
+        if not self._budgets[known].spend(_ROW_BYTES + (0 if again else len(kept))):
             self._counts["not_kept"] += 1
             self._counts["not_kept_bytes"] += len(raw)
             return False
+        if counted and len(self._addresses) < _MOST_ADDRESSES:
+            self._addresses.add((remote, reason))
+        rejection = Rejection(cause=reason, stranger=not known, counted=counted)
         if cut or len(kept) < len(raw):
             whole = length if length is not None else None if cut else len(raw)
             of = f" of {whole}" if whole is not None else ""
@@ -82,6 +90,7 @@ class Quarantine:
                 remote=remote,
                 state=InboxState.QUARANTINED,
                 reason=reason,
+                rejection=rejection,
             )
         )
         self._counts["quarantined"] += 1
