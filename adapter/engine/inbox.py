@@ -29,6 +29,10 @@ class MessageReceiver(Protocol):
 
     async def receive(self, received: Received) -> InboxId: ...
 
+    async def bound_rejected(self, most_bytes: int) -> int: ...
+
+    def free_bytes(self) -> int: ...
+
 
 class Inbox:
     """Take what the head end sends, look at what came, decide about what was refused. A message is
@@ -52,6 +56,15 @@ class Inbox:
         (made,) = await self._store.receive([received])
         self._runner.poke("correlate")
         return made
+
+    async def bound_rejected(self, most_bytes: int) -> int:
+        """Remove the oldest rejected messages past so many bytes, those of strangers first. How
+        many bytes; the audit says which."""
+        return await self._store.bound_rejected(most_bytes)
+
+    def free_bytes(self) -> int:
+        """What is free on the disk that holds the store."""
+        return self._store.free_bytes()
 
     # ------------------------------------------------------------ look
 

@@ -52,6 +52,12 @@ class StagedInbox:
     def genuine(self, communication: str, secret: str) -> bool:
         return self._gateway.inbox.genuine(communication, secret)
 
+    async def bound_rejected(self, most_bytes: int) -> int:
+        return await self._gateway.inbox.bound_rejected(most_bytes)
+
+    def free_bytes(self) -> int:
+        return self._gateway.inbox.free_bytes()
+
     async def receive(self, received: Received) -> InboxId:
         async with self.heard(received):
             made = await self._gateway.inbox.receive(received)

@@ -107,12 +107,22 @@ class BodyLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineLimits:
     """What is kept of refused messages: the first `message_bytes` of each, and in any minute about
-    `minute_bytes` of those with the right credentials, and as much again of all others."""
+    `minute_bytes` of those with the right credentials, and as much again of all others.
+
+    Past `total_bytes` the oldest give way, those without the right credentials first. With less
+    than `reserve_bytes` free on the store's disk none is kept: the rest is for what is taken.
+    """
 
     message_bytes: Annotated[Body, "kept of one refused message"] = 64 * KIB
     minute_bytes: Annotated[
         int, Bounds(least=1, most=GIB), "kept of all refused messages in a minute"
     ] = 16 * MIB
+    total_bytes: Annotated[
+        int, Bounds(least=1, most=TIB), "kept of all refused messages; past it the oldest go"
+    ] = GIB
+    reserve_bytes: Annotated[
+        int, Bounds(least=0, most=TIB), "with less disk free no refused message is kept"
+    ] = 256 * MIB
     capture_s: Annotated[PositiveSeconds, "a refused message is read on for so long"] = 5.0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -162,6 +163,10 @@ class Database:
     def commits(self) -> int:
         """Transactions written since the file was opened."""
         return self._writer.commits
+
+    def free_bytes(self) -> int:
+        """What is free on the disk that holds the files."""
+        return shutil.disk_usage(self._path.parent).free
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """One transaction of the writing thread; for the stores of all subjects."""

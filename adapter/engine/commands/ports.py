@@ -440,6 +440,13 @@ class Store(Protocol):
         has its audit entry in the same transaction (I6). A rejected one that is only counted gives
         the number of the row that counts it."""
 
+    async def bound_rejected(self, most_bytes: int) -> int:
+        """Remove the oldest rejected messages until the others cost no more than so much, those of
+        strangers first. What was answered 200, or taken since, is not touched. How many bytes."""
+
+    def free_bytes(self) -> int:
+        """What is free on the disk that holds the store."""
+
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -122,6 +123,21 @@ class SqliteStore:
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
         at = self._now()
         return await self.database.write(lambda tx: receiving.receive(tx, batch, at))
+
+    async def bound_rejected(self, most_bytes: int) -> int:
+        excess = await self.database.query(receiving.rejected_bytes) - most_bytes
+        removed = 0
+        while excess > 0:
+            remove = partial(receiving.remove_rejected, excess=excess, now=self._now())
+            freed = await self.database.write(remove)
+            if not freed:
+                break
+            excess -= freed
+            removed += freed
+        return removed
+
+    def free_bytes(self) -> int:
+        return self.database.free_bytes()
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return await readable(

@@ -128,12 +128,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 INSERT_REJECTED: Final = """
-INSERT INTO rejected (id, stranger, remote, cause, bytes, times, last_at)
+INSERT INTO rejected (id, known, remote, cause, bytes, times, last_at)
 VALUES (?, ?, ?, ?, ?, 1, ?)"""
 COUNT_REJECTED: Final = """
 UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
     SELECT rejected.id FROM rejected JOIN inbox ON inbox.id = rejected.id
-    WHERE rejected.stranger = 1 AND rejected.remote = :remote AND cause = :cause
+    WHERE rejected.known = 0 AND rejected.remote = :remote AND cause = :cause
         AND state = 'quarantined'
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""

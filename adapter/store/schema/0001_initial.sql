@@ -108,19 +108,19 @@ CREATE TABLE inbox_spool (
     bytes INTEGER NOT NULL
 ) STRICT;
 
--- of those that were refused when they came: who sent them (stranger: without the right
--- credentials), and how often the same came again; bytes is what the row costs
+-- of those that were refused when they came: who sent them (known: with the right credentials),
+-- and how often the same came again; bytes is what the row costs
 CREATE TABLE rejected (
     id INTEGER PRIMARY KEY,
-    stranger INTEGER NOT NULL,
+    known INTEGER NOT NULL,
     remote TEXT NOT NULL,
     cause TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     times INTEGER NOT NULL,
     last_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX rejected_again ON rejected (remote, cause) WHERE stranger = 1;
-CREATE INDEX rejected_oldest ON rejected (stranger, id);
+CREATE INDEX rejected_again ON rejected (remote, cause) WHERE known = 0;
+CREATE INDEX rejected_oldest ON rejected (known, id);
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,

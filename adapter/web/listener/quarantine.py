@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections import Counter
 from datetime import datetime
 from typing import Final
@@ -9,11 +10,16 @@ from typing import Final
 from adapter.engine.commands.ports import InboxState, Received, Rejection
 from adapter.engine.inbox import MessageReceiver
 from adapter.model.ids import CommunicationId
+from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import QuarantineLimits
 
 _ROW_BYTES: Final = 1024
 """What a row costs beside its bytes."""
 _MOST_ADDRESSES: Final = 4096
+_LOOKS: Final = 64
+"""Into so many parts is the bound divided: one part is what may come between two looks."""
+
+limited_log = LimitedLog(logging.getLogger(__name__))
 
 
 class _Budget:
@@ -44,6 +50,8 @@ class Quarantine:
         self._inbox = inbox
         self._limits = limits
         self._counts = counts
+        self._added = limits.total_bytes
+        """Since the last look at what all cost; at first nobody has looked."""
         self._addresses: set[tuple[str, str]] = set()
         self._budgets = {known: _Budget(limits.minute_bytes) for known in (True, False)}
 
@@ -67,11 +75,12 @@ class Quarantine:
         Raises StoreFailed.
         """
         kept = raw[: self._limits.message_bytes]
+        if self._inbox.free_bytes() < self._limits.reserve_bytes:
+            limited_log.warning("disk_nearly_full_nothing_refused_is_kept")
+            return self._passed_over(raw)
         again = counted and (remote, reason) in self._addresses
         if not self._budgets[known].spend(_ROW_BYTES + (0 if again else len(kept))):
-            self._counts["not_kept"] += 1
-            self._counts["not_kept_bytes"] += len(raw)
-            return False
+            return self._passed_over(raw)
         if counted and len(self._addresses) < _MOST_ADDRESSES:
             self._addresses.add((remote, reason))
         rejection = Rejection(cause=reason, stranger=not known, counted=counted)
@@ -94,4 +103,22 @@ class Quarantine:
             )
         )
         self._counts["quarantined"] += 1
+        await self._bound(len(kept) + _ROW_BYTES)
         return True
+
+    def _passed_over(self, raw: bytes) -> bool:
+        self._counts["not_kept"] += 1
+        self._counts["not_kept_bytes"] += len(raw)
+        return False
+
+    async def _bound(self, added: int) -> None:
+        """Hold the bound in all: looked at once a small part of it has come, one at a time."""
+        self._added += added
+        most = self._limits.total_bytes
+        if self._added < most // _LOOKS:
+            return
+        self._added = 0
+        removed = await self._inbox.bound_rejected(most - most // _LOOKS)
+        if removed:
+            self._counts["quarantine_removed_bytes"] += removed
+            limited_log.warning("quarantine_full_oldest_removed", bytes=removed)

@@ -35,6 +35,7 @@ from adapter.engine.commands.ports import (
 from adapter.engine.listing import Listing
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import SetAside
+from adapter.model.bounds import TIB
 from adapter.model.device import DeviceView
 from adapter.model.ids import (
     CommandId,
@@ -297,10 +298,31 @@ class ModelStore:
     # ------------------------------------------------------------ inbound
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        ids = self._inbox.receive(batch)
-        notes = map(refusal_of, ids, batch)
-        self._journal.note([note for note in notes if note is not None], self._now())
+        ids: list[InboxId] = []
+        for item in batch:
+            (inbox,) = self._inbox.receive([item])
+            ids.append(inbox)
+            row, note = self._inbox.get(inbox), refusal_of(inbox, item)
+            if note is not None and row is not None and row.times == 1:
+                self._journal.note((note,), self._now())
         return ids
+
+    async def bound_rejected(self, most_bytes: int) -> int:
+        removed = self._inbox.bound_rejected(most_bytes)
+        if removed:
+            detail = {
+                "rows": len(removed),
+                "first": min(removed),
+                "last": max(removed),
+                "bytes": sum(removed.values()),
+                "reason": "quarantine is full",
+            }
+            note = AuditNote(actor="gateway", action="Removed", subject="inbox", detail=detail)
+            self._journal.note((note,), self._now())
+        return sum(removed.values())
+
+    def free_bytes(self) -> int:
+        return TIB
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
         return self._inbox.unread(limit=limit, now=now)

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received
+from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received, Rejection
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
+from adapter.store.commands.receiving import ROW_BYTES
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+_REFUSED = (InboxState.QUARANTINED, InboxState.DISCARDED)
 
 
 class InboxModel:
@@ -17,6 +19,8 @@ class InboxModel:
     def __init__(self) -> None:
         self._rows: dict[InboxId, InboxRow] = {}
         self._wakes: dict[InboxId, datetime | None] = {}
+        self._rejections: dict[InboxId, Rejection] = {}
+        self._made = 0
 
     def check(self, dispositions: Iterable[Disposition]) -> None:
         for item in dispositions:
@@ -26,7 +30,16 @@ class InboxModel:
     def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
         ids: list[InboxId] = []
         for item in batch:
-            inbox = InboxId(len(self._rows) + 1)
+            counting = self._counting(item)
+            if counting is not None:
+                row = self._rows[counting]
+                self._rows[counting] = replace(row, times=row.times + 1, last_at=item.at)
+                ids.append(counting)
+                continue
+            self._made += 1
+            inbox = InboxId(self._made)
+            if item.rejection is not None:
+                self._rejections[inbox] = item.rejection
             self._rows[inbox] = InboxRow(
                 id=inbox,
                 operation=item.operation,
@@ -42,6 +55,35 @@ class InboxModel:
             self._wakes[inbox] = None
             ids.append(inbox)
         return ids
+
+    def _counting(self, item: Received) -> InboxId | None:
+        """The row that counts one more, where there is one."""
+        if item.rejection is None or not item.rejection.counted:
+            return None
+        alike = (
+            inbox
+            for inbox, each in reversed(self._rejections.items())
+            if each.stranger and each.cause == item.rejection.cause
+        )
+        rows = (self._rows[inbox] for inbox in alike)
+        same = (row.id for row in rows if row.remote == item.remote and row.state in _REFUSED[:1])
+        return next(same, None)
+
+    def bound_rejected(self, most_bytes: int) -> dict[InboxId, int]:
+        """The rows that were removed, and what each cost."""
+        kept = {
+            inbox: len(self._rows[inbox].raw) + ROW_BYTES
+            for inbox in self._rejections
+            if self._rows[inbox].state in _REFUSED
+        }
+        removed: dict[InboxId, int] = {}
+        for inbox in sorted(kept, key=lambda each: (not self._rejections[each].stranger, each)):
+            if sum(kept.values()) - sum(removed.values()) <= most_bytes:
+                break
+            removed[inbox] = kept[inbox]
+        for inbox in removed:
+            del self._rows[inbox], self._wakes[inbox], self._rejections[inbox]
+        return removed
 
     def dispose(self, dispositions: Iterable[Disposition]) -> None:
         for item in dispositions:

@@ -15,12 +15,15 @@ from adapter.engine.commands.ports import (
     Import,
     InboxState,
     Logged,
+    Received,
+    Rejection,
     Saved,
 )
 from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
 from adapter.model.ids import DeviceId, EventId, InboxId
 from adapter.model.reading import InitialMeasurement, InitialValue
+from adapter.store.commands.receiving import ROW_BYTES
 from tests.builders import (
     NOON,
     a_command,
@@ -125,6 +128,51 @@ async def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) 
         assert [row.id for row in await store.inbox(limit=1)] == [ids[1]]
         stored = await store.inbox(state=InboxState.STORED, before=ids[1])
         assert [row.id for row in stored] == [ids[0]]
+
+
+def a_rejected(n: int, *, stranger: bool = True, counted: bool = False) -> Received:
+    rejection = Rejection(cause="wrong", stranger=stranger, counted=counted)
+    state = InboxState.QUARANTINED
+    return a_message(b"12345", state=state, reason="wrong [x]", at=at(n), rejection=rejection)
+
+
+async def test_what_is_rejected_again_is_counted_by_one_row_until_that_is_decided(
+    subject: Subject,
+) -> None:
+    async with subject.opened() as store:
+        first, again = await store.receive([a_rejected(n, counted=True) for n in range(2)])
+        elsewhere = replace(a_rejected(2, counted=True), remote="192.0.2.2")
+        (other,) = await store.receive([elsewhere])
+        assert first == again != other
+        row = await store.inbox_row(first)
+        assert row is not None
+        assert (row.times, row.at, row.last_at) == (2, at(0), at(1))
+        discarded = Disposition(inbox=first, state=InboxState.DISCARDED)
+        await store.save([Change(inbox=(discarded,))])
+        (later,) = await store.receive([a_rejected(3, counted=True)])
+        assert later not in (first, other)
+        subjects = [entry.note.subject for entry in await store.audit()]
+        assert subjects == [f"inbox:{each}" for each in (first, other, later)]
+
+
+async def test_past_the_bound_the_oldest_rejected_go_strangers_first(subject: Subject) -> None:
+    cost = ROW_BYTES + 5
+    async with subject.opened() as store:
+        (taken,) = await store.receive([a_message(state=InboxState.QUARANTINED)])
+        known = await store.receive([a_rejected(n, stranger=False) for n in range(3)])
+        strangers = await store.receive([a_rejected(n) for n in range(3)])
+        assert await store.bound_rejected(6 * cost) == 0
+        assert await store.bound_rejected(5 * cost + 1) == cost
+        assert await store.bound_rejected(3 * cost - 1) == 3 * cost
+        assert [row.id for row in await store.inbox()] == [known[2], known[1], taken]
+        assert await store.bound_rejected(0) == 2 * cost
+        assert [row.id for row in await store.inbox()] == [taken]
+        assert await store.bound_rejected(0) == 0
+        told = [entry.note for entry in await store.audit() if entry.note.action == "Removed"]
+        assert [note.detail["rows"] for note in told] == [1, 3, 2]
+        assert told[1].detail["last"] == strangers[2]
+        (new,) = await store.receive([a_rejected(9)])
+        assert new > strangers[2], "a number is never given twice"
 
 
 async def test_a_measurement_made_again_changes_nothing(subject: Subject) -> None:
