@@ -448,7 +448,11 @@ class Store(Protocol):
         """What is free on the disk that holds the store."""
 
     async def unread(self, *, limit: int, now: datetime) -> Sequence[InboxRow]:
-        """NEW rows, and PARKED rows whose `wake` has passed, oldest first."""
+        """NEW rows, and PARKED rows whose `wake` has passed.
+
+        Those whose address names a communication come first, so that callbacks nobody knows hold
+        up no order; a quarter is left to the others. Each oldest first.
+        """
 
     async def untaken(self, until: datetime) -> bool:
         """Whether something that came by then is still to be looked at or taken in."""

@@ -147,8 +147,21 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = _INBOX_COLUMNS + _BODY
 _FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))
-UNREAD_NEW: Final = _INBOX + f"WHERE state = 'new' AND {_FREE} ORDER BY inbox.id LIMIT :limit"
-# Named, because without statistics SQLite takes the index by state, and sorts.
+# Named, because without statistics SQLite takes the index by state, and walks or sorts.
+UNREAD_ADDRESSED: Final = (
+    _INBOX_COLUMNS
+    + "INDEXED BY inbox_addressed"
+    + _BODY
+    + f"""WHERE state = 'new' AND communication IS NOT NULL AND {_FREE}
+ORDER BY inbox.id LIMIT :limit"""
+)
+UNREAD_UNADDRESSED: Final = (
+    _INBOX_COLUMNS
+    + "INDEXED BY inbox_unaddressed"
+    + _BODY
+    + f"""WHERE state = 'new' AND communication IS NULL AND {_FREE}
+ORDER BY inbox.id LIMIT :limit"""
+)
 UNREAD_PARKED: Final = (
     _INBOX_COLUMNS
     + "INDEXED BY inbox_parked"

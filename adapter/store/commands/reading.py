@@ -213,6 +213,10 @@ def outcomes(connection: apsw.Connection, command: CommandId) -> list[EndpointOu
 # ---------------------------------------------------------------- inbox
 
 
+UNADDRESSED_SHARE: Final = 4
+"""One row in so many is left to messages that name no communication, however many others wait."""
+
+
 def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
     return [inbox_row_of(row) for row in connection.execute(query, values)]
 
@@ -254,11 +258,15 @@ def whole_inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
 def unread(
     connection: apsw.Connection, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
-    """(number, row) of each, oldest first."""
+    """(number, row) of each: the addressed first, then the others, each oldest first."""
     names = {"now": micros(now), "limit": limit}
-    found = [*connection.execute(queries.UNREAD_NEW, names)]
-    found += connection.execute(queries.UNREAD_PARKED, names)
-    return [(row[0], row) for row in sorted(found, key=lambda row: row[0])[:limit]]
+    addressed = [*connection.execute(queries.UNREAD_ADDRESSED, names)]
+    others = [*connection.execute(queries.UNREAD_UNADDRESSED, names)]
+    others += connection.execute(queries.UNREAD_PARKED, names)
+    others.sort(key=lambda row: row[0])
+    addressed = addressed[: limit - min(len(others), limit // UNADDRESSED_SHARE)]
+    found = addressed + others[: limit - len(addressed)]
+    return [(row[0], row) for row in found]
 
 
 def untaken(connection: apsw.Connection, until: datetime) -> bool:

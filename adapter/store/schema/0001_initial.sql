@@ -95,6 +95,10 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_parked ON inbox (wake, id) WHERE state = 'parked';
 CREATE INDEX inbox_token ON inbox (token) WHERE state = 'parked';
 CREATE INDEX inbox_state ON inbox (state, id);
+CREATE INDEX inbox_addressed ON inbox (state, id)
+    WHERE state = 'new' AND communication IS NOT NULL;
+CREATE INDEX inbox_unaddressed ON inbox (state, id)
+    WHERE state = 'new' AND communication IS NULL;
 
 -- apart from its row, so that moving the row does not rewrite the message
 CREATE TABLE inbox_raw (

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received, Rejection
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
+from adapter.store.commands.reading import UNADDRESSED_SHARE
 from adapter.store.commands.receiving import ROW_BYTES
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,7 +107,11 @@ class InboxModel:
             and wake <= now
         )
         due = [self._rows[inbox] for _, inbox in parked[:limit]]
-        return sorted(new[:limit] + due, key=lambda row: row.id)[:limit]
+        addressed = [row for row in new if row.communication is not None]
+        others = [row for row in new if row.communication is None][:limit] + due
+        others.sort(key=lambda row: row.id)
+        addressed = addressed[: limit - min(len(others), limit // UNADDRESSED_SHARE)]
+        return addressed + others[: limit - len(addressed)]
 
     def untaken(self, until: datetime) -> bool:
         waits = (InboxState.NEW, InboxState.LOADING)

@@ -117,6 +117,27 @@ async def test_parked_messages_come_back_at_their_time_or_when_their_token_is_kn
         assert (row.state, row.token) == (InboxState.PARKED, a_token(0))
 
 
+async def test_addressed_messages_are_read_first_and_the_others_have_a_share(
+    subject: Subject,
+) -> None:
+    async with subject.opened() as store:
+        strays = await store.receive([a_message(b"%d" % n) for n in range(40)])
+        parked = Disposition(inbox=strays[0], state=InboxState.PARKED, wake=NOON)
+        await store.save([Change(inbox=(parked,))])
+        own = await store.receive(
+            [a_message(b"%d" % n, communication=a_communication().id) for n in range(9)]
+        )
+
+        async def unread(limit: int) -> list[int]:
+            return [row.id for row in await store.unread(limit=limit, now=NOON)]
+
+        assert await unread(8) == [*own[:6], *strays[:2]]
+        assert await unread(16) == [*own, *strays[:7]]
+        done = tuple(Disposition(inbox=each, state=InboxState.APPLIED) for each in strays)
+        await store.save([Change(inbox=done)])
+        assert await unread(8) == own[:8], "where nobody else waits, they have it all"
+
+
 async def test_messages_that_wait_for_nothing_are_only_listed(subject: Subject) -> None:
     async with subject.opened() as store:
         ids = await store.receive(
