@@ -102,10 +102,10 @@ def read_fault(content: etree._Element) -> Fault:
     """A soap:Fault element of either version. Never raises: a strange fault is an unnamed one."""
     detail = detail_of(content)
     reason = reason_of(content)
-    name = "" if detail is None else local_name(detail)
-    if detail is None or FAULT_NAMESPACES.get(name) != namespace(detail):
+    if detail is None or not _of_contract(detail):
         permanent = code_of(content) in _PERMANENT_CODES
         return Fault(name="", klass=_P if permanent else _R, message=reason)
+    name = local_name(detail)
     fields = {local_name(child): _flat(child) for child in detail}
     return Fault(
         name=name,
@@ -116,11 +116,17 @@ def read_fault(content: etree._Element) -> Fault:
 
 
 def detail_of(content: etree._Element) -> etree._Element | None:
-    """The first element inside detail, if there is one."""
+    """What detail says: the first of the contract's faults in it, else its first element. Stacks
+    put entries of their own before and behind."""
     for child in content:
         if local_name(child) in ("detail", "Detail"):
-            return next(iter(child), None)
+            entries = list(child.iterchildren(etree.Element))
+            return next(filter(_of_contract, entries), next(iter(entries), None))
     return None
+
+
+def _of_contract(entry: etree._Element) -> bool:
+    return FAULT_NAMESPACES.get(local_name(entry)) == namespace(entry)
 
 
 def code_of(content: etree._Element) -> str:

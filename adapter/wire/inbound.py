@@ -16,6 +16,7 @@ from lxml import etree
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction
+from adapter.wire.notifications import STATUS_CHANGED
 from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, parse
 
 ADDRESSING_NONE: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
@@ -48,6 +49,8 @@ class HostedCall:
 
     operation: str
     soap: Soap
+    foreign_action: str = ""
+    """The action of an inferred operation, where it is not the one that is inferred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +92,10 @@ def judge_call(
 ) -> HostedCall | Unacceptable:
     """Which operation the element `tag` calls, where no action names another one.
 
-    Only the last part of an action is compared: the rest is inferred for the subscriber services.
+    Only the action of StatusChanged is known, and of that the last part is compared. Those of the
+    subscriber services are inferred: body and address decide, and a foreign action is only noted.
     """
+    foreign = ""
     try:
         key, direction = codec.recognise(etree.Element(tag))
     except (WireError, ValueError):
@@ -99,7 +104,10 @@ def judge_call(
         return _not_ours(soap, f"{tag[:200]} is not an operation of this listener")
     for action in actions:
         given = (action or "").strip().strip('"')
-        if given and given.rpartition("/")[2] != HOSTED_HERE[key]:
+        if not given or given.rpartition("/")[2] == HOSTED_HERE[key]:
+            continue
+        foreign = foreign or given[:200]
+        if key == STATUS_CHANGED:
             return Unacceptable(
                 code=FaultCode.CLIENT,
                 text="The action does not name the operation in the body.",
@@ -107,7 +115,7 @@ def judge_call(
                 soap=soap,
                 operation=key,
             )
-    return HostedCall(operation=key, soap=soap)
+    return HostedCall(operation=key, soap=soap, foreign_action=foreign)
 
 
 class LargeMessage:

@@ -126,6 +126,25 @@ async def test_the_action_may_be_absent_empty_or_right(action: str | None) -> No
         assert (await rig.post(rig.signed(), status_changed(), headers))[0] == 200
 
 
+@pytest.mark.parametrize("action", ["urn:other", "http://example.com/IData/EventsArrivedAsync"])
+async def test_of_inferred_operations_body_and_address_decide_and_a_foreign_action_is_logged(
+    action: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_rig() as rig:
+        for path, body in (
+            ("/openway/data", data_arrived()),
+            ("/openway/events", events_arrived()),
+            ("/openway/exceptions", exceptions_arrived()),
+        ):
+            assert (await rig.post(path, body, {"SOAPAction": f'"{action}"'}))[0] == 200
+        assert (await rig.post("/openway/data", exceptions_arrived(), {"SOAPAction": action}))[
+            0
+        ] == 500, "the address decides"
+        assert rig.listener.counts["foreign_action"] == 3
+        logged = [each for each in caplog.records if each.message == "foreign_soap_action"]
+        assert {getattr(each, "action", "") for each in logged} == {action}
+
+
 async def test_the_action_block_that_wcf_writes_is_understood() -> None:
     async with a_rig() as rig:
         right = codec().catalog.spec(STATUS).soap_action

@@ -101,7 +101,9 @@ async def test_bytes_that_are_neither_utf8_nor_utf16_are_refused() -> None:
         "StatusChange",
     ],
 )
-async def test_an_action_that_names_another_operation_is_refused(action: str) -> None:
+async def test_a_status_message_whose_action_names_another_operation_is_refused(
+    action: str,
+) -> None:
     async with a_rig() as rig:
         status, answer = await rig.post(rig.signed(), status_changed(), {"SOAPAction": action})
         assert (status, fault_of(answer)) == (500, "Client")

@@ -107,6 +107,34 @@ def test_a_detail_that_is_none_of_the_contracts_faults_has_no_name(detail: str) 
     assert not refusal(data).fault.named
 
 
+STRANGE = '<ExceptionDetail xmlns="http://schemas.datacontract.org/2004/07/System.ServiceModel"/>'
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (STRANGE, ""),
+        ("<!-- trace -->", ""),
+        (STRANGE * 3, STRANGE),
+        ("", STRANGE),
+        ("<a/>", "<b/>"),
+    ],
+)
+def test_a_fault_of_the_contract_is_read_wherever_it_stands_in_the_detail(
+    before: str, behind: str
+) -> None:
+    fault = f'<EndpointNotFoundFault xmlns="{COM}"/>'
+    for part in ("detail", "Detail"):
+        data = envelope(f"<faultcode>s:Client</faultcode><{part}>{before}{fault}{behind}</{part}>")
+        assert refusal(data).fault.name == "EndpointNotFoundFault"
+
+
+def test_a_fault_inside_an_entry_of_somebody_else_is_none() -> None:
+    inside = f'<a><EndpointNotFoundFault xmlns="{COM}"/></a>'
+    data = envelope(f"<faultcode>s:Client</faultcode><detail>{inside}</detail>")
+    assert not refusal(data).fault.named
+
+
 def test_a_soap_12_fault_is_read() -> None:
     data = envelope(
         "<s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>a:ActionNotSupported</s:Value>"

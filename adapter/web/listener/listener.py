@@ -174,6 +174,8 @@ class Listener(Server):
                     await self._keep(request, refusal, body, communication)
                     return self._fault(request, refusal)
                 assert isinstance(judged, HostedCall)
+                if judged.foreign_action:
+                    self._note_action(judged)
                 if body.spilled and spooling is not None:
                     spooled, spooling = await spooling.done(), None
                     await self._receive(request, judged, b"", communication, spooled)
@@ -185,6 +187,12 @@ class Listener(Server):
                     await spooling.drop()
 
         return take
+
+    def _note_action(self, call: HostedCall) -> None:
+        self.counts["foreign_action"] += 1
+        limited_log.warning(
+            "foreign_soap_action", operation=call.operation, action=call.foreign_action
+        )
 
     def _spooling(self, key: str) -> Spooling | None:
         """Where a large body goes; status messages are never large."""
