@@ -6,6 +6,7 @@ Everything heavy is imported when a subcommand runs, so that `openway --help` is
 import json
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from adapter.cli.events import events, outages
 from adapter.cli.intake import intake
 from adapter.cli.orders import order, todo
 from adapter.cli.orders_visits import COMMANDS as VISITS
-from adapter.cli.output import MEANING, Exit, exit_of
+from adapter.cli.output import MEANING, Exit, exit_of, say
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.readings_enter import COMMANDS as ENTERING
@@ -87,10 +88,12 @@ def run(given: list[str]) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        say(told.getvalue().rstrip("\n"))
         return Exit.INVALID
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted")
         return Exit.INTERRUPTED
     except GatewayError as error:
         _complain(error, as_json="--json" in given)
@@ -101,19 +104,19 @@ def run(given: list[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:
-        click.echo(f"error: {_where(error)}", err=True)
+        say(f"error: {_where(error)}")
         return Exit.FAILED
     return Exit.OK
 
 
 def _complain(error: GatewayError, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"error": {"code": error.code, "message": str(error)}}), err=True)
+        say(json.dumps({"error": {"code": error.code, "message": str(error)}}))
     else:
-        for line in str(error).splitlines() or [error.code]:
-            click.echo(f"error: {line}", err=True)
+        for line in (str(error) or error.code).split("\n"):
+            say(f"error: {line}")
         if hint := _HINTS.get(error.code):
-            click.echo(hint, err=True)
+            say(hint)
 
 
 def _where(error: OSError) -> str:

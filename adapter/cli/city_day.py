@@ -6,10 +6,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
-from adapter.cli.output import Exit, print_json, print_table, say
+from adapter.cli.output import Exit, print_json, print_table, print_text, say
 
 if TYPE_CHECKING:
     from adapter.demo.city import CityReport
@@ -53,8 +52,8 @@ def _show(meters: int, books: "CityReport") -> None:
         *((f"seconds, {name}", f"{seconds:.0f}") for name, seconds in books.seconds.items()),
     )
     for name, value in lines:
-        click.echo(f"{name:<24}{value}")
+        print_text(f"{name:<24}{value}")
     rows = [(name, f"{used.cpu_s:.0f}", used.memory_mib) for name, used in books.used.items()]
     print_table(("process", "CPU seconds", "most memory, MiB"), rows, title="Until it was read")
     for text in books.differs:
-        click.echo(f"differs: {text}")
+        print_text(f"differs: {text}")

@@ -18,6 +18,7 @@ from adapter.cli.output import (
     print_fields,
     print_json,
     print_rows,
+    print_text,
     say,
     show_list,
 )
@@ -217,7 +218,7 @@ def show(
         return
     _print_command(made, as_json=False)
     for name, part in parts.items():
-        click.echo()
+        print_text()
         rows = items(part)
         if name == "messages":
             _print_messages(rows)
@@ -231,8 +232,8 @@ def _print_messages(rows: list[dict[str, Json]]) -> None:
     for row in rows:
         way = "sent" if row.get("outbound") else "received"
         status = f"  HTTP {row['status']}" if row.get("status") else ""
-        click.echo(f"{row.get('at')}  {way}  {row.get('operation')}{status}")
-        click.echo(f"{row.get('body')}\n")
+        print_text(f"{row.get('at')}  {way}  {row.get('operation')}{status}")
+        print_text(f"{row.get('body')}\n")
 
 
 def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
@@ -254,10 +255,10 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
         counts = made.get(title)
         if isinstance(counts, dict):
             shown = ", ".join(f"{count} {name}" for name, count in counts.items())
-            click.echo(f"{title}: {shown}")
+            print_text(f"{title}: {shown}")
     violations = made.get("violations")
     for violation in violations if isinstance(violations, list) else []:
-        click.echo(f"violates {violation}")
+        print_text(f"violates {violation}")
     for name in ("communications", "completion_events"):
         if rows := items(made.get(name)):
             print_rows(PARTS[name], rows)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Final
 
 from adapter.cli.client import Client, Json, fields, segment
-from adapter.cli.output import Exit, console, print_json_line, say
+from adapter.cli.output import Exit, cell, console, print_json_line, say
 from adapter.commands.activity import TO_DO, Outcome
 
 _LOOK_S: Final = 20.0
@@ -51,7 +51,7 @@ def watch(
             if changed and lines:
                 print_json_line(found)
             elif status is not None:
-                status.update(_line(found))
+                status.update(cell(_line(found)))
             elif changed and not quiet and found.get("progress") is not None:
                 say(_line(found))
             if found.get("final") or found.get("state") in _WAITS or now() >= ends:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from adapter.cli.output import as_json, counted, print_json, print_table, say
+from adapter.cli.output import as_json, counted, print_json, print_table, print_text, say
 from adapter.cli.session import Session, with_session
 
 
@@ -53,7 +53,7 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(session.file) if session.file else None, "given": given})
     else:
-        click.echo(f"good: {counted(given, 'setting')} given, file {session.file or 'none'}")
+        print_text(f"good: {counted(given, 'setting')} given, file {session.file or 'none'}")
         if session.settings.head_end is None:
             say("to serve, head_end.base_url is needed too")
 
@@ -81,5 +81,5 @@ def new_key(name: str, roles: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"token": token, "line": line})
     else:
-        click.echo(f"token (for OPENWAY_API_KEY)  {token}")
-        click.echo(f"line (for api.keys_file)     {line}")
+        print_text(f"token (for OPENWAY_API_KEY)  {token}")
+        print_text(f"line (for api.keys_file)     {line}")

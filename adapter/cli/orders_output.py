@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import click
-
 from adapter.cli.client import Json, fields, items
 from adapter.cli.output import (
     cell,
@@ -13,6 +11,7 @@ from adapter.cli.output import (
     print_fields,
     print_json,
     print_rows,
+    print_text,
     say,
 )
 
@@ -48,16 +47,16 @@ def _next(problem: Mapping[str, Json]) -> dict[str, object]:
 
 def print_plan(found: dict[str, Json]) -> None:
     for note in _texts(found["notes"]):
-        click.echo(note)
+        print_text(note)
     refusals = items(found["refused_by"])
     for problem in refusals:
-        click.echo(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
+        print_text(f"refused today: {problem['text']} ({problem['code']}); {problem['action']}")
     rows = items(found["steps"])
     print_rows(STEPS, rows)
     for row in rows:
-        click.echo(f"{row['number']}. saw {_saw(row)}")
+        print_text(f"{row['number']}. saw {_saw(row)}")
     if last := items(found["final_decisions"]):
-        click.echo(f"in the end saw {_saw(last[-1])}")
+        print_text(f"in the end saw {_saw(last[-1])}")
     problem = fields(found.get("problem"))
     why = f": {problem['text']}; {problem['action']}" if problem else ""
     steps = counted(len(rows), "step")
@@ -69,23 +68,23 @@ def print_plan(found: dict[str, Json]) -> None:
 
 def print_shown(found: dict[str, Json]) -> None:
     print_order(fields(found["order"]), as_json=False)
-    click.echo("\nchildren")
+    print_text("\nchildren")
     print_rows(CHILDREN, items(found["children"]))
-    click.echo("decisions")
+    print_text("decisions")
     for look in items(found["evaluations"]):
         for decision in items(look["decisions"]):
             place = f"{decision['cell']}. {decision['type']} {decision['algorithm']}"
-            click.echo(f"{look['at']}  {place}: {_decided(decision)}")
+            print_text(f"{look['at']}  {place}: {_decided(decision)}")
         if seen := items(look["decisions"]):
-            click.echo(f"    saw {_saw(seen[-1])}")
-    click.echo("\nreplies")
+            print_text(f"    saw {_saw(seen[-1])}")
+    print_text("\nreplies")
     print_rows(REPLIES, items(found["replies"]))
     if requests := items(found["requests"]):
-        click.echo("requests")
+        print_text("requests")
         print_rows(REQUESTS, requests)
-    click.echo("history")
+    print_text("history")
     for entry in items(found["history"]):
-        click.echo(_step(entry))
+        print_text(_step(entry))
 
 
 def _saw(decision: Mapping[str, Json]) -> str:

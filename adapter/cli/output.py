@@ -1,4 +1,7 @@
-"""What the command line prints, tables for people and JSON for programs, and its exit codes."""
+"""What the command line prints, tables for people and JSON for programs, and its exit codes.
+
+Nothing is printed past this module, so no control character of a stranger reaches a terminal.
+"""
 
 import json
 import sys
@@ -21,6 +24,7 @@ from adapter.errors import (
     StoreFailed,
     WireError,
 )
+from adapter.model.texts import visible, visible_json, visible_line
 from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:
@@ -138,7 +142,7 @@ def show_text(answer: object, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(text)
+        print_text(text)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -146,7 +150,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
     shown = {name: cell(value) for name, value in fields.items() if _filled(value)}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {value}")
+        print_text(f"{name:<{width}}  {value}")
 
 
 # ---------------------------------------------------------------- how it is printed
@@ -162,11 +166,35 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 def print_json_line(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    click.echo(visible_json(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def print_text(text: str = "") -> None:
+    """A line for people, or several."""
+    click.echo(visible(text))
+
+
+def print_message(body: bytes) -> None:
+    """A message in UTF-8: on a terminal with escapes, else as it is."""
+    if sys.stdout.isatty():
+        print_text(body.decode())
+    else:
+        sys.stdout.buffer.write(body + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class DataOutput:
+    """Standard output for data that a program reads: on a terminal with escapes, else as it is."""
+
+    def __init__(self) -> None:
+        self._shown = visible if sys.stdout.isatty() else str
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(self._shown(text))
 
 
 def print_table(
@@ -178,10 +206,11 @@ def print_table(
     from rich.text import Text
 
     whole = list(rows)
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    shown = None if title is None else Text(visible_line(title))
+    table = Table(title=shown, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(headings):
         numbers = all(_is_number(row[number]) for row in whole)
-        table.add_column(heading, overflow="fold", justify="right" if numbers else "left")
+        table.add_column(cell(heading), overflow="fold", justify="right" if numbers else "left")
     for row in whole:
         table.add_row(*(Text(cell(value)) for value in row))
     console().print(table)
@@ -201,10 +230,12 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={cell(part)}" for name, part in value.items() if _filled(part))
+        return " ".join(
+            f"{cell(name)}={cell(part)}" for name, part in value.items() if _filled(part)
+        )
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(cell, value))
-    return str(value)
+    return visible_line(str(value))
 
 
 def counted(number: object, name: str, names: str = "") -> str:
@@ -214,7 +245,7 @@ def counted(number: object, name: str, names: str = "") -> str:
 
 def say(text: str) -> None:
     """A remark for people, not part of the output."""
-    click.echo(text, err=True)
+    click.echo(visible(text), err=True)
 
 
 # ---------------------------------------------------------------- exit codes

@@ -13,6 +13,7 @@ from adapter.cli.output import (
     paged,
     print_fields,
     print_json,
+    print_text,
     say,
     show_list,
     show_text,
@@ -64,13 +65,13 @@ def show(session: Session, message: int, as_json: bool) -> None:
         return
     about = ("size", "complete", "removed", "position")
     print_fields({**fields(answer["message"]), **{name: answer[name] for name in about}})
-    click.echo(f"\n{answer['text']}")
+    print_text(f"\n{answer['text']}")
     position, first = answer["position"], answer["excerpt_from"]
     if isinstance(position, int) and isinstance(first, int) and answer["excerpt"]:
         around = str(answer["excerpt"]).encode()
         before, behind = around[: position - first], around[position - first :]
         say(f"\naround byte {position}, from byte {first} on; it was refused at >>>")
-        click.echo(f"{before.decode(errors='replace')}>>>{behind.decode(errors='replace')}")
+        print_text(f"{before.decode(errors='replace')}>>>{behind.decode(errors='replace')}")
 
 
 @quarantine.command()

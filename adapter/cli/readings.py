@@ -22,6 +22,7 @@ from adapter.cli.output import (
     print_json,
     print_json_line,
     print_rows,
+    print_text,
     say,
     show_list,
 )
@@ -225,7 +226,7 @@ def plot(
 
     columns = width or shutil.get_terminal_size((120, 24)).columns
     for line in draw(profile, width=columns):
-        click.echo(line)
+        print_text(line)
 
 
 @readings.command()

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from adapter.cli.client import fields
-from adapter.cli.output import as_json, counted, print_json
+from adapter.cli.output import as_json, counted, print_json, print_text
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest
@@ -77,4 +77,4 @@ def _post(session: Session, taken: list[dict[str, object]], *, as_json: bool) ->
     if as_json:
         print_json({"entered": entered})
     else:
-        click.echo(f"{counted(entered, 'reading')} entered")
+        print_text(f"{counted(entered, 'reading')} entered")

@@ -1,12 +1,12 @@
 """What `openway readings export` does: which files, from which rows."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
+from adapter.cli.output import DataOutput
 from adapter.cli.readings_source import Source
 from adapter.engine.readings.reports import ValueQuery
 from adapter.errors import InvalidRequest
@@ -109,7 +109,7 @@ def export_all(plan: ExportPlan, source: Source) -> list[tuple[Path, int]]:
 
 
 def _print(plan: ExportPlan, source: Source) -> int:
-    lines = Lines(sys.stdout, EVENTS if plan.events else VALUES)
+    lines = Lines(DataOutput(), EVENTS if plan.events else VALUES)
     count = 0
     for rows in plan.rows(source, plan.wanted):
         lines.put(rows)

@@ -16,6 +16,7 @@ from adapter.cli.output import (
     print_json,
     print_objects,
     print_rows,
+    print_text,
     say,
     show_list,
 )
@@ -130,7 +131,7 @@ def _print_import(answer: dict[str, object]) -> None:
     verb = "loaded" if answer["imported"] else "would be loaded"
     names = ("devices", "service_points", "installs")
     told = (counted(answer[each], each.removesuffix("s").replace("_", " ")) for each in names)
-    click.echo(f"{', '.join(told)} {verb}")
+    print_text(f"{', '.join(told)} {verb}")
     for name, title in _LISTED.items():
         if rows := items(answer[name]):
             print_rows(DIFFERENCES, rows, title=title)
@@ -170,7 +171,7 @@ def show(session: Session, device: str, measurements: bool, as_json: bool) -> No
 def _print_part(name: str, part: dict[str, Json]) -> None:
     """Plain members as fields; lists of objects (components, on/off history) as tables."""
     tables = {key: rows for key, value in part.items() if (rows := items(value))}
-    click.echo(f"\n{name}")
+    print_text(f"\n{name}")
     print_fields({f"  {key}": value for key, value in part.items() if key not in tables})
     for key, rows in tables.items():
         print_objects(rows, title=key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from adapter.cli.output import Exit, as_json, console, counted, print_json, print_table, say
+from adapter.cli.output import Exit, as_json, cell, console, counted, print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -123,7 +123,7 @@ def _one_by_one(
     for parent, below in groupby(folders, key=lambda folder: folder.parent):
         before = len(ran)
         for folder in below:
-            status.update(Text(f"playing {len(ran) + 1} of {len(folders)}: {folder}"))
+            status.update(Text(cell(f"playing {len(ran) + 1} of {len(folders)}: {folder}")))
             ran.append(next(played))
         if not (silent or status.console.is_terminal):
             say(f"{parent}: {counted(len(ran) - before, 'recording')} played")

@@ -18,6 +18,7 @@ from adapter.cli.output import (
     paged,
     print_json,
     print_rows,
+    print_text,
     say,
     show_fields,
     show_list,
@@ -212,7 +213,7 @@ def _print_window(pages: Iterator[dict[str, Json]], *, everybody: bool) -> None:
         widths = widths or [max(map(len, column)) for column in zip(_DEVICE, *cells, strict=True)]
         for line in cells if shown else [list(_DEVICE), *cells] if cells else []:
             padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-            click.echo("  ".join(padded).rstrip())
+            print_text("  ".join(padded).rstrip())
         shown += len(rows)
         if len(rows) < len(devices):
             break

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from adapter.cli.output import as_json, print_json, print_table
+from adapter.cli.output import as_json, print_json, print_table, print_text
 from adapter.cli.tables_diagrams import ARROWS, mermaid
 from adapter.cli.tables_floors import contracts, floors
 from adapter.cli.tables_names import names
@@ -424,11 +424,11 @@ def tables(names: tuple[str, ...], markdown: bool, fill: tuple[Path, ...], as_js
             shown.markdown() if len(wanted) == 1 else f"### {shown.title}\n\n{shown.markdown()}"
             for shown in wanted.values()
         ]
-        click.echo("\n\n".join(blocks))
+        print_text("\n\n".join(blocks))
     else:
         for shown in wanted.values():
             if shown.diagram:
-                click.echo(f"{shown.title}\n\n{shown.diagram}\n")
+                print_text(f"{shown.title}\n\n{shown.diagram}\n")
             else:
                 print_table(shown.columns, shown.rows, title=shown.title)
 

@@ -12,6 +12,7 @@ from adapter.cli.output import (
     columns,
     paged,
     print_json,
+    print_text,
     show_fields,
     show_list,
 )
@@ -109,6 +110,6 @@ def _each(
         done.append(decide(number))
         if not as_json:
             row = fields(done[-1])
-            click.echo(f"{number} is {word}: {row['kind']} {row['row']}")
+            print_text(f"{number} is {word}: {row['kind']} {row['row']}")
     if as_json:
         print_json({"items": done})

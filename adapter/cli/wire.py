@@ -1,13 +1,21 @@
 """`openway wire` and `openway wsdl`: what an integration engineer does at a desk."""
 
 import json
-import sys
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from adapter.cli.output import Exit, as_json, counted, print_json, print_table, say
+from adapter.cli.output import (
+    Exit,
+    as_json,
+    counted,
+    print_json,
+    print_message,
+    print_table,
+    print_text,
+    say,
+)
 
 _WSDL = click.option(
     "--wsdl",
@@ -76,8 +84,7 @@ def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -
     operation = str(message.get("operation", "")) if named is None else named
     if not operation:
         raise InvalidRequest("operation", "is named neither on the command line nor in the message")
-    sys.stdout.buffer.write(encode_from_json(operation, message, contract=wsdl) + b"\n")
-    sys.stdout.buffer.flush()
+    print_message(encode_from_json(operation, message, contract=wsdl))
 
 
 def _is_file(text: str) -> bool:
@@ -136,9 +143,9 @@ def check(place: Path | None, as_json: bool) -> None:
     else:
         from adapter.commands.flows import FLOWS
 
-        click.echo(f"{place}: all {len(FLOWS)} commands can be carried")
+        print_text(f"{place}: all {len(FLOWS)} commands can be carried")
     if subscribing:
         print_table(tuple(subscribing[0]), (tuple(each.values()) for each in subscribing))
     else:
-        click.echo(f"{place}: every way to subscribe can be carried")
+        print_text(f"{place}: every way to subscribe can be carried")
     raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)

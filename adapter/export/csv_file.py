@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol
 
 from adapter.export.columns import Column, Form, Row
 from adapter.export.files import ExportSink
@@ -51,10 +51,14 @@ class CsvSink(ExportSink):
         self._file.close()
 
 
+class TextSink(Protocol):
+    def write(self, text: str, /) -> int: ...
+
+
 class Lines:
     """Writes the header at once, then rows, to a text stream."""
 
-    def __init__(self, stream: TextIO, columns: Sequence[Column]) -> None:
+    def __init__(self, stream: TextSink, columns: Sequence[Column]) -> None:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._writer.writerow([column.name for column in columns])
         self._special = [

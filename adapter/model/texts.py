@@ -1,5 +1,7 @@
-"""Which texts of master data are taken: what XML can carry, what people can tell apart."""
+"""Which texts of master data are taken: what XML can carry, what people can tell apart; and how
+a text of a stranger is shown to people."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -58,3 +60,49 @@ def endpoint_problem(text: str) -> str | None:
     if not text.isascii():
         return "must be ASCII"
     return id_problem(text)
+
+
+# What a stranger wrote and people are shown: nothing that moves, hides or turns round what stands
+# beside it. Those of _UNSEEN but for private and unassigned ones, which do nothing to a terminal.
+_CONTROLS: Final = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0001\U000e0020-\U000e007f"
+)
+_IN_A_LINE: Final = re.compile(rf"[{_CONTROLS}]")
+_IN_A_TEXT: Final = re.compile(rf"(?![\n\t])[{_CONTROLS}]")
+_BY_NAME: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def visible_line(text: str) -> str:
+    """`text` in one line: controls, line ends, bidi and zero width characters and halves of pairs
+    as escapes (`\\x1b`, `\\u202e`, `\\n`)."""
+    return _IN_A_LINE.sub(_escape, text)
+
+
+def visible(text: str) -> str:
+    """As `visible_line`, but lines and tabs stay."""
+    return _IN_A_TEXT.sub(_escape, text)
+
+
+def visible_json(text: str) -> str:
+    """`text`, which is JSON, with the same characters as JSON's own escapes: it reads the same."""
+    return _IN_A_TEXT.sub(_json_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if found[0] in _BY_NAME:
+        return _BY_NAME[found[0]]
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    high, low = divmod(number - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from adapter.model.redaction import MASK, redact
+from adapter.model.texts import visible, visible_json, visible_line
 from adapter.server.rate_limit import RateLimit
 from adapter.service.settings import LogFormat, LogSettings
 
@@ -60,7 +61,7 @@ class JsonLines(logging.Formatter):
             line[name if name not in line else f"field_{name}"] = value
         if record.exc_info:
             line["error"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return visible_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class TextLines(logging.Formatter):
@@ -70,9 +71,9 @@ class TextLines(logging.Formatter):
         at = datetime.fromtimestamp(record.created).astimezone()
         parts = [f"{at:%H:%M:%S}", f"{record.levelname.lower():<7}", redact(record.getMessage())]
         parts += [f"{name}={_short(value)}" for name, value in _fields(record)]
-        line = "  ".join(parts)
+        line = visible_line("  ".join(parts))
         if record.exc_info:
-            line += "\n" + redact(self.formatException(record.exc_info))
+            line += "\n" + visible(redact(self.formatException(record.exc_info)))
         return line
 
 
