@@ -5,7 +5,6 @@ with a list `measurements` of such members. Every complaint names file, row, col
 """
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -15,6 +14,7 @@ from typing import Final
 
 from adapter.engine.registry.imports import ImportProblem, ImportRefused
 from adapter.errors import meant
+from adapter.model.json_members import json_value
 from adapter.model.measurement import (
     CONDITIONS,
     MOST_DIGITS,
@@ -71,7 +71,7 @@ def _json(
     text: str, place: str, problems: list[ImportProblem]
 ) -> list[tuple[int, Mapping[str, str]]]:
     try:
-        given = json.loads(text, parse_float=str, parse_int=str)
+        given = json_value(text, number=str)
     except ValueError as error:
         problems.append(ImportProblem(place, 0, "", f"is not JSON: {error}"))
         return []

@@ -1,6 +1,5 @@
 """`openway wire` and `openway wsdl`: what an integration engineer does at a desk."""
 
-import json
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ from adapter.cli.output import (
     print_text,
     say,
 )
+from adapter.model.json_members import json_value
 
 _WSDL = click.option(
     "--wsdl",
@@ -76,7 +76,7 @@ def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -
     place = operation if named is None else file or "-"
     try:
         with click.open_file(place, "rb") as source:
-            message = json.loads(source.read())
+            message = json_value(source.read())
     except ValueError as error:
         raise InvalidRequest(_shown(place), f"is not JSON: {error}") from error
     if not isinstance(message, dict):

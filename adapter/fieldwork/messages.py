@@ -25,6 +25,7 @@ from adapter.errors import GatewayError, InvalidRequest
 from adapter.model.device import INTERVALS_S, Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
+from adapter.model.json_members import check_members, json_value
 from adapter.model.measurement import (
     CONDITION_LIMIT,
     MOST_DIGITS,
@@ -160,8 +161,9 @@ _FORM: Final = msgspec.json.Decoder(Form)
 def read_report(raw: bytes) -> FieldReport:
     """A report from its JSON. Raises BadReport."""
     try:
+        check_members(raw)
         form = _FORM.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadReport(str(error)) from error
     try:
         news = _news(form)
@@ -355,8 +357,8 @@ def message_json(message: FieldMessage) -> bytes:
 def read_message(raw: bytes) -> FieldMessage:
     """What `message_json` wrote: for crews on the other side. Raises BadReport."""
     try:
-        return msgspec.convert(_renamed(msgspec.json.decode(raw), _snake), FieldMessage)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        return msgspec.convert(_renamed(json_value(raw), _snake), FieldMessage)
+    except (ValueError, msgspec.ValidationError) as error:
         raise BadReport(str(error)) from error
 
 
@@ -368,9 +370,11 @@ def _renamed(value: object, name: Callable[[str], str]) -> object:
     if isinstance(value, FieldMessage):
         value = msgspec.to_builtins(value)
     if isinstance(value, Mapping):
-        return {
-            name(key): each if key in _FREE else _renamed(each, name) for key, each in value.items()
-        }
+        named = [(name(key), key, each) for key, each in value.items()]
+        made = {to: each if key in _FREE else _renamed(each, name) for to, key, each in named}
+        if len(made) != len(named):
+            raise BadReport("a member stands twice, in two spellings")
+        return made
     return value
 
 

@@ -29,6 +29,7 @@ from adapter.engine.registry.imports import (
 )
 from adapter.engine.registry.ports import named
 from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.json_members import json_value
 from adapter.registry.csv_file import read_csv
 
 _LISTS: Final = ("devices", "service_points", "installs")
@@ -85,7 +86,7 @@ def parts(what: Import, devices: int) -> Iterator[Import]:
 
 def read_json(text: str, place: str) -> Import:
     try:
-        table = json.loads(text)
+        table = json_value(text)
     except ValueError as error:
         row = error.lineno if isinstance(error, json.JSONDecodeError) else 0
         raise ImportRefused([ImportProblem(place, row, "", f"is not JSON: {error}")]) from error

@@ -7,7 +7,6 @@ Times are seconds since `start`, in virtual time. No message of the head end is 
 simulator that answers.
 """
 
-import json
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,6 +19,7 @@ import msgspec
 
 from adapter.fieldwork.crew_scripts import CrewScript
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
+from adapter.model.json_members import json_value
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.replay.json_text import json_text
@@ -152,7 +152,7 @@ def read_expected(folder: Path) -> Mapping[str, object]:
     """Raises BadScenario."""
     file = folder / EXPECTED
     try:
-        expected = json.loads(file.read_text(encoding="utf-8"))
+        expected = json_value(file.read_bytes())
     except (OSError, ValueError) as error:
         raise BadScenario(f"{file}: {error}") from error
     if not isinstance(expected, dict):

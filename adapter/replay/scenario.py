@@ -7,7 +7,6 @@
 Times in all of them are seconds since `start`, in virtual time.
 """
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy, RetryPolicy
 from adapter.errors import GatewayError
+from adapter.model.json_members import json_value
 from adapter.replay.json_text import json_text
 from adapter.replay.layout import laid_out, taken_back
 from adapter.replay.toml_text import toml_text
@@ -278,9 +278,11 @@ def read(folder: Path) -> Recording:
         raise BadScenario(f"{folder / SCENARIO}: nothing was recorded yet")
     recorded = _table(table["recorded"])
     try:
-        expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+        expected = json_value((folder / EXPECTED).read_bytes())
     except (OSError, ValueError) as error:
         raise BadScenario(f"{folder / EXPECTED}: {error}") from error
+    if not isinstance(expected, dict):
+        raise BadScenario(f"{folder / EXPECTED}: an object is wanted")
     ends_at, rows = recorded.get("ends_at"), recorded.get("message")
     if not isinstance(ends_at, int | float) or not isinstance(rows, list):
         raise BadScenario(f"{folder / SCENARIO}: recorded: ends_at and message are wanted")

@@ -1,6 +1,5 @@
 """The admin address: look at the simulated world and change it while it runs. JSON in and out."""
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from adapter.commands.calls import SwitchState
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError, InvalidRequest, NotFound
 from adapter.model.ids import EndpointId, RequestToken
+from adapter.model.json_members import json_value
 from adapter.model.whole_numbers import CURSOR, read_whole
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh
@@ -415,9 +415,9 @@ def _error(status: int, code: str, detail: str) -> web.Response:
 
 async def _object(request: web.Request) -> Mapping[str, object]:
     try:
-        given = json.loads(await request.read())
-    except ValueError:
-        raise InvalidRequest("body", "must be JSON") from None
+        given = json_value(await request.read())
+    except ValueError as error:
+        raise InvalidRequest("body", f"must be JSON: {error}") from None
     if not isinstance(given, dict):
         raise InvalidRequest("body", "must be a JSON object")
     return given

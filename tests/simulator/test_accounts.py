@@ -86,3 +86,12 @@ def _blocks(rig: Rig) -> dict[str, list[int]]:
         assert isinstance(block, int)
         found.setdefault(str(row["Identifier"]), []).append(block)
     return found
+
+
+async def test_a_member_that_stands_twice_is_refused_by_the_simulator_too() -> None:
+    async with running(SETTINGS) as rig:
+        url = f"{rig.simulator.admin_url}/scripts"
+        body = b'{"effect": "hang", "effect": "delay", "seconds": 1}'
+        async with rig.session.post(url, data=body) as answer:
+            assert answer.status == 400
+            assert "'effect' stands twice" in await answer.text()

@@ -16,6 +16,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
 from adapter.errors import GatewayError
+from adapter.model.json_members import RepeatedMember, check_members
 from adapter.server.bodies import continue_later, read_body
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
@@ -210,23 +211,37 @@ def _check_headers(request: web.Request, limit: int) -> None:
 
 
 def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msgspec.Struct:
-    """Raises 422 naming the field for JSON of another shape, 400 for what is no JSON."""
+    """Raises 422 naming the field for JSON of another shape, 400 for what is no JSON and for an
+    object that has a member twice."""
+    doubt: ValueError | None = None
+    try:
+        check_members(raw)
+    except RepeatedMember as error:
+        raise ProblemRaised(
+            400, "repeated_member", f"{error}", field=error.name[:100], rule="once in an object"
+        ) from None
+    except ValueError as error:
+        doubt = error  # the decoder says it better, or names the field
     try:
         decoded = decoder.decode(raw)
+        if doubt is not None:
+            raise doubt
     except msgspec.ValidationError as error:
-        text = str(error)
-        place = _PLACE.search(text)
-        rule = _PLACE.sub("", text)
-        named = _UNKNOWN_FIELD.search(text) or _MISSING_FIELD.search(text)
-        parts = [place[1] if place else "", named[1] if named else ""]
-        field = ".".join(part for part in parts if part) or "body"
-        raise ProblemRaised(
-            422, "invalid_request", f"{field}: {rule}", field=field, rule=rule
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _misshapen(str(error)) from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {error}") from None
     check_texts(decoded)
     return decoded
+
+
+def _misshapen(text: str) -> ProblemRaised:
+    """Of what the decoder says, which names the field."""
+    place = _PLACE.search(text)
+    rule = _PLACE.sub("", text)
+    named = _UNKNOWN_FIELD.search(text) or _MISSING_FIELD.search(text)
+    parts = [place[1] if place else "", named[1] if named else ""]
+    field = ".".join(part for part in parts if part) or "body"
+    return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
 
 
 def _query(route: Route, request: web.Request) -> Mapping[str, str]:
