@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from adapter.cli.client import fields, items
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
     ROW_NUMBER,
     as_json,
@@ -127,7 +128,7 @@ def _say_what_stays(session: Session, payload: int) -> None:
 
 
 @intake.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=WholeNumber(1, 10_000), default=50, show_default=True)
 @as_json
 @with_session
 def payloads(session: Session, limit: int, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.orders_output import age, print_order, print_plan, print_shown
 from adapter.cli.output import (
     Exit,
@@ -60,7 +61,7 @@ def order() -> None:
 @click.option("--account", help="Kept with the order.")
 @click.option(
     "--priority",
-    type=click.IntRange(PRIORITIES.least, PRIORITIES.most),
+    type=WholeNumber(PRIORITIES.least, PRIORITIES.most),
     default=0,
     show_default=True,
 )

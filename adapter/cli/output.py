@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from adapter.cli.client import ApiProblem, Unreachable, fields, items
+from adapter.cli.numbers import WholeNumber
 from adapter.errors import (
     Conflict,
     ContractError,
@@ -38,7 +39,7 @@ _PIPE_COLUMNS: Final = 200
 
 # ---------------------------------------------------------------- options that many have
 
-ROW_NUMBER: Final = click.IntRange(ROW.least, ROW.most)
+ROW_NUMBER: Final = WholeNumber(ROW.least, ROW.most)
 """The number of a row."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -47,7 +48,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def limit_option(usual: int = 50) -> Callable[[F], F]:
     return click.option(
         "--limit",
-        type=click.IntRange(1, 500),
+        type=WholeNumber(1, 500),
         default=usual,
         show_default=True,
         help="At most so many.",

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from adapter.cli.client import fields, items
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
     Cell,
     Row,
@@ -96,7 +97,7 @@ def readings() -> None:
 @to_option
 @click.option("--component", help="Only this measuring component.")
 @click.option("--revisions", is_flag=True, help="Also values that were replaced.")
-@click.option("--limit", type=click.IntRange(1, _SHOWN), default=200, show_default=True)
+@click.option("--limit", type=WholeNumber(1, _SHOWN), default=200, show_default=True)
 @store_option
 @as_json
 @with_session
@@ -192,7 +193,7 @@ def export(session: Session, /, out: Path, as_json: bool, **options: Any) -> Non
 @to_option
 @click.option("--quantity", help="The channel, in the head end's words; else `Wh d`, or the first.")
 @click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture.")
-@click.option("--width", type=click.IntRange(60, 400), help="Columns; else those of the terminal.")
+@click.option("--width", type=WholeNumber(60, 400), help="Columns; else those of the terminal.")
 @zone_option
 @store_option
 @with_session

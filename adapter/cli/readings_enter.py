@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from adapter.cli.client import fields
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import as_json, counted, print_json, print_text
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
@@ -22,7 +23,7 @@ _AT_ONCE: Final = 2_000
 @click.option("--at", type=MOMENT, default="now", show_default=True, help="When it was read.")
 @click.option(
     "--condition",
-    type=click.IntRange(0, CONDITION_LIMIT),
+    type=WholeNumber(0, CONDITION_LIMIT),
     help="Condition code; else that of an ordinary reading.",
 )
 @as_json

@@ -7,19 +7,25 @@ with a list `measurements` of such members. Every complaint names file, row, col
 import csv
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from io import StringIO
 from pathlib import Path
 from typing import Final
 
 from adapter.engine.registry.imports import ImportProblem, ImportRefused
 from adapter.errors import meant
+from adapter.model.decimals import read_decimal
 from adapter.model.json_members import json_value
 from adapter.model.measurement import (
     CONDITIONS,
     MOST_DIGITS,
     REGULAR,
     is_plausible,
+)
+from adapter.model.spreadsheets import (
+    cell_problem,
+    header_problem,
+    shortened_problem,
+    width_problem,
 )
 from adapter.model.whole_numbers import read_whole
 
@@ -53,18 +59,27 @@ def _csv(
     rows: list[tuple[int, Mapping[str, str]]] = []
     try:
         names = [name.strip() for name in table.fieldnames or ()]
-        _check_names(names, place, 1, problems)
+        if (damage := header_problem(names)) is not None:
+            problems.append(ImportProblem(place, 1, "", damage))
+        else:
+            _check_names(names, place, 1, problems)
         table.fieldnames = names
         for row in table if not problems else ():
             if None in row or None in row.values():
-                rule = "has another number of cells than the header"
-                problems.append(ImportProblem(place, table.line_num, "", rule))
+                problems.append(ImportProblem(place, table.line_num, "", width_problem(row)))
             elif any(row.values()):
                 cells = {name: str(cell).strip() for name, cell in row.items() if cell}
-                rows.append((table.line_num, cells))
+                damaged = _damaged(cells, place, table.line_num)
+                problems += damaged
+                rows += [] if damaged else [(table.line_num, cells)]
     except csv.Error as error:
         problems.append(ImportProblem(place, table.line_num + 1, "", f"is not CSV: {error}"))
     return rows
+
+
+def _damaged(cells: Mapping[str, str], place: str, row: int) -> list[ImportProblem]:
+    found = ((name, cell_problem(cell)) for name, cell in cells.items())
+    return [ImportProblem(place, row, name, rule) for name, rule in found if rule is not None]
 
 
 def _json(
@@ -124,12 +139,13 @@ def _time_rule(text: str | None) -> str:
 def _value_rule(text: str | None) -> str:
     if text is None:
         return _NEED
+    if problem := shortened_problem(text):
+        return problem
     try:
-        return (
-            "" if is_plausible(Decimal(text)) else f"must be a number, {MOST_DIGITS} digits at most"
-        )
-    except InvalidOperation:
-        return "must be a number"
+        right = is_plausible(read_decimal(text))
+    except ValueError:
+        right = False
+    return "" if right else f"must be a number, as 1234.5, of at most {MOST_DIGITS} digits"
 
 
 def _condition_rule(text: str | None) -> str:

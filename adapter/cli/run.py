@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import Exit, as_json, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
 from adapter.model.whole_numbers import ROW
@@ -21,12 +22,10 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0 is any free one.")
+@click.option("--port", type=WholeNumber(0, 65_535), help="Port; 0 is any free one.")
 @click.option("--host", help="Address to listen on.")
-@click.option("--meters", type=click.IntRange(1, 10_000_000), help="How many meters.")
-@click.option(
-    "--seed", type=click.IntRange(0, ROW.most), help="The same seed gives the same meters."
-)
+@click.option("--meters", type=WholeNumber(1, 10_000_000), help="How many meters.")
+@click.option("--seed", type=WholeNumber(0, ROW.most), help="The same seed gives the same meters.")
 @click.option("--config", "file", type=_PATH, help="TOML: population, timing, limits, faults.")
 @click.option("--journal", type=_PATH, help="JSON lines of every request and callback.")
 @click.option("--write-devices", type=_PATH, help="The meters as a file for `devices import`.")
@@ -165,7 +164,7 @@ def serve(session: Session, file: Path | None) -> None:
 @click.option("--keep", type=_PATH, help="Folder to leave the demo's store in.")
 @click.option(
     "--city",
-    type=click.IntRange(250, 1_000_000),
+    type=WholeNumber(250, 1_000_000),
     metavar="METERS",
     help="A day of so many meters read by group instead, and every sum checked.",
 )

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
     ROW_NUMBER,
     ListColumns,
@@ -67,9 +68,7 @@ def schedule() -> None:
 @click.option("--zone", default="UTC", show_default=True, help="Time zone of the daily time.")
 @click.option("--buffer", "buffer_s", type=SECONDS, default=0.0, help="Ask so long before the end.")
 @click.option("--no-catch-up", is_flag=True, help="A late request covers one window only.")
-@click.option(
-    "--count", type=click.IntRange(1, MOST_REQUESTS), help="So many requests, then it ends."
-)
+@click.option("--count", type=WholeNumber(1, MOST_REQUESTS), help="So many requests, then it ends.")
 @click.option("--until", type=MOMENT, help="No window begins at or after this time.")
 @click.option("--starts", type=MOMENT, help="Not before this time; else now.")
 @click.option("--once", nargs=2, type=MOMENT, metavar="START END", help="One read of this period.")

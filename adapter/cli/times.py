@@ -6,7 +6,9 @@ from typing import Final
 
 import click
 
-_OFFSET: Final = re.compile(r"([+-])(\d+(?:\.\d+)?)([smhd])")
+from adapter.model.decimals import read_decimal
+
+_OFFSET: Final = re.compile(r"([+-])(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _LONGEST_S: Final = 100 * 366 * 86_400.0
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -52,7 +54,7 @@ class Seconds(click.ParamType[float]):
             if found := _OFFSET.fullmatch(f"+{text}"):
                 seconds = timedelta(**{_UNITS[found[3]]: float(found[2])}).total_seconds()
             else:
-                seconds = float(text)
+                seconds = float(read_decimal(text))
         except (ValueError, OverflowError):
             self.fail("needs seconds, or a duration as 90s, 10m, 2h", param, ctx)
         if not 0 <= seconds <= _LONGEST_S:

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from adapter.cli.client import Json, fields, items
+from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
     Exit,
     as_json,
@@ -41,7 +42,7 @@ def audit() -> None:
 
 @audit.command(name="list")
 @click.option(
-    "--cursor", type=click.IntRange(0, ROW.most), default=0, help="Entries after this number."
+    "--cursor", type=WholeNumber(0, ROW.most), default=0, help="Entries after this number."
 )
 @limit_option(100)
 @as_json

@@ -7,7 +7,6 @@ do not know.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
@@ -22,6 +21,7 @@ from adapter.engine.orders.field_work import (
     OtherWork,
 )
 from adapter.errors import GatewayError, InvalidRequest
+from adapter.model.decimals import decimal_of_json
 from adapter.model.device import INTERVALS_S, Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
@@ -66,7 +66,7 @@ class ReadingForm(_Strict, omit_defaults=True, kw_only=True):
 
     component: Id
     at: Time
-    value: Decimal
+    value: msgspec.Raw
     condition: Annotated[int, msgspec.Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
     device: Id | None = None
 
@@ -248,13 +248,17 @@ def _device(form: DeviceForm) -> Device:
 
 
 def _reading(report: str, form: ReadingForm) -> Measurement:
-    if not is_plausible(form.value):
+    try:
+        value = decimal_of_json(bytes(form.value))
+    except ValueError as error:
+        raise BadReport(f"value: {error}") from None
+    if not is_plausible(value):
         raise BadReport(f"value: must be a number of at most {MOST_DIGITS} digits")
     return Measurement(
         id=f"{report}/{form.component}",
         component=form.component,
         at=in_utc("at", form.at),
-        value=form.value,
+        value=value,
         condition=form.condition,
         device=None if form.device is None else DeviceId(form.device),
     )
@@ -321,7 +325,7 @@ def _work_form(work: CompletionReport) -> WorkForm:
             ReadingForm(
                 component=each.component,
                 at=each.at,
-                value=each.value,
+                value=msgspec.Raw(msgspec.json.encode(each.value)),
                 condition=each.condition,
                 device=each.device,
             )

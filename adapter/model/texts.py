@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Final
 
+from adapter.model.spreadsheets import shortened_problem
+
 LONGEST: Final = 200
 """Characters of an id or another text."""
 
@@ -46,7 +48,7 @@ def id_problem(text: str) -> str | None:
     if (problem := text_problem(text)) is not None:
         return problem
     if text.isascii():
-        return None
+        return shortened_problem(text)
     if not unicodedata.is_normalized("NFKC", text):
         return "has characters that are forms of others, as full-width ones"
     scripts = {unicodedata.name(each, "").partition(" ")[0] for each in text if each.isalpha()}

@@ -9,6 +9,7 @@ from typing import Final
 
 from adapter.commands.calls import ReadingKind
 from adapter.model.date_time import read_date_time
+from adapter.model.decimals import read_decimal
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import CLOCK, DAYLIGHT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
@@ -22,7 +23,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_MINUTES: Final = 1_440
 _FIRST: Final = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 class _Bad(Exception):
@@ -146,9 +146,10 @@ def judge(words: tuple[str, ...], lookups: Lookups) -> tuple[bool, int]:
 
 def _number(text: str) -> Decimal:
     """Every way a numeric xs type is written; not NaN, infinity, words or absurd exponents."""
-    if _NUMBER.fullmatch(text.strip()) is None:
-        raise _Bad(Unmapped.NUMBER, text[:60] or "no value")
-    number = Decimal(text.strip())
+    try:
+        number = read_decimal(text)
+    except ValueError:
+        raise _Bad(Unmapped.NUMBER, text[:60] or "no value") from None
     if len(text) > 2 * _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
         raise _Bad(Unmapped.NUMBER, text[:60])
     return number
@@ -168,9 +169,12 @@ def _pulse(seed: Seed) -> Decimal:
     text = seed.pulse.strip()
     if not text:
         raise _Bad(Unmapped.PULSE, "is missing, and the values are pulses")
-    if len(text) > _MOST_DIGITS or _NUMBER.fullmatch(text) is None:
+    if len(text) > _MOST_DIGITS:
         raise _Bad(Unmapped.PULSE, text[:60])
-    pulse = Decimal(text)
+    try:
+        pulse = read_decimal(text)
+    except ValueError:
+        raise _Bad(Unmapped.PULSE, text[:60]) from None
     if pulse <= 0:
         raise _Bad(Unmapped.PULSE, f"{text[:60]} is not above zero")
     if abs(pulse.adjusted()) > 20:

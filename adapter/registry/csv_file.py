@@ -22,6 +22,7 @@ from adapter.model.device import (
     InstallStatus,
     ServicePoint,
 )
+from adapter.model.spreadsheets import cell_problem, header_problem, width_problem
 from adapter.model.whole_numbers import read_whole
 
 
@@ -164,7 +165,10 @@ def read_csv(text: str, place: str) -> Import:
     installs: Rows[InstallEvent] = []
     try:
         header = [name.strip() for name in table.fieldnames or ()]
-        _check_header(header, place, problems)
+        if (damage := header_problem(header)) is not None:
+            problems.append(ImportProblem(place, 1, "", damage))
+        else:
+            _check_header(header, place, problems)
         table.fieldnames = header
         if not problems:
             for row in table:
@@ -195,13 +199,15 @@ def _row(
     installs: Rows[InstallEvent],
 ) -> None:
     if None in row or None in row.values():
-        problems.append(
-            ImportProblem(place, number, "", "has another number of cells than the header")
-        )
+        problems.append(ImportProblem(place, number, "", width_problem(row)))
         return
     cells = {str(name): str(cell).strip() for name, cell in row.items()}
     filled = {name: cell for name, cell in cells.items() if cell}
     if not filled:
+        return
+    damaged = [(name, rule) for name, cell in filled.items() if (rule := cell_problem(cell))]
+    if damaged:
+        problems.extend(ImportProblem(place, number, name, rule) for name, rule in damaged)
         return
     point = filled.get("service_point")
     alone = point is not None and not any(name in filled for name in (*_DEVICE, *_INSTALL))

@@ -10,8 +10,11 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from adapter.errors import SettingsError
 from adapter.model.bounds import Bounds, bounds_in, unwrapped
+from adapter.model.decimals import read_decimal
+from adapter.model.whole_numbers import Span, read_whole
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_ANY: Final = Span(-(10**40), 10**40)
 _YES, _NO = frozenset({"true", "yes", "1", "on"}), frozenset({"false", "no", "0", "off"})
 
 
@@ -29,7 +32,7 @@ def from_text(kind: Any, text: str) -> object:
         return True if lower in _YES else False if lower in _NO else text
     if kind in (int, float):
         try:
-            return int(text) if kind is int else float(text)
+            return read_whole(text, _ANY) if kind is int else float(read_decimal(text))
         except ValueError:
             return text
     if get_origin(kind) in (tuple, frozenset) and kind != tuple[time, time]:

@@ -6,12 +6,13 @@ name of their element in any namespace they may come in.
 
 from collections.abc import Mapping
 from datetime import UTC, timedelta, tzinfo
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.calls import Reading, ReadingKind, RequestStatus
 from adapter.errors import ContractViolation
+from adapter.model.decimals import read_decimal
 from adapter.model.ids import EndpointId
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction, JsonValue
@@ -163,8 +164,8 @@ def _number(value: JsonValue) -> Decimal | None:
     """The exact value of a number's text; None for text that is none (a date, a word, infinity)
     and for numbers too large to be a reading of anything."""
     try:
-        number = Decimal(value.strip()) if isinstance(value, str) else None
-    except InvalidOperation:
+        number = read_decimal(value) if isinstance(value, str) else None
+    except ValueError:
         return None
     if number is None or not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
         return None

@@ -175,7 +175,7 @@ BESIDE: dict[str, set[str]] = {
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
     "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},
-    "cli": {"city_day", "client", "config", "intake", "output", "quarantine", "replay",
+    "cli": {"city_day", "client", "config", "intake", "numbers", "output", "quarantine", "replay",
         "run", "session", "tables", "times", "wire"},
 }
 # fmt: on

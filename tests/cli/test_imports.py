@@ -132,6 +132,17 @@ HEADER = "device,endpoint,capabilities,service_point,category,connected,time_zon
             "m.csv, row 3, service_point: SP has a meter in row 2",
         ),
         ('A,"E,,,,,,', "m.csv, row 2: is not CSV: "),
+        (
+            "A,E,,,,,,,,",
+            "m.csv, row 2: has 2 empty cells more than the header: a spreadsheet leaves such",
+        ),
+        ("A,2.16E+11,,,,,,", "m.csv, row 2, endpoint: 2.16E+11 is a number that a spreadsheet has"),
+        ("7E+05,E,,,,,,", "m.csv, row 2, device: 7E+05 is a number that a spreadsheet has short"),
+        ('A,"2,16E+11",,,,,,', "m.csv, row 2, endpoint: 2,16E+11 is a number that a spread"),
+        ('A,"=""0012""",,,,,,', 'm.csv, row 2, endpoint: ="0012" is a formula of a spreadsheet'),
+        ("A,E,,=A1,,,,", "m.csv, row 2, service_point: =A1 is a formula of a spreadsheet"),
+        ("A,#N/A,,,,,,", "m.csv, row 2, endpoint: #N/A is what a spreadsheet shows where"),
+        ("#####,E,,,,,,", "m.csv, row 2, device: ##### is what a spreadsheet shows where"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_column_and_rule(
@@ -151,6 +162,25 @@ def test_a_wrong_row_is_named_with_its_column_and_rule(
             "m.csv, row 1, endpiont: unknown column; did you mean endpoint?",
         ),
         ("serial\nS\n", "m.csv, row 1, device: is needed"),
+        (
+            "device,endpoint,,,\nA,E,,,\n",
+            "m.csv, row 1: columns 3 to 5 have no name: a spreadsheet leaves such at the end; "
+            "delete them there",
+        ),
+        (
+            "device, \nA,\n",
+            "m.csv, row 1: column 2 has no name: a spreadsheet leaves such at the end; "
+            "delete them there",
+        ),
+        ("device,,endpoint\nA,,E\n", "m.csv, row 1: column 2 has no name"),
+        (
+            "device;endpoint\nA;E\n",
+            "m.csv, row 1: has ; between its cells; they must be commas",
+        ),
+        (
+            "device\tendpoint\nA\tE\n",
+            "m.csv, row 1: has tabs between its cells; they must be commas",
+        ),
     ],
 )
 def test_a_wrong_header_is_named(tmp_path: Path, text: str, complaint: str) -> None:

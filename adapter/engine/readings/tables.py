@@ -21,13 +21,13 @@ without_value = ["SkippedInterval"]
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.errors import SettingsError
+from adapter.model.decimals import read_decimal
 from adapter.readings.lookups import IdType, Lookups, Quantity, Shift, with_quantities
 from adapter.settings.text_files import read_toml
 
@@ -105,10 +105,10 @@ def _quantity(name: str, row: object) -> Quantity:
     if unknown:
         raise SettingsError(f"{place}: {min(unknown)} is unknown")
     try:
-        multiplier = Decimal(str(row.get("multiplier", "1")))
-    except InvalidOperation:
+        multiplier = read_decimal(str(row.get("multiplier", "1")))
+    except ValueError:
         raise SettingsError(f"{place}: multiplier is no number") from None
-    if not multiplier.is_finite() or isinstance(row.get("multiplier"), float):
+    if isinstance(row.get("multiplier"), float):
         raise SettingsError(f"{place}: multiplier must be a text like '0.001'")
     if multiplier <= 0:
         raise SettingsError(f"{place}: multiplier must be above zero")

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Final, TypeVar
@@ -15,7 +16,8 @@ from msgspec import Meta, Struct, inspect
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
-from adapter.errors import NotFound
+from adapter.errors import InvalidRequest, NotFound
+from adapter.model.decimals import DECIMAL_PATTERN, decimal_of_json, read_decimal
 from adapter.model.ids import is_sortable_id
 from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN, id_problem, text_problem
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
@@ -36,6 +38,15 @@ Id = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=LONGEST, pattern=TEXT_PATTERN)]
 NeededText = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=TEXT_PATTERN)]
 Moment = Annotated[datetime, Meta(tz=True)]
+DecimalText = Annotated[
+    msgspec.Raw,
+    Meta(
+        extra_json_schema={
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": DECIMAL_PATTERN}],
+            "description": "A decimal number; in quotes it is read digit by digit as well.",
+        }
+    ),
+]
 Json = Annotated[object, Meta(extra_json_schema={"description": "Any JSON value."})]
 _CHECKS: Final[Mapping[str | None, Callable[[str], str | None]]] = {
     ID_PATTERN: id_problem,
@@ -91,6 +102,14 @@ def answer_from(kind: type[S], value: object, **others: object) -> S:
     Raises msgspec.ValidationError where they are of other types, AttributeError where one lacks."""
     fields = {name: getattr(value, name) for name in kind.__struct_fields__ if name not in others}
     return msgspec.convert(fields | others, kind, from_attributes=True)
+
+
+def decimal_of(place: str, given: msgspec.Raw) -> Decimal:
+    """Raises InvalidRequest naming the place."""
+    try:
+        return decimal_of_json(bytes(given))
+    except ValueError as error:
+        raise InvalidRequest(place, str(error)) from None
 
 
 def check_texts(body: Struct) -> None:
@@ -231,7 +250,7 @@ def limit_of(asked: ApiRequest) -> int:
 def seconds_of(asked: ApiRequest, name: str) -> float:
     given = asked.query.get(name, "0")
     try:
-        seconds = float(given)
+        seconds = float(read_decimal(given))
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 86_400:

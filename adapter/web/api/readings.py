@@ -33,10 +33,12 @@ from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
     ApiResponse,
+    DecimalText,
     Id,
     Moment,
     answer_from,
     bad_query,
+    decimal_of,
     flag_of,
     id_of,
     limit_of,
@@ -62,7 +64,7 @@ class EnteredIn(Struct, kw_only=True, forbid_unknown_fields=True):
     device: Id
     component: Id
     at: Moment
-    value: Decimal
+    value: DecimalText
     condition: Annotated[int, Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
 
 
@@ -78,10 +80,10 @@ class ReadingsIn(Struct, kw_only=True, forbid_unknown_fields=True):
                 device=DeviceId(each.device),
                 component=each.component,
                 at=each.at,
-                value=each.value,
+                value=decimal_of(f"measurements[{number}].value", each.value),
                 condition=each.condition,
             )
-            for each in self.measurements
+            for number, each in enumerate(self.measurements)
         ]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -26,11 +25,13 @@ from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
     ApiResponse,
+    DecimalText,
     Id,
     Moment,
     NeededText,
     NothingIn,
     Text,
+    decimal_of,
 )
 from adapter.web.api.orders import OrderOut, ReplyOut, RequestOut
 
@@ -41,7 +42,7 @@ class ReadingIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """A register as it was read. `device` where it is not the one that is there afterwards."""
 
     component: Id
-    value: Decimal
+    value: DecimalText
     at: Moment | None = None
     condition: Annotated[int, Meta(ge=0, le=CONDITION_LIMIT)] = REGULAR
     device: Id | None = None
@@ -68,8 +69,12 @@ class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     def report(self, cause: EventId, device: Device | None, now: datetime) -> CompletionReport:
         """`device` is the registry's record of `new_device`."""
         at = given_in_utc("at", self.at) or now
-        for each in self.readings:
-            if not is_plausible(each.value):
+        values = [
+            decimal_of(f"readings[{number}].value", each.value)
+            for number, each in enumerate(self.readings)
+        ]
+        for value in values:
+            if not is_plausible(value):
                 raise InvalidRequest("value", f"must be a number of at most {MOST_DIGITS} digits")
         return CompletionReport(
             at=at,
@@ -83,11 +88,11 @@ class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
                     id=f"{cause}/{each.component}",
                     component=each.component,
                     at=given_in_utc("at", each.at) or at,
-                    value=each.value,
+                    value=value,
                     condition=each.condition,
                     device=None if each.device is None else DeviceId(each.device),
                 )
-                for each in self.readings
+                for each, value in zip(self.readings, values, strict=True)
             ),
             reading_pending=self.reading_pending,
             removed_device=None if self.removed_device is None else DeviceId(self.removed_device),
