@@ -14,6 +14,7 @@ GatewayError                    stable public `code`, one sentence for people
 │   └── Forbidden               the policy says no (approval, window, limit, same person twice)
 ├── HeadEndError                says what may have happened out there
 │   ├── NotSent                 nothing left this machine: safe to send again
+│   │   └── Unwritable          the request cannot be written: sending again cannot help
 │   ├── Refused                 the head end said no, by one of its named faults
 │   └── OutcomeUnknown          it may have acted: ask before any resend
 ├── WireError                   bytes that are not the message they should be
@@ -110,6 +111,12 @@ class NotSent(HeadEndError):
     """No byte of the request left this machine: name, connect or TLS failed, or a limit of ours."""
 
     code = "not_sent"
+
+
+class Unwritable(NotSent):
+    """The request cannot be written, so no byte of it left, and trying again cannot help."""
+
+    code = "unwritable"
 
 
 class Refused(HeadEndError):

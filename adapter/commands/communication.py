@@ -184,6 +184,8 @@ def _apply(
             return _take_status(communication, status, polled, now, policy)
         case SendFailed() | SendRefused() | SendUnclear() if not _reply_counts(communication):
             return _stay(communication)
+        case SendFailed(detail=detail, for_good=True) if communication.state is S.SENDING:
+            return _unwritable(communication, detail)
         case SendFailed(detail=detail):
             return _not_taken(communication, "not_sent", detail, now, policy)
         case SendRefused(fault=fault):
@@ -525,6 +527,12 @@ def _not_taken(
     return S.QUEUED, replace(
         communication, work=Work.SEND, wake=again, tries=tries, failure=failure
     )
+
+
+def _unwritable(communication: Communication, detail: str) -> Moved:
+    if communication.cancel_wanted:
+        return _withdraw(communication)
+    return _fail(communication, Failure(cause="unwritable", detail=detail))
 
 
 def _refused(communication: Communication, fault: Fault, now: datetime, policy: Policy) -> Moved:

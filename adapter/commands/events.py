@@ -29,10 +29,11 @@ class TokenReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendFailed:
-    """Nothing left this machine (NotSent)."""
+    """Nothing left this machine (NotSent). `for_good`: nor will it, however often it is tried."""
 
     communication: CommunicationId
     detail: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
     F.READ_WRITE_DENIED:       FailureRow("the meter denied access",                             R.ASK,   True),
     # what happened to the communication itself
     "not_sent":                FailureRow("no byte of the request left this machine",            R.RETRY, True),
+    "unwritable":              FailureRow("the request cannot be written as its contract wants",   R.STOP,  True),
     "refused":                 FailureRow("the head end refused the request",                    R.STOP,  True),
     "busy":                    FailureRow("the head end has too many requests",                  R.RETRY, True),
     "unclear":                 FailureRow("it is not known whether the request was taken",       R.RETRY, False),

@@ -29,17 +29,28 @@ from tenacity import (
 
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation, Priority
-from adapter.errors import GatewayError, HeadEndError, NotSent, OutcomeUnknown
+from adapter.errors import (
+    ContractViolation,
+    GatewayError,
+    HeadEndError,
+    NotSent,
+    OutcomeUnknown,
+    Unwritable,
+)
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import HttpReply, NotConnected, Transport
 from adapter.headend.verdict import judge
+from adapter.model.texts import endpoint_problem
 
 log = logging.getLogger(__name__)
 
 _THREAD_BYTES: Final = 256 * 1024
 """Replies from this size on are read in a thread, so that the loop keeps its pace."""
+
+_SHOWN: Final = 5
+"""Endpoints that an error names."""
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
 
@@ -241,6 +252,8 @@ class HeadEndClient:
                     self._settings.username_token, clock=self._clock, nonce=self._nonce
                 )
             return self._wire.encode(call, header=header)
+        except ContractViolation as error:
+            raise Unwritable(f"the request cannot be written: {_why(call, error)}") from error
         except GatewayError as error:
             raise NotSent(f"the request cannot be written: {error.code}") from error
 
@@ -291,6 +304,13 @@ class HeadEndPermit:
 
     def release(self) -> None:
         self.admission.release()
+
+
+def _why(call: Call, error: ContractViolation) -> str:
+    """Which endpoints it is; else the place. The error's own text may quote a secret."""
+    problems = ((each, endpoint_problem(each)) for each in call.endpoints)
+    bad = [f"endpoint {each!a}: {problem}" for each, problem in problems if problem is not None]
+    return "; ".join(bad[:_SHOWN]) or f"{error.code} at {error.at[:80]}"
 
 
 def _connect_again(error: BaseException) -> bool:

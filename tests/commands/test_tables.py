@@ -79,6 +79,7 @@ COMMUNICATION_EVENTS: tuple[CommunicationEvent, ...] = (
     Dispatched(communication=ID),
     TokenReceived(communication=ID, token=token_of(ID)),
     SendFailed(communication=ID, detail=""),
+    SendFailed(communication=ID, detail="", for_good=True),
     SendRefused(communication=ID, fault=PERMANENT_FAULT),
     SendUnclear(communication=ID, detail=""),
     StatusNotified(communication=ID, status=a_status(ID)),

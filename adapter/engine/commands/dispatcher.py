@@ -65,6 +65,7 @@ from adapter.errors import (
     OutcomeUnknown,
     Refused,
     StoreFailed,
+    Unwritable,
 )
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommunicationId
@@ -377,7 +378,8 @@ class Dispatcher:
         try:
             answer = await place.call(call)
         except NotSent as error:
-            return SendFailed(communication=communication.id, detail=str(error))
+            for_good = isinstance(error, Unwritable)
+            return SendFailed(communication=communication.id, detail=str(error), for_good=for_good)
         except Refused as error:
             return SendRefused(communication=communication.id, fault=error.fault)
         except OutcomeUnknown as error:
