@@ -96,7 +96,12 @@ def export_all(plan: ExportPlan, source: Source) -> list[tuple[Path, int]]:
         return [(plan.out, rows)]
     written = []
     name = f"{'events' if plan.events else 'values'}.{plan.form}"
-    for day, start, end in days(plan.wanted.start, plan.wanted.end, plan.zone):
+
+    def has(start: datetime, end: datetime) -> bool:
+        wanted = plan.wanted._replace(start=start, end=end)
+        return source.has_events(wanted) if plan.events else source.has_values(wanted)
+
+    for day, start, end in days(plan.wanted.start, plan.wanted.end, plan.zone, has):
         batches = plan.rows(source, plan.wanted._replace(start=start, end=end))
         first = next((batch for batch in batches if batch), None)
         if first is None:

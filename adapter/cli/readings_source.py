@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from adapter.cli.client import ApiProblem, Client, Json, Unreachable, fields, segment
+from adapter.cli.client import ApiProblem, Client, Json, Unreachable, fields, items, segment
 from adapter.engine.readings.reports import EventRow, Grouping, ValueQuery, ValueRow
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ class Source(Protocol):
         """All of them, in batches."""
 
     def events(self, wanted: ValueQuery) -> Iterator[Sequence[EventRow]]: ...
+
+    def has_values(self, wanted: ValueQuery) -> bool: ...
+
+    def has_events(self, wanted: ValueQuery) -> bool: ...
 
     def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
         """A page, as the API gives it."""
@@ -50,6 +54,24 @@ class ApiSource:
         query = _query(wanted)
         del query["component"], query["revisions"]
         return self._rows("/arrived-events/lines", query, EventRow)
+
+    def has_values(self, wanted: ValueQuery) -> bool:
+        return self._has("/measurements", _query(wanted))
+
+    def has_events(self, wanted: ValueQuery) -> bool:
+        query = _query(wanted)
+        del query["component"], query["revisions"]
+        return self._has("/arrived-events", query)
+
+    def _has(self, path: str, query: Mapping[str, object]) -> bool:
+        """Pages may be empty before the last one."""
+        cursor: Json = None
+        while True:
+            page = fields(self._client.get(path, {**query, "limit": 1, "cursor": cursor}))
+            if items(page):
+                return True
+            if (cursor := page.get("next")) is None:
+                return False
 
     def _rows(self, path: str, query: Mapping[str, object], kind: type[R]) -> Iterator[list[R]]:
         lines = self._client.lines(path, query)
@@ -118,6 +140,16 @@ class StoreSource:
         from adapter.store.readings import reports
 
         yield from _pages(lambda cursor: reports.events(self._db, wanted, cursor, _AT_ONCE))
+
+    def has_values(self, wanted: ValueQuery) -> bool:
+        from adapter.store.readings import reports
+
+        return any(_pages(lambda cursor: reports.values(self._db, wanted, cursor, 1)))
+
+    def has_events(self, wanted: ValueQuery) -> bool:
+        from adapter.store.readings import reports
+
+        return any(_pages(lambda cursor: reports.events(self._db, wanted, cursor, 1)))
 
     def payloads(self, *, limit: int, cursor: str | None) -> Mapping[str, Json]:
         from adapter.engine.readings.ports import PayloadId

@@ -6,6 +6,8 @@ from typing import Final
 
 import click
 
+from adapter.commands.timing import in_utc
+from adapter.errors import InvalidRequest
 from adapter.model.decimals import read_decimal
 
 _OFFSET: Final = re.compile(r"([+-])(\d+(?:\.\d+)?)([smhd])", re.ASCII)
@@ -29,15 +31,26 @@ class Moment(click.ParamType[datetime]):
             sign, count, unit = found.groups()
             try:
                 span = timedelta(**{_UNITS[unit]: float(count)})
-                return now + span if sign == "+" else now - span
+                at = now + span if sign == "+" else now - span
             except OverflowError:
                 self.fail("lies beyond the calendar", param, ctx)
+            return self._sane(at, param, ctx)
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
             self.fail("needs a time as 2026-03-01T06:00:00Z, now, +2h or -1d", param, ctx)
         if at.tzinfo is None:
             self.fail("needs a zone, as in 2026-03-01T06:00:00Z", param, ctx)
+        return self._sane(at, param, ctx)
+
+    def _sane(
+        self, at: datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Not at the edges of the calendar, past which nothing can be counted."""
+        try:
+            in_utc("time", at)
+        except InvalidRequest as error:
+            self.fail(error.rule, param, ctx)
         return at
 
 

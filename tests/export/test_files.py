@@ -156,14 +156,14 @@ READERS = {"pandas": _pandas, "polars": _polars, "duckdb": _duckdb}
 def test_days_of_a_zone_are_23_24_or_25_hours_long() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     start = datetime(2026, 3, 28, tzinfo=berlin)
-    found = list(days(start, start + timedelta(days=3), berlin))
+    found = list(days(start, start + timedelta(days=3), berlin, lambda *_: True))
     assert [(day, (end - begin).total_seconds() / 3600) for day, begin, end in found] == [
         (date(2026, 3, 28), 24),
         (date(2026, 3, 29), 23),
         (date(2026, 3, 30), 24),
     ]
     start = datetime(2026, 10, 25, tzinfo=berlin)
-    ((_, begin, end),) = days(start, start + timedelta(days=1), berlin)
+    ((_, begin, end),) = days(start, start + timedelta(days=1), berlin, lambda *_: True)
     assert (end - begin).total_seconds() == 25 * 3600
 
 
@@ -181,6 +181,40 @@ async def test_a_file_a_day_holds_the_intervals_of_that_day_of_the_zone(tmp_path
         for file in sorted((tmp_path / "days").rglob("*.csv"))
     }
     assert counts == {"day=2026-03-28": 96, "day=2026-03-29": 92, "day=2026-03-30": 10}
+
+
+def test_only_days_that_have_something_are_found_and_empty_years_are_passed_at_once() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    wanted = {date(1901, 3, 1), date(2026, 3, 29), date(2026, 3, 30), date(8999, 12, 30)}
+    at = [datetime(*day.timetuple()[:3], 13, tzinfo=berlin) for day in wanted]
+    asked: list[tuple[datetime, datetime]] = []
+
+    def has(start: datetime, end: datetime) -> bool:
+        asked.append((start, end))
+        return any(start < each <= end for each in at)
+
+    start, end = datetime(1900, 1, 1, tzinfo=UTC), datetime(8999, 12, 31, tzinfo=UTC)
+    assert [day for day, *_ in days(start, end, berlin, has)] == sorted(wanted)
+    assert len(asked) < 2 * 23 * len(wanted)
+    assert list(days(end, start, berlin, has)) == []
+
+
+@pytest.mark.parametrize("more", [[], ["--events"]])
+def test_a_century_day_by_day_asks_for_days_with_data_alone(
+    path: Path, tmp_path: Path, more: list[str]
+) -> None:
+    out, whole = tmp_path / "days", tmp_path / "whole.csv"
+    arguments = ["readings", "export", "--store", str(path), *more]
+    assert openway([*arguments, "--out", str(whole)]) == Exit.OK
+    arguments += ["--by-day", "--format", "csv", "--zone", "UTC", "--out", str(out)]
+    assert openway([*arguments, "--from", "1900-01-01T00:00:00Z", "--to", "8999-12-31Z"]) == 2
+    until = "8999-12-31T00:00:00Z"
+    assert openway([*arguments, "--from", "1900-01-01T00:00:00Z", "--to", until]) == Exit.OK
+    parts = [file.read_text().splitlines()[1:] for file in out.rglob("*.csv")]
+    assert all(parts)
+    assert sorted(line for part in parts for line in part) == sorted(
+        whole.read_text().splitlines()[1:]
+    )
 
 
 # ---------------------------------------------------------------- what does not fit, what breaks

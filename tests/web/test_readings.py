@@ -176,6 +176,20 @@ async def test_the_command_line_exports_the_same_over_http_as_from_the_file(
             api, file = tmp_path / "api.csv", tmp_path / "file.csv"
             assert api.read_bytes() == file.read_bytes()
             assert len(api.read_bytes()) > 100
+            days = [
+                "--by-day",
+                "--format",
+                "csv",
+                "--zone",
+                "UTC",
+                "--from",
+                "1900-01-01T00:00:00Z",
+            ]
+            for name, source in (("api-days", []), ("file-days", ["--store", str(path)])):
+                folder = ["--out", str(tmp_path / name)]
+                arguments = ["readings", "export", *folder, *days, *what, *source]
+                assert await asyncio.to_thread(openway, arguments) == Exit.OK
+            assert _files(tmp_path / "api-days") == _files(tmp_path / "file-days") != {}
         for source in ([], ["--store", str(path)]):
             arguments = ["readings", "show", "M99", *source]
             assert await asyncio.to_thread(openway, arguments) == Exit.NOT_FOUND
@@ -187,6 +201,10 @@ async def test_the_command_line_exports_the_same_over_http_as_from_the_file(
                 assert await asyncio.to_thread(openway, arguments) == Exit.OK
                 told.append(json.loads(capsys.readouterr().out))
             assert json.dumps(told[0], sort_keys=True) == json.dumps(told[1], sort_keys=True)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*.csv")}
 
 
 async def test_a_load_profile_is_shown_and_drawn(
