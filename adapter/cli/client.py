@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from adapter.errors import GatewayError, SettingsError
 from adapter.model.secret import Secret
+from adapter.settings.text_files import require_file
 
 PREFIX: Final = "/api/v1"
 _LONGEST_ANSWER: Final = 256 * 1024 * 1024
@@ -83,6 +84,8 @@ class Client:
 
     def _trust(self) -> ssl.SSLContext:
         try:
+            if self.ca_file is not None:
+                require_file(self.ca_file, f"api.ca_file: {self.ca_file}")
             return ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise SettingsError(f"api.ca_file: {_reason(error)}") from error

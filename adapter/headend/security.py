@@ -7,6 +7,7 @@ from datetime import datetime
 
 from adapter.errors import SettingsError
 from adapter.headend.settings import BasicLogin, HeadEndSettings, Tls, UsernameToken
+from adapter.settings.text_files import require_file
 from adapter.wire.security import username_token
 
 NONCE_BYTES = 16
@@ -19,6 +20,9 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     no file is given, and writes session keys where SSLKEYLOGFILE points.
     Raises SettingsError naming the setting, never the key's content.
     """
+    for name in ("ca_file", "certificate_file", "key_file"):
+        if (path := getattr(tls, name)) is not None:
+            require_file(path, f"tls.{name} {path}", private=name == "key_file")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = True

@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler
 from adapter.errors import SettingsError
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits, ServerTls
+from adapter.settings.text_files import require_file
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BREATHER_S: Final = 0.1
@@ -91,6 +92,10 @@ def require_descriptors(connections: int) -> None:
 
 def tls_context(tls: ServerTls) -> ssl.SSLContext:
     """TLS 1.2 and later. Raises SettingsError naming the files that do not fit."""
+    require_file(tls.certificate_file, f"tls: certificate_file {tls.certificate_file}")
+    require_file(tls.key_file, f"tls: key_file {tls.key_file}", private=True)
+    if tls.client_ca_file is not None:
+        require_file(tls.client_ca_file, f"tls: client_ca_file {tls.client_ca_file}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -57,6 +57,12 @@ def _checked(raw: bytes, place: str) -> Secret:
     return Secret(value)
 
 
+def require_file(path: Path, place: str, *, private: bool = False) -> None:
+    """For files that a library reads, which would wait for a pipe for ever. Raises SettingsError as
+    `read_whole` does."""
+    read_whole(path, place, _LONGEST_BYTES, private=private)
+
+
 def read_whole(path: Path, place: str, longest: int, *, private: bool = False) -> bytes:
     """The content of a regular file; a complaint begins with `place`. `private`: only its owner
     may write it. Raises SettingsError."""
