@@ -5,7 +5,8 @@ name of what is wrong; a message has more members some day, so that readers pass
 do not know.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
@@ -33,6 +34,7 @@ from adapter.model.measurement import (
     Measurement,
     is_plausible,
 )
+from adapter.model.texts import LONGEST, id_problem, text_problem
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import (
     AppointmentBooked,
@@ -54,7 +56,7 @@ class BadReport(GatewayError):
 
 Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=1000)]
-Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 
 
 class _Strict(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -165,11 +167,42 @@ def read_report(raw: bytes) -> FieldReport:
         form = _FORM.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadReport(str(error)) from error
+    if (problem := next(_bad_names(form, ""), None)) is not None:
+        raise BadReport(problem)
     try:
         news = _news(form)
     except InvalidRequest as error:  # a time at the edges of the calendar
         raise BadReport(str(error)) from error
     return FieldReport(id=form.id, activity=ChildId(form.activity), who=form.who, news=news)
+
+
+_IDS: Final = frozenset(
+    {"id", "activity", "component", "device", "removed_device", "endpoint", "service_point"}
+)
+_DEVICE_TEXTS: Final = frozenset({"serial", "device_type", "configuration_group", "head_end"})
+
+
+def _fields_of(form: object) -> tuple[str, ...]:
+    if isinstance(form, msgspec.Struct):
+        return form.__struct_fields__
+    return tuple(each.name for each in fields(form)) if isinstance(form, Component) else ()
+
+
+def _bad_names(form: object, place: str) -> Iterator[str]:
+    """What is wrong with each id and text of a report that the registry or the store would keep:
+    the rule of imports."""
+    for each in _fields_of(form):
+        value, at = getattr(form, each), f"{place}{_camel(each)}"
+        check = id_problem if each in _IDS else text_problem if each in _DEVICE_TEXTS else None
+        if isinstance(value, str) and check is not None:
+            if (problem := check(value)) is not None:
+                yield f"{at}: {problem}"
+        elif isinstance(value, msgspec.Struct):
+            yield from _bad_names(value, f"{at}.")
+        elif isinstance(value, tuple):
+            for number, inner in enumerate(value):
+                if isinstance(inner, msgspec.Struct | Component):
+                    yield from _bad_names(inner, f"{at}[{number}].")
 
 
 def _news(form: Form) -> FieldNews:

@@ -11,6 +11,7 @@ import msgspec
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.ids import ServicePointId
+from adapter.model.texts import id_problem
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind
 
@@ -44,6 +45,9 @@ def check_request(request: OrderRequest) -> None:
         raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
     if not request.service_point:
         raise InvalidRequest("service_point", "is needed")
+    for name in ("external_reference", "service_point"):
+        if (problem := id_problem(getattr(request, name))) is not None:
+            raise InvalidRequest(name, problem)
     if not PRIORITIES.holds(request.priority):
         raise InvalidRequest("priority", f"must be a whole number, {PRIORITIES}")
     given_in_utc("effective_at", request.effective_at)
