@@ -146,7 +146,13 @@ class WireError(GatewayError):
 
 
 class NotWellFormed(WireError):
+    """`position` is the byte, of the body in UTF-8, at which it was noticed; -1 where not known."""
+
     code = "not_well_formed"
+
+    def __init__(self, message: str, position: int = -1, *, at: str = "") -> None:
+        super().__init__(message, at=at)
+        self.position = position
 
 
 class ContractViolation(WireError):

@@ -1,28 +1,33 @@
 """The first look at a message from outside: which operation it calls, or why it is not taken.
 
-Small messages go through the one hardened parser. Of large ones only the head is looked at while
-they come in, and the rest is held against the rules of well-formed XML in flat memory; what is in
-it is read later, from the stored bytes.
+Of any size they are judged alike, while they come in and in flat memory: against the rules of XML
+and its bounds (see `bounded`), and against those of a SOAP envelope: at most one Header, then one
+Body with one element, and no text beside them. What is in that element is read later, from the
+stored bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-from xml.parsers import expat
 
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed, WireError
+from adapter.wire.bounded import BoundedReader
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction
 from adapter.wire.notifications import STATUS_CHANGED
-from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, parse
+from adapter.wire.xml import ENVELOPE_NS, Soap
 
 ADDRESSING_NONE: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
 """WCF's own header blocks, written with mustUnderstand; they say where and what, nothing more."""
 
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_CONTENT: Final = 3
+"""How deep header blocks and the content stand."""
+
+_SECTIONS: Final = (["Header"], ["Header", "Body"], ["Body"])
+_BLANKS: Final = " \t\r\n"
 _TRUE: Final = ("1", "true")
 _ROLES_OF_ALL: Final = {
     Soap.V11: ("", "http://schemas.xmlsoap.org/soap/actor/next"),
@@ -64,29 +69,6 @@ class Unacceptable:
     operation: str = ""
 
 
-def examine(
-    codec: Codec, body: bytes, action: str | None, *, max_bytes: int = MAX_BYTES
-) -> HostedCall | Unacceptable:
-    """Judge a whole message. `action` is the SOAPAction header's value, or None. Never raises."""
-    try:
-        root = parse(body, max_bytes=max_bytes)
-    except NotWellFormed as error:
-        return _not_xml(error)
-    version = _version(root.tag)
-    if version is None:
-        return _not_an_envelope(root.tag)
-    name = f"{{{ENVELOPE_NS[version]}}}"
-    bodies = [child for child in root if child.tag == f"{name}Body"]
-    if len(bodies) != 1 or len(bodies[0]) != 1:
-        return _no_content(version)
-    blocks = [block for child in root if child.tag == f"{name}Header" for block in child]
-    for block in blocks:
-        refusal = _judge_block(block.tag, _attributes(block), version)
-        if refusal is not None:
-            return refusal
-    return judge_call(codec, str(bodies[0][0].tag), version, [action, *_actions(blocks)])
-
-
 def judge_call(
     codec: Codec, tag: str, soap: Soap, actions: Iterable[str | None]
 ) -> HostedCall | Unacceptable:
@@ -118,117 +100,108 @@ def judge_call(
     return HostedCall(operation=key, soap=soap, foreign_action=foreign)
 
 
-class LargeMessage:
+class MessageJudge:
     """Judges a message in pieces: feed it, then finish it. Raises nothing."""
 
     def __init__(self, codec: Codec, action: str | None) -> None:
-        self._codec = codec
-        self._action = action
-        self._parser: expat.XMLParserType | None = None
-        self._path: list[str] = []
-        self._soap: Soap | None = None
-        self._content: str | None = None
+        self._envelope = _Envelope(codec, action)
+        self._reader = BoundedReader(watcher=self._envelope, watched=_CONTENT)
         self._refusal: Unacceptable | None = None
 
     def feed(self, piece: bytes) -> Unacceptable | None:
         """Take the next bytes. A refusal is final."""
-        if self._refusal is None and piece:
-            self._parse(piece, last=False)
+        if self._refusal is None:
+            self._judge(lambda: self._reader.feed(piece))
         return self._refusal
 
     def finish(self) -> HostedCall | Unacceptable:
         """There are no more bytes."""
         if self._refusal is None:
-            self._parse(b"", last=True)
-        if self._refusal is not None:
-            return self._refusal
-        if self._content is None or self._soap is None:
-            return _no_content(self._soap)
-        return judge_call(self._codec, self._content, self._soap, [self._action])
+            self._judge(self._reader.finish)
+        return self._refusal or self._envelope.call or _no_content(self._envelope.soap)
 
-    def _parse(self, piece: bytes, *, last: bool) -> None:
+    def _judge(self, read: Callable[[], object]) -> None:
         try:
-            if self._parser is None:
-                self._parser = self._made_for(piece)
-            self._parser.Parse(piece, last)
-        except (expat.ExpatError, NotWellFormed) as error:
+            read()
+        except NotWellFormed as error:
             self._refusal = _not_xml(error)
-        except _Enough:
-            pass
+        except _Enough as enough:
+            self._refusal = enough.refusal
 
-    def _made_for(self, piece: bytes) -> expat.XMLParserType:
-        encoding = "utf-16" if piece.startswith(_UTF16_MARKS) else "utf-8"
-        parser = expat.ParserCreate(encoding, "}")
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.XmlDeclHandler = self._declared
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.ProcessingInstructionHandler = self._instruction
-        return parser
 
-    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
-        tag = f"{{{name}" if "}" in name else name
-        if not self._path:
-            self._soap = _version(tag)
-            if self._soap is None:
-                self._refuse(_not_an_envelope(tag))
-        elif self._soap is not None and len(self._path) == 2:
-            inside = self._path[1].rpartition("}")[2]
-            named = {_clark(key): value for key, value in attributes.items()}
-            if inside == "Header":
-                refusal = _judge_block(tag, named, self._soap)
-                if refusal is not None:
-                    self._refuse(refusal)
-            elif self._path[1] == f"{{{ENVELOPE_NS[self._soap]}}}Body":
-                self._content = tag
-                judged = judge_call(self._codec, tag, self._soap, [self._action])
-                if isinstance(judged, Unacceptable):
-                    self._refuse(judged)
-                # From here on nothing is looked at; expat alone checks that it is well-formed.
-                if self._parser is not None:
-                    self._parser.StartElementHandler = None
-                    self._parser.EndElementHandler = None
-        self._path.append(tag)
+class _Envelope:
+    """Follows a message down to its header blocks and its content, and no deeper. What it hears is
+    an element's beginning, its text or its end; it raises _Enough where the message is refused."""
 
-    def _end(self, name: str) -> None:
-        self._path.pop()
+    def __init__(self, codec: Codec, action: str | None) -> None:
+        self.soap: Soap | None = None
+        self.call: HostedCall | None = None
+        self._codec = codec
+        self._actions = [action]
+        self._depth = 0
+        self._sections: list[str] = []
+        self._action: list[str] | None = None
 
-    def _declared(self, version: str, encoding: str | None, standalone: int) -> None:
-        if version != "1.0":
-            raise NotWellFormed("not XML 1.0")
-        if (encoding or "utf-8").lower() not in ("utf-8", "utf-16"):
-            raise NotWellFormed(f"encoding {(encoding or '')[:20]} is not accepted")
+    def start(self, name: str, attributes: Mapping[str, str], depth: int) -> None:
+        self._depth = depth
+        tag = _clark(name)
+        if depth == 1:
+            self.soap = _version(tag)
+            if self.soap is None:
+                raise _Enough(_not_an_envelope(tag))
+            return
+        assert self.soap is not None
+        if depth == 2:
+            self._sections.append(tag.removeprefix(f"{{{ENVELOPE_NS[self.soap]}}}"))
+            if self._sections not in _SECTIONS:
+                raise _Enough(_no_content(self.soap))
+        elif self._sections[-1] == "Header":
+            self._begin_block(tag, attributes, self.soap)
+        else:
+            self._begin_content(tag, self.soap)
 
-    def _doctype(self, *given: object) -> None:
-        raise NotWellFormed("a document type declaration is never accepted")
+    def text(self, text: str) -> None:
+        if self._action is not None:
+            self._action.append(text)
+        elif self._depth < _CONTENT and text.strip(_BLANKS):
+            raise _Enough(_no_content(self.soap))
 
-    def _instruction(self, *given: object) -> None:
-        raise NotWellFormed("a processing instruction is never accepted")
+    def end(self, depth: int) -> None:
+        self._depth = depth - 1
+        if self._action is not None and depth == _CONTENT:
+            self._actions.append("".join(self._action))
+            self._action = None
 
-    def _refuse(self, refusal: Unacceptable) -> None:
-        self._refusal = refusal
-        raise _Enough
+    def _begin_block(self, tag: str, attributes: Mapping[str, str], soap: Soap) -> None:
+        named = {_clark(key): value for key, value in attributes.items()}
+        refusal = _judge_block(tag, named, soap)
+        if refusal is not None:
+            raise _Enough(refusal)
+        if tag == f"{{{ADDRESSING_NONE}}}Action":
+            self._action = []
+
+    def _begin_content(self, tag: str, soap: Soap) -> None:
+        if self.call is not None:
+            raise _Enough(_no_content(soap))
+        judged = judge_call(self._codec, tag, soap, self._actions)
+        if isinstance(judged, Unacceptable):
+            raise _Enough(judged)
+        self.call = judged
 
 
 class _Enough(Exception):
-    """Nothing more needs to be parsed."""
+    """Nothing more needs to be read."""
+
+    def __init__(self, refusal: Unacceptable) -> None:
+        self.refusal = refusal
 
 
 def _clark(name: str) -> str:
     return f"{{{name}" if "}" in name else name
 
 
-def _attributes(block: etree._Element) -> dict[str, str]:
-    """The parser has bounded their number."""
-    return {str(name): str(value) for name, value in block.attrib.items()}
-
-
 def _version(tag: str) -> Soap | None:
     return next((soap for soap, ns in ENVELOPE_NS.items() if tag == f"{{{ns}}}Envelope"), None)
-
-
-def _actions(blocks: Iterable[etree._Element]) -> list[str]:
-    return [block.text or "" for block in blocks if block.tag == f"{{{ADDRESSING_NONE}}}Action"]
 
 
 def _judge_block(tag: str, attributes: Mapping[str, str], soap: Soap) -> Unacceptable | None:

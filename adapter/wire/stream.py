@@ -7,21 +7,21 @@ of one part.
 Wrappers are inferred, so they are matched by local name. Byte positions count the body in UTF-8.
 """
 
-import codecs
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
-from xml.parsers import expat
 
 from lxml import etree
 
-from adapter.errors import WireError
+from adapter.errors import NotWellFormed, WireError
 from adapter.readings.seeds import BadPart, Part
+from adapter.wire.bounded import MAX_ATTRIBUTES, MAX_DEPTH, BoundedReader, XmlBounds
+from adapter.wire.encoding import as_utf8
 from adapter.wire.markup import MarkupScan
 from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part
-from adapter.wire.xml import MAX_ATTRIBUTES, MAX_DEPTH, local_name, what_is_wrong
+from adapter.wire.xml import local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
@@ -31,9 +31,6 @@ MOST_BAD_PARTS: Final = 1_000
 and there. A part with bad pieces is none of them."""
 
 _PIECE: Final = 64 * 1024
-UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_UTF32_MARK: Final = b"\xff\xfe\x00\x00"
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _ROOTS: Final = frozenset(
     {
         "Envelope", "DataArrived", "EventsArrived", "ExceptionsArrived", "ReadDataCollection",
@@ -48,9 +45,6 @@ _STARTS: Final = tuple(
     for name in PART_NAMES
 )
 _LONGEST_START: Final = 64
-_DECLARATION: Final = re.compile(rb"\s*<\?xml(\s[^>]{0,400}?)\?>")
-_VERSION: Final = re.compile(rb"""\sversion\s*=\s*["']([^"']*)["']""")
-_ENCODING: Final = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)["']""")
 
 
 class Broken(WireError):
@@ -79,6 +73,8 @@ class PartBounds:
 
 
 USUAL: Final = PartBounds()
+AS_FAR_AS_READ: Final = XmlBounds(depth=256, attributes=100_000, namespaces=100_000)
+"""Of a part that is nested too deep, or has too many of them, only that part is bad."""
 
 
 def parts(pieces: Iterable[bytes], bounds: PartBounds = USUAL) -> Iterator[Part | BadPart]:
@@ -87,24 +83,21 @@ def parts(pieces: Iterable[bytes], bounds: PartBounds = USUAL) -> Iterator[Part 
     Bodies that are not well-formed are broken where libxml2 noticed; `where_broken` has it exact.
     """
     reading = _Reading(bounds)
-    for piece in _as_utf8(pieces):
+    for piece in _utf8_of(pieces):
         for start in range(0, len(piece), _PIECE):
             yield from reading.feed(piece[start : start + _PIECE])
     yield from reading.finish()
 
 
-def where_broken(pieces: Iterable[bytes]) -> Broken | None:
+def where_broken(pieces: Iterable[bytes], bounds: XmlBounds = AS_FAR_AS_READ) -> Broken | None:
     """Where a body stops being well-formed, by a second, exact parser; None: nowhere."""
-    parser = expat.ParserCreate("utf-8")
+    reader = BoundedReader(bounds)
     try:
-        for piece in _as_utf8(pieces):
-            parser.Parse(piece, False)
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        words = expat.errors.messages.get(error.code, str(error))
-        return Broken(f"not well-formed: {words}", max(parser.ErrorByteIndex, 0))
-    except Broken as error:
-        return error
+        for piece in pieces:
+            reader.feed(piece)
+        reader.finish()
+    except NotWellFormed as error:
+        return Broken(f"not well-formed: {error}", error.position)
     return None
 
 
@@ -225,6 +218,13 @@ class _Reading:
             raise Broken(f"{root.tag[:200]} is no payload", 0)
 
 
+def _utf8_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from as_utf8(pieces)
+    except NotWellFormed as error:
+        raise Broken(str(error), error.position) from error
+
+
 def _begins(window: bytes, seen: int) -> list[int]:
     """Where parts begin in `window`, whose first `seen` bytes were looked through before."""
     found: list[int] = []
@@ -264,64 +264,3 @@ def _drop(element: etree._Element) -> None:
     if parent is not None:
         while (before := element.getprevious()) is not None:
             parent.remove(before)
-
-
-def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes with mark and declaration blanked, so that positions stay; UTF-16 as UTF-8.
-
-    Raises Broken for any other encoding, as far as it says so; bad bytes are the parser's.
-    """
-    head = b""
-    decoder: codecs.IncrementalDecoder | None = None
-    begun = False
-    read = 0
-    for piece in pieces:
-        if not begun:
-            head += piece
-            if len(head) < 512:
-                continue
-            piece, begun = head, True
-            decoder = _decoder_of(piece)
-            piece = piece if decoder else _begin(piece, b"utf-8")
-            if decoder:
-                piece = _begin(_decoded(decoder, piece, read), b"utf-16")
-        elif decoder is not None:
-            piece = _decoded(decoder, piece, read)
-        read += len(piece)
-        yield piece
-    if not begun and head:
-        decoder = _decoder_of(head)
-        if decoder is None:
-            yield _begin(head, b"utf-8")
-        else:
-            yield _begin(_decoded(decoder, head, 0), b"utf-16")
-    if decoder is not None:
-        _decoded(decoder, b"", read, final=True)
-
-
-def _decoder_of(head: bytes) -> codecs.IncrementalDecoder | None:
-    utf16 = head.startswith(UTF16_MARKS) and not head.startswith(_UTF32_MARK)
-    return codecs.getincrementaldecoder("utf-16")() if utf16 else None
-
-
-def _decoded(
-    decoder: codecs.IncrementalDecoder, piece: bytes, at: int, *, final: bool = False
-) -> bytes:
-    try:
-        return decoder.decode(piece, final).encode()
-    except UnicodeError as error:
-        raise Broken("not UTF-16 as its mark says", at) from error
-
-
-def _begin(head: bytes, encoding: bytes) -> bytes:
-    if head.startswith(_UTF8_MARK):
-        head = b"   " + head[3:]
-    declaration = _DECLARATION.match(head)
-    if declaration is None:
-        return head
-    version, named = _VERSION.search(declaration[1]), _ENCODING.search(declaration[1])
-    if version is None or version[1] != b"1.0":
-        raise Broken("not XML 1.0", 0)
-    if named is not None and named[1].lower() != encoding:
-        raise Broken(f"encoding {named[1][:20].decode(errors='replace')} is not accepted", 0)
-    return b" " * declaration.end() + head[declaration.end() :]

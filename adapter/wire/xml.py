@@ -1,36 +1,26 @@
 """The one hardened XML parser, and the SOAP envelope around what it reads.
 
-Refused before a parser sees a byte: more than `max_bytes`, more tags than `max_elements`, a DOCTYPE
-(and with it every entity), processing instructions (see `markup`), XML 1.1, encodings other than
-UTF-8 and UTF-16 with a byte order mark. Refused after parsing: nesting past `max_depth`, more than
-MAX_ATTRIBUTES attributes or namespaces in scope on one element. Comments are dropped while parsing,
-so that a value cannot be cut short by one.
+Refused before a tree is built: more than `max_bytes`, more tags than `max_elements`, and whatever
+the one judge of XML does not take (see `bounded`), at any size: a DOCTYPE (and with it every
+entity), processing instructions, XML 1.1, encodings other than UTF-8 and UTF-16 with a byte order
+mark, nesting past `max_depth`, many attributes or namespaces, endless names, tags and texts.
+Comments are dropped while parsing, so that a value cannot be cut short by one.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
+from xml.parsers.expat import ExpatError
 
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed
-from adapter.wire.markup import forbidden_markup
+from adapter.wire.bounded import MAX_DEPTH, XmlBounds, checked
+from adapter.wire.encoding import NO_ENCODING, as_utf8
 
 MAX_BYTES: Final = 256 * 1024
 """Enough for every message but DataArrived and long result lists; their readers say more."""
-MAX_DEPTH: Final = 32
-"""The deepest message of the contract has 12 levels."""
 MAX_ELEMENTS: Final = 1_000_000
-MAX_ATTRIBUTES: Final = 32
-
-_DECLARATION: Final = re.compile(rb"<\?xml(\s[^>]*?)?\?>")
-_VERSION: Final = re.compile(rb"""\sversion\s*=\s*["']([^"']*)["']""")
-_ENCODING: Final = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)["']""")
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_UTF32_MARKS: Final = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 
 
 class Soap(StrEnum):
@@ -67,23 +57,24 @@ def parse(
     """The root element. Raises NotWellFormed, and never resolves anything outside `data`."""
     if len(data) > max_bytes:
         raise NotWellFormed(f"{len(data)} bytes, more than the {max_bytes} allowed")
-    data = _as_utf8(data)
-    forbidden = forbidden_markup(data)
-    if forbidden is not None:
-        raise NotWellFormed(str(forbidden))
     if len(data) > 3 * max_elements and data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
     try:
-        root = etree.fromstring(data, _PARSER)
+        return _tree(checked(data, XmlBounds(depth=max_depth)))
+    except NotWellFormed as error:
+        if isinstance(error.__cause__, ExpatError) and NO_ENCODING not in str(error):
+            # All is within bounds up to there, and libxml2 names what does not fit.
+            _tree(b"".join(as_utf8([data])))
+        raise
+
+
+def _tree(text: bytes) -> etree._Element:
+    try:
+        return etree.fromstring(text, _PARSER)
     except etree.XMLSyntaxError as error:
         raise NotWellFormed(what_is_wrong(error)) from error
     except ValueError as error:
         raise NotWellFormed(str(error)) from error
-    if _deeper_than(max_depth)(root):
-        raise NotWellFormed(f"nested deeper than {max_depth} elements")
-    if data.count(b"=") > MAX_ATTRIBUTES:
-        _check_attributes(root, namespaces=data.count(b"xmlns") > MAX_ATTRIBUTES)
-    return root
 
 
 def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> OpenedEnvelope:
@@ -129,30 +120,6 @@ def where(element: etree._Element) -> str:
     return "/".join(path) or names[0]
 
 
-def _as_utf8(data: bytes) -> bytes:
-    """`data` in UTF-8, without byte order mark; the XML declaration is blanked."""
-    try:
-        if data.startswith(_UTF16_MARKS) and not data.startswith(_UTF32_MARKS):
-            data, allowed = data.decode("utf-16").encode(), b"utf-16"
-        else:
-            data, allowed = data.removeprefix(_UTF8_MARK), b"utf-8"
-            if not data.isascii():
-                data.decode()
-    except UnicodeError as error:
-        raise NotWellFormed("neither UTF-8 nor UTF-16 with a byte order mark") from error
-    declaration = _DECLARATION.match(data)
-    if declaration is None:
-        return data
-    attributes = declaration[1] or b""
-    version, encoding = _VERSION.search(attributes), _ENCODING.search(attributes)
-    if version is None or version[1] != b"1.0":
-        raise NotWellFormed("not XML 1.0")
-    if encoding is not None and encoding[1].lower() != allowed:
-        raise NotWellFormed(f"encoding {encoding[1][:20].decode(errors='replace')} is not accepted")
-    # Blanks in its place keep the columns of the first line, which errors name.
-    return b" " * declaration.end() + data[declaration.end() :]
-
-
 _PARSER: Final = etree.XMLParser(
     encoding="utf-8",
     resolve_entities=False,
@@ -162,16 +129,3 @@ _PARSER: Final = etree.XMLParser(
     recover=False,
     remove_comments=True,
 )
-
-
-@lru_cache
-def _deeper_than(depth: int) -> etree.XPath:
-    return etree.XPath(f"boolean({'/*' * (depth + 1)})")
-
-
-def _check_attributes(root: etree._Element, *, namespaces: bool) -> None:
-    for element in root.iter():
-        if len(element.attrib) > MAX_ATTRIBUTES:
-            raise NotWellFormed(f"more than {MAX_ATTRIBUTES} attributes on one element")
-        if namespaces and len(element.nsmap) > MAX_ATTRIBUTES:
-            raise NotWellFormed(f"more than {MAX_ATTRIBUTES} namespaces in scope")

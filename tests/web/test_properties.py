@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.wire.inbound import HostedCall, LargeMessage, Unacceptable, examine
+from adapter.wire.inbound import HostedCall, MessageJudge, Unacceptable
 from tests.web.both_servers import codec, data_arrived, events_arrived, status_changed
 
 MESSAGES = (status_changed(), data_arrived(), events_arrived())
@@ -27,17 +27,17 @@ def bent_messages(draw: st.DrawFn) -> bytes:
     return message
 
 
+def judged(body: bytes, action: str, *, size: int) -> HostedCall | Unacceptable:
+    message = MessageJudge(codec(), action or None)
+    for start in range(0, len(body), size):
+        if message.feed(body[start : start + size]) is not None:
+            break
+    return message.finish()
+
+
 @settings(max_examples=300, deadline=None)
 @given(bent_messages() | st.binary(max_size=60), st.integers(1, 200), st.text(max_size=30))
 def test_whole_and_in_pieces_agree_on_what_is_taken(body: bytes, size: int, action: str) -> None:
-    whole = examine(codec(), body, action or None)
-    large = LargeMessage(codec(), action or None)
-    for start in range(0, len(body), size):
-        if large.feed(body[start : start + size]) is not None:
-            break
-    in_pieces = large.finish()
-    for judged in (whole, in_pieces):
-        assert isinstance(judged, HostedCall | Unacceptable)
-        assert isinstance(judged, HostedCall) or (judged.text and judged.reason)
-    if isinstance(whole, HostedCall):
-        assert in_pieces == whole
+    whole, in_pieces = (judged(body, action, size=each) for each in (len(body) or 1, size))
+    assert isinstance(whole, HostedCall) or (whole.text and whole.reason)
+    assert in_pieces == whole

@@ -21,7 +21,9 @@ from adapter.engine.readings.spool import Spool, excerpt, pieces_of
 from adapter.engine.readings.tables import Document, read_tables
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.events.types import EventTables
-from adapter.wire.stream import UTF16_MARKS, where_broken
+from adapter.wire.bounded import XmlBounds
+from adapter.wire.encoding import UTF16_MARKS
+from adapter.wire.stream import where_broken
 
 Tables: TypeAlias = tuple[Document, EventTables]
 
@@ -71,7 +73,7 @@ class ErrorRecords:
             )
         cut = "[truncated: " in row.reason  # at the door: the rest is not here
         if position is None and row.state is InboxState.QUARANTINED and row.raw and not cut:
-            broken = where_broken([row.raw])
+            broken = where_broken([row.raw], XmlBounds())
             position = broken.position if broken is not None else None
         return excerpt(_as_utf8([row.raw]), position=position, size=size)
 

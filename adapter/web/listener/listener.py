@@ -40,7 +40,7 @@ from adapter.web.listener.checks import (
 from adapter.web.listener.quarantine import Quarantine
 from adapter.wire.codec import Codec
 from adapter.wire.faults import soap_fault
-from adapter.wire.inbound import FaultCode, HostedCall, LargeMessage, Unacceptable, examine
+from adapter.wire.inbound import FaultCode, HostedCall, MessageJudge, Unacceptable
 from adapter.wire.notifications import (
     DATA_ARRIVED,
     EVENTS_ARRIVED,
@@ -253,9 +253,8 @@ class Listener(Server):
     ) -> tuple[Body, HostedCall | Unacceptable]:
         """The body and what it is. One past `whole_bytes` is judged while it comes in."""
         bounds = self.settings.bodies
-        action = action_of(request)
         status = key == STATUS_CHANGED
-        large = LargeMessage(self._codec, action)
+        judge = MessageJudge(self._codec, action_of(request))
         pieces: deque[bytes] = deque()
         size = 0
 
@@ -267,7 +266,7 @@ class Listener(Server):
                 return True
             # Two for each that comes: what was held back is caught up with, and nobody waits long.
             some = [pieces.popleft() for _ in range(min(2, len(pieces)))]
-            return all([large.feed(item) is None for item in some])  # noqa: C419
+            return all([judge.feed(item) is None for item in some])  # noqa: C419
 
         body = await read_body(
             request,
@@ -278,12 +277,11 @@ class Listener(Server):
             free_bytes=bounds.whole_bytes,
             spill=None if spooling is None else spooling.add,
         )
-        if size > bounds.whole_bytes:
-            for piece in pieces:
-                large.feed(piece)
+        for piece in pieces:
+            judge.feed(piece)
+            if size > bounds.whole_bytes:
                 await asyncio.sleep(0)
-            return body, large.finish()
-        return body, examine(self._codec, body.raw, action, max_bytes=bounds.whole_bytes)
+        return body, judge.finish()
 
     def _limit(self, key: str) -> int:
         bounds = self.settings.bodies
