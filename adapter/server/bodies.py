@@ -8,11 +8,17 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from adapter.server.connections import mark_slow
+from adapter.server.settings import Pace
+
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _AT_ONCE: Final = 8 * 1024
 """Bytes that are looked at before others have their turn."""
 
 _RUN: Final = 64 * 1024
+_LOOKS: Final = 5
+"""So often within its span of time a slow body's rate is looked at."""
+
 _REST_S: Final = 0.001
 """A large body gives way: after each run the interpreter is free for those who store callbacks."""
 
@@ -53,27 +59,23 @@ async def read_body(
     places: asyncio.Semaphore | None = None,
     free_bytes: int = 0,
     spill: Callable[[bytes], Awaitable[None]] | None = None,
+    pace: Pace | None = None,
 ) -> Body:
-    """Read at most `limit` bytes in `deadline_s` seconds.
+    """Read at most `limit` bytes in `deadline_s` seconds, at the least rate that `pace` says.
 
     `each` sees every piece and ends the reading by False. Past `free_bytes` one of `places` is
-    held, to the end of the reading; the wait for it does not count. With `spill`, a body past
-    `free_bytes` goes there, from its first byte on, and only its beginning is kept.
+    held, and the wait for it does not count. With `spill`, a body past `free_bytes` goes there,
+    from its first byte on, and only its beginning is kept; then the place is others' as long as
+    nothing comes, else it is held to the end.
     """
+    coming = _Coming(request, deadline_s, pace or Pace())
+    place = _Place(places)
     raw = bytearray()
-    left = deadline_s
-    loop = asyncio.get_running_loop()
-    held = spilled = False
+    spilled = False
     size = 0
     try:
         await invite(request)
-        while True:
-            started = loop.time()
-            async with asyncio.timeout(left):
-                piece = await request.content.readany()
-            left -= loop.time() - started
-            if not piece:
-                return Body(raw=bytes(raw), spilled=spilled)
+        while piece := await coming.piece(place if spilled else None):
             size += len(piece)
             if not spilled:
                 raw += piece
@@ -81,23 +83,18 @@ async def read_body(
                 return Body(
                     raw=bytes(raw[:limit]), cut=True, status=413, text="The message is too large."
                 )
-            for start in range(0, len(piece), _AT_ONCE):
-                if start:
-                    rests = size > free_bytes and start % _RUN == 0
-                    await asyncio.sleep(_REST_S if rests else 0)
-                if not each(piece[start : start + _AT_ONCE]):
-                    return Body(raw=bytes(raw), cut=True)
+            if not await _looked_at(piece, each, rests=size > free_bytes):
+                return Body(raw=bytes(raw), cut=True)
             if size <= free_bytes:
                 continue
-            if places is not None and not held:
-                await places.acquire()
-                held = True
+            await place.take()
             if spill is not None:
                 await spill(piece if spilled else bytes(raw))
                 spilled = True
             await asyncio.sleep(_REST_S)
-    except TimeoutError:
-        return Body(raw=bytes(raw), cut=True, status=408, text="The message did not come in time.")
+        return Body(raw=bytes(raw), spilled=spilled)
+    except _TooSlow as slow:
+        return Body(raw=bytes(raw), cut=True, status=408, text=slow.text)
     except (OSError, web.RequestPayloadError, HttpProcessingError) as error:
         return Body(
             raw=bytes(raw),
@@ -106,8 +103,97 @@ async def read_body(
             text=f"The message ended early ({_kind(error)}).",
         )
     finally:
-        if held and places is not None:
-            places.release()
+        place.leave()
+        mark_slow(request, False)
+
+
+async def _looked_at(piece: bytes, each: Callable[[bytes], bool], *, rests: bool) -> bool:
+    for start in range(0, len(piece), _AT_ONCE):
+        if start:
+            await asyncio.sleep(_REST_S if rests and start % _RUN == 0 else 0)
+        if not each(piece[start : start + _AT_ONCE]):
+            return False
+    return True
+
+
+class _TooSlow(Exception):
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class _Place:
+    """One of the places for large bodies, held or not."""
+
+    def __init__(self, places: asyncio.Semaphore | None) -> None:
+        self._places = places
+        self._held = False
+
+    async def take(self) -> None:
+        if self._places is not None and not self._held:
+            await self._places.acquire()
+            self._held = True
+
+    def leave(self) -> None:
+        if self._places is not None and self._held:
+            self._held = False
+            self._places.release()
+
+    def make_way(self) -> None:
+        """Leave it to others, where any wait for one."""
+        if self._places is not None and self._places.locked():
+            self.leave()
+
+
+class _Coming:
+    """The pieces of one body as they come. Only the time that is spent waiting for them counts:
+    what holds them up here is not the caller's doing."""
+
+    def __init__(self, request: web.Request, deadline_s: float, pace: Pace) -> None:
+        self._request = request
+        self._left = deadline_s
+        self._pace = pace
+        self._waited = 0.0
+        self._came = 0
+
+    async def piece(self, place: _Place | None) -> bytes:
+        """The next one, b"" at the end. While there is none, `place` is others'. Raises _TooSlow,
+        and what aiohttp raises for a body that ends early."""
+        content = self._request.content
+        if piece := content.read_nowait():
+            self._came += len(piece)
+            return piece
+        if place is not None:
+            place.make_way()
+        while True:
+            waited_for = await self._within(min(self._left, self._pace.over_s / _LOOKS))
+            if waited_for is not None:
+                return waited_for
+
+    async def _within(self, seconds: float) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        started, piece = loop.time(), None
+        try:
+            async with asyncio.timeout(seconds):
+                piece = await self._request.content.readany()
+        except TimeoutError:
+            pass
+        waited = loop.time() - started
+        self._left -= waited
+        self._waited += waited
+        self._came += len(piece or b"")
+        if piece != b"":
+            self._judge(came=piece is not None)
+        return piece
+
+    def _judge(self, *, came: bool) -> None:
+        if self._left <= 0 and not came:
+            raise _TooSlow("The message did not come in time.")
+        slow = self._came < self._pace.least_rate * self._waited
+        mark_slow(self._request, slow and self._waited >= self._pace.over_s / _LOOKS)
+        if self._waited >= self._pace.over_s:
+            if slow:
+                raise _TooSlow("The message came too slowly.")
+            self._waited, self._came = 0.0, 0
 
 
 def _kind(error: Exception) -> str:

@@ -113,7 +113,8 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 class ConnectionSlot:
     """What one accepted connection takes up, from accept to close.
 
-    `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
+    `since` is when it was accepted or last at work; `served`, whether it ever got an answer;
+    `slow`, whether its body comes at less than the least rate.
     """
 
     address: str
@@ -122,6 +123,7 @@ class ConnectionSlot:
     protocol: "Connection | None" = None
     task: "asyncio.Task[None] | None" = None
     busy: bool = False
+    slow: bool = False
 
     def close(self) -> None:
         if self.task is not None:
@@ -161,11 +163,11 @@ class Places:
                 del self.by_address[place.address]
 
     def evict(self, address: str | None) -> bool:
-        """Close one idle connection, of `address` if one is given. False: none is idle."""
+        """Close one that is idle or slow, of `address` if one is given. False: there is none."""
         idle = [
             place
             for place in self.taken
-            if not place.busy and (address is None or place.address == address)
+            if (place.slow or not place.busy) and (address is None or place.address == address)
         ]
         if not idle:
             return False
@@ -212,6 +214,10 @@ class Connection(web.RequestHandler):
         self._place.busy = yes
         self._place.since = asyncio.get_running_loop().time()
 
+    def slow(self, yes: bool) -> None:
+        """Its body falls behind the least rate: a new connection may have its place."""
+        self._place.slow = yes
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -247,6 +253,12 @@ def mark_busy(request: web.Request, yes: bool) -> None:
     """Whether the request's connection must be kept."""
     if isinstance(request.protocol, Connection):
         request.protocol.busy(yes)
+
+
+def mark_slow(request: web.Request, yes: bool) -> None:
+    """Whether the request's body comes too slowly for its connection to be kept at any cost."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.slow(yes)
 
 
 async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:

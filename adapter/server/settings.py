@@ -87,6 +87,16 @@ class BasicUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The least rate of a body. Only time in which more of it is waited for counts."""
+
+    least_rate: Annotated[
+        CountOrZero, "bytes a second that a body must bring at least; 0: any rate"
+    ] = 1024
+    over_s: Annotated[PositiveSeconds, "so long a body may fall behind that rate"] = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
     """Bounds of one message. A body past `whole_bytes` is judged in pieces while it comes in.
     `data_deadline_s` is without the wait for a place."""
@@ -102,6 +112,7 @@ class BodyLimits:
     large_at_once: Annotated[Count, "such messages held at a time; others wait unread"] = 4
     deadline_s: Annotated[PositiveSeconds, "a status message must be complete in this time"] = 30.0
     data_deadline_s: Annotated[PositiveSeconds, "the same for data, events and exceptions"] = 300.0
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

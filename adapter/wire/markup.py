@@ -95,11 +95,6 @@ class MarkupScan:
         return None
 
 
-def forbidden_markup(data: bytes) -> ForbiddenMarkup | None:
-    """The first in a whole body, or None."""
-    return MarkupScan().feed(data)
-
-
 def _is_cut_off(window: bytes, at: int) -> bool:
     """Whether the mark at the end of `window` needs more bytes to be told."""
     end = window[at:]

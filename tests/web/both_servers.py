@@ -20,6 +20,7 @@ from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxRow, InboxState
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.gateway import Gateway
+from adapter.engine.readings.spool import Spool
 from adapter.errors import OutcomeUnknown
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import CommunicationId, DeviceId, EndpointId, RequestToken, ServicePointId
@@ -172,6 +173,7 @@ async def a_rig(
     rest: RestSettings | None = None,
     commands: CommandSettings | None = None,
     store_type: type[SqliteStore] = SqliteStore,
+    spool: Spool | None = None,
 ) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         clock = HandClock(NOON)
@@ -197,7 +199,9 @@ async def a_rig(
         await gateway.registry.import_devices(population())
         await gateway.start(background=False)
         stack.push_async_callback(gateway.stop)
-        listener = Listener(gateway.inbox, codec(), settings, clock=clock, listening=listening)
+        listener = Listener(
+            gateway.inbox, codec(), settings, clock=clock, listening=listening, spool=spool
+        )
         api = Rest(gateway, rest or RestSettings(keys=KEYS), clock=clock)
         async with listener, api, aiohttp.ClientSession() as http:
             yield Rig(gateway, listener, store, clock, identity, head_end, http, api)

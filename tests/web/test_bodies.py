@@ -3,15 +3,18 @@
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from adapter.engine.commands.ports import InboxState
-from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings
-from tests.web.both_servers import HASTY, XML, a_rig, data_arrived, fault_of, status_changed
+from adapter.engine.readings.spool import Spool
+from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings, Pace
+from tests.web.both_servers import HASTY, XML, Rig, a_rig, data_arrived, fault_of, status_changed
 from tests.web.raw_connection import connected, head
 
 MIB = 1024 * 1024
@@ -86,6 +89,94 @@ async def test_a_body_that_does_not_come_in_time_is_given_up_and_kept(announced:
         assert row.state is InboxState.QUARANTINED
         assert "did not come in time" in row.reason
         assert b"<s:En" in row.raw
+
+
+SLOW = Pace(least_rate=1_000, over_s=0.5)
+
+
+def paced(pace: Pace = SLOW, *, per_address: int = 256, large_at_once: int = 4) -> ListenerSettings:
+    return ListenerSettings(
+        bodies=BodyLimits(pace=pace, large_at_once=large_at_once),
+        connections=ConnectionLimits(linger_s=0.05, per_address=per_address),
+    )
+
+
+@pytest.mark.parametrize("path", ["/openway/status", "/openway/data"])
+@pytest.mark.parametrize("announced", ["Content-Length: 50000", "Transfer-Encoding: chunked"])
+async def test_a_body_that_comes_too_slowly_is_given_up_and_kept(path: str, announced: str) -> None:
+    async with a_rig(paced()) as rig, connected(rig.url) as raw:
+        await raw.send(head(path, announced) + b"5\r\n<s:En\r\n")
+        assert await raw.status() == 408
+        assert await raw.closed()
+        row = await rig.only_row()
+        assert "came too slowly" in row.reason
+        assert b"<s:En" in row.raw
+
+
+async def test_a_byte_now_and_then_is_too_slow_as_well() -> None:
+    async with a_rig(paced()) as rig, connected(rig.url) as raw, asyncio.timeout(30):
+        await raw.send(head("/openway/data", "Content-Length: 500000"))
+        answered = asyncio.create_task(raw.status())
+        while not answered.done():
+            await raw.send(b" ")
+            await asyncio.wait([answered], timeout=0.02)
+        assert answered.result() == 408
+        assert "came too slowly" in (await rig.only_row()).reason
+
+
+async def test_a_body_at_the_least_rate_is_taken_however_long_it_takes() -> None:
+    body = data_arrived(values=40)
+    async with a_rig(paced(Pace(least_rate=100, over_s=0.2))) as rig, connected(rig.url) as raw:
+        await raw.send(head("/openway/data", f"Content-Length: {len(body)}"))
+        answered = asyncio.create_task(raw.status())
+        for start in range(0, len(body), 300):
+            await raw.send(body[start : start + 300])
+            await asyncio.wait([answered], timeout=0.03)
+        assert await answered == 200
+
+
+async def test_time_in_which_nothing_of_a_body_is_waited_for_does_not_count() -> None:
+    limits = paced(Pace(least_rate=10**9, over_s=0.2), large_at_once=1)
+    async with a_rig(limits) as rig:
+        answers = await asyncio.gather(*(rig.post("/openway/data", large()) for _ in range(4)))
+        assert [status for status, _ in answers] == [200] * 4
+
+
+async def test_callers_that_bring_a_byte_a_second_keep_no_honest_one_out() -> None:
+    pace = Pace(least_rate=1_000, over_s=2.0)
+    async with a_rig(paced(pace, per_address=20)) as rig, AsyncExitStack() as stack:
+        for _ in range(20):
+            raw = await stack.enter_async_context(connected(rig.url))
+            await raw.send(head("/openway/status", "Content-Length: 5000") + b"<s:En")
+        async with asyncio.timeout(30):
+            for _ in range(5):
+                while await status_of(rig, rig.signed(), status_changed()) != 200:
+                    pass  # refused: a caller tries again
+        assert rig.listener.counts["connections_evicted"] >= 1
+        assert rig.listener.counts["http_408"] == 0
+
+
+async def status_of(rig: Rig, path: str, body: bytes) -> int | None:
+    try:
+        return (await rig.post(path, body))[0]
+    except aiohttp.ClientError:
+        return None
+
+
+async def test_large_bodies_that_stand_still_give_their_places_to_others(tmp_path: Path) -> None:
+    """Of a gateway that spools bodies, as every one that is started does."""
+    pace = Pace(least_rate=1_000, over_s=50.0)
+    async with a_rig(paced(pace), spool=Spool(tmp_path)) as rig, AsyncExitStack() as stack:
+        begun = large()[:400_000]
+        for _ in range(12):
+            raw = await stack.enter_async_context(connected(rig.url))
+            await raw.send(head("/openway/data", f"Content-Length: {len(large())}") + begun)
+        async with asyncio.timeout(20):
+            assert (await rig.post("/openway/data", large()))[0] == 200
+        await raw.send(large()[400_000:])
+        assert await raw.status() == 200
+        assert rig.listener.counts["received"] == 2
+        assert len([*tmp_path.glob("*.gz")]) == 2 + 11
 
 
 async def test_a_connection_lost_in_the_middle_leaves_what_came() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapter.errors import NotWellFormed
 from adapter.wire import xml
-from adapter.wire.markup import MarkupScan, forbidden_markup
+from adapter.wire.markup import ForbiddenMarkup, MarkupScan
 
 DOCTYPE, PI = "a document type declaration", "a processing instruction"
 
@@ -47,6 +47,10 @@ PIECES = st.lists(
     ),
     max_size=12,
 ).map("".join)
+
+
+def forbidden_markup(data: bytes) -> ForbiddenMarkup | None:
+    return MarkupScan().feed(data)
 
 
 def seen_by_expat(text: str) -> bool | None:

@@ -117,7 +117,10 @@ class Spool:
 
 
 class Spooling:
-    """One body on its way to disk. After `done` it is durable; after `drop` there is nothing."""
+    """One body on its way to disk. After `done` it is durable; after `drop` there is nothing.
+
+    Bodies that stand still are as many as there are connections: none keeps its file open.
+    """
 
     def __init__(self, folder: Path, file: str) -> None:
         self._folder = folder
@@ -127,7 +130,7 @@ class Spooling:
         self._size = 0
         self._unsynced = 0
         self._waiting = bytearray()
-        self._out: BinaryIO | None = None
+        self._begun = False
 
     async def add(self, piece: bytes) -> None:
         """Take the next bytes. Raises StoreFailed."""
@@ -150,35 +153,44 @@ class Spooling:
 
     def _write(self, piece: bytes) -> None:
         try:
-            if self._out is None:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                path = self._folder / self._file
-                self._out = open(path, "xb", opener=owner_only)  # noqa: SIM115
-            self._size += len(piece)
-            self._digest.update(piece)
-            self._unsynced += self._out.write(self._compressor.compress(piece))
-            if self._unsynced >= _UNSYNCED:
-                self._unsynced = 0
-                self._out.flush()
-                os.fdatasync(self._out.fileno())
+            with self._open() as out:
+                self._size += len(piece)
+                self._digest.update(piece)
+                self._unsynced += out.write(self._compressor.compress(piece))
+                if self._unsynced >= _UNSYNCED:
+                    self._unsynced = 0
+                    out.flush()
+                    os.fdatasync(out.fileno())
         except OSError as error:
             raise StoreFailed(f"cannot spool a body: {error}") from error
 
+    def _open(self) -> BinaryIO:
+        path = self._folder / self._file
+        if self._begun:
+            return open(path, "r+b", opener=_at_its_end)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out = open(path, "xb", opener=owner_only)  # noqa: SIM115
+        self._begun = True
+        return out
+
     def _finish(self) -> None:
         try:
-            assert self._out is not None
-            self._out.write(self._compressor.flush())
-            self._out.flush()
-            os.fsync(self._out.fileno())
-            self._out.close()
+            with self._open() as out:
+                out.write(self._compressor.flush())
+                out.flush()
+                os.fsync(out.fileno())
             sync_folder(self._folder)
         except OSError as error:
             raise StoreFailed(f"cannot spool a body: {error}") from error
 
     def _drop(self) -> None:
-        if self._out is not None:
-            self._out.close()
+        if self._begun:
             (self._folder / self._file).unlink(missing_ok=True)
+
+
+def _at_its_end(path: str, flags: int) -> int:
+    """Never a new file: one that was taken away is not begun again in its middle."""
+    return os.open(path, flags | os.O_APPEND)
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

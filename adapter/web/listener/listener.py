@@ -276,6 +276,7 @@ class Listener(Server):
             places=self._large,
             free_bytes=bounds.whole_bytes,
             spill=None if spooling is None else spooling.add,
+            pace=bounds.pace,
         )
         for piece in pieces:
             judge.feed(piece)
