@@ -14,7 +14,7 @@ from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.posting import JSON, NotTaken, PostRefused, SignedPost, webhook_id
 from adapter.fieldwork.settings import WebhookSettings
 from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
-from adapter.server.bodies import continue_later, read_body
+from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import Door, bind
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits
@@ -107,6 +107,9 @@ class ReportReceiver:
 
     async def _receive(self, request: web.Request) -> str:
         settings = self._settings
+        unclear = unclear_head(request)
+        if unclear is not None:
+            raise ProblemRaised(unclear.status, f"http_{unclear.status}", unclear.text)
         body = await read_body(request, limit=settings.report_bytes, deadline_s=settings.deadline_s)
         if body.status:
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from adapter.server.connections import mark_slow
@@ -36,6 +36,38 @@ class Body:
     status: int = 0
     text: str = ""
     spilled: bool = False
+
+
+_ONCE: Final = (
+    *("Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding"),
+    *("Authorization", "Expect", "SOAPAction"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnclearHead:
+    """Why two readers could read one request head in two ways. `status` is the answer's."""
+
+    status: int
+    text: str
+
+
+def unclear_head(request: web.Request) -> UnclearHead | None:
+    """For routes that take a body; None: it is clear where that ends and what it is.
+
+    Extensions of chunks are not seen: aiohttp passes over them. They bring a body no further.
+    """
+    for name in _ONCE:
+        if len(request.headers.getall(name, ())) > 1:
+            return UnclearHead(status=400, text=f"{name} stands twice.")
+    coding = request.headers.get("Transfer-Encoding")
+    if coding is None:
+        return None
+    if coding.strip().lower() != "chunked":
+        return UnclearHead(status=501, text="No Transfer-Encoding but chunked is accepted.")
+    if request.version < HttpVersion11:
+        return UnclearHead(status=400, text="HTTP/1.0 has no Transfer-Encoding.")
+    return None
 
 
 async def continue_later(request: web.Request) -> web.StreamResponse | None:
@@ -177,6 +209,11 @@ class _Coming:
                 piece = await self._request.content.readany()
         except TimeoutError:
             pass
+        except RuntimeError as error:
+            if self._request.transport is not None:
+                raise
+            # What aiohttp says where the connection was closed between two pieces.
+            raise ConnectionResetError("closed") from error
         waited = loop.time() - started
         self._left -= waited
         self._waited += waited

@@ -50,6 +50,7 @@ TITLES: Final[Mapping[int, str]] = {
     422: "The request breaks a rule",
     429: "Too many at once",
     500: "Internal error",
+    501: "Not supported",
     503: "Not available now",
 }
 _STATUS_OF: Final[tuple[tuple[type[GatewayError], int], ...]] = (

@@ -17,7 +17,7 @@ from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
 from adapter.errors import GatewayError
 from adapter.model.json_members import RepeatedMember, check_members
-from adapter.server.bodies import continue_later, read_body
+from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
@@ -193,6 +193,9 @@ def _let_in(route: Route, key: ApiKey | None) -> None:
 
 
 def _check_headers(request: web.Request, limit: int) -> None:
+    unclear = unclear_head(request)
+    if unclear is not None:
+        raise ProblemRaised(unclear.status, f"http_{unclear.status}", unclear.text)
     length = request.content_length
     if length is None and "Transfer-Encoding" not in request.headers:
         raise ProblemRaised(411, "length_needed", "Content-Length is missing")

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from adapter.server.bodies import Body
+from adapter.server.bodies import Body, unclear_head
 from adapter.wire.inbound import FaultCode, HostedCall, Unacceptable
 from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED
 from adapter.wire.xml import Soap
@@ -44,6 +44,9 @@ def judge_headers(request: web.Request, key: str, limit: int) -> Refusal | None:
     def refused(status: int, text: str, found: str) -> Refusal:
         return Refusal(status=status, text=text, reason=f"{text} ({found[:100]})", operation=key)
 
+    unclear = unclear_head(request)
+    if unclear is not None:
+        return refused(unclear.status, unclear.text, "the head of the request")
     length = request.content_length
     if length is None and "Transfer-Encoding" not in request.headers:
         return refused(411, "A length is needed.", "none given")

@@ -1,0 +1,90 @@
+"""Heads that two readers could read in two ways are refused."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from adapter.engine.commands.ports import InboxState
+from adapter.engine.readings.spool import Spool
+from adapter.server.settings import BodyLimits, ListenerSettings
+from tests.web.both_servers import HASTY, TOKENS, a_rig, data_arrived, status_changed
+from tests.web.raw_connection import connected, head
+
+BODY = status_changed()
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+LENGTH = f"Content-Length: {len(BODY)}"
+UNCLEAR = {
+    "gzip, chunked": (("Transfer-Encoding: gzip, chunked",), CHUNKED, 501),
+    "identity, chunked": (("Transfer-Encoding: identity, chunked",), CHUNKED, 501),
+    "chunked, chunked": (("Transfer-Encoding: chunked, chunked",), CHUNKED, (400, 501)),
+    "gzip": (("Transfer-Encoding: gzip",), CHUNKED, (400, 501)),
+    "two codings": (("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"), CHUNKED, 400),
+    "length and coding": ((LENGTH, "Transfer-Encoding: chunked"), CHUNKED, 400),
+    "two actions": ((LENGTH, "SOAPAction: x/StatusChanged", "SOAPAction: x/Other"), BODY, 400),
+    "an action twice": ((LENGTH, "SOAPAction: StatusChanged", "soapaction: StatusChanged"), BODY,
+                        400),
+    "two media types": ((LENGTH, "Content-Type: application/json"), BODY, 400),
+    "two encodings": ((LENGTH, "Content-Encoding: identity", "Content-Encoding: gzip"), BODY, 400),
+    "two lengths": ((LENGTH, LENGTH), BODY, 400),
+    "two expectations": ((LENGTH, "Expect: 100-continue", "Expect: x"), BODY, 400),
+    "two credentials": ((LENGTH, "Authorization: Basic eDp5", "Authorization: Basic eDp6"), BODY,
+                        400),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+async def test_a_head_that_could_be_read_in_two_ways_is_refused_by_the_listener(name: str) -> None:
+    headers, body, status = UNCLEAR[name]
+    async with a_rig() as rig, connected(rig.url) as raw:
+        await raw.send(head(urlsplit(rig.signed()).path, *headers) + body)
+        assert await raw.status() in (status if isinstance(status, tuple) else (status,))
+        assert await raw.closed()
+        rows = await rig.rows()
+        assert all(row.state is InboxState.QUARANTINED for row in rows)
+        assert rig.listener.counts["received"] == 0
+
+
+async def test_chunks_are_none_of_http_1_0() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        asked = head(urlsplit(rig.signed()).path, "Transfer-Encoding: chunked")
+        await raw.send(asked.replace(b"HTTP/1.1", b"HTTP/1.0") + CHUNKED)
+        assert await raw.status() == 400
+        assert "HTTP/1.0" in (await rig.only_row()).reason
+
+
+@pytest.mark.parametrize("name", ["gzip, chunked", "two encodings", "two expectations"])
+async def test_it_is_refused_by_the_json_interface_too(name: str) -> None:
+    headers, body, status = UNCLEAR[name]
+    async with a_rig() as rig, connected(rig.rest.url) as raw:
+        token = f"Authorization: Bearer {TOKENS['switcher']}"
+        asked = head("/api/v1/commands", token, *headers).replace(b"text/xml", b"application/json")
+        await raw.send(asked + body)
+        assert await raw.status() == status
+        assert not (await rig.gateway.commands.list()).rows
+
+
+async def test_extensions_of_chunks_change_nothing() -> None:
+    async with a_rig() as rig, connected(rig.url) as raw:
+        await raw.send(head(urlsplit(rig.signed()).path, "Transfer-Encoding: chunked"))
+        await raw.send(b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))
+        assert await raw.status() == 200
+        assert (await rig.only_row()).raw == BODY
+
+
+async def test_a_connection_that_goes_in_the_middle_of_a_body_is_no_failure_of_ours(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    body = data_arrived(values=8_000)
+    limits = BodyLimits(large_at_once=1)
+    settings = ListenerSettings(bodies=limits, connections=HASTY)
+    async with a_rig(settings, spool=Spool(tmp_path)) as rig:
+        for end in (1, 5_000, 262_145, 300_000, 1_000_000, len(body) - 1):
+            async with connected(rig.url) as raw:
+                await raw.send(head("/openway/data", f"Content-Length: {len(body)}") + body[:end])
+        await rig.listener.stop()
+        rows = await rig.rows()
+        assert rows
+        assert all("ended early" in row.reason for row in rows), [row.reason for row in rows]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "listener_failed" not in caplog.text
