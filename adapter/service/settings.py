@@ -266,7 +266,9 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    level: Annotated[LogLevel, "least level that is written; bodies only at debug"] = LogLevel.INFO
+    level: Annotated[
+        LogLevel, "least level that is written; debug adds the messages of commands, with bodies"
+    ] = LogLevel.INFO
     format: Annotated[LogFormat, "json, text, or auto: text on a terminal, else json"] = (
         LogFormat.AUTO
     )

@@ -19,6 +19,7 @@ _MAX_WAITING: Final = 5_000
 
 class MessageLog:
     """Gathers messages and writes them in batches. Under pressure the newest are dropped, counted.
+    At the log's debug level each is a line there as well.
 
     What is lost with a crash is only this picture: nothing is decided from it.
     """
@@ -59,6 +60,11 @@ class MessageLog:
         outbound: bool = False,
         status: int = 0,
     ) -> None:
+        body = _SECRET.sub(rb"\1***", body[:_MAX_BODY])
+        if log.isEnabledFor(logging.DEBUG):
+            words = {"communication": communication, "operation": operation, "outbound": outbound}
+            text = body.decode(errors="replace")
+            log.debug("message", extra={**words, "status": status, "body": text})
         if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return
@@ -69,7 +75,7 @@ class MessageLog:
                 outbound=outbound,
                 operation=operation,
                 status=status,
-                body=_SECRET.sub(rb"\1***", body[:_MAX_BODY]),
+                body=body,
             )
         )
 
