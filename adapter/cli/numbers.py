@@ -2,7 +2,7 @@
 
 import click
 
-from adapter.model.whole_numbers import LONG, read_whole
+from adapter.model.whole_numbers import LONG, Span, read_whole
 
 
 class WholeNumber(click.IntRange):
@@ -11,10 +11,12 @@ class WholeNumber(click.IntRange):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        if isinstance(value, int):
-            return super().convert(value, param, ctx)
+        span = Span(_or(self.min, LONG.least), _or(self.max, LONG.most))
         try:
-            number = read_whole(str(value), LONG)
+            return read_whole(str(value), span)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return super().convert(number, param, ctx)
+
+
+def _or(bound: float | None, otherwise: int) -> int:
+    return otherwise if bound is None else int(bound)

@@ -107,7 +107,7 @@ def test_a_correction_of_an_unknown_payload_is_refused_and_what_stays_open_is_sa
         possible = number in ("1", "9223372036854775807")
         assert (code, out) == (Exit.NOT_FOUND if possible else Exit.INVALID, "")
         assert (
-            f"corrects: no payload {number}; " if possible else "1<=x<=9223372036854775807"
+            f"corrects: no payload {number}; " if possible else "1 to 9223372036854775807"
         ) in err
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "a.xml",
