@@ -219,7 +219,7 @@ _DEMO_NEXT: Final = (
     "",
     "Where to look next:",
     "  openway tables flows         the command-flow table these twelve follow",
-    "  openway replay fixtures      the same exchanges from recorded XML, in virtual time",
+    "  openway replay fixtures      the same commands from recorded XML, in virtual time",
     "  openway simulate             a head end of your own to build against; scripts its faults",
     "  openway wire decode FILE     any SOAP message of the contract as JSON",
     "  docs/index.md                how a command travels, operating it, a real head end",

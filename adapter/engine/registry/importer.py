@@ -117,13 +117,10 @@ def _audit(report: ImportReport, by: str, reason: str | None) -> AuditNote:
 
 def _log(report: ImportReport) -> None:
     if report.left_alone or report.overridden:
-        log.warning(
-            "import_differs",
-            extra={
-                "left_alone": len(report.left_alone),
-                "overridden": len(report.overridden),
-            },
-        )
+        # What a person has overridden, with a reason, is no surprise to anybody.
+        level = logging.WARNING if report.left_alone else logging.INFO
+        counts = {"left_alone": len(report.left_alone), "overridden": len(report.overridden)}
+        log.log(level, "import_differs", extra=counts)
 
 
 def _said(each: ImportDifference) -> str:
