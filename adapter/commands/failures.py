@@ -1,5 +1,7 @@
 """What each failure means and what follows from it: rows, not branches.
 
+What becomes of a communication whose reply is lost is decided by `unclear` in `communication.py`.
+
 The reasons are the contract's (known); meaning and remedy are ours (inferred from the names).
 """
 

@@ -1,6 +1,8 @@
 """Completion events: what a command changes in the registry and in the measurements, once.
 
-A stop between the registry and the command repeats the event, which then changes nothing more (I2).
+The built-in registry changes in the transaction that saves the command
+(`store/commands/writing.py`). A site's own changes before it: a stop between the two repeats the
+event, which then changes nothing more (`model/device.py`, `apply_effect`) (I2).
 """
 
 from collections.abc import Sequence

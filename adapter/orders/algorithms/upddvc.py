@@ -1,4 +1,6 @@
-"""D1-UPDDVC, Update Device."""
+"""D1-UPDDVC, Update Device: brings the device to the state that the order wants, one child at a
+time. The rows that come with the program are in `orders/matrix.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

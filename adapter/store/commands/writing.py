@@ -98,9 +98,6 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
     return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
 
 
-# ---------------------------------------------------------------- receive
-
-
 # ---------------------------------------------------------------- save
 
 
