@@ -126,6 +126,10 @@ class SimulatorConfig:
     ] = None
     wsdl: Annotated[Path | None, "folder of the WSDL; empty: the packaged one"] = None
     journal: Annotated[Path | None, "JSON lines of every request and callback"] = None
+    strict: Annotated[
+        bool,
+        "requests are held to media type, SOAPAction and members as WCF holds them",
+    ] = True
     population: PopulationPlan = field(default_factory=PopulationPlan)
     timing: Timing = field(default_factory=Timing)
     limits: SimulatorLimits = field(default_factory=SimulatorLimits)

@@ -18,18 +18,35 @@ from adapter.simulator.journal import Entry, SimulatorJournal
 from adapter.simulator.operations import WORK, callback_address
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
-from adapter.wire.codec import Codec, Direction
+from adapter.wire.codec import Codec, DecodedMessage, Direction
+from adapter.wire.members import misfit
+from adapter.wire.xml import ENVELOPE_NS, Soap, open_envelope
 
 _XML: Final = "text/xml"
+_CHARSETS: Final = ("utf-8", "utf-16")
 _DISPATCHER: Final = (
     "http://schemas.microsoft.com/net/2005/12/windowscommunicationfoundation/dispatcher"
 )
 _ADDRESSING: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
+_NAMESPACE_OF: Final = {
+    "ActionNotSupported": _ADDRESSING,
+    "VersionMismatch": ENVELOPE_NS[Soap.V11],
+}
+"""Of the fault codes that are not the dispatcher's own."""
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 
 
 class _Gone(Exception):
     """The connection is to be closed without an answer."""
+
+
+class _NotTaken(Exception):
+    """The request is refused before any operation sees it; its text is for the journal."""
+
+    def __init__(self, reason: str, *, code: str = "", status: int = 500) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +86,7 @@ class SoapDoor:
         self._journal = journal
         self._clock = clock
         self._deliverer = deliverer
+        self._strict = world.config.strict
         self._body_bytes = world.config.limits.body_bytes
         self._gate = Gate(world.config.access, body_bytes=self._body_bytes)
 
@@ -79,12 +97,10 @@ class SoapDoor:
         if refusal is not None:
             return self._not_let_in(body, refusal)
         try:
-            message = self._codec.decode(body, max_bytes=self._body_bytes)
-        except WireError as error:
-            return self._not_understood(body, "DeserializationFailed", str(error))
+            message = self._read(request, body)
+        except _NotTaken as refused:
+            return self._not_taken(body, refused)
         operation = message.operation or ""
-        if message.direction is not Direction.REQUEST or not self._served_at(operation, request):
-            return self._not_understood(body, "ActionNotSupported", "no such action here")
         arrival = self._world.arrive(operation, message.body)
         entry = self._journal.received(
             at=self._clock.now(),
@@ -96,13 +112,32 @@ class SoapDoor:
         )
         return await self._conclude(request, arrival, entry)
 
+    def _read(self, request: web.Request, body: bytes) -> DecodedMessage:
+        """The message, judged as WCF does it: media type, envelope, action, members, values."""
+        if self._strict and not _is_soap_11(request):
+            given = request.headers.get("Content-Type", "none")
+            raise _NotTaken(f"its content type is {given[:100]}", status=415)
+        try:
+            opened = open_envelope(body, max_bytes=self._body_bytes)
+            if self._strict and opened.soap is not Soap.V11:
+                raise _NotTaken(f"its envelope is of SOAP {opened.soap}", code="VersionMismatch")
+            operation, direction = self._codec.recognise(opened.content)
+            if direction is not Direction.REQUEST or not self._served_at(operation, request):
+                raise _NotTaken("no such action here", code="ActionNotSupported")
+            wanted = self._codec.catalog.spec(operation).request
+            if self._strict and (found := misfit(wanted, opened.content)) is not None:
+                raise _NotTaken(found, code="DeserializationFailed")
+            return self._codec.decode_content(opened.content)
+        except WireError as error:
+            raise _NotTaken(str(error), code="DeserializationFailed") from error
+
     def _served_at(self, operation: str, request: web.Request) -> bool:
         """WCF finds the operation by path and SOAPAction; the body must agree."""
         spec = self._codec.catalog.operations.get(operation)
         if spec is None or spec.path != request.path:
             return False
         action = request.headers.get("SOAPAction", "").strip().strip('"')
-        return action in ("", spec.soap_action)
+        return action == spec.soap_action or (action == "" and not self._strict)
 
     async def _conclude(
         self, request: web.Request, arrival: Arrival, entry: Entry
@@ -223,10 +258,23 @@ class SoapDoor:
         fault = unnamed_fault("FailedAuthentication", "Not let in.", namespace=namespace)
         return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
 
-    def _not_understood(self, body: bytes, code: str, reason: str) -> web.Response:
-        self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=500)
-        fault = unnamed_fault(code, "The message could not be processed.", namespace=_ADDRESSING)
-        return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
+    def _not_taken(self, body: bytes, refused: "_NotTaken") -> web.Response:
+        status, reason = refused.status, str(refused)
+        self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=status)
+        if status == 415:
+            return web.Response(status=415, text=f"The content type must be {_XML}; charset=utf-8.")
+        fault = unnamed_fault(
+            refused.code,
+            "The message could not be processed.",
+            namespace=_NAMESPACE_OF.get(refused.code, _DISPATCHER),
+        )
+        return web.Response(status=status, body=fault, content_type=_XML, charset="utf-8")
+
+
+def _is_soap_11(request: web.Request) -> bool:
+    """By its content type: that of SOAP 1.2 is another."""
+    charset = (request.charset or _CHARSETS[0]).lower()
+    return request.content_type.lower() == _XML and charset in _CHARSETS
 
 
 def _elsewhere_or(script: Script) -> _Answer:

@@ -86,7 +86,7 @@ def _struct(struct: Struct) -> Read:
                 raise ContractViolation("stands twice", at=where(child))
             else:
                 found[name] = value
-        return found if found or not _is_nil(element) else None
+        return found if found or not is_nil(element) else None
 
     return read
 
@@ -97,7 +97,7 @@ def _list(item: Field) -> Read:
 
     def read(element: etree._Element) -> JsonValue:
         found = [read_item(child) for child in element if child.tag in tags]
-        return found if found or not _is_nil(element) else None
+        return found if found or not is_nil(element) else None
 
     return read
 
@@ -107,7 +107,7 @@ def _scalar(convert: FromText) -> Read:
         text = element.text
         if text is None or len(element):
             text = text_of(element)
-            if _is_nil(element):
+            if is_nil(element):
                 return None
         try:
             return convert(text)
@@ -122,7 +122,7 @@ def _any_value(element: etree._Element) -> JsonValue:
 
     A value that is not simple has None for its value: it is passed over, as an extra element is.
     """
-    if _is_nil(element):
+    if is_nil(element):
         return None
     value = None if len(element) else (element.text or "")
     kind = element.get(_TYPE)
@@ -133,5 +133,6 @@ def _any_value(element: etree._Element) -> JsonValue:
     return {"type": f"xs:{name}" if namespace == XS else f"{{{namespace}}}{name}", "value": value}
 
 
-def _is_nil(element: etree._Element) -> bool:
+def is_nil(element: etree._Element) -> bool:
+    """Whether xsi:nil says that there is no value."""
     return element.get(_NIL) in ("true", "1")

@@ -59,9 +59,10 @@ async def test_requests_and_callbacks_travel_over_tls_with_certificates_on_both_
     address = f"https://localhost:{runner.addresses[0][1]}/status"
     spec = codec().catalog.spec(DISCONNECT)
     payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE, address=address))
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{spec.soap_action}"'}
     async with (
         Simulator(config, codec=codec()) as simulator,
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(headers=headers) as session,
     ):
         assert simulator.url.startswith("https://127.0.0.1:")
         url = f"{simulator.url}{spec.path}"
