@@ -1,14 +1,19 @@
-"""The contract as web pages: each service's WSDL at `?wsdl`, the files it imports beside it."""
+"""The contract as web pages: each service's WSDL at `?wsdl`, its schemas beside it.
+
+Only services that the head end serves are in them; those that it calls are the caller's to host.
+"""
 
 import re
 from pathlib import Path
 from typing import Final
 
 from adapter.wire.catalog import HOSTED_HERE, Catalog, OperationSpec
+from adapter.wire.served import without_services
 
 FILES: Final = "/wsdl/"
-"""Where the imported files are served."""
+"""Where the schemas are served."""
 
+_CALLED: Final = frozenset(key.partition(".")[0] for key in HOSTED_HERE)
 _ADDRESS: Final = re.compile(r"""(<\w+:address\s+location=["'])https?://[^/"']+(/)""")
 
 
@@ -25,10 +30,10 @@ class ContractPages:
         self._files: dict[str, bytes] = {}
         for spec in hosted(catalog):
             file = Path(str(catalog.document(spec.key).location))
-            self._pages[spec.path] = file.read_text(encoding="utf-8")
-            if file.name in self._files:
+            if spec.path in self._pages:
                 continue
-            for part in (*file.parent.rglob("*.wsdl"), *file.parent.rglob("*.xsd")):
+            self._pages[spec.path] = without_services(_CALLED, file.read_bytes()).decode()
+            for part in file.parent.rglob("*.xsd"):
                 self._files[part.relative_to(file.parent).as_posix()] = part.read_bytes()
 
     def page(self, path: str, *, base: str) -> str:

@@ -33,8 +33,9 @@ HOSTED_HERE: Final = MappingProxyType(
 )
 """The operations that the head end calls on us, by key, and their names."""
 
-_SUBSCRIBERS: Final = MappingProxyType(
+_OURS: Final = MappingProxyType(
     {
+        "RequestStatusChangedService": "request-status-changed.wsdl",
         "DataSubscriberService": "data-subscriber.wsdl",
         "EventSubscriberService": "event-subscriber.wsdl",
         "ExceptionSubscriberService": "exception-subscriber.wsdl",
@@ -107,10 +108,9 @@ class Catalog:
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
         loaded = [_load(file) for file in files]
-        services = {spec.service for one in loaded for spec in one.operations.values()}
-        missing = _SUBSCRIBERS.keys() - services
-        loaded += [_load(packaged / _SUBSCRIBERS[service]) for service in sorted(missing)]
-        return cls(place, loaded)
+        found = {service for one in loaded for service in _services(one.document)}
+        ours = [_load(packaged / _OURS[service]) for service in sorted(_OURS.keys() - found)]
+        return cls(place, (*ours, *loaded))  # where both define a fault, the site's own counts
 
     def spec(self, key: str) -> OperationSpec:
         """Raises ContractError where the WSDL has no such operation."""
@@ -215,6 +215,13 @@ def _load(file: Path) -> _Loaded:
         not_understood=not_understood,
         faults=faults,
     )
+
+
+def _services(document: Document) -> Iterator[str]:
+    """By their port types, also those without an operation."""
+    for service in document.services.values():
+        for port in service.ports.values():
+            yield port.binding.port_type.name.localname
 
 
 def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:

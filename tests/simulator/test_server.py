@@ -7,12 +7,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from lxml import etree
 
 from adapter.errors import SettingsError
 from adapter.simulator.contract import hosted
 from adapter.simulator.settings import SimulatorConfig
 from adapter.wire.catalog import Catalog
+from adapter.wire.gate import check_contract
 from adapter.wire.security import username_token
+from adapter.wire.served import without_services
 from tests.simulator.running_simulator import (
     DISCONNECT,
     NOON,
@@ -33,6 +36,9 @@ from tests.simulator.running_simulator import (
     text,
 )
 from tests.support import for_every
+from tests.wire.bodies import WSDL
+
+WSDL_TAG = "{http://schemas.xmlsoap.org/wsdl/}"
 
 
 def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
@@ -56,11 +62,44 @@ def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
     assert {
         key: spec.path for key, spec in again.operations.items() if spec.path.startswith("/ami")
     } == {spec.key: spec.path for spec in hosted(codec().catalog)}
+    assert check_contract(again) == (), "the callbacks' own files are the packaged ones"
+
+
+async def test_the_contract_has_only_services_that_the_head_end_serves() -> None:
+    async with running() as rig:
+        found = set()
+        for path in {spec.path for spec in hosted(codec().catalog)}:
+            async with rig.session.get(f"{rig.simulator.url}{path}?wsdl") as response:
+                page = etree.fromstring(await response.read())
+            found |= {each.get("name") for each in page.findall(f"{WSDL_TAG}service")}
+        assert found == {spec.service for spec in hosted(codec().catalog)}
+        async with rig.session.get(f"{rig.simulator.url}/openway/status?wsdl") as response:
+            assert response.status == 404
+
+
+def test_a_service_that_the_head_end_calls_is_left_out_of_a_file_that_has_others() -> None:
+    whole = etree.parse(WSDL / "common.wsdl").getroot()
+    own = etree.tostring(whole)
+    for part in etree.parse(WSDL / "request-status-changed.wsdl").getroot():
+        if part.tag != f"{WSDL_TAG}types":
+            whole.append(part)
+    both = etree.tostring(whole)
+    assert b"StatusChanged" in both
+    left = etree.fromstring(without_services({"RequestStatusChangedService"}, both))
+    assert etree.tostring(left, method="c14n") == etree.tostring(
+        etree.fromstring(own), method="c14n"
+    )
 
 
 async def test_only_files_of_the_contract_are_served() -> None:
     async with running() as rig:
-        for name in ("../pyproject.toml", "%2e%2e/pyproject.toml", "xsd/nothing.xsd", "README.md"):
+        for name in (
+            "../pyproject.toml",
+            "%2e%2e/pyproject.toml",
+            "xsd/nothing.xsd",
+            "README.md",
+            "data.wsdl",
+        ):
             async with rig.session.get(f"{rig.simulator.url}/wsdl/{name}") as response:
                 assert response.status == 404
 
@@ -100,7 +139,7 @@ async def test_a_token_that_is_no_guid_is_simply_not_found() -> None:
 async def test_the_action_must_be_that_of_the_body_and_of_the_path() -> None:
     async with running() as rig:
         payload = codec().encode_request(DISCONNECT, request(DISCONNECT, ONE))
-        for headers in ({"SOAPAction": '"urn:other"'},):
+        for headers in ({"SOAPAction": '"urn:other"'}, {"SOAPAction": ""}):
             status, raw = await rig.post(DISCONNECT, payload, headers)
             assert (status, codec().decode(raw).body["faultcode"]) == (500, "ActionNotSupported")
         status, raw = await rig.post(READ, payload)

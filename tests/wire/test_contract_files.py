@@ -18,6 +18,7 @@ from adapter.errors import ContractError
 from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.faults import FAULT_NAMESPACES
+from adapter.wire.shapes import Struct
 from adapter.wire.tools.json_form import check
 from tests.support import for_every
 from tests.wire.bodies import WSDL, catalog
@@ -183,12 +184,21 @@ def test_a_choice_in_a_type_is_named_as_not_understood(copy: Path) -> None:
     }
 
 
-def test_subscriber_services_that_a_site_has_no_files_for_are_the_packaged_ones(
+def test_services_of_ours_that_a_site_has_no_files_for_are_the_packaged_ones(
     copy: Path,
 ) -> None:
-    for file in copy.glob("*-subscriber.wsdl"):
+    for file in (*copy.glob("*-subscriber.wsdl"), copy / "request-status-changed.wsdl"):
         file.unlink()
     assert Catalog.load(copy).operations.keys() == catalog().operations.keys()
+
+
+def test_faults_are_a_sites_own_also_where_a_file_of_ours_fills_a_gap(copy: Path) -> None:
+    (copy / "request-status-changed.wsdl").unlink()
+    file = copy / "xsd" / "com.xsd"
+    file.write_text(file.read_text().replace('name="ParameterName"', 'name="Parameter"'))
+    fault = Catalog.load(copy).faults["ArgumentFault"].content
+    assert isinstance(fault, Struct)
+    assert [field.name for field in fault.fields] == ["Message", "Parameter"]
 
 
 def test_a_single_wsdl_with_its_schemas_inside_is_read_the_same(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_every_command_needs_its_operations_and_those_of_its_callbacks() -> None
         ("data", "InterrogateByEndpoints", set()),
         ("provisioning", "AddMeterDefinitions", {C.DEVICE_COMMISSIONING}),
         ("common", "GetRequestStatus", ASYNCHRONOUS),
-        ("common", "StatusChanged", ASYNCHRONOUS),
+        ("request-status-changed", "StatusChanged", ASYNCHRONOUS),
     ],
 )
 def test_a_missing_operation_breaks_the_commands_that_use_it(
