@@ -21,7 +21,7 @@ from adapter.cli.events import events, outages
 from adapter.cli.intake import intake
 from adapter.cli.orders import order, todo
 from adapter.cli.orders_visits import COMMANDS as VISITS
-from adapter.cli.output import MEANING, Exit, exit_of, say
+from adapter.cli.output import MEANING, Exit, exit_of, named_problem, say
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.readings_enter import COMMANDS as ENTERING
@@ -104,7 +104,7 @@ def run(given: list[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:
-        say(f"error: {_where(error)}")
+        say(f"error: {named_problem(error)}")
         return Exit.FAILED
     return Exit.OK
 
@@ -117,12 +117,6 @@ def _complain(error: GatewayError, *, as_json: bool) -> None:
             say(f"error: {line}")
         if hint := _HINTS.get(error.code):
             say(hint)
-
-
-def _where(error: OSError) -> str:
-    """The file or address first, where it is known, then what is wrong with it."""
-    named = error.filename is not None and error.strerror is not None
-    return f"{error.filename}: {error.strerror}" if named else str(error)
 
 
 _KEYS: Final = (

@@ -13,10 +13,12 @@ from adapter.cli.client import fields, items
 from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
     ROW_NUMBER,
+    Exit,
     as_json,
     columns,
     counted,
     limit_option,
+    named_problem,
     say,
     show_fields,
     show_list,
@@ -66,8 +68,8 @@ class _PathsOrCommand(click.Group):
 def intake() -> None:
     """Take in payloads of readings and events from files; show payloads and error records.
 
-    `openway intake PATH...` takes in files (.xml, .xml.gz) and directories of them. Loading a file
-    again changes nothing.
+    `openway intake PATH...` takes in files (.xml, .xml.gz) and directories of them. A file that
+    cannot be read is named and the others are taken in. Loading a file again changes nothing.
     """
 
 
@@ -87,15 +89,21 @@ def load(session: Session, paths: tuple[Path, ...], corrects: int | None, as_jso
     files = list(files_of(paths))
     if corrects is not None:
         _check_corrects(session, files, corrects)
-    done = asyncio.run(_load(session, files, corrects, quiet=as_json))
+    taken = asyncio.run(_hand_in(session, files, corrects, quiet=as_json))
+    if files and not taken:
+        raise SystemExit(Exit.INVALID)
+    done = asyncio.run(_load(session, taken, quiet=as_json))
     if done is None:
-        say(f"{counted(len(files), 'file')} handed to the gateway that runs on this store")
+        say(f"{counted(taken, 'file')} handed to the gateway that runs on this store")
         if corrects is not None:
             say(f"what then stays open: openway intake errors --payload {corrects}")
-        return
-    _show_payloads(done, as_json=as_json)
-    if corrects is not None:
-        _say_what_stays(session, corrects)
+    else:
+        _show_payloads(done, as_json=as_json)
+        if corrects is not None:
+            _say_what_stays(session, corrects)
+    if taken < len(files):
+        say(f"{len(files) - taken} of {counted(len(files), 'file')} not taken")
+        raise SystemExit(Exit.WITHOUT_SUCCESS)
 
 
 def _check_corrects(session: Session, files: "Sequence[Path]", corrects: int) -> None:
@@ -264,27 +272,37 @@ def _ignored(_: object) -> None:
     """Nothing of the answer is needed."""
 
 
-async def _load(
+async def _hand_in(
     session: Session, files: list[Path], corrects: int | None, *, quiet: bool
-) -> "Sequence[Payload] | None":
-    """None where a running gateway was handed the files."""
+) -> int:
+    """How many were taken; each of the others is named with what is wrong with it."""
     from adapter.engine.clock import SystemClock
     from adapter.engine.readings.spool import hand_in
-    from adapter.errors import StoreFailed
 
     clock, spool = SystemClock(), _spool(session)
+    taken = 0
+    for number, path in enumerate(files, 1):
+        if not quiet:
+            say(f"{number}/{len(files)} {path}")
+        try:
+            await hand_in(spool, path, clock, corrects=corrects)
+            taken += 1
+        except OSError as error:
+            say(f"not taken: {named_problem(error)}")
+    return taken
+
+
+async def _load(session: Session, taken: int, *, quiet: bool) -> "Sequence[Payload] | None":
+    """None where a running gateway was handed the files."""
+    from adapter.errors import StoreFailed
 
     async def work(taking: "PayloadServices") -> "Sequence[Payload]":
         if not quiet:
             taking.intake.progress = _Progress().show
         while (await taking.intake.once()).worked:
             pass
-        return await taking.data.payloads(limit=max(len(files), 1))
+        return await taking.data.payloads(limit=max(taken, 1))
 
-    for number, path in enumerate(files, 1):
-        if not quiet:
-            say(f"{number}/{len(files)} {path}")
-        await hand_in(spool, path, clock, corrects=corrects)
     try:
         return await _with_store(session, work)
     except StoreFailed as error:

@@ -249,6 +249,12 @@ def say(text: str) -> None:
     click.echo(visible(text), err=True)
 
 
+def named_problem(error: OSError) -> str:
+    """The file or address first, where it is known, then what is wrong with it."""
+    named = error.filename is not None and error.strerror is not None
+    return f"{error.filename}: {error.strerror}" if named else str(error)
+
+
 # ---------------------------------------------------------------- exit codes
 
 

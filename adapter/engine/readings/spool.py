@@ -19,6 +19,7 @@ from adapter.errors import InvalidRequest, StoreFailed
 
 _TICKETS: Final = "incoming"
 _GZIP: Final = 31
+_MAGIC: Final = b"\x1f\x8b"
 _LEVEL: Final = 1
 _SUFFIXES: Final = (".xml", ".xml.gz")
 HEAD_BYTES: Final = 64 * 1024
@@ -197,23 +198,35 @@ def pieces_of(path: Path) -> Iterator[bytes]:
     """The bytes of a file, gunzipped where it is a gzip file. Raises OSError, also for damage."""
     with open(path, "rb") as file:
         piece = file.read(_READ)
-        if not piece.startswith(b"\x1f\x8b"):
-            while piece:
-                yield piece
-                piece = file.read(_READ)
-            return
-        inflate = zlib.decompressobj(_GZIP)
-        try:
-            while piece:
-                yield inflate.decompress(piece, _READ * 16)
-                while inflate.unconsumed_tail:
-                    yield inflate.decompress(inflate.unconsumed_tail, _READ * 16)
-                piece = file.read(_READ)
-            yield inflate.flush()
-        except zlib.error as error:
-            raise OSError(f"{path.name} is damaged: {error}") from error
-        if not inflate.eof:
-            raise OSError(f"{path.name} is cut short")
+        gzipped = piece.startswith(_MAGIC)
+        yield from _inflated(file, piece, path) if gzipped else _plain(file, piece)
+
+
+def _plain(file: BinaryIO, piece: bytes) -> Iterator[bytes]:
+    while piece:
+        yield piece
+        piece = file.read(_READ)
+
+
+def _inflated(file: BinaryIO, piece: bytes, path: Path) -> Iterator[bytes]:
+    """A gzip file is one or more parts, one after the other, and zeros that fill it up."""
+    inflate = zlib.decompressobj(_GZIP)
+    try:
+        while piece:
+            if inflate.eof:
+                piece = piece.lstrip(b"\0") or file.read(_READ)
+                if not piece or piece.startswith(b"\0"):
+                    continue
+                inflate = zlib.decompressobj(_GZIP)
+            yield inflate.decompress(piece, _READ * 16)
+            while inflate.unconsumed_tail:
+                yield inflate.decompress(inflate.unconsumed_tail, _READ * 16)
+            piece = inflate.unused_data or file.read(_READ)
+        yield inflate.flush()
+    except zlib.error as error:
+        raise OSError(f"{path} is damaged: {error}") from error
+    if not inflate.eof:
+        raise OSError(f"{path} is cut short")
 
 
 # ------------------------------------------------------------ files that people hand in
@@ -227,7 +240,9 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(
-                item for item in path.rglob("*") if item.is_file() and item.name.endswith(_SUFFIXES)
+                item
+                for item in path.rglob("*")
+                if item.is_file() and item.name.lower().endswith(_SUFFIXES)
             )
         elif path.is_file():
             yield path
@@ -239,7 +254,8 @@ async def hand_in(spool: Spool, path: Path, clock: Clock, *, corrects: int | Non
     """Spool one file like a body that the head end sends; durable when it returns.
 
     Once it is loaded without a bad part, those of payload `corrects` are closed, and that payload
-    where it was refused as a whole. Raises OSError, StoreFailed.
+    where it was refused as a whole. Raises OSError where the file cannot be read to its end,
+    StoreFailed where the spool cannot be written.
     """
     now = clock.now()
     spooling = spool.begin(now)
@@ -258,7 +274,10 @@ async def hand_in(spool: Spool, path: Path, clock: Clock, *, corrects: int | Non
         at=now,
         corrects=corrects,
     )
-    spool.hand_in(ticket)
+    try:
+        spool.hand_in(ticket)
+    except OSError as error:
+        raise StoreFailed(f"cannot hand in {path.name}: {error}") from error
     return ticket
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapter.cli import run as openway
 from adapter.cli.output import Exit
 from adapter.engine.readings.ports import PayloadState
-from adapter.engine.readings.spool import files_of
+from adapter.engine.readings.spool import files_of, pieces_of
 from adapter.engine.readings.tables import load_tables, read_tables
 from adapter.errors import InvalidRequest, SettingsError
 from tests.engine.readings.store_with_intake import a_rig
@@ -63,6 +63,50 @@ def test_directories_are_walked_and_what_is_not_there_is_named(tmp_path: Path) -
     assert [path.name for path in files_of([tmp_path / "in"])] == ["a.xml", "b.xml", "c.xml.gz"]
     with pytest.raises(InvalidRequest, match="gone"):
         list(files_of([tmp_path / "gone"]))
+
+
+def test_endings_of_files_in_a_directory_may_be_in_capitals(tmp_path: Path) -> None:
+    for name in ("A.XML", "b.Xml.GZ", "c.xmlx", "d.gz"):
+        (tmp_path / name).touch()
+    assert [path.name for path in files_of([tmp_path])] == ["A.XML", "b.Xml.GZ"]
+
+
+def test_a_gzip_file_of_several_parts_is_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "a.xml.gz"
+    one, other = b"one " * 100_000, b"other"
+    file.write_bytes(gzip.compress(one) + gzip.compress(other))
+    assert b"".join(pieces_of(file)) == one + other
+    file.write_bytes(gzip.compress(one) + b"\0" * 200_000 + gzip.compress(other) + b"\0")
+    assert b"".join(pieces_of(file)) == one + other
+    file.write_bytes(gzip.compress(one) + gzip.compress(other)[:-3])
+    with pytest.raises(OSError, match="cut short"):
+        list(pieces_of(file))
+    file.write_bytes(gzip.compress(one) + b"other")
+    with pytest.raises(OSError, match="damaged"):
+        list(pieces_of(file))
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openway.toml").write_text('[store]\npath = "gw.db"\n[intake]\nspool = "spool"\n')
+    Path("in").mkdir()
+    whole = gzip.compress(data_arrived(read_data("m2", [1])))
+    Path("in/a.xml").write_bytes(data_arrived(read_data("m1", [1])))
+    Path("in/b_cut.xml.gz").write_bytes(whole[:-20])
+    Path("in/c_bent.xml.gz").write_bytes(whole[:12] + b"\xff\xff" + whole[14:])
+    Path("in/d.XML").write_bytes(data_arrived(read_data("m3", [1])))
+    assert openway(["intake", "in", "--json"]) == Exit.WITHOUT_SUCCESS
+    told = capsys.readouterr()
+    assert sorted(row["source"] for row in json.loads(told.out)) == ["a.xml", "d.XML"]
+    assert "not taken: in/b_cut.xml.gz is cut short" in told.err
+    assert "not taken: in/c_bent.xml.gz is damaged" in told.err
+    assert "2 of 4 files not taken" in told.err
+    assert openway(["intake", "in/b_cut.xml.gz", "in/c_bent.xml.gz"]) == Exit.INVALID
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("not taken: ")) == ("", 2)
+    assert len(list(Path("spool").glob("*.gz"))) == 2
 
 
 def test_the_command_line_takes_in_files_and_shows_what_became_of_them(
