@@ -280,12 +280,13 @@ async def _hand_in(
     from adapter.engine.readings.spool import hand_in
 
     clock, spool = SystemClock(), _spool(session)
+    most = session.settings.listener.bodies.data_bytes
     taken = 0
     for number, path in enumerate(files, 1):
         if not quiet:
             say(f"{number}/{len(files)} {path}")
         try:
-            await hand_in(spool, path, clock, corrects=corrects)
+            await hand_in(spool, path, clock, most_bytes=most, corrects=corrects)
             taken += 1
         except OSError as error:
             say(f"not taken: {named_problem(error)}")

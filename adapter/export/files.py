@@ -1,6 +1,7 @@
 """Files that are there whole, or not at all; and the sinks that rows go to."""
 
 import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ class ExportSink(ABC):
         self.columns = columns
         self.rows = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # Nobody can know the name and lay a link there that would be written through.
+        self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
     @abstractmethod
     def put(self, rows: Sequence[Row]) -> None: ...

@@ -46,13 +46,7 @@ class FileDrop:
     def _write(self, message: FieldMessage) -> None:
         self._make_folders()
         name = message.id.replace("/", "-") + ".json"
-        temporary = self._out / f".{name}.tmp"
-        with temporary.open("wb") as file:
-            file.write(message_json(message))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._out / name)
-        _sync(self._out)
+        _write_whole(self._out / name, message_json(message))
 
     async def start(self, inbox: FieldInbox) -> None:
         await asyncio.to_thread(self._make_folders)
@@ -133,7 +127,7 @@ class FileDrop:
 
     def _refuse(self, name: str, error: GatewayError) -> None:
         kept = self._move(name, self._failed)
-        kept.with_name(kept.name + ".reason").write_text(f"{error.code}: {error}\n")
+        _write_whole(kept.with_name(kept.name + ".reason"), f"{error.code}: {error}\n".encode())
 
     def _move(self, name: str, folder: Path) -> Path:
         """Never over a file of the same name that was there before."""
@@ -147,6 +141,19 @@ class FileDrop:
         _sync(folder)
         _sync(self._in)
         return target
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Durable when it returns. Others write in these folders: a link that lies at the name, or at
+    that of the unfinished file, is replaced and never written through. Raises OSError."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:

@@ -138,6 +138,34 @@ async def test_what_is_no_ordinary_file_is_refused_and_not_opened(
     assert "a.json" in names(tmp_path / "failed")
 
 
+@pytest.mark.parametrize("name", ["a.json.reason", ".a.json.reason.tmp"])
+async def test_a_link_laid_where_a_reason_goes_is_not_written_through(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "victim").write_text("as it was")
+    (tmp_path / "failed" / name).symlink_to(tmp_path / "victim")
+    put(tmp_path, "a.json", b"no json")
+    await a_drop(tmp_path).look(KeptReports())
+    assert (tmp_path / "victim").read_text() == "as it was"
+    assert names(tmp_path / "failed") == ["a.json", "a.json.reason"]
+    assert (tmp_path / "failed" / "a.json.reason").read_text().startswith("bad_report")
+    assert not (tmp_path / "failed" / "a.json.reason").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["SO-1.1-message-1.json", ".SO-1.1-message-1.json.tmp"])
+async def test_a_link_laid_where_a_message_goes_is_not_written_through(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").write_text("as it was")
+    (tmp_path / "out" / name).symlink_to(tmp_path / "victim")
+    await a_drop(tmp_path).send(a_message())
+    assert (tmp_path / "victim").read_text() == "as it was"
+    assert names(tmp_path / "out") == ["SO-1.1-message-1.json"]
+    assert not (tmp_path / "out" / "SO-1.1-message-1.json").is_symlink()
+
+
 async def test_reports_are_taken_while_it_runs(tmp_path: Path) -> None:
     inbox, drop = KeptReports(), a_drop(tmp_path, poll_s=0.01)
     await drop.start(inbox)

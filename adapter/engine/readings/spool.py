@@ -1,10 +1,12 @@
 """Large bodies on disk: compressed while they come in, durable before they are answered."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from adapter.engine.commands.ports import Clock, Spooled
 from adapter.engine.private_files import owner_only, sync_folder, write_whole
 from adapter.engine.readings.ports import Excerpt
 from adapter.errors import InvalidRequest, StoreFailed
+from adapter.model.bounds import GIB
 
 _TICKETS: Final = "incoming"
 _GZIP: Final = 31
@@ -195,11 +198,24 @@ def _at_its_end(path: str, flags: int) -> int:
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, gunzipped where it is a gzip file. Raises OSError, also for damage."""
-    with open(path, "rb") as file:
+    """The bytes of a file, gunzipped where it is a gzip file. Raises OSError, also for damage, and
+    for a link: what it leads to was given by nobody."""
+    with open(path, "rb", opener=_no_link) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is no regular file")
         piece = file.read(_READ)
         gzipped = piece.startswith(_MAGIC)
         yield from _inflated(file, piece, path) if gzipped else _plain(file, piece)
+
+
+def _no_link(path: str, flags: int) -> int:
+    """The opener for `open`: neither follows a link nor waits for a pipe."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(f"{path} is a link; links are not followed") from error
+        raise
 
 
 def _plain(file: BinaryIO, piece: bytes) -> Iterator[bytes]:
@@ -233,34 +249,52 @@ def _inflated(file: BinaryIO, piece: bytes, path: Path) -> Iterator[bytes]:
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and those in directories named, in a fixed order.
+    """The files named, and those in directories named, in a fixed order. Links are among them, for
+    `hand_in` to refuse; a link to a directory is not gone down.
 
     Raises InvalidRequest for what is not there.
     """
     for path in paths:
         if path.is_dir():
-            yield from sorted(
-                item
-                for item in path.rglob("*")
-                if item.is_file() and item.name.lower().endswith(_SUFFIXES)
-            )
-        elif path.is_file():
+            yield from sorted(_below(path))
+        elif path.is_file() or path.is_symlink():
             yield path
         else:
             raise InvalidRequest("path", f"{path} is neither a file nor a directory")
 
 
-async def hand_in(spool: Spool, path: Path, clock: Clock, *, corrects: int | None = None) -> Ticket:
+def _below(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            item = Path(here, name)
+            wanted = item.is_symlink() or item.is_file()
+            if wanted and name.lower().endswith(_SUFFIXES):
+                yield item
+
+
+async def hand_in(
+    spool: Spool,
+    path: Path,
+    clock: Clock,
+    *,
+    most_bytes: int = GIB,
+    corrects: int | None = None,
+) -> Ticket:
     """Spool one file like a body that the head end sends; durable when it returns.
 
     Once it is loaded without a bad part, those of payload `corrects` are closed, and that payload
-    where it was refused as a whole. Raises OSError where the file cannot be read to its end,
-    StoreFailed where the spool cannot be written.
+    where it was refused as a whole. Raises OSError where the file cannot be read to its end, is
+    a link, or is larger, once unpacked, than `most_bytes`; StoreFailed where the spool cannot be
+    written.
     """
     now = clock.now()
     spooling = spool.begin(now)
+    size = 0
     try:
         for piece in pieces_of(path):
+            size += len(piece)
+            if size > most_bytes:
+                raise OSError(f"{path} is larger, unpacked, than {most_bytes} bytes")
             await spooling.add(piece)
         spooled = await spooling.done()
     except BaseException:

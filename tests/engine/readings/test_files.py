@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -107,6 +108,54 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_taken_in(
     told = capsys.readouterr()
     assert (told.out, told.err.count("not taken: ")) == ("", 2)
     assert len(list(Path("spool").glob("*.gz"))) == 2
+
+
+def test_links_in_a_folder_are_named_and_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openway.toml").write_text('[store]\npath = "gw.db"\n[intake]\nspool = "spool"\n')
+    for folder in ("in", "elsewhere"):
+        Path(folder).mkdir()
+    Path("secret").write_bytes(b"secret")
+    Path("elsewhere/far.xml").write_bytes(b"secret")
+    Path("in/a.xml").write_bytes(data_arrived(read_data("m1", [1])))
+    Path("in/b.xml").symlink_to(tmp_path / "secret")
+    Path("in/c.xml.gz").symlink_to(tmp_path / "gone")
+    Path("in/deeper").symlink_to(tmp_path / "elsewhere")
+    Path("in/d.xml").symlink_to(tmp_path / "elsewhere")
+    assert openway(["intake", "in", "--json"]) == Exit.WITHOUT_SUCCESS
+    told = capsys.readouterr()
+    assert [row["source"] for row in json.loads(told.out)] == ["a.xml"]
+    for name in ("b.xml", "c.xml.gz", "d.xml"):
+        assert f"not taken: in/{name} is a link; links are not followed" in told.err
+    assert len(list(Path("spool").glob("*.gz"))) == 1
+    assert openway(["intake", "in/b.xml"]) == Exit.INVALID
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.xml")
+    with pytest.raises(OSError, match="no regular file"):
+        next(pieces_of(tmp_path / "a.xml"))
+
+
+def test_a_file_is_unpacked_no_further_than_the_largest_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openway.toml").write_text(
+        '[store]\npath = "gw.db"\n[intake]\nspool = "spool"\n'
+        "[listener.bodies]\ndata_bytes = 2000000\n"
+    )
+    Path("a.xml.gz").write_bytes(gzip.compress(b" " * 200_000_000))
+    Path("b.xml").write_bytes(b" " * 2_000_001)
+    Path("c.xml").write_bytes(data_arrived(read_data("m1", [1])))
+    assert openway(["intake", "a.xml.gz", "b.xml", "c.xml", "--json"]) == Exit.WITHOUT_SUCCESS
+    told = capsys.readouterr()
+    assert [row["source"] for row in json.loads(told.out)] == ["c.xml"]
+    for name in ("a.xml.gz", "b.xml"):
+        assert f"not taken: {name} is larger, unpacked, than 2000000 bytes" in told.err
+    assert len(list(Path("spool").glob("*.gz"))) == 1
 
 
 def test_the_command_line_takes_in_files_and_shows_what_became_of_them(
