@@ -104,7 +104,7 @@ class Catalog:
         if place is None:
             return _packaged_contract()
         packaged = _packaged_place()
-        files = sorted(place.glob("*.wsdl")) if place.is_dir() else [place]
+        files = _wsdl_files(place) if place.is_dir() else [place]
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
         loaded = [_load(file) for file in files]
@@ -137,6 +137,10 @@ class Catalog:
         """zeep's own operation: the reference that the codec is tested by."""
         offered = _offered(self.document(key))
         return next(operation for name, _, operation in offered if name == key)
+
+
+def _wsdl_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".wsdl")
 
 
 def _packaged_place() -> Path:
@@ -186,8 +190,8 @@ def _load(file: Path) -> _Loaded:
             transport,  # type: ignore[arg-type]  # only its load() is used
             settings=settings,
         )
-    except (zeep.exceptions.Error, etree.Error, LookupError, ValueError, TypeError) as error:
-        raise ContractError(f"{file.name}: {error}") from error
+    except Exception as error:  # zeep raises whatever its own code comes upon
+        raise ContractError(f"{file.name}: {_told(error)}") from error
     root = etree.fromstring(transport.loaded[str(file.resolve())], _PLAIN)
     if root.tag != "{http://schemas.xmlsoap.org/wsdl/}definitions":
         raise ContractError(f"{file.name}: not a WSDL but {root.tag}")
@@ -201,12 +205,12 @@ def _load(file: Path) -> _Loaded:
     for key, port, operation in _offered(document):
         try:
             operations[key] = _spec(key, port, operation, facets)
-        except ContractError as error:
-            not_understood[key] = f"is not understood: {error}"
+        except Exception as error:  # zeep's model of it lacks something; the others are read
+            not_understood[key] = f"is not understood: {_told(error)}"
     faults = {}
     for element in document.types.elements:
         if element.name.endswith("Fault"):
-            with suppress(ContractError):
+            with suppress(Exception):
                 faults[element.name] = field_of(element, facets)
     return _Loaded(
         file=file,
@@ -231,6 +235,13 @@ def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:
         for port in ports[:1]:
             for operation in port.binding._operations.values():
                 yield f"{port.binding.port_type.name.localname}.{operation.name}", port, operation
+
+
+def _told(error: Exception) -> str:
+    """What is raised on purpose has a text for people; of the rest its kind says more."""
+    wanted = isinstance(error, ContractError | zeep.exceptions.Error | etree.Error)
+    text = " ".join(str(error).split())
+    return text if wanted and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def _is_soap_11(port: Untyped) -> bool:

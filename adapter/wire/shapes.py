@@ -95,8 +95,27 @@ def read_facets(schema: etree._Element) -> Iterator[tuple[str, Facets]]:
             )
 
 
-def field_of(element: Untyped, facets: FacetTable, within: tuple[str, ...] = ()) -> Field:
-    """The shape of one zeep element and all below it."""
+def field_of(element: Untyped, facets: FacetTable) -> Field:
+    """The shape of one zeep element and all below it. Raises ContractError for what is not
+    understood, and where it has more than 20,000 elements."""
+    return _field(element, _Reading(facets), ())
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Types in types, each twice, are a short file and an endless message."""
+
+    facets: FacetTable
+    left: int = 20_000
+
+
+def _field(element: Untyped, reading: _Reading, within: tuple[str, ...]) -> Field:
+    reading.left -= 1
+    if reading.left < 0:
+        raise ContractError(f"{'/'.join(within)}: the message has too many elements")
+    known: bool = isinstance(element, xsd.Element)
+    if not known:
+        raise ContractError(f"{'/'.join(within)}: {type(element).__name__} is not understood")
     repeated = element.max_occurs == "unbounded" or element.max_occurs > 1
     return Field(
         name=element.name,
@@ -104,7 +123,7 @@ def field_of(element: Untyped, facets: FacetTable, within: tuple[str, ...] = ())
         required=element.min_occurs > 0,
         nillable=bool(element.nillable),
         repeated=repeated,
-        content=_content(element.type, facets, (*within, element.name)),
+        content=_content(element.type, reading, (*within, element.name)),
     )
 
 
@@ -119,18 +138,18 @@ def walk(field: Field, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield from walk(child, (*path, child.name))
 
 
-def _content(type_: Untyped, facets: FacetTable, within: tuple[str, ...]) -> Content:
+def _content(type_: Untyped, reading: _Reading, within: tuple[str, ...]) -> Content:
     if isinstance(type_, xsd.ComplexType):
-        return _complex(type_, facets, within)
+        return _complex(type_, reading, within)
     if isinstance(type_, xsd.AnySimpleType):
         name = str(type_.qname) if type_.qname is not None else ""
-        return Scalar(_base_kind(type_), facets.get(name, _NO_FACETS))
+        return Scalar(_base_kind(type_), reading.facets.get(name, _NO_FACETS))
     if isinstance(type_, xsd.AnyType):
         return AnyValue()
     raise ContractError(f"{'/'.join(within)}: {type_!r} is not understood")
 
 
-def _complex(type_: Untyped, facets: FacetTable, within: tuple[str, ...]) -> Content:
+def _complex(type_: Untyped, reading: _Reading, within: tuple[str, ...]) -> Content:
     path = "/".join(within)
     if len(within) > _DEEPEST:
         raise ContractError(f"{path}: the type contains itself")
@@ -139,7 +158,7 @@ def _complex(type_: Untyped, facets: FacetTable, within: tuple[str, ...]) -> Con
         return Skipped()
     if any(isinstance(group, xsd.Choice | xsd.All) for _, group in type_.elements_nested):
         raise ContractError(f"{path}: xs:choice and xs:all are not understood")
-    fields = tuple(field_of(element, facets, within) for element in elements)
+    fields = tuple(_field(element, reading, within) for element in elements)
     if len(fields) == 1 and fields[0].repeated:
         return ListOf(fields[0])
     return Struct(fields)
@@ -157,7 +176,7 @@ def _base_kind(type_: Untyped) -> str:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern, re.ASCII)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return None
 
 
