@@ -15,6 +15,7 @@ from adapter.cli.output import (
     print_text,
     say,
 )
+from adapter.errors import InvalidRequest
 from adapter.model.json_members import json_value
 
 _WSDL = click.option(
@@ -69,7 +70,6 @@ def encode(operation: str, file: str | None, wsdl: Path | None, as_json: bool) -
     OPERATION as ControlService.DisconnectMeter, or DisconnectMeter; FILE is JSON, else stdin.
     What `decode` printed names its operation itself: then FILE (- is stdin) is enough.
     """
-    from adapter.errors import InvalidRequest
     from adapter.wire.tools.json_form import encode_from_json
 
     named = None if _is_file(operation) and file is None else operation
@@ -115,7 +115,42 @@ def operations(wsdl: Path | None, as_json: bool) -> None:
 
 @click.group()
 def wsdl() -> None:
-    """Check WSDL files against what the commands need."""
+    """Fetch WSDL files from a running service; check them against what the commands need."""
+
+
+@wsdl.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True,
+              help="Folder that is made, or is empty.")  # fmt: skip
+@click.option("--ca-file", type=click.Path(path_type=Path),
+              help="The only authority that is believed; else the system's.")  # fmt: skip
+@as_json
+def fetch(urls: tuple[str, ...], folder: Path, ca_file: Path | None, as_json: bool) -> None:
+    """Save the WSDL of running services, with all that it imports, as files of a folder.
+
+    URL is a service's address, with `?wsdl` (added where there is no query) or `?singleWsdl`.
+    Nothing is written before everything is there. Only hosts that were named are asked, without
+    credentials.
+    """
+    from adapter.cli.documents import checked_url, read_document
+    from adapter.wire.tools.saved_documents import SavedDocuments
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidRequest("to", f"{folder} is there and is no empty folder")
+    saved = SavedDocuments(lambda url: read_document(url, ca_file=ca_file))
+    saved.fetch([checked_url(url) for url in urls])
+    for name, content in saved.files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    for location in saved.elsewhere:
+        say(f"asked for at the host that was named: {location}")
+    if as_json:
+        print_json({"place": str(folder), "files": list(saved.files)})
+        return
+    for name in saved.files:
+        print_text(str(folder / name))
+    say(f"{counted(len(saved.files), 'file')}; next: openway wsdl check {folder}")
 
 
 @wsdl.command()

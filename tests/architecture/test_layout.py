@@ -175,8 +175,8 @@ BESIDE: dict[str, set[str]] = {
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
     "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},
-    "cli": {"city_day", "client", "config", "intake", "numbers", "output", "quarantine", "replay",
-        "run", "session", "tables", "times", "wire"},
+    "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
+        "quarantine", "replay", "run", "session", "tables", "times", "wire"},
 }
 # fmt: on
 """The files of a folder that is ordered by subject which belong to no subject, or to all."""
