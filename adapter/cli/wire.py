@@ -164,7 +164,10 @@ def check(place: Path | None, as_json: bool) -> None:
     from adapter.wire.catalog import Catalog
     from adapter.wire.tools.json_form import check_as_json, check_subscribing
 
-    place = place or Catalog.load().place
+    contract = Catalog.load(place)
+    for remark in contract.remarks:
+        say(remark)
+    place = place or contract.place
     findings = check_as_json(place)
     subscribing = check_subscribing(place)
     if as_json:

@@ -4,6 +4,7 @@ zeep reads the files and is asked for nothing else here; a site's own folder tak
 packaged one, and its names, namespaces, actions and order of fields are what is then sent.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,13 +72,15 @@ class Catalog:
     """All operations and faults of one contract. `place` is where it was read from.
 
     An operation whose types are not understood is not in it, since a vendor's files have many that
-    nobody calls; `not_understood` says why, by key.
+    nobody calls; `not_understood` says why, by key. `remarks` are what the reader of WSDL stumbled
+    over and went on without.
     """
 
     def __init__(self, place: Path, files: Iterable["_Loaded"]) -> None:
         operations: dict[str, OperationSpec] = {}
         faults: dict[str, Field] = {}
         not_understood: dict[str, str] = {}
+        remarks: list[str] = []
         self._documents: dict[str, Document] = {}
         for loaded in files:
             for key in (*loaded.operations, *loaded.not_understood):
@@ -87,11 +90,13 @@ class Catalog:
             operations |= loaded.operations
             not_understood |= loaded.not_understood
             faults |= loaded.faults
+            remarks += loaded.remarks
         self.place = place
         self.operations = MappingProxyType(operations)
         self.not_understood = MappingProxyType(not_understood)
         self.faults = MappingProxyType(faults)
         """The detail element of each fault, by the fault's name."""
+        self.remarks = tuple(remarks)
 
     @classmethod
     def load(cls, place: Path | None = None) -> "Catalog":
@@ -177,6 +182,7 @@ class _Loaded:
     operations: Mapping[str, OperationSpec]
     not_understood: Mapping[str, str]
     faults: Mapping[str, Field]
+    remarks: tuple[str, ...]
 
 
 def _load(file: Path) -> _Loaded:
@@ -185,11 +191,13 @@ def _load(file: Path) -> _Loaded:
         strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True
     )
     try:
-        document = Document(
-            str(file.resolve()),
-            transport,  # type: ignore[arg-type]  # only its load() is used
-            settings=settings,
-        )
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            document = Document(
+                str(file.resolve()),
+                transport,  # type: ignore[arg-type]  # only its load() is used
+                settings=settings,
+            )
     except Exception as error:  # zeep raises whatever its own code comes upon
         raise ContractError(f"{file.name}: {_told(error)}") from error
     root = etree.fromstring(transport.loaded[str(file.resolve())], _PLAIN)
@@ -218,6 +226,7 @@ def _load(file: Path) -> _Loaded:
         operations=operations,
         not_understood=not_understood,
         faults=faults,
+        remarks=tuple(f"{file.name}: {each.message}" for each in warned),
     )
 
 

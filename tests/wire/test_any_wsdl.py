@@ -1,5 +1,6 @@
 """Whatever a WSDL says, checking it ends in findings or in a refusal that names the file."""
 
+import json
 import random
 import shutil
 from copy import deepcopy
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from adapter.cli import run as openway
+from adapter.cli.output import Exit
 from adapter.commands.flows import Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import Catalog
@@ -73,7 +76,6 @@ def refusal(file: Path) -> str:
     return ""
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # zeep's, of what it then goes on without
 @for_every("seed", range(60))
 def test_a_wsdl_that_is_changed_anywhere_ends_in_a_report(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -87,6 +89,21 @@ def test_a_wsdl_that_is_changed_anywhere_ends_in_a_report(
         change(tree.getroot(), chance)
     tree.write(changed)
     assert file.name in (refusal(file) or file.name)
+
+
+def test_what_the_reader_goes_on_without_is_said_in_its_words_and_costs_its_operation(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copy / "common.wsdl"
+    file.write_text(file.read_text().replace('element="com:CancelRequest"', 'element="com:Gone"'))
+    assert openway(["wsdl", "check", str(file), "--json"]) == Exit.WITHOUT_SUCCESS
+    told = capsys.readouterr()
+    assert {row["operation"] for row in json.loads(told.out)["findings"]} == {
+        Operation.CANCEL_REQUEST
+    }
+    assert told.err.startswith("common.wsdl: ")
+    assert "CancelRequest" in told.err
+    assert "UserWarning" not in told.err
 
 
 def test_types_in_types_each_twice_end_and_cost_only_their_operation(copy: Path) -> None:
