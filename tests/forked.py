@@ -82,13 +82,13 @@ def _die_with_the_parent() -> None:
 
 
 def _child(order: dict[str, Any]) -> int:
-    from adapter.engine import points
+    from adapter.engine import crash_points
 
     _die_with_the_parent()
     os.dup2(os.open(order["output"], os.O_WRONLY | os.O_APPEND), 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(order["environment"])
-    points.arm(os.environ.get("OPENWAY_CRASH_AT", ""))
+    crash_points.arm(os.environ.get("OPENWAY_CRASH_AT", ""))
     sys.argv[1:] = order["arguments"]
     try:
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)

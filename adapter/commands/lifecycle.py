@@ -59,9 +59,11 @@ class Step:
 def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> Step:
     """Apply one event. Raises IllegalTransition or Forbidden, and then changes nothing."""
     _expect(command, event)
-    course = Transition(command, type(event), now, policy)
-    _take(course, event)
-    return Step(command=course.command, effects=tuple(course.effects), moves=tuple(course.moves))
+    transition = Transition(command, type(event), now, policy)
+    _take(transition, event)
+    return Step(
+        command=transition.command, effects=tuple(transition.effects), moves=tuple(transition.moves)
+    )
 
 
 def _expect(command: Command, event: Event) -> None:
@@ -103,126 +105,128 @@ def wake_of(command: Command) -> datetime | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _take(course: Transition, event: Event) -> None:
+def _take(transition: Transition, event: Event) -> None:
     match event:
         case Validated():
-            progress.validated(course, event)
+            progress.validated(transition, event)
         case Approved(by=by):
-            progress.approved(course, by)
+            progress.approved(transition, by)
         case CancelAsked(by=by, reason=reason):
-            cancel(course, by, reason)
+            cancel(transition, by, reason)
         case RetryAsked():
-            retry(course)
+            retry(transition)
         case DiscardAsked(by=by, reason=reason):
-            progress.discard_completions(course)
-            course.end(S.DISCARDED, Outcome.FAILED, reason or f"discarded by {by}")
+            progress.discard_completions(transition)
+            transition.end(S.DISCARDED, Outcome.FAILED, reason or f"discarded by {by}")
         case Resolved():
-            resolved(course, event)
+            resolved(transition, event)
         case DataLookedUp():
-            progress.looked_up(course, event)
+            progress.looked_up(transition, event)
         case CompletionExecuted():
-            progress.executed(course, event)
+            progress.executed(transition, event)
         case CompletionFailed():
-            progress.completion_failed(course, event)
+            progress.completion_failed(transition, event)
         case LateNotified():
-            progress.late_notice(course, event)
+            progress.late_notice(transition, event)
         case TimePassed():
-            _time_passed(course)
+            _time_passed(transition)
         case ClockCorrected(ahead_s=ahead_s, by_wrong_clock=wrong):
-            course.command = clock_correction.corrected(
-                course.command,
-                now=course.now,
+            transition.command = clock_correction.corrected(
+                transition.command,
+                now=transition.now,
                 ahead_s=ahead_s,
                 by_wrong_clock=wrong,
-                policy=course.policy,
+                policy=transition.policy,
             )
         case _:
-            progress.communication_moved(course, event)
+            progress.communication_moved(transition, event)
 
 
-def _time_passed(course: Transition) -> None:
-    activity = course.activity
+def _time_passed(transition: Transition) -> None:
+    activity = transition.activity
     match activity.state:
         case S.PENDING | S.VALIDATION_ERROR | S.AWAITING_APPROVAL | S.WAITING_FOR_EFFECTIVE_DATE:
-            if activity.expires_at <= course.now:
-                course.end(S.DISCARDED, Outcome.EXPIRED, activity.reason or "expired")
+            if activity.expires_at <= transition.now:
+                transition.end(S.DISCARDED, Outcome.EXPIRED, activity.reason or "expired")
         case S.COMMUNICATION_ERROR:
-            if activity.hold_until is not None and activity.hold_until <= course.now:
-                course.end(S.DISCARDED, Outcome.FAILED, activity.reason)
+            if activity.hold_until is not None and activity.hold_until <= transition.now:
+                transition.end(S.DISCARDED, Outcome.FAILED, activity.reason)
         case S.COMPLETION_EVENT_ERROR:
-            progress.completion_error_due(course)
+            progress.completion_error_due(transition)
         case S.COMMUNICATION_IN_PROGRESS | S.CANCELLING:
-            progress.communications_due(course)
+            progress.communications_due(transition)
         case _:
             pass
 
 
-def cancel(course: Transition, by: str, reason: str) -> None:
+def cancel(transition: Transition, by: str, reason: str) -> None:
     """At once where nothing is under way, else the head end is asked. Raises Forbidden."""
-    if steps.unclear(course.command) is not None:
+    if steps.unclear(transition.command) is not None:
         raise Forbidden("the order's outcome is unclear: it cannot be canceled any more")
-    course.set(canceled_by=by)
-    open_ones = [item for item in course.command.communications if not item.state.final]
+    transition.set(canceled_by=by)
+    open_ones = [item for item in transition.command.communications if not item.state.final]
     for communication in open_ones:
-        course.move(communication, CancelWanted())
-    if all(item.state.final for item in course.command.communications):
-        course.end(S.CANCELED, Outcome.CANCELED, reason or f"canceled by {by}")
+        transition.move(communication, CancelWanted())
+    if all(item.state.final for item in transition.command.communications):
+        transition.end(S.CANCELED, Outcome.CANCELED, reason or f"canceled by {by}")
     else:
-        course.to(S.CANCELLING, reason=reason)
+        transition.to(S.CANCELLING, reason=reason)
 
 
-def retry(course: Transition) -> None:
+def retry(transition: Transition) -> None:
     """Again what waits in an error state, as far as it is not done. Raises Forbidden."""
-    if course.activity.state is S.COMPLETION_EVENT_ERROR:
-        progress.completions_again(course)
+    if transition.activity.state is S.COMPLETION_EVENT_ERROR:
+        progress.completions_again(transition)
         return
-    if course.activity.state is S.NEEDS_PERSON:
-        _resolved_again(course)
+    if transition.activity.state is S.NEEDS_PERSON:
+        _resolved_again(transition)
         return
-    if course.expired:
+    if transition.expired:
         raise Forbidden("the command has expired: a new one is needed")
     redo = (
-        course.command.request.nature.leaves is not None
+        transition.command.request.nature.leaves is not None
     )  # the checks too: the world has moved on
-    parts = course.command.communications if redo else steps.current(course.command)
+    parts = transition.command.communications if redo else steps.current(transition.command)
     for communication in parts:
-        course.put(replace(communication, superseded=True))
+        transition.put(replace(communication, superseded=True))
     if redo:
-        course.set(steps_done=())
-    course.set(retries=course.activity.retries + 1, outcome=None, reason="", hold_until=None)
-    course.to(S.CONNECTION_READY)
-    progress.next_step(course)
+        transition.set(steps_done=())
+    transition.set(
+        retries=transition.activity.retries + 1, outcome=None, reason="", hold_until=None
+    )
+    transition.to(S.CONNECTION_READY)
+    progress.next_step(transition)
 
 
-def _resolved_again(course: Transition) -> None:
-    if all(x.state is not CompletionState.ERROR for x in course.activity.completions):
+def _resolved_again(transition: Transition) -> None:
+    if all(x.state is not CompletionState.ERROR for x in transition.activity.completions):
         raise Forbidden("there is nothing to repeat; to order it again needs a new command")
-    if course.activity.resolution is None:
+    if transition.activity.resolution is None:
         raise Forbidden("two people must first decide what became of it")
-    progress.errors_again(course)
-    course.set(retry_at=None)
+    progress.errors_again(transition)
+    transition.set(retry_at=None)
 
 
-def resolved(course: Transition, event: Resolved) -> None:
+def resolved(transition: Transition, event: Resolved) -> None:
     """Two people say what became of an unknown outcome. Raises Forbidden."""
     if event.operator == event.approver or not event.operator or not event.approver:
         raise Forbidden("an unknown outcome is closed by two different people")
-    if course.activity.resolution is not None:
+    if transition.activity.resolution is not None:
         raise Forbidden("this command has been closed already")
-    course.set(
+    transition.set(
         resolution=Resolution(
             done=event.done,
             operator=event.operator,
             approver=event.approver,
-            at=course.now,
+            at=transition.now,
             note=event.note,
         )
     )
     if not event.done:
-        progress.discard_completions(course)
-    elif course.activity.completions:
-        progress.errors_again(course)
+        progress.discard_completions(transition)
+    elif transition.activity.completions:
+        progress.errors_again(transition)
     else:
-        course.set(completions=progress.completion_events(course, course.now))
-    course.set(retry_at=None)
-    course.effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]
+        transition.set(completions=progress.completion_events(transition, transition.now))
+    transition.set(retry_at=None)
+    transition.effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]

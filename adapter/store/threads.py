@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
-from adapter.engine.points import reached
+from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
 from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing

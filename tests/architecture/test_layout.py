@@ -170,8 +170,8 @@ FOLDERS: dict[str, set[str]] = {
 
 # fmt: off
 BESIDE: dict[str, set[str]] = {
-    "engine": {"clock", "gateway", "inbox", "listing", "loops", "points", "private_files", "runner",
-        "sortable_ids"},
+    "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
+        "private_files", "runner", "sortable_ids"},
     "store": {"chain", "database", "files", "migrate", "rows", "threads"},
     "web": set(),
     "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},

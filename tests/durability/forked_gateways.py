@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import PublicationRow
 from adapter.errors import GatewayError
@@ -78,7 +78,7 @@ def _child(order: dict[str, str], codec: Codec) -> int:
     _die_with_the_parent()
     os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     try:
-        points.arm(order["crash_at"])
+        crash_points.arm(order["crash_at"])
         settings = load(Path(order["settings"]), {})
         start_logging(settings.log)
         asyncio.run(_serve(settings, codec, order["planted"]))

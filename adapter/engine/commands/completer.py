@@ -12,7 +12,7 @@ from adapter.commands.calls import Reading
 from adapter.commands.completion import WorldChange, execute
 from adapter.commands.events import CompletionExecuted, CompletionFailed
 from adapter.commands.flows import Completion
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import MANY, sought
 from adapter.engine.commands.ports import Clock, DeviceRegistry
@@ -39,13 +39,13 @@ class Completer:
             failed = CompletionFailed(event=event.id, error=str(error))
             await self._applier.apply(command.id, failed)
             return
-        points.reached("completion.before_apply")
+        crash_points.reached("completion.before_apply")
         await self._applier.apply(
             command.id,
             CompletionExecuted(event=event.id),
             SavedWith(installs=change.installs, measurements=change.measurements),
         )
-        points.reached("completion.after_apply")
+        crash_points.reached("completion.after_apply")
 
     async def _change(self, command: Command, event: CompletionEvent) -> WorldChange:
         readings: Sequence[Reading] = ()

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import Correlation, Match, correlate
 from adapter.commands.events import Event, LateNotified, StatusNotified
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith, TokenTaken
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import (
@@ -82,7 +82,7 @@ class Correlator:
         rows = await self._store.unread(limit=limit, now=self._clock.now())
         if not rows:
             return 0
-        points.reached("inbox.before_apply")
+        crash_points.reached("inbox.before_apply")
         read = await self._read_all(rows)
         found, read = await self._find(read)
         by_id = {item.communication.id: item for item in found}

@@ -43,7 +43,7 @@ from adapter.commands.rules import (
     may_dispatch,
 )
 from adapter.commands.steps import call_of
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
 from adapter.engine.commands.ports import (
     Clock,
@@ -159,14 +159,14 @@ class Dispatcher:
         for leased in found:
             if self._set_aside.held(RowKind.COMMUNICATION, leased.communication):
                 continue
-            points.reached("recover.before")
+            crash_points.reached("recover.before")
             unclear = SendUnclear(
                 communication=leased.communication, detail="the gateway stopped while sending"
             )
             await self._set_aside.attend(
                 RowKind.COMMUNICATION, leased.communication, self._apply(leased, unclear)
             )
-            points.reached("recover.after")
+            crash_points.reached("recover.after")
         return len(found)
 
     def _start(self, leased: Leased, work: Work) -> None:
@@ -264,12 +264,12 @@ class Dispatcher:
                 "dispatch_held", extra={"communication": communication.id, "reason": error.code}
             )
             return False
-        points.reached("send.before")
+        crash_points.reached("send.before")
         late = await self._unwitnessed(communication) or await self._too_late(
             command, communication
         )
         event = late or await self._sent(command, communication, call, place)
-        points.reached("send.after")
+        crash_points.reached("send.after")
         await self._note_sent(leased, event)
         if isinstance(event, TokenReceived):
             await self._store.unpark([event.token])
@@ -407,7 +407,7 @@ class Dispatcher:
         call = Call(
             operation=operation, token=communication.token, endpoints=communication.endpoints
         )
-        points.reached("ask.before")
+        crash_points.reached("ask.before")
         try:
             answer = await place.call(call)
         except Refused as error:
@@ -418,7 +418,7 @@ class Dispatcher:
             event = AskFailed(communication=communication.id, detail=str(error))
         else:
             event = _answered(communication, answer)
-        points.reached("ask.after")
+        crash_points.reached("ask.after")
         await self._apply(leased, event)
 
     async def _apply(self, leased: Leased, event: Event) -> None:

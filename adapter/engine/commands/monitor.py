@@ -13,7 +13,7 @@ from adapter.commands.activity import Command, State
 from adapter.commands.events import DataLookedUp, TimePassed
 from adapter.commands.flows import SWITCH_KINDS
 from adapter.commands.rules import lanes_of
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.commands.completer import Completer
@@ -70,7 +70,7 @@ class Monitor:
             return 0
         free = [item for item in wanted if not self._set_aside.held(RowKind.COMMAND, item)]
         commands = await self._set_aside.load(RowKind.COMMAND, free, self._store.load)
-        points.reached("monitor.before_apply")
+        crash_points.reached("monitor.before_apply")
         await asyncio.gather(*(self._one(commands[item]) for item in free if item in commands))
         return len(wanted)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, PublicationRow, Sink, Store
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import StoreFailed
@@ -52,11 +52,11 @@ class Publisher:
         rows = await self._store.outbox(sink.name, limit=_BATCH)
         if not rows:
             return 0
-        points.reached("publish.before")
+        crash_points.reached("publish.before")
         error = await _refusal(sink, rows)
         if error is None:
             asked.failed = 0
-            points.reached("publish.after")
+            crash_points.reached("publish.after")
             await self._store.delivered(sink.name, rows[-1].seq)
             return len(rows)
         asked.failed += 1

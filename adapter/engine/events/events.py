@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock
 from adapter.engine.events.ports import (
     ArrivedEvents,
@@ -65,7 +65,7 @@ class DeviceEvents:
         """In one transaction; where one of them cannot be taken, each in its own, and that one is
         noted before the cursor passes it."""
         cursor = (some[-1].load, some[-1].id)
-        points.reached("events.before_take")
+        crash_points.reached("events.before_take")
         try:
             await self._take(some, cursor)
         except StoreFailed:

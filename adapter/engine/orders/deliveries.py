@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.field_work import FieldMessage, FieldWork, FieldWorkRefused
 from adapter.engine.orders.ports import (
@@ -103,7 +103,7 @@ class Deliveries:
 
     async def _send(self, out: OutgoingMessage) -> None:
         message = out.message
-        points.reached("field.before_send")
+        crash_points.reached("field.before_send")
         try:
             await self._field_work.send(message)
         except FieldWorkRefused as error:
@@ -114,7 +114,7 @@ class Deliveries:
         except Exception as error:  # an adapter is somebody else's code: nothing may be lost by it
             await self._try_again(out, error)
             return
-        points.reached("field.after_send")
+        crash_points.reached("field.after_send")
         if message.kind is f.MessageKind.DISPATCH:
             await self._visit(message, f.FieldSent())
         await self._store.settle_message(message.id, MessageState.SENT)
@@ -155,7 +155,7 @@ class Deliveries:
             log.info("visit_moved_on", extra={"child": message.activity, "reason": str(error)})
 
     async def _deliver(self, reply: RequesterReply) -> None:
-        points.reached("reply.before_delivery")
+        crash_points.reached("reply.before_delivery")
         try:
             await self._requester.deliver(reply)
         except StoreFailed:
@@ -170,6 +170,6 @@ class Deliveries:
             event = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
             await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))
             return
-        points.reached("reply.after_delivery")
+        crash_points.reached("reply.after_delivery")
         after = step_reply(reply, ReplyAccepted(), now=self._clock.now())
         await self._store.settle_reply(after)

@@ -15,7 +15,7 @@ from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
 from adapter.commands.flows import OPENING_KINDS
 from adapter.commands.rules import switch_lanes
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
@@ -165,9 +165,9 @@ class Orchestrator:
             work = await self.unit_of_work(order, arriving=arriving)
             change(work)
             write = work.write()
-            points.reached("order.before_save")
+            crash_points.reached("order.before_save")
             (saved,) = await self.store.save([write])
-            points.reached("order.after_save")
+            crash_points.reached("order.after_save")
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
                 self._changed(work.order)
                 await self._withdrawn(work)
@@ -387,7 +387,7 @@ class Orchestrator:
 
     async def _submit(self, case: OrderRecord, child: Child) -> None:
         fact = child.fact
-        points.reached("order.before_submit")
+        crash_points.reached("order.before_submit")
         try:
             request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
             taken = await self._command_store.by_key(fact.id)
@@ -397,7 +397,7 @@ class Orchestrator:
         except InvalidRequest as error:
             reason = str(error)
             await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))
-        points.reached("order.after_submit")
+        crash_points.reached("order.after_submit")
 
     async def call_back(self, order: OrderId, *, reason: str) -> None:
         """Cancel commands of which nothing has left, so that the order can end at once.

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, MessageDamaged
 from adapter.engine.readings.batches import batches
 from adapter.engine.readings.ports import (
@@ -159,7 +159,7 @@ class PayloadIntake:
                     counts.add(staged.counts)
                     endpoints.update(dict.fromkeys(staged.endpoints))
                     serials.update(dict.fromkeys(staged.serials))
-                    points.reached("intake.staged")
+                    crash_points.reached("intake.staged")
                     self.progress(counts)
         except Broken as error:
             await self._refuse(what, started, str(error), error.position)
@@ -175,9 +175,9 @@ class PayloadIntake:
         except Exception:
             await self._store.give_up(started)
             raise
-        points.reached("intake.before_loaded")
+        crash_points.reached("intake.before_loaded")
         await self._store.loaded(started, counts, inbox=what.inbox, now=self._clock.now())
-        points.reached("intake.after_loaded")
+        crash_points.reached("intake.after_loaded")
         self._tries.pop(what.source, None)
         log.info(
             "payload_loaded",

@@ -12,7 +12,7 @@ from typing import Final
 from adapter.commands.activity import Command, Target
 from adapter.commands.clocks import ClockError
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditNote, Clock
 from adapter.engine.readings.ports import Blocks
@@ -95,7 +95,7 @@ class Schedules:
             if not await self._store.put_schedule(schedule):
                 return
             schedule = replace(schedule, version=schedule.version + 1)
-        points.reached("schedule.before_submit")
+        crash_points.reached("schedule.before_submit")
         request = rules.requested(schedule, made)
         try:
             command = await self._commands.submit(request, actor=request.requester)
@@ -104,7 +104,7 @@ class Schedules:
         except GatewayError as error:
             await self._refused(schedule, error)
             return
-        points.reached("schedule.after_submit")
+        crash_points.reached("schedule.after_submit")
         window = IssuedWindow(
             number=schedule.issued + 1,
             covers=made.covers,

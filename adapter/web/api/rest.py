@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
@@ -152,7 +152,7 @@ class Rest(Server):
                 now=now,
             )
             answered = await route.call(self._api, asked)
-            points.reached("rest.before_answer")
+            crash_points.reached("rest.before_answer")
             if answered.lines is not None:
                 return await _stream(request, answered.lines)
             return _response(answered)

@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import STATUS_PATH
 from adapter.engine.commands.ports import Clock, Received, Spooled
@@ -217,9 +217,9 @@ class Listener(Server):
             remote=request.remote or "",
             spool=spooled,
         )
-        points.reached("listener.before_receive")
+        crash_points.reached("listener.before_receive")
         await self._inbox.receive(received)
-        points.reached("listener.after_receive")
+        crash_points.reached("listener.after_receive")
         self.counts["received"] += 1
 
     def _before_the_body(self, request: web.Request, key: str) -> Refusal | None:

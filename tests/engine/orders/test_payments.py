@@ -13,7 +13,7 @@ import pytest
 from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
-from adapter.engine import points
+from adapter.engine import crash_points
 from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import OrderFilter, TodoSubject
@@ -55,12 +55,12 @@ STEPS = (
 @contextmanager
 def watched(arrive: Any) -> Iterator[None]:
     """`arrive` is told of every point that the process comes to."""
-    before = points._arrive
-    points._arrive = arrive
+    before = crash_points._arrive
+    crash_points._arrive = arrive
     try:
         yield
     finally:
-        points._arrive = before
+        crash_points._arrive = before
 
 
 class Payers:
