@@ -58,7 +58,8 @@ def devices() -> None:
 @click.option(
     "--override-status",
     is_flag=True,
-    help="Take status, arming and source status of what is known from FILE; needs --reason.",
+    help="Take status, arming, source status and the endpoint of installed devices from FILE; "
+    "needs --reason.",
 )
 @click.option("--reason", default="", help="Why FILE is right, for the audit.")
 @as_json

@@ -5,7 +5,8 @@ install event, and the source status (`connected`, `disconnect_location`) of a k
 which completion events of field work set. An import says all the rest: devices, attributes and
 restrictions of service points, new install events, removals. Where it says otherwise of something
 that is not its own, it is left alone and told; an override changes status, arming and source status
-for a reason, and appends to the history.
+for a reason, and appends to the history. The endpoint of a device that is installed is like those:
+another one would send the switch orders for one customer to the meter of the next.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ T = TypeVar("T", Device, ServicePoint)
 _POINT_OWNED: Final = ("connected", "disconnect_location")
 _INSTALL_OWNED: Final = ("status", "armed")
 _BY_COMPLETION: Final = "only completion events change it"
+_INSTALLED_WITH: Final = "the device is installed with the other one"
 _KNOWN_DATE: Final = "the install event is known under its own date"
 _NOT_UNDONE: Final = "a removal is not undone: load a new install event where it is back"
 _APPENDED: Final = "the history of a known install event grows by what happens to it"
@@ -82,10 +84,12 @@ class _Told:
         self.left_alone.append(made)
         return made
 
-    def owned(self, subject: str, name: str, stored: object, given: object) -> bool:
-        """Whether the file's value is taken, of a field that completion events own."""
+    def owned(
+        self, subject: str, name: str, stored: object, given: object, why: str = _BY_COMPLETION
+    ) -> bool:
+        """Whether the file's value is taken, of a field that only an override changes."""
         if self.override is None:
-            self.left(subject, name, stored, given, _BY_COMPLETION)
+            self.left(subject, name, stored, given, why)
             return False
         self.overridden.append(_difference(subject, name, stored, given, self.override.reason))
         return True
@@ -94,14 +98,18 @@ class _Told:
 def plan(what: Import, known: Known, override: Override | None = None) -> ImportPlan:
     """Decide every member of the import on what is known."""
     told = _Told(override)
-    devices = [_merged(each, known.devices.get(each.id), what) for each in what.devices]
+    there = {each.device for each in known.installs if each.removed_at is None}
+    shared = _shared(known)
+    claimed = [_merged(each, known.devices.get(each.id), what) for each in what.devices]
+    devices = [_device(each, known, what, told, there - shared) for each in claimed]
     points = {each.id: _point(each, known, what, told) for each in what.service_points}
     places = {**known.service_points, **points}
     planner = _Installs(
         what, known, told, {**known.devices, **{device.id: device for device in devices}}, places
     )
     installs = planner.decide()
-    clashes = tuple(_clashes(devices, planner, told))
+    # What the file says must not clash, nor what becomes of it where an endpoint stays.
+    clashes = dict(_clashes(devices, planner, told)) | dict(_clashes(claimed, planner, told))
     return ImportPlan(
         write=Import(
             devices=tuple(each for each in devices if known.devices.get(each.id) != each),
@@ -110,10 +118,10 @@ def plan(what: Import, known: Known, override: Override | None = None) -> Import
             ),
             installs=tuple(installs),
         ),
-        left_alone=tuple(told.left_alone),
+        left_alone=tuple(dict.fromkeys(told.left_alone)),
         overridden=tuple(told.overridden),
         untaken=tuple(told.untaken),
-        clashes=clashes,
+        clashes=tuple(sorted(clashes.items())),
     )
 
 
@@ -127,6 +135,29 @@ def _merged(given: T, stored: T | None, what: Import) -> T:
         if not what.says(given, item.name)
     }
     return replace(given, **kept) if kept else given
+
+
+def _device(
+    given: Device, known: Known, what: Import, told: _Told, installed: set[DeviceId]
+) -> Device:
+    """`installed` are those that keep their endpoint, unless they are removed in the same file."""
+    stored = known.devices.get(given.id)
+    before = None if stored is None else stored.endpoint
+    after = given.endpoint
+    if before is None or given.id not in installed:
+        return given
+    same = after is not None and endpoint_key(after) == endpoint_key(before)
+    gone = any(each.device == given.id and each.removed_at for each in what.installs)
+    if same or gone or told.owned(given.id, "endpoint", before, after, _INSTALLED_WITH):
+        return given
+    return replace(given, endpoint=before)
+
+
+def _shared(known: Known) -> set[DeviceId]:
+    """Devices whose endpoint another one names as well: an import mends that as it finds right."""
+    removed = _removed(known.devices, known.installs)
+    groups = _by_endpoint(known.devices, removed).values()
+    return {device for group in groups if len(group) > 1 for device in group}
 
 
 def _point(given: ServicePoint, known: Known, what: Import, told: _Told) -> ServicePoint:
@@ -282,7 +313,9 @@ def _clashes(
 ) -> Iterator[tuple[int, str]]:
     """An endpoint belongs to one device that is not removed (I7), looked at as it is afterwards. A
     store that has two already is told, and mended by the import that says which is right."""
-    before, after = planner.known.devices, planner.devices
+    devices = list(devices)
+    before = planner.known.devices
+    after = {**planner.devices, **{each.id: each for each in devices}}
     removed_before = _removed(before, planner.known.installs)
     removed_after = _removed(after, planner.after.values())
     now = _by_endpoint(after, removed_after)

@@ -43,8 +43,9 @@ class ImportIn(Struct, kw_only=True, forbid_unknown_fields=True):
 class ImportShown(Struct, kw_only=True):
     """Master data. What a known member does not say stays as it is; status, arming and history of a
     known install event, and the source status of a known service point, belong to completion events
-    and are left alone unless `override_status` says otherwise, for a `reason`. Installs name
-    devices and service points that stand in the same import. `dry_run` loads nothing."""
+    and are left alone unless `override_status` says otherwise, for a `reason`; so is the endpoint
+    of a device that is installed. Installs name devices and service points that stand in the same
+    import. `dry_run` loads nothing."""
 
     devices: list[Device] = []
     service_points: list[ServicePoint] = []

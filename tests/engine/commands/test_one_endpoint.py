@@ -182,7 +182,7 @@ async def test_an_order_does_not_go_to_an_endpoint_that_was_corrected_meanwhile(
         waiting = await gateway.commands.submit(later)
         view = await gateway.registry.device(made.device(5))
         other = replace(view.device, endpoint=EndpointId("2.16.840.1.114416.15.243.9"))
-        await gateway.registry.import_devices(Import(devices=(other,)))
+        await gateway.registry.import_devices(Import(devices=(other,)), override="typed wrong")
         done = await gateway.commands.wait(waiting.id, timeout_s=20)
         assert done.activity.state is State.CANCELED
         assert made.simulator.journal.count(Operation.DISCONNECT_METER) == 0
@@ -234,8 +234,42 @@ async def test_endpoints_that_change_places_do_so_in_one_import(tmp_path: Path) 
                 replace(two, endpoint=one.endpoint),
             )
         )
-        status, _ = await rest.post("/devices", as_json_values(swapped))
-        assert status == 200
+        status, told = await rest.post("/devices", as_json_values(swapped))
+        assert (status, [each["field"] for each in told["left_alone"]]) == (200, ["endpoint"] * 2)
+        registry = made.app.gateway.registry
+        assert [(await registry.device(each.id)).device for each in (one, two)] == [one, two]
+        report = await registry.import_devices(swapped, override="the two were mixed up")
+        assert [each.field for each in report.overridden] == ["endpoint"] * 2
+        assert (await registry.device(one.id)).device.endpoint == two.endpoint
+
+
+async def test_a_load_never_leads_the_order_for_one_customer_to_the_meter_of_another(
+    tmp_path: Path,
+) -> None:
+    """A typing error frees an endpoint in one load, and the next load gives it away."""
+    async with api(tmp_path) as rest:
+        made = rest.made
+        await on_life_support(made, 2)
+        one, two = [
+            (await made.app.gateway.registry.device(made.device(number))).device
+            for number in (2, 3)
+        ]
+        typo = replace(one, endpoint=EndpointId(f"{one.endpoint}9"))
+        status, told = await rest.post("/devices", as_json_values(Import(devices=(typo,))))
+        assert (status, [each["field"] for each in told["left_alone"]]) == (200, ["endpoint"])
+        taken = Import(devices=(replace(two, endpoint=one.endpoint),))
+        status, told = await rest.post("/devices", as_json_values(taken))
+        assert status == 422, told
+        both = Import(devices=(typo, replace(two, endpoint=one.endpoint)))
+        status, told = await rest.post("/devices", as_json_values(both))
+        assert status == 200, told
+        new = replace(two, id=DeviceId("NEW-2"), endpoint=one.endpoint)
+        status, told = await rest.post("/devices", as_json_values(Import(devices=(typo, new))))
+        assert status == 422, told
+        await finish(made, CommandRequest(kind=CUT, devices=(two.id,)))
+        meter = made.simulator.world.population.find(made.endpoint(2))
+        assert meter is not None
+        assert made.simulator.journal.count(Operation.DISCONNECT_METER, made.endpoint(2)) == 0
 
 
 async def test_two_imports_at_once_do_not_both_get_an_endpoint(tmp_path: Path) -> None:
