@@ -11,7 +11,7 @@ import apsw
 from adapter.commands.calls import Answer, Call
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.ports import PublicationRow
+from adapter.engine.commands.ports import DeviceRegistry, PublicationRow
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.defaults import Outgoing
 from adapter.engine.orders.orders import Orders
@@ -198,7 +198,12 @@ class Stage:
 
 @asynccontextmanager
 async def a_stage(
-    folder: Path, *, at: datetime = NOON, sink: Receiver | None = None, start: bool = True
+    folder: Path,
+    *,
+    at: datetime = NOON,
+    sink: Receiver | None = None,
+    start: bool = True,
+    registry: Callable[[SqliteStore], DeviceRegistry] | None = None,
 ) -> AsyncIterator[Stage]:
     """Opened in a folder that may have been used before: then that is a restart."""
     clock = HandClock(at)
@@ -216,6 +221,7 @@ async def a_stage(
         identity=CallbackIdentity("http://127.0.0.1:1", (b"k" * 32,)),
         sinks=[told],
         payloads=made,
+        devices=None if registry is None else registry(store),
         retention=RETENTION,
         orders=OrderParts(
             rules=OrderRules(),
