@@ -1,7 +1,7 @@
 """The store of orders: guards that decide races, statements that do not slow down with growth."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,15 +9,18 @@ from pathlib import Path
 import apsw
 import pytest
 
+from adapter.commands.activity import State
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.ports import Change, Saved
 from adapter.engine.orders.ports import CaseSaved, OrderChange, OrderFilter, OrderRecord
-from adapter.model.ids import OrderId, ServicePointId
+from adapter.model.ids import CommandId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate
 from adapter.store.orders import queries
 from adapter.store.orders.orders import SqliteOrders
+from tests.builders import a_command, a_command_id, a_request, a_submission
 from tests.support import for_every
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -111,6 +114,79 @@ async def test_an_order_is_woken_whose_obstacle_ended_before_it_said_that_it_wai
         writes = [blocked] if blocker == still.order.id else [OrderChange(case=ended), blocked]
         assert set(await orders.save(writes)) == {CaseSaved.SAVED}
         assert (await loaded(orders, waits)).wake == wake
+    await store.close()
+
+
+LATER = NOON + timedelta(minutes=5)
+LANE = "switch:M-1"
+
+
+async def waits_for(
+    orders: SqliteOrders, number: int, command: CommandId
+) -> Callable[[], Awaitable[datetime | None]]:
+    """An order that waits for a command; when it is looked at next."""
+    await orders.submit(OrderChange(case=a_case(number, point=f"SP-{number}")), "")
+    case = replace(await loaded(orders, a_case(number)), wake=LATER)
+    assert list(await orders.save([OrderChange(case=case, awaits=command)])) == [CaseSaved.SAVED]
+
+    async def wake() -> datetime | None:
+        return (await loaded(orders, case)).wake
+
+    return wake
+
+
+async def test_an_order_that_waits_for_a_command_is_woken_in_the_transaction_that_ends_it(
+    tmp_path: Path,
+) -> None:
+    store, orders = await opened(tmp_path)
+    await store.submit([a_submission(1, lanes=(LANE,)), a_submission(2, lanes=("switch:M-2",))])
+    one, two = [await waits_for(orders, n, a_command_id(n)) for n in (1, 2)]
+    assert (await one(), await two()) == (LATER, LATER)
+    (command,) = (await store.load([a_command_id(1)])).values()
+    await store.save([Change(command=command)])
+    assert await one() == LATER  # it moved, and has its lane still
+    await store.save([Change(command=replace(command, version=command.version + 1), release=True)])
+    assert (await one(), await two()) == (NOON, LATER)
+    await store.close()
+
+
+async def test_an_order_is_woken_whose_command_ended_before_it_said_that_it_waits(
+    tmp_path: Path,
+) -> None:
+    store, orders = await opened(tmp_path)
+    await store.submit([a_submission(1)])  # it holds nothing any more
+    wake = await waits_for(orders, 1, a_command_id(1))
+    assert await wake() == NOON
+    await store.close()
+
+
+async def test_an_order_is_woken_when_people_let_another_pass_the_command_that_it_waits_for(
+    tmp_path: Path,
+) -> None:
+    store, orders = await opened(tmp_path)
+    await store.submit([a_submission(1, lanes=(LANE,))])
+    wake = await waits_for(orders, 1, a_command_id(1))
+    await store.submit([a_submission(2, lanes=(LANE,), steal=True)])
+    assert await wake() == NOON
+    await store.close()
+
+
+async def test_an_order_is_woken_when_its_command_leaves_an_error(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    await orders.submit(OrderChange(case=a_case(1)), "")
+    case = replace(await loaded(orders, a_case(1)), wake=LATER)
+    await orders.save([OrderChange(case=case)])
+    own = a_request(order=case.order.id)
+    failed = a_command(1, request=own, state=State.COMMUNICATION_ERROR)
+    await store.submit([a_submission(1, command=failed)])
+    (command,) = (await store.load([failed.id])).values()
+    moved = replace(command.activity, reason="still")
+    await store.save([Change(command=replace(command, activity=moved))])
+    assert (await loaded(orders, case)).wake == LATER
+    again = replace(command.activity, state=State.COMMUNICATION_IN_PROGRESS)
+    put = replace(command, activity=again, version=command.version + 1)
+    assert list(await store.save([Change(command=put)])) == [Saved.SAVED]
+    assert (await loaded(orders, case)).wake == NOON
     await store.close()
 
 

@@ -161,13 +161,15 @@ class OrderChange:
 
     `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
     does); `supersedes` are orders that give theirs up for it and are woken; `opens` are orders that
-    are made with it. `drops` are activities
+    are made with it. `awaits` is a command of others that has to be over before it is tried again:
+    it is woken when nothing is held by that command any more. `drops` are activities
     whose unsent messages must not leave (LEAVING when one is on its way). `report` makes a field
     report known (KNOWN when it is already).
     """
 
     case: OrderRecord
     holds: bool = False
+    awaits: CommandId | None = None
     supersedes: tuple[OrderId, ...] = ()
     opens: tuple["NewOrder", ...] = ()
     passes: tuple[OrderPass, ...] = ()

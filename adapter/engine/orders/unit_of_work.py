@@ -6,7 +6,7 @@ It decides nothing and steps nothing: what steps the order and its requests is i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from adapter.commands.effects import Severity
@@ -22,7 +22,7 @@ from adapter.engine.orders.ports import (
     WorldWrite,
 )
 from adapter.model.device import DeviceView
-from adapter.model.ids import EventId, OrderId
+from adapter.model.ids import CommandId, EventId, OrderId
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
 from adapter.orders.evaluate import customer_without_supply
@@ -44,8 +44,6 @@ from adapter.orders.validation import DISCONNECT_OPEN
 S = OrderState
 HOLDING: Final = frozenset({S.WAITING, S.READY, S.IN_PROGRESS, S.ACTIVITY_ERROR, S.RETRY})
 """States in which an order keeps its service point for itself."""
-_SOON: Final = timedelta(seconds=20)
-"""When to look again whether a disconnect is over after which a customer is dark. Ours."""
 
 
 class UnitOfWork:
@@ -163,6 +161,7 @@ class UnitOfWork:
                 wake=self._wake(),
             ),
             holds=self.order.state in HOLDING,
+            awaits=self._awaits(),
             supersedes=tuple(self.supersedes),
             opens=tuple(self.opens),
             passes=tuple(self.passes),
@@ -184,14 +183,18 @@ class UnitOfWork:
             case S.WAITING:
                 return max(self.order.effective_at, self.now)
             case S.VALIDATION_ERROR:
-                if self.waits_for_disconnect:
-                    return self.now + _SOON
-                return None if self.blocked_by is None else self._look_again()
+                woken = self.blocked_by is not None or self.waits_for_disconnect
+                return self._look_again() if woken else None
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
                 dues = (at for x in self.children.values() for at in _due(x))
                 return min([self._look_again(), *(max(at, self.now) for at in dues)])
             case _:
                 return self.now
+
+    def _awaits(self) -> CommandId | None:
+        """The disconnect of others that has to be over first."""
+        waits = self.order.state is S.VALIDATION_ERROR and self.waits_for_disconnect
+        return self.records.disconnect_open if waits and self.records is not None else None
 
     def _look_again(self) -> datetime:
         """When lost news heals: soon after a step, later the longer nothing has happened.

@@ -18,7 +18,7 @@ INSERT_ASKED: Final = "INSERT INTO asked (number, request, targets) VALUES (?, ?
 INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
 COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
 CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
-COMMAND_GUARD: Final = "SELECT version, priority FROM command WHERE id = ?"
+COMMAND_GUARD: Final = "SELECT version, priority, state FROM command WHERE id = ?"
 UPDATE_COMMAND: Final = """
 UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ?"""
 LOAD_COMMANDS: Final = """

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import apsw
 
-from adapter.commands.activity import Command, Communication
+from adapter.commands.activity import TO_DO, Command, Communication
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
     Accepted,
@@ -25,6 +25,7 @@ from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries
 from adapter.store.commands.inbox import dispose, put_measurements
+from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
     due_of,
@@ -76,7 +77,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     )
     _put_communications(tx.connection, command, item.priority)
     _put_completions(tx.connection, command)
-    _take_lanes(tx.connection, item.lanes, command.id)
+    _take_lanes(tx.connection, item.lanes, command.id, at)
     _put_outcomes(tx.connection, command.id, item.outcomes)
     publish(tx.connection, item.publications, at)
     note_all(tx, item.audit, at)
@@ -108,12 +109,12 @@ def save(tx: Transaction, batch: Sequence[Change], at: datetime) -> list[Saved]:
 def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
     """Every guard first, then every write."""
     connection, command = tx.connection, change.command
-    priority = 0
+    priority, before = 0, ""
     if command is not None:
         row = connection.execute(queries.COMMAND_GUARD, (command.id,)).get
         if row is None or row[0] != command.version:
             return Saved.MOVED
-        priority = row[1]
+        priority, before = row[1], row[2]
     if not all(install_unmoved(connection, install) for install in change.installs):
         return Saved.MOVED
     if command is not None:
@@ -124,7 +125,8 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
     if change.debit is not None and not _affordable(connection, change.debit, at):
         return Saved.OVER_BUDGET
     if command is not None:
-        _save_command(connection, command, change, priority)
+        _save_command(connection, command, change, priority, at)
+        _tell_order(connection, command, before, at)
     if change.debit is not None:
         owner = None if command is None else command.id
         connection.execute(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
@@ -138,7 +140,7 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
 
 
 def _save_command(
-    connection: apsw.Connection, command: Command, change: Change, priority: int
+    connection: apsw.Connection, command: Command, change: Change, priority: int, at: datetime
 ) -> None:
     activity = command.activity
     connection.execute(
@@ -155,7 +157,8 @@ def _save_command(
     _put_completions(connection, command)
     if change.release:
         connection.execute(queries.RELEASE_LANES, (command.id,))
-    _take_lanes(connection, change.acquire, command.id)
+        connection.execute(orders.WAKE_AWAITING, (micros(at), command.id))
+    _take_lanes(connection, change.acquire, command.id, at)
     _put_outcomes(connection, command.id, change.outcomes)
 
 
@@ -261,9 +264,22 @@ def _other_holders(
     return found
 
 
-def _take_lanes(connection: apsw.Connection, lanes: Iterable[str], command: CommandId) -> None:
+def _take_lanes(
+    connection: apsw.Connection, lanes: Sequence[str], command: CommandId, at: datetime
+) -> None:
+    """Also from another command, where people let this one pass: who waited for that looks."""
+    passed = set(_other_holders(connection, lanes, command).values())
     for lane in lanes:
         connection.execute(queries.TAKE_LANE, (lane, command))
+    connection.executemany(orders.WAKE_AWAITING, [(micros(at), each) for each in sorted(passed)])
+
+
+def _tell_order(connection: apsw.Connection, command: Command, before: str, at: datetime) -> None:
+    """Somebody has put a command right that its order is in trouble about: nothing is published of
+    that, and the order goes on with it."""
+    order, state = command.request.order, command.activity.state
+    if order is not None and before in TO_DO and state != before:
+        connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 
 def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool:

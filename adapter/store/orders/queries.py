@@ -11,19 +11,20 @@ ORDER_OF_REFERENCE: Final = """
 SELECT id, content FROM service_order WHERE requester = ? AND reference = ?"""
 INSERT_ORDER: Final = """
 INSERT INTO service_order (id, requester, reference, content, service_point, kind, state, open,
-    holds, todo, since, blocked_by, wake, version, body)
+    holds, todo, since, blocked_by, awaits, wake, version, body)
 VALUES (:id, :requester, :reference, :content, :service_point, :kind, :state, :open,
-    :holds, :todo, :since, :blocked_by, :wake, 1, :body)"""
+    :holds, :todo, :since, :blocked_by, :awaits, :wake, 1, :body)"""
 UPDATE_ORDER: Final = """
 UPDATE service_order SET state = :state, open = :open, holds = :holds, todo = :todo,
-    since = :since, blocked_by = :blocked_by, wake = :wake, version = :version, body = :body
+    since = :since, blocked_by = :blocked_by, awaits = :awaits, wake = :wake, version = :version,
+    body = :body
 WHERE id = :id"""
 ORDER_VERSION: Final = "SELECT version FROM service_order WHERE id = ?"
 ORDERS: Final = """
 SELECT body, blocked_by, wake, version FROM service_order
 WHERE id IN (SELECT value FROM json_each(?))"""
 HOLDER: Final = "SELECT id FROM service_order WHERE service_point = ? AND holds = 1"
-# These three move the version: who decides on facts of before the news has to look again.
+# Three of these move the version: who decides on facts of before the news has to look again.
 YIELD_POINT: Final = """
 UPDATE service_order SET holds = 0, wake = ?, version = version + 1 WHERE id = ? AND open = 1"""
 WAKE_BLOCKED: Final = """
@@ -32,6 +33,13 @@ WHERE blocked_by IS NOT NULL AND blocked_by = ?"""
 WAKE_UNBLOCKED: Final = """
 UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
     SELECT 1 FROM service_order AS other WHERE other.id = :blocked_by AND other.open = 1)"""
+# The same for a command: what it held alone is free, or another command's.
+WAKE_AWAITING: Final = """
+UPDATE service_order SET wake = ?, version = version + 1
+WHERE awaits IS NOT NULL AND awaits = ?"""
+WAKE_UNAWAITED: Final = """
+UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
+    SELECT 1 FROM lane WHERE command = :awaits)"""
 WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
 WHERE id = :id AND open = 1"""

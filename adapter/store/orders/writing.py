@@ -62,6 +62,9 @@ class CaseWriter:
             # It may have ended after this one looked at it: then nobody would wake this one.
             row = {"id": order.id, "blocked_by": blocker, "at": micros(self._at)}
             self._db.execute(sql.WAKE_UNBLOCKED, row)
+        if write.awaits is not None:
+            row = {"id": order.id, "awaits": write.awaits, "at": micros(self._at)}
+            self._db.execute(sql.WAKE_UNAWAITED, row)
         self._along(write)
         self._world(write.world)
         for new in write.opens:
@@ -185,6 +188,7 @@ def _order_row(write: OrderChange) -> Mapping[str, Value]:
         "todo": _priority(order) if troubled else None,
         "since": micros(since) if troubled else None,
         "blocked_by": case.blocked_by,
+        "awaits": write.awaits,
         "wake": micros_or_none(case.wake),
         "body": encode(order),
     }

@@ -390,6 +390,7 @@ CREATE TABLE service_order (
     todo INTEGER,
     since INTEGER,
     blocked_by TEXT,
+    awaits TEXT,
     wake INTEGER,
     version INTEGER NOT NULL,
     body BLOB NOT NULL
@@ -402,6 +403,8 @@ CREATE INDEX order_due ON service_order (wake, id) WHERE wake IS NOT NULL;
 CREATE INDEX order_state ON service_order (state, id);
 CREATE INDEX order_kind ON service_order (kind, id);
 CREATE INDEX order_blocked ON service_order (blocked_by) WHERE blocked_by IS NOT NULL;
+-- awaits: the command whose lanes have to be free before the order is tried again
+CREATE INDEX order_awaits ON service_order (awaits) WHERE awaits IS NOT NULL;
 CREATE INDEX order_todo ON service_order (todo DESC, since, id) WHERE todo IS NOT NULL;
 
 CREATE TABLE order_child (

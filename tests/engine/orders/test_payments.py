@@ -24,7 +24,6 @@ from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkR
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply
 from adapter.simulator.faults import Effect
-from adapter.store.orders.orders import SqliteOrders
 from tests.engine.commands.quick_site import script, sends
 from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is, titles
 
@@ -367,9 +366,6 @@ async def test_a_disconnect_that_is_no_orders_own_is_waited_for_and_undone(tmp_p
         assert command.id in paid.text
         assert paid.reconnection is not None
         await gateway.commands.wait(command.id, timeout_s=20)
-        await SqliteOrders(made.made.app.core.store.database).wake(
-            [paid.reconnection.id], datetime.now(UTC)
-        )
         await made.until(paid.reconnection.id, state_is(DONE))
         assert made.switch(0) is SwitchState.CONNECTED
 
