@@ -2,13 +2,15 @@
 
 A sink that fails is left alone a while and asked again, for as long as it takes. Where it goes on
 failing, its publications are offered one by one: one that it does not take while it takes a later
-one is noted as failed and passed, so that the others go on; it comes late then.
+one is noted as failed and passed, so that the others go on; it comes late then. So are a few that
+it does not take and that have none behind them: nothing else would tell that they are to blame. Of
+many the sink is to blame; and when it takes something again, it is offered those few once more.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, PublicationRow, Sink, Store
@@ -19,15 +21,21 @@ log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
 _PAUSE_S: Final = 5.0
+_FEW: Final = 10
+"""So many publications with none behind them are noted before the sink is to blame. Ours."""
 
 
 @dataclass(slots=True)
 class _Asked:
     """`failed` counts the batches in a row that the sink did not take; `not_before_s` is in
-    elapsed seconds."""
+    elapsed seconds. `noted` are the keys of those that were noted since it took something last."""
 
     not_before_s: float
     failed: int = 0
+    noted: set[str] = field(default_factory=set)
+
+
+_Refused: TypeAlias = tuple[PublicationRow, Exception]
 
 
 class Publisher:
@@ -58,34 +66,62 @@ class Publisher:
             asked.failed = 0
             crash_points.reached("publish.after")
             await self._store.delivered(sink.name, rows[-1].seq)
+            await self._takes_again(asked)
             return len(rows)
         asked.failed += 1
         sent = 0
-        if asked.failed > 1 and len(rows) > 1:
-            sent = await self._one_by_one(sink, rows, most=2 ** min(asked.failed, 10))
+        if len(rows) == 1:
+            await self._none_behind(sink, asked, [(rows[0], error)])
+        elif asked.failed > 1:
+            sent = await self._one_by_one(sink, asked, rows, most=2 ** min(asked.failed, 10))
         asked.failed = 0 if sent else asked.failed
         if not sent:
             asked.not_before_s = self._clock.elapsed_s() + _PAUSE_S
         log.warning("sink_failed", extra={"sink": sink.name, "error": repr(error)})
         return sent
 
-    async def _one_by_one(self, sink: Sink, rows: Sequence[PublicationRow], *, most: int) -> int:
+    async def _one_by_one(
+        self, sink: Sink, asked: _Asked, rows: Sequence[PublicationRow], *, most: int
+    ) -> int:
         """How many it took. After `most` in a row that it did not take, the sink is to blame."""
         sent = 0
-        refused: list[tuple[PublicationRow, Exception]] = []
+        refused: list[_Refused] = []
         for row in rows:
             error = await _refusal(sink, [row])
             if error is not None:
                 refused.append((row, error))
                 if len(refused) >= most:
-                    break
+                    return sent
                 continue
-            for each, why in refused:
-                await self._set_aside.fail(RowKind.PUBLICATION, _key(sink, each.seq), why)
+            await self._note(sink, refused)
             refused.clear()
             await self._store.delivered(sink.name, row.seq)
+            await self._takes_again(asked)
             sent += 1
+        if len(rows) < _BATCH:
+            await self._none_behind(sink, asked, refused)
         return sent
+
+    async def _none_behind(self, sink: Sink, asked: _Asked, refused: Sequence[_Refused]) -> None:
+        """The last ones, which it does not take: noted, as long as they are few."""
+        if len(asked.noted) + len(refused) <= _FEW:
+            await self._note(sink, refused)
+            asked.noted |= {_key(sink, row.seq) for row, _ in refused}
+
+    async def _note(self, sink: Sink, refused: Sequence[_Refused]) -> None:
+        for row, error in refused:
+            await self._set_aside.fail(RowKind.PUBLICATION, _key(sink, row.seq), error)
+
+    async def _takes_again(self, asked: _Asked) -> None:
+        """Those that were set aside while it took nothing may have been right: once more."""
+        noted, asked.noted = asked.noted, set()
+        after = 0
+        while noted and (rows := await self._set_aside.rows(kind=RowKind.PUBLICATION, after=after)):
+            after = rows[-1].id
+            for each in rows:
+                if each.row in noted:
+                    why = "the sink takes publications again"
+                    await self._set_aside.retry(each.id, by="gateway", reason=why)
 
     async def _offer_again(self, sink: Sink) -> None:
         """Those that were passed, when their next try is due."""

@@ -103,8 +103,10 @@ class Receiver:
     refuses: frozenset[str] = frozenset()
     away: bool = False
     taken: list[str] = field(default_factory=list)
+    asked: int = 0
 
     async def deliver(self, batch: Sequence[PublicationRow]) -> None:
+        self.asked += 1
         if self.away or any(row.publication.id in self.refuses for row in batch):
             raise ConnectionError("not taken")
         self.taken += [row.publication.id for row in batch]

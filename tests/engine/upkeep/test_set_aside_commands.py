@@ -306,6 +306,75 @@ async def test_a_publication_that_the_sink_does_not_take_is_passed(tmp_path: Pat
         assert sink.taken == ["a", "d", "e", "b"]
 
 
+async def test_publications_that_are_refused_and_have_none_behind_them_are_set_aside(
+    tmp_path: Path,
+) -> None:
+    for names in (["a"], ["a", "b", "c"]):
+        sink = Receiver(refuses=frozenset(names))
+        folder = tmp_path / "".join(names)
+        folder.mkdir()
+        async with a_stage(folder, sink=sink) as stage:
+            await publish(stage, *names)
+            for wait in (timedelta(), timedelta(seconds=6), timedelta(seconds=6)):
+                await stage.later(wait)
+            assert {each.state for each in await stage.failed()} == {FailedState.WAITING}
+            await stage.tries()
+            found = await stage.failed(FailedState.SET_ASIDE)
+            assert [each.row for each in found] == [
+                f"{n}/receiver" for n in range(1, len(names) + 1)
+            ]
+            assert {(each.error, each.tries) for each in found} == {("ConnectionError", 5)}
+            tried = sink.asked
+            for _ in range(5):
+                await stage.later(timedelta(minutes=10))
+            assert sink.asked == tried  # it waits for people
+            sink.refuses = frozenset()
+            await stage.set_aside.retry(found[0].id, by="me")
+            for each in found[1:]:
+                await stage.set_aside.discard(each.id, by="me", reason="of no use")
+            await stage.later(timedelta(seconds=6))
+            assert sink.taken == ["a"]
+
+
+async def test_what_was_set_aside_while_a_sink_was_away_is_offered_when_it_takes_something(
+    tmp_path: Path,
+) -> None:
+    sink = Receiver(away=True)
+    async with a_stage(tmp_path, sink=sink) as stage:
+        await publish(stage, "a")
+        await stage.work()
+        await stage.tries()
+        await stage.only(RowKind.PUBLICATION)
+        sink.away, sink.refuses = False, frozenset({"a"})
+        await publish(stage, "b")
+        await stage.later(timedelta(seconds=6))
+        assert sink.taken == ["b"]
+        await stage.work()
+        assert (await stage.only(RowKind.PUBLICATION, FailedState.WAITING)).tries == 1
+        await stage.tries()
+        await stage.only(RowKind.PUBLICATION)  # once: it is to blame itself
+        await publish(stage, "c")
+        await stage.later(timedelta(seconds=6))
+        assert sink.taken == ["b", "c"]
+        await stage.only(RowKind.PUBLICATION)
+
+
+async def test_a_sink_that_is_away_has_few_publications_noted_however_many_come(
+    tmp_path: Path,
+) -> None:
+    sink = Receiver(away=True)
+    async with a_stage(tmp_path, sink=sink) as stage:
+        for number in range(30):
+            await publish(stage, f"p{number:03}")
+            await stage.later(timedelta(minutes=5))
+        assert len(await stage.failed()) == 10
+        sink.away = False
+        await stage.later(timedelta(minutes=1))
+        await stage.work()
+        assert sorted(sink.taken) == [f"p{n:03}" for n in range(30)]
+        assert await stage.failed() == []
+
+
 async def test_a_sink_that_is_away_costs_no_publication(tmp_path: Path) -> None:
     sink = Receiver(away=True)
     async with a_stage(tmp_path, sink=sink) as stage:
