@@ -82,6 +82,66 @@ async def test_started_with_a_clock_that_lost_its_battery_nothing_leaves_after_i
             assert right.sent(0) == 0
 
 
+@pytest.mark.parametrize("stopped", [MINUTE, 8 * HOUR, DAY - HOUR], ids=str)
+@pytest.mark.parametrize("behind", [2 * MINUTE, 30 * MINUTE, 3 * HOUR, FAR], ids=str)
+async def test_started_behind_it_settles_by_itself_once_the_clock_is_set_right(
+    behind: timedelta, stopped: timedelta, tmp_path: Path
+) -> None:
+    async with a_head_end() as head_end:
+        async with life(tmp_path, head_end, NOON) as before:
+            ran_out = await before.ask(0, effective_at=NOON + 5 * DAY, expires_at=NOON + 6 * DAY)
+        async with life(tmp_path, head_end, NOON - behind) as now:  # really NOON + stopped
+            assert now.held == [CLOCK]
+            order = await now.ask(1)
+            await now.later(MINUTE)
+            assert (now.held, now.sent(1)) == ([CLOCK], 0)
+            await now.clock.step(behind + stopped)
+            await now.work()
+            assert now.held == []
+            await now.later(timedelta(seconds=1))
+            assert (now.sent(0), now.sent(1)) == (0, 1)
+            activity = (await now.command(order)).activity
+            accepted = NOON + stopped
+            assert accepted <= activity.created_at <= accepted + MINUTE
+            assert (await now.command(ran_out)).activity.expires_at == NOON + 6 * DAY
+
+
+async def test_started_behind_twice_it_settles_in_the_second_life(tmp_path: Path) -> None:
+    async with a_head_end() as head_end:
+        async with life(tmp_path, head_end, NOON):
+            pass
+        async with life(tmp_path, head_end, NOON - 3 * HOUR) as first:
+            assert first.held == [CLOCK]
+        async with life(tmp_path, head_end, NOON - 2 * HOUR) as second:
+            await second.later(MINUTE)
+            assert second.held == [CLOCK]
+            await second.clock.step(10 * HOUR)
+            await second.work()
+            assert second.held == []
+
+
+async def test_a_clock_that_was_set_during_a_stop_and_may_be_wrong_still_waits_for_a_person(
+    tmp_path: Path,
+) -> None:
+    """What it shows is right, or the stop was as long: nobody can tell."""
+    async with a_head_end() as head_end:
+        async with life(tmp_path, head_end, NOON):
+            pass
+        async with life(tmp_path, head_end, NOON - 3 * HOUR) as first:
+            assert first.held == [CLOCK]
+        async with life(tmp_path, head_end, NOON + 2 * HOUR) as second:
+            order = await second.ask(0)
+            for away in (timedelta(), FAR, -FAR):  # set far off, and to what it showed before
+                await second.clock.step(away)
+                await second.work()
+                await second.clock.step(-away)
+                await second.later(HOUR)
+                assert (second.held, second.sent(0)) == ([CLOCK], 0)
+            await second.confirm()
+            assert second.held == []
+            assert (await second.command(order)).activity.created_at <= second.clock.now()
+
+
 @pytest.mark.parametrize("stopped", [MINUTE, 8 * HOUR, DAY], ids=str)
 async def test_a_stop_as_long_as_stops_are_holds_nothing(
     stopped: timedelta, tmp_path: Path

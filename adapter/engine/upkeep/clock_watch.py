@@ -44,6 +44,12 @@ class ClockWatch:
         self._entry = 0
         """The last audit entry before the last look that found the wall clock right."""
         self._noted_s: float | None = None
+        self._wrong_s: float | None = None
+        """How far the wall clock was off when this process saw it wrong last."""
+        self._doubted_s: float | None = None
+        """The same where it agrees, and may be wrong all the same."""
+        self._held_here = False
+        """Whether it was this process that found what is held for."""
         self._one = asyncio.Lock()
         self.corrections: list[Correct] = []
         holds.doubt = self.doubtful
@@ -86,6 +92,8 @@ class ClockWatch:
             self._entry = entry
         elif not self._may_be(hold, wall, elapsed):
             await self._settled(hold, wall, elapsed)
+        elif self._wrong_s is None:
+            self._doubted_s = self._ahead_s(wall, elapsed)
         if self._noted_s is None or elapsed - self._noted_s >= _NOTE_EVERY_S:
             await self._note()
 
@@ -106,7 +114,7 @@ class ClockWatch:
         async with self._one:
             wall, elapsed = self._clock.now(), self._clock.elapsed_s()
             await self._correct(ClockError(ahead_s=max(-self._off_by_s(wall, elapsed), 0.0)))
-            self._reference = Reference(at=wall, elapsed_s=elapsed)
+            self._believe(wall, elapsed)
             await self._holds.lift(HoldReason.CLOCK, by=by, why=why, seen=wall)
 
     # ------------------------------------------------------------ what it found
@@ -114,15 +122,36 @@ class ClockWatch:
     def _off_by_s(self, wall: datetime, elapsed: float) -> float:
         return off_by_s(self._reference, wall, elapsed_s=elapsed, policy=self._policy)
 
+    def _ahead_s(self, wall: datetime, elapsed: float) -> float:
+        return (wall - self._reference.expected(elapsed)).total_seconds()
+
     def _may_be(self, hold: Hold, wall: datetime, elapsed: float) -> bool:
-        """Whether the wall clock may be off as it was when this was held for."""
+        """Whether the wall clock may be off as it was when this was held for. Where this process
+        has seen that itself, it is known where the wrong clock would be by now; what an earlier one
+        has seen was followed by a stop of a length that nobody knows."""
+        if self._doubted_s is not None and self._is_off(self._doubted_s, wall, elapsed):
+            return True
+        if self._wrong_s is not None:
+            return self._is_off(self._wrong_s, wall, elapsed)
         return may_still_be_off(
             self._reference, wall, hold.off_by_s, elapsed_s=elapsed, policy=self._policy
         )
 
+    def _is_off(self, by_s: float, wall: datetime, elapsed: float) -> bool:
+        return abs(self._ahead_s(wall, elapsed) - by_s) <= self._policy.tolerance_s
+
+    def _believe(self, wall: datetime, elapsed: float) -> None:
+        """From now on the wall clock is compared with what it shows now."""
+        self._reference = Reference(at=wall, elapsed_s=elapsed)
+        self._wrong_s = self._doubted_s = None
+        self._held_here = False
+
     async def _hold(self, known: Hold | None, off: float, wall: datetime, elapsed: float) -> None:
-        if known is not None and self._may_be(known, wall, elapsed):
+        same = known is not None and self._may_be(known, wall, elapsed)
+        self._wrong_s = off
+        if same:
             return
+        self._held_here = True
         expected = self._reference.expected(elapsed)
         await self._holds.hold(
             Hold(
@@ -142,8 +171,9 @@ class ClockWatch:
         return await self._store.last_dated(self._entry, since=since, until=until) or self._entry
 
     async def _settled(self, hold: Hold, wall: datetime, elapsed: float) -> None:
-        await self._correct(ClockError(ahead_s=hold.off_by_s, after=hold.after))
-        self._reference = Reference(at=wall, elapsed_s=elapsed)
+        stopped = self._ahead_s(wall, elapsed) if self._held_here else 0.0
+        await self._correct(ClockError(ahead_s=hold.off_by_s - stopped, after=hold.after))
+        self._believe(wall, elapsed)
         why = "the wall clock shows again what it should"
         await self._holds.lift(HoldReason.CLOCK, by="gateway", why=why, seen=wall)
 
