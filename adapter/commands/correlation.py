@@ -16,7 +16,8 @@ too, so that the wait may grow with its age and a flood of them costs little."""
 LONGEST_PARK_S = 900.0
 
 GIVE_UP_S = 86_400.0
-"""How long an unmatched callback is kept on trial before an operator is shown it."""
+"""How long an unmatched callback is kept on trial before an operator is shown it, unless the site
+says otherwise."""
 
 _RANK = {
     RemoteState.UNKNOWN: 0,
@@ -38,7 +39,7 @@ class Match(StrEnum):
     CONTRADICTION = "contradiction"
     """It speaks of another token than the communication's own: quarantined, never applied."""
     UNKNOWN = "unknown"
-    """Nobody ever had this token: quarantined after `GIVE_UP_S`."""
+    """Nobody has had this token for as long as it is kept on trial: quarantined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +56,15 @@ def correlate(
     addressed: bool,
     received_at: datetime,
     now: datetime,
+    give_up_s: float = GIVE_UP_S,
 ) -> Correlation:
     """Judge one StatusChanged.
 
     `communication` was found by the callback address (`addressed`) or else by token. An
-    authenticated
-    address may teach us the token (early callback, lost reply); a bare token may not.
+    authenticated address may teach us the token (early callback, lost reply); a bare token may not.
     """
     if communication is None:
-        if now >= after(received_at, GIVE_UP_S):
-            return Correlation(match=Match.UNKNOWN, reason="no request has this token")
-        return Correlation(
-            match=Match.EARLY,
-            reason="token not known yet",
-            look_again_at=after(now, _park_s(received_at, now)),
-        )
+        return unmatched(received_at=received_at, now=now, give_up_s=give_up_s)
     if communication.token is not None and communication.token != status.token:
         text = f"token {status.token} at the address of {communication.id}, "
         text += f"which has {communication.token}"
@@ -96,6 +91,17 @@ def correlate(
     ):
         return Correlation(match=Match.DUPLICATE, reason=f"{communication.status.state} is known")
     return Correlation(match=Match.MATCHED)
+
+
+def unmatched(*, received_at: datetime, now: datetime, give_up_s: float = GIVE_UP_S) -> Correlation:
+    """Judge one whose communication is not known: given up `give_up_s` seconds after it came."""
+    if now >= after(received_at, give_up_s):
+        return Correlation(match=Match.UNKNOWN, reason="no request has this token")
+    return Correlation(
+        match=Match.EARLY,
+        reason="token not known yet",
+        look_again_at=after(now, _park_s(received_at, now)),
+    )
 
 
 def _park_s(received_at: datetime, now: datetime) -> float:

@@ -1,7 +1,7 @@
 """What the head end sends: stored before it is answered, judged later."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -46,6 +46,8 @@ class Inbox:
         self._identity = identity
         self._runner = runner
         self._watching: set[asyncio.Event] = set()
+        self.addressed_came: Callable[[], None] = lambda: None
+        """Told when one was stored that names its communication: a hint."""
 
     def genuine(self, communication: str, secret: str) -> bool:
         """Whether a callback address is one of ours."""
@@ -54,6 +56,8 @@ class Inbox:
     async def receive(self, received: Received) -> InboxId:
         """Store one message, a refused one with its audit entry."""
         (made,) = await self._store.receive([received])
+        if received.communication is not None:
+            self.addressed_came()
         self._runner.poke("correlate")
         return made
 

@@ -39,6 +39,7 @@ class Loops:
         self._orders = orders
         self._registry = registry
         self._upkeep = upkeep
+        inbox.addressed_came = workers.correlator.addressed_came
         runner.add("correlate", self._correlate)
         runner.add("dispatch", workers.dispatcher.once)
         runner.add("monitor", workers.monitor.once)

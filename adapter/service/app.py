@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.correlator import ParkingPolicy
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Clock, Sink
@@ -201,6 +202,9 @@ def command_settings(settings: Settings) -> CommandSettings:
             concurrency=settings.engine.concurrency,
             lease_s=settings.engine.lease_s,
             switch=settings.switch,
+        ),
+        parking=ParkingPolicy(
+            most=settings.callbacks.parked_most, longest_s=settings.callbacks.parked_s
         ),
         head_end_kinds=settings.engine.kinds,
     )

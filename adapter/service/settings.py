@@ -166,6 +166,17 @@ class CallbackSettings:
         "keys that sign callback addresses, one a line; the first signs, all are believed. "
         "Empty: one is made beside the store",
     ] = ()
+    parked_most: Annotated[
+        Count,
+        "callbacks that wait for their token to become known, at the bare address and at addresses "
+        "of their own each; past it the oldest go to quarantine, and come back when it is known",
+    ] = 10_000
+    parked_s: Annotated[
+        Seconds, "a callback whose token nobody knows waits so long; then it goes to quarantine"
+    ] = 86_400.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

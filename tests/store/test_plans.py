@@ -51,13 +51,17 @@ _WHOLE = {
     "AUDIT_WALK",
     "COUNT_COMMANDS",
     "COUNT_INBOX",
+    "COUNT_CALLBACKS",
     "COUNT_SENDS",
     "COUNT_COMPLETIONS",
     "COUNT_PUBLICATIONS",
     "SHARED_ENDPOINTS",
 }
 # Walks along an index and stops at the limit; there is nothing to search by.
-_WALKS = {"AUDIT_HEAD", "SENDING"}
+_WALKS = {
+    "AUDIT_HEAD", "SENDING", "OLDEST_PARKED_BARE", "OLDEST_PARKED_ADDRESSED",
+    "COUNT_PARKED_BARE", "COUNT_PARKED_ADDRESSED",
+}  # fmt: skip
 _HOT = {
     name: text
     for name, text in vars(queries).items()
@@ -85,6 +89,9 @@ _INDEX = {
     "UNREAD_PARKED": "inbox_parked",
     "FIRST_PARKED": "inbox_parked",
     "UNPARK": "inbox_token",
+    "UNPARK_PUSHED_OUT": "inbox_pushed_out",
+    "OLDEST_PARKED_BARE": "inbox_parked_bare",
+    "OLDEST_PARKED_ADDRESSED": "inbox_parked_addressed",
     "INBOX_STATE": "inbox_state",
     "COUNT_REJECTED": "rejected_again",
     "RELEASE_LANES": "lane_command",

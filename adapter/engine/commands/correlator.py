@@ -7,11 +7,12 @@ each new token and by the sweep; what contradicts what is known is quarantined, 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from adapter.commands.calls import RequestStatus
-from adapter.commands.correlation import Correlation, Match, correlate
+from adapter.commands.correlation import GIVE_UP_S, Correlation, Match, correlate, unmatched
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith, TokenTaken
@@ -29,6 +30,7 @@ from adapter.engine.commands.ports import (
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
+from adapter.model.ids import RequestToken
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,24 @@ ROWS_AT_ONCE = 32
 """
 
 
+_READ_IN_ONE_GO: Final = 8
+_LOOKS: Final = 64
+"""Into so many parts is the bound on what is parked divided: one may come between two looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkingPolicy:
+    """Of callbacks that nobody knows yet: `most` wait at once, each `longest_s` seconds at most."""
+
+    most: int = 10_000
+    longest_s: float = GIVE_UP_S
+
+
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
+
+
+_Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
+"""One that came at the bare address, with a token that nobody knows yet."""
 
 
 class MessageReader(Protocol):
@@ -68,6 +87,7 @@ class Correlator:
         messages: MessageLog,
         holds: SwitchHolds,
         to_intake: Callable[[], None],
+        parking: ParkingPolicy | None = None,
     ) -> None:
         self._store = store
         self._applier = applier
@@ -76,24 +96,37 @@ class Correlator:
         self._messages = messages
         self._holds = holds
         self._to_intake = to_intake
+        self._parking = parking or ParkingPolicy()
+        self._make_way = False
+        self._parked = self._parking.most + 1
+        """Since the last look at how many there are; at first nobody has looked."""
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
+        self._make_way = False
         rows = await self._store.unread(limit=limit, now=self._clock.now())
         if not rows:
             return 0
+        looked_at = len(rows)
         crash_points.reached("inbox.before_apply")
+        rows = await self._park_on(rows)
         read = await self._read_all(rows)
         found, read = await self._find(read)
         by_id = {item.communication.id: item for item in found}
         by_token = {item.communication.token: item for item in found if item.communication.token}
         seen: set[object] = set()
         work = []
+        strays: list[_Stray] = []
         for row, told in read:
             if isinstance(told, RequestStatus):
                 known = (
                     by_id.get(row.communication) if row.communication else by_token.get(told.token)
                 )
+                if known is None and row.communication is None:
+                    verdict = self._unmatched(row)
+                    if verdict.match is Match.EARLY:
+                        strays.append((row, told.token, verdict))
+                        continue
                 key = known.communication.id if known else None
                 if key is not None and key in seen:
                     continue  # judged in the next batch, against what this one learns
@@ -102,7 +135,77 @@ class Correlator:
             else:
                 work.append(self._attend(row, self._keep(row, told)))
         await asyncio.gather(*work)
-        return len(rows)
+        await self._park(strays)
+        await self._bound_parked()
+        return looked_at
+
+    async def _park_on(self, rows: Sequence[InboxRow]) -> Sequence[InboxRow]:
+        """Parked ones whose token is as unknown as before wait on, without being read again. The
+        others."""
+        old = [row for row in rows if row.state is InboxState.PARKED and row.communication is None]
+        tokens = [row.token for row in old if row.token is not None]
+        if not tokens:
+            return rows
+        try:
+            found = await self._store.find(communications=(), tokens=tokens)
+        except StoreFailed:
+            raise
+        except Exception:
+            return rows  # row by row it shows whose error it is
+        known = {each.communication.token for each in found}
+        strays: list[_Stray] = []
+        for row in old:
+            if row.token is not None and row.token not in known:
+                verdict = self._unmatched(row)
+                if verdict.match is Match.EARLY:
+                    strays.append((row, row.token, verdict))
+        await self._park(strays)
+        parked = {row.id for row, _, _ in strays}
+        return [row for row in rows if row.id not in parked]
+
+    async def _park(self, strays: Sequence[_Stray]) -> None:
+        """All of them in one change: a flood of them must cost little."""
+        if not strays:
+            return
+        dispositions = tuple(
+            Disposition(
+                inbox=row.id,
+                state=InboxState.PARKED,
+                reason=verdict.reason,
+                token=token,
+                wake=verdict.look_again_at,
+            )
+            for row, token, verdict in strays
+        )
+        try:
+            await self._store.save([Change(inbox=dispositions)])
+        except StoreFailed:
+            raise
+        except Exception:
+            for (row, _, _), each in zip(strays, dispositions, strict=True):
+                await self._attend(row, self._save(each))
+            return
+        self._parked += sum(row.state is InboxState.NEW for row, _, _ in strays)
+        for row, _, _ in strays:
+            await self._store.set_aside.went_through(RowKind.MESSAGE, row.id)
+
+    async def _save(self, disposition: Disposition) -> None:
+        await self._store.save([Change(inbox=(disposition,))])
+
+    async def _bound_parked(self) -> None:
+        """Looked at once a small part of the bound has come."""
+        most = self._parking.most
+        part = most // _LOOKS
+        if self._parked <= part:
+            return
+        self._parked = 0
+        moved = await self._store.bound_parked(most - part)
+        if moved:
+            log.warning("parked_full_oldest_quarantined", extra={"rows": moved})
+
+    def addressed_came(self) -> None:
+        """A message at an address of ours was stored: what has none makes way for it."""
+        self._make_way = True
 
     async def _attend(self, row: InboxRow, work: Awaitable[None]) -> None:
         await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work)
@@ -110,7 +213,11 @@ class Correlator:
     async def _read_all(self, rows: Sequence[InboxRow]) -> list[_Read]:
         """Those that can be read, or are known to be garbage; the others are noted as failed."""
         read: list[_Read] = []
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number % _READ_IN_ONE_GO == _READ_IN_ONE_GO - 1:
+                await asyncio.sleep(0)  # those that wait to be stored and answered
+                if self._make_way and row.communication is None:
+                    break  # the others are as due as they were
             try:
                 read.append((row, self._read(row)))
             except Exception as error:
@@ -165,6 +272,11 @@ class Correlator:
             stored = Disposition(inbox=row.id, state=InboxState.STORED)
             await self._store.save([Change(inbox=(stored,))])
 
+    def _unmatched(self, row: InboxRow) -> Correlation:
+        return unmatched(
+            received_at=row.at, now=self._clock.now(), give_up_s=self._parking.longest_s
+        )
+
     async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
         verdict = correlate(
             status,
@@ -172,6 +284,7 @@ class Correlator:
             addressed=row.communication is not None,
             received_at=row.at,
             now=self._clock.now(),
+            give_up_s=self._parking.longest_s,
         )
         if found is not None:
             self._messages.callback(found.communication.id, row.operation, row.raw, at=row.at)
@@ -216,6 +329,7 @@ class Correlator:
     async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
         match verdict.match:
             case Match.EARLY:
+                self._parked += row.state is InboxState.NEW
                 await self._close(
                     row,
                     InboxState.PARKED,

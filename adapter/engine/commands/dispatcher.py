@@ -271,8 +271,6 @@ class Dispatcher:
         event = late or await self._sent(command, communication, call, place)
         crash_points.reached("send.after")
         await self._note_sent(leased, event)
-        if isinstance(event, TokenReceived):
-            await self._store.unpark([event.token])
         return True
 
     async def _note_sent(self, leased: Leased, event: Event) -> None:

@@ -372,12 +372,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Counts that must agree with each other (I10)."""
+    """Counts that must agree with each other (I10). `callbacks` are the StatusChanged messages that
+    were taken and judged, as far as they are kept: those that came at the address of an attempt
+    (`addressed`), at the bare one and were matched by their token alone (`by_token`), or by nothing
+    yet (`unmatched`)."""
 
     accepted: int
     commands_by_state: Mapping[str, int]
     received: int
     inbox_by_state: Mapping[str, int]
+    callbacks: Mapping[str, int]
     communications_by_state: Mapping[str, int]
     completion_events: Mapping[str, int]
     publications: int
@@ -457,8 +461,9 @@ class Store(Protocol):
     async def untaken(self, until: datetime) -> bool:
         """Whether something that came by then is still to be looked at or taken in."""
 
-    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        """Make parked rows of these tokens due at once."""
+    async def bound_parked(self, most: int) -> int:
+        """Quarantine the oldest parked rows past so many, those that came at the bare address and
+        those at an address of their own each by themselves. How many; the audit says which."""
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import POLICIES, Policy
+from adapter.engine.commands.correlator import ParkingPolicy
 from adapter.engine.commands.dispatcher import DispatchSettings
 
 
@@ -14,4 +15,5 @@ class CommandSettings:
 
     policies: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
+    parking: ParkingPolicy = field(default_factory=ParkingPolicy)
     head_end_kinds: frozenset[CommandKind] = frozenset(CommandKind)

@@ -88,6 +88,7 @@ def connect_workers(
             messages,
             holds,
             to_intake=lambda: runner.poke("intake"),
+            parking=settings.parking,
         ),
         publisher=Publisher(store, clock, sinks),
         messages=messages,

@@ -41,7 +41,7 @@ from adapter.model.ids import (
 )
 from adapter.model.reading import InitialMeasurement
 from adapter.store.chain import Head
-from adapter.store.commands import claiming, reading, receiving, writing
+from adapter.store.commands import claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.database import Database
 from adapter.store.registry import importing
@@ -150,8 +150,13 @@ class SqliteStore:
     async def untaken(self, until: datetime) -> bool:
         return await self.database.read(lambda db: reading.untaken(db, until))
 
-    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        await self.database.write(lambda tx: intake.unpark(tx, tokens))
+    async def bound_parked(self, most: int) -> int:
+        moved = 0
+        while some := await self.database.write(
+            partial(parking.push_out, most=most, now=self._now())
+        ):
+            moved += some
+        return moved
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 
-from adapter.engine.commands.ports import Disposition, Logged
+from adapter.engine.commands.ports import Disposition, InboxState, Logged
 from adapter.errors import NotFound
 from adapter.model.ids import RequestToken
 from adapter.model.reading import InitialMeasurement
@@ -13,8 +13,10 @@ from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
 
 
-def unpark(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
-    tx.connection.executemany(queries.UNPARK, [(token,) for token in tokens])
+def unpark(connection: apsw.Connection, tokens: Sequence[RequestToken]) -> None:
+    """Those that wait for these tokens are due, with those that gave way to others."""
+    for query in (queries.UNPARK, queries.UNPARK_PUSHED_OUT):
+        connection.executemany(query, [(token,) for token in tokens])
 
 
 def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
@@ -32,6 +34,9 @@ def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) ->
         )
         if connection.changes() != 1:
             raise NotFound(f"no inbox row {item.inbox}")
+        if item.state is InboxState.PARKED and item.token is not None:
+            names = {"inbox": item.inbox, "token": item.token}
+            connection.execute(queries.UNPARK_KNOWN, names)
 
 
 def put_measurements(

@@ -67,7 +67,7 @@ UPDATE communication SET
     due = CASE WHEN work = :work AND state = :state AND wake IS :wake THEN due ELSE :due END,
     work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
 WHERE id = :id"""
-BODIES_OF_COMMAND: Final = "SELECT id, body FROM communication WHERE command = ?"
+BODIES_OF_COMMAND: Final = "SELECT id, body, token FROM communication WHERE command = ?"
 _COMMUNICATIONS: Final = """
 SELECT command, body, endpoints
 FROM communication
@@ -175,6 +175,26 @@ INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.i
 DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
 UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
+# It may have become known since somebody looked; then nothing else would bring it back soon.
+UNPARK_KNOWN: Final = """
+UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
+    AND EXISTS (SELECT 1 FROM communication WHERE token = :token)"""
+# One that gave way to others keeps a wake: that is what tells it from what was judged.
+UNPARK_PUSHED_OUT: Final = """
+UPDATE inbox INDEXED BY inbox_pushed_out SET state = 'parked', wake = 0
+WHERE state = 'quarantined' AND wake IS NOT NULL AND token = ?"""
+_BARE: Final = (
+    "FROM inbox INDEXED BY inbox_parked_bare WHERE state = 'parked' AND communication IS NULL"
+)
+_WITH_ADDRESS: Final = (
+    "FROM inbox INDEXED BY inbox_parked_addressed"
+    " WHERE state = 'parked' AND communication IS NOT NULL"
+)
+COUNT_PARKED_BARE: Final = f"SELECT count(*) {_BARE}"
+COUNT_PARKED_ADDRESSED: Final = f"SELECT count(*) {_WITH_ADDRESS}"
+OLDEST_PARKED_BARE: Final = f"SELECT id {_BARE} ORDER BY id LIMIT ?"
+OLDEST_PARKED_ADDRESSED: Final = f"SELECT id {_WITH_ADDRESS} ORDER BY id LIMIT ?"
+PUSH_OUT: Final = "UPDATE inbox SET state = 'quarantined', reason = ?, wake = ? WHERE id = ?"
 _NEVER_FAILED: Final = not_failed(RowKind.MESSAGE, as_text("inbox.id"))
 FIRST_NEW: Final = f"""
 SELECT at FROM inbox WHERE state = 'new' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
@@ -266,6 +286,14 @@ DEVICES_AFTER: Final = "SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?"
 
 COUNT_COMMANDS: Final = "SELECT state, count(*) FROM command GROUP BY state ORDER BY state"
 COUNT_INBOX: Final = "SELECT state, count(*) FROM inbox GROUP BY state ORDER BY state"
+# What was taken and judged: by the address of an attempt, by the token alone, or by nothing yet.
+COUNT_CALLBACKS: Final = """
+SELECT CASE WHEN communication IS NOT NULL THEN 'addressed'
+            WHEN state IN ('applied', 'ignored') THEN 'by_token' ELSE 'unmatched' END AS way,
+       count(*)
+FROM inbox WHERE operation = ? AND state <> 'new'
+    AND NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.id = inbox.id)
+GROUP BY way ORDER BY way"""
 COUNT_SENDS: Final = """
 SELECT state, count(*) FROM communication WHERE sent = 1 GROUP BY state ORDER BY state"""
 COUNT_COMPLETIONS: Final = """

@@ -12,6 +12,7 @@ import apsw
 from adapter.commands.activity import FINAL, Command, Communication, State, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import (
     AuditEntry,
     Filter,
@@ -214,7 +215,8 @@ def outcomes(connection: apsw.Connection, command: CommandId) -> list[EndpointOu
 
 
 UNADDRESSED_SHARE: Final = 4
-"""One row in so many is left to messages that name no communication, however many others wait."""
+"""One row in so many is left to messages that name no communication, however many others wait. No
+more of them come along with one that does: it waits until all of its batch are done."""
 
 
 def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
@@ -265,7 +267,10 @@ def unread(
     others += connection.execute(queries.UNREAD_PARKED, names)
     others.sort(key=lambda row: row[0])
     addressed = addressed[: limit - min(len(others), limit // UNADDRESSED_SHARE)]
-    found = addressed + others[: limit - len(addressed)]
+    room = limit - len(addressed)
+    found = (
+        addressed + others[: min(room, max(limit // UNADDRESSED_SHARE, 1)) if addressed else room]
+    )
     return [(row[0], row) for row in found]
 
 
@@ -356,6 +361,7 @@ def ledger(connection: apsw.Connection) -> Ledger:
         commands_by_state=commands_by_state,
         received=sum(inbox_by_state.values()),
         inbox_by_state=inbox_by_state,
+        callbacks=dict(connection.execute(queries.COUNT_CALLBACKS, (STATUS_CHANGED,))),
         communications_by_state=dict(connection.execute(queries.COUNT_SENDS)),
         completion_events=dict(connection.execute(queries.COUNT_COMPLETIONS)),
         publications=connection.execute(queries.COUNT_PUBLICATIONS).get,

@@ -24,7 +24,7 @@ from adapter.model.ids import CommandId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries
-from adapter.store.commands.inbox import dispose, put_measurements
+from adapter.store.commands.inbox import dispose, put_measurements, unpark
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -163,17 +163,22 @@ def _save_command(
 
 
 def _put_communications(connection: apsw.Connection, command: Command, priority: int) -> None:
-    """Insert the new ones, update those that changed."""
+    """Insert the new ones, update those that changed; what waits for a token that is new is due."""
     if not command.communications:
         return
-    stored: dict[str, bytes] = dict(connection.execute(queries.BODIES_OF_COMMAND, (command.id,)))
+    rows_ = connection.execute(queries.BODIES_OF_COMMAND, (command.id,))
+    stored = {number: (body, token) for number, body, token in rows_}
+    learned: list[RequestToken] = []
     for position, communication in enumerate(command.communications):
         body = encode_body(communication)
-        before = stored.get(communication.id)
+        before, token = stored.get(communication.id, (None, None))
         if before is None:
             _insert_communication(connection, command.id, position, priority, communication, body)
         elif before != body:
             _update_communication(connection, communication, body)
+        if communication.token is not None and communication.token != token:
+            learned.append(communication.token)
+    unpark(connection, learned)
 
 
 def _insert_communication(

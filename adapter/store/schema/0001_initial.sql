@@ -94,6 +94,11 @@ CREATE TABLE inbox (
 ) STRICT;
 CREATE INDEX inbox_parked ON inbox (wake, id) WHERE state = 'parked';
 CREATE INDEX inbox_token ON inbox (token) WHERE state = 'parked';
+CREATE INDEX inbox_parked_bare ON inbox (id) WHERE state = 'parked' AND communication IS NULL;
+CREATE INDEX inbox_parked_addressed ON inbox (id)
+    WHERE state = 'parked' AND communication IS NOT NULL;
+-- those that gave way when too many were parked
+CREATE INDEX inbox_pushed_out ON inbox (token) WHERE state = 'quarantined' AND wake IS NOT NULL;
 CREATE INDEX inbox_state ON inbox (state, id);
 CREATE INDEX inbox_addressed ON inbox (state, id)
     WHERE state = 'new' AND communication IS NOT NULL;

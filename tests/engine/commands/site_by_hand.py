@@ -18,6 +18,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
 from adapter.demo.demo import meters_for_twelve
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.correlator import ParkingPolicy
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.settings import CommandSettings
@@ -84,9 +85,10 @@ class ByHand:
         request = CommandRequest(kind=kind, devices=(self.device(number),), **asked)
         return await self.gateway.commands.submit(request, actor="test")
 
-    async def tell(self, body: bytes) -> int:
-        """One callback at the address that names no request; the HTTP status."""
-        url = f"{self.listener.url}/openway/status"
+    async def tell(self, body: bytes, *, url: str = "") -> int:
+        """One callback, at the address that names no request where none is given; the HTTP
+        status."""
+        url = url or f"{self.listener.url}/openway/status"
         async with self.http.post(url, data=body, headers=XML) as response:
             return response.status
 
@@ -97,6 +99,8 @@ async def by_hand(
     *scripts: Script,
     policies: Mapping[CommandKind, Policy] = POLICIES,
     switch: SwitchPolicy | None = None,
+    parking: ParkingPolicy | None = None,
+    store_type: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[ByHand]:
     clock = HandClock(NOON)
     config = SimulatorConfig(
@@ -109,7 +113,7 @@ async def by_hand(
         meters_for_twelve(simulator)
         await stack.enter_async_context(simulator)
         listening = bind("127.0.0.1", 0)
-        store = SqliteStore(folder / "gateway.db", now=clock.now)
+        store = store_type(folder / "gateway.db", now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
         core = connect(
@@ -118,7 +122,9 @@ async def by_hand(
             head_end=HeadEndSettings(base_url=simulator.url),
             identity=CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,)),
             settings=CommandSettings(
-                policies=policies, dispatch=DispatchSettings(switch=switch or SwitchPolicy())
+                policies=policies,
+                dispatch=DispatchSettings(switch=switch or SwitchPolicy()),
+                parking=parking or ParkingPolicy(),
             ),
             clock=clock,
         )

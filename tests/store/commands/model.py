@@ -46,6 +46,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.rows import due_of
 from tests.store.commands.model_commands import count, fits
 from tests.store.commands.model_inbox import InboxModel
@@ -152,7 +153,7 @@ class ModelStore:
             self._registry.put(install)
         for measurement in change.measurements:
             self._measurements.setdefault(measurement.id, measurement)
-        self._inbox.dispose(change.inbox)
+        self._inbox.dispose(change.inbox, self._tokens)
         self._journal.publish(change.publications, at)
         self._journal.note(change.audit, at)
         return Saved.SAVED
@@ -181,6 +182,7 @@ class ModelStore:
         """A lease holds for as long as work, state and wake stay as they were."""
         stored = self._commands[command.id]
         before = {item.id: _plan(item) for item in stored.command.communications}
+        known = dict(self._tokens)
         for item in stored.command.communications:
             if item.token is not None:
                 self._tokens.pop(item.token, None)
@@ -190,6 +192,8 @@ class ModelStore:
                 self._tokens[item.token] = item.id
             if item.id not in stored.due or before[item.id] != _plan(item):
                 stored.due[item.id] = due_of(item)
+        new = (x for x in command.communications if x.token and known.get(x.token) != x.id)
+        self._inbox.unpark([x.token for x in new if x.token])
 
     def _token_taken(self, communications: Iterable[Communication]) -> bool:
         tokens = [(item.token, item.id) for item in communications if item.token is not None]
@@ -330,8 +334,18 @@ class ModelStore:
     async def untaken(self, until: datetime) -> bool:
         return self._inbox.untaken(until)
 
-    async def unpark(self, tokens: Sequence[RequestToken]) -> None:
-        self._inbox.unpark(tokens)
+    async def bound_parked(self, most: int) -> int:
+        moved = self._inbox.bound_parked(most, self._now())
+        if moved:
+            detail = {
+                "rows": len(moved),
+                "first": min(moved),
+                "last": max(moved),
+                "reason": PUSHED_OUT,
+            }
+            note = AuditNote(actor="gateway", action="Quarantined", subject="inbox", detail=detail)
+            self._journal.note((note,), self._now())
+        return len(moved)
 
     async def inbox(
         self, *, state: InboxState | None = None, limit: int = 50, before: InboxId | None = None
@@ -390,6 +404,7 @@ class ModelStore:
             commands_by_state=count(command.activity.state for command in commands),
             received=len(self._inbox.states()),
             inbox_by_state=count(self._inbox.states()),
+            callbacks=self._inbox.callbacks(),
             communications_by_state=count(
                 x.state for _, x in self._all_communications() if x.sent_at is not None
             ),

@@ -1,12 +1,15 @@
 """The inbox in dictionaries: a part of the model."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received, Rejection
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
+from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.commands.reading import UNADDRESSED_SHARE
 from adapter.store.commands.receiving import ROW_BYTES
 
@@ -86,9 +89,13 @@ class InboxModel:
             del self._rows[inbox], self._wakes[inbox], self._rejections[inbox]
         return removed
 
-    def dispose(self, dispositions: Iterable[Disposition]) -> None:
+    def dispose(self, dispositions: Iterable[Disposition], known: Container[RequestToken]) -> None:
+        """One that waits for a token that is known by now is due at once."""
         for item in dispositions:
-            self._wakes[item.inbox] = item.wake
+            bare = self._rows[item.inbox].communication is None
+            waits = item.state is InboxState.PARKED and item.token is not None
+            late = bare and waits and item.token in known
+            self._wakes[item.inbox] = _AT_ONCE if late else item.wake
             self._rows[item.inbox] = replace(
                 self._rows[item.inbox],
                 state=item.state,
@@ -111,7 +118,10 @@ class InboxModel:
         others = [row for row in new if row.communication is None][:limit] + due
         others.sort(key=lambda row: row.id)
         addressed = addressed[: limit - min(len(others), limit // UNADDRESSED_SHARE)]
-        return addressed + others[: limit - len(addressed)]
+        room = limit - len(addressed)
+        if addressed:
+            room = min(room, max(limit // UNADDRESSED_SHARE, 1))
+        return addressed + others[:room]
 
     def untaken(self, until: datetime) -> bool:
         waits = (InboxState.NEW, InboxState.LOADING)
@@ -119,8 +129,42 @@ class InboxModel:
 
     def unpark(self, tokens: Sequence[RequestToken]) -> None:
         for row in self._rows.values():
-            if row.state is InboxState.PARKED and row.token in tokens:
+            if row.token not in tokens:
+                continue
+            gave_way = row.state is InboxState.QUARANTINED and self._wakes[row.id] is not None
+            if gave_way:
+                self._rows[row.id] = replace(row, state=InboxState.PARKED)
+            if gave_way or row.state is InboxState.PARKED:
                 self._wakes[row.id] = _AT_ONCE
+
+    def bound_parked(self, most: int, now: datetime) -> Sequence[InboxId]:
+        """The rows that gave way."""
+        moved: list[InboxId] = []
+        for bare in (True, False):
+            parked = [
+                row
+                for row in self._rows.values()
+                if row.state is InboxState.PARKED and (row.communication is None) is bare
+            ]
+            for row in parked[: max(len(parked) - most, 0)]:
+                self._rows[row.id] = replace(row, state=InboxState.QUARANTINED, reason=PUSHED_OUT)
+                self._wakes[row.id] = now
+                moved.append(row.id)
+        return moved
+
+    def callbacks(self) -> dict[str, int]:
+        ways = Counter(
+            "addressed"
+            if row.communication is not None
+            else "by_token"
+            if row.state in (InboxState.APPLIED, InboxState.IGNORED)
+            else "unmatched"
+            for row in self._rows.values()
+            if row.operation == STATUS_CHANGED
+            and row.state is not InboxState.NEW
+            and row.id not in self._rejections
+        )
+        return dict(sorted(ways.items()))
 
     def next_wakes(self) -> list[datetime | None]:
         """When each row that waits can be read; of the new ones, the oldest counts."""

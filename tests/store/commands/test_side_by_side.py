@@ -47,6 +47,7 @@ from tests.builders import (
     a_service_point,
     a_submission,
     a_token,
+    an_awaiting_communication,
     an_install,
     at,
 )
@@ -286,9 +287,15 @@ class Records(SideBySide):
         inbox = data.draw(st.integers(1, self.inbox))
         self.both("save", [Change(inbox=(Disposition(inbox=inbox, **changes),))])  # type: ignore[arg-type]
 
-    @rule(tokens=st.lists(st.sampled_from([a_token(1), a_token(2), a_token(3)]), max_size=2))
-    def unpark(self, tokens: list[str]) -> None:
-        self.both("unpark", tokens)
+    @rule(number=st.integers(1, 3))
+    def learn(self, number: int) -> None:
+        sent = an_awaiting_communication(a_command_id(number), token=a_token(number))
+        command = a_command(number, communications=(sent,))
+        self.both("submit", [a_submission(number, command=command)])
+
+    @rule(most=st.integers(0, 3))
+    def bound_parked(self, most: int) -> None:
+        self.both("bound_parked", most)
 
     @rule(now=seconds, limit=limits)
     def unread(self, now: int, limit: int) -> None:

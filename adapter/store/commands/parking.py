@@ -1,0 +1,42 @@
+"""How many callbacks may wait for their token: past that, the oldest go to quarantine.
+
+They are not lost there: the transaction in which their token becomes known brings them back.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from adapter.engine.commands.ports import AuditNote
+from adapter.store.commands import queries
+from adapter.store.commands.writing import note_all
+from adapter.store.rows import micros
+from adapter.store.threads import Transaction
+
+PUSHED_OUT: Final = "too many callbacks wait for their token: the oldest gave way"
+
+_AT_ONCE: Final = 256
+"""Rows moved in one transaction: callbacks wait behind it."""
+_SHARES: Final = (
+    (queries.COUNT_PARKED_BARE, queries.OLDEST_PARKED_BARE),
+    (queries.COUNT_PARKED_ADDRESSED, queries.OLDEST_PARKED_ADDRESSED),
+)
+"""What came at the bare address has a bound of its own: a flood of it moves nothing else."""
+
+
+def push_out(tx: Transaction, most: int, now: datetime) -> int:
+    """Quarantine the oldest past `most`, some at a time. How many; 0: none is left to move."""
+    moved: list[int] = []
+    for count, oldest in _SHARES:
+        excess = tx.connection.execute(count).get - most
+        if excess > 0:
+            limit = min(excess, _AT_ONCE)
+            moved += [number for (number,) in tx.connection.execute(oldest, (limit,))]
+    if not moved:
+        return 0
+    values = [(PUSHED_OUT, micros(now), number) for number in moved]
+    tx.connection.executemany(queries.PUSH_OUT, values)
+    detail = {"rows": len(moved), "first": min(moved), "last": max(moved), "reason": PUSHED_OUT}
+    note_all(
+        tx, [AuditNote(actor="gateway", action="Quarantined", subject="inbox", detail=detail)], now
+    )
+    return len(moved)
