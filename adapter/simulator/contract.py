@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from adapter.wire.catalog import HOSTED_HERE, Catalog, OperationSpec
+from adapter.wire.catalog import HOSTED_HERE, Catalog
+from adapter.wire.operation_spec import OperationSpec
 from adapter.wire.served import without_services
 
 FILES: Final = "/wsdl/"

@@ -1,28 +1,23 @@
 """The WSDL files as a table of operations, loaded once, with the network off.
 
-zeep reads the files and is asked for nothing else here; a site's own folder takes the place of the
-packaged one, and its names, namespaces, actions and order of fields are what is then sent.
+A site's own folder takes the place of the packaged one, and its names, namespaces, actions and
+order of fields are what is then sent.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any as Untyped
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
-import zeep
-from lxml import etree
 from zeep.wsdl import Document
-from zeep.wsdl.bindings.soap import Soap11Binding
 
-from adapter.errors import ContractError, SettingsError
-from adapter.settings.text_files import read_whole
-from adapter.wire.shapes import FacetTable, Field, field_of, read_facets
+from adapter.errors import ContractError
+from adapter.wire.operation_spec import OperationSpec, difference, field_differences
+from adapter.wire.shapes import Field
+from adapter.wire.wsdl_files import ContractFile, read_files
 
 HOSTED_HERE: Final = MappingProxyType(
     {
@@ -44,28 +39,8 @@ _OURS: Final = MappingProxyType(
 )
 """Services of ours that no head end's own WSDL need describe; the packaged ones fill the gap."""
 
-_LONGEST_BYTES: Final = 16 * 1024 * 1024
 _PACKAGED: Final = Path(__file__).parent / "contract"
 _CHECKOUT: Final = Path(__file__).parents[2] / "wsdl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationSpec:
-    """One operation. `path` is the URL path of its service; `request` and `response` its elements.
-
-    `key` is `{Service}.{Operation}`, the value of `commands.flows.Operation` where a command uses
-    it.
-    """
-
-    key: str
-    service: str
-    name: str
-    namespace: str
-    soap_action: str
-    path: str
-    faults: tuple[str, ...]
-    request: Field
-    response: Field
 
 
 class Catalog:
@@ -76,25 +51,26 @@ class Catalog:
     over and went on without.
     """
 
-    def __init__(self, place: Path, files: Iterable["_Loaded"]) -> None:
+    def __init__(self, place: Path, files: Iterable[ContractFile]) -> None:
         operations: dict[str, OperationSpec] = {}
-        faults: dict[str, Field] = {}
+        faults: dict[str, tuple[ContractFile, Field]] = {}
         not_understood: dict[str, str] = {}
         remarks: list[str] = []
-        self._documents: dict[str, Document] = {}
-        for loaded in files:
-            for key in (*loaded.operations, *loaded.not_understood):
-                if key in self._documents:
-                    raise ContractError(f"{loaded.file}: {key} is defined in two files")
-                self._documents[key] = loaded.document
-            operations |= loaded.operations
-            not_understood |= loaded.not_understood
-            faults |= loaded.faults
-            remarks += loaded.remarks
+        self._files: dict[str, ContractFile] = {}
+        for read in files:
+            for key in (*read.operations, *read.not_understood):
+                first = self._files.setdefault(key, read)
+                if first is not read:
+                    _require_same(key, first, read)
+            operations = {**read.operations, **operations}
+            not_understood = {**read.not_understood, **not_understood}
+            remarks += _unlike_faults(faults, read)
+            faults |= {name: (read, field) for name, field in read.faults.items()}
+            remarks += read.remarks
         self.place = place
         self.operations = MappingProxyType(operations)
         self.not_understood = MappingProxyType(not_understood)
-        self.faults = MappingProxyType(faults)
+        self.faults = MappingProxyType({name: field for name, (_, field) in faults.items()})
         """The detail element of each fault, by the fault's name."""
         self.remarks = tuple(remarks)
 
@@ -104,7 +80,8 @@ class Catalog:
         read once in a process.
 
         Raises ContractError for a folder without WSDL, for files that are not readable as WSDL, for
-        an import that would leave the machine, and for two files that define one operation.
+        an import that would leave the machine, and for files that describe one operation in two
+        ways. What two files describe in the same way is one operation.
         """
         if place is None:
             return _packaged_contract()
@@ -112,10 +89,10 @@ class Catalog:
         files = _wsdl_files(place) if place.is_dir() else [place]
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
-        loaded = [_load(file) for file in files]
-        found = {service for one in loaded for service in _services(one.document)}
-        ours = [_load(packaged / _OURS[service]) for service in sorted(_OURS.keys() - found)]
-        return cls(place, (*ours, *loaded))  # where both define a fault, the site's own counts
+        read = read_files(files)
+        found = {service for one in read for service in one.services}
+        ours = read_files([packaged / _OURS[each] for each in sorted(_OURS.keys() - found)])
+        return cls(place, (*ours, *read))  # where both define a fault, the site's own counts
 
     def spec(self, key: str) -> OperationSpec:
         """Raises ContractError where the WSDL has no such operation."""
@@ -129,19 +106,51 @@ class Catalog:
         """The services that `file` defines, which must be one of those this was loaded from."""
         return frozenset(
             key.partition(".")[0]
-            for key, document in self._documents.items()
-            if document.location == str(file.resolve())
+            for key, read in self._files.items()
+            if read.file.resolve() == file.resolve()
         )
 
     def document(self, key: str) -> Document:
         """zeep's own model of the file that defines `key`."""
-        self.spec(key)
-        return self._documents[key]
+        return self.source(key).document
 
     def original(self, key: str) -> Untyped:
         """zeep's own operation: the reference that the codec is tested by."""
-        offered = _offered(self.document(key))
-        return next(operation for name, _, operation in offered if name == key)
+        return self.source(key).original(key)
+
+    def source(self, key: str) -> ContractFile:
+        """The file that defines `key`, the first where several do. Raises ContractError."""
+        self.spec(key)
+        return self._files[key]
+
+
+def _unlike_faults(
+    known: Mapping[str, tuple[ContractFile, Field]], read: ContractFile
+) -> Iterator[str]:
+    """Remarks on faults that a site's own files describe in two ways: the last one counts."""
+    for name, field in read.faults.items():
+        first, other = known.get(name, (read, field))
+        if first.file.parent == _packaged_place():
+            continue
+        for unlike in islice(field_differences(other, field), 1):
+            yield (
+                f"{first.file.name} and {read.file.name} differ in the fault {name}: {unlike}; "
+                f"that of {read.file.name} counts"
+            )
+
+
+def _require_same(key: str, first: ContractFile, second: ContractFile) -> None:
+    """Raises ContractError where two files describe an operation in two ways."""
+    unread = [each.not_understood.get(key, "") for each in (first, second)]
+    if not any(unread):
+        unlike = difference(first.operations[key], second.operations[key])
+    elif all(unread):
+        unlike = ""
+    else:
+        unlike = f"{'the first' if unread[0] else 'the second'} {''.join(unread)}"
+    if unlike:
+        names = f"{first.file.name} and {second.file.name}"
+        raise ContractError(f"{names} both define {key} and differ in it: {unlike}")
 
 
 def _wsdl_files(folder: Path) -> list[Path]:
@@ -155,127 +164,3 @@ def _packaged_place() -> Path:
 @cache
 def _packaged_contract() -> Catalog:
     return Catalog.load(_packaged_place())
-
-
-class _FilesOnly:
-    """What zeep asks for documents: gives local files and nothing else, and remembers them."""
-
-    def __init__(self) -> None:
-        self.loaded: dict[str, bytes] = {}
-
-    def load(self, url: str) -> bytes:
-        parts = urlsplit(str(url))
-        if parts.scheme not in ("", "file") or parts.netloc:
-            raise ContractError(f"{url}: WSDL files are read from disk only")
-        path = Path(unquote(parts.path) if parts.scheme else str(url))
-        try:
-            self.loaded[str(path)] = read_whole(path, str(url), _LONGEST_BYTES)
-        except SettingsError as error:
-            raise ContractError(str(error)) from error
-        return self.loaded[str(path)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    file: Path
-    document: Document
-    operations: Mapping[str, OperationSpec]
-    not_understood: Mapping[str, str]
-    faults: Mapping[str, Field]
-    remarks: tuple[str, ...]
-
-
-def _load(file: Path) -> _Loaded:
-    transport = _FilesOnly()
-    settings = zeep.Settings(
-        strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True
-    )
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            document = Document(
-                str(file.resolve()),
-                transport,  # type: ignore[arg-type]  # only its load() is used
-                settings=settings,
-            )
-    except Exception as error:  # zeep raises whatever its own code comes upon
-        raise ContractError(f"{file.name}: {_told(error)}") from error
-    root = etree.fromstring(transport.loaded[str(file.resolve())], _PLAIN)
-    if root.tag != "{http://schemas.xmlsoap.org/wsdl/}definitions":
-        raise ContractError(f"{file.name}: not a WSDL but {root.tag}")
-    facets = {
-        name: found
-        for content in transport.loaded.values()
-        for name, found in read_facets(etree.fromstring(content, _PLAIN))
-    }
-    operations: dict[str, OperationSpec] = {}
-    not_understood: dict[str, str] = {}
-    for key, port, operation in _offered(document):
-        try:
-            operations[key] = _spec(key, port, operation, facets)
-        except Exception as error:  # zeep's model of it lacks something; the others are read
-            not_understood[key] = f"is not understood: {_told(error)}"
-    faults = {}
-    for element in document.types.elements:
-        if element.name.endswith("Fault"):
-            with suppress(Exception):
-                faults[element.name] = field_of(element, facets)
-    return _Loaded(
-        file=file,
-        document=document,
-        operations=operations,
-        not_understood=not_understood,
-        faults=faults,
-        remarks=tuple(f"{file.name}: {each.message}" for each in warned),
-    )
-
-
-def _services(document: Document) -> Iterator[str]:
-    """By their port types, also those without an operation."""
-    for service in document.services.values():
-        for port in service.ports.values():
-            yield port.binding.port_type.name.localname
-
-
-def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:
-    """Key, port and zeep operation of all that a file offers, each service by one port of it."""
-    for service in document.services.values():
-        ports = sorted(service.ports.values(), key=lambda port: not _is_soap_11(port))
-        for port in ports[:1]:
-            for operation in port.binding._operations.values():
-                yield f"{port.binding.port_type.name.localname}.{operation.name}", port, operation
-
-
-def _told(error: Exception) -> str:
-    """What is raised on purpose has a text for people; of the rest its kind says more."""
-    wanted = isinstance(error, ContractError | zeep.exceptions.Error | etree.Error)
-    text = " ".join(str(error).split())
-    return text if wanted and text else f"{type(error).__name__}: {text}".removesuffix(": ")
-
-
-def _is_soap_11(port: Untyped) -> bool:
-    return isinstance(port.binding, Soap11Binding)
-
-
-def _spec(key: str, port: Untyped, operation: Untyped, facets: FacetTable) -> OperationSpec:
-    request, response = _element(operation.input), _element(operation.output)
-    return OperationSpec(
-        key=key,
-        service=key.partition(".")[0],
-        name=operation.name,
-        namespace=request.qname.namespace,
-        soap_action=operation.soapaction,
-        path=urlsplit(port.binding_options["address"]).path,
-        faults=tuple(operation.faults),
-        request=field_of(request, facets),
-        response=field_of(response, facets),
-    )
-
-
-def _element(message: Untyped) -> Untyped:
-    if message is None or message.body is None:
-        raise ContractError("it has no input or no output")
-    return message.body
-
-
-_PLAIN: Final = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)

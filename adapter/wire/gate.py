@@ -22,9 +22,10 @@ from adapter.subscriptions.reconcile import (
     SubscriptionOperation,
 )
 from adapter.subscriptions.reconcile import operations_of as subscription_operations
-from adapter.wire.catalog import Catalog, OperationSpec
+from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, INBOUND_HAS, STATUS_CHANGED
+from adapter.wire.operation_spec import OperationSpec
 from adapter.wire.operations import OPERATIONS, request_body
 from adapter.wire.shapes import Field, ListOf, Struct
 from adapter.wire.subscriptions import HELD_HAS, subscription_body

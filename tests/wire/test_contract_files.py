@@ -162,12 +162,6 @@ def test_a_file_that_is_not_there_or_no_wsdl_is_refused(tmp_path: Path) -> None:
             Catalog.load(place)
 
 
-def test_two_files_with_one_operation_are_refused(copy: Path) -> None:
-    shutil.copy(copy / "control.wsdl", copy / "control2.wsdl")
-    with pytest.raises(ContractError, match="defined in two files"):
-        Catalog.load(copy)
-
-
 def test_a_choice_in_a_type_is_named_as_not_understood(copy: Path) -> None:
     file = copy / "xsd" / "com.xsd"
     text = file.read_text()
