@@ -1,7 +1,9 @@
 """`openway wire` and `openway wsdl`: what an integration engineer does at a desk."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -17,6 +19,10 @@ from adapter.cli.output import (
 )
 from adapter.errors import InvalidRequest
 from adapter.model.json_members import json_value
+
+if TYPE_CHECKING:
+    from adapter.wire.gate import Finding
+    from adapter.wire.tools.json_form import ContractReport
 
 _WSDL = click.option(
     "--wsdl",
@@ -159,31 +165,72 @@ def fetch(urls: tuple[str, ...], folder: Path, ca_file: Path | None, as_json: bo
 def check(place: Path | None, as_json: bool) -> None:
     """Say which commands a WSDL (file or folder; else the packaged one) would break, and how.
 
+    A folder is judged with the packaged files of callbacks that it lacks, as a start takes it. Of
+    one file is told what it carries alone and what it lacks for the rest.
     Ways to subscribe are shown too; only commands make the exit code, for a gateway needs one way.
     """
     from adapter.wire.catalog import Catalog
-    from adapter.wire.tools.json_form import check_as_json, check_subscribing
+    from adapter.wire.tools.json_form import report
 
-    contract = Catalog.load(place)
-    for remark in contract.remarks:
+    told = report(place)
+    for remark in told.remarks:
         say(remark)
-    place = place or contract.place
-    findings = check_as_json(place)
-    subscribing = check_subscribing(place)
+    place = place or Catalog.load().place
     if as_json:
-        print_json({"place": str(place), "findings": findings, "subscriptions": subscribing})
-        raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)
-    if findings:
-        print_table(tuple(findings[0]), (tuple(each.values()) for each in findings))
-        broken = {each["command"] for each in findings}
-        breaks = f"{counted(len(findings), 'finding')}, {counted(len(broken), 'command')} broken"
-        say(f"{place}: {breaks}")
+        lacks = {kind: _operations_in(lacked) for kind, lacked in told.lacks.items()}
+        print_json(
+            {
+                "place": str(place),
+                "findings": [asdict(each) for each in told.findings],
+                "subscriptions": [asdict(each) for each in told.subscriptions],
+                "carried": [kind for kind, lacked in lacks.items() if not lacked],
+                "lacking": {kind: lacked for kind, lacked in lacks.items() if lacked},
+            }
+        )
+    elif told.whole:
+        _say_of_folder(place, told)
     else:
-        from adapter.commands.flows import FLOWS
+        _say_of_file(place, told)
+    raise SystemExit(Exit.OK if told.good else Exit.WITHOUT_SUCCESS)
 
-        print_text(f"{place}: all {len(FLOWS)} commands can be carried")
-    if subscribing:
-        print_table(tuple(subscribing[0]), (tuple(each.values()) for each in subscribing))
+
+def _say_of_folder(place: Path, told: "ContractReport") -> None:
+    if told.findings:
+        _print_findings(told.findings)
+        broken = {each.command for each in told.findings}
+        breaks = f"{counted(len(told.findings), 'finding')}, {counted(len(broken), 'command')}"
+        say(f"{place}: {breaks} broken")
+    else:
+        print_text(f"{place}: all {len(told.lacks)} commands can be carried")
+    if told.subscriptions:
+        rows = [asdict(each) for each in told.subscriptions]
+        print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
     else:
         print_text(f"{place}: every way to subscribe can be carried")
-    raise SystemExit(Exit.WITHOUT_SUCCESS if findings else Exit.OK)
+
+
+def _say_of_file(place: Path, told: "ContractReport") -> None:
+    carried = [kind for kind, lacked in told.lacks.items() if not lacked]
+    names = f": {', '.join(carried)}" if carried else ""
+    print_text(f"{place}: carries {len(carried)} of {len(told.lacks)} commands alone{names}")
+    if lacked := [each for kind in told.lacks.values() for each in kind]:
+        _print_findings(lacked)
+    ways = [way for way, lacking in told.ways.items() if not lacking]
+    print_text(f"{place}: carries alone of the ways to subscribe: {', '.join(ways) or 'none'}")
+    if told.subscriptions:
+        rows = [asdict(each) for each in told.subscriptions]
+        print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
+    say("one file is judged alone: other files, and the packaged ones, are not counted")
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    from adapter.wire.gate import grouped
+
+    print_table(
+        ("operation", "problem", "commands"),
+        ((key, problem, ", ".join(kinds)) for key, problem, kinds in grouped(findings)),
+    )
+
+
+def _operations_in(findings: "Sequence[Finding]") -> list[str]:
+    return list(dict.fromkeys(each.operation for each in findings))

@@ -40,7 +40,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.wire.codec import Codec
-from adapter.wire.gate import check_contract
+from adapter.wire.gate import check_contract, grouped
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ async def build(
     `orders` are a site's own parts; rules, field work and where replies go come from the settings
     where they are None.
 
-    Raises SettingsError, ContractError when the WSDL lacks what a command needs, StoreFailed.
+    Raises SettingsError, also for a WSDL that lacks what a command needs, StoreFailed.
     """
     _head_end(settings)
     check_files(settings)
@@ -187,11 +187,20 @@ async def running(
 
 
 def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
-    """The codec of a folder's WSDL. Raises ContractError naming the commands that would break."""
+    """The codec of a folder's WSDL. Raises SettingsError naming the operations that are missing or
+    wrong, and the commands that would break; ContractError where the packaged one lacks them."""
     catalog = catalog_of(folder)
     broken = [item for item in check_contract(catalog) if item.command in kinds]
     if broken:
-        raise ContractError("; ".join(f"{item.command}: {item.problem}" for item in broken))
+        told = "; ".join(
+            f"{operation}: {problem} (needed by {', '.join(commands)})"
+            for operation, problem, commands in grouped(broken)
+        )
+        if folder is not None:
+            raise SettingsError(f"contract.wsdl: {told}")
+        raise ContractError(told)
+    for remark in catalog.remarks:
+        log.warning("contract_remark", extra={"remark": remark})
     return Codec(catalog)
 
 

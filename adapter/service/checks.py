@@ -38,11 +38,11 @@ def check_files(settings: Settings) -> None:
 
 
 def catalog_of(folder: Path | None) -> Catalog:
-    """The WSDL of a folder; None: the packaged one. Raises ContractError."""
+    """The WSDL of a folder; None: the packaged one. Raises SettingsError."""
     try:
         return Catalog.load(folder)
     except ContractError as error:
-        raise ContractError(f"contract.wsdl: {error}") from error
+        raise SettingsError(f"contract.wsdl: {error}") from error
 
 
 def _looks(settings: Settings) -> Iterator[tuple[str, Callable[[], object]]]:

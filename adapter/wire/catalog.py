@@ -102,6 +102,11 @@ class Catalog:
             reason = self.not_understood.get(key, "is not there")
             raise ContractError(f"{self.place}: operation {key} {reason}") from None
 
+    @property
+    def services(self) -> frozenset[str]:
+        """All of them, by the names of their port types."""
+        return frozenset(key.partition(".")[0] for key in self._files)
+
     def services_of(self, file: Path) -> frozenset[str]:
         """The services that `file` defines, which must be one of those this was loaded from."""
         return frozenset(

@@ -22,7 +22,7 @@ from adapter.subscriptions.reconcile import (
     SubscriptionOperation,
 )
 from adapter.subscriptions.reconcile import operations_of as subscription_operations
-from adapter.wire.catalog import Catalog
+from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, INBOUND_HAS, STATUS_CHANGED
 from adapter.wire.operation_spec import OperationSpec
@@ -64,6 +64,34 @@ def check_contract(catalog: Catalog, *, services: Collection[str] = ()) -> tuple
     return tuple(findings)
 
 
+def grouped(findings: Collection[Finding]) -> Iterator[tuple[str, str, tuple[CommandKind, ...]]]:
+    """Operation, problem and the commands that it breaks: for people, who read of each once."""
+    commands: dict[tuple[str, str], list[CommandKind]] = {}
+    for each in findings:
+        commands.setdefault((each.operation, each.problem), []).append(each.command)
+    for (operation, problem), broken in commands.items():
+        yield operation, problem, tuple(dict.fromkeys(broken))
+
+
+def lacking(
+    catalog: Catalog, *, services: Collection[str]
+) -> Mapping[CommandKind, tuple[Finding, ...]]:
+    """What stops each command where these services are all there is; () where it is carried.
+
+    What the head end calls on us is no service of its own: it counts where it is among them.
+    """
+    found = check_contract(catalog, services=services) if services else ()
+    lacks: dict[CommandKind, tuple[Finding, ...]] = {}
+    for command in FLOWS:
+        absent = (
+            Finding(command=command, operation=key, problem=_NOT_HERE)
+            for key in operations_of(command)
+            if key not in HOSTED_HERE and key.partition(".")[0] not in services
+        )
+        lacks[command] = (*(each for each in found if each.command is command), *absent)
+    return lacks
+
+
 def operations_of(command: CommandKind) -> tuple[str, ...]:
     """The operations that a command uses in either direction, by key."""
     flow = FLOWS[command]
@@ -96,7 +124,7 @@ def check_subscriptions(
     codec = Codec(catalog)
     return tuple(
         SubscriptionFinding(
-            subscription=f'subscriptions.{kind} = "{generation}"', operation=key, problem=problem
+            subscription=_way(generation, kind), operation=key, problem=problem
         )
         for generation in Generation
         for kind in SubscriptionKind
@@ -104,6 +132,28 @@ def check_subscriptions(
         if not services or key.partition(".")[0] in services
         for problem in _problems(codec, key)
     )
+
+
+def lacking_subscriptions(
+    catalog: Catalog, *, services: Collection[str]
+) -> Mapping[str, tuple[SubscriptionFinding, ...]]:
+    """The same as `lacking` for each way to subscribe, named as its setting has it."""
+    found = check_subscriptions(catalog, services=services) if services else ()
+    lacks: dict[str, tuple[SubscriptionFinding, ...]] = {}
+    for generation in Generation:
+        for kind in SubscriptionKind:
+            way = _way(generation, kind)
+            absent = (
+                SubscriptionFinding(subscription=way, operation=key, problem=_NOT_HERE)
+                for key in subscription_operations(generation, kind)
+                if key.partition(".")[0] not in services
+            )
+            lacks[way] = (*(each for each in found if each.subscription == way), *absent)
+    return lacks
+
+
+def _way(generation: Generation, kind: SubscriptionKind) -> str:
+    return f'subscriptions.{kind} = "{generation}"'
 
 
 def _problems(codec: Codec, key: str) -> Iterator[str]:
@@ -192,6 +242,7 @@ def _written(body: Mapping[str, object], above: str) -> Iterator[str]:
             yield from _written(value, f"{above}{name}/")
 
 
+_NOT_HERE: Final = "is not in this file"
 _SUBSCRIPTION_OPERATIONS: Final = frozenset(str(each) for each in SubscriptionOperation)
 _REPLY_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

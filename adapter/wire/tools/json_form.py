@@ -1,14 +1,22 @@
 """What an integration engineer does at a desk: `openway wire` and `openway wsdl check`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from adapter.commands.flows import CommandKind
 from adapter.errors import InvalidRequest
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction, JsonValue
-from adapter.wire.gate import Finding, check_contract, check_subscriptions
+from adapter.wire.gate import (
+    Finding,
+    SubscriptionFinding,
+    check_contract,
+    check_subscriptions,
+    lacking,
+    lacking_subscriptions,
+)
 from adapter.wire.tools.vendor_operations import note_on, undescribed_message
 from adapter.wire.xml import open_envelope
 
@@ -73,22 +81,54 @@ def operation_key(catalog: Catalog, name: str) -> str:
     return keys[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractReport:
+    """What a WSDL file, or a folder of them, can carry.
+
+    Of one file `findings` and `subscriptions` are of its own services alone; `lacks` has in
+    addition what it takes for each command, and each way to subscribe, that is not in it: what
+    other files or the packaged ones have does not count.
+    """
+
+    whole: bool
+    findings: tuple[Finding, ...]
+    subscriptions: tuple[SubscriptionFinding, ...]
+    lacks: Mapping[CommandKind, tuple[Finding, ...]]
+    ways: Mapping[str, tuple[SubscriptionFinding, ...]]
+    remarks: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        return not any(self.lacks.values())
+
+
+def report(place: Path | None) -> ContractReport:
+    """None is the packaged contract. Raises ContractError for what cannot be read."""
+    catalog = Catalog.load(place)
+    whole = place is None or place.is_dir()
+    services = catalog.services if whole or place is None else catalog.services_of(place)
+    judged = () if whole else services or ("",)
+    return ContractReport(
+        whole=whole,
+        findings=check_contract(catalog, services=judged),
+        subscriptions=check_subscriptions(catalog, services=judged),
+        lacks=lacking(catalog, services=services),
+        ways=lacking_subscriptions(catalog, services=services),
+        remarks=catalog.remarks,
+    )
+
+
 def check(place: Path) -> list[Finding]:
     """What in a WSDL file, or a folder of them, breaks which command; [] where nothing does.
 
     One file is judged by its own services alone. Raises ContractError for what cannot be read.
     """
-    catalog = Catalog.load(place)
-    if place.is_dir():
-        return list(check_contract(catalog))
-    return list(check_contract(catalog, services=catalog.services_of(place)))
+    return list(report(place).findings)
 
 
 def check_subscribing(place: Path) -> list[dict[str, str]]:
     """What breaks which way to subscribe, as plain values; [] where nothing does."""
-    catalog = Catalog.load(place)
-    services = () if place.is_dir() else catalog.services_of(place)
-    return [asdict(finding) for finding in check_subscriptions(catalog, services=services)]
+    return [asdict(finding) for finding in report(place).subscriptions]
 
 
 def check_as_json(place: Path) -> list[dict[str, str]]:
