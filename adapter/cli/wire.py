@@ -215,6 +215,8 @@ def _say_of_file(place: Path, told: "ContractReport") -> None:
     print_text(f"{place}: carries {len(carried)} of {len(told.lacks)} commands alone{names}")
     if lacked := [each for kind in told.lacks.values() for each in kind]:
         _print_findings(lacked)
+    if not told.findings:
+        print_text(f"{place}: nothing that is in it breaks a command")
     ways = [way for way, lacking in told.ways.items() if not lacking]
     print_text(f"{place}: carries alone of the ways to subscribe: {', '.join(ways) or 'none'}")
     if told.subscriptions:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.ports import Clock
+from adapter.errors import ContractError, SettingsError
 from adapter.simulator.admin import admin_routes
-from adapter.simulator.contract import FILES, ContractPages, hosted
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import SimulatorJournal
 from adapter.simulator.settings import SimulatorConfig
@@ -20,6 +20,7 @@ from adapter.simulator.tls import server_context
 from adapter.simulator.world import SimulatedWorld
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
+from adapter.wire.served import asks_for_contract, base_address, contract_pages
 
 _CLIENT_KEEPALIVE_S: Final = 30.0
 _DRAIN_S: Final = 1.0
@@ -41,7 +42,7 @@ class Simulator:
     ) -> None:
         self.config = config or SimulatorConfig()
         self.clock: Clock = clock or SystemClock()
-        self.codec = codec or Codec(Catalog.load(self.config.wsdl))
+        self.codec = codec or _codec_of(self.config)
         self.world = SimulatedWorld(self.config)
         self.journal = SimulatorJournal(self.config.limits.journal_entries, self.config.journal)
         self._deliverer = Deliverer(
@@ -54,7 +55,7 @@ class Simulator:
         self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
         self._runners: list[web.AppRunner] = []
         self._port = self.config.port
-        self._pages = ContractPages(self.codec.catalog)
+        self._pages = contract_pages(self.codec.catalog)
         self.url = ""
         """Without a path, as `http://127.0.0.1:8103`. The service paths are the contract's."""
         self.admin_url = ""
@@ -113,10 +114,9 @@ class Simulator:
         self.journal.open()
         await self._deliverer.start()
         app = self._application()
-        for path in {spec.path for spec in hosted(self.codec.catalog)}:
+        for path in self._pages:
             app.router.add_post(path, self._door.handle)
             app.router.add_get(path, self._wsdl)
-        app.router.add_get(FILES + "{file:.+}", self._contract_file)
         guarded = bool(self.config.access.admin_token) or is_loopback(self.config.host)
         together = guarded and self.config.admin_port is None
         if together:
@@ -156,16 +156,21 @@ class Simulator:
         return f"{scheme}://[{host}]:{bound}" if ":" in host else f"{scheme}://{host}:{bound}"
 
     async def _wsdl(self, request: web.Request) -> web.Response:
-        if "wsdl" not in {name.lower() for name in request.query}:
+        if not asks_for_contract(request.query):
             return web.Response(text="This is a simulated service. Its contract is at ?wsdl\n")
-        text = self._pages.page(request.path, base=f"{request.scheme}://{request.host}")
-        return web.Response(text=text, content_type="text/xml", charset="utf-8")
-
-    async def _contract_file(self, request: web.Request) -> web.Response:
-        content = self._pages.file(request.match_info["file"])
-        if content is None:
+        base = base_address(request.scheme, request.headers.get("Host"), otherwise=self.url)
+        address = base + request.path
+        page = self._pages[request.path].page(request.query, address=address)
+        if page is None:
             raise web.HTTPNotFound
-        return web.Response(body=content, content_type="text/xml", charset="utf-8")
+        return web.Response(body=page, content_type="text/xml", charset="utf-8")
+
+
+def _codec_of(config: SimulatorConfig) -> Codec:
+    try:
+        return Codec(Catalog.load(config.wsdl))
+    except ContractError as error:
+        raise SettingsError(f"simulator.wsdl: {error}") from error
 
 
 def is_loopback(host: str) -> bool:

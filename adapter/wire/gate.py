@@ -123,9 +123,7 @@ def check_subscriptions(
     """The same for the calls by which subscriptions are kept up."""
     codec = Codec(catalog)
     return tuple(
-        SubscriptionFinding(
-            subscription=_way(generation, kind), operation=key, problem=problem
-        )
+        SubscriptionFinding(subscription=_way(generation, kind), operation=key, problem=problem)
         for generation in Generation
         for kind in SubscriptionKind
         for key in subscription_operations(generation, kind)
@@ -137,15 +135,17 @@ def check_subscriptions(
 def lacking_subscriptions(
     catalog: Catalog, *, services: Collection[str]
 ) -> Mapping[str, tuple[SubscriptionFinding, ...]]:
-    """The same as `lacking` for each way to subscribe, named as its setting has it."""
+    """The same as `lacking` for each way to subscribe that takes a call, by its setting."""
     found = check_subscriptions(catalog, services=services) if services else ()
     lacks: dict[str, tuple[SubscriptionFinding, ...]] = {}
     for generation in Generation:
         for kind in SubscriptionKind:
-            way = _way(generation, kind)
+            way, needed = _way(generation, kind), subscription_operations(generation, kind)
+            if not needed:
+                continue
             absent = (
                 SubscriptionFinding(subscription=way, operation=key, problem=_NOT_HERE)
-                for key in subscription_operations(generation, kind)
+                for key in needed
                 if key.partition(".")[0] not in services
             )
             lacks[way] = (*(each for each in found if each.subscription == way), *absent)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from adapter.simulator.contract import hosted
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.world import SimulatedWorld
+from adapter.wire.served import served_by_head_end
 from tests.simulator.running_simulator import (
     ADD,
     CANCEL,
@@ -365,7 +365,7 @@ async def test_a_long_failure_list_is_cut_and_says_so() -> None:
         assert dig(result, "EndpointFailureResult", "MaximumResultsSent") is True
 
 
-@for_every("operation", [spec.key for spec in hosted(codec().catalog)])
+@for_every("operation", [spec.key for spec in served_by_head_end(codec().catalog)])
 def test_every_operation_that_the_head_end_hosts_is_simulated(operation: str) -> None:
     world = SimulatedWorld(SimulatorConfig())
     with pytest.raises(FaultRaised) as caught:

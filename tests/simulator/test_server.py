@@ -1,21 +1,22 @@
 """The edges of the server: contract pages, callers' credentials, bad input, journal, admin."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
+import zeep
 from lxml import etree
 
 from adapter.errors import SettingsError
-from adapter.simulator.contract import hosted
 from adapter.simulator.settings import SimulatorConfig
-from adapter.wire.catalog import Catalog
-from adapter.wire.gate import check_contract
 from adapter.wire.security import username_token
-from adapter.wire.served import without_services
+from adapter.wire.served import served_by_head_end
 from tests.simulator.running_simulator import (
     DISCONNECT,
     NOON,
@@ -26,82 +27,77 @@ from tests.simulator.running_simulator import (
     STRANGER,
     TWO,
     Faulted,
-    Rig,
     codec,
     dig,
-    play,
     request,
     rows,
     running,
     text,
 )
 from tests.support import for_every
-from tests.wire.bodies import WSDL
 
 WSDL_TAG = "{http://schemas.xmlsoap.org/wsdl/}"
 
 
-def test_the_contract_can_be_fetched_and_loaded_again(tmp_path: Path) -> None:
-    async def scene(rig: Rig) -> None:
-        base = rig.simulator.url
-        paths = {spec.path for spec in hosted(codec().catalog)}
-        (tmp_path / "xsd").mkdir()
-        for number, path in enumerate(sorted(paths)):
-            async with rig.session.get(f"{base}{path}?wsdl") as response:
-                assert response.status == 200
-                page = await response.text()
-            assert f'location="{base}{path}"' in page
-            local = page.replace(f"{base}/wsdl/", "")
-            (tmp_path / f"{number}.wsdl").write_text(local, encoding="utf-8")
-        for file in (codec().catalog.place / "xsd").glob("*.xsd"):
-            async with rig.session.get(f"{base}/wsdl/xsd/{file.name}") as response:
-                (tmp_path / "xsd" / file.name).write_bytes(await response.read())
+@pytest.mark.parametrize("query", ["wsdl", "singleWsdl"])
+async def test_zeep_makes_a_client_of_what_is_served_and_its_call_is_taken(query: str) -> None:
+    async with running() as rig:
+        address = f"{rig.simulator.url}/ami/2008/10/control"
 
-    play(scene)
-    again = Catalog.load(tmp_path)
-    assert {
-        key: spec.path for key, spec in again.operations.items() if spec.path.startswith("/ami")
-    } == {spec.key: spec.path for spec in hosted(codec().catalog)}
-    assert check_contract(again) == (), "the callbacks' own files are the packaged ones"
+        def call() -> Any:
+            client = zeep.Client(f"{address}?{query}")  # type: ignore[no-untyped-call]
+            try:
+                return client.service.PingByEndpoints(
+                    {"EndpointIds": {"EndpointId": [{"ElectronicSerialNumber": ONE}]}}
+                )
+            finally:
+                client.transport.session.close()
+
+        assert UUID((await asyncio.to_thread(call))["Id"])
+
+
+async def test_a_single_wsdl_is_one_page_that_leads_nowhere_but_to_its_service() -> None:
+    async with running() as rig:
+        for path in {spec.path for spec in served_by_head_end(codec().catalog)}:
+            async with rig.session.get(f"{rig.simulator.url}{path}?singleWsdl") as response:
+                page = await response.text()
+            assert "schemaLocation" not in page
+            assert f'location="{rig.simulator.url}{path}"' in page
 
 
 async def test_the_contract_has_only_services_that_the_head_end_serves() -> None:
     async with running() as rig:
         found = set()
-        for path in {spec.path for spec in hosted(codec().catalog)}:
+        for path in {spec.path for spec in served_by_head_end(codec().catalog)}:
             async with rig.session.get(f"{rig.simulator.url}{path}?wsdl") as response:
                 page = etree.fromstring(await response.read())
             found |= {each.get("name") for each in page.findall(f"{WSDL_TAG}service")}
-        assert found == {spec.service for spec in hosted(codec().catalog)}
+        assert found == {spec.service for spec in served_by_head_end(codec().catalog)}
         async with rig.session.get(f"{rig.simulator.url}/openway/status?wsdl") as response:
             assert response.status == 404
 
 
-def test_a_service_that_the_head_end_calls_is_left_out_of_a_file_that_has_others() -> None:
-    whole = etree.parse(WSDL / "common.wsdl").getroot()
-    own = etree.tostring(whole)
-    for part in etree.parse(WSDL / "request-status-changed.wsdl").getroot():
-        if part.tag != f"{WSDL_TAG}types":
-            whole.append(part)
-    both = etree.tostring(whole)
-    assert b"StatusChanged" in both
-    left = etree.fromstring(without_services({"RequestStatusChangedService"}, both))
-    assert etree.tostring(left, method="c14n") == etree.tostring(
-        etree.fromstring(own), method="c14n"
-    )
-
-
-async def test_only_files_of_the_contract_are_served() -> None:
+async def test_only_schemas_of_the_contract_are_served() -> None:
     async with running() as rig:
-        for name in (
-            "../pyproject.toml",
-            "%2e%2e/pyproject.toml",
-            "xsd/nothing.xsd",
-            "README.md",
-            "data.wsdl",
-        ):
-            async with rig.session.get(f"{rig.simulator.url}/wsdl/{name}") as response:
+        base = f"{rig.simulator.url}/ami/2008/10/control"
+        for name in ("xsd999", "", "../pyproject.toml", "xsd/com.xsd", "wsdl", "single"):
+            async with rig.session.get(f"{base}?xsd={quote(name)}") as response:
                 assert response.status == 404
+        async with rig.session.get(f"{base}?xsd=xsd0") as response:
+            assert etree.fromstring(await response.read()).tag.endswith("}schema")
+
+
+async def test_a_host_that_is_none_is_not_written_into_the_contract() -> None:
+    async with running() as rig:
+        base = f"{rig.simulator.url}/ami/2008/10/control"
+        for host in ('x"><evil', "a b", "user@h", "h/path"):
+            async with rig.session.get(f"{base}?wsdl", headers={"Host": host}) as response:
+                if response.status == 200:
+                    assert f'location="{base}"' in await response.text()
+        async with rig.session.get(f"{base}?wsdl", headers={"Host": "he.example:81"}) as response:
+            page = await response.text()
+            assert 'location="http://he.example:81/ami/2008/10/control"' in page
+            assert 'schemaLocation="http://he.example:81/ami/2008/10/control?xsd=' in page
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,18 @@
 """What `?wsdl` gives is a whole contract: a client made from it alone reaches us."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zeep
 
+from adapter.cli import run as openway
+from adapter.cli.output import Exit
 from adapter.server.settings import ListenerSettings
+from adapter.wire.catalog import Catalog
+from adapter.wire.operation_spec import difference
 from tests.web.both_servers import DATA, EVENTS, EXCEPTIONS, HASTY, STATUS, a_rig
 
 PATHS = {
@@ -72,15 +78,61 @@ async def test_the_public_address_is_what_stands_in_the_contract(public: str, pr
     ):
         text = await response.text()
         assert f'location="{whole}/openway/data"' in text
-        assert f'schemaLocation="{whole}/openway/wsdl/xsd/sub.xsd"' in text
+        assert f'schemaLocation="{whole}/openway/data?xsd=xsd' in text
 
 
-@pytest.mark.parametrize(
-    "name", ["xsd/../common.wsdl", "%2e%2e/%2e%2e/etc/passwd", "xsd/nothing.xsd", "/etc/passwd", ""]
-)
-async def test_only_the_contracts_own_files_are_given(name: str) -> None:
+@pytest.mark.parametrize("name", ["xsd/../common.wsdl", "xsd99", "/etc/passwd", "", "wsdl"])
+async def test_only_the_contracts_own_schemas_are_given(name: str) -> None:
     async with (
         a_rig() as rig,
-        rig.http.get(f"{rig.url}/openway/wsdl/{name}", allow_redirects=False) as response,
+        rig.http.get(f"{rig.url}/openway/data", params={"xsd": name}) as response,
     ):
         assert response.status == 404
+
+
+async def test_without_a_public_address_it_is_the_one_that_was_asked_at() -> None:
+    async with a_rig(ListenerSettings(connections=HASTY)) as rig:
+        asked = {"Host": "gw.example:8101"}
+        async with rig.http.get(f"{rig.url}/openway/data?wsdl", headers=asked) as response:
+            assert 'location="http://gw.example:8101/openway/data"' in await response.text()
+        async with rig.http.get(f"{rig.url}/openway/data?xsd=xsd0", headers=asked) as response:
+            assert response.status == 200
+
+
+async def test_a_single_wsdl_makes_a_client_that_reaches_us() -> None:
+    async with a_rig() as rig:
+
+        def call() -> None:
+            client = client_of(rig.url + "/openway/status?singleWsdl")
+            client.service.StatusChanged({"RequestStatus": STATUS_FIELDS})
+            client.transport.session.close()
+
+        await asyncio.to_thread(call)
+        assert (await rig.only_row()).operation == STATUS
+        async with rig.http.get(rig.url + "/openway/status?singlewsdl") as response:
+            assert "schemaLocation" not in await response.text()
+
+
+async def test_what_we_serve_can_be_fetched_and_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    async with a_rig() as rig:
+        urls = [rig.url + path for path in PATHS]
+        arguments = ["wsdl", "fetch", *urls, "--to", str(folder)]
+        assert await asyncio.to_thread(openway, arguments) == Exit.OK
+        single = ["wsdl", "fetch", rig.url + "/openway/data?singleWsdl", "--to", f"{folder}1"]
+        assert await asyncio.to_thread(openway, single) == Exit.OK
+    for key in PATHS.values():
+        mine, theirs = Catalog.load().spec(key), Catalog.load(folder).spec(key)
+        assert difference(replace(mine, path=theirs.path), theirs) == ""
+    assert [file.name for file in Path(f"{folder}1").iterdir()] == ["data.wsdl"]
+    one = Catalog.load(Path(f"{folder}1"))
+    assert one.spec(DATA).request == Catalog.load().spec(DATA).request
+
+
+async def test_a_signed_address_has_no_contract_and_none_is_told_of_it() -> None:
+    async with (
+        a_rig() as rig,
+        rig.http.get(f"{rig.url}/openway/status/attempt/secret?wsdl") as response,
+    ):
+        assert response.status == 405
+        assert "secret" not in await response.text()

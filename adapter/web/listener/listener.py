@@ -48,13 +48,12 @@ from adapter.wire.notifications import (
     STATUS_CHANGED,
     acknowledgement,
 )
-from adapter.wire.served import HostedContract
+from adapter.wire.served import ServedContract, asks_for_contract, base_address
 from adapter.wire.xml import Soap
 
 DATA_PATH: Final = "/openway/data"
 EVENTS_PATH: Final = "/openway/events"
 EXCEPTIONS_PATH: Final = "/openway/exceptions"
-CONTRACT_PATH: Final = "/openway/wsdl"
 
 _ADDRESSES: Final[Mapping[str, str]] = {
     STATUS_PATH: STATUS_CHANGED,
@@ -91,7 +90,7 @@ class Listener(Server):
         self._clock = clock or SystemClock()
         self._spool = spool
         self._users = BasicUsers(self.settings.users)
-        self._contract = HostedContract(codec.catalog)
+        self._contract = {key: ServedContract(codec.catalog, [key]) for key in _ADDRESSES.values()}
         self._acks = {
             (key, soap): acknowledgement(codec, key, soap)
             for key in _ADDRESSES.values()
@@ -116,7 +115,6 @@ class Listener(Server):
             resource.add_route("POST", self._taking(key), expect_handler=continue_later)
         for path, key in _ADDRESSES.items():
             app.router.add_get(prefix + path, self._describing(path, key))
-        app.router.add_get(prefix + CONTRACT_PATH + "/{file:.+}", self._schema)
 
     @web.middleware
     async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -369,20 +367,18 @@ class Listener(Server):
         self, path: str, key: str
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def describe(request: web.Request) -> web.StreamResponse:
-            if not {name.lower() for name in request.query} & {"wsdl", "singlewsdl"}:
+            if not asks_for_contract(request.query):
                 return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
             settings = self.settings
-            base = (settings.public_url.rstrip("/") or self.url) + settings.path_prefix
-            text = self._contract.wsdl(key, address=base + path, schemas=base + CONTRACT_PATH)
-            return web.Response(body=text, content_type="text/xml", charset="utf-8")
+            asked = base_address(request.scheme, request.headers.get("Host"), otherwise=self.url)
+            base = settings.public_url.rstrip("/") or asked
+            address = base + settings.path_prefix + path
+            page = self._contract[key].page(request.query, address=address)
+            if page is None:
+                raise web.HTTPNotFound
+            return web.Response(body=page, content_type="text/xml", charset="utf-8")
 
         return describe
-
-    async def _schema(self, request: web.Request) -> web.StreamResponse:
-        content = self._contract.schemas.get(request.match_info["file"])
-        if content is None:
-            raise web.HTTPNotFound
-        return web.Response(body=content, content_type="text/xml", charset="utf-8")
 
 
 def _communication(request: web.Request) -> CommunicationId | None:
