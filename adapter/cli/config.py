@@ -50,9 +50,13 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
     given = len(session.loaded.origin)
     check_files(session.settings)
     contract(session.settings.contract.wsdl, session.settings.engine.kinds)
+    warnings = session.loaded.warnings
     if as_json:
-        print_json({"file": str(session.file) if session.file else None, "given": given})
+        file_name = str(session.file) if session.file else None
+        print_json({"file": file_name, "given": given, "warnings": list(warnings)})
     else:
+        for warning in warnings:
+            say(f"warning: {warning}")
         print_text(f"good: {counted(given, 'setting')} given, file {session.file or 'none'}")
         if session.settings.head_end is None:
             say("to serve, head_end.base_url is needed too")

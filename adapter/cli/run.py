@@ -155,9 +155,10 @@ def serve(session: Session, file: Path | None) -> None:
     from adapter.service.app import serve as run
     from adapter.service.log import start_logging
 
-    settings = session.at(file).settings
-    start_logging(settings.log)
-    asyncio.run(run(settings))
+    loaded = session.at(file).loaded
+    start_logging(loaded.settings.log)
+    loaded.log_warnings()
+    asyncio.run(run(loaded.settings))
 
 
 @click.command()

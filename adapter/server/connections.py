@@ -30,6 +30,9 @@ _BACKLOG: Final = 1024
 _OTHER_DESCRIPTORS: Final = 256
 SERVER: Final = "openway"
 _READ_BYTES: Final = 64 * 1024
+# Extensions of chunks have no bound of their own. aiohttp sets no callback of llhttp for them, so
+# that nothing here sees one; a second parser over the same bytes could read them in another way.
+# They are kept nowhere, and are no bytes of the body: its deadline and least rate end them.
 
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)

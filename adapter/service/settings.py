@@ -6,9 +6,10 @@ bytes. Secrets come from files (`name_file`) or the environment, never from the 
 are never shown. An unknown or bad setting stops the start and is named.
 """
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -338,16 +339,26 @@ def _check_url(name: str, url: str) -> None:
 
 # ---------------------------------------------------------------- reading
 
+log = logging.getLogger(__name__)
+
 _RESERVED: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}CRASH_AT"})
 """Variables that are no settings: the file itself, and the crash points of the tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSettings:
-    """The settings and, by name, where each that was given came from ("file" or a variable)."""
+    """The settings and, by name, where each that was given came from ("file" or a variable).
+
+    `warnings` are of files of secrets that everybody on the machine may read.
+    """
 
     settings: Settings
     origin: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    def log_warnings(self) -> None:
+        for warning in self.warnings:
+            log.warning("secret_open_to_others", extra={"reason": warning})
 
 
 def load(path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -356,7 +367,9 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] | None = Non
     Raises SettingsError with one line for each setting that is unknown or bad. Relative paths in
     the file start at the file's folder.
     """
-    return load_with_origin(path, environ).settings
+    loaded = load_with_origin(path, environ)
+    loaded.log_warnings()
+    return loaded.settings
 
 
 def load_with_origin(
@@ -371,4 +384,20 @@ def load_with_origin(
     settings = read_section(Settings, table, sources)
     if settings is None or sources.problems:
         raise SettingsError("\n".join(sources.problems))
-    return LoadedSettings(settings=settings, origin=MappingProxyType(sources.origin))
+    for name, file in _private_keys(settings):
+        sources.warn_of(file, name)
+    return LoadedSettings(
+        settings=settings,
+        origin=MappingProxyType(sources.origin),
+        warnings=tuple(sources.warnings),
+    )
+
+
+def _private_keys(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Those of TLS, which a library reads."""
+    for section, server in (("listener", settings.listener.tls), ("api", settings.api.tls)):
+        if server is not None:
+            yield f"{section}.tls.key_file", server.key_file
+    client = settings.head_end.tls if settings.head_end is not None else None
+    if client is not None and client.key_file is not None:
+        yield "head_end.tls.key_file", client.key_file

@@ -21,7 +21,7 @@ from adapter.errors import SettingsError
 from adapter.model.bounds import Bounds, bounds_in, unwrapped
 from adapter.model.secret import Secret
 from adapter.settings.conversion import convert, from_text, guess, path_of
-from adapter.settings.text_files import secret_from_environment, secret_from_file
+from adapter.settings.text_files import open_to_others, secret_from_environment, secret_from_file
 
 T = TypeVar("T")
 
@@ -164,9 +164,22 @@ class Sources:
     folder: Path = Path()
     problems: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What is taken all the same: files of secrets that others may read."""
 
     def complain(self, name: str, problem: str) -> None:
         self.problems.append(f"{name}: {problem}")
+
+    def secret_from(self, file: Path, name: str) -> Secret:
+        """Raises SettingsError as `secret_from_file` does."""
+        secret = secret_from_file(file)
+        self.warn_of(file, name)
+        return secret
+
+    def warn_of(self, file: Path, name: str) -> None:
+        """Of a file that holds a secret: that everybody may read it."""
+        if problem := open_to_others(file):
+            self.warnings.append(f"{name}: {problem}")
 
     def names(self, kind: type, at: str) -> bool:
         """Whether a variable gives anything in the section."""
@@ -318,7 +331,7 @@ def _secret_given(
         return None
     origin = in_file if named == in_file else "file"
     return origin, lambda: _secrets(
-        named, kind, lambda: secret_from_file(path_of(file, folder)), "\n"
+        named, kind, lambda: sources.secret_from(path_of(file, folder), named), "\n"
     )
 
 

@@ -63,6 +63,16 @@ def require_file(path: Path, place: str, *, private: bool = False) -> None:
     read_whole(path, place, _LONGEST_BYTES, private=private)
 
 
+def open_to_others(path: Path) -> str:
+    """That everybody on this machine may read the file, in words; "" where only its owner and group
+    may, or where it is not there."""
+    try:
+        everybody = path.stat().st_mode & stat.S_IROTH
+    except (OSError, ValueError):
+        return ""
+    return f"{path}: everybody here may read it; chmod o-r takes that away" if everybody else ""
+
+
 def read_whole(path: Path, place: str, longest: int, *, private: bool = False) -> bytes:
     """The content of a regular file; a complaint begins with `place`. `private`: only its owner
     may write it. Raises SettingsError."""

@@ -102,7 +102,7 @@ def test_what_is_served_is_read_again_as_what_it_was_written_from(
             changed(file)
     theirs = Catalog.load(copy)
     for query in ("wsdl", "singleWsdl"):
-        again = saved(theirs, place / query, query)
+        again = saved(theirs, place / f"saved by {query}", query)
         assert {
             key: replace(spec, faults=tuple(sorted(spec.faults)))
             for key, spec in again.operations.items()
