@@ -183,6 +183,7 @@ def check(place: Path | None, as_json: bool) -> None:
                 "place": str(place),
                 "findings": [asdict(each) for each in told.findings],
                 "subscriptions": [asdict(each) for each in told.subscriptions],
+                "hosted": dict(told.hosted),
                 "carried": [kind for kind, lacked in lacks.items() if not lacked],
                 "lacking": {kind: lacked for kind, lacked in lacks.items() if lacked},
             }
@@ -202,6 +203,8 @@ def _say_of_folder(place: Path, told: "ContractReport") -> None:
         say(f"{place}: {breaks} broken")
     else:
         print_text(f"{place}: all {len(told.lacks)} commands can be carried")
+    for operation, problem in told.hosted.items():
+        say(f"{place}: {operation}: {problem}; the gateway hosts it, and would not start")
     if told.subscriptions:
         rows = [asdict(each) for each in told.subscriptions]
         print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))

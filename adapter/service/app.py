@@ -40,7 +40,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.wire.codec import Codec
-from adapter.wire.gate import check_contract, grouped
+from adapter.wire.gate import check_contract, check_hosted, grouped
 
 log = logging.getLogger(__name__)
 
@@ -191,14 +191,16 @@ def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
     wrong, and the commands that would break; ContractError where the packaged one lacks them."""
     catalog = catalog_of(folder)
     broken = [item for item in check_contract(catalog) if item.command in kinds]
-    if broken:
-        told = "; ".join(
-            f"{operation}: {problem} (needed by {', '.join(commands)})"
-            for operation, problem, commands in grouped(broken)
-        )
-        if folder is not None:
-            raise SettingsError(f"contract.wsdl: {told}")
-        raise ContractError(told)
+    told = [
+        f"{operation}: {problem} (needed by {', '.join(commands)})"
+        for operation, problem, commands in grouped(broken)
+    ]
+    known = {item.operation for item in broken}
+    hosted = check_hosted(catalog).items()
+    told += [f"{key}: {problem} (hosted here)" for key, problem in hosted if key not in known]
+    if told:
+        kind = ContractError if folder is None else SettingsError
+        raise kind(f"contract.wsdl: {'; '.join(told)}")
     for remark in catalog.remarks:
         log.warning("contract_remark", extra={"remark": remark})
     return Codec(catalog)

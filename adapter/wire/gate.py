@@ -152,6 +152,16 @@ def lacking_subscriptions(
     return lacks
 
 
+def check_hosted(catalog: Catalog) -> dict[str, str]:
+    """What is wrong with the operations that we host, by key: without one the listener could not
+    start, whatever commands need."""
+    return {
+        key: catalog.not_understood.get(key, _MISSING)
+        for key in HOSTED_HERE
+        if key not in catalog.operations
+    }
+
+
 def _way(generation: Generation, kind: SubscriptionKind) -> str:
     return f'subscriptions.{kind} = "{generation}"'
 
@@ -159,7 +169,7 @@ def _way(generation: Generation, kind: SubscriptionKind) -> str:
 def _problems(codec: Codec, key: str) -> Iterator[str]:
     spec = codec.catalog.operations.get(key)
     if spec is None:
-        yield codec.catalog.not_understood.get(key, "the operation is missing")
+        yield codec.catalog.not_understood.get(key, _MISSING)
         return
     if not spec.soap_action:
         yield "the operation has no SOAPAction"
@@ -242,6 +252,7 @@ def _written(body: Mapping[str, object], above: str) -> Iterator[str]:
             yield from _written(value, f"{above}{name}/")
 
 
+_MISSING: Final = "the operation is missing"
 _NOT_HERE: Final = "is not in this file"
 _SUBSCRIPTION_OPERATIONS: Final = frozenset(str(each) for each in SubscriptionOperation)
 _REPLY_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

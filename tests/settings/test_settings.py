@@ -240,6 +240,23 @@ def test_a_secret_that_others_may_write_is_refused(tmp_path: Path, mode: int) ->
     assert "others may write it" in only
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o640, 0o600])
+def test_a_secret_that_everybody_may_read_is_a_warning_and_taken(
+    tmp_path: Path, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "keys").write_text(f"ann read {TOKEN}", encoding="utf-8")
+    (tmp_path / "keys").chmod(mode)
+    file = a_file(tmp_path, '[api]\nkeys_file = "keys"\n')
+    loaded = load_with_origin(file, {})
+    assert loaded.settings.api.keys[0].name == "ann"
+    expected = "api.keys_file: " + f"{tmp_path / 'keys'}: everybody here may read it; "
+    assert [each.startswith(expected) for each in loaded.warnings] == [True] * bool(mode & 0o004)
+    load(file, {})
+    told = [each for each in caplog.records if each.msg == "secret_open_to_others"]
+    assert len(told) == len(loaded.warnings)
+    assert TOKEN not in caplog.text
+
+
 @pytest.mark.parametrize("twin", ["Ann", "ANN", "\uff41nn", "\u0430nn", "a\u0301nn"])
 def test_two_names_of_keys_that_look_alike_are_refused(twin: str) -> None:
     (only,) = complaints(API_KEYS=f"ann switch {TOKEN};{twin} approve {TOKEN}{TOKEN}")

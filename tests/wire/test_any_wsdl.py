@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from adapter.cli.output import Exit
 from adapter.commands.flows import Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import Catalog
-from adapter.wire.tools.json_form import check, check_subscribing
+from adapter.wire.served import contract_pages
+from adapter.wire.tools.json_form import report
 from tests.support import for_every
 from tests.wire.bodies import WSDL
+from tests.wire.test_port_types import only_port_types
 
+WSDL_TAG = "{http://schemas.xmlsoap.org/wsdl/}"
 XS = "{http://www.w3.org/2001/XMLSchema}"
 FILES = ("common.wsdl", "diagnostic.wsdl", "provisioning.wsdl", "event-subscriber.wsdl")
 SCHEMA_WORDS = (
@@ -46,10 +50,13 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(WSDL, tmp_path / "wsdl"))
 
 
+WSDL_WORDS = ("message", "portType", "binding", "service", "port", "operation", "input", "part")
+
+
 def change(root: etree._Element, chance: random.Random) -> None:
     """One change of any kind anywhere."""
     nodes = list(root.iter("*"))
-    node, other, kind = chance.choice(nodes), chance.choice(nodes), chance.randrange(6)
+    node, other, kind = chance.choice(nodes), chance.choice(nodes), chance.randrange(8)
     above = node.getparent()
     if kind == 0 and above is not None:
         above.remove(node)
@@ -61,6 +68,16 @@ def change(root: etree._Element, chance: random.Random) -> None:
         new.set(chance.choice(ATTRIBUTES), chance.choice((*VALUES, other.get("name") or "")))
     elif kind == 3:
         node.tag = XS + chance.choice(SCHEMA_WORDS) if XS in str(node.tag) else other.tag
+    elif kind == 4:
+        some = list(root.iter(f"{WSDL_TAG}{chance.choice(WSDL_WORDS)}"))
+        for each in some[: 1 + chance.randrange(9)]:
+            if (parent := each.getparent()) is not None:
+                parent.remove(each)
+    elif kind == 5:
+        words = [each for each in nodes if WSDL_TAG in str(each.tag)] or nodes
+        again = deepcopy(chance.choice(words))
+        again.set("name", chance.choice((*VALUES, other.get("name") or "")))
+        root.append(again)
     elif node.attrib:
         name = chance.choice(list(node.attrib))
         node.set(name, other.get(name) or chance.choice(VALUES))
@@ -69,8 +86,14 @@ def change(root: etree._Element, chance: random.Random) -> None:
 def refusal(file: Path) -> str:
     """Why it could not be checked; "" where it was."""
     try:
-        check(file)
-        check_subscribing(file)
+        told = report(file)
+        assert told.good == (not any(told.lacks.values()))
+        loaded = Catalog.load(file)
+        for pages in contract_pages(loaded).values():
+            for query in ("wsdl", "singleWsdl"):
+                page = pages.page({query: ""}, address="http://h/x")
+                assert page is not None
+                etree.fromstring(page)
     except ContractError as error:
         return str(error)
     return ""
@@ -138,3 +161,109 @@ def test_a_wsdl_that_imports_itself_by_ever_longer_names_ends(copy: Path) -> Non
         )
     )  # fmt: skip
     assert "common.wsdl" in (refusal(file) or "common.wsdl")
+
+
+def replaced(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def import_loop(copy: Path) -> None:
+    """Two WSDL files, and two schemas, that import each other."""
+    added = '<wsdl:import namespace="urn:%s" location="%s"/><wsdl:types>'
+    replaced(copy / "common.wsdl", "<wsdl:types>", added % ("d", "data.wsdl"))
+    replaced(copy / "data.wsdl", "<wsdl:types>", added % ("c", "common.wsdl"))
+    for one, other in (("com", "ctl"), ("ctl", "com")):
+        text = (copy / "xsd" / f"{one}.xsd").read_text()
+        end = text.index(">", text.index("<xs:schema")) + 1
+        loop = f'<xs:include schemaLocation="{other}.xsd"/>'
+        (copy / "xsd" / f"{one}.xsd").write_text(text[:end] + loop + text[end:])
+
+
+def huge(copy: Path) -> None:
+    file = copy / "common.wsdl"
+    file.write_bytes(file.read_bytes() + b"<!--" + b" " * (16 * 1024 * 1024) + b"-->")
+
+
+def many_operations(copy: Path) -> None:
+    """Thousands of messages, of which none is anything."""
+    more = "".join(f'<wsdl:message name="M{number}"/>' for number in range(3_000))
+    replaced(copy / "common.wsdl", "<wsdl:portType", f"{more}<wsdl:portType")
+
+
+def twice(copy: Path) -> None:
+    """Every message, port type, binding and service stands twice."""
+    tree = etree.parse(copy / "common.wsdl")
+    for each in list(tree.getroot()):
+        tree.getroot().append(deepcopy(each))
+    tree.write(copy / "common.wsdl")
+
+
+def two_addresses(copy: Path) -> None:
+    text = (copy / "common.wsdl").read_text()
+    service = text[text.index("<wsdl:service") : text.index("</wsdl:definitions>")]
+    other = service.replace('service name="', 'service name="Other').replace("/common", "/else")
+    replaced(copy / "common.wsdl", service, service + other)
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no binding": (lambda copy: only_port_types(copy), ""),
+    "no binding, no action": (lambda copy: only_port_types(copy, actions=False), ""),
+    "imports in a circle": (import_loop, "?"),
+    "16 MiB and more": (huge, "longer than 16777216 bytes"),
+    "thousands of messages": (many_operations, ""),
+    "all of it twice": (twice, ""),
+    "a service at two addresses": (two_addresses, "is defined twice, and differs in path of its"),
+    "no UTF-8": (
+        lambda copy: (copy / "common.wsdl").write_bytes(
+            (copy / "common.wsdl").read_bytes().replace(b"known", b"kn\xf6wn")
+        ),
+        "common.wsdl: ",
+    ),
+    "Latin-1, and said": (
+        lambda copy: (copy / "common.wsdl").write_bytes(
+            (copy / "common.wsdl").read_bytes().replace(b"utf-8", b"iso-8859-1", 1)
+            .replace(b"known", b"kn\xf6wn")
+        ),
+        "",
+    ),
+    "UTF-16": (
+        lambda copy: (copy / "common.wsdl").write_bytes(
+            (copy / "common.wsdl").read_text().replace("utf-8", "utf-16", 1).encode("utf-16")
+        ),
+        "",
+    ),
+    "another encoding than it says": (
+        lambda copy: (copy / "common.wsdl").write_bytes(
+            (copy / "common.wsdl").read_text().encode("utf-16-le")
+        ),
+        "?",
+    ),
+    "an encoding that is none": (
+        lambda copy: replaced(copy / "common.wsdl", "utf-8", "no-such"), "common.wsdl: "
+    ),
+    "empty": (lambda copy: (copy / "common.wsdl").write_bytes(b""), "common.wsdl: "),
+    "NUL": (lambda copy: (copy / "common.wsdl").write_bytes(b"\0" * 100), "common.wsdl: "),
+    "xs:any between elements": (
+        lambda copy: replaced(
+            copy / "xsd" / "com.xsd", "<xs:sequence>", "<xs:sequence><xs:any/>"
+        ),
+        "",
+    ),
+    "xs:choice for every sequence": (
+        lambda copy: replaced(copy / "xsd" / "com.xsd", "xs:sequence", "xs:choice"), ""
+    ),
+}  # fmt: skip
+
+
+@for_every("case", CASES)
+def test_a_wsdl_of_a_kind_that_is_met_ends_in_a_report_or_a_refusal_that_says_why(
+    tmp_path_factory: pytest.TempPathFactory, case: str
+) -> None:
+    copy = Path(shutil.copytree(WSDL, tmp_path_factory.mktemp("kind") / "wsdl"))
+    make, words = CASES[case]
+    make(copy)
+    told = refusal(copy / "common.wsdl")
+    if words != "?":
+        assert (words in told) if words else (told == ""), told

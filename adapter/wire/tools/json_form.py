@@ -13,6 +13,7 @@ from adapter.wire.gate import (
     Finding,
     SubscriptionFinding,
     check_contract,
+    check_hosted,
     check_subscriptions,
     lacking,
     lacking_subscriptions,
@@ -87,7 +88,7 @@ class ContractReport:
 
     Of one file `findings` and `subscriptions` are of its own services alone; `lacks` has in
     addition what it takes for each command, and each way to subscribe, that is not in it: what
-    other files or the packaged ones have does not count.
+    other files or the packaged ones have does not count. `hosted` is what stops our own listener.
     """
 
     whole: bool
@@ -95,11 +96,12 @@ class ContractReport:
     subscriptions: tuple[SubscriptionFinding, ...]
     lacks: Mapping[CommandKind, tuple[Finding, ...]]
     ways: Mapping[str, tuple[SubscriptionFinding, ...]]
+    hosted: Mapping[str, str]
     remarks: tuple[str, ...]
 
     @property
     def good(self) -> bool:
-        return not any(self.lacks.values())
+        return not any(self.lacks.values()) and not self.hosted
 
 
 def report(place: Path | None) -> ContractReport:
@@ -114,6 +116,7 @@ def report(place: Path | None) -> ContractReport:
         subscriptions=check_subscriptions(catalog, services=judged),
         lacks=lacking(catalog, services=services),
         ways=lacking_subscriptions(catalog, services=services),
+        hosted=check_hosted(catalog) if whole else {},
         remarks=catalog.remarks,
     )
 
