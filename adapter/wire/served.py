@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any as Untyped
 from typing import Final
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape
 
 from lxml import etree
 from zeep.wsdl.bindings.soap import Soap12Binding
@@ -73,7 +73,7 @@ class ServedContract:
             name = "wsdl"
         if name not in self._kept:
             self._kept[name] = self._written(name)
-        whole = quoteattr(address)[1:-1].encode("ascii", "xmlcharrefreplace")
+        whole = escape(address, {'"': "&quot;"}).encode("ascii", "xmlcharrefreplace")
         return self._kept[name].replace(_ADDRESS.encode(), whole)
 
     def _written(self, name: str) -> bytes:
@@ -82,7 +82,9 @@ class ServedContract:
             return etree.tostring(page, xml_declaration=True, encoding="utf-8")
         single = name == "single"
         schemas = self._schemas.inside() if single else [self._schemas.imports(address=_ADDRESS)]
-        root = etree.tostring(self._definitions(), xml_declaration=True, encoding="utf-8")
+        definitions = self._definitions()
+        etree.indent(definitions)
+        root = etree.tostring(definitions, xml_declaration=True, encoding="utf-8")
         # As text: moved into the tree, a schema would lose prefixes that only its values use.
         inside = b"".join(etree.tostring(schema) for schema in schemas)
         return root.replace(_SCHEMAS, inside, 1)

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import zeep
 from lxml import etree
 from zeep.wsdl import Document
-from zeep.wsdl.bindings.soap import Soap11Binding
+from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 
 from adapter.errors import ContractError, SettingsError
 from adapter.settings.text_files import read_whole
@@ -135,7 +135,12 @@ def _read(file: Path, *, root: bytes | None = None) -> ContractFile:
         operations=operations,
         not_understood=not_understood,
         faults=_faults(document, facets),
-        remarks=tuple(dict.fromkeys(f"{file.name}: {each.message}" for each in warned)),
+        remarks=tuple(
+            dict.fromkeys(
+                f"{file.name}: {each}"
+                for each in (*(str(one.message) for one in warned), *_soap_12_alone(document))
+            )
+        ),
     )
 
 
@@ -187,6 +192,13 @@ def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:
         for port in chosen.values():
             for operation in port.binding._operations.values():
                 yield f"{port.binding.port_type.name.localname}.{operation.name}", port, operation
+
+
+def _soap_12_alone(document: Document) -> Iterator[str]:
+    for key, port, _ in _offered(document):
+        if isinstance(port.binding, Soap12Binding):
+            service = key.partition(".")[0]
+            yield f"{service} is bound to SOAP 1.2 alone, and is called by SOAP 1.1 all the same"
 
 
 def _told(error: Exception) -> str:

@@ -48,12 +48,12 @@ async def test_zeep_makes_a_client_of_what_is_served_and_its_call_is_taken(query
             client = zeep.Client(f"{address}?{query}")  # type: ignore[no-untyped-call]
             try:
                 return client.service.PingByEndpoints(
-                    {"EndpointIds": {"EndpointId": [{"ElectronicSerialNumber": ONE}]}}
+                    {"EndpointCollectionRequest": {"ElectronicSerialNumbers": {"string": [ONE]}}}
                 )
             finally:
                 client.transport.session.close()
 
-        assert UUID((await asyncio.to_thread(call))["Id"])
+        assert UUID(await asyncio.to_thread(call))
 
 
 async def test_a_single_wsdl_is_one_page_that_leads_nowhere_but_to_its_service() -> None:

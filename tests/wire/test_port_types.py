@@ -105,6 +105,15 @@ def test_a_binding_without_a_service_is_taken_as_it_is(copy: Path) -> None:
     assert any("ControlService has a binding and no address" in each for each in loaded.remarks)
 
 
+def test_a_service_of_soap_12_alone_is_a_remark(copy: Path) -> None:
+    file = copy / "control.wsdl"
+    file.write_text(file.read_text().replace("/wsdl/soap/", "/wsdl/soap12/"))
+    assert Catalog.load(copy).remarks == (
+        "control.wsdl: ControlService is bound to SOAP 1.2 alone, "
+        "and is called by SOAP 1.1 all the same",
+    )
+
+
 def test_a_port_type_that_another_file_binds_is_not_bound_again(copy: Path) -> None:
     """As WCF writes it: the port type in a file of its own, which the service's file imports."""
     file, part = copy / "control.wsdl", copy / "control0.wsdl"
