@@ -49,8 +49,8 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
     session = session.at(file)
     given = len(session.loaded.origin)
     check_files(session.settings)
-    contract(session.settings.contract.wsdl, session.settings.engine.kinds)
-    warnings = session.loaded.warnings
+    codec = contract(session.settings.contract.wsdl, session.settings.engine.kinds)
+    warnings = (*session.loaded.warnings, *codec.catalog.remarks)
     if as_json:
         file_name = str(session.file) if session.file else None
         print_json({"file": file_name, "given": given, "warnings": list(warnings)})

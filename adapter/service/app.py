@@ -76,6 +76,8 @@ async def build(
     _head_end(settings)
     check_files(settings)
     codec = contract(settings.contract.wsdl, settings.engine.kinds)
+    for remark in codec.catalog.remarks:
+        log.warning("contract_remark", extra={"remark": remark})
     clock = SystemClock()
     store = SqliteStore(settings.store.path, now=clock.now)
     async with AsyncExitStack() as stack:
@@ -201,8 +203,6 @@ def contract(folder: Path | None, kinds: frozenset[CommandKind]) -> Codec:
     if told:
         kind = ContractError if folder is None else SettingsError
         raise kind(f"contract.wsdl: {'; '.join(told)}")
-    for remark in catalog.remarks:
-        log.warning("contract_remark", extra={"remark": remark})
     return Codec(catalog)
 
 

@@ -118,3 +118,14 @@ def test_a_folder_whose_own_subscriber_lacks_what_we_host_is_told_by_the_check(
     assert "EventSubscriberService.EventsArrived: the operation is missing" in (
         capsys.readouterr().err
     )
+
+
+def test_config_check_says_what_was_taken_for_granted(
+    tmp_path: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_port_types(copy)
+    settings_in(tmp_path)
+    assert openway(["config", "check", "--config", str(tmp_path / "openway.toml")]) == Exit.OK
+    assert "warning: control.wsdl: port type ControlService has no binding" in (
+        capsys.readouterr().err
+    )
