@@ -30,7 +30,9 @@ class _Page:
 
     def leads_to(self, element: etree._Element) -> str:
         location = (element.get(_LOCATION) or "").strip()
-        return str(absolute_location(location, self.place.partition("#")[0])) if location else ""
+        if not location:
+            return ""
+        return str(absolute_location(location, self.place.partition("#")[0]))  # type: ignore[no-untyped-call]
 
 
 class SchemaPages:
@@ -84,7 +86,7 @@ class SchemaPages:
             if (namespace := self._taken_in.get(page.place)) is not None:
                 root = _in_namespace(root, namespace)
             for element in root.findall(_IMPORT):
-                element.attrib.pop(_LOCATION, None)
+                element.attrib.pop(_LOCATION, "")
             for element in root.findall(_INCLUDE):
                 root.remove(element)
             yield root
@@ -158,7 +160,7 @@ def _in_namespace(root: etree._Element, namespace: str) -> etree._Element:
 
 def _lead(element: etree._Element, target: _Page | None, address: str) -> None:
     if target is None:
-        element.attrib.pop(_LOCATION, None)
+        element.attrib.pop(_LOCATION, "")
     else:
         element.set(_LOCATION, _url(address, target))
 

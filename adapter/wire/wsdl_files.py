@@ -176,8 +176,14 @@ def _faults(document: Document, facets: FacetTable) -> dict[str, Field]:
     return faults
 
 
+def _services_in(document: Document) -> Iterator[Untyped]:
+    """zeep's services of the file and of all WSDL that it imports."""
+    for definition in document._definitions.values():
+        yield from definition.services.values()
+
+
 def _services(document: Document) -> Iterator[str]:
-    for service in document.services.values():
+    for service in _services_in(document):
         for port in service.ports.values():
             yield port.binding.port_type.name.localname
 
@@ -185,7 +191,7 @@ def _services(document: Document) -> Iterator[str]:
 def _offered(document: Document) -> Iterator[tuple[str, Untyped, Untyped]]:
     """Key, port and zeep operation of all that a file offers: of each service and port type one
     port, SOAP 1.1 before others."""
-    for service in document.services.values():
+    for service in _services_in(document):
         chosen: dict[str, Untyped] = {}
         for port in sorted(service.ports.values(), key=lambda port: not _is_soap_11(port)):
             chosen.setdefault(port.binding.port_type.name.text, port)

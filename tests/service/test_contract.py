@@ -64,7 +64,7 @@ async def test_commands_run_by_port_types_without_a_binding(
                 command = await app.gateway.commands.submit(asked)
                 done = await app.gateway.commands.wait(command.id, timeout_s=60)
                 assert (done.activity.state, done.activity.outcome) == ("completed", "succeeded")
-    told = [each.remark for each in caplog.records if each.msg == "contract_remark"]
+    told = [vars(each)["remark"] for each in caplog.records if each.msg == "contract_remark"]
     assert any("ControlService has no binding" in each for each in told)
 
 

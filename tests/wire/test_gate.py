@@ -1,18 +1,21 @@
 """The WSDL gate names the commands that a contract cannot carry, and why."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from adapter.cli import run as openway
+from adapter.cli.output import Exit
 from adapter.commands.flows import FLOWS, RESULT_OF, CommandKind, Operation
 from adapter.errors import ContractError
 from adapter.wire.catalog import Catalog
 from adapter.wire.gate import operations_of
 from adapter.wire.notifications import DATA_ARRIVED, STATUS_CHANGED
 from adapter.wire.operations import encode_call
-from adapter.wire.tools.json_form import check, check_as_json, check_subscribing
+from adapter.wire.tools.json_form import check, check_as_json, check_subscribing, report
 from tests.wire.bodies import WSDL, codec, content_of
 from tests.wire.test_requests import a_call
 
@@ -138,6 +141,72 @@ def test_one_file_is_judged_by_its_own_services(copy: Path) -> None:
     found = broken(copy / "control.wsdl")
     assert found.keys() == {C.REMOTE_DISCONNECT}
     assert broken(copy / "data.wsdl") == {}
+
+
+def test_a_file_alone_carries_what_it_has_and_the_packaged_files_are_not_counted() -> None:
+    told = report(WSDL / "provisioning.wsdl")
+    assert {kind for kind, lacked in told.lacks.items() if not lacked} == {
+        C.DEVICE_COMMISSIONING,
+        C.DEVICE_DECOMMISSIONING,
+    }
+    assert (told.findings, told.good) == ((), False)
+    assert all(told.ways.values())
+    control = report(WSDL / "control.wsdl").lacks[C.REMOTE_DISCONNECT]
+    assert [each.operation for each in control] == [
+        Operation.REQUEST_STATUS,
+        Operation.CANCEL_REQUEST,
+    ]
+    assert not any(report(WSDL).lacks.values())
+
+
+def all_in_one(folder: Path) -> Path:
+    """A file that imports those of the head end's services, which are no more in the folder."""
+    files = [each for each in folder.glob("*.wsdl") if "subscriber" not in each.name]
+    imports = ""
+    for file in files:
+        if file.name != "request-status-changed.wsdl":
+            namespace = file.read_text().split('targetNamespace="')[1].split('"')[0]
+            imports += f'<import namespace="{namespace}" location="{file.stem}.part"/>'
+            file.rename(file.with_suffix(".part"))
+    whole = folder / "all.wsdl"
+    whole.write_text(
+        '<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" targetNamespace="urn:all">'
+        f"{imports}</definitions>"
+    )
+    return whole
+
+
+def test_one_file_with_every_service_of_the_head_end_carries_every_command(copy: Path) -> None:
+    told = report(all_in_one(copy))
+    assert told.good
+    assert told.remarks == ()
+    assert not any(told.ways.values())
+
+
+def test_the_command_line_says_of_one_file_what_it_carries_and_ends_accordingly(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert openway(["wsdl", "check", str(copy / "control.wsdl")]) == Exit.WITHOUT_SUCCESS
+    said = capsys.readouterr()
+    assert "carries 0 of 12 commands alone" in said.out
+    assert "all 12 commands" not in said.out
+    assert said.out.count("RequestService.GetRequestStatus") == 1
+    assert "the packaged ones, are not counted" in said.err
+    file = copy / "provisioning.wsdl"
+    assert openway(["wsdl", "check", str(file), "--json"]) == Exit.WITHOUT_SUCCESS
+    told = json.loads(capsys.readouterr().out)
+    assert told["carried"] == ["device_commissioning", "device_decommissioning"]
+    assert told["lacking"]["load_check"][0] == "ControlService.DetectLoadSideVoltageByMeter"
+    assert openway(["wsdl", "check", str(all_in_one(copy))]) == Exit.OK
+    assert "carries 12 of 12 commands alone" in capsys.readouterr().out
+
+
+def test_a_folder_that_lacks_an_operation_of_many_commands_names_it_once(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_operation(copy / "common.wsdl", "GetRequestStatus")
+    assert openway(["wsdl", "check", str(copy)]) == Exit.WITHOUT_SUCCESS
+    assert capsys.readouterr().out.count("GetRequestStatus") == 1
 
 
 def test_a_finding_says_command_operation_and_problem(copy: Path) -> None:

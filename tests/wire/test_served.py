@@ -53,7 +53,7 @@ def inline(file: Path) -> None:
     for schema in sorted((file.parent / "xsd").glob("*.xsd")):
         root = etree.parse(schema).getroot()
         for each in root.iterfind(f"{{{XS}}}import"):
-            each.attrib.pop("schemaLocation", None)
+            each.attrib.pop("schemaLocation", "")
         inside.append(etree.tostring(root, encoding="unicode"))
     assert tree.getroot().tag.endswith("definitions")
     start, end = text.index("<wsdl:types>"), text.index("</wsdl:types>")
