@@ -74,8 +74,9 @@ def judge_call(
 ) -> HostedCall | Unacceptable:
     """Which operation the element `tag` calls, where no action names another one.
 
-    Only the action of StatusChanged is known, and of that the last part is compared. Those of the
-    subscriber services are inferred: body and address decide, and a foreign action is only noted.
+    Only the action of StatusChanged is known: it is the contract's, or its last part is the name.
+    Those of the subscriber services are inferred: body and address decide, and a foreign action is
+    only noted.
     """
     foreign = ""
     try:
@@ -84,9 +85,10 @@ def judge_call(
         return _not_ours(soap, f"{tag[:200]} begins no message of the contract")
     if key not in HOSTED_HERE or direction is not Direction.REQUEST:
         return _not_ours(soap, f"{tag[:200]} is not an operation of this listener")
+    described = codec.catalog.spec(key).soap_action
     for action in actions:
         given = (action or "").strip().strip('"')
-        if not given or given.rpartition("/")[2] == HOSTED_HERE[key]:
+        if given in ("", described) or given.rpartition("/")[2] == HOSTED_HERE[key]:
             continue
         foreign = foreign or given[:200]
         if key == STATUS_CHANGED:

@@ -93,7 +93,8 @@ def inbound_operation(codec: Codec, body: bytes, soap_action: str | None) -> str
     if key not in HOSTED_HERE or direction is not Direction.REQUEST:
         raise ContractViolation("is not an operation of this listener", at=local_name(content))
     action = (soap_action or "").strip().strip('"')
-    if action and action.rpartition("/")[2] != HOSTED_HERE[key]:
+    named = action.rpartition("/")[2] == HOSTED_HERE[key]
+    if action and not named and action != codec.catalog.spec(key).soap_action:
         raise ContractViolation(f"{action[:200]} does not name {HOSTED_HERE[key]}", at="SOAPAction")
     return key
 
