@@ -21,7 +21,7 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from adapter.errors import ContractError, SettingsError
 from adapter.settings.text_files import read_whole
 from adapter.wire.operation_spec import OperationSpec, difference
-from adapter.wire.port_types import PortType, port_types, with_bindings
+from adapter.wire.port_types import port_types, with_bindings
 from adapter.wire.shapes import FacetTable, Field, field_of, read_facets
 
 _LONGEST_BYTES: Final = 16 * 1024 * 1024
@@ -64,19 +64,15 @@ def _with_unbound(read: ContractFile, offered: Collection[str]) -> ContractFile:
     unbound = [each for each in port_types(documents.values()) if each.name not in offered]
     if not unbound:
         return read
-    root = documents[str(read.document.location)]
-    others = [each for each in documents.values() if each is not root]
+    root = documents.pop(str(read.document.location))
     try:
-        bound = _read(read.file, root=with_bindings(root, others, unbound))
-    except (ContractError, ValueError) as error:  # a name that XML has no place for
-        return replace(read, remarks=(*read.remarks, *(_untaken(read, unbound, error))))
+        bound = _read(read.file, root=with_bindings(root, documents.values(), unbound))
+    except (ContractError, ValueError) as error:  # ValueError: a name that XML has no place for
+        names = ", ".join(each.name for each in unbound)
+        left_out = f"{read.file.name}: port types without a binding are left out ({names}): {error}"
+        return replace(read, remarks=(*read.remarks, left_out))
     told = tuple(f"{read.file.name}: {each.remark}" for each in unbound)
     return replace(bound, texts=read.texts, remarks=(*bound.remarks, *told))
-
-
-def _untaken(read: ContractFile, unbound: Collection[PortType], error: Exception) -> Iterator[str]:
-    for each in unbound:
-        yield f"{read.file.name}: port type {each.name} has no binding and is left out: {error}"
 
 
 class _FilesOnly:
@@ -91,13 +87,11 @@ class _FilesOnly:
         if parts.scheme not in ("", "file") or parts.netloc:
             raise ContractError(f"{url}: WSDL files are read from disk only")
         path = Path(unquote(parts.path) if parts.scheme else str(url))
-        if str(path) not in self._changed:
-            try:
-                self.loaded[str(path)] = read_whole(path, str(url), _LONGEST_BYTES)
-            except SettingsError as error:
-                raise ContractError(str(error)) from error
-        else:
-            self.loaded[str(path)] = self._changed[str(path)]
+        content = self._changed.get(str(path))
+        try:
+            self.loaded[str(path)] = content or read_whole(path, str(url), _LONGEST_BYTES)
+        except SettingsError as error:
+            raise ContractError(str(error)) from error
         return self.loaded[str(path)]
 
 

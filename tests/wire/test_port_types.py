@@ -86,6 +86,27 @@ def test_the_default_action_takes_the_name_of_the_input(copy: Path, told: str, a
     assert Catalog.load(file).spec(Operation.DISCONNECT_METER).soap_action == action
 
 
+def test_an_operation_whose_message_is_missing_costs_itself_alone(copy: Path) -> None:
+    file = only_port_types(copy) / "control.wsdl"
+    message = 'message="ctl:ControlService_DisconnectMeter_InputMessage"'
+    file.write_text(file.read_text().replace(message, 'message="ctl:Gone"'))
+    loaded = Catalog.load(copy)
+    assert {each.operation for each in check(copy)} == {Operation.DISCONNECT_METER}
+    assert any("'DisconnectMeter' was not found" in each for each in loaded.remarks)
+
+
+def test_two_unbound_port_types_of_one_name_that_differ_are_left_out_and_named(copy: Path) -> None:
+    file = only_port_types(copy) / "control.wsdl"
+    part = copy / "other.part"
+    other = file.read_text().replace(f'targetNamespace="{CONTROL}"', 'targetNamespace="urn:o"')
+    part.write_text(other.replace('message="ctl:', 'xmlns:o="urn:o" message="o:'))
+    imported = '<wsdl:import namespace="urn:o" location="other.part"/><wsdl:types>'
+    file.write_text(file.read_text().replace("<wsdl:types>", imported))
+    (said,) = [each for each in Catalog.load(copy).remarks if "left out" in each]
+    assert "(ControlService, ControlService)" in said
+    assert "is defined twice, and differs in path of its address" in said
+
+
 def test_a_urn_is_parted_by_colons(copy: Path) -> None:
     file = only_port_types(copy, actions=False) / "control.wsdl"
     text = file.read_text().replace(f'targetNamespace="{CONTROL}"', 'targetNamespace="urn:ctl"')
