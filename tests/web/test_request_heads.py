@@ -1,5 +1,6 @@
 """Heads that two readers could read in two ways are refused."""
 
+import asyncio
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -64,12 +65,26 @@ async def test_it_is_refused_by_the_json_interface_too(name: str) -> None:
         assert not (await rig.gateway.commands.list()).rows
 
 
-async def test_extensions_of_chunks_change_nothing() -> None:
+@pytest.mark.parametrize("length", [1, 20_000])
+async def test_extensions_of_chunks_change_nothing(length: int) -> None:
     async with a_rig() as rig, connected(rig.url) as raw:
         await raw.send(head(urlsplit(rig.signed()).path, "Transfer-Encoding: chunked"))
-        await raw.send(b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))
+        extension = b"a=" + b"b" * length
+        await raw.send(b"%x;%s\r\n%s\r\n0\r\n\r\n" % (len(BODY), extension, BODY))
         assert await raw.status() == 200
         assert (await rig.only_row()).raw == BODY
+
+
+async def test_an_extension_that_never_ends_is_no_body_and_is_given_up_in_time() -> None:
+    settings = ListenerSettings(bodies=BodyLimits(deadline_s=0.3), connections=HASTY)
+    async with a_rig(settings) as rig, connected(rig.url) as raw, asyncio.timeout(30):
+        await raw.send(head(urlsplit(rig.signed()).path, "Transfer-Encoding: chunked") + b"5;a=")
+        answered = asyncio.create_task(raw.status())
+        while not answered.done():
+            await raw.send(b"b" * 1_000)
+            await asyncio.wait([answered], timeout=0.02)
+        assert answered.result() == 408
+        assert (await rig.only_row()).raw == b""
 
 
 async def test_a_connection_that_goes_in_the_middle_of_a_body_is_no_failure_of_ours(
