@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Self
@@ -116,7 +117,7 @@ class Simulator:
         app = self._application()
         for path in self._pages:
             app.router.add_post(path, self._door.handle)
-            app.router.add_get(path, self._wsdl)
+            app.router.add_get(path, partial(self._wsdl, path))
         guarded = bool(self.config.access.admin_token) or is_loopback(self.config.host)
         together = guarded and self.config.admin_port is None
         if together:
@@ -155,12 +156,12 @@ class Simulator:
         scheme = "http" if secured is None else "https"
         return f"{scheme}://[{host}]:{bound}" if ":" in host else f"{scheme}://{host}:{bound}"
 
-    async def _wsdl(self, request: web.Request) -> web.Response:
+    async def _wsdl(self, path: str, request: web.Request) -> web.Response:
         if not asks_for_contract(request.query):
             return web.Response(text="This is a simulated service. Its contract is at ?wsdl\n")
         base = base_address(request.scheme, request.headers.get("Host"), otherwise=self.url)
-        address = base + request.path
-        page = self._pages[request.path].page(request.query, address=address)
+        address = base + path
+        page = self._pages[path].page(request.query, address=address)
         if page is None:
             raise web.HTTPNotFound
         return web.Response(body=page, content_type="text/xml", charset="utf-8")
