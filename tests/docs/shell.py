@@ -12,6 +12,7 @@ import io
 import os
 import re
 import shlex
+import stat
 import socket
 import subprocess
 import sys
@@ -164,6 +165,11 @@ class Shell:
                 self.jobs[int(number.removeprefix("%")) - 1].end()
             case "echo":
                 return " ".join(arguments) + "\n"
+            case "chmod":
+                mode, named = arguments
+                assert mode == "o-r", f"teach {mode} to {__name__}"
+                file = self.folder / named
+                file.chmod(file.stat().st_mode & ~stat.S_IROTH)
             case "cat":
                 return "".join((self.folder / each).read_text("utf-8") for each in arguments)
             case "ls":
