@@ -12,8 +12,8 @@ import io
 import os
 import re
 import shlex
-import stat
 import socket
+import stat
 import subprocess
 import sys
 import threading
