@@ -44,7 +44,7 @@ def show(session: Session, file: Path | None, given: bool, as_json: bool) -> Non
 def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Read the settings, and the files they name, as a start would; name what is unknown or bad."""
     from adapter.service.app import contract
-    from adapter.service.checks import check_files
+    from adapter.service.checks import check_files, zone_remark
 
     session = session.at(file)
     given = len(session.loaded.origin)
@@ -60,6 +60,8 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
         print_text(f"good: {counted(given, 'setting')} given, file {session.file or 'none'}")
         if session.settings.head_end is None:
             say("to serve, head_end.base_url is needed too")
+        if remark := zone_remark(session.settings, session.loaded.origin):
+            say(remark)
 
 
 @config.command(name="new-key")

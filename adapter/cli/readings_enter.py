@@ -12,6 +12,7 @@ from adapter.cli.output import as_json, counted, print_json, print_text
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest
+from adapter.model.entered_value import read_value
 from adapter.model.measurement import CONDITION_LIMIT
 
 _AT_ONCE: Final = 2_000
@@ -46,6 +47,10 @@ def enter(
         component, equals, value = each.partition("=")
         if not component or not equals:
             raise InvalidRequest("COMPONENT=VALUE", f"{each!r}: must be as kwh=1234.5")
+        try:
+            read_value(value)
+        except ValueError as error:
+            raise InvalidRequest(component, str(error)) from None
         taken.append(
             {"device": meter, "component": component, "value": value, "at": at.isoformat(), **more}
         )

@@ -13,18 +13,12 @@ from typing import Final
 
 from adapter.engine.registry.imports import ImportProblem, ImportRefused
 from adapter.errors import meant
-from adapter.model.decimals import read_decimal
+from adapter.model.entered_value import read_value
 from adapter.model.json_members import json_value
-from adapter.model.measurement import (
-    CONDITIONS,
-    MOST_DIGITS,
-    REGULAR,
-    is_plausible,
-)
+from adapter.model.measurement import CONDITIONS, REGULAR
 from adapter.model.spreadsheets import (
     cell_problem,
     header_problem,
-    shortened_problem,
     width_problem,
 )
 from adapter.model.whole_numbers import read_whole
@@ -139,13 +133,11 @@ def _time_rule(text: str | None) -> str:
 def _value_rule(text: str | None) -> str:
     if text is None:
         return _NEED
-    if problem := shortened_problem(text):
-        return problem
     try:
-        right = is_plausible(read_decimal(text))
-    except ValueError:
-        right = False
-    return "" if right else f"must be a number, as 1234.5, of at most {MOST_DIGITS} digits"
+        read_value(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _condition_rule(text: str | None) -> str:

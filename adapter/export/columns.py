@@ -5,6 +5,7 @@ They are the fields of the rows of the port, but `time` for `at`, which is a key
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -94,3 +95,15 @@ EVENTS: Final = (
 # fmt: on
 
 Row = Sequence[object]
+
+_NAMES: Final = ("device", "endpoint", "component", "quantity", "id", "load_run", "number")
+
+
+def row_name(columns: Sequence[Column], row: Row) -> str:
+    """Which row it is, in words, for people who look for it: `device M1, time 2026-...`."""
+    cells = {column.name: cell for column, cell in zip(columns, row, strict=True)}
+    told = [f"{name} {cells[name]}" for name in _NAMES if cells.get(name) not in (None, "")]
+    if isinstance(at := cells.get("time"), int):
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+        told.append(f"time {moment.isoformat()}")
+    return ", ".join(told) or "a row"

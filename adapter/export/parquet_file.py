@@ -1,9 +1,9 @@
 """Parquet, with pyarrow: the extra `parquet`. Row groups bound the memory.
 
 Numbers are decimal128(38, 18): 20 digits before the point and 18 behind it, exact. A number that
-does not fit stops the export and is named; `exact_texts` writes numbers as texts, whatever they
-are. Times are timestamps in microseconds, UTC; words are lists. The meaning of each column is in
-the file, as metadata of its field.
+does not fit stops the export and is named with its row; `exact_texts` writes numbers as texts,
+whatever they are. Times are timestamps in microseconds, UTC; words are lists. The meaning of each
+column is in the file, as metadata of its field.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.errors import GatewayError
-from adapter.export.columns import Column, Form, Row
+from adapter.export.columns import Column, Form, Row, row_name
 from adapter.export.files import ExportSink
 
 if TYPE_CHECKING:
@@ -85,12 +85,16 @@ class ParquetSink(ExportSink):
     def _write(self, rows: Sequence[Row]) -> None:
         import pyarrow as pa
 
-        arrays = [
-            _array(column, self._schema.field(place).type, cells)
-            for place, (column, cells) in enumerate(
-                zip(self.columns, zip(*rows, strict=True), strict=True)
-            )
-        ]
+        try:
+            arrays = [
+                _array(column, self._schema.field(place).type, cells)
+                for place, (column, cells) in enumerate(
+                    zip(self.columns, zip(*rows, strict=True), strict=True)
+                )
+            ]
+        except _NoFit as error:
+            named = row_name(self.columns, rows[error.row])
+            raise ExportError(f"{named}: {error}; have numbers written as texts") from None
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
     def _finish(self) -> None:
@@ -114,18 +118,24 @@ def _array(column: Column, type_: Any, cells: Sequence[Any]) -> Any:
     return pa.array(cells, type_)
 
 
+class _NoFit(Exception):
+    """A number that decimal128 does not hold, and in which row it stands."""
+
+    def __init__(self, row: int, column: Column, text: str) -> None:
+        super().__init__(f"{column.name} {text[:80]} is no fit for decimal128({DIGITS}, {PLACES})")
+        self.row = row
+
+
 def _decimals(column: Column, type_: Any, cells: Sequence[str | None]) -> Any:
-    """Raises ExportError naming a number that is no fit; nothing is rounded."""
+    """Raises _NoFit for the first number that is none; nothing is rounded."""
     import pyarrow as pa
 
     try:
         return pa.array(cells, pa.string()).cast(type_)
     except pa.ArrowInvalid:
-        unfit = next((cell for cell in cells if cell is not None and not _fits(cell)), "")
-        raise ExportError(
-            f"{column.name} {unfit[:80]} is no fit for decimal128({DIGITS}, {PLACES}); "
-            "have numbers written as texts"
-        ) from None
+        unfit = ((row, cell) for row, cell in enumerate(cells) if cell and not _fits(cell))
+        row, text = next(unfit, (0, ""))
+        raise _NoFit(row, column, text) from None
 
 
 def _fits(text: str) -> bool:

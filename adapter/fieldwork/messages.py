@@ -22,17 +22,15 @@ from adapter.engine.orders.field_work import (
     OtherWork,
 )
 from adapter.errors import GatewayError, InvalidRequest
-from adapter.model.decimals import decimal_of_json
 from adapter.model.device import INTERVALS_S, Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
+from adapter.model.entered_value import value_of_json
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
 from adapter.model.json_members import check_members, json_value
 from adapter.model.measurement import (
     CONDITION_LIMIT,
-    MOST_DIGITS,
     REGULAR,
     Measurement,
-    is_plausible,
 )
 from adapter.model.texts import LONGEST, id_problem, text_problem
 from adapter.orders.completion import CompletionReport
@@ -282,11 +280,9 @@ def _device(form: DeviceForm) -> Device:
 
 def _reading(report: str, form: ReadingForm) -> Measurement:
     try:
-        value = decimal_of_json(bytes(form.value))
+        value = value_of_json(bytes(form.value))
     except ValueError as error:
         raise BadReport(f"value: {error}") from None
-    if not is_plausible(value):
-        raise BadReport(f"value: must be a number of at most {MOST_DIGITS} digits")
     return Measurement(
         id=f"{report}/{form.component}",
         component=form.component,

@@ -23,5 +23,10 @@ def read_decimal(text: str) -> Decimal:
 
 def decimal_of_json(raw: bytes) -> Decimal:
     """The number of a JSON number, or of a JSON text, digit by digit. Raises ValueError."""
+    return read_decimal(decimal_text_of_json(raw))
+
+
+def decimal_text_of_json(raw: bytes) -> str:
+    """What such a number is written as. Raises ValueError."""
     text = raw.decode()
-    return read_decimal(str(json.loads(text)) if text.startswith('"') else text)
+    return str(json.loads(text)) if text.startswith('"') else text

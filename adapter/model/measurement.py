@@ -23,16 +23,6 @@ NOT_FOUND: Final = 201000
 CONDITION_LIMIT: Final = 999_999
 CONDITIONS: Final = Span(0, CONDITION_LIMIT)
 
-MOST_DIGITS: Final = 60
-"""Before and after the point; more is no reading of anything, and fills the memory."""
-
-
-def is_plausible(value: Decimal) -> bool:
-    """Whether a number may be a reading at all: finite, and not absurdly large, small or long."""
-    if not value.is_finite():
-        return False
-    return abs(value.adjusted()) <= MOST_DIGITS and len(value.as_tuple().digits) <= 2 * MOST_DIGITS
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionRange:

@@ -97,8 +97,11 @@ class Lookups:
 
     def zone_of(self, device_class: str) -> tzinfo:
         """The zone in which a device of this class writes times without an offset."""
-        shift = self.class_shifts.get(device_class, self.shift)
-        return self.zone if shift is Shift.ADJUSTED else standard(self.zone)
+        return self.zone if self.is_adjusted(device_class) else standard(self.zone)
+
+    def is_adjusted(self, device_class: str) -> bool:
+        """Whether a device of this class writes them with daylight saving time."""
+        return self.class_shifts.get(device_class, self.shift) is Shift.ADJUSTED
 
 
 def standard(zone: tzinfo) -> tzinfo:

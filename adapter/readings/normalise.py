@@ -10,13 +10,15 @@ from typing import Final
 from adapter.commands.calls import ReadingKind
 from adapter.model.date_time import read_date_time
 from adapter.model.decimals import read_decimal
+from adapter.model.entered_value import BOUND, is_bounded
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import CLOCK, DAYLIGHT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
 from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped
 
-_MOST_DIGITS: Final = 60
-_EXACT: Final = Context(prec=4 * _MOST_DIGITS)
+_LONGEST_NUMBER: Final = 60
+_EXACT: Final = Context(prec=240)
+_PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -47,6 +49,8 @@ def normalise(seed: Seed, lookups: Lookups, *, part: int = 0) -> Normal | Reject
 def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Normal:
     zone = lookups.zone_of(seed.device_class)
     end = _end_of(seed, zone)
+    if lookups.is_adjusted(seed.device_class):
+        _check_daylight(seed, end.at, zone)
     pulse = _pulse(seed)
     interval = seed.kind is ReadingKind.INTERVAL
     if interval and seed.texts and not 0 < seed.minutes <= 527_040:
@@ -128,7 +132,10 @@ def _rows(
             continue
         external = _number(text)
         value = text_of(multiply(external, factor))
-        told = text if pulse == _ONE else text_of(multiply(external, pulse))
+        if pulse != _ONE:
+            told = text_of(multiply(external, pulse))
+        else:
+            told = text if text.isdigit() or _PLAIN.fullmatch(text) else text_of(external)
         words = statuses.get(index) if statuses else None
         if words:
             kept, condition = judge(words, lookups)
@@ -150,8 +157,8 @@ def _number(text: str) -> Decimal:
         number = read_decimal(text)
     except ValueError:
         raise _Bad(Unmapped.NUMBER, text[:60] or "no value") from None
-    if len(text) > 2 * _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
-        raise _Bad(Unmapped.NUMBER, text[:60])
+    if not is_bounded(number):
+        raise _Bad(Unmapped.NUMBER, f"{text[:60]} is too long: {BOUND}")
     return number
 
 
@@ -169,7 +176,7 @@ def _pulse(seed: Seed) -> Decimal:
     text = seed.pulse.strip()
     if not text:
         raise _Bad(Unmapped.PULSE, "is missing, and the values are pulses")
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _LONGEST_NUMBER:
         raise _Bad(Unmapped.PULSE, text[:60])
     try:
         pulse = read_decimal(text)
@@ -177,7 +184,7 @@ def _pulse(seed: Seed) -> Decimal:
         raise _Bad(Unmapped.PULSE, text[:60]) from None
     if pulse <= 0:
         raise _Bad(Unmapped.PULSE, f"{text[:60]} is not above zero")
-    if abs(pulse.adjusted()) > 20:
+    if abs(pulse.adjusted()) > 20 or not is_bounded(pulse):
         raise _Bad(Unmapped.PULSE, text[:60])
     return pulse
 
@@ -196,7 +203,7 @@ def _end_of(seed: Seed, zone: tzinfo) -> _End:
     """Of two times with one text, the contract's daylight flag tells which: with it the first. It
     is the last interval's that counts. Where no interval has it, perhaps the device never says it.
     """
-    first = micros_of(seed.at, zone)
+    first = micros_of(seed.at, zone, day_end=_is_of_days(seed))
     later = 0 if isinstance(zone, timezone) else _later(seed.at.strip(), zone)
     if not later:
         return _End(first)
@@ -208,6 +215,35 @@ def _end_of(seed: Seed, zone: tzinfo) -> _End:
     # Ending with daylight saving time itself, a flag may also mean the interval before that moment.
     edge = _later(_text_before(seed.at, zone), zone) == 0
     return _End(first, later if edge else 0, words=FIRST)
+
+
+def _is_of_days(seed: Seed) -> bool:
+    return seed.minutes > 0 and seed.minutes % _DAY_MINUTES == 0
+
+
+def _check_daylight(seed: Seed, end: int, zone: tzinfo) -> None:
+    """Where a device says that it was daylight saving time, and the zone has none then, the time is
+    read in the wrong zone: it would be another one's. The first and the last that say so decide."""
+    flagged = [index for index, words in seed.statuses.items() if DAYLIGHT in words]
+    if not flagged or _has_offset(seed.at):
+        return
+    step, last = seed.minutes * 60_000_000, max(len(seed.texts) - 1, 0)
+    for index in (min(flagged), max(flagged)):
+        at = end - step * (last - index)
+        if not _FIRST <= at < _LAST:
+            return  # is told elsewhere
+        if not (_is_daylight(at, zone) or _is_daylight(at - 1, zone)):
+            rule = f"{seed.at[:40]} has the status {DAYLIGHT}, and {zone} has no such time then"
+            raise _Bad(Unmapped.TIME, f"{rule}: time.zone of the tables is not the meter's")
+
+
+def _is_daylight(at: int, zone: tzinfo) -> bool:
+    """By offsets, of which winter has the least: tzdata calls Dublin's summer standard time."""
+    local = (_EPOCH + timedelta(microseconds=at)).astimezone(zone)
+    usual = [
+        datetime(local.year, month, 1, tzinfo=zone).utcoffset() or timedelta() for month in (1, 7)
+    ]
+    return (local.utcoffset() or timedelta()) > min(usual)
 
 
 FIRST: Final = ", the first of two such times"
@@ -244,13 +280,18 @@ def at_unsure_time(normal: Normal) -> Normal:
 
 def _later(text: str, zone: tzinfo) -> int:
     """Microseconds to the second time with this text; 0 where there is one."""
-    at = read_date_time(text, zone)
+    return max(_set_back(read_date_time(text, zone), zone), 0)
+
+
+def _set_back(at: datetime, zone: tzinfo) -> int:
+    """Microseconds by which the clock is set back at this time on the wall; below zero where it is
+    set forward, and the time does not exist."""
     if at.tzinfo is not zone:
         return 0
     first, second = at.utcoffset(), at.replace(fold=1).utcoffset()
     assert first is not None
     assert second is not None
-    return max((first - second) // _MICROSECOND, 0)
+    return (first - second) // _MICROSECOND
 
 
 def _text_before(text: str, zone: tzinfo) -> str:
@@ -275,17 +316,25 @@ def _times(seed: Seed, end: _End, zone: tzinfo) -> Sequence[int]:
     return (*before, end.at)
 
 
-def micros_of(text: str, zone: tzinfo) -> int:
+def micros_of(text: str, zone: tzinfo, *, day_end: bool = False) -> int:
     """An xs:dateTime of the years 1900 to 8999 as microseconds since 1970 (UTC).
 
-    Without an offset the time is in `zone`: the first of two where the clock is set back, and the
-    offset from before the gap where it is set forward.
+    Without an offset the time is in `zone`: the first of two where the clock is set back. Where it
+    is set forward there is no such time: it would be the same as another one. A `day_end` may be
+    the very moment at which it is set forward, as midnight in Santiago.
     """
     text = text.strip()
     try:
-        found = (read_date_time(text, zone) - _EPOCH) // _MICROSECOND
+        at = read_date_time(text, zone)
+        found = (at - _EPOCH) // _MICROSECOND
+        absent = not isinstance(zone, timezone) and _set_back(at, zone) < 0
+        if absent and day_end:
+            absent = _set_back(at - _MICROSECOND, zone) < 0
     except (ValueError, OverflowError):
         raise _Bad(Unmapped.TIME, text[:40]) from None
+    if absent:
+        rule = f"does not exist in {zone}: the clock is set forward"
+        raise _Bad(Unmapped.TIME, f"{text[:40]} {rule}")
     if not _FIRST <= found < _LAST:  # also the time that nobody set
         raise _Bad(Unmapped.TIME, text[:40])
     return found
@@ -295,12 +344,16 @@ def _conversion(seed: Seed, quantity: Quantity, pulse: Decimal, zone: tzinfo) ->
     words = [f"{quantity.name} x {text_of(quantity.multiplier)} = {quantity.unit}"]
     if pulse != _ONE:
         words.append(f"pulses x {text_of(pulse)}")
-    if not seed.at.rstrip().endswith("Z") and not _DATE_TIME_OFFSET.search(seed.at):
+    if not _has_offset(seed.at):
         words.append(f"time without offset read in {zone}")
     return "; ".join(words)
 
 
-_DATE_TIME_OFFSET: Final = re.compile(r"[+-]\d\d:\d\d\s*$")
+def _has_offset(text: str) -> bool:
+    return _OFFSET.search(text) is not None
+
+
+_OFFSET: Final = re.compile(r"(Z|[+-]\d\d:\d\d)\s*$")
 
 
 def second_moment_of(text: str, zone: tzinfo) -> int | None:
@@ -313,7 +366,13 @@ def second_moment_of(text: str, zone: tzinfo) -> int | None:
 
 def moment_of(text: str, zone: tzinfo) -> int | None:
     """As `micros_of`, and None for what is no time."""
+    found = moment_or_problem(text, zone)
+    return None if isinstance(found, str) else found
+
+
+def moment_or_problem(text: str, zone: tzinfo) -> int | str:
+    """As `micros_of`, and what is wrong with what is no time."""
     try:
         return micros_of(text, zone)
-    except _Bad:
-        return None
+    except _Bad as bad:
+        return bad.detail

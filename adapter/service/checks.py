@@ -2,12 +2,12 @@
 
 import errno
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from adapter.engine.events.tables import load_event_tables
-from adapter.engine.readings.tables import load_tables
+from adapter.engine.readings.tables import load_tables, names_zone
 from adapter.errors import ContractError, SettingsError
 from adapter.fieldwork.settings import FieldWorkKind
 from adapter.fieldwork.signing import keys_of
@@ -35,6 +35,15 @@ def check_files(settings: Settings) -> None:
             problems.append(f"{section}{error}")
     if problems:
         raise SettingsError("\n".join(problems))
+
+
+def zone_remark(settings: Settings, given: Collection[str]) -> str:
+    """What is said where nobody has set in which zone times without an offset are read; "" else.
+    `given` are the settings that were."""
+    if "contract.time_zone" in given or names_zone(settings.intake.tables):
+        return ""
+    told = "times without an offset are read in UTC: set contract.time_zone to the zone of the site"
+    return f"{told}, or time.zone of intake.tables"
 
 
 def catalog_of(folder: Path | None) -> Catalog:

@@ -13,6 +13,7 @@ from typing import Final
 from adapter.commands.calls import Reading, ReadingKind, RequestStatus
 from adapter.errors import ContractViolation
 from adapter.model.decimals import read_decimal
+from adapter.model.entered_value import is_bounded
 from adapter.model.ids import EndpointId
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction, JsonValue
@@ -49,8 +50,7 @@ INBOUND_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """The paths below `input` that a contract must have for a command to be carried."""
 
-_MOST_DIGITS: Final = 60
-_EXACT: Final = Context(prec=4 * _MOST_DIGITS)
+_EXACT: Final = Context(prec=240)
 
 
 def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
@@ -168,9 +168,7 @@ def _number(value: JsonValue) -> Decimal | None:
         number = read_decimal(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
-        return None
-    return number
+    return number if number is not None and is_bounded(number) else None
 
 
 def _product(value: Decimal | None, factor: Decimal) -> Decimal:

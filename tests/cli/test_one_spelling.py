@@ -5,20 +5,26 @@ from decimal import Decimal
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
 from adapter.cli.numbers import WholeNumber
 from adapter.cli.readings_files import read_readings
 from adapter.cli.times import SECONDS
 from adapter.engine.readings.tables import read_tables
-from adapter.errors import GatewayError, SettingsError
+from adapter.errors import GatewayError, InvalidRequest, SettingsError
 from adapter.fieldwork.messages import BadReport, read_report
 from adapter.model.decimals import decimal_of_json, read_decimal
+from adapter.model.entered_value import read_value
 from adapter.settings.conversion import from_text
+from adapter.web.api.call import decimal_of
 from tests.support import for_every
 from tests.web.both_servers import a_rig
 
 NUMBERS = ("0", "-0.5", "+1", "1.", ".5", "12.340", "1e3", "1E-05", "007", "123456789.123456789")
+SHORTENED = ("4.71E+06", "-1.5E+12", "4,71E+06", " 4.71E+06 ")
+"""What a spreadsheet leaves: payloads have numbers like it from a machine, people have not."""
+LONG = ("1" * 30, "1" * 40, "0." + "1" * 29, "1e29", "1e-29")
 NONE = (
     "", "1_000", "١٢", "１２", "²", "1,5", "1 000", "1'000", "0x10", "NaN", "inf", "-Infinity",
     "INF", "e5", "1e", "1e9999", "--1", "+-1", ".", "1.2.3", "1" * 200, "1\x00", "true",
@@ -33,6 +39,20 @@ def test_what_is_a_number_is_one_at_every_door(text: str, tmp_path: Path) -> Non
     (row,) = _csv(text, tmp_path)
     assert row["value"] == text
     assert _reported(text) == Decimal(text)
+
+
+@for_every("text", (*SHORTENED, *LONG))
+def test_what_a_spreadsheet_shortened_or_has_too_many_digits_no_person_enters(
+    text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError):
+        read_value(text)
+    with pytest.raises(GatewayError):
+        _csv(text, tmp_path)
+    with pytest.raises(BadReport):
+        _reported(text)
+    with pytest.raises(InvalidRequest):
+        decimal_of("readings[0].value", msgspec.Raw(json.dumps(text).encode()))
 
 
 @for_every("text", NONE)
@@ -65,6 +85,11 @@ async def test_rest_takes_a_reading_in_the_same_spelling_only() -> None:
             told = await rig.ask("POST", "/measurements", body.encode(), by="operator")
             assert told.status == 422, value
             assert told["field"] == "measurements[0].value", value
+        for number in ("4.71E+06", '"4.71E+06"', "1" * 40, '"' + "1" * 40 + '"'):
+            body = json.dumps({"measurements": [{**reading, "value": "@"}]})
+            body = body.replace('"@"', number)
+            told = await rig.ask("POST", "/measurements", body.encode(), by="operator")
+            assert (told.status, told["field"]) == (422, "measurements[0].value"), number
 
 
 async def test_rest_takes_a_wait_in_the_same_spelling_only() -> None:

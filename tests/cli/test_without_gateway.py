@@ -285,6 +285,33 @@ def test_config_check_says_how_much_was_given(
     assert "head_end.base_url" in told.err
 
 
+def test_config_check_says_so_where_nobody_has_set_the_zone_of_the_site(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "times without an offset are read in UTC: set contract.time_zone"
+    for settings, tables, said in (
+        ("[listener]\nport = 1\n", "", True),
+        ('[contract]\ntime_zone = "America/Chicago"\n', "", False),
+        ('[contract]\ntime_zone = "UTC"\n', "", False),
+        ('[intake]\ntables = "t.toml"\n', '[time]\nshift = "standard"\n', True),
+        ('[intake]\ntables = "t.toml"\n', '[time]\nzone = "America/Chicago"\n', False),
+    ):
+        (tmp_path / "site.toml").write_text(settings, encoding="utf-8")
+        (tmp_path / "t.toml").write_text(tables, encoding="utf-8")
+        assert run(["--config", "site.toml", "config", "check"]) == Exit.OK
+        assert (told in capsys.readouterr().err) is said, settings
+
+
+def test_a_shortened_number_is_refused_when_it_is_typed_as_it_is_in_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for value in ("4.71E+06", "1" * 40, "1,5"):
+        assert run(["readings", "enter", "M1", f"M1-R={value}"]) == Exit.INVALID
+        told = capsys.readouterr().err
+        assert "M1-R: " in told
+        assert value[:40] in told
+
+
 def test_config_check_reads_the_files_that_the_settings_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,9 +10,9 @@ import pytest
 from adapter.commands.calls import ReadingKind
 from adapter.model.measurement import REGULAR
 from adapter.readings.blocks import gaps
-from adapter.readings.conditions import CONDITIONS, MISSING, PARTIAL, SUSPECT
+from adapter.readings.conditions import CONDITIONS, DAYLIGHT, MISSING, PARTIAL, SUSPECT
 from adapter.readings.lookups import Lookups, Quantity, Shift, standard, with_quantities
-from adapter.readings.normalise import awaited, normalise, seed_of
+from adapter.readings.normalise import awaited, moment_of, normalise, seed_of
 from adapter.readings.seeds import Normal, RejectedSeed, Seed, Unmapped
 from tests.support import for_every
 
@@ -120,10 +120,39 @@ def test_numbers_are_exact_however_they_are_written(text: str, value: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "NaN", "INF", "-INF", "true", "2024-05-01T00:00:00Z", "1e99", "1_0", "0x1", "٣"]
+    "text",
+    [
+        "",
+        "NaN",
+        "INF",
+        "-INF",
+        "1" * 30,
+        "1" * 40,
+        "1" * 60,
+        "0." + "1" * 29,
+        "1e29",
+        "1." + "1" * 40,
+        "1e-29",
+        "true",
+        "2024-05-01T00:00:00Z",
+        "1e99",
+        "1_0",
+        "0x1",
+        "٣",
+    ],
 )
 def test_what_is_no_number_is_an_error_record_and_no_measurement(text: str) -> None:
     assert refused(register(text)).why is Unmapped.NUMBER
+
+
+def test_numbers_have_the_digits_of_a_decimal_of_the_contract_and_are_written_out() -> None:
+    """The head end's own is as it came, but without an exponent, which an export does not have."""
+    for text, told in (
+        ("9" * 29, "9" * 29), ("0." + "3" * 28, "0." + "3" * 28), ("1e28", "1" + "0" * 28),
+        ("1.50", "1.50"), ("4.9e-7", "0.00000049"), ("+5", "5"), (".5", "0.5"),
+        ("1" + "0" * 28 + "." + "0" * 40, "1" + "0" * 28 + "." + "0" * 40),
+    ):  # fmt: skip
+        assert normal(register(text)).rows[0][2] == told
 
 
 def test_raw_values_are_multiplied_and_scaled_ones_are_not() -> None:
@@ -233,6 +262,64 @@ def test_a_time_with_an_offset_ignores_the_head_ends_zone() -> None:
 def test_a_time_without_an_offset_says_in_which_zone_it_was_read() -> None:
     found = normal(register("1", at="2024-05-01T12:00:00"), replace(USUAL, zone=CHICAGO))
     assert found.conversion.endswith("time without offset read in America/Chicago")
+
+
+@for_every("at", ["02:00:00", "02:15:00", "02:30:00", "02:59:59.9999999"])
+def test_a_time_that_the_clock_skips_is_an_error_record_and_no_other_time(at: str) -> None:
+    """Else it is one moment with a time that is there, and replaces that one's value."""
+    lookups = replace(USUAL, zone=CHICAGO)
+    text = f"2024-03-10T{at}"
+    why = f"{text} does not exist in America/Chicago: the clock is set forward"
+    for seed in (register("1", at=text), intervals("1", at=text), intervals("1", "2", at=text)):
+        assert (refused(seed, lookups).why, refused(seed, lookups).detail) == (Unmapped.TIME, why)
+        standard_time = replace(lookups, shift=Shift.STANDARD)
+        assert normal(seed, standard_time).conversion.endswith("UTC-06:00")
+    assert moment_of(text, CHICAGO) is None
+    assert ends(normal(register("1", at="2024-03-10T03:00:00"), lookups)) == [
+        "2024-03-10T08:00:00+00:00"
+    ]
+
+
+def test_a_day_that_ends_as_the_clock_is_set_forward_ends_then() -> None:
+    """In Santiago midnight is the hour that does not exist: the day before still ends."""
+    lookups = replace(USUAL, zone=ZoneInfo("America/Santiago"))
+    days = intervals("1", "2", at="2024-09-08T00:00:00", minutes=1_440)
+    assert ends(normal(days, lookups)) == ["2024-09-07T04:00:00+00:00", "2024-09-08T04:00:00+00:00"]
+    for at in ("2024-09-08T00:15:00", "2024-09-08T00:00:00"):
+        assert refused(intervals("1", at=at), lookups).why is Unmapped.TIME
+    assert refused(replace(days, at="2024-09-08T00:15:00"), lookups).why is Unmapped.TIME
+
+
+@for_every(
+    ("zone", "at", "right"),
+    [
+        ("UTC", "2026-10-31T20:00:00", False),
+        ("America/Phoenix", "2026-07-01T00:00:00", False),
+        ("America/Chicago", "2026-01-15T00:00:00", False),
+        ("Australia/Sydney", "2026-07-01T00:00:00", False),
+        ("America/Chicago", "2026-11-01T02:15:00", False),
+        ("America/Chicago", "2026-07-01T00:00:00", True),
+        ("America/Chicago", "2026-11-01T01:30:00", True),
+        ("America/Chicago", "2026-03-08T03:00:00", True),
+        ("Europe/Dublin", "2026-07-01T00:00:00", True),
+        ("Australia/Sydney", "2026-01-15T00:00:00", True),
+        ("UTC", "2026-07-01T00:00:00Z", True),
+        ("UTC", "2026-07-01T00:00:00-05:00", True),
+    ],
+)
+def test_a_daylight_flag_where_the_zone_has_none_is_an_error_record(
+    zone: str, at: str, right: bool
+) -> None:
+    lookups = replace(USUAL, zone=UTC if zone == "UTC" else ZoneInfo(zone))
+    for texts in (("1",), ("1", "2")):
+        seed = intervals(*texts, at=at, statuses={len(texts) - 1: (DAYLIGHT,)})
+        if right:
+            assert normal(seed, lookups).rows[-1][3] == REGULAR
+            continue
+        found = refused(seed, lookups)
+        assert found.why is Unmapped.TIME
+        assert f"has the status {DAYLIGHT}, and {zone} has no such time then" in found.detail
+        assert normal(seed, replace(lookups, shift=Shift.STANDARD)).rows  # says so of its times
 
 
 @pytest.mark.parametrize("at", ["", "yesterday", "0001-01-01T00:00:00", "2024-05-01", "1e9"])

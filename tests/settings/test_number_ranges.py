@@ -13,7 +13,7 @@ from adapter.engine.events.tables import read_event_tables
 from adapter.engine.readings.tables import read_tables
 from adapter.errors import GatewayError, InvalidRequest, SettingsError
 from adapter.fieldwork.messages import BadReport, read_report
-from adapter.model.measurement import is_plausible
+from adapter.model.entered_value import is_bounded
 from adapter.model.whole_numbers import LONG, ROW, XS_INTEGERS, Span, read_whole
 from adapter.registry.csv_file import read_csv
 from adapter.service.orders_file import rules_of
@@ -167,7 +167,7 @@ def test_a_field_report_at_the_edges_of_the_calendar_is_refused(kind: str, at: s
 
 @pytest.mark.parametrize("value", ["1e61", "1e-61", "1e999999", "NaN", "Infinity", "1" * 200])
 def test_a_reading_of_absurd_digits_is_refused_everywhere(value: str, tmp_path: Path) -> None:
-    assert not is_plausible(Decimal(value))
+    assert not is_bounded(Decimal(value))
     reading = {"component": "c", "at": "2026-03-01T00:00:00Z", "value": value}
     work = {"at": "2026-03-01T00:00:00Z", "readings": [reading]}
     with pytest.raises(BadReport):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from adapter.engine.readings.ports import Batch
 from adapter.readings.blocks import span_of
 from adapter.readings.lookups import Lookups
-from adapter.readings.normalise import moment_of, normalise
+from adapter.readings.normalise import moment_of, moment_or_problem, normalise
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Part, RejectedSeed, Seed
 from adapter.wire.stream import USUAL, PartBounds, parts
 
@@ -114,10 +114,12 @@ class _Making:
         return found
 
     def add_event(self, event: EventSeed, *, index: int, position: int) -> None:
-        at = moment_of(event.at, self._lookups.zone_of(event.device_class))
+        found = moment_or_problem(event.at, self._lookups.zone_of(event.device_class))
+        at = None if isinstance(found, str) else found
         if at is None:
             at = moment_of(event.received, self._lookups.zone_of(""))
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
+            reason += str(found).removeprefix(event.at.strip()[:40])
             reason += "" if at is None else "; told under the time of its receipt"
             self._bad.append(
                 BadPart(

@@ -7,8 +7,9 @@ from adapter.commands.timing import in_utc
 from adapter.engine.commands.ports import AuditNote, Clock, Store
 from adapter.errors import InvalidRequest
 from adapter.model.device import DeviceView
+from adapter.model.entered_value import BOUND, is_bounded
 from adapter.model.ids import DeviceId
-from adapter.model.measurement import MOST_DIGITS, Entered, Measurement, is_plausible
+from adapter.model.measurement import Entered, Measurement
 
 
 class EnteredStore(Protocol):
@@ -71,9 +72,8 @@ class EnteredReadings:
         if each.component not in components:
             rule = f"{each.component} is not one of {', '.join(components) or '(none)'}"
             raise InvalidRequest(f"{place}.component", rule)
-        if not is_plausible(each.value):
-            rule = f"must be a number of at most {MOST_DIGITS} digits"
-            raise InvalidRequest(f"{place}.value", rule)
+        if not is_bounded(each.value):
+            raise InvalidRequest(f"{place}.value", f"must be a number of {BOUND}")
         at = in_utc(f"{place}.at", each.at)
         now = self._clock.now()
         if at > now:

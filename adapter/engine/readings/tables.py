@@ -52,6 +52,11 @@ def load_tables(path: Path | None, *, zone: str = "UTC") -> Document:
     return document
 
 
+def names_zone(path: Path | None) -> bool:
+    """Whether a file says the zone of times without an offset. Raises SettingsError."""
+    return path is not None and "zone" in _section(read_toml(path), "time")
+
+
 def text_of(document: Document) -> str:
     """The document as the worker process is told it."""
     return json.dumps(document, sort_keys=True)

@@ -53,7 +53,7 @@ _HIGHEST: Final = 2**63 - 1
 _LOWEST: Final = -(2**63)
 _TOLD_CURSOR: Final = re.compile(r"p(\d{1,18})\.((?:[0-9a-f]{2})+)", re.ASCII)
 _CURSOR: Final = re.compile(r"[ve](-?\d{1,19}(?:\.-?\d{1,19})*)", re.ASCII)
-_MOST_DIGITS: Final = 60
+_MOST_WRITTEN_OUT: Final = 60
 _decode_entered: Final = msgspec.json.Decoder(Entered).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_event: Final = msgspec.json.Decoder(EventSeed).decode
@@ -283,7 +283,7 @@ def _entered_row(device: str, known: Device | None, told: Entered) -> ValueRow:
 
 def _entered_text(value: Decimal) -> str:
     """Written out, but for absurd exponents, which nobody refused: 1e999999 is a megabyte."""
-    return text_of(value) if abs(value.adjusted()) <= _MOST_DIGITS else str(value)
+    return text_of(value) if abs(value.adjusted()) <= _MOST_WRITTEN_OUT else str(value)
 
 
 # ---------------------------------------------------------------- events

@@ -17,7 +17,8 @@ from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
 from adapter.errors import InvalidRequest, NotFound
-from adapter.model.decimals import DECIMAL_PATTERN, decimal_of_json, read_decimal
+from adapter.model.decimals import DECIMAL_PATTERN, read_decimal
+from adapter.model.entered_value import value_of_json
 from adapter.model.ids import is_sortable_id
 from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN, id_problem, text_problem
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
@@ -105,9 +106,9 @@ def answer_from(kind: type[S], value: object, **others: object) -> S:
 
 
 def decimal_of(place: str, given: msgspec.Raw) -> Decimal:
-    """Raises InvalidRequest naming the place."""
+    """The value of a reading. Raises InvalidRequest naming the place."""
     try:
-        return decimal_of_json(bytes(given))
+        return value_of_json(bytes(given))
     except ValueError as error:
         raise InvalidRequest(place, str(error)) from None
 

@@ -7,15 +7,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapter.commands.timing import given_in_utc
-from adapter.errors import InvalidRequest, NotFound
+from adapter.errors import NotFound
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId, OrderId
 from adapter.model.measurement import (
     CONDITION_LIMIT,
-    MOST_DIGITS,
     REGULAR,
     Measurement,
-    is_plausible,
 )
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ChildId
@@ -73,9 +71,6 @@ class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
             decimal_of(f"readings[{number}].value", each.value)
             for number, each in enumerate(self.readings)
         ]
-        for value in values:
-            if not is_plausible(value):
-                raise InvalidRequest("value", f"must be a number of at most {MOST_DIGITS} digits")
         return CompletionReport(
             at=at,
             cause=cause,
