@@ -42,7 +42,7 @@ from adapter.headend.security import request_headers, security_header, tls_conte
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import HttpReply, NotConnected, Transport
 from adapter.headend.verdict import judge
-from adapter.model.texts import endpoint_problem
+from adapter.model.texts import sendable_problem
 
 log = logging.getLogger(__name__)
 
@@ -308,7 +308,7 @@ class HeadEndPermit:
 
 def _why(call: Call, error: ContractViolation) -> str:
     """Which endpoints it is; else the place. The error's own text may quote a secret."""
-    problems = ((each, endpoint_problem(each)) for each in call.endpoints)
+    problems = ((each, sendable_problem(each)) for each in call.endpoints)
     bad = [f"endpoint {each!a}: {problem}" for each, problem in problems if problem is not None]
     return "; ".join(bad[:_SHOWN]) or f"{error.code} at {error.at[:80]}"
 

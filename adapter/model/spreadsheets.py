@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 _SHORTENED: Final = re.compile(r"-?[0-9]([.,][0-9]+)?E\+[0-9]{2,3}")
+_AS_NUMBER: Final = re.compile(r"-?[0-9][0-9.]*\.0*")
+"""Also of several groups: no meter's number ends so."""
 _ERROR: Final = re.compile(r"#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|#+)", re.IGNORECASE)
 
 
@@ -13,6 +15,16 @@ def shortened_problem(text: str) -> str | None:
     if _SHORTENED.fullmatch(text) is None:
         return None
     return f"{text} is a number that a spreadsheet has shortened; its column must be of texts"
+
+
+def number_problem(text: str) -> str | None:
+    """Whether an id is what a spreadsheet makes of one when it takes it for a number, or a text:
+    1234.0, 1234., '1234."""
+    if text.startswith(("'", "\u2019")):
+        return f"{text[:40]} begins with the apostrophe by which a spreadsheet marks a text"
+    if _AS_NUMBER.fullmatch(text):
+        return f"{text[:40]} is a number as a spreadsheet has it; its column must be of texts"
+    return shortened_problem(text)
 
 
 def cell_problem(cell: str) -> str | None:

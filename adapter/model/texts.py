@@ -3,9 +3,10 @@ a text of a stranger is shown to people."""
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
-from adapter.model.spreadsheets import shortened_problem
+from adapter.model.spreadsheets import number_problem, shortened_problem
 
 LONGEST: Final = 200
 """Characters of an id or another text."""
@@ -15,6 +16,9 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _TWINS: Final = frozenset({"LATIN", "CYRILLIC", "GREEK"})
 """Alphabets whose letters look alike: one id is written in one of them."""
 
+
+_PARTS: Final = re.compile(r"[/\\]")
+_UP: Final = ". or .."
 
 _NO_UNSEEN: Final = (
     r"[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
@@ -47,6 +51,8 @@ def id_problem(text: str) -> str | None:
         return "has blanks around it"
     if (problem := text_problem(text)) is not None:
         return problem
+    if any(part in (".", "..") for part in _PARTS.split(text)):
+        return f"{text[:40]} has {_UP} between slashes, as a path has"
     if text.isascii():
         return shortened_problem(text)
     if not unicodedata.is_normalized("NFKC", text):
@@ -57,11 +63,52 @@ def id_problem(text: str) -> str | None:
     return None
 
 
+def registry_id_problem(text: str) -> str | None:
+    """What is wrong with the id of a new device, service point or group, or None: as `id_problem`,
+    and what a spreadsheet has made of one."""
+    return id_problem(text) or number_problem(text)
+
+
 def endpoint_problem(text: str) -> str | None:
-    """What is wrong with an endpoint, or None: ASCII that is seen, without blanks around it."""
+    """What is wrong with a new endpoint, or None: as `sendable_problem`, and what a spreadsheet has
+    made of one."""
+    if (problem := sendable_problem(text)) is not None:
+        return problem
+    if text.endswith("."):
+        return f"{text[:40]} ends with a point, as a spreadsheet leaves a number"
+    return number_problem(text)
+
+
+def sendable_problem(text: str) -> str | None:
+    """What is wrong with an endpoint of the registry, or None: ASCII that is seen, without blanks
+    around it."""
     if not text.isascii():
         return "must be ASCII"
     return id_problem(text)
+
+
+_CYRILLIC: Final = "АВЕЅІЈКМНОРСТХҮаеѕіјорсухһ"
+_AS_CYRILLIC: Final = "ABESIJKMHOPCTXYaesijopcyxh"
+_GREEK: Final = "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"
+_AS_GREEK: Final = "ABEZHIKMNOPTYXo"
+_LATIN: Final = str.maketrans(_CYRILLIC + _GREEK, _AS_CYRILLIC + _AS_GREEK)
+
+
+def twin_key(text: str) -> str:
+    """What two ids have in common that people take for one: case, and letters of other alphabets
+    that look like Latin ones."""
+    return text.translate(_LATIN).casefold().translate(_LATIN)
+
+
+def twins_of(text: str) -> Iterator[str]:
+    """Spellings under which a twin of an id may be known, case of ASCII aside: in Latin, in
+    Cyrillic, in Greek."""
+    latin = text.translate(_LATIN)
+    found = {latin}
+    for theirs, ours in ((_CYRILLIC, _AS_CYRILLIC), (_GREEK, _AS_GREEK)):
+        table = str.maketrans(ours, theirs)
+        found |= {each.translate(table) for each in (latin, latin.upper(), latin.lower())}
+    yield from sorted(found)
 
 
 # What a stranger wrote and people are shown: nothing that moves, hides or turns round what stands

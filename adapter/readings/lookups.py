@@ -28,6 +28,12 @@ class Quantity:
     sqi: str = ""
     multiplier: Decimal = Decimal(1)
 
+    @property
+    def one_way(self) -> bool:
+        """Whether it only counts what is delivered, and is never below zero (inferred). What is
+        received may be told as such, and what is net goes either way."""
+        return self.sqi in ("delivered", "peak")
+
 
 class Shift(StrEnum):
     """How a device writes times that carry no offset."""

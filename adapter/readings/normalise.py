@@ -12,7 +12,7 @@ from adapter.model.date_time import read_date_time
 from adapter.model.decimals import read_decimal
 from adapter.model.entered_value import BOUND, is_bounded
 from adapter.model.measurement import REGULAR
-from adapter.readings.conditions import CLOCK, DAYLIGHT, UNKNOWN_STATUS
+from adapter.readings.conditions import CLOCK, DAYLIGHT, SUSPECT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
 from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped
 
@@ -58,7 +58,7 @@ def _normal(seed: Seed, quantity: Quantity, lookups: Lookups, part: int) -> Norm
     times = _times(seed, end, zone) if interval else (end.at, end.at)
     if times[0] < _FIRST:
         raise _Bad(Unmapped.TIME, f"{len(seed.texts)} intervals end at {seed.at[:40]}")
-    rows = _rows(seed, times[1:], pulse, quantity.multiplier, lookups)
+    rows = _rows(seed, times[1:], pulse, quantity, lookups)
     return Normal(
         identifier=seed.identifier,
         serial=seed.serial,
@@ -120,10 +120,12 @@ def seed_of(normal: Normal) -> Seed:
 
 
 def _rows(
-    seed: Seed, times: Sequence[int], pulse: Decimal, multiplier: Decimal, lookups: Lookups
+    seed: Seed, times: Sequence[int], pulse: Decimal, quantity: Quantity, lookups: Lookups
 ) -> list[Row]:
-    """One row a value. The common case, a plain number without a status, is kept short."""
-    factor = _EXACT.multiply(pulse, multiplier)
+    """One row a value. The common case, a plain number without a status, is kept short. What is
+    below zero where nothing can be is not regular."""
+    factor = _EXACT.multiply(pulse, quantity.multiplier)
+    below_zero = SUSPECT if quantity.one_way else REGULAR
     multiply, statuses = _EXACT.multiply, seed.statuses
     interval = seed.kind is ReadingKind.INTERVAL
     rows: list[Row] = []
@@ -136,12 +138,14 @@ def _rows(
             told = text_of(multiply(external, pulse))
         else:
             told = text if text.isdigit() or _PLAIN.fullmatch(text) else text_of(external)
+        usual = below_zero if external.is_signed() and external else REGULAR
         words = statuses.get(index) if statuses else None
         if words:
             kept, condition = judge(words, lookups)
+            condition = min(condition, usual)
             rows.append((at, value if kept else None, told, condition, ",".join(words)))
         else:
-            rows.append((at, value, told, REGULAR, ""))
+            rows.append((at, value, told, usual, ""))
     return rows
 
 

@@ -157,10 +157,11 @@ class Part:
 class BadPart:
     """A part that cannot be understood, or a piece of one, which the reason names. `xml` is the
     whole part, cut where it is very long; of several pieces of a part the first has it.
-    `identifier` is "" where it is not known."""
+    `identifier` and the `serial` number are "" where they are not known."""
 
     index: int
     position: int
     reason: str
     xml: bytes
     identifier: str = ""
+    serial: str = ""

@@ -51,13 +51,15 @@ def _components(cell: str) -> object:
 
 def _component(text: str) -> dict[str, object]:
     parts = [part.strip() for part in text.split("|")]
-    if not 3 <= len(parts) <= 5:
-        raise ValueError("must be id|scalar or interval|quantity|unit|seconds")
+    if not 3 <= len(parts) <= 6:
+        raise ValueError("must be id|scalar or interval|quantity|unit|seconds|billing")
     made: dict[str, object] = {"id": parts[0], "kind": parts[1], "quantity": parts[2]}
     if len(parts) > 3 and parts[3]:
         made["unit"] = parts[3]
     if len(parts) > 4 and parts[4]:
         made["seconds"] = _seconds(parts[4])
+    if len(parts) > 5 and parts[5]:
+        made["billing"] = _flag(parts[5])
     return made
 
 
@@ -113,6 +115,7 @@ _INSTALL: Final[Mapping[str, tuple[str, Cell]]] = MappingProxyType(
         "removed_at": ("removed_at", _text),
         "install_status": ("status", _text),
         "armed": ("armed", _flag),
+        "site_status": ("site_status", _text),
         "history": ("history", _history),
     }
 )
@@ -122,7 +125,7 @@ _FORMS: Final[Mapping[Cell, str]] = MappingProxyType(
         _flag: "yes or no",
         _list: "texts with ; between",
         _kinds: "all, or kinds of commands with ; between",
-        _components: "id|scalar or interval|quantity|unit|seconds, with ; between",
+        _components: "id|scalar or interval|quantity|unit|seconds|billing, with ; between",
         _history: "time|on or time|off, with ; between",
     }
 )

@@ -5,7 +5,8 @@ Every complaint names file, row, column and rule; a file with any complaint give
 JSON: an object with the lists `devices`, `service_points` and `installs`, whose members have the
 fields of `model.device`. CSV: one row per device, with its service point and its install event, or
 per service point without one. Lists within a cell have `;` between their members, and `components`
-has members as `id|scalar or interval|quantity|unit|seconds`, of which the last two may be left out;
+has members as `id|scalar or interval|quantity|unit|seconds|billing`, of which the last three may be
+left out;
 `openway tables import` names the columns.
 """
 

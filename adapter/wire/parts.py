@@ -76,7 +76,7 @@ class _Pieces:
             self.reasons.append(f"{at}{places}{more}: {why}")
 
     def bad(
-        self, element: etree._Element, index: int, position: int, identifier: str
+        self, element: etree._Element, index: int, position: int, identifier: str, serial: str
     ) -> tuple[BadPart, ...]:
         reasons = self.reasons[:_REASONS]
         if len(self.reasons) > _REASONS:
@@ -88,6 +88,7 @@ class _Pieces:
                 reason=reason,
                 xml=b"" if number else kept_xml(element),
                 identifier=identifier,
+                serial=serial,
             )
             for number, reason in enumerate(reasons)
         )
@@ -117,7 +118,7 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
         return pieces.read(lambda: _text(fields, name), "ReadData", "")
 
     head = _Head(
-        identifier=_text(fields, "Identifier"),
+        identifier=_text(fields, "Identifier") or _text(fields, "ElectronicSerialNumber"),
         serial=beside("DeviceSerialNumber"),
         device_class=beside("DeviceClass"),
         scaling=beside("ScalingType"),
@@ -139,7 +140,7 @@ def _read_data(element: etree._Element, index: int, position: int) -> Part:
         seeds=tuple(seeds),
         events=() if log is None else _events(log, device, position, pieces),
         unreported=0 if log is None else _unreported(log, pieces),
-        bad=pieces.bad(element, index, position, head.identifier),
+        bad=pieces.bad(element, index, position, head.identifier, head.serial),
     )
 
 
@@ -305,7 +306,7 @@ def _event_log(element: etree._Element, index: int, position: int) -> Part:
         identifier=identifier,
         events=_events(element, device, position, pieces),
         unreported=_unreported(element, pieces),
-        bad=pieces.bad(element, index, position, identifier),
+        bad=pieces.bad(element, index, position, identifier, device[1]),
     )
 
 
@@ -374,8 +375,17 @@ def _arguments(fields: "dict[str, etree._Element]") -> tuple[tuple[str, str], ..
 
 def identifier_of(element: etree._Element) -> str:
     """Whose part it is, as far as that can be read in one that is bad."""
+    return _first_text(element, ("Identifier", "ElectronicSerialNumber"))
+
+
+def serial_of(element: etree._Element) -> str:
+    """Likewise the serial number, which names the device where nothing else does."""
+    return _first_text(element, ("DeviceSerialNumber",))
+
+
+def _first_text(element: etree._Element, names: tuple[str, ...]) -> str:
     for fields in (_fields(element), _beside(element)):
-        for name in ("Identifier", "ElectronicSerialNumber"):
+        for name in names:
             text = (fields[name].text or "").strip() if name in fields else ""
             if text and len(text) <= _LONGEST_TEXT:
                 return text

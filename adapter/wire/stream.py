@@ -20,7 +20,7 @@ from adapter.readings.seeds import BadPart, Part
 from adapter.wire.bounded import MAX_ATTRIBUTES, MAX_DEPTH, BoundedReader, XmlBounds
 from adapter.wire.encoding import as_utf8
 from adapter.wire.markup import MarkupScan
-from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part
+from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part, serial_of
 from adapter.wire.xml import local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
@@ -210,6 +210,7 @@ class _Reading:
                 reason=str(error),
                 xml=kept_xml(element),
                 identifier=identifier_of(element),
+                serial=serial_of(element),
             )
 
     def _check_root(self, root: etree._Element) -> None:

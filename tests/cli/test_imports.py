@@ -1,6 +1,7 @@
 """Master data from CSV and JSON: all or nothing, each complaint with its place."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import pytest
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import Import
 from adapter.engine.registry.imports import MAX_PROBLEMS, ImportRefused
-from adapter.model.device import ComponentKind, InstallStatus
+from adapter.model.device import (
+    ComponentKind,
+    Device,
+    InstallEvent,
+    InstallStatus,
+    MeasuringComponent,
+    ServicePoint,
+)
+from adapter.registry import csv_file
 from adapter.registry.files import as_json_values, parts, read_file, read_json
 from adapter.simulator.meters import Population, PopulationPlan
 from adapter.simulator.registry import registry_of
@@ -270,3 +279,94 @@ def test_the_first_fifty_complaints_are_told() -> None:
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, "x", "m.xlsx") == ["m.xlsx, row 0: the file must be .csv or .json"]
+
+
+# ---------------------------------------------------------------- ids and columns
+
+
+def test_csv_has_a_column_for_every_field_that_json_has() -> None:
+    """`version` counts changes here; nobody gives it."""
+    for kind, columns, not_given in (
+        (Device, csv_file._DEVICE, set[str]()),
+        (ServicePoint, csv_file._POINT, set[str]()),
+        (InstallEvent, csv_file._INSTALL, {"device", "service_point", "version"}),
+    ):
+        known = {each.name for each in fields(kind)}
+        assert {name for name, _ in columns.values()} == known - not_given
+    every = csv_file._component("R|scalar|Wh d|kWh|900|no")
+    assert set(every) == {each.name for each in fields(MeasuringComponent)}
+    assert every["billing"] is False
+
+
+def test_a_status_of_the_sites_own_comes_by_csv_as_by_json(tmp_path: Path) -> None:
+    text = (
+        "device,service_point,installed_at,install_status,site_status\n"
+        "M1,P1,2020-01-01T00:00:00Z,Disconn-Comm,CM-OffForChange\n"
+    )
+    what = read_file(a_file(tmp_path, "m.csv", text))
+    assert what.installs[0].site_status == "CM-OffForChange"
+    again = read_json(json.dumps(as_json_values(what), default=str), "m.json")
+    assert again.installs == what.installs
+
+
+@for_every(
+    ("column", "id", "rule"),
+    [
+        ("endpoint", "2.16.840.1.114416.15.243.700001.", "ends with a point"),
+        ("endpoint", "2.16.840.1.114416.15.243.700001.0", "is a number as a spreadsheet has it"),
+        ("endpoint", "700001.0", "is a number as a spreadsheet has it"),
+        ("endpoint", "700001.000", "is a number as a spreadsheet has it"),
+        ("endpoint", "LAN.", "ends with a point"),
+        ("endpoint", "'2.16.840.1.114416.15.243.700001", "begins with the apostrophe"),
+        ("endpoint", "2.16E+09", "a spreadsheet has shortened"),
+        ("device", "'700001", "begins with the apostrophe"),
+        ("device", "\u2019700001", "begins with the apostrophe"),
+        ("device", "700001.0", "is a number as a spreadsheet has it"),
+        ("device", "700001.", "is a number as a spreadsheet has it"),
+        ("device", "../x", "has . or .. between slashes"),
+        ("device", "a/../x", "has . or .. between slashes"),
+        ("device", "..", "has . or .. between slashes"),
+        ("device", "a\\..\\x", "has . or .. between slashes"),
+        ("device", "M\uff11", "forms of others"),
+        ("device", "\u041c1A", "mixes alphabets"),
+        ("serial", "4711.0", "is a number as a spreadsheet has it"),
+        ("groups", "../x", "has . or .. between slashes"),
+        ("groups", "\u041cain", "mixes alphabets"),
+        ("groups", "\uff27", "forms of others"),
+        ("service_point", "../x", "has . or .. between slashes"),
+        ("service_point", "'77", "begins with the apostrophe"),
+    ],
+)
+def test_an_id_that_is_damaged_or_no_id_is_refused_by_csv_and_json(
+    column: str, id: str, rule: str, tmp_path: Path
+) -> None:
+    cells = {"device": "M1", "endpoint": "2.1", "serial": "", "groups": "", "service_point": "P1"}
+    cells[column] = id
+    text = ",".join(cells) + "\n" + ",".join(cells.values()) + "\n"
+    told = problems(tmp_path, text)[0]
+    assert told.startswith(f"m.csv, row 2, {column}: ")
+    assert rule in told
+    device = {"id": cells["device"], "endpoint": cells["endpoint"], "serial": cells["serial"],
+              "groups": [cells["groups"]] if cells["groups"] else []}  # fmt: skip
+    whole = {"devices": [device], "service_points": [{"id": cells["service_point"]}]}
+    assert rule in problems(tmp_path, json.dumps(whole), "m.json")[0]
+
+
+@for_every("id", ["A 1", "12.5", "M-1/2", "x.y", "a.b/c", "...", "O'Neill", "2.16.840.1", "M1."])
+def test_ids_that_utilities_have_are_taken(id: str, tmp_path: Path) -> None:
+    what = read_file(a_file(tmp_path, "m.csv", f"device,service_point\n{id},{id}\n"))
+    assert (what.devices[0].id, what.service_points[0].id) == (id, id)
+
+
+@for_every(
+    ("one", "other"),
+    [("M1", "m1"), ("\u041c1", "M1"), ("\u041c1", "m1"), ("\u039c1", "M1"), ("Ae", "aE")],
+)
+def test_twins_in_one_file_are_refused_and_the_other_one_is_named(
+    one: str, other: str, tmp_path: Path
+) -> None:
+    for column in ("device", "service_point"):
+        (told,) = problems(tmp_path, f"{column}\n{one}\n{other}\n")
+        assert told == f"m.csv, row 3, {column}: {other} looks like {one} of row 2"
+    (told,) = problems(tmp_path, f"device,groups\nD1,{one}\nD2,{other}\n")
+    assert told == f"m.csv, row 3, groups: {other} looks like {one} of row 2"

@@ -13,7 +13,7 @@ from adapter.engine.orders.field_work import FieldMessage, Site
 from adapter.engine.orders.ports import Child, InstallWrite, WorldWrite
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.model.device import Device, DeviceView, InstallRefused, InstallStatus
-from adapter.model.texts import endpoint_problem, id_problem
+from adapter.model.texts import endpoint_problem, registry_id_problem
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind
@@ -337,7 +337,7 @@ def _known_device(
 def _check_names(device: Device) -> None:
     """What an import would refuse does not come in by a crew either."""
     named = device.endpoint
-    problem = id_problem(device.id) or (None if named is None else endpoint_problem(named))
+    problem = registry_id_problem(device.id) or (None if named is None else endpoint_problem(named))
     if problem is not None:
         raise CompletionRefused(f"device {device.id!r}, endpoint {named!r}: {problem}")
 

@@ -128,6 +128,7 @@ class _Making:
                     reason=reason,
                     xml=b"",
                     identifier=event.identifier,
+                    serial=event.serial,
                 )
             )
         if at is None:

@@ -1,14 +1,14 @@
 """Loads master data: look at what is known, decide, write; again where it moved meanwhile."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
 from adapter.engine.commands.ports import AuditNote, Clock, Import, Saved, Store
 from adapter.engine.registry.import_plan import ImportPlan, Override, plan
 from adapter.engine.registry.imports import ImportProblem, ImportRefused
-from adapter.engine.registry.ports import ImportDifference, ImportReport
+from adapter.engine.registry.ports import ImportDifference, ImportReport, Known
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import DeviceView
 from adapter.model.ids import EndpointId, EventId
@@ -58,6 +58,8 @@ class Importer:
             raise InvalidRequest("reason", "is needed to override what completion events own")
         for _ in range(_TRIES):
             seen = await self._store.known(what)
+            if seen.twins:
+                raise ImportRefused(_twins(what, seen))
             made = plan(what, seen, self._override(override, by))
             if made.clashes:
                 raise ImportRefused(
@@ -86,6 +88,22 @@ class Importer:
         now = self._clock.now()
         cause = EventId(f"import:{by}:{now.isoformat()}")
         return Override(reason=reason.strip(), at=now, cause=cause)
+
+
+def _twins(what: Import, seen: Known) -> Iterator[ImportProblem]:
+    for number, device in enumerate(what.devices, 1):
+        if (twin := seen.twins.get(("device", device.id))) is not None:
+            yield ImportProblem("devices", number, "id", _looks_like(device.id, twin))
+        for group in sorted(device.groups):
+            if (twin := seen.twins.get(("group", group))) is not None:
+                yield ImportProblem("devices", number, "groups", _looks_like(group, twin))
+    for number, point in enumerate(what.service_points, 1):
+        if (twin := seen.twins.get(("service_point", point.id))) is not None:
+            yield ImportProblem("service_points", number, "id", _looks_like(point.id, twin))
+
+
+def _looks_like(new: str, known: str) -> str:
+    return f"{new} looks like {known}, which the registry has"
 
 
 def _report(what: Import, made: ImportPlan) -> ImportReport:

@@ -16,7 +16,14 @@ from adapter.engine.registry.ports import Named, named
 from adapter.errors import InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, endpoint_key
-from adapter.model.texts import endpoint_problem, id_problem, text_problem
+from adapter.model.texts import (
+    endpoint_problem,
+    id_problem,
+    number_problem,
+    registry_id_problem,
+    text_problem,
+    twin_key,
+)
 
 Check = Callable[[str], str | None]
 T = TypeVar("T", Device, ServicePoint, InstallEvent)
@@ -105,6 +112,10 @@ def whole(
     """
     points = _once_each(places[1], "service_point", points, problems)
     devices = _once_each(places[0], "device", devices, problems)
+    problems.extend(_twins(places[0], "device", ((row.number, row.member.id) for row in devices)))
+    problems.extend(_twins(places[1], "service_point", ((r.number, r.member.id) for r in points)))
+    groups = ((row.number, group) for row in devices for group in sorted(row.member.groups))
+    problems.extend(_twins(places[0], "groups", groups))
     problems.extend(_devices(places[0], devices, _removed(installs)))
     problems.extend(_zones(places[1], points))
     problems.extend(_installs(places[2], devices, points, installs))
@@ -141,6 +152,15 @@ def _once_each(place: str, column: str, rows: Rows[S], problems: list[ImportProb
     return list(known.values())
 
 
+def _twins(place: str, column: str, ids: Iterable[tuple[int, str]]) -> Iterator[ImportProblem]:
+    """Ids that people take for one: nobody could say which is meant."""
+    known: dict[str, tuple[int, str]] = {}
+    for number, id in ids:
+        row, other = known.setdefault(twin_key(id), (number, id))
+        if other != id:
+            yield ImportProblem(place, number, column, f"{id} looks like {other} of row {row}")
+
+
 def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     return None if one is None or other is None else one | other
 
@@ -172,11 +192,17 @@ def _devices(
             yield ImportProblem(place, number, "components", f"seconds must be {INTERVALS_S}")
 
 
+def _serial_problem(text: str) -> str | None:
+    return text_problem(text) or number_problem(text)
+
+
 _IDS: Final[Mapping[tuple[type, str], tuple[str, Check]]] = MappingProxyType(
     {
-        (Device, "id"): ("device", id_problem),
+        (Device, "id"): ("device", registry_id_problem),
         (Device, "endpoint"): ("endpoint", endpoint_problem),
-        (ServicePoint, "id"): ("service_point", id_problem),
+        (Device, "serial"): ("serial", _serial_problem),
+        (Device, "groups"): ("groups", registry_id_problem),
+        (ServicePoint, "id"): ("service_point", registry_id_problem),
     }
 )
 """The column of a field, and what is asked of it; the other texts are `text_problem`'s."""

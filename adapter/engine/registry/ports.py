@@ -49,11 +49,13 @@ class Known:
     service_points  those that it names
     installs        all install events of these devices, and the open ones at these service points,
                     by device, time and service point
+    twins           by list and id, of those that are new: the known id that people take it for
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)
     service_points: Mapping[ServicePointId, ServicePoint] = field(default_factory=dict)
     installs: tuple[InstallEvent, ...] = ()
+    twins: Mapping[Named, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

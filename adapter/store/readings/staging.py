@@ -378,16 +378,18 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
     key = (load, payload)
     for part, rejected in batch.rejected:
         seed = rejected.seed
-        place = (part, seed.position, seed.identifier)
-        words = (rejected.why.value, rejected.detail, _ENCODE(seed))
-        db.execute(queries.INSERT_ERROR, (*key, *place, *words))
+        endpoint, detail = _identified(db, seed.identifier, seed.serial, rejected.detail)
+        words = (rejected.why.value, detail, _ENCODE(seed))
+        db.execute(queries.INSERT_ERROR, (*key, part, seed.position, endpoint, *words))
     for event in batch.doubted:
-        place = (event.part, event.seed.position, event.seed.identifier)
-        words = (Unmapped.DOUBTFUL.value, event.detail, _ENCODE(event.seed))
-        db.execute(queries.INSERT_ERROR, (*key, *place, *words))
+        told = event.seed
+        endpoint, detail = _identified(db, told.identifier, told.serial, event.detail)
+        words = (Unmapped.DOUBTFUL.value, detail, _ENCODE(told))
+        db.execute(queries.INSERT_ERROR, (*key, event.part, told.position, endpoint, *words))
     for bad in batch.bad:
-        words = (Unmapped.PART.value, bad.reason, bad.xml)
-        db.execute(queries.INSERT_ERROR, (*key, bad.index, bad.position, bad.identifier, *words))
+        endpoint, detail = _identified(db, bad.identifier, bad.serial, bad.reason)
+        words = (Unmapped.PART.value, detail, bad.xml)
+        db.execute(queries.INSERT_ERROR, (*key, bad.index, bad.position, endpoint, *words))
     db.executemany(queries.INSERT_BLOCK, [(load, *block) for block in batch.blocks])
     db.executemany(
         queries.INSERT_EVENT,
@@ -396,6 +398,19 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
             for at, seed in batch.events
         ],
     )
+
+
+def _identified(
+    gateway: apsw.Connection, identifier: str, serial: str, detail: str
+) -> tuple[str, str]:
+    """The endpoint and the detail of an error record: where only a serial number names the device,
+    both say whose it is. The endpoint is the registry's, where one device alone has the number."""
+    if identifier or not serial:
+        return identifier, detail
+    found = _named(gateway, IdType.SERIAL, serial)
+    endpoint = found[0].endpoint if len(found) == 1 else None
+    told = detail if serial in detail else f"{detail}; serial number {serial[:100]}"
+    return endpoint or "", told
 
 
 def find_device(

@@ -8,9 +8,10 @@ import apsw
 import msgspec
 
 from adapter.engine.commands.ports import AuditNote, Import, Saved
-from adapter.engine.registry.ports import Known
+from adapter.engine.registry.ports import Known, Named
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, endpoint_key
+from adapter.model.texts import twin_key, twins_of
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.registry.registry import put_device, put_install, stored_version
@@ -42,7 +43,25 @@ def known(db: apsw.Connection, what: Import) -> Known:
             point: decode_service_point(body) for point, body in bodies.items() if body is not None
         },
         installs=tuple(sorted(map(decode_install, found), key=_order)),
+        twins=_twins(db, what),
     )
+
+
+def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
+    """Of ids that are not in the registry the ones there that people take them for."""
+    groups = dict.fromkeys(group for each in what.devices for group in sorted(each.groups))
+    asked: dict[Named, str] = {
+        **{("device", each.id): queries.DEVICES_LIKE for each in what.devices},
+        **{("service_point", e.id): queries.SERVICE_POINTS_LIKE for e in what.service_points},
+        **{("group", group): queries.GROUPS_LIKE for group in groups},
+    }
+    found: dict[Named, str] = {}
+    for name, query in asked.items():
+        like = [id for text in twins_of(name[1]) for (id,) in db.execute(query, (text,))]
+        like = [id for id in like if twin_key(id) == twin_key(name[1])]
+        if like and name[1] not in like:
+            found[name] = like[0]
+    return found
 
 
 def _devices(
