@@ -92,6 +92,20 @@ def test_a_status_nobody_knew_makes_the_value_suspect() -> None:
     assert normal(intervals("7", statuses={0: ("SolarFlare",)})).rows[0][3] == SUSPECT
 
 
+def test_what_is_delivered_is_not_regular_below_zero_and_what_goes_either_way_is() -> None:
+    for quantity, condition in (
+        ("Wh d", SUSPECT), ("VAh d", SUSPECT), ("max W d", SUSPECT), ("Wh r", REGULAR),
+        ("Wh net", REGULAR), ("varh r", REGULAR),
+    ):  # fmt: skip
+        found = normal(replace(intervals("5", "-3", "-0", ""), quantity=quantity))
+        assert [row[3] for row in found.rows] == [REGULAR, condition, REGULAR]
+        assert [row[2] for row in found.rows] == ["5", "-3", "-0"]
+        found = normal(replace(register("-1e-3"), quantity=quantity))
+        assert [row[3] for row in found.rows] == [condition]
+    worse = normal(intervals("-3", statuses={0: ("SkippedInterval",)}))
+    assert worse.rows[0][3] == MISSING
+
+
 def test_conditions_are_configuration() -> None:
     lookups = replace(USUAL, conditions={"Tamper": 123456})
     assert normal(intervals("7", statuses={0: ("Tamper",)}), lookups).rows[0][3] == 123456
