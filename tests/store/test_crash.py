@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import Filter
+from adapter.engine.registry.importer import Importer
 from adapter.errors import StoreFailed
-from tests.builders import a_submission
+from tests.builders import NOON, a_submission
 from tests.forked import python
 from tests.store.conftest import MakeStore
+from tests.store.writing_process import devices_of
 from tests.support import run
 
 _COUNT = 400
@@ -64,6 +67,52 @@ def test_what_was_acknowledged_survives_a_kill_around_the_commit(
     assert status == 0
     assert again == set(range(_COUNT))
     assert _stored(make) == again
+
+
+@pytest.mark.parametrize("point", ["store.before_commit", "store.after_commit"])
+@pytest.mark.parametrize("arrival", [1, 2, 7])
+def test_an_import_that_is_killed_leaves_whole_parts_each_with_its_audit_entry(
+    make: MakeStore, path: Path, point: str, arrival: int
+) -> None:
+    """A part is there with all its devices and its entry, or nothing of it; the same file again
+    brings the rest."""
+    count = 50
+
+    async def there() -> set[int]:
+        store = make()
+        await store.open()
+        parts = [devices_of(number) for number in range(count // 5)]
+        found = {
+            number: len((await store.known(part)).devices) for number, part in enumerate(parts)
+        }
+        assert set(found.values()) <= {0, 5}
+        entries = [each.note for each in await store.audit() if each.note.action == "Imported"]
+        whole = {number for number, devices in found.items() if devices}
+        assert [note.detail["devices"] for note in entries] == [5] * len(whole)
+        await store.verify_audit()
+        await store.close()
+        return whole
+
+    status, told = python(
+        "tests.store.writing_process", "import", str(path), str(count),
+        OPENWAY_CRASH_AT=f"{point}:{arrival}",
+    )  # fmt: skip
+    assert status == -signal.SIGKILL
+    acknowledged = {int(line) for line in told.split()}
+    stored = run(there())
+    assert acknowledged <= stored
+    assert len(stored) < count // 5
+    missing = [number for number in range(count // 5) if number not in stored]
+
+    async def again() -> None:
+        store = make()
+        await store.open()
+        for number in missing:
+            await Importer(store, HandClock(NOON)).load(devices_of(number), by="ann")
+        await store.close()
+
+    run(again())
+    assert run(there()) == set(range(count // 5))
 
 
 def test_a_full_disk_stops_the_store_and_loses_nothing_acknowledged(

@@ -1,6 +1,7 @@
 """A process that writes to a store and says what was acknowledged; tests kill it.
 
 python -m tests.store.writing_process submit FILE COUNT   submits COUNT commands, a few at a time
+python -m tests.store.writing_process import FILE COUNT   imports COUNT devices, five at a time
 python -m tests.store.writing_process hold FILE           opens the store until its input ends
 """
 
@@ -10,7 +11,12 @@ import resource
 import sys
 from pathlib import Path
 
+from adapter.engine.clock import HandClock as EngineClock
+from adapter.engine.commands.ports import Import
+from adapter.engine.registry.importer import Importer
 from adapter.errors import StoreFailed
+from adapter.model.device import Device
+from adapter.model.ids import DeviceId
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock, a_note, a_publication, a_submission
 
@@ -55,6 +61,24 @@ async def _refuses(store: SqliteStore) -> int:
     return 3
 
 
+def devices_of(number: int) -> Import:
+    """The devices of one part of an import."""
+    ids = [f"M{number * 5 + each}" for each in range(5)]
+    return Import(devices=tuple(Device(id=DeviceId(each), serial=f"S-{each}") for each in ids))
+
+
+async def _import(path: Path, count: int) -> int:
+    clock = HandClock()
+    store = SqliteStore(path, now=clock)
+    await store.open()
+    importer = Importer(store, EngineClock(clock()))
+    for number in range(count // 5):
+        await importer.load(devices_of(number), by="ann")
+        os.write(1, b"%d\n" % number)
+    await store.close()
+    return 0
+
+
 async def _hold(path: Path) -> int:
     store = SqliteStore(path, now=HandClock())
     await store.open()
@@ -68,6 +92,8 @@ def main() -> int:
     what, path, *rest = sys.argv[1:]
     if what == "submit":
         return asyncio.run(_submit(Path(path), int(rest[0])))
+    if what == "import":
+        return asyncio.run(_import(Path(path), int(rest[0])))
     return asyncio.run(_hold(Path(path)))
 
 
