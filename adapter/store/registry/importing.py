@@ -57,10 +57,11 @@ def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
     }
     found: dict[Named, str] = {}
     for name, query in asked.items():
-        like = [id for text in twins_of(name[1]) for (id,) in db.execute(query, (text,))]
-        like = [id for id in like if twin_key(id) == twin_key(name[1])]
+        key = twin_key(name[1])
+        like = {id for text in twins_of(name[1]) for (id,) in db.execute(query, (text,))}
+        like = {id for id in like if twin_key(id) == key}
         if like and name[1] not in like:
-            found[name] = like[0]
+            found[name] = min(like)
     return found
 
 
