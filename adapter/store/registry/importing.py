@@ -11,7 +11,7 @@ from adapter.engine.commands.ports import AuditNote, Import, Saved
 from adapter.engine.registry.ports import Known, Named
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, endpoint_key
-from adapter.model.texts import twin_key, twins_of
+from adapter.model.texts import twins_of
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.registry.registry import put_device, put_install, stored_version
@@ -50,18 +50,24 @@ def known(db: apsw.Connection, what: Import) -> Known:
 def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
     """Of ids that are not in the registry the ones there that people take them for."""
     groups = dict.fromkeys(group for each in what.devices for group in sorted(each.groups))
-    asked: dict[Named, str] = {
-        **{("device", each.id): queries.DEVICES_LIKE for each in what.devices},
-        **{("service_point", e.id): queries.SERVICE_POINTS_LIKE for e in what.service_points},
-        **{("group", group): queries.GROUPS_LIKE for group in groups},
-    }
+    kinds = (
+        ("device", (each.id for each in what.devices), queries.DEVICE, queries.DEVICES_LIKE),
+        (
+            "service_point",
+            (each.id for each in what.service_points),
+            queries.SERVICE_POINT,
+            queries.SERVICE_POINTS_LIKE,
+        ),
+        ("group", groups, queries.GROUP_KNOWN, queries.GROUPS_LIKE),
+    )
     found: dict[Named, str] = {}
-    for name, query in asked.items():
-        key = twin_key(name[1])
-        like = {id for text in twins_of(name[1]) for (id,) in db.execute(query, (text,))}
-        like = {id for id in like if twin_key(id) == key}
-        if like and name[1] not in like:
-            found[name] = min(like)
+    for kind, ids, known_as_it_is, known_like in kinds:
+        for id in ids:
+            if db.execute(known_as_it_is, (id,)).get is None:
+                spelled = (db.execute(known_like, (text,)).get for text in twins_of(id))
+                twin = next((each for each in spelled if each is not None), None)
+                if twin is not None:
+                    found[(kind, id)] = twin
     return found
 
 
