@@ -16,10 +16,10 @@ from adapter.engine.registry.ports import Named, named
 from adapter.errors import InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, endpoint_key
+from adapter.model.spreadsheets import number_problem
 from adapter.model.texts import (
     endpoint_problem,
     id_problem,
-    number_problem,
     registry_id_problem,
     text_problem,
     twin_key,
