@@ -10,7 +10,7 @@ from typing import Final
 from adapter.commands.calls import ReadingKind
 from adapter.model.date_time import read_date_time
 from adapter.model.decimals import read_decimal
-from adapter.model.entered_value import BOUND, is_bounded
+from adapter.model.entered_value import BOUND, MOST_PLACES, is_bounded
 from adapter.model.measurement import REGULAR
 from adapter.readings.conditions import CLOCK, DAYLIGHT, SUSPECT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
@@ -18,7 +18,6 @@ from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped
 
 _LONGEST_NUMBER: Final = 60
 _EXACT: Final = Context(prec=240)
-_PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -137,7 +136,7 @@ def _rows(
         if pulse != _ONE:
             told = text_of(multiply(external, pulse))
         else:
-            told = text if text.isdigit() or _PLAIN.fullmatch(text) else text_of(external)
+            told = _written_out(text, external)
         usual = below_zero if external.is_signed() and external else REGULAR
         words = statuses.get(index) if statuses else None
         if words:
@@ -161,9 +160,19 @@ def _number(text: str) -> Decimal:
         number = read_decimal(text)
     except ValueError:
         raise _Bad(Unmapped.NUMBER, text[:60] or "no value") from None
-    if not is_bounded(number):
+    if (len(text) > MOST_PLACES or _has_exponent(text)) and not is_bounded(number):
         raise _Bad(Unmapped.NUMBER, f"{text[:60]} is too long: {BOUND}")
     return number
+
+
+def _has_exponent(text: str) -> bool:
+    return "e" in text or "E" in text
+
+
+def _written_out(text: str, number: Decimal) -> str:
+    """A number as it came, where it came without an exponent and with digits around its point."""
+    odd = _has_exponent(text) or text[-1] == "." or text.startswith(("+", ".", "-."))
+    return text_of(number) if odd else text
 
 
 def text_of(number: Decimal) -> str:
