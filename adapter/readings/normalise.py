@@ -126,17 +126,14 @@ def _rows(
     factor = _EXACT.multiply(pulse, quantity.multiplier)
     below_zero = SUSPECT if quantity.one_way else REGULAR
     multiply, statuses = _EXACT.multiply, seed.statuses
-    interval = seed.kind is ReadingKind.INTERVAL
+    interval, scaled = seed.kind is ReadingKind.INTERVAL, pulse == _ONE
     rows: list[Row] = []
     for index, (text, at) in enumerate(zip(seed.texts, times, strict=True)):
         if not text and interval:
             continue
         external = _number(text)
         value = text_of(multiply(external, factor))
-        if pulse != _ONE:
-            told = text_of(multiply(external, pulse))
-        else:
-            told = _written_out(text, external)
+        told = _written_out(text, external) if scaled else text_of(multiply(external, pulse))
         usual = below_zero if external.is_signed() and external else REGULAR
         words = statuses.get(index) if statuses else None
         if words:
