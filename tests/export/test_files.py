@@ -228,7 +228,21 @@ def a_row(value: str) -> ValueRow:
     return ValueRow._make(cells)._replace(value=value, head_end_value=None)
 
 
-@pytest.mark.parametrize("text", ["0." + "0" * 18 + "1", "1" + "0" * 20, "-1" + "0" * 20])
+def test_the_row_that_parquet_cannot_hold_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    row = a_row("1" * 25)._replace(device="M1", component="M1-R", load_run=7, at=1_000_000)
+    with (
+        pytest.raises(ExportError) as refused,
+        ParquetSink(tmp_path / "v.parquet", VALUES) as sink,
+    ):
+        fill(sink, [[a_row("1.5"), row]])
+    assert str(refused.value).startswith(
+        "device M1, component M1-R, load_run 7, number 0, time 1970-01-01T00:00:01+00:00: "
+        f"value {'1' * 25} is no fit for decimal128(38, 18)"
+    )
+
+
+@pytest.mark.parametrize("text", ["0." + "0" * 18 + "1", "1" + "0" * 20, "-1" + "0" * 20, "1" * 25])
 def test_a_number_that_does_not_fit_is_named_and_nothing_is_rounded(
     tmp_path: Path, text: str
 ) -> None:
