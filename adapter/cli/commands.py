@@ -51,6 +51,7 @@ COMMANDS: Final = columns(
 )
 PARTS: Final = {
     "communications": columns("communication", "id step operation state token attempt failure"),
+    "business_objects": columns("communication", "id outbound result_outbound inbound"),
     "completion_events": columns("completion event", "event state error"),
     "history": columns("entry/entries", "seq at actor action subject detail"),
     "outcomes": columns(
@@ -232,7 +233,8 @@ def _print_messages(rows: list[dict[str, Json]]) -> None:
     for row in rows:
         way = "sent" if row.get("outbound") else "received"
         status = f"  HTTP {row['status']}" if row.get("status") else ""
-        print_text(f"{row.get('at')}  {way}  {row.get('operation')}{status}")
+        about = f"  {row['business_object']}" if row.get("business_object") else ""
+        print_text(f"{row.get('at')}  {way}  {row.get('operation')}{about}{status}")
         print_text(f"{row.get('body')}\n")
 
 
@@ -259,8 +261,13 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
     violations = made.get("violations")
     for violation in violations if isinstance(violations, list) else []:
         print_text(f"violates {violation}")
-    for name in ("communications", "completion_events"):
-        if rows := items(made.get(name)):
+    sent = made.get("communications")
+    for name, part in (
+        ("communications", sent),
+        ("business_objects", sent),
+        ("completion_events", made.get("completion_events")),
+    ):
+        if rows := items(part):
             print_rows(PARTS[name], rows)
 
 

@@ -5,7 +5,7 @@ What a command finds out about itself on the way (its "own" events) is never tol
 
 from dataclasses import dataclass
 
-from adapter.commands.activity import Failure
+from adapter.commands.activity import Failure, Work
 from adapter.commands.calls import HeadEndOutcome, RequestStatus
 from adapter.commands.rules import Violation
 from adapter.errors import Fault
@@ -73,12 +73,13 @@ class OutcomeReceived:
 class AskFailed:
     """A status, result or cancel call brought no answer; it is harmless to ask again.
 
-    `fault` is set where the head end did answer, with a fault.
+    `fault` is set where the head end did answer, with a fault; `work` says what was asked.
     """
 
     communication: CommunicationId
     detail: str
     fault: Fault | None = None
+    work: Work = Work.STATUS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

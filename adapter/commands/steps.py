@@ -19,6 +19,7 @@ from adapter.commands.activity import (
     ReadPeriod,
     StepKind,
 )
+from adapter.commands.business_objects import KIND_OF_STEP
 from adapter.commands.calls import (
     Call,
     FailureReason,
@@ -28,6 +29,7 @@ from adapter.commands.calls import (
 )
 from adapter.commands.failures import Remedy, failure_row
 from adapter.commands.flows import (
+    FLOWS,
     SWITCH_OPERATIONS,
     WINDOW_OPERATIONS,
     Leaves,
@@ -41,12 +43,7 @@ from adapter.model.device import InstallEffect
 from adapter.model.ids import CommunicationId
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
-    {
-        StepKind.LOAD_CHECK: Operation.LOAD_SIDE_VOLTAGE,
-        StepKind.SWITCH_CHECK: Operation.SWITCH_STATE,
-        StepKind.READ: Operation.CONTINGENCY_READ,
-        StepKind.SETTLE: Operation.SWITCH_STATE,
-    }
+    {step: FLOWS[kind].request.operation for step, kind in KIND_OF_STEP.items()}
 )
 _RECENT: Final = timedelta(hours=1)
 _NOT_THERE: Final = frozenset({FailureReason.TARGET_NOT_REGISTERED, FailureReason.TARGET_NOT_FOUND})

@@ -53,7 +53,10 @@ def test_a_disconnect_is_seen_to_its_end(openway: Terminal) -> None:
     ]
     assert "Disconn-Comm" in openway("devices", "show", meter(1)).out
     told = openway("command", "show", str(done.json["id"]), "--history", "--outcomes", "--messages")
-    assert "DisconnectMeter" in told.out
+    assert "DisconnectMeter  D8-DisconnectMeterDR" in told.out
+    assert "GetDisconnectMeterResult  D8-DisconnectMeterResultDR" in told.out
+    assert "StatusChanged  D8-StatusChanged" in told.out
+    assert "business_object=D8-StatusChanged" in told.out
     assert "AuditNote" not in told.out
     history = openway("command", "show", str(done.json["id"]), "--history").out
     assert "{" not in history

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from adapter.commands.activity import Command
+from adapter.commands.business_objects import object_of_event
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes
 from adapter.commands.events import Event
 from adapter.commands.flows import CommandKind
@@ -300,6 +301,9 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
     status = getattr(event, "status", None)
     if status is not None:
         detail["status"] = f"{status.state}/{status.result}"
+    about = object_of_event(made.command, event)
+    if about is not None:
+        detail["business_object"] = about
     fault = getattr(event, "fault", None)
     if fault is not None:
         detail["fault"] = f"{fault.name}: {fault.message}"

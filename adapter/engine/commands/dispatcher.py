@@ -410,10 +410,15 @@ class Dispatcher:
             answer = await place.call(call)
         except Refused as error:
             event: Event = AskFailed(
-                communication=communication.id, detail=str(error), fault=error.fault
+                communication=communication.id,
+                detail=str(error),
+                fault=error.fault,
+                work=communication.work,
             )
         except HeadEndError as error:
-            event = AskFailed(communication=communication.id, detail=str(error))
+            event = AskFailed(
+                communication=communication.id, detail=str(error), work=communication.work
+            )
         else:
             event = _answered(communication, answer)
         crash_points.reached("ask.after")
@@ -460,5 +465,7 @@ def _answered(communication: Communication, answer: object) -> Event:
             return CancelAnswered(communication=communication.id)
         case _:
             return AskFailed(
-                communication=communication.id, detail="an answer about another request"
+                communication=communication.id,
+                detail="an answer about another request",
+                work=communication.work,
             )

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from adapter.commands.activity import Command
+from adapter.commands.activity import Command, Communication
+from adapter.commands.business_objects import objects_of
+from adapter.commands.flows import CommandKind
 
 
 def _text(at: datetime | None) -> str | None:
@@ -47,18 +49,7 @@ def summary(command: Command) -> dict[str, object]:
             {"event": item.kind.value, "state": item.state.value, "error": item.error or None}
             for item in activity.completions
         ],
-        "communications": [
-            {
-                "id": item.id,
-                "step": item.step.value,
-                "operation": item.operation.value,
-                "state": item.state.value,
-                "token": item.token,
-                "attempt": item.attempt,
-                "failure": item.failure.cause if item.failure else None,
-            }
-            for item in command.communications
-        ],
+        "communications": [_communication(request.kind, each) for each in command.communications],
         "retries": activity.retries,
         "late_messages": activity.late,
         "resolution": None
@@ -69,4 +60,21 @@ def summary(command: Command) -> dict[str, object]:
             "approver": activity.resolution.approver,
             "at": _text(activity.resolution.at),
         },
+    }
+
+
+def _communication(kind: CommandKind, item: Communication) -> dict[str, object]:
+    """One of its communications, with the business objects that the source names for it."""
+    objects = objects_of(kind, item)
+    return {
+        "id": item.id,
+        "step": item.step.value,
+        "operation": item.operation.value,
+        "outbound": objects.outbound,
+        "result_outbound": objects.result_outbound,
+        "inbound": objects.inbound,
+        "state": item.state.value,
+        "token": item.token,
+        "attempt": item.attempt,
+        "failure": item.failure.cause if item.failure else None,
     }

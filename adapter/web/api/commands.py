@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from adapter.commands.activity import Command, CommandRequest, ReadPeriod, State
+from adapter.commands.business_objects import object_of_operation
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
@@ -148,9 +149,15 @@ class CompletionOut(Struct, kw_only=True):
 
 
 class CommunicationOut(Struct, kw_only=True):
+    """`outbound`, `result_outbound` and `inbound` are the business objects that the source names
+    for its request, its result request and its callback; null: it has none."""
+
     id: str
     step: str
     operation: str
+    outbound: str
+    result_outbound: str | None
+    inbound: str | None
     state: str
     token: str | None
     attempt: int
@@ -261,18 +268,23 @@ class Outcomes(Struct, kw_only=True):
 
 
 class MessageOut(Struct, kw_only=True):
-    """One SOAP message; callback secrets are masked."""
+    """One SOAP message; callback secrets are masked. `business_object` is the source's name of the
+    communication that it belongs to; null: the source has none (status, cancel)."""
 
     communication: str
     at: datetime
     outbound: bool
     operation: str
+    business_object: str | None
     status: int
     body: str
 
     @classmethod
-    def of(cls, logged: Logged) -> "MessageOut":
-        return answer_from(cls, logged, body=_text(logged.body))
+    def of(cls, logged: Logged, command: Command) -> "MessageOut":
+        made = (each for each in command.communications if each.id == logged.communication)
+        kind, communication = command.request.kind, next(made, None)
+        about = communication and object_of_operation(kind, communication, logged.operation)
+        return answer_from(cls, logged, body=_text(logged.body), business_object=about)
 
 
 class Messages(Struct, kw_only=True):
@@ -383,9 +395,9 @@ async def command_outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def command_messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    command = (await api.gateway.commands.get(_command(asked))).id
-    logged = await api.gateway.commands.messages(command)
-    return ApiResponse(body=Messages(items=[MessageOut.of(item) for item in logged]))
+    command = await api.gateway.commands.get(_command(asked))
+    logged = await api.gateway.commands.messages(command.id)
+    return ApiResponse(body=Messages(items=[MessageOut.of(item, command) for item in logged]))
 
 
 # ---------------------------------------------------------------- what they share

@@ -1,0 +1,88 @@
+"""Which business object of the source each communication is: its request, its result, its callback.
+
+The names are those of the command-flow table. A step before or beside the command's own request is
+the request of another command, and has that one's names. Asking for a status and canceling are
+ours: the source has no business object for them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from adapter.commands.activity import Command, Communication, StepKind, Work
+from adapter.commands.events import (
+    AskFailed,
+    Dispatched,
+    Event,
+    LateNotified,
+    OutcomeReceived,
+    SendFailed,
+    SendRefused,
+    SendUnclear,
+    StatusNotified,
+    TokenReceived,
+)
+from adapter.commands.flows import FLOWS, CommandKind, Flow
+
+KIND_OF_STEP: Final[Mapping[StepKind, CommandKind]] = MappingProxyType(
+    {
+        StepKind.LOAD_CHECK: CommandKind.LOAD_CHECK,
+        StepKind.SWITCH_CHECK: CommandKind.READ_DISCONNECT_STATE,
+        StepKind.READ: CommandKind.ON_DEMAND_READ_SCALAR,
+        StepKind.SETTLE: CommandKind.READ_DISCONNECT_STATE,
+    }
+)
+"""The command whose request a step sends; the main step sends the command's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusinessObjects:
+    """Of one communication. None: its command has no such message."""
+
+    outbound: str
+    result_outbound: str | None
+    inbound: str | None
+
+
+def objects_of(kind: CommandKind, communication: Communication) -> BusinessObjects:
+    flow = _flow(kind, communication.step)
+    return BusinessObjects(
+        outbound=flow.request.business_object,
+        result_outbound=flow.result.business_object if flow.result else None,
+        inbound=flow.notice,
+    )
+
+
+def object_of_operation(
+    kind: CommandKind, communication: Communication, operation: str
+) -> str | None:
+    """Of one message; `operation` as the message log names it. None: the source has none."""
+    flow = _flow(kind, communication.step)
+    if operation == flow.request.operation.value:
+        return flow.request.business_object
+    if flow.result is not None and operation == flow.result.operation.value:
+        return flow.result.business_object
+    told = flow.notice is not None and operation.endswith(".StatusChanged")
+    return flow.notice if told else None
+
+
+def object_of_event(command: Command, event: Event) -> str | None:
+    """The business object that an event is about: what was sent, asked for, or received."""
+    named = getattr(event, "communication", None)
+    communication = next((each for each in command.communications if each.id == named), None)
+    if communication is None:
+        return None
+    objects = objects_of(command.request.kind, communication)
+    match event:
+        case Dispatched() | TokenReceived() | SendFailed() | SendRefused() | SendUnclear():
+            return objects.outbound
+        case OutcomeReceived() | AskFailed(work=Work.RESULT):
+            return objects.result_outbound or objects.outbound
+        case StatusNotified(polled=False) | LateNotified():
+            return objects.inbound
+    return None
+
+
+def _flow(kind: CommandKind, step: StepKind) -> Flow:
+    return FLOWS[KIND_OF_STEP.get(step, kind)]
