@@ -28,7 +28,14 @@ from adapter.commands.flows import (
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.bounds import CountOrZero, check_bounds
-from adapter.model.device import Device, DeviceView, allows, already, override_problem
+from adapter.model.device import (
+    THIS_HEAD_END,
+    Device,
+    DeviceView,
+    allows,
+    already,
+    override_problem,
+)
 from adapter.model.ids import CommandId, DeviceId, EndpointId, endpoint_key
 
 _MAX_DEVICES: Final = 100_000
@@ -153,12 +160,13 @@ def judge(
     head_end_kinds: frozenset[CommandKind],
     open_commands: Mapping[str, CommandId],
     holders: Mapping[EndpointId, Sequence[DeviceView]] = MappingProxyType({}),
+    head_end: str = THIS_HEAD_END,
 ) -> tuple[Violation, ...]:
     """The rules a command breaks in the world as it is now.
 
     `head_end_kinds` is what the head end can do; `open_commands` maps the lanes this command needs
     to the open command that holds them (duplicates and opposites); `holders` are the devices that
-    name an endpoint and are not removed.
+    name an endpoint and are not removed; `head_end` is what the gateway's own head end is called.
     """
     found: list[Violation] = []
     if request.kind not in head_end_kinds:
@@ -167,7 +175,9 @@ def judge(
         )
     for view in views:
         named = view.device.endpoint
-        found.extend(_judge_device(request, view, () if named is None else holders.get(named, ())))
+        others = () if named is None else holders.get(named, ())
+        asked = AskedDevice(request=request, view=view, holders=others, head_end=head_end)
+        found.extend(_judge_device(asked))
     told: set[CommandId] = set()
     for lane, holder in sorted(open_commands.items()):
         if holder not in told:
@@ -177,36 +187,52 @@ def judge(
     return tuple(found)
 
 
-def _judge_device(
-    request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
-) -> list[Violation]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedDevice:
+    """A device of a request, the devices that name its endpoint, and the gateway's head end."""
+
+    request: CommandRequest
+    view: DeviceView
+    holders: Sequence[DeviceView]
+    head_end: str
+
+
+def _judge_device(asked: AskedDevice) -> list[Violation]:
     found: list[Violation] = []
     for row in DEVICE_RULES:
-        if row.applies(request.nature):
-            texts = row.broken(request, view, holders)
+        if row.applies(asked.request.nature):
+            texts = row.broken(asked)
             found.extend(Violation(rule=row.rule, text=text) for text in texts)
             if texts and row.decides:
                 break
     return found
 
 
-def _not_smart(
-    _request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
-) -> Sequence[str]:
-    return () if view.device.smart else (f"{view.device.id} is not a smart meter",)
+def _not_smart(asked: AskedDevice) -> Sequence[str]:
+    device = asked.view.device
+    return () if device.smart else (f"{device.id} is not a smart meter",)
 
 
-def _incapable(
-    request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
-) -> Sequence[str]:
-    device = view.device
-    able = request.kind.value in device.capabilities
-    return () if able else (f"{device.id} does not support {request.kind}",)
+def _elsewhere(asked: AskedDevice) -> Sequence[str]:
+    text = _at_another(asked.view.device, asked.head_end)
+    return (text,) if text else ()
 
 
-def _installed_otherwise(
-    request: CommandRequest, view: DeviceView, _holders: Sequence[DeviceView]
-) -> Sequence[str]:
+def _at_another(device: Device, head_end: str) -> str:
+    """Another head end may have given the same endpoint to another meter."""
+    if device.belongs_to(head_end):
+        return ""
+    return f"{device.id} is at the head end {device.head_end}, and this one is {head_end}"
+
+
+def _incapable(asked: AskedDevice) -> Sequence[str]:
+    device, kind = asked.view.device, asked.request.kind
+    able = kind.value in device.capabilities
+    return () if able else (f"{device.id} does not support {kind}",)
+
+
+def _installed_otherwise(asked: AskedDevice) -> Sequence[str]:
+    request, view = asked.request, asked.view
     effect = request.nature.effect
     if effect is None or request.ignore_install_state or allows(view.installed, effect):
         return ()
@@ -215,9 +241,11 @@ def _installed_otherwise(
     return (f"{view.device.id}: install status {status} {verb} ({effect})",)
 
 
-def _shared_endpoint(
-    _request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
-) -> Sequence[str]:
+def _shared_endpoint(asked: AskedDevice) -> Sequence[str]:
+    return _shared(asked.view, asked.holders)
+
+
+def _shared(view: DeviceView, holders: Sequence[DeviceView]) -> Sequence[str]:
     """One endpoint is one meter: where two devices name it, nobody can tell whose it is (I7)."""
     others = [each.device.id for each in _others(view, holders)]
     if not others:
@@ -227,10 +255,8 @@ def _shared_endpoint(
     return (text,)
 
 
-def _protected(
-    _request: CommandRequest, view: DeviceView, holders: Sequence[DeviceView]
-) -> Sequence[str]:
-    texts = map(_protection, (view, *_others(view, holders)))
+def _protected(asked: AskedDevice) -> Sequence[str]:
+    texts = map(_protection, (asked.view, *_others(asked.view, asked.holders)))
     return tuple(text for text in texts if text)
 
 
@@ -273,13 +299,14 @@ class DeviceRule:
 
     rule: str
     applies: Callable[[Nature], bool]
-    broken: Callable[[CommandRequest, DeviceView, Sequence[DeviceView]], Sequence[str]]
+    broken: Callable[[AskedDevice], Sequence[str]]
     decides: bool = False
 
 
 # fmt: off
 DEVICE_RULES: Final = (
     DeviceRule(rule="smart_device",     applies=_every,   broken=_not_smart, decides=True),
+    DeviceRule(rule="head_end",         applies=_every,   broken=_elsewhere, decides=True),
     DeviceRule(rule="eligible_command", applies=_every,   broken=_incapable),
     DeviceRule(rule="install_state",    applies=_changes, broken=_installed_otherwise),
     DeviceRule(rule="endpoint",         applies=_changes, broken=_shared_endpoint),
@@ -318,6 +345,7 @@ def may_dispatch(
     now: datetime,
     target: Target | None = None,
     holders: Sequence[DeviceView] = (),
+    head_end: str = THIS_HEAD_END,
 ) -> Violation | None:
     """The last look before a request leaves (I8); None lets it go. Not-after is `expires_at`.
 
@@ -332,6 +360,7 @@ def may_dispatch(
         view=view,
         target=target,
         holders=holders,
+        head_end=head_end,
     )
     return _first_broken(leaving, DISPATCH_RULES)
 
@@ -347,6 +376,7 @@ class Departure:
     view: DeviceView | None = None
     target: Target | None = None
     holders: Sequence[DeviceView] = ()
+    head_end: str = THIS_HEAD_END
 
 
 def _first_broken(leaving: Departure, rows: Iterable["DispatchRule"]) -> Violation | None:
@@ -381,7 +411,11 @@ def _moved(leaving: Departure) -> str:
 def _shared_by_now(leaving: Departure) -> str:
     if leaving.view is None or leaving.target is None:
         return ""
-    return "".join(_shared_endpoint(leaving.request, leaving.view, leaving.holders))
+    return "".join(_shared(leaving.view, leaving.holders))
+
+
+def _elsewhere_by_now(leaving: Departure) -> str:
+    return "" if leaving.view is None else _at_another(leaving.view.device, leaving.head_end)
 
 
 def _unknown(leaving: Departure) -> str:
@@ -415,6 +449,7 @@ class DispatchRule:
 DISPATCH_RULES: Final = (
     DispatchRule(rule="not_after",      applies=_every,   broken=_expired),
     DispatchRule(rule="effective_at",   applies=_every,   broken=_too_early),
+    DispatchRule(rule="head_end",       applies=_changes, broken=_elsewhere_by_now),
     DispatchRule(rule="endpoint",       applies=_changes, broken=_moved),
     DispatchRule(rule="endpoint",       applies=_changes, broken=_shared_by_now),
     DispatchRule(rule="unknown_device", applies=_opens,   broken=_unknown),

@@ -79,7 +79,7 @@ class DeviceForm(_Strict, omit_defaults=True, kw_only=True):
     serial: Text = ""
     device_type: Text = ""
     configuration_group: Text = ""
-    head_end: Text = "openway"
+    head_end: Text = ""
     category: Category = Category.METER
     capabilities: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()

@@ -23,6 +23,7 @@ from adapter.model.bounds import (
     Share,
     check_bounds,
 )
+from adapter.model.device import THIS_HEAD_END
 from adapter.model.secret import Secret
 from adapter.settings.loading import falls_back_on
 from adapter.settings.urls import url_problem
@@ -170,6 +171,9 @@ class HeadEndSettings:
     proves something only where nothing stands between that answers in the head end's place.
     """
 
+    name: Annotated[
+        str, "what the registry calls this head end; a device of another one is not commanded here"
+    ] = THIS_HEAD_END
     base_url: Annotated[str, "URL of the head end; services are below it at the contract's paths"]
     service_urls: Annotated[
         Mapping[str, str], "whole URL of single services, by the service's name"
@@ -210,6 +214,8 @@ class HeadEndSettings:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if not self.name.strip():
+            raise SettingsError("name: must not be blank: a device of a blank one is at this one")
         for name, url in (("base_url", self.base_url), *self.service_urls.items()):
             self._check_url(name, url)
         if self.basic is not None and ":" in self.basic.user:

@@ -15,6 +15,9 @@ from adapter.errors import GatewayError
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
 from adapter.model.whole_numbers import Span
 
+THIS_HEAD_END: Final = "openway"
+"""What the gateway's own head end is called where a site names it nothing else."""
+
 
 class InstallStatus(StrEnum):
     """Option value of an install event's status, as the algorithm parameters spell it."""
@@ -135,14 +138,15 @@ class MeasuringComponent:
 class Device:
     """A meter or item. `capabilities` names the command kinds it supports; empty means none.
 
-    A meter without an endpoint is a manual meter.
+    A meter without an endpoint is a manual meter. `head_end` names the head end that it is at;
+    "" is this gateway's own.
     """
 
     id: DeviceId
     endpoint: EndpointId | None = None
     serial: str = ""
     device_type: str = ""
-    head_end: str = "openway"
+    head_end: str = ""
     configuration_group: str = ""
     groups: frozenset[str] = frozenset()
     capabilities: frozenset[str] = frozenset()
@@ -152,6 +156,11 @@ class Device:
     @property
     def smart(self) -> bool:
         return self.endpoint is not None
+
+    def belongs_to(self, head_end: str) -> bool:
+        """Whether it is at this head end. Names are compared without case and outer blanks."""
+        named = self.head_end.strip().casefold()
+        return not named or named == head_end.strip().casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,7 @@ _TIME: Final = "time, ISO 8601 with a zone"
 _VALUES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "category": ", ".join(Category),
+        "head_end": "name of its head end; empty: the gateway's own, `head_end.name`",
         "device_category": f"{Category.METER}, {Category.ITEM}",
         "disconnect_location": ", ".join(DisconnectLocation),
         "time_zone": "IANA zone, as Europe/Berlin",

@@ -29,6 +29,7 @@ from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import field_work_of
 from adapter.fieldwork.replies import WebhookReplies
 from adapter.headend.settings import HeadEndSettings
+from adapter.model.device import THIS_HEAD_END
 from adapter.server.connections import bind, url_of
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
@@ -144,10 +145,15 @@ def _requester(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Reque
 def _rules(settings: Settings) -> OrderRules:
     asked = settings.orders
     return replace(
-        load_rules(asked.file, settings.engine.kinds),
+        load_rules(asked.file, settings.engine.kinds, _name(settings)),
         visit_time_out=timedelta(seconds=asked.visit_time_out_s) or None,
         message_tries=asked.message_tries,
     )
+
+
+def _name(settings: Settings) -> str:
+    """What the site calls its head end."""
+    return THIS_HEAD_END if settings.head_end is None else settings.head_end.name
 
 
 def _head_end(settings: Settings) -> HeadEndSettings:
@@ -213,6 +219,7 @@ def command_settings(settings: Settings) -> CommandSettings:
             concurrency=settings.engine.concurrency,
             lease_s=settings.engine.lease_s,
             switch=settings.switch,
+            head_end=_name(settings),
         ),
         parking=ParkingPolicy(
             most=settings.callbacks.parked_most, longest_s=settings.callbacks.parked_s

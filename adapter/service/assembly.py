@@ -210,7 +210,7 @@ def assemble(
         requester=parts.requester or PublishedReplies(store),
         measurements=parts.measurements or StoredMeasurements(payloads.data, order_store),
         clock=clock,
-        rules=parts.rules or load_rules(None, settings.head_end_kinds),
+        rules=parts.rules or load_rules(None, settings.head_end_kinds, settings.dispatch.head_end),
         lease_s=settings.dispatch.lease_s,
         master_data=parts.master_data,
     )

@@ -17,6 +17,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.timing import in_utc
 from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError, meant
+from adapter.model.device import THIS_HEAD_END
 from adapter.model.measurement import CycleSchedule
 from adapter.orders.algorithms.verdict import Customs
 from adapter.orders.configuration import (
@@ -31,16 +32,19 @@ from adapter.settings.text_files import read_toml
 _TABLES: Final = ("orders", "measurement_cycle", "service_point_type", "field_task")
 
 
-def load_rules(path: Path | None, kinds: frozenset[CommandKind]) -> OrderRules:
-    """The rules of `path`, or the default ones. Raises SettingsError naming the first mistake."""
+def load_rules(
+    path: Path | None, kinds: frozenset[CommandKind], head_end: str = THIS_HEAD_END
+) -> OrderRules:
+    """The rules of `path`, or the default ones; `kinds` are what the head end of that name offers.
+    Raises SettingsError naming the first mistake."""
     offered = frozenset(kind.value for kind in kinds)
     if path is None:
-        return OrderRules(head_end_commands=offered)
+        return OrderRules(head_end_commands=offered, head_end=head_end)
     try:
         raw = read_toml(path)
     except SettingsError as error:
         raise SettingsError(f"orders.file: {error}") from error
-    return replace(rules_of(raw), head_end_commands=offered)
+    return replace(rules_of(raw), head_end_commands=offered, head_end=head_end)
 
 
 def rules_of(raw: Mapping[str, object]) -> OrderRules:

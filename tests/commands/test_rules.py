@@ -304,6 +304,38 @@ def test_a_disconnect_is_barred_by_the_protection_of_any_device_of_its_endpoint(
     assert [each.rule for each in found] == ["endpoint", "protected"]
 
 
+@for_every(
+    ("named", "ours", "commanded"),
+    [
+        ("", "openway", True),
+        (" ", "AMI-North", True),
+        ("openway", "openway", True),
+        (" OpenWay ", "openway", True),
+        ("AMI-North", "ami-north", True),
+        ("AMI-North", "openway", False),
+        ("openway", "AMI-North", False),
+    ],
+)
+def test_a_device_of_another_head_end_is_not_commanded_here(
+    named: str, ours: str, commanded: bool
+) -> None:
+    view = a_view()
+    view = replace(view, device=replace(view.device, head_end=named))
+    for kind in CommandKind:
+        request = replace(a_request(kind), ignore_install_state=True)
+        found = broken(request, view, head_end=ours)
+        assert ("head_end" in found) is not commanded, kind
+    command = a_command(C.REMOTE_CONNECT)
+    last = may_dispatch(
+        command.request, command.activity, view, SwitchPolicy(), now=NOON, head_end=ours
+    )
+    assert (last is None) is commanded
+    assert last is None or (last.rule, last.text) == (
+        "head_end",
+        f"D0 is at the head end {named}, and this one is {ours}",
+    )
+
+
 def test_a_connect_goes_first_and_groups_go_last() -> None:
     assert priority_of(a_request(C.REMOTE_CONNECT)) is Priority.URGENT
     assert priority_of(a_request(C.REMOTE_DISCONNECT)) is Priority.NORMAL

@@ -67,7 +67,7 @@ from adapter.errors import (
     StoreFailed,
     Unwritable,
 )
-from adapter.model.device import DeviceView
+from adapter.model.device import THIS_HEAD_END, DeviceView
 from adapter.model.ids import CommunicationId
 
 log = logging.getLogger(__name__)
@@ -86,11 +86,13 @@ _OPERATION: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """At most `concurrency` calls at once; a claimed one is offered again after `lease_s`."""
+    """At most `concurrency` calls at once; a claimed one is offered again after `lease_s`.
+    `head_end` is what the gateway's own head end is called."""
 
     concurrency: int = 64
     lease_s: float = 30.0
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
+    head_end: str = THIS_HEAD_END
 
 
 class Dispatcher:
@@ -302,7 +304,7 @@ class Dispatcher:
             return not self._held(communication)
         if barred.rule == "not_after":
             await self._apply(leased, TimePassed())
-        elif barred.rule in ("protected", "endpoint"):
+        elif barred.rule in ("protected", "endpoint", "head_end"):
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
 
@@ -326,6 +328,7 @@ class Dispatcher:
             now=self._clock.now(),
             target=target,
             holders=holders,
+            head_end=self._settings.head_end,
         )
 
     async def _holds_its_meter(self, command: Command, communication: Communication) -> bool:

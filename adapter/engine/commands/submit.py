@@ -72,7 +72,7 @@ class Submitter:
         for tried in range(_SUBMIT_TRIES):
             facts = await self._validation.facts(command, None if tried else surveyed)
             facts = replace(facts, open_commands={**facts.open_commands, **taken})
-            submission = self._submission(command, facts, content, actor)
+            submission = self._submission(command, facts, content, actor, surveyed.left_out)
             (result,) = await self._store.submit([submission])
             match result:
                 case Accepted(id=made):
@@ -116,18 +116,18 @@ class Submitter:
         )
         return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
 
-    def _submission(self, command: Command, facts: Facts, content: str, actor: str) -> Submission:
+    def _submission(
+        self, command: Command, facts: Facts, content: str, actor: str, left_out: int
+    ) -> Submission:
         request = command.request
         verdict = self._validation.judge(command, facts)
         policy = self._policies[request.kind]
         made = step(command, verdict, now=self._clock.now(), policy=policy)
         accepted = not verdict.violations and not made.command.activity.state.final
-        asked = AuditNote(
-            actor=actor,
-            action="Submitted",
-            subject=command.id,
-            detail={"kind": request.kind.value, "requester": request.requester},
-        )
+        told: dict[str, object] = {"kind": request.kind.value, "requester": request.requester}
+        if left_out:
+            told["at_another_head_end"] = left_out
+        asked = AuditNote(actor=actor, action="Submitted", subject=command.id, detail=told)
         return Submission(
             command=made.command,
             key=request.idempotency_key,

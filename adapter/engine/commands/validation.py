@@ -12,7 +12,7 @@ from adapter.commands.rules import SwitchPolicy, Violation, judge, lanes_of
 from adapter.commands.steps import moves_switch
 from adapter.engine.commands.ports import DeviceRegistry, Store
 from adapter.errors import InvalidRequest, UnknownDevice
-from adapter.model.device import DeviceView
+from adapter.model.device import THIS_HEAD_END, DeviceView
 from adapter.model.ids import CommandId, DeviceId, endpoint_key
 
 _UNDER_WAY: Final = frozenset(
@@ -29,12 +29,14 @@ _MOST_TOLD: Final = 100
 class Surveyed:
     """The devices of a request: whom to reach, and which rules they break.
 
-    `switch` is what the registry says of the switch of a request for one.
+    `switch` is what the registry says of the switch of a request for one. `left_out` counts the
+    members of a group that are at another head end: its group of that name has none of them.
     """
 
     targets: tuple[Target, ...]
     violations: tuple[Violation, ...]
     switch: SwitchState | None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +76,24 @@ class Validation:
         registry: DeviceRegistry,
         head_end_kinds: frozenset[CommandKind],
         switch: SwitchPolicy,
+        head_end: str = THIS_HEAD_END,
     ) -> None:
         self._store = store
         self._registry = registry
         self._kinds = head_end_kinds
         self._switch = switch
+        self._head_end = head_end
 
     async def survey(self, request: CommandRequest, devices: Sequence[DeviceId]) -> Surveyed:
         """Look at the devices of a new request. Raises UnknownDevice, InvalidRequest."""
         targets: list[Target] = []
         violations = _Violations()
-        switch = None
+        switch, left_out = None, 0
         async for some, views in self._looked_at(devices):
+            if request.group is not None:
+                away = self._elsewhere(views)
+                left_out += len(away)
+                some = [item for item in some if item not in away]
             targets += [_target(item, views.get(item)) for item in some]
             violations.add(await self._judge(request, views.values()))
             switch = _switch_of(views[devices[0]]) if len(request.devices) == 1 else None
@@ -93,6 +101,12 @@ class Validation:
             targets=_once_each(targets, grouped=request.group is not None),
             violations=violations.told(),
             switch=switch,
+            left_out=left_out,
+        )
+
+    def _elsewhere(self, views: Mapping[DeviceId, DeviceView]) -> frozenset[DeviceId]:
+        return frozenset(
+            each for each, view in views.items() if not view.device.belongs_to(self._head_end)
         )
 
     async def _looked_at(
@@ -107,10 +121,19 @@ class Validation:
         self, request: CommandRequest, views: Collection[DeviceView]
     ) -> tuple[Violation, ...]:
         kinds = frozenset({request.kind})
+        if request.group is not None:
+            views = [view for view in views if view.device.belongs_to(self._head_end)]
         named = [view.device.endpoint for view in views if view.device.endpoint is not None]
         asked = named if request.kind in EFFECT_OF else []
         holders = await self._registry.at_endpoints(asked) if asked else {}
-        return judge(request, tuple(views), head_end_kinds=kinds, open_commands={}, holders=holders)
+        return judge(
+            request,
+            tuple(views),
+            head_end_kinds=kinds,
+            open_commands={},
+            holders=holders,
+            head_end=self._head_end,
+        )
 
     async def facts(self, command: Command, surveyed: Surveyed | None = None) -> Facts:
         """Fresh facts; those of the devices are `surveyed` where that was only just done."""

@@ -66,7 +66,9 @@ def connect_workers(
         monitor.changed(command)
         watchers.changed(command.id)
 
-    validation = Validation(store, devices, settings.head_end_kinds, dispatch.switch)
+    validation = Validation(
+        store, devices, settings.head_end_kinds, dispatch.switch, dispatch.head_end
+    )
     applier = Applier(store, clock, settings.policies, changed=changed)
     completer = Completer(data, devices, applier, clock)
     monitor = Monitor(

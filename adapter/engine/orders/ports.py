@@ -19,7 +19,7 @@ from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisi
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
 from adapter.model.capability import supported_commands
-from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.device import THIS_HEAD_END, Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import NO_SCHEDULES, CycleSchedule, Measurement
 from adapter.orders.algorithms.verdict import NO_CUSTOMS, Customs, Decision
@@ -46,7 +46,8 @@ class OrderRules:
     """How a site orchestrates: matrix and activity types, its own functions, its calendar of reads.
 
     `valid_tasks` are the field tasks of a service point type, where the site enforces them;
-    `tasks` the task types that it has changed; `head_end_commands` what the head end offers. A
+    `tasks` the task types that it has changed; `head_end_commands` what the head end offers, and
+    `head_end` its name: a device of another one supports no command here. A
     visit of which nothing is heard for `visit_time_out`, and a message that failed `message_tries`
     times, are left to people.
     """
@@ -57,6 +58,7 @@ class OrderRules:
     valid_tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tasks: Mapping[str, FieldTask] = field(default_factory=lambda: AS_SHIPPED)
     head_end_commands: frozenset[str] = frozenset()
+    head_end: str = THIS_HEAD_END
     visit_time_out: timedelta | None = timedelta(hours=72)
     message_tries: int = 10
 
@@ -71,7 +73,7 @@ class OrderRules:
         return timedelta(hours=type_.visit_time_out_hours) or None
 
     def supported(self, device: Device | None) -> frozenset[str]:
-        if device is None:
+        if device is None or not device.belongs_to(self.head_end):
             return frozenset()
         return supported_commands(device, {}, {device.head_end: self.head_end_commands})
 

@@ -12,6 +12,7 @@ from adapter.commands.timing import Policy, RetryPolicy
 from adapter.demo.demo import DemoSite, meters_for_twelve, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
+from adapter.model.device import THIS_HEAD_END
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig, SimulatorLimits, Timing
@@ -45,6 +46,7 @@ async def world(
     policies: Mapping[CommandKind, Policy] | None = None,
     switch: SwitchPolicy | None = None,
     limits: SimulatorLimits | None = None,
+    head_end: str = THIS_HEAD_END,
 ) -> AsyncIterator[DemoSite]:
     config = SimulatorConfig(
         population=PopulationPlan(count=count, group_size=20, generating_share=0.0),
@@ -57,7 +59,9 @@ async def world(
         config=config,
         settings=CommandSettings(
             policies=policies or fast(),
-            dispatch=DispatchSettings(lease_s=0.3, switch=switch or SwitchPolicy()),
+            dispatch=DispatchSettings(
+                lease_s=0.3, switch=switch or SwitchPolicy(), head_end=head_end
+            ),
         ),
         prepare=meters_for_twelve,
     ) as made:
