@@ -66,13 +66,17 @@ NEW_DEVICE_ID: Final = DeviceId("(new device)")
 class Assumptions:
     """What a plan takes for granted of crews.
 
-    Without `new_device` a crew installs one of the kind that was there, else a smart meter with a
-    remote switch, left off. Crews read a manual meter when they install, remove or are sent to
-    read it; a smart meter's register is left to the head end unless `crews_read_smart_meters`.
+    They install `new_device`, which the registry knows, or `refused` says why the records would not
+    take it. Without it a crew installs one of the kind that was there, else a smart meter with a
+    remote switch, left off; `new_id` is what it is called. Crews read a manual meter when they
+    install, remove or are sent to read it; a smart meter's register is left to the head end unless
+    `crews_read_smart_meters`.
     """
 
     new_device: Device | None = None
     new_capabilities: frozenset[str] = SMART_COMMANDS
+    new_id: DeviceId = NEW_DEVICE_ID
+    refused: str = ""
     crews_read_smart_meters: bool = False
 
 
@@ -141,20 +145,20 @@ def make_plan(
     An order that a rule would refuse is planned all the same: `problems` says what refuses it.
     """
     problems = validate(order, view) if not order.children else ()
-    notes = _notes(order, view)
     start = max(view.now, order.effective_at)
     run = _Run(
         order=replace(order, state=OrderState.READY),
         view=replace(view, now=start),
         assume=assume or Assumptions(),
     )
+    notes = _notes(order, view)
     while run.order.state is OrderState.READY:
         _pass(run, matrix, customs)
     return OrderPlan(
         outcome=run.order.state,
         steps=tuple(run.steps),
         problems=problems,
-        notes=notes,
+        notes=(*notes, *_assumed(run)),
         problem=run.order.problem,
         decisions=run.decisions,
         fields=run.order.fields,
@@ -169,6 +173,15 @@ def _notes(order: ServiceOrder, view: View) -> tuple[str, ...]:
     if view.restricted:
         notes.append(f"no disconnection here: {view.restricted}")
     return tuple(notes)
+
+
+def _assumed(run: _Run) -> tuple[str, ...]:
+    """What the plan takes for granted of a device that the order names and nobody knows."""
+    named, device = run.assume.new_id, run.assume.new_device
+    installs = any(FieldEffect.INSTALL in each.child.changes for each in run.steps)
+    if named == NEW_DEVICE_ID or device is not None or not installs:
+        return ()
+    return (f"the registry has no device {named}: taken for one of the usual kind",)
 
 
 def _pass(run: _Run, matrix: Orchestrations, customs: Customs) -> None:
@@ -253,7 +266,11 @@ def _report(
     view: View, effects: tuple[FieldEffect, ...], cause: EventId, assume: Assumptions
 ) -> CompletionReport:
     new, commands = None, view.capabilities
-    if FieldEffect.INSTALL in effects and view.status is not InstallStatus.PENDING:
+    planned = view.device if view.status is InstallStatus.PENDING else None
+    other = planned is not None and assume.new_id not in (NEW_DEVICE_ID, planned.id)
+    if FieldEffect.INSTALL in effects and (planned is None or other):
+        if assume.refused:
+            raise CompletionRefused(assume.refused)
         new, commands = _new_device(view, assume)
     present = new if new is not None else view.device
     smart = present is not None and present.smart
@@ -276,11 +293,11 @@ def _new_device(view: View, assume: Assumptions) -> tuple[Device, frozenset[str]
         return assume.new_device, assume.new_capabilities
     if view.device is not None:
         endpoint = EndpointId("(new endpoint)") if view.device.smart else None
-        return replace(view.device, id=NEW_DEVICE_ID, endpoint=endpoint), view.capabilities
+        return replace(view.device, id=assume.new_id, endpoint=endpoint), view.capabilities
     if view.service_point.category is not Category.METER:
-        return Device(id=NEW_DEVICE_ID, category=Category.ITEM), frozenset()
+        return Device(id=assume.new_id, category=Category.ITEM), frozenset()
     register = MeasuringComponent(id="(register)", kind=ComponentKind.SCALAR, quantity="Wh d")
-    meter = Device(id=NEW_DEVICE_ID, endpoint=EndpointId("(new endpoint)"), components=(register,))
+    meter = Device(id=assume.new_id, endpoint=EndpointId("(new endpoint)"), components=(register,))
     return meter, assume.new_capabilities
 
 

@@ -11,6 +11,7 @@ from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.listing import Listing
+from adapter.engine.orders.arriving_device import agreed, check_endpoint_free
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.orders.operator import Operator
@@ -43,11 +44,13 @@ from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
-from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.orders import maintenance as m
+from adapter.orders.algorithms.rows import NEW_DEVICE
+from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
-from adapter.orders.order import ServiceOrder
-from adapter.orders.plan import OrderPlan, make_plan
+from adapter.orders.order import ServiceOrder, View
+from adapter.orders.plan import Assumptions, OrderPlan, make_plan
 from adapter.orders.replies import RequesterReply
 
 _LOOPS: Final = ("orders", "field", "replies")
@@ -234,6 +237,31 @@ class Orders:
             replace(view, children=tuple(child.fact for child in children)),
             matrix=self.rules.configuration.matrix,
             customs=self.rules.customs,
+            assume=await self._assumed(order, view),
+        )
+
+    async def _assumed(self, order: ServiceOrder, view: View) -> Assumptions:
+        """What a crew brings, where the order names it: what the records have of it."""
+        named = DeviceId(order.fields.get(NEW_DEVICE, ""))
+        if not named:
+            return Assumptions()
+        known = (await self._command_store.views([named])).get(named)
+        if known is None:
+            return Assumptions(new_id=named)
+        device, refused = known.device, ""
+        endpoint = device.endpoint or EndpointId("")
+        holders = (await self._command_store.at_endpoints([endpoint]))[endpoint]
+        gone = {device.id, *([] if view.device is None else [view.device.id])}
+        try:
+            agreed(device, known, view)
+            check_endpoint_free(device, holders, gone)
+        except CompletionRefused as error:
+            refused = str(error)
+        return Assumptions(
+            new_device=device,
+            new_capabilities=self.rules.supported(device),
+            new_id=named,
+            refused=refused,
         )
 
     async def get(self, order: OrderId) -> ServiceOrder:

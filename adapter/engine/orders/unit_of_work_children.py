@@ -4,23 +4,22 @@ What a child tells its order is kept in `pushes` and `stale`. At the end: what a
 changes in the records.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from adapter.commands.activity import Command
+from adapter.engine.orders.arriving_device import check_arrived, known_device
 from adapter.engine.orders.field_work import FieldMessage, Site
 from adapter.engine.orders.ports import Child, InstallWrite, WorldWrite
 from adapter.engine.orders.unit_of_work import UnitOfWork
-from adapter.model.device import Device, DeviceView, InstallRefused, InstallStatus
-from adapter.model.texts import endpoint_problem, registry_id_problem
+from adapter.model.device import InstallRefused, InstallStatus
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, reading_found
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.commands import command_child_state
-from adapter.orders.completion import CompletionRefused, CompletionReport, apply_field_work
+from adapter.orders.completion import CompletionRefused, apply_field_work
 from adapter.orders.field_activity import FieldActivity, field_child_state, step_field
 from adapter.orders.field_activity_rules import field_problems, needs_appointment
 from adapter.orders.order import (
@@ -294,9 +293,9 @@ def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
     try:
         if view is None:
             raise CompletionRefused("the service point is not in the registry")
-        report = _known_device(effect.report, view, work.arriving, work.rules.supported)
+        report = known_device(effect.report, view, work.arriving, work.rules.supported)
         after = apply_field_work(view, effect.effects, report)
-        _check_endpoint_free(view, after, work.holders)
+        check_arrived(view, after, work.holders)
     except (CompletionRefused, InstallRefused) as error:
         action = "complete the visit by hand with a corrected report, or correct the records "
         action += "and retry"
@@ -309,65 +308,6 @@ def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
 
 
 # ------------------------------------------------------------ what a report changes in the records
-
-
-def _known_device(
-    report: CompletionReport,
-    view: View,
-    arriving: DeviceView | None,
-    supported: Callable[[Device], frozenset[str]],
-) -> CompletionReport:
-    """The report with the registry's own record of the device that was installed.
-
-    Raises CompletionRefused where the two contradict each other, or where the records still have
-    the device somewhere else.
-    """
-    reported = report.new_device
-    if reported is None:
-        return report
-    device = reported
-    _check_names(reported)
-    if arriving is not None:
-        device = _agreed(reported, arriving, view)
-    elif not device.capabilities and report.new_capabilities:
-        device = replace(device, capabilities=report.new_capabilities)
-    return replace(report, new_device=device, new_capabilities=supported(device))
-
-
-def _check_names(device: Device) -> None:
-    """What an import would refuse does not come in by a crew either."""
-    named = device.endpoint
-    problem = registry_id_problem(device.id) or (None if named is None else endpoint_problem(named))
-    if problem is not None:
-        raise CompletionRefused(f"device {device.id!r}, endpoint {named!r}: {problem}")
-
-
-def _agreed(reported: Device, arriving: DeviceView, view: View) -> Device:
-    known = arriving.device
-    if reported.endpoint is not None and reported.endpoint != known.endpoint:
-        raise CompletionRefused(
-            f"device {known.id} has endpoint {known.endpoint}, not {reported.endpoint}"
-        )
-    event = arriving.installed
-    here = view.service_point.id
-    if event is not None and event.removed_at is None and event.service_point != here:
-        raise CompletionRefused(
-            f"device {known.id} is installed at {event.service_point} by the records"
-        )
-    return known
-
-
-def _check_endpoint_free(before: View, after: View, holders: Sequence[DeviceView]) -> None:
-    """Raises CompletionRefused for a device that comes with an endpoint which is another's."""
-    device = after.device
-    if device is None or after.installed == before.installed:
-        return
-    gone = {each.device.id for each in after.removed}
-    others = [each.device.id for each in holders if each.device.id not in {device.id, *gone}]
-    if others:
-        raise CompletionRefused(
-            f"endpoint {device.endpoint} of device {device.id} is that of {', '.join(others)}"
-        )
 
 
 def _world_write(before: View, after: View, *, new: bool) -> WorldWrite:
