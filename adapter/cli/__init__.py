@@ -26,6 +26,7 @@ from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.readings_enter import COMMANDS as ENTERING
 from adapter.cli.registry import devices
+from adapter.cli.registry_service_points import service_points
 from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedules import schedule
@@ -64,9 +65,9 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 
 for _each in (
-    demo, serve, simulate, command, order, todo, devices, intake, events, outages, readings,
-    schedule, subscriptions, retention, clock, holds, quarantine, set_aside, wire, wsdl, tables,
-    config, audit, ledger, backup, restore, record, replay,
+    demo, serve, simulate, command, order, todo, devices, service_points, intake, events, outages,
+    readings, schedule, subscriptions, retention, clock, holds, quarantine, set_aside, wire, wsdl,
+    tables, config, audit, ledger, backup, restore, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

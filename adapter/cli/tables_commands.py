@@ -90,6 +90,12 @@ def publications() -> Lines:
             "details id kind order reference requester",
         ),
         (
+            "service_point.changed",
+            "a visit changed the source status, the device there, or its status",
+            "at cause connected disconnect_location install_status installed order removed "
+            "service_point visit",
+        ),
+        (
             "device.event",
             "a meter told something that a table knows",
             "arguments at category device duration_s endpoint exception head_end_name name "

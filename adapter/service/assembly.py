@@ -52,6 +52,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
+from adapter.store.registry.service_points import SqliteServicePoints
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.store.upkeep.retention import SqlitePruning
@@ -197,7 +198,7 @@ def assemble(
         entropy=entropy,
     )
     commands = Commands(store, workers, payloads.data, clock)
-    registry = Registry(store, devices, clock)
+    registry = Registry(store, devices, SqliteServicePoints(database), clock)
     parts = orders or OrderParts()
     running_orders = Orders(
         store=order_store,

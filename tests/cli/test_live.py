@@ -63,6 +63,24 @@ def test_a_disconnect_is_seen_to_its_end(openway: Terminal) -> None:
     assert "kind=remote_disconnect" in history
 
 
+def test_a_service_point_tells_which_command_took_its_supply(openway: Terminal) -> None:
+    done = openway("command", "submit", "remote_disconnect", meter(21), "--wait", "30", "--json")
+    point = meter(21).replace("M", "SP")
+    shown = openway("service-points", "show", point, "--json").json
+    supply = shown["supply"]
+    assert isinstance(supply, dict)
+    assert (supply["on"], supply["by"], supply["cause"]) == (False, "command", done.json["id"])
+    told = openway("service-points", "show", point).out
+    assert f"by command {done.json['id']}" in told
+    assert meter(21) in told
+    assert "{" not in told
+    dark = openway("service-points", "list", "--supplied", "false", "--limit", "500").out
+    assert point in dark
+    assert meter(22).replace("M", "SP") not in dark
+    assert openway("service-points", "list", "--supplied", "maybe").code == Exit.INVALID
+    assert openway("service-points", "show", "SP-nowhere").code == Exit.NOT_FOUND
+
+
 def test_a_command_is_followed_line_by_line(openway: Terminal) -> None:
     made = openway("command", "submit", "device_status_check", meter(2), "--json")
     assert made.code == Exit.OK

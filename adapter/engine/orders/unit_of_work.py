@@ -21,10 +21,12 @@ from adapter.engine.orders.ports import (
     OrderRules,
     WorldWrite,
 )
+from adapter.engine.registry.ports import POINT_CHANGED, point_subject
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, EventId, OrderId
+from adapter.model.ids import CommandId, EventId, OrderId, ServicePointId
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
+from adapter.orders.completion import CompletionReport
 from adapter.orders.evaluate import customer_without_supply
 from adapter.orders.field_activity import field_child_state
 from adapter.orders.field_activity_rules import OtherTask
@@ -241,6 +243,39 @@ class UnitOfWork:
 
     def note(self, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
         self._notes.append(AuditNote(actor=actor, action=action, subject=subject, detail=detail))
+
+    def point_changed(
+        self,
+        point: ServicePointId,
+        visit: ChildId,
+        report: CompletionReport,
+        what: Mapping[str, object],
+    ) -> None:
+        """A visit has changed the service point or what stands there: into the audit, and
+        published."""
+        at, cause = report.at.isoformat(), report.cause
+        detail = {**what, "order": self.order.id, "visit": visit, "cause": cause, "at": at}
+        self.note("field", POINT_CHANGED, point_subject(point), detail)
+        self._publications.append(
+            Publication(
+                id=EventId(f"{visit}:{cause}"),
+                type="openway.service_point.changed",
+                subject=point,
+                severity=Severity.INFO,
+                data={
+                    "service_point": point,
+                    "order": self.order.id,
+                    "visit": visit,
+                    "cause": cause,
+                    "at": at,
+                    "connected": what.get("connected"),
+                    "disconnect_location": what.get("disconnect_location"),
+                    "removed": what.get("removed"),
+                    "installed": what.get("installed"),
+                    "install_status": what.get("install_status"),
+                },
+            )
+        )
 
     def _publish(self, problem: OrderProblem | None) -> None:
         order = self.order

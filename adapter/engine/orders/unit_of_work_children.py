@@ -220,9 +220,10 @@ def _carry_out(work: UnitOfWork, child: ChildId, effect: f.FieldWork) -> f.Field
             return _check(work, activity)
         case f.ExecuteEvents(successful=False):
             task = field_task(activity.spec.task, work.rules.tasks)
-            return _execute(work, replace(effect, effects=task.canceled if task else ()))
+            canceled = replace(effect, effects=task.canceled if task else ())
+            return _execute(work, child, canceled)
         case f.ExecuteEvents():
-            return _execute(work, effect)
+            return _execute(work, child, effect)
         case f.TellAppointment(slot=slot, reason=reason):
             appointment = {
                 "child": child,
@@ -288,7 +289,7 @@ def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -
     )
 
 
-def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
+def _execute(work: UnitOfWork, child: ChildId, effect: f.ExecuteEvents) -> f.FieldEvent:
     view = work.view
     try:
         if view is None:
@@ -302,12 +303,34 @@ def _execute(work: UnitOfWork, effect: f.ExecuteEvents) -> f.FieldEvent:
         problem = OrderProblem(code="completion_refused", text=str(error), action=action)
         return f.EventsFailed(problem=problem)
     work.world = _world_write(view, after, new=work.arriving is None)
+    if changed := _changed_at_point(view, after):
+        work.point_changed(view.service_point.id, child, report, changed)
     work.records = replace(after, children=())
     work.stale = True
     return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
 
 
 # ------------------------------------------------------------ what a report changes in the records
+
+
+def _changed_at_point(before: View, after: View) -> dict[str, object]:
+    """What a visit changed at the service point and of what stands there, by its public name."""
+    old, new = before.service_point, after.service_point
+    changed: dict[str, object] = {}
+    if new.connected is not old.connected:
+        changed["connected"] = new.connected
+    if new.disconnect_location is not old.disconnect_location:
+        changed["disconnect_location"] = new.disconnect_location.value
+    gone = [each.device.id for each in after.removed if each not in before.removed]
+    if gone:
+        changed["removed"] = gone[-1]
+    device, status = after.device, after.status
+    if device is not None and status is not None and after.installed != before.installed:
+        planned = before.status is InstallStatus.PENDING
+        if before.device is None or before.device.id != device.id or planned:
+            changed["installed"] = device.id
+        changed["install_status"] = status.value
+    return changed
 
 
 def _world_write(before: View, after: View, *, new: bool) -> WorldWrite:

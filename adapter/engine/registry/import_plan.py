@@ -29,7 +29,7 @@ from adapter.model.ids import DeviceId, EventId, ServicePointId, endpoint_key
 
 T = TypeVar("T", Device, ServicePoint)
 
-_POINT_OWNED: Final = ("connected", "disconnect_location")
+POINT_OWNED: Final = ("connected", "disconnect_location")
 _INSTALL_OWNED: Final = ("status", "armed")
 _BY_COMPLETION: Final = "only completion events change it"
 _INSTALLED_WITH: Final = "the device is installed with the other one"
@@ -165,7 +165,7 @@ def _point(given: ServicePoint, known: Known, what: Import, told: _Told) -> Serv
     merged = _merged(given, stored, what)
     if stored is None:
         return merged
-    for name in _POINT_OWNED:
+    for name in POINT_OWNED:
         before, after = getattr(stored, name), getattr(merged, name)
         if before != after and not told.owned(given.id, name, before, after):
             merged = replace(merged, **{name: before})

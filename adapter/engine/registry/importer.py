@@ -6,12 +6,18 @@ from dataclasses import asdict
 from typing import Final
 
 from adapter.engine.commands.ports import AuditNote, Clock, Import, Saved, Store
-from adapter.engine.registry.import_plan import ImportPlan, Override, plan
+from adapter.engine.registry.import_plan import POINT_OWNED, ImportPlan, Override, plan
 from adapter.engine.registry.imports import ImportProblem, ImportRefused
-from adapter.engine.registry.ports import ImportDifference, ImportReport, Known
+from adapter.engine.registry.ports import (
+    POINT_CHANGED,
+    ImportDifference,
+    ImportReport,
+    Known,
+    point_subject,
+)
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import DeviceView
-from adapter.model.ids import EndpointId, EventId
+from adapter.model.ids import EndpointId, EventId, ServicePointId
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +66,8 @@ class Importer:
             seen = await self._store.known(what)
             if seen.twins:
                 raise ImportRefused(_twins(what, seen))
-            made = plan(what, seen, self._override(override, by))
+            correction = self._override(override, by)
+            made = plan(what, seen, correction)
             if made.clashes:
                 raise ImportRefused(
                     ImportProblem("devices", number + 1, "endpoint", rule)
@@ -73,8 +80,8 @@ class Importer:
             report = _report(what, made)
             if dry_run:
                 return report
-            audit = _audit(report, by, override)
-            saved = await self._store.import_(made.write, asked=what, seen=seen, audit=(audit,))
+            audit = (_audit(report, by, override), *_points_changed(report, by, correction))
+            saved = await self._store.import_(made.write, asked=what, seen=seen, audit=audit)
             if saved is Saved.SAVED:
                 _log(report)
                 if self.shared:
@@ -131,6 +138,28 @@ def _audit(report: ImportReport, by: str, reason: str | None) -> AuditNote:
             "overridden": [asdict(each) for each in report.overridden],
         }
     return AuditNote(actor=by, action="Imported", subject="registry", detail=detail)
+
+
+def _points_changed(
+    report: ImportReport, by: str, override: Override | None
+) -> tuple[AuditNote, ...]:
+    """One entry for each service point whose own state was overridden: since when, and why."""
+    if override is None:
+        return ()
+    changed: dict[str, dict[str, object]] = {}
+    for each in report.overridden:
+        if each.field in POINT_OWNED:
+            changed.setdefault(each.subject, {})[each.field] = each.given
+    why = {"cause": override.cause, "reason": override.reason}
+    return tuple(
+        AuditNote(
+            actor=by,
+            action=POINT_CHANGED,
+            subject=point_subject(ServicePointId(point)),
+            detail={**what, **why},
+        )
+        for point, what in changed.items()
+    )
 
 
 def _log(report: ImportReport) -> None:

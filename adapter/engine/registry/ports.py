@@ -1,10 +1,13 @@
-"""What goes into the registry by an import, what is known before, what is left alone."""
+"""What goes into the registry by an import, what is known before, what is left alone; and what is
+asked of service points."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, ServicePointId
+from adapter.model.supply import PointView
 
 Named = tuple[str, ...]
 """Which member of an import: its list, and what it is known by there."""
@@ -80,3 +83,52 @@ class ImportReport:
     installs: int
     left_alone: tuple[ImportDifference, ...] = ()
     overridden: tuple[ImportDifference, ...] = ()
+
+
+POINT_CHANGED: Final = "ServicePointChanged"
+"""The action of the audit entries that say what field work, or an import with a reason, changed."""
+
+
+def point_subject(point: ServicePointId) -> str:
+    """What those entries are about."""
+    return f"service_point:{point}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointFilter:
+    """What to list; None is any. By id, `limit` at most, behind `after`.
+
+    supplied   whether supply gets through to the customer
+    connected  the source status
+    bare       without a device
+    """
+
+    supplied: bool | None = None
+    connected: bool | None = None
+    bare: bool | None = None
+    sp_type: str | None = None
+    after: ServicePointId | None = None
+    limit: int = 50
+
+    def passes(self, view: PointView) -> bool:
+        return (
+            self.supplied in (None, view.supply.on)
+            and self.connected in (None, view.service_point.connected)
+            and self.bare in (None, view.current is None)
+            and self.sp_type in (None, view.service_point.sp_type)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointPage:
+    """`next` is where the page after this one begins: behind it. A page may be short, even empty,
+    and have one all the same."""
+
+    rows: tuple[PointView, ...]
+    next: ServicePointId | None = None
+
+
+class ServicePointStore(Protocol):
+    async def point(self, point: ServicePointId) -> PointView | None: ...
+
+    async def points(self, wanted: PointFilter) -> PointPage: ...

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from adapter.engine.commands.ports import Clock, DeviceRegistry, Import, Store
+from adapter.engine.commands.ports import AuditEntry, Clock, DeviceRegistry, Import, Store
 from adapter.engine.registry.importer import Importer
-from adapter.engine.registry.ports import ImportReport
+from adapter.engine.registry.ports import (
+    ImportReport,
+    PointFilter,
+    PointPage,
+    ServicePointStore,
+    point_subject,
+)
 from adapter.errors import NotFound
 from adapter.model.device import DeviceView
-from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.model.reading import InitialMeasurement
+from adapter.model.supply import PointView
 
 
 class Registry:
@@ -19,9 +26,12 @@ class Registry:
     where the devices keep changing meanwhile; StoreFailed.
     """
 
-    def __init__(self, store: Store, devices: DeviceRegistry, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, devices: DeviceRegistry, points: ServicePointStore, clock: Clock
+    ) -> None:
         self._store = store
         self._devices = devices
+        self._points = points
         self._importer = Importer(store, clock)
 
     async def start(self) -> None:
@@ -59,6 +69,21 @@ class Registry:
         if device not in found:
             raise NotFound(f"no device {device}")
         return found[device]
+
+    async def service_points(self, wanted: PointFilter | None = None) -> PointPage:
+        """By id: each with its devices, and whether supply gets through."""
+        return await self._points.points(wanted or PointFilter())
+
+    async def service_point(self, point: ServicePointId) -> PointView:
+        """Raises NotFound."""
+        found = await self._points.point(point)
+        if found is None:
+            raise NotFound(f"no service point {point}")
+        return found
+
+    async def changes_at(self, point: ServicePointId) -> Sequence[AuditEntry]:
+        """What visits and imports with a reason have changed there, oldest first."""
+        return await self._store.audit(subject=point_subject(point))
 
     async def measurements(self, device: DeviceId) -> Sequence[InitialMeasurement]:
         """What completion events have made of its readings."""

@@ -213,6 +213,11 @@ def flag_of(asked: ApiRequest, name: str) -> bool:
     return given == "true"
 
 
+def yes_or_no(asked: ApiRequest, name: str) -> bool | None:
+    """A flag of the query that may be left open."""
+    return flag_of(asked, name) if name in asked.query else None
+
+
 def whole_of(asked: ApiRequest, name: str, span: Span = CURSOR) -> int:
     """Raises ProblemRaised 400 naming the range."""
     try:

@@ -60,6 +60,10 @@ _QUERY: Final[Mapping[str, Json]] = {
         "enum": [item.value for item in ReadResult],
         "description": "Only devices that ended so.",
     },
+    "supplied": {"type": "boolean", "description": "Whether supply gets through there."},
+    "connected": {"type": "boolean", "description": "The source status."},
+    "bare": {"type": "boolean", "description": "Without a device, or with one."},
+    "sp_type": {"type": "string", "description": "Only of this type."},
     "revisions": {"type": "boolean", "description": "Also values that were replaced."},
     "by": {"type": "string", "enum": [item.value for item in Grouping], "default": "operation"},
     "wait": {

@@ -50,7 +50,11 @@ def a_meter(made: Rig, **changes: object) -> Device:
     [
         ("manual", "smart", f"{COME} > OnDemandReadScalar"),
         ("smart", "manual", "ExchangeMeter > DeviceDecommission"),
-        ("smart", "deaf", "ExchangeMeter > DeviceCommission > DeviceDecommission > OnDemandReadScalar"),
+        (
+            "smart",
+            "deaf",
+            "ExchangeMeter > DeviceCommission > DeviceDecommission > OnDemandReadScalar",
+        ),
         ("smart", "elsewhere", "ExchangeMeter > DeviceDecommission > ReadMeter"),
     ],
 )

@@ -1,0 +1,96 @@
+"""Service points with what is and was at them: looked at by people, not by the loops."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from adapter.engine.registry.ports import POINT_CHANGED, PointFilter, PointPage, point_subject
+from adapter.model.device import Device, InstallEvent, ServicePoint
+from adapter.model.ids import DeviceId, EventId, ServicePointId
+from adapter.model.supply import PointChange, PointView, SwitchedBy
+from adapter.store.commands import queries, reading
+from adapter.store.database import Database
+from adapter.store.rows import decode_device, decode_install, decode_service_point
+
+_SCANNED: Final = 5_000
+"""So many service points are looked at for one page: a filter that few pass ends a page early."""
+
+_CHANGES: Final = 500
+
+_POINTS: Final = "SELECT id, body FROM service_point WHERE id > ? ORDER BY id LIMIT ?"
+_INSTALLS: Final = """
+SELECT body FROM install_event WHERE service_point = ? ORDER BY removed, installed_at DESC"""
+
+
+class SqliteServicePoints:
+    """The ServicePointStore port beside the commands, in the same file."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+
+    async def point(self, point: ServicePointId) -> PointView | None:
+        def look(db: apsw.Connection) -> PointView | None:
+            body = db.execute(queries.SERVICE_POINT, (point,)).get
+            return None if body is None else _view(db, decode_service_point(body))
+
+        return await self._store.query(look)
+
+    async def points(self, wanted: PointFilter) -> PointPage:
+        return await self._store.query(lambda db: _page(db, wanted))
+
+
+def _page(db: apsw.Connection, wanted: PointFilter) -> PointPage:
+    found: list[PointView] = []
+    last, scanned = wanted.after or "", 0
+    for id_, body in list(db.execute(_POINTS, (last, _SCANNED))):
+        last, scanned = id_, scanned + 1
+        point = decode_service_point(body)
+        if not _may_pass(point, wanted):
+            continue
+        view = _view(db, point)
+        if wanted.passes(view):
+            found.append(view)
+        if len(found) == wanted.limit:
+            break
+    more = len(found) == wanted.limit or scanned == _SCANNED
+    return PointPage(rows=tuple(found), next=ServicePointId(last) if more else None)
+
+
+def _may_pass(point: ServicePoint, wanted: PointFilter) -> bool:
+    """Before its devices are looked up."""
+    return wanted.sp_type in (None, point.sp_type) and wanted.connected in (None, point.connected)
+
+
+def _view(db: apsw.Connection, point: ServicePoint) -> PointView:
+    installs = [decode_install(body) for (body,) in list(db.execute(_INSTALLS, (point.id,)))]
+    subject = point_subject(point.id)
+    entries = reading.audit(db, subject, 0, _CHANGES)
+    return PointView(
+        service_point=point,
+        installs=tuple(pair for each in installs if (pair := _with_device(db, each)) is not None),
+        changes=tuple(
+            _change(entry.at, entry.note.detail)
+            for entry in entries
+            if entry.note.action == POINT_CHANGED
+        ),
+    )
+
+
+def _with_device(db: apsw.Connection, event: InstallEvent) -> tuple[Device, InstallEvent] | None:
+    body = db.execute(queries.DEVICE, (event.device,)).get
+    return None if body is None else (decode_device(body), event)
+
+
+def _change(at: datetime, detail: Mapping[str, object]) -> PointChange:
+    connected, removed = detail.get("connected"), detail.get("removed")
+    visit, done = detail.get("visit"), detail.get("at")
+    return PointChange(
+        at=datetime.fromisoformat(done) if isinstance(done, str) else at,
+        by=SwitchedBy.CREW if visit else SwitchedBy.IMPORT,
+        cause=EventId(str(detail.get("cause", ""))),
+        name=str(visit or detail.get("cause", "")),
+        connected=None if connected is None else connected in (True, "true"),
+        removed=DeviceId(str(removed)) if removed else None,
+    )
