@@ -408,6 +408,8 @@ def _renamed(value: object, name: Callable[[str], str]) -> object:
         if len(made) != len(named):
             raise BadReport("a member stands twice, in two spellings")
         return made
+    if isinstance(value, list | tuple):
+        return [_renamed(each, name) for each in value]
     return value
 
 
@@ -426,6 +428,7 @@ _SNAKE: Final[Mapping[str, str]] = MappingProxyType(
             "created_at",
             "not_before",
             "taken_by",
+            "ended_at",
         )
     }
 )

@@ -131,6 +131,6 @@ def _both(source: Switching, device: Switching) -> Switching:
     """On since the later of the two; off by the one that is off, the source before the device."""
     if not source.on or not device.on:
         return source if not source.on else device
-    if source.since is None or device.since is None:
-        return device if source.since is None else source
-    return max(source, device, key=lambda each: each.since)
+    if source.since is None or (device.since is not None and device.since >= source.since):
+        return device
+    return source

@@ -253,6 +253,9 @@ class CreateChild:
     child: ChildSpec
     algorithm: str = ""
     row: str = ""
+    cell: int = 0
+    type: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -233,8 +233,16 @@ def _wanted(
         "activity": event.child.business_object,
         "task": event.child.task,
     }
+    by = event.decisions[-1] if event.decisions else None
     create = e.CreateChild(
-        id=child, number=number, child=event.child, algorithm=event.algorithm, row=event.row
+        id=child,
+        number=number,
+        child=event.child,
+        algorithm=event.algorithm,
+        row=event.row,
+        cell=0 if by is None else by.cell,
+        type="" if by is None else by.type,
+        note="" if by is None else by.note,
     )
     reply = _reply(order, e.ReplyKind.INTERIM, {k: v for k, v in details.items() if v})
     after = replace(order, children=number, passes=order.passes + 1, awaited_child=child)

@@ -272,7 +272,8 @@ class ChildFact:
     """One child of an order as its algorithms see it. `number` orders them by creation.
 
     `action` is what people can do about its trouble; `may_push` is the flag "Allow Child to
-    Transition Parent Activity" (documented).
+    Transition Parent Activity" (documented). `cell`, `type`, `algorithm`, `row` and `note` are of
+    the decision that made it.
     """
 
     id: ChildId
@@ -283,6 +284,9 @@ class ChildFact:
     ended_at: datetime | None = None
     algorithm: str = ""
     row: str = ""
+    cell: int = 0
+    type: str = ""
+    note: str = ""
     reason: str = ""
     action: str = ""
     may_push: bool = False

@@ -25,6 +25,7 @@ from adapter.orders.field_activity_events import (
     WorkReported,
 )
 from adapter.orders.order import ChildId, OrderKind
+from adapter.orders.visit_reason import EarlierWork, VisitReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class FieldMessage:
     `kind` DISPATCH asks for the visit, SLOTS for appointment windows (answered by
     AppointmentBooked), MODIFY carries what changed in `details`, CANCEL asks to cancel: the system
     answers WorkCanceled, CancelRefused, or with the work's own report where it came first.
-    `not_before` is when the visit may start, UTC.
+    `not_before` is when the visit may start, UTC. DISPATCH and SLOTS say `why` a crew is wanted,
+    and in `history` what the order had done or tried before.
     """
 
     id: str
@@ -63,6 +65,8 @@ class FieldMessage:
     requester: str = ""
     reference: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    why: VisitReason | None = None
+    history: tuple[EarlierWork, ...] = ()
 
 
 class FieldWorkRefused(GatewayError):

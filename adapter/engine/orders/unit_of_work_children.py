@@ -30,6 +30,7 @@ from adapter.orders.order import (
     View,
 )
 from adapter.orders.tasks import field_task
+from adapter.orders.visit_reason import earlier_work, visit_reason
 from adapter.orders.waits import (
     ReadingArrived,
     WaitActivity,
@@ -54,6 +55,9 @@ def create_child(work: UnitOfWork, effect: e.CreateChild) -> None:
         created_at=work.now,
         algorithm=effect.algorithm,
         row=effect.row,
+        cell=effect.cell,
+        type=effect.type,
+        note=effect.note,
     )
     common = {"id": effect.id, "order": work.order.id, "spec": spec, "created_at": work.now}
     if spec.kind is ChildKind.FIELD:
@@ -263,6 +267,8 @@ def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -
     view = work.records
     assert view is not None
     point = view.service_point
+    visit = work.children[activity.id].fact
+    tried = [(each.fact, each.command) for each in work.children.values()]
     dispatch = effect.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS)
     return FieldMessage(
         id=f"{activity.id}/message/{effect.number}",
@@ -286,6 +292,8 @@ def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -
         requester=work.order.requester,
         reference=work.order.external_reference,
         details={**(activity.spec.details if dispatch else {}), **effect.details},
+        why=visit_reason(work.order.kind, visit) if dispatch else None,
+        history=earlier_work(visit, tried) if dispatch else (),
     )
 
 

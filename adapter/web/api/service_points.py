@@ -175,11 +175,13 @@ def _device(device: Device, event: InstallEvent, view: PointView) -> PointDevice
 
 def _orders(orders: Sequence[ServiceOrder]) -> list[PointOrderOut]:
     return [
-        answer_from(
-            PointOrderOut,
-            each,
+        PointOrderOut(
+            id=each.id,
             kind=each.kind.value,
             state=slug(each.state),
+            created_at=each.created_at,
+            ended_at=each.ended_at,
+            requester=each.requester,
             reference=each.external_reference,
         )
         for each in orders
