@@ -23,7 +23,7 @@ from adapter.commands.events import (
     StatusNotified,
     TokenReceived,
 )
-from adapter.commands.flows import FLOWS, CommandKind, Flow
+from adapter.commands.flows import FLOWS, STATUS_CHANGED, CommandKind, Flow
 
 KIND_OF_STEP: Final[Mapping[StepKind, CommandKind]] = MappingProxyType(
     {
@@ -63,8 +63,13 @@ def object_of_operation(
         return flow.request.business_object
     if flow.result is not None and operation == flow.result.operation.value:
         return flow.result.business_object
-    told = flow.notice is not None and operation.endswith(".StatusChanged")
-    return flow.notice if told else None
+    return flow.notice and inbound_object(operation)
+
+
+def inbound_object(operation: str) -> str | None:
+    """Of a message that the head end sends of itself, whoever's it is. Data, events and exceptions
+    have none: the source takes them in as payloads."""
+    return STATUS_CHANGED if operation.endswith(".StatusChanged") else None
 
 
 def object_of_event(command: Command, event: Event) -> str | None:

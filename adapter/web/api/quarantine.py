@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from adapter.commands.business_objects import inbound_object
 from adapter.engine.commands.ports import InboxRow, InboxState
 from adapter.engine.readings.ports import (
     Counts,
@@ -34,12 +35,14 @@ from adapter.web.api.problems import ProblemRaised
 
 
 class InboxItem(Struct, kw_only=True):
-    """A message from the head end. `bytes` is how much of it is kept; `damaged`: they are not those
-    that were received. `times`: of wrong credentials from one address the first message is kept,
-    and the others are counted, the last of them `last_at`."""
+    """A message from the head end. `business_object` is the source's name of the inbound
+    communication that it makes; null: it makes none. `bytes` is how much of it is kept; `damaged`:
+    they are not those that were received. `times`: of wrong credentials from one address the first
+    message is kept, and the others are counted, the last of them `last_at`."""
 
     id: int
     operation: str
+    business_object: str | None
     at: datetime
     communication: str | None
     remote_address: str
@@ -55,7 +58,11 @@ class InboxItem(Struct, kw_only=True):
     @classmethod
     def of(cls, row: InboxRow) -> "InboxItem":
         return answer_from(
-            cls, row, remote_address=row.remote, bytes=row.spool_bytes or len(row.raw)
+            cls,
+            row,
+            business_object=inbound_object(row.operation),
+            remote_address=row.remote,
+            bytes=row.spool_bytes or len(row.raw),
         )
 
 

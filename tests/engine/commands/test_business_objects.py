@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.commands.activity import CommandRequest, ReadPeriod
+from adapter.commands.business_objects import inbound_object
 from adapter.commands.effects import Publish
 from adapter.commands.flows import FLOWS, CommandKind, Scope
 from adapter.demo.demo import DemoSite
@@ -84,6 +85,11 @@ async def test_the_checks_of_a_connect_have_the_objects_of_the_commands_that_the
             ("D8-ReadScalarDR", "D8-ReadOnDemandReadResultDR"),
             ("D8-ReconnectMeterDR", "D8-ReconnectMeterResultDR"),
         ]
+
+
+def test_a_callback_is_an_inbound_communication_and_a_payload_is_none() -> None:
+    assert inbound_object("RequestStatusChangedService.StatusChanged") == "D8-StatusChanged"
+    assert inbound_object("DataSubscriberService.DataArrived") is None
 
 
 async def test_a_question_for_the_status_names_no_object_and_a_result_refused_names_its_own(
