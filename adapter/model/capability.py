@@ -23,10 +23,12 @@ def supported_commands(
     """The commands that `device`, its type and its head end all support.
 
     A device without an endpoint supports none. A device's own list, where it has one, comes before
-    its type's; a head end that is not listed supports none.
+    its type's. `head_ends` are by name; one that is not listed supports none, and a device that
+    names none is at the first.
     """
     if device is None or not device.smart:
         return frozenset()
     known = types.get(device.device_type)
     own = device.capabilities or (known.commands if known is not None else frozenset())
-    return own & head_ends.get(device.head_end, frozenset())
+    at = next((name for name in head_ends if device.belongs_to(name)), None)
+    return frozenset() if at is None else own & head_ends[at]

@@ -16,6 +16,7 @@ from adapter.web.api.routes import ROUTES
 
 GIVEN: Final = {
     "commands.COMMANDS": ("/commands", "items"),
+    "commands.PARTS.business_objects": ("/commands/{command}", "communications"),
     "commands.PARTS.communications": ("/commands/{command}", "communications"),
     "commands.PARTS.completion_events": ("/commands/{command}", "completion_events"),
     "commands.PARTS.history": ("/commands/{command}/history", "items"),
@@ -38,6 +39,10 @@ GIVEN: Final = {
     "readings.PAYLOADS": ("/payloads", "items"),
     "registry.DEVICES": ("/devices", "items"),
     "registry.DIFFERENCES": ("/devices", "left_alone"),
+    "registry_service_points.CHANGES": ("/service-points/{service_point}", "changes"),
+    "registry_service_points.DEVICES": ("/service-points/{service_point}", "devices"),
+    "registry_service_points.ORDERS": ("/service-points/{service_point}", "orders"),
+    "registry_service_points.POINTS": ("/service-points", "items"),
     "schedules.SCHEDULES": ("/schedules", "items"),
     "schedules.WINDOWS": ("/schedules/{schedule}/windows", "items"),
     "subscriptions.SUBSCRIPTIONS": ("/subscriptions", "items"),
@@ -47,7 +52,7 @@ GIVEN: Final = {
 }
 """Path of the route, and the list in its answer."""
 
-OWN: Final = {"intake.LOADED_PAYLOADS", "readings.VALUES"}
+OWN: Final = {"intake.LOADED_PAYLOADS", "readings.VALUES", "registry_service_points.SWITCHED"}
 """Rows that the command line makes itself."""
 
 

@@ -136,6 +136,11 @@ def test_the_examples_of_the_documentation_are_read() -> None:
         text.partition(f"```json {what}\n")[2].partition("```")[0]
         for what in ("message", "reports")
     )
-    assert read_message(message.encode()).task == "D1-InstallMeter"
+    told = read_message(message.encode())
+    assert told.task == "D1-CutForNonPayment"
+    assert told.why is not None
+    assert [each.reason for each in told.history] == [
+        "NoResponse: the meter did not answer; it may have acted"
+    ]
     read = [read_report(line.encode()) for line in reports.splitlines()]
     assert {type(report.news) for report in read} == {type(news) for news in NEWS}

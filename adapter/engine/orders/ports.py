@@ -73,9 +73,7 @@ class OrderRules:
         return timedelta(hours=type_.visit_time_out_hours) or None
 
     def supported(self, device: Device | None) -> frozenset[str]:
-        if device is None or not device.belongs_to(self.head_end):
-            return frozenset()
-        return supported_commands(device, {}, {device.head_end: self.head_end_commands})
+        return supported_commands(device, {}, {self.head_end: self.head_end_commands})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
