@@ -24,7 +24,7 @@ def _on(row: Row, name: str) -> str:
 POINTS = columns(
     "service point",
     ("service point", "id"),
-    ("supply", lambda row: _on(row, "supply")),
+    ("supply", lambda row: _supply(row)),
     ("since", "supply.since"),
     ("by", "supply.by"),
     ("source", lambda row: _on(row, "source")),
@@ -43,6 +43,12 @@ DEVICES = columns(
 SWITCHED = columns("entry/entries", "device at", ("switch", "on"), "by cause")
 ORDERS = columns("order", "id kind state created_at requester reference")
 CHANGES = columns("entry/entries", "seq at actor action detail")
+
+
+def _supply(row: Row) -> str:
+    """Armed: on once people close the switch."""
+    supply = _on(row, "supply")
+    return "armed" if row.get("armed") and supply == "on" else supply
 
 
 def _restriction(row: Row) -> str:

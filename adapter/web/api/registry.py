@@ -147,7 +147,8 @@ class SwitchingOut(Struct, kw_only=True):
 
 class ServicePointOut(Struct, kw_only=True):
     """`supply` is whether it gets through to the customer: the source status and the switch of the
-    device together. `protected` and `life_support` bar every disconnect."""
+    device together. `armed`: the switch waits for people to close it, and nobody tells whether they
+    have. `protected` and `life_support` bar every disconnect."""
 
     id: str
     category: Category
@@ -161,6 +162,7 @@ class ServicePointOut(Struct, kw_only=True):
     source: SwitchingOut
     device: str | None
     install_status: str | None
+    armed: bool
 
     @classmethod
     def of(cls, view: PointView) -> "ServicePointOut":
@@ -296,6 +298,7 @@ def _standing(view: PointView) -> dict[str, object]:
         "source": SwitchingOut.of(view.source),
         "device": None if current is None else current[0].id,
         "install_status": None if current is None else current[1].site_status or current[1].status,
+        "armed": current is not None and current[1].armed,
     }
 
 

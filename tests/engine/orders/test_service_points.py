@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from adapter.commands.activity import CommandRequest, Outcome
+from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import Import
 from adapter.engine.registry.ports import PointFilter
 from adapter.errors import NotFound
@@ -13,6 +15,7 @@ from adapter.model.device import DisconnectLocation, InstallStatus, ServicePoint
 from adapter.model.ids import ServicePointId
 from adapter.model.supply import PointView, SwitchedBy
 from adapter.orders.order import OrderKind
+from adapter.web.api.registry import ServicePointOut
 from tests.engine.orders.site_with_orders import INSTALLED_AT, Place, Rig, rig
 
 S = InstallStatus
@@ -107,6 +110,22 @@ async def test_a_source_status_that_an_import_corrects_says_since_when(tmp_path:
         assert found.supply.cause.startswith("import:ann:")
         (told,) = await registry.changes_at(place.point)
         assert told.note.detail["reason"] == "the pole fell"
+
+
+async def test_an_armed_switch_is_said_to_be_armed(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=1, status=S.DISCONN_COMM))
+        commands = made.made.app.gateway.commands
+        asked = CommandRequest(
+            kind=CommandKind.REMOTE_CONNECT,
+            devices=(place.device,),
+            user_intervention_required=True,
+        )
+        armed = await commands.submit(asked, actor="test")
+        done = await commands.wait(armed.id, timeout_s=20)
+        assert done.activity.outcome is Outcome.SUCCEEDED
+        told = ServicePointOut.of(await at(made, place))
+        assert (told.armed, told.install_status, told.supply.cause) == (True, "Conn-Comm", armed.id)
 
 
 async def test_a_list_is_filtered_and_its_pages_follow_each_other(tmp_path: Path) -> None:
