@@ -61,12 +61,14 @@ class CrewUnavailable(GatewayError):
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """One activity as the crew knows it. `reports` counts, so that each has a fixed id."""
+    """One activity as the crew knows it. `reports` counts, so that each has a fixed id; `plan`
+    counts how often its time was set, of which the last holds."""
 
     message: FieldMessage
     reports: int = 0
     started: bool = False
     over: bool = False
+    plan: int = 0
     slot: Slot | None = None
     scripts: list[CrewScript] = field(default_factory=list)
 
@@ -83,9 +85,18 @@ def _keep(visit: Visit, message: FieldMessage) -> None:
             visit.message = replace(message, appointment=message.appointment or visit.slot)
         case MessageKind.MODIFY:
             details = {**visit.message.details, **message.details}
-            visit.message = replace(visit.message, details=details)
+            visit.message = replace(
+                visit.message,
+                details=details,
+                not_before=message.not_before,
+                appointment=message.appointment or visit.message.appointment,
+            )
         case MessageKind.CANCEL:
             pass
+
+
+def _times(message: FieldMessage) -> tuple[datetime | None, Slot | None]:
+    return message.not_before, message.appointment
 
 
 def _recall(visit: Visit, news: FieldNews) -> None:
@@ -254,6 +265,7 @@ class Crew:
 
     def _take(self, visit: Visit, message: FieldMessage) -> None:
         now = self._clock.now()
+        before = visit.message
         _keep(visit, message)
         match message.kind:
             case MessageKind.SLOTS:
@@ -262,7 +274,8 @@ class Crew:
             case MessageKind.DISPATCH:
                 self._set_out(visit, now)
             case MessageKind.MODIFY:
-                pass
+                if _times(before) != _times(visit.message):
+                    self._set_out(visit, now)
             case MessageKind.CANCEL:
                 self._cancel(visit, message, now)
 
@@ -281,7 +294,9 @@ class Crew:
         if moved is not None:
             self._later(earliest, lambda at: self._reschedule(visit, moved, at))
             start += timedelta(seconds=moved.delay_s)
-        self._later(start, lambda at: self._begin(visit, at))
+        visit.plan += 1
+        plan = visit.plan
+        self._later(start, lambda at: self._begin(visit, at, plan))
 
     def _cancel(self, visit: Visit, message: FieldMessage, now: datetime) -> None:
         """A visit that is over already is left as it is: its report came first (documented)."""
@@ -311,8 +326,8 @@ class Crew:
         slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)
         await self._tell(visit, Rescheduled(slot=slot, reason=RescheduleReason.CREW))
 
-    async def _begin(self, visit: Visit, at: datetime) -> None:
-        if visit.over or visit.started:
+    async def _begin(self, visit: Visit, at: datetime, plan: int | None = None) -> None:
+        if visit.over or visit.started or plan not in (None, visit.plan):
             return
         visit.started = True
         await self._tell(visit, CrewStarted())

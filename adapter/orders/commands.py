@@ -66,7 +66,7 @@ _STATES: Final = MappingProxyType(
         State.WAITING_FOR_MEASUREMENT: ChildState.STARTED,
         State.EXECUTING_COMPLETION_EVENTS: ChildState.STARTED,
         State.COMPLETION_EVENT_ERROR: ChildState.COMPLETION_ERROR,
-        State.CANCELLING: ChildState.SENT,
+        State.CANCELLING: ChildState.CANCELLING,
         State.COMPLETED: ChildState.FAILED,
         State.DISCARDED: ChildState.DISCARDED,
         State.CANCELED: ChildState.CANCELED,
@@ -77,8 +77,9 @@ _GOOD: Final = frozenset({Outcome.SUCCEEDED, Outcome.SUCCEEDED_INFERRED, Outcome
 _BAD: Final = frozenset({Outcome.UNREACHABLE, Outcome.FAILED, Outcome.NO_DATA, Outcome.EXPIRED})
 
 
-def command_child_state(activity: Activity) -> ChildState:
-    """The command's state on the scale that orders know.
+def command_child_state(activity: Activity, *, unclear: bool = False) -> ChildState:
+    """The command's state on the scale that orders know. `unclear` says that it is not known
+    whether a switch order of it was taken.
 
     Completed counts only with a good outcome: an order looks at the world again only after its
     child's completion events took effect. An unknown outcome holds the order in error until people
@@ -93,4 +94,6 @@ def command_child_state(activity: Activity) -> ChildState:
         return ChildState.COMPLETED
     if activity.state is State.DISCARDED and activity.outcome in _BAD:
         return ChildState.FAILED
+    if unclear and activity.state is State.COMMUNICATION_IN_PROGRESS:
+        return ChildState.UNCLEAR
     return _STATES[activity.state]

@@ -48,6 +48,7 @@ from adapter.orders.field_activity_events import (
     NoticeFailed,
     OpenFieldTodo,
     PushParent,
+    RecallMessages,
     Rescheduled,
     SendMessage,
     Slot,
@@ -326,15 +327,23 @@ def _field_retried(
 def _modified(
     activity: FieldActivity, event: FieldModified, to: FieldState
 ) -> tuple[FieldActivity, tuple[FieldWork, ...]]:
-    spec = replace(activity.spec, details={**activity.spec.details, **event.details})
-    changed = replace(activity, spec=spec)
+    spec = replace(
+        activity.spec,
+        details={**activity.spec.details, **event.details},
+        effective_at=event.not_before or activity.spec.effective_at,
+    )
+    changed = replace(activity, spec=spec, appointment=event.slot or activity.appointment)
+    told = () if event.slot is None else (TellAppointment(slot=event.slot),)
     if to is S.VALIDATE:
-        return changed, (CheckFieldRules(),)
+        return changed, (*told, CheckFieldRules())
     if activity.state is S.COMMUNICATION_ERROR:
-        return changed, (_message(activity, MessageKind.DISPATCH),)
+        return changed, (*told, _message(activity, MessageKind.DISPATCH))
     if to in (S.COMMUNICATION, S.RESPONSE_ERROR) and activity.progress is not _UNSENT:
-        return changed, (_message(activity, MessageKind.MODIFY, event.details),)
-    return changed, ()
+        details = {**event.details, **event.times}
+        return changed, (*told, _message(activity, MessageKind.MODIFY, details))
+    if to is S.COMMUNICATION:  # what waits to be sent says what the visit was before
+        return changed, (*told, RecallMessages(), _message(activity, MessageKind.DISPATCH))
+    return changed, told
 
 
 def _answer_by(activity: FieldActivity, event: FieldEvent, now: datetime) -> datetime | None:
@@ -346,12 +355,19 @@ def _answer_by(activity: FieldActivity, event: FieldEvent, now: datetime) -> dat
     waits = activity.state is S.APPOINTMENT or (activity.state is S.COMMUNICATION and sent)
     if patience is None or not waits:
         return None
-    if isinstance(event, FieldModified | FieldSent) and activity.answer_by is not None:
+    dated = isinstance(event, FieldModified) and _moves(event)
+    kept = isinstance(event, FieldModified | FieldSent) and not dated
+    if kept and activity.answer_by is not None:
         return activity.answer_by
     if activity.cancel_asked or activity.state is S.APPOINTMENT:
         return now + patience
     known = (activity.spec.effective_at, _appointment_end(activity))
     return max([now, *(each for each in known if each is not None)]) + patience
+
+
+def _moves(event: FieldModified) -> bool:
+    """Whether the visit is to be at another time."""
+    return bool(event.not_before or event.slot or "appointmentEnd" in event.details)
 
 
 def _appointment_end(activity: FieldActivity) -> datetime | None:

@@ -120,9 +120,16 @@ class FieldRetried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldModified:
-    """What the requester changed; after sending it goes out as a change message (documented)."""
+    """What the requester changed; after sending it goes out as a change message (documented).
+
+    `times` are the order's times in that message. `not_before` is when the visit may start, `slot`
+    another appointment; None leaves them as they are.
+    """
 
     details: Mapping[str, str]
+    times: Mapping[str, str] = field(default_factory=dict)
+    not_before: datetime | None = None
+    slot: Slot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +193,11 @@ class SendMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecallMessages:
+    """What is queued for the field system and has not left is void: another message follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckFieldRules:
     """Run `field_problems`, feed FieldValidated, AppointmentNeeded or FieldRejected."""
 
@@ -234,6 +246,7 @@ class CloseFieldTodo:
 
 FieldWork: TypeAlias = (
     SendMessage
+    | RecallMessages
     | CheckFieldRules
     | ExecuteEvents
     | AcknowledgeField

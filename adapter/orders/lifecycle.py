@@ -344,7 +344,8 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     open_ = [child for child in event.children if not child.final]
     held = [child for child in open_ if not discardable(child)]
     if held:
-        raise Forbidden(f"child {held[0].id} is {held[0].state}: cancel it first")
+        what = "await its end" if held[0].state is ChildState.CANCELLING else "cancel it first"
+        raise Forbidden(f"child {held[0].id} is {held[0].state}: {what}")
     after, details = order, {"reason": event.reason}
     if cut_off(event.children):
         after = _restored_by(order, event.restored_by)

@@ -6,10 +6,11 @@ so it may never call something cancelled that was completed before.
 Documented: both are activities of their own whose id answers the request. This lifecycle is ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from adapter.model.ids import OrderId
@@ -20,6 +21,7 @@ from adapter.orders.algorithms.canspact_updspac import (
     update_specific_activity,
 )
 from adapter.orders.order import (
+    RECONNECT_ORDER,
     ChildFact,
     ChildId,
     ChildState,
@@ -27,6 +29,7 @@ from adapter.orders.order import (
     OrderState,
     ServiceOrder,
 )
+from adapter.orders.switching import disconnects
 
 
 class Purpose(StrEnum):
@@ -62,6 +65,7 @@ MAINTENANCE_FINAL: Final = frozenset({MaintenanceState.REJECTED, MaintenanceStat
 class MaintenanceActivity:
     """One request to cancel or update an order. `reference` is the requester's: a repeated one is
     answered by the first one's result. `child` is the specific activity, fixed when it acts.
+    Of `changes`, `changed` says where each is now, `not_changed` why it stays as it was.
     """
 
     id: str
@@ -72,6 +76,8 @@ class MaintenanceActivity:
     created_at: datetime
     reason: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
+    not_changed: Mapping[str, str] = field(default_factory=dict)
     child: ChildId | None = None
     state: MaintenanceState = MaintenanceState.PENDING
     action: Action | None = None
@@ -102,14 +108,20 @@ class ActionTaken:
     action: Action
     child: ChildId | None = None
     outcome: str = ""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    not_changed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseAwaited:
-    """The action needs the field system's answer, or the end of a child under way."""
+    """The action needs the field system's answer, or the end of a child under way. `outcome` says
+    what is to come."""
 
     action: Action
     child: ChildId | None = None
+    outcome: str = ""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    not_changed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,7 @@ class TooLate:
     reason: str
     action: Action | None = None
     child: ChildId | None = None
+    not_changed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,10 +250,15 @@ def _change(
             return activity, (CheckRequest() if to is S.VALIDATE else ActOnChild(),)
         case RequestInvalid(reason=reason) | RequestFailed(reason=reason):
             return replace(activity, outcome=reason), (OpenRequestTodo(reason=reason),)
-        case ResponseAwaited(action=action, child=child):
-            return replace(activity, action=action, child=child), ()
+        case ResponseAwaited(action=action, child=child, outcome=outcome):
+            return replace(_told(activity, event), action=action, child=child, outcome=outcome), ()
         case ActionTaken(action=action, child=child, outcome=outcome):
-            done = replace(activity, action=action, child=child, outcome=outcome or action.value)
+            done = replace(
+                _told(activity, event),
+                action=action,
+                child=child,
+                outcome=outcome or action.value,
+            )
             return done, (_answer(done, accepted=True),)
         case TooLate(reason=reason, action=action, child=child):
             late = replace(
@@ -248,6 +266,7 @@ def _change(
                 action=action or activity.action,
                 child=child or activity.child,
                 outcome=reason,
+                not_changed=event.not_changed or activity.not_changed,
             )
             return late, (_answer(late, accepted=False),)
         case Answered(outcome=outcome):
@@ -257,7 +276,15 @@ def _change(
 
 def _answer(activity: MaintenanceActivity, *, accepted: bool) -> ReplyToRequest:
     details = {"request": activity.id, "order": activity.order, "result": activity.outcome}
+    if activity.not_changed:
+        details["notChanged"] = "; ".join(f"{k}: {v}" for k, v in activity.not_changed.items())
     return ReplyToRequest(accepted=accepted, details=details)
+
+
+def _told(
+    activity: MaintenanceActivity, event: ActionTaken | ResponseAwaited
+) -> MaintenanceActivity:
+    return replace(activity, changed=event.changed, not_changed=event.not_changed)
 
 
 _TAKEN: Final = frozenset(
@@ -268,18 +295,54 @@ _TAKEN: Final = frozenset(
         Action.CHANGE_CHILD,
         Action.STOP_SENDING,
         Action.ALREADY,
+        Action.RESTORE_FIRST,
     }
 )
 
 
+_RESTORING: Final = frozenset(
+    {
+        ChildState.QUEUED,
+        ChildState.SENDING,
+        ChildState.SENT,
+        ChildState.UNCLEAR,
+        ChildState.CANCELLING,
+        ChildState.STARTED,
+    }
+)
+
+_TO_COME: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.SEND_CANCEL: "the field system is asked to cancel; what it answers decides",
+        Action.CALL_BACK: "the head end is asked to cancel; how the command ends decides",
+        Action.AWAIT_OUTCOME: "whether the command was taken is not known; when it is, the head end"
+        " is asked to cancel what still may be",
+        Action.ASKED: "asked already; how it ends decides",
+    }
+)
+"""What a request that waits has led to, and what is to come."""
+
+
 def first_answer(
-    purpose: Purpose, order: ServiceOrder, child: ChildFact | None
+    purpose: Purpose,
+    order: ServiceOrder,
+    child: ChildFact | None,
+    *,
+    dark: bool = False,
+    asked: bool = False,
 ) -> ActionTaken | ResponseAwaited | TooLate | RequestFailed:
     """The event that ActOnChild feeds, from order and child as they are in that transaction.
 
-    The first to commit wins: a child that completed a moment ago is Completed here.
+    The first to commit wins: a child that completed a moment ago is Completed here. `dark` says
+    that the order left the customer without supply: the child restores it. `asked` says that the
+    field system was asked to cancel the child, and has not answered yet.
     """
     action = maintain(purpose, order, child)
+    if purpose is Purpose.CANCEL and child is not None and not order.final:
+        if dark and child.state in _RESTORING:
+            action = Action.RESTORE_FIRST
+        elif asked:
+            action = Action.ASKED
     number = child.id if child is not None else None
     if action is Action.ALREADY:
         state = order.state if order.final or child is None else child.state
@@ -287,8 +350,15 @@ def first_answer(
     if action in _TAKEN:
         return ActionTaken(action=action, child=number)
     match action:
-        case Action.SEND_CANCEL | Action.SEND_CHANGE:
-            return ResponseAwaited(action=action, child=number)
+        case (
+            Action.SEND_CANCEL
+            | Action.SEND_CHANGE
+            | Action.CALL_BACK
+            | Action.AWAIT_OUTCOME
+            | Action.ASKED
+        ):
+            told = _TO_COME.get(action, "")
+            return ResponseAwaited(action=action, child=number, outcome=told)
         case Action.STOP_AFTER:
             text = f"{action.value}. {reversal_advice(order, child)}".strip()
             return ActionTaken(action=action, child=number, outcome=text)
@@ -305,15 +375,34 @@ def _rejection(order: ServiceOrder, child: ChildFact | None) -> str:
     return f"too late: the activity is {state}. {reversal_advice(order, child)}".strip()
 
 
-def child_ended(activity: MaintenanceActivity, child: ChildFact) -> MaintenanceEvent | None:
+def child_ended(
+    activity: MaintenanceActivity, order: ServiceOrder, child: ChildFact
+) -> MaintenanceEvent | None:
     """What a waiting request learns when its child becomes final; None while it is not."""
     if not child.final:
         return None
     if activity.purpose is Purpose.CANCEL and not child.completed:
-        return Answered(outcome=f"the activity is {child.state}")
+        why = f": {child.reason}" if child.reason and child.spec.command is not None else ""
+        return Answered(outcome=f"the activity is {child.state}{why}")
     if activity.purpose is Purpose.UPDATE and child.completed:
         return Answered(outcome="the activity completed with the change")
-    return TooLate(reason=f"the activity is {child.state}")
+    late = activity.purpose is Purpose.CANCEL
+    advice = reversal_advice(order, child) if late else ""
+    told = f"{'too late: ' if late else ''}the activity is {child.state}"
+    return TooLate(reason=f"{told}. {advice}" if advice else told)
+
+
+def under_way(requests: Iterable[MaintenanceActivity]) -> MaintenanceActivity | None:
+    """The cancellation whose answer is still to come."""
+    waiting = (x for x in requests if x.purpose is Purpose.CANCEL and x.state is S.WAITING)
+    return next(waiting, None)
+
+
+def cancels_again(request: MaintenanceActivity, child: ChildId) -> bool:
+    """Whether a request to cancel the child could not be delivered, or is tried again."""
+    again = request.state is S.ACTING and request.action is not None
+    failed = again or request.state is S.ERROR
+    return failed and request.purpose is Purpose.CANCEL and request.child == child
 
 
 def reversal_advice(order: ServiceOrder, child: ChildFact | None) -> str:
@@ -323,9 +412,17 @@ def reversal_advice(order: ServiceOrder, child: ChildFact | None) -> str:
         ChildState.STARTED,
         ChildState.SENT,
     )
-    return _reversal(order) if under_way else ""
+    off = child is not None and child.completed and disconnects(child.spec)
+    return _reversal(order, off=off) if under_way else ""
 
 
-def _reversal(order: ServiceOrder) -> str:
-    off = order.kind in (OrderKind.CUT, OrderKind.DISABLE)
-    return "If supply is off, order a reconnection." if off else ""
+def _reversal(order: ServiceOrder, *, off: bool = False) -> str:
+    """`off` says that the work took supply away."""
+    if order.kind is OrderKind.BACK_TO_BACK:
+        return "Supply is restored; then the order stops." if off else ""
+    if order.kind not in (OrderKind.CUT, OrderKind.DISABLE):
+        return ""
+    restored_by = order.fields.get(RECONNECT_ORDER)
+    if restored_by:
+        return f"If supply is off, order {restored_by} reconnects it."
+    return "If supply is off, order a reconnection."

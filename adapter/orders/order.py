@@ -78,13 +78,16 @@ class ChildState(StrEnum):
     """Where a child stands, as far as its order needs to know; one scale for all kinds.
 
     QUEUED: nothing has left. SENDING: its message is being sent. SENT: with the field system or
-    the head end. STARTED: the crew or the meter is at it. RESPONSE_ERROR: with the field system,
-    which is silent.
+    the head end. UNCLEAR: a switch order of which nobody knows yet whether it was taken.
+    CANCELLING: the head end is asked to cancel it, and how it ends is not known yet. STARTED: the
+    crew or the meter is at it. RESPONSE_ERROR: with the field system, which is silent.
     """
 
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
+    UNCLEAR = "unclear"
+    CANCELLING = "cancelling"
     STARTED = "started"
     VALIDATION_ERROR = "validation_error"
     COMMUNICATION_ERROR = "communication_error"

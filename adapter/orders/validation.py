@@ -11,6 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.model.device import Category
+from adapter.model.ids import OrderId
 from adapter.orders.events import OrderValidated, Rejected
 from adapter.orders.order import OpenOrder, OrderKind, OrderProblem, OrderState, ServiceOrder, View
 from adapter.orders.payment import CONFIRMED_BY, may_not_reconnect
@@ -27,7 +28,7 @@ _OFF: Final = frozenset({OrderKind.CUT, OrderKind.DISABLE})
 OPPOSITE: Final[Mapping[OrderKind, frozenset[OrderKind]]] = MappingProxyType(
     {OrderKind.RECONNECT: frozenset({OrderKind.CUT})}
 )
-"""A payment's reconnect voids a queued cut (ours)."""
+"""A payment's reconnect voids a cut (ours)."""
 
 _NOT_ACCEPTED: Final = frozenset(
     {OrderState.PENDING, OrderState.VALIDATE, OrderState.VALIDATION_ERROR}
@@ -199,10 +200,22 @@ def blocking_order(order: ServiceOrder, view: View) -> OpenOrder | None:
     )
 
 
+def overtaken_order(order: ServiceOrder, view: View) -> OrderId | None:
+    """The open opposite order under way that alone holds this one up: it is called back, and this
+    one waits for what becomes of it."""
+    problems = validate(order, view)
+    if any(each.code not in (ORDER_OPEN, DISCONNECT_OPEN) for each in problems):
+        return None
+    other = next((each.order for each in problems if each.order is not None), None)
+    void = OPPOSITE.get(order.kind, ())
+    return next((x.id for x in view.open_orders if x.id == other and x.kind in void), None)
+
+
 def superseded_orders(order: ServiceOrder, view: View) -> tuple[OpenOrder, ...]:
     """Open opposite orders that this one withdraws because nothing has left for the field yet.
 
-    One whose child is under way blocks instead: its outcome has to be known first.
+    One whose child is under way blocks instead, see `overtaken_order`: its outcome has to be known
+    first.
     """
     return tuple(
         each

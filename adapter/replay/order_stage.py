@@ -233,6 +233,7 @@ class OrderStage:
             worked += await self.crew.run_due()
             await self.simulator.run_due()
             await self.core.gateway.drain()
+            worked += await self.orders.drain()
             wake = await self.order_store.next_wake()
             worked += wake is not None and wake <= self.clock.now()
 

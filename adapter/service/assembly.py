@@ -196,6 +196,7 @@ def assemble(
         sinks=(*sinks, order_sink),
         runner=runner,
         entropy=entropy,
+        moved=lambda command: order_sink.moved(command),
     )
     commands = Commands(store, workers, payloads.data, clock)
     registry = Registry(store, devices, SqliteServicePoints(database), clock)
@@ -215,7 +216,7 @@ def assemble(
         lease_s=settings.dispatch.lease_s,
         master_data=parts.master_data,
     )
-    order_sink.poke = running_orders.poke
+    order_sink.poke, order_sink.moved = running_orders.poke, running_orders.command_moved
     schedules = Schedules(SqliteSchedules(database), commands, clock, longest=longest_catch_up)
     watch.corrections += corrections(store, commands, schedules, running_orders, clock, settings)
     keeping = Upkeep(

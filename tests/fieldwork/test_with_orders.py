@@ -273,7 +273,8 @@ def test_a_cancel_goes_out_with_its_reason_and_once(tmp_path: Path) -> None:
 
 
 def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Path) -> None:
-    """The second order waits for the first as a whole, before any conflict of their tasks."""
+    """The second order has the first called back, and waits for what becomes of it as a whole,
+    before any conflict of their tasks."""
 
     async def then(made: DemoSite, shown: OrderShown, link: Kept) -> None:
         other = await ordered(made, OrderKind.RECONNECT, reference="2")
@@ -283,10 +284,12 @@ def test_the_visits_of_two_orders_on_one_service_point_do_not_meet(tmp_path: Pat
         assert waits.order.problem is not None
         assert waits.order.problem.order == shown.order.id
         assert not waits.children
-        assert link.kinds == [MessageKind.DISPATCH]
+        await until(made, other, lambda each: len(link.kinds) == 2)
+        assert link.kinds == [MessageKind.DISPATCH, MessageKind.CANCEL]
         await made.app.gateway.orders.receive(report(shown, done(shown)))
         await until(made, other, child_is(ChildState.SENT))
         assert [message.task for message in link.messages] == [
+            "D1-CutForNonPayment",
             "D1-CutForNonPayment",
             "D1-ReconnectForPayment",
         ]

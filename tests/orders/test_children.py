@@ -164,13 +164,38 @@ def test_a_validation_error_lets_the_child_push_its_order() -> None:
 def test_a_change_goes_out_as_a_message_only_once_the_visit_was_sent() -> None:
     change = f.FieldModified(details={"contact": "back door"})
     sending = visit(S.COMMUNICATION)
-    assert after(sending, change).effects == ()
+    assert after(sending, change).effects == (
+        f.RecallMessages(),
+        f.SendMessage(kind=f.MessageKind.DISPATCH, number=1),
+    )
     sent = after(sending, f.FieldSent(), change)
     assert sent.effects == (
         f.SendMessage(kind=f.MessageKind.MODIFY, number=1, details=change.details),
     )
     assert sent.activity.spec.details == {"contact": "back door"}
     assert after(visit(S.APPOINTMENT), change).activity.state is S.VALIDATE
+
+
+def test_another_time_is_told_in_the_change_message_and_the_visit_is_waited_for_accordingly() -> (
+    None
+):
+    booked = visit(S.COMMUNICATION, progress=FieldProgress.SENT, patience=DAY, appointment=SLOT)
+    later = replace(SLOT, start=SLOT.start + DAY, end=SLOT.end + DAY)
+    change = f.FieldModified(
+        details={"appointmentStart": later.start.isoformat()},
+        times={"effectiveAt": later.start.isoformat()},
+        not_before=later.start,
+        slot=later,
+    )
+    moved = after(booked, change)
+    (told, message) = moved.effects
+    assert told == f.TellAppointment(slot=later)
+    assert message == f.SendMessage(
+        kind=f.MessageKind.MODIFY, number=1, details={**change.details, **change.times}
+    )
+    assert moved.activity.spec.effective_at == later.start
+    assert moved.activity.appointment == later
+    assert moved.activity.answer_by == later.end + DAY
 
 
 def test_a_sent_visit_is_cancelled_by_asking_and_runs_its_cancel_events() -> None:

@@ -96,3 +96,10 @@ def test_an_unknown_outcome_holds_the_order_until_people_decide_it() -> None:
     assert command_child_state(done) is ChildState.STARTED
     executed = replace(event, state=CompletionState.EXECUTED)
     assert command_child_state(replace(done, completions=(executed,))) is ChildState.COMPLETED
+
+
+def test_whether_a_command_was_taken_is_told_apart_from_one_that_is_with_the_head_end() -> None:
+    sent = activity(State.COMMUNICATION_IN_PROGRESS)
+    assert command_child_state(sent) is ChildState.SENT
+    assert command_child_state(sent, unclear=True) is ChildState.UNCLEAR
+    assert command_child_state(activity(State.CANCELLING), unclear=True) is ChildState.CANCELLING

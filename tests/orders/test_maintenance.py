@@ -1,6 +1,7 @@
 """Cancel and update: the matrix by child status, races with completion, answers to the requester."""
 
 import typing
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -21,7 +22,14 @@ from adapter.orders.maintenance import (
     maintain,
     step_maintenance,
 )
-from adapter.orders.order import ChildFact, ChildState, OrderKind, OrderState, ServiceOrder
+from adapter.orders.order import (
+    RECONNECT_ORDER,
+    ChildFact,
+    ChildState,
+    OrderKind,
+    OrderState,
+    ServiceOrder,
+)
 from tests.orders.builders import NOON, a_child, an_order
 from tests.support import for_every
 
@@ -42,8 +50,10 @@ MATRIX: list[tuple[str, ChildState, str, str]] = [
     (FIELD,   C.CANCELED,            "already so",                          "too late"),
     (FIELD,   C.DISCARDED,           "already so",                          "too late"),
     (COMMAND, C.QUEUED,              "discard the child; nothing was sent", "change the child; nothing was sent"),
-    (COMMAND, C.SENDING,             "too late",                            "too late"),
-    (COMMAND, C.SENT,                "too late",                            "too late"),
+    (COMMAND, C.SENDING,             "ask the head end to cancel",          "too late"),
+    (COMMAND, C.SENT,                "ask the head end to cancel",          "too late"),
+    (COMMAND, C.UNCLEAR,             "wait for its outcome, then ask the head end to cancel what still may be", "too late"),
+    (COMMAND, C.CANCELLING,          "asked already; the answer is awaited", "too late"),
     (COMMAND, C.STARTED,             "too late",                            "too late"),
     (COMMAND, C.COMMUNICATION_ERROR, "work was done: people decide",        "too late"),
     (COMMAND, C.RESPONSE_ERROR,      "work was done: people decide",        "too late"),
@@ -64,7 +74,8 @@ def test_what_a_request_does_follows_from_the_childs_status(
 
 
 def test_every_status_of_every_kind_of_child_has_a_cell() -> None:
-    assert set(MAINTENANCE_MATRIX) == set(product(Group, ChildState))
+    others = product({Group.FIELD, Group.WAIT}, {C.UNCLEAR, C.CANCELLING})
+    assert set(MAINTENANCE_MATRIX) == set(product(Group, ChildState)) - set(others)
 
 
 def test_without_a_child_the_order_itself_is_maintained() -> None:
@@ -181,10 +192,63 @@ def test_a_cancel_that_comes_after_completion_says_what_to_do_about_it() -> None
     assert answer(done).details["result"].endswith("If supply is off, order a reconnection.")
 
 
-def test_a_command_with_the_meter_cannot_be_called_back() -> None:
-    done = acted(ORDER, a_child(COMMAND, 1, C.SENT))
+def test_a_command_that_the_meter_has_answered_cannot_be_called_back() -> None:
+    done = acted(ORDER, a_child(COMMAND, 1, C.STARTED))
     assert done.activity.state is S.REJECTED
-    assert answer(done).details["result"].startswith("too late: the activity is sent.")
+    assert answer(done).details["result"].startswith("too late: the activity is started.")
+
+
+CALLED_BACK = [
+    (C.SENT, Action.CALL_BACK, "the head end is asked to cancel"),
+    (C.UNCLEAR, Action.AWAIT_OUTCOME, "is not known"),
+    (C.CANCELLING, Action.ASKED, "asked already"),
+]
+
+
+@pytest.mark.parametrize(("state", "action", "told"), CALLED_BACK)
+def test_a_cancel_of_a_command_that_has_left_waits_and_says_what_is_to_come(
+    state: ChildState, action: Action, told: str
+) -> None:
+    done = acted(ORDER, a_child(COMMAND, 1, state))
+    assert (done.activity.state, done.activity.action) == (S.WAITING, action)
+    assert told in done.activity.outcome
+    assert not done.effects
+
+
+@pytest.mark.parametrize("state", [C.QUEUED, C.SENT, C.UNCLEAR, C.STARTED])
+def test_what_restores_supply_is_left_alone_and_the_order_stops_after_it(
+    state: ChildState,
+) -> None:
+    order = an_order(OrderKind.BACK_TO_BACK, state=OrderState.IN_PROGRESS)
+    child = a_child("D1-RemoteConnect", 2, state)
+    answer = first_answer(Purpose.CANCEL, order, child, dark=True)
+    assert answer == m.ActionTaken(action=Action.RESTORE_FIRST, child=child.id)
+
+
+def test_a_visit_is_not_cancelled_twice_while_the_answer_is_awaited() -> None:
+    answer = first_answer(Purpose.CANCEL, ORDER, a_child(FIELD, 1, C.SENT), asked=True)
+    assert isinstance(answer, m.ResponseAwaited)
+    assert answer.action is Action.ASKED
+
+
+def test_the_end_of_a_command_that_was_called_back_is_told_with_its_reason() -> None:
+    waiting = after(request(S.ACTING), m.ResponseAwaited(action=Action.CALL_BACK)).activity
+    gone = replace(a_child(COMMAND, 1, C.CANCELED), reason="canceled by cis")
+    told = child_ended(waiting, ORDER, gone)
+    assert told == m.Answered(outcome="the activity is canceled: canceled by cis")
+    off = child_ended(waiting, ORDER, a_child(COMMAND, 1, C.COMPLETED))
+    assert off == m.TooLate(
+        reason="too late: the activity is completed. If supply is off, order a reconnection."
+    )
+    paid = replace(ORDER, fields={RECONNECT_ORDER: "SO-2"})
+    restored = child_ended(waiting, paid, a_child(COMMAND, 1, C.COMPLETED))
+    assert restored == m.TooLate(
+        reason="too late: the activity is completed. If supply is off, order SO-2 reconnects it."
+    )
+    change_over = an_order(OrderKind.BACK_TO_BACK, state=OrderState.IN_PROGRESS)
+    first_half = child_ended(waiting, change_over, a_child(COMMAND, 1, C.COMPLETED))
+    assert isinstance(first_half, m.TooLate)
+    assert first_half.reason.endswith("Supply is restored; then the order stops.")
 
 
 def test_work_in_completion_error_waits_for_people() -> None:
@@ -209,7 +273,7 @@ def test_a_race_with_the_childs_end_is_decided_once_by_how_it_ended(
     waiting = after(
         request(S.ACTING, purpose), m.ResponseAwaited(action=Action.SEND_CANCEL)
     ).activity
-    event = child_ended(waiting, a_child(FIELD, 1, state))
+    event = child_ended(waiting, ORDER, a_child(FIELD, 1, state))
     assert (type(event) if event is not None else None) is kind
     if event is not None:
         done = after(waiting, event)

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from adapter.model.device import Category, InstallStatus
-from adapter.model.ids import OrderId
+from adapter.model.ids import CommandId, OrderId
 from adapter.orders.algorithms.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.events import ChildWanted, OrderValidated, Rejected
@@ -23,7 +24,7 @@ from adapter.orders.tables import (
     withdrawal_table,
 )
 from adapter.orders.tasks import FIELD_TASKS
-from adapter.orders.validation import check_rules, validate
+from adapter.orders.validation import check_rules, overtaken_order, validate
 from tests.orders.builders import NOON, a_smart_meter, a_type, a_view, an_order
 
 K = OrderKind
@@ -122,6 +123,26 @@ def test_one_order_at_a_time_and_payment_voids_a_queued_cut(
     else:
         superseded = (open_order.id,) if open_order.kind is K.CUT else ()
         assert event == OrderValidated(superseded=superseded)
+
+
+CUT_UNDER_WAY = other(K.CUT, S.IN_PROGRESS, OLDER)
+OVERTAKEN = [
+    (K.RECONNECT, CUT_UNDER_WAY, {}, OLDER),
+    (K.RECONNECT, other(K.CUT, S.ACTIVITY_ERROR, OLDER), {}, OLDER),
+    (K.RECONNECT, CUT_UNDER_WAY, {"disconnect_open": CommandId("c-1")}, OLDER),
+    (K.RECONNECT, CUT_UNDER_WAY, {"point": {"time_zone": "Mars/Olympus"}}, None),
+    (K.RECONNECT, other(K.DISABLE, S.IN_PROGRESS, OLDER), {}, None),
+    (K.RECONNECT, other(K.CUT, S.WAITING, OLDER), {}, None),
+    (K.ENABLE, CUT_UNDER_WAY, {}, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "open_order", "changes", "overtaken"), OVERTAKEN)
+def test_only_what_nothing_else_holds_up_has_the_opposite_order_called_back(
+    kind: OrderKind, open_order: OpenOrder, changes: dict[str, Any], overtaken: str | None
+) -> None:
+    seen = view(kind, open_orders=(open_order,), **changes)
+    assert overtaken_order(an_order(kind), seen) == overtaken
 
 
 def test_an_order_does_not_block_itself() -> None:

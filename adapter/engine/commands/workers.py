@@ -53,8 +53,10 @@ def connect_workers(
     sinks: Sequence[Sink],
     runner: Runner,
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
+    moved: Callable[[Command], None] = lambda command: None,
 ) -> CommandWorkers:
-    """`entropy` gives the random 80 bits of a command's id."""
+    """`entropy` gives the random 80 bits of a command's id. `moved` is called with every command
+    that was saved: a hint, never needed for truth."""
     dispatch = settings.dispatch
     watchers = Watchers()
 
@@ -65,6 +67,7 @@ def connect_workers(
         poke()
         monitor.changed(command)
         watchers.changed(command.id)
+        moved(command)
 
     validation = Validation(
         store, devices, settings.head_end_kinds, dispatch.switch, dispatch.head_end

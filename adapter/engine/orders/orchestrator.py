@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from adapter.commands import steps
 from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
 from adapter.commands.flows import OPENING_KINDS
@@ -109,6 +110,9 @@ class Orchestrator:
             store, field_work, requester, clock, rules, self._told, lease=self._lease
         )
         self._locks = NamedLocks()
+        self._unclear: set[OrderId] = set()
+        """Withdrawn orders that wait to learn whether a command of theirs was taken."""
+        self._hinted: set[OrderId] = set()
 
     # ------------------------------------------------------------ loops
 
@@ -119,8 +123,20 @@ class Orchestrator:
             return 0
         now = self._clock.now()
         due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
-        await asyncio.gather(*map(self._one, due))
-        return len(due)
+        hinted, self._hinted = self._hinted, set()
+        free = (x for x in hinted if not self.store.set_aside.held(RowKind.ORDER, x))
+        wanted = list(dict.fromkeys((*due, *sorted(free))))
+        await asyncio.gather(*map(self._one, wanted))
+        return len(wanted)
+
+    def command_moved(self, command: Command) -> bool:
+        """Whether an order waits for that news: its command may be called back now. A hint, for
+        time counts; without it the order looks again soon."""
+        order = command.request.order
+        if order is None or order not in self._unclear or steps.unclear(command) is not None:
+            return False
+        self._hinted.add(OrderId(order))
+        return True
 
     async def _one(self, order: OrderId) -> None:
         await self.store.set_aside.attend(RowKind.ORDER, order, self._attend(order))
@@ -169,6 +185,7 @@ class Orchestrator:
             (saved,) = await self.store.save([write])
             crash_points.reached("order.after_save")
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
+                (self._unclear.add if work.awaits_outcome else self._unclear.discard)(order)
                 self._changed(work.order)
                 await self._withdrawn(work)
                 return work
@@ -186,6 +203,7 @@ class Orchestrator:
             handed = await self._hand_out(order)
             await self._stop_commands(order)
             work = await self.apply(order, await self._look(order))
+            await self._call_back_overtaken(work)
             if not (work.stale or handed or work.unsubmitted):
                 return
         log.error("order_keeps_moving", extra={"order": order})
@@ -213,12 +231,24 @@ class Orchestrator:
     async def _withdrawn(self, work: UnitOfWork) -> None:
         """Orders that this one makes void end now, before they can create a child."""
         for other in work.supersedes:
-            async with self.working(other):
-                try:
-                    await self.call_back(other, reason=work.order.id)
-                    await self.act(other, _void(work.order.id))
-                except Conflict as error:
-                    log.info("order_not_withdrawn", extra={"order": other, "reason": str(error)})
+            await self._withdraw(other, by=work.order.id)
+
+    async def _call_back_overtaken(self, work: UnitOfWork) -> None:
+        """What the order waits for and makes void is withdrawn once; it ends as it comes out."""
+        other = work.overtaken
+        if other is None:
+            return
+        found = (await self.store.load([other])).get(other)
+        if found is not None and not found.order.stop:
+            await self._withdraw(other, by=work.order.id)
+
+    async def _withdraw(self, other: OrderId, *, by: OrderId) -> None:
+        async with self.working(other):
+            try:
+                await self.call_back(other, reason=by)
+                await self.act(other, _void(by))
+            except Conflict as error:
+                log.info("order_not_withdrawn", extra={"order": other, "reason": str(error)})
 
     # ------------------------------------------------------------ facts
 
@@ -399,11 +429,13 @@ class Orchestrator:
             await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))
         crash_points.reached("order.after_submit")
 
-    async def call_back(self, order: OrderId, *, reason: str) -> None:
-        """Cancel commands of which nothing has left, so that the order can end at once.
+    async def call_back(self, order: OrderId, *, reason: str, sent: bool = False) -> None:
+        """Cancel commands of which nothing has left, so that the order can end at once; with
+        `sent`, have the head end asked to cancel what is with it.
 
-        A customer whom the order left dark is waiting for them: those are left alone. What cannot
-        be cancelled any more shows in the facts, which decide.
+        One whose outcome is unclear is not called back before its outcome is known. A customer
+        whom the order left dark is waiting for them: those are left alone. What cannot be cancelled
+        any more shows in the facts, which decide.
         """
         work = await self.unit_of_work(order)
         if work.dark:
@@ -412,18 +444,19 @@ class Orchestrator:
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
-                elif _unsent(command):
+                elif _unsent(command) or (sent and _at_head_end(command)):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 log.info("command_not_called_back", extra={"order": order, "reason": str(error)})
 
     async def _stop_commands(self, order: OrderId) -> None:
-        """A withdrawn order wants no command of its own to leave that has not left yet."""
+        """A withdrawn order wants no command of its own to be carried out that may still be called
+        back. That it is withdrawn is on disk before: after a crash this comes again."""
         case = await self.case(order)
         if case.order.stop and any(
             child.command and not child.fact.final for child in case.children
         ):
-            await self.call_back(order, reason=case.order.stop)
+            await self.call_back(order, reason=case.order.stop, sent=True)
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.
@@ -466,7 +499,8 @@ class Orchestrator:
 def _void(by: OrderId) -> Change:
     def void(work: UnitOfWork) -> None:
         if not work.order.final:
-            withdraw_order(work, who=f"order:{by}", reason=f"superseded by order {by}")
+            reason = f"superseded by order {by}"
+            withdraw_order(work, who=f"order:{by}", reason=reason, restored_by=by)
 
     return void
 
@@ -490,6 +524,12 @@ def _unsent(command: Command) -> bool:
         communication.state is CommunicationState.QUEUED and communication.sent_at is None
         for communication in command.communications
     )
+
+
+def _at_head_end(command: Command) -> bool:
+    """Whether the head end may have it, and can be asked to cancel it."""
+    waits = command.activity.state is State.COMMUNICATION_IN_PROGRESS
+    return waits and steps.unclear(command) is None
 
 
 def _on_its_way(children: Sequence[Child], found: Sequence[Measurement]) -> bool:

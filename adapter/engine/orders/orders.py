@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from adapter.commands.activity import Command
 from adapter.commands.clocks import ClockError
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
@@ -31,7 +32,7 @@ from adapter.engine.orders.ports import (
     Todo,
     todo_of,
 )
-from adapter.engine.orders.requests import OrderRequest, check_moment, check_request, fingerprint
+from adapter.engine.orders.requests import OrderRequest, check_request, fingerprint
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_order import (
     take_report,
@@ -47,6 +48,7 @@ from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.orders import maintenance as m
 from adapter.orders.algorithms.rows import NEW_DEVICE
+from adapter.orders.changes import TIMES, check_names
 from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
 from adapter.orders.order import ServiceOrder, View
@@ -54,8 +56,6 @@ from adapter.orders.plan import Assumptions, OrderPlan, make_plan
 from adapter.orders.replies import RequesterReply
 
 _LOOPS: Final = ("orders", "field", "replies")
-TIMES: Final = ("effectiveAt", "serviceAt")
-"""Of an order, beside its elements."""
 _NAMES: Final = 500
 """So many meters of a payload are looked up at once: callbacks pass between."""
 
@@ -299,18 +299,23 @@ class Orders:
     ) -> m.MaintenanceActivity:
         """Ask to cancel. The answer is an activity of its own, whose state tells the outcome.
 
-        A repeated reference is answered by the first one's result.
+        What has left and may still be called back is called back: a visit at the field system, a
+        command by CancelRequest. The answer then waits for how that ends, and a second cancel
+        meanwhile is answered by the first. A repeated reference is answered by the first one's
+        result.
         """
         return await self._maintain(m.Purpose.CANCEL, order, by, reference, reason, {})
 
     async def update(
         self, order: OrderId, changes: Mapping[str, str], *, by: str, reference: str = ""
     ) -> m.MaintenanceActivity:
-        """Ask to change elements, or `effectiveAt` and `serviceAt` (ISO 8601 with a zone)."""
+        """Ask to change elements, or `effectiveAt` and `serviceAt` (ISO 8601 with a zone).
+
+        The answer names what was changed and where, and what was not and why.
+        """
         if not changes:
             raise InvalidRequest("changes", "at least one")
-        for name in TIMES:
-            check_moment(name, changes.get(name))
+        check_names(changes)
         elements = {name: value for name, value in changes.items() if name not in TIMES}
         check_elements(elements, self.rules.configuration.elements)
         return await self._maintain(m.Purpose.UPDATE, order, by, reference, "", changes)
@@ -331,6 +336,9 @@ class Orders:
                     raise Conflict(f"the reference belongs to request {known.id}")
                 return known
             if purpose is m.Purpose.CANCEL:
+                asked = m.under_way((await self._orchestrator.case(order)).requests)
+                if asked is not None and not reference:
+                    return asked
                 await self._orchestrator.call_back(order, reason=reason)
             made: list[str] = []
 
@@ -415,6 +423,11 @@ class Orders:
         the hint within `POLL`.
         """
         await self._wake(await self._store.waiting_for(devices))
+
+    def command_moved(self, command: Command) -> None:
+        """A command was saved: a hint, see `Orchestrator.command_moved`."""
+        if self._orchestrator.command_moved(command):
+            self.poke()
 
     async def arrived(self, taken: Loaded) -> None:
         """The same for a payload that was taken in."""

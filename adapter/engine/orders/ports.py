@@ -162,8 +162,9 @@ class OrderChange:
     `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
     does); `supersedes` are orders that give theirs up for it and are woken; `opens` are orders that
     are made with it. `awaits` is a command of others that has to be over before it is tried again:
-    it is woken when nothing is held by that command any more. `drops` are activities
-    whose unsent messages must not leave (LEAVING when one is on its way). `report` makes a field
+    it is woken when nothing is held by that command any more. `drops` are activities whose unsent
+    messages must not leave (LEAVING when one is on its way); `recalls` the same, and `messages`
+    take their place. `report` makes a field
     report known (KNOWN when it is already).
     """
 
@@ -176,6 +177,7 @@ class OrderChange:
     replies: tuple[RequesterReply, ...] = ()
     messages: tuple[FieldMessage, ...] = ()
     drops: tuple[ChildId, ...] = ()
+    recalls: tuple[ChildId, ...] = ()
     report: FieldReport | None = None
     world: WorldWrite = field(default_factory=WorldWrite)
     audit: tuple[AuditNote, ...] = ()

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.commands.timing import given_in_utc, in_utc
+from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.ids import ServicePointId
 from adapter.model.texts import id_problem
@@ -57,16 +57,6 @@ def check_request(request: OrderRequest) -> None:
     for name, value in request.fields.items():
         if len(name) > _LONGEST_TEXT or len(value) > _LONGEST_TEXT:
             raise InvalidRequest("fields", f"{name[:40]}: at most {_LONGEST_TEXT} characters")
-
-
-def check_moment(name: str, text: str | None) -> None:
-    if text is None:
-        return
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(name, "must be a date and time, ISO 8601") from None
-    in_utc(name, at)
 
 
 def fingerprint(request: OrderRequest) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from adapter.commands.activity import Command
 from adapter.commands.flows import Completion
 from adapter.engine.commands.ports import Clock, Publication, PublicationRow
 from adapter.engine.orders.ports import OrderStore
@@ -21,6 +22,8 @@ class OrderSink:
         self._store = store
         self._clock = clock
         self.poke: Callable[[], None] = lambda: None
+        self.moved: Callable[[Command], None] = lambda command: None
+        """Called with every command that was saved: a hint."""
 
     async def deliver(self, batch: Sequence[PublicationRow]) -> None:
         """Durable when it returns: the orders are due in the store."""

@@ -6,7 +6,7 @@ It decides nothing and steps nothing: what steps the order and its requests is i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.effects import Severity
@@ -25,6 +25,7 @@ from adapter.engine.registry.ports import POINT_CHANGED, point_subject
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, EventId, OrderId, ServicePointId
 from adapter.orders import events as e
+from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind
 from adapter.orders.completion import CompletionReport
 from adapter.orders.evaluate import customer_without_supply
@@ -41,11 +42,14 @@ from adapter.orders.order import (
     View,
 )
 from adapter.orders.replies import RequesterReply
-from adapter.orders.validation import DISCONNECT_OPEN
+from adapter.orders.validation import DISCONNECT_OPEN, overtaken_order
 
 S = OrderState
 HOLDING: Final = frozenset({S.WAITING, S.READY, S.IN_PROGRESS, S.ACTIVITY_ERROR, S.RETRY})
 """States in which an order keeps its service point for itself."""
+_SOON: Final = timedelta(seconds=20)
+"""When to look again at what keeps a customer's supply open: a cut that is called back, one of
+which it is not known whether it was taken. Ours."""
 
 
 class UnitOfWork:
@@ -88,6 +92,7 @@ class UnitOfWork:
         self.passes: list[OrderPass] = []
         self.messages: list[FieldMessage] = []
         self.drops: list[ChildId] = []
+        self._recalls: list[ChildId] = []
         self.world = WorldWrite()
         self.report: FieldReport | None = None
         self._replies: list[RequesterReply] = []
@@ -138,6 +143,43 @@ class UnitOfWork:
         )
 
     @property
+    def to_call_back(self) -> bool:
+        """Whether the order is withdrawn and has a command with the head end that may still be
+        cancelled. One that restores supply is left alone."""
+        return self._stops(ChildState.SENT)
+
+    @property
+    def awaits_outcome(self) -> bool:
+        """Whether the order is withdrawn, and it is not known whether the head end has a command
+        of it: a callback may prove it any moment, and then it may be called back."""
+        return self._stops(ChildState.UNCLEAR)
+
+    def _stops(self, state: ChildState) -> bool:
+        """Whether the order is withdrawn and has a command in that state that it can do without."""
+        found = any(x.command and x.fact.state is state for x in self.children.values())
+        return found and bool(self.order.stop) and not self.dark
+
+    def cancel_awaited(self, child: ChildId) -> bool:
+        """Whether the field system was asked to cancel the visit, and the answer is still to come.
+
+        A message that could not be delivered is answered by nobody: people have it sent again.
+        """
+        known = self.children[child]
+        asked = known.field is not None and bool(known.field.cancel_asked)
+        return (
+            asked
+            and known.fact.state is ChildState.SENT
+            and not any(m.cancels_again(each, child) for each in self.requests.values())
+        )
+
+    @property
+    def overtaken(self) -> OrderId | None:
+        """The order under way that stands in the way and that this one makes void."""
+        if self.view is None or self.order.state is not S.VALIDATION_ERROR:
+            return None
+        return overtaken_order(self.order, self.view)
+
+    @property
     def waits_for_disconnect(self) -> bool:
         problem = self.order.problem
         return problem is not None and problem.code == DISCONNECT_OPEN
@@ -170,6 +212,7 @@ class UnitOfWork:
             replies=tuple(self._replies),
             messages=tuple(x for x in self.messages if x.activity not in self.drops),
             drops=tuple(self.drops),
+            recalls=tuple(self._recalls),
             report=self.report,
             world=self.world,
             audit=tuple(self._notes),
@@ -179,16 +222,20 @@ class UnitOfWork:
     def _wake(self) -> datetime | None:
         if self.order.final:
             return None
-        if self.stale or self.unsubmitted:
+        if self.stale or self.unsubmitted or self.to_call_back:
             return self.now
         match self.order.state:
             case S.WAITING:
                 return max(self.order.effective_at, self.now)
             case S.VALIDATION_ERROR:
+                if self.overtaken is not None:
+                    return self.now + _SOON
                 woken = self.blocked_by is not None or self.waits_for_disconnect
                 return self._look_again() if woken else None
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
-                dues = (at for x in self.children.values() for at in _due(x))
+                dues = [at for x in self.children.values() for at in _due(x)]
+                if self.awaits_outcome:
+                    dues.append(self.now + _SOON)
                 return min([self._look_again(), *(max(at, self.now) for at in dues)])
             case _:
                 return self.now
@@ -240,6 +287,11 @@ class UnitOfWork:
         self.note(who, type(event).__name__, self.order.id, detail)
         if after is not before:
             self._publish(problem)
+
+    def recall(self, child: ChildId) -> None:
+        """Nothing goes to the field system of what was told it before now and has not left."""
+        self._recalls.append(child)
+        self.messages = [each for each in self.messages if each.activity != child]
 
     def note(self, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
         self._notes.append(AuditNote(actor=actor, action=action, subject=subject, detail=detail))

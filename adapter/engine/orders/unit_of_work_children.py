@@ -7,6 +7,7 @@ changes in the records.
 from dataclasses import replace
 from typing import Final
 
+from adapter.commands import steps
 from adapter.commands.activity import Command
 from adapter.engine.orders.arriving_device import check_arrived, known_device
 from adapter.engine.orders.field_work import FieldMessage, Site
@@ -78,7 +79,7 @@ def refresh_command(work: UnitOfWork, child: ChildId, command: Command) -> None:
     if known.fact.final:
         return
     activity = command.activity
-    state = command_child_state(activity)
+    state = command_child_state(activity, unclear=steps.unclear(command) is not None)
     fact = replace(
         known.fact,
         state=state,
@@ -99,7 +100,7 @@ def fail_command(work: UnitOfWork, child: ChildId, reason: str) -> None:
 def stop_child(work: UnitOfWork, child: ChildId, reason: str) -> None:
     """Discard what has not left, ask the field system to cancel what has; else let it end.
 
-    A command that is at the gateway was called back before, if that was possible at all.
+    A command that is at the gateway is called back by the orchestrator, if that is possible at all.
     """
     known = work.children[child]
     if known.fact.final:
@@ -117,6 +118,8 @@ def _stop_field_activity(
     work: UnitOfWork, child: ChildId, activity: FieldActivity, reason: str, *, leaving: bool
 ) -> None:
     state = work.children[child].fact.state
+    if work.cancel_awaited(child):
+        return
     if state in (ChildState.SENT, ChildState.RESPONSE_ERROR):
         step_field_activity(work, child, f.FieldCancelAsked(reason=reason))
     elif state not in (ChildState.STARTED, ChildState.COMPLETION_ERROR):
@@ -220,6 +223,8 @@ def _carry_out(work: UnitOfWork, child: ChildId, effect: f.FieldWork) -> f.Field
     match effect:
         case f.SendMessage():
             work.messages.append(_message(work, activity, effect))
+        case f.RecallMessages():
+            work.recall(child)
         case f.CheckFieldRules():
             return _check(work, activity)
         case f.ExecuteEvents(successful=False):

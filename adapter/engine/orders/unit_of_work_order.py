@@ -3,9 +3,7 @@
 Every decision is a pure function of the order floor, fed with the facts that were loaded.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
 from adapter.engine.orders.ports import OrderPass
@@ -22,7 +20,8 @@ from adapter.model.ids import OrderId
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders import maintenance as m
-from adapter.orders.activities import ChildKind
+from adapter.orders.algorithms.canspact_updspac import Action
+from adapter.orders.changes import Changes, decide_changes
 from adapter.orders.clock_correction import (
     corrected_fact,
     corrected_order,
@@ -233,7 +232,14 @@ def step_request(work: UnitOfWork, request: str, event: m.MaintenanceEvent) -> N
         current = queue.pop(0)
         made = m.step_maintenance(work.requests[request], current, now=work.now)
         work.requests[request] = made.activity
-        detail = {"to": made.activity.state.value, "outcome": made.activity.outcome}
+        detail: dict[str, object] = {
+            "to": made.activity.state.value,
+            "outcome": made.activity.outcome,
+        }
+        if made.activity.changed:
+            detail["changed"] = sorted(made.activity.changed)
+        if made.activity.not_changed:
+            detail["not_changed"] = dict(made.activity.not_changed)
         actor = getattr(current, "who", "") or made.activity.requester
         work.note(actor, type(current).__name__, request, {**detail, "order": work.order.id})
         for effect in made.effects:
@@ -250,8 +256,17 @@ def step_request(work: UnitOfWork, request: str, event: m.MaintenanceEvent) -> N
 
 
 def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent:
-    answer = m.first_answer(request.purpose, work.order, work.awaited)
-    if isinstance(answer, m.TooLate | m.RequestFailed) or work.order.final:
+    child = work.awaited
+    answer = m.first_answer(
+        request.purpose,
+        work.order,
+        child,
+        dark=work.dark,
+        asked=child is not None and work.cancel_awaited(child.id),
+    )
+    if isinstance(answer, m.TooLate):
+        return replace(answer, not_changed=dict.fromkeys(request.changes, answer.reason))
+    if isinstance(answer, m.RequestFailed) or work.order.final:
         return answer
     if request.purpose is m.Purpose.CANCEL:
         reason = request.reason or "cancelled"
@@ -265,24 +280,51 @@ def _change(
     work: UnitOfWork, request: m.MaintenanceActivity, answer: m.ActionTaken | m.ResponseAwaited
 ) -> m.MaintenanceEvent:
     awaited = work.awaited
-    command = awaited is not None and awaited.spec.kind is ChildKind.COMMAND
-    times = {name: _moment(request.changes, name) for name in ("effectiveAt", "serviceAt")}
-    if command and times["effectiveAt"] is not None:
-        return m.TooLate(reason="a command is queued already: cancel and order anew")
-    details = {k: v for k, v in request.changes.items() if k not in times}
-    if awaited is not None and work.children[awaited.id].field is not None:
-        step_field_activity(work, awaited.id, f.FieldModified(details=details))
+    visit = None if awaited is None else work.children[awaited.id].field
+    made = decide_changes(
+        work.order,
+        awaited,
+        visit,
+        request.changes,
+        now=work.now,
+        sent=answer.action is Action.SEND_CHANGE,
+    )
+    if not made.done:
+        why = "; ".join(f"{name}: {reason}" for name, reason in made.refused.items())
+        return m.TooLate(
+            reason=f"not changed: {why}",
+            action=answer.action,
+            child=answer.child,
+            not_changed=made.refused,
+        )
+    if awaited is not None:
+        _change_child(work, awaited.id, made)
     step_order(
         work,
         e.Corrected(
             who=request.requester,
-            fields=details,
-            effective_at=times["effectiveAt"],
-            service_at=times["serviceAt"],
+            fields=made.elements,
+            effective_at=made.effective_at,
+            service_at=made.service_at,
         ),
         actor=request.requester,
     )
-    return answer
+    names = ", ".join(made.refused)
+    outcome = f"{answer.action}; not changed: {names}" if names else answer.outcome
+    return replace(answer, outcome=outcome, changed=made.done, not_changed=made.refused)
+
+
+def _change_child(work: UnitOfWork, child: ChildId, made: Changes) -> None:
+    known = work.children[child]
+    if known.field is not None:
+        changed = f.FieldModified(
+            details=made.elements, times=made.times, not_before=made.not_before, slot=made.slot
+        )
+        step_field_activity(work, child, changed)
+    elif known.wait is not None and made.due_at is not None:
+        spec = replace(known.fact.spec, due_at=made.due_at)
+        fact, wait = replace(known.fact, spec=spec), replace(known.wait, spec=spec)
+        work.children[child] = replace(known, fact=fact, wait=wait)
 
 
 def refuse_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
@@ -320,14 +362,9 @@ def fail_requests(work: UnitOfWork, child: ChildId, reason: str) -> None:
 def _end_requests(work: UnitOfWork) -> None:
     for request in list(work.requests.values()):
         if request.state is m.MaintenanceState.WAITING and request.child is not None:
-            event = m.child_ended(request, work.children[request.child].fact)
+            event = m.child_ended(request, work.order, work.children[request.child].fact)
             if event is not None:
                 step_request(work, request.id, event)
         elif request.state is m.MaintenanceState.ERROR and work.order.final:
             late = m.TooLate(reason=f"the order is {work.order.state}")
             step_request(work, request.id, late)
-
-
-def _moment(changes: Mapping[str, str], name: str) -> datetime | None:
-    text = changes.get(name)
-    return None if text is None else datetime.fromisoformat(text)

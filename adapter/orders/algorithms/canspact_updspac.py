@@ -26,6 +26,10 @@ class Action(StrEnum):
     STOP_SENDING = "stop the communication, discard the child"
     SEND_CANCEL = "ask the field system to cancel"
     SEND_CHANGE = "send a change message"
+    CALL_BACK = "ask the head end to cancel"
+    AWAIT_OUTCOME = "wait for its outcome, then ask the head end to cancel what still may be"
+    ASKED = "asked already; the answer is awaited"
+    RESTORE_FIRST = "supply is restored first; then the order stops"
     STOP_AFTER = "nothing to cancel; the order stops before its next child"
     ALREADY = "already so"
     ASK_PEOPLE = "work was done: people decide"
@@ -33,7 +37,7 @@ class Action(StrEnum):
 
 
 class Group(StrEnum):
-    """Children that can be called back, and those that cannot once sent."""
+    """Who has a child that has left: the field system, the head end, or nobody."""
 
     FIELD = "field"
     COMMAND = "command"
@@ -72,9 +76,12 @@ _COMMON: Final[Mapping[ChildState, tuple[Action, Action]]] = {
 
 
 _COMMAND: Final[Mapping[ChildState, tuple[Action, Action]]] = {
-    # What is with the head end may be with the meter; an error there proves nothing.
-    C.SENDING: (A.REJECT, A.REJECT),
-    C.SENT: (A.REJECT, A.REJECT),
+    # What is with the head end may be with the meter: whether CancelRequest came in time, the
+    # head end tells. An error there proves nothing.
+    C.SENDING: (A.CALL_BACK, A.REJECT),
+    C.SENT: (A.CALL_BACK, A.REJECT),
+    C.UNCLEAR: (A.AWAIT_OUTCOME, A.REJECT),
+    C.CANCELLING: (A.ASKED, A.REJECT),
     C.COMMUNICATION_ERROR: (A.ASK_PEOPLE, A.REJECT),
     C.RESPONSE_ERROR: (A.ASK_PEOPLE, A.REJECT),
 }
@@ -92,9 +99,10 @@ _WAIT: Final[Mapping[ChildState, tuple[Action, Action]]] = {
 MAINTENANCE_MATRIX: Final[Mapping[tuple[Group, ChildState], tuple[Action, Action]]] = (
     MappingProxyType(
         {
-            (group, state): own.get(state, _COMMON[state])
+            (group, state): {**_COMMON, **own}[state]
             for group, own in ((Group.FIELD, {}), (Group.COMMAND, _COMMAND), (Group.WAIT, _WAIT))
             for state in ChildState
+            if state in _COMMON or state in own
         }
     )
 )

@@ -65,6 +65,8 @@ class CaseWriter:
         if write.awaits is not None:
             row = {"id": order.id, "awaits": write.awaits, "at": micros(self._at)}
             self._db.execute(sql.WAKE_UNAWAITED, row)
+        for activity in write.recalls:
+            self._db.execute(sql.DROP_MESSAGES, (activity,))
         self._along(write)
         self._world(write.world)
         for new in write.opens:
@@ -94,7 +96,7 @@ class CaseWriter:
             holder = self._db.execute(sql.HOLDER, (order.service_point,)).get
             if holder not in (None, order.id, *write.supersedes):
                 return CaseSaved.POINT_TAKEN
-        for activity in write.drops:
+        for activity in (*write.drops, *write.recalls):
             if self._db.execute(sql.LEAVING, (activity,)).get is not None:
                 return CaseSaved.LEAVING
         return None if self._world_unmoved(write.world) else CaseSaved.WORLD_MOVED

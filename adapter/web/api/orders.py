@@ -285,7 +285,8 @@ class EvaluationOut(Struct, kw_only=True):
 
 
 class RequestOut(Struct, kw_only=True):
-    """A request to cancel or update, an activity of its own. `accepted` is None until it ends."""
+    """A request to cancel or update, an activity of its own. `accepted` is None until it ends.
+    Of `changes`, `changed` says where each is now, `not_changed` why it stays as it was."""
 
     id: str
     order: str
@@ -298,6 +299,8 @@ class RequestOut(Struct, kw_only=True):
     reference: str
     reason: str
     changes: Mapping[str, str]
+    changed: Mapping[str, str]
+    not_changed: Mapping[str, str]
     created_at: datetime
     ended_at: datetime | None
 

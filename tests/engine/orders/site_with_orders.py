@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from adapter.commands.calls import SwitchState
+from adapter.commands.calls import RemoteState, SwitchState
 from adapter.commands.rules import SwitchPolicy
 from adapter.demo.demo import DemoSite, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
@@ -35,13 +35,13 @@ from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import RequesterReply
 from adapter.service.assembly import OrderParts
 from adapter.service.orders_file import rules_of
-from adapter.simulator.faults import Script
+from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.threads import Transaction
-from tests.engine.commands.quick_site import fast
+from tests.engine.commands.quick_site import fast, script
 from tests.engine.orders.crew import REGISTER, Crew, a_manual_meter, an_item
 
 WAIT_S = 50.0
@@ -243,6 +243,14 @@ class Rig:
         assert meter is not None
         return meter.switch
 
+    async def switched_off(self, number: int) -> None:
+        """Wait until the meter is off and the head end is done with every request."""
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        worker = self.made.simulator.world.worker
+        while worker.open or self.switch(number) is SwitchState.CONNECTED:
+            assert asyncio.get_running_loop().time() < deadline
+            await self._moved()
+
     # ------------------------------------------------------------ orders
 
     async def submit(
@@ -306,6 +314,14 @@ class Rig:
             assert asyncio.get_running_loop().time() < deadline, found
             await self._moved()
         return found
+
+
+PATIENT: dict[str, object] = {"send_s": 3600.0, "reply_s": 3600.0, "settle_s": 3600.0}
+"""Of a policy: nothing becomes unclear because a machine is slow."""
+UNASKED: dict[str, object] = {"poll_first_s": 3600.0, "poll_every_s": 3600.0, **PATIENT}
+"""Nothing is found out by a poll either, unless a cancel brings it forward."""
+UNTOLD = script(Effect.DROP_CALLBACK, "DisconnectMeter", state=RemoteState.COMPLETED)
+"""That a disconnect is done is not told."""
 
 
 def gave_up(shown: OrderShown) -> bool:

@@ -25,7 +25,7 @@ from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply
 from adapter.simulator.faults import Effect
 from tests.engine.commands.quick_site import script, sends
-from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is, titles
+from tests.engine.orders.site_with_orders import UNASKED, UNTOLD, Place, Rig, rig, state_is, titles
 
 K, S, PAID = OrderKind, InstallStatus, PaidSupply
 DONE, DISCARDED, ERROR = OrderState.COMPLETED, OrderState.DISCARDED, OrderState.ACTIVITY_ERROR
@@ -245,11 +245,10 @@ async def test_where_service_was_ended_a_payment_leaves_it_to_people(tmp_path: P
 
 async def test_where_the_site_forbids_it_a_to_do_says_who_is_dark_and_why(tmp_path: Path) -> None:
     rules = {"activity_type": {"reconnect": {"reconnect_on_payment": False}}}
-    slow = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.5)
-    async with rig(tmp_path, slow, rules={"orders": rules}) as made:
+    async with rig(tmp_path, UNTOLD, policy=UNASKED, rules={"orders": rules}) as made:
         place = await made.put(Place(number=0))
         cut = await made.submit(K.CUT, place)
-        await made.until(cut.id, lambda s: sends(made.made, Operation.DISCONNECT_METER, 0) == 1)
+        await made.switched_off(0)
         paid = await made.orders.payment(place.point, by="billing", reference="p-1")
         assert paid.reconnection is not None
         await made.until(cut.id, state_is(DONE))

@@ -1,6 +1,7 @@
 """Orders that somebody does not want any more: cancel, update, payment, and an opposite order."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.ports import TodoSubject
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
+from adapter.model.ids import OrderId
 from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
-from adapter.orders.maintenance import MaintenanceState
+from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.payment import PaidSupply
-from adapter.simulator.faults import Effect
-from tests.engine.commands.quick_site import script, sends
-from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is, titles
+from tests.engine.commands.quick_site import sends
+from tests.engine.orders.site_with_orders import UNASKED, UNTOLD, Place, Rig, rig, state_is, titles
 
 K, S, M = OrderKind, InstallStatus, MaintenanceState
 DONE, DISCARDED = OrderState.COMPLETED, OrderState.DISCARDED
@@ -247,6 +248,95 @@ async def test_an_update_reaches_an_order_a_visit_that_was_sent_and_not_one_that
         assert [each.state for each in ended.requests] == [M.COMPLETED, M.REJECTED]
 
 
+async def test_another_time_and_appointment_reach_the_crew_and_the_answer_names_what_does_not(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as made:
+        shown = await a_visit(made)
+        order = shown.order.id
+        at = datetime.now(UTC).replace(microsecond=0) + LATER
+        given = {
+            "effectiveAt": at.isoformat(),
+            "serviceAt": at.isoformat(),
+            "appointmentStart": at.isoformat(),
+            "instructions": "dog",
+        }
+        asked = await made.orders.update(order, given, by="cis")
+        assert asked.changed == dict.fromkeys(given, "in the change message")
+        assert asked.not_changed == {}
+        await made.until(order, lambda s: len(made.crew.heard) == 2)
+        message = made.crew.heard[1]
+        assert (message.kind, message.not_before) == (MessageKind.MODIFY, at)
+        assert message.details == given
+        changed = await made.orders.get(order)
+        assert (changed.effective_at, changed.service_at) == (at, at)
+
+
+async def test_an_update_of_a_visit_that_waits_to_be_sent_leaves_in_the_visit_itself(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as made:
+        made.crew.refuse = lambda message: ConnectionError("not there")
+        place = await made.put(Place(number=0, **MANUAL))
+        order = await made.submit(K.CUT, place)
+        await made.until(order.id, child_is(ChildState.SENDING))
+        asked = await updated(made, order.id, {"contact": "ring twice"})
+        assert asked.changed == {"contact": "in the visit; nothing was sent"}
+        made.crew.refuse = lambda message: None
+        await made.hurry()
+        await made.until(order.id, state_is(DONE))
+        (message,) = made.crew.heard
+        assert message.kind is MessageKind.DISPATCH
+        assert message.details["contact"] == "ring twice"
+
+
+async def updated(made: Rig, order: OrderId, changes: dict[str, str]) -> MaintenanceActivity:
+    """Update it; again where a message was just leaving."""
+    for _ in range(1000):
+        with suppress(Conflict):
+            asked = await made.orders.update(order, changes, by="cis")
+            if asked.action is Action.CHANGE_CHILD:
+                return asked
+        await made._moved()
+    raise AssertionError("it is always leaving")
+
+
+async def test_an_update_of_a_queued_command_changes_what_it_can_and_names_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, switch=APPROVAL) as made:
+        place = await made.put(Place(number=0))
+        order = await made.submit(K.CUT, place)
+        await made.until(order.id, lambda s: bool(s.children and s.children[0].command))
+        later = (datetime.now(UTC) + LATER).isoformat()
+        both = {"effectiveAt": later, "contact": "x"}
+        asked = await made.orders.update(order.id, both, by="cis")
+        assert (asked.state, list(asked.changed)) == (M.COMPLETED, ["contact"])
+        assert asked.outcome.endswith("not changed: effectiveAt")
+        why = asked.not_changed["effectiveAt"]
+        assert why == "a command is queued already: cancel and order anew"
+        none = await made.orders.update(order.id, {"effectiveAt": later}, by="cis")
+        assert (none.state, none.not_changed) == (M.REJECTED, {"effectiveAt": why})
+        (first, second) = [
+            r for r in (await made.orders.show(order.id)).replies if r.kind.value == "cancellation"
+        ]
+        assert (first.details["accepted"], second.details["accepted"]) == ("true", "false")
+        assert first.details["notChanged"] == second.details["notChanged"]
+        audit = await made.orders.history(OrderId(asked.id))
+        assert audit[-1].note.detail["not_changed"] == asked.not_changed
+
+
+async def test_what_is_fixed_when_an_order_is_made_is_refused_and_nothing_is_changed(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as made:
+        shown = await a_visit(made)
+        for name in ("priority", "requester"):
+            with pytest.raises(InvalidRequest, match=f"{name} is fixed"):
+                await made.orders.update(shown.order.id, {name: "5", "contact": "x"}, by="cis")
+        assert (await made.orders.get(shown.order.id)).fields == {}
+
+
 async def test_a_payment_voids_a_cut_that_waits_for_its_time(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
         place = await made.put(Place(number=0))
@@ -274,11 +364,10 @@ async def test_a_payment_voids_a_cut_whose_command_waits_for_approval(tmp_path: 
 async def test_a_payment_that_comes_while_the_meter_switches_reconnects_afterwards(
     tmp_path: Path,
 ) -> None:
-    slow = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.6)
-    async with rig(tmp_path, slow) as made:
+    async with rig(tmp_path, UNTOLD, policy=UNASKED) as made:
         place = await made.put(Place(number=0))
         order = await made.submit(K.CUT, place)
-        await made.until(order.id, lambda s: sends(made.made, Operation.DISCONNECT_METER, 0) == 1)
+        await made.switched_off(0)
         paid = await made.orders.payment(place.point, by="billing")
         assert paid.cuts[0].stop
         assert paid.reconnection is not None
@@ -308,30 +397,14 @@ async def test_a_reconnection_makes_a_queued_cut_void_and_then_has_nothing_to_do
 async def test_a_reconnection_waits_for_a_cut_under_way_and_then_restores_supply(
     tmp_path: Path,
 ) -> None:
-    slow = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.5)
-    async with rig(tmp_path, slow) as made:
+    async with rig(tmp_path, UNTOLD, policy=UNASKED) as made:
         place = await made.put(Place(number=0))
         cut = await made.submit(K.CUT, place)
-        await made.until(cut.id, lambda s: sends(made.made, Operation.DISCONNECT_METER, 0) == 1)
+        await made.switched_off(0)
         reconnect = await made.submit(K.RECONNECT, place)
-        await made.until(reconnect.id, state_is(OrderState.VALIDATION_ERROR))
         await made.until(cut.id, state_is(DONE))
         done = await made.until(reconnect.id, state_is(DONE))
+        (told,) = (r for r in done.replies if r.kind.value == "negative_acknowledgement")
+        assert cut.id in told.details["reason"]
         assert titles(done) == "RemoteConnect"
         assert made.switch(0) is SwitchState.CONNECTED
-
-
-async def test_a_change_over_that_is_cancelled_in_the_middle_restores_supply(
-    tmp_path: Path,
-) -> None:
-    slow = script(Effect.DELAY_CALLBACK, "DisconnectMeter", seconds=0.5)
-    async with rig(tmp_path, slow) as made:
-        place = await made.put(Place(number=0, read=True))
-        order = await made.submit(K.BACK_TO_BACK, place)
-        await made.until(order.id, lambda s: sends(made.made, Operation.DISCONNECT_METER, 0) == 1)
-        request = await made.orders.cancel(order.id, by="cis", reason="stays")
-        assert request.state is M.REJECTED
-        (done,) = [await made.until(order.id, lambda s: s.order.final)]
-        assert titles(done) == "RemoteDisconnect > RemoteConnect"
-        assert made.switch(0) is SwitchState.CONNECTED
-        assert await made.status(place.device) is S.CONN_COMM
