@@ -140,6 +140,18 @@ class Target:
     endpoint: EndpointId
 
 
+class UnsureLoadCheck(StrEnum):
+    """What follows a load check before a connect that gave no answer. An order chooses; WAIT is
+    what a command does by itself."""
+
+    WAIT = "wait"
+    """In Communication Error, for people."""
+    END = "end"
+    """Nothing is connected, and the command is over: its order has another way."""
+    CONNECT = "connect"
+    """As if there were no voltage."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
     """What a requester asks for. Validated by `rules` before an activity exists.
@@ -151,6 +163,7 @@ class CommandRequest:
     idempotency_key     the same key gives the same activity, for ever; other content: Conflict
     optional            may be dropped silently when an opposite command is open
     check_load          detect load-side voltage before a connect; present: not sent
+    unsure_load_check   what follows a load check without an answer
     check_switch        read the switch state before a connect or disconnect
     with_read           also fetch a register reading before a connect or disconnect
     emergency_override  sets EmergencyOverride of the head end's request; passes no rule here
@@ -176,6 +189,7 @@ class CommandRequest:
     configuration_group: str | None = None
     optional: bool = False
     check_load: bool = False
+    unsure_load_check: UnsureLoadCheck = UnsureLoadCheck.WAIT
     check_switch: bool = False
     with_read: bool = False
     emergency_override: bool = False

@@ -33,6 +33,9 @@ class FailureRow:
     """Whether this answer proves that the meter did nothing, so that a resend is safe (I3)."""
 
 
+LOAD_SIDE_VOLTAGE: Final = "load_side_voltage"
+LOAD_CHECK_UNSURE: Final = "load_check_unsure"
+
 F, R = FailureReason, Remedy
 # fmt: off
 FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
@@ -66,8 +69,8 @@ FAILURES: Final[Mapping[str, FailureRow]] = MappingProxyType({
     "result_unknown":          FailureRow("the head end gave a result that is not known here",   R.ASK,   False),
     # what the gateway itself decided
     "expired":                 FailureRow("the command expired before the answer came",          R.STOP,  False),
-    "load_side_voltage":       FailureRow("voltage on the load side: customer generation or a bypass", R.VISIT, True),
-    "load_check_unsure":       FailureRow("the load check gave no answer; treated as not safe",  R.ASK,   True),
+    LOAD_SIDE_VOLTAGE:         FailureRow("voltage on the load side: customer generation or a bypass", R.VISIT, True),
+    LOAD_CHECK_UNSURE:         FailureRow("the load check gave no answer; treated as not safe",  R.ASK,   True),
     "switch_state_unsafe":     FailureRow("the switch state does not allow the order",           R.VISIT, True),
     "switch_check_unsure":     FailureRow("the switch state is not known; treated as not safe",  R.ASK,   True),
 })

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from adapter.commands.activity import Activity, CommandRequest, Target
+from adapter.commands.activity import Activity, CommandRequest, Target, UnsureLoadCheck
 from adapter.commands.flows import (
     CLOSING_KINDS,
     EFFECT_OF,
@@ -129,6 +129,8 @@ def _check_options(request: CommandRequest) -> None:
     for name, kinds in OPTIONS.items():
         if getattr(request, name) and request.kind not in kinds:
             raise InvalidRequest(name, f"belongs to {' and '.join(sorted(kinds))}")
+    if request.unsure_load_check is not UnsureLoadCheck.WAIT and not request.check_load:
+        raise InvalidRequest("unsure_load_check", "belongs to check_load")
     override = request.install_status_override
     if override is not None:
         effect = EFFECT_OF.get(request.kind)

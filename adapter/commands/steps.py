@@ -18,6 +18,7 @@ from adapter.commands.activity import (
     Outcome,
     ReadPeriod,
     StepKind,
+    UnsureLoadCheck,
 )
 from adapter.commands.business_objects import KIND_OF_STEP
 from adapter.commands.calls import (
@@ -27,7 +28,12 @@ from adapter.commands.calls import (
     RemoteResult,
     SwitchState,
 )
-from adapter.commands.failures import Remedy, failure_row
+from adapter.commands.failures import (
+    LOAD_CHECK_UNSURE,
+    LOAD_SIDE_VOLTAGE,
+    Remedy,
+    failure_row,
+)
 from adapter.commands.flows import (
     FLOWS,
     SWITCH_OPERATIONS,
@@ -257,7 +263,7 @@ def conclude(command: Command, finished: tuple[Communication, ...]) -> Conclusio
     if kind is StepKind.READ:
         return Conclusion()
     if kind is StepKind.LOAD_CHECK:
-        return _load_checked(finished[0])
+        return _load_checked(command.request, finished[0])
     if kind is StepKind.SWITCH_CHECK:
         return _switch_checked(command.request, finished[0])
     if broken is not None:
@@ -282,7 +288,7 @@ def _concluded_single(command: Command, communication: Communication) -> Conclus
     if communication.result is not RemoteResult.SUCCESS and not communication.inferred:
         return _failed("result_unknown")
     if nature.tells is Tells.VOLTAGE and communication.voltage_present is None:
-        return _failed("load_check_unsure")
+        return _failed(LOAD_CHECK_UNSURE)
     if nature.tells is Tells.SWITCH and communication.switch is None:
         return _failed("switch_check_unsure")
     seen = communication.switch
@@ -323,13 +329,24 @@ def _failed(cause: str, detail: str = "") -> Conclusion:
     return Conclusion(cause=cause, reason=reason)
 
 
-def _load_checked(communication: Communication) -> Conclusion:
+def _load_checked(request: CommandRequest, communication: Communication) -> Conclusion:
     sure = communication.result is RemoteResult.SUCCESS and communication.endpoint_failure is None
     if communication.voltage_present is None or not sure:
-        return replace(_failed("load_check_unsure"), voltage_present=None)
+        return _unsure_load(request.unsure_load_check)
     if communication.voltage_present:
-        return replace(_failed("load_side_voltage"), voltage_present=True)
+        return replace(_failed(LOAD_SIDE_VOLTAGE), voltage_present=True)
     return Conclusion(voltage_present=False)
+
+
+def _unsure_load(follows: UnsureLoadCheck) -> Conclusion:
+    failed = _failed(LOAD_CHECK_UNSURE)
+    match follows:
+        case UnsureLoadCheck.CONNECT:
+            return Conclusion()
+        case UnsureLoadCheck.END:
+            return replace(failed, cause=None, stop=LOAD_CHECK_UNSURE)
+        case UnsureLoadCheck.WAIT:
+            return failed
 
 
 def _switch_checked(request: CommandRequest, communication: Communication) -> Conclusion:

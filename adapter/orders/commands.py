@@ -45,6 +45,8 @@ def command_request(
         priority=Priority.URGENT if restoring else None,
         install_status_override=spec.override,
         site_install_status=spec.site_status,
+        check_load=spec.check_load,
+        unsure_load_check=spec.unsure_load_check,
         period=_period(spec, at or order.created_at) if spec.command in READ_KINDS else None,
     )
 

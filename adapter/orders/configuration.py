@@ -7,10 +7,9 @@ not write stays as `matrix.py` and `tasks.py` have it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 
 from adapter.errors import SettingsError, meant
 from adapter.model.device import InstallStatus
@@ -28,10 +27,21 @@ from adapter.orders.algorithms.remonoff import RemoteOffOn
 from adapter.orders.algorithms.rows import AlgorithmType, ParameterRow
 from adapter.orders.algorithms.table import Algorithm, parse_algorithm
 from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice
+from adapter.orders.configuration_table import Table, as_mapping
 from adapter.orders.elements import ELEMENTS, ActivityElement, with_own
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.matrix import FOURTH_MEASUREMENT_CHECK, Orchestrations, default_matrix
-from adapter.orders.order import ActivityType, Components, Moratorium, OrderKind, TimeoutPolicy
+from adapter.orders.netting import NETTED
+from adapter.orders.order import (
+    ActivityType,
+    Components,
+    LoadCheck,
+    Moratorium,
+    OnLoadSideVoltage,
+    OnUnsureLoadCheck,
+    OrderKind,
+    TimeoutPolicy,
+)
 from adapter.orders.tasks import (
     AS_SHIPPED,
     FIELD_TASKS,
@@ -103,7 +113,7 @@ def parse_configuration(
         matrix[kind] = _orchestration(kind, cells, how)
     types = {kind.value: ActivityType(name=kind.value, kind=kind) for kind in OrderKind}
     for name, values in read.table("activity_type").items():
-        types[name] = _activity_type(name, _mapping(f"orders.activity_type.{name}", values), how)
+        types[name] = _activity_type(name, as_mapping(f"orders.activity_type.{name}", values), how)
     _check_together(matrix, types)
     return OrdersConfiguration(
         matrix=MappingProxyType(matrix),
@@ -114,7 +124,7 @@ def parse_configuration(
     )
 
 
-def _fourth(read: "Table") -> OrderKind | None:
+def _fourth(read: Table) -> OrderKind | None:
     default = FOURTH_MEASUREMENT_CHECK.value if FOURTH_MEASUREMENT_CHECK is not None else NONE
     name = read.text("fourth_measurement_check", default)
     allowed = (OrderKind.EXCHANGE, OrderKind.CUT, OrderKind.RECONNECT)
@@ -123,11 +133,11 @@ def _fourth(read: "Table") -> OrderKind | None:
     return None if name == NONE else OrderKind(name)
 
 
-def _elements(read: "Table") -> Mapping[str, ActivityElement]:
+def _elements(read: Table) -> Mapping[str, ActivityElement]:
     """`[orders.element.keepOn] values = ["Y", "N"]`, or `[orders.element."request/keepOn"]`."""
     found = []
     for path, values in read.table("element").items():
-        inner = Table(f"orders.element.{path}", _mapping(f"orders.element.{path}", values))
+        inner = Table(f"orders.element.{path}", as_mapping(f"orders.element.{path}", values))
         inner.only("values", "meaning")
         group, _, name = path.rpartition("/")
         given = inner.lines("values")
@@ -139,7 +149,7 @@ def _elements(read: "Table") -> Mapping[str, ActivityElement]:
         raise read.fail("element", str(error)) from None
 
 
-def _reasons(read: "Table", lookups: OrderLookups) -> OrderLookups:
+def _reasons(read: Table, lookups: OrderLookups) -> OrderLookups:
     """`[orders.reasons]` with `cancel` and `reschedule`, lists of the site's own."""
     inner = Table("orders.reasons", read.table("reasons"))
     inner.only("cancel", "reschedule")
@@ -150,13 +160,13 @@ def _reasons(read: "Table", lookups: OrderLookups) -> OrderLookups:
     )
 
 
-def _statuses(read: "Table") -> Mapping[str, InstallStatus]:
+def _statuses(read: Table) -> Mapping[str, InstallStatus]:
     """`[orders.install_status.CM-OffForChange] means = "Disconn-Comm"`."""
     found: dict[str, InstallStatus] = {}
     folded = {each.value.casefold() for each in InstallStatus}
     for name, values in read.table("install_status").items():
         where = f"orders.install_status.{name}"
-        inner = Table(where, _mapping(where, values))
+        inner = Table(where, as_mapping(where, values))
         inner.only("means")
         if name.casefold() in folded or not name or set(name) & set(" ="):
             raise read.fail(f"install_status.{name}", "is known already, or cannot be a name")
@@ -167,12 +177,12 @@ def _statuses(read: "Table") -> Mapping[str, InstallStatus]:
     return MappingProxyType(found)
 
 
-def _objects(read: "Table", lookups: OrderLookups) -> Mapping[str, BusinessObject]:
+def _objects(read: Table, lookups: OrderLookups) -> Mapping[str, BusinessObject]:
     """`[orders.business_object.CM-UrgentConnect] like = "D1-RemoteConnect"`."""
     found = dict(BUSINESS_OBJECTS)
     for name, values in read.table("business_object").items():
         where = f"orders.business_object.{name}"
-        inner = Table(where, _mapping(where, values))
+        inner = Table(where, as_mapping(where, values))
         inner.only("like", "field_task")
         like = BUSINESS_OBJECTS.get(inner.text("like", ""))
         if name in BUSINESS_OBJECTS or not name or set(name) & set(" ="):
@@ -192,7 +202,7 @@ def _orchestration(kind: OrderKind, cells: object, how: Words) -> tuple[Algorith
     if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
         raise SettingsError(f"{where}: must be a list of algorithms, in their order")
     return tuple(
-        _algorithm(f"{where}, algorithm {number}", _mapping(where, cell), how)
+        _algorithm(f"{where}, algorithm {number}", as_mapping(where, cell), how)
         for number, cell in enumerate(cells, start=1)
     )
 
@@ -227,6 +237,11 @@ _KEYS: Final = (
     "pass_bound",
     "require_evidence",
     "reconnect_on_payment",
+    "load_check",
+    "on_load_side_voltage",
+    "on_unsure_load_check",
+    "load_check_field_task",
+    "netting",
     "moratoria",
     "field_task_by_service_point_condition",
     "field_task_by_device_condition",
@@ -255,13 +270,39 @@ def _activity_type(name: str, values: Mapping[str, object], how: Words) -> Activ
         pass_bound=read.whole("pass_bound", plain.pass_bound, least=1),
         require_evidence=read.flag("require_evidence", plain.require_evidence),
         reconnect_on_payment=read.flag("reconnect_on_payment", plain.reconnect_on_payment),
+        load_check=read.choice("load_check", LoadCheck, plain.load_check),
+        on_load_side_voltage=read.choice(
+            "on_load_side_voltage", OnLoadSideVoltage, plain.on_load_side_voltage
+        ),
+        on_unsure_load_check=read.choice(
+            "on_unsure_load_check", OnUnsureLoadCheck, plain.on_unsure_load_check
+        ),
+        load_check_field_task=_check_task(read, plain.load_check_field_task, how),
+        netting=_netting(read, kind, plain.netting),
         moratoria=_moratoria(read),
         point_rows=_zone(read, "field_task_by_service_point_condition", Grammar.SERVICE_POINT, how),
         device_rows=_zone(read, "field_task_by_device_condition", Grammar.DEVICE, how),
     )
 
 
-def _zone(read: "Table", key: str, grammar: Grammar, words: Words) -> tuple[ParameterRow, ...]:
+def _check_task(read: Table, plain: str, how: Words) -> str:
+    name = read.text("load_check_field_task", plain)
+    task = how.lookups.task(name)
+    if task is None:
+        close = meant(name, how.lookups.task_names)
+        raise read.fail("load_check_field_task", f"{name} is not a known field task type{close}")
+    if task.disconnects:
+        raise read.fail("load_check_field_task", f"{name} takes supply away")
+    return task.name
+
+
+def _netting(read: Table, kind: OrderKind, plain: bool) -> bool:
+    if "netting" in read.raw and kind not in NETTED:
+        raise read.fail("netting", f"is for {' and '.join(sorted(NETTED))}, not for {kind}")
+    return read.flag("netting", plain)
+
+
+def _zone(read: Table, key: str, grammar: Grammar, words: Words) -> tuple[ParameterRow, ...]:
     """A zone's rows: no limit of twenty, and they may name a service point type (documented)."""
     how = RowList(
         where=f"{read.where}, {key}",
@@ -275,10 +316,10 @@ def _zone(read: "Table", key: str, grammar: Grammar, words: Words) -> tuple[Para
     return parse_rows(read.lines(key), how)
 
 
-def _moratoria(read: "Table") -> tuple[Moratorium, ...]:
+def _moratoria(read: Table) -> tuple[Moratorium, ...]:
     found = []
     for number, each in enumerate(read.items("moratoria"), start=1):
-        inner = Table(f"{read.where}, moratorium {number}", _mapping(read.where, each))
+        inner = Table(f"{read.where}, moratorium {number}", as_mapping(read.where, each))
         inner.only("first", "last", "reason")
         first, last = inner.day("first"), inner.day("last")
         if last < first:
@@ -416,7 +457,7 @@ def changed_tasks(raw: Mapping[str, object]) -> Mapping[str, FieldTask]:
     return {task.name: _changed_task(task, tables[name], all_) for name, task in known.items()}
 
 
-def _own_task(name: str, table: "Table", read: "Table") -> FieldTask:
+def _own_task(name: str, table: Table, read: Table) -> FieldTask:
     """`[field_task.CM-InstallSubmeter] like = "D1-InstallMeter"`, or `group` and changes."""
     like = field_task(table.text("like", ""))
     group = table.text("group", like.group if like is not None else "")
@@ -436,7 +477,7 @@ def _own_task(name: str, table: "Table", read: "Table") -> FieldTask:
     return replace(made, successful=_effects(table, "when_successful")) if given else made
 
 
-def _changed_task(task: FieldTask, read: "Table", known: Mapping[str, FieldTask]) -> FieldTask:
+def _changed_task(task: FieldTask, read: Table, known: Mapping[str, FieldTask]) -> FieldTask:
     read.only(*_TASK_KEYS, *(() if task.name in FIELD_TASKS else _OWN_KEYS))
     canceled = "when_canceled"
     return replace(
@@ -448,7 +489,7 @@ def _changed_task(task: FieldTask, read: "Table", known: Mapping[str, FieldTask]
     )
 
 
-def _effects(read: "Table", key: str) -> tuple[FieldEffect, ...]:
+def _effects(read: Table, key: str) -> tuple[FieldEffect, ...]:
     known = {each.value: each for each in FieldEffect}
     names = read.lines(key)
     for name in names:
@@ -457,7 +498,7 @@ def _effects(read: "Table", key: str) -> tuple[FieldEffect, ...]:
     return tuple(known[name] for name in names)
 
 
-def _overlap(read: "Table", key: str, plain: Overlap, known: Mapping[str, FieldTask]) -> Overlap:
+def _overlap(read: Table, key: str, plain: Overlap, known: Mapping[str, FieldTask]) -> Overlap:
     """`{ allowed = false, hours = 48, tasks = [...] }`; what is left out stays."""
     if key not in read.raw:
         return plain
@@ -470,7 +511,7 @@ def _overlap(read: "Table", key: str, plain: Overlap, known: Mapping[str, FieldT
     )
 
 
-def _task_names(read: "Table", known: Mapping[str, FieldTask]) -> frozenset[str]:
+def _task_names(read: Table, known: Mapping[str, FieldTask]) -> frozenset[str]:
     found = []
     for name in read.lines("tasks"):
         task = field_task(name, known)
@@ -485,84 +526,3 @@ def _kind(name: str, where: str) -> OrderKind:
     if known is None:
         raise SettingsError(f"{where}: {name} is not one of {', '.join(OrderKind)}")
     return known
-
-
-def _mapping(where: str, value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise SettingsError(f"{where}: must be a table")
-    return value
-
-
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class Table:
-    """Reads one table's values by type, naming the place of whatever is wrong."""
-
-    def __init__(self, where: str, raw: Mapping[str, object]) -> None:
-        self.where = where
-        self.raw = raw
-
-    def fail(self, key: str, rule: str) -> SettingsError:
-        return SettingsError(f"{self.where}, {key}: {rule}")
-
-    def only(self, *keys: str) -> None:
-        unknown = sorted(set(self.raw) - set(keys))
-        if unknown:
-            raise self.fail(unknown[0], "unknown setting")
-
-    def text(self, key: str, default: str) -> str:
-        value = self.raw.get(key, default)
-        if not isinstance(value, str):
-            raise self.fail(key, "must be text")
-        return value
-
-    def function(self, key: str) -> str:
-        name = self.text(key, "")
-        package, colon, function = name.partition(":")
-        if name and not (package and colon and function.isidentifier()):
-            raise self.fail(key, "must be package.module:function")
-        return name
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.raw.get(key, default)
-        if not isinstance(value, bool):
-            raise self.fail(key, "must be true or false")
-        return value
-
-    def whole(self, key: str, default: int, *, least: int = 0) -> int:
-        value = self.raw.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 10_000:
-            raise self.fail(key, f"must be a whole number from {least} to 10000")
-        return value
-
-    def choice(self, key: str, kinds: type[Choice], default: Choice) -> Choice:
-        value = self.text(key, default.value)
-        known = next((each for each in kinds if each.value == value), None)
-        if known is None:
-            raise self.fail(key, f"{value} is not one of {', '.join(kinds)}")
-        return known
-
-    def day(self, key: str) -> date:
-        value = self.raw.get(key)
-        if isinstance(value, date):
-            return date(value.year, value.month, value.day)
-        try:
-            return date.fromisoformat(self.text(key, ""))
-        except ValueError:
-            raise self.fail(key, "must be a date") from None
-
-    def table(self, key: str) -> Mapping[str, object]:
-        return _mapping(f"{self.where}.{key}", self.raw.get(key, {}))
-
-    def items(self, key: str) -> Sequence[object]:
-        value = self.raw.get(key, ())
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise self.fail(key, "must be a list")
-        return value
-
-    def lines(self, key: str) -> tuple[str, ...]:
-        found = self.items(key)
-        if not all(isinstance(each, str) for each in found):
-            raise self.fail(key, "must be a list of texts")
-        return tuple(str(each) for each in found)

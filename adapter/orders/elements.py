@@ -17,6 +17,8 @@ from adapter.orders.order import (
     CONNECT_NEW_DEVICE,
     DO_CONNECT,
     DO_NOT_CONNECT,
+    LOAD_CHECK,
+    NETTED_WITH,
     RECONNECT_ORDER,
     ServiceOrder,
 )
@@ -54,6 +56,8 @@ _ROWS: Final = (
     ActivityElement(name="instructions", meaning="for the crew"),
     ActivityElement(name="allowOverlap", values=("true", "false"),
                     meaning="whether visits may be made beside other work there"),
+    ActivityElement(name=LOAD_CHECK, values=("yes", "no"),
+                    meaning="is the load side checked for voltage before a remote connect"),
     ActivityElement(name=CONFIRMED_BY, meaning="who decided that a payment reconnects anyhow"),
     ActivityElement(name="readId", own=True, meaning="the measurements that the order goes by"),
     ActivityElement(name="readAt", own=True, meaning="their earliest time"),
@@ -62,6 +66,8 @@ _ROWS: Final = (
     ActivityElement(name=PAYMENT, own=True, meaning="the payment that made the order"),
     ActivityElement(name=CUT_BY, own=True, meaning="the order that took supply away"),
     ActivityElement(name=SERVICE_ENDED_BY, own=True, meaning="the order that ended service"),
+    ActivityElement(name=NETTED_WITH, own=True,
+                    meaning="the order of the same day that makes switching needless"),
     ActivityElement(name=RECONNECT_ORDER, own=True,
                     meaning="of a cut that was paid for too late: the order that reconnects"),
 )

@@ -35,8 +35,11 @@ from adapter.orders.events import (
     Undecidable,
 )
 from adapter.orders.field_activity_rules import ALLOW_OVERLAP
+from adapter.orders.load_check import with_load_check
 from adapter.orders.matrix import MATRIX, Orchestrations
+from adapter.orders.netting import netted_with, without_needless_switching
 from adapter.orders.order import (
+    NETTED_WITH,
     ChildSpec,
     OrderKind,
     OrderProblem,
@@ -82,9 +85,13 @@ def evaluate(
         )
     fields: dict[str, str] = {}
     decisions: list[Decision] = []
+    netted = False
     for cell, algorithm in _sequence(order, view, matrix):
         now = replace(order, fields={**order.fields, **fields})
-        verdict = _guarded(now, view, _run(now, view, algorithm, customs))
+        verdict = _run(now, view, algorithm, customs)
+        kept_on = without_needless_switching(now, view, verdict)
+        netted = netted or kept_on is not verdict
+        verdict = _guarded(now, view, with_load_check(now, view, kept_on))
         decisions.append(_kept(now, cell, algorithm, verdict, view))
         if isinstance(verdict, SetField):
             fields.update(verdict.fields)
@@ -93,6 +100,8 @@ def evaluate(
             return Evaluation(
                 verdict=verdict, decisions=tuple(decisions), fields=fields, stopped=stopped
             )
+    if netted_with(order) is not None and order.kind is OrderKind.DISABLE and not netted:
+        fields[NETTED_WITH] = ""  # what was to be kept on is off all the same
     return Evaluation(
         verdict=Pass(note="the service point is as the order wants it"),
         decisions=tuple(decisions),
@@ -214,7 +223,10 @@ def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs
 
 
 def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
-    """Rules that stand above every algorithm's wish to create a child."""
+    """Rules that stand above every algorithm's wish to create a child; and whoever is in the dark
+    by the order is told of with whatever keeps it from going on."""
+    if isinstance(verdict, Error) and customer_without_supply(order, view):
+        return replace(verdict, problem=replace(verdict.problem, without_supply=True))
     if not isinstance(verdict, Create):
         return verdict
     problem = (

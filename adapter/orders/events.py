@@ -179,6 +179,17 @@ class StopWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Netted:
+    """Another order of the same day makes switching needless; None: it does not any more.
+
+    `child` is a child of which nothing has left, and which was to switch off.
+    """
+
+    other: OrderId | None
+    child: ChildId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreWanted:
     """The order is withdrawn while the customer is dark: restore supply, then stop."""
 
@@ -208,6 +219,7 @@ Event = (
     | OrderDiscardAsked
     | StopWanted
     | RestoreWanted
+    | Netted
 )
 
 

@@ -22,10 +22,12 @@ from adapter.model.state_machine import StateMachine
 from adapter.model.whole_numbers import Span
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind
+from adapter.orders.netting import called_back, netted_with
 from adapter.orders.order import (
     CHILD_ERROR,
     ERROR_STATES,
     FINAL_STATES,
+    NETTED_WITH,
     NO_FIELDS,
     RECONNECT_ORDER,
     ChildFact,
@@ -50,16 +52,20 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
     arrows={
         (S.PENDING, e.Opened): {S.VALIDATE},
         (S.PENDING, e.Corrected): {S.PENDING},
+        (S.PENDING, e.Netted): {S.PENDING},
         (S.PENDING, e.OrderDiscardAsked): {S.DISCARDED},
         (S.VALIDATE, e.OrderValidated): {S.WAITING},
         (S.VALIDATE, e.Rejected): {S.VALIDATION_ERROR},
         (S.VALIDATE, e.Corrected): {S.VALIDATE},
+        (S.VALIDATE, e.Netted): {S.VALIDATE},
         (S.VALIDATE, e.OrderDiscardAsked): {S.DISCARDED},
         (S.VALIDATION_ERROR, e.OrderRetryAsked): {S.RETRY},
         (S.VALIDATION_ERROR, e.Corrected): {S.VALIDATION_ERROR},
+        (S.VALIDATION_ERROR, e.Netted): {S.VALIDATION_ERROR},
         (S.VALIDATION_ERROR, e.OrderDiscardAsked): {S.DISCARDED},
         (S.WAITING, e.EffectiveDateReached): {S.READY},
         (S.WAITING, e.Corrected): {S.VALIDATE},
+        (S.WAITING, e.Netted): {S.WAITING},
         (S.WAITING, e.OrderDiscardAsked): {S.DISCARDED},
         (S.READY, e.Satisfied): {S.COMPLETED},
         (S.READY, e.ChildWanted): {S.IN_PROGRESS},
@@ -68,12 +74,14 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
         (S.READY, e.Rejected): {S.VALIDATION_ERROR},
         (S.READY, e.Stopped): {S.DISCARDED},
         (S.READY, e.StopWanted): {S.READY},
+        (S.READY, e.Netted): {S.READY},
         (S.READY, e.OrderDiscardAsked): {S.DISCARDED},
         (S.IN_PROGRESS, e.ChildCompleted): {S.READY},
         (S.IN_PROGRESS, e.ChildGaveUp): {S.READY},
         (S.IN_PROGRESS, e.ChildFailed): {S.ACTIVITY_ERROR},
         (S.IN_PROGRESS, e.StopWanted): {S.IN_PROGRESS},
         (S.IN_PROGRESS, e.Corrected): {S.IN_PROGRESS},
+        (S.IN_PROGRESS, e.Netted): {S.IN_PROGRESS},
         (S.IN_PROGRESS, e.OrderDiscardAsked): {S.DISCARDED},
         (S.ACTIVITY_ERROR, e.ChildCompleted): {S.READY},
         (S.ACTIVITY_ERROR, e.ChildGaveUp): {S.READY},
@@ -83,10 +91,12 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
         (S.ACTIVITY_ERROR, e.CompletedByHand): {S.COMPLETED},
         (S.ACTIVITY_ERROR, e.StopWanted): {S.ACTIVITY_ERROR},
         (S.ACTIVITY_ERROR, e.RestoreWanted): {S.READY},
+        (S.ACTIVITY_ERROR, e.Netted): {S.ACTIVITY_ERROR},
         (S.ACTIVITY_ERROR, e.OrderDiscardAsked): {S.DISCARDED},
         (S.RETRY, e.RevalidationDue): {S.VALIDATE},
         (S.RETRY, e.EvaluationDue): {S.READY},
         (S.RETRY, e.StopWanted): {S.RETRY},
+        (S.RETRY, e.Netted): {S.RETRY},
         (S.RETRY, e.OrderDiscardAsked): {S.DISCARDED},
     },
 )
@@ -219,8 +229,8 @@ def _decided(order: ServiceOrder, event: Decided, now: datetime) -> _Change:
         case e.Undecidable():
             return _troubled(order, event.problem, (kept,))
         case e.Stopped():
-            reply = _reply(order, e.ReplyKind.FAILURE, {"reason": event.reason})
-            return _Change(order, (kept, reply))
+            told = {"reason": event.reason, **_left_on(order)}
+            return _Change(order, (kept, _reply(order, e.ReplyKind.FAILURE, told)))
 
 
 def _wanted(
@@ -250,7 +260,8 @@ def _wanted(
 
 
 def _success(order: ServiceOrder, event: e.Satisfied, now: datetime) -> Mapping[str, str]:
-    details = {"completedAt": now.isoformat(), **order.fields, **event.summary}
+    told = {name: value for name, value in order.fields.items() if value}
+    details = {"completedAt": now.isoformat(), **told, **event.summary}
     if order.stop:
         details["withdrawal"] = f"too late: {order.stop}"
         if order.kind in (OrderKind.CUT, OrderKind.DISABLE):
@@ -297,9 +308,14 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             details = {"completedBy": "hand", "reason": event.reason}
             return _Change(order, (_reply(order, e.ReplyKind.SUCCESS, details),))
         case e.StopWanted():
-            cancel = e.CancelChild(child=event.child, reason=event.reason) if event.child else None
+            child = event.child
+            stopped = e.CancelChild(child=child, reason=event.reason) if child else None
             after = _restored_by(replace(order, stop=event.reason), event.restored_by)
-            return _Change(after, () if cancel is None else (cancel,))
+            return _Change(after, () if stopped is None else (stopped,))
+        case e.Netted(other=other, child=child):
+            cancel = e.CancelChild(child=child, reason=f"netted with order {other}")
+            fields = {**order.fields, NETTED_WITH: other or ""}
+            return _Change(replace(order, fields=fields), () if child is None else (cancel,))
         case e.RestoreWanted():
             after = replace(order, stop=event.reason, awaited_child=None)
             return _Change(_new_attempt(after), (e.LookAtWorld(),))
@@ -346,12 +362,21 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     if held:
         what = "await its end" if held[0].state is ChildState.CANCELLING else "cancel it first"
         raise Forbidden(f"child {held[0].id} is {held[0].state}: {what}")
-    after, details = order, {"reason": event.reason}
+    after, details = order, {"reason": event.reason, **_left_on(order)}
     if cut_off(event.children):
         after = _restored_by(order, event.restored_by)
         details["advice"] = _advice(after.fields.get(RECONNECT_ORDER, ""))
     gone = (e.DiscardChild(child=child.id, reason=event.reason) for child in open_)
     return _Change(after, (*gone, _reply(order, e.ReplyKind.FAILURE, details)))
+
+
+def _left_on(order: ServiceOrder) -> Mapping[str, str]:
+    """Of an Enable that is given up: nobody may overlook that a Disable was not carried out."""
+    other = netted_with(order)
+    if order.kind is not OrderKind.ENABLE or other is None:
+        return NO_FIELDS
+    advice = f"order {other} may have left supply on because of this one: if so, order a disable"
+    return {NETTED_WITH: other, "advice": advice}
 
 
 def _restored_by(order: ServiceOrder, other: OrderId | None) -> ServiceOrder:
@@ -395,7 +420,7 @@ def observe(
     troubled = order.state is S.ACTIVITY_ERROR
     if child.completed:
         return e.ChildCompleted(child=child.id)
-    if child.final and (order.stop or not child.spec.blocking):
+    if child.final and (order.stop or _has_another_way(order, child)):
         return e.ChildGaveUp(child=child.id, reason=child.reason)
     if child.final or child.state in CHILD_ERROR:
         return (
@@ -404,6 +429,11 @@ def observe(
             else e.ChildFailed(child=child.id, problem=_failure(order, child, dark))
         )
     return e.ChildRepaired(child=child.id) if troubled else None
+
+
+def _has_another_way(order: ServiceOrder, child: ChildFact) -> bool:
+    """Whether the order can look at the world again after a child that came to nothing."""
+    return not child.spec.blocking or bool(child.load_check_cause) or called_back(order, child)
 
 
 def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Event | None:

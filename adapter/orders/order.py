@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NewType
 
+from adapter.commands.activity import UnsureLoadCheck
+from adapter.commands.failures import LOAD_CHECK_UNSURE, LOAD_SIDE_VOLTAGE
 from adapter.commands.flows import CommandKind
 from adapter.model.device import (
     Category,
@@ -44,6 +46,16 @@ DO_CONNECT: Final = "D1CN"
 
 RECONNECT_ORDER: Final = "reconnectOrder"
 """The element of a cut that was paid for too late: the order that reconnects. Ours."""
+
+
+LOAD_CHECK: Final = "loadCheck"
+"""The element that says for one order whether a remote connect is checked first. Ours."""
+
+NETTED_WITH: Final = "nettedWith"
+"""The element of two orders that take each other's switching away: the other one. Ours."""
+
+LOAD_CHECK_CAUSES: Final = frozenset({LOAD_SIDE_VOLTAGE, LOAD_CHECK_UNSURE})
+"""Why a command that began with a load check did not connect."""
 
 
 class OrderKind(StrEnum):
@@ -126,6 +138,31 @@ class TimeoutPolicy(StrEnum):
     ERROR = "error"
 
 
+class LoadCheck(StrEnum):
+    """Whether a remote connect is checked for voltage on the load side first. Ours."""
+
+    SUPPORTED = "supported"
+    """Where the device supports the detection; elsewhere it is connected without."""
+    ALWAYS = "always"
+    """A device that does not support it counts as one that gives no answer."""
+    NEVER = "never"
+
+
+class OnLoadSideVoltage(StrEnum):
+    """What follows voltage on the load side of a meter that is to be connected. Ours."""
+
+    PEOPLE = "people"
+    VISIT = "visit"
+
+
+class OnUnsureLoadCheck(StrEnum):
+    """What follows a load check that gives no answer. Ours."""
+
+    PEOPLE = "people"
+    VISIT = "visit"
+    CONNECT = "connect"
+
+
 class Components(StrEnum):
     """Which billing components need a measurement. Ours: the source does not say."""
 
@@ -140,7 +177,8 @@ class ActivityType:
     The two algorithms, the three window settings and the two zones are the source's: `point_rows`
     is "Field Task By Service Point Condition", `device_rows` "Field Task By Device Condition". The
     default values and everything else are ours. `visit_time_out_hours` None is the gateway's own
-    setting, 0 never.
+    setting, 0 never. `load_check_field_task` is the visit of `on_load_side_voltage` and
+    `on_unsure_load_check`. `netting` takes needless switching away, see `netting.py`.
     """
 
     name: str
@@ -157,6 +195,11 @@ class ActivityType:
     pass_bound: int = 20
     require_evidence: bool = False
     reconnect_on_payment: bool = True
+    load_check: LoadCheck = LoadCheck.SUPPORTED
+    on_load_side_voltage: OnLoadSideVoltage = OnLoadSideVoltage.PEOPLE
+    on_unsure_load_check: OnUnsureLoadCheck = OnUnsureLoadCheck.PEOPLE
+    load_check_field_task: str = "D1-ServiceInvestigation"
+    netting: bool = False
     moratoria: tuple["Moratorium", ...] = ()
     point_rows: tuple[ParameterRow, ...] = ()
     device_rows: tuple[ParameterRow, ...] = ()
@@ -241,6 +284,8 @@ class ChildSpec:
     A child that is not `blocking` may fail without stopping the order: the algorithm that made it
     has another way. `effects` are those of a field task of a site's own, None those of a base one.
     `due_at` is when a wait ends; `effective_at` when a command or visit may start.
+    `check_load`: a connect begins with a load check, and `unsure_load_check` follows one that gives
+    no answer.
     """
 
     business_object: str
@@ -255,6 +300,8 @@ class ChildSpec:
     due_at: datetime | None = None
     details: Mapping[str, str] = field(default_factory=_no_fields)
     effects: tuple[FieldEffect, ...] | None = None
+    check_load: bool = False
+    unsure_load_check: UnsureLoadCheck = UnsureLoadCheck.WAIT
 
     @property
     def changes(self) -> tuple[FieldEffect, ...]:
@@ -274,9 +321,9 @@ class ChildSpec:
 class ChildFact:
     """One child of an order as its algorithms see it. `number` orders them by creation.
 
-    `action` is what people can do about its trouble; `may_push` is the flag "Allow Child to
-    Transition Parent Activity" (documented). `cell`, `type`, `algorithm`, `row` and `note` are of
-    the decision that made it.
+    `reason` of a command begins with its cause where a step of it failed. `action` is what people
+    can do about its trouble; `may_push` is the flag "Allow Child to Transition Parent Activity"
+    (documented). `cell`, `type`, `algorithm`, `row` and `note` are of the decision that made it.
     """
 
     id: ChildId
@@ -301,6 +348,13 @@ class ChildFact:
     @property
     def completed(self) -> bool:
         return self.state is ChildState.COMPLETED
+
+    @property
+    def load_check_cause(self) -> str:
+        """Why a load check kept the connect from being sent; "" where none did."""
+        cause = self.reason.partition(":")[0]
+        held = self.state is ChildState.FAILED and self.spec.check_load
+        return cause if held and cause in LOAD_CHECK_CAUSES else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,9 @@ from adapter.engine.orders.unit_of_work_children import fail_command, refresh_co
 from adapter.engine.orders.unit_of_work_order import (
     correct_clock,
     monitor_order,
+    net_orders,
     retry_unblocked,
+    take_netting,
     withdraw_order,
 )
 from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
@@ -58,6 +60,7 @@ from adapter.model.measurement import Measurement
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
 from adapter.orders.maintenance import MaintenanceActivity
+from adapter.orders.netting import netted_with
 from adapter.orders.order import (
     ActivityType,
     ChildId,
@@ -66,6 +69,7 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
+from adapter.orders.switching import disconnects
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +192,7 @@ class Orchestrator:
                 (self._unclear.add if work.awaits_outcome else self._unclear.discard)(order)
                 self._changed(work.order)
                 await self._withdrawn(work)
+                await self._netted(work)
                 return work
             if saved is CaseSaved.REFERENCE_TAKEN:
                 raise Conflict("the reference belongs to a request about another order")
@@ -204,7 +209,8 @@ class Orchestrator:
             await self._stop_commands(order)
             work = await self.apply(order, await self._look(order))
             await self._call_back_overtaken(work)
-            if not (work.stale or handed or work.unsubmitted):
+            blocked = work.blocked_by is not None and work.case.blocked_by is None
+            if not (work.stale or handed or work.unsubmitted or blocked):
                 return
         log.error("order_keeps_moving", extra={"order": order})
 
@@ -222,11 +228,25 @@ class Orchestrator:
         gone = found is None or found.order.final
 
         def look(work: UnitOfWork) -> None:
+            if found is not None:
+                net_orders(work, found.order)
             if gone:
                 retry_unblocked(work)
             monitor_order(work)
 
         return look
+
+    async def _netted(self, work: UnitOfWork) -> None:
+        """Orders whose switching this one makes needless, or no longer does, are told; where that
+        is lost, the next look at this one tells them."""
+        order = work.order
+        for other in work.nets:
+            nets = netted_with(order) == other
+            async with self.working(other):
+                try:
+                    await self.act(other, _net(order.id, nets=nets))
+                except Conflict as error:
+                    log.info("order_not_netted", extra={"order": other, "reason": str(error)})
 
     async def _withdrawn(self, work: UnitOfWork) -> None:
         """Orders that this one makes void end now, before they can create a child."""
@@ -451,12 +471,15 @@ class Orchestrator:
 
     async def _stop_commands(self, order: OrderId) -> None:
         """A withdrawn order wants no command of its own to be carried out that may still be called
-        back. That it is withdrawn is on disk before: after a crash this comes again."""
+        back, one that is netted no disconnect to leave. That it is withdrawn is on disk before:
+        after a crash this comes again."""
         case = await self.case(order)
-        if case.order.stop and any(
-            child.command and not child.fact.final for child in case.children
-        ):
+        open_ = [x.fact.spec for x in case.children if x.command and not x.fact.final]
+        other = netted_with(case.order) if case.order.kind is OrderKind.DISABLE else None
+        if case.order.stop and open_:
             await self.call_back(order, reason=case.order.stop, sent=True)
+        elif other is not None and any(map(disconnects, open_)):
+            await self.call_back(order, reason=f"netted with order {other}")
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.
@@ -494,6 +517,13 @@ class Orchestrator:
         """Have the gateway try a command in error again. Raises Conflict where it cannot."""
         if child.command is not None and not child.fact.final:
             await self._commands.retry(child.command, by=by)
+
+
+def _net(enable: OrderId, *, nets: bool) -> Change:
+    def net(work: UnitOfWork) -> None:
+        take_netting(work, enable, nets=nets)
+
+    return net
 
 
 def _void(by: OrderId) -> Change:

@@ -87,6 +87,8 @@ class UnitOfWork:
         self.pushes: list[ChildId] = []
         """Children that may move the order and have not done so yet."""
         self.supersedes: list[OrderId] = []
+        self.nets: list[OrderId] = []
+        """Orders that are to know whether this one makes their switching needless."""
         self.opens: list[NewOrder] = []
         """Orders that are made along with this change."""
         self.passes: list[OrderPass] = []

@@ -30,8 +30,10 @@ from adapter.orders.clock_correction import (
 )
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.field_activity import FIELD_MACHINE
-from adapter.orders.lifecycle import observe, pushed, resumed, step, withdraw
-from adapter.orders.order import ChildId, OrderProblem, OrderState
+from adapter.orders.lifecycle import discardable, observe, pushed, resumed, step, withdraw
+from adapter.orders.netting import may_net, netted_with
+from adapter.orders.order import ChildId, OrderProblem, OrderState, ServiceOrder
+from adapter.orders.switching import disconnects
 from adapter.orders.validation import check_rules
 
 S = OrderState
@@ -143,6 +145,40 @@ def monitor_order(work: UnitOfWork) -> None:
 
 def _is_over(work: UnitOfWork) -> bool:
     return work.view is not None and work.view.disconnect_open is None
+
+
+def net_orders(work: UnitOfWork, blocker: ServiceOrder) -> None:
+    """What this order, which waits for `blocker`, knows of whether the two net each other."""
+    if work.order.state is not S.VALIDATION_ERROR or work.view is None:
+        return
+    type_ = work.rules.activity_type(blocker.activity_type)
+    if blocker.final:
+        nets = blocker.state is S.COMPLETED and netted_with(blocker) == work.order.id
+    else:
+        nets = may_net(work.order, blocker, type_, work.view.service_point)
+        if nets or netted_with(blocker) == work.order.id:
+            work.nets.append(blocker.id)
+    other = blocker.id if nets else None
+    if netted_with(work.order) != other:
+        step_order(work, e.Netted(other=other))
+
+
+def take_netting(work: UnitOfWork, enable: OrderId, *, nets: bool) -> None:
+    """Another order makes switching off needless, or does not any more.
+
+    A child of which nothing has left is called back; one that has left does its work.
+    """
+    known = netted_with(work.order)
+    open_ = () if work.view is None else {each.id for each in work.view.open_orders}
+    if work.order.final or known == (enable if nets else None):
+        return
+    if known is not None and known != enable and known in open_:
+        return
+    child = work.awaited
+    back = nets and child is not None and discardable(child) and disconnects(child.spec)
+    called = child.id if child is not None and back else None
+    step_order(work, e.Netted(other=enable if nets else None, child=called))
+    look_at_child(work)
 
 
 def retry_unblocked(work: UnitOfWork) -> None:

@@ -11,6 +11,7 @@ from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.verdict import Create, Pass, Verdict, Wait, command_child, refuse
 from adapter.orders.order import ChildFact, ServiceOrder, View
+from adapter.orders.switching import reconnects
 from adapter.orders.tasks import FieldEffect
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
@@ -82,6 +83,10 @@ def remote_off_on(_order: ServiceOrder, view: View, params: RemoteOffOn) -> Verd
         return Pass(note="the device cannot be switched remotely")  # inferred: no field parameter
     if view.restricted:
         return Pass(note=f"not switched off: {view.restricted}")  # ours
+    if view.activity_type.netting and any(
+        c.completed and reconnects(c.spec) for c in view.children
+    ):
+        return Pass(note="not switched off: it was off, and this order turned it on")  # ours
     if not view.on:
         return refuse("not_ready", "the device is off before the change-over", "retry")
     child = command_child(

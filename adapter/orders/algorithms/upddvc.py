@@ -156,7 +156,8 @@ def _device_row(view: View, row: ParameterRow, params: UpdateDevice) -> Verdict 
     known = view.lookups.objects.get(row.business_object)
     command = known.command if known is not None else None
     visit = row.alternative not in ("", SKIP) and params.alternative_after > 0
-    failed = sum(c.state is ChildState.FAILED for c in view.of(row.business_object))
+    tried = [c for c in view.of(row.business_object) if not c.load_check_cause]
+    failed = sum(c.state is ChildState.FAILED for c in tried)
     worn_out = visit and failed >= params.alternative_after
     hears = view.device_installed or view.status is InstallStatus.PENDING
     if command is None or (hears and view.supports(command) and not worn_out):
