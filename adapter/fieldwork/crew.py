@@ -41,8 +41,9 @@ from adapter.orders.field_activity_events import (
     WorkCanceled,
     WorkReported,
 )
+from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.order import ChildId
-from adapter.orders.tasks import CancelReason, FieldEffect, RescheduleReason, field_task
+from adapter.orders.tasks import CancelReason, FieldEffect, RescheduleReason
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,13 @@ class Crew:
         *,
         street: Street | None = None,
         scripts: Sequence[CrewScript] = (),
+        lookups: OrderLookups = BASE,
     ) -> None:
+        """`lookups` are the site's: its own field task types change what the site says. Raises
+        SettingsError for a script that names what is in none of them."""
+        for script in scripts:
+            script.check(lookups)
+        self._lookups = lookups
         self._settings = settings
         self._clock = clock
         self._street = street or UnknownStreet()
@@ -324,7 +331,9 @@ class Crew:
             return
         start = at + timedelta(seconds=script.delay_s)
         slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)
-        await self._tell(visit, Rescheduled(slot=slot, reason=RescheduleReason.CREW))
+        await self._tell(
+            visit, Rescheduled(slot=slot, reason=script.reason or RescheduleReason.CREW)
+        )
 
     async def _begin(self, visit: Visit, at: datetime, plan: int | None = None) -> None:
         if visit.over or visit.started or plan not in (None, visit.plan):
@@ -362,12 +371,13 @@ class Crew:
         if script is not None:
             remarks = (script.remark or "nobody let the crew in",)
             report = CompletionReport(at=at, cause=cause, remarks=remarks)
-            return WorkCanceled(reason=CancelReason.NO_ACCESS, report=report, who=_NAME)
+            reason = script.reason or CancelReason.NO_ACCESS
+            return WorkCanceled(reason=reason, report=report, who=_NAME)
         return WorkReported(report=self._report(visit, at, cause), who=_NAME)
 
     def _report(self, visit: Visit, at: datetime, cause: EventId) -> CompletionReport:
         message = visit.message
-        task = field_task(message.task)
+        task = self._lookups.task(message.task)
         planned = task.successful if task is not None else ()
         skipped = self._skipped(visit)
         done = tuple(effect for effect in planned if effect not in skipped)
@@ -378,6 +388,8 @@ class Crew:
         device = self._street.new_device(message) if brought else None
         disconnect_location = self._cut_at(visit)
         read = FieldEffect.MEASURE in done
+        left = visit.script(CrewFault.LEFT_AS) if brought else None
+        status = None if left is None else self._lookups.status(left.install_status)
         self._street.changed(
             message, done, device=device, disconnect_location=disconnect_location, at=at
         )
@@ -386,6 +398,8 @@ class Crew:
             cause=cause,
             new_device=device,
             new_capabilities=frozenset() if device is None else device.capabilities,
+            install_status=None if status is None else status[0],
+            site_status="" if status is None else status[1],
             disconnect_location=disconnect_location,
             not_done=skipped,
             removed_device=removed,

@@ -22,6 +22,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound
 from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.settings import DropSettings
+from adapter.orders.lookups import BASE, OrderLookups
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ _REFUSED: Final = (BadReport, Conflict, NotFound, InvalidRequest)
 class FileDrop:
     """A field work system that reads and writes files. `look` may also be called by hand."""
 
-    def __init__(self, settings: DropSettings) -> None:
+    def __init__(self, settings: DropSettings, *, lookups: OrderLookups = BASE) -> None:
         self._settings = settings
+        self._lookups = lookups
         self._out, self._in, self._done, self._failed = (
             settings.folder / name for name in ("out", "in", "done", "failed")
         )
@@ -85,7 +87,7 @@ class FileDrop:
     async def _take(self, name: str, inbox: FieldInbox) -> None:
         try:
             raw = await asyncio.to_thread(self._read, name)
-            receipt = await inbox.receive(read_report(raw))
+            receipt = await inbox.receive(read_report(raw, self._lookups))
         except _REFUSED as error:
             await asyncio.to_thread(self._refuse, name, error)
             log.warning("field_report_refused", extra={"file": name, "code": error.code})

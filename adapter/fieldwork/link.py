@@ -9,6 +9,7 @@ from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.settings import FieldWorkKind, FieldWorkSettings
 from adapter.fieldwork.webhook import WebhookFieldWork
+from adapter.orders.lookups import BASE, OrderLookups
 
 
 class FieldWorkLink(FieldWork, Protocol):
@@ -32,14 +33,17 @@ class NoFieldWork:
         pass
 
 
-def field_work_of(settings: FieldWorkSettings, clock: Clock) -> FieldWorkLink:
-    """Raises SettingsError for keys that are none."""
+def field_work_of(
+    settings: FieldWorkSettings, clock: Clock, lookups: OrderLookups = BASE
+) -> FieldWorkLink:
+    """`lookups` are the site's, for what crews report. Raises SettingsError for keys that are
+    none."""
     match settings.kind:
         case FieldWorkKind.NONE:
             return NoFieldWork()
         case FieldWorkKind.FILE:
-            return FileDrop(settings.file)
+            return FileDrop(settings.file, lookups=lookups)
         case FieldWorkKind.WEBHOOK:
-            return WebhookFieldWork(settings.webhook, clock)
+            return WebhookFieldWork(settings.webhook, clock, lookups=lookups)
         case FieldWorkKind.CREW:
-            return Crew(settings.crew, clock)
+            return Crew(settings.crew, clock, lookups=lookups)

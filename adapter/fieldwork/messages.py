@@ -21,7 +21,7 @@ from adapter.engine.orders.field_work import (
     FieldReport,
     OtherWork,
 )
-from adapter.errors import GatewayError, InvalidRequest
+from adapter.errors import GatewayError, InvalidRequest, meant
 from adapter.model.device import INTERVALS_S, Category, Device, DisconnectLocation, InstallStatus
 from adapter.model.device import MeasuringComponent as Component
 from adapter.model.entered_value import value_of_json
@@ -42,8 +42,9 @@ from adapter.orders.field_activity_events import (
     WorkCanceled,
     WorkReported,
 )
+from adapter.orders.lookups import BASE, OrderLookups
 from adapter.orders.order import ChildId
-from adapter.orders.tasks import FieldEffect, field_task
+from adapter.orders.tasks import FieldEffect
 
 
 class BadReport(GatewayError):
@@ -91,7 +92,7 @@ class WorkForm(_Strict, omit_defaults=True, kw_only=True):
     at: Time
     new_device: DeviceForm | None = None
     removed_device: Id | None = None
-    install_status: InstallStatus | None = None
+    install_status: Text | None = None
     disconnect_location: DisconnectLocation | None = None
     not_done: tuple[FieldEffect, ...] = ()
     readings: tuple[ReadingForm, ...] = ()
@@ -158,8 +159,8 @@ _FORM: Final = msgspec.json.Decoder(Form)
 # ---------------------------------------------------------------- reports
 
 
-def read_report(raw: bytes) -> FieldReport:
-    """A report from its JSON. Raises BadReport."""
+def read_report(raw: bytes, lookups: OrderLookups = BASE) -> FieldReport:
+    """A report from its JSON, with the values of a site's own. Raises BadReport."""
     try:
         check_members(raw)
         form = _FORM.decode(raw)
@@ -168,7 +169,7 @@ def read_report(raw: bytes) -> FieldReport:
     if (problem := next(_bad_names(form, ""), None)) is not None:
         raise BadReport(problem)
     try:
-        news = _news(form)
+        news = _news(form, lookups)
     except InvalidRequest as error:  # a time at the edges of the calendar
         raise BadReport(str(error)) from error
     return FieldReport(id=form.id, activity=ChildId(form.activity), who=form.who, news=news)
@@ -203,7 +204,7 @@ def _bad_names(form: object, place: str) -> Iterator[str]:
                     yield from _bad_names(inner, f"{at}[{number}].")
 
 
-def _news(form: Form) -> FieldNews:
+def _news(form: Form, lookups: OrderLookups) -> FieldNews:
     match form:
         case BookedForm():
             return AppointmentBooked(slot=_slot(form))
@@ -212,20 +213,21 @@ def _news(form: Form) -> FieldNews:
         case RescheduledForm():
             return Rescheduled(slot=_slot(form), reason=form.reason)
         case DoneForm():
-            return WorkReported(report=_work(form.id, form.work), who=form.who)
+            return WorkReported(report=_work(form.id, form.work, lookups), who=form.who)
         case CanceledForm():
-            work = _work(form.id, form.work)
+            work = _work(form.id, form.work, lookups)
             return WorkCanceled(reason=form.reason, report=work, who=form.who)
         case CancelRefusedForm():
             return CancelRefused(reason=form.reason)
         case OtherWorkForm():
-            return _other(form)
+            return _other(form, lookups)
 
 
-def _other(form: OtherWorkForm) -> OtherWork:
-    task = field_task(form.task)
+def _other(form: OtherWorkForm, lookups: OrderLookups) -> OtherWork:
+    task = lookups.task(form.task)
     if task is None:
-        raise BadReport(f"task: unknown field task {form.task}")
+        close = meant(form.task, lookups.task_names)
+        raise BadReport(f"task: unknown field task {form.task}{close}")
     if form.done and form.ended_at is None:
         raise BadReport("endedAt: is needed of work that was done")
     return OtherWork(
@@ -245,14 +247,16 @@ def _slot(form: BookedForm | RescheduledForm) -> Slot:
     )
 
 
-def _work(report: str, form: WorkForm) -> CompletionReport:
+def _work(report: str, form: WorkForm, lookups: OrderLookups) -> CompletionReport:
     device = None if form.new_device is None else _device(form.new_device)
+    status, site_status = _status(form.install_status, lookups)
     return CompletionReport(
         at=in_utc("at", form.at),
         cause=EventId(report),
         new_device=device,
         new_capabilities=frozenset() if device is None else device.capabilities,
-        install_status=form.install_status,
+        install_status=status,
+        site_status=site_status,
         disconnect_location=form.disconnect_location,
         not_done=frozenset(form.not_done),
         measurements=tuple(_reading(report, each) for each in form.readings),
@@ -260,6 +264,16 @@ def _work(report: str, form: WorkForm) -> CompletionReport:
         removed_device=None if form.removed_device is None else DeviceId(form.removed_device),
         remarks=form.remarks,
     )
+
+
+def _status(name: str | None, lookups: OrderLookups) -> tuple[InstallStatus | None, str]:
+    if name is None:
+        return None, ""
+    found = lookups.status(name)
+    if found is None:
+        known = ", ".join([*InstallStatus, *lookups.statuses])
+        raise BadReport(f"installStatus: {name} is not one of {known}")
+    return found
 
 
 def _device(form: DeviceForm) -> Device:
@@ -347,7 +361,7 @@ def _work_form(work: CompletionReport) -> WorkForm:
         at=work.at,
         new_device=None if work.new_device is None else _device_form(work.new_device),
         removed_device=work.removed_device,
-        install_status=work.install_status,
+        install_status=work.site_status or work.install_status,
         disconnect_location=work.disconnect_location,
         not_done=tuple(sorted(work.not_done)),
         readings=tuple(

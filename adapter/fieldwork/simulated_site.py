@@ -17,7 +17,8 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
 from adapter.orders.algorithms.rows import NEW_DEVICE
-from adapter.orders.tasks import FieldEffect, field_task
+from adapter.orders.lookups import BASE, OrderLookups
+from adapter.orders.tasks import FieldEffect
 from adapter.simulator.meters import Population, moved
 
 
@@ -74,9 +75,9 @@ class UnknownStreet:
         return ()
 
 
-def _is_read(message: FieldMessage) -> bool:
+def _is_read(message: FieldMessage, lookups: OrderLookups) -> bool:
     """The register of a smart meter is left to the head end unless the visit is for reading it."""
-    task = field_task(message.task)
+    task = lookups.task(message.task)
     return task is not None and task.successful == (FieldEffect.MEASURE,)
 
 
@@ -94,7 +95,9 @@ class SimulatedStreet:
         van: Sequence[Device] = (),
         population: Population | None = None,
         seed: int = 1,
+        lookups: OrderLookups = BASE,
     ) -> None:
+        self._lookups = lookups
         self._devices = devices
         self._van = list(van)
         self._population = population
@@ -149,7 +152,7 @@ class SimulatedStreet:
         known = device
         if known is None and message.site.device is not None:
             known = self._devices(message.site.device)
-        if known is None or (known.smart and not _is_read(message)):
+        if known is None or (known.smart and not _is_read(message, self._lookups)):
             return ()
         return tuple(
             Measurement(

@@ -14,6 +14,7 @@ from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.posting import JSON, NotTaken, PostRefused, SignedPost, webhook_id
 from adapter.fieldwork.settings import WebhookSettings
 from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
+from adapter.orders.lookups import BASE, OrderLookups
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import Door, bind
 from adapter.server.rate_limit import LimitedLog
@@ -27,9 +28,11 @@ limited_log = LimitedLog(log)
 class WebhookFieldWork:
     """Posts messages, each with its fixed id, and serves the address for reports."""
 
-    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: WebhookSettings, clock: Clock, *, lookups: OrderLookups = BASE
+    ) -> None:
         self._post = SignedPost(settings, clock)
-        self._receiver = ReportReceiver(settings, clock)
+        self._receiver = ReportReceiver(settings, clock, lookups=lookups)
         self._stopped = False
 
     @property
@@ -59,8 +62,11 @@ class WebhookFieldWork:
 class ReportReceiver:
     """Serves one address: a signed report is handed to the inbox before it is answered."""
 
-    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: WebhookSettings, clock: Clock, *, lookups: OrderLookups = BASE
+    ) -> None:
         self._settings = settings
+        self._lookups = lookups
         self._clock = clock
         self._keys = keys_of(settings.report_keys or settings.keys)
         self._inbox: FieldInbox | None = None
@@ -115,7 +121,7 @@ class ReportReceiver:
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)
         now = self._clock.now()
         verify(request.headers, body.raw, self._keys, now=now, tolerance_s=settings.tolerance_s)
-        report = read_report(body.raw)
+        report = read_report(body.raw, self._lookups)
         assert self._inbox is not None
         return (await self._inbox.receive(report)).value
 

@@ -26,7 +26,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
-from adapter.orders.order import Installation, View
+from adapter.orders.order import CONNECT_NEW_DEVICE, DO_NOT_CONNECT, Installation, View
 from adapter.orders.tasks import FieldEffect
 
 
@@ -42,7 +42,8 @@ class CompletionReport:
 
     `not_done` are effects of the task that did not happen; `disconnect_location` where supply was
     opened; `install_status` what a new device was left as; `reading_pending` that readings were
-    taken which still have to become final measurements. `removed_device` is the one the crew says
+    taken which still have to become final measurements. `site_status` is the site's own name of
+    `install_status`. `removed_device` is the one the crew says
     it took away; `remarks` are for people.
     """
 
@@ -51,6 +52,7 @@ class CompletionReport:
     new_device: Device | None = None
     new_capabilities: frozenset[str] = frozenset()
     install_status: InstallStatus | None = None
+    site_status: str = ""
     disconnect_location: DisconnectLocation | None = None
     not_done: frozenset[FieldEffect] = frozenset()
     measurements: tuple[Measurement, ...] = ()
@@ -81,27 +83,51 @@ OFF_BY_HAND: Final[Mapping[InstallStatus, InstallStatus]] = MappingProxyType(
 """Install status after a crew turned the device off. The product has no "Disconn-PreComm"."""
 
 
-def install_status(device: Device, capabilities: frozenset[str]) -> InstallStatus:
-    """How a new device is left where the report does not say. Ours.
+def install_status(
+    device: Device, capabilities: frozenset[str], *, left_off: bool = False
+) -> InstallStatus:
+    """How a new device is left where the report does not say: `left_off` where the visit is not to
+    connect it (D1NC). Ours.
 
     A smart meter with a remote switch is delivered open and waits for its remote connect; the
     product has no status "disconnected, not yet commissioned", Disconn-Decomm comes nearest.
     """
     if not device.smart:
-        return _S.MANUAL_ON
-    return _S.DISCONN_DECOMM if CommandKind.REMOTE_CONNECT in capabilities else _S.CONN_PRECOMM
+        return _S.MANUAL_OFF if left_off else _S.MANUAL_ON
+    off = left_off or CommandKind.REMOTE_CONNECT in capabilities
+    return _S.DISCONN_DECOMM if off else _S.CONN_PRECOMM
+
+
+def leaves_off(details: Mapping[str, str]) -> bool:
+    """Whether a visit with these details leaves a device that it installs off."""
+    return details.get(CONNECT_NEW_DEVICE) == DO_NOT_CONNECT
 
 
 def apply_field_work(
-    view: View, effects: tuple[FieldEffect, ...], report: CompletionReport
+    view: View,
+    effects: tuple[FieldEffect, ...],
+    report: CompletionReport,
+    *,
+    left_off: bool = False,
 ) -> View:
-    """The facts after field work. Raises CompletionRefused where report and records differ."""
+    """The facts after field work. `left_off`: a new device is left off unless the report says
+    otherwise. Raises CompletionRefused where report and records differ."""
     if _seen(view, report.cause):
         return view
+    if left_off and report.install_status is None:
+        report = _left_off(view, report)
     for effect in effects:
         if effect not in report.not_done:
             view = _APPLY[effect](view, report)
     return view
+
+
+def _left_off(view: View, report: CompletionReport) -> CompletionReport:
+    device = report.new_device or (view.device if view.status is _S.PENDING else None)
+    if device is None:
+        return report
+    commands = report.new_capabilities if report.new_device is not None else view.capabilities
+    return replace(report, install_status=install_status(device, commands, left_off=True))
 
 
 def _seen(view: View, cause: EventId) -> bool:
@@ -136,6 +162,7 @@ def _install(view: View, report: CompletionReport) -> View:
         service_point=view.service_point.id,
         installed_at=report.at,
         status=status,
+        site_status=report.site_status,
         history=(OnOff(at=report.at, on=status in _ON, cause=report.cause),),
     )
     return replace(view, device=device, installed=event, capabilities=commands)

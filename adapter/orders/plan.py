@@ -33,6 +33,7 @@ from adapter.orders.completion import (
     CompletionReport,
     apply_command,
     apply_field_work,
+    leaves_off,
 )
 from adapter.orders.evaluate import evaluate, next_event
 from adapter.orders.events import CreateChild, KeepDecisions
@@ -74,7 +75,7 @@ class Assumptions:
     """
 
     new_device: Device | None = None
-    new_capabilities: frozenset[str] = SMART_COMMANDS
+    new_capabilities: frozenset[str] = SMART_COMMANDS | {CommandKind.LOAD_CHECK}
     new_id: DeviceId = NEW_DEVICE_ID
     refused: str = ""
     crews_read_smart_meters: bool = False
@@ -246,7 +247,7 @@ def child_effect(view: View, child: ChildFact, order: ServiceOrder, assume: Assu
     spec, cause = child.spec, EventId(f"{child.id}:plan")
     if spec.kind is ChildKind.FIELD:
         report = _report(view, spec.changes, cause, assume)
-        return apply_field_work(view, spec.changes, report)
+        return apply_field_work(view, spec.changes, report, left_off=leaves_off(spec.details))
     if spec.kind is ChildKind.COMMAND and spec.command is not None and spec.device is not None:
         if spec.command in READ_KINDS:
             return _measured(view, at=view.now, cause=cause)

@@ -107,6 +107,7 @@ async def over(
         stack.callback(listening.close)
         tls = settings.listener.tls is not None
         public = settings.listener.public_url or url_of(listening, tls=tls)
+        rules = given.rules or _rules(settings)
         core = connect(
             store=store,
             codec=codec,
@@ -126,8 +127,9 @@ async def over(
             witness=witness_policy(settings.store),
             orders=replace(
                 given,
-                rules=given.rules or _rules(settings),
-                field_work=given.field_work or field_work_of(settings.field_work, clock),
+                rules=rules,
+                field_work=given.field_work
+                or field_work_of(settings.field_work, clock, rules.configuration.lookups),
                 requester=given.requester or _requester(settings, clock, stack),
             ),
         )

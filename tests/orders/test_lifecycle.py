@@ -65,6 +65,7 @@ SAMPLES: dict[type[e.Event], e.Event] = {
         e.OrderDiscardAsked(who="ann", reason="wrong"),
         e.StopWanted(who="ann", reason="paid"),
         e.RestoreWanted(who="ann", reason="cancelled"),
+        e.Netted(other=OrderId("SO-2")),
     )
 }
 

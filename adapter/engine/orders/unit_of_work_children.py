@@ -20,7 +20,7 @@ from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, reading_found
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.commands import command_child_state
-from adapter.orders.completion import CompletionRefused, apply_field_work
+from adapter.orders.completion import CompletionRefused, apply_field_work, leaves_off
 from adapter.orders.field_activity import FieldActivity, field_child_state, step_field
 from adapter.orders.field_activity_rules import field_problems, needs_appointment
 from adapter.orders.order import (
@@ -230,9 +230,9 @@ def _carry_out(work: UnitOfWork, child: ChildId, effect: f.FieldWork) -> f.Field
         case f.ExecuteEvents(successful=False):
             task = field_task(activity.spec.task, work.rules.tasks)
             canceled = replace(effect, effects=task.canceled if task else ())
-            return _execute(work, child, canceled)
+            return _execute(work, activity, canceled)
         case f.ExecuteEvents():
-            return _execute(work, child, effect)
+            return _execute(work, activity, effect)
         case f.TellAppointment(slot=slot, reason=reason):
             appointment = {
                 "child": child,
@@ -302,13 +302,14 @@ def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -
     )
 
 
-def _execute(work: UnitOfWork, child: ChildId, effect: f.ExecuteEvents) -> f.FieldEvent:
+def _execute(work: UnitOfWork, activity: FieldActivity, effect: f.ExecuteEvents) -> f.FieldEvent:
     view = work.view
     try:
         if view is None:
             raise CompletionRefused("the service point is not in the registry")
         report = known_device(effect.report, view, work.arriving, work.rules.supported)
-        after = apply_field_work(view, effect.effects, report)
+        off = leaves_off(activity.spec.details)
+        after = apply_field_work(view, effect.effects, report, left_off=off)
         check_arrived(view, after, work.holders)
     except (CompletionRefused, InstallRefused) as error:
         action = "complete the visit by hand with a corrected report, or correct the records "
@@ -317,7 +318,7 @@ def _execute(work: UnitOfWork, child: ChildId, effect: f.ExecuteEvents) -> f.Fie
         return f.EventsFailed(problem=problem)
     work.world = _world_write(view, after, new=work.arriving is None)
     if changed := _changed_at_point(view, after):
-        work.point_changed(view.service_point.id, child, report, changed)
+        work.point_changed(view.service_point.id, activity.id, report, changed)
     work.records = replace(after, children=())
     work.stale = True
     return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
