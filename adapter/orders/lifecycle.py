@@ -308,14 +308,15 @@ def _people(order: ServiceOrder, event: Event) -> _Change:
             details = {"completedBy": "hand", "reason": event.reason}
             return _Change(order, (_reply(order, e.ReplyKind.SUCCESS, details),))
         case e.StopWanted():
-            child = event.child
-            stopped = e.CancelChild(child=child, reason=event.reason) if child else None
+            cancel = e.CancelChild(child=event.child, reason=event.reason) if event.child else None
             after = _restored_by(replace(order, stop=event.reason), event.restored_by)
-            return _Change(after, () if stopped is None else (stopped,))
+            return _Change(after, () if cancel is None else (cancel,))
         case e.Netted(other=other, child=child):
-            cancel = e.CancelChild(child=child, reason=f"netted with order {other}")
-            fields = {**order.fields, NETTED_WITH: other or ""}
-            return _Change(replace(order, fields=fields), () if child is None else (cancel,))
+            after = replace(order, fields={**order.fields, NETTED_WITH: other or ""})
+            why = f"netted with order {other}"
+            return _Change(
+                after, () if child is None else (e.CancelChild(child=child, reason=why),)
+            )
         case e.RestoreWanted():
             after = replace(order, stop=event.reason, awaited_child=None)
             return _Change(_new_attempt(after), (e.LookAtWorld(),))
