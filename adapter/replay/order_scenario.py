@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from adapter.commands.flows import CommandKind
 from adapter.fieldwork.crew_scripts import CrewScript
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.json_members import json_value
@@ -98,7 +99,7 @@ class DeviceRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen
     category: Category = Category.METER
     register: bool = True
     interval: bool = False
-    commands: tuple[str, ...] = tuple(sorted(SMART_COMMANDS))
+    commands: tuple[str, ...] = tuple(sorted(SMART_COMMANDS | {CommandKind.LOAD_CHECK}))
     van: bool = False
 
 
