@@ -1,6 +1,6 @@
 """Off and on again within one day is netted where the site wants it; what has left is not."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.orders.orders import OrderShown
 from adapter.model.device import InstallStatus
+from adapter.model.ids import OrderId
 from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState, ServiceOrder
 from tests.engine.commands.quick_site import sends
@@ -43,6 +44,12 @@ async def a_pair(made: Rig, place: Place) -> tuple[ServiceOrder, ServiceOrder]:
     return disable, await made.submit(K.ENABLE, place, effective_at=now)
 
 
+def told_of(made: Rig, order: OrderId, kind: str) -> Mapping[str, str]:
+    """What the reply of that kind tells."""
+    found = (x for x in made.answers.deliveries if x.order == order and x.kind.value == kind)
+    return next(found).details
+
+
 def switched(made: Rig) -> int:
     off = sends(made.made, Operation.DISCONNECT_METER, 0)
     return off + sends(made.made, Operation.RECONNECT_METER, 0)
@@ -64,8 +71,7 @@ async def test_a_disable_whose_command_waits_is_netted_with_the_enable_of_the_da
         assert on.order.fields["nettedWith"] == disable.id
         for order, other in ((disable, enable), (enable, disable)):
             await made.replied(order.id, "success")
-            told = [x for x in made.answers.deliveries if x.order == order.id][-1].details
-            assert told["nettedWith"] == other.id
+            assert told_of(made, order.id, "success")["nettedWith"] == other.id
         notes = [x.note for each in off.passes for x in each.decisions]
         assert f"not switched off: netted with order {enable.id}" in notes
 
@@ -131,8 +137,7 @@ async def test_an_enable_that_is_withdrawn_nets_nothing_any_more(tmp_path: Path)
         await made.orders.cancel(enable.id, by="cis", reason="moved elsewhere")
         await made.until(enable.id, state_is(DISCARDED))
         await made.replied(enable.id, "failure")
-        told = [x for x in made.answers.deliveries if x.order == enable.id][-1].details
-        assert disable.id in told["advice"]
+        assert disable.id in told_of(made, enable.id, "failure")["advice"]
         await made.operator.correct(disable.id, by="anna", effective_at=datetime.now(UTC))
         off = await made.until(disable.id, state_is(DONE))
         assert titles(off).startswith("RemoteDisconnect")
