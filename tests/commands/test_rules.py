@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.commands.activity import CommandRequest, ReadPeriod, Target
+from adapter.commands.activity import CommandRequest, ReadPeriod, Target, UnsureLoadCheck
 from adapter.commands.flows import EFFECT_OF, FLOWS, SWITCH_KINDS, CommandKind, Priority, Scope
 from adapter.commands.rules import (
     SwitchPolicy,
@@ -130,6 +130,7 @@ def test_a_plain_request_of_every_kind_is_fit(kind: CommandKind) -> None:
             "period",
         ),
         (C.REMOTE_DISCONNECT, {"check_load": True}, "check_load"),
+        (C.REMOTE_CONNECT, {"unsure_load_check": UnsureLoadCheck.END}, "unsure_load_check"),
         (C.REMOTE_DISCONNECT, {"user_intervention_required": True}, "user_intervention_required"),
         (C.LOAD_CHECK, {"check_switch": True}, "check_switch"),
         (C.LOAD_CHECK, {"with_read": True}, "with_read"),

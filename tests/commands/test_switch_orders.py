@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.commands.activity import CompletionState, Outcome, StepKind, Work
+from adapter.commands.activity import CompletionState, Outcome, StepKind, UnsureLoadCheck, Work
 from adapter.commands.calls import FailureReason, RemoteResult, RemoteState, SwitchState
 from adapter.commands.correlation import Match
 from adapter.commands.events import CancelAnswered, CancelAsked, Resolved, RetryAsked
@@ -445,6 +445,25 @@ def test_a_load_check_without_a_clear_no_holds_the_connect_back(
     course = checked(check_load=True).answer(**answer)
     assert course.state is state
     assert sends(course) == 0
+
+
+@pytest.mark.parametrize(
+    ("follows", "state"),
+    [
+        (UnsureLoadCheck.WAIT, S.COMMUNICATION_ERROR),
+        (UnsureLoadCheck.END, S.DISCARDED),
+        (UnsureLoadCheck.CONNECT, S.COMMUNICATION_IN_PROGRESS),
+    ],
+)
+def test_an_order_says_what_follows_a_load_check_without_an_answer(
+    follows: UnsureLoadCheck, state: S
+) -> None:
+    course = checked(check_load=True, unsure_load_check=follows).answer(voltage_present=None)
+    assert course.state is state
+    assert sends(course) == 0
+    assert (course.last.step is StepKind.MAIN) is (follows is UnsureLoadCheck.CONNECT)
+    live = checked(check_load=True, unsure_load_check=follows).answer(voltage_present=True)
+    assert live.state is S.DISCARDED
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ class UnitOfWork:
         """The order has taken a step: into the audit, and published when its state is another."""
         after = self.order.state
         detail: dict[str, object] = {"from": before.value, "to": after.value}
-        for name in ("child", "algorithm", "row", "reason"):
+        for name in ("child", "algorithm", "row", "reason", "other"):
             value = getattr(event, name, None)
             if value is not None and value != "":
                 detail[name] = value if isinstance(value, str) else value.business_object
