@@ -1,7 +1,6 @@
 """Restores at random: whatever is put back, when and where, no meter is switched twice (I20)."""
 
 import random
-import shutil
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -16,18 +15,10 @@ from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.model.ids import EndpointId
 from adapter.simulator.server import Simulator
 from tests.clock.lives import MINUTE, NOON, Life, a_head_end, life
+from tests.durability.restores import STORE, WAYS, copied, put_back
 
 SECOND: Final = timedelta(seconds=1)
-STORE: Final = ("gateway.db", "gateway.db-wal", "gateway.measurements.db")
 METERS: Final = 8
-WAYS: Final = (
-    "put back, the witness left there",
-    "put back with its witness, over the one that is there",
-    "put back with its witness, after all was removed",
-    "put back, the witness lost",
-    "started in another folder, with its witness",
-    "started in another folder, without",
-)
 
 
 @dataclass
@@ -50,30 +41,6 @@ class Report:
             for way, each in self.ways.items()
         ]
         return "\n".join(rows)
-
-
-def copied(source: Path, to: Path, *names: str) -> None:
-    """Over what is there: a copy in place keeps the inode of the file."""
-    to.mkdir(exist_ok=True)
-    for name in names:
-        if (source / name).exists():
-            shutil.copy2(source / name, to / name)
-        else:
-            (to / name).unlink(missing_ok=True)
-
-
-def put_back(way: str, copy: Path, folder: Path) -> Path:
-    """Where the restored store is."""
-    if "another folder" in way:
-        if "without" in way:
-            (copy / "gateway.witness").unlink(missing_ok=True)
-        return copy
-    if "removed" in way:
-        shutil.rmtree(folder)
-    if "lost" in way:
-        (folder / "gateway.witness").unlink(missing_ok=True)
-    copied(copy, folder, *STORE, *(("gateway.witness",) if "its witness" in way else ()))
-    return folder
 
 
 async def one(

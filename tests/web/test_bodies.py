@@ -2,9 +2,8 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.spool import Spool
 from adapter.server.settings import BodyLimits, ConnectionLimits, ListenerSettings, Pace
 from tests.web.both_servers import HASTY, XML, Rig, a_rig, data_arrived, fault_of, status_changed
+from tests.web.hostile_requests import LARGE_AND_WRONG, large
 from tests.web.raw_connection import connected, head
 
 MIB = 1024 * 1024
@@ -214,11 +214,6 @@ async def test_chunks_of_one_byte_make_a_whole_message() -> None:
         assert (await rig.only_row()).raw == status_changed()
 
 
-@cache
-def large() -> bytes:
-    return data_arrived(values=20_000)
-
-
 async def test_large_data_is_taken_whole() -> None:
     assert len(large()) > 4 * MIB
     async with a_rig() as rig:
@@ -251,26 +246,6 @@ async def test_declarations_that_are_only_text_are_taken(text: bytes, size: str)
     async with a_rig() as rig:
         assert (await rig.post("/openway/data", body))[0] == 200
         assert (await rig.only_row()).raw == body
-
-
-_DOCTYPE = b'?><!DOCTYPE x [<!ENTITY a "b">]>'
-_HEADER = b'<s:Header><x xmlns="urn:x" s:mustUnderstand="1"/></s:Header>'
-LARGE_AND_WRONG: dict[str, Callable[[bytes], bytes]] = {
-    "cut short": lambda body: body[:-20],
-    "crossed tags": lambda body: body[:-30] + b"</wrong>" + body[-30:],
-    "more after the end": lambda body: body + b"<a/>",
-    "document type": lambda body: body.replace(b"?>", _DOCTYPE, 1),
-    "instruction": lambda body: body.replace(b"<s:Body>", b"<s:Body><?php x ?>", 1),
-    "no envelope": lambda _: b"<a>" + b" " * (300 * 1024) + b"</a>",
-    "no content": lambda body: (
-        body[: body.index(b"<s:Body>")] + b" " * (300 * 1024) + b"</s:Envelope>"
-    ),
-    "wrong namespace": lambda body: body.replace(b"2009/08/subscriptions", b"elsewhere", 1),
-    "wrong operation": lambda body: body.replace(b"DataArrived", b"StatusChanged"),
-    "must be understood": lambda body: body.replace(b"<s:Body>", _HEADER + b"<s:Body>", 1),
-    "other encoding": lambda body: body.replace(b"utf-8", b"cp437", 1),
-    "not UTF-8": lambda body: body.replace(b"ITR1", b"IT\xff1"),
-}
 
 
 @pytest.mark.parametrize("name", LARGE_AND_WRONG)

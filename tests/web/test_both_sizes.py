@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import pytest
 
@@ -16,12 +15,17 @@ from tests.web.both_servers import (
     SOAP_12,
     a_rig,
     codec,
-    data_arrived,
     events_arrived,
     exceptions_arrived,
     fault_of,
 )
-from tests.wire.test_hostile_xml import HOSTILE, NOT_OURS
+from tests.web.hostile_requests import (
+    BAD_ENVELOPES,
+    BARE_DATA,
+    BEGINNINGS,
+    before,
+)
+from tests.wire.hostile_messages import HOSTILE, NOT_OURS
 
 LARGE = 300 * 1024
 PADS: Mapping[str, str] = {
@@ -36,22 +40,11 @@ PADS: Mapping[str, str] = {
 }
 BLANK_PADS = ("comment", "comments", "blanks")
 NONE = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
-UNDERSTOOD = '<s:Header><t xmlns="urn:x" s:mustUnderstand="1"/></s:Header>'
 ACTION = f'<s:Header><Action xmlns="{NONE}" s:mustUnderstand="1">urn:x/%s</Action></s:Header>'
-BARE = data_arrived().decode().partition("?>")[2]
-
-
-def before(place: str, text: str) -> str:
-    assert place in BARE
-    return BARE.replace(place, text + place, 1)
-
-
-def inside(text: str) -> str:
-    return before("</sub:DataArrived>", text)
 
 
 GOOD = {
-    "data": BARE,
+    "data": BARE_DATA,
     "events": events_arrived().decode().partition("?>")[2],
     "exceptions": exceptions_arrived().decode().partition("?>")[2],
     "header": before("<s:Body>", '<s:Header><t xmlns="urn:x"/></s:Header>'),
@@ -61,54 +54,8 @@ GOOD = {
     ),
     "action in a comment's two halves": before("<s:Body>", ACTION % "Data<!-- -->Arrived"),
     "comment beside": before("</s:Body>", "<!-- <?x?> -->"),
-    "version 1.2": BARE.replace(SOAP_11, SOAP_12),
+    "version 1.2": BARE_DATA.replace(SOAP_11, SOAP_12),
 }
-BAD = {
-    "two bodies": before("</s:Envelope>", "<s:Body/>"),
-    "two elements in a body": before("</s:Body>", "<second/>"),
-    "an element behind the body": before("</s:Envelope>", "<behind/>"),
-    "an element before the body": before("<s:Body>", "<front/>"),
-    "a header behind the body": before("</s:Envelope>", "<s:Header/>"),
-    "two headers": before("<s:Body>", "<s:Header/><s:Header/>"),
-    "must be understood": before("<s:Body>", UNDERSTOOD),
-    "must be understood, behind": before("</s:Envelope>", UNDERSTOOD),
-    "text beside the element": before("</s:Body>", "text"),
-    "text before the element": BARE.replace("<s:Body>", "<s:Body>text", 1),
-    "text beside the body": before("</s:Envelope>", "&#120;"),
-    "CDATA beside the body": before("<s:Body>", "<![CDATA[x]]>"),
-    "text in the header": before("<s:Body>", "<s:Header>x</s:Header>"),
-    "text behind all": BARE + "x",
-    "another envelope": BARE + BARE,
-    "nothing in the body": f'<s:Envelope xmlns:s="{SOAP_11}"><s:Body></s:Body></s:Envelope>',
-    "no body": f'<s:Envelope xmlns:s="{SOAP_11}"></s:Envelope>',
-    "deep": inside("<a>" * 30 + "</a>" * 30),
-    "33 attributes": inside("<a {}/>".format(" ".join(f"a{n}='1'" for n in range(33)))),
-    "33 namespaces": inside("<a {}/>".format(" ".join(f"xmlns:a{n}='u'" for n in range(33)))),
-    "a prefix nobody declared": inside("<q:a/>"),
-    "cut short": BARE[:-10],
-    "instruction": inside("<?x?>"),
-    "xml:id": inside('<a xml:id="1 2"/>'),
-    "a namespace with a blank": inside('<a xmlns="a b"/>'),
-}  # fmt: skip
-BEGINNINGS: Mapping[str, Callable[[str], bytes]] = {
-    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
-    "UTF-16 without a mark, declared": lambda text: (
-        '<?xml version="1.0" encoding="utf-16"?>' + text
-    ).encode("utf-16-be"),
-    "UTF-8 declared as UTF-16": lambda text: (
-        '<?xml version="1.0" encoding="UTF-16"?>' + text
-    ).encode(),
-    **{
-        f"declaration {inside}": partial(lambda inside, text: f"<?xml {inside}?>{text}".encode(),
-                                         inside)
-        for inside in (
-            "version=\"1.0'", 'version="1.0" junk', 'version="1.0" standalone="maybe"',
-            'version="1.0" encoding="utf-8" encoding="utf-8"', 'version="1.1"', "",
-        )
-    },
-    "two marks": lambda text: ("\ufeff\ufeff" + text).encode(),
-    "a blank before the declaration": lambda text: f' <?xml version="1.0"?>{text}'.encode(),
-}  # fmt: skip
 RIGHT_BEGINNINGS: Mapping[str, Callable[[str], bytes]] = {
     "none": lambda text: text.encode(),
     "declared": lambda text: f"<?xml version='1.0' standalone = 'no' ?>\n{text}".encode(),
@@ -139,16 +86,16 @@ def verdict(body: bytes, size: int = 8_192) -> HostedCall | tuple[str, str, str]
 @pytest.mark.parametrize("pad", PADS)
 def test_what_is_refused_when_small_is_refused_for_the_same_when_large(pad: str) -> None:
     with every_case() as case:
-        for name, text in BAD.items():
+        for name, text in BAD_ENVELOPES.items():
             with case(name):
                 small = verdict(text.encode())
                 assert not isinstance(small, HostedCall)
                 assert verdict(enlarged(text, pad).encode()) == small
         for name, encode in BEGINNINGS.items():
             with case(name):
-                small = verdict(encode(BARE))
+                small = verdict(encode(BARE_DATA))
                 assert not isinstance(small, HostedCall)
-                assert verdict(encode(enlarged(BARE, pad))) == small
+                assert verdict(encode(enlarged(BARE_DATA, pad))) == small
 
 
 @pytest.mark.parametrize("pad", PADS)
@@ -178,7 +125,7 @@ def test_every_hostile_message_is_refused_alike_however_it_is_cut() -> None:
 async def test_the_listener_answers_both_sizes_alike(pad: str) -> None:
     async with a_rig(ListenerSettings(connections=HASTY)) as rig:
         with every_case() as case:
-            for name, text in {"good": BARE, **BAD}.items():
+            for name, text in {"good": BARE_DATA, **BAD_ENVELOPES}.items():
                 with case(name):
                     answers = [
                         await rig.post("/openway/data", body)
@@ -189,4 +136,4 @@ async def test_the_listener_answers_both_sizes_alike(pad: str) -> None:
                     if name != "good":
                         assert len({fault_of(answer) for _, answer in answers}) == 1
         assert rig.listener.counts["received"] == 2
-        assert rig.listener.counts["quarantined"] == 2 * len(BAD)
+        assert rig.listener.counts["quarantined"] == 2 * len(BAD_ENVELOPES)

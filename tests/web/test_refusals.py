@@ -9,58 +9,10 @@ from tests.web.both_servers import (
     SOAP_12,
     STATUS,
     a_rig,
-    data_arrived,
     fault_of,
     status_changed,
 )
-
-GOOD = status_changed().decode()
-BARE = GOOD.partition("?>")[2]
-WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
-_LAUGHS = '<!ENTITY l0 "lol">' + "".join(
-    f'<!ENTITY l{n} "' + f"&l{n - 1};" * 10 + '">' for n in range(1, 10)
-)
-_ATTRIBUTES = " ".join(f'a{n}="1"' for n in range(2_000))
-BOMBS = {
-    "billion laughs": f"<!DOCTYPE x [{_LAUGHS}]>{BARE.replace('Completed', '&l9;')}",
-    "quadratic blow-up": (
-        f'<!DOCTYPE x [<!ENTITY a "{"A" * 60_000}">]>{BARE.replace("Completed", "&a;" * 2_000)}'
-    ),
-    "external entity": (
-        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + BARE.replace("Completed", "&a;")
-    ),
-    "parameter entity": '<!DOCTYPE x [<!ENTITY % p SYSTEM "http://127.0.0.1:9/x"> %p;]>' + BARE,
-    "external subset": '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">' + BARE,
-    "undefined entity": BARE.replace("Completed", "&nowhere;"),
-}
-MALFORMED = {
-    **BOMBS,
-    "nothing": "",
-    "no XML": "StatusChanged, dear gateway",
-    "cut short": BARE[: len(BARE) // 2],
-    "crossed tags": BARE.replace("</s:Body></s:Envelope>", "</s:Envelope></s:Body>"),
-    "two roots": BARE + BARE,
-    "processing instruction": BARE.replace("<s:Body>", "<s:Body><?php echo 1 ?>"),
-    "XML 1.1": '<?xml version="1.1"?>' + BARE,
-    "UTF-7": '<?xml version="1.0" encoding="UTF-7"?>' + BARE,
-    "too deep": BARE.replace("Completed", "<a>" * 500 + "</a>" * 500),
-    "too many attributes": BARE.replace("<s:Body>", f"<s:Body {_ATTRIBUTES}>"),
-    "NUL": BARE.replace("Completed", "Comp\0leted"),
-    "undeclared prefix": BARE.replace("<s:Body>", "<s:Body><x:y/>"),
-}
-WRONG = {
-    "no envelope": "<hello/>",
-    "no body": f'<s:Envelope xmlns:s="{SOAP_11}"/>',
-    "empty body": f'<s:Envelope xmlns:s="{SOAP_11}"><s:Body/></s:Envelope>',
-    "two bodies": BARE.replace("</s:Envelope>", "<s:Body><a/></s:Body></s:Envelope>"),
-    "two elements in the body": BARE.replace("</s:Body>", "<second/></s:Body>"),
-    "wrong namespace": BARE.replace("www.itron.com/ami/2008/10/common", "www.itron.com/other"),
-    "an operation of the head end": BARE.replace("StatusChanged", "GetRequestStatus"),
-    "a response": BARE.replace("StatusChanged>", "StatusChangedResponse>").replace(
-        "StatusChanged ", "StatusChangedResponse "
-    ),
-    "an operation of another address": data_arrived().decode(),
-}
+from tests.web.hostile_requests import BARE, GOOD, MALFORMED, WRONG, WSSE
 
 
 @pytest.mark.parametrize("name", [*MALFORMED, *WRONG])

@@ -9,29 +9,9 @@ import pytest
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.spool import Spool
 from adapter.server.settings import BodyLimits, ListenerSettings
-from tests.web.both_servers import HASTY, TOKENS, a_rig, data_arrived, status_changed
+from tests.web.both_servers import HASTY, TOKENS, a_rig, data_arrived
+from tests.web.hostile_requests import BODY, CHUNKED, UNCLEAR
 from tests.web.raw_connection import connected, head
-
-BODY = status_changed()
-CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
-LENGTH = f"Content-Length: {len(BODY)}"
-UNCLEAR = {
-    "gzip, chunked": (("Transfer-Encoding: gzip, chunked",), CHUNKED, 501),
-    "identity, chunked": (("Transfer-Encoding: identity, chunked",), CHUNKED, 501),
-    "chunked, chunked": (("Transfer-Encoding: chunked, chunked",), CHUNKED, (400, 501)),
-    "gzip": (("Transfer-Encoding: gzip",), CHUNKED, (400, 501)),
-    "two codings": (("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"), CHUNKED, 400),
-    "length and coding": ((LENGTH, "Transfer-Encoding: chunked"), CHUNKED, 400),
-    "two actions": ((LENGTH, "SOAPAction: x/StatusChanged", "SOAPAction: x/Other"), BODY, 400),
-    "an action twice": ((LENGTH, "SOAPAction: StatusChanged", "soapaction: StatusChanged"), BODY,
-                        400),
-    "two media types": ((LENGTH, "Content-Type: application/json"), BODY, 400),
-    "two encodings": ((LENGTH, "Content-Encoding: identity", "Content-Encoding: gzip"), BODY, 400),
-    "two lengths": ((LENGTH, LENGTH), BODY, 400),
-    "two expectations": ((LENGTH, "Expect: 100-continue", "Expect: x"), BODY, 400),
-    "two credentials": ((LENGTH, "Authorization: Basic eDp5", "Authorization: Basic eDp6"), BODY,
-                        400),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
