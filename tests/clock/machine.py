@@ -7,6 +7,7 @@ count. That needs a C compiler and LD_PRELOAD; without, the machine has its own 
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,10 +155,14 @@ class Machine:
         return True
 
 
-def machine(folder: Path, head_end: Simulator, *, clock: bool = True, extra: str = "") -> Machine:
-    """Not started yet. `extra` are further settings, as TOML; without `clock` none is set."""
+def machine(
+    folder: Path, head_end: Simulator, *, clock: bool = True, users_file: str = ""
+) -> Machine:
+    """Not started yet. Without `clock` none is set; `users_file` has who may call back."""
     listener, port = free_port(), free_port()
-    settings = settings_file(folder, head_end.url, listener=listener, api=port, extra=extra)
+    settings = settings_file(
+        folder, head_end.url, listener=listener, api=port, users_file=users_file
+    )
     (folder / "keys").write_text(f"whole operate,switch,admin {TOKEN}\n", encoding="utf-8")
     made = Machine(
         folder=folder,

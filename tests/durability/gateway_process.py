@@ -95,12 +95,15 @@ def settings_file(
     api: int,
     extra: str = "",
     expires_s: float = 600.0,
+    users_file: str = "",
 ) -> Path:
     """Settings with deadlines of a test's length."""
     (folder / "keys").write_text(f"requester operate,switch {TOKEN}\n", encoding="utf-8")
     text = (
         '[store]\npath = "gateway.db"\n'
-        f"[listener]\nport = {listener}\n[listener.connections]\ndrain_s = 2.0\n"
+        f"[listener]\nport = {listener}\n"
+        + (f'users_file = "{users_file}"\n' if users_file else "")
+        + "[listener.connections]\ndrain_s = 2.0\n"
         f'[api]\nport = {api}\nkeys_file = "keys"\n[api.connections]\ndrain_s = 2.0\n'
         f'[head_end]\nbase_url = "{head_end}"\n'
         "[head_end.limits]\nconcurrency = 32\nbreaker_unknown = 1000\nbreaker_not_sent = 1000\n"
