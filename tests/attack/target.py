@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from adapter.commands.flows import SWITCH_OPERATIONS
+from adapter.commands.flows import SWITCH_OPERATIONS, Operation
 from adapter.server.credentials import basic_header_of
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
@@ -33,6 +33,7 @@ UNDER_WAY: Final = 4
 """The first meters: what is asked of them the head end works at for ever."""
 
 WAIT_S: Final = 60.0
+LOOKS: Final = 6
 _ANSWER_S: Final = 120.0
 _READ: Final = ("new", "loading")
 _PROGRESS: Final = "communication_in_progress"
@@ -94,6 +95,17 @@ class Target:
             accepted=counts["accepted"],
             under_way=counts["commands_by_state"].get(_PROGRESS, 0),
             inbox=counts["inbox_by_state"],
+        )
+
+    async def asked_again(self) -> None:
+        """Until the gateway has asked the head end of its orders so often that a claim of an end
+        has been followed up."""
+        counts = self.head_end.journal.requests
+        wanted = counts[Operation.REQUEST_STATUS] + LOOKS * len(self.orders)
+        await until(
+            lambda: counts[Operation.REQUEST_STATUS] >= wanted,
+            within_s=WAIT_S,
+            why="the head end is asked again",
         )
 
     async def _read(self) -> bool:
