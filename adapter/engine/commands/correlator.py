@@ -211,7 +211,8 @@ class Correlator:
         await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work)
 
     async def _read_all(self, rows: Sequence[InboxRow]) -> list[_Read]:
-        """Those that can be read, or are known to be garbage; the others are noted as failed."""
+        """Those that can be read, or are known to be garbage; the others are noted as failed. What
+        waits to be stored and answered has its turn between any two."""
         read: list[_Read] = []
         for number, row in enumerate(rows):
             if number % _READ_IN_ONE_GO == _READ_IN_ONE_GO - 1:

@@ -9,6 +9,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -62,6 +63,10 @@ _ADDRESSES: Final[Mapping[str, str]] = {
     EXCEPTIONS_PATH: EXCEPTIONS_ARRIVED,
 }
 _BUSY: Final = {"Retry-After": "5"}
+_UNADDRESSED_AT_ONCE: Final = 2
+_REFUSED_AT_ONCE: Final = 2
+"""So few are judged and stored at a time of what anybody can send. A flood of it waits for its own
+kind, and callbacks at signed addresses find the event loop free."""
 
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)
@@ -104,6 +109,8 @@ class Listener(Server):
         self._route(app)
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
+        self._unaddressed = asyncio.Semaphore(_UNADDRESSED_AT_ONCE)
+        self._refused = asyncio.Semaphore(_REFUSED_AT_ONCE)
         return app
 
     def _route(self, app: web.Application) -> None:
@@ -164,27 +171,36 @@ class Listener(Server):
                 return await self._refuse_unread(request, refusal)
             spooling = self._spooling(key)
             try:
-                body, judged = await self._read(request, key, spooling)
+                body, rest = await self._read(request, key, spooling)
                 communication = _communication(request)
-                refusal = judge_body(request, key, body, judged)
-                if refusal is not None:
-                    body = replace(body, cut=body.cut or body.spilled)
-                    await self._keep(request, refusal, body, communication)
-                    return self._fault(request, refusal)
-                assert isinstance(judged, HostedCall)
-                if judged.foreign_action:
-                    self._note_action(judged)
-                if body.spilled and spooling is not None:
-                    spooled, spooling = await spooling.done(), None
-                    await self._receive(request, judged, b"", communication, spooled)
-                else:
-                    await self._receive(request, judged, body.raw, communication)
+                async with self._turn(key, communication):
+                    judged = await rest.judged()
+                    refusal = judge_body(request, key, body, judged)
+                    if refusal is not None:
+                        body = replace(body, cut=body.cut or body.spilled)
+                        await self._keep(request, refusal, body, communication)
+                        return self._fault(request, refusal)
+                    assert isinstance(judged, HostedCall)
+                    if judged.foreign_action:
+                        self._note_action(judged)
+                    if body.spilled and spooling is not None:
+                        spooled, spooling = await spooling.done(), None
+                        await self._receive(request, judged, b"", communication, spooled)
+                    else:
+                        await self._receive(request, judged, body.raw, communication)
                 return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
             finally:
                 if spooling is not None:
                     await spooling.drop()
 
         return take
+
+    def _turn(
+        self, key: str, communication: CommunicationId | None
+    ) -> AbstractAsyncContextManager[None]:
+        """For judging and storing what is read: a status message at the address that names no
+        request waits for its turn."""
+        return self._unaddressed if key == STATUS_CHANGED and not communication else nullcontext()
 
     def _note_action(self, call: HostedCall) -> None:
         self.counts["foreign_action"] += 1
@@ -248,39 +264,23 @@ class Listener(Server):
 
     async def _read(
         self, request: web.Request, key: str, spooling: Spooling | None
-    ) -> tuple[Body, HostedCall | Unacceptable]:
-        """The body and what it is. One past `whole_bytes` is judged while it comes in."""
+    ) -> tuple[Body, "_Unjudged"]:
+        """The body, and what of it is still to be judged. One past `whole_bytes` is judged while it
+        comes in."""
         bounds = self.settings.bodies
         status = key == STATUS_CHANGED
-        judge = MessageJudge(self._codec, action_of(request))
-        pieces: deque[bytes] = deque()
-        size = 0
-
-        def each(piece: bytes) -> bool:
-            nonlocal size
-            size += len(piece)
-            pieces.append(piece)
-            if size <= bounds.whole_bytes:
-                return True
-            # Two for each that comes: what was held back is caught up with, and nobody waits long.
-            some = [pieces.popleft() for _ in range(min(2, len(pieces)))]
-            return all([judge.feed(item) is None for item in some])  # noqa: C419
-
+        rest = _Unjudged(MessageJudge(self._codec, action_of(request)), bounds.whole_bytes)
         body = await read_body(
             request,
             limit=self._limit(key),
             deadline_s=bounds.deadline_s if status else bounds.data_deadline_s,
-            each=each,
+            each=rest.take,
             places=self._large,
             free_bytes=bounds.whole_bytes,
             spill=None if spooling is None else spooling.add,
             pace=bounds.pace,
         )
-        for piece in pieces:
-            judge.feed(piece)
-            if size > bounds.whole_bytes:
-                await asyncio.sleep(0)
-        return body, judge.finish()
+        return body, rest
 
     def _limit(self, key: str) -> int:
         bounds = self.settings.bodies
@@ -324,18 +324,20 @@ class Listener(Server):
         self.counts[f"http_{refusal.status}"] += 1
         remote = request.remote or ""
         limited_log.warning("message_refused", reason=refusal.reason, remote=remote)
-        await self._quarantine.keep(
-            body.raw,
-            reason=refusal.reason,
-            at=self._clock.now(),
-            remote=remote,
-            operation=refusal.operation,
-            communication=communication,
-            cut=body.cut,
-            length=request.content_length,
-            known=refusal.known,
-            counted=refusal.counted,
-        )
+        at = self._clock.now()
+        async with self._refused:
+            await self._quarantine.keep(
+                body.raw,
+                reason=refusal.reason,
+                at=at,
+                remote=remote,
+                operation=refusal.operation,
+                communication=communication,
+                cut=body.cut,
+                length=request.content_length,
+                known=refusal.known,
+                counted=refusal.counted,
+            )
 
     def _fault(
         self, request: web.Request, refusal: Refusal, *, allow: str | None = None
@@ -379,6 +381,34 @@ class Listener(Server):
             return web.Response(body=page, content_type="text/xml", charset="utf-8")
 
         return describe
+
+
+class _Unjudged:
+    """The pieces of one body that its judge has not seen."""
+
+    def __init__(self, judge: MessageJudge, whole_bytes: int) -> None:
+        self._judge = judge
+        self._whole_bytes = whole_bytes
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+
+    def take(self, piece: bytes) -> bool:
+        """The next one. False: the message is refused, and no more is wanted."""
+        self._size += len(piece)
+        self._pieces.append(piece)
+        if self._size <= self._whole_bytes:
+            return True
+        # Two for each that comes: what was held back is caught up with, and nobody waits long.
+        some = [self._pieces.popleft() for _ in range(min(2, len(self._pieces)))]
+        return all([self._judge.feed(item) is None for item in some])  # noqa: C419
+
+    async def judged(self) -> HostedCall | Unacceptable:
+        """What the message is, once there is no more."""
+        for piece in self._pieces:
+            self._judge.feed(piece)
+            if self._size > self._whole_bytes:
+                await asyncio.sleep(0)
+        return self._judge.finish()
 
 
 def _communication(request: web.Request) -> CommunicationId | None:
