@@ -200,7 +200,7 @@ async def a_target(folder: Path, *, meters: int = 8) -> AsyncIterator[Target]:
     """Running: orders under way, and one that is completed."""
     (folder / "callback-users").write_text(f"{USER}:{PASSWORD}\n", encoding="utf-8")
     async with a_head_end(folder, meters=meters) as head_end:
-        made = machine(folder, head_end, clock=False, users_file="callback-users")
+        made = machine(folder, head_end, clock=False, caller=f"{USER}:{PASSWORD}")
         async with made.serving():
             await load(made, head_end)
             done = await cut(made, head_end, UNDER_WAY)

@@ -20,10 +20,15 @@ from typing import Any, Final
 
 import aiohttp
 
+from adapter.commands.flows import Operation
 from adapter.registry.files import as_json_values
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from tests.durability.gateway_process import START_S, free_port, settings_file, until
+
+USERS_FILE: Final = "callback-users"
+SEEN_S: Final = 20.0
+"""How long the gateway may take to see that its clock was set."""
 
 TOKEN: Final = "whole-" + "0" * 32
 _SHIFT: Final = r"""
@@ -148,6 +153,8 @@ class Machine:
         return not await self.held()
 
     async def _up(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, f"it has ended: see {self.log}"
         try:
             await self.held()
         except (OSError, aiohttp.ClientError):
@@ -155,15 +162,20 @@ class Machine:
         return True
 
 
-def machine(
-    folder: Path, head_end: Simulator, *, clock: bool = True, users_file: str = ""
-) -> Machine:
-    """Not started yet. Without `clock` none is set; `users_file` has who may call back."""
+def machine(folder: Path, head_end: Simulator, *, clock: bool = True, caller: str = "") -> Machine:
+    """Not started yet. Without `clock` none is set. `caller` is the user:password of the head end,
+    if it needs one."""
     listener, port = free_port(), free_port()
+    (folder / USERS_FILE).write_text(f"{caller}\n", encoding="utf-8")
     settings = settings_file(
-        folder, head_end.url, listener=listener, api=port, users_file=users_file
+        folder,
+        head_end.url,
+        listener=listener,
+        api=port,
+        users_file=USERS_FILE if caller else "",
     )
-    (folder / "keys").write_text(f"whole operate,switch,admin {TOKEN}\n", encoding="utf-8")
+    with (folder / "keys").open("a", encoding="utf-8") as keys:
+        keys.write(f"whole operate,switch,admin {TOKEN}\n")
     made = Machine(
         folder=folder,
         library=_library(folder) if clock else None,
@@ -199,3 +211,19 @@ async def cut(of: Machine, head_end: Simulator, number: int, **more: object) -> 
 
 async def state(of: Machine, command: str, *, wait_s: float = 2.0) -> str:
     return str((await of.ask("GET", f"/api/v1/commands/{command}?wait={wait_s}"))["state"])
+
+
+async def order_while_off(of: Machine, head_end: Simulator, number: int, by: timedelta) -> None:
+    """The clock is set by so much, a disconnect is asked for, the clock is set right. Fails where
+    the order leaves before that, or not afterwards."""
+    sent = head_end.journal.requests
+    before = sent[Operation.DISCONNECT_METER]
+    of.set(by)
+    order = await cut(of, head_end, number)
+    await until(of.held, within_s=SEEN_S, why=f"{by} is noticed")
+    assert await state(of, order) == "communication_in_progress"
+    assert sent[Operation.DISCONNECT_METER] == before, f"it left while the clock was off by {by}"
+    of.set(timedelta())
+    await until(of.released, within_s=SEEN_S, why=f"{by} is settled")
+    assert await state(of, order, wait_s=SEEN_S) == "completed"
+    assert sent[Operation.DISCONNECT_METER] == before + 1

@@ -12,8 +12,7 @@ import pytest
 
 from adapter.commands.flows import Operation
 from tests.clock.lives import FAR, HOUR, a_head_end
-from tests.clock.machine import can_set_clocks, cut, load, machine, state
-from tests.durability.gateway_process import until
+from tests.clock.machine import can_set_clocks, cut, load, machine, order_while_off, state
 
 pytestmark = [
     pytest.mark.soak,
@@ -50,19 +49,10 @@ async def test_after_one_start_ahead_nothing_leaves_before_its_date(tmp_path: Pa
 async def test_a_clock_that_is_set_while_it_runs_is_noticed_and_settles(tmp_path: Path) -> None:
     async with a_head_end(by_hand=False) as head_end:
         made = machine(tmp_path, head_end)
-        sent = head_end.journal.requests
         async with made.serving():
             await load(made, head_end)
             for number, by in enumerate((3 * HOUR, -3 * HOUR, FAR, -FAR)):
-                made.set(by)
-                order = await cut(made, head_end, number)
-                await until(made.held, within_s=20, why=f"{by} is noticed")
-                assert await state(made, order) == "communication_in_progress"
-                assert sent[Operation.DISCONNECT_METER] == number
-                made.set(timedelta())
-                await until(made.released, within_s=20, why=f"{by} is settled")
-                assert await state(made, order, wait_s=20.0) == "completed"
-                assert sent[Operation.DISCONNECT_METER] == number + 1
+                await order_while_off(made, head_end, number, by)
 
 
 @pytest.mark.seconds(900)
