@@ -16,6 +16,7 @@ from xml.parsers import expat
 from adapter.errors import NotWellFormed
 from adapter.wire.encoding import NO_ENCODING, Utf8Body
 from adapter.wire.markup import MarkupScan
+from adapter.wire.plain import LONGEST, depth_behind
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -24,6 +25,9 @@ MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 32
 
 _STEP: Final = 8 * KIB
+_KNOWN_URIS: Final = 32
+"""So many namespaces are looked at once, however often they are declared."""
+
 _ID: Final = "http://www.w3.org/XML/1998/namespace}id"
 _URI: Final = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.\-]*:|(?![^/?#]*:))"
@@ -52,11 +56,17 @@ class XmlBounds:
 USUAL: Final = XmlBounds()
 _Start: TypeAlias = Callable[[str, dict[str, str]], None]
 _End: TypeAlias = Callable[[str], None]
+_Moved: TypeAlias = Callable[[int], None]
 
 
 class Watcher(Protocol):
     """Is told of the outer elements while they are read. Names are `namespace}name`. What it
     raises ends the reading."""
+
+    @property
+    def heard_enough(self) -> bool:
+        """Whether all that comes before the end of the innermost element it was told of is nothing
+        to it."""
 
     def start(self, name: str, attributes: Mapping[str, str], depth: int) -> None: ...
 
@@ -78,13 +88,17 @@ class BoundedReader:
         self._watched = watched
         self._body = Utf8Body()
         self._markup = MarkupScan()
+        self._start, self._end, self._heard, self._moved = self._handlers()
         self._parser = self._new_parser()
         self._pending = bytearray()
         self._waiting = bytearray()
         self._fed = 0
         self._unfinished = 0
         self._quiet = 0
+        self._depth = 0
         self._prefixes: dict[str | None, int] = {}
+        self._uris: set[str] = set()
+        self._longest_uri = 0
 
     def feed(self, piece: bytes) -> bytes:
         """Gives the bytes in UTF-8, mark and declaration blanked, as far as they are known."""
@@ -97,6 +111,7 @@ class BoundedReader:
         text = self._body.finish()
         self._take(text)
         self._step(bytes(self._pending))
+        self._listen(True)
         self._parse(bytes(self._waiting), last=True)
         return text
 
@@ -109,6 +124,7 @@ class BoundedReader:
         del self._pending[:whole]
 
     def _step(self, data: bytes) -> None:
+        inside = self._markup.inside
         forbidden = self._markup.feed(data)
         if forbidden is not None:
             raise NotWellFormed(str(forbidden), forbidden.position)
@@ -118,14 +134,52 @@ class BoundedReader:
         if held < self._unfinished and self._unfinished + held <= self._bounds.token_bytes:
             return
         waiting = bytes(self._waiting)
-        self._waiting.clear()
-        self._parse(waiting, last=False)
+        end = waiting.rfind(b"<")
+        whole = waiting[:end] if end >= 0 and held - end <= _STEP else waiting
+        del self._waiting[: len(whole)]
+        begun = self._read(
+            whole, behind=None if inside or len(whole) != end else self._counted(whole)
+        )
         self._unfinished = self._fed - max(self._parser.CurrentByteIndex, 0)
-        self._quiet = 0 if self._has_begun() else self._quiet + held
+        self._quiet = 0 if begun else self._quiet + len(whole)
         if self._unfinished > self._bounds.token_bytes:
             self._refuse(f"a tag or comment of more than {self._bounds.token_bytes} bytes")
         if self._quiet > self._bounds.text_bytes:
             self._refuse(f"more than {self._bounds.text_bytes} bytes without an element")
+
+    def _read(self, whole: bytes, *, behind: int | None) -> bool:
+        """Whether an element begins in it. `behind`: the depth after it, where it was counted."""
+        self._listen(behind is None)
+        if behind is None:
+            self._parse(whole, last=False)
+            self._depth, begun = self._heard()
+            return begun
+        self._parser.CharacterDataHandler = None
+        self._parse(whole, last=False)
+        if self._watcher is not None and behind == self._watched:
+            self._parser.CharacterDataHandler = self._watcher.text
+        self._depth = behind
+        self._moved(behind)
+        return whole.count(b"<") > whole.count(b"</")
+
+    def _counted(self, whole: bytes) -> int | None:
+        """The depth behind these whole tags, where counting shows that nothing in them is beyond
+        the bounds or heard by the watcher."""
+        longest = LONGEST + 1 + max(LONGEST, self._longest_uri)
+        if self._unfinished or longest > self._bounds.name_chars:
+            return None
+        return depth_behind(
+            whole,
+            self._depth,
+            least=self._watched + (0 if self._watcher and self._watcher.heard_enough else 1),
+            most=self._bounds.depth,
+            attributes=self._bounds.attributes,
+        )
+
+    def _listen(self, yes: bool) -> None:
+        """Whether the parser calls for each tag."""
+        self._parser.StartElementHandler = self._start if yes else None
+        self._parser.EndElementHandler = self._end if yes else None
 
     def _parse(self, data: bytes, *, last: bool) -> None:
         self._fed += len(data)
@@ -141,16 +195,16 @@ class BoundedReader:
 
     def _new_parser(self) -> expat.XMLParserType:
         parser = expat.ParserCreate("utf-8", "}")
-        parser.StartElementHandler, parser.EndElementHandler, self._has_begun = self._handlers()
         parser.StartNamespaceDeclHandler = self._declared
         parser.EndNamespaceDeclHandler = self._undeclared
         if self._watcher is not None:
             parser.CharacterDataHandler = self._watcher.text
         return parser
 
-    def _handlers(self) -> tuple[_Start, _End, Callable[[], bool]]:
-        """Of the tags, and whether an element began since that was asked last. They are called for
-        every tag, so that they hold in themselves what they need."""
+    def _handlers(self) -> tuple[_Start, _End, Callable[[], tuple[int, bool]], _Moved]:
+        """Of the tags; the depth, and whether an element began since that was asked last; and what
+        is told the depth where they were not called. They are called for every tag, so that they
+        hold in themselves what they need."""
         depth, begun, deepest, watched = 0, False, self._bounds.depth, self._watched
         longest = self._bounds.name_chars
 
@@ -172,12 +226,16 @@ class BoundedReader:
                 self._watcher.end(depth)
             depth -= 1
 
-        def has_begun() -> bool:
+        def heard() -> tuple[int, bool]:
             nonlocal begun
             was, begun = begun, False
-            return was
+            return depth, was
 
-        return start, end, has_begun
+        def moved(to: int) -> None:
+            nonlocal depth
+            depth = to
+
+        return start, end, heard, moved
 
     def _watch(self, name: str, attributes: dict[str, str], depth: int) -> None:
         assert self._watcher is not None
@@ -195,13 +253,17 @@ class BoundedReader:
 
     def _declared(self, prefix: str | None, uri: str | None) -> None:
         self._prefixes[prefix] = self._prefixes.get(prefix, 0) + 1
+        self._longest_uri = max(self._longest_uri, len(uri or ""))
         if len(self._prefixes) > self._bounds.namespaces:
             self._refuse(f"more than {self._bounds.namespaces} namespaces in scope")
         if len(prefix or "") > self._bounds.name_chars:
             self._refuse(f"a name of more than {self._bounds.name_chars} characters")
 
-        if uri and not _URI.fullmatch(uri):
-            self._refuse("a namespace that is no URI")
+        if uri and uri not in self._uris:
+            if not _URI.fullmatch(uri):
+                self._refuse("a namespace that is no URI")
+            if len(self._uris) < _KNOWN_URIS:
+                self._uris.add(uri)
 
     def _undeclared(self, prefix: str | None) -> None:
         self._prefixes[prefix] -= 1

@@ -144,6 +144,10 @@ class _Envelope:
         self._sections: list[str] = []
         self._action: list[str] | None = None
 
+    @property
+    def heard_enough(self) -> bool:
+        return self.call is not None and self._depth == _CONTENT
+
     def start(self, name: str, attributes: Mapping[str, str], depth: int) -> None:
         self._depth = depth
         tag = _clark(name)

@@ -45,6 +45,11 @@ class MarkupScan:
         self._begun = 0
         self._texts: list[tuple[int, int]] = []
 
+    @property
+    def inside(self) -> bool:
+        """Whether what comes next is in CDATA or a comment."""
+        return self._until is not None
+
     def feed(self, data: bytes) -> ForbiddenMarkup | None:
         """The first that is forbidden, by its position in the whole body. Then feed no more."""
         window = self._rest + data

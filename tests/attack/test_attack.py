@@ -1,4 +1,4 @@
-"""Attacked by hostile input, forged callbacks, kills, restores and clocks, it accepts nothing wrongly."""
+"""Attacked with hostile input, forgeries, kills, restores and clocks, it takes nothing wrongly."""
 
 from pathlib import Path
 

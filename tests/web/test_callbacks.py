@@ -201,3 +201,36 @@ async def test_the_address_for_data_takes_events_too() -> None:
         assert status == 200
         assert b"EventsArrivedResponse" in answer
         assert (await rig.only_row()).operation == EVENTS
+
+
+class CrowdedStore(SqliteStore):
+    """Stores what came at a signed address, and holds all else until it is told to go on."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.may = asyncio.Event()
+        self.held: list[Received] = []
+
+    async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
+        (message,) = batch
+        if message.communication is None or message.state is InboxState.QUARANTINED:
+            self.held.append(message)
+            await self.may.wait()
+        return await super().receive(batch)
+
+
+@pytest.mark.parametrize("body", [status_changed(), b"<nonsense"], ids=["unknown", "refused"])
+async def test_a_flood_of_what_anybody_can_send_waits_for_its_own_kind(body: bytes) -> None:
+    """Few of it are with the store at a time, so that a signed callback finds it free."""
+    async with a_rig(store_type=CrowdedStore) as rig, asyncio.TaskGroup() as group:
+        assert isinstance(rig.store, CrowdedStore)
+        flood = [group.create_task(rig.post("/openway/status", body)) for _ in range(40)]
+        while rig.listener.counts["requests"] < len(flood):
+            await asyncio.sleep(0)
+        for _ in range(3):
+            assert (await rig.post(rig.signed(), status_changed()))[0] == 200
+        assert 0 < len(rig.store.held) <= 4
+        rig.store.may.set()
+        answers = await asyncio.gather(*flood)
+        assert {status for status, _ in answers} == {200 if body == status_changed() else 500}
+        assert len(await rig.rows()) == len(flood) + 3
