@@ -79,13 +79,14 @@ async def hostile_input(target: Target, *, size_mib: int, every: int) -> list[Ki
 
 def catalogues(target: Target, size_mib: int) -> dict[str, Catalogue]:
     path = urlsplit(target.orders[0].url).path
+    forms: dict[str, str | bytes] = {**MALFORMED, **HOSTILE}
     made: dict[str, dict[str, Message]] = {
         "XML: entities and declarations": {
             name: request(path, _own(text, target)) for name, text in BOMBS.items()
         },
         "XML: form, depth, attributes, encodings": {
             name: request(path, _own(text, target))
-            for name, text in {**MALFORMED, **HOSTILE}.items()
+            for name, text in forms.items()
             if name not in BOMBS
         },
         "encodings and declarations": {

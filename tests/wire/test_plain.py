@@ -58,8 +58,8 @@ def test_a_bound_holds_behind_any_amount_of_plain_markup(inner: str) -> None:
         told = judged(body)
         plain = judged(f"{DEEP}{inner}{SHUT}".encode())
         assert bool(told) == bool(plain), (before, told, plain)
-        if told:
-            assert told.partition(",")[0] == plain.partition(",")[0]
+        if "more than" in plain or "deeper" in plain:
+            assert told == plain
 
 
 @given(st.lists(st.sampled_from(("<a>", "</a>", "<a/>", "<a>1</a>")), min_size=1, max_size=200))
