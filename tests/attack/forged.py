@@ -39,7 +39,7 @@ async def forged_callbacks(target: Target, *, every: int) -> list[Kind]:
         before = await target.standing()
         for title, message in list(make(target))[::every]:
             await target.measured(kind, title, message)
-        if "applied" in may_become:
+        if make in (_claims, _repeated):
             await target.asked_again()
         after = await target.standing()
         more = after.more(before)

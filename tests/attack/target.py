@@ -33,7 +33,7 @@ UNDER_WAY: Final = 4
 """The first meters: what is asked of them the head end works at for ever."""
 
 WAIT_S: Final = 60.0
-LOOKS: Final = 6
+LOOKS: Final = 3
 _ANSWER_S: Final = 120.0
 _READ: Final = ("new", "loading")
 _PROGRESS: Final = "communication_in_progress"
