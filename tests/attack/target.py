@@ -34,6 +34,11 @@ UNDER_WAY: Final = 4
 
 WAIT_S: Final = 60.0
 LOOKS: Final = 3
+"""So often the head end is asked of each order before a claim counts as followed up."""
+
+_JUDGED_S: Final = 300.0
+"""A flood leaves thousands."""
+
 _ANSWER_S: Final = 120.0
 _READ: Final = ("new", "loading")
 _PROGRESS: Final = "communication_in_progress"
@@ -82,7 +87,7 @@ class Target:
 
     async def standing(self) -> Standing:
         """Once everything that came is judged."""
-        await until(self._read, within_s=WAIT_S, why="all that came in is judged")
+        await until(self._read, within_s=_JUDGED_S, why="all that came in is judged")
         counts = await self.ask("/ledger")
         devices = (await self.ask("/devices?limit=500"))["items"]
         return Standing(
