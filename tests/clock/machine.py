@@ -162,9 +162,16 @@ class Machine:
         return True
 
 
-def machine(folder: Path, head_end: Simulator, *, clock: bool = True, caller: str = "") -> Machine:
+def machine(
+    folder: Path,
+    head_end: Simulator,
+    *,
+    clock: bool = True,
+    caller: str = "",
+    extra: str = "",
+) -> Machine:
     """Not started yet. Without `clock` none is set. `caller` is the user:password of the head end,
-    if it needs one."""
+    if it needs one; `extra` are further settings, as TOML."""
     listener, port = free_port(), free_port()
     (folder / USERS_FILE).write_text(f"{caller}\n", encoding="utf-8")
     settings = settings_file(
@@ -173,6 +180,7 @@ def machine(folder: Path, head_end: Simulator, *, clock: bool = True, caller: st
         listener=listener,
         api=port,
         users_file=USERS_FILE if caller else "",
+        extra=extra,
     )
     with (folder / "keys").open("a", encoding="utf-8") as keys:
         keys.write(f"whole operate,switch,admin {TOKEN}\n")
