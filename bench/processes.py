@@ -1,0 +1,108 @@
+"""Processes that are measured: started, asked by lines of JSON, ended with their input.
+
+CPU is user and system time of all threads of one process, by the clock that Linux keeps for it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+_QUIET_SHARE: Final = 0.1
+_LOOK_S: Final = 0.05
+_LONGEST_S: Final = 10.0
+
+
+class Side:
+    """One process. It says first, in one line, that it is ready and what there is to know."""
+
+    def __init__(self, *arguments: str) -> None:
+        places = os.pathsep.join(place for place in ("", *sys.path))
+        self._name = arguments[0]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": places},
+        )
+        try:
+            self.ready = self._line()
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def cpu_s(self) -> float:
+        return cpu_of(self._process.pid)
+
+    def ask(self, **what: Any) -> dict[str, Any]:
+        """What the process answers. Raises SystemExit when it has ended instead."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._name} ended; what it wrote is above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Let it end by itself; it is killed where it does not."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=120)
+        except (OSError, subprocess.TimeoutExpired):
+            self.kill()
+        self._process.stdout.close()
+
+
+@contextmanager
+def side(*arguments: str) -> Iterator[Side]:
+    """A process that ends with the block."""
+    started = Side(*arguments)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has taken so far, all threads (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def answer(handle: Callable[..., dict[str, Any]], **ready: Any) -> None:
+    """The other end, in a process that has no event loop: until the input ends."""
+    print(json.dumps(ready), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(handle(**json.loads(line))), flush=True)
+
+
+def quiet(wait: Callable[[float], None] = time.sleep) -> None:
+    """Wait until this process has nothing to do: its work is finished, also what comes after."""
+    end = time.monotonic() + _LONGEST_S
+    while time.monotonic() < end:
+        before = time.process_time()
+        wait(_LOOK_S)
+        if time.process_time() - before < _QUIET_SHARE * _LOOK_S:
+            return

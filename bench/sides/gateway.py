@@ -1,0 +1,223 @@
+"""A gateway in a process of its own, over a store in a folder; measured by what it is asked.
+
+python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "open": n,
+                                       "counting": false}
+
+It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "memory"}, {"do": "ledger"}. With
+`open`, so many more commands wait in its store for a head end that does not call back.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+from adapter.commands.activity import CommandRequest
+from adapter.commands.flows import CommandKind
+from adapter.commands.timing import Policy
+from adapter.engine.clock import SystemClock
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.engine.commands.ports import Import
+from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.gateway import Gateway
+from adapter.headend.settings import HeadEndSettings, LimitSettings
+from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
+from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.server.connections import bind, url_of
+from adapter.service.app import running
+from adapter.service.assembly import connect
+from adapter.service.settings import Api, Settings
+from adapter.store.commands.commands import SqliteStore
+from adapter.wire.codec import packaged_codec
+from bench.counts import Counter
+from bench.open_commands import INSTALLED, fill
+from bench.payloads import ESN
+
+KEY: Final = b"bench" * 8
+FIRST: Final = 700_001
+_AT_ONCE: Final = 5_000
+_LONG_S: Final = 30 * 86_400.0
+_WAIT_S: Final = 600.0
+
+NEVER_POLLS: Final = Policy(
+    expires_s=_LONG_S, reply_s=_LONG_S, poll_first_s=_LONG_S / 2, poll_longest_s=_LONG_S / 2
+)
+"""What waits, waits on: a measurement that polled a hundred thousand would measure that."""
+
+
+def meters(first: int, count: int) -> Import:
+    """So many meters that are on, each at a service point of its own."""
+    numbers = range(first, first + count)
+    return Import(
+        devices=tuple(
+            Device(id=DeviceId(f"M{n}"), endpoint=EndpointId(f"{ESN}{n}"), capabilities=_CAN)
+            for n in numbers
+        ),
+        service_points=tuple(ServicePoint(id=ServicePointId(f"SP{n}")) for n in numbers),
+        installs=tuple(
+            InstallEvent(
+                device=DeviceId(f"M{n}"),
+                service_point=ServicePointId(f"SP{n}"),
+                installed_at=INSTALLED,
+                status=InstallStatus.CONN_COMM,
+            )
+            for n in numbers
+        ),
+    )
+
+
+_CAN: Final = frozenset(kind.value for kind in CommandKind)
+
+
+async def prepare(store: SqliteStore, gateway: Gateway, count: int, open_commands: int) -> None:
+    """Meters to work with, and commands that wait, in a store that has none."""
+    if await store.devices(limit=1):
+        return
+    for start in range(0, count, _AT_ONCE):
+        some = meters(FIRST + start, min(_AT_ONCE, count - start))
+        await gateway.registry.import_devices(some)
+    await fill(store, open_commands)
+
+
+class Work:
+    """Commands of one kind for meters from a number on: so many at once, or so many a second."""
+
+    def __init__(
+        self, gateway: Gateway, *, kind: str, count: int, first: int = 0, **pace: float
+    ) -> None:
+        self._gateway = gateway
+        self._kind = CommandKind(kind)
+        self._first, self._count = FIRST + first, count
+        self._rate = pace.get("rate")
+        self._places = asyncio.Semaphore(int(pace.get("at_once", count)))
+        self.latencies: list[float] = []
+        self.states: dict[str, int] = {}
+
+    async def run(self) -> None:
+        started = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._first, self._first + self._count):
+                if self._rate is not None:
+                    due = started + (number - self._first) / self._rate
+                    await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                group.create_task(self._one(number))
+
+    async def _one(self, number: int) -> None:
+        async with self._places:
+            started = time.perf_counter()
+            request = CommandRequest(kind=self._kind, devices=(DeviceId(f"M{number}"),))
+            command = await self._gateway.commands.submit(request)
+            done = await self._gateway.commands.wait(command.id, timeout_s=_WAIT_S)
+            self.latencies.append(time.perf_counter() - started)
+        state = f"{done.activity.state} {done.activity.outcome}"
+        self.states[state] = self.states.get(state, 0) + 1
+
+
+class Measured:
+    """What the process is asked for."""
+
+    def __init__(self, gateway: Gateway, store: SqliteStore, counter: Counter | None) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._counter = counter
+
+    async def answer(self, do: str, **what: Any) -> dict[str, Any]:
+        match do:
+            case "run":
+                return await self._run(what["work"])
+            case "submit":
+                return await self._submit(**what)
+            case "ledger":
+                return await self._ledger()
+            case "memory":
+                return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        raise SystemExit(f"{do!r} is nothing that a gateway can be asked")
+
+    async def _run(self, several: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Until all of it is final and nothing is left to do, publications and logs included."""
+        gc.collect()
+        works = [Work(self._gateway, **each) for each in several]
+        before = None if self._counter is None else self._counter.now()
+        commits, cpu = self._store.database.commits, time.process_time()
+        started = time.perf_counter()
+        await asyncio.gather(*(work.run() for work in works))
+        seconds = time.perf_counter() - started
+        await _rest()
+        answer: dict[str, Any] = {
+            "seconds": seconds,
+            "cpu_s": time.process_time() - cpu,
+            "commits": self._store.database.commits - commits,
+            "latencies": [work.latencies for work in works],
+            "states": [work.states for work in works],
+        }
+        if self._counter is not None and before is not None:
+            answer["counts"] = asdict(self._counter.now() - before)
+        return answer
+
+    async def _submit(self, count: int, first: int = 0) -> dict[str, Any]:
+        """Commands that are only asked for: their head end has taken them and is silent."""
+        for number in range(FIRST + first, FIRST + first + count):
+            device = DeviceId(f"M{number}")
+            request = CommandRequest(kind=CommandKind.DEVICE_STATUS_CHECK, devices=(device,))
+            await self._gateway.commands.submit(request)
+        await _rest()
+        return {"states": dict((await self._store.ledger()).communications_by_state)}
+
+    async def _ledger(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        await self._gateway.upkeep.ledger()
+        return {"seconds": time.perf_counter() - started}
+
+
+async def _rest() -> None:
+    """Until the process has nothing to do (see `bench.processes.quiet`), at most 10 s."""
+    end = time.monotonic() + 10.0
+    while time.monotonic() < end:
+        before = time.process_time()
+        await asyncio.sleep(0.05)
+        if time.process_time() - before < 0.005:
+            return
+
+
+async def serve(
+    *, head_end: str, folder: str, meters: int, open: int = 0, counting: bool = False
+) -> None:
+    counter = Counter() if counting else None
+    clock, listening = SystemClock(), bind("127.0.0.1", 0)
+    opening = time.perf_counter()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(nullcontext() if counter is None else counter.counting())
+        store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
+        await store.open()
+        stack.push_async_callback(store.close)
+        core = connect(
+            store=store,
+            codec=packaged_codec(),
+            head_end=HeadEndSettings(
+                base_url=head_end,
+                limits=LimitSettings(concurrency=64, shares={"normal": 1.0, "bulk": 1.0}),
+            ),
+            identity=CallbackIdentity(url_of(listening, tls=False), (KEY,)),
+            settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
+            clock=clock,
+        )
+        await prepare(store, core.gateway, meters, open)
+        app = await stack.enter_async_context(
+            running(core, Settings(api=Api(port=0)), listening, clock)
+        )
+        measured = Measured(app.gateway, store, counter)
+        ready = {"url": url_of(listening, tls=False), "open_s": time.perf_counter() - opening}
+        print(json.dumps(ready), flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps(await measured.answer(**json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(**json.loads(sys.argv[1])))
