@@ -1,133 +1,128 @@
-"""Callbacks a second with a durable answer, beside a listener that parses with zeep only."""
+"""Status messages with a durable answer, beside listeners that keep nothing.
 
-import asyncio
+The sender is a process of its own, with 32 connections that each wait for their answer. The
+messages are well-formed, come to genuine addresses and belong to nothing that the gateway knows:
+each is judged, stored, answered, and later parked.
+"""
+
+import importlib.util
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from uuid import UUID
+from typing import Final
 
-import aiohttp
-from aiohttp import web
-from lxml import etree
+from bench.commands import gateway, head_end
+from bench.processes import Side, side
+from bench.report import Figure, Part, Ran, comparison, ratios
+from bench.rounds import Options, interleaved
 
-from adapter.engine.clock import SystemClock
-from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.settings import CommandSettings
-from adapter.headend.settings import HeadEndSettings
-from adapter.model.ids import CommunicationId
-from adapter.server.connections import bind, url_of
-from adapter.service.app import running
-from adapter.service.assembly import connect
-from adapter.service.settings import Api, Settings
-from adapter.store.commands.commands import SqliteStore
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
-from bench.report import Rate
-
-_KEY = "RequestStatusChangedService.StatusChanged"
-_CONNECTIONS = 32
-_IDENTITY_KEY = b"bench" * 8
+_CONNECTIONS: Final = 32
+_COUNT: Final = 3_000
+_OURS = "gateway: judged, durable, answered"
+_AFTER = "  the same, until it has parked them"
+_FIXED = "aiohttp, a fixed answer"
+_ZEEP = "aiohttp and zeep, nothing stored"
+_SPYNE = "aiohttp and spyne, nothing stored"
 
 
-def status_message(codec: Codec, number: int) -> bytes:
-    status = {
-        "RequestToken": {"Id": str(UUID(int=number + 1))},
-        "State": "Executing",
-        "EndpointsScheduled": 1,
-        "Result": "Pending",
-        "SuccessfulEndpoints": 0,
-        "FailedEndpoints": 0,
-        "CreatedWhen": "2026-11-21T10:00:00Z",
-    }
-    return codec.encode_request(_KEY, {"input": {"RequestStatus": status}})
+def measure(options: Options) -> Part:
+    part = Part(title="A status message, 32 connections")
+    count = options.some(_COUNT, least=200)
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        sender = stack.enter_context(side("bench.sides.sender"))
+        asked = stack.enter_context(head_end())
+        ours = stack.enter_context(gateway(asked, Path(temporary) / "store"))
+        after: list[Ran] = []
+        sides: dict[str, Callable[[], Ran]] = {
+            _OURS: partial(_send, sender, ours, count, genuine=True, after=after)
+        }
+        others = {_FIXED: "fixed", _ZEEP: "zeep"}
+        if (reason := no_spyne()) is None:
+            others[_SPYNE] = "spyne"
+        else:
+            part.notes.append(reason)
+        for name, listener in others.items():
+            process = stack.enter_context(side("bench.sides.listeners", listener))
+            sides[name] = partial(_send, sender, process, count)
+        ran = interleaved(sides, options.rounds)
+    rows = {_OURS: ran[_OURS], _AFTER: after[1:], **{name: ran[name] for name in others}}
+    part.details.append(comparison(part.title, rows))
+    _figures(rows, part)
+    return part
 
 
-async def _post(name: str, url: Callable[[int], str], bodies: list[bytes]) -> Rate:
-    """Send all bodies over a fixed number of connections."""
-    action = '"http://www.itron.com/ami/2008/10/common/RequestStatusChangedService/StatusChanged"'
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": action}
-    latencies: list[float] = []
-    numbers = iter(range(len(bodies)))
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        for number in numbers:
-            started = time.perf_counter()
-            async with session.post(url(number), data=bodies[number], headers=headers) as reply:
-                await reply.read()
-                if reply.status != 200:
-                    raise SystemExit(f"{name}: HTTP {reply.status}")
-            latencies.append(time.perf_counter() - started)
-
-    connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        started = time.perf_counter()
-        await asyncio.gather(*(client(session) for _ in range(_CONNECTIONS)))
-        seconds = time.perf_counter() - started
-    return Rate(name=name, count=len(bodies), seconds=seconds, latencies=latencies)
-
-
-async def _baseline(codec: Codec, bodies: list[bytes]) -> Rate:
-    element = codec.catalog.document(_KEY).types.get_element(
-        "{http://www.itron.com/ami/2008/10/common}StatusChanged"
-    )
-    schema = codec.catalog.document(_KEY).types
-
-    async def handle(request: web.Request) -> web.Response:
-        body = etree.fromstring(await request.read())[0][0]
-        element.parse(body, schema)  # type: ignore[no-untyped-call]
-        return web.Response(body=b"<ok/>", content_type="text/xml")
-
-    app = web.Application()
-    app.router.add_post("/", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
+def no_spyne() -> str | None:
+    """Why spyne cannot be compared with; none where it can."""
+    if importlib.util.find_spec("spyne") is None:
+        return (
+            "no spyne here: `pip install -c constraints.txt -e '.[bench]'` brings it, on Python "
+            "3.11 alone; this run has no row for it."
+        )
     try:
-        name = "aiohttp and zeep parsing, nothing stored"
-        return await _post(name, lambda number: f"http://127.0.0.1:{port}/", bodies)
-    finally:
-        await runner.cleanup()
+        importlib.import_module("spyne.server")
+    except ImportError as error:
+        return f"spyne does not import on this Python ({error}); this run has no row for it."
+    return None
 
 
-async def _ours(codec: Codec, bodies: list[bytes], folder: Path) -> Rate:
-    clock = SystemClock()
-    listening = bind("127.0.0.1", 0)
-    store = SqliteStore(folder / "bench.db", now=clock.now)
-    await store.open()
-    identity = CallbackIdentity(url_of(listening, tls=False), (_IDENTITY_KEY,))
-    core = connect(
-        store=store,
-        codec=codec,
-        head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),
-        identity=identity,
-        settings=CommandSettings(),
-        clock=clock,
+def _send(
+    sender: Side,
+    listener: Side,
+    count: int,
+    *,
+    genuine: bool = False,
+    after: list[Ran] | None = None,
+) -> Ran:
+    url, cpu = listener.ready["url"], listener.cpu_s
+    answer = sender.ask(url=url, count=count, connections=_CONNECTIONS, genuine=genuine)
+    ran = Ran(
+        count=count,
+        seconds=answer["seconds"],
+        cpu_s=listener.cpu_s - cpu,
+        latencies=answer["latencies"],
     )
-    try:
-        async with running(core, Settings(api=Api(port=0)), listening, clock):
-            name = "listener: judged, durable on SQLite, answered"
-            rate = await _post(
-                name, lambda number: identity.address(CommunicationId(f"bench-{number}")), bodies
+    if after is not None:
+        listener.rest()
+        after.append(Ran(count=count, seconds=ran.seconds, cpu_s=listener.cpu_s - cpu))
+    return ran
+
+
+def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
+    cpu, rate = (lambda one: one.cpu_ms), (lambda one: one.per_second)
+    ours = rows[_OURS]
+    part.figures += [
+        Figure(
+            what="CPU of a durable callback / of aiohttp with a fixed answer",
+            unit="ratio",
+            each=ratios(ours, rows[_FIXED], cpu),
+            goal=2.0,
+        ),
+        Figure(
+            what="the same, until it is judged and parked",
+            unit="ratio",
+            each=ratios(rows[_AFTER], rows[_FIXED], cpu),
+        ),
+        Figure(
+            what="durable callbacks a second / aiohttp and zeep, which store nothing",
+            unit="ratio",
+            each=ratios(ours, rows[_ZEEP], rate),
+            more=True,
+        ),
+        Figure(
+            what="durable callbacks a second", unit="/s", each=[one.per_second for one in ours]
+        ),
+        Figure(
+            what="p99 of a durable callback", unit="ms", each=[one.latency_ms(0.99) for one in ours]
+        ),
+    ]
+    if _SPYNE in rows:
+        part.figures.append(
+            Figure(
+                what="durable callbacks a second / aiohttp and spyne, which store nothing",
+                unit="ratio",
+                each=ratios(ours, rows[_SPYNE], rate),
+                more=True,
             )
-            kept = (await core.gateway.upkeep.ledger()).received
-            if kept != len(bodies):
-                raise SystemExit(f"{kept} of {len(bodies)} callbacks are in the inbox")
-            return rate
-    finally:
-        await store.close()
-
-
-async def _both(count: int) -> tuple[Rate, Rate]:
-    codec = Codec(Catalog.load())
-    bodies = [status_message(codec, number) for number in range(count)]
-    steps: list[Callable[[], Awaitable[Rate]]] = [lambda: _baseline(codec, bodies)]
-    with tempfile.TemporaryDirectory() as temporary:
-        steps.append(lambda: _ours(codec, bodies, Path(temporary)))
-        baseline, ours = [await step() for step in steps]
-    return baseline, ours
-
-
-def measure(count: int) -> tuple[Rate, Rate]:
-    return asyncio.run(_both(count))
+        )

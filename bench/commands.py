@@ -1,153 +1,213 @@
-"""Commands a second, submit to final state over SOAP, beside plain zeep doing the same calls.
+"""One command, submit to final state: beside aiohttp and plain zeep at the same head end.
 
-The head end is a simulator in a process of its own. Plain zeep asks each meter the same way: ping,
-status until Completed, result; from 16 threads, with nothing written to disk and no callbacks.
+All are processes of their own. The head end costs little and calls back after 10, 20 and 50 ms.
 """
 
-import asyncio
 import json
-import subprocess
-import sys
+import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import zeep
-from zeep.transports import Transport
+from bench.counts import Counts, least
+from bench.processes import Side, side
+from bench.report import Curve, Figure, Part, Ran, comparison, ratios
+from bench.rounds import Options, interleaved, turn
+from bench.sides.head_end import DELAYS_S
 
-from adapter.commands.activity import CommandRequest, State
-from adapter.commands.flows import CommandKind, Operation
-from adapter.engine.clock import SystemClock
-from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.settings import CommandSettings
-from adapter.headend.settings import HeadEndSettings, LimitSettings
-from adapter.model.ids import DeviceId
-from adapter.registry.files import read_file
-from adapter.server.connections import bind, url_of
-from adapter.service.app import running
-from adapter.service.assembly import connect
-from adapter.service.settings import Api, Settings
-from adapter.store.commands.commands import SqliteStore
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
-from bench.report import Rate
+KIND: Final = "device_status_check"
+_METERS: Final = 1_000
+_AT_ONCE: Final = {1: 30, 4: 60, 16: 128, 64: 384, 256: 512, 1_000: 1_000}
+"""How many commands are in a turn, by how many are under way at a time."""
 
-_THREADS = 16
-_FIRST = 700_001
-_PREFIX = "2.16.840.1.114416.15.243."
+_GATEWAY, _AIOHTTP, _ZEEP = "gateway", "aiohttp, same bytes", "plain zeep"
 
 
 @contextmanager
-def head_end(meters: int, folder: Path) -> Iterator[str]:
-    """A simulator in its own process; ended with the block."""
-    command = [sys.executable, "-m", "adapter", "simulate", "--port", "0", "--json"]
-    command += ["--meters", str(meters), "--write-devices", str(folder / "devices.json")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def gateway(head_end: Side, folder: Path, **more: Any) -> Iterator[Side]:
+    """A gateway over a store in the folder, which is made."""
+    folder.mkdir(exist_ok=True)
+    asked = {"head_end": head_end.ready["url"], "folder": str(folder), "meters": _METERS, **more}
+    with side("bench.sides.gateway", json.dumps(asked)) as started:
+        yield started
 
 
-def plain_zeep(url: str, count: int) -> Rate:
-    catalog = Catalog.load()
-    local = [_service(catalog, url, key) for key in (Operation.PING, Operation.REQUEST_STATUS)]
-    latencies: list[float] = []
-
-    def one(number: int) -> None:
-        started = time.perf_counter()
-        diagnostic, common = local
-        body = {"ElectronicSerialNumbers": {"string": [f"{_PREFIX}{_FIRST + number}"]}}
-        token = diagnostic.PingByEndpoints(request={"EndpointCollectionRequest": body})
-        while common.GetRequestStatus(input={"Id": token}).State != "Completed":
-            time.sleep(0.01)
-        diagnostic.GetPingByEndpointsResult(input={"Id": token})
-        latencies.append(time.perf_counter() - started)
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(one, range(count)))
-    seconds = time.perf_counter() - started
-    name = f"plain zeep, {_THREADS} threads, no store, no callbacks"
-    return Rate(name=name, count=count, seconds=seconds, latencies=latencies)
+def head_end(*delays_s: float) -> Any:
+    return side("bench.sides.head_end", *map(str, delays_s))
 
 
-def _service(catalog: Catalog, url: str, key: Operation) -> Any:
-    spec = catalog.spec(key)
-    place = catalog.place
-    file = next(
-        path for path in place.glob("*.wsdl") if f'name="{spec.service}"' in path.read_text()
-    )
-    transport = Transport(timeout=30, operation_timeout=30)  # type: ignore[no-untyped-call]
-    client = zeep.Client(str(file), transport=transport)  # type: ignore[no-untyped-call]
-    binding = next(iter(client.wsdl.bindings))
-    bindings = [name for name in client.wsdl.bindings if spec.service in str(name)]
-    name = str(bindings[0] if bindings else binding)
-    return client.create_service(name, f"{url}{spec.path}")  # type: ignore[no-untyped-call]
+def work(side: Side, count: int, at_once: int) -> Callable[[], Ran]:
+    return turn(side, count, do="run", work=[{"kind": KIND, "count": count, "at_once": at_once}])
 
 
-async def gateway(url: str, count: int, folder: Path, place: Path, *, at_once: int) -> Rate:
-    codec = Codec(Catalog.load())
-    clock = SystemClock()
-    listening = bind("127.0.0.1", 0)
-    store = SqliteStore(place / "bench.db", now=clock.now)
-    await store.open()
-    core = connect(
-        store=store,
-        codec=codec,
-        head_end=HeadEndSettings(base_url=url, limits=LimitSettings(concurrency=64)),
-        identity=CallbackIdentity(url_of(listening, tls=False), (b"bench" * 8,)),
-        settings=CommandSettings(),
-        clock=clock,
-    )
-    await core.gateway.registry.import_devices(read_file(folder / "devices.json"))
-    try:
-        async with running(core, Settings(api=Api(port=0)), listening, clock) as app:
-            latencies: list[float] = []
-            places = asyncio.Semaphore(at_once)
+def measure(options: Options) -> Part:
+    part = Part(title="One command")
+    with tempfile.TemporaryDirectory() as temporary, head_end(*DELAYS_S) as asked:
+        _beside(options, asked, Path(temporary) / "beside", part)
+        _counts(options, asked, Path(temporary) / "counts", part)
+        _disk(options, asked, Path(temporary), part)
+    return part
 
-            async def one(number: int) -> State:
-                async with places:
-                    return await timed(number)
 
-            async def timed(number: int) -> State:
-                started = time.perf_counter()
-                device = DeviceId(f"M{_FIRST + number}")
-                command = await app.gateway.commands.submit(
-                    CommandRequest(kind=CommandKind.DEVICE_STATUS_CHECK, devices=(device,))
+def _beside(options: Options, asked: Side, folder: Path, part: Part) -> None:
+    with ExitStack() as stack:
+        ours = stack.enter_context(gateway(asked, folder))
+        bare = stack.enter_context(side("bench.sides.bare_aiohttp", asked.ready["url"]))
+        zeep = stack.enter_context(side("bench.sides.plain_zeep", asked.ready["url"]))
+        sides: dict[str, Callable[[], Ran]] = {}
+        for at_once, usual in _AT_ONCE.items():
+            count = options.some(usual, least=at_once)
+            sides[f"{_GATEWAY}, {at_once} at once"] = work(ours, count, at_once)
+            if at_once in (1, 64):
+                for name, other in ((_AIOHTTP, bare), (_ZEEP, zeep)):
+                    sides[f"{name}, {at_once} at once"] = turn(
+                        other, count, count=count, at_once=at_once
+                    )
+        busy, begun = asked.cpu_s, ours.cpu_s
+        ran = interleaved(sides, options.rounds)
+        part.details.append(comparison("Submit to final state", ran))
+        _figures(ran, part)
+        share = (asked.cpu_s - busy) / (ours.cpu_s - begun)
+        part.notes.append(f"The head end took {share:.2f} of the CPU that the gateway took.")
+
+
+def _figures(ran: dict[str, list[Ran]], part: Part) -> None:
+    def of(name: str, at_once: int) -> list[Ran]:
+        return ran[f"{name}, {at_once} at once"]
+
+    cpu, rate = (lambda one: one.cpu_ms), (lambda one: one.per_second)
+    at_64, alone = of(_GATEWAY, 64), of(_GATEWAY, 1)
+    part.figures += [
+        Figure(
+            what="CPU of a command / of aiohttp with the same bytes, 64 at once",
+            unit="ratio",
+            each=ratios(at_64, of(_AIOHTTP, 64), cpu),
+            goal=2.0,
+        ),
+        Figure(
+            what="commands a second / plain zeep's (16 threads), 64 at once",
+            unit="ratio",
+            each=ratios(at_64, of(_ZEEP, 64), rate),
+            goal=4.5,
+            more=True,
+        ),
+        Figure(
+            what="latency (median) / plain zeep's, one at a time",
+            unit="ratio",
+            each=ratios(alone, of(_ZEEP, 1), lambda one: one.latency_ms(0.5)),
+            goal=1.0,
+        ),
+        Figure(
+            what="CPU of a command, 1,000 at once / 64 at once",
+            unit="ratio",
+            each=ratios(of(_GATEWAY, 1_000), at_64, cpu),
+            goal=1.1,
+        ),
+        Figure(
+            what="CPU of a command, 64 at once", unit="ms", each=[one.cpu_ms for one in at_64]
+        ),
+        Figure(
+            what="commands a second, 64 at once", unit="/s", each=[one.per_second for one in at_64]
+        ),
+    ]
+    several = {at_once: of(_GATEWAY, at_once) for at_once in _AT_ONCE}
+    part.curves += [
+        _curve("rate", _GATEWAY, "commands a second", several, rate),
+        _curve("latency", "p50", "ms", several, lambda one: one.latency_ms(0.50)),
+        _curve("latency", "p99", "ms", several, lambda one: one.latency_ms(0.99)),
+        _curve("CPU over load", _GATEWAY, "ms of CPU a command", several, cpu),
+    ]
+
+
+def _curve(
+    picture: str, name: str, y: str, several: dict[int, list[Ran]], of: Callable[[Ran], float]
+) -> Curve:
+    points = [(float(x), statistics.median(map(of, rans))) for x, rans in several.items()]
+    return Curve(picture=picture, name=name, x="commands at once", y=y, points=points)
+
+
+# ---------------------------------------------------------------- counts
+
+_GOALS: Final = {
+    1: {"commits": 7.0},
+    64: {
+        "commits": 0.3,
+        "statements": 25.0,
+        "loads": 0.0,
+        "trees": 5.0,
+        "judged": 5.0,
+        "written": 40.0,
+    },
+}
+_WORDS: Final = {
+    "commits": "commits",
+    "statements": "SQL statements",
+    "loads": "loads of the command",
+    "trees": "trees that lxml built",
+    "judged": "bodies that expat judged",
+    "written": "kB written",
+}
+
+
+def _counts(options: Options, asked: Side, folder: Path, part: Part) -> None:
+    """In a process of its own: what counts takes time."""
+    found: dict[int, Counts] = {}
+    with gateway(asked, folder, counting=True) as ours:
+        for at_once, count, times in ((1, 1, 10), (64, 256, 3)):
+            several = []
+            for _ in range(times):
+                job = {"kind": KIND, "count": count, "at_once": at_once}
+                ran = ours.ask(do="run", work=[job])
+                several.append(Counts(**ran["counts"]).each(count))
+            found[at_once] = least(several)
+    for at_once, counts in found.items():
+        values = asdict(counts)
+        values["written"] /= 1000
+        for name, value in values.items():
+            goal = _GOALS[at_once].get(name)
+            part.figures.append(
+                Figure(
+                    what=f"{_WORDS[name]} a command, {_how_many(at_once)}",
+                    unit="kB" if name == "written" else "count",
+                    each=[value],
+                    goal=goal,
                 )
-                done = await app.gateway.commands.wait(command.id, timeout_s=300)
-                latencies.append(time.perf_counter() - started)
-                return done.activity.state
-
-            started = time.perf_counter()
-            states = await asyncio.gather(*(one(number) for number in range(count)))
-            seconds = time.perf_counter() - started
-            if set(states) != {State.COMPLETED}:
-                raise SystemExit(f"not all commands completed: {set(states)}")
-            name = f"gateway, {at_once} at once: durable, callbacks, results"
-            return Rate(name=name, count=count, seconds=seconds, latencies=latencies)
-    finally:
-        await store.close()
+            )
 
 
-def measure(count: int) -> tuple[Rate, list[Rate]]:
-    """The baseline; the gateway with as many at once; and a burst. Each has its own head end."""
-    ours = []
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with head_end(count, folder) as url:
-            baseline = plain_zeep(url, min(count, 500))
-        for at_once in (_THREADS, count):
-            with head_end(count, folder) as url:
-                place = folder / str(at_once)
-                place.mkdir()
-                some = min(count, 500) if at_once == _THREADS else count
-                ours.append(asyncio.run(gateway(url, some, folder, place, at_once=at_once)))
-    return baseline, ours
+def _how_many(at_once: int) -> str:
+    return "alone" if at_once == 1 else f"{at_once} at once"
+
+
+# ---------------------------------------------------------------- disk
+
+
+def _disk(options: Options, asked: Side, temporary: Path, part: Part) -> None:
+    """What a store grows by for each, closed before and after."""
+    count = options.some(500, least=200)
+    with gateway(asked, temporary / "completed"):
+        pass
+    before = _size(temporary / "completed")
+    with gateway(asked, temporary / "completed") as ours:
+        ours.ask(do="run", work=[{"kind": KIND, "count": count, "at_once": 64}])
+    completed = (_size(temporary / "completed") - before) / count
+    with head_end() as silent:
+        with gateway(silent, temporary / "waiting"):
+            pass
+        before = _size(temporary / "waiting")
+        with gateway(silent, temporary / "waiting") as ours:
+            told = ours.ask(do="submit", count=count)["states"]
+        waiting = (_size(temporary / "waiting") - before) / count
+    if told != {"awaiting": count}:
+        raise SystemExit(f"not all {count} commands wait: {told}")
+    for what, value, goal in (("completed", completed, 7.0), ("waiting", waiting, 1.0)):
+        part.figures.append(
+            Figure(what=f"disk of a {what} command", unit="kB", each=[value / 1000], goal=goal)
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -59,6 +59,15 @@ class Side:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def rest(self) -> None:
+        """Wait until the process has nothing to do any more, at most 10 s."""
+        end = time.monotonic() + _LONGEST_S
+        while time.monotonic() < end:
+            before = self.cpu_s
+            time.sleep(_LOOK_S)
+            if self.cpu_s - before < _QUIET_SHARE * _LOOK_S:
+                return
+
     def kill(self) -> None:
         """As `kill -9` does."""
         self._process.kill()
@@ -96,13 +105,3 @@ def answer(handle: Callable[..., dict[str, Any]], **ready: Any) -> None:
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         print(json.dumps(handle(**json.loads(line))), flush=True)
-
-
-def quiet(wait: Callable[[float], None] = time.sleep) -> None:
-    """Wait until this process has nothing to do: its work is finished, also what comes after."""
-    end = time.monotonic() + _LONGEST_S
-    while time.monotonic() < end:
-        before = time.process_time()
-        wait(_LOOK_S)
-        if time.process_time() - before < _QUIET_SHARE * _LOOK_S:
-            return

@@ -177,7 +177,7 @@ class Measured:
 
 
 async def _rest() -> None:
-    """Until the process has nothing to do (see `bench.processes.quiet`), at most 10 s."""
+    """Until the process has nothing to do (as `Side.rest`), at most 10 s."""
     end = time.monotonic() + 10.0
     while time.monotonic() < end:
         before = time.process_time()

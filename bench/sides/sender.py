@@ -1,0 +1,108 @@
+"""Sends status messages over so many connections at once, in a process of its own.
+
+python -m bench.sides.sender    answers {"urls": URL, "count": n, "connections": n}
+
+With {"genuine": true} each goes to an address of its own under that URL, as a gateway with the
+bench's key makes them; without, all go to the URL itself.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from adapter.engine.commands.identity import CallbackIdentity
+from adapter.model.ids import CommunicationId
+from adapter.wire.codec import packaged_codec
+from bench.sides.gateway import KEY
+from bench.sides.head_end import HttpMessages, status_body
+
+_TOKEN: Final = "5b0c7e0e-6d0f-4a55-9a6e-2f6f4a1f0c11"
+_OPERATION: Final = "RequestStatusChangedService.StatusChanged"
+_ACTION: Final = "http://www.itron.com/ami/2008/10/common/RequestStatusChangedService/StatusChanged"
+
+
+class Sending(HttpMessages):
+    """One connection: the next message when the last is answered."""
+
+    def __init__(self, requests: "Requests") -> None:
+        super().__init__()
+        self._requests = requests
+        self._sent_at = 0.0
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def begin(self) -> None:
+        if not self._requests.left:
+            self.ended.set_result(None)
+            return
+        self._sent_at = time.perf_counter()
+        self.send(self._requests.left.pop())
+
+    def message(self, head: bytes, body: bytes) -> None:
+        if b" 200 " not in head[:16]:
+            raise SystemExit(f"StatusChanged: {head[:80]!r} {body[:300]!r}")
+        self._requests.latencies.append(time.perf_counter() - self._sent_at)
+        self.begin()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(ConnectionError("the listener ended a connection"))
+
+
+class Requests:
+    def __init__(self) -> None:
+        self.left: list[bytes] = []
+        self.latencies: list[float] = []
+        self._numbers = 0
+        self._body = packaged_codec().encode_request(_OPERATION, status_body(_TOKEN, "Executing"))
+
+    def make(self, url: str, count: int, *, genuine: bool) -> None:
+        """No two alike: every message has a token that nobody has seen."""
+        place = urlsplit(url)
+        identity = CallbackIdentity(url, (KEY,))
+        self.latencies = []
+        for _ in range(count):
+            self._numbers += 1
+            number = self._numbers
+            path = place.path or "/"
+            if genuine:
+                path = urlsplit(identity.address(CommunicationId(f"bench-{number}"))).path
+            body = self._body.replace(_TOKEN.encode(), str(UUID(int=number)).encode())
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nSOAPAction: \"{_ACTION}\"\r\n"
+                f"Content-Type: text/xml; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            self.left.append(head.encode() + body)
+
+
+async def run(
+    requests: Requests, *, url: str, count: int, connections: int, genuine: bool = False
+) -> dict[str, Any]:
+    requests.make(url, count, genuine=genuine)
+    place, loop = urlsplit(url), asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: Sending(requests), place.hostname, place.port)
+        for _ in range(connections)
+    ]
+    started = time.perf_counter()
+    for _, sending in opened:
+        sending.begin()
+    await asyncio.gather(*(sending.ended for _, sending in opened))
+    seconds = time.perf_counter() - started
+    for transport, _ in opened:
+        transport.close()
+    return {"seconds": seconds, "latencies": requests.latencies}
+
+
+async def serve() -> None:
+    requests = Requests()
+    print(json.dumps({}), flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await run(requests, **json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
