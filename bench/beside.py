@@ -11,8 +11,10 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import quantiles
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
@@ -29,7 +31,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from bench.payloads import ESN, INTERVALS, write_payload
-from bench.report import Rate
+from bench.report import Details, Figure, Part, shown
 
 _KEY = "bench" * 8
 _ALONE_S = 5.0
@@ -46,15 +48,15 @@ with open(sys.argv[2], 'rb') as body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """`disk` is a bare fdatasync of 4 kB before anything else ran. `statuses`: alone, then beside
-    the payload as a whole, while it was sent, and while it was taken in. `measurements`: from the
-    first byte sent, and from the answer on, until all were shown. `grown`: the most bytes by which
-    the gateway's process was larger than before the payload."""
+    """`statuses`: alone, then beside the payload as a whole, while it was sent, and while it was
+    taken in; last a bare fdatasync of 4 kB before anything else ran. `measurements` became durable
+    in so many seconds from the first byte sent, and from the answer on. `grown`: the most bytes by
+    which the gateway's process was larger than before the payload."""
 
     payload_bytes: int
-    disk: Rate
-    statuses: list[Rate]
-    measurements: list[Rate]
+    statuses: dict[str, Sequence[float]]
+    measurements: int
+    seconds: tuple[float, float]
     grown: int
 
 
@@ -62,8 +64,39 @@ def device(number: int) -> Device:
     return Device(id=DeviceId(f"D{number}"), endpoint=EndpointId(f"{ESN}{number}"))
 
 
-def measure(size: int = 200_000_000, each_s: float = 0.01) -> Beside:
-    return asyncio.run(_measure(size, each_s))
+def measure(size: int, part: Part, each_s: float = 0.01) -> None:
+    """Adds a table and figures to the part."""
+    found = asyncio.run(_measure(size, each_s))
+    title = f"StatusChanged while {found.payload_bytes / 1e6:.0f} MB are taken in, ms"
+    rows = [(name, *_quantiles(took)) for name, took in found.statuses.items()]
+    columns = ("what", "count", "p50", "p99", "max")
+    part.details.append(Details(title=title, columns=columns, rows=rows))
+    beside = list(found.statuses.values())[1]
+    rates = [found.measurements / seconds for seconds in found.seconds]
+    part.figures += [
+        Figure(
+            what="p99 of StatusChanged beside a large payload",
+            unit="ms",
+            each=[quantiles(beside, n=100)[98] * 1000],
+        ),
+        Figure(
+            what="durable measurements, from the first byte sent",
+            unit="/s",
+            each=rates[:1],
+            more=True,
+        ),
+        Figure(
+            what="durable measurements, from the answer on", unit="/s", each=rates[1:], more=True
+        ),
+        Figure(what="the gateway's process grew meanwhile by", unit="MB", each=[found.grown / 1e6]),
+    ]
+
+
+def _quantiles(took: Sequence[float]) -> tuple[str, ...]:
+    if len(took) < 2:
+        return (str(len(took)), "", "", "")
+    cuts = quantiles(took, n=100)
+    return (str(len(took)), *(shown(each * 1000) for each in (cuts[49], cuts[98], max(took))))
 
 
 async def _measure(size: int, each_s: float) -> Beside:
@@ -94,9 +127,9 @@ async def _measure(size: int, each_s: float) -> Beside:
 
 
 async def _beside(
-    core: Core, store: SqliteStore, payload: Path, url: str, disk: Rate, each_s: float
+    core: Core, store: SqliteStore, payload: Path, url: str, disk: Sequence[float], each_s: float
 ) -> Beside:
-    statuses = await _python("-m", "bench.client", url, _KEY, str(each_s))
+    statuses = await _python("-m", "bench.sides.status_client", url, _KEY, str(each_s))
     assert statuses.stdin is not None
     assert statuses.stdout is not None
     await statuses.stdout.readline()
@@ -117,28 +150,25 @@ async def _beside(
     await statuses.wait()
     sent = [(at, took) for at, took in json.loads(told)]
 
-    def between(name: str, start: float, end: float) -> Rate:
-        took = [took for at, took in sent if start <= at < end]
-        return Rate(name=name, count=len(took), seconds=end - start, latencies=took)
+    def between(start: float, end: float) -> list[float]:
+        return [took for at, took in sent if start <= at < end]
 
     (taken,) = await core.taking.data.payloads()
     new = taken.counts["new"]
     if new != taken.counts["parts"] * INTERVALS:
         raise SystemExit(f"{new} of {taken.counts['parts'] * INTERVALS} measurements are there")
-    alone, sending, answered, shown = marks
+    alone, sending, answered, shown_at = marks
     return Beside(
         payload_bytes=taken.size,
-        disk=disk,
-        statuses=[
-            between("StatusChanged alone", alone, sending),
-            between("beside the payload, first byte to last row", sending, shown),
-            between("  while it was sent and spooled", sending, answered),
-            between("  while it was parsed and staged", answered, shown),
-        ],
-        measurements=[
-            Rate(name="from the first byte sent", count=new, seconds=shown - sending),
-            Rate(name="from the answer on", count=new, seconds=shown - answered),
-        ],
+        statuses={
+            "alone": between(alone, sending),
+            "beside the payload, first byte to last row": between(sending, shown_at),
+            "  while it was sent and spooled": between(sending, answered),
+            "  while it was parsed and staged": between(answered, shown_at),
+            "a bare fdatasync of 4 kB on this disk, before": disk,
+        },
+        measurements=new,
+        seconds=(shown_at - sending, shown_at - answered),
         grown=grown,
     )
 
@@ -154,7 +184,7 @@ async def _python(*arguments: str) -> Process:
     )
 
 
-def _disk(path: Path, seconds: float = 2.0) -> Rate:
+def _disk(path: Path, seconds: float = 2.0) -> Sequence[float]:
     """How long the disk takes for 4 kB in place, once every 10 ms: no commit can be faster."""
     took: list[float] = []
     with open(path, "w+b", buffering=0) as file:
@@ -168,8 +198,7 @@ def _disk(path: Path, seconds: float = 2.0) -> Rate:
             os.fdatasync(file.fileno())
             took.append(time.perf_counter() - started)
             time.sleep(0.01)
-    name = "a bare fdatasync of 4 kB on this disk, before"
-    return Rate(name=name, count=len(took), seconds=seconds, latencies=took)
+    return took
 
 
 def _forget_peak() -> int:

@@ -110,9 +110,7 @@ def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
             each=ratios(ours, rows[_ZEEP], rate),
             more=True,
         ),
-        Figure(
-            what="durable callbacks a second", unit="/s", each=[one.per_second for one in ours]
-        ),
+        Figure(what="durable callbacks a second", unit="/s", each=[one.per_second for one in ours]),
         Figure(
             what="p99 of a durable callback", unit="ms", each=[one.latency_ms(0.99) for one in ours]
         ),

@@ -1,50 +1,65 @@
-"""Writing a request and reading a reply, beside zeep doing the same."""
+"""Writing a request and reading a reply, beside zeep doing the same; by CPU, in turns."""
 
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from lxml import etree
 
 from adapter.commands.calls import Call
 from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
+from adapter.wire.codec import Codec, packaged_codec
 from adapter.wire.operations import request_body
 from adapter.wire.tools.reference import reference_request
-from bench.report import Rate
+from bench.payloads import ESN
+from bench.report import Figure, Part, Ran, comparison, ratios
+from bench.rounds import Options, interleaved, repeated
 
-_SECONDS = 1.0
-
-
-def _rate(name: str, work: Callable[[], object]) -> Rate:
-    """Repeat for about a second."""
-    count = 0
-    started = time.perf_counter()
-    while (seconds := time.perf_counter() - started) < _SECONDS:
-        work()
-        count += 1
-    return Rate(name=name, count=count, seconds=seconds)
+_WRITTEN: Final = (1, 100, 1_000)
+_READ: Final = (1, 100, 10_000)
+_ZEEP, _OURS, _FLOOR = "zeep", "compiled from its types", "lxml, the tree alone"
 
 
-def writing(endpoints: int) -> tuple[Rate, Rate]:
-    catalog = Catalog.load()
-    codec = Codec(catalog)
-    names = tuple(EndpointId(f"2.16.840.1.114416.15.243.{n}") for n in range(endpoints))
+def measure(options: Options) -> Part:
+    codec = packaged_codec()
+    part = Part(title="Messages: how many times zeep's CPU")
+    for endpoints in _WRITTEN:
+        title = f"Writing PingByEndpoints, {endpoints:,} endpoints"
+        _compare(title, _writing(codec, endpoints), options, part)
+    for failures in _READ:
+        title = f"Reading its result, {failures:,} failures"
+        _compare(title, _reading(codec, failures), options, part)
+    return part
+
+
+def _compare(
+    title: str, sides: dict[str, Callable[[], object]], options: Options, part: Part
+) -> None:
+    turns: dict[str, Callable[[], Ran]] = {
+        name: repeated(work, 0.3 * options.scale) for name, work in sides.items()
+    }
+    ran = interleaved(turns, options.rounds)
+    part.details.append(comparison(title, ran))
+    cpu = ratios(ran[_ZEEP], ran[_OURS], lambda one: one.cpu_ms)
+    part.figures.append(
+        Figure(what=f"{title}: CPU of zeep / ours", unit="ratio", each=cpu, more=True)
+    )
+
+
+def _writing(codec: Codec, endpoints: int) -> dict[str, Callable[[], object]]:
+    names = tuple(EndpointId(f"{ESN}{n}") for n in range(endpoints))
     body = request_body(
         Call(operation=Operation.PING, endpoints=names, callback="http://gateway.example/status")
     )
-    baseline = _rate("zeep", lambda: reference_request(catalog, Operation.PING, body))
-    ours = _rate("compiled writer", lambda: codec.encode_request(Operation.PING, body))
-    return baseline, ours
+    return {
+        _ZEEP: lambda: reference_request(codec.catalog, Operation.PING, body),
+        _OURS: lambda: codec.encode_request(Operation.PING, body),
+    }
 
 
-def reading(failures: int) -> tuple[Rate, Rate]:
-    catalog = Catalog.load()
-    codec = Codec(catalog)
+def _reading(codec: Codec, failures: int) -> dict[str, Callable[[], object]]:
     rows = [
-        {"ElectronicSerialNumber": f"2.16.840.1.114416.15.243.{n}", "FailureReason": "NoResponse"}
+        {"ElectronicSerialNumber": f"{ESN}{n}", "FailureReason": "NoResponse"}
         for n in range(failures)
     ]
     result = {
@@ -54,7 +69,9 @@ def reading(failures: int) -> tuple[Rate, Rate]:
     }
     key = Operation.PING_RESULT
     data = codec.encode_response(key, {"GetPingByEndpointsResultResult": result})
-    operation: Any = catalog.original(key)
-    baseline = _rate("zeep", lambda: operation.process_reply(etree.fromstring(data)))
-    ours = _rate("compiled reader", lambda: codec.decode(data, max_bytes=len(data)))
-    return baseline, ours
+    operation: Any = codec.catalog.original(key)
+    return {
+        _ZEEP: lambda: operation.process_reply(etree.fromstring(data)),
+        _OURS: lambda: codec.decode(data, max_bytes=len(data)),
+        _FLOOR: lambda: etree.fromstring(data),
+    }

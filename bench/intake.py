@@ -3,20 +3,29 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
 from adapter.store.commands.commands import SqliteStore
 from bench import beside
 from bench.payloads import INTERVALS, write_payload
-from bench.report import Rate
+from bench.report import Details, Figure, Part, Ran, comparison, ratios, shown
+from bench.rounds import Options, interleaved
+
+_SMALL: Final = 10_000_000
+_LARGE: Final = 200_000_000
 
 # ---------------------------------------------------------------- one core
 
@@ -76,7 +85,7 @@ print(json.dumps([count, seconds, passed, int(peak.split()[1]) * 1024]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class ReadFile:
     """Of a process that read a file: values, seconds of CPU and in all, most bytes of memory."""
 
     values: int
@@ -85,7 +94,7 @@ class Ran:
     memory: int
 
 
-def _run(program: str, path: Path) -> Ran:
+def _run(program: str, path: Path) -> ReadFile:
     lines = _PROGRAMS[program].strip().splitlines()
     imports = [line for line in lines if line.startswith("from ")]
     rest = [line for line in lines if line not in imports]
@@ -93,62 +102,129 @@ def _run(program: str, path: Path) -> Ran:
     done = subprocess.run(
         [sys.executable, "-c", text, str(path)],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, ["", *sys.path]))},
     )
     values, seconds, passed, memory = json.loads(done.stdout)
-    return Ran(values=values, seconds=seconds, passed=passed, memory=memory)
+    return ReadFile(values=values, seconds=seconds, passed=passed, memory=memory)
 
 
-def _xmllint(path: Path) -> float | None:
-    """CPU seconds of `xmllint --stream --noout`; None where it is not installed."""
-    program = shutil.which("xmllint")
-    if program is None:
-        return None
-    before = os.times()
-    subprocess.run([program, "--stream", "--noout", str(path)], check=True)
-    after = os.times()
-    return (
-        after.children_user
-        + after.children_system
-        - (before.children_user + before.children_system)
-    )
+def _complete(ran: ReadFile, count: int) -> None:
+    if ran.values != count:
+        raise SystemExit(f"{ran.values} of {count} intervals were read")
 
 
-def measure(size: int) -> tuple[Rate, list[Rate]]:
-    """Intervals a second of CPU, of one file: the baseline (a whole tree, walked), then others."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "payload.xml"
-        count = write_payload(path, size) * INTERVALS
-        ran = {name: _run(name, path) for name in ("normalise", "tree", "iterparse")}
-        lint = _xmllint(path)
-    _complete(ran["normalise"], count)
+# ---------------------------------------------------------------- beside xmllint
 
-    def rate(name: str, seconds: float) -> Rate:
-        return Rate(name=name, count=count, seconds=seconds)
+_LINT = "xmllint --stream --noout"
+_OURS = "parsed and normalised"
+_NEVER_ALIKE = "the same, values that never repeat"
+_TWO = "two processes, half of it each"
+_TREE = "lxml, whole tree, walked for values"
+_ITERPARSE = "lxml iterparse by device, nothing read"
 
-    others = [
-        rate("lxml iterparse by device, nothing read", ran["iterparse"].seconds),
-        rate("parsed and normalised", ran["normalise"].seconds),
+NO_XMLLINT: Final = (
+    "NO xmllint HERE: the goal is a share of its CPU and cannot be judged by this run. "
+    "`apt-get install libxml2-utils` brings it; the tree of lxml stands in its place."
+)
+
+
+def _beside_others(size: int, options: Options, folder: Path, part: Part) -> None:
+    """Intervals, in turns: CPU of one process, and time that passes with two."""
+    files = {name: folder / f"{name}.xml" for name in ("whole", "never", "first", "second")}
+    count = write_payload(files["whole"], size) * INTERVALS
+    never = write_payload(files["never"], size, repeating=False) * INTERVALS
+    halves = [write_payload(files[name], size // 2) * INTERVALS for name in ("first", "second")]
+    pair = [files["first"], files["second"]]
+    sides: dict[str, Callable[[], Ran]] = {
+        _OURS: partial(_read, "normalise", [files["whole"]], count),
+        _NEVER_ALIKE: partial(_read, "normalise", [files["never"]], never),
+        _TWO: partial(_read, "normalise", pair, sum(halves)),
+        _TREE: partial(_read, "tree", [files["whole"]], count),
+        _ITERPARSE: partial(_read, "iterparse", [files["whole"]], count),
+    }
+    lint = shutil.which("xmllint")
+    if lint is None:
+        part.notes.append(NO_XMLLINT)
+    else:
+        sides[_LINT] = partial(_xmllint, lint, files["whole"], count)
+    ran = interleaved(sides, options.rounds)
+    part.details.append(comparison(f"DataArrived, {size / 1e6:.0f} MB, intervals", ran))
+    beside, against = (_TREE, "lxml's tree") if lint is None else (_LINT, "`xmllint --stream`")
+    goal = None if lint is None else 0.38
+    cpu = ratios(ran[beside], ran[_OURS], lambda one: one.cpu_ms)
+    unlike = ratios(ran[beside], ran[_NEVER_ALIKE], lambda one: one.cpu_ms)
+    wall = ratios(ran[_TWO], ran[beside], lambda one: one.per_second)
+    part.figures += [
+        Figure(
+            what=f"parsed and normalised, share of {against}, CPU of one worker",
+            unit="ratio",
+            each=cpu,
+            goal=goal,
+            more=True,
+        ),
+        Figure(what="the same, values that never repeat", unit="ratio", each=unlike, more=True),
+        Figure(
+            what=f"two workers, half of it each, share of {against}, time that passes",
+            unit="ratio",
+            each=wall,
+            more=True,
+        ),
     ]
-    if lint is not None:
-        others.insert(0, rate("xmllint --stream --noout", lint))
-    return rate("plain lxml: whole tree, walked for values", ran["tree"].seconds), others
 
 
-def staged(sizes: Sequence[int]) -> list[tuple[int, Ran]]:
+def _read(program: str, paths: Sequence[Path], count: int) -> Ran:
+    """One process for each file, at the same time."""
+    with ThreadPoolExecutor(len(paths)) as pool:
+        several = list(pool.map(partial(_run, program), paths))
+    if sum(each.values for each in several) != count:
+        raise SystemExit(f"{several} are not all of {count} intervals")
+    cpu = sum(each.seconds for each in several)
+    return Ran(count=count, seconds=max(each.passed for each in several), cpu_s=cpu)
+
+
+def _xmllint(program: str, path: Path, count: int) -> Ran:
+    before, started = _of_children(), time.perf_counter()
+    subprocess.run([program, "--stream", "--noout", str(path)], check=True)
+    passed = time.perf_counter() - started
+    return Ran(count=count, seconds=passed, cpu_s=_of_children() - before)
+
+
+def _of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+# ---------------------------------------------------------------- durable, in flat memory
+
+
+def _staged(sizes: Sequence[int], folder: Path, part: Part) -> None:
     """What the worker does with a payload, in a process: parse, normalise, make durable."""
-    found = []
+    rows, memory = [], []
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "payload.xml"
-            meters = write_payload(path, size)
-            asyncio.run(_make_store(path.with_name("bench.db"), meters))
-            ran = _run("stage", path)
+        path = folder / f"{size}.xml"
+        meters = write_payload(path, size)
+        asyncio.run(_make_store(path.with_name("bench.db"), meters))
+        ran = _run("stage", path)
         _complete(ran, meters * INTERVALS)
-        found.append((size, ran))
-    return found
+        for left in (path, *folder.glob("bench.db*"), *folder.glob("bench.*db*")):
+            left.unlink(missing_ok=True)
+        memory.append(ran.memory / 1e6)
+        rows.append(
+            (
+                f"{size / 1e6:.0f} MB",
+                shown(ran.values),
+                shown(ran.seconds / ran.values * 1e6),
+                shown(ran.values / ran.passed),
+                shown(ran.memory / 1e6),
+            )
+        )
+    columns = ("payload", "measurements", "CPU us each", "a second", "most MB of memory")
+    title = "The worker alone: parsed, normalised and durable"
+    part.details.append(Details(title=title, columns=columns, rows=rows))
+    what = f"memory of the worker, {rows[-1][0]} / {rows[0][0]}: growth"
+    part.figures.append(Figure(what=what, unit="MB", each=[memory[-1] - memory[0]]))
 
 
 async def _make_store(path: Path, meters: int) -> None:
@@ -158,32 +234,15 @@ async def _make_store(path: Path, meters: int) -> None:
     await store.close()
 
 
-def _complete(ran: Ran, count: int) -> None:
-    if ran.values != count:
-        raise SystemExit(f"{ran.values} of {count} intervals were read")
+# ---------------------------------------------------------------- all of it
 
 
-# ---------------------------------------------------------------- all of it, printed
-
-
-def show_all(scale: float, show: Callable[..., None]) -> None:
-    """`scale` 1 is 10 MB for speed, 10 and 200 MB for memory, 200 MB beside StatusChanged."""
-    small, large = int(10_000_000 * scale), int(200_000_000 * scale)
-    baseline, others = measure(max(1_000_000, small))
-    show(f"DataArrived, {small / 1e6:.0f} MB, intervals a second of CPU", others, baseline=baseline)
-    if shutil.which("xmllint") is None:
-        print("xmllint is not here: `apt-get install libxml2-utils` brings it into this table.\n")
-    ran = staged((small, large))
-    for size, one in ran:
-        print(
-            f"Worker, {size / 1e6:.0f} MB: {one.values / one.passed:,.0f} measurements a second "
-            f"parsed, normalised and durable in SQLite; most memory {one.memory / 1e6:.1f} MB"
-        )
-    print(f"  growth {(ran[1][1].memory - ran[0][1].memory) / 1e6:.1f} MB\n")
-    found = beside.measure(large)
-    alone, *others = found.statuses
-    title = f"StatusChanged while {found.payload_bytes / 1e6:.0f} MB are taken in"
-    show(title, [*others, found.disk], baseline=alone)
-    for rate in found.measurements:
-        print(f"Durable measurements, {rate.name}: {rate.count} at {rate.per_second:,.0f} a second")
-    print(f"The gateway's process grew by {found.grown / 1e6:.1f} MB meanwhile\n")
+def measure(options: Options) -> Part:
+    """10 MB for speed, 10 and 200 MB for memory, 200 MB beside StatusChanged, at scale 1."""
+    part = Part(title="Payloads")
+    small, large = options.some(_SMALL, least=1_000_000), options.some(_LARGE, least=5_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        _beside_others(small, options, Path(folder), part)
+        _staged((small, large), Path(folder), part)
+    beside.measure(large, part)
+    return part

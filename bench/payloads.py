@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 INTERVALS = 96
 ESN = "2.16.840.1.114416.15.243."
@@ -23,19 +24,28 @@ def values() -> list[list[str]]:
     ]
 
 
-def payload(size: int) -> Iterator[bytes]:
-    """A DataArrived of about `size` bytes: 96 quarter hours of one channel for each meter."""
+def _intervals(texts: list[str]) -> bytes:
+    return b"".join(
+        b"<b:IntervalValue><b:ChannelValue>%s</b:ChannelValue><b:ProfileStatuses/>"
+        b"</b:IntervalValue>" % text.encode()
+        for text in texts
+    )
+
+
+def _never_alike(number: int) -> list[str]:
+    """A day of a meter that no other meter has, of the same length for all."""
+    random = Random(number)
+    return [f"{random.randrange(100_000, 1_000_000) / 1000:.3f}" for _ in range(INTERVALS)]
+
+
+def payload(size: int, *, repeating: bool = True) -> Iterator[bytes]:
+    """A DataArrived of about `size` bytes: 96 quarter hours of one channel for each meter. Not
+    `repeating`, hardly a value occurs twice: a table of known numbers is of no use then."""
     yield _HEAD
     made = number = 0
-    kinds = [
-        b"".join(
-            b"<b:IntervalValue><b:ChannelValue>%s</b:ChannelValue><b:ProfileStatuses/>"
-            b"</b:IntervalValue>" % text.encode()
-            for text in texts
-        )
-        for texts in values()
-    ]
+    kinds = [_intervals(texts) for texts in values()]
     while made < size:
+        day = kinds[number % len(kinds)] if repeating else _intervals(_never_alike(number))
         part = (
             b"<b:ReadData><b:Identifier>%s%d</b:Identifier><b:DeviceClass>C</b:DeviceClass>"
             b"<b:ScalingType>Scaled</b:ScalingType><b:LoadProfileChannels><b:LoadProfileChannel>"
@@ -44,7 +54,7 @@ def payload(size: int) -> Iterator[bytes]:
             b"<b:IntervalValues>%s</b:IntervalValues></b:LoadProfileChannel>"
             b"</b:LoadProfileChannels><b:BlockInfo><b:Block>1</b:Block>"
             b"<b:TotalBlocks>1</b:TotalBlocks></b:BlockInfo></b:ReadData>"
-            % (ESN.encode(), number, kinds[number % len(kinds)])
+            % (ESN.encode(), number, day)
         )
         made += len(part)
         number += 1
@@ -52,11 +62,11 @@ def payload(size: int) -> Iterator[bytes]:
     yield _TAIL
 
 
-def write_payload(path: Path, size: int) -> int:
+def write_payload(path: Path, size: int, *, repeating: bool = True) -> int:
     """The file; how many meters are in it."""
     parts = 0
     with open(path, "wb") as file:
-        for part in payload(size):
+        for part in payload(size, repeating=repeating):
             file.write(part)
             parts += 1
         file.flush()

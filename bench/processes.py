@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 _QUIET_SHARE: Final = 0.1
@@ -43,6 +44,13 @@ class Side:
     @property
     def cpu_s(self) -> float:
         return cpu_of(self._process.pid)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the process has in memory now."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = [each for each in status.splitlines() if each.startswith("VmRSS")]
+        return int(line.split()[1]) * 1024
 
     def ask(self, **what: Any) -> dict[str, Any]:
         """What the process answers. Raises SystemExit when it has ended instead."""

@@ -1,16 +1,16 @@
 """A gateway in a process of its own, over a store in a folder; measured by what it is asked.
 
-python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "open": n,
+python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
                                        "counting": false}
 
-It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "memory"}, {"do": "ledger"}. With
-`open`, so many more commands wait in its store for a head end that does not call back.
+It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n},
+{"do": "ledger"}. With
+`waiting`, so many more commands wait in its store for a head end that does not call back.
 """
 
 import asyncio
 import gc
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.server.connections import bind, url_of
 from adapter.service.app import running
 from adapter.service.assembly import connect
+from adapter.service.log import start_logging
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
@@ -76,14 +77,14 @@ def meters(first: int, count: int) -> Import:
 _CAN: Final = frozenset(kind.value for kind in CommandKind)
 
 
-async def prepare(store: SqliteStore, gateway: Gateway, count: int, open_commands: int) -> None:
+async def prepare(store: SqliteStore, gateway: Gateway, count: int, waiting: int) -> None:
     """Meters to work with, and commands that wait, in a store that has none."""
     if await store.devices(limit=1):
         return
     for start in range(0, count, _AT_ONCE):
         some = meters(FIRST + start, min(_AT_ONCE, count - start))
         await gateway.registry.import_devices(some)
-    await fill(store, open_commands)
+    await fill(store, waiting)
 
 
 class Work:
@@ -136,8 +137,6 @@ class Measured:
                 return await self._submit(**what)
             case "ledger":
                 return await self._ledger()
-            case "memory":
-                return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
         raise SystemExit(f"{do!r} is nothing that a gateway can be asked")
 
     async def _run(self, several: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -187,12 +186,13 @@ async def _rest() -> None:
 
 
 async def serve(
-    *, head_end: str, folder: str, meters: int, open: int = 0, counting: bool = False
+    *, head_end: str, folder: str, meters: int, waiting: int = 0, counting: bool = False
 ) -> None:
     counter = Counter() if counting else None
     clock, listening = SystemClock(), bind("127.0.0.1", 0)
     opening = time.perf_counter()
     async with AsyncExitStack() as stack:
+        start_logging(stream=stack.enter_context(open(Path(folder) / "log", "a")))
         stack.enter_context(nullcontext() if counter is None else counter.counting())
         store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
         await store.open()
@@ -208,7 +208,7 @@ async def serve(
             settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
             clock=clock,
         )
-        await prepare(store, core.gateway, meters, open)
+        await prepare(store, core.gateway, meters, waiting)
         app = await stack.enter_async_context(
             running(core, Settings(api=Api(port=0)), listening, clock)
         )

@@ -72,7 +72,7 @@ class Requests:
                 path = urlsplit(identity.address(CommunicationId(f"bench-{number}"))).path
             body = self._body.replace(_TOKEN.encode(), str(UUID(int=number)).encode())
             head = (
-                f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nSOAPAction: \"{_ACTION}\"\r\n"
+                f'POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nSOAPAction: "{_ACTION}"\r\n'
                 f"Content-Type: text/xml; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             self.left.append(head.encode() + body)

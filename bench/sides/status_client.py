@@ -1,6 +1,6 @@
 """A head end that sends a status message every so often, in a process of its own.
 
-python -m bench.client PUBLIC_URL KEY EACH_S    until its input ends; then a line of JSON:
+python -m bench.sides.status_client PUBLIC_URL KEY EACH_S    until its input ends; then a line of JSON:
 [[when it was sent, seconds to its answer], ...], by the clock of time.perf_counter
 """
 
@@ -10,19 +10,19 @@ import sys
 import threading
 import time
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.model.ids import CommunicationId
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
-from bench.callbacks import status_message
+from adapter.wire.codec import packaged_codec
+from bench.sides.head_end import status_body
 
 _XML = {"Content-Type": "text/xml; charset=utf-8"}
 
 
 def main() -> None:
     url, key, each = sys.argv[1], sys.argv[2].encode(), float(sys.argv[3])
-    codec, identity = Codec(Catalog.load()), CallbackIdentity(url, (key,))
+    codec, identity = packaged_codec(), CallbackIdentity(url, (key,))
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     ended = threading.Event()
 
@@ -36,7 +36,8 @@ def main() -> None:
     due = time.perf_counter()
     while not ended.is_set():
         number = len(sent)
-        body = status_message(codec, number)
+        status = status_body(str(UUID(int=number + 1)), "Executing")
+        body = codec.encode_request("RequestStatusChangedService.StatusChanged", status)
         place = urlsplit(identity.address(CommunicationId(f"bench-{number}"))).path
         time.sleep(max(0.0, due - time.perf_counter()))
         due += each

@@ -1,0 +1,102 @@
+"""What many open commands do to a new one, to a start after `kill -9`, and to the books.
+
+Every open command waits for a head end that has taken it and does not call back.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from bench.commands import KIND, gateway, head_end, work
+from bench.processes import Side
+from bench.report import Curve, Details, Figure, Part, Ran, comparison, ratios, shown
+from bench.rounds import Options, interleaved
+from bench.sides.head_end import DELAYS_S
+
+_FEWER: Final = (0, 1_000, 10_000)
+_AT_ONCE: Final = 64
+_COUNT: Final = 192
+
+
+def measure(options: Options) -> Part:
+    part = Part(title=f"A command while {options.open:,} others are open")
+    numbers = [*(number for number in _FEWER if number < options.open), options.open]
+    with tempfile.TemporaryDirectory() as temporary, head_end(*DELAYS_S) as asked:
+        with ExitStack() as stack:
+            started, sides = {}, {}
+            for number in numbers:
+                began = time.perf_counter()
+                folder = Path(temporary) / str(number)
+                started[number] = stack.enter_context(gateway(asked, folder, waiting=number))
+                part.notes.append(f"{number:,} open: there in {time.perf_counter() - began:.0f} s.")
+                sides[f"{number:,} open"] = _turn(started[number], options)
+            ran = interleaved(sides, options.rounds)
+            _figures(numbers, ran, part)
+            _books(started[options.open], options, part)
+            started[options.open].kill()
+        _after_kill(asked, Path(temporary) / str(options.open), options, part)
+    return part
+
+
+def _turn(side: Side, options: Options) -> Callable[[], Ran]:
+    return work(side, options.some(_COUNT, least=_AT_ONCE), _AT_ONCE)
+
+
+def _figures(numbers: list[int], ran: dict[str, list[Ran]], part: Part) -> None:
+    part.details.append(comparison("Submit to final state, 64 at once", ran))
+    none, most = ran[f"{numbers[0]:,} open"], ran[f"{numbers[-1]:,} open"]
+    part.figures.append(
+        Figure(
+            what=f"CPU of a command, {numbers[-1]:,} open / none",
+            unit="ratio",
+            each=ratios(most, none, lambda one: one.cpu_ms),
+            goal=1.15,
+        )
+    )
+    rows = comparison("", ran).rows
+    points = [(float(number), float(row[2])) for number, row in zip(numbers, rows, strict=True)]
+    part.curves.append(
+        Curve(
+            picture="CPU over open commands",
+            name="gateway, 64 at once",
+            x="open commands",
+            y="ms of CPU a command",
+            points=points,
+        )
+    )
+
+
+def _books(side: Side, options: Options, part: Part) -> None:
+    ledger = [side.ask(do="ledger")["seconds"] * 1000 for _ in range(options.rounds)]
+    part.figures.append(Figure(what=f"`ledger`, {options.open:,} open", unit="ms", each=ledger))
+
+
+def _after_kill(asked: Side, folder: Path, options: Options, part: Part) -> None:
+    """The process was killed while its commands waited; another one opens the same store."""
+    log = sum(path.stat().st_size for path in folder.glob("*.db-wal")) / 1e6
+    with gateway(asked, folder) as again:
+        opened = again.ready["open_s"] * 1000
+        job = {"kind": KIND, "count": 1, "at_once": 1}
+        first = again.ask(do="run", work=[job])["latencies"][0][0] * 1000
+        memory = again.memory / 1e6
+    rows = [(shown(log), shown(opened), shown(first), shown(memory))]
+    part.details.append(
+        Details(
+            title=f"After kill -9, {options.open:,} open",
+            columns=("MB of log to read", "ms to open and start", "ms of the first command", "MB"),
+            rows=rows,
+        )
+    )
+    part.figures += [
+        Figure(
+            what=f"opened and first command done after kill -9, {options.open:,} open",
+            unit="ms",
+            each=[opened + first],
+        ),
+        Figure(
+            what=f"memory of the process after it, {options.open:,} open", unit="MB", each=[memory]
+        ),
+    ]
