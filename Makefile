@@ -26,6 +26,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) -e '.[dev,bench]'
+	@touch $@
+
 demo: $(VENV)/.run ## twelve commands end to end against a simulated head end
 	$(BIN)/openway demo
 
@@ -50,7 +54,7 @@ test-changed: $(VENV)/.dev ## the tests that the changes since BASE can touch
 docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING.md and docs/
 	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
 
-bench: $(VENV)/.dev ## commands and callbacks per second, beside plain zeep
+bench: $(VENV)/.bench ## what it all takes, beside aiohttp, zeep, spyne and xmllint: bench/RESULTS.md
 	$(BIN)/python -m bench
 
 soak: $(VENV)/.dev ## the long runs

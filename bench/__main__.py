@@ -1,69 +1,86 @@
-"""Print measurements: all, or those that are named; a number scales them.
+"""The bench: what the gateway takes, beside others that do the same, as ratios.
 
-python -m bench                 everything
-python -m bench intake          one part: codec, callbacks, commands, orders, intake
-python -m bench intake 0.1      the same, quick
+python -m bench                     all parts, written to bench/RESULTS.md, .json and .svg
+python -m bench commands codec      some parts, printed only; `--write` puts them into the results
+python -m bench waiting --million   a million open commands in place of 100,000
+python -m bench --profile storm     a profile, in five rounds
+python -m bench --scale 0.1 --rounds 1   quick, to see that it works
 """
 
-import sys
-from collections.abc import Callable
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from bench import callbacks, codec, commands, intake, orders
-from bench.report import show
+from bench import callbacks, codec, commands, intake, orders, profiles, waiting
+from bench.machine import machine
+from bench.report import Part, show
+from bench.results import write
+from bench.rounds import Options
 
-
-def _codec(scale: float) -> None:
-    for endpoints in (1, 100, 1000):
-        baseline, ours = codec.writing(endpoints)
-        show(f"Writing PingByEndpoints, {endpoints} endpoints", [ours], baseline=baseline)
-    for failures in (1, 100, 10_000):
-        baseline, ours = codec.reading(failures)
-        show(f"Reading its result, {failures} failures", [ours], baseline=baseline)
-
-
-def _callbacks(scale: float) -> None:
-    baseline, ours = callbacks.measure(max(200, int(10_000 * scale)))
-    show("StatusChanged, 32 connections", [ours], baseline=baseline)
-
-
-def _commands(scale: float) -> None:
-    baseline, rates = commands.measure(max(100, int(2_000 * scale)))
-    show("Device Status Check, submit to final state", rates, baseline=baseline)
-
-
-def _orders(scale: float) -> None:
-    baseline, rates = orders.measure(max(50, int(300 * scale)))
-    show("A service order looked at again when its child completes", rates, baseline=baseline)
-
-
-def _intake(scale: float) -> None:
-    intake.show_all(scale, show)
-
-
-_PARTS: dict[str, Callable[[float], None]] = {
-    "codec": _codec,
-    "callbacks": _callbacks,
-    "commands": _commands,
-    "orders": _orders,
-    "intake": _intake,
+PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
+    "commands": commands.measure,
+    "waiting": waiting.measure,
+    "callbacks": callbacks.measure,
+    "codec": codec.measure,
+    "intake": intake.measure,
+    "orders": orders.measure,
+    "profiles": profiles.measure,
 }
+_MILLION: Final = 1_000_000
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    usual = Options()
+    reader = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reader.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; none: all of them")
+    reader.add_argument("--rounds", type=int, default=usual.rounds, help="of each comparison")
+    reader.add_argument("--scale", type=float, default=usual.scale, help="of what a round does")
+    reader.add_argument(
+        "--open", type=int, default=usual.open, help="commands that wait, in the part `waiting`"
+    )
+    reader.add_argument("--million", action="store_true", help=f"as --open {_MILLION}")
+    reader.add_argument(
+        "--profile", action="append", default=[], choices=profiles.NAMES, help="only such ones"
+    )
+    reader.add_argument("--write", action="store_true", help="results of some parts too")
+    asked = reader.parse_args(given)
+    if unknown := [name for name in asked.part if name not in PARTS]:
+        reader.error(f"{unknown[0]!r} is none of {', '.join(PARTS)}")
+    for name, least in (("rounds", 1), ("open", 1)):
+        if getattr(asked, name) < least:
+            reader.error(f"--{name}: at least {least}")
+    if not asked.scale > 0:
+        reader.error("--scale: more than 0")
+    return asked
 
 
 def main() -> None:
-    names, scale = sys.argv[1:], 1.0
-    if names and names[-1] not in _PARTS:
-        last = names.pop()
-        try:
-            scale = float(last)
-        except ValueError:
-            raise SystemExit(
-                f"{last!r} is neither a number nor one of {', '.join(_PARTS)}"
-            ) from None
-    if unknown := [name for name in names if name not in _PARTS]:
-        raise SystemExit(f"{unknown[0]!r} is none of {', '.join(_PARTS)}")
-    print("Machines are noisy: read the ratios, each to a baseline of this same run.\n")
-    for name in names or _PARTS:
-        _PARTS[name](scale)
+    asked = arguments()
+    names = asked.part or (["profiles"] if asked.profile else list(PARTS))
+    options = Options(
+        rounds=asked.rounds,
+        scale=asked.scale,
+        open=_MILLION if asked.million else asked.open,
+        profiles=tuple(asked.profile),
+    )
+    measured: dict[str, Part] = {}
+    around: dict[str, dict[str, str]] = {}
+    for name in names:
+        around[name] = machine()
+        began = time.perf_counter()
+        measured[name] = PARTS[name](options)
+        around[name]["run"] = (
+            f"{options.rounds} rounds, scale {options.scale:g}, {time.perf_counter() - began:.0f} s"
+        )
+        show(measured[name])
+        if asked.write or len(names) == len(PARTS):
+            # After every part: what was measured is kept, whatever comes later.
+            write({name: measured[name]}, around)
 
 
 if __name__ == "__main__":

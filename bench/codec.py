@@ -24,12 +24,16 @@ def measure(options: Options) -> Part:
     codec = packaged_codec()
     part = Part(title="Messages: how many times zeep's CPU")
     for endpoints in _WRITTEN:
-        title = f"Writing PingByEndpoints, {endpoints:,} endpoints"
+        title = f"Writing PingByEndpoints, {_many(endpoints, 'endpoint')}"
         _compare(title, _writing(codec, endpoints), options, part)
     for failures in _READ:
-        title = f"Reading its result, {failures:,} failures"
+        title = f"Reading its result, {_many(failures, 'failure')}"
         _compare(title, _reading(codec, failures), options, part)
     return part
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _compare(

@@ -19,7 +19,7 @@ from bench.rounds import Options, interleaved, turn
 from bench.sides.head_end import DELAYS_S
 
 KIND: Final = "device_status_check"
-_METERS: Final = 1_000
+_METERS: Final = 1_100
 _AT_ONCE: Final = {1: 30, 4: 60, 16: 128, 64: 384, 256: 512, 1_000: 1_000}
 """How many commands are in a turn, by how many are under way at a time."""
 

@@ -18,7 +18,9 @@ from typing import Final
 
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
+from adapter.engine.readings.ports import WaitingPayload
 from adapter.store.commands.commands import SqliteStore
+from adapter.store.readings.measurements import SqliteMeasurements
 from bench import beside
 from bench.payloads import INTERVALS, write_payload
 from bench.report import Details, Figure, Part, Ran, comparison, ratios, shown
@@ -228,9 +230,21 @@ def _staged(sizes: Sequence[int], folder: Path, part: Part) -> None:
 
 
 async def _make_store(path: Path, meters: int) -> None:
-    store = SqliteStore(path, now=SystemClock().now)
+    """With the devices, and the payload as one that was begun: the first one, by its first load."""
+    clock = SystemClock()
+    store = SqliteStore(path, now=clock.now)
     await store.open()
     await store.import_(Import(devices=tuple(beside.device(number) for number in range(meters))))
+    arrived = WaitingPayload(
+        inbox=None,
+        source="bench",
+        operation="DataSubscriberService.DataArrived",
+        at=clock.now(),
+        file="bench.xml",
+        size=0,
+        digest=b"bench",
+    )
+    await SqliteMeasurements(store.database).start(arrived, now=clock.now())
     await store.close()
 
 

@@ -6,10 +6,12 @@ wait.
 """
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -34,48 +36,90 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.orders.writing import CaseWriter
 from adapter.store.threads import Transaction
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
-from bench.report import Rate
+from adapter.wire.codec import packaged_codec
+from bench.report import Figure, Part, Ran, comparison, ratios
+from bench.rounds import Options, interleaved
 
 _INSTALLED = datetime(2020, 1, 1, tzinfo=UTC)
 _BATCH = 1_000
 
 
-def measure(looked_at: int, many: int = 10_000, few: int = 100) -> tuple[Rate, list[Rate]]:
-    """`looked_at` orders come to their end, one after the other, among few and among many."""
-    with tempfile.TemporaryDirectory() as folder:
-        baseline = asyncio.run(_among(few, looked_at, Path(folder) / "few.db"))
-        rate = asyncio.run(_among(many, looked_at, Path(folder) / "many.db"))
-    return baseline, [rate]
+def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
+    """Orders come to their end, one after the other, among few and among many, in turns."""
+    part = Part(title="A service order looked at again when its child completes")
+    each = options.some(40, least=5)
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        waiting = {
+            f"one order, {number:,} others wait": (number, Path(folder) / f"{number}.db")
+            for number in (few, options.some(many, least=1_000))
+        }
+        several = {
+            name: Among(runner, number, each * (options.rounds + 1), path)
+            for name, (number, path) in waiting.items()
+        }
+        try:
+            sides = {name: partial(among.some, each) for name, among in several.items()}
+            ran = interleaved(sides, options.rounds)
+        finally:
+            for among in several.values():
+                among.close()
+    part.details.append(comparison(part.title, ran))
+    first, last = ran.values()
+    part.figures += [
+        Figure(
+            what="CPU of an order looked at again, 10,000 waiting / 100",
+            unit="ratio",
+            each=ratios(last, first, lambda one: one.cpu_ms),
+        ),
+        Figure(
+            what="CPU of an order looked at again", unit="ms", each=[one.cpu_ms for one in last]
+        ),
+    ]
+    return part
 
 
-async def _among(waiting: int, looked_at: int, path: Path) -> Rate:
-    clock = SystemClock()
-    store = SqliteStore(path, now=clock.now)
-    await store.open()
-    core = connect(
-        store=store,
-        codec=Codec(Catalog.load()),
-        head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # no order here needs it
-        identity=CallbackIdentity("http://127.0.0.1:9", (b"bench" * 8,)),
-        settings=CommandSettings(),
-        clock=clock,
-        orders=OrderParts(field_work=Outgoing()),
-    )
-    try:
+class Among:
+    """Orders whose visit is with the crew, and so many more that wait, in a store of their own."""
+
+    def __init__(self, runner: asyncio.Runner, waiting: int, looked_at: int, path: Path) -> None:
+        self._runner = runner
+        self._clock = SystemClock()
+        self._store = SqliteStore(path, now=self._clock.now)
+        self._live = runner.run(self._open(waiting, looked_at))
+
+    async def _open(self, waiting: int, looked_at: int) -> list[OrderId]:
+        await self._store.open()
+        core = connect(
+            store=self._store,
+            codec=packaged_codec(),
+            head_end=HeadEndSettings(base_url="http://127.0.0.1:9"),  # no order here needs it
+            identity=CallbackIdentity("http://127.0.0.1:9", (b"bench" * 8,)),
+            settings=CommandSettings(),
+            clock=self._clock,
+            orders=OrderParts(field_work=Outgoing()),
+        )
+        self._orders = core.gateway.orders
         await _registry(core, looked_at)
-        live = await _under_way(core.gateway.orders, looked_at)
-        await _fill(store, live[0], waiting)
-        latencies = [await _one(core.gateway.orders, order, clock) for order in live]
-        return Rate(
-            name=f"one order, {waiting:,} others wait",
-            count=len(latencies),
+        live = await _under_way(self._orders, looked_at)
+        await _fill(self._store, live[0], waiting)
+        return live
+
+    def some(self, count: int) -> Ran:
+        return self._runner.run(self._some(count))
+
+    async def _some(self, count: int) -> Ran:
+        gc.collect()
+        cpu = time.process_time()
+        latencies = [await _one(self._orders, self._live.pop(), self._clock) for _ in range(count)]
+        return Ran(
+            count=count,
             seconds=sum(latencies),
+            cpu_s=time.process_time() - cpu,
             latencies=latencies,
         )
-    finally:
-        await store.close()
+
+    def close(self) -> None:
+        self._runner.run(self._store.close())
 
 
 async def _registry(core: Core, count: int) -> None:

@@ -38,9 +38,10 @@ def _never_alike(number: int) -> list[str]:
     return [f"{random.randrange(100_000, 1_000_000) / 1000:.3f}" for _ in range(INTERVALS)]
 
 
-def payload(size: int, *, repeating: bool = True) -> Iterator[bytes]:
-    """A DataArrived of about `size` bytes: 96 quarter hours of one channel for each meter. Not
-    `repeating`, hardly a value occurs twice: a table of known numbers is of no use then."""
+def payload(size: int, *, repeating: bool = True, first: int = 0) -> Iterator[bytes]:
+    """A DataArrived of about `size` bytes: 96 quarter hours of one channel for each meter, these by
+    the numbers from `first` on. Not `repeating`, hardly a value occurs twice: a table of known
+    numbers is of no use then."""
     yield _HEAD
     made = number = 0
     kinds = [_intervals(texts) for texts in values()]
@@ -54,7 +55,7 @@ def payload(size: int, *, repeating: bool = True) -> Iterator[bytes]:
             b"<b:IntervalValues>%s</b:IntervalValues></b:LoadProfileChannel>"
             b"</b:LoadProfileChannels><b:BlockInfo><b:Block>1</b:Block>"
             b"<b:TotalBlocks>1</b:TotalBlocks></b:BlockInfo></b:ReadData>"
-            % (ESN.encode(), number, day)
+            % (ESN.encode(), first + number, day)
         )
         made += len(part)
         number += 1
@@ -62,11 +63,11 @@ def payload(size: int, *, repeating: bool = True) -> Iterator[bytes]:
     yield _TAIL
 
 
-def write_payload(path: Path, size: int, *, repeating: bool = True) -> int:
+def write_payload(path: Path, size: int, *, repeating: bool = True, first: int = 0) -> int:
     """The file; how many meters are in it."""
     parts = 0
     with open(path, "wb") as file:
-        for part in payload(size, repeating=repeating):
+        for part in payload(size, repeating=repeating, first=first):
             file.write(part)
             parts += 1
         file.flush()

@@ -38,7 +38,8 @@ class Ran:
         """NaN where there are too few to tell."""
         if len(self.latencies) < 2:
             return float("nan")
-        return statistics.quantiles(self.latencies, n=1000)[round(share * 1000) - 1] * 1000
+        cuts = statistics.quantiles(self.latencies, n=1000, method="inclusive")
+        return cuts[round(share * 1000) - 1] * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ def turn(side: Side, number: int, /, **asked: Any) -> Callable[[], Ran]:
 
     def run() -> Ran:
         answer = side.ask(**asked)
+        check(answer)
         return Ran(
             count=number,
             seconds=answer["seconds"],
@@ -50,6 +51,13 @@ def turn(side: Side, number: int, /, **asked: Any) -> Callable[[], Ran]:
         )
 
     return run
+
+
+def check(answer: Mapping[str, Any]) -> None:
+    """Raises SystemExit where a command did not come to its good end: it would count as fast."""
+    for states in answer.get("states", ()):
+        if set(states) != {"completed succeeded"}:
+            raise SystemExit(f"not all commands succeeded: {states}")
 
 
 def repeated(work: Callable[[], object], seconds: float = 0.2) -> Callable[[], Ran]:

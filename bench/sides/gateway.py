@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,9 +43,12 @@ from bench.payloads import ESN
 
 KEY: Final = b"bench" * 8
 FIRST: Final = 700_001
+OFF: Final = FIRST + 1_000
+"""Meters from this number on are off: a connect has something to do there."""
+
 _AT_ONCE: Final = 5_000
 _LONG_S: Final = 30 * 86_400.0
-_WAIT_S: Final = 600.0
+_WAIT_S: Final = 180.0
 
 NEVER_POLLS: Final = Policy(
     expires_s=_LONG_S, reply_s=_LONG_S, poll_first_s=_LONG_S / 2, poll_longest_s=_LONG_S / 2
@@ -54,7 +57,7 @@ NEVER_POLLS: Final = Policy(
 
 
 def meters(first: int, count: int) -> Import:
-    """So many meters that are on, each at a service point of its own."""
+    """So many meters, each at a service point of its own: on, but for those from OFF on."""
     numbers = range(first, first + count)
     return Import(
         devices=tuple(
@@ -67,7 +70,7 @@ def meters(first: int, count: int) -> Import:
                 device=DeviceId(f"M{n}"),
                 service_point=ServicePointId(f"SP{n}"),
                 installed_at=INSTALLED,
-                status=InstallStatus.CONN_COMM,
+                status=InstallStatus.CONN_COMM if n < OFF else InstallStatus.DISCONN_COMM,
             )
             for n in numbers
         ),

@@ -87,7 +87,7 @@ def _spyne_server() -> Any:
 
     class Status(ComplexModel):  # type: ignore[misc, no-any-unimported]
         __namespace__ = _COMMON
-        _type_info = [
+        _type_info = [  # noqa: RUF012
             ("RequestToken", Token),
             ("State", Unicode),
             ("EndpointsScheduled", Integer),
@@ -104,7 +104,7 @@ def _spyne_server() -> Any:
 
     class Service(ServiceBase):  # type: ignore[misc, no-any-unimported]
         @rpc(Input, _in_arg_names={"given": "input"}, _returns=None)  # type: ignore[untyped-decorator]
-        def StatusChanged(context: Any, given: Any) -> None:  # noqa: N802, N805
+        def StatusChanged(context: Any, given: Any) -> None:
             assert given.RequestStatus.RequestToken.Id
 
     application = Application(

@@ -1,7 +1,9 @@
 """A head end that sends a status message every so often, in a process of its own.
 
-python -m bench.sides.status_client PUBLIC_URL KEY EACH_S    until its input ends; then a line of JSON:
-[[when it was sent, seconds to its answer], ...], by the clock of time.perf_counter
+python -m bench.sides.status_client PUBLIC_URL KEY EACH_S
+
+It sends until its input ends; then it writes a line of JSON: [[when it was sent, seconds to its
+answer], ...], by the clock of time.perf_counter
 """
 
 import http.client

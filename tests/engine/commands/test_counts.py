@@ -7,7 +7,6 @@ judged. The bounds are today's figures; whoever makes a command cheaper lowers t
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
