@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bench import callbacks, codec, commands, intake, orders, profiles, waiting
+from bench.files import write
 from bench.machine import machine
 from bench.report import Part, show
-from bench.results import write
 from bench.rounds import Options
 
 PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {

@@ -45,10 +45,10 @@ def files_of_tests() -> list[Path]:
 
 
 def graph_of_imports() -> grimp.ImportGraph:
-    """Of product and tests, with the modules that tests start as processes."""
-    graph = grimp.build_graph("adapter", "tests", cache_dir=None)
+    """Of product, bench and tests, with the modules that tests and bench start as processes."""
+    graph = grimp.build_graph("adapter", "bench", "tests", cache_dir=None)
     for module in sorted(graph.modules):
-        if module.startswith("tests."):
+        if module.startswith(("tests.", "bench.")):
             for started in _started(file_of(module), graph.modules):
                 graph.add_import(importer=module, imported=started)
     return graph

@@ -195,7 +195,6 @@ async def serve(
     clock, listening = SystemClock(), bind("127.0.0.1", 0)
     opening = time.perf_counter()
     async with AsyncExitStack() as stack:
-        start_logging(stream=stack.enter_context(open(Path(folder) / "log", "a")))
         stack.enter_context(nullcontext() if counter is None else counter.counting())
         store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
         await store.open()
@@ -222,5 +221,13 @@ async def serve(
             print(json.dumps(await measured.answer(**json.loads(line))), flush=True)
 
 
+def main() -> None:
+    """Its log goes where the store is, as a service's goes to a file."""
+    asked = json.loads(sys.argv[1])
+    with open(Path(asked["folder"]) / "log", "a") as log:
+        start_logging(stream=log)
+        asyncio.run(serve(**asked))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(**json.loads(sys.argv[1])))
+    main()

@@ -81,11 +81,11 @@ def _spyne_server() -> Any:
     from spyne.protocol.soap import Soap11
     from spyne.server import ServerBase
 
-    class Token(ComplexModel):  # type: ignore[misc, no-any-unimported]
+    class Token(ComplexModel):  # type: ignore[misc]
         __namespace__ = _COMMON
         Id = Unicode(type_name="guid")
 
-    class Status(ComplexModel):  # type: ignore[misc, no-any-unimported]
+    class Status(ComplexModel):  # type: ignore[misc]
         __namespace__ = _COMMON
         _type_info = [  # noqa: RUF012
             ("RequestToken", Token),
@@ -98,11 +98,11 @@ def _spyne_server() -> Any:
             ("FinishedWhen", DateTime),
         ]
 
-    class Input(ComplexModel):  # type: ignore[misc, no-any-unimported]
+    class Input(ComplexModel):  # type: ignore[misc]
         __namespace__ = _COMMON
         RequestStatus = Status
 
-    class Service(ServiceBase):  # type: ignore[misc, no-any-unimported]
+    class Service(ServiceBase):  # type: ignore[misc]
         @rpc(Input, _in_arg_names={"given": "input"}, _returns=None)  # type: ignore[untyped-decorator]
         def StatusChanged(context: Any, given: Any) -> None:
             assert given.RequestStatus.RequestToken.Id

@@ -83,8 +83,11 @@ async def run(
 ) -> dict[str, Any]:
     requests.make(url, count, genuine=genuine)
     place, loop = urlsplit(url), asyncio.get_running_loop()
+    assert place.hostname is not None
+    assert place.port is not None
+    address = (place.hostname, place.port)
     opened = [
-        await loop.create_connection(lambda: Sending(requests), place.hostname, place.port)
+        await loop.create_connection(lambda: Sending(requests), *address)
         for _ in range(connections)
     ]
     started = time.perf_counter()
