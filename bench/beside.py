@@ -26,6 +26,7 @@ from adapter.model.ids import DeviceId, EndpointId
 from adapter.server.connections import bind, url_of
 from adapter.service.app import running, settle
 from adapter.service.assembly import Core, connect
+from adapter.service.log import start_logging
 from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
@@ -65,8 +66,10 @@ def device(number: int) -> Device:
 
 
 def measure(size: int, part: Part, each_s: float = 0.01) -> None:
-    """Adds a table and figures to the part."""
-    found = asyncio.run(_measure(size, each_s))
+    """Adds a table and figures to the part. From here on this process keeps no log."""
+    with open(os.devnull, "w") as nowhere:
+        start_logging(stream=nowhere)
+        found = asyncio.run(_measure(size, each_s))
     title = f"StatusChanged while {found.payload_bytes / 1e6:.0f} MB are taken in, ms"
     rows = [(name, *_quantiles(took)) for name, took in found.statuses.items()]
     columns = ("what", "count", "p50", "p99", "max")
