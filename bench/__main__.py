@@ -8,6 +8,7 @@ python -m bench --scale 0.1 --rounds 1   quick, to see that it works
 """
 
 import argparse
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -61,6 +62,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     asked = arguments()
+    logging.getLogger().addHandler(logging.NullHandler())  # what is printed are results
     names = asked.part or (["profiles"] if asked.profile else list(PARTS))
     options = Options(
         rounds=asked.rounds,

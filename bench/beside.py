@@ -6,6 +6,7 @@ their own, as they are in life; so is the worker that the gateway starts.
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -66,10 +67,11 @@ def device(number: int) -> Device:
 
 
 def measure(size: int, part: Part, each_s: float = 0.01) -> None:
-    """Adds a table and figures to the part. From here on this process keeps no log."""
+    """Adds a table and figures to the part. The gateway is this process."""
     with open(os.devnull, "w") as nowhere:
-        start_logging(stream=nowhere)
+        handler = start_logging(stream=nowhere)
         found = asyncio.run(_measure(size, each_s))
+        logging.getLogger().removeHandler(handler)
     title = f"StatusChanged while {found.payload_bytes / 1e6:.0f} MB are taken in, ms"
     rows = [(name, *_quantiles(took)) for name, took in found.statuses.items()]
     columns = ("what", "count", "p50", "p99", "max")

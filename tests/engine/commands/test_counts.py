@@ -15,13 +15,14 @@ from bench.counts import NAMES, Counts, least
 from bench.processes import Side, side
 from bench.sides.head_end import DELAYS_S
 
-ALONE: Final = Counts(commits=42, statements=500, loads=16, trees=5, judged=8, written=450_000)
+ALONE: Final = Counts(commits=42, statements=500, loads=16, trees=5, judged=8, written=480_000)
 """At most so much for one command, nobody else there."""
 
 TOGETHER: Final = Counts(
-    commits=2.0, statements=121, loads=10.5, trees=5.5, judged=8.5, written=118_000
+    commits=2.4, statements=122, loads=10.8, trees=6.5, judged=9.5, written=130_000
 )
-"""At most so much for each of many, 64 of them at a time."""
+"""At most so much for each of many, 64 of them at a time. How many share a commit, and how many
+callbacks come before the token is stored and are read once more, depends on the machine a little."""
 
 
 @pytest.fixture(scope="module")
