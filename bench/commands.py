@@ -8,14 +8,13 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from bench.counts import Counts, least
+from bench.counts import NAMES, Counts
 from bench.processes import Side, side
 from bench.report import Curve, Figure, Part, Ran, comparison, ratios
-from bench.rounds import Options, interleaved, turn
+from bench.rounds import Options, check, interleaved, turn
 from bench.sides.head_end import DELAYS_S
 
 KIND: Final = "device_status_check"
@@ -163,28 +162,25 @@ _WORDS: Final = {
 
 def _counts(options: Options, asked: Side, folder: Path, part: Part) -> None:
     """In a process of its own: what counts takes time."""
-    found: dict[int, Counts] = {}
     with gateway(asked, folder, counting=True) as ours:
-        for at_once, count, times in ((1, 1, 10), (64, 256, 3)):
+        for at_once, count, rounds in ((1, 1, 2 * options.rounds), (64, 256, options.rounds)):
             several = []
-            for _ in range(times):
+            for _ in range(rounds + 1):
                 job = {"kind": KIND, "count": count, "at_once": at_once}
                 ran = ours.ask(do="run", work=[job])
+                check(ran)
                 several.append(Counts(**ran["counts"]).each(count))
-            found[at_once] = least(several)
-    for at_once, counts in found.items():
-        values = asdict(counts)
-        values["written"] /= 1000
-        for name, value in values.items():
-            goal = _GOALS[at_once].get(name)
-            part.figures.append(
-                Figure(
-                    what=f"{_WORDS[name]} a command, {_how_many(at_once)}",
-                    unit="kB" if name == "written" else "count",
-                    each=[value],
-                    goal=goal,
+            for name in NAMES:
+                each = [getattr(one, name) for one in several[1:]]
+                kilo = name == "written"
+                part.figures.append(
+                    Figure(
+                        what=f"{_WORDS[name]} a command, {_how_many(at_once)}",
+                        unit="kB" if kilo else "count",
+                        each=[value / 1000 for value in each] if kilo else each,
+                        goal=_GOALS[at_once].get(name),
+                    )
                 )
-            )
 
 
 def _how_many(at_once: int) -> str:

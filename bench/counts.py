@@ -1,4 +1,4 @@
-"""What a command costs in counts, which no noise moves: by hooks that the libraries offer.
+"""What a command costs in counts, which noise hardly moves: by hooks that the libraries offer.
 
 SQL: `apsw.connection_hooks` gives every connection that is opened from then on a trace of its
 statements. XML: the functions of lxml and expat through which bytes become a tree or events are
@@ -47,7 +47,7 @@ NAMES: Final = tuple(field.name for field in fields(Counts))
 
 
 def least(several: "list[Counts]") -> Counts:
-    """The least of each: noise only adds (a timer that comes round once more, a second try)."""
+    """The least of each: what a timer that comes round once more adds is not the command's."""
     return Counts(**{name: min(getattr(one, name) for one in several) for name in NAMES})
 
 

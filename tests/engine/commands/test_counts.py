@@ -1,8 +1,8 @@
 """What one command costs in commits, statements, loads, parses and bytes: counts, not times.
 
-Gateway and head end are processes of their own, so that all that is counted is the gateway's. A
-busy machine only adds to a count (a timer that comes round once more), so the least of several is
-judged. The bounds are today's figures; whoever makes a command cheaper lowers them.
+Gateway and head end are processes of their own, so that all that is counted is the gateway's. The
+least of several is judged: a busy machine adds timers that come round once more. The bounds are
+today's figures with a little room; whoever makes a command cheaper lowers them.
 """
 
 import json
@@ -22,7 +22,7 @@ TOGETHER: Final = Counts(
     commits=2.4, statements=122, loads=10.8, trees=6.5, judged=9.5, written=130_000
 )
 """At most so much for each of many, 64 of them at a time. How many share a commit, and how many
-callbacks come before the token is stored and are read once more, depends on the machine a little."""
+callbacks come before the token is stored and are read once more, is up to the machine."""
 
 
 @pytest.fixture(scope="module")
