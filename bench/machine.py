@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def machine() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {sys.version.split()[0]}",
         "SQLite": apsw.sqlite_lib_version(),
         "libxml2": ".".join(map(str, etree.LIBXML_VERSION)),
+        "xmllint": _xmllint(),
         **{name: _version(name) for name in _PACKAGES},
     }
 
@@ -38,6 +40,14 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _xmllint() -> str:
+    program = shutil.which("xmllint")
+    if program is None:
+        return "not installed"
+    told = subprocess.run([program, "--version"], check=False, capture_output=True, text=True)
+    return told.stderr.partition("\n")[0].rpartition(" ")[2] or "not known"
 
 
 def _commit() -> str:

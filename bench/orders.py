@@ -47,11 +47,11 @@ _BATCH = 1_000
 def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
     """Orders come to their end, one after the other, among few and among many, in turns."""
     part = Part(title="A service order looked at again when its child completes")
-    each = options.some(40, least=5)
+    each, most = options.some(40, least=5), options.some(many, least=1_000)
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         waiting = {
             f"one order, {number:,} others wait": (number, Path(folder) / f"{number}.db")
-            for number in (few, options.some(many, least=1_000))
+            for number in (few, most)
         }
         several = {
             name: Among(runner, number, each * (options.rounds + 1), path)
@@ -67,7 +67,7 @@ def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
     first, last = ran.values()
     part.figures += [
         Figure(
-            what="CPU of an order looked at again, 10,000 waiting / 100",
+            what=f"CPU of an order looked at again, {most:,} others waiting / {few}",
             unit="ratio",
             each=ratios(last, first, lambda one: one.cpu_ms),
         ),
