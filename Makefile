@@ -40,7 +40,7 @@ lint: $(VENV)/.dev ## style and format
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev ## mypy, strict
-	$(BIN)/mypy --strict adapter tests
+	$(BIN)/mypy --strict adapter tests bench
 
 contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports

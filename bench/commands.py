@@ -7,7 +7,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,8 @@ def gateway(head_end: Side, folder: Path, **more: Any) -> Iterator[Side]:
         yield started
 
 
-def head_end(*delays_s: float) -> Any:
+def head_end(*delays_s: float) -> AbstractContextManager[Side]:
+    """One that calls back after so long; one that never does without delays."""
     return side("bench.sides.head_end", *map(str, delays_s))
 
 

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+LOOK_S: Final = 0.05
+QUIET_LOOKS: Final = 3
+"""One alone may be of a process that wanted a core and had none."""
+
 _QUIET_SHARE: Final = 0.1
-_LOOK_S: Final = 0.05
 _LONGEST_S: Final = 10.0
 
 
@@ -68,13 +71,12 @@ class Side:
         return answer
 
     def rest(self) -> None:
-        """Wait until the process has nothing to do any more, at most 10 s."""
-        end = time.monotonic() + _LONGEST_S
-        while time.monotonic() < end:
+        """Wait until the process has had nothing to do for a while, at most 10 s."""
+        looks, end = 0, time.monotonic() + _LONGEST_S
+        while looks < QUIET_LOOKS and time.monotonic() < end:
             before = self.cpu_s
-            time.sleep(_LOOK_S)
-            if self.cpu_s - before < _QUIET_SHARE * _LOOK_S:
-                return
+            time.sleep(LOOK_S)
+            looks = looks + 1 if is_quiet(self.cpu_s - before) else 0
 
     def kill(self) -> None:
         """As `kill -9` does."""
@@ -106,6 +108,11 @@ def side(*arguments: str) -> Iterator[Side]:
 def cpu_of(pid: int) -> float:
     """Seconds of CPU that a process has taken so far, all threads (clock_getcpuclockid(3))."""
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def is_quiet(cpu_s: float) -> bool:
+    """Whether that much CPU within LOOK_S is of a process with nothing to do."""
+    return cpu_s < _QUIET_SHARE * LOOK_S
 
 
 def answer(handle: Callable[..., dict[str, Any]], **ready: Any) -> None:

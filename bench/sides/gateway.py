@@ -3,13 +3,12 @@
 python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
                                        "counting": false}
 
-It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n},
-{"do": "ledger"}. With
-`waiting`, so many more commands wait in its store for a head end that does not call back.
+It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n} and
+{"do": "ledger"}. With `waiting`, so many more commands are open in its store from the start on:
+their head end has taken them and does not call back.
 """
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -40,6 +39,7 @@ from adapter.wire.codec import packaged_codec
 from bench.counts import Counter
 from bench.open_commands import INSTALLED, fill
 from bench.payloads import ESN
+from bench.processes import LOOK_S, QUIET_LOOKS, is_quiet
 
 KEY: Final = b"bench" * 8
 FIRST: Final = 700_001
@@ -47,6 +47,9 @@ OFF: Final = FIRST + 1_000
 """Meters from this number on are off: a connect has something to do there."""
 
 _AT_ONCE: Final = 5_000
+_SHARES: Final = {"urgent": 1.0, "normal": 1.0, "bulk": 1.0}
+"""All calls for every class, so that 64 at once are 64 at once."""
+
 _LONG_S: Final = 30 * 86_400.0
 _WAIT_S: Final = 180.0
 
@@ -144,7 +147,6 @@ class Measured:
 
     async def _run(self, several: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Until all of it is final and nothing is left to do, publications and logs included."""
-        gc.collect()
         works = [Work(self._gateway, **each) for each in several]
         before = None if self._counter is None else self._counter.now()
         commits, cpu = self._store.database.commits, time.process_time()
@@ -169,8 +171,13 @@ class Measured:
             device = DeviceId(f"M{number}")
             request = CommandRequest(kind=CommandKind.DEVICE_STATUS_CHECK, devices=(device,))
             await self._gateway.commands.submit(request)
-        await _rest()
-        return {"states": dict((await self._store.ledger()).communications_by_state)}
+        end = time.monotonic() + _WAIT_S
+        while True:
+            states = dict((await self._store.ledger()).communications_by_state)
+            if states.keys() == {"awaiting"} or time.monotonic() > end:
+                await _rest()
+                return {"states": states}
+            await asyncio.sleep(0.1)
 
     async def _ledger(self) -> dict[str, Any]:
         started = time.perf_counter()
@@ -179,13 +186,12 @@ class Measured:
 
 
 async def _rest() -> None:
-    """Until the process has nothing to do (as `Side.rest`), at most 10 s."""
-    end = time.monotonic() + 10.0
-    while time.monotonic() < end:
+    """Until the process has had nothing to do for a while, at most 10 s."""
+    looks, end = 0, time.monotonic() + 10.0
+    while looks < QUIET_LOOKS and time.monotonic() < end:
         before = time.process_time()
-        await asyncio.sleep(0.05)
-        if time.process_time() - before < 0.005:
-            return
+        await asyncio.sleep(LOOK_S)
+        looks = looks + 1 if is_quiet(time.process_time() - before) else 0
 
 
 async def serve(
@@ -204,7 +210,7 @@ async def serve(
             codec=packaged_codec(),
             head_end=HeadEndSettings(
                 base_url=head_end,
-                limits=LimitSettings(concurrency=64, shares={"normal": 1.0, "bulk": 1.0}),
+                limits=LimitSettings(concurrency=64, shares=_SHARES),
             ),
             identity=CallbackIdentity(url_of(listening, tls=False), (KEY,)),
             settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
