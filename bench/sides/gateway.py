@@ -174,7 +174,7 @@ class Measured:
         end = time.monotonic() + _WAIT_S
         while True:
             states = dict((await self._store.ledger()).communications_by_state)
-            if states.keys() == {"awaiting"} or time.monotonic() > end:
+            if not states.keys() & {"queued", "sending"} or time.monotonic() > end:
                 await _rest()
                 return {"states": states}
             await asyncio.sleep(0.1)
