@@ -12,6 +12,7 @@ import gc
 import itertools
 import json
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -118,6 +119,8 @@ class CheapHeadEnd:
     def __init__(self, ready: ReadyBytes, delays_s: Sequence[float]) -> None:
         self._ready = ready
         self._delays_s = delays_s
+        # A store may meet several of these, and a token twice would be a contradiction.
+        self._own = secrets.token_hex(4).encode()
         self._numbers = itertools.count(1)
         self._asked: dict[bytes, tuple[bytes, float]] = {}
         self._callers: dict[str, Caller] = {}
@@ -137,7 +140,7 @@ class CheapHeadEnd:
         return self._ready.status[state].replace(_TOKEN.encode(), token)
 
     def _take(self, body: bytes) -> bytes:
-        token = b"00000000-0000-4000-8000-%012d" % next(self._numbers)
+        token = self._own + b"-0000-4000-8000-%012d" % next(self._numbers)
         address = _ADDRESS.search(body)
         last_s = self._delays_s[-1] if self._delays_s else 0.0
         self._asked[token] = (_found(_ESN, body), time.monotonic() + last_s)
