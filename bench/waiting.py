@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from bench.commands import KIND, gateway, head_end, work
@@ -56,8 +57,9 @@ def _figures(numbers: list[int], ran: dict[str, list[Ran]], part: Part) -> None:
             goal=1.15,
         )
     )
-    rows = comparison("", ran).rows
-    points = [(float(number), float(row[2])) for number, row in zip(numbers, rows, strict=True)]
+    points = [
+        (float(number), median(one.cpu_ms for one in ran[f"{number:,} open"])) for number in numbers
+    ]
     part.curves.append(
         Curve(
             picture="CPU over open commands",
