@@ -4,7 +4,7 @@ python -m bench                     all parts, written to bench/RESULTS.md, .jso
 python -m bench commands codec      some parts, printed only; `--write` puts them into the results
 python -m bench waiting --million   a million open commands in place of 100,000
 python -m bench --profile storm     a profile, in five rounds
-python -m bench --scale 0.1 --rounds 1   quick, to see that it works
+python -m bench --scale 0.1 --rounds 1   a quick look whether it works, printed only
 """
 
 import argparse
@@ -48,7 +48,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     reader.add_argument(
         "--profile", action="append", default=[], choices=profiles.NAMES, help="only such ones"
     )
-    reader.add_argument("--write", action="store_true", help="results of some parts too")
+    reader.add_argument(
+        "--write", action="store_true", help="results also of some parts, or of a quick look"
+    )
     asked = reader.parse_args(given)
     if unknown := [name for name in asked.part if name not in PARTS]:
         reader.error(f"{unknown[0]!r} is none of {', '.join(PARTS)}")
@@ -58,6 +60,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     if not asked.scale > 0:
         reader.error("--scale: more than 0")
     return asked
+
+
+def whole(asked: argparse.Namespace) -> bool:
+    """Whether all of it was asked for: a quick look does not take the place of results."""
+    usual = Options()
+    some = asked.part or asked.profile
+    return not some and asked.rounds >= usual.rounds and asked.scale >= usual.scale
 
 
 def main() -> None:
@@ -80,7 +89,7 @@ def main() -> None:
             f"{options.rounds} rounds, scale {options.scale:g}, {time.perf_counter() - began:.0f} s"
         )
         show(measured[name])
-        if asked.write or len(names) == len(PARTS):
+        if asked.write or whole(asked):
             # After every part: what was measured is kept, whatever comes later.
             write({name: measured[name]}, around)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import PARTS, arguments
+from bench.__main__ import PARTS, arguments, whole
 from bench.counts import NAMES, Counts, least
 from bench.files import write
 from bench.report import Curve, Details, Figure, Part, Ran, ratios
@@ -93,6 +93,12 @@ def test_an_option_that_measures_nothing_is_refused(capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit):
             arguments(given)
         assert problem in capsys.readouterr().err
+
+
+def test_only_a_whole_run_is_written_unasked() -> None:
+    assert whole(arguments([]))
+    for given in (["codec"], ["--scale", "0.1"], ["--rounds", "1"], ["--profile", "storm"]):
+        assert not whole(arguments(given))
 
 
 def test_contributing_names_every_part_of_the_bench() -> None:
