@@ -9,6 +9,7 @@ python -m bench --scale 0.1 --rounds 1   a quick look whether it works, printed 
 
 import argparse
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -69,6 +70,13 @@ def whole(asked: argparse.Namespace) -> bool:
     return not some and asked.rounds >= usual.rounds and asked.scale >= usual.scale
 
 
+def busy(load: float) -> list[str]:
+    """What is to be said of a machine on which others worked, too."""
+    if load <= len(os.sched_getaffinity(0)):
+        return []
+    return [f"THE MACHINE WAS BUSY, load {load:.0f}: look at ratios of CPU and at counts alone."]
+
+
 def main() -> None:
     asked = arguments()
     logging.getLogger().addHandler(logging.NullHandler())  # what is printed are results
@@ -83,8 +91,9 @@ def main() -> None:
     around: dict[str, dict[str, str]] = {}
     for name in names:
         around[name] = machine()
-        began = time.perf_counter()
+        load, began = os.getloadavg()[0], time.perf_counter()
         measured[name] = PARTS[name](options)
+        measured[name].notes += busy(load)
         around[name]["run"] = (
             f"{options.rounds} rounds, scale {options.scale:g}, {time.perf_counter() - began:.0f} s"
         )
