@@ -29,12 +29,17 @@ def _draw(panels: Mapping[str, Sequence[Curve]], path: Path) -> None:
         for curve in curves:
             x, y = zip(*curve.points, strict=True)
             axis.plot(x, y, marker="o", label=curve.name)
-        # "symlog" has a place for none.
-        axis.set_xscale("symlog" if min(x) == 0 else "log", base=10)
+        if min(x) == 0:
+            axis.set_xscale("symlog", linthresh=100)  # which has a place for none
+        else:
+            axis.set_xscale("log")
         axis.set_title(name)
         axis.set_xlabel(curves[0].x)
         axis.set_ylabel(curves[0].y)
-        axis.set_ylim(bottom=0)
+        if name == "latency":
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, 1.1 * max(y for curve in curves for _, y in curve.points))
         axis.grid(alpha=0.3)
         if len(curves) > 1:
             axis.legend()

@@ -1,5 +1,7 @@
 """Every part of the bench runs to its end: small, in one round, figures not looked at."""
 
+from math import isfinite
+
 import pytest
 
 from bench.__main__ import PARTS
@@ -14,4 +16,4 @@ _SMALL = Options(rounds=1, scale=0.02, open=2_000)
 def test_a_part_of_the_bench_comes_to_figures(part: str) -> None:
     found = PARTS[part](_SMALL)
     assert found.figures
-    assert all(figure.value > 0 for figure in found.figures if "loads" not in figure.what)
+    assert all(isfinite(figure.value) for figure in found.figures)
