@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -50,8 +51,9 @@ def _xmllint() -> str:
     return told.stderr.partition("\n")[0].rpartition(" ")[2] or "not known"
 
 
+@cache
 def _commit() -> str:
-    """As git names it, with a mark where files have changed since."""
+    """As git names it, with a mark where files had changed since when the run began."""
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
     try:
         done = subprocess.run(
