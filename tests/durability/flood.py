@@ -10,9 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
-from bench.callbacks import status_message
+from adapter.model.ids import RequestToken
+from tests.web.both_servers import status_changed
 
 _CONNECTIONS: Final = 16
 _SEEDS: Final = 1_000_000
@@ -22,14 +21,14 @@ _LENGTH: Final = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 
 def requests(url: str, count: int) -> list[bytes]:
     at = urlsplit(url)
-    pattern = status_message(Codec(Catalog.load()), 0)
-    known = str(UUID(int=1)).encode()
+    known = str(UUID(int=1))
+    pattern = status_changed(RequestToken(known))
     head = (
         f"POST {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\nContent-Type: text/xml; charset=utf-8\r\n"
         f'SOAPAction: "{_ACTION}"\r\nContent-Length: {len(pattern)}\r\n\r\n'
     ).encode("ascii")
     return [
-        head + pattern.replace(known, str(UUID(int=_SEEDS + number)).encode())
+        head + pattern.replace(known.encode(), str(UUID(int=_SEEDS + number)).encode())
         for number in range(count)
     ]
 
