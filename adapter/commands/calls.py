@@ -167,6 +167,8 @@ class Reading:
     `at` is the register's timestamp, or the END of the interval, in UTC. `value` is engineering
     units of `quantity` (multiplied by the pulse multiplier where ScalingType is None; inferred).
     `seconds` is the interval's length, 0 for registers. `statuses` are the head end's own words.
+    `condition` is the code that the intake gave it, six digits, higher is better; None before that.
+    A `value` that counts as no measurement is None from the intake on.
     """
 
     endpoint: EndpointId
@@ -177,3 +179,4 @@ class Reading:
     value: Decimal | None
     seconds: int = 0
     statuses: tuple[str, ...] = ()
+    condition: int | None = None

@@ -174,9 +174,11 @@ def _measurement(
     rows: list[Reading],
     event: CompletionEvent,
 ) -> InitialMeasurement:
-    ordered = sorted({row.at: row for row in rows}.values(), key=lambda row: row.at)
+    # Of several at one time the best counts: the last one of these stays.
+    rows = sorted(rows, key=lambda row: (row.at, row.value is not None, row.condition or 0))
+    ordered = list({row.at: row for row in rows}.values())
     if kind is ReadingKind.REGISTER:
-        ordered = ordered[-1:]
+        ordered = ([row for row in ordered if row.value is not None] or ordered)[-1:]
     start, end = ordered[0].at - timedelta(seconds=seconds), ordered[-1].at
     interval = kind is ReadingKind.INTERVAL
     return InitialMeasurement(
@@ -189,7 +191,8 @@ def _measurement(
         end=end,
         seconds=seconds,
         values=tuple(
-            InitialValue(at=row.at, value=row.value, statuses=row.statuses) for row in ordered
+            InitialValue(at=row.at, value=row.value, statuses=row.statuses, condition=row.condition)
+            for row in ordered
         ),
         cause=event.id,
     )

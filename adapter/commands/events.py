@@ -131,7 +131,10 @@ OwnCommunicationEvent = CancelWanted | CommunicationWithdrawn | DeadlinePassed |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionExecuted:
+    """`note` is what people should know of what it made: values that are not regular."""
+
     event: EventId
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -392,7 +392,7 @@ def executed(transition: Transition, event: CompletionExecuted) -> None:
     moved = _move_completion(transition, event)
     if transition.activity.completions == before:  # told again
         return
-    transition.effects.append(Publish(name=f"completion.{moved.kind.value}"))
+    transition.effects.append(Publish(name=f"completion.{moved.kind.value}", text=event.note))
     left = [x for x in transition.activity.completions if x.state is CompletionState.PENDING]
     if not left and transition.activity.state is S.EXECUTING_COMPLETION_EVENTS:
         _to_completed(transition)

@@ -1,20 +1,29 @@
 """InitialMeasurement: what a read command or a payload hands to the measurement system."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from adapter.model.device import ComponentKind
 from adapter.model.ids import DeviceId, EventId
+from adapter.model.measurement import REGULAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitialValue:
-    """`at` is the reading's time, or the END of the interval, in UTC."""
+    """`at` is the reading's time, or the END of the interval, in UTC.
+
+    `value` is the head end's number; None where it is no measurement. `condition` is the code of
+    the value that was taken in (six digits, higher is better); None where a version before this one
+    made the measurement.
+    """
 
     at: datetime
     value: Decimal | None
     statuses: tuple[str, ...] = ()
+    condition: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +46,18 @@ class InitialMeasurement:
     seconds: int
     values: tuple[InitialValue, ...]
     cause: EventId
+
+
+def not_regular(measurements: Iterable[InitialMeasurement]) -> str:
+    """How many of the values are below the condition of an ordinary good reading, and which
+    conditions they have; empty where none is."""
+    values = [value for each in measurements for value in each.values]
+    low = Counter(
+        value.condition
+        for value in values
+        if value.condition is not None and value.condition < REGULAR
+    )
+    if not low:
+        return ""
+    told = ", ".join(f"{condition} ({count})" for condition, count in sorted(low.items()))
+    return f"{low.total()} of {len(values)} values not regular: condition {told}"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
+from adapter.model.reading import not_regular
 from tests.commands.example_counts import QUICK
 from tests.commands.run_to_end import NOON, C, a_command
 
@@ -173,6 +175,45 @@ def test_devices_that_name_their_components_alike_keep_their_measurements_apart(
     rows = [register(), register(endpoint="E1")]
     made = execute(SCALAR, CREATE, views, rows).measurements
     assert len({item.id for item in made}) == 2
+
+
+def test_a_measurement_says_the_condition_of_each_value() -> None:
+    command = a_command(C.ON_DEMAND_READ_INTERVAL)
+    event = an_event(Completion.CREATE_IMD, command)
+    rows = [
+        replace(interval(1), condition=501000),
+        replace(interval(2), condition=301000, statuses=("Tamper",)),
+        replace(interval(3), condition=201000, value=None, statuses=("SkippedInterval",)),
+    ]
+    (made,) = execute(command, event, [a_view()], rows).measurements
+    assert [(v.value, v.condition) for v in made.values] == [
+        (1, 501000),
+        (2, 301000),
+        (None, 201000),
+    ]
+    assert not_regular([made]) == "2 of 3 values not regular: condition 201000 (1), 301000 (1)"
+    regular = replace(made, values=made.values[:1])
+    assert not_regular([regular]) == not_regular([]) == ""
+
+
+def test_of_two_readings_of_one_time_the_better_one_counts() -> None:
+    rows = [
+        replace(register(value="7"), condition=501000),
+        replace(register(value="8"), condition=403000),
+        replace(register(), condition=501000, value=None),
+    ]
+    for told in permutations(rows):
+        (made,) = execute(SCALAR, CREATE, [a_view()], told).measurements
+        assert [(v.value, v.condition) for v in made.values] == [(7, 501000)]
+
+
+def test_a_register_without_a_number_is_not_the_latest_where_there_is_one() -> None:
+    none = replace(register(), condition=201000, value=None)
+    earlier = replace(register(NOON - HOUR, "4"), condition=501000)
+    (made,) = execute(SCALAR, CREATE, [a_view()], [none, earlier]).measurements
+    assert [(v.value, v.condition) for v in made.values] == [(4, 501000)]
+    (made,) = execute(SCALAR, CREATE, [a_view()], [none]).measurements
+    assert [(v.value, v.condition) for v in made.values] == [(None, 201000)]
 
 
 def test_no_data_make_no_measurement() -> None:

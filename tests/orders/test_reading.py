@@ -195,6 +195,16 @@ def test_a_found_reading_is_remembered_with_its_own_time() -> None:
     assert isinstance(again, Pass)
 
 
+def test_a_reading_below_the_normal_range_is_taken_and_said_to_be() -> None:
+    low = (a_reading(condition=301000),)
+    verdict = check(view(measurements=low))
+    assert isinstance(verdict, SetField)
+    assert verdict.note == "a measurement was found, not in the normal range: kwh 301000"
+    assert verdict.fields["readCondition"] == "301000"
+    again = check(view(measurements=low), fields=verdict.fields)
+    assert again == Pass(note="the reading is known, not in the normal range: kwh 301000")
+
+
 def test_the_old_meters_reading_is_not_the_new_meters() -> None:
     assert created(check(view(measurements=(a_reading(device="M-0"),)))) == READ
 

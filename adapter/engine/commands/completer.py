@@ -18,6 +18,7 @@ from adapter.engine.commands.awaited import MANY, sought
 from adapter.engine.commands.ports import Clock, DeviceRegistry
 from adapter.engine.readings.ports import MeasurementStore
 from adapter.errors import GatewayError
+from adapter.model.reading import not_regular
 
 
 class Completer:
@@ -42,7 +43,7 @@ class Completer:
         crash_points.reached("completion.before_apply")
         await self._applier.apply(
             command.id,
-            CompletionExecuted(event=event.id),
+            CompletionExecuted(event=event.id, note=not_regular(change.measurements)),
             SavedWith(installs=change.installs, measurements=change.measurements),
         )
         crash_points.reached("completion.after_apply")

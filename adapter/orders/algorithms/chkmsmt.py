@@ -228,7 +228,7 @@ def check_measurement(order: ServiceOrder, view: View, params: CheckMeasurement)
     span = window(view.activity_type, order.service_at, view.service_point.time_zone)
     found, missing = _search(view, span, params)
     if found and not missing:
-        return _remember(order, found)
+        return _remember(order, found, params)
     if not there:
         return Pass(note="no meter any more, and none of the former ones was read in time")
     return _obtain(order, view, params, span, missing)
@@ -259,8 +259,9 @@ def _search(
     return found, missing
 
 
-def _remember(order: ServiceOrder, found: list[Measurement]) -> Verdict:
-    """The earliest component's reading gives the time; all are named."""
+def _remember(order: ServiceOrder, found: list[Measurement], params: CheckMeasurement) -> Verdict:
+    """The earliest component's reading gives the time; all are named. One from the bottom up counts
+    (documented), and the record says that it is not a normal one."""
     values = (
         " ".join(m.id for m in found),
         min(m.at for m in found).isoformat(),
@@ -268,9 +269,16 @@ def _remember(order: ServiceOrder, found: list[Measurement]) -> Verdict:
         " ".join(str(m.condition) for m in found),
     )
     fields = dict(zip(READ_FIELDS, values, strict=True))
+    low = _below_normal(found, params)
     if all(order.fields.get(name) == value for name, value in fields.items()):
-        return Pass(note="the reading is known")
-    return SetField(fields=fields, note="a measurement was found")
+        return Pass(note=f"the reading is known{low}")
+    return SetField(fields=fields, note=f"a measurement was found{low}")
+
+
+def _below_normal(found: list[Measurement], params: CheckMeasurement) -> str:
+    normal = ConditionRange(start=params.normal_start, end=params.normal_end)
+    low = [f"{m.component} {m.condition}" for m in found if m.condition not in normal]
+    return f", not in the normal range: {', '.join(low)}" if low else ""
 
 
 def _obtain(

@@ -105,9 +105,10 @@ def _reading(item: StoredValue) -> Reading:
         quantity=item.quantity,
         source=item.source,
         at=item.at,
-        value=item.head_end_value,
+        value=None if item.value is None else item.head_end_value,
         seconds=item.seconds,
         statuses=item.statuses,
+        condition=item.condition,
     )
 
 

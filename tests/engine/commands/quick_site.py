@@ -47,9 +47,12 @@ async def world(
     switch: SwitchPolicy | None = None,
     limits: SimulatorLimits | None = None,
     head_end: str = THIS_HEAD_END,
+    noted_share: float = 0.0,
 ) -> AsyncIterator[DemoSite]:
     config = SimulatorConfig(
-        population=PopulationPlan(count=count, group_size=20, generating_share=0.0),
+        population=PopulationPlan(
+            count=count, group_size=20, generating_share=0.0, noted_share=noted_share
+        ),
         timing=Timing(jitter=0.0),
         limits=limits or SimulatorLimits(),
         scripts=scripts,

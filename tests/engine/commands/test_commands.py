@@ -19,6 +19,7 @@ from adapter.demo.demo import DemoSite, twelve
 from adapter.engine.commands.ports import Filter, InboxState
 from adapter.errors import Conflict, InvalidRequest, UnknownDevice
 from adapter.model.ids import DeviceId
+from adapter.model.reading import not_regular
 from adapter.simulator.faults import Effect
 from tests.builders import NOON
 from tests.engine.commands.quick_site import fast, finish, script, sends, world
@@ -78,6 +79,34 @@ async def test_a_read_makes_measurements_from_what_arrived(
         rows = await made.app.gateway.registry.measurements(made.device(1))
         assert rows
         assert all(row.values for row in rows)
+
+
+async def test_a_measurement_and_its_event_say_what_the_intake_made_of_the_values(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, noted_share=1.0) as made:
+        device, app = made.device(1), made.app.gateway
+        request = CommandRequest(kind=K.ON_DEMAND_READ_INTERVAL, devices=(device,), period=period())
+        done = await finish(made, request)
+        assert done.activity.outcome is V.SUCCEEDED
+        (measurement,) = await app.registry.measurements(device)
+        first, last = measurement.start, measurement.end
+        taken = await made.app.core.taking.data.values_between(first, last, device=device)
+        assert [(v.at, v.condition) for v in measurement.values] == [
+            (row.at, row.condition) for row in taken if row.seconds
+        ]
+        (executed,) = (
+            entry.note.detail["note"]
+            for entry in await app.commands.history(done.id)
+            if entry.note.action == "CompletionExecuted"
+        )
+        assert executed == not_regular([measurement]) != ""
+        (event,) = (
+            row.publication
+            for row in await made.app.core.store.outbox("test", limit=100)
+            if row.publication.type == "openway.command.completion.D1-CreateIMD"
+        )
+        assert event.data["text"] == executed
 
 
 async def test_data_that_come_after_the_result_complete_the_read(tmp_path: Path) -> None:

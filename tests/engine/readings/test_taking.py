@@ -324,17 +324,22 @@ async def test_events_are_handed_on_in_the_order_of_loading(tmp_path: Path, spoo
 
 async def test_readings_of_payloads_are_readings_for_commands(tmp_path: Path) -> None:
     async with a_rig(tmp_path) as rig:
-        body = data_arrived(read_data("m1", [100, interval(200, "Tamper")]))
+        told = [100, interval(200, "Tamper"), interval(0, "SkippedInterval"), -1]
+        body = data_arrived(read_data("m1", told))
         await rig.take(body)
         wanted = [EndpointId("m1"), EndpointId("m2")]
         have = await rig.data.with_readings(wanted, ReadingKind.INTERVAL, *ALWAYS)
         assert have == {"m1"}
         found = await rig.data.readings_of(wanted, ReadingKind.INTERVAL, *ALWAYS)
-        assert [(row.value, row.seconds, row.statuses) for row in found] == [
-            (Decimal(100), 900, ()),
-            (Decimal(200), 900, ("Tamper",)),
+        assert [(row.value, row.seconds, row.statuses, row.condition) for row in found] == [
+            (Decimal(100), 900, (), 501000),
+            (Decimal(200), 900, ("Tamper",), 301000),
+            (None, 900, ("SkippedInterval",), 201000),
+            (Decimal(-1), 900, (), 301000),
         ]
-        early, late = (row.at for row in found)
+        stored = await rig.values()
+        assert [row.condition for row in found] == [row.condition for row in stored]
+        early, late = (row.at for row in found[:2])
         for start, end, count in ((early, early, 1), (early, late, 2), (late, late, 1)):
             of = (wanted, ReadingKind.INTERVAL, start, end)
             assert len(await rig.data.readings_of(*of)) == count
