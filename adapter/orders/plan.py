@@ -180,7 +180,8 @@ def _assumed(run: _Run) -> tuple[str, ...]:
     """What the plan takes for granted of a device that the order names and nobody knows."""
     named, device = run.assume.new_id, run.assume.new_device
     installs = any(FieldEffect.INSTALL in each.child.changes for each in run.steps)
-    if named == NEW_DEVICE_ID or device is not None or not installs:
+    known = device is not None or run.assume.refused
+    if named == NEW_DEVICE_ID or known or not installs:
         return ()
     return (f"the registry has no device {named}: taken for one of the usual kind",)
 

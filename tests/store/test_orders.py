@@ -12,8 +12,15 @@ import pytest
 from adapter.commands.activity import State
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import Change, Saved
-from adapter.engine.orders.ports import CaseSaved, OrderChange, OrderFilter, OrderRecord
-from adapter.model.ids import CommandId, OrderId, ServicePointId
+from adapter.engine.orders.ports import (
+    CaseSaved,
+    OrderChange,
+    OrderFilter,
+    OrderRecord,
+    WorldWrite,
+)
+from adapter.model.device import Device
+from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.files import connect_writer
@@ -95,6 +102,27 @@ async def test_news_that_come_while_an_order_is_stepped_are_not_lost(tmp_path: P
     assert again.wake == NOON
     later = replace(again, wake=NOON + timedelta(minutes=5))
     assert list(await orders.save([OrderChange(case=later)])) == [CaseSaved.SAVED]
+    await store.close()
+
+
+async def test_a_device_that_looks_like_one_that_came_meanwhile_is_not_brought(
+    tmp_path: Path,
+) -> None:
+    """Both reports may have been looked at before either is written: the second looks again."""
+    store, orders = await opened(tmp_path)
+    for number in (1, 2):
+        await orders.submit(OrderChange(case=a_case(number, point=f"SP-{number}")), "")
+
+    async def brings(number: int, device: str) -> CaseSaved:
+        world = WorldWrite(devices=(Device(id=DeviceId(device)),))
+        case = await loaded(orders, a_case(number))
+        (saved,) = await orders.save([OrderChange(case=case, world=world)])
+        return saved
+
+    assert await brings(1, "N-1") is CaseSaved.SAVED
+    assert await brings(2, "n-1") is CaseSaved.WORLD_MOVED
+    assert set(await store.views([DeviceId("N-1"), DeviceId("n-1")])) == {"N-1"}
+    assert await brings(2, "N-1") is CaseSaved.SAVED, "one that is known is no twin of itself"
     await store.close()
 
 

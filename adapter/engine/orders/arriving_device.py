@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from adapter.engine.commands.ports import Import, Store
+from adapter.engine.registry.ports import looks_like
 from adapter.model.device import Device, DeviceView
 from adapter.model.ids import DeviceId
 from adapter.model.texts import endpoint_problem, registry_id_problem
@@ -15,11 +17,14 @@ def known_device(
     view: View,
     arriving: DeviceView | None,
     supported: Callable[[Device], frozenset[str]],
+    *,
+    twin: DeviceId | None = None,
 ) -> CompletionReport:
     """The report with the registry's own record of the device that was installed.
 
-    Raises CompletionRefused where the two contradict each other, or where the records still have
-    the device somewhere else.
+    `twin` is the known device that people take a new one for. Raises CompletionRefused where there
+    is one, where report and record contradict each other, or where the records still have the
+    device somewhere else.
     """
     reported = report.new_device
     if reported is None:
@@ -28,9 +33,18 @@ def known_device(
     _check_names(reported)
     if arriving is not None:
         device = agreed(reported, arriving, view)
+    elif twin is not None:
+        raise CompletionRefused(f"device {looks_like(device.id, twin)}")
     elif not device.capabilities and report.new_capabilities:
         device = replace(device, capabilities=report.new_capabilities)
     return replace(report, new_device=device, new_capabilities=supported(device))
+
+
+async def twin_of(store: Store, device: DeviceId) -> DeviceId | None:
+    """The device of the registry that people take a new one for, by the rule of imports."""
+    seen = await store.known(Import(devices=(Device(id=device),)))
+    twin = seen.twins.get(("device", device))
+    return None if twin is None else DeviceId(twin)
 
 
 def _check_names(device: Device) -> None:

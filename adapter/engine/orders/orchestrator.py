@@ -21,6 +21,7 @@ from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.listing import UnreadableRow, refuse_unreadable
+from adapter.engine.orders.arriving_device import twin_of
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import (
     MasterDataFailed,
@@ -307,6 +308,7 @@ class Orchestrator:
             others=world.other_tasks,
             arriving=await self._known(arriving),
             holders=await self._holders(arriving),
+            twin=None if arriving is None else await twin_of(self._command_store, arriving.id),
         )
         for child, command in commands.items():
             refresh_command(work, child, command)

@@ -12,7 +12,7 @@ from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.listing import Listing
-from adapter.engine.orders.arriving_device import agreed, check_endpoint_free
+from adapter.engine.orders.arriving_device import agreed, check_endpoint_free, twin_of
 from adapter.engine.orders.facts import MasterData, Records
 from adapter.engine.orders.field_work import FieldReport, FieldWork, OpenVisit, OtherWork, Receipt
 from adapter.engine.orders.operator import Operator
@@ -39,6 +39,7 @@ from adapter.engine.orders.unit_of_work_order import (
     take_request,
 )
 from adapter.engine.readings.ports import Loaded
+from adapter.engine.registry.ports import looks_like
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Once, Runner
 from adapter.engine.sortable_ids import SortableIds
@@ -247,7 +248,9 @@ class Orders:
             return Assumptions()
         known = (await self._command_store.views([named])).get(named)
         if known is None:
-            return Assumptions(new_id=named)
+            twin = await twin_of(self._command_store, named)
+            refused = "" if twin is None else looks_like(named, twin)
+            return Assumptions(new_id=named, refused=refused)
         device, refused = known.device, ""
         endpoint = device.endpoint or EndpointId("")
         holders = (await self._command_store.at_endpoints([endpoint]))[endpoint]

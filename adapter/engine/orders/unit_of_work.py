@@ -23,7 +23,7 @@ from adapter.engine.orders.ports import (
 )
 from adapter.engine.registry.ports import POINT_CHANGED, point_subject
 from adapter.model.device import DeviceView
-from adapter.model.ids import CommandId, EventId, OrderId, ServicePointId
+from adapter.model.ids import CommandId, DeviceId, EventId, OrderId, ServicePointId
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind
@@ -57,7 +57,7 @@ class UnitOfWork:
 
     `records` are the facts about the service point, without the own children; None when there is
     no such service point. `arriving` is what the registry knows of a device that a crew reports,
-    `holders` are the devices that name its endpoint.
+    `holders` are the devices that name its endpoint, `twin` is the one that people take it for.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class UnitOfWork:
         others: Sequence[OtherTask] = (),
         arriving: DeviceView | None = None,
         holders: Sequence[DeviceView] = (),
+        twin: DeviceId | None = None,
     ) -> None:
         self.case = case
         self.order = case.order
@@ -79,6 +80,7 @@ class UnitOfWork:
         self.others = tuple(others)
         self.arriving = arriving
         self.holders = tuple(holders)
+        self.twin = twin
         self.stale = False
         """The facts have moved: they are to be loaded anew before the order is looked at."""
         self.children = {child.fact.id: _as_it_is(child) for child in case.children}

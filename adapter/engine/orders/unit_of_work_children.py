@@ -307,7 +307,8 @@ def _execute(work: UnitOfWork, activity: FieldActivity, effect: f.ExecuteEvents)
     try:
         if view is None:
             raise CompletionRefused("the service point is not in the registry")
-        report = known_device(effect.report, view, work.arriving, work.rules.supported)
+        arriving, twin = work.arriving, work.twin
+        report = known_device(effect.report, view, arriving, work.rules.supported, twin=twin)
         off = leaves_off(activity.spec.details)
         after = apply_field_work(view, effect.effects, report, left_off=off)
         check_arrived(view, after, work.holders)

@@ -13,6 +13,7 @@ from adapter.engine.registry.ports import (
     ImportDifference,
     ImportReport,
     Known,
+    looks_like,
     point_subject,
 )
 from adapter.errors import Conflict, InvalidRequest
@@ -100,17 +101,13 @@ class Importer:
 def _twins(what: Import, seen: Known) -> Iterator[ImportProblem]:
     for number, device in enumerate(what.devices, 1):
         if (twin := seen.twins.get(("device", device.id))) is not None:
-            yield ImportProblem("devices", number, "id", _looks_like(device.id, twin))
+            yield ImportProblem("devices", number, "id", looks_like(device.id, twin))
         for group in sorted(device.groups):
             if (twin := seen.twins.get(("group", group))) is not None:
-                yield ImportProblem("devices", number, "groups", _looks_like(group, twin))
+                yield ImportProblem("devices", number, "groups", looks_like(group, twin))
     for number, point in enumerate(what.service_points, 1):
         if (twin := seen.twins.get(("service_point", point.id))) is not None:
-            yield ImportProblem("service_points", number, "id", _looks_like(point.id, twin))
-
-
-def _looks_like(new: str, known: str) -> str:
-    return f"{new} looks like {known}, which the registry has"
+            yield ImportProblem("service_points", number, "id", looks_like(point.id, twin))
 
 
 def _report(what: Import, made: ImportPlan) -> ImportReport:

@@ -61,6 +61,11 @@ class Known:
     twins: Mapping[Named, str] = field(default_factory=dict)
 
 
+def looks_like(new: str, known: str) -> str:
+    """What is wrong with a new id that people take for one of the registry, at every door."""
+    return f"{new} looks like {known}, which the registry has"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDifference:
     """A field of which the file says otherwise than the registry, and why it was left alone; of

@@ -18,6 +18,7 @@ from adapter.store.commands import queries
 from adapter.store.commands.reading import in_use
 from adapter.store.commands.writing import note_all, publish
 from adapter.store.orders import queries as sql
+from adapter.store.registry.importing import twin_of_device
 from adapter.store.registry.registry import install_unmoved, put_device, put_install
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
@@ -112,7 +113,11 @@ class CaseWriter:
             if body is None or rows.decode_service_point(body) != before:
                 return False
         unmoved = all(self._install_unmoved(each) for each in world.installs)
-        return unmoved and self._endpoints_free(world)
+        return unmoved and self._endpoints_free(world) and not self._twins(world)
+
+    def _twins(self, world: WorldWrite) -> bool:
+        """Whether a device comes that people take for one which is known by now."""
+        return any(twin_of_device(self._db, each.id) is not None for each in world.devices)
 
     def _endpoints_free(self, world: WorldWrite) -> bool:
         """Whether no device comes with an endpoint that is another's by now (I7)."""

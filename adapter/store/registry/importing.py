@@ -63,12 +63,21 @@ def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
     found: dict[Named, str] = {}
     for kind, ids, known_as_it_is, known_like in kinds:
         for id in ids:
-            if db.execute(known_as_it_is, (id,)).get is None:
-                spelled = (db.execute(known_like, (text,)).get for text in twins_of(id))
-                twin = next((each for each in spelled if each is not None), None)
-                if twin is not None:
-                    found[(kind, id)] = twin
+            if (twin := _twin(db, id, known_as_it_is, known_like)) is not None:
+                found[(kind, id)] = twin
     return found
+
+
+def twin_of_device(db: apsw.Connection, device: DeviceId) -> str | None:
+    """Of a device that is not in the registry the one there that people take it for."""
+    return _twin(db, device, queries.DEVICE, queries.DEVICES_LIKE)
+
+
+def _twin(db: apsw.Connection, id: str, known_as_it_is: str, known_like: str) -> str | None:
+    if db.execute(known_as_it_is, (id,)).get is not None:
+        return None
+    spelled = (db.execute(known_like, (text,)).get for text in twins_of(id))
+    return next((each for each in spelled if each is not None), None)
 
 
 def _devices(

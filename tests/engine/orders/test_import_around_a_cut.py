@@ -112,3 +112,21 @@ async def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_pa
 def problems(shown: OrderShown) -> list[str]:
     found = [each.field.problem for each in shown.children if each.field is not None]
     return [each.text for each in found if each is not None]
+
+
+async def test_a_crew_does_not_bring_a_meter_that_people_take_for_another(tmp_path: Path) -> None:
+    """By the rule of imports: the report is refused, naming which one, and changes nothing."""
+    async with rig(tmp_path) as made:
+        registry = made.made.app.gateway.registry
+        await registry.import_devices(Import(devices=(Device(id=DeviceId("BETA-1")),)))
+        for number, new in enumerate(("beta-1", "\u0412\u0415\u0422\u0410-1")):
+            place = await made.put(Place(number=number))
+            made.crew.spares[place.point] = Device(id=DeviceId(new), capabilities=frozenset())
+            order = await made.submit(OrderKind.EXCHANGE, place)
+            rule = f"device {new} looks like BETA-1, which the registry has"
+            shown = await made.until(
+                order.id, lambda found, rule=rule: any(rule in each for each in problems(found))
+            )
+            assert not shown.order.final
+            with pytest.raises(NotFound):
+                await registry.device(DeviceId(new))

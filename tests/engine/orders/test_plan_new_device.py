@@ -105,3 +105,15 @@ async def test_a_device_that_the_records_would_not_take_ends_the_plan_in_trouble
         assert plan.problem is not None
         why = f"device {other.device} is installed at {other.point} by the records"
         assert why in plan.problem.text
+
+
+async def test_a_device_that_looks_like_a_known_one_ends_the_plan_in_trouble(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as made:
+        place, other = await made.put(Place(number=1)), await made.put(Place(number=2))
+        plan = await planned(made, place, other.device.lower())
+        assert plan.outcome is OrderState.ACTIVITY_ERROR
+        assert plan.problem is not None
+        assert f"{other.device.lower()} looks like {other.device}" in plan.problem.text
+        assert plan.notes == ()
