@@ -26,7 +26,6 @@ from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.commands.activity import State
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Priority
-from adapter.model.device import InstallStatus
 
 _KINDS: Final = click.Choice([kind.value for kind in CommandKind])
 _KNOWN: Final = (
@@ -98,9 +97,8 @@ def command() -> None:
 @click.option("--user-intervention-required", is_flag=True, help="Arm only; people close.")
 @click.option(
     "--install-status-override",
-    type=click.Choice([each.value for each in InstallStatus]),
     metavar="STATUS",
-    help="Install status afterwards, instead of the usual one.",
+    help="Install status afterwards, instead of the usual one; a site's own too.",
 )
 @click.option("--optional", is_flag=True, help="Drop it where an opposite command is open.")
 @click.option("--ignore-install-state", is_flag=True, help="Skip the install state rule; audited.")

@@ -14,7 +14,7 @@ from adapter.cli.output import as_json, columns, show_fields, show_list
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest
-from adapter.model.device import DisconnectLocation, InstallStatus
+from adapter.model.device import DisconnectLocation
 from adapter.orders.tasks import FieldEffect
 
 SENT_AGAIN: Final = columns("reply/replies", "id kind state attempts last_error")
@@ -28,7 +28,11 @@ def _work(function: F) -> F:
         click.option("--at", type=MOMENT, help="When; else now."),
         click.option("--new-device", help="What was installed; it is in the registry."),
         click.option("--removed-device", help="What was taken away."),
-        click.option("--install-status", type=click.Choice([s.value for s in InstallStatus])),
+        click.option(
+            "--install-status",
+            metavar="STATUS",
+            help="What a new device was left as; a site's own status too.",
+        ),
         click.option(
             "--disconnect-location", type=click.Choice([d.value for d in DisconnectLocation])
         ),

@@ -271,7 +271,7 @@ def _status(name: str | None, lookups: OrderLookups) -> tuple[InstallStatus | No
         return None, ""
     found = lookups.status(name)
     if found is None:
-        known = ", ".join([*InstallStatus, *lookups.statuses])
+        known = ", ".join(lookups.status_names)
         raise BadReport(f"installStatus: {name} is not one of {known}")
     return found
 

@@ -46,6 +46,10 @@ class OrderLookups:
         return next(((each, "") for each in known), None)
 
     @property
+    def status_names(self) -> tuple[str, ...]:
+        return (*InstallStatus, *self.statuses)
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         return (*FIELD_TASKS, *(name for name in self.changed_tasks if name not in FIELD_TASKS))
 

@@ -18,6 +18,7 @@ from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
 from adapter.errors import InvalidRequest, NotFound
 from adapter.model.decimals import DECIMAL_PATTERN, read_decimal
+from adapter.model.device import InstallStatus
 from adapter.model.entered_value import value_of_json
 from adapter.model.ids import is_sortable_id
 from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN, id_problem, text_problem
@@ -111,6 +112,20 @@ def decimal_of(place: str, given: msgspec.Raw) -> Decimal:
         return value_of_json(bytes(given))
     except ValueError as error:
         raise InvalidRequest(place, str(error)) from None
+
+
+def install_status_of(
+    api: ApiContext, place: str, name: str | None
+) -> tuple[InstallStatus | None, str]:
+    """The status of that name, one of the product's or a site's own, and the site's own name where
+    it is one: the rule of crew reports. Raises InvalidRequest naming the place."""
+    if name is None:
+        return None, ""
+    lookups = api.gateway.orders.rules.configuration.lookups
+    found = lookups.status(name)
+    if found is None:
+        raise InvalidRequest(place, f"{name[:40]} is not one of {', '.join(lookups.status_names)}")
+    return found
 
 
 def check_texts(body: Struct) -> None:

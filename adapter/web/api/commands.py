@@ -36,6 +36,7 @@ from adapter.web.api.call import (
     cursor_of,
     flag_of,
     id_of,
+    install_status_of,
     limit_of,
     member,
     require,
@@ -85,12 +86,18 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     emergency_override: bool = False
     user_intervention_required: bool = False
     ignore_install_state: bool = False
-    install_status_override: InstallStatus | None = None
+    install_status_override: Text | None = None
     past_unclear_order: bool = False
 
     def request(
-        self, *, requester: str, key: str | None, past_unclear_order: tuple[str, str] | None
+        self,
+        *,
+        requester: str,
+        key: str | None,
+        past_unclear_order: tuple[str, str] | None,
+        status: tuple[InstallStatus | None, str] = (None, ""),
     ) -> CommandRequest:
+        """`status` is what `install_status_override` means, with the site's own name of it."""
         period = self.period
         return CommandRequest(
             kind=self.kind,
@@ -120,7 +127,8 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             user_intervention_required=self.user_intervention_required,
             ignore_install_state=self.ignore_install_state,
             past_unclear_order=past_unclear_order,
-            install_status_override=self.install_status_override,
+            install_status_override=status[0],
+            site_install_status=status[1],
         )
 
 
@@ -305,7 +313,10 @@ async def submit_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     fence = None
     if wanted.past_unclear_order:
         fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
-    request = wanted.request(requester=asked.actor, key=key, past_unclear_order=fence)
+    status = install_status_of(api, "install_status_override", wanted.install_status_override)
+    request = wanted.request(
+        requester=asked.actor, key=key, past_unclear_order=fence, status=status
+    )
     command = await api.gateway.commands.submit(request, actor=asked.actor)
     return ApiResponse(
         status=202,

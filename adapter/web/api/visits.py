@@ -30,6 +30,7 @@ from adapter.web.api.call import (
     NothingIn,
     Text,
     decimal_of,
+    install_status_of,
 )
 from adapter.web.api.orders import OrderOut, ReplyOut, RequestOut
 
@@ -49,7 +50,8 @@ class ReadingIn(Struct, kw_only=True, forbid_unknown_fields=True):
 class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """What was done at the place, as people say; `at` left out is now.
 
-    `new_device` is in the registry already. What was done goes before what the task's name
+    `new_device` is in the registry already; `install_status` is what it was left as, a site's own
+    too. What was done goes before what the task's name
     promises: `not_done` are its effects that did not happen, `disconnect_location` where supply
     was opened.
     """
@@ -57,15 +59,22 @@ class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     at: Moment | None = None
     new_device: Id | None = None
     removed_device: Id | None = None
-    install_status: InstallStatus | None = None
+    install_status: Text | None = None
     disconnect_location: DisconnectLocation | None = None
     not_done: list[FieldEffect] = []
     readings: list[ReadingIn] = []
     reading_pending: bool = False
     remarks: list[Text] = []
 
-    def report(self, cause: EventId, device: Device | None, now: datetime) -> CompletionReport:
-        """`device` is the registry's record of `new_device`."""
+    def report(
+        self,
+        cause: EventId,
+        device: Device | None,
+        status: tuple[InstallStatus | None, str],
+        now: datetime,
+    ) -> CompletionReport:
+        """`device` is the registry's record of `new_device`, `status` what `install_status` means,
+        with the site's own name where it is one."""
         at = given_in_utc("at", self.at) or now
         values = [
             decimal_of(f"readings[{number}].value", each.value)
@@ -75,7 +84,8 @@ class VisitCompleteIn(Struct, kw_only=True, forbid_unknown_fields=True):
             at=at,
             cause=cause,
             new_device=device,
-            install_status=self.install_status,
+            install_status=status[0],
+            site_status=status[1],
             disconnect_location=self.disconnect_location,
             not_done=frozenset(self.not_done),
             measurements=tuple(
@@ -126,12 +136,13 @@ class ReplyList(Struct, kw_only=True):
 
 async def complete_visit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(VisitCompleteIn)
+    status = install_status_of(api, "install_status", wanted.install_status)
     visit, cause = await _visit(api, asked)
     device = None
     if wanted.new_device is not None:
         device = (await api.gateway.registry.device(DeviceId(wanted.new_device))).device
     order = await api.gateway.orders.operator.complete_visit(
-        visit, wanted.report(cause, device, asked.now), by=asked.actor
+        visit, wanted.report(cause, device, status, asked.now), by=asked.actor
     )
     return ApiResponse(body=OrderOut.of(order))
 

@@ -13,6 +13,10 @@ from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Termin
 
 FIRST = 700_001
 WAIT_S = 30.0
+OWN = """
+[orders.install_status.CM-OffForChange]
+means = "Disconn-Comm"
+"""
 
 
 def point(number: int) -> str:
@@ -22,7 +26,9 @@ def point(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("service")) as running:
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "orders.toml").write_text(OWN, encoding="utf-8")
+    with serving(folder, more='[orders]\nfile = "orders.toml"\n') as running:
         yield running
 
 
@@ -164,9 +170,9 @@ MANUAL = {
             "serial": name,
             "components": [{"id": "kwh", "kind": "scalar", "quantity": "Wh d"}],
         }
-        for name in ("HAND-1", "HAND-2", "HAND-3")
+        for name in ("HAND-1", "HAND-2", "HAND-3", "HAND-4", "HAND-5")
     ],
-    "service_points": [{"id": "SP-HAND-1"}, {"id": "SP-HAND-2"}],
+    "service_points": [{"id": "SP-HAND-1"}, {"id": "SP-HAND-2"}, {"id": "SP-HAND-4"}],
     "installs": [
         {
             "device": f"HAND-{number}",
@@ -174,7 +180,7 @@ MANUAL = {
             "installed_at": "2024-01-01T00:00:00Z",
             "status": "ManualOn",
         }
-        for number in (1, 2)
+        for number in (1, 2, 4)
     ],
 }
 
@@ -241,6 +247,35 @@ def test_a_wrong_report_a_request_in_error_and_a_visit_that_was_not_made(
     ended = until(openway, order, "discarded")
     assert [each["state"] for each in members(ended["requests"])] == ["rejected"]
     assert openway(*retry).code == Exit.CONFLICT
+
+
+def test_people_leave_a_device_in_a_status_of_the_site_as_crews_do(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    visit = without_field_work(openway, tmp_path, "exchange", "SP-HAND-4")
+    work = ("order", "complete-visit", visit, "--new-device", "HAND-5", "--removed-device")
+    refused = openway(*work, "HAND-4", "--install-status", "CM-Nowhere")
+    assert refused.code == Exit.INVALID
+    assert "install_status: CM-Nowhere is not one of Pending, " in refused.err
+    assert "CM-OffForChange" in refused.err
+    assert openway(*work, "HAND-4", "--install-status", "cm-offforchange").code == Exit.OK
+    left = openway("devices", "show", "HAND-5", "--json").json["installed"]
+    assert isinstance(left, dict)
+    assert (left["status"], left["site_status"]) == ("Disconn-Comm", "CM-OffForChange")
+
+
+def test_a_command_sets_a_status_of_the_site(openway: Terminal) -> None:
+    meter = f"M{FIRST + 20}"
+    cut = ("command", "submit", "remote_disconnect", meter, "--wait", "30s", "--json")
+    refused = openway(*cut, "--install-status-override", "CM-Nowhere")
+    assert refused.code == Exit.INVALID
+    assert "install_status_override: CM-Nowhere is not one of" in refused.err
+    assert (
+        openway(*cut, "--install-status-override", "CM-OffForChange").json["state"] == "completed"
+    )
+    left = openway("devices", "show", meter, "--json").json["installed"]
+    assert isinstance(left, dict)
+    assert (left["status"], left["site_status"]) == ("Disconn-Comm", "CM-OffForChange")
 
 
 def test_replies_that_were_delivered_are_not_sent_again(openway: Terminal) -> None:
