@@ -1,6 +1,6 @@
 """The simulated crew in virtual time: what it does, what goes wrong, always the same."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -37,12 +37,18 @@ from adapter.orders.field_activity_events import (
 )
 from adapter.orders.tasks import CancelReason, FieldEffect
 from tests.fieldwork.builders import METER, NOON, KeptReports, a_message, until
-from tests.support import run
+from tests.support import every_case, run
 
 TIMES = CrewSettings(book_s=60.0, lead_s=3600.0, travel_s=600.0, work_s=1200.0)
+TRAVEL = timedelta(seconds=600)
 REGISTER = MeasuringComponent(id="kwh", kind=ComponentKind.SCALAR, quantity="Wh d")
 THERE = Device(id=DeviceId("M-1"), components=(REGISTER,))
 N = TypeVar("N", bound=FieldNews)
+
+
+def slot_at(hours: int) -> Slot:
+    start = NOON + timedelta(hours=hours)
+    return Slot(start=start, end=start + timedelta(hours=2), taken_by="customer")
 
 
 class Day:
@@ -282,6 +288,60 @@ async def test_a_change_reaches_the_crew_that_has_not_come_yet() -> None:
     await day.send(a_message(2, kind=MessageKind.MODIFY, details={"newDevice": "M-1"}))
     await day.on()
     assert day.only(WorkReported).report.new_device == THERE
+
+
+async def started_at(day: Day) -> list[datetime]:
+    """When the crew began, each time, by the end of the second day."""
+    began: list[datetime] = []
+    end = NOON + timedelta(days=2)
+    while (due := day.crew.next_due) is not None and due <= end:
+        await day.clock.turn(due)
+        await day.crew.run_due()
+        count = sum(isinstance(each, CrewStarted) for each in day.news)
+        began += [due] * (count - len(began))
+    return began
+
+
+TIMED: tuple[tuple[dict[str, object], timedelta], ...] = (
+    ({"not_before": NOON + timedelta(hours=3)}, timedelta(hours=3)),
+    ({"not_before": NOON + timedelta(minutes=2)}, timedelta(minutes=2)),
+    ({"appointment": slot_at(5)}, timedelta(hours=5)),
+    ({"not_before": NOON, "appointment": slot_at(4)}, timedelta(hours=4)),
+    ({"details": {"newDevice": "M-1"}}, timedelta(minutes=5)),
+)
+
+
+async def test_the_crew_sets_out_again_where_a_change_brings_another_time() -> None:
+    with every_case() as case:
+        for change, begins in TIMED:
+            with case(change):
+                day = Day()
+                await day.send(a_message())
+                await day.on(60.0)
+                kept = {"not_before": a_message().not_before, **change}
+                await day.send(a_message(2, kind=MessageKind.MODIFY, **kept))
+                assert await started_at(day) == [NOON + begins + TRAVEL]
+                assert names(day) == ["CrewStarted", "WorkReported"]
+
+
+async def test_of_several_changes_of_time_the_last_one_holds() -> None:
+    day = Day()
+    await day.send(a_message())
+    for number, hours in enumerate((6, 1, 2), 2):
+        at = NOON + timedelta(hours=hours)
+        await day.send(a_message(number, kind=MessageKind.MODIFY, not_before=at))
+    assert await started_at(day) == [NOON + timedelta(hours=2) + TRAVEL]
+
+
+async def test_a_change_of_time_that_comes_after_the_crew_began_changes_nothing() -> None:
+    day = Day()
+    await day.send(a_message())
+    await day.on(1000.0)
+    assert names(day) == ["CrewStarted"]
+    later = NOON + timedelta(hours=3)
+    await day.send(a_message(2, kind=MessageKind.MODIFY, not_before=later))
+    await day.on()
+    assert names(day) == ["CrewStarted", "WorkReported"]
 
 
 # ---------------------------------------------------------------- itself
