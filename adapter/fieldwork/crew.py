@@ -297,12 +297,12 @@ class Crew:
         travel = self._after(visit, self._settings.travel_s, "travel")
         late = visit.script(CrewFault.LATE)
         start = earliest + travel + timedelta(seconds=late.delay_s if late else 0)
-        moved = visit.script(CrewFault.RESCHEDULES)
-        if moved is not None:
-            self._later(earliest, lambda at: self._reschedule(visit, moved, at))
-            start += timedelta(seconds=moved.delay_s)
         visit.plan += 1
         plan = visit.plan
+        moved = visit.script(CrewFault.RESCHEDULES)
+        if moved is not None:
+            self._later(earliest, lambda at: self._reschedule(visit, moved, at, plan))
+            start += timedelta(seconds=moved.delay_s)
         self._later(start, lambda at: self._begin(visit, at, plan))
 
     def _cancel(self, visit: Visit, message: FieldMessage, now: datetime) -> None:
@@ -326,8 +326,8 @@ class Crew:
         visit.slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)
         await self._tell(visit, AppointmentBooked(slot=visit.slot))
 
-    async def _reschedule(self, visit: Visit, script: CrewScript, at: datetime) -> None:
-        if visit.over or visit.started:
+    async def _reschedule(self, visit: Visit, script: CrewScript, at: datetime, plan: int) -> None:
+        if visit.over or visit.started or plan != visit.plan:
             return
         start = at + timedelta(seconds=script.delay_s)
         slot = Slot(start=start, end=start + _WINDOW, taken_by=_NAME)

@@ -333,6 +333,17 @@ async def test_of_several_changes_of_time_the_last_one_holds() -> None:
     assert await started_at(day) == [NOON + timedelta(hours=2) + TRAVEL]
 
 
+async def test_a_crew_that_is_going_to_put_off_a_visit_tells_it_once_of_the_time_that_holds() -> (
+    None
+):
+    day = Day(of(CrewFault.RESCHEDULES, delay_s=1800.0))
+    await day.send(a_message())
+    later = NOON + timedelta(hours=3)
+    await day.send(a_message(2, kind=MessageKind.MODIFY, not_before=later))
+    assert await started_at(day) == [later + TRAVEL + timedelta(seconds=1800)]
+    assert day.only(Rescheduled).slot.start == later + timedelta(seconds=1800)
+
+
 async def test_a_change_of_time_that_comes_after_the_crew_began_changes_nothing() -> None:
     day = Day()
     await day.send(a_message())
