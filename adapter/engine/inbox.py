@@ -29,7 +29,7 @@ class MessageReceiver(Protocol):
 
     async def receive(self, received: Received) -> InboxId: ...
 
-    async def bound_rejected(self, most_bytes: int) -> int: ...
+    async def bound_quarantine(self, most_bytes: int) -> int: ...
 
     def free_bytes(self) -> int: ...
 
@@ -61,10 +61,10 @@ class Inbox:
         self._runner.poke("correlate")
         return made
 
-    async def bound_rejected(self, most_bytes: int) -> int:
-        """Remove the oldest rejected messages past so many bytes, those of strangers first. How
-        many bytes; the audit says which."""
-        return await self._store.bound_rejected(most_bytes)
+    async def bound_quarantine(self, most_bytes: int) -> int:
+        """Remove the oldest of what may be removed past so many bytes, see `Store`. How many bytes;
+        the audit says which."""
+        return await self._store.bound_quarantine(most_bytes)
 
     def free_bytes(self) -> int:
         """What is free on the disk that holds the store."""

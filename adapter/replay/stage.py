@@ -52,8 +52,8 @@ class StagedInbox:
     def genuine(self, communication: str, secret: str) -> bool:
         return self._gateway.inbox.genuine(communication, secret)
 
-    async def bound_rejected(self, most_bytes: int) -> int:
-        return await self._gateway.inbox.bound_rejected(most_bytes)
+    async def bound_quarantine(self, most_bytes: int) -> int:
+        return await self._gateway.inbox.bound_quarantine(most_bytes)
 
     def free_bytes(self) -> int:
         return self._gateway.inbox.free_bytes()

@@ -120,7 +120,8 @@ class QuarantineLimits:
     """What is kept of refused messages: the first `message_bytes` of each, and in any minute about
     `minute_bytes` of those with the right credentials, and as much again of all others.
 
-    Past `total_bytes` the oldest give way, those without the right credentials first. With less
+    Past `total_bytes` the oldest give way, those without the right credentials first, and last the
+    callbacks at the bare address whose token nobody knows. With less
     than `reserve_bytes` free on the store's disk none is kept: the rest is for what is taken.
     """
 
@@ -129,7 +130,10 @@ class QuarantineLimits:
         int, Bounds(least=1, most=GIB), "kept of all refused messages in a minute"
     ] = 16 * MIB
     total_bytes: Annotated[
-        int, Bounds(least=1, most=TIB), "kept of all refused messages; past it the oldest go"
+        int,
+        Bounds(least=1, most=TIB),
+        "kept of all refused messages, and of callbacks at the bare address given up; past "
+        "it the oldest go",
     ] = GIB
     reserve_bytes: Annotated[
         int, Bounds(least=0, most=TIB), "with less disk free no refused message is kept"

@@ -224,7 +224,9 @@ def command_settings(settings: Settings) -> CommandSettings:
             head_end=_name(settings),
         ),
         parking=ParkingPolicy(
-            most=settings.callbacks.parked_most, longest_s=settings.callbacks.parked_s
+            most=settings.callbacks.parked_most,
+            longest_s=settings.callbacks.parked_s,
+            quarantine_bytes=settings.listener.quarantine.total_bytes,
         ),
         head_end_kinds=settings.engine.kinds,
     )

@@ -59,7 +59,7 @@ _WHOLE = {
 }
 # Walks along an index and stops at the limit; there is nothing to search by.
 _WALKS = {
-    "AUDIT_HEAD", "SENDING", "OLDEST_PARKED_BARE", "OLDEST_PARKED_ADDRESSED",
+    "AUDIT_HEAD", "SENDING", "UNKNOWN_COST", "OLDEST_PARKED_BARE", "OLDEST_PARKED_ADDRESSED",
     "COUNT_PARKED_BARE", "COUNT_PARKED_ADDRESSED",
 }  # fmt: skip
 _HOT = {

@@ -103,5 +103,5 @@ async def test_the_bound_holds_over_a_restart() -> None:
         for number in range(30):
             await stranger(rig, number)
         assert len(await rig.rows()) == 30
-        assert await rig.gateway.inbox.bound_rejected(TOTAL) > 0
+        assert await rig.gateway.inbox.bound_quarantine(TOTAL) > 0
         assert cost(await rig.rows()) <= TOTAL

@@ -18,6 +18,7 @@ from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith, TokenTaken
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import (
+    ROW_BYTES,
     AuditNote,
     Change,
     Clock,
@@ -30,6 +31,7 @@ from adapter.engine.commands.ports import (
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
+from adapter.model.bounds import GIB
 from adapter.model.ids import RequestToken
 
 log = logging.getLogger(__name__)
@@ -56,10 +58,13 @@ _LOOKS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkingPolicy:
-    """Of callbacks that nobody knows yet: `most` wait at once, each `longest_s` seconds at most."""
+    """Of callbacks that nobody knows yet: `most` wait at once, each `longest_s` seconds at most. In
+    quarantine they cost `quarantine_bytes` at most, with what was refused when it came; those at an
+    address of their own are not counted, and not removed."""
 
     most: int = 10_000
     longest_s: float = GIVE_UP_S
+    quarantine_bytes: int = GIB
 
 
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
@@ -100,6 +105,8 @@ class Correlator:
         self._make_way = False
         self._parked = self._parking.most + 1
         """Since the last look at how many there are; at first nobody has looked."""
+        self._unknown_bytes = self._parking.quarantine_bytes
+        """The same of what those cost that may be in quarantine by now."""
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
@@ -137,6 +144,7 @@ class Correlator:
         await asyncio.gather(*work)
         await self._park(strays)
         await self._bound_parked()
+        await self._bound_quarantine()
         return looked_at
 
     async def _park_on(self, rows: Sequence[InboxRow]) -> Sequence[InboxRow]:
@@ -185,9 +193,15 @@ class Correlator:
             for (row, _, _), each in zip(strays, dispositions, strict=True):
                 await self._attend(row, self._save(each))
             return
-        self._parked += sum(row.state is InboxState.NEW for row, _, _ in strays)
+        for row, _, _ in strays:
+            self._count_parked(row)
         for row, _, _ in strays:
             await self._store.set_aside.went_through(RowKind.MESSAGE, row.id)
+
+    def _count_parked(self, row: InboxRow) -> None:
+        if row.state is InboxState.NEW:
+            self._parked += 1
+            self._unknown_bytes += len(row.raw) + ROW_BYTES
 
     async def _save(self, disposition: Disposition) -> None:
         await self._store.save([Change(inbox=(disposition,))])
@@ -202,6 +216,17 @@ class Correlator:
         moved = await self._store.bound_parked(most - part)
         if moved:
             log.warning("parked_full_oldest_quarantined", extra={"rows": moved})
+
+    async def _bound_quarantine(self) -> None:
+        """The same of what those in quarantine cost whose token nobody knows."""
+        most = self._parking.quarantine_bytes
+        part = most // _LOOKS
+        if self._unknown_bytes < part:
+            return
+        self._unknown_bytes = 0
+        removed = await self._store.bound_quarantine(most - part)
+        if removed:
+            log.warning("quarantine_full_oldest_removed", extra={"bytes": removed})
 
     def addressed_came(self) -> None:
         """A message at an address of ours was stored: what has none makes way for it."""
@@ -330,7 +355,7 @@ class Correlator:
     async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
         match verdict.match:
             case Match.EARLY:
-                self._parked += row.state is InboxState.NEW
+                self._count_parked(row)
                 await self._close(
                     row,
                     InboxState.PARKED,
@@ -340,6 +365,16 @@ class Correlator:
                 )
             case Match.DUPLICATE:
                 await self._close(row, InboxState.IGNORED, verdict.reason, status=status)
+            case Match.UNKNOWN:
+                # It keeps a wake: should its token become known all the same, it comes back.
+                self._unknown_bytes += len(row.raw) + ROW_BYTES
+                await self._close(
+                    row,
+                    InboxState.QUARANTINED,
+                    verdict.reason,
+                    status=status,
+                    wake=self._clock.now(),
+                )
             case _:
                 await self._close(row, InboxState.QUARANTINED, verdict.reason, status=status)
 

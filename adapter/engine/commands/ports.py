@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from adapter.commands.activity import Command, Communication, State, Work
 from adapter.commands.calls import Answer, Call
@@ -123,6 +123,10 @@ class Spooled:
 
 class MessageDamaged(Exception):
     """The bytes of a stored message are not those that were received."""
+
+
+ROW_BYTES: Final = 1024
+"""What a row of the inbox costs beside its bytes."""
 
 
 class InboxState(StrEnum):
@@ -444,9 +448,11 @@ class Store(Protocol):
         has its audit entry in the same transaction (I6). A rejected one that is only counted gives
         the number of the row that counts it."""
 
-    async def bound_rejected(self, most_bytes: int) -> int:
-        """Remove the oldest rejected messages until the others cost no more than so much, those of
-        strangers first. What was answered 200, or taken since, is not touched. How many bytes."""
+    async def bound_quarantine(self, most_bytes: int) -> int:
+        """Remove rejected messages until what may be removed costs no more than so much: those of
+        strangers first, then those of callers, then callbacks at the bare address whose token
+        nobody knows; of each the oldest. What came at an address of its own, else was answered 200,
+        or was taken since, is not touched. How many bytes; the audit says which."""
 
     def free_bytes(self) -> int:
         """What is free on the disk that holds the store."""

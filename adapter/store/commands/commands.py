@@ -124,8 +124,9 @@ class SqliteStore:
         at = self._now()
         return await self.database.write(lambda tx: receiving.receive(tx, batch, at))
 
-    async def bound_rejected(self, most_bytes: int) -> int:
-        excess = await self.database.query(receiving.rejected_bytes) - most_bytes
+    async def bound_quarantine(self, most_bytes: int) -> int:
+        rejected = await self.database.query(receiving.rejected_bytes)
+        excess = rejected + await self.database.query(parking.unknown_bytes) - most_bytes
         removed = 0
         while excess > 0:
             remove = partial(receiving.remove_rejected, excess=excess, now=self._now())
@@ -134,6 +135,11 @@ class SqliteStore:
                 break
             excess -= freed
             removed += freed
+        if excess > 0:
+            parts = await self.database.query(lambda db: parking.oldest_unknown(db, excess))
+            for part in parts:
+                gone = partial(parking.remove_unknown, numbers=part, now=self._now())
+                removed += await self.database.write(gone)
         return removed
 
     def free_bytes(self) -> int:

@@ -1,13 +1,18 @@
 """How many callbacks may wait for their token: past that, the oldest go to quarantine.
 
-They are not lost there: the transaction in which their token becomes known brings them back.
+They are not lost there: the transaction in which their token becomes known brings them back. What
+they and those that were given up cost is bounded, too, but for those at an address of their own.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from adapter.engine.commands.ports import AuditNote
+import apsw
+
+from adapter.engine.commands.ports import ROW_BYTES, AuditNote
 from adapter.store.commands import queries
+from adapter.store.commands.receiving import remove
 from adapter.store.commands.writing import note_all
 from adapter.store.rows import micros
 from adapter.store.threads import Transaction
@@ -40,3 +45,36 @@ def push_out(tx: Transaction, most: int, now: datetime) -> int:
         tx, [AuditNote(actor="gateway", action="Quarantined", subject="inbox", detail=detail)], now
     )
     return len(moved)
+
+
+def unknown_bytes(connection: apsw.Connection) -> int:
+    """What those in quarantine cost that came at the bare address, with a token nobody knows."""
+    return int(connection.execute(queries.UNKNOWN_COST, (ROW_BYTES,)).get)
+
+
+def oldest_unknown(connection: apsw.Connection, excess: int) -> list[list[int]]:
+    """The oldest of them that cost `excess` bytes together, in parts for one transaction each."""
+    found: list[int] = []
+    for inbox, cost in connection.execute(queries.OLDEST_UNKNOWN, (ROW_BYTES,)):
+        if excess <= 0:
+            break
+        found.append(inbox)
+        excess -= cost
+    return [found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)]
+
+
+def remove_unknown(tx: Transaction, numbers: Sequence[int], now: datetime) -> int:
+    """Remove those of them that are still unknown. How many bytes."""
+    costs = dict(_still_unknown(tx.connection, numbers))
+    if costs:
+        remove(tx, list(costs), sum(costs.values()), now)
+    return sum(costs.values())
+
+
+def _still_unknown(
+    connection: apsw.Connection, numbers: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    for number in numbers:
+        cost = connection.execute(queries.UNKNOWN_STILL, (ROW_BYTES, number)).get
+        if cost is not None:
+            yield number, int(cost)

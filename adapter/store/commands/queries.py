@@ -179,10 +179,23 @@ UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
 UNPARK_KNOWN: Final = """
 UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
     AND EXISTS (SELECT 1 FROM communication WHERE token = :token)"""
-# One that gave way to others keeps a wake: that is what tells it from what was judged.
+# One that gave way or was given up keeps a wake: that is what tells it from what was judged.
 UNPARK_PUSHED_OUT: Final = """
 UPDATE inbox INDEXED BY inbox_pushed_out SET state = 'parked', wake = 0
 WHERE state = 'quarantined' AND wake IS NOT NULL AND token = ?"""
+# What was given up keeps a wake as well: both come back when their token becomes known.
+_UNKNOWN: Final = "state = 'quarantined' AND wake IS NOT NULL AND communication IS NULL"
+UNKNOWN_COST: Final = f"""
+SELECT coalesce(sum(length(raw) + ?), 0)
+FROM inbox INDEXED BY inbox_pushed_out JOIN inbox_raw ON inbox_raw.id = inbox.id
+WHERE {_UNKNOWN}"""
+OLDEST_UNKNOWN: Final = f"""
+SELECT inbox.id, length(raw) + ?
+FROM inbox INDEXED BY inbox_state JOIN inbox_raw ON inbox_raw.id = inbox.id
+WHERE {_UNKNOWN} ORDER BY inbox.id"""
+UNKNOWN_STILL: Final = f"""
+SELECT length(raw) + ? FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
+WHERE inbox.id = ? AND {_UNKNOWN}"""
 _BARE: Final = (
     "FROM inbox INDEXED BY inbox_parked_bare WHERE state = 'parked' AND communication IS NULL"
 )

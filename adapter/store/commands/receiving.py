@@ -7,15 +7,18 @@ from typing import Final
 
 import apsw
 
-from adapter.engine.commands.ports import AuditNote, Received, Rejection, refusal_of
+from adapter.engine.commands.ports import (
+    ROW_BYTES,
+    AuditNote,
+    Received,
+    Rejection,
+    refusal_of,
+)
 from adapter.model.ids import InboxId
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.rows import micros
 from adapter.store.threads import Transaction
-
-ROW_BYTES: Final = 1024
-"""What a row costs beside its bytes."""
 
 _AT_ONCE: Final = 256
 """Rows removed in one transaction: callbacks wait behind it."""
@@ -94,6 +97,12 @@ def remove_rejected(tx: Transaction, excess: int, now: datetime) -> int:
             break
     if not removed:
         return 0
+    remove(tx, removed, freed, now)
+    return freed
+
+
+def remove(tx: Transaction, removed: Sequence[int], freed: int, now: datetime) -> None:
+    """Remove these rows of the inbox, of `freed` bytes, for room."""
     for table in ("inbox_raw", "rejected", "inbox"):
         tx.connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(i,) for i in removed])
     detail = {"rows": len(removed), "first": min(removed), "last": max(removed), "bytes": freed}
@@ -102,4 +111,3 @@ def remove_rejected(tx: Transaction, excess: int, now: datetime) -> int:
         actor="gateway", action="Removed", subject="inbox", detail={**detail, "reason": reason}
     )
     note_all(tx, (note,), now)
-    return freed

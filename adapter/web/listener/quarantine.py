@@ -7,14 +7,12 @@ from collections import Counter
 from datetime import datetime
 from typing import Final
 
-from adapter.engine.commands.ports import InboxState, Received, Rejection
+from adapter.engine.commands.ports import ROW_BYTES, InboxState, Received, Rejection
 from adapter.engine.inbox import MessageReceiver
 from adapter.model.ids import CommunicationId
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import QuarantineLimits
 
-_ROW_BYTES: Final = 1024
-"""What a row costs beside its bytes."""
 _MOST_ADDRESSES: Final = 4096
 _LOOKS: Final = 64
 """Into so many parts is the bound divided: one part is what may come between two looks."""
@@ -79,7 +77,7 @@ class Quarantine:
             limited_log.warning("disk_nearly_full_nothing_refused_is_kept")
             return self._passed_over(raw)
         again = counted and (remote, reason) in self._addresses
-        if not self._budgets[known].spend(_ROW_BYTES + (0 if again else len(kept))):
+        if not self._budgets[known].spend(ROW_BYTES + (0 if again else len(kept))):
             return self._passed_over(raw)
         if counted and len(self._addresses) < _MOST_ADDRESSES:
             self._addresses.add((remote, reason))
@@ -103,7 +101,7 @@ class Quarantine:
             )
         )
         self._counts["quarantined"] += 1
-        await self._bound(len(kept) + _ROW_BYTES)
+        await self._bound(len(kept) + ROW_BYTES)
         return True
 
     def _passed_over(self, raw: bytes) -> bool:
@@ -118,7 +116,7 @@ class Quarantine:
         if self._added < most // _LOOKS:
             return
         self._added = 0
-        removed = await self._inbox.bound_rejected(most - most // _LOOKS)
+        removed = await self._inbox.bound_quarantine(most - most // _LOOKS)
         if removed:
             self._counts["quarantine_removed_bytes"] += removed
             limited_log.warning("quarantine_full_oldest_removed", bytes=removed)

@@ -6,10 +6,11 @@ Head end, listener, store and loops are the real ones.
 from pathlib import Path
 
 from adapter.commands.activity import Outcome, State
+from adapter.commands.correlation import GIVE_UP_S
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.correlator import ParkingPolicy
 from adapter.engine.commands.identity import CallbackIdentity
-from adapter.engine.commands.ports import InboxState
+from adapter.engine.commands.ports import ROW_BYTES, InboxState
 from adapter.model.ids import CommunicationId
 from adapter.simulator.faults import Effect
 from adapter.store.commands.parking import PUSHED_OUT
@@ -100,3 +101,50 @@ async def test_a_callback_that_nobody_ever_knows_waits_as_long_as_the_site_says(
             return await states(made) == {"quarantined": 3}
 
         await until(given_up, within_s=WAIT_S, why="they are given up")
+
+
+COST = ROW_BYTES + len(status_changed(a_token(100)))
+ROOM = 64
+"""So many of them may be in quarantine, less what may come between two looks."""
+
+
+def roomy(*, most: int = MOST, longest_s: float = GIVE_UP_S) -> ParkingPolicy:
+    return ParkingPolicy(most=most, longest_s=longest_s, quarantine_bytes=ROOM * COST)
+
+
+async def test_what_a_flood_leaves_in_quarantine_has_a_bound_and_the_newest_stay(
+    tmp_path: Path,
+) -> None:
+    async with by_hand(tmp_path, parking=roomy()) as made:
+        identity = CallbackIdentity(made.listener.url, (b"k" * 32,))
+        own = identity.address(CommunicationId("of-another-store-1"))
+        for number in range(MOST + 4):  # four of them give way, too
+            assert await made.tell(status_changed(a_token(number)), url=own) == 200
+        await flood(made, 100, FLOOD)
+        kept = await made.gateway.inbox.list(limit=1_000)
+        assert sum(row.communication is not None for row in kept) == MOST + 4
+        bare = [row for row in kept if row.communication is None]
+        gone = FLOOD - len(bare)
+        assert ROOM - 4 <= len(bare) - MOST <= ROOM
+        assert bare[-1].token == a_token(100 + gone), "the oldest have gone"
+        ledger = await made.gateway.upkeep.ledger()
+        assert sum(ledger.inbox_by_state.values()) == ledger.received == len(kept)
+        told = [each.note for each in await made.gateway.upkeep.audit(limit=5_000)]
+        removed = [each.detail for each in told if each.action == "Removed"]
+        assert sum(int(str(each["rows"])) for each in removed) == gone
+        assert {each["reason"] for each in removed} == {"quarantine is full"}
+        assert await made.gateway.upkeep.verify_audit() > 0
+
+
+async def test_those_that_are_given_up_have_the_same_bound(tmp_path: Path) -> None:
+    async with by_hand(tmp_path, parking=roomy(most=FLOOD, longest_s=60.0)) as made:
+        await flood(made, 100, FLOOD)
+        assert await states(made) == {"parked": FLOOD}
+        await made.turn(180)
+
+        async def given_up() -> bool:
+            found = await states(made)
+            return not found.get("parked") and found["quarantined"] <= ROOM
+
+        await until(given_up, within_s=WAIT_S, why="they are given up, and most have gone")
+        assert (await states(made))["quarantined"] >= ROOM - 4

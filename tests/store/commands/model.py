@@ -311,9 +311,9 @@ class ModelStore:
                 self._journal.note((note,), self._now())
         return ids
 
-    async def bound_rejected(self, most_bytes: int) -> int:
-        removed = self._inbox.bound_rejected(most_bytes)
-        if removed:
+    async def bound_quarantine(self, most_bytes: int) -> int:
+        parts = [removed for removed in self._inbox.bound_quarantine(most_bytes) if removed]
+        for removed in parts:
             detail = {
                 "rows": len(removed),
                 "first": min(removed),
@@ -323,7 +323,7 @@ class ModelStore:
             }
             note = AuditNote(actor="gateway", action="Removed", subject="inbox", detail=detail)
             self._journal.note((note,), self._now())
-        return sum(removed.values())
+        return sum(sum(removed.values()) for removed in parts)
 
     def free_bytes(self) -> int:
         return TIB

@@ -6,12 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapter.engine.commands.correlator import STATUS_CHANGED
-from adapter.engine.commands.ports import Disposition, InboxRow, InboxState, Received, Rejection
+from adapter.engine.commands.ports import (
+    ROW_BYTES,
+    Disposition,
+    InboxRow,
+    InboxState,
+    Received,
+    Rejection,
+)
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
 from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.commands.reading import UNADDRESSED_SHARE
-from adapter.store.commands.receiving import ROW_BYTES
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _REFUSED = (InboxState.QUARANTINED, InboxState.DISCARDED)
@@ -73,21 +79,38 @@ class InboxModel:
         same = (row.id for row in rows if row.remote == item.remote and row.state in _REFUSED[:1])
         return next(same, None)
 
-    def bound_rejected(self, most_bytes: int) -> dict[InboxId, int]:
-        """The rows that were removed, and what each cost."""
+    def bound_quarantine(self, most_bytes: int) -> tuple[dict[InboxId, int], dict[InboxId, int]]:
+        """The rows that were removed, and what each cost: rejected ones, those nobody knows."""
+        unknown = {
+            inbox: len(row.raw) + ROW_BYTES
+            for inbox, row in self._rows.items()
+            if row.state is InboxState.QUARANTINED
+            and row.communication is None
+            and self._wakes[inbox] is not None
+        }
+        excess = sum(self._rejected().values()) + sum(unknown.values()) - most_bytes
+        rejected: dict[InboxId, int] = {}
+        given_up: dict[InboxId, int] = {}
+        for kept, removed in ((self._rejected(), rejected), (unknown, given_up)):
+            for inbox, cost in kept.items():
+                if excess <= 0:
+                    break
+                removed[inbox] = cost
+                excess -= cost
+        for inbox in (*rejected, *given_up):
+            del self._rows[inbox], self._wakes[inbox]
+            self._rejections.pop(inbox, None)
+        return rejected, given_up
+
+    def _rejected(self) -> dict[InboxId, int]:
+        """What may be removed of them, in the order in which it goes."""
         kept = {
             inbox: len(self._rows[inbox].raw) + ROW_BYTES
             for inbox in self._rejections
             if self._rows[inbox].state in _REFUSED
         }
-        removed: dict[InboxId, int] = {}
-        for inbox in sorted(kept, key=lambda each: (not self._rejections[each].stranger, each)):
-            if sum(kept.values()) - sum(removed.values()) <= most_bytes:
-                break
-            removed[inbox] = kept[inbox]
-        for inbox in removed:
-            del self._rows[inbox], self._wakes[inbox], self._rejections[inbox]
-        return removed
+        order = sorted(kept, key=lambda each: (not self._rejections[each].stranger, each))
+        return {inbox: kept[inbox] for inbox in order}
 
     def dispose(self, dispositions: Iterable[Disposition], known: Container[RequestToken]) -> None:
         """One that waits for a token that is known by now is due at once."""

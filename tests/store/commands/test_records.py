@@ -10,6 +10,7 @@ import pytest
 from adapter.commands.activity import CommunicationState, CompletionEvent, CompletionState, State
 from adapter.commands.flows import Completion
 from adapter.engine.commands.ports import (
+    ROW_BYTES,
     Change,
     Disposition,
     Import,
@@ -23,7 +24,6 @@ from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
 from adapter.model.ids import DeviceId, EventId, InboxId
 from adapter.model.reading import InitialMeasurement, InitialValue
-from adapter.store.commands.receiving import ROW_BYTES
 from tests.builders import (
     NOON,
     a_command,
@@ -213,19 +213,56 @@ async def test_what_is_rejected_again_is_counted_by_one_row_until_that_is_decide
         assert subjects == [f"inbox:{each}" for each in (first, other, later)]
 
 
+async def test_callbacks_nobody_knows_have_the_bound_of_the_rejected_and_go_after_them(
+    subject: Subject,
+) -> None:
+    """Never one at an address of its own, one that is judged, or one whose token became known."""
+    cost = ROW_BYTES + 5
+    async with subject.opened() as store:
+        at_own = a_message(b"12345", communication=a_communication().id)
+        own = await store.receive([at_own, at_own])
+        bare = await store.receive([a_message(b"12345") for _ in range(6)])
+        judged = Disposition(inbox=bare[5], state=InboxState.QUARANTINED, token=a_token(9))
+        parked = [
+            Disposition(inbox=inbox, state=InboxState.PARKED, token=a_token(n), wake=at(900))
+            for n, inbox in enumerate([*own, *bare[:5]])
+        ]
+        await store.save([Change(inbox=(*parked, judged))])
+        assert await store.bound_parked(0) == 7
+        (stranger,) = await store.receive([a_rejected(1)])
+        sent = an_awaiting_communication(token=a_token(2))
+        await store.submit([a_submission()])
+        (command,) = (await store.load([a_command_id()])).values()
+        await store.save([Change(command=replace(command, communications=(sent,)))])
+
+        async def left() -> list[int]:
+            return sorted(row.id for row in await store.inbox())
+
+        assert await store.bound_quarantine(5 * cost) == 0
+        assert await store.bound_quarantine(4 * cost) == cost
+        assert stranger not in await left()
+        assert await store.bound_quarantine(2 * cost) == 2 * cost
+        assert await left() == sorted([*own, bare[0], *bare[3:]])
+        assert await store.bound_quarantine(0) == 2 * cost
+        assert await store.bound_quarantine(0) == 0
+        assert await left() == sorted([*own, bare[0], bare[5]])
+        told = [entry.note for entry in await store.audit() if entry.note.action == "Removed"]
+        assert [note.detail["rows"] for note in told] == [1, 2, 2]
+
+
 async def test_past_the_bound_the_oldest_rejected_go_strangers_first(subject: Subject) -> None:
     cost = ROW_BYTES + 5
     async with subject.opened() as store:
         (taken,) = await store.receive([a_message(state=InboxState.QUARANTINED)])
         known = await store.receive([a_rejected(n, stranger=False) for n in range(3)])
         strangers = await store.receive([a_rejected(n) for n in range(3)])
-        assert await store.bound_rejected(6 * cost) == 0
-        assert await store.bound_rejected(5 * cost + 1) == cost
-        assert await store.bound_rejected(3 * cost - 1) == 3 * cost
+        assert await store.bound_quarantine(6 * cost) == 0
+        assert await store.bound_quarantine(5 * cost + 1) == cost
+        assert await store.bound_quarantine(3 * cost - 1) == 3 * cost
         assert [row.id for row in await store.inbox()] == [known[2], known[1], taken]
-        assert await store.bound_rejected(0) == 2 * cost
+        assert await store.bound_quarantine(0) == 2 * cost
         assert [row.id for row in await store.inbox()] == [taken]
-        assert await store.bound_rejected(0) == 0
+        assert await store.bound_quarantine(0) == 0
         told = [entry.note for entry in await store.audit() if entry.note.action == "Removed"]
         assert [note.detail["rows"] for note in told] == [1, 3, 2]
         assert told[1].detail["last"] == strangers[2]
