@@ -98,8 +98,8 @@ def publications() -> Lines:
         (
             "device.event",
             "a meter told something that a table knows",
-            "arguments at category device duration_s endpoint exception head_end_name name "
-            "number sequence started_at",
+            "arguments at category conversion device duration_s endpoint exception head_end_name "
+            "name number sequence started_at",
         ),
         (
             "device.event_storm",

@@ -15,9 +15,10 @@ class DeviceEvent:
     """One thing that happened at a device, however the head end told of it.
 
     `name` is the standard name, `head_end_name` the head end's own; `at` is when it happened by the
-    device's clock; `exception` says that it came in ExceptionsArrived. The same endpoint, name,
-    time and sequence number are the same event (inferred: nothing is promised); so are an
-    exception and an entry of an event log that agree in all but the number.
+    device's clock, `conversion` what the intake made of that time where its offset was not told;
+    `exception` says that it came in ExceptionsArrived. The same endpoint, name, time and sequence
+    number are the same event (inferred: nothing is promised); so are an exception and an entry of
+    an event log that agree in all but the number.
     """
 
     endpoint: EndpointId
@@ -32,6 +33,7 @@ class DeviceEvent:
     number: int | None = None
     exception: bool = False
     received: str = ""
+    conversion: str = ""
     log_type: str = ""
     source: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
@@ -72,6 +74,7 @@ def unify(
         number=seed.number,
         exception=seed.exception,
         received=seed.received,
+        conversion=seed.conversion,
         log_type=seed.log_type,
         source=seed.source,
         arguments=seed.arguments,

@@ -74,6 +74,8 @@ EVENTS: Final = (
     Column("sequence",          F.WHOLE,  "the meter's sequence number"),
     Column("arguments",         F.TEXT,   "JSON object: name to text, or to texts"),
     Column("received",          F.TEXT,   "when the head end received it, as it says"),
+    Column("conversion",        F.TEXT,   "the zone in which a time without offset was read, or "
+                                          "that it is the time of the receipt; else empty"),
     Column("load_run",          F.WHOLE,  "the load run it came with"),
     Column("payload",           F.WHOLE,  "the message or file it came in"),
     Column("result",            F.TEXT,   "new; repeated; matched: known from the other callback "

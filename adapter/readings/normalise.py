@@ -258,6 +258,7 @@ def _is_daylight(at: int, zone: tzinfo) -> bool:
 
 FIRST: Final = ", the first of two such times"
 SECOND: Final = ", the second of two such times"
+NOT_TOLD: Final = " (not told which)"
 
 
 def at_second_time(normal: Normal) -> Normal:
@@ -282,7 +283,7 @@ def at_unsure_time(normal: Normal) -> Normal:
             (at, value, external, min(condition, CLOCK), statuses)
             for at, value, external, condition, statuses in normal.rows
         ],
-        conversion=f"{normal.conversion} (not told which)",
+        conversion=normal.conversion + NOT_TOLD,
         later=0,
         doubtful=False,
     )
@@ -354,9 +355,19 @@ def _conversion(seed: Seed, quantity: Quantity, pulse: Decimal, zone: tzinfo) ->
     words = [f"{quantity.name} x {text_of(quantity.multiplier)} = {quantity.unit}"]
     if pulse != _ONE:
         words.append(f"pulses x {text_of(pulse)}")
-    if not _has_offset(seed.at):
-        words.append(f"time without offset read in {zone}")
+    if read_in := zone_words(seed.at, zone):
+        words.append(read_in)
     return "; ".join(words)
+
+
+def zone_words(text: str, zone: tzinfo) -> str:
+    """What is said of a time whose offset was not told; empty where it was."""
+    return "" if _has_offset(text) else f"time without offset read in {zone}"
+
+
+def receipt_words(text: str, zone: tzinfo) -> str:
+    """The same of what is told under the time of its receipt."""
+    return "; ".join(filter(None, ("time of its receipt", zone_words(text, zone))))
 
 
 def _has_offset(text: str) -> bool:

@@ -110,7 +110,8 @@ class EventSeed:
     """One evt:MeterEvent, or one MeterException (`exception`), as it arrived.
 
     `received` is the head end's own ReceivedWhen, "" where there is none; `number` is the ID;
-    `arguments` are (name, text) in the order of the message.
+    `arguments` are (name, text) in the order of the message. `conversion` says what the intake
+    made of the time, "" where the message told it with its offset.
     """
 
     identifier: str
@@ -127,6 +128,7 @@ class EventSeed:
     sequence: int | None = None
     arguments: tuple[tuple[str, str], ...] = ()
     position: int = -1
+    conversion: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

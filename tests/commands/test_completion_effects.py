@@ -187,8 +187,8 @@ def test_a_measurement_says_the_condition_of_each_value() -> None:
     ]
     (made,) = execute(command, event, [a_view()], rows).measurements
     assert [(v.value, v.condition) for v in made.values] == [
-        (1, 501000),
-        (2, 301000),
+        (Decimal(1), 501000),
+        (Decimal(2), 301000),
         (None, 201000),
     ]
     assert not_regular([made]) == "2 of 3 values not regular: condition 201000 (1), 301000 (1)"
@@ -204,14 +204,14 @@ def test_of_two_readings_of_one_time_the_better_one_counts() -> None:
     ]
     for told in permutations(rows):
         (made,) = execute(SCALAR, CREATE, [a_view()], told).measurements
-        assert [(v.value, v.condition) for v in made.values] == [(7, 501000)]
+        assert [(v.value, v.condition) for v in made.values] == [(Decimal(7), 501000)]
 
 
 def test_a_register_without_a_number_is_not_the_latest_where_there_is_one() -> None:
     none = replace(register(), condition=201000, value=None)
     earlier = replace(register(NOON - HOUR, "4"), condition=501000)
     (made,) = execute(SCALAR, CREATE, [a_view()], [none, earlier]).measurements
-    assert [(v.value, v.condition) for v in made.values] == [(4, 501000)]
+    assert [(v.value, v.condition) for v in made.values] == [(Decimal(4), 501000)]
     (made,) = execute(SCALAR, CREATE, [a_view()], [none]).measurements
     assert [(v.value, v.condition) for v in made.values] == [(None, 201000)]
 

@@ -1,11 +1,18 @@
 """A body to batches of normalised rows, small enough to be stored between two other writes."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from adapter.engine.readings.ports import Batch
 from adapter.readings.blocks import span_of
 from adapter.readings.lookups import Lookups
-from adapter.readings.normalise import moment_of, moment_or_problem, normalise
+from adapter.readings.normalise import (
+    moment_of,
+    moment_or_problem,
+    normalise,
+    receipt_words,
+    zone_words,
+)
 from adapter.readings.seeds import BadPart, EventSeed, Normal, Part, RejectedSeed, Seed
 from adapter.wire.stream import USUAL, PartBounds, parts
 
@@ -114,10 +121,13 @@ class _Making:
         return found
 
     def add_event(self, event: EventSeed, *, index: int, position: int) -> None:
-        found = moment_or_problem(event.at, self._lookups.zone_of(event.device_class))
+        zone, here = self._lookups.zone_of(event.device_class), self._lookups.zone_of("")
+        found = moment_or_problem(event.at, zone)
         at = None if isinstance(found, str) else found
+        conversion = zone_words(event.at, zone)
         if at is None:
-            at = moment_of(event.received, self._lookups.zone_of(""))
+            at = moment_of(event.received, here)
+            conversion = receipt_words(event.received, here)
             reason = f"event {event.name[:60]!r} has no time: {event.at[:40]!r}"
             reason += str(found).removeprefix(event.at.strip()[:40])
             reason += "" if at is None else "; told under the time of its receipt"
@@ -133,6 +143,8 @@ class _Making:
             )
         if at is None:
             return
+        if conversion != event.conversion:
+            event = replace(event, conversion=conversion)
         self._events.append((at, event))
         self._event_parts.append(index)
         self._weight += 4

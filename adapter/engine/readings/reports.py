@@ -70,7 +70,8 @@ class ValueRow(NamedTuple):
 class EventRow(NamedTuple):
     """One event or exception as it arrived, and what became of it. Times are microseconds since
     1970 (UTC); `arguments` is a JSON object, `device` empty where the registry knows none with this
-    endpoint.
+    endpoint. `conversion` says in which zone a time without offset was read, or that it is the time
+    of the receipt; empty where the message told it with its offset.
 
     `result` is new, repeated, matched (known from the other callback, inferred), unknown, or empty
     while nobody has looked; `device_event` is the device event, whose standard name, category,
@@ -92,6 +93,7 @@ class EventRow(NamedTuple):
     sequence: int | None
     arguments: str
     received: str
+    conversion: str
     load_run: int
     payload: int
     result: str

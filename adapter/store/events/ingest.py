@@ -226,6 +226,7 @@ class EventIngest:
                 "number": event.number,
                 "category": event.category,
                 "at": event.at.isoformat(),
+                "conversion": event.conversion,
                 "sequence": event.sequence,
                 "exception": event.exception,
                 "arguments": [list(item) for item in event.arguments],

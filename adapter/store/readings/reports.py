@@ -331,6 +331,7 @@ def _event(row: tuple[Any, ...]) -> EventRow:
         sequence=seed.sequence,
         arguments=encode(_named(seed.arguments)).decode(),
         received=seed.received,
+        conversion=seed.conversion,
         load_run=load,
         payload=payload,
         **_followed(*followed),

@@ -17,9 +17,13 @@ from adapter.readings.conditions import DAYLIGHT
 from adapter.readings.life import Life, in_which_pass, life_of, within_life
 from adapter.readings.lookups import IdType, Lookups
 from adapter.readings.normalise import (
+    FIRST,
+    NOT_TOLD,
+    SECOND,
     at_second_time,
     at_unsure_time,
     moment_of,
+    receipt_words,
     second_moment_of,
     seed_of,
 )
@@ -179,17 +183,19 @@ class Staging:
             doubt = life.doubt(at)
             if not doubt:
                 when, known = self._pass(at, seed, life)
-                events.append((when, seed))
+                events.append((when, _of_two(seed, at, when, known)))
                 if not known:
                     detail = (
                         f"event {seed.name[:60]!r}: {seed.at[:40]} comes twice; told as the first"
                     )
                     doubted.append(DoubtedEvent(part=part, detail=detail, seed=seed))
                 continue
-            received = moment_of(seed.received, self._lookups.zone_of(""))
+            here = self._lookups.zone_of("")
+            received = moment_of(seed.received, here)
             told = received is not None and not life.doubt(received)
             if told and received is not None:
-                events.append((received, seed))
+                words = receipt_words(seed.received, here)
+                events.append((received, replace(seed, conversion=words)))
             detail = f"event {seed.name[:60]!r}: {seed.at[:40]} {doubt}"
             detail += "; told under the time of its receipt" if told else ""
             doubted.append(DoubtedEvent(part=part, detail=detail, seed=seed))
@@ -443,6 +449,14 @@ def _named(gateway: apsw.Connection, kind: IdType, name: str) -> list[Device]:
     rows = list(gateway.execute(query, (name, _MOST_CANDIDATES)))
     there = [body for body, removed in rows if not removed]
     return [decode_device(body) for body in there or [body for body, _ in rows]]
+
+
+def _of_two(seed: EventSeed, first: int, at: int, known: bool) -> EventSeed:
+    """With what is known of which of two such times it is of; the first is the usual one."""
+    if known and at == first:
+        return seed
+    words = (FIRST if at == first else SECOND) + ("" if known else NOT_TOLD)
+    return replace(seed, conversion=seed.conversion + words)
 
 
 def _distinct(rows: list[Row]) -> bool:

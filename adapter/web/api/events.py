@@ -27,7 +27,8 @@ class EventOut(Struct, kw_only=True):
     """`name` is the standard name, `head_end_name` the head end's. `published`: by itself, not in a
     storm's summary. `other_sequence`: sequence number under which the other callback told the same
     event (inferred), -1 where it gave none, null where only one of exception and event log told
-    it."""
+    it. `conversion` says in which zone a time without offset was read, or that it is that of the
+    receipt; empty where its offset was told."""
 
     id: int
     endpoint: str
@@ -38,6 +39,7 @@ class EventOut(Struct, kw_only=True):
     category: str
     severity: Severity
     at: datetime
+    conversion: str
     sequence: int | None
     pair: str
     role: str

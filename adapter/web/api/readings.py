@@ -150,8 +150,10 @@ class ValuePageOut(Struct, kw_only=True):
 class ArrivedEventOut(Struct, kw_only=True):
     """One event or exception as it arrived, with the head end's own words, and what became of it:
     new, repeated, matched (known from the other callback, inferred), unknown, or nothing yet.
-    `device_event` is its device event; started_at, ended_at and duration_s are those of what it
-    begins or ends, as an outage; `in_summary`: counted in a storm's summary, not published."""
+    `conversion` says in which zone a time without offset was read, or that it is that of the
+    receipt; empty where its offset was told. `device_event` is its device event; started_at,
+    ended_at and duration_s are those of what it begins or ends, as an outage; `in_summary`: counted
+    in a storm's summary, not published."""
 
     id: int
     device: str
@@ -166,6 +168,7 @@ class ArrivedEventOut(Struct, kw_only=True):
     sequence: int | None
     arguments: msgspec.Raw
     received: str
+    conversion: str
     load_run: int
     payload: int
     result: str
