@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,10 @@ async def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_pa
         ).device.endpoint is not None
 
 
+def _has_problem(rule: str, shown: OrderShown) -> bool:
+    return any(rule in each for each in problems(shown))
+
+
 def problems(shown: OrderShown) -> list[str]:
     found = [each.field.problem for each in shown.children if each.field is not None]
     return [each.text for each in found if each is not None]
@@ -124,9 +129,7 @@ async def test_a_crew_does_not_bring_a_meter_that_people_take_for_another(tmp_pa
             made.crew.spares[place.point] = Device(id=DeviceId(new), capabilities=frozenset())
             order = await made.submit(OrderKind.EXCHANGE, place)
             rule = f"device {new} looks like BETA-1, which the registry has"
-            shown = await made.until(
-                order.id, lambda found, rule=rule: any(rule in each for each in problems(found))
-            )
+            shown = await made.until(order.id, partial(_has_problem, rule))
             assert not shown.order.final
             with pytest.raises(NotFound):
                 await registry.device(DeviceId(new))
