@@ -300,17 +300,6 @@ _TAKEN: Final = frozenset(
 )
 
 
-_RESTORING: Final = frozenset(
-    {
-        ChildState.QUEUED,
-        ChildState.SENDING,
-        ChildState.SENT,
-        ChildState.UNCLEAR,
-        ChildState.CANCELLING,
-        ChildState.STARTED,
-    }
-)
-
 _TO_COME: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.SEND_CANCEL: "the field system is asked to cancel; what it answers decides",
@@ -334,12 +323,13 @@ def first_answer(
     """The event that ActOnChild feeds, from order and child as they are in that transaction.
 
     The first to commit wins: a child that completed a moment ago is Completed here. `dark` says
-    that the order left the customer without supply: the child restores it. `asked` says that the
-    field system was asked to cancel the child, and has not answered yet.
+    that the order left the customer without supply: whatever became of its child, supply is
+    restored. `asked` says that the field system was asked to cancel the child, and has not
+    answered yet.
     """
     action = maintain(purpose, order, child)
-    if purpose is Purpose.CANCEL and child is not None and not order.final:
-        if dark and child.state in _RESTORING:
+    if purpose is Purpose.CANCEL and not order.final:
+        if dark and action is not Action.ASK_PEOPLE:
             action = Action.RESTORE_FIRST
         elif asked:
             action = Action.ASKED

@@ -215,6 +215,20 @@ def test_a_cancel_of_a_command_that_has_left_waits_and_says_what_is_to_come(
     assert not done.effects
 
 
+BY_PEOPLE = (C.COMMUNICATION_ERROR, C.RESPONSE_ERROR, C.COMPLETION_ERROR)
+
+
+@pytest.mark.parametrize("child", [None, *(s for s in C if s not in BY_PEOPLE)])
+def test_a_cancel_of_whoever_is_dark_answers_that_supply_is_restored_whatever_became_of_the_child(
+    child: ChildState | None,
+) -> None:
+    order = an_order(OrderKind.BACK_TO_BACK, state=OrderState.ACTIVITY_ERROR)
+    fact = None if child is None else a_child("D1-RemoteConnect", 2, child)
+    answer = first_answer(Purpose.CANCEL, order, fact, dark=True)
+    assert isinstance(answer, m.ActionTaken)
+    assert answer.action is Action.RESTORE_FIRST
+
+
 @pytest.mark.parametrize("state", [C.QUEUED, C.SENT, C.UNCLEAR, C.STARTED])
 def test_what_restores_supply_is_left_alone_and_the_order_stops_after_it(
     state: ChildState,

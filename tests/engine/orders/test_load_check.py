@@ -13,6 +13,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.orders.ports import OrderRules
 from adapter.errors import Forbidden
 from adapter.model.device import InstallStatus
+from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS
@@ -92,6 +93,23 @@ async def test_a_live_load_side_is_not_connected_and_a_retry_looks_again(tmp_pat
         shown = await made.until(order.id, state_is(DONE))
         assert asked(made) == (3, 1)
         assert await made.status(place.device) is S.CONN_COMM
+
+
+async def test_a_cancel_of_a_change_over_that_left_somebody_dark_promises_to_restore_and_does(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as made:
+        place = await made.put(Place(number=0, commands=DETECTS))
+        feed_in(made, 0, on=True)
+        order = await made.submit(K.BACK_TO_BACK, place)
+        await made.until(order.id, state_is(ERROR))
+        wish = await made.orders.cancel(order.id, by="cis", reason="moved")
+        assert wish.action is Action.RESTORE_FIRST, "it is not discarded: supply is off"
+        await made.until(order.id, lambda x: len(x.children) == 3 and gave_up(x))
+        feed_in(made, 0, on=False)
+        await made.operator.retry(order.id, by="anna")
+        await made.until(order.id, state_is(OrderState.DISCARDED))
+        assert made.switch(0) is SwitchState.CONNECTED
 
 
 async def test_people_may_have_it_connected_without_a_check(tmp_path: Path) -> None:
