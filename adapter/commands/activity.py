@@ -33,6 +33,7 @@ from adapter.model.ids import (
     EventId,
     OrderId,
     RequestToken,
+    ServicePointId,
 )
 
 
@@ -173,6 +174,8 @@ class CommandRequest:
     past_unclear_order       operator and approver who send a reconnect past an unclear order
     install_status_override  status to set instead of the usual one (D1-REMONOFF)
     site_install_status   the site's own name of that one
+    service_point         where the device of a connect or disconnect has to stand; None: where it
+                          stands when the request is accepted
     """
 
     kind: CommandKind
@@ -198,6 +201,7 @@ class CommandRequest:
     past_unclear_order: tuple[str, str] | None = None
     install_status_override: InstallStatus | None = None
     site_install_status: str = ""
+    service_point: ServicePointId | None = None
 
     @property
     def flow(self) -> Flow:
@@ -336,7 +340,11 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """The intent and where it stands. Only `lifecycle.step` makes a new one."""
+    """The intent and where it stands. Only `lifecycle.step` makes a new one.
+
+    `service_point` is whose supply a connect or disconnect is about: a meter that stands elsewhere
+    by then is not switched for it. None where nobody knew it.
+    """
 
     id: CommandId
     state: State = State.PENDING
@@ -353,6 +361,7 @@ class Activity:
     violations: tuple[str, ...] = ()
     outcome: Outcome | None = None
     reason: str = ""
+    service_point: ServicePointId | None = None
     switch_before: SwitchState | None = None
     switch_state: SwitchState | None = None
     voltage_present: bool | None = None

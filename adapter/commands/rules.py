@@ -410,6 +410,15 @@ def _moved(leaving: Departure) -> str:
     return f"{view.device.id} has another endpoint by now ({now}, not {target.endpoint})"
 
 
+def _at_another_place(leaving: Departure) -> str:
+    """A meter may be moved while a command waits: the command is not for who has it then."""
+    view, meant = leaving.view, leaving.activity.service_point
+    if view is None or meant is None or view.stands_at == meant:
+        return ""
+    place = f"at {view.stands_at}" if view.stands_at is not None else "nowhere"
+    return f"{view.device.id} stands {place} by now, and this command is for {meant}"
+
+
 def _shared_by_now(leaving: Departure) -> str:
     if leaving.view is None or leaving.target is None:
         return ""
@@ -455,6 +464,7 @@ DISPATCH_RULES: Final = (
     DispatchRule(rule="endpoint",       applies=_changes, broken=_moved),
     DispatchRule(rule="endpoint",       applies=_changes, broken=_shared_by_now),
     DispatchRule(rule="unknown_device", applies=_opens,   broken=_unknown),
+    DispatchRule(rule="service_point",  applies=_changes, broken=_at_another_place),
     DispatchRule(rule="protected",      applies=_opens,   broken=_protected_by_now),
     DispatchRule(rule="approval",       applies=_opens,   broken=_unapproved),
     DispatchRule(rule="window",         applies=_opens,   broken=_outside_window),

@@ -212,6 +212,12 @@ class DeviceView:
         """Not removed: what was never installed is waiting to be."""
         return self.installed is None or self.installed.removed_at is None
 
+    @property
+    def stands_at(self) -> ServicePointId | None:
+        """The service point that it is installed at; None where it is removed, or never was."""
+        installed = self.installed
+        return installed.service_point if installed is not None and self.in_use else None
+
 
 class InstallRefused(GatewayError):
     """An install event has no arrow for this effect in its status."""

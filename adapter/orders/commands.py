@@ -12,7 +12,7 @@ from adapter.commands.activity import (
     ReadPeriod,
     State,
 )
-from adapter.commands.flows import CLOSING_KINDS, READ_KINDS, Priority
+from adapter.commands.flows import CLOSING_KINDS, READ_KINDS, SWITCH_KINDS, Priority
 from adapter.errors import InvalidRequest
 from adapter.orders.order import ChildId, ChildSpec, ChildState, OrderKind, ServiceOrder
 
@@ -42,6 +42,7 @@ def command_request(
         requester=order.requester,
         reference=order.external_reference,
         order=order.id,
+        service_point=order.service_point if spec.command in SWITCH_KINDS else None,
         priority=Priority.URGENT if restoring else None,
         install_status_override=spec.override,
         site_install_status=spec.site_status,

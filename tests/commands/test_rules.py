@@ -291,6 +291,28 @@ def test_an_endpoint_of_two_devices_is_nobodys(kind: CommandKind) -> None:
     assert moved.rule == "endpoint"
 
 
+@pytest.mark.parametrize("kind", sorted(SWITCH_KINDS))
+def test_a_switch_order_does_not_follow_its_meter_to_another_service_point(
+    kind: CommandKind,
+) -> None:
+    view, command = a_view(smart=True), a_command(kind)
+    assert view.installed is not None
+    home = view.installed.service_point
+    moved = replace(view.installed, service_point=ServicePointId("SP-NEXT-DOOR"))
+    meant = replace(command.activity, service_point=home)
+    look = partial(may_dispatch, command.request, policy=SwitchPolicy(), now=NOON)
+    assert look(meant, view) is None
+    gone = look(meant, replace(view, installed=moved))
+    assert gone is not None
+    assert (gone.rule, gone.text) == (
+        "service_point",
+        f"D0 stands at SP-NEXT-DOOR by now, and this command is for {home}",
+    )
+    removed = look(meant, replace(view, installed=replace(moved, removed_at=NOON)))
+    assert removed is not None
+    assert look(command.activity, replace(view, installed=moved)) is None, "nobody knew a place"
+
+
 def test_a_disconnect_is_barred_by_the_protection_of_any_device_of_its_endpoint() -> None:
     view, other = a_view(smart=True), a_view(smart=True, life_support=True)
     other = replace(other, device=replace(other.device, id=DeviceId("T")))

@@ -304,7 +304,7 @@ class Dispatcher:
             return not self._held(communication)
         if barred.rule == "not_after":
             await self._apply(leased, TimePassed())
-        elif barred.rule in ("protected", "endpoint", "head_end"):
+        elif barred.rule in ("protected", "endpoint", "head_end", "service_point"):
             await self._apply(leased, CancelAsked(by="gateway", reason=barred.text))
         return False
 

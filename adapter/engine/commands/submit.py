@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from adapter.commands.activity import Activity, Command, CommandRequest
-from adapter.commands.flows import CommandKind, Scope
+from adapter.commands.flows import SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.lifecycle import step, wake_of
 from adapter.commands.rules import check_request, lanes_of, priority_of
 from adapter.commands.timing import Policy, after
@@ -28,7 +28,7 @@ from adapter.engine.commands.ports import (
 from adapter.engine.commands.validation import Facts, Surveyed, Validation
 from adapter.engine.sortable_ids import SortableIds
 from adapter.errors import Conflict
-from adapter.model.ids import CommandId, DeviceId
+from adapter.model.ids import CommandId, DeviceId, ServicePointId
 
 _SUBMIT_TRIES: Final = 5
 
@@ -112,6 +112,7 @@ class Submitter:
             created_at=now,
             effective_at=effective,
             expires_at=request.expires_at or after(effective, policy.expires_s),
+            service_point=_place(request, surveyed),
             switch_before=surveyed.switch,
         )
         return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
@@ -140,6 +141,13 @@ class Submitter:
             publications=publications(made.command, made.effects),
             outcomes=outcomes(made.effects),
         )
+
+
+def _place(request: CommandRequest, surveyed: Surveyed) -> ServicePointId | None:
+    """Whose supply a connect or disconnect is about."""
+    if request.kind not in SWITCH_KINDS:
+        return None
+    return request.service_point or surveyed.stands_at
 
 
 def _fingerprint(request: CommandRequest) -> str:

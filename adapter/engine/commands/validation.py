@@ -13,7 +13,7 @@ from adapter.commands.steps import moves_switch
 from adapter.engine.commands.ports import DeviceRegistry, Store
 from adapter.errors import InvalidRequest, UnknownDevice
 from adapter.model.device import THIS_HEAD_END, DeviceView
-from adapter.model.ids import CommandId, DeviceId, endpoint_key
+from adapter.model.ids import CommandId, DeviceId, ServicePointId, endpoint_key
 
 _UNDER_WAY: Final = frozenset(
     {CommunicationState.SENDING, CommunicationState.AWAITING, CommunicationState.FETCHING}
@@ -29,13 +29,15 @@ _MOST_TOLD: Final = 100
 class Surveyed:
     """The devices of a request: whom to reach, and which rules they break.
 
-    `switch` is what the registry says of the switch of a request for one. `left_out` counts the
+    `switch` is what the registry says of the switch of a request for one, `stands_at` where its
+    device is installed. `left_out` counts the
     members of a group that are at another head end: its group of that name has none of them.
     """
 
     targets: tuple[Target, ...]
     violations: tuple[Violation, ...]
     switch: SwitchState | None
+    stands_at: ServicePointId | None = None
     left_out: int = 0
 
 
@@ -88,7 +90,7 @@ class Validation:
         """Look at the devices of a new request. Raises UnknownDevice, InvalidRequest."""
         targets: list[Target] = []
         violations = _Violations()
-        switch, left_out = None, 0
+        switch, stands_at, left_out = None, None, 0
         async for some, views in self._looked_at(devices):
             if request.group is not None:
                 away = self._elsewhere(views)
@@ -96,11 +98,14 @@ class Validation:
                 some = [item for item in some if item not in away]
             targets += [_target(item, views.get(item)) for item in some]
             violations.add(await self._judge(request, views.values()))
-            switch = _switch_of(views[devices[0]]) if len(request.devices) == 1 else None
+            if len(request.devices) == 1:
+                only = views[devices[0]]
+                switch, stands_at = _switch_of(only), only.stands_at
         return Surveyed(
             targets=_once_each(targets, grouped=request.group is not None),
             violations=violations.told(),
             switch=switch,
+            stands_at=stands_at,
             left_out=left_out,
         )
 

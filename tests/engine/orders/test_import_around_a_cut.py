@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from adapter.commands.activity import CommandRequest, Outcome
+from adapter.commands.activity import CommandRequest, Outcome, State
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.ports import Import, Saved, Store
@@ -16,12 +17,13 @@ from adapter.engine.orders.orders import OrderShown
 from adapter.engine.registry.ports import Known
 from adapter.errors import NotFound
 from adapter.model.device import Device, InstallStatus
-from adapter.model.ids import DeviceId
+from adapter.model.ids import DeviceId, ServicePointId
 from adapter.orders.activities import ChildKind
 from adapter.orders.order import OrderKind, OrderState
+from adapter.simulator.faults import Effect
 from adapter.simulator.registry import registry_of
-from tests.engine.commands.quick_site import sends, world
-from tests.engine.orders.site_with_orders import Place, rig
+from tests.engine.commands.quick_site import script, sends, world
+from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is
 
 S = InstallStatus
 
@@ -112,6 +114,59 @@ async def test_a_crew_does_not_bring_a_meter_with_the_endpoint_of_another(tmp_pa
 
 def _has_problem(rule: str, shown: OrderShown) -> bool:
     return any(rule in each for each in problems(shown))
+
+
+async def test_a_disconnect_that_waits_does_not_follow_its_meter_to_another_home(
+    tmp_path: Path,
+) -> None:
+    """The head end is busy, and the meter is moved meanwhile: its new home keeps its supply."""
+    busy = script(Effect.FAULT, "DisconnectMeter", fault="TooManyConcurrentRequestsFault")
+    async with rig(tmp_path, busy) as made:
+        place = await made.put(Place(number=0))
+        cut = await made.submit(OrderKind.CUT, place)
+        await made.until(cut.id, lambda found: sends(made.made, Operation.DISCONNECT_METER, 0) > 0)
+        await move(made, place, ServicePointId("SP-NEXT-DOOR"))
+        shown = await made.until(cut.id, state_is(OrderState.ACTIVITY_ERROR))
+        assert shown.order.problem is not None
+        assert f"stands at SP-NEXT-DOOR by now, and this command is for {place.point}" in (
+            shown.order.problem.text
+        )
+        assert made.switch(0) is SwitchState.CONNECTED
+        await made.operator.retry(cut.id, by="anna")
+        done = await made.ended(cut.id)
+        assert done.order.state is OrderState.COMPLETED, "no meter is left there to switch off"
+        assert made.switch(0) is SwitchState.CONNECTED
+
+
+async def test_a_disconnect_by_itself_does_not_follow_its_meter_either(tmp_path: Path) -> None:
+    busy = script(Effect.FAULT, "DisconnectMeter", fault="TooManyConcurrentRequestsFault")
+    async with rig(tmp_path, busy) as made:
+        place = await made.put(Place(number=0))
+        commands = made.made.app.gateway.commands
+        asked = await commands.submit(
+            CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(place.device,))
+        )
+        await move(made, place, ServicePointId("SP-NEXT-DOOR"))
+        done = await commands.wait(asked.id, timeout_s=20)
+        assert (done.activity.state, done.activity.outcome) == (State.CANCELED, Outcome.CANCELED)
+        assert "SP-NEXT-DOOR" in done.activity.reason
+
+
+async def move(made: Rig, place: Place, to: ServicePointId) -> None:
+    """Master data say that the meter was taken out and stands elsewhere."""
+    registry = made.made.app.gateway.registry
+    view = await registry.device(place.device)
+    point, installed = view.service_point, view.installed
+    assert point is not None
+    assert installed is not None
+    now = datetime.now(UTC)
+    gone = replace(installed, status=S.REMOVED, removed_at=now)
+    there = replace(
+        installed, version=0, service_point=to, installed_at=now, removed_at=None, history=()
+    )
+    new = replace(point, id=to)
+    loaded = Import(devices=(view.device,), service_points=(point, new), installs=(gone, there))
+    await registry.import_devices(loaded, by="nightly")
 
 
 def problems(shown: OrderShown) -> list[str]:
