@@ -63,6 +63,19 @@ def _day(order: ServiceOrder, point: ServicePoint) -> date:
     return order.effective_at.astimezone(ZoneInfo(point.time_zone)).date()
 
 
+def left_on_by_move(before: ServiceOrder, after: ServiceOrder, view: View) -> str:
+    """What a requester has to know who moves an Enable to another day when the Disable that it
+    nets is over: nothing switches off any more, unless somebody orders it."""
+    other = netted_with(before)
+    if before.kind is not OrderKind.ENABLE or other is None:
+        return ""
+    if other in {each.id for each in view.open_orders}:
+        return ""
+    if _day(before, view.service_point) == _day(after, view.service_point):
+        return ""
+    return f"order {other} left supply on because of this one: if it is to be off, order a disable"
+
+
 def without_needless_switching(order: ServiceOrder, view: View, wish: Verdict) -> Verdict:
     """The wish of an algorithm; where it is to switch off what another order keeps on, none."""
     other = netted_with(order)

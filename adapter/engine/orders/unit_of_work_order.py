@@ -31,7 +31,7 @@ from adapter.orders.clock_correction import (
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.field_activity import FIELD_MACHINE
 from adapter.orders.lifecycle import discardable, observe, pushed, resumed, step, withdraw
-from adapter.orders.netting import may_net, netted_with
+from adapter.orders.netting import left_on_by_move, may_net, netted_with
 from adapter.orders.order import ChildId, OrderProblem, OrderState, ServiceOrder
 from adapter.orders.switching import disconnects
 from adapter.orders.validation import check_rules
@@ -335,6 +335,7 @@ def _change(
         )
     if awaited is not None:
         _change_child(work, awaited.id, made)
+    before = work.order
     step_order(
         work,
         e.Corrected(
@@ -347,6 +348,8 @@ def _change(
     )
     names = ", ".join(made.refused)
     outcome = f"{answer.action}; not changed: {names}" if names else answer.outcome
+    if work.view is not None and (on := left_on_by_move(before, work.order, work.view)):
+        outcome = f"{outcome or answer.action}; {on}"
     return replace(answer, outcome=outcome, changed=made.done, not_changed=made.refused)
 
 

@@ -159,6 +159,26 @@ async def test_an_enable_that_moves_to_another_day_is_netted_no_more(tmp_path: P
         assert not (await made.orders.get(enable.id)).fields.get("nettedWith")
 
 
+async def test_an_enable_that_moves_when_its_disable_is_over_is_answered_that_supply_is_on(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, switch=APPROVAL) as made:
+        place = await made.put(ON)
+        day = datetime.now(UTC).replace(hour=23, minute=59, second=59, microsecond=0)
+        disable = await made.submit(K.DISABLE, place, effective_at=datetime.now(UTC))
+        await made.until(disable.id, queued)
+        enable = await made.submit(K.ENABLE, place, effective_at=day)
+        await made.until(disable.id, state_is(DONE))
+        await made.until(enable.id, state_is(WAITING))
+        later = {"effectiveAt": (day - timedelta(seconds=1)).isoformat()}
+        same_day = await made.orders.update(enable.id, by="cis", changes=later)
+        assert "left supply on" not in same_day.outcome
+        moved = {"effectiveAt": (day + timedelta(days=2)).isoformat()}
+        wish = await made.orders.update(enable.id, by="cis", changes=moved)
+        assert f"order {disable.id} left supply on because of this one" in wish.outcome
+        assert made.switch(0) is SwitchState.CONNECTED
+
+
 async def test_a_pair_that_a_stop_interrupted_is_netted_after_the_start(tmp_path: Path) -> None:
     async with site(tmp_path, netting=False, switch=APPROVAL) as made:
         place = await made.put(ON)
