@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from adapter import __version__
-from adapter.cli.client import Unreachable
+from adapter.cli.client import NoDocument, Unreachable
 from adapter.cli.commands import command
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
@@ -116,7 +116,8 @@ def _complain(error: GatewayError, *, as_json: bool) -> None:
     else:
         for line in (str(error) or error.code).split("\n"):
             say(f"error: {line}")
-        if hint := _HINTS.get(error.code):
+        hint = None if isinstance(error, NoDocument) else _HINTS.get(error.code)
+        if hint is not None:
             say(hint)
 
 

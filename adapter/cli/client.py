@@ -27,6 +27,12 @@ class Unreachable(GatewayError):
     code = "unreachable"
 
 
+class NoDocument(GatewayError):
+    """No document came from another service than the API: not there, too slow, or too large."""
+
+    code = "unreachable"
+
+
 class ApiProblem(GatewayError):
     """The API refused. `status` is HTTP's, `code` the gateway's own where it gave one."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from adapter.cli.client import Unreachable
+from adapter.cli.client import NoDocument
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.settings.text_files import require_file
 
@@ -31,7 +31,7 @@ def checked_url(url: str) -> str:
 
 
 def read_document(url: str, *, ca_file: Path | None = None) -> bytes:
-    """The body of a 200. Raises Unreachable for any other answer, or none, SettingsError for a CA
+    """The body of a 200. Raises NoDocument for any other answer, or none, SettingsError for a CA
     file that cannot be used."""
     parts = urlsplit(url)
     connection: http.client.HTTPConnection
@@ -47,15 +47,15 @@ def read_document(url: str, *, ca_file: Path | None = None) -> bytes:
         answer = connection.getresponse()
         body = answer.read(LONGEST_BYTES + 1)
     except TimeoutError as error:
-        raise Unreachable(f"{url}: no answer within {_TIMEOUT_S:g} seconds") from error
+        raise NoDocument(f"{url}: no answer within {_TIMEOUT_S:g} seconds") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
+        raise NoDocument(f"{url}: {str(error) or type(error).__name__}") from error
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        raise Unreachable(f"{url}: answered {answer.status} {answer.reason}")
+        raise NoDocument(f"{url}: answered {answer.status} {answer.reason}")
     if len(body) > LONGEST_BYTES:
-        raise Unreachable(f"{url}: longer than {LONGEST_BYTES} bytes")
+        raise NoDocument(f"{url}: longer than {LONGEST_BYTES} bytes")
     return body
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from adapter.cli.client import ApiProblem, Unreachable, fields, items
+from adapter.cli.client import ApiProblem, NoDocument, Unreachable, fields, items
 from adapter.cli.numbers import WholeNumber
 from adapter.errors import (
     Conflict,
@@ -300,6 +300,7 @@ _BY_STATUS: Final = {
 }
 _BY_ERROR: Final = (
     (Unreachable, Exit.UNREACHABLE),
+    (NoDocument, Exit.UNREACHABLE),
     (InvalidRequest, Exit.INVALID),
     (NotFound, Exit.NOT_FOUND),
     (Conflict, Exit.CONFLICT),

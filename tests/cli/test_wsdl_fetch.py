@@ -174,6 +174,7 @@ def test_where_a_document_is_missing_or_wrong_it_is_named_and_nothing_is_written
     told = capsys.readouterr()
     assert (got, told.out) == (code, "")
     assert words in told.err
+    assert "openway serve" not in told.err, "it is not the gateway that was asked"
     assert not folder.exists()
 
 
