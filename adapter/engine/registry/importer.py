@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.engine.commands.ports import AuditNote, Clock, Import, Saved, Store
@@ -17,13 +18,15 @@ from adapter.engine.registry.ports import (
     point_subject,
 )
 from adapter.errors import Conflict, InvalidRequest
-from adapter.model.device import DeviceView
+from adapter.model.device import DeviceView, InstallStatus
 from adapter.model.ids import EndpointId, EventId, ServicePointId
 
 log = logging.getLogger(__name__)
 
 _TRIES: Final = 8
 _MOST_LOGGED: Final = 20
+_CLOCKS_APART: Final = timedelta(minutes=5)
+"""So far the clock of who wrote the file may be ahead of ours. Ours."""
 _MOST_AUDITED: Final = 1_000
 """Fields left alone that the audit entry names; overridden ones are all named."""
 
@@ -63,6 +66,8 @@ class Importer:
         """
         if override is not None and not override.strip():
             raise InvalidRequest("reason", "is needed to override what completion events own")
+        if to_come := list(_to_come(what, self._clock.now() + _CLOCKS_APART)):
+            raise ImportRefused(to_come)
         for _ in range(_TRIES):
             seen = await self._store.known(what)
             if seen.twins:
@@ -96,6 +101,18 @@ class Importer:
         now = self._clock.now()
         cause = EventId(f"import:{by}:{now.isoformat()}")
         return Override(reason=reason.strip(), at=now, cause=cause)
+
+
+def _to_come(what: Import, by: datetime) -> Iterator[ImportProblem]:
+    """A move that is only planned: the registry says where a meter stands now, and a disconnect for
+    its new home would be one of the old."""
+    for number, install in enumerate(what.installs, 1):
+        planned = install.status is InstallStatus.PENDING
+        times = {"installed_at": None if planned else install.installed_at}
+        for name, at in {**times, "removed_at": install.removed_at}.items():
+            if at is not None and at > by:
+                rule = "is in the future: load it when it has happened"
+                yield ImportProblem("installs", number, name, rule)
 
 
 def _twins(what: Import, seen: Known) -> Iterator[ImportProblem]:

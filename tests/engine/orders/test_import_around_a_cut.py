@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.ports import Import, Saved, Store
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.orders import OrderShown
+from adapter.engine.registry.imports import ImportRefused
 from adapter.engine.registry.ports import Known
 from adapter.errors import NotFound
 from adapter.model.device import Device, InstallStatus
@@ -150,6 +151,28 @@ async def test_a_disconnect_by_itself_does_not_follow_its_meter_either(tmp_path:
         done = await commands.wait(asked.id, timeout_s=20)
         assert (done.activity.state, done.activity.outcome) == (State.CANCELED, Outcome.CANCELED)
         assert "SP-NEXT-DOOR" in done.activity.reason
+
+
+@pytest.mark.parametrize("field", ["installed_at", "removed_at"])
+async def test_a_move_that_is_only_planned_is_not_loaded_as_if_it_had_happened(
+    tmp_path: Path, field: str
+) -> None:
+    """A disconnect for the meter's next home would be one of the home where it still stands."""
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0))
+        registry = made.made.app.gateway.registry
+        view = await registry.device(place.device)
+        assert view.service_point is not None
+        assert view.installed is not None
+        next_week = datetime.now(UTC) + timedelta(days=7)
+        status = S.REMOVED if field == "removed_at" else S.CONN_COMM
+        planned = replace(view.installed, version=0, status=status, **{field: next_week})
+        what = Import(
+            devices=(view.device,), service_points=(view.service_point,), installs=(planned,)
+        )
+        with pytest.raises(ImportRefused, match=f"{field}.*is in the future"):
+            await registry.import_devices(what, by="nightly")
+        assert await registry.device(place.device) == view
 
 
 async def move(made: Rig, place: Place, to: ServicePointId) -> None:
