@@ -166,7 +166,12 @@ async def test_a_move_that_is_only_planned_is_not_loaded_as_if_it_had_happened(
         assert view.installed is not None
         next_week = datetime.now(UTC) + timedelta(days=7)
         status = S.REMOVED if field == "removed_at" else S.CONN_COMM
-        planned = replace(view.installed, version=0, status=status, **{field: next_week})
+        here = replace(view.installed, version=0, status=status)
+        planned = (
+            replace(here, removed_at=next_week)
+            if field == "removed_at"
+            else replace(here, installed_at=next_week)
+        )
         what = Import(
             devices=(view.device,), service_points=(view.service_point,), installs=(planned,)
         )
