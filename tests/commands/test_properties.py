@@ -1,6 +1,7 @@
 """What holds whatever happens: random events in any order, head ends that fail in every way."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -188,26 +189,27 @@ def about_command(chance: random.Random, command: Command) -> Event:
 
 
 class Ordered:
-    """The book of switch orders: which sends are allowed to follow which (I3)."""
+    """The book of switch orders: which sends are allowed to follow which (I3).
+
+    `given_up` are those that people saw when they ordered it again, by whose word others follow.
+    """
 
     def __init__(self) -> None:
-        self.by_people = False
-        self.sends = 0
+        self.given_up: frozenset[CommunicationId] = frozenset()
 
     def note(self, before: Command, event: Event) -> None:
-        if isinstance(event, RetryAsked):
-            self.by_people = True
+        if isinstance(event, RetryAsked) and before.activity.state is S.COMMUNICATION_ERROR:
+            self.given_up = frozenset(item.id for item in before.communications)
         if not isinstance(event, Dispatched):
             return
         communication = before.communication(event.communication)
         if communication.operation not in SWITCH_OPERATIONS:
             return
-        if not self.by_people:
-            for earlier in before.communications:
-                if earlier.operation in SWITCH_OPERATIONS and earlier.sent_at is not None:
-                    assert _idle(earlier), f"{communication.id} follows {earlier}"
-        self.sends += 1
-        self.by_people = False
+        assert communication.id not in self.given_up, f"{communication.id} is sent after all"
+        for earlier in before.communications:
+            ordered = earlier.operation in SWITCH_OPERATIONS and earlier.sent_at is not None
+            if ordered and earlier.id not in self.given_up:
+                assert _idle(earlier), f"{communication.id} follows {earlier}"
 
 
 def _idle(communication: Communication) -> bool:
@@ -251,6 +253,27 @@ def test_invariants_hold_under_any_events_legal_or_not(seed: int) -> None:
     """I1, I3, I11, I16: what `Course` checks at every step, and the book of switch orders."""
     for number in range(5):
         anything_happens(seed * 5 + number)
+
+
+def test_the_book_lets_an_order_of_people_be_sent_until_it_is_taken_and_no_more() -> None:
+    course, book = Course(C.REMOTE_CONNECT), Ordered()
+
+    def told(event: Event) -> None:
+        book.note(course.command, event)
+        course.tell(event)
+
+    course.accept().answer(RemoteResult.FAILURE)
+    told(RetryAsked(by="a"))
+    sent = Dispatched(communication=course.last.id)
+    for _ in range(2):
+        told(sent)
+        course.refused(RETRY_FAULT)
+    told(sent)
+    taken, another = course.token().last, CommunicationId("another")
+    doubled = replace(taken, id=another, state=X.QUEUED, sent_at=None)
+    both = (*course.command.communications, doubled)
+    with pytest.raises(AssertionError, match=f"another follows .*{taken.id}"):
+        book.note(replace(course.command, communications=both), Dispatched(communication=another))
 
 
 @pytest.mark.soak
