@@ -4,7 +4,6 @@ import inspect
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +12,10 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import compiled
 from tests.support import SECONDS, run
 
-if sys.dont_write_bytecode:
-    # Each worker and each process that a test starts would compile everything again. What they
-    # compile is kept where nobody looks: not beside the sources.
-    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / ".pytest_cache/bytecode")
-    sys.dont_write_bytecode = False
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+compiled.kept()
 
 DISK: Final = os.environ.setdefault("TESTS_ON_DISK", tempfile.gettempdir())
 _MEMORY: Final = "/dev/shm"

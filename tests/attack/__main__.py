@@ -14,11 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests import compiled
 from tests.attack.beside import BOUND, IN_THE_WAY
 from tests.attack.plan import LONG, PARTS, SHORT, attack
 
 
 def main() -> int:
+    compiled.kept()
     words = sys.argv[1:]
     plan = SHORT if "short" in words else LONG
     parts = [word for word in words if word != "short"]
