@@ -21,6 +21,8 @@ STEADY: Final = 30
 """So many looks in a row must show the same before a run counts as over."""
 POINT_S: Final = 30.0
 """How long the load may take to lead a process to a named point."""
+WORK_S: Final = 10.0
+"""How long a life that is to send something is left alone for it."""
 UNREAD: Final = ("new", "parked", "loading")
 QUIET_S: Final = 60.0
 """How long the last life may take to bring everything to an end."""
@@ -177,14 +179,21 @@ async def read_ledgers(made: Rig, asked: Requesters, ordered: OrderRequesters) -
     )
 
 
-def killed_at_random(kills: int, *, seed: int, longest_s: float = 0.9) -> Deaths:
-    """SIGKILL at moments drawn from the seed, one in five of them before the start is over."""
+def killed_at_random(
+    kills: int, *, seed: int, longest_s: float = 0.9, most_requests: int = 0
+) -> Deaths:
+    """SIGKILL at moments drawn from the seed, one in five of them before the start is over. With
+    `most_requests` every second life that was ready has sent up to so many first: on a machine that
+    has other things to do, seconds alone are too short for any work."""
 
     async def deaths(made: Rig, asked: Requesters) -> Life:
         rng = random.Random(seed)
         while made.nursery.kills < kills:
             early = rng.random() < 0.2
+            requests = rng.randint(0, most_requests) * rng.randint(0, 1)
             life = await made.start(ready=not early)
+            if not early and requests:
+                await _has_sent(requests, made, life)
             moment = rng.uniform(0.0, 0.3 if early else longest_s)
             _, waiting = await asyncio.wait({life.ended}, timeout=moment)
             assert waiting, f"it ended by itself: {life.ended.result()}"
@@ -192,6 +201,17 @@ def killed_at_random(kills: int, *, seed: int, longest_s: float = 0.9) -> Deaths
         return await made.start()
 
     return deaths
+
+
+async def _has_sent(requests: int, made: Rig, life: Life) -> None:
+    """Until so many more have reached the head end, or time enough has passed for it."""
+    reached, loop = made.simulator.journal.requests, asyncio.get_running_loop()
+    wanted, last = reached.total() + requests, loop.time() + WORK_S
+    await until(
+        lambda: reached.total() >= wanted or life.ended.done() or loop.time() >= last,
+        within_s=POINT_S,
+        why=f"{requests} requests are sent",
+    )
 
 
 def killed_at(*points: str, planted: str = "") -> Deaths:

@@ -23,14 +23,17 @@ async def test_killed_a_dozen_times_under_load_nothing_is_lost_or_doubled(tmp_pa
 async def test_killed_fifty_times_and_more_under_load_nothing_is_lost_or_doubled(
     seed: int, tmp_path: Path
 ) -> None:
-    deaths = killed_at_random(60, seed=seed, longest_s=1.4)
+    deaths = killed_at_random(60, seed=seed, longest_s=1.4, most_requests=20)
     plan = Plan(
         title=f"60 random kills, seed {seed}",
         deaths=deaths,
         seed=seed,
         meters=60,
+        workers=12,
         callback_attempts=seed,
+        at_least=100,
         orders=True,
     )
     report = await run_plan(tmp_path, plan)
     assert not report.findings
+    assert report.acknowledged >= 100
