@@ -32,6 +32,10 @@ KNOWN: Final = f"Authorization: {basic_header_of(USER, PASSWORD)}"
 UNDER_WAY: Final = 4
 """The first meters: what is asked of them the head end works at for ever."""
 
+_UNDER_WAY_S: Final = 6 * 3_600.0
+"""Longer than any attack: an order that ran out meanwhile were no longer what is attacked, and the
+gateway would begin to look at its switch."""
+
 WAIT_S: Final = 60.0
 LOOKS: Final = 3
 """So often the head end is asked of each order before a claim counts as followed up."""
@@ -205,7 +209,14 @@ async def a_target(folder: Path, *, meters: int = 8) -> AsyncIterator[Target]:
     """Running: orders under way, and one that is completed."""
     (folder / "callback-users").write_text(f"{USER}:{PASSWORD}\n", encoding="utf-8")
     async with a_head_end(folder, meters=meters) as head_end:
-        made = machine(folder, head_end, clock=False, caller=f"{USER}:{PASSWORD}")
+        made = machine(
+            folder,
+            head_end,
+            clock=False,
+            caller=f"{USER}:{PASSWORD}",
+            reply_s=_UNDER_WAY_S,
+            expires_s=_UNDER_WAY_S,
+        )
         async with made.serving():
             await load(made, head_end)
             done = await cut(made, head_end, UNDER_WAY)

@@ -169,9 +169,12 @@ def machine(
     clock: bool = True,
     caller: str = "",
     extra: str = "",
+    reply_s: float = 60.0,
+    expires_s: float = 600.0,
 ) -> Machine:
     """Not started yet. Without `clock` none is set. `caller` is the user:password of the head end,
-    if it needs one; `extra` are further settings, as TOML."""
+    if it needs one; `extra` are further settings, as TOML; `reply_s` and `expires_s` hold for
+    every command."""
     listener, port = free_port(), free_port()
     (folder / USERS_FILE).write_text(f"{caller}\n", encoding="utf-8")
     settings = settings_file(
@@ -179,6 +182,8 @@ def machine(
         head_end.url,
         listener=listener,
         api=port,
+        expires_s=expires_s,
+        reply_s=reply_s,
         users_file=USERS_FILE if caller else "",
         extra=extra,
     )

@@ -39,7 +39,6 @@ _PORTS: Final = range(20_000, 32_000)
 
 _POLICY: Final = """
 send_s = 60.0
-reply_s = 60.0
 poll_first_s = 0.25
 poll_every_s = 0.25
 poll_longest_s = 0.5
@@ -95,6 +94,7 @@ def settings_file(
     api: int,
     extra: str = "",
     expires_s: float = 600.0,
+    reply_s: float = 60.0,
     users_file: str = "",
 ) -> Path:
     """Settings with deadlines of a test's length."""
@@ -112,7 +112,7 @@ def settings_file(
         '[engine]\nlease_s = 1.0\n[log]\nlevel = "warning"\nformat = "text"\n'
     )
     for kind in CommandKind:
-        text += f"[commands.{kind}]\nexpires_s = {expires_s}{_POLICY}"
+        text += f"[commands.{kind}]\nexpires_s = {expires_s}\nreply_s = {reply_s}{_POLICY}"
     path = folder / "openway.toml"
     path.write_text(text, encoding="utf-8")
     return path
