@@ -78,7 +78,8 @@ async def kills(folder: Path, *, count: int, seed: int) -> Kind:
 
 
 async def restores(folder: Path, *, ways: Sequence[str] = WAYS, seed: int) -> Kind:
-    """A copy of the store, taken while disconnects leave, is put back after they have left."""
+    """A copy of the store, taken while disconnects leave, is put back after they have left. It is
+    held, or has seen all that left."""
     kind, rng = Kind(name="copies put back"), random.Random(seed)
     folder.mkdir()
     for number, way in enumerate(ways):
@@ -94,10 +95,13 @@ async def restores(folder: Path, *, ways: Sequence[str] = WAYS, seed: int) -> Ki
             await made.kill()
             restored = _put_back(way, copy, made, folder / str(number) / "kept")
             async with restored.serving():
-                kind.refused += bool(await restored.held())
+                held = bool(await restored.held())
                 await _completed(restored, await _ping(restored, head_end))
             kind.tried += 1
-            kind.wrong += [f"{way}: {each}" for each in _twice(head_end)]
+            kind.refused += held
+            twice = _twice(head_end)
+            kind.without_effect += not held and not twice
+            kind.wrong += [f"{way}: {each}" for each in twice]
     return kind
 
 
