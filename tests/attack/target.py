@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from adapter.commands.flows import SWITCH_OPERATIONS, Operation
+from adapter.commands.flows import RESULT_OF, SWITCH_OPERATIONS, Operation
 from adapter.server.credentials import basic_header_of
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
@@ -39,6 +39,11 @@ gateway would begin to look at its switch."""
 WAIT_S: Final = 60.0
 LOOKS: Final = 3
 """So often the head end is asked of each order before a claim counts as followed up."""
+
+_QUESTIONS: Final = (
+    Operation.REQUEST_STATUS,
+    *(RESULT_OF[each] for each in sorted(SWITCH_OPERATIONS)),
+)
 
 _JUDGED_S: Final = 300.0
 """A flood leaves thousands."""
@@ -108,11 +113,15 @@ class Target:
 
     async def asked_again(self) -> None:
         """Until the gateway has asked the head end of its orders so often that a claim of an end
-        has been followed up."""
+        has been followed up. Of an order that is said to be done it asks the result alone."""
         counts = self.head_end.journal.requests
-        wanted = counts[Operation.REQUEST_STATUS] + LOOKS * len(self.orders)
+
+        def asked() -> int:
+            return sum(counts[each] for each in _QUESTIONS)
+
+        wanted = asked() + LOOKS * len(self.orders)
         await until(
-            lambda: counts[Operation.REQUEST_STATUS] >= wanted,
+            lambda: asked() >= wanted,
             within_s=WAIT_S,
             why="the head end is asked again",
         )
