@@ -147,10 +147,21 @@ def _device(
     if before is None or given.id not in installed:
         return given
     same = after is not None and endpoint_key(after) == endpoint_key(before)
+    if not same and (why := _under_way(known, given.id)):
+        told.left(given.id, "endpoint", before, after, why)
+        return replace(given, endpoint=before)
     gone = any(each.device == given.id and each.removed_at for each in what.installs)
     if same or gone or told.owned(given.id, "endpoint", before, after, _INSTALLED_WITH):
         return given
     return replace(given, endpoint=before)
+
+
+def _under_way(known: Known, device: DeviceId) -> str | None:
+    """Why a meter is not moved now: what it is about to do is for the customer of before."""
+    command = known.switching.get(device)
+    if command is None:
+        return None
+    return f"command {command} is under way at its meter: load it again when that is over"
 
 
 def _shared(known: Known) -> set[DeviceId]:
@@ -227,6 +238,8 @@ class _Installs:
             why = _NOT_UNDONE if after is None else "the removal is known under its own date"
         elif after is not None and after < stored.installed_at:
             why = "it is before the installation"
+        else:
+            why = _under_way(self.known, given.device)
         if why is None:
             return replace(stored, removed_at=after)
         self.told.left(given.device, "removed_at", before, after, why)
@@ -254,7 +267,8 @@ class _Installs:
         mine = [each for each in self.after.values() if each.device == given.device]
         here = next((each for each in mine if each.removed_at is None), None)
         if here is not None:
-            why = f"say in removed_at when it was removed from {here.service_point}"
+            why = _under_way(self.known, given.device)
+            why = why or f"say in removed_at when it was removed from {here.service_point}"
             self._untaken(given, _place(here), why)
             return None
         later = next((each for each in mine if each.installed_at > given.installed_at), None)

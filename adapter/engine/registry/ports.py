@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from adapter.model.device import Device, InstallEvent, ServicePoint
-from adapter.model.ids import DeviceId, ServicePointId
+from adapter.model.ids import CommandId, DeviceId, ServicePointId
 from adapter.model.supply import PointView
 
 Named = tuple[str, ...]
@@ -53,12 +53,15 @@ class Known:
     installs        all install events of these devices, and the open ones at these service points,
                     by device, time and service point
     twins           by list and id, of those that are new: the known id that people take it for
+    switching       the connect or disconnect that has left for the meter of a device and is not
+                    over
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)
     service_points: Mapping[ServicePointId, ServicePoint] = field(default_factory=dict)
     installs: tuple[InstallEvent, ...] = ()
     twins: Mapping[Named, str] = field(default_factory=dict)
+    switching: Mapping[DeviceId, CommandId] = field(default_factory=dict)
 
 
 def looks_like(new: str, known: str) -> str:

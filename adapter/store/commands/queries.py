@@ -6,6 +6,7 @@ A test looks at the plan of each one that runs often.
 
 from typing import Final
 
+from adapter.commands import flows
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
 
@@ -112,6 +113,11 @@ INSERT INTO outcome (command, endpoint, body) VALUES (?, ?, ?)
 ON CONFLICT (command, endpoint) DO UPDATE SET body = excluded.body"""
 OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
 LANE_HOLDER: Final = "SELECT command FROM lane WHERE name = ?"
+SWITCH_OUT: Final = f"""
+SELECT lane.command FROM lane JOIN communication ON communication.command = lane.command
+WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching', 'unclear')
+    AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
+LIMIT 1"""
 TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
 RELEASE_LANES: Final = "DELETE FROM lane WHERE command = ?"
 HOLDERS: Final = """

@@ -7,10 +7,11 @@ from datetime import datetime
 import apsw
 import msgspec
 
+from adapter.commands.rules import switch_lanes
 from adapter.engine.commands.ports import AuditNote, Import, Saved
 from adapter.engine.registry.ports import Known, Named
 from adapter.model.device import Device, InstallEvent
-from adapter.model.ids import DeviceId, endpoint_key
+from adapter.model.ids import CommandId, DeviceId, endpoint_key
 from adapter.model.texts import twins_of
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
@@ -44,7 +45,19 @@ def known(db: apsw.Connection, what: Import) -> Known:
         },
         installs=tuple(sorted(map(decode_install, found), key=_order)),
         twins=_twins(db, what),
+        switching=_switching(db, devices.values()),
     )
+
+
+def _switching(db: apsw.Connection, devices: Iterable[Device]) -> dict[DeviceId, CommandId]:
+    """Of devices whose meter is about to be switched, or may be, by which command."""
+    found: dict[DeviceId, CommandId] = {}
+    for device in devices:
+        for lane in switch_lanes(device):
+            command = db.execute(queries.SWITCH_OUT, (lane,)).get
+            if command is not None:
+                found[device.id] = CommandId(command)
+    return found
 
 
 def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:

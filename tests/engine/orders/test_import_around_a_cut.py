@@ -15,7 +15,7 @@ from adapter.engine.commands.ports import Import, Saved, Store
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.orders import OrderShown
 from adapter.engine.registry.imports import ImportRefused
-from adapter.engine.registry.ports import Known
+from adapter.engine.registry.ports import ImportReport, Known
 from adapter.errors import NotFound
 from adapter.model.device import Device, InstallStatus
 from adapter.model.ids import DeviceId, ServicePointId
@@ -24,7 +24,7 @@ from adapter.orders.order import OrderKind, OrderState
 from adapter.simulator.faults import Effect
 from adapter.simulator.registry import registry_of
 from tests.engine.commands.quick_site import script, sends, world
-from tests.engine.orders.site_with_orders import Place, Rig, rig, state_is
+from tests.engine.orders.site_with_orders import PATIENT, Place, Rig, rig, state_is
 
 S = InstallStatus
 
@@ -139,6 +139,28 @@ async def test_a_disconnect_that_waits_does_not_follow_its_meter_to_another_home
         assert made.switch(0) is SwitchState.CONNECTED
 
 
+async def test_a_meter_that_is_being_switched_off_is_not_moved_before_that_is_over(
+    tmp_path: Path,
+) -> None:
+    """Else its next home would be dark, and nobody told."""
+    held = script(Effect.NEVER_FINISH, "DisconnectMeter")
+    async with rig(tmp_path, held, policy=PATIENT) as made:
+        place = await made.put(Place(number=0))
+        cut = await made.submit(OrderKind.CUT, place)
+        await made.until(cut.id, lambda found: sends(made.made, Operation.DISCONNECT_METER, 0) > 0)
+        report = await move(made, place, ServicePointId("SP-NEXT-DOOR"))
+        left = {each.field: each.reason for each in report.left_alone}
+        assert set(left) == {"removed_at", "installed"}
+        assert all("under way at its meter: load it again" in why for why in left.values())
+        registry = made.made.app.gateway.registry
+        point = (await registry.device(place.device)).service_point
+        assert point is not None
+        assert point.id == place.point
+        await made.orders.cancel(cut.id, by="ann")
+        await made.until(cut.id, state_is(OrderState.DISCARDED))
+        assert (await move(made, place, ServicePointId("SP-NEXT-DOOR"))).left_alone == ()
+
+
 async def test_a_disconnect_by_itself_does_not_follow_its_meter_either(tmp_path: Path) -> None:
     busy = script(Effect.FAULT, "DisconnectMeter", fault="TooManyConcurrentRequestsFault")
     async with rig(tmp_path, busy) as made:
@@ -180,7 +202,7 @@ async def test_a_move_that_is_only_planned_is_not_loaded_as_if_it_had_happened(
         assert await registry.device(place.device) == view
 
 
-async def move(made: Rig, place: Place, to: ServicePointId) -> None:
+async def move(made: Rig, place: Place, to: ServicePointId) -> ImportReport:
     """Master data say that the meter was taken out and stands elsewhere."""
     registry = made.made.app.gateway.registry
     view = await registry.device(place.device)
@@ -194,7 +216,7 @@ async def move(made: Rig, place: Place, to: ServicePointId) -> None:
     )
     new = replace(point, id=to)
     loaded = Import(devices=(view.device,), service_points=(point, new), installs=(gone, there))
-    await registry.import_devices(loaded, by="nightly")
+    return await registry.import_devices(loaded, by="nightly")
 
 
 def problems(shown: OrderShown) -> list[str]:
