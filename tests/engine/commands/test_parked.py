@@ -137,7 +137,7 @@ async def test_what_a_flood_leaves_in_quarantine_has_a_bound_and_the_newest_stay
 
 
 async def test_those_that_are_given_up_have_the_same_bound(tmp_path: Path) -> None:
-    async with by_hand(tmp_path, parking=roomy(most=FLOOD, longest_s=60.0)) as made:
+    async with by_hand(tmp_path, parking=roomy(most=2 * FLOOD, longest_s=60.0)) as made:
         await flood(made, 100, FLOOD)
         assert await states(made) == {"parked": FLOOD}
         await made.turn(180)
