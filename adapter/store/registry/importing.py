@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import apsw
@@ -111,6 +112,22 @@ def _order(install: InstallEvent) -> tuple[str, datetime, str]:
     return install.device, install.installed_at, install.service_point
 
 
+def _moved(what: Import, seen: Known, now: Known) -> bool:
+    """Whether it is not any more what the import was planned on.
+
+    A switch order that has left meanwhile matters only to a device that the import moves: a load
+    of a city would never be written while the city is being switched.
+    """
+    if replace(seen, switching={}) != replace(now, switching={}):
+        return True
+    moved = {each.device for each in what.installs if each not in seen.installs}
+    for device in what.devices:
+        before = seen.devices.get(device.id)
+        if before is None or before.endpoint != device.endpoint:
+            moved.add(device.id)
+    return any(now.switching.get(each) != seen.switching.get(each) for each in moved)
+
+
 def import_(
     tx: Transaction,
     what: Import,
@@ -120,7 +137,7 @@ def import_(
     at: datetime,
 ) -> Saved:
     connection = tx.connection
-    if known(connection, asked or what) != (seen or Known()):
+    if _moved(what, seen or Known(), known(connection, asked or what)):
         return Saved.MOVED
     for device in what.devices:
         put_device(connection, device)

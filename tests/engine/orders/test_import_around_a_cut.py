@@ -126,7 +126,7 @@ async def test_a_disconnect_that_waits_does_not_follow_its_meter_to_another_home
         place = await made.put(Place(number=0))
         cut = await made.submit(OrderKind.CUT, place)
         await made.until(cut.id, lambda found: sends(made.made, Operation.DISCONNECT_METER, 0) > 0)
-        await move(made, place, ServicePointId("SP-NEXT-DOOR"))
+        await moved(made, place, ServicePointId("SP-NEXT-DOOR"))
         shown = await made.until(cut.id, state_is(OrderState.ACTIVITY_ERROR))
         assert shown.order.problem is not None
         assert f"stands at SP-NEXT-DOOR by now, and this command is for {place.point}" in (
@@ -161,6 +161,24 @@ async def test_a_meter_that_is_being_switched_off_is_not_moved_before_that_is_ov
         assert (await move(made, place, ServicePointId("SP-NEXT-DOOR"))).left_alone == ()
 
 
+async def test_a_load_that_moves_nothing_is_written_while_meters_are_switched(
+    tmp_path: Path,
+) -> None:
+    """A load of a city would never end while the city is being switched."""
+    held = script(Effect.NEVER_FINISH, "DisconnectMeter")
+    async with rig(tmp_path, held, policy=PATIENT) as made:
+        place = await made.put(Place(number=0))
+        view = await made.made.app.gateway.registry.device(place.device)
+        assert view.service_point is not None
+        store = made.made.app.core.store
+        nightly = Import(devices=(view.device,), service_points=(view.service_point,))
+        seen = await store.known(nightly)
+        cut = await made.submit(OrderKind.CUT, place)
+        await made.until(cut.id, lambda found: sends(made.made, Operation.DISCONNECT_METER, 0) > 0)
+        assert (await store.known(nightly)).switching != seen.switching
+        assert await store.import_(nightly, seen=seen) is Saved.SAVED
+
+
 async def test_a_disconnect_by_itself_does_not_follow_its_meter_either(tmp_path: Path) -> None:
     busy = script(Effect.FAULT, "DisconnectMeter", fault="TooManyConcurrentRequestsFault")
     async with rig(tmp_path, busy) as made:
@@ -169,7 +187,7 @@ async def test_a_disconnect_by_itself_does_not_follow_its_meter_either(tmp_path:
         asked = await commands.submit(
             CommandRequest(kind=CommandKind.REMOTE_DISCONNECT, devices=(place.device,))
         )
-        await move(made, place, ServicePointId("SP-NEXT-DOOR"))
+        await moved(made, place, ServicePointId("SP-NEXT-DOOR"))
         done = await commands.wait(asked.id, timeout_s=20)
         assert (done.activity.state, done.activity.outcome) == (State.CANCELED, Outcome.CANCELED)
         assert "SP-NEXT-DOOR" in done.activity.reason
@@ -217,6 +235,14 @@ async def move(made: Rig, place: Place, to: ServicePointId) -> ImportReport:
     new = replace(point, id=to)
     loaded = Import(devices=(view.device,), service_points=(point, new), installs=(gone, there))
     return await registry.import_devices(loaded, by="nightly")
+
+
+async def moved(made: Rig, place: Place, to: ServicePointId) -> None:
+    """The same, loaded again where a request is at the head end just then, until it is taken."""
+    for _ in range(50):
+        if not (await move(made, place, to)).left_alone:
+            return
+    pytest.fail(f"{place.device} was never moved to {to}")
 
 
 def problems(shown: OrderShown) -> list[str]:
