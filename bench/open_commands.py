@@ -22,7 +22,7 @@ from adapter.commands.activity import (
     Work,
 )
 from adapter.commands.effects import Severity
-from adapter.commands.flows import CommandKind, Operation, Priority
+from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import lanes_of
 from adapter.engine.commands.ports import AuditNote, Publication, Submission
 from adapter.model.ids import (
@@ -85,7 +85,6 @@ def _waiting(start: int, count: int) -> Iterator[Submission]:
             command=command,
             key=None,
             content=f"bench {number}",
-            priority=Priority.NORMAL.rank,
             wake=None,
             lanes=lanes_of(request, command.targets),
             audit=tuple(

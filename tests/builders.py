@@ -137,12 +137,17 @@ def a_command(
     )
 
 
-def a_submission(number: int = 1, *, command: Command | None = None, **changes: Any) -> Submission:
+def a_submission(
+    number: int = 1, *, command: Command | None = None, priority: int | None = None, **changes: Any
+) -> Submission:
+    command = command or a_command(number)
+    if priority is not None:
+        request = replace(command.request, priority=tuple(Priority)[priority])
+        command = replace(command, request=request)
     made = Submission(
-        command=command or a_command(number),
+        command=command,
         key=f"key-{number}",
         content=f"content-{number}",
-        priority=Priority.NORMAL.rank,
         wake=None,
     )
     return replace(made, **changes)

@@ -1,7 +1,7 @@
 """What the head end sends: stored before it is answered, judged later."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -27,6 +27,8 @@ class MessageReceiver(Protocol):
 
     def genuine(self, communication: str, secret: str) -> bool: ...
 
+    async def take(self, received: Received) -> None: ...
+
     async def receive(self, received: Received) -> InboxId: ...
 
     async def bound_quarantine(self, most_bytes: int) -> int: ...
@@ -41,10 +43,17 @@ class Inbox:
     Raises NotFound; Conflict where a message is not quarantined; StoreFailed.
     """
 
-    def __init__(self, store: Store, identity: CallbackIdentity, runner: Runner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        identity: CallbackIdentity,
+        runner: Runner,
+        judge: Callable[[Received], Awaitable[bool]],
+    ) -> None:
         self._store = store
         self._identity = identity
         self._runner = runner
+        self._judge = judge
         self._watching: set[asyncio.Event] = set()
         self.addressed_came: Callable[[], None] = lambda: None
         """Told when one was stored that names its communication: a hint."""
@@ -52,6 +61,13 @@ class Inbox:
     def genuine(self, communication: str, secret: str) -> bool:
         """Whether a callback address is one of ours."""
         return self._identity.genuine(communication, secret)
+
+    async def take(self, received: Received) -> None:
+        """Store one message: a plain callback with its effect, any other to be judged later."""
+        if await self._judge(received):
+            self.moved()
+        else:
+            await self.receive(received)
 
     async def receive(self, received: Received) -> InboxId:
         """Store one message, a refused one with its audit entry."""

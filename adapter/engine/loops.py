@@ -41,7 +41,9 @@ class Loops:
         self._upkeep = upkeep
         inbox.addressed_came = workers.correlator.addressed_came
         runner.add("correlate", self._correlate)
-        runner.add("dispatch", workers.dispatcher.once)
+        runner.add("dispatch", workers.dispatcher.start_taken)
+        runner.add("claim", workers.dispatcher.once)
+        runner.add("attend", workers.monitor.attend_taken)
         runner.add("monitor", workers.monitor.once)
         runner.add("publish", workers.publisher.once)
         runner.add("messages", workers.messages.once)
@@ -64,9 +66,11 @@ class Loops:
         await self._workers.dispatcher.recover()
         await self._registry.start()
         if background:
+            self._workers.at_once.on = True
             self.runner.start()
 
     async def stop(self) -> None:
+        self._workers.at_once.on = False
         await self.runner.stop()
         await self._workers.dispatcher.settle()
         await self._intake.stop()

@@ -202,6 +202,23 @@ class HeadEndClient:
         deadline: float,
         reply: HttpReply,
     ) -> None:
+        # The deadline is the transport's alone: a second time-out around it, due at the same
+        # instant, would hide whether the request had left.
+        timeouts = self._settings.timeouts_for(call.operation)
+        fresh = call.operation in self._settings.fresh_connection
+
+        async def post() -> None:
+            await transport.post(
+                url, body, headers, timeouts=timeouts, deadline=deadline, fresh=fresh, reply=reply
+            )
+
+        failed: list[NotConnected] = []
+        try:
+            await post()
+        except NotConnected as error:
+            failed.append(error)
+        if not failed:
+            return
         left_s = max(0.0, deadline - asyncio.get_running_loop().time())
         connecting = AsyncRetrying(
             retry=retry_if_exception(_connect_again),
@@ -209,19 +226,11 @@ class HeadEndClient:
             wait=wait_random_exponential(multiplier=self._settings.connect_retry_wait_s, max=2.0),
             reraise=True,
         )
-        # The deadline is the transport's alone: a second time-out around it, due at the same
-        # instant, would hide whether the request had left.
         async for attempt in connecting:
             with attempt:
-                await transport.post(
-                    url,
-                    body,
-                    headers,
-                    timeouts=self._settings.timeouts_for(call.operation),
-                    deadline=deadline,
-                    fresh=call.operation in self._settings.fresh_connection,
-                    reply=reply,
-                )
+                if failed:  # the first attempt: few need more than that
+                    raise failed.pop()
+                await post()
 
     async def _judge(self, call: Call, reply: HttpReply) -> Answer:
         assert reply.status is not None

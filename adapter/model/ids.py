@@ -1,5 +1,6 @@
 """Distinct types for the identities that must never be mixed up."""
 
+from functools import lru_cache
 from typing import NewType
 
 CommandId = NewType("CommandId", str)
@@ -15,6 +16,7 @@ EndpointId = NewType("EndpointId", str)
 """The head end's ElectronicSerialNumber. An opaque key."""
 
 
+@lru_cache(maxsize=50_000)
 def endpoint_key(endpoint: str) -> str:
     """What two spellings of one endpoint have in common: without case, blanks, separators, and
     zeros before its numbers. The head end gets the spelling that was loaded; this only tells

@@ -58,6 +58,9 @@ class StagedInbox:
     def free_bytes(self) -> int:
         return self._gateway.inbox.free_bytes()
 
+    async def take(self, received: Received) -> None:
+        await self.receive(received)
+
     async def receive(self, received: Received) -> InboxId:
         async with self.heard(received):
             made = await self._gateway.inbox.receive(received)

@@ -240,7 +240,7 @@ def assemble(
         subscriptions or UpkeepSettings(silence=None),
         paused=lambda: holds.doubts_clock,
     )
-    inbox = Inbox(store, identity, runner)
+    inbox = Inbox(store, identity, runner, workers.correlator.take)
     loops = Loops(
         runner,
         workers=workers,

@@ -170,31 +170,32 @@ class Database:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """One transaction of the writing thread; for the stores of all subjects."""
-        self._check_open()
+        self.check_open()
         return await self._writer.call(work)
 
     async def measure(self, work: Callable[[Transaction], T]) -> T:
         """One transaction in the file of measurements, on a thread of its own."""
-        self._check_open()
+        self.check_open()
         return await self._measured.call(work)
 
     async def read(self, work: Callable[[apsw.Connection], T]) -> T:
         """A question that is answered at once, on a snapshot."""
-        self._check_open()
+        self.check_open()
         return await self._quick.call(work)
 
     async def query(self, work: Callable[[apsw.Connection], T]) -> T:
         """A question that may take long."""
-        self._check_open()
+        self.check_open()
         return await self._slow.call(work)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises StoreFailed where the file is closed, or the storage has failed."""
         if not self._open_now:
             raise StoreFailed("the store is not open")
+        self._health.check()
 
     @property
     def head(self) -> Head:
         """The audit chain's last entry that is on disk. Raises StoreFailed."""
-        self._check_open()
-        self._health.check()
+        self.check_open()
         return self._writer.head

@@ -265,14 +265,33 @@ class Writer(_Worker):
         return 0
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
-        begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)
-        results = [self._run_job(job) for job in batch]
+        results = self._run_at_once(batch) or self._run_apart(batch)
         reached("store.before_commit")
         self._connection.execute("COMMIT")
         self.commits += 1
         self.head = self._transaction.head
         reached("store.after_commit")
         return results
+
+    def _begin(self) -> None:
+        begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)
+
+    def _run_at_once(self, batch: list[_Job]) -> list[_Result] | None:
+        """All jobs, as if none could fail; None, and nothing is done, where one does."""
+        head = self._transaction.head
+        self._begin()
+        try:
+            return [(job, job.work(self._transaction), None) for job in batch]
+        except Exception as error:
+            if _is_storage(error):
+                raise
+            self._connection.execute("ROLLBACK")
+            self._transaction.head = head
+            return None
+
+    def _run_apart(self, batch: list[_Job]) -> list[_Result]:
+        self._begin()
+        return [self._run_job(job) for job in batch]
 
     def _run_job(self, job: _Job) -> _Result:
         """One job inside a savepoint of its own: a bad row cannot hurt the others."""

@@ -116,13 +116,17 @@ class Codec:
             raise ContractError(f"{self.catalog.place} has no fault {name}") from None
         return soap_fault("Client", reason, soap=soap, detail=write(fields))
 
-    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> DecodedMessage:
-        """Read a message of any direction.
+    def decode(
+        self, data: bytes, *, max_bytes: int = MAX_BYTES, checked: bool = False
+    ) -> DecodedMessage:
+        """Read a message of any direction. `checked` as in `xml.parse`.
 
         Raises NotWellFormed, or ContractViolation for an element that begins no message of the
         contract or a value that cannot be what it should be.
         """
-        return self.decode_content(open_envelope(data, max_bytes=max_bytes).content)
+        return self.decode_content(
+            open_envelope(data, max_bytes=max_bytes, checked=checked).content
+        )
 
     def decode_content(self, content: etree._Element) -> DecodedMessage:
         """As `decode`, from the element inside the SOAP body."""

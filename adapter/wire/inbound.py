@@ -18,7 +18,7 @@ from adapter.wire.bounded import BoundedReader
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, Direction
 from adapter.wire.notifications import STATUS_CHANGED
-from adapter.wire.xml import ENVELOPE_NS, Soap
+from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap
 
 ADDRESSING_NONE: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
 """WCF's own header blocks, written with mustUnderstand; they say where and what, nothing more."""
@@ -109,6 +109,9 @@ class MessageJudge:
         self._envelope = _Envelope(codec, action)
         self._reader = BoundedReader(watcher=self._envelope, watched=_CONTENT)
         self._refusal: Unacceptable | None = None
+        self._kept = 0
+        self.text: list[bytes] = []
+        """What was judged, in UTF-8, of a message that is short; nothing of another."""
 
     def feed(self, piece: bytes) -> Unacceptable | None:
         """Take the next bytes. A refusal is final."""
@@ -122,9 +125,14 @@ class MessageJudge:
             self._judge(self._reader.finish)
         return self._refusal or self._envelope.call or _no_content(self._envelope.soap)
 
-    def _judge(self, read: Callable[[], object]) -> None:
+    def _judge(self, read: Callable[[], bytes]) -> None:
         try:
-            read()
+            text = read()
+            self._kept += len(text)
+            if self._kept <= MAX_BYTES:
+                self.text.append(text)
+            else:
+                self.text.clear()
         except NotWellFormed as error:
             self._refusal = _not_xml(error)
         except _Enough as enough:

@@ -14,5 +14,5 @@ class InboxReader:
         self._codec = codec
         self._zone = zone
 
-    def status(self, raw: bytes) -> RequestStatus:
-        return status_changed(self._codec, raw, zone=self._zone)
+    def status(self, raw: bytes, *, checked: bool = False) -> RequestStatus:
+        return status_changed(self._codec, raw, zone=self._zone, checked=checked)

@@ -53,9 +53,12 @@ INBOUND_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _EXACT: Final = Context(prec=240)
 
 
-def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
-    """Read one StatusChanged. Raises WireError naming the element that is missing or wrong."""
-    fields = _input(codec, STATUS_CHANGED, body, MAX_BYTES)
+def status_changed(
+    codec: Codec, body: bytes, *, zone: tzinfo = UTC, checked: bool = False
+) -> RequestStatus:
+    """Read one StatusChanged; `checked` as in `xml.parse`. Raises WireError naming the element that
+    is missing or wrong."""
+    fields = _input(codec, STATUS_CHANGED, body, MAX_BYTES, checked=checked)
     return request_status(group(fields, "RequestStatus"), zone=zone)
 
 
@@ -104,8 +107,8 @@ def acknowledgement(codec: Codec, key: str, soap_version: Soap = Soap.V11) -> by
     return codec.encode_response(key, {}, soap=soap_version)
 
 
-def _input(codec: Codec, key: str, body: bytes, max_bytes: int) -> Fields:
-    message = codec.decode(body, max_bytes=max_bytes)
+def _input(codec: Codec, key: str, body: bytes, max_bytes: int, *, checked: bool = False) -> Fields:
+    message = codec.decode(body, max_bytes=max_bytes, checked=checked)
     if message.operation != key or message.direction is not Direction.REQUEST:
         raise ContractViolation(f"is not {key}")
     return group(message.body, "input")

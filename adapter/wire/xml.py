@@ -15,7 +15,8 @@ from xml.parsers.expat import ExpatError
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed
-from adapter.wire.bounded import MAX_DEPTH, XmlBounds, checked
+from adapter.wire.bounded import MAX_DEPTH, XmlBounds
+from adapter.wire.bounded import checked as judged
 from adapter.wire.encoding import NO_ENCODING, as_utf8
 
 MAX_BYTES: Final = 256 * 1024
@@ -53,14 +54,20 @@ def parse(
     max_bytes: int = MAX_BYTES,
     max_depth: int = MAX_DEPTH,
     max_elements: int = MAX_ELEMENTS,
+    checked: bool = False,
 ) -> etree._Element:
-    """The root element. Raises NotWellFormed, and never resolves anything outside `data`."""
+    """The root element. Raises NotWellFormed, and never resolves anything outside `data`.
+
+    `checked`: `data` is what the judge of XML gave back, and is not judged again.
+    """
     if len(data) > max_bytes:
         raise NotWellFormed(f"{len(data)} bytes, more than the {max_bytes} allowed")
     if len(data) > 3 * max_elements and data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
+    if checked:
+        return _tree(data)
     try:
-        return _tree(checked(data, XmlBounds(depth=max_depth)))
+        return _tree(judged(data, XmlBounds(depth=max_depth)))
     except NotWellFormed as error:
         if isinstance(error.__cause__, ExpatError) and NO_ENCODING not in str(error):
             # All is within bounds up to there, and libxml2 names what does not fit.
@@ -77,12 +84,15 @@ def _tree(text: bytes) -> etree._Element:
         raise NotWellFormed(str(error)) from error
 
 
-def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> OpenedEnvelope:
+def open_envelope(
+    data: bytes, *, max_bytes: int = MAX_BYTES, checked: bool = False
+) -> OpenedEnvelope:
     """Parse a SOAP 1.1 or 1.2 message and find its content. Header blocks are not looked at.
+    `checked` as in `parse`.
 
     Raises NotWellFormed, or ContractViolation where the XML is no envelope with one element.
     """
-    root = parse(data, max_bytes=max_bytes)
+    root = parse(data, max_bytes=max_bytes, checked=checked)
     version = _VERSION_OF.get(root.tag)
     if version is None:
         raise ContractViolation(f"not a SOAP envelope but {root.tag}", at=local_name(root))

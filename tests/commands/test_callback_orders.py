@@ -37,6 +37,7 @@ from adapter.commands.timing import POLICIES
 from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.correlator import STATUS_CHANGED, Correlator
 from adapter.engine.commands.dispatcher import Dispatcher, DispatchSettings
 from adapter.engine.commands.message_log import MessageLog
@@ -165,11 +166,12 @@ class Engine:
         self.head_end = HeldReplies()
         self.commands: dict[CommandId, Command] = {}
         self.calls = 0
-        self.applier = Applier(store, clock, POLICIES, changed=self._changed)
-        reader, messages = InboxReader(codec()), MessageLog(store, clock)
         holds = SwitchHolds(None, clock)
+        at_once = AtOnce(clock, holds)
+        self.applier = Applier(store, clock, POLICIES, at_once, changed=self._changed)
+        reader, messages = InboxReader(codec()), MessageLog(store, clock)
         self.correlator = Correlator(
-            store, self.applier, clock, reader, messages, holds, lambda: None
+            store, self.applier, clock, reader, messages, holds, at_once, lambda: None
         )
         self.dispatcher = Dispatcher(
             store,
@@ -180,9 +182,10 @@ class Engine:
             str,
             DispatchSettings(concurrency=10 * AT_ONCE),
             holds,
+            at_once,
         )
 
-    def _changed(self, after: Command) -> None:
+    def _changed(self, after: Command, told: bool) -> None:
         if (before := self.commands.get(after.id)) is not None:
             check(before, Step(command=after))
         self.commands[after.id] = after

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapter.errors import StoreFailed
-from tests.builders import a_message, a_note, a_submission
+from tests.builders import a_command, a_message, a_note, a_submission
 from tests.store.conftest import MakeStore
 from tests.store.faults import Disk, FaultyFiles
 
@@ -104,7 +105,7 @@ async def test_one_bad_row_does_not_hurt_its_neighbours(make: MakeStore) -> None
     answers = await asyncio.gather(
         store.submit([a_submission(1, audit=(a_note(),))]),
         store.submit([unstorable]),
-        store.submit([a_submission(3, priority=2**70)]),
+        store.submit([a_submission(3, command=replace(a_command(3), version=2**70))]),
         store.submit([a_submission(4, audit=(a_note(),))]),
         return_exceptions=True,
     )

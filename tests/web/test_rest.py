@@ -17,6 +17,7 @@ from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
 from adapter.store.threads import Transaction
 from adapter.web.api.commands import CommandOut
+from tests.store.nothing_at_hand import NothingAtHand
 from tests.web.both_servers import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 
 PERIOD = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T01:00:00+01:00"}
@@ -341,7 +342,7 @@ async def test_a_row_that_cannot_be_read_is_named_as_that_and_the_others_are_ser
         query = "UPDATE command SET activity = x'7b' WHERE id = ?"
         tx.connection.execute(query, (bad["id"],))
 
-    async with a_rig() as rig:
+    async with a_rig(store_type=NothingAtHand) as rig:
         bad = await submitted(rig, CommandKind.LOAD_CHECK)
         good = await submitted(rig, CommandKind.DEVICE_STATUS_CHECK, key="key-2")
         await rig.store.database.write(damage)

@@ -15,15 +15,17 @@ from adapter.commands.business_objects import object_of_event
 from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes
 from adapter.commands.events import Event
 from adapter.commands.flows import CommandKind
-from adapter.commands.lifecycle import Step, step, wake_of
+from adapter.commands.lifecycle import Step, step
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import Policy
+from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     AuditNote,
     Change,
     Clock,
     Debit,
     Disposition,
+    JudgedMessage,
     Publication,
     Saved,
     Store,
@@ -58,6 +60,7 @@ class SavedWith:
 
     actor: str = "gateway"
     inbox: tuple[Disposition, ...] = ()
+    received: tuple[JudgedMessage, ...] = ()
     installs: tuple[InstallEvent, ...] = ()
     measurements: tuple[InitialMeasurement, ...] = ()
     acquire: tuple[str, ...] = ()
@@ -83,26 +86,31 @@ class _Application:
 class _Draft:
     """One command's part of a batch."""
 
+    before: Command
     after: Command
+    taken: LeasedWork | None = None
     jobs: list[_Application] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     notes: list[AuditNote] = field(default_factory=list)
 
 
 class Applier:
-    """`changed` is called with every command that was saved: a hint, never needed for truth."""
+    """`changed` is called with every command that was saved, and whether there is something to be
+    told of it: a hint, never needed for truth."""
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
         policies: Mapping[CommandKind, Policy],
+        at_once: AtOnce,
         *,
-        changed: Callable[[Command], None] = lambda command: None,
+        changed: Callable[[Command, bool], None] = lambda command, told: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._policies = policies
+        self._at_once = at_once
         self._changed = changed
         self._pending: list[_Application] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -187,7 +195,7 @@ class Applier:
             if before is None:
                 _fail([job], NotFound(f"no command {job.command}"))
                 continue
-            self._step(drafts.setdefault(job.command, _Draft(before)), job)
+            self._step(drafts.setdefault(job.command, _Draft(before, before)), job)
         ready = [draft for draft in drafts.values() if draft.jobs]
         if not ready:
             return
@@ -209,15 +217,19 @@ class Applier:
 
     def _change(self, draft: _Draft) -> Change:
         alongs = [job.along for job in draft.jobs]
+        draft.taken = taken = self._at_once.take(draft.before, draft.after)
         return Change(
             command=draft.after,
-            wake=wake_of(draft.after),
+            wake=taken.wake,
+            leased=taken.leased,
+            lease_until=taken.until,
             acquire=tuple(lane for item in alongs for lane in item.acquire),
             release=any(isinstance(effect, ReleaseLanes) for effect in draft.effects),
             audit=tuple(draft.notes),
             publications=publications(draft.after, draft.effects),
             outcomes=outcomes(draft.effects),
             inbox=tuple(row for item in alongs for row in item.inbox),
+            received=tuple(row for item in alongs for row in item.received),
             installs=tuple(row for item in alongs for row in item.installs),
             measurements=tuple(row for item in alongs for row in item.measurements),
             debit=next((item.debit for item in alongs if item.debit), None),
@@ -229,7 +241,9 @@ class Applier:
             for job in draft.jobs:
                 if not job.done.done():
                     job.done.set_result(after)
-            self._changed(after)
+            if draft.taken is not None:
+                self._at_once.carry(after, draft.taken)
+            self._changed(after, any(isinstance(effect, Publish) for effect in draft.effects))
         elif saved is Saved.MOVED:
             for job in draft.jobs:
                 job.tries += 1

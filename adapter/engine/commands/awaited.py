@@ -123,21 +123,23 @@ class Awaited:
         return None if read is None else read.progress
 
 
-_LOOK_EVERY_S: Final = 1.0
-
-
-def _look_again_s(command: Command) -> float:
-    """To read a command for a city takes a while; that it changed is told anyhow."""
-    return _LOOK_EVERY_S if len(command.targets) <= MANY else 10 * _LOOK_EVERY_S
+_LOOK_EVERY_S: Final = 30.0
+"""Every save wakes who waits; that it should not is not believed for ever."""
 
 
 class Watchers:
-    def __init__(self) -> None:
-        self._waiting: dict[CommandId, set[asyncio.Event]] = {}
+    """Callers that wait for the end of a command; the save that ends it wakes them."""
 
-    def changed(self, command: CommandId) -> None:
-        for event in self._waiting.get(command, ()):
-            event.set()
+    def __init__(self) -> None:
+        self._waiting: dict[CommandId, set[asyncio.Future[Command]]] = {}
+
+    def changed(self, command: Command) -> None:
+        """A command was saved."""
+        if command.id not in self._waiting or not command.activity.state.final:
+            return
+        for future in self._waiting[command.id]:
+            if not future.done():
+                future.set_result(command)
 
     async def wait(
         self,
@@ -147,23 +149,21 @@ class Watchers:
         timeout_s: float,
     ) -> Command:
         """What `look` sees when the command is final, or after `timeout_s` seconds."""
-        changed = asyncio.Event()
-        self._waiting.setdefault(command, set()).add(changed)
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Command] = loop.create_future()
+        self._waiting.setdefault(command, set()).add(ended)
+        deadline = loop.time() + timeout_s
         try:
             while True:
-                changed.clear()
                 found = await look(command)
-                left = deadline - asyncio.get_running_loop().time()
+                left = deadline - loop.time()
                 if found.activity.state.final or left <= 0:
                     return found
-                try:
-                    async with asyncio.timeout(min(left, _look_again_s(found))):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
+                await asyncio.wait((ended,), timeout=min(left, _LOOK_EVERY_S))
+                if ended.done():
+                    return ended.result()
         finally:
-            watching = self._waiting[command]
-            watching.discard(changed)
-            if not watching:
+            waiting = self._waiting[command]
+            waiting.discard(ended)
+            if not waiting:
                 del self._waiting[command]

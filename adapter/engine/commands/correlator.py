@@ -7,7 +7,7 @@ each new token and by the sweep; what contradicts what is known is quarantined, 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from adapter.commands.correlation import GIVE_UP_S, Correlation, Match, correlat
 from adapter.commands.events import Event, LateNotified, StatusNotified
 from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith, TokenTaken
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import (
     ROW_BYTES,
@@ -26,13 +27,15 @@ from adapter.engine.commands.ports import (
     Found,
     InboxRow,
     InboxState,
+    JudgedMessage,
+    Received,
     Store,
 )
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
 from adapter.model.bounds import GIB
-from adapter.model.ids import RequestToken
+from adapter.model.ids import CommunicationId, RequestToken
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,18 @@ class ParkingPolicy:
     quarantine_bytes: int = GIB
 
 
+_LONGEST_LINE: Final = 8
+"""So many callbacks of one communication may wait to be judged as they come in."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """Callbacks of one communication that are judged as they come in."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 
 
@@ -77,7 +92,8 @@ _Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
 class MessageReader(Protocol):
     """How stored bytes are understood. Raises WireError."""
 
-    def status(self, raw: bytes) -> RequestStatus: ...
+    def status(self, raw: bytes, *, checked: bool = False) -> RequestStatus:
+        """`checked`: the bytes are in UTF-8 and were judged as XML already."""
 
 
 class Correlator:
@@ -91,6 +107,7 @@ class Correlator:
         reader: MessageReader,
         messages: MessageLog,
         holds: SwitchHolds,
+        at_once: AtOnce,
         to_intake: Callable[[], None],
         parking: ParkingPolicy | None = None,
     ) -> None:
@@ -100,13 +117,75 @@ class Correlator:
         self._reader = reader
         self._messages = messages
         self._holds = holds
+        self._at_once = at_once
         self._to_intake = to_intake
+        self._judging: set[CommunicationId] = set()
+        self._lines: dict[CommunicationId, _Line] = {}
         self._parking = parking or ParkingPolicy()
         self._make_way = False
         self._parked = self._parking.most + 1
         """Since the last look at how many there are; at first nobody has looked."""
         self._unknown_bytes = self._parking.quarantine_bytes
         """The same of what those cost that may be in quarantine by now."""
+
+    async def take(self, received: Received) -> bool:
+        """Judge a callback as it comes in, and store it with its effect in one transaction.
+
+        False, and nothing was done: it is not plain, and goes the careful way through the inbox.
+        """
+        address = received.communication
+        if address is None or not received.checked or not self._at_once.on:
+            return False
+        line = self._lines.setdefault(address, _Line())
+        if line.waiting >= _LONGEST_LINE:
+            return False
+        line.waiting += 1
+        try:
+            async with line.turn:
+                return await self._take_in_turn(address, received)
+        except StoreFailed:
+            raise
+        except Exception as error:  # nothing was saved: the careful way finds out, and notes it
+            words = {"communication": address, "reason": repr(error)}
+            log.info("callback_not_plain", extra=words)
+            return False
+        finally:
+            line.waiting -= 1
+            if not line.waiting:
+                del self._lines[address]
+
+    async def _take_in_turn(self, address: CommunicationId, received: Received) -> bool:
+        """One after the other, each against what the one before it has taught."""
+        found = self._store.at_hand(address) if address not in self._judging else None
+        return found is not None and await self._take(received, found)
+
+    async def _take(self, received: Received, found: Found) -> bool:
+        status = self._reader.status(received.checked, checked=True)
+        verdict = correlate(
+            status,
+            found.communication,
+            addressed=True,
+            received_at=received.at,
+            now=self._clock.now(),
+        )
+        event = _event_of(verdict, found, status)
+        if event is None:
+            return False
+        judged = JudgedMessage(
+            received=received,
+            state=InboxState.APPLIED,
+            reason=verdict.match.value,
+            command=found.command,
+            token=status.token,
+        )
+        along = SavedWith(actor="head-end", received=(judged,))
+        crash_points.reached("callback.before_apply")
+        await self._applier.apply(found.command, event, along)
+        crash_points.reached("callback.after_apply")
+        self._messages.callback(
+            found.communication.id, received.operation, received.raw, at=received.at
+        )
+        return True
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
@@ -121,7 +200,7 @@ class Correlator:
         found, read = await self._find(read)
         by_id = {item.communication.id: item for item in found}
         by_token = {item.communication.token: item for item in found if item.communication.token}
-        seen: set[object] = set()
+        seen: set[CommunicationId] = set()
         work = []
         strays: list[_Stray] = []
         for row, told in read:
@@ -129,19 +208,26 @@ class Correlator:
                 known = (
                     by_id.get(row.communication) if row.communication else by_token.get(told.token)
                 )
+                if known is not None:  # one that came in meanwhile may have moved it
+                    known = self._store.at_hand(known.communication.id) or known
                 if known is None and row.communication is None:
                     verdict = self._unmatched(row)
                     if verdict.match is Match.EARLY:
                         strays.append((row, told.token, verdict))
                         continue
                 key = known.communication.id if known else None
-                if key is not None and key in seen:
+                if key is not None and (key in seen or key in self._lines):
                     continue  # judged in the next batch, against what this one learns
-                seen.add(key)
+                if key is not None:
+                    seen.add(key)
                 work.append(self._attend(row, self._notify(row, told, known)))
             else:
                 work.append(self._attend(row, self._keep(row, told)))
-        await asyncio.gather(*work)
+        self._judging |= seen
+        try:
+            await asyncio.gather(*work)
+        finally:
+            self._judging -= seen
         await self._park(strays)
         await self._bound_parked()
         await self._bound_quarantine()
@@ -316,13 +402,10 @@ class Correlator:
             self._messages.callback(found.communication.id, row.operation, row.raw, at=row.at)
         if found is None and row.communication is not None and row.state is InboxState.NEW:
             await self._alarm(row)
-        if found is None or verdict.match not in (Match.MATCHED, Match.LATE):
+        event = None if found is None else _event_of(verdict, found, status)
+        if found is None or event is None:
             await self._leave(row, status, verdict)
             return
-        if verdict.match is Match.MATCHED:
-            event: Event = StatusNotified(communication=found.communication.id, status=status)
-        else:
-            event = LateNotified(communication=found.communication.id, status=status)
         done = Disposition(
             inbox=row.id,
             state=InboxState.APPLIED,
@@ -406,3 +489,14 @@ class Correlator:
             )
             log.warning("message_quarantined", extra={"inbox": row.id, "reason": reason})
         await self._store.save([Change(inbox=(done,), audit=audit)])
+
+
+def _event_of(verdict: Correlation, found: Found, status: RequestStatus) -> Event | None:
+    """None where the callback moves nothing."""
+    match verdict.match:
+        case Match.MATCHED:
+            return StatusNotified(communication=found.communication.id, status=status)
+        case Match.LATE:
+            return LateNotified(communication=found.communication.id, status=status)
+        case _:
+            return None

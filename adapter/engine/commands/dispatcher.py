@@ -45,6 +45,7 @@ from adapter.commands.rules import (
 from adapter.commands.steps import call_of
 from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.ports import (
     Clock,
     Debit,
@@ -111,6 +112,7 @@ class Dispatcher:
         address: Callable[[CommunicationId], str],
         settings: DispatchSettings,
         holds: SwitchHolds,
+        at_once: AtOnce,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -120,28 +122,44 @@ class Dispatcher:
         self._address = address
         self._settings = settings
         self._holds = holds
+        self._at_once = at_once
         self._set_aside = store.set_aside
         self._carried: set[CommunicationId] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     async def once(self, *, inline: bool = False) -> int:
         """Claim what is due and start it; with `inline`, carry it out in order and wait for it."""
-        started = 0
+        started, more = 0, False
         await self._settle_broken()
         for work in _ORDER:
-            free = self._settings.concurrency - len(self._running)
-            if free <= 0:
-                break
-            for leased in await self._claim(work, free):
+            free = self._free
+            claimed = await self._claim(work, free) if free > 0 else ()
+            more = more or len(claimed) >= free
+            for leased in claimed:
                 started += 1
                 if inline:
                     await self._attend(leased, work)
                 else:
                     self._start(leased, work)
+        self._at_once.backlog = more
+        return started
+
+    @property
+    def _free(self) -> int:
+        return self._settings.concurrency - len(self._running)
+
+    async def start_taken(self) -> int:
+        """Start what was leased with its save, as far as there are places."""
+        calls = self._at_once.calls
+        started = 0
+        while calls and self._free > 0:
+            self._start(*calls.popleft())
+            started += 1
         return started
 
     async def settle(self) -> None:
-        """Wait until nothing is under way any more."""
+        """Wait until nothing is under way any more. What was taken and not begun stays leased."""
+        self._at_once.calls.clear()
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
 
@@ -178,6 +196,7 @@ class Dispatcher:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._at_once.freed()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dispatch_failed", exc_info=error)
 

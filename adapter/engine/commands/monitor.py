@@ -15,6 +15,7 @@ from adapter.commands.flows import SWITCH_KINDS
 from adapter.commands.rules import lanes_of
 from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, SavedWith
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.awaited import Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.ports import Clock, Store
@@ -43,6 +44,7 @@ class Monitor:
         clock: Clock,
         validation: Validation,
         holds: SwitchHolds,
+        at_once: AtOnce,
         *,
         lease_s: float = 30.0,
     ) -> None:
@@ -54,6 +56,7 @@ class Monitor:
         self._clock = clock
         self._validation = validation
         self._holds = holds
+        self._at_once = at_once
         self._lease = timedelta(seconds=lease_s)
         self._waiting: dict[EndpointId, set[CommandId]] = {}
         self._hinted: set[CommandId] = set()
@@ -65,7 +68,15 @@ class Monitor:
         await self._ask_about_arrived()
         ids = await self._store.due(limit=limit, now=now, lease_until=now + self._lease)
         hinted, self._hinted = self._hinted, set()
-        wanted = list(dict.fromkeys((*ids, *sorted(hinted))))
+        return await self._attend_all(list(dict.fromkeys((*ids, *sorted(hinted)))))
+
+    async def attend_taken(self) -> int:
+        """Handle commands that were leased with their save. Returns how many."""
+        taken = sorted(self._at_once.commands)
+        self._at_once.commands.clear()
+        return await self._attend_all(taken)
+
+    async def _attend_all(self, wanted: Sequence[CommandId]) -> int:
         if not wanted:
             return 0
         free = [item for item in wanted if not self._set_aside.held(RowKind.COMMAND, item)]

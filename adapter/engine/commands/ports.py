@@ -171,6 +171,8 @@ class Received:
     reason: str = ""
     spool: Spooled | None = None
     rejection: Rejection | None = None
+    checked: bytes = b""
+    """The body in UTF-8, judged as XML at the door already; it is not stored."""
 
 
 def refusal_of(inbox: InboxId, received: Received) -> AuditNote | None:
@@ -198,6 +200,17 @@ class Disposition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedMessage:
+    """A message that is stored with what became of it, in the transaction of its effect."""
+
+    received: Received
+    state: InboxState
+    reason: str
+    command: CommandId
+    token: RequestToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Debit:
     """Takes one from a budget: at most `limit` in any `window_s` seconds."""
 
@@ -212,14 +225,15 @@ class Submission:
 
     `key` is the requester's idempotency key and `content` a hash of what was asked; `lanes` are
     taken in the same transaction, or the command is not stored at all. `steal` takes the lanes
-    from whoever holds them (a reconnect through the fence).
+    from whoever holds them (a reconnect through the fence). `leased` as in `Change`.
     """
 
     command: Command
     key: str | None
     content: str
-    priority: int
     wake: datetime | None
+    leased: frozenset[CommunicationId] = frozenset()
+    lease_until: datetime | None = None
     lanes: tuple[str, ...] = ()
     steal: bool = False
     audit: tuple[AuditNote, ...] = ()
@@ -229,7 +243,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
+    """`repeated`: the same submission was accepted before; to the caller it is the same answer."""
+
     id: CommandId
+    repeated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,16 +282,20 @@ class Change:
     acquire       lanes to take (LANE_TAKEN when somebody holds one); release: give all back
     installs      install events; the built-in registry guards each by `version`
     debit         OVER_BUDGET when the bucket is empty
+    leased        communications whose work somebody has, until `lease_until`, as if claimed
     """
 
     command: Command | None = None
     wake: datetime | None = None
+    leased: frozenset[CommunicationId] = frozenset()
+    lease_until: datetime | None = None
     acquire: tuple[str, ...] = ()
     release: bool = False
     audit: tuple[AuditNote, ...] = ()
     publications: tuple[Publication, ...] = ()
     outcomes: tuple[EndpointOutcome, ...] = ()
     inbox: tuple[Disposition, ...] = ()
+    received: tuple[JudgedMessage, ...] = ()
     installs: tuple[InstallEvent, ...] = ()
     measurements: tuple[InitialMeasurement, ...] = ()
     debit: Debit | None = None
@@ -439,6 +460,9 @@ class Store(Protocol):
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]: ...
+
+    def at_hand(self, communication: CommunicationId) -> Found | None:
+        """As `find`, where that needs no question to the store; it may have moved meanwhile."""
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]: ...
 

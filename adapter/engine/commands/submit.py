@@ -9,10 +9,11 @@ import msgspec
 
 from adapter.commands.activity import Activity, Command, CommandRequest
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Scope
-from adapter.commands.lifecycle import step, wake_of
-from adapter.commands.rules import check_request, lanes_of, priority_of
+from adapter.commands.lifecycle import step
+from adapter.commands.rules import check_request, lanes_of
 from adapter.commands.timing import Policy, after
 from adapter.engine.commands.apply import note, outcomes, publications
+from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     Accepted,
     AuditNote,
@@ -52,6 +53,7 @@ class Submitter:
         clock: Clock,
         policies: Mapping[CommandKind, Policy],
         entropy: Callable[[], int],
+        at_once: AtOnce,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -59,6 +61,7 @@ class Submitter:
         self._clock = clock
         self._policies = policies
         self._ids = SortableIds(entropy)
+        self._at_once = at_once
 
     async def submit(self, request: CommandRequest, *, actor: str) -> SubmittedCommand:
         """Raises InvalidRequest, UnknownDevice and Conflict; see `Commands.submit`."""
@@ -72,10 +75,12 @@ class Submitter:
         for tried in range(_SUBMIT_TRIES):
             facts = await self._validation.facts(command, None if tried else surveyed)
             facts = replace(facts, open_commands={**facts.open_commands, **taken})
-            submission = self._submission(command, facts, content, actor, surveyed.left_out)
+            submission, mine = self._submission(command, facts, content, actor, surveyed.left_out)
             (result,) = await self._store.submit([submission])
             match result:
-                case Accepted(id=made):
+                case Accepted(id=made, repeated=repeated):
+                    if not repeated:
+                        self._at_once.carry(submission.command, mine)
                     return SubmittedCommand(id=made, new=True)
                 case Duplicate(id=made):
                     return SubmittedCommand(id=made, new=False)
@@ -119,7 +124,7 @@ class Submitter:
 
     def _submission(
         self, command: Command, facts: Facts, content: str, actor: str, left_out: int
-    ) -> Submission:
+    ) -> tuple[Submission, LeasedWork]:
         request = command.request
         verdict = self._validation.judge(command, facts)
         policy = self._policies[request.kind]
@@ -129,18 +134,21 @@ class Submitter:
         if left_out:
             told["at_another_head_end"] = left_out
         asked = AuditNote(actor=actor, action="Submitted", subject=command.id, detail=told)
-        return Submission(
+        taken = self._at_once.take(None, made.command)
+        submission = Submission(
             command=made.command,
             key=request.idempotency_key,
             content=content,
-            priority=priority_of(request).rank,
-            wake=wake_of(made.command),
+            wake=taken.wake,
+            leased=taken.leased,
+            lease_until=taken.until,
             lanes=lanes_of(request, command.targets) if accepted else (),
             steal=request.past_unclear_order is not None,
             audit=(asked, note(actor, verdict, made)),
             publications=publications(made.command, made.effects),
             outcomes=outcomes(made.effects),
         )
+        return submission, taken
 
 
 def _place(request: CommandRequest, surveyed: Surveyed) -> ServicePointId | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapter.commands.activity import Command
 from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.awaited import Watchers
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.correlator import Correlator, MessageReader
@@ -35,6 +36,7 @@ class CommandWorkers:
     publisher: Publisher
     messages: MessageLog
     watchers: Watchers
+    at_once: AtOnce
     poke: Callable[[], None]
 
 
@@ -61,29 +63,33 @@ def connect_workers(
     watchers = Watchers()
 
     def poke() -> None:
-        runner.poke("correlate", "dispatch", "monitor", "publish")
+        runner.poke("correlate", "claim", "monitor", "publish")
 
-    def changed(command: Command) -> None:
-        poke()
+    def changed(command: Command, told: bool) -> None:
         monitor.changed(command)
-        watchers.changed(command.id)
+        watchers.changed(command)
         moved(command)
+        if told:
+            runner.poke("publish")
 
+    at_once = AtOnce(
+        clock, holds, places=dispatch.concurrency, lease_s=dispatch.lease_s, poke=runner.poke
+    )
     validation = Validation(
         store, devices, settings.head_end_kinds, dispatch.switch, dispatch.head_end
     )
-    applier = Applier(store, clock, settings.policies, changed=changed)
+    applier = Applier(store, clock, settings.policies, at_once, changed=changed)
     completer = Completer(data, devices, applier, clock)
     monitor = Monitor(
-        store, data, applier, completer, clock, validation, holds, lease_s=dispatch.lease_s
+        store, data, applier, completer, clock, validation, holds, at_once, lease_s=dispatch.lease_s
     )
     holds.lifted = poke
     return CommandWorkers(
-        submitter=Submitter(store, devices, validation, clock, settings.policies, entropy),
+        submitter=Submitter(store, devices, validation, clock, settings.policies, entropy, at_once),
         applier=applier,
         monitor=monitor,
         dispatcher=Dispatcher(
-            store, devices, head_end, applier, clock, identity.address, dispatch, holds
+            store, devices, head_end, applier, clock, identity.address, dispatch, holds, at_once
         ),
         correlator=Correlator(
             store,
@@ -92,11 +98,13 @@ def connect_workers(
             reader,
             messages,
             holds,
+            at_once,
             to_intake=lambda: runner.poke("intake"),
             parking=settings.parking,
         ),
         publisher=Publisher(store, clock, sinks),
         messages=messages,
         watchers=watchers,
+        at_once=at_once,
         poke=poke,
     )

@@ -16,6 +16,16 @@ from adapter.store.threads import Transaction
 _BEFORE_ALL: Final = -(2**63)
 
 
+def is_due(connection: apsw.Connection, work: Work, now: datetime) -> bool:
+    """Whether a claim may find something: most looks find nothing, and write nothing then."""
+    return any(first <= micros(now) for _, _, first in claim_groups(connection, work))
+
+
+def attention_is_due(connection: apsw.Connection, now: datetime) -> bool:
+    """Whether some command's own time has come, also of one that is not free."""
+    return connection.execute(queries.ANY_DUE, (micros(now),)).get is not None
+
+
 def claim(
     tx: Transaction,
     work: Work,

@@ -1,6 +1,7 @@
 """Commands, what comes in and what goes out, in SQLite."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from adapter.commands.activity import Command, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import (
+    Accepted,
     AuditEntry,
     AuditNote,
     Change,
@@ -43,6 +45,7 @@ from adapter.model.reading import InitialMeasurement
 from adapter.store.chain import Head
 from adapter.store.commands import claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
+from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
 from adapter.store.database import Database
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
@@ -53,16 +56,26 @@ _FEW: Final = 200
 
 
 class SqliteStore:
-    """The Store port over a Database, which it opens and closes."""
+    """The Store port over a Database, which it opens and closes. `remembered` bounds the commands
+    that are kept at hand, with their meters; 0: each is read from the file."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        vfs: str | None = None,
+        remembered: int = MOST_REMEMBERED,
+    ) -> None:
         self.database = Database(path, now=now, vfs=vfs)
         """What the stores of the other subjects are built on."""
         self.set_aside = self.database.set_aside
         self._now = now
+        self._memory = CommandMemory(most=remembered)
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
+        self._memory.clear()
         await self.database.open()
 
     async def close(self) -> None:
@@ -73,14 +86,44 @@ class SqliteStore:
 
     async def submit(self, batch: Sequence[Submission]) -> Sequence[Submitted]:
         at = self._now()
-        return await self.database.write(lambda tx: writing.submit(tx, batch, at))
+        results = await self.database.write(lambda tx: writing.submit(tx, batch, at))
+        pairs = zip(batch, results, strict=True)
+        self._memory.put(
+            item.command for item, made in pairs if isinstance(made, Accepted) and not made.repeated
+        )
+        return results
 
     async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
-        return await self.database.read(lambda db: reading.load(db, ids))
+        self.database.check_open()
+        known = {command: self._memory.get(command) for command in ids}
+        wanted = [command for command, found in known.items() if found is None]
+        if wanted:
+            read = await self.database.read(lambda db: reading.load(db, wanted))
+            self._memory.put(read.values())
+            known.update(read)
+        return {command: found for command, found in known.items() if found is not None}
 
     async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
         at = self._now()
-        return await self.database.write(lambda tx: writing.save(tx, batch, at))
+        stored = {
+            command.id: before
+            for command in (change.command for change in batch)
+            if command and (before := self._memory.as_of(command.id, command.version))
+        }
+        results = await self.database.write(lambda tx: writing.save(tx, batch, at, stored))
+        for change, saved in zip(batch, results, strict=True):
+            if change.command is not None:
+                self._remember(change.command, stored.get(change.command.id), saved)
+        return results
+
+    def _remember(self, saved: Command, before: Command | None, how: Saved) -> None:
+        """What was asked for and for which meters never changes; what is not at hand is read."""
+        if how is Saved.SAVED and before is not None:
+            version = saved.version + 1
+            mine = replace(saved, request=before.request, targets=before.targets, version=version)
+            self._memory.put([mine])
+        elif how in (Saved.SAVED, Saved.MOVED):
+            self._memory.forget(saved.id)
 
     async def claim(
         self,
@@ -91,6 +134,8 @@ class SqliteStore:
         lease_until: datetime,
         skip: frozenset[Operation] = frozenset(),
     ) -> Sequence[Leased]:
+        if not await self.database.read(lambda db: claiming.is_due(db, work, now)):
+            return []
         taken = await self.database.write(
             lambda tx: claiming.claim(tx, work, limit, now, lease_until, skip)
         )
@@ -99,6 +144,8 @@ class SqliteStore:
         return made
 
     async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[CommandId]:
+        if not await self.database.read(lambda db: claiming.attention_is_due(db, now)):
+            return []
         return await self.database.write(lambda tx: claiming.due(tx, limit, now, lease_until))
 
     async def free_claimed(self, *, now: datetime, until: datetime) -> int:
@@ -114,6 +161,13 @@ class SqliteStore:
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
         return await self.database.read(lambda db: reading.find(db, communications, tokens))
+
+    def at_hand(self, communication: CommunicationId) -> Found | None:
+        name = communication.rpartition("-")[0]
+        command = self._memory.get(CommandId(name))
+        known = () if command is None else command.communications
+        found = next((item for item in known if item.id == communication), None)
+        return None if found is None else Found(command=CommandId(name), communication=found)
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
         return await self.database.read(lambda db: reading.holders(db, lanes))

@@ -1,16 +1,53 @@
 """What comes in and is kept as it came: the inbox, messages, measurements."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import apsw
 
-from adapter.engine.commands.ports import Disposition, InboxState, Logged
+from adapter.engine.commands.ports import Disposition, InboxState, JudgedMessage, Logged, Received
 from adapter.errors import NotFound
-from adapter.model.ids import RequestToken
+from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.threads import Transaction
+
+
+def put_received(
+    connection: apsw.Connection,
+    item: Received,
+    state: InboxState,
+    reason: str,
+    command: CommandId | None = None,
+    token: RequestToken | None = None,
+) -> InboxId:
+    """The number of the new row. Its bytes stand apart, in the spool or in a table of their own."""
+    digest = item.spool.digest if item.spool else hashlib.sha256(item.raw).digest()
+    connection.execute(
+        queries.INSERT_INBOX,
+        (
+            item.operation,
+            micros(item.at),
+            state,
+            item.communication,
+            item.remote,
+            reason,
+            digest,
+            command,
+            token,
+        ),
+    )
+    inbox = InboxId(connection.last_insert_rowid())
+    if item.spool is not None:
+        connection.execute(queries.INSERT_SPOOLED, (inbox, item.spool.file, item.spool.size))
+    connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+    return inbox
+
+
+def put_judged(connection: apsw.Connection, messages: Iterable[JudgedMessage]) -> None:
+    for each in messages:
+        put_received(connection, each.received, each.state, each.reason, each.command, each.token)
 
 
 def unpark(connection: apsw.Connection, tokens: Sequence[RequestToken]) -> None:

@@ -19,9 +19,8 @@ INSERT_ASKED: Final = "INSERT INTO asked (number, request, targets) VALUES (?, ?
 INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
 COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
 CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
-COMMAND_GUARD: Final = "SELECT version, priority, state FROM command WHERE id = ?"
 UPDATE_COMMAND: Final = """
-UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ?"""
+UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ? AND version = ?"""
 LOAD_COMMANDS: Final = """
 SELECT id, request, targets, activity, version
 FROM command JOIN asked ON asked.number = command.number
@@ -36,6 +35,7 @@ WHERE id IN (SELECT value FROM json_each(:ids))"""
 COMMANDS_DUE: Final = f"""
 SELECT id FROM command WHERE wake IS NOT NULL AND wake <= :now
     AND {free(RowKind.COMMAND, "command.id")} ORDER BY wake, id LIMIT :limit"""
+ANY_DUE: Final = "SELECT 1 FROM command WHERE wake IS NOT NULL AND wake <= ? LIMIT 1"
 DELAY_COMMAND: Final = "UPDATE command SET wake = ? WHERE id = ?"
 FIRST_COMMAND_WAKE: Final = f"""
 SELECT wake FROM command
@@ -129,8 +129,8 @@ INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
 # ---------------------------------------------------------------- inbox
 
 INSERT_INBOX: Final = """
-INSERT INTO inbox (operation, at, state, communication, remote, reason, hash)
-VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, command, token)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 INSERT_REJECTED: Final = """

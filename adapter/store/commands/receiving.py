@@ -1,6 +1,5 @@
 """What comes in is stored before it is answered; what was rejected is counted and bounded."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -16,6 +15,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.ids import InboxId
 from adapter.store.commands import queries
+from adapter.store.commands.inbox import put_received
 from adapter.store.commands.writing import note_all
 from adapter.store.rows import micros
 from adapter.store.threads import Transaction
@@ -40,22 +40,7 @@ def receive(tx: Transaction, batch: Sequence[Received], now: datetime) -> list[I
         if known is not None:
             ids.append(known)
             continue
-        inbox = tx.connection.execute(
-            queries.INSERT_INBOX,
-            (
-                item.operation,
-                micros(item.at),
-                item.state,
-                item.communication,
-                item.remote,
-                item.reason,
-                item.spool.digest if item.spool else hashlib.sha256(item.raw).digest(),
-            ),
-        ).get
-        if item.spool is not None:
-            values = (inbox, item.spool.file, item.spool.size)
-            tx.connection.execute(queries.INSERT_SPOOLED, values)
-        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+        inbox = put_received(tx.connection, item, item.state, item.reason)
         if item.rejection is not None:
             _reject(tx, inbox, item, item.rejection)
         refused = refusal_of(InboxId(inbox), item)

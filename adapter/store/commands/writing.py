@@ -1,12 +1,15 @@
 """What changes the database: functions over one open transaction. `at` is the store's clock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 import apsw
 
 from adapter.commands.activity import TO_DO, Command, Communication
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.rules import priority_of
 from adapter.engine.commands.ports import (
     Accepted,
     AuditNote,
@@ -23,8 +26,8 @@ from adapter.engine.commands.ports import (
 from adapter.model.ids import CommandId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
-from adapter.store.commands import queries
-from adapter.store.commands.inbox import dispose, put_measurements, unpark
+from adapter.store.commands import queries, reading
+from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -62,7 +65,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
             item.content,
             command.request.kind,
             command.activity.state,
-            item.priority,
+            priority_of(command.request).rank,
             wake,
             command.version,
             encode(command.activity),
@@ -75,7 +78,10 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     tx.connection.executemany(
         queries.INSERT_TARGET, [(target.device, command.id) for target in command.targets]
     )
-    _put_communications(tx.connection, command, item.priority)
+    for position, communication in enumerate(command.communications):
+        due = _due(item, communication)
+        _insert_communication(tx.connection, command, position, communication, due)
+    unpark(tx.connection, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx.connection, command)
     _take_lanes(tx.connection, item.lanes, command.id, at)
     _put_outcomes(tx.connection, command.id, item.outcomes)
@@ -89,7 +95,9 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
     content = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if content is not None:
         same = content == item.content
-        return Accepted(id=item.command.id) if same else KeyConflict(id=item.command.id)
+        return (
+            Accepted(id=item.command.id, repeated=True) if same else KeyConflict(id=item.command.id)
+        )
     if item.key is None:
         return None
     row = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
@@ -102,30 +110,42 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
 # ---------------------------------------------------------------- save
 
 
-def save(tx: Transaction, batch: Sequence[Change], at: datetime) -> list[Saved]:
-    return [_save(tx, change, at) for change in batch]
+_NOTHING: Final[Mapping[CommandId, Command]] = MappingProxyType({})
 
 
-def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
-    """Every guard first, then every write."""
+def save(
+    tx: Transaction,
+    batch: Sequence[Change],
+    at: datetime,
+    stored: Mapping[CommandId, Command] = _NOTHING,
+) -> list[Saved]:
+    """`stored` has commands as they were stored with the version that is saved, where that is at
+    hand; the others are read."""
+    return [_save(tx, change, stored, at) for change in batch]
+
+
+def _save(
+    tx: Transaction, change: Change, stored: Mapping[CommandId, Command], at: datetime
+) -> Saved:
+    """Every guard first, then every write; the version in the row is the last guard."""
     connection, command = tx.connection, change.command
-    priority, before = 0, ""
+    before: Command | None = None
     if command is not None:
-        row = connection.execute(queries.COMMAND_GUARD, (command.id,)).get
-        if row is None or row[0] != command.version:
+        before = stored.get(command.id) or _stored(connection, command.id)
+        if before is None or before.version != command.version:
             return Saved.MOVED
-        priority, before = row[1], row[2]
     if not all(install_unmoved(connection, install) for install in change.installs):
         return Saved.MOVED
-    if command is not None:
+    if command is not None and before is not None:
         if _other_holders(connection, change.acquire, command.id):
             return Saved.LANE_TAKEN
-        if _token_taken(connection, command.communications):
+        if _token_taken(connection, command, before):
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(connection, change.debit, at):
         return Saved.OVER_BUDGET
-    if command is not None:
-        _save_command(connection, command, change, priority, at)
+    if command is not None and before is not None:
+        if not _save_command(connection, command, before, change, at):
+            return Saved.MOVED
         _tell_order(connection, command, before, at)
     if change.debit is not None:
         owner = None if command is None else command.id
@@ -134,14 +154,20 @@ def _save(tx: Transaction, change: Change, at: datetime) -> Saved:
         put_install(connection, install, install.version + 1)
     put_measurements(connection, change.measurements)
     dispose(connection, change.inbox)
+    put_judged(connection, change.received)
     publish(connection, change.publications, at)
     note_all(tx, change.audit, at)
     return Saved.SAVED
 
 
+def _stored(connection: apsw.Connection, command: CommandId) -> Command | None:
+    return reading.load(connection, [command]).get(command)
+
+
 def _save_command(
-    connection: apsw.Connection, command: Command, change: Change, priority: int, at: datetime
-) -> None:
+    connection: apsw.Connection, command: Command, before: Command, change: Change, at: datetime
+) -> bool:
+    """False, and nothing was written: the row has another version."""
     activity = command.activity
     connection.execute(
         queries.UPDATE_COMMAND,
@@ -151,59 +177,68 @@ def _save_command(
             command.version + 1,
             encode(activity),
             command.id,
+            command.version,
         ),
     )
-    _put_communications(connection, command, priority)
-    _put_completions(connection, command)
+    if connection.changes() != 1:
+        return False
+    _put_communications(connection, command, before, change)
+    if before.activity.completions != activity.completions:
+        _put_completions(connection, command)
     if change.release:
         connection.execute(queries.RELEASE_LANES, (command.id,))
         connection.execute(orders.WAKE_AWAITING, (micros(at), command.id))
     _take_lanes(connection, change.acquire, command.id, at)
     _put_outcomes(connection, command.id, change.outcomes)
+    return True
 
 
-def _put_communications(connection: apsw.Connection, command: Command, priority: int) -> None:
+def _put_communications(
+    connection: apsw.Connection, command: Command, before: Command, change: Change
+) -> None:
     """Insert the new ones, update those that changed; what waits for a token that is new is due."""
-    if not command.communications:
-        return
-    rows_ = connection.execute(queries.BODIES_OF_COMMAND, (command.id,))
-    stored = {number: (body, token) for number, body, token in rows_}
+    known = {item.id: item for item in before.communications}
     learned: list[RequestToken] = []
     for position, communication in enumerate(command.communications):
-        body = encode_body(communication)
-        before, token = stored.get(communication.id, (None, None))
-        if before is None:
-            _insert_communication(connection, command.id, position, priority, communication, body)
-        elif before != body:
-            _update_communication(connection, communication, body)
-        if communication.token is not None and communication.token != token:
+        was = known.get(communication.id)
+        due = _due(change, communication)
+        if was is None:
+            _insert_communication(connection, command, position, communication, due)
+        elif was != communication:
+            _update_communication(connection, communication, due)
+        if communication.token is not None and (was is None or was.token != communication.token):
             learned.append(communication.token)
     unpark(connection, learned)
 
 
+def _due(change: Change | Submission, communication: Communication) -> int | None:
+    """When its work may be claimed: with a lease, once that is over."""
+    leased = communication.id in change.leased
+    return micros_or_none(change.lease_until if leased else due_of(communication))
+
+
 def _insert_communication(
     connection: apsw.Connection,
-    command: CommandId,
+    command: Command,
     position: int,
-    priority: int,
     communication: Communication,
-    body: bytes,
+    due: int | None,
 ) -> None:
     connection.execute(
         queries.INSERT_COMMUNICATION,
         (
             communication.id,
-            command,
+            command.id,
             position,
             communication.operation,
-            priority,
+            priority_of(command.request).rank,
             communication.work,
             communication.state,
             micros_or_none(communication.wake),
-            micros_or_none(due_of(communication)),
+            due,
             communication.token,
             communication.sent_at is not None,
-            body,
+            encode_body(communication),
         ),
     )
     endpoints = encode_endpoints(communication)
@@ -213,7 +248,7 @@ def _insert_communication(
 
 
 def _update_communication(
-    connection: apsw.Connection, communication: Communication, body: bytes
+    connection: apsw.Connection, communication: Communication, due: int | None
 ) -> None:
     connection.execute(
         queries.UPDATE_COMMUNICATION,
@@ -222,24 +257,29 @@ def _update_communication(
             "work": communication.work,
             "state": communication.state,
             "wake": micros_or_none(communication.wake),
-            "due": micros_or_none(due_of(communication)),
+            "due": due,
             "token": communication.token,
             "sent": communication.sent_at is not None,
-            "body": body,
+            "body": encode_body(communication),
         },
     )
 
 
-def _token_taken(connection: apsw.Connection, communications: Iterable[Communication]) -> bool:
-    """Whether a token is another communication's: given twice, or a stranger's."""
+def _token_taken(connection: apsw.Connection, command: Command, before: Command) -> bool:
+    """Whether a token that is new is another communication's: given twice, or a stranger's."""
+    known = {item.id: item.token for item in before.communications}
     seen: set[RequestToken] = set()
-    for communication in communications:
-        if communication.token is None:
+    for communication in command.communications:
+        token = communication.token
+        if token is None:
             continue
-        owner = connection.execute(queries.COMMUNICATION_OF_TOKEN, (communication.token,)).get
-        if communication.token in seen or owner not in (None, communication.id):
+        if token in seen:
             return True
-        seen.add(communication.token)
+        seen.add(token)
+        if known.get(communication.id) != token:
+            owner = connection.execute(queries.COMMUNICATION_OF_TOKEN, (token,)).get
+            if owner not in (None, communication.id):
+                return True
     return False
 
 
@@ -279,11 +319,13 @@ def _take_lanes(
     connection.executemany(orders.WAKE_AWAITING, [(micros(at), each) for each in sorted(passed)])
 
 
-def _tell_order(connection: apsw.Connection, command: Command, before: str, at: datetime) -> None:
+def _tell_order(
+    connection: apsw.Connection, command: Command, before: Command, at: datetime
+) -> None:
     """Somebody has put a command right that its order is in trouble about: nothing is published of
     that, and the order goes on with it."""
-    order, state = command.request.order, command.activity.state
-    if order is not None and before in TO_DO and state != before:
+    order, state, was = command.request.order, command.activity.state, before.activity.state
+    if order is not None and was in TO_DO and state is not was:
         connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 

@@ -187,7 +187,9 @@ class Listener(Server):
                         spooled, spooling = await spooling.done(), None
                         await self._receive(request, judged, b"", communication, spooled)
                     else:
-                        await self._receive(request, judged, body.raw, communication)
+                        await self._receive(
+                            request, judged, body.raw, communication, checked=rest.text
+                        )
                 return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
             finally:
                 if spooling is not None:
@@ -221,6 +223,8 @@ class Listener(Server):
         raw: bytes,
         communication: CommunicationId | None,
         spooled: Spooled | None = None,
+        *,
+        checked: bytes = b"",
     ) -> None:
         """Durable when this returns; only then is there an answer."""
         received = Received(
@@ -230,9 +234,10 @@ class Listener(Server):
             communication=communication,
             remote=request.remote or "",
             spool=spooled,
+            checked=checked,
         )
         crash_points.reached("listener.before_receive")
-        await self._inbox.receive(received)
+        await self._inbox.take(received)
         crash_points.reached("listener.after_receive")
         self.counts["received"] += 1
 
@@ -409,6 +414,11 @@ class _Unjudged:
             if self._size > self._whole_bytes:
                 await asyncio.sleep(0)
         return self._judge.finish()
+
+    @property
+    def text(self) -> bytes:
+        """The whole of a short body in UTF-8, as it was judged; of another nothing."""
+        return b"".join(self._judge.text) if self._size <= self._whole_bytes else b""
 
 
 def _communication(request: web.Request) -> CommunicationId | None:

@@ -49,6 +49,7 @@ class ByHand:
     clock: HandClock
     listener: Listener
     http: aiohttp.ClientSession
+    identity: CallbackIdentity
 
     @property
     def gateway(self) -> Gateway:
@@ -116,11 +117,12 @@ async def by_hand(
         store = store_type(folder / "gateway.db", now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
+        identity = CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,))
         core = connect(
             store=store,
             codec=codec(),
             head_end=HeadEndSettings(base_url=simulator.url),
-            identity=CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,)),
+            identity=identity,
             settings=CommandSettings(
                 policies=policies,
                 dispatch=DispatchSettings(switch=switch or SwitchPolicy()),
@@ -137,4 +139,4 @@ async def by_hand(
             Listener(core.gateway.inbox, core.codec, clock=clock, listening=listening)
         )
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield ByHand(core, simulator, clock, listener, http)
+        yield ByHand(core, simulator, clock, listener, http, identity)

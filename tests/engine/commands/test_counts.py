@@ -15,11 +15,11 @@ from bench.counts import NAMES, Counts, least
 from bench.processes import Side, side
 from bench.sides.head_end import DELAYS_S
 
-ALONE: Final = Counts(commits=42, statements=500, loads=16, trees=5, judged=8, written=480_000)
+ALONE: Final = Counts(commits=9, statements=140, loads=0, trees=5, judged=5, written=420_000)
 """At most so much for one command, nobody else there."""
 
 TOGETHER: Final = Counts(
-    commits=2.4, statements=122, loads=10.8, trees=6.5, judged=9.5, written=130_000
+    commits=0.8, statements=68, loads=0.2, trees=5.4, judged=5.6, written=90_000
 )
 """At most so much for each of many, 64 of them at a time. How many share a commit, and how many
 callbacks come before the token is stored and are read once more, is up to the machine."""

@@ -16,6 +16,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.apply import Applier
+from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.awaited import MANY, Awaited, Progress
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.monitor import Monitor
@@ -126,12 +127,17 @@ async def waiting(
         made = taking(store, clock, IntakeSettings())
         data = data_type(store.database)
         registry, monitors = StoreRegistry(store), list[Monitor]()
-        applier = Applier(store, clock, POLICIES, changed=lambda saved: monitors[0].changed(saved))
-        rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
         holds = SwitchHolds(None, clock)
+        at_once = AtOnce(clock, holds)
+
+        def changed(saved: Command, told: bool) -> None:
+            monitors[0].changed(saved)
+
+        applier = Applier(store, clock, POLICIES, at_once, changed=changed)
+        rules = Validation(store, registry, frozenset(CommandKind), SwitchPolicy())
         completer = Completer(data, registry, applier, clock)
         monitors.append(
-            Monitor(store, data, applier, completer, clock, rules, holds, lease_s=LEASE_S)
+            Monitor(store, data, applier, completer, clock, rules, holds, at_once, lease_s=LEASE_S)
         )
         yield Waiting(store, data, clock, monitors[0], made.intake, command)
         await made.intake.stop()

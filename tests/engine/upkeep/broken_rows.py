@@ -29,6 +29,7 @@ from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings, RetentionSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
+from tests.store.nothing_at_hand import NothingAtHand
 from tests.web.both_servers import NOON, QuietHeadEnd, codec, population
 
 FILE = "gateway.db"
@@ -210,7 +211,7 @@ async def a_stage(
     """Opened in a folder that may have been used before: then that is a restart."""
     clock = HandClock(at)
     fresh = not (folder / FILE).exists()
-    store = SqliteStore(folder / FILE, now=clock.now)
+    store = NothingAtHand(folder / FILE, now=clock.now)
     await store.open()
     made = taking(store, clock, IntakeSettings(retention_days=1.0))
     field_work, requester = Outgoing(), Requester()

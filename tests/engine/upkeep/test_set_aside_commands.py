@@ -243,8 +243,11 @@ async def _begin_sending(stage: Stage, command: Command, communication: Communic
     from adapter.commands.events import Dispatched
     from adapter.commands.timing import POLICIES
     from adapter.engine.commands.apply import Applier
+    from adapter.engine.commands.at_once import AtOnce
+    from adapter.engine.commands.switch_holds import SwitchHolds
 
-    applier = Applier(stage.store, stage.clock, POLICIES)
+    at_once = AtOnce(stage.clock, SwitchHolds(None, stage.clock))
+    applier = Applier(stage.store, stage.clock, POLICIES, at_once)
     await applier.apply(command.id, Dispatched(communication=communication))
 
 

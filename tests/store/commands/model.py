@@ -8,6 +8,7 @@ from adapter.commands.activity import Command, Communication, CommunicationState
 from adapter.commands.flows import Operation
 from adapter.commands.lifecycle import wake_of
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.rules import priority_of
 from adapter.engine.commands.ports import (
     Accepted,
     AuditEntry,
@@ -101,7 +102,7 @@ class ModelStore:
         known = self._commands.get(command.id)
         if known is not None:
             same = known.content == item.content
-            return Accepted(id=command.id) if same else KeyConflict(id=command.id)
+            return Accepted(id=command.id, repeated=True) if same else KeyConflict(id=command.id)
         owner = None if item.key is None else self._keys.get(item.key)
         if owner is not None:
             same = self._commands[owner].content == item.content
@@ -112,9 +113,9 @@ class ModelStore:
         if item.key is not None:
             self._keys[item.key] = command.id
         self._commands[command.id] = _Stored(
-            command, item.content, item.priority, item.wake, due={}
+            command, item.content, priority_of(command.request).rank, item.wake, due={}
         )
-        self._put_communications(command)
+        self._put_communications(command, item)
         self._lanes.update(dict.fromkeys(item.lanes, command.id))
         self._put_outcomes(command.id, item.outcomes)
         self._journal.publish(item.publications, at)
@@ -154,13 +155,14 @@ class ModelStore:
         for measurement in change.measurements:
             self._measurements.setdefault(measurement.id, measurement)
         self._inbox.dispose(change.inbox, self._tokens)
+        self._inbox.put_judged(change.received)
         self._journal.publish(change.publications, at)
         self._journal.note(change.audit, at)
         return Saved.SAVED
 
     def _save_command(self, command: Command, change: Change) -> None:
         stored = self._commands[command.id]
-        self._put_communications(command)
+        self._put_communications(command, change)
         stored.wake = change.wake
         if change.release:
             self._lanes = {k: v for k, v in self._lanes.items() if v != command.id}
@@ -178,7 +180,7 @@ class ModelStore:
             version=command.version + 1,
         )
 
-    def _put_communications(self, command: Command) -> None:
+    def _put_communications(self, command: Command, saved: Change | Submission) -> None:
         """A lease holds for as long as work, state and wake stay as they were."""
         stored = self._commands[command.id]
         before = {item.id: _plan(item) for item in stored.command.communications}
@@ -191,7 +193,8 @@ class ModelStore:
             if item.token is not None:
                 self._tokens[item.token] = item.id
             if item.id not in stored.due or before[item.id] != _plan(item):
-                stored.due[item.id] = due_of(item)
+                leased = item.id in saved.leased
+                stored.due[item.id] = saved.lease_until if leased else due_of(item)
         new = (x for x in command.communications if x.token and known.get(x.token) != x.id)
         self._inbox.unpark([x.token for x in new if x.token])
 
@@ -333,6 +336,9 @@ class ModelStore:
 
     async def untaken(self, until: datetime) -> bool:
         return self._inbox.untaken(until)
+
+    def at_hand(self, communication: CommunicationId) -> Found | None:
+        return None
 
     async def bound_parked(self, most: int) -> int:
         moved = self._inbox.bound_parked(most, self._now())

@@ -11,6 +11,7 @@ from adapter.engine.commands.ports import (
     Disposition,
     InboxRow,
     InboxState,
+    JudgedMessage,
     Received,
     Rejection,
 )
@@ -149,6 +150,13 @@ class InboxModel:
     def untaken(self, until: datetime) -> bool:
         waits = (InboxState.NEW, InboxState.LOADING)
         return any(row.state in waits and row.at <= until for row in self._rows.values())
+
+    def put_judged(self, messages: Iterable[JudgedMessage]) -> None:
+        for each in messages:
+            received = replace(each.received, state=each.state, reason=each.reason)
+            (inbox,) = self.receive([received])
+            row = self._rows[inbox]
+            self._rows[inbox] = replace(row, command=each.command, token=each.token)
 
     def unpark(self, tokens: Sequence[RequestToken]) -> None:
         for row in self._rows.values():

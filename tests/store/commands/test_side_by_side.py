@@ -29,11 +29,12 @@ from adapter.engine.commands.ports import (
     Filter,
     Import,
     InboxState,
+    JudgedMessage,
     Saved,
     Store,
 )
 from adapter.model.device import InstallStatus
-from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.ids import DeviceId, EndpointId, RequestToken
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import (
     HandClock,
@@ -160,12 +161,16 @@ class Commands(SideBySide):
         kind: CommandKind,
         operation: Operation,
         devices: tuple[str, ...],
+        priority: int,
         **changes: Any,
     ) -> None:
         made = a_communication(a_command_id(number), operation=operation)
         command = a_command(number, state=state, kind=kind, devices=devices, communications=(made,))
         extras = {"audit": (a_note(command.id),), "publications": (a_publication(command.id),)}
-        self.both("submit", [a_submission(number, command=command, **changes, **extras)])
+        self.both(
+            "submit",
+            [a_submission(number, command=command, priority=priority, **changes, **extras)],
+        )
 
     def loaded(self, number: int) -> Command | None:
         id = a_command_id(number)
@@ -181,6 +186,8 @@ class Commands(SideBySide):
         acquire=lanes,
         release=st.booleans(),
         debit=st.sampled_from([None, Debit(bucket="b", limit=2, window_s=30.0)]),
+        leased=st.frozensets(st.sampled_from([f"{a_command_id(1)}-{n}" for n in (1, 2, 3)])),
+        lease_until=seconds.map(at),
         result=st.sampled_from([None, *EndpointResult]),
     )
     def save(
@@ -286,6 +293,19 @@ class Records(SideBySide):
     def dispose(self, data: st.DataObject, **changes: Any) -> None:
         inbox = data.draw(st.integers(1, self.inbox))
         self.both("save", [Change(inbox=(Disposition(inbox=inbox, **changes),))])  # type: ignore[arg-type]
+
+    @rule(token=st.sampled_from([a_token(1), a_token(2)]), at_address=st.booleans())
+    def judged(self, token: RequestToken, at_address: bool) -> None:
+        communication = a_communication().id if at_address else None
+        message = JudgedMessage(
+            received=a_message(b"judged", communication=communication),
+            state=InboxState.APPLIED,
+            reason="matched",
+            command=a_command_id(1),
+            token=token,
+        )
+        self.both("save", [Change(received=(message,))])
+        self.inbox += 1
 
     @rule(number=st.integers(1, 3))
     def learn(self, number: int) -> None:
