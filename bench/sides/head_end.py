@@ -15,6 +15,7 @@ import re
 import secrets
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,6 +32,7 @@ _NAME: Final = re.compile(rb"Body[^>]*>\s*<(?:\w+:)?(\w+)")
 _ADDRESS: Final = re.compile(rb"StatusChangedService>([^<]+)<")
 _ESN: Final = re.compile(rb"(?:string|ElectronicSerialNumber)>([^<]+)<")
 _ID: Final = re.compile(rb"Id>([^<]+)<")
+_CONNECTIONS: Final = 128
 _WHEN: Final = "2026-11-21T10:00:00Z"
 _ACTION: Final = (
     '"http://www.itron.com/ami/2008/10/common/RequestStatusChangedService/StatusChanged"'
@@ -165,7 +167,8 @@ def _found(pattern: re.Pattern[bytes], body: bytes) -> bytes:
 
 
 class Caller:
-    """Connections to one listener, each with one request at a time; a new one where none rests."""
+    """Connections to one listener, each with one request at a time; at most so many, as a listener
+    has a bound of them for one address."""
 
     def __init__(self, place: str) -> None:
         host, _, port = place.partition(":")
@@ -175,25 +178,35 @@ class Caller:
             f"SOAPAction: {_ACTION}\r\nContent-Length: "
         )
         self._resting: list[Connection] = []
+        self._waiting: deque[bytes] = deque()
+        self._open = 0
         self._opening: set[asyncio.Task[None]] = set()
 
     def post(self, path: str, body: bytes) -> None:
-        request = f"POST /{path}{self._head}{len(body)}\r\n\r\n".encode() + body
-        while self._resting:
-            connection = self._resting.pop()
-            if connection.open:
-                connection.send(request)
-                return
-        task = asyncio.get_running_loop().create_task(self._open(request))
+        self._waiting.append(f"POST /{path}{self._head}{len(body)}\r\n\r\n".encode() + body)
+        if self._resting:
+            self._next(self._resting.pop())
+        elif self._open < _CONNECTIONS:
+            self._open += 1
+            self._connect()
+
+    def _connect(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._connected())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _open(self, request: bytes) -> None:
+    async def _connected(self) -> None:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: Connection(self._resting.append), *self._address
-        )
-        connection.send(request)
+        _, connection = await loop.create_connection(lambda: Connection(self._next), *self._address)
+        self._next(connection)
+
+    def _next(self, connection: "Connection") -> None:
+        if not self._waiting:
+            self._resting.append(connection)
+        elif connection.open:
+            connection.send(self._waiting.popleft())
+        else:
+            self._connect()
 
 
 class HttpMessages(asyncio.Protocol):
