@@ -239,6 +239,7 @@ async def a_target(folder: Path, *, meters: int = 8) -> AsyncIterator[Target]:
             target.orders = [found[each] for each in orders]
             target.done = found[done]
             await until(lambda: _tokens(target), within_s=WAIT_S, why="all tokens are known")
+            await until(lambda: _told(target), within_s=WAIT_S, why="the head end has told of all")
             yield target
 
 
@@ -249,6 +250,13 @@ async def _completed(target: Target) -> bool:
 async def _tokens(target: Target) -> bool:
     states = [await target.ask(f"/commands/{each.command}") for each in target.orders]
     return all(each["state"] == _PROGRESS for each in states)
+
+
+async def _told(target: Target) -> bool:
+    """What it says of its own accord is in: that each has begun and runs, and that one has ended.
+    It would count as what an attacker has sent."""
+    came = (await target.ask("/ledger"))["inbox_by_state"]
+    return sum(came.values()) >= 2 * len(target.orders) + 3
 
 
 def _by_command(head_end: Simulator) -> dict[str, Order]:
