@@ -116,6 +116,8 @@ class Database:
         """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
         if self._open_now:
             self._open_now = False
+            for worker in (self._slow, self._quick, self._measured, self._writer):
+                worker.hand_over()
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

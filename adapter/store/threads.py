@@ -1,9 +1,10 @@
 """The threads that own the SQLite connections: one writer with group commit, and readers.
 
-While one transaction commits, everything that arrives becomes the next one; nobody waits for
-company. A call's answer is given only after COMMIT has returned. After any storage error nothing is
-answered any more but StoreFailed: whether the last commit happened is not known until the file is
-opened again (I12).
+What is asked in one turn of the event loop is one batch. While it is at work, all that is asked
+becomes the next one, together with what its answers bring about; no timer waits for company. A
+call's answer is given only after COMMIT has returned. After any storage error nothing is answered
+any more but StoreFailed: whether the last commit happened is not known until the file is opened
+again (I12).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -26,6 +27,12 @@ from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
 T = TypeVar("T")
 
 _LARGEST_BATCH: Final = 512
+_FIRST_PASSES: Final = 1
+"""Passes of the event loop in which a batch gathers when the thread rests."""
+
+_NEXT_PASSES: Final = 3
+"""The same after answers: a task wakes, steps its command, and its save is asked for."""
+
 _CHECKPOINT_PAGES: Final = 1_000
 """Pages in the write-ahead log after which they are copied into the database."""
 
@@ -96,33 +103,17 @@ class _Job:
 _Result = tuple[_Job, Any, BaseException | None]
 
 
-def _settle(results: list[_Result]) -> None:
-    for job, value, error in results:
-        if job.future.done():
-            continue
-        if error is None:
-            job.future.set_result(value)
-        else:
-            job.future.set_exception(error)
-
-
-def _answer(results: list[_Result]) -> None:
-    """Hand results to the event loops that wait for them, one wake-up for each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
-    for result in results:
-        by_loop.setdefault(result[0].loop, []).append(result)
-    for loop, mine in by_loop.items():
-        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-            loop.call_soon_threadsafe(_settle, mine)
-
-
 class _Worker:
-    """A thread with a queue. `_run_batch` is called with one or more jobs that have arrived."""
+    """A thread with a queue of batches. `_run_batch` is called with one or more jobs."""
 
     def __init__(self, name: str, connection: apsw.Connection, health: StoreHealth) -> None:
         self._connection = connection
         self._health = health
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathered: list[_Job] = []
+        self._gathering = False
+        """Or at work on a batch: who asks now is heard of."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -134,50 +125,73 @@ class _Worker:
         self._health.check()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, future, loop))
+        if self._loop is not loop:  # nobody hands over what another loop has gathered
+            self._loop, self._gathering = loop, False
+        self._gathered.append(_Job(work, future, loop))
+        if not self._gathering:
+            self._gathering = True
+            loop.call_soon(self._hand_over, loop, _FIRST_PASSES)
         return await future
 
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, passes: int) -> None:
+        if passes:
+            loop.call_soon(self._hand_over, loop, passes - 1)
+        else:
+            self._gathering = bool(self._gathered)
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """What has been gathered becomes the next batch; called in the event loop's thread."""
+        if self._gathered:
+            jobs, self._gathered = self._gathered, []
+            self._queue.put(jobs)
+
+    def _answer(self, results: list[_Result]) -> None:
+        """Hand results to the event loops that wait for them, one wake-up for each loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
+        for result in results:
+            by_loop.setdefault(result[0].loop, []).append(result)
+        for loop, mine in by_loop.items():
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(self._settle, loop, mine)
+
+    def _settle(self, loop: asyncio.AbstractEventLoop, results: list[_Result]) -> None:
+        for job, value, error in results:
+            if job.future.done():
+                continue
+            if error is None:
+                job.future.set_result(value)
+            else:
+                job.future.set_exception(error)
+        self._hand_over(loop, _NEXT_PASSES)
+
     def stop(self) -> None:
-        """Finish what has been asked for and end the thread; blocks."""
+        """Finish what has been handed over and end the thread; blocks."""
         self._stopping = True
         self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        more = True
-        while more:
-            batch, more = self._take()
-            if not batch:
-                continue
-            if self._health.failed:
+        while (batch := self._queue.get()) is not None:
+            for start in range(0, len(batch), _LARGEST_BATCH):
+                self._run_some(batch[start : start + _LARGEST_BATCH])
+            del batch  # what it holds may be large
+
+    def _run_some(self, batch: list[_Job]) -> None:
+        if self._health.failed:
+            results = self._refusals(batch)
+        else:
+            try:
+                results = self._run_batch(batch)
+            except Exception as error:
+                # Anything unforeseen in a transaction leaves its outcome unknown.
+                self._health.fail(error)
                 results = self._refusals(batch)
-            else:
-                try:
-                    results = self._run_batch(batch)
-                except Exception as error:
-                    # Anything unforeseen in a transaction leaves its outcome unknown.
-                    self._health.fail(error)
-                    results = self._refusals(batch)
-            _answer(results)
-            del batch, results
-            self._rest()
+        self._answer(results)
+        self._rest()
 
     def _refusals(self, batch: list[_Job]) -> list[_Result]:
         return [(job, None, self._health.error()) for job in batch]
-
-    def _take(self) -> tuple[list[_Job], bool]:
-        """Wait for the first job, then take all that are there; False when told to stop."""
-        job = self._queue.get()
-        batch: list[_Job] = []
-        while job is not None:
-            batch.append(job)
-            if len(batch) == _LARGEST_BATCH:
-                return batch, True
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
         raise NotImplementedError
