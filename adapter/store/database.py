@@ -175,6 +175,12 @@ class Database:
         self.check_open()
         return await self._writer.call(work)
 
+    def write_along(self, work: Callable[[Transaction], object]) -> None:
+        """With the next transaction of the writing thread, or with one of its own soon after. A
+        crash may lose it, and nobody is told when it is done."""
+        self.check_open()
+        self._writer.along(work)
+
     async def measure(self, work: Callable[[Transaction], T]) -> T:
         """One transaction in the file of measurements, on a thread of its own."""
         self.check_open()

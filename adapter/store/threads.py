@@ -8,6 +8,7 @@ again (I12).
 """
 
 import asyncio
+import logging
 import re
 import threading
 import time
@@ -26,12 +27,17 @@ from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 _LARGEST_BATCH: Final = 512
 _FIRST_PASSES: Final = 1
 """Passes of the event loop in which a batch gathers when the thread rests."""
 
 _NEXT_PASSES: Final = 3
 """The same after answers: a task wakes, steps its command, and its save is asked for."""
+
+_ALONG_S: Final = 2.0
+"""After so long what nobody waits for is written by itself."""
 
 _CHECKPOINT_PAGES: Final = 1_000
 """Pages in the write-ahead log after which they are copied into the database."""
@@ -94,9 +100,11 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """Of a job that goes along with others nobody waits: it has no `future`."""
+
     # One job's result type is its caller's; the queue holds jobs of all kinds.
     work: Callable[[Any], Any]
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
     loop: asyncio.AbstractEventLoop
 
 
@@ -114,6 +122,8 @@ class _Worker:
         self._gathered: list[_Job] = []
         self._gathering = False
         """Or at work on a batch: who asks now is heard of."""
+        self._along: list[_Job] = []
+        self._alone: asyncio.TimerHandle | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -123,27 +133,45 @@ class _Worker:
     async def call(self, work: Callable[[Any], T]) -> T:
         """Have `work` done by the thread. Raises StoreFailed once the storage has failed."""
         self._health.check()
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        if self._loop is not loop:  # nobody hands over what another loop has gathered
-            self._loop, self._gathering = loop, False
         self._gathered.append(_Job(work, future, loop))
         if not self._gathering:
             self._gathering = True
             loop.call_soon(self._hand_over, loop, _FIRST_PASSES)
         return await future
 
+    def along(self, work: Callable[[Any], object]) -> None:
+        """Have `work` done with the next batch; where none comes, by itself a little later. A crash
+        may lose it. Raises StoreFailed once the storage has failed."""
+        self._health.check()
+        loop = self._running_loop()
+        self._along.append(_Job(work, None, loop))
+        if self._alone is None:
+            self._alone = loop.call_later(_ALONG_S, self.hand_over)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # nobody hands over what another loop has gathered
+            self._loop, self._gathering, self._alone = loop, False, None
+        return loop
+
     def _hand_over(self, loop: asyncio.AbstractEventLoop, passes: int) -> None:
         if passes:
             loop.call_soon(self._hand_over, loop, passes - 1)
         else:
             self._gathering = bool(self._gathered)
-            self.hand_over()
+            if self._gathering:
+                self.hand_over()
 
     def hand_over(self) -> None:
         """What has been gathered becomes the next batch; called in the event loop's thread."""
-        if self._gathered:
-            jobs, self._gathered = self._gathered, []
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
+        jobs = self._along + self._gathered
+        if jobs:
+            self._gathered, self._along = [], []
             self._queue.put(jobs)
 
     def _answer(self, results: list[_Result]) -> None:
@@ -157,9 +185,12 @@ class _Worker:
 
     def _settle(self, loop: asyncio.AbstractEventLoop, results: list[_Result]) -> None:
         for job, value, error in results:
-            if job.future.done():
+            if job.future is None:
+                if error is not None:
+                    log.error("not_written", extra={"thread": self._thread.name}, exc_info=error)
+            elif job.future.done():
                 continue
-            if error is None:
+            elif error is None:
                 job.future.set_result(value)
             else:
                 job.future.set_exception(error)

@@ -51,7 +51,7 @@ class Commands:
         """
         made = await self._workers.submitter.submit(request, actor=actor)
         if made.new:
-            self._workers.poke()
+            self._workers.publish()
         return await self.get(made.id)
 
     # ------------------------------------------------------------ look

@@ -540,7 +540,7 @@ class Store(Protocol):
         """Those of the numbers that are there, whatever `sink` has confirmed."""
 
     async def delivered(self, sink: str, seq: int) -> None:
-        """`sink` has everything up to and including `seq`."""
+        """`sink` has everything up to and including `seq`. A crash soon after may forget it."""
 
     # registry
     async def known(self, what: Import) -> Known:

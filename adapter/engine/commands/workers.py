@@ -26,7 +26,7 @@ from adapter.engine.runner import Runner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandWorkers:
-    """Who does what is said where each is written; `poke` lets the loops look for work now."""
+    """Who does what is said where each is written; `publish` has publications looked for now."""
 
     submitter: Submitter
     applier: Applier
@@ -37,7 +37,7 @@ class CommandWorkers:
     messages: MessageLog
     watchers: Watchers
     at_once: AtOnce
-    poke: Callable[[], None]
+    publish: Callable[[], None]
 
 
 def connect_workers(
@@ -62,15 +62,15 @@ def connect_workers(
     dispatch = settings.dispatch
     watchers = Watchers()
 
-    def poke() -> None:
-        runner.poke("correlate", "claim", "monitor", "publish")
+    def publish() -> None:
+        runner.poke("publish")
 
     def changed(command: Command, told: bool) -> None:
         monitor.changed(command)
         watchers.changed(command)
         moved(command)
         if told:
-            runner.poke("publish")
+            publish()
 
     at_once = AtOnce(
         clock, holds, places=dispatch.concurrency, lease_s=dispatch.lease_s, poke=runner.poke
@@ -83,7 +83,7 @@ def connect_workers(
     monitor = Monitor(
         store, data, applier, completer, clock, validation, holds, at_once, lease_s=dispatch.lease_s
     )
-    holds.lifted = poke
+    holds.lifted = lambda: runner.poke("correlate", "claim", "monitor")
     return CommandWorkers(
         submitter=Submitter(store, devices, validation, clock, settings.policies, entropy, at_once),
         applier=applier,
@@ -106,5 +106,5 @@ def connect_workers(
         messages=messages,
         watchers=watchers,
         at_once=at_once,
-        poke=poke,
+        publish=publish,
     )

@@ -72,10 +72,12 @@ class SqliteStore:
         self.set_aside = self.database.set_aside
         self._now = now
         self._memory = CommandMemory(most=remembered)
+        self._delivered: dict[str, int] = {}
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
         self._memory.clear()
+        self._delivered.clear()
         await self.database.open()
 
     async def close(self) -> None:
@@ -273,7 +275,7 @@ class SqliteStore:
         return await readable(
             self.database,
             RowKind.PUBLICATION,
-            lambda db: reading.outbox(db, sink, limit, self._now()),
+            lambda db: reading.outbox(db, sink, self._delivered.get(sink, 0), limit, self._now()),
             reading.publication,
         )
 
@@ -286,7 +288,8 @@ class SqliteStore:
         )
 
     async def delivered(self, sink: str, seq: int) -> None:
-        await self.database.write(lambda tx: writing.delivered(tx, sink, seq))
+        self._delivered[sink] = max(seq, self._delivered.get(sink, 0))
+        self.database.write_along(lambda tx: writing.delivered(tx, sink, seq))
 
     # ------------------------------------------------------------ registry
 

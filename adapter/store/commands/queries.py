@@ -236,7 +236,8 @@ SELECT :id, :at, :body WHERE NOT EXISTS (SELECT 1 FROM publication WHERE id = :i
 _OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
 OUTBOX: Final = f"""
 SELECT seq, at, body FROM publication
-WHERE seq > coalesce((SELECT seq FROM sink_cursor WHERE sink = :sink), 0) AND {_OF_SINK}
+WHERE seq > max(:after, coalesce((SELECT seq FROM sink_cursor WHERE sink = :sink), 0))
+    AND {_OF_SINK}
 ORDER BY seq LIMIT :limit"""
 PUBLICATIONS: Final = """
 SELECT seq, at, body FROM publication

@@ -385,10 +385,11 @@ def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
 
 
 def outbox(
-    connection: apsw.Connection, sink: str, limit: int, now: datetime
+    connection: apsw.Connection, sink: str, after: int, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """(key, row) of each; `publication` reads the rows."""
-    found = connection.execute(queries.OUTBOX, {"sink": sink, "limit": limit, "now": micros(now)})
+    named = {"sink": sink, "after": after, "limit": limit, "now": micros(now)}
+    found = connection.execute(queries.OUTBOX, named)
     return [(f"{row[0]}/{sink}", row) for row in found]
 
 

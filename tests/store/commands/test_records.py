@@ -310,6 +310,8 @@ async def test_each_sink_gets_every_publication_until_it_confirms(subject: Subje
         assert await store.outbox("one", limit=1) == rows[2:3]
         assert await store.outbox("two", limit=9) == rows
         assert (await store.ledger()).publications == 4
+    async with subject.opened() as store:
+        assert await store.outbox("one", limit=9) == rows[2:]
 
 
 # ---------------------------------------------------------------- audit
