@@ -1,6 +1,5 @@
 """Values for tests: every part has a default, and a test names only what it is about."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from adapter.model.ids import (
     ServicePointId,
     sortable_id,
 )
+from adapter.model.values import replace
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

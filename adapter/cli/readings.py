@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +29,7 @@ from adapter.cli.output import (
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.errors import InvalidRequest, NotFound
+from adapter.model.values import replace
 
 if TYPE_CHECKING:
     from adapter.cli.readings_source import Source

@@ -1,6 +1,5 @@
 """`openway demo`, `serve` and `simulate`: what runs until it is stopped."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +8,7 @@ import click
 from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import Exit, as_json, counted, print_json, print_json_line, print_table, say
 from adapter.cli.session import Session, with_session
+from adapter.model.values import replace
 from adapter.model.whole_numbers import ROW
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """`openway schedule`: reads that recur, by group, and what came of each window."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +26,7 @@ from adapter.cli.output import (
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
 from adapter.engine.schedules.ports import ReadResult
+from adapter.model.values import replace
 from adapter.schedules.schedule import MOST_REQUESTS
 
 _DAY_S = 86_400.0

@@ -1,11 +1,12 @@
 """A command: what was asked for (CommandRequest), where it stands (Activity), what it sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.calls import (
     FailureReason,
@@ -121,8 +122,7 @@ class StepKind(StrEnum):
     """The switch state read that settles an unclear switch order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadPeriod:
+class ReadPeriod(Struct, frozen=True, kw_only=True, gc=False):
     """Data wanted in [start, end); `window_*` is when the head end may work (scheduled reads).
 
     `events` also brings the meters' event logs.
@@ -135,8 +135,7 @@ class ReadPeriod:
     events: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True, gc=False):
     device: DeviceId
     endpoint: EndpointId
 
@@ -153,8 +152,7 @@ class UnsureLoadCheck(StrEnum):
     """As if there were no voltage."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRequest:
+class CommandRequest(Struct, frozen=True, kw_only=True, gc=False):
     """What a requester asks for. Validated by `rules` before an activity exists.
 
     devices             one, or several for kinds of scope METERS; empty for a group
@@ -252,16 +250,14 @@ class Work(StrEnum):
     """Nothing to call; `wake` is a deadline."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, gc=False):
     """Why a communication failed. `cause` is a row of `failures.FAILURES`."""
 
     cause: str
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Communication:
+class Communication(Struct, frozen=True, kw_only=True, gc=False):
     """One attempt to have one request carried out: request, token, status, result.
 
     The id is `{command}-{ordinal}` and part of the callback address. `deadline` bounds the time
@@ -304,8 +300,7 @@ class CompletionState(StrEnum):
     DISCARDED = "discarded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionEvent:
+class CompletionEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A durable record of what must change in the registry; executed once by its id."""
 
     id: EventId
@@ -316,8 +311,7 @@ class CompletionEvent:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True, gc=False):
     """Endpoints by outcome (I16): the four add up to `requested`."""
 
     requested: int = 0
@@ -327,8 +321,7 @@ class Tally:
     unknown: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(Struct, frozen=True, kw_only=True, gc=False):
     """What people decided about an unknown outcome; two of them."""
 
     done: bool
@@ -338,8 +331,7 @@ class Resolution:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
+class Activity(Struct, frozen=True, kw_only=True, gc=False):
     """The intent and where it stands. Only `lifecycle.step` makes a new one.
 
     `service_point` is whose supply a connect or disconnect is about: a meter that stands elsewhere
@@ -365,7 +357,7 @@ class Activity:
     switch_before: SwitchState | None = None
     switch_state: SwitchState | None = None
     voltage_present: bool | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     completions: tuple[CompletionEvent, ...] = ()
     resolution: Resolution | None = None
     canceled_by: str | None = None
@@ -382,8 +374,7 @@ class Activity:
         return first if first and first.state is CompletionState.PENDING else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True, gc=False):
     """The aggregate that is loaded, stepped and saved as one. `version` guards the save.
 
     In a list, a command for very many has neither targets nor its communications' endpoints:

@@ -6,9 +6,10 @@ ours: the source has no business object for them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.activity import Command, Communication, StepKind, Work
 from adapter.commands.events import (
@@ -36,8 +37,7 @@ KIND_OF_STEP: Final[Mapping[StepKind, CommandKind]] = MappingProxyType(
 """The command whose request a step sends; the main step sends the command's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusinessObjects:
+class BusinessObjects(Struct, frozen=True, kw_only=True, gc=False):
     """Of one communication. None: its command has no such message."""
 
     outbound: str

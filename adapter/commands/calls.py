@@ -4,10 +4,11 @@ Source of fields and enum members: the contract (wsdl/README.md). Enums are open
 member the contract did not have when this was written is read as UNKNOWN, never refused.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId, RequestToken
@@ -62,8 +63,7 @@ class FailureReason(StrEnum):
     READ_WRITE_DENIED = "ReadWriteDenied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadParameters:
+class ReadParameters(Struct, frozen=True, kw_only=True, gc=False):
     """Period [start, end) in UTC and what to bring. `window_*` only for interrogations."""
 
     start: datetime
@@ -75,8 +75,7 @@ class ReadParameters:
     events: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """One request to the head end.
 
     `endpoints` has one member for operations on one meter; `group` is set for InterrogateByGroup;
@@ -94,15 +93,13 @@ class Call:
     user_intervention_required: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointFailure:
+class EndpointFailure(Struct, frozen=True, kw_only=True, gc=False):
     endpoint: EndpointId
     reason: FailureReason
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchReading:
+class SwitchReading(Struct, frozen=True, kw_only=True, gc=False):
     """One dia:DisconnectSwitchInfo. `at` is the head end's time of the last change, if given."""
 
     endpoint: EndpointId
@@ -111,15 +108,13 @@ class SwitchReading:
     extended: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenGiven:
+class TokenGiven(Struct, frozen=True, kw_only=True, gc=False):
     """The head end took the request; its outcome comes later under this token."""
 
     token: RequestToken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestStatus:
+class RequestStatus(Struct, frozen=True, kw_only=True, gc=False):
     """com:RequestStatus, from a callback or from GetRequestStatus. Times are UTC."""
 
     token: RequestToken
@@ -132,8 +127,7 @@ class RequestStatus:
     finished_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadEndOutcome:
+class HeadEndOutcome(Struct, frozen=True, kw_only=True, gc=False):
     """The answer of a Get...Result call, or of a synchronous provisioning call (no token).
 
     `truncated` is MaximumResultsSent: the failure list was cut, absence proves nothing (I16).
@@ -147,8 +141,7 @@ class HeadEndOutcome:
     voltage_present: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelTaken:
+class CancelTaken(Struct, frozen=True, kw_only=True, gc=False):
     """CancelRequest was answered; a later status tells whether it had an effect."""
 
 
@@ -160,8 +153,7 @@ class ReadingKind(StrEnum):
     INTERVAL = "interval"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True, gc=False):
     """One value that arrived in a dat:ReadData.
 
     `at` is the register's timestamp, or the END of the interval, in UTC. `value` is engineering

@@ -5,11 +5,11 @@ to be the wrong clock's, or cut to the longest wait that the policy knows: nothi
 that was never meant.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapter.commands.activity import Activity, Command, Communication, Work
 from adapter.commands.timing import Policy, after
+from adapter.model.values import replace
 
 
 def corrected(

@@ -15,7 +15,6 @@ what the head end then answers counts. That it was canceled is asked of the stat
 result. What the answer disproves is forgotten, so that a forged end hides no true one.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -57,6 +56,7 @@ from adapter.commands.timing import Policy, after, backoff, next_poll, next_try
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 
 S = CommunicationState
 

@@ -7,7 +7,7 @@ the change. Documented are Pending, Executed and Discarded; Error is ours.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -33,6 +33,7 @@ from adapter.model.device import (
 )
 from adapter.model.reading import InitialMeasurement, InitialValue
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 
 S = CompletionState
 COMPLETION_MACHINE: Final[StateMachine[CompletionState, CompletionChange]] = StateMachine(

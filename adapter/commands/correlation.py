@@ -1,8 +1,9 @@
 """A notification and what we know: which communication it speaks of, and whether it may move it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from adapter.commands.activity import Communication, CommunicationState
 from adapter.commands.calls import RemoteState, RequestStatus
@@ -42,8 +43,7 @@ class Match(StrEnum):
     """Nobody has had this token for as long as it is kept on trial: quarantined."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correlation:
+class Correlation(Struct, frozen=True, kw_only=True, gc=False):
     match: Match
     reason: str = ""
     look_again_at: datetime | None = None

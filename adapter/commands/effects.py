@@ -1,7 +1,8 @@
 """What a step asks for besides the new state; stored in the same transaction as the state."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from adapter.commands.outcomes import EndpointOutcome
 
@@ -12,15 +13,13 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordOutcomes:
+class RecordOutcomes(Struct, frozen=True, kw_only=True, gc=False):
     """Outcomes of endpoints; a later one for the same endpoint replaces the earlier."""
 
     rows: tuple[EndpointOutcome, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publish:
+class Publish(Struct, frozen=True, kw_only=True, gc=False):
     """Tell the requester. `name` is the last part of the event's type; with `nth`, which tells
     apart those that may come more than once, it is that of its id: once per command (I2)."""
 
@@ -35,8 +34,7 @@ class Publish:
         return f"{self.name}.{self.nth}" if self.nth else self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseLanes:
+class ReleaseLanes(Struct, frozen=True, kw_only=True, gc=False):
     """The command no longer holds its meter."""
 
 

@@ -3,7 +3,7 @@
 What a command finds out about itself on the way (its "own" events) is never told from outside.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from adapter.commands.activity import Failure, Work
 from adapter.commands.calls import HeadEndOutcome, RequestStatus
@@ -14,21 +14,18 @@ from adapter.model.ids import CommunicationId, EndpointId, EventId, RequestToken
 # ---------------------------------------------------------------- about one communication
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatched:
+class Dispatched(Struct, frozen=True, kw_only=True, gc=False):
     """The intent to send is about to be committed; the first byte leaves after that."""
 
     communication: CommunicationId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenReceived:
+class TokenReceived(Struct, frozen=True, kw_only=True, gc=False):
     communication: CommunicationId
     token: RequestToken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendFailed:
+class SendFailed(Struct, frozen=True, kw_only=True, gc=False):
     """Nothing left this machine (NotSent). `for_good`: nor will it, however often it is tried."""
 
     communication: CommunicationId
@@ -36,24 +33,21 @@ class SendFailed:
     for_good: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendRefused:
+class SendRefused(Struct, frozen=True, kw_only=True, gc=False):
     """The head end refused by a named fault or a 4xx that must be its own (Refused)."""
 
     communication: CommunicationId
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendUnclear:
+class SendUnclear(Struct, frozen=True, kw_only=True, gc=False):
     """Anything may have happened (OutcomeUnknown): broken reply, time-out, our own crash."""
 
     communication: CommunicationId
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusNotified:
+class StatusNotified(Struct, frozen=True, kw_only=True, gc=False):
     """The head end told how far it is: an authenticated callback, or the answer to our poll."""
 
     communication: CommunicationId
@@ -61,16 +55,14 @@ class StatusNotified:
     polled: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeReceived:
+class OutcomeReceived(Struct, frozen=True, kw_only=True, gc=False):
     """The result call, or a synchronous request, was answered."""
 
     communication: CommunicationId
     outcome: HeadEndOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskFailed:
+class AskFailed(Struct, frozen=True, kw_only=True, gc=False):
     """A status, result or cancel call brought no answer; it is harmless to ask again.
 
     `fault` is set where the head end did answer, with a fault; `work` says what was asked.
@@ -82,8 +74,7 @@ class AskFailed:
     work: Work = Work.STATUS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAnswered:
+class CancelAnswered(Struct, frozen=True, kw_only=True, gc=False):
     communication: CommunicationId
 
 
@@ -100,25 +91,21 @@ CommunicationEvent = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelWanted:
+class CancelWanted(Struct, frozen=True, kw_only=True, gc=False):
     """Its command is being canceled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommunicationWithdrawn:
+class CommunicationWithdrawn(Struct, frozen=True, kw_only=True, gc=False):
     """Nobody wants its answer any more. `why` is kept where it has no failure of its own."""
 
     why: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlinePassed:
+class DeadlinePassed(Struct, frozen=True, kw_only=True, gc=False):
     """It was not sent, or not answered, in its time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookEnded:
+class LookEnded(Struct, frozen=True, kw_only=True, gc=False):
     """A look at the switch is over. `done`: the unclear order was carried out."""
 
     done: bool
@@ -129,29 +116,25 @@ OwnCommunicationEvent = CancelWanted | CommunicationWithdrawn | DeadlinePassed |
 # ---------------------------------------------------------------- about one completion event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionExecuted:
+class CompletionExecuted(Struct, frozen=True, kw_only=True, gc=False):
     """`note` is what people should know of what it made: values that are not regular."""
 
     event: EventId
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionFailed:
+class CompletionFailed(Struct, frozen=True, kw_only=True, gc=False):
     event: EventId
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionRetried:
+class CompletionRetried(Struct, frozen=True, kw_only=True, gc=False):
     """People, or the time, have it tried again."""
 
     event: EventId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionDiscarded:
+class CompletionDiscarded(Struct, frozen=True, kw_only=True, gc=False):
     """Its command is discarded, or people found that the meter did not act."""
 
     event: EventId
@@ -162,8 +145,7 @@ CompletionChange = CompletionExecuted | CompletionFailed | CompletionRetried | C
 # ---------------------------------------------------------------- about the command
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validated:
+class Validated(Struct, frozen=True, kw_only=True, gc=False):
     """The rules were applied to fresh facts; no violations means accepted."""
 
     violations: tuple[Violation, ...] = ()
@@ -171,35 +153,29 @@ class Validated:
     drop_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimePassed:
+class TimePassed(Struct, frozen=True, kw_only=True, gc=False):
     """`now` has moved; whatever is due by it happens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approved:
+class Approved(Struct, frozen=True, kw_only=True, gc=False):
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAsked:
+class CancelAsked(Struct, frozen=True, kw_only=True, gc=False):
     by: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryAsked:
+class RetryAsked(Struct, frozen=True, kw_only=True, gc=False):
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscardAsked:
+class DiscardAsked(Struct, frozen=True, kw_only=True, gc=False):
     by: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True, gc=False):
     """Two people decided what became of an unknown outcome."""
 
     done: bool
@@ -208,8 +184,7 @@ class Resolved:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataLookedUp:
+class DataLookedUp(Struct, frozen=True, kw_only=True, gc=False):
     """For which endpoints readings in the wanted period are in the store, and for which not.
 
     Asked about are those that the head end did not report as failed; an endpoint of which its
@@ -220,16 +195,14 @@ class DataLookedUp:
     missing: tuple[EndpointId, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateNotified:
+class LateNotified(Struct, frozen=True, kw_only=True, gc=False):
     """A status for a communication that is over: appended, it moves nothing."""
 
     communication: CommunicationId
     status: RequestStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockCorrected:
+class ClockCorrected(Struct, frozen=True, kw_only=True, gc=False):
     """The clock was wrong and is right again. `by_wrong_clock`: this command was accepted while it
     was `ahead_s` seconds ahead (negative: behind)."""
 
@@ -237,48 +210,39 @@ class ClockCorrected:
     by_wrong_clock: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepBegun:
+class StepBegun(Struct, frozen=True, kw_only=True, gc=False):
     """The communications of the next step are made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepSucceeded:
+class StepSucceeded(Struct, frozen=True, kw_only=True, gc=False):
     """Every communication of the step is over, and the command can go on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFailed:
+class StepFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The step's answer does not let the command go on, or there was none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCanceled:
+class StepCanceled(Struct, frozen=True, kw_only=True, gc=False):
     """The step is over because people, or the head end, canceled it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepExpired:
+class StepExpired(Struct, frozen=True, kw_only=True, gc=False):
     """The command expired before the step was begun, or before it was done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepUnresolved:
+class StepUnresolved(Struct, frozen=True, kw_only=True, gc=False):
     """No look at the switch told what became of the order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NobodyFound:
+class NobodyFound(Struct, frozen=True, kw_only=True, gc=False):
     """The step has nobody to send to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlreadySatisfied:
+class AlreadySatisfied(Struct, frozen=True, kw_only=True, gc=False):
     """The switch is as wanted: nothing needs to be sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepsDone:
+class StepsDone(Struct, frozen=True, kw_only=True, gc=False):
     """No step is left."""
 
 

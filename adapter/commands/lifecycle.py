@@ -5,10 +5,11 @@ It hands each event on, and has what people ask for: cancel, retry, resolve. Not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands import clock_correction, progress, steps
 from adapter.commands import communication as communication_steps
@@ -34,6 +35,7 @@ from adapter.commands.events import (
 from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE, Move, Transition
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.values import replace
 
 S = State
 
@@ -49,8 +51,7 @@ _ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
 """What people ask for, in their words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     command: Command
     effects: tuple[Effect, ...] = ()
     moves: tuple[Move, ...] = ()
@@ -68,9 +69,10 @@ def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> St
 
 def _expect(command: Command, event: Event) -> None:
     """Raises IllegalTransition in words of people. A communication judges its own events."""
-    state, accepted = command.activity.state, ACTIVITY_MACHINE.takes(type(event))
-    if isinstance(event, CommunicationEvent) or state in accepted:
+    state = command.activity.state
+    if isinstance(event, CommunicationEvent) or ACTIVITY_MACHINE.targets(state, type(event)):
         return
+    accepted = ACTIVITY_MACHINE.takes(type(event))
     what = _ASKED.get(type(event), type(event).__name__)
     raise IllegalTransition(
         f"command {command.id} is {state}; {what} is for {', '.join(sorted(accepted))}"

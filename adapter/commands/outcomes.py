@@ -6,8 +6,9 @@ where a read waits for them, decide again.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct
 
 from adapter.commands import steps
 from adapter.commands.activity import (
@@ -22,6 +23,7 @@ from adapter.commands.calls import HeadEndOutcome, RemoteResult, RequestStatus, 
 from adapter.commands.events import DataLookedUp
 from adapter.commands.flows import Operation, Tells
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 
 
 class EndpointResult(StrEnum):
@@ -33,8 +35,7 @@ class EndpointResult(StrEnum):
     """Nothing in the answer tells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointOutcome:
+class EndpointOutcome(Struct, frozen=True, kw_only=True, gc=False):
     endpoint: EndpointId
     result: EndpointResult
     reason: str = ""
@@ -131,11 +132,10 @@ def add(one: Tally, other: Tally) -> Tally:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """What the books say now, and the rows that made it so."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     rows: tuple[EndpointOutcome, ...] = ()
 
 

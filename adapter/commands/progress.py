@@ -8,7 +8,6 @@ moved, or its time came; settle, try again, go on or end. Last come the data and
 events.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 from adapter.commands import communication as communication_steps
@@ -56,6 +55,7 @@ from adapter.commands.timing import after, next_try
 from adapter.commands.transitions import Mover, Transition
 from adapter.errors import Forbidden, NotFound
 from adapter.model.ids import EventId
+from adapter.model.values import replace
 
 S = State
 

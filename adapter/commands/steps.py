@@ -4,10 +4,11 @@ Questions about a command only: nothing here changes one. `progress.py` acts on 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.activity import (
     Command,
@@ -47,6 +48,7 @@ from adapter.commands.flows import (
 from adapter.commands.timing import Policy, after
 from adapter.model.device import InstallEffect
 from adapter.model.ids import CommunicationId
+from adapter.model.values import replace
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     {step: FLOWS[kind].request.operation for step, kind in KIND_OF_STEP.items()}
@@ -56,8 +58,7 @@ _NOT_THERE: Final = frozenset({FailureReason.TARGET_NOT_REGISTERED, FailureReaso
 OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True, kw_only=True, gc=False):
     """What a finished step means. At most one of `stop`, `cause`, `satisfied` is set.
 
     stop       the command ends, discarded, for this cause

@@ -15,9 +15,10 @@ The table, and `Transition`, which gathers what one step changes. What an event 
 elsewhere: `lifecycle.py` and `progress.py`.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands import communication as communication_steps
 from adapter.commands import outcomes
@@ -61,6 +62,7 @@ from adapter.commands.events import (
 )
 from adapter.commands.timing import Policy, after
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 
 S = State
 _ENDS: Final = frozenset({S.DISCARDED, S.CANCELED})
@@ -154,8 +156,7 @@ ACTIVITY_MACHINE: Final[StateMachine[State, Event | OwnActivityEvent]] = StateMa
 communication its communication decides, and the command moves by what that makes of its step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True, gc=False):
     """One change of state, for the history: of the command, or of one of its communications."""
 
     subject: str

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,7 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.readings.reports import ValueQuery
 from adapter.errors import SettingsError
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
 from adapter.service.app import App, running
 from adapter.simulator.meters import Population

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
 from adapter.service.app import App, running
 from adapter.service.assembly import Core, OrderParts, connect

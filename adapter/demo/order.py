@@ -6,7 +6,7 @@ end commissions, connects and reads it. Every step is told with what decided it.
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from adapter.commands.calls import SwitchState
@@ -19,6 +19,7 @@ from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import Device, DisconnectLocation, ServicePoint
 from adapter.model.ids import EndpointId, OrderId
+from adapter.model.values import replace
 from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
 from adapter.orders.order import ERROR_STATES, OrderKind
 from adapter.service.app import App

@@ -8,7 +8,7 @@ are not over (`recover`), and goes on from what it has reported.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from random import Random
@@ -31,6 +31,7 @@ from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import Street, UnknownStreet
 from adapter.model.device import DisconnectLocation
 from adapter.model.ids import DeviceId, EventId
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import (
     AppointmentBooked,

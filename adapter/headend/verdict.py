@@ -7,7 +7,6 @@ proves neither that the head end took the request nor that it refused leaves the
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -15,6 +14,7 @@ from adapter.commands.calls import Answer, Call, HeadEndOutcome, RequestStatus, 
 from adapter.commands.flows import SWITCH_OPERATIONS, Operation
 from adapter.errors import Fault, FaultClass, OutcomeUnknown, Refused, WireError
 from adapter.headend.settings import HeadEndSettings
+from adapter.model.values import replace
 
 NIL_TOKEN: Final = "00000000-0000-0000-0000-000000000000"
 

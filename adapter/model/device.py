@@ -5,7 +5,7 @@ inferred from them (COMMANDS notes, section 3.3) and are data for that reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Final
 
 from adapter.errors import GatewayError
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
+from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
 
 THIS_HEAD_END: Final = "openway"

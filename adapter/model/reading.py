@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from adapter.model.device import ComponentKind
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import REGULAR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitialValue:
+class InitialValue(Struct, frozen=True, kw_only=True, gc=False):
     """`at` is the reading's time, or the END of the interval, in UTC.
 
     `value` is the head end's number; None where it is no measurement. `condition` is the code of
@@ -26,8 +26,7 @@ class InitialValue:
     condition: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitialMeasurement:
+class InitialMeasurement(Struct, frozen=True, kw_only=True, gc=False):
     """Initial measurement data (IMD) of one component: one value (scalar) or many (interval).
 
     `id` is fixed by device, component, kind and period, so that making it again changes nothing.

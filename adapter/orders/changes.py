@@ -5,13 +5,14 @@ change is told to the field system. Which names there are, and what each comes t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.timing import in_utc
 from adapter.errors import InvalidRequest
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.elements import ATTRIBUTES
 from adapter.orders.field_activity import FieldActivity

@@ -3,10 +3,10 @@
 What people dated stays. What the gateway dated by its clock is shifted where it was the wrong one.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapter.commands.clock_correction import shifted
+from adapter.model.values import replace
 from adapter.orders.field_activity import FieldActivity
 from adapter.orders.order import ChildFact, ChildSpec, ServiceOrder
 from adapter.orders.waits import WaitActivity

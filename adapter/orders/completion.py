@@ -7,7 +7,7 @@ truly.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -26,6 +26,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EventId
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.order import CONNECT_NEW_DEVICE, DO_NOT_CONNECT, Installation, View
 from adapter.orders.tasks import FieldEffect
 

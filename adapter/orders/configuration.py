@@ -6,13 +6,14 @@ not write stays as `matrix.py` and `tasks.py` have it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from adapter.errors import SettingsError, meant
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.activities import (
     BUSINESS_OBJECTS,
     FIELD_ACTIVITY,

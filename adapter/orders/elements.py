@@ -7,11 +7,12 @@ by an XPath. The other names, the tree and the subset of XPath are ours.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from adapter.errors import InvalidRequest, meant
+from adapter.model.values import replace
 from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.order import (
     CONNECT_NEW_DEVICE,

@@ -5,9 +5,10 @@ pass decided, and what each algorithm saw, is kept for `order show` and `order p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, measurements_seen
 from adapter.orders.algorithms.remonoff import left_dark

@@ -10,15 +10,18 @@ lifecycle follows a sibling product (inferred).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import (
     AcknowledgeField,
@@ -99,8 +102,7 @@ class FieldProgress(StrEnum):
     STARTED = "started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldActivity:
+class FieldActivity(Struct, frozen=True, kw_only=True, gc=False):
     """One visit. `messages` counts what was sent out, so that each message has a fixed id.
 
     `patience` is how long the field system may be silent, None for ever; `answer_by` is when it

@@ -10,7 +10,7 @@ Inferred: the states between, the success notification. Ours: negative acknowled
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -19,6 +19,7 @@ from adapter.commands.flows import OPENING_KINDS
 from adapter.errors import Forbidden, IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
 from adapter.orders import events as e
 from adapter.orders.activities import ChildKind

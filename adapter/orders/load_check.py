@@ -14,13 +14,13 @@ Documented: the command Load Check and what it detects. Ours: all that follows. 
 safe (from the vendor's rule that a meter does not close on load-side voltage).
 """
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from adapter.commands.activity import UnsureLoadCheck
 from adapter.commands.failures import LOAD_CHECK_UNSURE, LOAD_SIDE_VOLTAGE
 from adapter.commands.flows import CLOSING_KINDS, CommandKind
+from adapter.model.values import replace
 from adapter.orders.algorithms.verdict import Create, Error, Verdict, field_child, refuse
 from adapter.orders.order import (
     LOAD_CHECK,

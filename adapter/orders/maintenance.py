@@ -7,7 +7,7 @@ Documented: both are activities of their own whose id answers the request. This 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.orders.algorithms.canspact_updspac import (
     Action,
     cancel_specific_activity,

@@ -4,11 +4,13 @@ Everything here is a value that can be stored as JSON (`persist.py`). Times are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NewType
+
+from msgspec import Struct
 
 from adapter.commands.activity import UnsureLoadCheck
 from adapter.commands.failures import LOAD_CHECK_UNSURE, LOAD_SIDE_VOLTAGE
@@ -32,11 +34,6 @@ ChildId = NewType("ChildId", str)
 """`{order}.{number}`: creating the same child twice gives the same id."""
 
 NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def _no_fields() -> Mapping[str, str]:
-    return NO_FIELDS
-
 
 CONNECT_NEW_DEVICE: Final = "connectNewDevice"
 DO_NOT_CONNECT: Final = "D1NC"
@@ -233,8 +230,7 @@ class OrderProblem:
     order: OrderId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceOrder:
+class ServiceOrder(Struct, frozen=True, kw_only=True, gc=False):
     """One orchestration activity. `version` guards concurrent change.
 
     `service_at` is the service date/time that measurements are looked for at. `fields` are the
@@ -254,7 +250,7 @@ class ServiceOrder:
     service_at: datetime
     account: str = ""
     priority: int = 0
-    fields: Mapping[str, str] = field(default_factory=_no_fields)
+    fields: Mapping[str, str] = NO_FIELDS
     state: OrderState = OrderState.PENDING
     state_since: datetime | None = None
     ended_at: datetime | None = None
@@ -275,8 +271,7 @@ class ServiceOrder:
         return ChildId(f"{self.id}.{number}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSpec:
+class ChildSpec(Struct, frozen=True, kw_only=True, gc=False):
     """The child that an algorithm wants: business object, target, and what it has to carry.
 
     `override` is the install status that a command's completion sets instead of the usual one,
@@ -298,7 +293,7 @@ class ChildSpec:
     blocking: bool = True
     effective_at: datetime | None = None
     due_at: datetime | None = None
-    details: Mapping[str, str] = field(default_factory=_no_fields)
+    details: Mapping[str, str] = NO_FIELDS
     effects: tuple[FieldEffect, ...] | None = None
     check_load: bool = False
     unsure_load_check: UnsureLoadCheck = UnsureLoadCheck.WAIT
@@ -317,8 +312,7 @@ class ChildSpec:
         return self.business_object, self.task, self.device or ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildFact:
+class ChildFact(Struct, frozen=True, kw_only=True, gc=False):
     """One child of an order as its algorithms see it. `number` orders them by creation.
 
     `reason` of a command begins with its cause where a step of it failed. `action` is what people
@@ -375,8 +369,7 @@ class OpenOrder:
     state: OrderState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True, gc=False):
     """The fresh facts of one pass. Loaded anew each time; nothing is carried from pass to pass.
 
     `capabilities` are the command kinds that the device type and its head end both support.

@@ -5,7 +5,7 @@ the order itself cannot disagree about a rule. What a crew would find is assumed
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -21,6 +21,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId
 from adapter.model.measurement import REGULAR, Measurement
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.verdict import (
     NO_CUSTOMS,

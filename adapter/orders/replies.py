@@ -8,13 +8,14 @@ and retry are ours.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.orders.events import ReplyKind
 
 

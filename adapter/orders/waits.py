@@ -4,7 +4,7 @@ A wait ends once: by the reading, by its time, or with its order. It may never t
 time, and what comes after its end changes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.orders.order import ChildId, ChildSpec, ChildState
 
 

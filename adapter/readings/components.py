@@ -4,10 +4,10 @@ A component that does not say its unit or its interval length agrees with any.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from adapter.model.device import MeasuringComponent
+from adapter.model.values import replace
 from adapter.readings.conditions import SUSPECT
 from adapter.readings.seeds import Normal
 

@@ -3,10 +3,11 @@
 A clock that was reset says 1970, one that runs wild the next decade. Margins are ours.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from adapter.model.values import replace
 from adapter.readings.conditions import CLOCK
 from adapter.readings.seeds import Normal, Row
 

@@ -6,7 +6,7 @@ and anything else is an error record until somebody adds its row.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.commands.completion import same_quantity
+from adapter.model.values import replace
 from adapter.readings.conditions import CONDITIONS, WITHOUT_VALUE
 
 

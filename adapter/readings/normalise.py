@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Context, Decimal
 from typing import Final
@@ -12,6 +12,7 @@ from adapter.model.date_time import read_date_time
 from adapter.model.decimals import read_decimal
 from adapter.model.entered_value import BOUND, MOST_PLACES, is_bounded
 from adapter.model.measurement import REGULAR
+from adapter.model.values import replace
 from adapter.readings.conditions import CLOCK, DAYLIGHT, SUSPECT, UNKNOWN_STATUS
 from adapter.readings.lookups import Lookups, Quantity
 from adapter.readings.seeds import Normal, RejectedSeed, Row, Seed, Unmapped

@@ -4,7 +4,6 @@ A row may also be a service point alone, where nothing is installed yet.
 """
 
 import csv
-import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from io import StringIO
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.spreadsheets import cell_problem, header_problem, width_problem
+from adapter.model.values import replace
 from adapter.model.whole_numbers import read_whole
 
 
@@ -260,8 +260,8 @@ def _take(
         if each.rule.startswith("object " + missing):
             column = each.rule.rpartition("field ")[2].strip("`")
             column = names.get(column, column)
-            each = dataclasses.replace(each, rule="is needed")
-        problems.append(dataclasses.replace(each, column=column))
+            each = replace(each, rule="is needed")
+        problems.append(replace(each, column=column))
     if made is not None:
         said = {field for column, (field, _) in columns.items() if _says(column, filled, header)}
         rows.append(Row(number, made, frozenset(said | more.keys())))

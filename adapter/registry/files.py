@@ -12,7 +12,6 @@ left out;
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +30,7 @@ from adapter.engine.registry.imports import (
 from adapter.engine.registry.ports import named
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.json_members import json_value
+from adapter.model.values import replace
 from adapter.registry.csv_file import read_csv
 
 _LISTS: Final = ("devices", "service_points", "installs")

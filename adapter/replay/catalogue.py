@@ -6,7 +6,6 @@ repetition in their place. After those come the hard ones.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.flows import FLOWS, INTERVAL_KINDS, READ_KINDS, CommandKind, Scope
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.values import replace
 from adapter.replay.catalogue_hard import HARD
 from adapter.replay.catalogue_rows import SYNCHRONOUS, ScenarioRow, Table, provisioning_of, six
 from adapter.replay.devices import rows_of

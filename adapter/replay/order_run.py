@@ -5,9 +5,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from adapter.model.values import replace
 from adapter.replay.json_text import first_difference
 from adapter.replay.order_outcome import outcome
 from adapter.replay.order_scenario import (

@@ -21,6 +21,7 @@ from adapter.commands.flows import CommandKind
 from adapter.fieldwork.crew_scripts import CrewScript
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.json_members import json_value
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.replay.json_text import json_text
@@ -146,7 +147,7 @@ def read_order_scenario(folder: Path) -> OrderScenario:
         made = msgspec.convert(table, OrderScenario, strict=False)
     except (OSError, ValueError) as error:
         raise BadScenario(f"{file}: {error}") from error
-    return msgspec.structs.replace(made, name=f"{folder.parent.name}/{folder.name}")
+    return replace(made, name=f"{folder.parent.name}/{folder.name}")
 
 
 def read_expected(folder: Path) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ wire on loopback and through the real store, in a folder that is thrown away.
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ERROR_STATES, ServiceOrder
 from adapter.replay.order_scenario import (

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.headend.verdict import judge
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.replay.scenario import (
     PUBLIC_URL,
     Act,

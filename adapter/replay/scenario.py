@@ -9,7 +9,7 @@ Times in all of them are seconds since `start`, in virtual time.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy, RetryPolicy
 from adapter.errors import GatewayError
 from adapter.model.json_members import json_value
+from adapter.model.values import replace
 from adapter.replay.json_text import json_text
 from adapter.replay.layout import laid_out, taken_back
 from adapter.replay.toml_text import toml_text

@@ -5,7 +5,7 @@ it. It may never ask for the same window twice, and once it has ended it asks fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType, TypeAlias
@@ -16,6 +16,7 @@ from adapter.commands.flows import SCHEDULED_KINDS, CommandKind
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.state_machine import StateMachine
+from adapter.model.values import replace
 from adapter.schedules.recurrence import (
     Issue,
     Recurrence,

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from adapter.fieldwork.link import field_work_of
 from adapter.fieldwork.replies import WebhookReplies
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import THIS_HEAD_END
+from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys

@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.engine.private_files import owner_only, sync_folder, write_whole
 from adapter.engine.upkeep.witness_file import WitnessDamaged, read_witness
 from adapter.errors import Conflict, InvalidRequest, NotFound, StoreFailed
+from adapter.model.values import replace
 from adapter.service.payloads import spool_of
 from adapter.service.settings import Settings
 from adapter.store.files import FileLock

@@ -8,7 +8,6 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError, meant
 from adapter.model.device import THIS_HEAD_END
 from adapter.model.measurement import CycleSchedule
+from adapter.model.values import replace
 from adapter.orders.algorithms.verdict import Customs
 from adapter.orders.configuration import (
     FunctionRole,

@@ -10,7 +10,7 @@ start with `#` are skipped; a variable has `;` between entries.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 from adapter.errors import SettingsError
 from adapter.model.bounds import Bounds, bounds_in, unwrapped
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.settings.conversion import convert, from_text, guess, path_of
 from adapter.settings.text_files import open_to_others, secret_from_environment, secret_from_file
 

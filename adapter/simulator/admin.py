@@ -1,7 +1,7 @@
 """The admin address: look at the simulated world and change it while it runs. JSON in and out."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from hmac import compare_digest
 from itertools import islice
@@ -15,6 +15,7 @@ from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError, InvalidRequest, NotFound
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.model.json_members import json_value
+from adapter.model.values import replace
 from adapter.model.whole_numbers import CURSOR, read_whole
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.energy import quantities, total_wh

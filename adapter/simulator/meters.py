@@ -7,7 +7,7 @@ the head end refuses to close a switch while it sees voltage on the load side.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -15,6 +15,7 @@ from typing import Annotated, Final
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.model.bounds import Bounds, Count, CountOrZero, Seed, Share
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.simulator.seeded import fractions
 
 EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)

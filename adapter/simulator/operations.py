@@ -5,7 +5,7 @@ and what the endpoints are asked to do.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from adapter.commands.calls import ReadParameters, SwitchReading
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.simulator import bodies, meters
 from adapter.simulator.bodies import Body, flag, items, part, read_time, text
 from adapter.simulator.jobs import FaultRaised, Job, JobRequest

@@ -1,11 +1,12 @@
 """Power outages: meters that go dark for a while, and the exceptions the head end tells of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.simulator.bodies import wire_time
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.meters import Population

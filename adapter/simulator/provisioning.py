@@ -4,11 +4,12 @@ What the vendor's reply holds is not published; here it is a Result and a list o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapter.commands.calls import FailureReason
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.simulator.bodies import Body, failure_list, items, part, text
 from adapter.simulator.jobs import Delivery, FaultRaised
 from adapter.simulator.meters import Failed, Population, addressable

@@ -1,7 +1,6 @@
 """The simulator as a server: the head end's services, their WSDL, and the admin address."""
 
 import os
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from types import TracebackType
@@ -12,6 +11,7 @@ from aiohttp import web
 from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.errors import ContractError, SettingsError
+from adapter.model.values import replace
 from adapter.simulator.admin import admin_routes
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import SimulatorJournal

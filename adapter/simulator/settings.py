@@ -1,7 +1,7 @@
 """Every setting of the simulator, read once; an unknown or bad one stops the start and is named."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ from adapter.model.bounds import (
     Port,
     Seconds,
 )
+from adapter.model.values import replace
 from adapter.settings.loading import NOT_IN_THE_FILE, Sources, read_section
 from adapter.settings.text_files import read_toml
 from adapter.simulator.faults import Script, read_script

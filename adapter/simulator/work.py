@@ -5,13 +5,14 @@ drop, double, delay or turn round what is sent on the way.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from adapter.commands.calls import RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.simulator.bodies import status_body
 from adapter.simulator.faults import Effect, FaultStage, Scripts
 from adapter.simulator.flaws import Flaws

@@ -6,11 +6,12 @@ same messages at the same times say the same, byte for byte.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapter.commands.calls import FailureReason, RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.simulator import provisioning, subscriptions
 from adapter.simulator.bodies import (
     Body,

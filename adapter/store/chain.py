@@ -6,16 +6,16 @@ it shows only against a head that was noted elsewhere.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.errors import StoreFailed
 
 ORIGIN: Final = "0" * 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True, gc=False):
     """The last entry. `seq` counts from 1; 0 is the empty chain."""
 
     seq: int = 0

@@ -1,7 +1,6 @@
 """Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,6 +12,7 @@ from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

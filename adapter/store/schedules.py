@@ -1,7 +1,6 @@
 """Scheduled reads in the gateway's SQLite file: the ScheduleStore port on the store's threads."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +10,7 @@ import msgspec
 from adapter.engine.commands.ports import AuditNote
 from adapter.engine.schedules.ports import IssuedWindow
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.model.values import replace
 from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.store.commands import writing
 from adapter.store.database import Database

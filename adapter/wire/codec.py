@@ -18,7 +18,7 @@ The JSON form of a message, which `openway wire` prints and reads:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -26,6 +26,7 @@ from typing import Final
 from lxml import etree
 
 from adapter.errors import ContractError, ContractViolation
+from adapter.model.values import replace
 from adapter.wire.catalog import Catalog
 from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
 from adapter.wire.reader import Read, content_reader, tags_of

@@ -6,7 +6,7 @@ zeep reads the files and is asked for nothing else here.
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any as Untyped
@@ -19,6 +19,7 @@ from zeep.wsdl import Document
 from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 
 from adapter.errors import ContractError, SettingsError
+from adapter.model.values import replace
 from adapter.settings.text_files import read_whole
 from adapter.wire.operation_spec import OperationSpec, difference
 from adapter.wire.port_types import port_types, with_bindings

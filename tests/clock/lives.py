@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from adapter.engine.orders.ports import OrderRules
 from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.ids import CommandId, EndpointId
+from adapter.model.values import replace
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.settings import RetentionSettings

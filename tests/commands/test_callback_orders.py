@@ -11,7 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.registry.store_registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.builders import (

@@ -1,6 +1,5 @@
 """Whether the clocks agree, and what is put right of a command, as pure functions."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from adapter.commands.clocks import ClockPolicy, Reference, may_still_be_off, of
 from adapter.commands.flows import CommandKind
 from adapter.commands.timing import POLICIES
 from adapter.engine.sortable_ids import SortableIds
+from adapter.model.values import replace
 from tests.builders import at
 from tests.commands.run_to_end import NOON, a_command
 from tests.support import for_every

@@ -1,6 +1,5 @@
 """Completion events: what each changes in the registry, and that again changes nothing more."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -25,6 +24,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
 from adapter.model.reading import not_regular
+from adapter.model.values import replace
 from tests.commands.example_counts import QUICK
 from tests.commands.run_to_end import NOON, C, a_command
 

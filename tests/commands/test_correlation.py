@@ -1,6 +1,5 @@
 """What a callback tells, given what is known: new, known, late, early, contradicting, nobody's."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +8,7 @@ from adapter.commands.activity import Communication, CommunicationState, Failure
 from adapter.commands.calls import RemoteResult, RemoteState, RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, PARK_S, Match, correlate
 from adapter.model.ids import RequestToken
+from adapter.model.values import replace
 from tests.commands.run_to_end import NOON, X, a_status, token_of
 from tests.commands.test_tables import ID, a_communication
 from tests.support import for_every

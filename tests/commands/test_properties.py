@@ -1,7 +1,6 @@
 """What holds whatever happens: random events in any order, head ends that fail in every way."""
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,6 +61,7 @@ from adapter.commands.steps import proves_idle
 from adapter.commands.timing import POLICIES, Policy, RetryPolicy
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import CommunicationId, EventId
+from adapter.model.values import replace
 from tests.commands.example_counts import QUICK, THOROUGH
 from tests.commands.run_to_end import (
     FORGOTTEN,

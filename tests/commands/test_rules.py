@@ -1,6 +1,5 @@
 """Validation: the shape of a request, the rules against the world, the last look before a cut."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -31,6 +30,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import CommandId, DeviceId, EndpointId, ServicePointId
+from adapter.model.values import replace
 from tests.commands.example_counts import QUICK
 from tests.commands.run_to_end import NOON, C, a_command, a_request
 from tests.support import for_every

@@ -1,6 +1,5 @@
 """The transition tables: every state and event is an arrow or refused; nothing leaves the end."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 
@@ -64,6 +63,7 @@ from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE
 from adapter.errors import IllegalTransition
 from adapter.model.ids import CommunicationId, EndpointId, EventId
+from adapter.model.values import replace
 from tests.commands.run_to_end import (
     FORGOTTEN,
     NOON,

@@ -3,7 +3,6 @@
 # A command moves between two looks at it, which mypy does not expect of a property.
 # mypy: disable-error-code="comparison-overlap, unreachable"
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +33,7 @@ from adapter.commands.steps import call_of, for_many
 from adapter.commands.timing import Policy
 from adapter.errors import Fault, IllegalTransition, NotFound
 from adapter.model.ids import CommunicationId, EndpointId, EventId
+from adapter.model.values import replace
 from tests.commands.run_to_end import (
     FORGOTTEN,
     NOON,

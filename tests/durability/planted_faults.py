@@ -6,12 +6,12 @@ They show that the checks can fail. None of them exists in the product.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 from adapter.commands.activity import CommunicationState, Work
 from adapter.engine.commands.ports import Change, Clock, Leased, Received, Saved
 from adapter.model.ids import InboxId
+from adapter.model.values import replace
 from adapter.service.app import over
 from adapter.service.settings import Settings
 from adapter.store.commands.commands import SqliteStore

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import pytest
@@ -11,6 +11,7 @@ from adapter.commands.activity import Command, CommunicationState, State, Tally
 from adapter.commands.flows import SWITCH_KINDS
 from adapter.engine.commands.ports import InboxState
 from adapter.model.device import DeviceView
+from adapter.model.values import replace
 from tests.durability.checks import Ledgers, Wrong, judge
 from tests.durability.gateway_process import Life, Rig
 from tests.durability.requesters import Requesters

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -22,6 +21,7 @@ from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.engine.upkeep.witness_file import read_witness
 from adapter.errors import Conflict, StoreFailed
 from adapter.model.ids import CommunicationId
+from adapter.model.values import replace
 from adapter.simulator.server import Simulator
 from tests.clock.lives import HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 from tests.web.both_servers import status_changed

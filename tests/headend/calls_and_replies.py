@@ -1,6 +1,5 @@
 """Calls, settings and replies that the tests of the client share."""
 
-from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -9,6 +8,7 @@ from adapter.commands.flows import Operation
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.model.ids import EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 

@@ -1,7 +1,6 @@
 """Field activities and waits: their lifecycles, their messages, and what they tell their order."""
 
 import typing
-from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -10,6 +9,7 @@ import pytest
 from adapter.errors import IllegalTransition
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId, OrderId
+from adapter.model.values import replace
 from adapter.orders import field_activity_events as f
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity import (

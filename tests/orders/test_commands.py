@@ -1,7 +1,5 @@
 """Children that are commands: what the gateway is asked, and what their states mean to an order."""
 
-from dataclasses import replace
-
 import pytest
 
 from adapter.commands.activity import (
@@ -16,6 +14,7 @@ from adapter.commands.flows import CommandKind, Completion, Priority
 from adapter.errors import InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import CommandId, DeviceId, EventId
+from adapter.model.values import replace
 from adapter.orders.commands import command_child_state, command_request
 from adapter.orders.order import CHILD_FINAL, ChildId, ChildState, OrderKind
 from tests.orders.builders import NOON, a_child, an_order

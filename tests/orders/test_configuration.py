@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from adapter.engine.orders.ports import OrderRules
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.upddvc import MissingService, UpdateDevice

@@ -5,13 +5,14 @@ beside that of `test_every_world.py`. Children behave: a read brings a value, a 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 
 from adapter.commands.flows import CommandKind
 from adapter.model.device import Device, DisconnectLocation, InstallStatus
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.algorithms.table import Algorithm

@@ -5,13 +5,14 @@ rows and algorithms, only of what each kind of order is for.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
 
 from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, Device, DisconnectLocation, InstallStatus
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.verdict import (
     Create,

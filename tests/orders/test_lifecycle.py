@@ -2,7 +2,6 @@
 
 import typing
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -11,6 +10,7 @@ import pytest
 from adapter.errors import Forbidden, IllegalTransition
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
+from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders.evaluate import evaluate, next_event
 from adapter.orders.lifecycle import (

@@ -1,6 +1,5 @@
 """Before a remote connect of an order: is there voltage on the load side, and what follows."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from adapter.commands.activity import UnsureLoadCheck
 from adapter.commands.flows import CommandKind
 from adapter.errors import SettingsError
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.algorithms.verdict import Create, Error
 from adapter.orders.commands import command_request
 from adapter.orders.configuration import parse_configuration

@@ -1,13 +1,13 @@
 """Cancel and update: the matrix by child status, races with completion, answers to the requester."""
 
 import typing
-from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from adapter.errors import IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.values import replace
 from adapter.orders import maintenance as m
 from adapter.orders.algorithms.canspact_updspac import MAINTENANCE_MATRIX, Action, Group
 from adapter.orders.maintenance import (

@@ -1,6 +1,5 @@
 """The traps: orders whose children fail, lag, repeat, or whose world is not what it seems."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from adapter.commands.flows import CommandKind
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
 from adapter.model.ids import DeviceId, EventId
+from adapter.model.values import replace
 from adapter.orders.activities import INCOMPATIBLE_DEVICE, ChildKind
 from adapter.orders.algorithms.custom import CustomFunction
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows

@@ -3,13 +3,14 @@
 Whatever happens: one child at a time, an end or a To Do, and nobody left in the dark unnoticed.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Forbidden
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders.evaluate import customer_without_supply, look_at_world
 from adapter.orders.lifecycle import observe, resumed, step, withdraw

@@ -1,6 +1,5 @@
 """What is checked before an order may look at the world, and once more on its release."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from adapter.model.device import Category, InstallStatus
 from adapter.model.ids import CommandId, OrderId
+from adapter.model.values import replace
 from adapter.orders.algorithms.mnemonics import MNEMONICS, STATUS_SPELLINGS
 from adapter.orders.evaluate import look_at_world
 from adapter.orders.events import ChildWanted, OrderValidated, Rejected

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapter.errors import StoreFailed
+from adapter.model.values import replace
 from tests.builders import a_command, a_message, a_note, a_submission
 from tests.store.conftest import MakeStore
 from tests.store.faults import Disk, FaultyFiles

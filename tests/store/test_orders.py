@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from adapter.engine.orders.ports import (
 )
 from adapter.model.device import Device
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.files import connect_writer

@@ -3,7 +3,6 @@
 import dataclasses
 import types
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from msgspec import Struct
 
 from adapter.commands.activity import Activity, CommandRequest, Communication, Target
 from adapter.commands.outcomes import EndpointOutcome
@@ -18,6 +18,7 @@ from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 from adapter.store import rows
 from tests.builders import a_command, a_communication, a_submission, at
 from tests.store.conftest import MakeStore
@@ -51,10 +52,15 @@ def _filled(kind: Any) -> Any:
         return {"a": [1, {"b": None}]}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return list(kind)[-1]
-    assert isinstance(kind, type)
-    assert dataclasses.is_dataclass(kind)
     hints = get_type_hints(kind)
-    return kind(**{item.name: _filled(hints[item.name]) for item in dataclasses.fields(kind)})
+    return kind(**{name: _filled(hints[name]) for name in _fields(kind)})
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    if issubclass(kind, Struct):
+        return kind.__struct_fields__
+    assert dataclasses.is_dataclass(kind)
+    return tuple(item.name for item in dataclasses.fields(kind))
 
 
 @pytest.mark.parametrize(

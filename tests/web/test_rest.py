@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
+from adapter.model.values import replace
 from adapter.store.threads import Transaction
 from adapter.web.api.commands import CommandOut
 from tests.store.nothing_at_hand import NothingAtHand

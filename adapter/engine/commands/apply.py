@@ -7,8 +7,10 @@ and stepped again. One command's events of a batch are stepped one after the oth
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.activity import Command
 from adapter.commands.business_objects import object_of_event
@@ -35,6 +37,7 @@ from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFai
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, EventId
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +57,7 @@ class TokenTaken(Conflict):
     code = "token_taken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedWith:
+class SavedWith(Struct, frozen=True, kw_only=True, gc=False):
     """What is stored in the same transaction as the step."""
 
     actor: str = "gateway"

@@ -6,9 +6,10 @@ cannot be carried out now stays due in the store, and the loops find it there.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.activity import Command, Communication, Work
 from adapter.commands.flows import SWITCH_OPERATIONS
@@ -19,8 +20,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.model.ids import CommandId, CommunicationId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeasedWork:
+class LeasedWork(Struct, frozen=True, kw_only=True, gc=False):
     """What of a command is carried out at once: its own attention, and these communications.
 
     `wake` is what is stored as the command's; the communications are leased until `until`. Of what

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from adapter.commands.activity import Command, Communication, State, Work
 from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
@@ -88,18 +90,16 @@ class DeviceRegistry(Protocol):
 # ---------------------------------------------------------------- rows that go in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditNote:
+class AuditNote(Struct, frozen=True, kw_only=True, gc=False):
     """One audit entry: who did what to which subject, and why. Never a secret, never a name."""
 
     actor: str
     action: str
     subject: str
-    detail: Mapping[str, object] = field(default_factory=dict)
+    detail: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class Publication(Struct, frozen=True, kw_only=True, gc=False):
     """One event for the outside. `id` is fixed: the receiver keys on it (I2)."""
 
     id: EventId
@@ -109,8 +109,7 @@ class Publication:
     data: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spooled:
+class Spooled(Struct, frozen=True, kw_only=True, gc=False):
     """A body that is on disk apart from the store, compressed; its inbox row's `raw` is empty.
 
     `file` is its name in the spool folder, `size` its bytes, `digest` their SHA-256.
@@ -142,8 +141,7 @@ class InboxState(StrEnum):
     DISCARDED = "discarded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
+class Rejection(Struct, frozen=True, kw_only=True, gc=False):
     """Why a message was refused when it came; `stranger`: without the right credentials.
 
     Where `counted`, one that comes again from the same address for the same cause makes the row
@@ -155,8 +153,7 @@ class Rejection:
     counted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(Struct, frozen=True, kw_only=True, gc=False):
     """One inbound message as it came. `operation` is "" when it could not be told.
 
     `communication` is set when the callback address named one and its signature was right.
@@ -187,8 +184,7 @@ def refusal_of(inbox: InboxId, received: Received) -> AuditNote | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disposition:
+class Disposition(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an inbox row."""
 
     inbox: InboxId
@@ -199,8 +195,7 @@ class Disposition:
     wake: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedMessage:
+class JudgedMessage(Struct, frozen=True, kw_only=True, gc=False):
     """A message that is stored with what became of it, in the transaction of its effect."""
 
     received: Received
@@ -219,8 +214,7 @@ class Debit:
     window_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True, gc=False):
     """A new command, already stepped to its first resting state, with what goes with it.
 
     `key` is the requester's idempotency key and `content` a hash of what was asked; `lanes` are
@@ -273,8 +267,7 @@ class LaneTaken:
 Submitted = Accepted | Duplicate | KeyConflict | LaneTaken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True, gc=False):
     """One transaction's worth: all of it happens, or none.
 
     command       the aggregate as it becomes; its `version` is the one that was loaded, and the
@@ -313,8 +306,7 @@ class Saved(StrEnum):
 # ---------------------------------------------------------------- rows that come out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leased:
+class Leased(Struct, frozen=True, kw_only=True, gc=False):
     """One communication that has something to be done; its `wake` was moved on by the lease."""
 
     command: CommandId
@@ -323,8 +315,7 @@ class Leased:
     priority: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxRow:
+class InboxRow(Struct, frozen=True, kw_only=True, gc=False):
     id: InboxId
     operation: str
     raw: bytes
@@ -345,16 +336,14 @@ class InboxRow:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True, gc=False):
     """A communication and the command it belongs to."""
 
     command: CommandId
     communication: Communication
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True, kw_only=True, gc=False):
     """`digest` covers the entry and the digest before it, so that edits and gaps show (I6)."""
 
     seq: int
@@ -364,15 +353,13 @@ class AuditEntry:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicationRow:
+class PublicationRow(Struct, frozen=True, kw_only=True, gc=False):
     seq: int
     at: datetime
     publication: Publication
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logged:
+class Logged(Struct, frozen=True, kw_only=True, gc=False):
     """One SOAP message of a communication, for people; callback secrets are masked."""
 
     communication: CommunicationId

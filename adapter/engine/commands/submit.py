@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -30,6 +30,7 @@ from adapter.engine.commands.validation import Facts, Surveyed, Validation
 from adapter.engine.sortable_ids import SortableIds
 from adapter.errors import Conflict
 from adapter.model.ids import CommandId, DeviceId, ServicePointId
+from adapter.model.values import replace
 
 _SUBMIT_TRIES: Final = 5
 

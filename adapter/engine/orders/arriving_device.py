@@ -1,13 +1,13 @@
 """A device that a crew brings, against the registry: what it has of it, and whether it may come."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 from adapter.engine.commands.ports import Import, Store
 from adapter.engine.registry.ports import looks_like
 from adapter.model.device import Device, DeviceView
 from adapter.model.ids import DeviceId
 from adapter.model.texts import endpoint_problem, registry_id_problem
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionRefused, CompletionReport
 from adapter.orders.order import View
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -47,6 +47,7 @@ from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders import maintenance as m
 from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.changes import TIMES, check_names

@@ -8,7 +8,7 @@ then: at no moment is there a customer in the dark whom no open order is about.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from adapter.engine.commands.ports import Clock
@@ -22,6 +22,7 @@ from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_order import step_order, withdraw_order
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.events import Corrected
 from adapter.orders.order import (
     ERROR_STATES,

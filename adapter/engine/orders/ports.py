@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold
 from adapter.engine.listing import Listing
@@ -76,8 +78,7 @@ class OrderRules:
         return supported_commands(device, {}, {self.head_end: self.head_end_commands})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
+class Child(Struct, frozen=True, kw_only=True, gc=False):
     """One child: what its order knows of it, and what it is besides.
 
     `command` is None until the gateway has taken it; `field` and `wait` are set for those kinds.
@@ -91,8 +92,7 @@ class Child:
     leaving: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRecord:
+class OrderRecord(Struct, frozen=True, kw_only=True, gc=False):
     """`wake` is when somebody has to look at it at the latest; `blocked_by` the order whose end
     lets this one try again; `version` is the stored row's."""
 

@@ -5,7 +5,6 @@ It decides nothing and steps nothing: what steps the order and its requests is i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +23,7 @@ from adapter.engine.orders.ports import (
 from adapter.engine.registry.ports import POINT_CHANGED, point_subject
 from adapter.model.device import DeviceView
 from adapter.model.ids import CommandId, DeviceId, EventId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind

@@ -4,7 +4,6 @@ What a child tells its order is kept in `pushes` and `stale`. At the end: what a
 changes in the records.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from adapter.commands import steps
@@ -14,6 +13,7 @@ from adapter.engine.orders.field_work import FieldMessage, Site
 from adapter.engine.orders.ports import Child, InstallWrite, WorldWrite
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.model.device import InstallRefused, InstallStatus
+from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders.activities import ChildKind

@@ -3,8 +3,6 @@
 Every decision is a pure function of the order floor, fed with the facts that were loaded.
 """
 
-from dataclasses import replace
-
 from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
 from adapter.engine.orders.ports import OrderPass
 from adapter.engine.orders.unit_of_work import UnitOfWork
@@ -17,6 +15,7 @@ from adapter.engine.orders.unit_of_work_children import (
 )
 from adapter.errors import Conflict, IllegalTransition
 from adapter.model.ids import OrderId
+from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders import maintenance as m

@@ -1,9 +1,9 @@
 """A body to batches of normalised rows, small enough to be stored between two other writes."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 
 from adapter.engine.readings.ports import Batch
+from adapter.model.values import replace
 from adapter.readings.blocks import span_of
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import (

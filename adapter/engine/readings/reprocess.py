@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -29,6 +28,7 @@ from adapter.engine.readings.worker_process import WorkerDied, WorkerProcess
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.readings.lookups import Lookups
 from adapter.readings.normalise import awaited
 from adapter.readings.seeds import EventSeed, Seed, Unmapped

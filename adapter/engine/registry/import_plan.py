@@ -10,7 +10,7 @@ another one would send the switch orders for one customer to the meter of the ne
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -26,6 +26,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import DeviceId, EventId, ServicePointId, endpoint_key
+from adapter.model.values import replace
 
 T = TypeVar("T", Device, ServicePoint)
 

@@ -1,7 +1,7 @@
 """Rows of master data on their way in: what each may hold, and how they must fit together."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -24,6 +24,7 @@ from adapter.model.texts import (
     text_problem,
     twin_key,
 )
+from adapter.model.values import replace
 
 Check = Callable[[str], str | None]
 T = TypeVar("T", Device, ServicePoint, InstallEvent)

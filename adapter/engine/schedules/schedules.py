@@ -3,7 +3,6 @@
 import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from heapq import nsmallest
 from operator import itemgetter
@@ -26,6 +25,7 @@ from adapter.engine.schedules.ports import (
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
 from adapter.model.ids import DeviceId, EndpointId, sortable_id
+from adapter.model.values import replace
 from adapter.model.whole_numbers import LONG
 from adapter.schedules import schedule as rules
 from adapter.schedules.schedule import ReadPlan, ReadSchedule, ScheduleId, ScheduleState

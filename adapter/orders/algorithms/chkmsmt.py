@@ -6,7 +6,7 @@ the choices here are inferred, and those about waiting too long are ours.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +20,7 @@ from adapter.model.device import (
     MeasuringComponent,
 )
 from adapter.model.measurement import CONDITION_LIMIT, ConditionRange, Measurement
+from adapter.model.values import replace
 from adapter.orders.activities import (
     FIELD_ACTIVITY,
     WAIT_MEASUREMENT,

@@ -1,10 +1,11 @@
 """A site's own algorithm, by the name of its function."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from adapter.model.values import replace
 from adapter.orders.algorithms.reader import ParameterReader
 from adapter.orders.algorithms.verdict import Create, Customs, Verdict, Wait, checked_child, refuse
 from adapter.orders.order import ServiceOrder, View

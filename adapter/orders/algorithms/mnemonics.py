@@ -5,7 +5,7 @@ separated by blanks, an absent condition matches anything, the first row that ma
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Final
 
 from adapter.errors import SettingsError, meant
 from adapter.model.device import Category, DisconnectLocation, InstallStatus
+from adapter.model.values import replace
 from adapter.orders.activities import BusinessObject, ChildKind
 from adapter.orders.algorithms.rows import SKIP, ParameterRow
 from adapter.orders.lookups import BASE, OrderLookups

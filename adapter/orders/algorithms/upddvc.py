@@ -3,12 +3,13 @@ time. The rows that come with the program are in `orders/matrix.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.mnemonics import Grammar, RowError, RowList, parse_rows
 from adapter.orders.algorithms.reader import ParameterReader

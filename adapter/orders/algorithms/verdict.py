@@ -3,12 +3,13 @@ own functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from adapter.commands.flows import EFFECT_OF
 from adapter.model.device import InstallStatus, override_problem
+from adapter.model.values import replace
 from adapter.orders.activities import FIELD_ACTIVITY, ChildKind
 from adapter.orders.algorithms.rows import ParameterRow
 from adapter.orders.lookups import OrderLookups

@@ -1,7 +1,6 @@
 """Commands, what comes in and what goes out, in SQLite."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -42,6 +41,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 from adapter.store.chain import Head
 from adapter.store.commands import claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake

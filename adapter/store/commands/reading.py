@@ -3,7 +3,6 @@
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -39,6 +38,7 @@ from adapter.model.ids import (
     endpoint_key,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 from adapter.store import chain, rows
 from adapter.store.commands import queries
 from adapter.store.commands.claiming import claim_groups

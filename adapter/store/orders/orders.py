@@ -1,7 +1,7 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from itertools import groupby, islice
 from types import MappingProxyType
@@ -35,6 +35,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.field_activity_rules import OtherTask
 from adapter.orders.maintenance import MaintenanceActivity

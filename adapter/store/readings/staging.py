@@ -1,6 +1,6 @@
 """One load's rows: devices and channels found, repeats and revisions told apart, all hidden yet."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +12,7 @@ from adapter.commands.completion import components_for, same_quantity
 from adapter.engine.readings.ports import Batch, Counts, LoadId, PayloadId
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.values import replace
 from adapter.readings.components import fitting, of_component_that_disagrees
 from adapter.readings.conditions import DAYLIGHT
 from adapter.readings.life import Life, in_which_pass, life_of, within_life

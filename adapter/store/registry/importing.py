@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 import apsw
@@ -14,6 +13,7 @@ from adapter.engine.registry.ports import Known, Named
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import CommandId, DeviceId, endpoint_key
 from adapter.model.texts import twins_of
+from adapter.model.values import replace
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.registry.registry import put_device, put_install, stored_version

@@ -10,7 +10,6 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -24,6 +23,7 @@ from adapter.engine.inbox import MessageReceiver
 from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
+from adapter.model.values import replace
 from adapter.server.bodies import Body, continue_later, read_body
 from adapter.server.connections import mark_busy
 from adapter.server.credentials import BasicUsers

@@ -1,6 +1,5 @@
 """A device of another head end is not commanded at this one, whoever asks and whenever it moved."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.demo.demo import DemoSite
 from adapter.engine.commands.ports import Import
 from adapter.model.ids import DeviceId
+from adapter.model.values import replace
 from tests.engine.commands.quick_site import finish, sends, world
 from tests.engine.commands.site_by_hand import by_hand
 from tests.engine.commands.test_business_objects import PERIOD

@@ -1,13 +1,13 @@
 """What a crew is told: what the order wants, which row decided, which command failed and how."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapter.commands.calls import FailureReason
 from adapter.engine.orders.field_work import FieldMessage
 from adapter.fieldwork.messages import message_json, read_message
+from adapter.model.values import replace
 from adapter.orders.field_activity_events import MessageKind
 from adapter.orders.order import ChildFact, ChildState, OrderKind, OrderState
 from adapter.orders.visit_reason import MOST_TOLD, WANTS, earlier_work

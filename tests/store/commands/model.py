@@ -1,7 +1,7 @@
 """The store as plain dictionaries: what the one on disk is compared with."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapter.commands.activity import Command, Communication, CommunicationState, Work
@@ -47,6 +47,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+from adapter.model.values import replace
 from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.rows import due_of
 from tests.store.commands.model_commands import count, fits

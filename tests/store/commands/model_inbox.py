@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapter.engine.commands.correlator import STATUS_CHANGED
@@ -17,6 +16,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.errors import NotFound
 from adapter.model.ids import InboxId, RequestToken
+from adapter.model.values import replace
 from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.commands.reading import UNADDRESSED_SHARE
 

@@ -1,7 +1,5 @@
 """Every store: submitting, loading, saving, lanes, tokens."""
 
-from dataclasses import replace
-
 from adapter.commands.activity import Command, CommunicationState, State, Work
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult
@@ -16,6 +14,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.values import replace
 from tests.builders import (
     NOON,
     a_command,

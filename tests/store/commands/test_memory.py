@@ -1,10 +1,10 @@
 """Commands that are kept at hand: never believed against the file, and bounded."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from adapter.commands.activity import State
 from adapter.engine.commands.ports import Change, Saved
+from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.memory import CommandMemory
 from tests.builders import a_command, a_command_id, a_note, a_submission, at

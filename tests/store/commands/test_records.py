@@ -1,6 +1,5 @@
 """Every store: inbox, readings, events out, audit, messages, ledger, registry."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -24,6 +23,7 @@ from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
 from adapter.model.ids import DeviceId, EventId, InboxId
 from adapter.model.reading import InitialMeasurement, InitialValue
+from adapter.model.values import replace
 from tests.builders import (
     NOON,
     a_command,

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +34,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import (
     HandClock,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +18,7 @@ from adapter.engine.commands.ports import (
     Saved,
     Store,
 )
+from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import (
     NOON,
