@@ -256,7 +256,7 @@ async def _told(target: Target) -> bool:
     """What it says of its own accord is in: that each has begun and runs, and that one has ended.
     It would count as what an attacker has sent."""
     came = (await target.ask("/ledger"))["inbox_by_state"]
-    return sum(came.values()) >= 2 * len(target.orders) + 3
+    return bool(sum(came.values()) >= 2 * len(target.orders) + 3)
 
 
 def _by_command(head_end: Simulator) -> dict[str, Order]:

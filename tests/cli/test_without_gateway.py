@@ -17,7 +17,7 @@ from adapter.service.settings_table import rows
 from adapter.wire.catalog import Catalog
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("zeep", "aiohttp", "lxml", "xmlschema", "apsw", "rich", "msgspec", "asyncio")
+HEAVY = ("zeep", "aiohttp", "lxml", "xmlschema", "apsw", "rich", "asyncio")
 
 
 @pytest.fixture(autouse=True)
