@@ -110,8 +110,8 @@ async def test_a_measurement_and_its_event_say_what_the_intake_made_of_the_value
 
 
 async def test_data_that_come_after_the_result_complete_the_read(tmp_path: Path) -> None:
-    late = script(Effect.LATE_DATA, seconds=2.0)
-    async with world(tmp_path, late) as made:
+    late = script(Effect.LATE_DATA, seconds=1.0)
+    async with world(tmp_path, late, policies=fast(measurement_s=15.0)) as made:
         request = CommandRequest(
             kind=K.ON_DEMAND_READ_INTERVAL, devices=(made.device(1),), period=period()
         )
