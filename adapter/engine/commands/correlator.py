@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from adapter.commands.calls import RequestStatus
@@ -220,9 +221,9 @@ class Correlator:
                     continue  # judged in the next batch, against what this one learns
                 if key is not None:
                     seen.add(key)
-                work.append(self._attend(row, self._notify(row, told, known)))
+                work.append(self._attend(row, partial(self._notify, row, told, known)))
             else:
-                work.append(self._attend(row, self._keep(row, told)))
+                work.append(self._attend(row, partial(self._keep, row, told)))
         self._judging |= seen
         try:
             await asyncio.gather(*work)
@@ -277,7 +278,7 @@ class Correlator:
             raise
         except Exception:
             for (row, _, _), each in zip(strays, dispositions, strict=True):
-                await self._attend(row, self._save(each))
+                await self._attend(row, partial(self._save, each))
             return
         for row, _, _ in strays:
             self._count_parked(row)
@@ -318,8 +319,8 @@ class Correlator:
         """A message at an address of ours was stored: what has none makes way for it."""
         self._make_way = True
 
-    async def _attend(self, row: InboxRow, work: Awaitable[None]) -> None:
-        await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work)
+    async def _attend(self, row: InboxRow, work: Callable[[], Awaitable[None]]) -> None:
+        await self._store.set_aside.attend(RowKind.MESSAGE, row.id, work())
 
     async def _read_all(self, rows: Sequence[InboxRow]) -> list[_Read]:
         """Those that can be read, or are known to be garbage; the others are noted as failed. What
