@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bench import callbacks, codec, commands, intake, orders, profiles, waiting
+from bench import callbacks, codec, commands, intake, orders, profiles, simulator, waiting
 from bench.files import write
 from bench.machine import machine
 from bench.report import Part, show
@@ -25,6 +25,7 @@ PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "waiting": waiting.measure,
     "callbacks": callbacks.measure,
     "codec": codec.measure,
+    "simulator": simulator.measure,
     "intake": intake.measure,
     "orders": orders.measure,
     "profiles": profiles.measure,

@@ -3,28 +3,24 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from time import perf_counter
 from typing import Final
 
-import aiohttp
-
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
-from adapter.simulator.access import basic
+from adapter.simulator.callbacks import CallbackClient, Unposted
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.journal import SimulatorJournal
-from adapter.simulator.tls import callback_context
 from adapter.simulator.world import SimulatedWorld
 from adapter.wire.codec import Codec
 
 _TURN_S: Final = 0.01
 """How long due steps may keep requests and callbacks waiting."""
 
-_KEEPALIVE_S: Final = 4.0
-"""Shorter than any listener's, so that no callback meets a connection that is being closed."""
+_TICK: Final = timedelta(milliseconds=1)
 
 _BACKLOG: Final = 512
 """Deliveries waiting past which no further step is taken: a bound for memory."""
@@ -68,27 +64,14 @@ class Deliverer:
         self._timer_due: datetime | None = None
         self._stopped = False
         self._pauses: set[asyncio.Future[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
+        self._client: CallbackClient | None = None
         world.worker.congested = lambda: self._meters_waiting >= _METERS_WAITING
 
     async def start(self) -> None:
         self._stopped = False
-        limits, access = self._world.config.limits, self._world.config.access
-        headers = {"Content-Type": "text/xml; charset=utf-8"}
-        if access.callback_user:
-            headers["Authorization"] = basic(access.callback_user, access.callback_password)
-        self._slots = asyncio.Semaphore(limits.callback_concurrency)
-        self._session = aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(
-                limit=limits.callback_concurrency,
-                keepalive_timeout=_KEEPALIVE_S,
-                ttl_dns_cache=60,
-                ssl=callback_context(self._world.config.tls),
-            ),
-            timeout=aiohttp.ClientTimeout(total=limits.callback_timeout_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        config = self._world.config
+        self._slots = asyncio.Semaphore(config.limits.callback_concurrency)
+        self._client = CallbackClient(config)
         self.wake()
 
     async def stop(self) -> None:
@@ -108,8 +91,8 @@ class Deliverer:
         self._lanes.clear()
         self._lane_tasks.clear()
         self._waiting = self._meters_waiting = 0
-        if self._session is not None:
-            await self._session.close()
+        if self._client is not None:
+            self._client.close()
 
     def wake(self) -> None:
         """To be called when steps were put into the schedule."""
@@ -120,9 +103,10 @@ class Deliverer:
             if self._timer_due <= due:
                 return
             self._timer.cancel()
-        wait = max(0.0, (due - self._clock.now()).total_seconds())
+        # Loops count in milliseconds: less than is left, and a turn would come too early.
+        wait = max(0, ceil((due - self._clock.now()) / _TICK)) * _TICK
         self._timer_due = due
-        self._timer = asyncio.get_running_loop().call_later(wait, self._turn)
+        self._timer = asyncio.get_running_loop().call_later(wait.total_seconds(), self._turn)
 
     def send(self, deliveries: Iterable[Delivery]) -> None:
         """Queue deliveries in their lanes; returns at once."""
@@ -249,20 +233,14 @@ class Deliverer:
         return []
 
     async def _post(self, delivery: Delivery) -> tuple[bytes, int | None, str]:
-        spec = self._codec.catalog.spec(delivery.operation)
+        if self._client is None:
+            return b"", None, "not started"
+        action = self._codec.catalog.spec(delivery.operation).soap_action
         try:
             payload = self._codec.encode_request(delivery.operation, delivery.body)
         except GatewayError as error:
             return b"", None, f"{type(error).__name__}: {error}"
-        headers = {"SOAPAction": f'"{spec.soap_action}"'}
-        if self._session is None:
-            return payload, None, "not started"
         try:
-            async with self._session.post(
-                delivery.address, data=payload, headers=headers, allow_redirects=False
-            ) as response:
-                with suppress(aiohttp.ClientPayloadError):
-                    await response.read()
-                return payload, response.status, ""
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return payload, None, f"{type(error).__name__}: {error}"
+            return payload, await self._client.post(delivery.address, action, payload), ""
+        except Unposted as error:
+            return payload, None, str(error)

@@ -15,6 +15,7 @@ from adapter.model.values import replace
 from adapter.simulator.admin import admin_routes
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import SimulatorJournal
+from adapter.simulator.services import Services
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.soap import SoapDoor
 from adapter.simulator.tls import server_context
@@ -54,7 +55,7 @@ class Simulator:
             by_hand=isinstance(self.clock, HandClock),
         )
         self._door = SoapDoor(self.world, self.codec, self.journal, self.clock, self._deliverer)
-        self._runners: list[web.AppRunner] = []
+        self._runners: list[web.BaseRunner] = []
         self._port = self.config.port
         self._pages = contract_pages(self.codec.catalog)
         self.url = ""
@@ -136,15 +137,24 @@ class Simulator:
         return web.Application(client_max_size=self.config.limits.body_bytes)
 
     async def _listen(self, app: web.Application, address: str, port: int) -> str:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=False,  # a caller that goes away does not undo its request
-            keepalive_timeout=_CLIENT_KEEPALIVE_S,
-            shutdown_timeout=_DRAIN_S,
+        application = web.AppRunner(app, access_log=None)
+        await self._set_up(application)
+        assert application.server is not None
+        services = Services(
+            application.server,
+            self._pages,
+            self._door.handle,
+            body_bytes=self.config.limits.body_bytes,
         )
-        await runner.setup()
-        self._runners.append(runner)
+        server = web.Server(
+            services.answer,
+            request_factory=services.request,
+            handler_cancellation=False,  # a caller that goes away does not undo its request
+            access_log=None,
+            keepalive_timeout=_CLIENT_KEEPALIVE_S,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_S)
+        await self._set_up(runner)
         secured = server_context(self.config.tls)
         site = web.TCPSite(runner, address, port, ssl_context=secured, backlog=1_024)
         try:
@@ -155,6 +165,10 @@ class Simulator:
         host, bound, *_ = runner.addresses[0]
         scheme = "http" if secured is None else "https"
         return f"{scheme}://[{host}]:{bound}" if ":" in host else f"{scheme}://{host}:{bound}"
+
+    async def _set_up(self, runner: web.BaseRunner) -> None:
+        await runner.setup()
+        self._runners.append(runner)
 
     async def _wsdl(self, path: str, request: web.Request) -> web.Response:
         if not asks_for_contract(request.query):

@@ -16,13 +16,13 @@ from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.journal import Entry, SimulatorJournal
 from adapter.simulator.operations import WORK, callback_address
+from adapter.simulator.responses import XML, response
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
 from adapter.wire.codec import Codec, DecodedMessage, Direction
 from adapter.wire.members import misfit
 from adapter.wire.xml import ENVELOPE_NS, Soap, open_envelope
 
-_XML: Final = "text/xml"
 _CHARSETS: Final = ("utf-8", "utf-16")
 _DISPATCHER: Final = (
     "http://schemas.microsoft.com/net/2005/12/windowscommunicationfoundation/dispatcher"
@@ -53,7 +53,7 @@ class _NotTaken(Exception):
 class _Answer:
     status: int
     body: bytes = b""
-    kind: str = _XML
+    kind: str = XML
     fault: str | None = None
     half: bool = False
     location: str = ""
@@ -90,16 +90,16 @@ class SoapDoor:
         self._body_bytes = world.config.limits.body_bytes
         self._gate = Gate(world.config.access, body_bytes=self._body_bytes)
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one POST to a service path."""
-        body = await request.read()
+        body = await self._body(request)
         refusal = self._gate.refusal(request.headers, body)
         if refusal is not None:
-            return self._not_let_in(body, refusal)
+            return self._not_let_in(request, body, refusal)
         try:
             message = self._read(request, body)
         except _NotTaken as refused:
-            return self._not_taken(body, refused)
+            return self._not_taken(request, body, refused)
         operation = message.operation or ""
         arrival = self._world.arrive(operation, message.body)
         entry = self._journal.received(
@@ -112,7 +112,16 @@ class SoapDoor:
         )
         return await self._conclude(request, arrival, entry)
 
-    def _read(self, request: web.Request, body: bytes) -> DecodedMessage:
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        content = request.content
+        if not content.is_eof():
+            return await request.read()
+        body = content.read_nowait()
+        if len(body) > self._body_bytes:
+            raise web.HTTPRequestEntityTooLarge(self._body_bytes)
+        return body
+
+    def _read(self, request: web.BaseRequest, body: bytes) -> DecodedMessage:
         """The message, judged as WCF does it: media type, envelope, action, members, values."""
         if self._strict and not _is_soap_11(request):
             given = request.headers.get("Content-Type", "none")
@@ -131,7 +140,7 @@ class SoapDoor:
         except WireError as error:
             raise _NotTaken(str(error), code="DeserializationFailed") from error
 
-    def _served_at(self, operation: str, request: web.Request) -> bool:
+    def _served_at(self, operation: str, request: web.BaseRequest) -> bool:
         """WCF finds the operation by path and SOAPAction; the body must agree."""
         spec = self._codec.catalog.operations.get(operation)
         if spec is None or spec.path != request.path:
@@ -140,7 +149,7 @@ class SoapDoor:
         return action == spec.soap_action or (action == "" and not self._strict)
 
     async def _conclude(
-        self, request: web.Request, arrival: Arrival, entry: Entry
+        self, request: web.BaseRequest, arrival: Arrival, entry: Entry
     ) -> web.StreamResponse:
         try:
             answer = await self._answer(arrival, entry)
@@ -150,6 +159,8 @@ class SoapDoor:
         self._journal.answered(entry, status=answer.status, fault=answer.fault)
         if answer.half:
             return await _half(request, answer)
+        if answer.kind == XML and not answer.location:
+            return response(request, answer.body, status=answer.status)
         return web.Response(
             status=answer.status,
             body=answer.body,
@@ -246,7 +257,7 @@ class SoapDoor:
         except WireError:  # a field repeats what the caller sent, and that does not fit its type
             return self._codec.encode_fault(name, {"Message": message}, reason=message)
 
-    def _not_let_in(self, body: bytes, reason: str) -> web.Response:
+    def _not_let_in(self, request: web.BaseRequest, body: bytes, reason: str) -> web.StreamResponse:
         basic = self._world.config.access.caller_security == "basic"
         status = 401 if basic else 500
         self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=status)
@@ -256,25 +267,27 @@ class SoapDoor:
             "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
         )
         fault = unnamed_fault("FailedAuthentication", "Not let in.", namespace=namespace)
-        return web.Response(status=500, body=fault, content_type=_XML, charset="utf-8")
+        return response(request, fault, status=500)
 
-    def _not_taken(self, body: bytes, refused: "_NotTaken") -> web.Response:
+    def _not_taken(
+        self, request: web.BaseRequest, body: bytes, refused: _NotTaken
+    ) -> web.StreamResponse:
         status, reason = refused.status, str(refused)
         self._journal.refused(at=self._clock.now(), reason=reason, body=body, status=status)
         if status == 415:
-            return web.Response(status=415, text=f"The content type must be {_XML}; charset=utf-8.")
+            return web.Response(status=415, text=f"The content type must be {XML}; charset=utf-8.")
         fault = unnamed_fault(
             refused.code,
             "The message could not be processed.",
             namespace=_NAMESPACE_OF.get(refused.code, _DISPATCHER),
         )
-        return web.Response(status=status, body=fault, content_type=_XML, charset="utf-8")
+        return response(request, fault, status=status)
 
 
-def _is_soap_11(request: web.Request) -> bool:
+def _is_soap_11(request: web.BaseRequest) -> bool:
     """By its content type: that of SOAP 1.2 is another."""
     charset = (request.charset or _CHARSETS[0]).lower()
-    return request.content_type.lower() == _XML and charset in _CHARSETS
+    return request.content_type.lower() == XML and charset in _CHARSETS
 
 
 def _elsewhere_or(script: Script) -> _Answer:
@@ -290,13 +303,13 @@ def _internal() -> _Answer:
     return _Answer(status=500, body=body, fault="InternalServiceFault")
 
 
-def _closed(request: web.Request) -> web.Response:
+def _closed(request: web.BaseRequest) -> web.Response:
     if request.transport is not None:
         request.transport.close()
     return web.Response(status=499)
 
 
-async def _half(request: web.Request, answer: _Answer) -> web.StreamResponse:
+async def _half(request: web.BaseRequest, answer: _Answer) -> web.StreamResponse:
     """Headers for the whole body, then half of it, then the end of the connection."""
     response = web.StreamResponse(status=answer.status)
     response.content_type = answer.kind

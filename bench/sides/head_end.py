@@ -231,6 +231,10 @@ class HttpMessages(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         self._came += data
         while (end := self._came.find(b"\r\n\r\n")) >= 0:
