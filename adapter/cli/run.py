@@ -101,6 +101,7 @@ def simulator_config(
 async def _simulate(
     config: "SimulatorConfig", write_devices: Path | None, *, as_json: bool
 ) -> None:
+    from adapter.service.app import settle
     from adapter.simulator.server import Simulator
 
     async with Simulator(config) as simulator:
@@ -121,6 +122,7 @@ async def _simulate(
             if not config.data_subscribers:
                 say("readings go nowhere until subscribed to: --deliver-to http://127.0.0.1:8101")
             say("stop with Ctrl-C")
+        settle()
         await _interrupted()
 
 

@@ -32,15 +32,18 @@ _DIA_REASONS: Final[Mapping[FailureReason, str]] = MappingProxyType(
 
 def wire_time(at: datetime) -> str:
     """xs:dateTime in UTC with as many fraction digits as there are, as .NET writes it."""
-    text = at.astimezone(UTC).isoformat(timespec="microseconds" if at.microsecond else "seconds")
-    head, dot, rest = text.removesuffix("+00:00").partition(".")
-    return f"{head}{dot}{rest.rstrip('0')}Z"
+    text = _in_utc(at).isoformat()[: -len("+00:00")]
+    return f"{text.rstrip('0') if at.microsecond else text}Z"
 
 
 def _ticks(at: datetime) -> str:
     """As .NET writes a moment of its own clock: seven digits, the last of which is made up here."""
-    text = at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    text = _in_utc(at).isoformat(timespec="microseconds")[: -len("+00:00")]
     return f"{text}{at.microsecond % 9 + 1}Z"
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def read_time(value: object, name: str) -> datetime:
@@ -68,7 +71,7 @@ def part(body: Body, *names: str) -> Body:
     here: Body = body
     for name in names:
         inner = here.get(name)
-        here = inner if isinstance(inner, Mapping) else {}
+        here = inner if isinstance(inner, dict) else {}
     return here
 
 

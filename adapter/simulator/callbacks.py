@@ -64,7 +64,9 @@ class CallbackClient:
         try:
             place, head = _request_head(address, action, self._authorization)
             async with asyncio.timeout(self._timeout_s):
-                connection = self._take(place) or await self._connect(place)
+                connection = self._take(place)
+                if connection is None:
+                    connection = await self._connect(place)
                 try:
                     status = await _exchange(connection, head % len(body) + body)
                 except BaseException:

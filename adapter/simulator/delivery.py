@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from time import perf_counter
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
@@ -29,8 +30,7 @@ _METERS_WAITING: Final = 500
 """Meters whose data wait, past which no further data are made: a day of one takes some 30 kB."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Queued:
+class _Queued(Struct, frozen=True):
     delivery: Delivery
     attempt: int
 

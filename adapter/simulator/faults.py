@@ -221,6 +221,9 @@ class Scripts:
         """Each script with how often it has matched, and how often it has hit."""
         return tuple((row, self._seen[row.id], self._hits[row.id]) for row in self._rows.values())
 
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
     def has(self, stage: FaultStage) -> bool:
         return any(row.stage is stage for row in self._rows.values())
 

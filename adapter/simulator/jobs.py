@@ -1,9 +1,10 @@
 """One request the head end has taken: its token, what it covers, how far it is, how it ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from adapter.commands.calls import (
     FailureReason,
@@ -29,8 +30,7 @@ class FaultRaised(GatewayError):
         self.fields = fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRequest:
+class JobRequest(Struct, frozen=True, kw_only=True):
     """What a request asks for, whatever the operation: targets, address, parameters.
 
     `sources` are the words of dat:RegisterSource wanted, `self_reads` a dat:ReportSelfReadOption.
@@ -45,8 +45,7 @@ class JobRequest:
     user_intervention: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Struct, frozen=True, kw_only=True):
     """What one endpoint's data told, and how often they were sent: not at all, doubled, late.
 
     `energy` has the number of intervals and their sum in Wh, by quantity.
@@ -54,15 +53,12 @@ class Sent:
 
     copies: int
     late: bool = False
-    energy: Mapping[str, tuple[int, Decimal]] = field(default_factory=dict)
+    energy: Mapping[str, tuple[int, Decimal]] = {}
 
 
-@dataclass(slots=True, kw_only=True)
-class Job:
+class Job(Struct, kw_only=True):
     """`failures` and `switches` fill when the endpoints are reached; `missing` are left out. `told`
     is the account of the data of each endpoint that answered a read.
-
-    `mishaps` are the effects of scripts that go with the whole request.
     """
 
     token: RequestToken
@@ -75,15 +71,15 @@ class Job:
     finished_at: datetime | None = None
     acted: bool = False
     succeeded: int = 0
-    failures: dict[EndpointId, Failed] = field(default_factory=dict)
-    switches: list[SwitchReading] = field(default_factory=list)
+    failures: dict[EndpointId, Failed] = {}
+    switches: list[SwitchReading] = []
     voltage: bool | None = None
-    data: list[dict[str, object]] = field(default_factory=list)
-    told: dict[EndpointId, Sent] = field(default_factory=dict)
-    late: list[tuple[float, list[dict[str, object]]]] = field(default_factory=list)
+    data: list[dict[str, object]] = []
+    told: dict[EndpointId, Sent] = {}
+    late: list[tuple[float, list[dict[str, object]]]] = []
     """What is sent so many seconds after the end."""
-    missing: set[EndpointId] = field(default_factory=set)
-    said: set[RemoteState] = field(default_factory=set)
+    missing: set[EndpointId] = set()
+    said: set[RemoteState] = set()
     forgets: bool = False
     never_finishes: bool = False
     pending_instead: bool = False
@@ -98,8 +94,7 @@ class Job:
         self.failures[esn] = Failed(reason=reason, description=description)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """One message from the head end to an address of ours: a callback or data.
 
     Deliveries of one `lane` go one after the other; lanes do not wait for each other.

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Final
 
+from msgspec import Struct
+
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.model.bounds import Bounds, Count, CountOrZero, Seed, Share
 from adapter.model.ids import EndpointId
@@ -26,6 +28,8 @@ _OBJECT_ID: Final = re.compile(r"\d+(\.\d+)+", re.ASCII)
 
 PULSES: Final = ("0.025", "0.2", "0.5")
 """Watt-hours a pulse. A watt-hour is a whole number of each, so that nothing is lost."""
+
+_AT_HAND: Final = 256
 
 R, S = FailureReason, SwitchState
 
@@ -70,16 +74,14 @@ class Meter:
         return self.commissioned and self.registered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(Struct, frozen=True, kw_only=True):
     """Why an endpoint did not do what it was asked."""
 
     reason: FailureReason
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """The endpoint did it. `meter` is how it is afterwards."""
 
     meter: Meter
@@ -207,12 +209,14 @@ class PopulationPlan:
 
 @dataclass(slots=True)
 class Population:
-    """All meters. Only those that were changed or added take memory."""
+    """All meters. Only those that were changed or added take memory, and the last that were asked
+    for: a request asks for its own more than once."""
 
     plan: PopulationPlan
     _changed: dict[EndpointId, Meter] = field(default_factory=dict)
     _added: dict[EndpointId, None] = field(default_factory=dict)
     _groups: dict[str, tuple[EndpointId, ...]] = field(default_factory=dict)
+    _at_hand: dict[EndpointId, Meter] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.plan.count + len(self._added)
@@ -228,11 +232,16 @@ class Population:
         return len(self._changed)
 
     def find(self, esn: EndpointId) -> Meter | None:
-        meter = self._changed.get(esn)
+        meter = self._changed.get(esn) or self._at_hand.get(esn)
         if meter is not None:
             return meter
         index = self._index(esn)
-        return None if index is None else self._born(esn, index)
+        if index is None:
+            return None
+        if len(self._at_hand) >= _AT_HAND:
+            self._at_hand.clear()
+        meter = self._at_hand[esn] = self._born(esn, index)
+        return meter
 
     def put(self, meter: Meter) -> None:
         """Keep a changed meter, or add a new one."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -159,13 +160,18 @@ def callback_address(operation: str, body: Body) -> str:
 
 def check_address(address: str) -> None:
     """An address the head end is to call must be an absolute http or https one."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+    scheme, mark, rest = address.partition("://")
+    if not _leads_to_a_host(scheme + mark + rest.partition("/")[0]):
         raise FaultRaised("InvalidUriFormatFault", "This is no http address.", Uri=address)
+
+
+@lru_cache(maxsize=256)
+def _leads_to_a_host(start: str) -> bool:
+    try:
+        parts = urlsplit(start)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def ask(work: SimulatedWork, meter: Meter, job: Job, *, now: datetime) -> Answered:

@@ -1,11 +1,11 @@
 """One SOAP request of a caller: understand it, apply the scripts, act, and answer or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from aiohttp import web
+from msgspec import Struct
 
 from adapter.engine.commands.ports import Clock
 from adapter.errors import ContractError, WireError
@@ -20,9 +20,10 @@ from adapter.simulator.responses import XML, response
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
 from adapter.wire.codec import Codec, DecodedMessage, Direction
-from adapter.wire.members import misfit
+from adapter.wire.members import Misfit, misfit_in
 from adapter.wire.xml import ENVELOPE_NS, Soap, open_envelope
 
+_USUAL: Final = f"{XML}; charset=utf-8"
 _CHARSETS: Final = ("utf-8", "utf-16")
 _DISPATCHER: Final = (
     "http://schemas.microsoft.com/net/2005/12/windowscommunicationfoundation/dispatcher"
@@ -49,8 +50,7 @@ class _NotTaken(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _Answer(Struct, frozen=True, kw_only=True):
     status: int
     body: bytes = b""
     kind: str = XML
@@ -87,6 +87,7 @@ class SoapDoor:
         self._clock = clock
         self._deliverer = deliverer
         self._strict = world.config.strict
+        self._misfits: dict[str, Misfit] = {}
         self._body_bytes = world.config.limits.body_bytes
         self._gate = Gate(world.config.access, body_bytes=self._body_bytes)
 
@@ -133,12 +134,17 @@ class SoapDoor:
             operation, direction = self._codec.recognise(opened.content)
             if direction is not Direction.REQUEST or not self._served_at(operation, request):
                 raise _NotTaken("no such action here", code="ActionNotSupported")
-            wanted = self._codec.catalog.spec(operation).request
-            if self._strict and (found := misfit(wanted, opened.content)) is not None:
+            if self._strict and (found := self._misfit(operation)(opened.content)) is not None:
                 raise _NotTaken(found, code="DeserializationFailed")
             return self._codec.decode_content(opened.content)
         except WireError as error:
             raise _NotTaken(str(error), code="DeserializationFailed") from error
+
+    def _misfit(self, operation: str) -> Misfit:
+        if (known := self._misfits.get(operation)) is None:
+            request = self._codec.catalog.spec(operation).request
+            known = self._misfits[operation] = misfit_in(request)
+        return known
 
     def _served_at(self, operation: str, request: web.BaseRequest) -> bool:
         """WCF finds the operation by path and SOAPAction; the body must agree."""
@@ -286,6 +292,8 @@ class SoapDoor:
 
 def _is_soap_11(request: web.BaseRequest) -> bool:
     """By its content type: that of SOAP 1.2 is another."""
+    if request.headers.get("Content-Type") == _USUAL:
+        return True
     charset = (request.charset or _CHARSETS[0]).lower()
     return request.content_type.lower() == XML and charset in _CHARSETS
 

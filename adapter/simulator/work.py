@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from adapter.commands.calls import RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.model.values import replace
@@ -135,6 +137,8 @@ class Worker:
             token=job.token,
             state=str(state),
         )
+        if not hits:
+            return [delivery]
         copies = [delivery]
         if (twice := hits.get(Effect.DUPLICATE_CALLBACK)) is not None:
             copies += [delivery] * (1 if twice.count is None else twice.count)

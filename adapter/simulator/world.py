@@ -6,8 +6,9 @@ same messages at the same times say the same, byte for byte.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from adapter.commands.calls import FailureReason, RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
@@ -50,8 +51,7 @@ from adapter.simulator.work import Worker
 Hits = Mapping[Effect, Script]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(Struct, frozen=True, kw_only=True):
     """A request that was understood: what it is about, and the scripts that hit it."""
 
     operation: str
@@ -60,8 +60,7 @@ class Arrival:
     hits: Hits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedReply:
+class SimulatedReply(Struct, frozen=True, kw_only=True):
     """The body of an answer in the contract's names. `token` is set where one was given."""
 
     body: dict[str, object]
@@ -138,6 +137,8 @@ class SimulatedWorld:
             token = RequestToken(text(part(body, "input"), "Id").lower())
             job = self.jobs.get(token)
             endpoints = job.asked.endpoints if job is not None else ()
+        if not self.scripts:
+            return Arrival(operation=operation, body=body, endpoints=endpoints, hits={})
         stages = [FaultStage.BEFORE, FaultStage.AFTER]
         stages += [FaultStage.TOKEN, FaultStage.JOB] if operation in WORK else []
         stages += [FaultStage.JOB] if operation in RESULTS else []

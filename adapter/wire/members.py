@@ -4,7 +4,8 @@ Our own readers are more tolerant. This is for the simulated head end, whose ser
 .NET's (inferred).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -12,54 +13,84 @@ from adapter.wire.reader import is_nil, tags_of
 from adapter.wire.shapes import Field, ListOf, Scalar, Struct
 from adapter.wire.xml import where
 
+Misfit: TypeAlias = Callable[[etree._Element], str | None]
+"""The first thing in an element that a data contract would not read; None: all of it fits.
 
-def misfit(field: Field, element: etree._Element) -> str | None:
-    """The first thing in `element` that a data contract would not read; None: all of it fits.
-
-    Members must stand in the contract's order, those that it requires must be there, and nil may
-    stand only where it allows it. Elements that it does not have are passed over. WCF also passes
-    over an optional member that is out of order; here that is a misfit, so that it is seen.
-    """
-    return next(_misfits(field, element), None)
+Members must stand in the contract's order, those that it requires must be there, and nil may stand
+only where it allows it. Elements that it does not have are passed over. WCF also passes over an
+optional member that is out of order; here that is a misfit, so that it is seen.
+"""
 
 
-def _misfits(field: Field, element: etree._Element) -> Iterator[str]:
+def misfit_in(field: Field) -> Misfit:
+    """Compiled once for each message, as readers are."""
     content = field.content
-    if is_nil(element):
-        if not field.nillable:
-            yield f"{where(element)}: must not be nil"
-    elif isinstance(content, Struct):
-        yield from _of_members(content, element)
+    if isinstance(content, Struct):
+        within = _in_members(content)
     elif isinstance(content, ListOf) and not _any_item_fits(content.item):
-        tags = tags_of(content.item)
-        for child in element:
-            if child.tag in tags:
-                yield from _misfits(content.item, child)
+        within = _in_items(content.item)
+    else:
+        within = _never
+    nillable = field.nillable
+
+    def misfit(element: etree._Element) -> str | None:
+        if is_nil(element):
+            return None if nillable else f"{where(element)}: must not be nil"
+        return within(element)
+
+    return misfit
+
+
+def _never(element: etree._Element) -> str | None:
+    return None
 
 
 def _any_item_fits(item: Field) -> bool:
     return isinstance(item.content, Scalar) and item.nillable
 
 
-def _of_members(struct: Struct, element: etree._Element) -> Iterator[str]:
-    places: dict[str, int] = {}
+def _in_items(item: Field) -> Misfit:
+    tags, of_item = frozenset(tags_of(item)), misfit_in(item)
+
+    def misfit(element: etree._Element) -> str | None:
+        for child in element:
+            if child.tag in tags and (found := of_item(child)) is not None:
+                return found
+        return None
+
+    return misfit
+
+
+def _in_members(struct: Struct) -> Misfit:
+    places: dict[str, tuple[int, bool, Misfit]] = {}
     for place, field in enumerate(struct.fields):
         for tag in tags_of(field):
-            places.setdefault(tag, place)
-    begun = 0  # up to here members have been there, or may not come any more
-    for child in element:
-        place = places.get(child.tag, -1)
-        if place < 0:
-            continue
-        field = struct.fields[place]
-        if place < begun and not (field.repeated and place == begun - 1):
-            yield f"{where(child)}: does not stand where the contract has it"
-        yield from _lacking(struct.fields[begun:place], element)
-        yield from _misfits(field, child)
-        begun = max(begun, place + 1)
-    yield from _lacking(struct.fields[begun:], element)
+            places.setdefault(tag, (place, field.repeated, misfit_in(field)))
+    names = [field.name if field.required else None for field in struct.fields]
 
+    def lacking(element: etree._Element, start: int, end: int) -> str | None:
+        """In the order of the contract: what stands too late is lacking, as it is for WCF."""
+        for name in names[start:end]:
+            if name is not None:
+                return f"{where(element)}: lacks {name}"
+        return None
 
-def _lacking(fields: tuple[Field, ...], element: etree._Element) -> Iterator[str]:
-    """In the order of the contract: what stands too late is lacking, as it is for WCF."""
-    return (f"{where(element)}: lacks {field.name}" for field in fields if field.required)
+    def misfit(element: etree._Element) -> str | None:
+        begun = 0  # up to here members have been there, or may not come any more
+        for child in element:
+            row = places.get(child.tag)
+            if row is None:
+                continue
+            place, repeated, of_member = row
+            if place < begun:
+                if not (repeated and place == begun - 1):
+                    return f"{where(child)}: does not stand where the contract has it"
+            else:
+                if (found := lacking(element, begun, place)) is not None:
+                    return found
+                begun = place + 1
+            if (found := of_member(child)) is not None:
+                return found
+        return lacking(element, begun, len(names))
+
+    return misfit

@@ -3,8 +3,7 @@
 python -m bench.sides.head_end_client    answers {"url": URL, "count": n, "at_once": n}
 
 One is a Remote Disconnect: request with a callback address, three callbacks, result. Nothing of it
-is read but the token and the state of a callback; bytes and connections are as the bench's head end
-has them.
+is read but the token and whether it succeeded; connections are as the bench's head end has them.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ _TOKEN: Final = "5b0c7e0e-6d0f-4a55-9a6e-2f6f4a1f0c11"
 _ADDRESS: Final = "http://gateway.example:8101/status"
 _ID: Final = re.compile(rb"Id>([^<]+)<")
 _PLACE: Final = re.compile(rb"POST /(\d+) ")
-_ENDED: Final = b"State>Completed<"
+_CALLBACKS: Final = 3
 _SUCCESS: Final = b"Result>Success<"
 
 
@@ -108,7 +107,7 @@ class Listening(HttpMessages):
         self.send(self._commands.messages.taken)
         place = _PLACE.match(head)
         assert place is not None
-        self._commands.called_back(int(place[1]), ended=_ENDED in body)
+        self._commands.called_back(int(place[1]))
 
 
 class Commands:
@@ -123,7 +122,7 @@ class Commands:
         self._count = count
         self._began: dict[int, float] = {}
         self._tokens: dict[int, bytes] = {}
-        self._over: set[int] = set()
+        self._came: dict[int, int] = {}
 
     def begin(self) -> None:
         number = next(self._numbers, None)
@@ -135,20 +134,19 @@ class Commands:
             found = _ID.search(body)
             assert found is not None
             self._tokens[number] = found[1]
-            if number in self._over:
-                self._ask(number)
+            self._ask(number)
 
         self._post(self.messages.disconnect(number), token)
 
-    def called_back(self, number: int, *, ended: bool) -> None:
-        if not ended:
-            return
-        if number in self._tokens:
-            self._ask(number)
-        else:
-            self._over.add(number)
+    def called_back(self, number: int) -> None:
+        self._came[number] = self._came.get(number, 0) + 1
+        self._ask(number)
 
     def _ask(self, number: int) -> None:
+        """For the result, once its token and all its callbacks are there."""
+        if number not in self._tokens or self._came.get(number) != _CALLBACKS:
+            return
+
         def result(body: bytes) -> None:
             if _SUCCESS not in body:
                 raise SystemExit(f"result: {body[:500]!r}")

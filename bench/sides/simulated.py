@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from adapter.service.app import settle
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
@@ -34,6 +35,7 @@ _CALLBACK: Final = {
 async def simulator() -> AsyncIterator[str]:
     plan = PopulationPlan(count=_METERS)
     async with Simulator(SimulatorConfig(population=plan), codec=packaged_codec()) as started:
+        settle()
         yield started.url
 
 
@@ -62,7 +64,7 @@ async def bare() -> AsyncIterator[str]:
         head_end = Sessions(session)
 
         async def handle(request: web.BaseRequest) -> web.Response:
-            head, _, body = head_end.answer(await request.read()).partition(b"\r\n\r\n")
+            _, _, body = head_end.answer(await request.read()).partition(b"\r\n\r\n")
             return web.Response(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
 
         runner = web.ServerRunner(web.Server(handle, access_log=None))
