@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ class Messages:
             endpoints=(EndpointId(f"{ESN}{_FIRST}"),),
             callback=_ADDRESS,
         )
-        asked = {
+        asked: dict[Operation, Mapping[str, object]] = {
             Operation.DISCONNECT_METER: request_body(call),
             Operation.DISCONNECT_RESULT: {"input": {"Id": _TOKEN}},
         }
@@ -165,6 +165,9 @@ class Commands:
 
 async def run(*, url: str, count: int, at_once: int) -> dict[str, Any]:
     place, loop = urlsplit(url), asyncio.get_running_loop()
+    assert place.hostname is not None
+    assert place.port is not None
+    head_end = (place.hostname, place.port)
     resting: list[Calling] = []
     here: list[Commands] = []
     heard: list[Listening] = []
@@ -178,7 +181,7 @@ async def run(*, url: str, count: int, at_once: int) -> dict[str, Any]:
     opened = []
     for _ in range(at_once):
         transport, calling = await loop.create_connection(
-            lambda: Calling(resting.append), place.hostname, place.port
+            lambda: Calling(resting.append), *head_end
         )
         opened.append(transport)
         resting.append(calling)
