@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-
 from adapter.commands.calls import RemoteResult, RemoteState
 from adapter.model.ids import EndpointId, RequestToken
 from adapter.model.values import replace
