@@ -1,11 +1,13 @@
 """Seeds to measurements: lookups first, then times, numbers and conditions. Exact arithmetic."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from decimal import Context, Decimal
-from typing import Final
+from decimal import Context, Decimal, localcontext
+from functools import lru_cache
+from itertools import repeat
+from typing import Final, TypeAlias
 
 from adapter.commands.calls import ReadingKind
 from adapter.model.date_time import read_date_time
@@ -23,6 +25,13 @@ _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_MINUTES: Final = 1_440
+_MOST_NUMBERS: Final = 4_096
+_MOST_SCALES: Final = 8
+_PLAIN_ONE: Final = r"-?[0-9]{1,15}(?:\.[0-9]{1,13})?"
+_PLAIN: Final = re.compile(f"{_PLAIN_ONE}(?:,{_PLAIN_ONE})*+")
+"""Digits, perhaps with a point between, and commas between them: in the bound, and written out."""
+_Number: TypeAlias = tuple[str, str, int]
+"""(value, head_end_value, condition)"""
 _FIRST: Final = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
@@ -122,28 +131,70 @@ def seed_of(normal: Normal) -> Seed:
 def _rows(
     seed: Seed, times: Sequence[int], pulse: Decimal, quantity: Quantity, lookups: Lookups
 ) -> list[Row]:
-    """One row a value. The common case, a plain number without a status, is kept short. What is
-    below zero where nothing can be is not regular."""
-    factor = _EXACT.multiply(pulse, quantity.multiplier)
-    below_zero = SUSPECT if quantity.one_way else REGULAR
-    multiply, statuses = _EXACT.multiply, seed.statuses
-    interval, scaled = seed.kind is ReadingKind.INTERVAL, pulse == _ONE
+    """One row a value. The common case, numbers without a status, is kept short."""
+    texts, statuses = seed.texts, seed.statuses
+    if seed.kind is ReadingKind.INTERVAL and "" in texts:
+        texts = tuple(filter(None, texts))
+    known = _numbers_at(pulse, quantity.multiplier, quantity.one_way).known(texts)
+    if not statuses and len(texts) == len(seed.texts):
+        numbers = map(known.__getitem__, texts)
+        return [
+            (at, value, external, condition, "")
+            for at, (value, external, condition) in zip(times, numbers, strict=True)
+        ]
+    judged = {words: judge(words, lookups) for words in {(), *statuses.values()}}
     rows: list[Row] = []
-    for index, (text, at) in enumerate(zip(seed.texts, times, strict=True)):
-        if not text and interval:
-            continue
-        external = _number(text)
-        value = text_of(multiply(external, factor))
-        told = _written_out(text, external) if scaled else text_of(multiply(external, pulse))
-        usual = below_zero if external.is_signed() and external else REGULAR
-        words = statuses.get(index) if statuses else None
-        if words:
-            kept, condition = judge(words, lookups)
-            condition = min(condition, usual)
-            rows.append((at, value if kept else None, told, condition, ",".join(words)))
-        else:
-            rows.append((at, value, told, usual, ""))
+    for index, (at, text) in enumerate(zip(times, seed.texts, strict=True)):
+        if text:
+            words = statuses.get(index, ())
+            kept, worst = judged[words]
+            value, external, usual = known[text]
+            rows.append((at, value if kept else None, external, min(worst, usual), ",".join(words)))
     return rows
+
+
+class _Numbers:
+    """What a row has of a number, by its text, at one scale. What is below zero where nothing can
+    be is not regular.
+
+    A number is judged and multiplied when it comes first, and some thousand are remembered.
+    """
+
+    def __init__(self, pulse: Decimal, multiplier: Decimal, one_way: bool) -> None:
+        self._pulse = pulse
+        self._factor = _EXACT.multiply(pulse, multiplier)
+        self._below_zero = SUSPECT if one_way else REGULAR
+        self._known: dict[str, _Number] = {}
+
+    def known(self, texts: Sequence[str]) -> Mapping[str, _Number]:
+        """These numbers, and others. Raises _Bad for the first that is none."""
+        known = self._known
+        if all(map(known.__contains__, texts)):
+            return known
+        if len(known) > _MOST_NUMBERS:
+            known = self._known = {}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, self._judged(new), strict=True))
+        return known
+
+    def _judged(self, texts: Sequence[str]) -> Iterable[_Number]:
+        listed = ",".join(texts)
+        plain = listed.count(",") == len(texts) - 1 and _PLAIN.fullmatch(listed) is not None
+        with localcontext(_EXACT):
+            numbers = list(map(Decimal if plain else _number, texts))
+            values = _texts_of([number * self._factor for number in numbers])
+            externals: Iterable[str] = texts
+            if self._pulse != _ONE:
+                externals = _texts_of([number * self._pulse for number in numbers])
+            elif not plain:
+                externals = map(_written_out, texts, numbers)
+        usual: Iterable[int] = repeat(REGULAR, len(texts))
+        if "-" in listed:
+            usual = [self._below_zero if number < 0 else REGULAR for number in numbers]
+        return zip(values, externals, usual, strict=True)
+
+
+_numbers_at: Final = lru_cache(maxsize=_MOST_SCALES)(_Numbers)
 
 
 def judge(words: tuple[str, ...], lookups: Lookups) -> tuple[bool, int]:
@@ -175,10 +226,20 @@ def _written_out(text: str, number: Decimal) -> str:
 
 def text_of(number: Decimal) -> str:
     """A number's one text: no exponent, no zeros that say nothing, no minus before zero."""
-    text = format(number, "f")
-    if "." in text:
+    text = str(number)
+    if "E" in text:
+        text = format(number, "f")
+    if text[-1] == "0" and "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def _texts_of(numbers: Iterable[Decimal]) -> list[str]:
+    """As `text_of`. Most are written so already: this is the hot path."""
+    return [
+        text if text[-1] != "0" and "E" not in text else text_of(number)
+        for number, text in zip(numbers, map(str, numbers))
+    ]
 
 
 def _pulse(seed: Seed) -> Decimal:

@@ -14,6 +14,7 @@ from adapter.errors import ContractViolation
 from adapter.model.date_time import is_unset, read_date_time
 from adapter.model.whole_numbers import XS_INTEGERS, read_whole
 from adapter.readings.seeds import BadPart, EventSeed, Part, Seed
+from adapter.wire.runs import numbers_of, restored
 from adapter.wire.xml import XSI, local_name, namespace, where
 
 PART_NAMES: Final = ("ReadData", "MeterException", "EventLog")
@@ -96,7 +97,7 @@ class _Pieces:
 
 def kept_xml(element: etree._Element) -> bytes:
     """What is kept of a part that cannot be read as a whole."""
-    return etree.tostring(element, with_tail=False)[:KEPT_XML]
+    return etree.tostring(restored(element), with_tail=False)[:KEPT_XML]
 
 
 def read_part(element: etree._Element, *, index: int, position: int) -> Part:
@@ -215,37 +216,27 @@ def _values(
     values: etree._Element | None, lost: dict[str, list[int]]
 ) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
     """The values, and the statuses of those that have any; an empty list of statuses is normal
-    (inferred). A channel of plain values is taken in one sweep of libxml2: this is the hot path.
+    (inferred). What follows alike is taken at once, see `runs`: this is the hot path.
 
     An interval without a value keeps its place as "", and is in `lost` under why.
     """
-    if values is None or not len(values):
-        return (), {}
-    ns = namespace(values)
-    nested, first = _sweeps(ns)
-    if not nested(values) and first(values) == len(values):
-        found = [value.text for value in values.iter(f"{{{ns}}}ChannelValue")]
-        if len(found) == len(values) and None not in found:
-            return tuple(text.strip() for text in found if text is not None), {}
     texts: list[str] = []
     statuses: dict[int, tuple[str, ...]] = {}
-    for index, interval in enumerate(values):
-        text, why = _value_by_name(interval)
-        texts.append(text)
-        if why:
-            lost.setdefault(why, []).append(index + 1)
-        elif words := _statuses(list(interval)):
-            statuses[index] = words
+    words: tuple[str, ...] = ()
+    for interval in () if values is None else values:
+        number = len(texts)
+        alike = numbers_of(interval)
+        if alike is not None:
+            texts += alike
+        else:
+            text, why = _value_by_name(interval)
+            texts.append(text)
+            words = () if why else _statuses(list(interval))
+            if why:
+                lost.setdefault(why, []).append(number + 1)
+        if words:
+            statuses.update(dict.fromkeys(range(number, len(texts)), words))
     return tuple(texts), statuses
-
-
-@lru_cache(maxsize=16)
-def _sweeps(ns: str) -> tuple[etree.XPath, etree.XPath]:
-    """Of dat:IntervalValues in namespace `ns`: whether anything but empty lists and texts is in an
-    interval, and in how many intervals there is a value."""
-    names = {"d": ns or "none:"}
-    nested = etree.XPath("boolean(d:IntervalValue/*/*)", namespaces=names)
-    return nested, etree.XPath("count(d:IntervalValue/d:ChannelValue[1])", namespaces=names)
 
 
 def _value_by_name(interval: etree._Element) -> tuple[str, str]:
@@ -403,9 +394,15 @@ def _fields(element: etree._Element) -> "dict[str, etree._Element]":
     """The children by local name; the first of a name counts, nil ones are left out."""
     found: dict[str, etree._Element] = {}
     for child in element:
-        if not _is_nil(child):
-            found.setdefault(local_name(child), child)
+        if not child.attrib or not _is_nil(child):
+            found.setdefault(_name_of(child.tag), child)
     return found
+
+
+@lru_cache(maxsize=256)
+def _name_of(tag: object) -> str:
+    """The local name; none of a processing instruction, whose tag is no text."""
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def _beside(log: etree._Element) -> "dict[str, etree._Element]":

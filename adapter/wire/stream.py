@@ -21,6 +21,7 @@ from adapter.wire.bounded import MAX_ATTRIBUTES, MAX_DEPTH, BoundedReader, XmlBo
 from adapter.wire.encoding import as_utf8
 from adapter.wire.markup import MarkupScan
 from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part, serial_of
+from adapter.wire.runs import IntervalRuns
 from adapter.wire.xml import local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
@@ -44,7 +45,6 @@ _STARTS: Final = tuple(
     (name.encode(), re.compile(rb"<(?:[A-Za-z_][\w.\-]{0,30}:)?%s[\s/>]" % name.encode()))
     for name in PART_NAMES
 )
-_LONGEST_START: Final = 64
 
 
 class Broken(WireError):
@@ -112,9 +112,9 @@ class _Reading:
         self._line = 1
         self._line_starts = 0
         self._last_end = 0
-        self._tail = b""
         self._starts: deque[int] = deque()
         self._markup = MarkupScan()
+        self._runs = IntervalRuns(self._markup.is_text)
         self._nested = 0
         self._index = 0
         self._first_bad: BadPart | None = None
@@ -122,16 +122,12 @@ class _Reading:
         self._root_checked = False
 
     def feed(self, data: bytes) -> Iterator[Part | BadPart]:
-        self._look_through(data)
-        try:
-            self._parser.feed(data)
-        except etree.XMLSyntaxError as error:
-            at = self._where(error, data)
-            raise Broken(f"not well-formed: {what_is_wrong(error)}", at) from error
+        forbidden = self._markup.feed(data)
+        if forbidden is not None:
+            raise Broken(str(forbidden), forbidden.position)
         self._fed += len(data)
-        if lines := data.count(b"\n"):
-            self._line += lines
-            self._line_starts = self._fed - len(data) + data.rindex(b"\n") + 1
+        self._parse(self._runs.feed(data))
+        self._markup.forget(self._runs.original(self._runs.given))
         yield from self._finished()
         if self._fed - self._last_end > self._bounds.part_bytes:
             most = self._bounds.part_bytes
@@ -140,6 +136,7 @@ class _Reading:
     def finish(self) -> Iterator[Part | BadPart]:
         if not self._fed:
             raise Broken("the body is empty", 0)
+        self._parse(self._runs.finish())
         try:
             root = self._parser.close()
             yield from self._finished()
@@ -147,27 +144,30 @@ class _Reading:
             raise Broken(f"not well-formed: {what_is_wrong(error)}", self._fed) from error
         self._check_root(root)
 
-    def _look_through(self, data: bytes) -> None:
-        """Find what is never accepted, and where parts begin: not in a comment, nor in CDATA."""
-        forbidden = self._markup.feed(data)
-        if forbidden is not None:
-            raise Broken(str(forbidden), forbidden.position)
-        window, start = self._tail + data, self._fed - len(self._tail)
-        begins = (start + at for at in _begins(window, len(self._tail)))
-        self._starts.extend(at for at in begins if not self._markup.is_text(at))
-        self._tail = window[-_LONGEST_START:]
-        self._markup.forget(self._fed + len(data) - len(self._tail))
+    def _parse(self, data: bytes) -> None:
+        """`data` was given last. Parts do not begin in a comment, nor in CDATA."""
+        begin = self._runs.given - len(data)
+        starts = (self._runs.original(begin + at) for at in _begins(data))
+        self._starts.extend(at for at in starts if not self._markup.is_text(at))
+        try:
+            self._parser.feed(data)
+        except etree.XMLSyntaxError as error:
+            at = self._runs.original(begin + self._where(error, data))
+            raise Broken(f"not well-formed: {what_is_wrong(error)}", at) from error
+        if lines := data.count(b"\n"):
+            self._line += lines
+            self._line_starts = begin + data.rindex(b"\n") + 1
 
     def _where(self, error: etree.XMLSyntaxError, data: bytes) -> int:
-        """The byte at which libxml2 stopped, in the piece `data` that it was given last. It counts
-        columns in bytes."""
+        """The byte of `data`, which libxml2 was given last, at which it stopped. It counts columns
+        in bytes."""
         line, column = error.position
         if line < self._line:
-            return self._fed
-        start = self._line_starts
+            return 0
+        start = self._line_starts - (self._runs.given - len(data))
         for _ in range(line - self._line):
-            start = self._fed + data.find(b"\n", max(start - self._fed, 0)) + 1
-        return max(0, min(start + column - 1, self._fed + len(data)))
+            start = data.find(b"\n", max(start, 0)) + 1
+        return min(max(start + column - 1, 0), len(data))
 
     def _finished(self) -> Iterator[Part | BadPart]:
         for _, element in self._parser.read_events():
@@ -226,17 +226,16 @@ def _utf8_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise Broken(str(error), error.position) from error
 
 
-def _begins(window: bytes, seen: int) -> list[int]:
-    """Where parts begin in `window`, whose first `seen` bytes were looked through before."""
+def _begins(data: bytes) -> list[int]:
+    """Where parts begin in `data`."""
     found: list[int] = []
     for name, start in _STARTS:
-        at = window.find(name)
+        at = data.find(name)
         while at >= 0:
-            tag = window.rfind(b"<", max(0, at - _LONGEST_PREFIX), at)
-            whole = tag >= 0 and start.match(window, tag)
-            if whole and whole.end() > seen:
+            tag = data.rfind(b"<", max(0, at - _LONGEST_PREFIX), at)
+            if tag >= 0 and start.match(data, tag):
                 found.append(tag)
-            at = window.find(name, at + len(name))
+            at = data.find(name, at + len(name))
     return sorted(found)
 
 

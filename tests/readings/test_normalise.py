@@ -1,5 +1,6 @@
 """Seeds to measurements: exact values, times and conditions."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -419,3 +420,26 @@ def test_gaps_are_the_periods_that_no_interval_covers(
     times: list[int], expected: list[tuple[int, int]]
 ) -> None:
     assert gaps(times, start=0, end=60, step=15) == expected
+
+
+def test_a_load_of_numbers_that_never_repeat_is_not_remembered() -> None:
+    def grown(first: int) -> int:
+        for start in range(first, first + 100_000, 1_000):
+            normal(intervals(*(f"{start + n}.5" for n in range(1_000))))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = grown(0)
+        assert grown(100_000) - before < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_number_that_comes_again_the_same_is_told_at_each_scale() -> None:
+    for quantity in ("Wh d", "Vh", "Wh d", "Wh net"):
+        found = normal(intervals("1500", "-0.50", quantity=quantity))
+        scale = 1 if quantity == "Vh" else 1000
+        assert [Decimal(row[1] or "") * scale for row in found.rows] == [1500, Decimal("-0.5")]
+        assert [row[2] for row in found.rows] == ["1500", "-0.50"]
+        assert found.rows[1][3] == (SUSPECT if quantity == "Wh d" else REGULAR)
