@@ -234,11 +234,11 @@ def text_of(number: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def _texts_of(numbers: Iterable[Decimal]) -> list[str]:
+def _texts_of(numbers: Sequence[Decimal]) -> list[str]:
     """As `text_of`. Most are written so already: this is the hot path."""
     return [
         text if text[-1] != "0" and "E" not in text else text_of(number)
-        for number, text in zip(numbers, map(str, numbers))
+        for number, text in zip(numbers, map(str, numbers), strict=True)
     ]
 
 

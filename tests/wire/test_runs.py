@@ -93,8 +93,8 @@ def test_every_interval_of_a_run_has_its_statuses() -> None:
 @for_every(
     "instead",
     [
-        "1&lt;2", "1<!-- 3 -->", "<![CDATA[1]]>", "1]]>", "1\x00", "0x1", "9" * 65, "", "1 2", "1\n",
-        "<?numbers 1 2?>",
+        "1&lt;2", "1<!-- 3 -->", "<![CDATA[1]]>", "1]]>", "1\x00", "0x1", "9" * 65, "", "1 2",
+        "1\n", "<?numbers 1 2?>",
     ],
 )  # fmt: skip
 def test_what_is_no_plain_number_is_left_to_libxml2(instead: str) -> None:
