@@ -25,7 +25,7 @@ _ONE: Final = Decimal(1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_MINUTES: Final = 1_440
-_MOST_NUMBERS: Final = 4_096
+_MOST_NUMBERS: Final = 2_048
 _MOST_SCALES: Final = 8
 _PLAIN_ONE: Final = r"-?[0-9]{1,15}(?:\.[0-9]{1,13})?"
 _PLAIN: Final = re.compile(f"{_PLAIN_ONE}(?:,{_PLAIN_ONE})*+")
@@ -173,7 +173,7 @@ class _Numbers:
             return known
         if len(known) > _MOST_NUMBERS:
             known = self._known = {}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
+        new = [text for text in texts if text not in known]
         known.update(zip(new, self._judged(new), strict=True))
         return known
 

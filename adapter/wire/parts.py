@@ -476,6 +476,11 @@ def _count(fields: "dict[str, etree._Element]", name: str, kind: str = "int") ->
     """A number of the contract's type; 0 where it is absent."""
     try:
         text = _text(fields, name)
-        return read_whole(text, XS_INTEGERS[kind]) if text else 0
+        return _whole(text, kind) if text else 0
     except ValueError as error:
         raise ContractViolation(str(error), at=name) from None
+
+
+@lru_cache(maxsize=256)
+def _whole(text: str, kind: str) -> int:
+    return read_whole(text, XS_INTEGERS[kind])

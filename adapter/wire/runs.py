@@ -19,12 +19,15 @@ _MOST_HELD: Final = 4 * 1024
 """Bytes of an interval, or of a tag, whose end is waited for where a piece ends in it."""
 
 _PREFIX: Final = rb"((?:[A-Za-z_][\w.\-]{0,31}:)?)"
-_NUMBER: Final = rb"[0-9.+\-eE]{1,64}"
+_NUMBER: Final = rb"[0-9.+\-]{1,64}"
 _STATUSES: Final = (
     rb"(?:\s|</?[\w.\-:]{0,64}Status(?:es)?"
     rb"(?:\s(?!xml:)[\w:]{1,64}=\"[^\"<&]{0,99}\"){0,4}\s?/?>\w*)*+"
 )
 _VALUES: Final = re.compile(rb"ChannelValue>(%s)<" % _NUMBER)
+_OF_NUMBERS: Final = re.compile(rb"[0-9.+\-]")
+_BETWEEN: Final = bytes.maketrans(b"<", b" ")
+_NOT_OF_NUMBERS: Final = re.sub(rb"[0-9.+\-<]", b"", bytes(range(256)))
 _LIST_NAME: Final = b"IntervalValues>"
 _LIST: Final = re.compile(rb"<%s%s" % (_PREFIX, _LIST_NAME))
 _RUN: Final = re.compile(
@@ -57,7 +60,7 @@ class IntervalRuns:
             while (run := _RUN.match(data, at)) is not None:
                 at = run.end()
                 if run["others"]:
-                    numbers = b"<?numbers %s?>" % b" ".join(_VALUES.findall(run["others"]))
+                    numbers = b"<?numbers %s?>" % _numbers(run)
                     given += data[done : run.start("others")], numbers
                     self.given += len(given[-2]) + len(numbers)
                     self._shifts.append((self.given, self._begin + at - self.given))
@@ -87,6 +90,13 @@ class IntervalRuns:
             if not self._is_text(self._begin + found.start()):
                 return found.end()
         return 0
+
+
+def _numbers(run: re.Match[bytes]) -> bytes:
+    """With blanks between. Where nothing around them is of numbers, they are what is left of it."""
+    if _OF_NUMBERS.search(run["before"] + run["behind"]) is None:
+        return run["others"].translate(_BETWEEN, _NOT_OF_NUMBERS)
+    return b" ".join(_VALUES.findall(run["others"]))
 
 
 def _whole_tags(data: bytes) -> int:

@@ -19,6 +19,7 @@ PIECES = (
     interval("3", "DaylightSavingsTime"),
     interval("4", "DaylightSavingsTime"),
     interval("1e3"),
+    interval("+5."),
     interval(""),
     interval(" 8 "),
     interval("12&#52;"),
@@ -78,6 +79,17 @@ def test_of_a_day_of_intervals_libxml2_reads_the_first() -> None:
     (part,) = read(body)
     assert isinstance(part, Part)
     assert part.seeds[0].texts == tuple(map(str, range(96)))
+
+
+@for_every("prefix", ["", "b:", "d4p1:", "a.b-1:"])
+def test_a_run_has_any_prefix(prefix: str) -> None:
+    body = data_arrived(read_data("m", map(interval, ("1", "2.50", "-3", "+4", "05"))))
+    named = f"xmlns:{prefix[:-1]}" if prefix else "xmlns"
+    body = body.replace(b"xmlns:b", named.encode()).replace(b"b:", prefix.encode())
+    assert given_on(body).count(b"IntervalValue>") == 2
+    (part,) = read(body)
+    assert isinstance(part, Part)
+    assert part.seeds[0].texts == ("1", "2.50", "-3", "+4", "05")
 
 
 def test_every_interval_of_a_run_has_its_statuses() -> None:

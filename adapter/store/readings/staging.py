@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 
 import apsw
@@ -266,11 +267,15 @@ class Staging:
         known = self._known(db, gateway, channel, rows)
         if not known and _distinct(rows):
             counts.new += len(rows)
+            whole = len(rows) - len(rows) % queries.ROWS_AT_ONCE
+            for start in range(0, whole, queries.ROWS_AT_ONCE):
+                some = rows[start : start + queries.ROWS_AT_ONCE]
+                db.execute(queries.INSERT_ROWS, (channel, load, conversion, *chain(*some)))
             db.executemany(
                 queries.INSERT_MEASURED,
                 [
                     (channel, at, load, 0, value, head_end_value, condition, statuses, conversion)
-                    for at, value, head_end_value, condition, statuses in rows
+                    for at, value, head_end_value, condition, statuses in rows[whole:]
                 ],
             )
             return
