@@ -231,7 +231,7 @@ def _values(
         else:
             text, why = _value_by_name(interval)
             texts.append(text)
-            words = () if why else _statuses(list(interval))
+            words = () if why or not any(map(len, interval)) else _statuses(interval)
             if why:
                 lost.setdefault(why, []).append(number + 1)
         if words:
@@ -241,9 +241,9 @@ def _values(
 
 def _value_by_name(interval: etree._Element) -> tuple[str, str]:
     """(value, why there is none)."""
-    if local_name(interval) != "IntervalValue":
+    if _name_of(interval.tag) != "IntervalValue":
         raise ContractViolation("is no IntervalValue", at=where(interval))
-    if _is_nil(interval):
+    if interval.attrib and _is_nil(interval):
         return "", "is nil"
     try:
         return _needed(_fields(interval), "ChannelValue"), ""
@@ -251,10 +251,10 @@ def _value_by_name(interval: etree._Element) -> tuple[str, str]:
         return "", _in_short(error)
 
 
-def _statuses(lists: list[etree._Element]) -> tuple[str, ...]:
+def _statuses(interval: etree._Element) -> tuple[str, ...]:
     return tuple(
         (word.text or "").strip()
-        for item in lists
+        for item in interval
         if len(item) and local_name(item) in ("ProfileStatuses", "ExtendedProfileStatuses")
         for word in item
         if not _is_nil(word)
