@@ -108,7 +108,8 @@ def _whole_tags(data: bytes) -> int:
 def numbers_of(child: etree._Element) -> list[str] | None:
     """The numbers of the intervals that follow, alike, the one before `child`; None where it is an
     interval itself."""
-    return (child.text or "").split() if child.tag is etree.PI else None
+    is_run = isinstance(child, etree._ProcessingInstruction)
+    return (child.text or "").split() if is_run else None
 
 
 def restored(element: etree._Element) -> etree._Element:

@@ -90,7 +90,7 @@ class Monitor:
 
     def data_arrived(self, endpoints: Sequence[EndpointId]) -> None:
         """Readings came for these endpoints: look at the commands that wait for them, now."""
-        for endpoint in endpoints:
+        for endpoint in [each for each in endpoints if each in self._waiting]:
             self._hinted |= self._waiting.pop(endpoint, set())
         self._awaited.arrived(endpoints)
 
