@@ -105,7 +105,7 @@ ROWS_AT_ONCE: Final = 24
 INSERT_ROWS: Final = _INTO_MEASURED + ", ".join(
     ["(?1, ?4, ?2, 0, ?, ?, ?, ?, ?3)"] + ["(?1, ?, ?2, 0, ?, ?, ?, ?, ?3)"] * (ROWS_AT_ONCE - 1)
 )
-"""The channel, the load and the conversion of all, then of each row what else it has."""
+"""?1, ?2 and ?3: the channel, the load and the conversion of all; from ?4 on what each row has."""
 INSERT_ERROR: Final = """
 INSERT INTO intake_error (load, payload, part, position, endpoint, reason, detail, body, state)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open')"""
