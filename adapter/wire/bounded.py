@@ -16,7 +16,7 @@ from xml.parsers import expat
 from adapter.errors import NotWellFormed
 from adapter.wire.encoding import NO_ENCODING, Utf8Body
 from adapter.wire.markup import MarkupScan
-from adapter.wire.plain import LONGEST, depth_behind
+from adapter.wire.plain import LONGEST, URI, depth_behind
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -29,14 +29,6 @@ _KNOWN_URIS: Final = 32
 """So many namespaces are looked at once, however often they are declared."""
 
 _ID: Final = "http://www.w3.org/XML/1998/namespace}id"
-_URI: Final = re.compile(
-    r"(?:[A-Za-z][A-Za-z0-9+.\-]*:|(?![^/?#]*:))"
-    r"(?://(?:(?:{p}|:)*@)?(?:{p})*(?::\d{{1,5}})?(?=[/?#]|\Z)|(?!//))"
-    r"(?:{p}|[:@/])*(?:\?(?:{p}|[:@/?])*)?(?:#(?:{p}|[:@/?])*)?".format(
-        p=r"[\w.~!$&'()*+,;=\-]|%[0-9A-Fa-f]{2}"
-    ),
-    re.ASCII,
-)
 _NAME: Final = re.compile(r"[A-Za-z_][\w.\-]*", re.ASCII)
 
 
@@ -260,7 +252,7 @@ class BoundedReader:
             self._refuse(f"a name of more than {self._bounds.name_chars} characters")
 
         if uri and uri not in self._uris:
-            if not _URI.fullmatch(uri):
+            if not URI.fullmatch(uri):
                 self._refuse("a namespace that is no URI")
             if len(self._uris) < _KNOWN_URIS:
                 self._uris.add(uri)

@@ -1,17 +1,80 @@
-"""How deep plain markup nests, by counting and without a parser: much quicker than a call for each
-tag.
+"""What looks at whole bytes tell of plain markup, much quicker than a parser's call for each tag.
 
-It says nothing of whether the markup is well-formed; that the parser does, of the same bytes.
+They say nothing of whether the markup is well-formed; that a parser does, of the same bytes.
 """
 
+import re
+from functools import lru_cache
 from typing import Final
 
 LONGEST: Final = 1024
 """No tag is of more bytes, where the depth can be told."""
 
 _SPAN: Final = LONGEST // 2
+_SHORT: Final = 4 * LONGEST
+"""In so few bytes no name is too long."""
+
+URI: Final = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.\-]*:|(?![^/?#]*:))"
+    r"(?://(?:(?:{p}|:)*@)?(?:{p})*(?::\d{{1,5}})?(?=[/?#]|\Z)|(?!//))"
+    r"(?:{p}|[:@/])*(?:\?(?:{p}|[:@/?])*)?(?:#(?:{p}|[:@/?])*)?".format(
+        p=r"[\w.~!$&'()*+,;=\-]|%[0-9A-Fa-f]{2}"
+    ),
+    re.ASCII,
+)
+_DECLARATIONS: Final = frozenset(
+    {
+        b"",
+        b'<?xml version="1.0"?>',
+        b'<?xml version="1.0" encoding="utf-8"?>',
+        b'<?xml version="1.0" encoding="UTF-8"?>',
+    }
+)
+_NAMESPACE: Final = re.compile(
+    rb"""xml(?:ns(?::[A-Za-z_][\w.\-]*+)?+="([^"'<>&]*+)"|(?=[n:]))""", re.ASCII
+)
+"""The URI that is declared, or nothing where `xmlns` or `xml:` may be of another use."""
+
+_OF_XML: Final = "http://www.w3.org/XML/"
+_OF_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
 _ENDS, _EMPTY, _OPENS = b"\1", b"\2", b"<"
 _ALL_ELSE: Final = bytes(set(range(256)) - set(_ENDS + _EMPTY + _OPENS))
+
+
+def is_plain(text: bytes, *, most_bytes: int, most: int) -> bool:
+    """Whether a few looks show that a whole body has nothing beyond the bounds but its depth, and
+    nothing that one parser takes and another does not: then libxml2 tells if it is well-formed.
+
+    It is ASCII, without comments, CDATA and instructions, without `xml:` and in namespaces that are
+    usual URIs. `most`: attributes of one element, and namespaces.
+    """
+    begin = text.find(b">") + 1 if text.startswith(b"<?xml") else 0
+    end = text.rfind(b"=") + 1  # behind it there are no attributes
+    end = text.find(b'"', end + 1) + 1 or len(text)
+    declared = _NAMESPACE.findall(text, begin, end)
+    return (
+        text.isascii()
+        and len(text) <= most_bytes
+        and text[:begin] in _DECLARATIONS
+        and text.find(b"!") < 0
+        and (text.find(b"?", begin) < 0 or text.find(b"<?", begin) < 0)
+        and len(declared) <= most
+        and all(map(_is_usual, declared))
+        and (text.count(b"=", begin, end) <= most or _have_few(text[begin:], most))
+        and (len(text) <= _SHORT or _are_short(text))
+    )
+
+
+@lru_cache(256)
+def _is_usual(uri: bytes) -> bool:
+    """Whether no parser has anything to say about the namespace."""
+    name = uri.decode()
+    return (
+        ":" in name
+        and len(name) <= LONGEST
+        and not name.startswith((_OF_XML, _OF_XMLNS))
+        and URI.fullmatch(name) is not None
+    )
 
 
 def depth_behind(

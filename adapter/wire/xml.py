@@ -1,10 +1,11 @@
 """The one hardened XML parser, and the SOAP envelope around what it reads.
 
-Refused before a tree is built: more than `max_bytes`, more tags than `max_elements`, and whatever
-the one judge of XML does not take (see `bounded`), at any size: a DOCTYPE (and with it every
-entity), processing instructions, XML 1.1, encodings other than UTF-8 and UTF-16 with a byte order
-mark, nesting past `max_depth`, many attributes or namespaces, endless names, tags and texts.
-Comments are dropped while parsing, so that a value cannot be cut short by one.
+Refused: more than `max_bytes`, more tags than `max_elements`, and whatever the one judge of XML
+does not take (see `bounded`), at any size: a DOCTYPE (and with it every entity), processing
+instructions, XML 1.1, encodings other than UTF-8 and UTF-16 with a byte order mark, deep nesting,
+many attributes or namespaces, endless names, tags and texts. Markup that is seen to be plain, as
+nearly all is, is not shown to the judge, who would say what the parser says. Comments are dropped
+while parsing, so that a value cannot be cut short by one.
 """
 
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from xml.parsers.expat import ExpatError
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed
-from adapter.wire.bounded import MAX_DEPTH, XmlBounds
+from adapter.wire.bounded import KIB, USUAL
 from adapter.wire.bounded import checked as judged
 from adapter.wire.encoding import NO_ENCODING, as_utf8
+from adapter.wire.plain import is_plain
 
-MAX_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = 256 * KIB
 """Enough for every message but DataArrived and long result lists; their readers say more."""
 MAX_ELEMENTS: Final = 1_000_000
 
@@ -52,7 +54,6 @@ def parse(
     data: bytes,
     *,
     max_bytes: int = MAX_BYTES,
-    max_depth: int = MAX_DEPTH,
     max_elements: int = MAX_ELEMENTS,
     checked: bool = False,
 ) -> etree._Element:
@@ -66,13 +67,28 @@ def parse(
         raise NotWellFormed(f"more than {max_elements} elements")
     if checked:
         return _tree(data)
+    root = plain_root(data)
+    if root is not None:
+        return root
     try:
-        return _tree(judged(data, XmlBounds(depth=max_depth)))
+        return _tree(judged(data))
     except NotWellFormed as error:
         if isinstance(error.__cause__, ExpatError) and NO_ENCODING not in str(error):
             # All is within bounds up to there, and libxml2 names what does not fit.
             _tree(b"".join(as_utf8([data])))
         raise
+
+
+def plain_root(data: bytes) -> etree._Element | None:
+    """The root of what is plain, in one go. None: it takes the judge to tell what this is."""
+    if not is_plain(data, most_bytes=USUAL.text_bytes, most=USUAL.attributes):
+        return None
+    try:
+        root = etree.fromstring(data, _PARSER)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
+    shallow = len(data) <= _FEW and data.count(b"<") <= 2 * USUAL.depth
+    return root if shallow or not _is_deep(root) else None
 
 
 def _tree(text: bytes) -> etree._Element:
@@ -139,3 +155,7 @@ _PARSER: Final = etree.XMLParser(
     recover=False,
     remove_comments=True,
 )
+_FEW: Final = 4 * KIB
+"""Of so few bytes to count the tags is quicker than to go through the tree."""
+
+_is_deep: Final = etree.XPath(f"boolean({'/*' * (USUAL.depth + 1)})")

@@ -2,13 +2,17 @@
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.errors import NotWellFormed
 from adapter.wire.bounded import XmlBounds
 from adapter.wire.plain import LONGEST, depth_behind
+from adapter.wire.xml import parse, plain_root
 from tests.support import for_every
-from tests.wire.test_bounded import judged
+from tests.wire.hostile_messages import HOSTILE
+from tests.wire.test_bounded import LARGE_AND_RIGHT, TOO_MUCH, judged
 
 CALLING = XmlBounds(name_chars=2 * LONGEST)
 """Names so short are not told by counting: the parser calls for each tag."""
@@ -71,3 +75,63 @@ def test_the_depth_that_is_told_is_the_depth(tags: list[str]) -> None:
         assert told == depths[-1]
         assert min(depths) >= 5
         assert max(depths) <= 20
+
+
+BENT = st.lists(
+    st.sampled_from(
+        [
+            *("<a>", "</a>", "<b:c>", "</b:c>", "<b:c", "<a", ">", "/>", "</", " x='1'", ' y="2"'),
+            *(" b:x='1'", ' xmlns="u:u"', ' xmlns:c="u:v"', " c:x='1'", ' xmlns:b=""', "<d:e/>"),
+            *(" xmlns='a b'", " xml:id='1 2'", ' xmlns:xml="u:u"', "<a:b:c/>", "<:a/>"),
+            *(" x:='1'", "'x'"),
+            *("&amp;", "&#65;", "&#0;", "&#xD800;", "&no;", "&", "&#65", "]]>", "<!-- -->"),
+            *("<?x?>", "<![CDATA[x]]>", " ", "\r\n", "x", "\x00", "\x01", "\x7f", "é", "="),
+            *("'", '"', "<1/>"),
+        ]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@given(before=BENT, inside=BENT, attributes=BENT)
+def test_what_is_plain_is_taken_where_the_judge_takes_it(
+    before: str, inside: str, attributes: str
+) -> None:
+    for body in (
+        f'{before}<a xmlns:b="u:b"{attributes}>{inside}</a>'.encode(),
+        f'<a xmlns:b="u:b" {attributes}>{inside}</a>'.encode(),
+        f'<a xmlns:b="u:b">{inside}</a>{before}'.encode(),
+    ):
+        root = plain_root(body)
+        if root is not None:
+            assert judged(body) == ""
+        elif judged(body):
+            with pytest.raises(NotWellFormed):
+                parse(body)
+
+
+@for_every("body", [*HOSTILE.values(), *(body for body, _ in TOO_MUCH.values())])
+def test_nothing_that_the_judge_refuses_is_plain(body: bytes) -> None:
+    assert plain_root(body) is None or judged(body) == ""
+
+
+@for_every("body", LARGE_AND_RIGHT.values(), ids=LARGE_AND_RIGHT)
+def test_what_is_large_and_right_is_read_alike_with_and_without_the_judge(body: bytes) -> None:
+    root = plain_root(body)
+    assert root is None or (root.tag == "a" and judged(body) == "")
+
+
+@for_every(("inner", "deep"), [("<b>" * 31 + "</b>" * 31, False), ("<b>" * 32 + "</b>" * 32, True)])
+def test_plain_markup_is_as_deep_as_the_bounds_allow(inner: str, deep: bool) -> None:
+    for pad in ("", "<c/>" * 10_000):
+        assert (plain_root(f"<a>{pad}{inner}</a>".encode()) is None) is deep
+
+
+@for_every("count", [31, 32, 33, 400])
+def test_plain_elements_have_as_many_attributes_as_the_bounds_allow(count: int) -> None:
+    for pad in ("", '<c d="1"/>' * 200):
+        one = "<b {}/>".format(" ".join(f'a{n}="1"' for n in range(count)))
+        body = f"<a>{pad}{one}</a>".encode()
+        assert (plain_root(body) is not None) <= (count <= 32)
+        assert pad or (plain_root(body) is not None) is (count <= 32)
+        assert bool(judged(body)) is (count > 32)
