@@ -2,7 +2,8 @@
 
 SQL: `apsw.connection_hooks` gives every connection that is opened from then on a trace of its
 statements. XML: the functions of lxml and expat through which bytes become a tree or events are
-replaced by ones that count, for the whole process, whoever calls them. Bytes: what the process
+replaced by ones that count, for the whole process, whoever calls them, and so is our own reading
+of messages without a parser. Bytes: what the process
 handed to write calls (`/proc/self/io`), which are files; sockets are not among them.
 """
 
@@ -17,9 +18,12 @@ import apsw
 from lxml import etree
 
 from adapter.store.commands import queries
+from adapter.wire.forms import MessageForm, MessageForms
+from adapter.wire.scalars import JsonValue
 
 _IO: Final = Path("/proc/self/io")
 _LOAD: Final = queries.LOAD_COMMANDS.strip()
+_READ: Final = MessageForms.read
 _TREES: Final = ("fromstring", "XML", "parse", "iterparse", "XMLPullParser")
 
 
@@ -27,13 +31,15 @@ _TREES: Final = ("fromstring", "XML", "parse", "iterparse", "XMLPullParser")
 class Counts:
     """`commits` of transactions that could write, empty ones too; `statements` of all connections;
     `loads` of commands from the store; `trees` that lxml was given bytes for, `judged` bodies that
-    expat was. `written` bytes; NaN where the machine does not tell."""
+    expat was, `forms` messages that were read without either. `written` bytes; NaN where the
+    machine does not tell."""
 
     commits: float
     statements: float
     loads: float
     trees: float
     judged: float
+    forms: float
     written: float
 
     def __sub__(self, other: "Counts") -> "Counts":
@@ -55,7 +61,8 @@ class Counter:
     """Counts what happens in this process while `counting`."""
 
     def __init__(self) -> None:
-        self._commits = self._statements = self._loads = self._trees = self._judged = 0
+        self._commits = self._statements = self._loads = 0
+        self._trees = self._judged = self._forms = 0
 
     def now(self) -> Counts:
         return Counts(
@@ -64,6 +71,7 @@ class Counter:
             loads=self._loads,
             trees=self._trees,
             judged=self._judged,
+            forms=self._forms,
             written=written_bytes(),
         )
 
@@ -88,6 +96,11 @@ class Counter:
     def _judge(self) -> None:
         self._judged += 1
 
+    def _read(self, forms: MessageForms, data: bytes) -> tuple[MessageForm, JsonValue] | None:
+        found = _READ(forms, data)
+        self._forms += found is not None
+        return found
+
     @contextmanager
     def counting(self) -> Iterator["Counter"]:
         """Of the connections that are opened within, and of all XML."""
@@ -95,12 +108,14 @@ class Counter:
         plain = {name: getattr(etree, name) for name in _TREES}
         judge = expat.ParserCreate
         try:
+            setattr(MessageForms, "read", lambda forms, data: self._read(forms, data))  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, _counted(function, self._tree))
             setattr(expat, "ParserCreate", _counted(judge, self._judge))  # noqa: B010
             yield self
         finally:
             apsw.connection_hooks.remove(self._opened)
+            setattr(MessageForms, "read", _READ)  # noqa: B010
             setattr(expat, "ParserCreate", judge)  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, function)

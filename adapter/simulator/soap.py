@@ -131,7 +131,7 @@ class SoapDoor:
             opened = open_envelope(body, max_bytes=self._body_bytes)
             if self._strict and opened.soap is not Soap.V11:
                 raise _NotTaken(f"its envelope is of SOAP {opened.soap}", code="VersionMismatch")
-            operation, direction = self._codec.recognise(opened.content)
+            operation, direction = self._codec.recognise(opened.content.tag)
             if direction is not Direction.REQUEST or not self._served_at(operation, request):
                 raise _NotTaken("no such action here", code="ActionNotSupported")
             if self._strict and (found := self._misfit(operation)(opened.content)) is not None:

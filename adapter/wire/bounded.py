@@ -52,8 +52,8 @@ _Moved: TypeAlias = Callable[[int], None]
 
 
 class Watcher(Protocol):
-    """Is told of the outer elements while they are read. Names are `namespace}name`. What it
-    raises ends the reading."""
+    """Is told of the outer elements in their order. Names are `{namespace}name`. What it raises
+    ends the reading."""
 
     @property
     def heard_enough(self) -> bool:
@@ -231,7 +231,8 @@ class BoundedReader:
 
     def _watch(self, name: str, attributes: dict[str, str], depth: int) -> None:
         assert self._watcher is not None
-        self._watcher.start(name, attributes, depth)
+        named = {_clark(key): value for key, value in attributes.items()}
+        self._watcher.start(_clark(name), named, depth)
 
     def _check(self, name: str, attributes: dict[str, str], depth: int) -> None:
         if depth > self._bounds.depth:
@@ -264,6 +265,10 @@ class BoundedReader:
 
     def _refuse(self, what: str) -> None:
         raise NotWellFormed(what, max(self._parser.CurrentByteIndex, 0))
+
+
+def _clark(name: str) -> str:
+    return f"{{{name}" if "}" in name else name
 
 
 def _is_no_utf8(data: bytes, at: int) -> bool:

@@ -29,11 +29,12 @@ from adapter.errors import ContractError, ContractViolation
 from adapter.model.values import replace
 from adapter.wire.catalog import Catalog
 from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
+from adapter.wire.forms import MessageForms
 from adapter.wire.reader import Read, content_reader, tags_of
 from adapter.wire.scalars import JsonValue
 from adapter.wire.shapes import Field, Struct
 from adapter.wire.writer import Write, message_writer
-from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope, where
+from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope
 
 __all__ = ["Codec", "DecodedMessage", "Direction", "JsonValue", "packaged_codec"]
 
@@ -52,11 +53,19 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedMessage:
-    """What one envelope says. `operation` is None for faults: they do not name theirs."""
+    """What one envelope says, in the element `tag`. `operation` is None for faults: they do not
+    name theirs. `soap` is the version of the envelope, where that was read too."""
 
+    tag: str
     operation: str | None
     direction: Direction
     body: dict[str, JsonValue]
+    soap: Soap | None = None
+
+    @property
+    def name(self) -> str:
+        """That of the element."""
+        return self.tag.rpartition("}")[2]
 
 
 @cache
@@ -73,11 +82,14 @@ class Codec:
         self._requests: dict[str, Write] = {}
         self._responses: dict[str, Write] = {}
         self._readers: dict[str, tuple[str, Direction, Read]] = {}
+        messages: dict[str, Field] = {}
         for spec in catalog.operations.values():
             self._requests[spec.key] = message_writer(_with_parameter(spec.request))
             self._responses[spec.key] = message_writer(spec.response)
             self._add_reader(spec.request.tag, spec.key, Direction.REQUEST, spec.request)
             self._add_reader(spec.response.tag, spec.key, Direction.RESPONSE, spec.response)
+            messages |= {each.tag: each for each in (spec.request, spec.response)} | messages
+        self._forms = MessageForms(messages)
         # Only after all own names are known may a message also be read under a related namespace.
         for spec in catalog.operations.values():
             for tag in tags_of(spec.request)[1:]:
@@ -117,45 +129,64 @@ class Codec:
             raise ContractError(f"{self.catalog.place} has no fault {name}") from None
         return soap_fault("Client", reason, soap=soap, detail=write(fields))
 
-    def decode(
-        self, data: bytes, *, max_bytes: int = MAX_BYTES, checked: bool = False
-    ) -> DecodedMessage:
-        """Read a message of any direction. `checked` as in `xml.parse`.
+    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> DecodedMessage:
+        """Read a message of any direction.
 
         Raises NotWellFormed, or ContractViolation for an element that begins no message of the
         contract or a value that cannot be what it should be.
         """
-        return self.decode_content(
-            open_envelope(data, max_bytes=max_bytes, checked=checked).content
+        at_once = self.decode_at_once(data) if len(data) <= max_bytes else None
+        return at_once or self.decode_content(open_envelope(data, max_bytes=max_bytes).content)
+
+    def decode_at_once(self, data: bytes) -> DecodedMessage | None:
+        """A whole message in the form that serializers give it, without parsing; None: any other,
+        and every fault."""
+        read = self._forms.read(data)
+        if read is None:
+            return None
+        form, body = read
+        key, direction, _ = self._readers[form.tag]
+        return DecodedMessage(
+            tag=form.tag,
+            operation=key,
+            direction=direction,
+            body=body if isinstance(body, dict) else {},
+            soap=form.soap,
         )
 
     def decode_content(self, content: etree._Element) -> DecodedMessage:
         """As `decode`, from the element inside the SOAP body."""
         if is_fault(content):
             return DecodedMessage(
-                operation=None, direction=Direction.FAULT, body=self._fault(content)
+                tag=content.tag,
+                operation=None,
+                direction=Direction.FAULT,
+                body=self._fault(content),
             )
-        key, direction, read = self._reader(content)
+        key, direction, read = self._reader(content.tag)
         body = read(content)
         return DecodedMessage(
-            operation=key, direction=direction, body=body if isinstance(body, dict) else {}
+            tag=content.tag,
+            operation=key,
+            direction=direction,
+            body=body if isinstance(body, dict) else {},
         )
 
-    def recognise(self, content: etree._Element) -> tuple[str, Direction]:
-        """Which message `content` begins, without reading it. Raises ContractViolation."""
-        key, direction, _ = self._reader(content)
+    def recognise(self, tag: str) -> tuple[str, Direction]:
+        """Which message an element of this name begins. Raises ContractViolation."""
+        key, direction, _ = self._reader(tag)
         return key, direction
 
     def reads(self, content: etree._Element) -> bool:
         """Whether `content` begins a message of the contract, or is a fault."""
         return is_fault(content) or content.tag in self._readers
 
-    def _reader(self, content: etree._Element) -> tuple[str, Direction, Read]:
+    def _reader(self, tag: str) -> tuple[str, Direction, Read]:
         try:
-            return self._readers[content.tag]
+            return self._readers[tag]
         except KeyError:
             raise ContractViolation(
-                f"{content.tag[:200]} begins no message of the contract", at=where(content)
+                f"{tag[:200]} begins no message of the contract", at=tag.rpartition("}")[2]
             ) from None
 
     def _add_reader(self, tag: str, key: str, direction: Direction, field: Field) -> None:

@@ -1,12 +1,14 @@
 """The first look at a message from outside: which operation it calls, or why it is not taken.
 
-Of any size they are judged alike, while they come in and in flat memory: against the rules of XML
-and its bounds (see `bounded`), and against those of a SOAP envelope: at most one Header, then one
-Body with one element, and no text beside them. What is in that element is read later, from the
-stored bytes.
+Of any size they are judged alike: against the rules of XML and its bounds (see `bounded`), and
+against those of a SOAP envelope: at most one Header, then one Body with one element, and no text
+beside them. Long ones are judged while they come in and in flat memory, and what is in that element
+is read later, from the stored bytes. A short one is judged in one go, and a StatusChanged is read
+by that already.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -16,9 +18,9 @@ from lxml import etree
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.wire.bounded import BoundedReader
 from adapter.wire.catalog import HOSTED_HERE
-from adapter.wire.codec import Codec, Direction
+from adapter.wire.codec import Codec, DecodedMessage, Direction
 from adapter.wire.notifications import STATUS_CHANGED
-from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap
+from adapter.wire.xml import ENVELOPE_NS, Soap, opened, plain_root
 
 ADDRESSING_NONE: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
 """WCF's own header blocks, written with mustUnderstand; they say where and what, nothing more."""
@@ -80,8 +82,8 @@ def judge_call(
     """
     foreign = ""
     try:
-        key, direction = codec.recognise(etree.Element(tag))
-    except (WireError, ValueError):
+        key, direction = codec.recognise(tag)
+    except WireError:
         return _not_ours(soap, f"{tag[:200]} begins no message of the contract")
     if key not in HOSTED_HERE or direction is not Direction.REQUEST:
         return _not_ours(soap, f"{tag[:200]} is not an operation of this listener")
@@ -103,36 +105,68 @@ def judge_call(
 
 
 class MessageJudge:
-    """Judges a message in pieces: feed it, then finish it. Raises nothing."""
+    """Judges one message: the whole of it in one go, or in pieces, which are fed before it is
+    finished. Raises nothing."""
 
     def __init__(self, codec: Codec, action: str | None) -> None:
+        self._codec = codec
+        self._action = action
         self._envelope = _Envelope(codec, action)
-        self._reader = BoundedReader(watcher=self._envelope, watched=_CONTENT)
+        self._reader: BoundedReader | None = None
         self._refusal: Unacceptable | None = None
-        self._kept = 0
-        self.text: list[bytes] = []
-        """What was judged, in UTF-8, of a message that is short; nothing of another."""
+        self.message: DecodedMessage | None = None
+        """What a StatusChanged says that was judged in one go, if it could be read."""
+
+    def whole(self, data: bytes) -> HostedCall | Unacceptable:
+        """The verdict on a short message."""
+        message = self._codec.decode_at_once(data)
+        if message is None or message.soap is None:
+            return self._parsed(data)
+        judged = judge_call(self._codec, message.tag, message.soap, [self._action])
+        if isinstance(judged, HostedCall) and judged.operation == STATUS_CHANGED:
+            self.message = message
+        return judged
 
     def feed(self, piece: bytes) -> Unacceptable | None:
         """Take the next bytes. A refusal is final."""
-        if self._refusal is None:
-            self._judge(lambda: self._reader.feed(piece))
+        self._judge(lambda: self._in_pieces().feed(piece))
         return self._refusal
 
     def finish(self) -> HostedCall | Unacceptable:
         """There are no more bytes."""
-        if self._refusal is None:
-            self._judge(self._reader.finish)
+        self._judge(lambda: self._in_pieces().finish())
+        return self._verdict()
+
+    def _parsed(self, data: bytes) -> HostedCall | Unacceptable:
+        root = plain_root(data)
+        if root is None:
+            self.feed(data)
+            judged = self.finish()
+        else:
+            self._judge(lambda: _tell(self._envelope, root, 1))
+            judged = self._verdict()
+        if isinstance(judged, HostedCall) and judged.operation == STATUS_CHANGED:
+            with suppress(WireError):
+                self.message = (
+                    self._codec.decode(data)
+                    if root is None
+                    else self._codec.decode_content(opened(root).content)
+                )
+        return judged
+
+    def _in_pieces(self) -> BoundedReader:
+        if self._reader is None:
+            self._reader = BoundedReader(watcher=self._envelope, watched=_CONTENT)
+        return self._reader
+
+    def _verdict(self) -> HostedCall | Unacceptable:
         return self._refusal or self._envelope.call or _no_content(self._envelope.soap)
 
-    def _judge(self, read: Callable[[], bytes]) -> None:
+    def _judge(self, read: Callable[[], object]) -> None:
+        if self._refusal is not None:
+            return
         try:
-            text = read()
-            self._kept += len(text)
-            if self._kept <= MAX_BYTES:
-                self.text.append(text)
-            else:
-                self.text.clear()
+            read()
         except NotWellFormed as error:
             self._refusal = _not_xml(error)
         except _Enough as enough:
@@ -158,21 +192,20 @@ class _Envelope:
 
     def start(self, name: str, attributes: Mapping[str, str], depth: int) -> None:
         self._depth = depth
-        tag = _clark(name)
         if depth == 1:
-            self.soap = _version(tag)
+            self.soap = _version(name)
             if self.soap is None:
-                raise _Enough(_not_an_envelope(tag))
+                raise _Enough(_not_an_envelope(name))
             return
         assert self.soap is not None
         if depth == 2:
-            self._sections.append(tag.removeprefix(f"{{{ENVELOPE_NS[self.soap]}}}"))
+            self._sections.append(name.removeprefix(f"{{{ENVELOPE_NS[self.soap]}}}"))
             if self._sections not in _SECTIONS:
                 raise _Enough(_no_content(self.soap))
         elif self._sections[-1] == "Header":
-            self._begin_block(tag, attributes, self.soap)
+            self._begin_block(name, attributes, self.soap)
         else:
-            self._begin_content(tag, self.soap)
+            self._begin_content(name, self.soap)
 
     def text(self, text: str) -> None:
         if self._action is not None:
@@ -187,8 +220,7 @@ class _Envelope:
             self._action = None
 
     def _begin_block(self, tag: str, attributes: Mapping[str, str], soap: Soap) -> None:
-        named = {_clark(key): value for key, value in attributes.items()}
-        refusal = _judge_block(tag, named, soap)
+        refusal = _judge_block(tag, attributes, soap)
         if refusal is not None:
             raise _Enough(refusal)
         if tag == f"{{{ADDRESSING_NONE}}}Action":
@@ -203,15 +235,25 @@ class _Envelope:
         self.call = judged
 
 
+def _tell(envelope: _Envelope, element: etree._Element, depth: int) -> None:
+    """Let it hear of what was parsed just what a reader of pieces tells it."""
+    envelope.start(element.tag, element.attrib, depth)
+    if element.text:
+        envelope.text(element.text)
+    if not envelope.heard_enough:
+        for child in element:
+            if depth < _CONTENT:
+                _tell(envelope, child, depth + 1)
+            if child.tail:
+                envelope.text(child.tail)
+    envelope.end(depth)
+
+
 class _Enough(Exception):
     """Nothing more needs to be read."""
 
     def __init__(self, refusal: Unacceptable) -> None:
         self.refusal = refusal
-
-
-def _clark(name: str) -> str:
-    return f"{{{name}" if "}" in name else name
 
 
 def _version(tag: str) -> Soap | None:

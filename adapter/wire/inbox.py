@@ -1,10 +1,10 @@
-"""Stored inbound bytes as values: how an engine reads its inbox."""
+"""Inbound messages as values: how an engine reads what it stored, or was just given."""
 
 from datetime import UTC, tzinfo
 
 from adapter.commands.calls import RequestStatus
-from adapter.wire.codec import Codec
-from adapter.wire.notifications import status_changed
+from adapter.wire.codec import Codec, DecodedMessage
+from adapter.wire.notifications import status_changed, status_told
 
 
 class InboxReader:
@@ -14,5 +14,8 @@ class InboxReader:
         self._codec = codec
         self._zone = zone
 
-    def status(self, raw: bytes, *, checked: bool = False) -> RequestStatus:
-        return status_changed(self._codec, raw, zone=self._zone, checked=checked)
+    def status(self, raw: bytes) -> RequestStatus:
+        return status_changed(self._codec, raw, zone=self._zone)
+
+    def status_told(self, message: DecodedMessage) -> RequestStatus:
+        return status_told(message, zone=self._zone)

@@ -16,7 +16,7 @@ from adapter.model.decimals import read_decimal
 from adapter.model.entered_value import is_bounded
 from adapter.model.ids import EndpointId
 from adapter.wire.catalog import HOSTED_HERE
-from adapter.wire.codec import Codec, Direction, JsonValue
+from adapter.wire.codec import Codec, DecodedMessage, Direction, JsonValue
 from adapter.wire.operations import STATUS_HAS, request_status
 from adapter.wire.scalars import Fields, count, group, groups, instant, needed, text
 from adapter.wire.xml import MAX_BYTES, Soap, local_name, open_envelope
@@ -53,12 +53,14 @@ INBOUND_HAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _EXACT: Final = Context(prec=240)
 
 
-def status_changed(
-    codec: Codec, body: bytes, *, zone: tzinfo = UTC, checked: bool = False
-) -> RequestStatus:
-    """Read one StatusChanged; `checked` as in `xml.parse`. Raises WireError naming the element that
-    is missing or wrong."""
-    fields = _input(codec, STATUS_CHANGED, body, MAX_BYTES, checked=checked)
+def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
+    """Read one StatusChanged. Raises WireError naming the element that is missing or wrong."""
+    return status_told(codec.decode(body, max_bytes=MAX_BYTES), zone=zone)
+
+
+def status_told(message: DecodedMessage, *, zone: tzinfo = UTC) -> RequestStatus:
+    """What a decoded StatusChanged says. Raises WireError as `status_changed` does."""
+    fields = _input(message, STATUS_CHANGED)
     return request_status(group(fields, "RequestStatus"), zone=zone)
 
 
@@ -67,7 +69,7 @@ def data_arrived(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> tuple[Read
 
     Raises WireError naming the element that is missing or wrong; then none of it is taken.
     """
-    fields = _input(codec, DATA_ARRIVED, body, MAX_DATA_BYTES)
+    fields = _input(codec.decode(body, max_bytes=MAX_DATA_BYTES), DATA_ARRIVED)
     return tuple(
         reading
         for device in groups(fields, "ReadDataCollection")
@@ -92,7 +94,7 @@ def inbound_operation(codec: Codec, body: bytes, soap_action: str | None) -> str
     is one, names another operation; the service part of inferred actions is not compared.
     """
     content = open_envelope(body, max_bytes=MAX_DATA_BYTES).content
-    key, direction = codec.recognise(content)
+    key, direction = codec.recognise(content.tag)
     if key not in HOSTED_HERE or direction is not Direction.REQUEST:
         raise ContractViolation("is not an operation of this listener", at=local_name(content))
     action = (soap_action or "").strip().strip('"')
@@ -107,8 +109,7 @@ def acknowledgement(codec: Codec, key: str, soap_version: Soap = Soap.V11) -> by
     return codec.encode_response(key, {}, soap=soap_version)
 
 
-def _input(codec: Codec, key: str, body: bytes, max_bytes: int, *, checked: bool = False) -> Fields:
-    message = codec.decode(body, max_bytes=max_bytes, checked=checked)
+def _input(message: DecodedMessage, key: str) -> Fields:
     if message.operation != key or message.direction is not Direction.REQUEST:
         raise ContractViolation(f"is not {key}")
     return group(message.body, "input")

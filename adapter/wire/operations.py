@@ -58,10 +58,10 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationReply:
-    """The response of an operation: `content` its element, `fields` what its result holds, `name`
-    what the result is called. Times without a zone are in `zone`."""
+    """The response of an operation: `content` its element, if it was parsed, `fields` what its
+    result holds, `name` what the result is called. Times without a zone are in `zone`."""
 
-    content: etree._Element
+    content: etree._Element | None
     name: str
     fields: Fields
     zone: tzinfo
@@ -106,16 +106,19 @@ def read_answer(
     Raises Refused for a fault of any kind (look at `fault.named`: an unnamed one proves nothing),
     NotWellFormed or ContractViolation for bytes that are no answer to this operation.
     """
-    content = open_envelope(data, max_bytes=max_bytes).content
-    if is_fault(content):
-        raise Refused(read_fault(content))
-    message = codec.decode_content(content)
+    row, content = OPERATIONS[operation], None
+    # What the contract says nothing of is looked for in a tree.
+    message = codec.decode_at_once(data) if row.reply_has and len(data) <= max_bytes else None
+    if message is None:
+        content = open_envelope(data, max_bytes=max_bytes).content
+        if is_fault(content):
+            raise Refused(read_fault(content))
+        message = codec.decode_content(content)
     if message.operation != operation or message.direction is not Direction.RESPONSE:
-        raise ContractViolation(f"is no answer to {operation}", at=local_name(content))
+        raise ContractViolation(f"is no answer to {operation}", at=message.name)
     name = f"{operation.partition('.')[2]}Result"
-    return OPERATIONS[operation].answer(
-        OperationReply(content=content, name=name, fields=group(message.body, name), zone=zone)
-    )
+    fields = group(message.body, name)
+    return row.answer(OperationReply(content=content, name=name, fields=fields, zone=zone))
 
 
 # ---------------------------------------------------------------- requests
@@ -329,6 +332,7 @@ def _provisioning(reply: OperationReply) -> Answer:
     failure, an element named Result is the result, and a reply with neither is a success.
     """
     content = reply.content
+    assert content is not None
     failures = tuple(
         failure(fields) for fields in map(_leaves, content.iter()) if "FailureReason" in fields
     )

@@ -55,18 +55,12 @@ def parse(
     *,
     max_bytes: int = MAX_BYTES,
     max_elements: int = MAX_ELEMENTS,
-    checked: bool = False,
 ) -> etree._Element:
-    """The root element. Raises NotWellFormed, and never resolves anything outside `data`.
-
-    `checked`: `data` is what the judge of XML gave back, and is not judged again.
-    """
+    """The root element. Raises NotWellFormed, and never resolves anything outside `data`."""
     if len(data) > max_bytes:
         raise NotWellFormed(f"{len(data)} bytes, more than the {max_bytes} allowed")
     if len(data) > 3 * max_elements and data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
-    if checked:
-        return _tree(data)
     root = plain_root(data)
     if root is not None:
         return root
@@ -100,15 +94,16 @@ def _tree(text: bytes) -> etree._Element:
         raise NotWellFormed(str(error)) from error
 
 
-def open_envelope(
-    data: bytes, *, max_bytes: int = MAX_BYTES, checked: bool = False
-) -> OpenedEnvelope:
+def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> OpenedEnvelope:
     """Parse a SOAP 1.1 or 1.2 message and find its content. Header blocks are not looked at.
-    `checked` as in `parse`.
 
     Raises NotWellFormed, or ContractViolation where the XML is no envelope with one element.
     """
-    root = parse(data, max_bytes=max_bytes, checked=checked)
+    return opened(parse(data, max_bytes=max_bytes))
+
+
+def opened(root: etree._Element) -> OpenedEnvelope:
+    """The content of an envelope that is parsed. Raises ContractViolation."""
     version = _VERSION_OF.get(root.tag)
     if version is None:
         raise ContractViolation(f"not a SOAP envelope but {root.tag}", at=local_name(root))

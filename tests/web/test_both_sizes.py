@@ -73,11 +73,12 @@ def enlarged(text: str, pad: str) -> str:
 
 
 def verdict(body: bytes, size: int = 8_192) -> HostedCall | tuple[str, str, str]:
-    """Without the positions that a reason names."""
+    """In pieces and in one go. Without the positions that a reason names."""
     judge = MessageJudge(codec(), None)
     for start in range(0, len(body), size):
         judge.feed(body[start : start + size])
     judged = judge.finish()
+    assert judged == MessageJudge(codec(), None).whole(body)
     if isinstance(judged, Unacceptable):
         return judged.code, judged.text, re.sub("line .*", "", judged.reason)
     return judged

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, Correlation, Match, correlate, unmatched
@@ -37,6 +37,9 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, StoreFailed, WireError
 from adapter.model.bounds import GIB
 from adapter.model.ids import CommunicationId, RequestToken
+
+if TYPE_CHECKING:  # not worth loading the contract for
+    from adapter.wire.codec import DecodedMessage
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +96,10 @@ _Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
 class MessageReader(Protocol):
     """How stored bytes are understood. Raises WireError."""
 
-    def status(self, raw: bytes, *, checked: bool = False) -> RequestStatus:
-        """`checked`: the bytes are in UTF-8 and were judged as XML already."""
+    def status(self, raw: bytes) -> RequestStatus: ...
+
+    def status_told(self, message: "DecodedMessage") -> RequestStatus:
+        """Of one that was decoded at the door."""
 
 
 class Correlator:
@@ -135,7 +140,7 @@ class Correlator:
         False, and nothing was done: it is not plain, and goes the careful way through the inbox.
         """
         address = received.communication
-        if address is None or not received.checked or not self._at_once.on:
+        if address is None or received.message is None or not self._at_once.on:
             return False
         line = self._lines.setdefault(address, _Line())
         if line.waiting >= _LONGEST_LINE:
@@ -161,7 +166,8 @@ class Correlator:
         return found is not None and await self._take(received, found)
 
     async def _take(self, received: Received, found: Found) -> bool:
-        status = self._reader.status(received.checked, checked=True)
+        assert received.message is not None
+        status = self._reader.status_told(received.message)
         verdict = correlate(
             status,
             found.communication,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -33,6 +33,9 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
+
+if TYPE_CHECKING:  # not worth loading the contract for
+    from adapter.wire.codec import DecodedMessage
 
 
 class Clock(Protocol):
@@ -168,8 +171,8 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     spool: Spooled | None = None
     rejection: Rejection | None = None
-    checked: bytes = b""
-    """The body in UTF-8, judged as XML at the door already; it is not stored."""
+    message: "DecodedMessage | None" = None
+    """What the body says, where the door has read it already; it is not stored."""
 
 
 def refusal_of(inbox: InboxId, received: Received) -> AuditNote | None:

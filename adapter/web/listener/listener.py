@@ -39,7 +39,7 @@ from adapter.web.listener.checks import (
     judge_headers,
 )
 from adapter.web.listener.quarantine import Quarantine
-from adapter.wire.codec import Codec
+from adapter.wire.codec import Codec, DecodedMessage
 from adapter.wire.faults import soap_fault
 from adapter.wire.inbound import FaultCode, HostedCall, MessageJudge, Unacceptable
 from adapter.wire.notifications import (
@@ -188,7 +188,7 @@ class Listener(Server):
                         await self._receive(request, judged, b"", communication, spooled)
                     else:
                         await self._receive(
-                            request, judged, body.raw, communication, checked=rest.text
+                            request, judged, body.raw, communication, message=rest.message
                         )
                 return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
             finally:
@@ -224,7 +224,7 @@ class Listener(Server):
         communication: CommunicationId | None,
         spooled: Spooled | None = None,
         *,
-        checked: bytes = b"",
+        message: DecodedMessage | None = None,
     ) -> None:
         """Durable when this returns; only then is there an answer."""
         received = Received(
@@ -234,7 +234,7 @@ class Listener(Server):
             communication=communication,
             remote=request.remote or "",
             spool=spooled,
-            checked=checked,
+            message=message,
         )
         crash_points.reached("listener.before_receive")
         await self._inbox.take(received)
@@ -409,16 +409,17 @@ class _Unjudged:
 
     async def judged(self) -> HostedCall | Unacceptable:
         """What the message is, once there is no more."""
+        if self._size <= self._whole_bytes:
+            return self._judge.whole(b"".join(self._pieces))
         for piece in self._pieces:
             self._judge.feed(piece)
-            if self._size > self._whole_bytes:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
         return self._judge.finish()
 
     @property
-    def text(self) -> bytes:
-        """The whole of a short body in UTF-8, as it was judged; of another nothing."""
-        return b"".join(self._judge.text) if self._size <= self._whole_bytes else b""
+    def message(self) -> DecodedMessage | None:
+        """What a short StatusChanged says."""
+        return self._judge.message
 
 
 def _communication(request: web.Request) -> CommunicationId | None:
