@@ -18,11 +18,11 @@ The JSON form of a message, which `openway wire` prints and reads:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
 
+import msgspec
 from lxml import etree
 
 from adapter.errors import ContractError, ContractViolation
@@ -51,8 +51,7 @@ class Direction(StrEnum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedMessage:
+class DecodedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What one envelope says, in the element `tag`. `operation` is None for faults: they do not
     name theirs. `soap` is the version of the envelope, where that was read too."""
 

@@ -13,6 +13,7 @@ from datetime import UTC, tzinfo
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
+import msgspec
 from lxml import etree
 
 from adapter.commands.calls import (
@@ -56,8 +57,7 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 """A result for 100,000 endpoints that all failed has about 20 MB; requests are split far below."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationReply:
+class OperationReply(msgspec.Struct, frozen=True, kw_only=True):
     """The response of an operation: `content` its element, if it was parsed, `fields` what its
     result holds, `name` what the result is called. Times without a zone are in `zone`."""
 

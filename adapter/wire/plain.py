@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from adapter.wire.markup import has_only_tags
+
 LONGEST: Final = 1024
 """No tag is of more bytes, where the depth can be told."""
 
@@ -56,8 +58,7 @@ def is_plain(text: bytes, *, most_bytes: int, most: int) -> bool:
         text.isascii()
         and len(text) <= most_bytes
         and text[:begin] in _DECLARATIONS
-        and text.find(b"!") < 0
-        and (text.find(b"?", begin) < 0 or text.find(b"<?", begin) < 0)
+        and has_only_tags(text[begin:] if begin else text)
         and len(declared) <= most
         and all(map(_is_usual, declared))
         and (text.count(b"=", begin, end) <= most or _have_few(text[begin:], most))
@@ -89,8 +90,7 @@ def depth_behind(
     """
     if (
         not markup.startswith(b"<")
-        or b"<!" in markup
-        or b"<?" in markup
+        or not has_only_tags(markup)
         or b"xml:id" in markup
         or markup.count(b">") != markup.count(b"<")
         or not _are_short(markup)

@@ -80,7 +80,8 @@ class _Compiler:
         names = frozenset(field.name for field in struct.fields)
 
         def write(value: object) -> str:
-            if not isinstance(value, Mapping):
+            # The look at the type itself saves asking the abstract class, nearly always.
+            if type(value) is not dict and not isinstance(value, Mapping):
                 raise _Misfit(f"needs named fields, not {type(value).__name__}")
             parts = []
             for name, required, element in rows:
@@ -123,7 +124,7 @@ class _Compiler:
         open_text = isinstance(item.content, Scalar) and is_open_text(item.content)
 
         def write(value: object) -> str:
-            if isinstance(value, str) or not isinstance(value, Sequence):
+            if type(value) is not list and not _is_sequence(value):
                 raise _Misfit(f"needs a list, not {type(value).__name__}")
             if open_text and value and _is_plain_text(value):
                 return f"{opening}{between.join(value)}{closing}"
@@ -149,6 +150,10 @@ def _any_element(name: str, value: object) -> str:
         raise _Misfit(f"{kind!r} is not a simple type of XML Schema", "type")
     text = any_text(kind[3:], value["value"])
     return f'<{name} xmlns:xsi="{XSI}" xmlns:xs="{XS}" xsi:type="{kind}">{text}</{name}>'
+
+
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _is_plain_text(values: Sequence[object]) -> bool:
