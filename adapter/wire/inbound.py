@@ -20,7 +20,7 @@ from adapter.wire.bounded import BoundedReader
 from adapter.wire.catalog import HOSTED_HERE
 from adapter.wire.codec import Codec, DecodedMessage, Direction
 from adapter.wire.notifications import STATUS_CHANGED
-from adapter.wire.xml import ENVELOPE_NS, Soap, opened, plain_root
+from adapter.wire.xml import ENVELOPE_NS, Soap, opened, plain_root, tree_of
 
 ADDRESSING_NONE: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
 """WCF's own header blocks, written with mustUnderstand; they say where and what, nothing more."""
@@ -138,20 +138,16 @@ class MessageJudge:
         return self._verdict()
 
     def _parsed(self, data: bytes) -> HostedCall | Unacceptable:
-        root = plain_root(data)
+        root, text = plain_root(data), b""
         if root is None:
-            self.feed(data)
-            judged = self.finish()
+            text = self._judge(lambda: self._in_pieces().feed(data) + self._in_pieces().finish())
         else:
-            self._judge(lambda: _tell(self._envelope, root, 1))
-            judged = self._verdict()
+            self._judge(lambda: _tell(self._envelope, root))
+        judged = self._verdict()
         if isinstance(judged, HostedCall) and judged.operation == STATUS_CHANGED:
             with suppress(WireError):
-                self.message = (
-                    self._codec.decode(data)
-                    if root is None
-                    else self._codec.decode_content(opened(root).content)
-                )
+                content = opened(tree_of(text) if root is None else root).content
+                self.message = self._codec.decode_content(content)
         return judged
 
     def _in_pieces(self) -> BoundedReader:
@@ -162,15 +158,15 @@ class MessageJudge:
     def _verdict(self) -> HostedCall | Unacceptable:
         return self._refusal or self._envelope.call or _no_content(self._envelope.soap)
 
-    def _judge(self, read: Callable[[], object]) -> None:
-        if self._refusal is not None:
-            return
+    def _judge(self, read: Callable[[], bytes]) -> bytes:
+        """What is read, or nothing where the message is refused."""
         try:
-            read()
+            return b"" if self._refusal is not None else read()
         except NotWellFormed as error:
             self._refusal = _not_xml(error)
         except _Enough as enough:
             self._refusal = enough.refusal
+        return b""
 
 
 class _Envelope:
@@ -235,9 +231,9 @@ class _Envelope:
         self.call = judged
 
 
-def _tell(envelope: _Envelope, element: etree._Element, depth: int) -> None:
-    """Let it hear of what was parsed just what a reader of pieces tells it."""
-    envelope.start(element.tag, element.attrib, depth)
+def _tell(envelope: _Envelope, element: etree._Element, depth: int = 1) -> bytes:
+    """Let it hear of what was parsed just what a reader of pieces tells it. Gives nothing."""
+    envelope.start(element.tag, dict(element.attrib), depth)
     if element.text:
         envelope.text(element.text)
     if not envelope.heard_enough:
@@ -247,6 +243,7 @@ def _tell(envelope: _Envelope, element: etree._Element, depth: int) -> None:
             if child.tail:
                 envelope.text(child.tail)
     envelope.end(depth)
+    return b""
 
 
 class _Enough(Exception):

@@ -300,12 +300,12 @@ def _failures(fields: Fields) -> tuple[tuple[EndpointFailure, ...], bool]:
         single = {**single, "ElectronicSerialNumber": fields.get("ElectronicSerialNumber")}
     listed = group(fields, "EndpointFailureResult").get("Failures")
     entries = [*(listed if isinstance(listed, list) else ()), *([single] if single else ())]
-    named = [
-        entry
+    failures = tuple(
+        failure(entry)
         for entry in entries
-        if isinstance(entry, dict) and text(entry, "ElectronicSerialNumber") is not None
-    ]
-    return tuple(map(failure, named)), len(named) < len(entries)
+        if isinstance(entry, dict) and isinstance(entry.get("ElectronicSerialNumber"), str)
+    )
+    return failures, len(failures) < len(entries)
 
 
 def failure(fields: Fields) -> EndpointFailure:

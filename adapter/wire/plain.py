@@ -33,9 +33,11 @@ _DECLARATIONS: Final = frozenset(
     }
 )
 _NAMESPACE: Final = re.compile(
-    rb"""xml(?:ns(?::[A-Za-z_][\w.\-]*+)?+="([^"'<>&]*+)"|(?=[n:]))""", re.ASCII
+    rb"""xml(?:ns(?::[A-Za-z_][\w.\-]*+)?+="([^"'<>&]*+)"|(?=n|:(?!lang="[A-Za-z\-]{0,20}")))""",
+    re.ASCII,
 )
-"""The URI that is declared, or nothing where `xmlns` or `xml:` may be of another use."""
+"""The URI that is declared, or nothing where `xmlns` or `xml:` may be of another use. `xml:lang` is
+in faults, and is not found."""
 
 _OF_XML: Final = "http://www.w3.org/XML/"
 _OF_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
@@ -47,8 +49,9 @@ def is_plain(text: bytes, *, most_bytes: int, most: int) -> bool:
     """Whether a few looks show that a whole body has nothing beyond the bounds but its depth, and
     nothing that one parser takes and another does not: then libxml2 tells if it is well-formed.
 
-    It is ASCII, without comments, CDATA and instructions, without `xml:` and in namespaces that are
-    usual URIs. `most`: attributes of one element, and namespaces.
+    It is ASCII, without comments, CDATA and instructions, with no attribute of XML's own but
+    `xml:lang`, and in namespaces that are usual URIs. `most`: attributes of one element, and
+    namespaces.
     """
     begin = text.find(b">") + 1 if text.startswith(b"<?xml") else 0
     end = text.rfind(b"=") + 1  # behind it there are no attributes

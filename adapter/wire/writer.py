@@ -80,8 +80,8 @@ class _Compiler:
         names = frozenset(field.name for field in struct.fields)
 
         def write(value: object) -> str:
-            # The look at the type itself saves asking the abstract class, nearly always.
-            if type(value) is not dict and not isinstance(value, Mapping):
+            # Abstract classes are slow to ask, and nearly always need not be.
+            if not isinstance(value, dict) and not isinstance(value, Mapping):
                 raise _Misfit(f"needs named fields, not {type(value).__name__}")
             parts = []
             for name, required, element in rows:
@@ -124,7 +124,9 @@ class _Compiler:
         open_text = isinstance(item.content, Scalar) and is_open_text(item.content)
 
         def write(value: object) -> str:
-            if type(value) is not list and not _is_sequence(value):
+            if not isinstance(value, list) and (
+                isinstance(value, str) or not isinstance(value, Sequence)
+            ):
                 raise _Misfit(f"needs a list, not {type(value).__name__}")
             if open_text and value and _is_plain_text(value):
                 return f"{opening}{between.join(value)}{closing}"
@@ -150,10 +152,6 @@ def _any_element(name: str, value: object) -> str:
         raise _Misfit(f"{kind!r} is not a simple type of XML Schema", "type")
     text = any_text(kind[3:], value["value"])
     return f'<{name} xmlns:xsi="{XSI}" xmlns:xs="{XS}" xsi:type="{kind}">{text}</{name}>'
-
-
-def _is_sequence(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _is_plain_text(values: Sequence[object]) -> bool:

@@ -65,11 +65,11 @@ def parse(
     if root is not None:
         return root
     try:
-        return _tree(judged(data))
+        return tree_of(judged(data))
     except NotWellFormed as error:
         if isinstance(error.__cause__, ExpatError) and NO_ENCODING not in str(error):
             # All is within bounds up to there, and libxml2 names what does not fit.
-            _tree(b"".join(as_utf8([data])))
+            tree_of(b"".join(as_utf8([data])))
         raise
 
 
@@ -85,7 +85,8 @@ def plain_root(data: bytes) -> etree._Element | None:
     return root if shallow or not _is_deep(root) else None
 
 
-def _tree(text: bytes) -> etree._Element:
+def tree_of(text: bytes) -> etree._Element:
+    """The root of what the judge of XML took, and gave back. Raises NotWellFormed."""
     try:
         return etree.fromstring(text, _PARSER)
     except etree.XMLSyntaxError as error:

@@ -41,3 +41,4 @@ def test_whole_and_in_pieces_agree_on_what_is_taken(body: bytes, size: int, acti
     whole, in_pieces = (judged(body, action, size=each) for each in (len(body) or 1, size))
     assert isinstance(whole, HostedCall) or (whole.text and whole.reason)
     assert in_pieces == whole
+    assert MessageJudge(codec(), action or None).whole(body) == whole
