@@ -7,7 +7,7 @@ of messages without a parser. Bytes: what the process
 handed to write calls (`/proc/self/io`), which are files; sockets are not among them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -96,8 +96,10 @@ class Counter:
     def _judge(self) -> None:
         self._judged += 1
 
-    def _read(self, forms: MessageForms, data: bytes) -> tuple[MessageForm, JsonValue] | None:
-        found = _READ(forms, data)
+    def _read(
+        self, forms: MessageForms, data: bytes, among: Container[str] | None
+    ) -> tuple[MessageForm, JsonValue] | None:
+        found = _READ(forms, data, among)
         self._forms += found is not None
         return found
 
@@ -108,7 +110,7 @@ class Counter:
         plain = {name: getattr(etree, name) for name in _TREES}
         judge = expat.ParserCreate
         try:
-            setattr(MessageForms, "read", lambda forms, data: self._read(forms, data))  # noqa: B010
+            setattr(MessageForms, "read", lambda *given: self._read(*given))  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, _counted(function, self._tree))
             setattr(expat, "ParserCreate", _counted(judge, self._judge))  # noqa: B010

@@ -9,7 +9,7 @@ blanks between elements, another order, empty elements, unknown ones) is left to
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -106,16 +106,19 @@ class MessageForms:
         self._met: dict[bytes, MessageForm] = {}
         self._left = dict.fromkeys(messages, _FORMS_OF_ONE)
 
-    def read(self, data: bytes) -> tuple[MessageForm, JsonValue] | None:
-        """The form and the content of a message; None: it takes a parser."""
+    def read(
+        self, data: bytes, among: Container[str] | None = None
+    ) -> tuple[MessageForm, JsonValue] | None:
+        """The form and the content of a message; None: it takes a parser. New forms are kept only
+        of the messages in `among`, where it is given."""
         end = data.find(b">", data.rfind(b"=")) + 1
         if not 0 < end <= _LONGEST_BEGINNING or len(data) > USUAL.text_bytes:
             return None
-        form = self._met.get(data[:end]) or self._meet(data[:end])
+        form = self._met.get(data[:end]) or self._meet(data[:end], among)
         content = None if form is None else form.read(data[end:])
         return None if form is None or content is None else (form, content)
 
-    def _meet(self, beginning: bytes) -> MessageForm | None:
+    def _meet(self, beginning: bytes, among: Container[str] | None) -> MessageForm | None:
         text = beginning.decode(errors="replace")
         if not _BEGINNING.fullmatch(text):
             return None
@@ -126,6 +129,8 @@ class MessageForms:
             return None
         message = self._messages.get(envelope.content.tag)
         if message is None or not self._left[message.tag]:
+            return None
+        if among is not None and message.tag not in among:
             return None
         compiler = _Compiler(ends)
         inside = compiler.begun(message, [*envelope.content.iter()])

@@ -119,7 +119,7 @@ class MessageJudge:
 
     def whole(self, data: bytes) -> HostedCall | Unacceptable:
         """The verdict on a short message."""
-        message = self._codec.decode_at_once(data)
+        message = self._codec.decode_at_once(data, hosted=True)
         if message is None or message.soap is None:
             return self._parsed(data)
         judged = judge_call(self._codec, message.tag, message.soap, [self._action])
@@ -233,7 +233,8 @@ class _Envelope:
 
 def _tell(envelope: _Envelope, element: etree._Element, depth: int = 1) -> bytes:
     """Let it hear of what was parsed just what a reader of pieces tells it. Gives nothing."""
-    envelope.start(element.tag, dict(element.attrib), depth)
+    attributes = {str(key): str(value) for key, value in element.attrib.items()}
+    envelope.start(element.tag, attributes, depth)
     if element.text:
         envelope.text(element.text)
     if not envelope.heard_enough:

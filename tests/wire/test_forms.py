@@ -213,6 +213,13 @@ def test_so_many_forms_of_a_message_are_kept_and_no_more() -> None:
     assert is_read_at_once(LONG, own)
 
 
+def test_of_what_comes_unasked_only_what_may_come_leaves_a_form() -> None:
+    own = Codec(catalog())
+    assert own.decode_at_once(LONG, hosted=True) is None
+    assert own.decode_at_once(GOOD, hosted=True) is not None
+    assert own.decode_at_once(LONG) is not None
+
+
 @for_every(
     "body",
     [
