@@ -36,6 +36,8 @@ _BEGINNING: Final = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _FEW_ROWS: Final = 8
+"""So few are not worth turning into columns."""
+
 _TAG: Final = re.compile(f"<({_NAME})", re.ASCII)
 _TEXT: Final = "[^<]++"
 _CONTROLS: Final = bytes((*range(32), 127))
@@ -247,7 +249,9 @@ def _items(item: Field, prefixes: _Prefixes) -> FromText | None:
     columns: dict[str, FromText | None] = {}
     members = ""
     for field in item.content.fields:
-        if isinstance(field.content, Scalar) and field.namespace in prefixes:
+        if field.repeated or field.namespace not in prefixes:
+            continue
+        if isinstance(field.content, Scalar):
             opens, closes = map(re.escape, _tags(field, prefixes))
             members += f"(?:{opens}({_TEXT}){closes})?"
             columns[field.name] = _converter(field.content)
@@ -277,7 +281,7 @@ def _rows(row: re.Pattern[str], columns: Mapping[str, FromText | None]) -> FromT
             return [_row(columns, one) for one in found]
         texts = dict(zip(columns, zip(*found, strict=True), strict=False))
         there = {name: texts[name] for name in texts if any(texts[name])}
-        if not all(map(all, there.values())):
+        if not there or not all(map(all, there.values())):
             return [_row(columns, one) for one in found]
         values = [_column(columns[name], there[name]) for name in there]
         names = tuple(there)

@@ -126,6 +126,13 @@ def test_lists_of_any_length_are_what_a_tree_says(
         is_read_at_once(data)
 
 
+@for_every("count", [1, 7, 8, 30])
+def test_a_list_of_empty_elements_is_what_a_tree_says(count: int) -> None:
+    of_rows = b"(<dia:EndpointFailure>.*</dia:EndpointFailure>)"
+    data = re.sub(of_rows, b"<dia:EndpointFailure></dia:EndpointFailure>" * count, LONG)
+    assert is_read_at_once(data)
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     good=st.sampled_from([GOOD, LONG]),
