@@ -27,7 +27,6 @@ from lxml import etree
 
 from adapter.errors import ContractError, ContractViolation
 from adapter.model.values import replace
-from adapter.wire.catalog import Catalog
 from adapter.wire.catalog import HOSTED_HERE, Catalog
 from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
 from adapter.wire.forms import MessageForms

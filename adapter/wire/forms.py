@@ -10,12 +10,13 @@ blanks between elements, another order, empty elements, unknown ones) is left to
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from lxml import etree
 
 from adapter.errors import WireError
+from adapter.model.values import replace
 from adapter.wire.bounded import USUAL
 from adapter.wire.scalars import FromText, JsonValue, from_text, is_open_text
 from adapter.wire.shapes import Content, Field, ListOf, Scalar, Struct
