@@ -16,7 +16,7 @@ from adapter.fieldwork.settings import WebhookSettings
 from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.server.bodies import continue_later, read_body, unclear_head
-from adapter.server.connections import Door, bind
+from adapter.server.connections import Door, bind, with_routes
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits
 from adapter.web.api.problems import ProblemRaised, of_error, response_of
@@ -79,8 +79,8 @@ class ReportReceiver:
         self._inbox = inbox
         app = web.Application()
         app.router.add_post(self._settings.path, self._take, expect_handler=continue_later)
-        door = Door(app, ConnectionLimits(connections=128, per_address=64), None, self.counts)
-        settings = self._settings
+        limits, settings = ConnectionLimits(connections=128, per_address=64), self._settings
+        door = Door(with_routes(app, limits), limits, None, self.counts)
         listening = bind(settings.host, settings.port, section="field_work.webhook")
         address = await door.open(listening)
         self._door, self.url = door, address + self._settings.path

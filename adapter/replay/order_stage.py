@@ -58,7 +58,8 @@ from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
-from adapter.web.listener.listener import DATA_PATH, Listener
+from adapter.web.listener.addresses import DATA_PATH
+from adapter.web.listener.listener import Listener
 from adapter.wire.codec import Codec
 
 _MOST_TURNS: Final = 20_000

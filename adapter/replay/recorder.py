@@ -48,7 +48,8 @@ from adapter.simulator.faults import Effect
 from adapter.simulator.meters import Meter, Population
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.web.listener.listener import DATA_PATH, EVENTS_PATH, EXCEPTIONS_PATH, Listener
+from adapter.web.listener.addresses import DATA_PATH, EVENTS_PATH, EXCEPTIONS_PATH
+from adapter.web.listener.listener import Listener
 from adapter.wire.codec import Codec
 from adapter.wire.notifications import DATA_ARRIVED, EVENTS_ARRIVED, EXCEPTIONS_ARRIVED
 

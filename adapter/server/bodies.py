@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from adapter.server.connections import mark_slow
@@ -52,14 +52,15 @@ class UnclearHead:
     text: str
 
 
-def unclear_head(request: web.Request) -> UnclearHead | None:
+def unclear_head(request: web.BaseRequest) -> UnclearHead | None:
     """For routes that take a body; None: it is clear where that ends and what it is.
 
     Extensions of chunks are not seen: aiohttp passes over them. They bring a body no further.
     """
-    for name in _ONCE:
-        if len(request.headers.getall(name, ())) > 1:
-            return UnclearHead(status=400, text=f"{name} stands twice.")
+    if len({name.lower() for name in request.headers}) < len(request.headers):
+        for name in _ONCE:
+            if len(request.headers.getall(name, ())) > 1:
+                return UnclearHead(status=400, text=f"{name} stands twice.")
     coding = request.headers.get("Transfer-Encoding")
     if coding is None:
         return None
@@ -75,7 +76,7 @@ async def continue_later(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-async def invite(request: web.Request) -> None:
+async def invite(request: web.BaseRequest) -> None:
     """Tell a caller that waits for it to send the body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.can_read_body:
         await request.writer.write(_CONTINUE)
@@ -83,7 +84,7 @@ async def invite(request: web.Request) -> None:
 
 
 async def read_body(
-    request: web.Request,
+    request: web.BaseRequest,
     *,
     limit: int,
     deadline_s: float,
@@ -100,6 +101,9 @@ async def read_body(
     from its first byte on, and only its beginning is kept; then the place is others' as long as
     nothing comes, else it is held to the end.
     """
+    short = _AT_ONCE if places is None else min(_AT_ONCE, free_bytes)
+    if (whole := _at_hand(request.content, min(limit, short))) is not None:
+        return Body(raw=whole, cut=bool(whole) and not each(whole))
     coming = _Coming(request, deadline_s, pace or Pace())
     place = _Place(places)
     raw = bytearray()
@@ -137,6 +141,13 @@ async def read_body(
     finally:
         place.leave()
         mark_slow(request, False)
+
+
+def _at_hand(content: StreamReader, most: int) -> bytes | None:
+    """The body where it is short and all there, as one that was sent with its head is."""
+    if content.is_eof() and content.total_bytes <= most and content.exception() is None:
+        return content.read_nowait()
+    return None
 
 
 async def _looked_at(piece: bytes, each: Callable[[bytes], bool], *, rests: bool) -> bool:
@@ -180,7 +191,7 @@ class _Coming:
     """The pieces of one body as they come. Only the time that is spent waiting for them counts:
     what holds them up here is not the caller's doing."""
 
-    def __init__(self, request: web.Request, deadline_s: float, pace: Pace) -> None:
+    def __init__(self, request: web.BaseRequest, deadline_s: float, pace: Pace) -> None:
         self._request = request
         self._left = deadline_s
         self._pace = pace
@@ -191,7 +202,7 @@ class _Coming:
         """The next one, b"" at the end. While there is none, `place` is others'. Raises _TooSlow,
         and what aiohttp raises for a body that ends early."""
         content = self._request.content
-        if piece := content.read_nowait():
+        if (piece := content.read_nowait()) or content.is_eof():
             self._came += len(piece)
             return piece
         if place is not None:

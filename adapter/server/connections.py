@@ -12,6 +12,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -242,8 +243,20 @@ class Connection(web.RequestHandler):
         return response
 
 
+def mark_busy(request: web.BaseRequest, yes: bool) -> None:
+    """Whether the request's connection must be kept."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.busy(yes)
+
+
+def mark_slow(request: web.BaseRequest, yes: bool) -> None:
+    """Whether the request's body comes too slowly for its connection to be kept at any cost."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.slow(yes)
+
+
 @web.middleware
-async def occupied(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _occupied(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Marks the connection busy while a request is worked on."""
     mark_busy(request, True)
     try:
@@ -252,29 +265,41 @@ async def occupied(request: web.Request, handler: Handler) -> web.StreamResponse
         mark_busy(request, False)
 
 
-def mark_busy(request: web.Request, yes: bool) -> None:
-    """Whether the request's connection must be kept."""
-    if isinstance(request.protocol, Connection):
-        request.protocol.busy(yes)
-
-
-def mark_slow(request: web.Request, yes: bool) -> None:
-    """Whether the request's body comes too slowly for its connection to be kept at any cost."""
-    if isinstance(request.protocol, Connection):
-        request.protocol.slow(yes)
-
-
 async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:
     """Versions of what runs here are nobody's business."""
     response.headers["Server"] = SERVER
 
 
+def with_routes(app: web.Application, limits: ConnectionLimits) -> web.BaseRunner:
+    """Has the application answer, by its routes and middlewares."""
+    app.middlewares.insert(0, _occupied)
+    app.on_response_prepare.append(_unnamed)
+    return web.AppRunner(app, handler_cancellation=False, shutdown_timeout=limits.drain_s)
+
+
+def without_routes(
+    answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: ConnectionLimits
+) -> web.BaseRunner:
+    """Has one coroutine answer whatever comes; it raises nothing."""
+
+    async def occupied(request: web.BaseRequest) -> web.StreamResponse:
+        mark_busy(request, True)
+        try:
+            response = await answer(request)
+        finally:
+            mark_busy(request, False)
+        response.headers["Server"] = SERVER
+        return response
+
+    return web.ServerRunner(web.Server(occupied), shutdown_timeout=limits.drain_s)
+
+
 class Door:
-    """Accepts on one socket for one application, until stopped."""
+    """Accepts on one socket for `runner` (see `with_routes`, `without_routes`), until stopped."""
 
     def __init__(
         self,
-        app: web.Application,
+        runner: web.BaseRunner,
         limits: ConnectionLimits,
         tls: ServerTls | None,
         counts: Counter[str],
@@ -284,14 +309,7 @@ class Door:
         self._context: ssl.SSLContext | None = None
         self._places = Places(limits, counts)
         self._counts = counts
-        app.middlewares.insert(0, occupied)
-        app.on_response_prepare.append(_unnamed)
-        self._runner = web.AppRunner(
-            app,
-            handler_cancellation=False,
-            keepalive_timeout=limits.idle_s,
-            shutdown_timeout=limits.drain_s,
-        )
+        self._runner = runner
         self._accepting: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
 

@@ -34,8 +34,8 @@ class Server(ABC):
         self._door: Door | None = None
 
     @abstractmethod
-    def _application(self) -> web.Application:
-        """The routes, for one start."""
+    def _runner(self) -> web.BaseRunner:
+        """What answers, for one start."""
 
     async def start(self) -> str:
         """Listen. Gives the bound address without a path.
@@ -43,7 +43,7 @@ class Server(ABC):
         Raises SettingsError, or OSError where the port cannot be had.
         """
         settings = self._serving
-        door = Door(self._application(), settings.connections, settings.tls, self.counts)
+        door = Door(self._runner(), settings.connections, settings.tls, self.counts)
         self.url = await door.open(
             self._listening or bind(settings.host, settings.port, section=self.section)
         )

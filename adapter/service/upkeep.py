@@ -19,7 +19,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind, WantedSubscription
 from adapter.subscriptions.silence import SilencePolicy
-from adapter.web.listener.listener import DATA_PATH, EXCEPTIONS_PATH
+from adapter.web.listener.addresses import DATA_PATH, EXCEPTIONS_PATH
 
 
 def kept_days(settings: RetentionSettings) -> dict[Kept, float | None]:

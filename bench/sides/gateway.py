@@ -30,7 +30,7 @@ from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.server.connections import bind, url_of
-from adapter.service.app import running
+from adapter.service.app import running, settle
 from adapter.service.assembly import connect
 from adapter.service.log import start_logging
 from adapter.service.settings import Api, Settings
@@ -220,6 +220,7 @@ async def serve(
         app = await stack.enter_async_context(
             running(core, Settings(api=Api(port=0)), listening, clock)
         )
+        settle()
         measured = Measured(app.gateway, store, counter)
         ready = {"url": url_of(listening, tls=False), "open_s": time.perf_counter() - opening}
         print(json.dumps(ready), flush=True)

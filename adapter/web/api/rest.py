@@ -18,6 +18,7 @@ from adapter.engine.gateway import Gateway
 from adapter.errors import GatewayError
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.server.bodies import continue_later, read_body, unclear_head
+from adapter.server.connections import with_routes
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
@@ -64,14 +65,14 @@ class Rest(Server):
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
         self._document = document_json()
 
-    def _application(self) -> web.Application:
+    def _runner(self) -> web.BaseRunner:
         app = web.Application(middlewares=[self._bounded])
         for route in ROUTES:
             app.router.add_route(
                 route.method, route.path, self._answering(route), expect_handler=continue_later
             )
         app.router.add_route("GET", "/openapi.json", self._describe)
-        return app
+        return with_routes(app, self.settings.connections)
 
     @web.middleware
     async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -38,7 +38,7 @@ class Refusal:
     headers: Mapping[str, str] | None = None
 
 
-def judge_headers(request: web.Request, key: str, limit: int) -> Refusal | None:
+def judge_headers(request: web.BaseRequest, key: str, limit: int) -> Refusal | None:
     """What the head of a request already tells of its body."""
 
     def refused(status: int, text: str, found: str) -> Refusal:
@@ -68,7 +68,7 @@ def judge_headers(request: web.Request, key: str, limit: int) -> Refusal | None:
 
 
 def judge_body(
-    request: web.Request, key: str, body: Body, judged: HostedCall | Unacceptable
+    request: web.BaseRequest, key: str, body: Body, judged: HostedCall | Unacceptable
 ) -> Refusal | None:
     """What the body tells, once it is read and looked at; None: it may be taken."""
     if body.status:
@@ -98,7 +98,7 @@ def judge_body(
     )
 
 
-def action_of(request: web.Request) -> str | None:
+def action_of(request: web.BaseRequest) -> str | None:
     """SOAPAction of 1.1, or the action parameter of 1.2's media type."""
     given = request.headers.get("SOAPAction")
     if given is None and request.content_type == MEDIA_OF[Soap.V12]:

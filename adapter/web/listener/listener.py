@@ -8,28 +8,27 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
-from adapter.engine.commands.identity import STATUS_PATH
 from adapter.engine.commands.ports import Clock, Received, Spooled
 from adapter.engine.inbox import MessageReceiver
 from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
-from adapter.server.bodies import Body, continue_later, read_body
-from adapter.server.connections import mark_busy
+from adapter.server.bodies import Body, read_body
+from adapter.server.connections import mark_busy, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.server import Server
 from adapter.server.settings import ListenerSettings
+from adapter.web.listener.addresses import OPERATIONS, Address, Addresses
 from adapter.web.listener.checks import (
     MEDIA_OF,
     SOAP_OF,
@@ -42,26 +41,10 @@ from adapter.web.listener.quarantine import Quarantine
 from adapter.wire.codec import Codec, DecodedMessage
 from adapter.wire.faults import soap_fault
 from adapter.wire.inbound import FaultCode, HostedCall, MessageJudge, Unacceptable
-from adapter.wire.notifications import (
-    DATA_ARRIVED,
-    EVENTS_ARRIVED,
-    EXCEPTIONS_ARRIVED,
-    STATUS_CHANGED,
-    acknowledgement,
-)
+from adapter.wire.notifications import STATUS_CHANGED, acknowledgement
 from adapter.wire.served import ServedContract, asks_for_contract, base_address
 from adapter.wire.xml import Soap
 
-DATA_PATH: Final = "/openway/data"
-EVENTS_PATH: Final = "/openway/events"
-EXCEPTIONS_PATH: Final = "/openway/exceptions"
-
-_ADDRESSES: Final[Mapping[str, str]] = {
-    STATUS_PATH: STATUS_CHANGED,
-    DATA_PATH: DATA_ARRIVED,
-    EVENTS_PATH: EVENTS_ARRIVED,
-    EXCEPTIONS_PATH: EXCEPTIONS_ARRIVED,
-}
 _BUSY: Final = {"Retry-After": "5"}
 _UNADDRESSED_AT_ONCE: Final = 2
 _REFUSED_AT_ONCE: Final = 2
@@ -95,46 +78,27 @@ class Listener(Server):
         self._clock = clock or SystemClock()
         self._spool = spool
         self._users = BasicUsers(self.settings.users)
-        self._contract = {key: ServedContract(codec.catalog, [key]) for key in _ADDRESSES.values()}
+        self._addresses = Addresses(self.settings.path_prefix)
+        self._contract = {key: ServedContract(codec.catalog, [key]) for key in OPERATIONS.values()}
         self._acks = {
             (key, soap): acknowledgement(codec, key, soap)
-            for key in _ADDRESSES.values()
+            for key in OPERATIONS.values()
             for soap in Soap
         }
 
     # ------------------------------------------------------------ life
 
-    def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._bounded])
-        self._route(app)
+    def _runner(self) -> web.BaseRunner:
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
         self._unaddressed = asyncio.Semaphore(_UNADDRESSED_AT_ONCE)
         self._refused = asyncio.Semaphore(_REFUSED_AT_ONCE)
-        return app
+        return without_routes(self._bounded, self.settings.connections)
 
-    def _route(self, app: web.Application) -> None:
-        prefix = self.settings.path_prefix
-        signed = prefix + STATUS_PATH + "/{communication}/{secret}"
-        addresses = {prefix + path: key for path, key in _ADDRESSES.items()}
-        for path, key in {**addresses, signed: STATUS_CHANGED}.items():
-            resource = app.router.add_resource(path)
-            resource.add_route("POST", self._taking(key), expect_handler=continue_later)
-        for path, key in _ADDRESSES.items():
-            app.router.add_get(prefix + path, self._describing(path, key))
-
-    @web.middleware
-    async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _bounded(self, request: web.BaseRequest) -> web.Response:
         """Whatever goes wrong below becomes a short answer here, never a traceback outside."""
         try:
-            return await handler(request)
-        except web.HTTPException as error:
-            self.counts[f"http_{error.status}"] += 1
-            if request.method == "POST":
-                refusal = Refusal(status=error.status, text="No such address.", reason="")
-                return self._fault(request, refusal, allow=error.headers.get("Allow"))
-            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+            return await self._answer_to(request)
         except StoreFailed:
             self.counts["http_503"] += 1
             limited_log.warning("store_failed_nothing_acknowledged")
@@ -161,41 +125,56 @@ class Listener(Server):
                 ),
             )
 
+    async def _answer_to(self, request: web.BaseRequest) -> web.Response:
+        address = self._addresses.find(request.rel_url.path_safe)
+        if address is None:
+            return self._no_such_address(request)
+        if request.method == "POST":
+            return await self._take(request, address)
+        if address.communication is not None or request.method not in ("GET", "HEAD"):
+            self.counts["http_405"] += 1
+            allowed = "POST" if address.communication is not None else "GET,HEAD,POST"
+            return web.Response(status=405, text="Method Not Allowed\n", headers={"Allow": allowed})
+        return self._describe(request, address)
+
+    def _no_such_address(self, request: web.BaseRequest) -> web.Response:
+        self.counts["http_404"] += 1
+        if request.method != "POST":
+            return web.Response(status=404, text="Not Found\n")
+        return self._fault(request, Refusal(status=404, text="No such address.", reason=""))
+
     # ------------------------------------------------------------ messages
 
-    def _taking(self, key: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def take(request: web.Request) -> web.StreamResponse:
-            self.counts["requests"] += 1
-            refusal = self._before_the_body(request, key)
-            if refusal is not None:
-                return await self._refuse_unread(request, refusal)
-            spooling = self._spooling(key)
-            try:
-                body, rest = await self._read(request, key, spooling)
-                communication = _communication(request)
-                async with self._turn(key, communication):
-                    judged = await rest.judged()
-                    refusal = judge_body(request, key, body, judged)
-                    if refusal is not None:
-                        body = replace(body, cut=body.cut or body.spilled)
-                        await self._keep(request, refusal, body, communication)
-                        return self._fault(request, refusal)
-                    assert isinstance(judged, HostedCall)
-                    if judged.foreign_action:
-                        self._note_action(judged)
-                    if body.spilled and spooling is not None:
-                        spooled, spooling = await spooling.done(), None
-                        await self._receive(request, judged, b"", communication, spooled)
-                    else:
-                        await self._receive(
-                            request, judged, body.raw, communication, message=rest.message
-                        )
-                return self._answer(200, self._acks[judged.operation, judged.soap], judged.soap)
-            finally:
-                if spooling is not None:
-                    await spooling.drop()
-
-        return take
+    async def _take(self, request: web.BaseRequest, address: Address) -> web.Response:
+        self.counts["requests"] += 1
+        key, communication = address.operation, address.communication
+        refusal = self._before_the_body(request, address)
+        if refusal is not None:
+            return await self._refuse_unread(request, refusal)
+        spooling = self._spooling(key)
+        try:
+            body, rest = await self._read(request, key, spooling)
+            async with self._turn(key, communication):
+                judged = await rest.judged()
+                refusal = judge_body(request, key, body, judged)
+                if refusal is not None:
+                    body = replace(body, cut=body.cut or body.spilled)
+                    await self._keep(request, refusal, body, communication)
+                    return self._fault(request, refusal)
+                assert isinstance(judged, HostedCall)
+                if judged.foreign_action:
+                    self._note_action(judged)
+                if body.spilled and spooling is not None:
+                    spooled, spooling = await spooling.done(), None
+                    await self._receive(request, judged, b"", communication, spooled)
+                else:
+                    await self._receive(
+                        request, judged, body.raw, communication, message=rest.message
+                    )
+            return _answer(200, self._acks[judged.operation, judged.soap], judged.soap)
+        finally:
+            if spooling is not None:
+                await spooling.drop()
 
     def _turn(
         self, key: str, communication: CommunicationId | None
@@ -218,7 +197,7 @@ class Listener(Server):
 
     async def _receive(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         call: HostedCall,
         raw: bytes,
         communication: CommunicationId | None,
@@ -241,7 +220,8 @@ class Listener(Server):
         crash_points.reached("listener.after_receive")
         self.counts["received"] += 1
 
-    def _before_the_body(self, request: web.Request, key: str) -> Refusal | None:
+    def _before_the_body(self, request: web.BaseRequest, address: Address) -> Refusal | None:
+        key, named = address.operation, address.communication
         given = request.headers.get("Authorization")
         if not self._users.know(given):
             return Refusal(
@@ -254,21 +234,18 @@ class Listener(Server):
                 question=not given,
                 headers={"WWW-Authenticate": 'Basic realm="openway", charset="UTF-8"'},
             )
-        address = request.match_info
-        if "communication" in address and not self._inbox.genuine(
-            address["communication"], address["secret"]
-        ):
+        if named is not None and not self._inbox.genuine(named, address.secret):
             return Refusal(
                 status=404,
                 text="No such address.",
-                reason=f"callback address of {address['communication'][:64]!r} is not genuine",
+                reason=f"callback address of {named[:64]!r} is not genuine",
                 operation=key,
                 known=bool(self.settings.users),
             )
         return judge_headers(request, key, self._limit(key))
 
     async def _read(
-        self, request: web.Request, key: str, spooling: Spooling | None
+        self, request: web.BaseRequest, key: str, spooling: Spooling | None
     ) -> tuple[Body, "_Unjudged"]:
         """The body, and what of it is still to be judged. One past `whole_bytes` is judged while it
         comes in."""
@@ -296,7 +273,7 @@ class Listener(Server):
 
     # ------------------------------------------------------------ refusals
 
-    async def _refuse_unread(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+    async def _refuse_unread(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         """Keep the beginning of the body, unless the caller waits to be invited to send it, or has
         only asked whether credentials are wanted, as HTTP clients do at first."""
         if refusal.question:
@@ -311,7 +288,7 @@ class Listener(Server):
         response.force_close()
         return response
 
-    def _challenge(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+    def _challenge(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         self.counts["challenged"] += 1
         limited_log.info("credentials_asked_for", remote=request.remote or "")
         self.counts["http_401"] += 1
@@ -321,7 +298,7 @@ class Listener(Server):
 
     async def _keep(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         refusal: Refusal,
         body: Body,
         communication: CommunicationId | None,
@@ -344,48 +321,34 @@ class Listener(Server):
                 counted=refusal.counted,
             )
 
-    def _fault(
-        self, request: web.Request, refusal: Refusal, *, allow: str | None = None
-    ) -> web.Response:
+    def _fault(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         soap = refusal.soap or SOAP_OF.get(request.content_type, Soap.V11)
         body = soap_fault(refusal.code.value, refusal.text, soap=soap)
-        headers = dict(refusal.headers or {})
-        if allow is not None:
-            headers["Allow"] = allow
-        response = self._answer(refusal.status, body, soap, headers)
+        response = _answer(refusal.status, body, soap, refusal.headers)
         if refusal.status in (408, 413):
             response.force_close()
         return response
 
-    def _answer(
-        self, status: int, body: bytes, soap: Soap, headers: Mapping[str, str] | None = None
-    ) -> web.Response:
-        return web.Response(
-            status=status,
-            body=body,
-            content_type=MEDIA_OF[soap],
-            charset="utf-8",
-            headers=headers,
-        )
-
     # ------------------------------------------------------------ contract
 
-    def _describing(
-        self, path: str, key: str
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def describe(request: web.Request) -> web.StreamResponse:
-            if not asks_for_contract(request.query):
-                return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
-            settings = self.settings
-            asked = base_address(request.scheme, request.headers.get("Host"), otherwise=self.url)
-            base = settings.public_url.rstrip("/") or asked
-            address = base + settings.path_prefix + path
-            page = self._contract[key].page(request.query, address=address)
-            if page is None:
-                raise web.HTTPNotFound
-            return web.Response(body=page, content_type="text/xml", charset="utf-8")
+    def _describe(self, request: web.BaseRequest, address: Address) -> web.Response:
+        if not asks_for_contract(request.query):
+            return web.Response(text="An OpenWay callback address. Its contract is at ?wsdl\n")
+        settings = self.settings
+        asked = base_address(request.scheme, request.headers.get("Host"), otherwise=self.url)
+        base = settings.public_url.rstrip("/") or asked
+        place = base + settings.path_prefix + address.path
+        page = self._contract[address.operation].page(request.query, address=place)
+        if page is None:
+            return self._no_such_address(request)
+        return web.Response(body=page, content_type="text/xml", charset="utf-8")
 
-        return describe
+
+def _answer(
+    status: int, body: bytes, soap: Soap, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    media = {"Content-Type": f"{MEDIA_OF[soap]}; charset=utf-8"}
+    return web.Response(status=status, body=body, headers={**media, **(headers or {})})
 
 
 class _Unjudged:
@@ -420,9 +383,3 @@ class _Unjudged:
     def message(self) -> DecodedMessage | None:
         """What a short StatusChanged says."""
         return self._judge.message
-
-
-def _communication(request: web.Request) -> CommunicationId | None:
-    """The attempt that a genuine address names."""
-    named = request.match_info.get("communication")
-    return CommunicationId(named) if named is not None else None
