@@ -24,6 +24,7 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.server import event_loop
 from adapter.server.connections import bind, url_of
 from adapter.service.app import running, settle
 from adapter.service.assembly import Core, connect
@@ -70,7 +71,7 @@ def measure(size: int, part: Part, each_s: float = 0.01) -> None:
     """Adds a table and figures to the part. The gateway is this process."""
     with open(os.devnull, "w") as nowhere:
         handler = start_logging(stream=nowhere)
-        found = asyncio.run(_measure(size, each_s))
+        found = event_loop.run(_measure(size, each_s))
         logging.getLogger().removeHandler(handler)
     title = f"StatusChanged while {found.payload_bytes / 1e6:.0f} MB are taken in, ms"
     rows = [(name, *_quantiles(took)) for name, took in found.statuses.items()]

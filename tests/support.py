@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from adapter.server import event_loop
+
 T = TypeVar("T")
 SECONDS: Final = 60.0
 
@@ -21,7 +23,7 @@ def run(coroutine: Coroutine[object, object, T], *, seconds: float = SECONDS) ->
         async with asyncio.timeout(seconds):
             return await coroutine
 
-    return asyncio.run(bounded())
+    return event_loop.run(bounded())
 
 
 @contextmanager

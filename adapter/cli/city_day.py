@@ -1,6 +1,5 @@
 """`openway demo --city N`: a city's day read by group, with its progress and the books after it."""
 
-import asyncio
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,10 +17,11 @@ def city_day(meters: int, keep: Path | None, *, as_json: bool) -> Exit:
     """Run it, in `keep` or a folder that is removed afterwards; what it found goes to the output,
     how far it is to standard error."""
     from adapter.demo.city import City, read_city
+    from adapter.server import event_loop
 
     place = tempfile.TemporaryDirectory(prefix="openway-city-") if keep is None else None
     with nullcontext(keep) if place is None else place as folder:
-        books = asyncio.run(read_city(City(meters=meters), Path(str(folder)), say))
+        books = event_loop.run(read_city(City(meters=meters), Path(str(folder)), say))
     if as_json:
         print_json(as_values(books))
     else:

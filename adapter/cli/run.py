@@ -45,8 +45,7 @@ def simulate(
     Status callbacks go where each request says; readings, events and exceptions only to who
     subscribed: over SOAP, under the address of its administration, or with --deliver-to.
     """
-    import asyncio
-
+    from adapter.server import event_loop
     from adapter.service.log import start_logging
 
     start_logging(session.settings.log)
@@ -56,7 +55,7 @@ def simulate(
     config = simulator_config(wanted, asked=frozenset(asked))
     if deliver_to is not None:
         config = _delivering(config, deliver_to)
-    asyncio.run(_simulate(config, write_devices, as_json=as_json))
+    event_loop.run(_simulate(config, write_devices, as_json=as_json))
 
 
 def _delivering(config: "SimulatorConfig", listener: str) -> "SimulatorConfig":
@@ -152,15 +151,14 @@ async def _interrupted() -> None:
 @with_session
 def serve(session: Session, file: Path | None) -> None:
     """Run the gateway until interrupted: listener, REST API, engine."""
-    import asyncio
-
+    from adapter.server import event_loop
     from adapter.service.app import serve as run
     from adapter.service.log import start_logging
 
     loaded = session.at(file).loaded
     start_logging(loaded.settings.log)
     loaded.log_warnings()
-    asyncio.run(run(loaded.settings))
+    event_loop.run(run(loaded.settings))
 
 
 @click.command()
@@ -178,10 +176,9 @@ def demo(keep: Path | None, city: int | None, as_json: bool) -> None:
     With --city the head end runs in a process of its own: 2 % of the meters fail, 1 % send twice,
     1 % late, 1 % never, 96 intervals each in three blocks.
     """
-    import asyncio
-
     from adapter.demo.demo import run
     from adapter.engine.commands.summary import summary
+    from adapter.server import event_loop
 
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
@@ -190,7 +187,7 @@ def demo(keep: Path | None, city: int | None, as_json: bool) -> None:
 
         raise SystemExit(city_day(city, keep, as_json=as_json))
     if as_json:
-        shown = asyncio.run(run(keep))
+        shown = event_loop.run(run(keep))
         commands = [
             {**summary(item.command), "soap_messages": item.messages, "seconds": item.seconds}
             for item in shown.commands
@@ -198,7 +195,7 @@ def demo(keep: Path | None, city: int | None, as_json: bool) -> None:
         print_json({"commands": commands, "order": _order_of(shown.order)})
     else:
         say("a simulated head end and a gateway on SQLite, over real SOAP on loopback")
-        shown = asyncio.run(run(keep, told=lambda command: say(f"  {command.flow.title}: done")))
+        shown = event_loop.run(run(keep, told=lambda command: say(f"  {command.flow.title}: done")))
         rows = map(_demo_row, shown.commands)
         print_table(_DEMO_COLUMNS, rows, title="Twelve commands, end to end")
         _show_order(shown.order)

@@ -5,7 +5,6 @@ per failed accept; here a connection has a place before it has a protocol.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import resource
@@ -310,8 +309,8 @@ class Door:
         self._places = Places(limits, counts)
         self._counts = counts
         self._runner = runner
-        self._accepting: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
+        self._pausing: asyncio.TimerHandle | None = None
 
     @property
     def open_connections(self) -> int:
@@ -331,17 +330,15 @@ class Door:
             listening.close()
             raise
         self._socket = listening
-        self._accepting = asyncio.create_task(self._accept(listening))
+        self._listen(listening)
         return url_of(listening, tls=self._context is not None)
 
     async def close(self) -> None:
         """Accept nothing more, let requests under way end, close the rest."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._accepting
-            self._accepting = None
+        if self._pausing is not None:
+            self._pausing.cancel()
         if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
         await self._runner.cleanup()
         tasks = [place.task for place in self._places.taken if place.task is not None]
@@ -349,23 +346,29 @@ class Door:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _listen(self, listening: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, peer = await loop.sock_accept(listening)
-            except OSError as error:
-                self._counts["accept_failed"] += 1
-                limited_log.warning("accept_failed", error=error.strerror)
-                helpless = error.errno in _EXHAUSTED and not self._places.evict(None)
-                await asyncio.sleep(_BREATHER_S if helpless else 0)
-                continue
-            place = self._places.take(str(peer[0]), loop.time())
-            if place is None:
-                limited_log.warning("connection_refused", remote=str(peer[0]))
-                accepted.close()
-                continue
-            place.task = asyncio.create_task(self._serve(accepted, place))
+        try:
+            accepted, peer = listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._counts["accept_failed"] += 1
+            limited_log.warning("accept_failed", error=error.strerror)
+            if error.errno in _EXHAUSTED and not self._places.evict(None):
+                loop.remove_reader(listening)
+                self._pausing = loop.call_later(_BREATHER_S, self._listen, listening)
+            return
+        accepted.setblocking(False)
+        place = self._places.take(str(peer[0]), loop.time())
+        if place is None:
+            limited_log.warning("connection_refused", remote=str(peer[0]))
+            accepted.close()
+            return
+        place.task = asyncio.create_task(self._serve(accepted, place))
 
     async def _serve(self, accepted: socket.socket, place: ConnectionSlot) -> None:
         server = self._runner.server

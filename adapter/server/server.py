@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from aiohttp import web
 
+from adapter.server import event_loop
 from adapter.server.connections import Door, bind
 from adapter.server.settings import ListenerSettings, RestSettings
 
@@ -48,7 +49,7 @@ class Server(ABC):
             self._listening or bind(settings.host, settings.port, section=self.section)
         )
         self._door = door
-        log.info(self.started, extra={"url": self.url})
+        log.info(self.started, extra={"url": self.url, "event_loop": event_loop.name()})
         return self.url
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ from aiohttp import web
 from adapter.commands.calls import Call
 from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId
+from adapter.server import event_loop
 from adapter.wire.codec import packaged_codec
 from adapter.wire.operations import request_body
 from bench.payloads import ESN
@@ -130,4 +131,4 @@ async def serve(head_end: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    event_loop.run(serve(sys.argv[1]))

@@ -29,6 +29,7 @@ from adapter.engine.gateway import Gateway
 from adapter.headend.settings import HeadEndSettings, LimitSettings
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.server import event_loop
 from adapter.server.connections import bind, url_of
 from adapter.service.app import running, settle
 from adapter.service.assembly import connect
@@ -233,7 +234,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     with open(Path(asked["folder"]) / "log", "a") as log:
         start_logging(stream=log)
-        asyncio.run(serve(**asked))
+        event_loop.run(serve(**asked))
 
 
 if __name__ == "__main__":

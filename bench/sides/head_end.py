@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from adapter.commands.flows import RESULT_OF, Operation
+from adapter.server import event_loop
 from adapter.wire.codec import Codec, packaged_codec
 
 DELAYS_S: Final = (0.010, 0.020, 0.050)
@@ -288,4 +289,4 @@ async def serve(delays_s: Sequence[float]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve([float(each) for each in sys.argv[1:]]))
+    event_loop.run(serve([float(each) for each in sys.argv[1:]]))

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from aiohttp import web
 from lxml import etree
 
+from adapter.server import event_loop
 from adapter.wire.codec import packaged_codec
 
 _KEY: Final = "RequestStatusChangedService.StatusChanged"
@@ -130,4 +131,4 @@ async def serve(name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    event_loop.run(serve(sys.argv[1]))

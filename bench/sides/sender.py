@@ -16,6 +16,7 @@ from uuid import UUID
 
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.model.ids import CommunicationId
+from adapter.server import event_loop
 from adapter.wire.codec import packaged_codec
 from bench.sides.gateway import KEY
 from bench.sides.head_end import HttpMessages, status_body
@@ -108,4 +109,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    event_loop.run(serve())

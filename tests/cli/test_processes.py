@@ -79,15 +79,20 @@ def logged(stream: IO[str] | None, event: str) -> dict[str, str]:
     pytest.fail(f"the log ended without {event}")
 
 
-def test_a_site_is_set_up_from_the_command_line_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("event_loop", ["uvloop", "asyncio"])
+def test_a_site_is_set_up_from_the_command_line_alone(tmp_path: Path, event_loop: str) -> None:
     environ = environment(tmp_path)
+    if event_loop == "asyncio":
+        (tmp_path / "uvloop.py").write_text("raise ImportError('as where it is not installed')")
     simulate = ("simulate", "--port", "0", "--meters", "5", "--json")
     with running(tmp_path, environ, *simulate, "--write-devices", "meters.json") as simulator:
         assert simulator.stdout is not None
         head_end = json.loads(simulator.stdout.readline())["url"]
         environ["OPENWAY_HEAD_END_BASE_URL"] = head_end
         with running(tmp_path, environ, "serve") as gateway:
-            environ["OPENWAY_API_URL"] = logged(gateway.stderr, "rest_started")["url"]
+            started = logged(gateway.stderr, "rest_started")
+            assert started["event_loop"] == event_loop
+            environ["OPENWAY_API_URL"] = started["url"]
             imported = openway(tmp_path, environ, "devices", "import", "meters.json")
             assert imported.stdout == "5 devices, 5 service points, 5 installs loaded\n"
             done = openway(

@@ -184,7 +184,11 @@ async def test_a_connection_lost_in_the_middle_leaves_what_came() -> None:
         body = status_changed()
         async with connected(rig.url) as raw:
             path = urlsplit(rig.signed()).path
-            await raw.send(head(path, f"Content-Length: {len(body)}") + body[:100])
+            await raw.send(head(path, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+            assert await raw.status() == 100
+            raw.writer.write(body[:100])
+            raw.writer.close()
+            await raw.writer.wait_closed()
         await rig.listener.stop()
         row = await rig.only_row()
         assert (row.state, row.raw) == (InboxState.QUARANTINED, body[:100])
