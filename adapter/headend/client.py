@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Protocol
 
@@ -40,7 +41,7 @@ from adapter.errors import (
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import HttpReply, NotConnected, Transport
+from adapter.headend.transport import HttpReply, NotConnected, Target, Transport
 from adapter.headend.verdict import judge
 from adapter.model.texts import sendable_problem
 
@@ -121,6 +122,7 @@ class HeadEndClient:
         self.limits = limits or Limits(settings.limits, clock=time.monotonic)
         self._context = tls_context(settings.tls) if settings.tls is not None else None
         self._transport: Transport | None = None
+        self._targets: dict[tuple[Operation, str, str], Target] = {}
 
     async def __aenter__(self) -> "HeadEndClient":
         self.open()
@@ -176,12 +178,11 @@ class HeadEndClient:
         if transport is None:
             raise NotSent("the head end client is not open")
         encoded = self._encode(call)
-        url = self._settings.url_for(call.operation, encoded.path)
-        headers = self._headers(encoded.soap_action)
+        target = self._target(call.operation, encoded)
         reply = HttpReply()
         error: HeadEndError | None = None
         try:
-            await self._send(transport, call, url, encoded.body, headers, deadline, reply)
+            await self._send(transport, target, encoded.body, deadline, reply)
             return await self._judge(call, reply)
         except HeadEndError as raised:
             error = raised
@@ -190,34 +191,31 @@ class HeadEndClient:
             error = OutcomeUnknown("the call was cancelled")
             raise
         finally:
-            self._report(call, url, encoded, headers, reply, error)
+            self._report(call, target, encoded, reply, error)
+
+    def _target(self, operation: Operation, encoded: Encoded) -> Target:
+        key = (operation, encoded.path, encoded.soap_action)
+        if key not in self._targets:
+            settings = self._settings
+            self._targets[key] = Target.of(
+                settings.url_for(operation, encoded.path),
+                request_headers(settings, encoded.soap_action),
+                settings.timeouts_for(operation),
+                fresh=operation in settings.fresh_connection,
+            )
+        return self._targets[key]
 
     async def _send(
-        self,
-        transport: Transport,
-        call: Call,
-        url: str,
-        body: bytes,
-        headers: dict[str, str],
-        deadline: float,
-        reply: HttpReply,
+        self, transport: Transport, target: Target, body: bytes, deadline: float, reply: HttpReply
     ) -> None:
         # The deadline is the transport's alone: a second time-out around it, due at the same
         # instant, would hide whether the request had left.
-        timeouts = self._settings.timeouts_for(call.operation)
-        fresh = call.operation in self._settings.fresh_connection
-
-        async def post() -> None:
-            await transport.post(
-                url, body, headers, timeouts=timeouts, deadline=deadline, fresh=fresh, reply=reply
-            )
-
-        failed: list[NotConnected] = []
+        post = partial(transport.post, target, body, deadline=deadline, reply=reply)
         try:
             await post()
         except NotConnected as error:
-            failed.append(error)
-        if not failed:
+            failed = [error]
+        else:
             return
         left_s = max(0.0, deadline - asyncio.get_running_loop().time())
         connecting = AsyncRetrying(
@@ -234,14 +232,10 @@ class HeadEndClient:
 
     async def _judge(self, call: Call, reply: HttpReply) -> Answer:
         assert reply.status is not None
-        body = bytes(reply.body)
-
-        def judged() -> Answer:
-            assert reply.status is not None
-            return judge(call, reply.status, body, read=self._wire.read, settings=self._settings)
-
+        read, settings = self._wire.read, self._settings
+        judged = partial(judge, call, reply.status, reply.body, read=read, settings=settings)
         try:
-            if len(body) < _THREAD_BYTES:
+            if len(reply.body) < _THREAD_BYTES:
                 return judged()
             return await asyncio.to_thread(judged)
         except HeadEndError:
@@ -266,15 +260,11 @@ class HeadEndClient:
         except GatewayError as error:
             raise NotSent(f"the request cannot be written: {error.code}") from error
 
-    def _headers(self, soap_action: str) -> dict[str, str]:
-        return request_headers(self._settings, soap_action)
-
     def _report(
         self,
         call: Call,
-        url: str,
+        target: Target,
         encoded: Encoded,
-        headers: dict[str, str],
         reply: HttpReply,
         error: HeadEndError | None,
     ) -> None:
@@ -287,11 +277,11 @@ class HeadEndClient:
             self._observe(
                 HttpCall(
                     call=call,
-                    url=url,
+                    url=str(target.url),
                     request=request,
-                    request_headers=_without_secrets(headers.items()),
+                    request_headers=_without_secrets(target.headers.items()),
                     status=reply.status,
-                    reply=bytes(reply.body),
+                    reply=reply.body,
                     reply_headers=_without_secrets(reply.headers),
                     error=error,
                 )

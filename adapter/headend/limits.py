@@ -166,6 +166,10 @@ class Limits:
         """A place, after at most `wait_s` seconds. Raises NotSent when none came free."""
         if self._waiting >= self._settings.max_waiting:
             raise NotSent("over our own limit: too many calls are waiting already")
+        if not self._waiting:
+            admitted = self.try_admit(operation, priority)
+            if isinstance(admitted, Admission):
+                return admitted
         place: _Place = asyncio.get_running_loop().create_future()
         number = self._join(operation, priority, place)
         self._serve()

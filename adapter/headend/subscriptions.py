@@ -10,7 +10,7 @@ from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import HttpReply, Transport
+from adapter.headend.transport import HttpReply, Target, Transport
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
@@ -60,18 +60,17 @@ class SubscriptionClient:
             raise NotSent(f"the request cannot be written: {error.code}") from error
         service = call.operation.value.partition(".")[0]
         below = f"{settings.base_url.rstrip('/')}/{spec.path.lstrip('/')}"
+        target = Target.of(
+            settings.service_urls.get(service, below),
+            request_headers(settings, spec.soap_action),
+            settings.timeouts,
+            fresh=True,
+        )
         reply = HttpReply()
         transport = Transport(settings, context=self._context)
         try:
-            await transport.post(
-                settings.service_urls.get(service, below),
-                body,
-                request_headers(settings, spec.soap_action),
-                timeouts=settings.timeouts,
-                deadline=asyncio.get_running_loop().time() + settings.timeouts.total_s,
-                fresh=True,
-                reply=reply,
-            )
+            deadline = asyncio.get_running_loop().time() + settings.timeouts.total_s
+            await transport.post(target, body, deadline=deadline, reply=reply)
         finally:
             await transport.close()
         return self._judged(call, reply)
@@ -79,7 +78,7 @@ class SubscriptionClient:
     def _judged(self, call: SubscriptionCall, reply: HttpReply) -> tuple[Held, ...]:
         if reply.body.strip():
             try:
-                held = read_subscription(self._codec, call.operation, bytes(reply.body))
+                held = read_subscription(self._codec, call.operation, reply.body)
             except WireError as error:
                 raise OutcomeUnknown(f"HTTP {reply.status}: {error.code}") from error
             if reply.status is not None and 200 <= reply.status < 300:

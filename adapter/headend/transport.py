@@ -9,9 +9,8 @@ layer below can repeat the request.
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -19,6 +18,7 @@ from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from aiohttp.payload import Payload
+from multidict import CIMultiDict
 from yarl import URL
 
 from adapter.errors import NotSent, OutcomeUnknown
@@ -89,13 +89,38 @@ def _unfit(writer: StreamWriter) -> bool:
     return bool(getattr(writer.protocol, "should_close", True))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where requests of one kind go, and how: made once, and used for each of them.
+
+    `fresh`: never on an idle connection.
+    """
+
+    url: URL
+    headers: CIMultiDict[str]
+    timeout: aiohttp.ClientTimeout
+    fresh: bool
+
+    @classmethod
+    def of(
+        cls, url: str, headers: Mapping[str, str], timeouts: Timeouts, *, fresh: bool
+    ) -> "Target":
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=timeouts.pool_s,
+            sock_connect=timeouts.connect_s,
+            sock_read=timeouts.reply_s,
+        )
+        return cls(url=URL(url), headers=CIMultiDict(headers), timeout=timeout, fresh=fresh)
+
+
 @dataclass(slots=True)
 class HttpReply:
-    """What came back so far; filled in as it arrives, so that a broken reply is still recorded."""
+    """What came back so far, also of a broken reply."""
 
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytearray = field(default_factory=bytearray)
+    body: bytes = b""
 
 
 class Transport:
@@ -131,7 +156,7 @@ class Transport:
             auto_decompress=False,
             raise_for_status=False,
             read_bufsize=_READ_BYTES,
-            # Every time-out is given with the request; without this there would be 300 s in all.
+            # Every time-out is the target's; without this there would be 300 s in all.
             timeout=aiohttp.ClientTimeout(total=None),
         )
 
@@ -139,53 +164,34 @@ class Transport:
         await self._pooled.close()
         await self._single.close()
 
-    async def post(
-        self,
-        url: str,
-        data: bytes,
-        headers: dict[str, str],
-        *,
-        timeouts: Timeouts,
-        deadline: float,
-        fresh: bool,
-        reply: HttpReply,
-    ) -> None:
+    async def post(self, target: Target, data: bytes, *, deadline: float, reply: HttpReply) -> None:
         """Send `data` and fill `reply`; `deadline` is in the event loop's time.
 
         Raises NotConnected or NotSent when no byte has left, OutcomeUnknown for everything after.
         """
         body = SingleUseBody(data)
-        session = self._single if fresh else self._pooled
+        whole = asyncio.timeout_at(deadline)
         try:
-            async with _until(deadline):
-                await self._exchange(session, url, body, headers, timeouts, reply)
-        except Exception as error:
+            async with whole:
+                await self._exchange(target, body, reply)
+        except Exception as raised:
+            # Told apart from the time-outs of single phases.
+            late = isinstance(raised, TimeoutError) and whole.expired()
+            error = _DeadlinePassed() if late else raised
             # Whatever it was, also what nobody foresaw, the body knows whether it may have acted.
             raise _verdict(error, body, reply) from (error if not body.left else None)
         finally:
             body.seal()
 
-    async def _exchange(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        body: SingleUseBody,
-        headers: dict[str, str],
-        timeouts: Timeouts,
-        reply: HttpReply,
-    ) -> None:
+    async def _exchange(self, target: Target, body: SingleUseBody, reply: HttpReply) -> None:
+        session = self._single if target.fresh else self._pooled
         async with session.post(
-            URL(url),
+            target.url,
             data=body,
-            headers=headers,
+            headers=target.headers,
             allow_redirects=False,
             server_hostname=self._server_name,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=timeouts.pool_s,
-                sock_connect=timeouts.connect_s,
-                sock_read=timeouts.reply_s,
-            ),
+            timeout=target.timeout,
         ) as response:
             if not body.left:
                 response.close()
@@ -193,7 +199,7 @@ class Transport:
             reply.status = response.status
             reply.headers = tuple(response.headers.items())
             try:
-                await _read(response, reply.body, self._settings.max_reply_bytes)
+                await _read(response, reply, self._settings.max_reply_bytes)
             except BaseException:
                 # Never back into the pool with the rest of a reply still to come.
                 response.close()
@@ -204,20 +210,7 @@ class _DeadlinePassed(Exception):
     pass
 
 
-@asynccontextmanager
-async def _until(deadline: float) -> AsyncIterator[None]:
-    """Like `asyncio.timeout_at`, told apart from the time-outs of single phases."""
-    scope = asyncio.timeout_at(deadline)
-    try:
-        async with scope:
-            yield
-    except TimeoutError:
-        if scope.expired():
-            raise _DeadlinePassed from None
-        raise
-
-
-async def _read(response: aiohttp.ClientResponse, into: bytearray, max_bytes: int) -> None:
+async def _read(response: aiohttp.ClientResponse, reply: HttpReply, max_bytes: int) -> None:
     """The body, decoded, never more than `max_bytes` on the wire or decoded."""
     encodings = [
         each.strip().lower() for each in response.headers.getall(hdrs.CONTENT_ENCODING, [])
@@ -227,15 +220,19 @@ async def _read(response: aiohttp.ClientResponse, into: bytearray, max_bytes: in
     if (response.content_length or 0) > max_bytes:
         raise _Unreadable(f"longer than {max_bytes} bytes")
     unzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if encodings and encodings[0] in _GZIP else None
-    received = 0
-    async for chunk in response.content.iter_any():
-        received += len(chunk)
-        if unzip is None:
-            into += chunk
-        else:
-            into += unzip.decompress(chunk, max_bytes + 1 - len(into))
-        if received > max_bytes or len(into) > max_bytes:
-            raise _Unreadable(f"longer than {max_bytes} bytes")
+    received = size = 0
+    pieces: list[bytes] = []
+    try:
+        while piece := await response.content.readany():
+            received += len(piece)
+            if unzip is not None:
+                piece = unzip.decompress(piece, max_bytes + 1 - size)
+            size += len(piece)
+            pieces.append(piece)
+            if received > max_bytes or size > max_bytes:
+                raise _Unreadable(f"longer than {max_bytes} bytes")
+    finally:
+        reply.body = b"".join(pieces)  # of one piece this is no copy
     if unzip is not None and (not unzip.eof or unzip.unused_data or unzip.unconsumed_tail):
         raise _Unreadable("not one whole gzip member")
 
