@@ -17,7 +17,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from adapter.commands.flows import RESULT_OF, Operation
 from adapter.server import event_loop
@@ -222,8 +222,7 @@ class HttpMessages(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # what uvloop gives is none by name
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
