@@ -91,6 +91,7 @@ def _send(
 
 def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
     cpu, rate = (lambda one: one.cpu_ms), (lambda one: one.per_second)
+    late = partial(Ran.latency_ms, share=0.99)
     ours = rows[_OURS]
     part.figures += [
         Figure(
@@ -112,8 +113,12 @@ def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
         ),
         Figure(what="durable callbacks a second", unit="/s", each=[one.per_second for one in ours]),
         Figure(
-            what="p99 of a durable callback", unit="ms", each=[one.latency_ms(0.99) for one in ours]
+            what="p99 of a durable callback / of aiohttp with a fixed answer",
+            unit="ratio",
+            each=ratios(ours, rows[_FIXED], late),
+            goal=3.0,
         ),
+        Figure(what="p99 of a durable callback", unit="ms", each=[late(one) for one in ours]),
     ]
     if _SPYNE in rows:
         part.figures.append(

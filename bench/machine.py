@@ -15,7 +15,7 @@ from typing import Final
 import apsw
 from lxml import etree
 
-_PACKAGES: Final = ("aiohttp", "lxml", "zeep", "apsw", "msgspec", "spyne")
+_PACKAGES: Final = ("aiohttp", "uvloop", "lxml", "zeep", "apsw", "msgspec", "spyne")
 
 
 def machine() -> dict[str, str]:

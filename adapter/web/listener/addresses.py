@@ -27,7 +27,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
 """The operation of each address without a secret. Its contract is there, too."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """`path` is without the prefix. With `secret` it is of one communication, where genuine."""
 
@@ -41,7 +41,9 @@ class Addresses:
     """All addresses behind one prefix."""
 
     def __init__(self, prefix: str) -> None:
-        self._plain = {prefix + path: Address(path, key) for path, key in OPERATIONS.items()}
+        self._plain = {
+            prefix + path: Address(path=path, operation=key) for path, key in OPERATIONS.items()
+        }
         self._signed = re.compile(re.escape(prefix + STATUS_PATH) + "/([^{}/]+)/([^{}/]+)")
 
     def find(self, path: str) -> Address | None:
@@ -50,7 +52,12 @@ class Addresses:
         if signed is None:
             return self._plain.get(path)
         named, secret = (_unquoted(each) for each in signed.groups())
-        return Address(STATUS_PATH, STATUS_CHANGED, CommunicationId(named), secret)
+        return Address(
+            path=STATUS_PATH,
+            operation=STATUS_CHANGED,
+            communication=CommunicationId(named),
+            secret=secret,
+        )
 
 
 def _unquoted(part: str) -> str:

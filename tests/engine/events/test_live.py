@@ -12,7 +12,7 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.reported import KINDS
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.subscriptions import SimulatedSubscriptionKind, Subscription
-from adapter.web.listener.listener import EXCEPTIONS_PATH
+from adapter.web.listener.addresses import EXCEPTIONS_PATH
 
 _METERS = 300
 
