@@ -188,7 +188,7 @@ class Places:
 class Connection(web.RequestHandler):
     """One connection's HTTP, with its place. Bytes that are not HTTP are counted, not traced."""
 
-    __slots__ = ("_counts", "_place", "_places")
+    __slots__ = ("_place", "_places", "_silent")
 
     def __init__(self, server: web.Server, place: ConnectionSlot, places: Places) -> None:
         super().__init__(
@@ -202,10 +202,24 @@ class Connection(web.RequestHandler):
         )
         self._place = place
         self._places = places
+        self._silent: asyncio.TimerHandle | None = None
         place.protocol = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # aiohttp's timer closes nothing where it goes off before aiohttp's task has begun, and
+        # under uvloop a timer goes before a task, however late both are.
+        loop = asyncio.get_running_loop()
+        self._silent = loop.call_later(self._places.limits.idle_s, self._close_silent)
+
+    def _close_silent(self) -> None:
+        if not (self._place.served or self._place.busy):
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._places.leave(self._place)
+        if self._silent is not None:
+            self._silent.cancel()
         super().connection_lost(exc)
 
     def busy(self, yes: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -48,6 +49,16 @@ async def test_a_connection_without_a_whole_request_head_is_closed(said: bytes) 
         if said:
             await raw.send(said)
         assert await raw.closed()
+
+
+async def test_it_is_closed_even_where_the_loop_was_held_up_since_it_was_accepted() -> None:
+    for turns in range(5):
+        async with a_rig(limited(idle_s=0.05)) as rig, connected(rig.url) as raw:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(0.1)  # noqa: ASYNC251  # holding it up is the matter
+            assert await raw.closed()
+            assert rig.listener.open_connections == 0
 
 
 async def test_a_connection_is_closed_when_it_is_idle_after_its_answer() -> None:
