@@ -4,7 +4,7 @@ The first that creates, waits or fails ends the pass; the rest are skipped (docu
 pass decided, and what each algorithm saw, is kept for `order show` and `order plan`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,7 @@ from adapter.orders.matrix import MATRIX, Orchestrations
 from adapter.orders.netting import netted_with, without_needless_switching
 from adapter.orders.order import (
     NETTED_WITH,
+    ChildFact,
     ChildSpec,
     OrderKind,
     OrderProblem,
@@ -201,7 +202,12 @@ def _sequence(
 
 def customer_without_supply(order: ServiceOrder, view: View) -> bool:
     """Whether this order switched the customer off on the way to something else."""
-    return order.kind is OrderKind.BACK_TO_BACK and left_dark(view.children) and not view.on
+    return supply_to_restore(order, view.children) and not view.on
+
+
+def supply_to_restore(order: ServiceOrder, children: Sequence[ChildFact]) -> bool:
+    """Whether the order switched the customer off and nothing of its own has restored supply."""
+    return order.kind is OrderKind.BACK_TO_BACK and left_dark(children)
 
 
 def _may_stop(order: ServiceOrder, view: View, verdict: Verdict) -> bool:

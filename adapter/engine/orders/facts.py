@@ -44,9 +44,12 @@ class Records:
         self._site = site
         self._keep = keep
 
-    async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
-        """What is at the service point now. Raises MasterDataFailed."""
-        found = await self._store.world(point, order)
+    async def world(
+        self, point: ServicePointId, order: OrderId, found: OrderWorld | None = None
+    ) -> OrderWorld:
+        """What is at the service point now; `found` is what the registry has. Raises
+        MasterDataFailed."""
+        found = found or await self._store.world(point, order)
         if found.service_point is not None or self._site is None:
             return found
         told = await self._ask(self._site, point)

@@ -8,7 +8,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import steps
@@ -35,6 +37,7 @@ from adapter.engine.orders.ports import (
     CaseSaved,
     Child,
     FinalMeasurements,
+    OrderChange,
     OrderFilter,
     OrderRecord,
     OrderRules,
@@ -42,7 +45,7 @@ from adapter.engine.orders.ports import (
     OrderWorld,
     Requester,
 )
-from adapter.engine.orders.unit_of_work import UnitOfWork
+from adapter.engine.orders.unit_of_work import FactsWanted, SiteFacts, UnitOfWork, decides
 from adapter.engine.orders.unit_of_work_children import fail_command, refresh_command
 from adapter.engine.orders.unit_of_work_order import (
     correct_clock,
@@ -78,11 +81,24 @@ _TRIES: Final = 20
 _ROUNDS: Final = 100
 _LISTED: Final = 500
 
+NOTHING_SUBMITTED: Final[Mapping[ChildId, CommandId]] = MappingProxyType({})
+
 Change = Callable[[UnitOfWork], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenOrder:
+    """An order with the commands of its open children, and with what is at its service point where
+    that was asked for. `taken` are the ids under the keys of those children."""
+
+    case: OrderRecord
+    world: OrderWorld | None
+    taken: Mapping[ChildId, CommandId] = field(default_factory=dict)
+    commands: Mapping[ChildId, Command] = field(default_factory=dict)
+
+
 class Orchestrator:
-    """`command_store` is where the commands are kept. `changed` is called with every order that was
+    """`command_store` is where the commands are kept. `saved` is called with every change that was
     saved: a hint, never needed for truth."""
 
     def __init__(
@@ -99,7 +115,7 @@ class Orchestrator:
         rules: OrderRules,
         *,
         lease_s: float = 30.0,
-        changed: Callable[[ServiceOrder], None] = lambda order: None,
+        saved: Callable[[OrderChange], None] = lambda change: None,
     ) -> None:
         self.store = store
         self.records = records
@@ -110,7 +126,7 @@ class Orchestrator:
         self._measurements = measurements
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
-        self._changed = changed
+        self._saved = saved
         self.deliveries = Deliveries(
             store, field_work, requester, clock, rules, self._told, lease=self._lease
         )
@@ -167,31 +183,37 @@ class Orchestrator:
             yield
 
     async def act(
-        self, order: OrderId, change: Change, *, arriving: Device | None = None
+        self, order: OrderId, change: Change, *, arriving: Device | None = None, facts: bool = False
     ) -> UnitOfWork:
         """Apply one change to the order as it is now, and let it go on from there.
 
-        `arriving` is one that a crew reports as installed. The caller is `working` on the order.
-        Raises NotFound, or what `change` raises; nothing was changed then.
+        `arriving` is one that a crew reports as installed; `facts`: the change will ask for them.
+        The caller is `working` on the order. Raises NotFound, or what `change` raises; nothing was
+        changed then.
         """
-        work = await self.apply(order, change, arriving=arriving)
-        await self.carry_on(order)
+        work = await self.apply(order, change, arriving=arriving, facts=facts)
+        if not work.settled:
+            await self.carry_on(order)
         return work
 
     async def apply(
-        self, order: OrderId, change: Change, *, arriving: Device | None = None
+        self,
+        order: OrderId,
+        change: Change,
+        *,
+        arriving: Device | None = None,
+        facts: bool = False,
+        loaded: _OpenOrder | None = None,
     ) -> UnitOfWork:
-        """Like `act`, and leave what follows to the loop."""
+        """Like `act`, and leave what follows to the loop. `loaded` is how the order was just now."""
         for _ in range(_TRIES):
-            work = await self.unit_of_work(order, arriving=arriving)
-            change(work)
-            write = work.write()
-            crash_points.reached("order.before_save")
-            (saved,) = await self.store.save([write])
-            crash_points.reached("order.after_save")
+            found = loaded or await self._load(order, facts=facts)
+            loaded = None
+            work, write = await self._stepped(found, change, arriving)
+            saved = await self._save(work, write)
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
+                work.repeated = saved is CaseSaved.KNOWN
                 (self._unclear.add if work.awaits_outcome else self._unclear.discard)(order)
-                self._changed(work.order)
                 await self._withdrawn(work)
                 await self._netted(work)
                 return work
@@ -201,17 +223,45 @@ class Orchestrator:
                 raise Conflict(f"a message of order {order} is just leaving; try again")
         raise Conflict(f"order {order} keeps moving; try again")
 
+    async def _save(self, work: UnitOfWork, write: OrderChange) -> CaseSaved:
+        if work.is_needless(write):
+            return CaseSaved.SAVED
+        crash_points.reached("order.before_save")
+        (saved,) = await self.store.save([write])
+        crash_points.reached("order.after_save")
+        if saved is CaseSaved.SAVED:
+            self._saved(write)
+        return saved
+
+    async def _stepped(
+        self, found: _OpenOrder, change: Change, arriving: Device | None
+    ) -> tuple[UnitOfWork, OrderChange]:
+        """The order after the change. The facts are loaded where they are asked for."""
+        work = await self._work(found, arriving, facts=found.world is not None)
+        try:
+            if work.lacks_facts and work.decides:
+                raise FactsWanted
+            change(work)
+            return work, work.write()
+        except FactsWanted:
+            work = await self._work(found, arriving, facts=True)
+            change(work)
+            return work, work.write()
+
     async def carry_on(self, order: OrderId) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else."""
         if self._holds.doubts_clock:
             return
         for _ in range(_ROUNDS):
-            handed = await self._hand_out(order)
-            await self._stop_commands(order)
-            work = await self.apply(order, await self._look(order))
+            found = await self._load(order)
+            submitted = await self._hand_out(found)
+            if await self._stop_commands(found.case) or submitted is not None:
+                found = await self._load(order, submitted=submitted or {})
+            work = await self.apply(order, await self._look(found.case), loaded=found)
             await self._call_back_overtaken(work)
             blocked = work.blocked_by is not None and work.case.blocked_by is None
-            if not (work.stale or handed or work.unsubmitted or blocked):
+            more = work.stale or submitted is not None or work.unsubmitted or blocked
+            if work.settled or not more:
                 return
         log.error("order_keeps_moving", extra={"order": order})
 
@@ -219,9 +269,8 @@ class Orchestrator:
         async with self.working(order):
             await self.act(order, change)
 
-    async def _look(self, order: OrderId) -> Change:
+    async def _look(self, case: OrderRecord) -> Change:
         """The monitor's look; where another order stood in the way, whether it is gone."""
-        case = await self.case(order)
         blocker = case.blocked_by
         if blocker is None:
             return monitor_order
@@ -295,34 +344,70 @@ class Orchestrator:
             raise NotFound(f"no activity {child}")
         return order
 
-    async def unit_of_work(self, order: OrderId, *, arriving: Device | None = None) -> UnitOfWork:
+    async def unit_of_work(self, order: OrderId) -> UnitOfWork:
         """The case with its facts, loaded anew. Raises NotFound."""
-        case = await self.case(order)
-        commands = await self.commands_of(case)
-        world = await self.records.world(case.order.service_point, order)
-        work = UnitOfWork(
-            case,
-            await self.view(case.order, world, case.children),
-            self.rules,
-            now=self._clock.now(),
-            others=world.other_tasks,
-            arriving=await self._known(arriving),
-            holders=await self._holders(arriving),
-            twin=None if arriving is None else await twin_of(self._command_store, arriving.id),
-        )
-        for child, command in commands.items():
+        return await self._work(await self._load(order, facts=True), None, facts=True)
+
+    async def _load(
+        self,
+        order: OrderId,
+        *,
+        facts: bool = False,
+        submitted: Mapping[ChildId, CommandId] = NOTHING_SUBMITTED,
+    ) -> _OpenOrder:
+        """The order as it is now; what is at its service point where the next look is one at the
+        world, or where `facts` are asked for. Raises NotFound."""
+
+        def wanted(case: OrderRecord) -> bool:
+            return facts or decides(case.order, case.children)
+
+        found = await self.store.look(order, wanted)
+        if found is None:
+            raise NotFound(f"no order {order}")
+        case, world = found
+        taken = await self._taken(case, submitted)
+        commands = await self._commands_of(case, taken)
+        return _OpenOrder(case=case, world=world, taken=taken, commands=commands)
+
+    async def _work(self, found: _OpenOrder, arriving: Device | None, *, facts: bool) -> UnitOfWork:
+        site = await self._facts(found, arriving) if facts else None
+        work = UnitOfWork(found.case, site, self.rules, now=self._clock.now())
+        for child, command in found.commands.items():
             refresh_command(work, child, command)
         return work
 
-    async def commands_of(self, case: OrderRecord) -> Mapping[ChildId, Command]:
+    async def _facts(self, found: _OpenOrder, arriving: Device | None) -> SiteFacts:
+        order = found.case.order
+        world = await self.records.world(order.service_point, order.id, found.world)
+        records = await self.view(order, world, found.case.children)
+        if arriving is None:
+            return SiteFacts(records=records, others=world.other_tasks)
+        known = (await self._command_store.views([arriving.id])).get(arriving.id)
+        return SiteFacts(
+            records=records,
+            others=world.other_tasks,
+            arriving=known,
+            holders=await self._holders(arriving if known is None else known.device),
+            twin=await twin_of(self._command_store, arriving.id),
+        )
+
+    async def _taken(
+        self, case: OrderRecord, submitted: Mapping[ChildId, CommandId]
+    ) -> Mapping[ChildId, CommandId]:
         """The commands of the open children; one that was submitted is found by its key."""
         ids: dict[ChildId, CommandId] = {}
         for child in case.children:
             if child.fact.spec.kind is not ChildKind.COMMAND or child.fact.final:
                 continue
-            known = child.command or await self._command_store.by_key(child.fact.id)
+            id_ = child.fact.id
+            known = child.command or submitted.get(id_) or await self._command_store.by_key(id_)
             if known is not None:
-                ids[child.fact.id] = known
+                ids[id_] = known
+        return ids
+
+    async def _commands_of(
+        self, case: OrderRecord, ids: Mapping[ChildId, CommandId]
+    ) -> Mapping[ChildId, Command]:
         if not ids:
             return {}
         loaded = await self._command_store.load(list(ids.values()))
@@ -338,7 +423,8 @@ class Orchestrator:
         if type_ is None or point is None:
             return None
         schedule = self.rules.schedules.get(point.measurement_cycle)
-        found = await self._final(order, type_, world)
+        read = self.rules.reads_measurements(order.kind) or _reading_pending(children)
+        found = await self._final(order, type_, world) if read else ()
         off = None
         if order.kind is OrderKind.RECONNECT:
             off = await self.disconnect_open(world.device, order.id)
@@ -404,52 +490,49 @@ class Orchestrator:
             text = f"{device}: {type(error).__name__}: {error}"
             raise MeasurementsFailed(text) from error
 
-    async def _known(self, arriving: Device | None) -> DeviceView | None:
-        if arriving is None:
-            return None
-        return (await self._command_store.views([arriving.id])).get(arriving.id)
-
-    async def _holders(self, arriving: Device | None) -> Sequence[DeviceView]:
+    async def _holders(self, device: Device) -> Sequence[DeviceView]:
         """The devices that name the endpoint of one that a crew reports."""
-        known = await self._known(arriving)
-        device = arriving if known is None else known.device
-        if device is None or device.endpoint is None:
+        if device.endpoint is None:
             return ()
         return (await self._command_store.at_endpoints([device.endpoint]))[device.endpoint]
 
     # ------------------------------------------------------------ commands
 
-    async def _hand_out(self, order: OrderId) -> bool:
+    async def _hand_out(self, found: _OpenOrder) -> Mapping[ChildId, CommandId] | None:
         """Submit the commands that the gateway does not have yet. The key makes it safe to repeat.
 
-        Returns whether there was one.
+        Returns those that it has taken; None where there was none to submit.
         """
-        case = await self.case(order)
-        known = await self.commands_of(case)
         waiting = [
             child
-            for child in case.children
+            for child in found.case.children
             if child.fact.spec.kind is ChildKind.COMMAND
             and not child.fact.final
-            and child.fact.id not in known
+            and child.fact.id not in found.commands
         ]
+        submitted: dict[ChildId, CommandId] = {}
         for child in waiting:
-            await self._submit(case, child)
-        return bool(waiting)
+            command = await self._submit(found.case, child, found.taken.get(child.fact.id))
+            if command is not None:
+                submitted[child.fact.id] = command
+        return submitted if waiting else None
 
-    async def _submit(self, case: OrderRecord, child: Child) -> None:
-        fact = child.fact
+    async def _submit(
+        self, case: OrderRecord, child: Child, taken: CommandId | None
+    ) -> CommandId | None:
+        """`taken`: the idempotency key is that of another command."""
+        fact, command = child.fact, None
         crash_points.reached("order.before_submit")
         try:
             request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
-            taken = await self._command_store.by_key(fact.id)
-            if taken is not None and fact.id not in await self.commands_of(case):
+            if taken is not None:
                 raise InvalidRequest("idempotency_key", f"is that of command {taken}")
-            await self._commands.submit(request, actor=f"order:{case.order.id}")
+            command = (await self._commands.submit(request, actor=f"order:{case.order.id}")).id
         except InvalidRequest as error:
             reason = str(error)
             await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))
         crash_points.reached("order.after_submit")
+        return command
 
     async def call_back(self, order: OrderId, *, reason: str, sent: bool = False) -> None:
         """Cancel commands of which nothing has left, so that the order can end at once; with
@@ -459,10 +542,10 @@ class Orchestrator:
         whom the order left dark is waiting for them: those are left alone. What cannot be cancelled
         any more shows in the facts, which decide.
         """
-        work = await self.unit_of_work(order)
-        if work.dark:
+        found = await self._load(order, facts=True)
+        if (await self._work(found, None, facts=True)).dark:
             return
-        for command in (await self.commands_of(work.case)).values():
+        for command in found.commands.values():
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
@@ -471,17 +554,19 @@ class Orchestrator:
             except Conflict as error:
                 log.info("command_not_called_back", extra={"order": order, "reason": str(error)})
 
-    async def _stop_commands(self, order: OrderId) -> None:
+    async def _stop_commands(self, case: OrderRecord) -> bool:
         """A withdrawn order wants no command of its own to be carried out that may still be called
         back, one that is netted no disconnect to leave. That it is withdrawn is on disk before:
-        after a crash this comes again."""
-        case = await self.case(order)
+        after a crash this comes again. Returns whether there was a reason to."""
         open_ = [x.fact.spec for x in case.children if x.command and not x.fact.final]
         other = netted_with(case.order) if case.order.kind is OrderKind.DISABLE else None
         if case.order.stop and open_:
-            await self.call_back(order, reason=case.order.stop, sent=True)
-        elif other is not None and any(map(disconnects, open_)):
-            await self.call_back(order, reason=f"netted with order {other}")
+            await self.call_back(case.order.id, reason=case.order.stop, sent=True)
+            return True
+        if other is not None and any(map(disconnects, open_)):
+            await self.call_back(case.order.id, reason=f"netted with order {other}")
+            return True
+        return False
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.
@@ -562,6 +647,11 @@ def _at_head_end(command: Command) -> bool:
     """Whether the head end may have it, and can be asked to cancel it."""
     waits = command.activity.state is State.COMMUNICATION_IN_PROGRESS
     return waits and steps.unclear(command) is None
+
+
+def _reading_pending(children: Sequence[Child]) -> bool:
+    reports = (child.field.report for child in children if child.field is not None)
+    return any(report is not None and report.reading_pending for report in reports)
 
 
 def _on_its_way(children: Sequence[Child], found: Sequence[Measurement]) -> bool:

@@ -53,6 +53,7 @@ from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.changes import TIMES, check_names
 from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
+from adapter.orders.field_activity_events import WorkCanceled, WorkReported
 from adapter.orders.order import ServiceOrder, View
 from adapter.orders.plan import Assumptions, OrderPlan, make_plan
 from adapter.orders.replies import RequesterReply
@@ -120,7 +121,7 @@ class Orders:
             clock,
             self.rules,
             lease_s=lease_s,
-            changed=lambda order: self.poke(),
+            saved=self._saved,
         )
         self.set_aside = store.set_aside
         store.set_aside.on_discard(RowKind.ORDER, self._give_up)
@@ -141,6 +142,19 @@ class Orders:
     def poke(self) -> None:
         """Something may be due: a hint."""
         self._runner.poke(*_LOOPS)
+
+    def _saved(self, change: OrderChange) -> None:
+        """What may be due by it."""
+        case = change.case
+        woken = case.order.final or (case.wake is not None and case.wake <= self._clock.now())
+        others = change.supersedes or change.opens or change.awaits or case.blocked_by
+        orders, field, replies = _LOOPS
+        if woken or others:
+            self._runner.poke(orders)
+        if change.messages or change.drops:
+            self._runner.poke(field)
+        if change.replies:
+            self._runner.poke(replies)
 
     async def drain(self) -> int:
         """Work everything of orders that is due now, in a fixed order. Returns how much."""
@@ -166,7 +180,7 @@ class Orders:
         made, same = await self._store.submit(new.change, new.content)
         if not same:
             raise Conflict(f"the reference belongs to order {made}, with other content")
-        self.poke()
+        self._runner.poke(_LOOPS[0])
         return (await self._orchestrator.case(made)).order
 
     async def _number(self) -> None:
@@ -402,23 +416,22 @@ class Orders:
             return Receipt.REPEATED if known else Receipt.APPLIED
         order = await self._orchestrator.order_of(report.activity)
         arriving = getattr(getattr(news, "report", None), "new_device", None)
+        ended = isinstance(news, WorkReported | WorkCanceled)
         async with self._orchestrator.working(order):
-            if await self._store.report_known(report.id):
-                return Receipt.REPEATED
             try:
-                await self._orchestrator.act(
-                    order,
-                    lambda work: take_report(work, report),
-                    arriving=arriving,
+                work = await self._orchestrator.act(
+                    order, lambda work: take_report(work, report), arriving=arriving, facts=ended
                 )
             except IllegalTransition as error:
+                if await self._store.report_known(report.id):
+                    return Receipt.REPEATED
                 refused = {"report": report.id, "news": type(news).__name__, "reason": str(error)}
                 await self._orchestrator.apply(
                     order,
                     lambda work: work.note(report.who or "field", "ReportRefused", order, refused),
                 )
                 raise
-        return Receipt.APPLIED
+        return Receipt.REPEATED if work.repeated else Receipt.APPLIED
 
     async def measured(self, devices: Sequence[DeviceId]) -> None:
         """Measurements came for these devices: look at the orders that have a child on them.

@@ -6,7 +6,7 @@ loaded, stepped and saved as one, guarded by one version, so that of two who rac
 to commit wins and the other looks again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,7 @@ from adapter.model.capability import supported_commands
 from adapter.model.device import THIS_HEAD_END, Device, InstallEvent, ServicePoint
 from adapter.model.ids import CommandId, DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import NO_SCHEDULES, CycleSchedule, Measurement
+from adapter.orders.algorithms.table import MEASURING
 from adapter.orders.algorithms.verdict import NO_CUSTOMS, Customs, Decision
 from adapter.orders.configuration import OrdersConfiguration, parse_configuration
 from adapter.orders.field_activity import FieldActivity
@@ -66,6 +67,10 @@ class OrderRules:
 
     def activity_type(self, name: str) -> ActivityType | None:
         return self.configuration.activity_types.get(name)
+
+    def reads_measurements(self, kind: OrderKind) -> bool:
+        """Whether an algorithm of such an order may look at measurements."""
+        return any(cell.type in MEASURING for cell in self.configuration.matrix[kind])
 
     def patience(self, order: ServiceOrder) -> timedelta | None:
         """How long the field work system may be silent about a visit of this order."""
@@ -162,14 +167,15 @@ class OrderChange:
     `holds` says that the order keeps its service point for itself (POINT_TAKEN when another one
     does); `supersedes` are orders that give theirs up for it and are woken; `opens` are orders that
     are made with it. `awaits` is a command of others that has to be over before it is tried again:
-    it is woken when nothing is held by that command any more. `drops` are activities whose unsent
-    messages must not leave (LEAVING when one is on its way); `recalls` the same, and `messages`
-    take their place. `report` makes a field
-    report known (KNOWN when it is already).
+    it is woken when nothing is held by that command any more. `unchanged` are the children and
+    requests that are stored as they are. `drops` are activities whose unsent messages must not
+    leave (LEAVING when one is on its way); `recalls` the same, and `messages` take their place.
+    `report` makes a field report known (KNOWN when it is already).
     """
 
     case: OrderRecord
     holds: bool = False
+    unchanged: frozenset[str] = frozenset()
     awaits: CommandId | None = None
     supersedes: tuple[OrderId, ...] = ()
     opens: tuple["NewOrder", ...] = ()
@@ -291,6 +297,11 @@ class OrderStore(Protocol):
         """
 
     async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]: ...
+
+    async def look(
+        self, order: OrderId, wanted: Callable[[OrderRecord], bool]
+    ) -> tuple[OrderRecord, OrderWorld | None] | None:
+        """The order, and its `world` at the same moment where that is `wanted`."""
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]: ...
 

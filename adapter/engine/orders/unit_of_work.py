@@ -4,7 +4,8 @@ It decides nothing and steps nothing: what steps the order and its requests is i
 `unit_of_work_order.py`, what steps its children in `unit_of_work_children.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,10 +29,11 @@ from adapter.orders import events as e
 from adapter.orders import maintenance as m
 from adapter.orders.activities import ChildKind
 from adapter.orders.completion import CompletionReport
-from adapter.orders.evaluate import customer_without_supply
+from adapter.orders.evaluate import customer_without_supply, supply_to_restore
 from adapter.orders.field_activity import field_child_state
 from adapter.orders.field_activity_rules import OtherTask
-from adapter.orders.lifecycle import LONGEST_POLL, POLL
+from adapter.orders.lifecycle import LONGEST_POLL, POLL, observe
+from adapter.orders.netting import netted_with
 from adapter.orders.order import (
     ERROR_STATES,
     ChildFact,
@@ -39,6 +41,7 @@ from adapter.orders.order import (
     ChildState,
     OrderProblem,
     OrderState,
+    ServiceOrder,
     View,
 )
 from adapter.orders.replies import RequesterReply
@@ -52,35 +55,46 @@ _SOON: Final = timedelta(seconds=20)
 which it is not known whether it was taken. Ours."""
 
 
-class UnitOfWork:
-    """An order with everything that is its own, while it is stepped.
+_UNANSWERED: Final = (m.MaintenanceState.WAITING, m.MaintenanceState.ERROR)
+
+
+class FactsWanted(Exception):
+    """The facts are asked for, and are not loaded: load them, and do it once more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteFacts:
+    """What an order is decided on that is not its own.
 
     `records` are the facts about the service point, without the own children; None when there is
     no such service point. `arriving` is what the registry knows of a device that a crew reports,
     `holders` are the devices that name its endpoint, `twin` is the one that people take it for.
     """
 
+    records: View | None
+    others: tuple[OtherTask, ...] = ()
+    arriving: DeviceView | None = None
+    holders: Sequence[DeviceView] = ()
+    twin: DeviceId | None = None
+
+
+class UnitOfWork:
+    """An order with everything that is its own, while it is stepped.
+
+    Without facts it can be stepped as long as nothing asks for them: then FactsWanted is raised.
+    """
+
     def __init__(
-        self,
-        case: OrderRecord,
-        records: View | None,
-        rules: OrderRules,
-        *,
-        now: datetime,
-        others: Sequence[OtherTask] = (),
-        arriving: DeviceView | None = None,
-        holders: Sequence[DeviceView] = (),
-        twin: DeviceId | None = None,
+        self, case: OrderRecord, facts: SiteFacts | None, rules: OrderRules, *, now: datetime
     ) -> None:
         self.case = case
         self.order = case.order
         self.now = now
         self.rules = rules
-        self.records = records
-        self.others = tuple(others)
-        self.arriving = arriving
-        self.holders = tuple(holders)
-        self.twin = twin
+        self._site = facts
+        self._view: View | None = None
+        self.repeated = False
+        """The report that was taken is known: nothing has changed."""
         self.stale = False
         """The facts have moved: they are to be loaded anew before the order is looked at."""
         self.children = {child.fact.id: _as_it_is(child) for child in case.children}
@@ -110,12 +124,34 @@ class UnitOfWork:
         return tuple(child.fact for child in self.children.values())
 
     @property
+    def lacks_facts(self) -> bool:
+        return self._site is None
+
+    @property
+    def site(self) -> SiteFacts:
+        """Raises FactsWanted."""
+        if self._site is None:
+            raise FactsWanted
+        return self._site
+
+    def enter(self, records: View) -> None:
+        """The records become these."""
+        self._site = replace(self.site, records=records)
+        self._view = None
+
+    @property
     def view(self) -> View | None:
-        """The records with the own children."""
-        return None if self.records is None else replace(self.records, children=self.facts)
+        """The records with the own children. Raises FactsWanted."""
+        records, children = self.site.records, self.facts
+        if records is not None and (self._view is None or self._view.children != children):
+            self._view = replace(records, children=children)
+        return self._view
 
     @property
     def dark(self) -> bool:
+        """Raises FactsWanted where the own children do not tell."""
+        if not supply_to_restore(self.order, self.facts):
+            return False
         view = self.view
         return view is not None and customer_without_supply(self.order, view)
 
@@ -179,7 +215,7 @@ class UnitOfWork:
     @property
     def overtaken(self) -> OrderId | None:
         """The order under way that stands in the way and that this one makes void."""
-        if self.view is None or self.order.state is not S.VALIDATION_ERROR:
+        if self.order.state is not S.VALIDATION_ERROR or self.view is None:
             return None
         return overtaken_order(self.order, self.view)
 
@@ -196,10 +232,45 @@ class UnitOfWork:
             children.get(number) != child for number, child in self.children.items()
         )
 
+    @property
+    def decides(self) -> bool:
+        """Whether the next look is one at the world, by what is known of the child."""
+        return decides(self.order, self.children.values())
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be done until somebody or the clock wakes the order, as far
+        as it can itself tell: it is over, or its child is under way and tells nothing new."""
+        if self.stale or any(x.state in _UNANSWERED for x in self.requests.values()):
+            return False
+        if self.order.final:
+            return all(fact.final for fact in self.facts)
+        waits = self.order.state in (S.IN_PROGRESS, S.ACTIVITY_ERROR) and not self.decides
+        withdrawn = self.order.stop or netted_with(self.order)
+        if not waits or withdrawn or supply_to_restore(self.order, self.facts):
+            return False
+        wake = self._wake()
+        later = wake is not None and wake > self.now
+        return later and observe(self.order, self.facts) is None
+
     # ------------------------------------------------------------ what is saved
 
+    def is_needless(self, write: OrderChange) -> bool:
+        """Whether all of it is stored already, and the order is woken in time."""
+        before, after = self.case, write.case
+        if write != OrderChange(case=after, holds=write.holds, unchanged=write.unchanged):
+            return False
+        due, wake = before.wake, after.wake
+        in_time = wake is None if due is None else wake is not None and self.now < due <= wake
+        return in_time and after.blocked_by is None and replace(after, wake=due) == before
+
     def write(self) -> OrderChange:
+        known = {each.fact.id: each for each in self.case.children}
+        asked = {each.id: each for each in self.case.requests}
+        children = (x.fact.id for x in self.children.values() if known.get(x.fact.id) == x)
+        requests = (x.id for x in self.requests.values() if asked.get(x.id) == x)
         return OrderChange(
+            unchanged=frozenset((*children, *requests)),
             case=replace(
                 self.case,
                 order=self.order,
@@ -247,7 +318,8 @@ class UnitOfWork:
     def _awaits(self) -> CommandId | None:
         """The disconnect of others that has to be over first."""
         waits = self.order.state is S.VALIDATION_ERROR and self.waits_for_disconnect
-        return self.records.disconnect_open if waits and self.records is not None else None
+        view = self.view if waits else None
+        return None if view is None else view.disconnect_open
 
     def _look_again(self) -> datetime:
         """When lost news heals: soon after a step, later the longer nothing has happened.
@@ -356,6 +428,15 @@ class UnitOfWork:
         )
 
 
+def decides(order: ServiceOrder, children: Iterable[Child]) -> bool:
+    """Whether the next look at an order is one at the world: no child is under way, or one that
+    waits for what comes there."""
+    if order.final:
+        return False
+    awaited = next((x for x in children if x.fact.id == order.awaited_child), None)
+    return awaited is None or awaited.fact.final or awaited.wait is not None
+
+
 def _due(child: Child) -> list[datetime]:
     """When time alone does something to the child."""
     if child.fact.final:
@@ -376,5 +457,8 @@ def _as_it_is(child: Child) -> Child:
     if child.field is None:
         return child
     state = field_child_state(child.field)
-    sent = child.leaving and state is ChildState.SENDING
-    return replace(child, fact=replace(child.fact, state=ChildState.SENT if sent else state))
+    if child.leaving and state is ChildState.SENDING:
+        state = ChildState.SENT
+    if state is child.fact.state:
+        return child
+    return replace(child, fact=replace(child.fact, state=state))

@@ -87,7 +87,8 @@ def refresh_command(work: UnitOfWork, child: ChildId, command: Command) -> None:
         ended_at=(activity.finished_at or work.now),
     )
     fact = fact if fact.final else replace(fact, ended_at=None)
-    work.children[child] = replace(known, fact=fact, command=command.id)
+    if fact != known.fact or command.id != known.command:
+        work.children[child] = replace(known, fact=fact, command=command.id)
 
 
 def fail_command(work: UnitOfWork, child: ChildId, reason: str) -> None:
@@ -257,7 +258,7 @@ def _check(work: UnitOfWork, activity: FieldActivity) -> f.FieldEvent:
         gone = OrderProblem(code="service_point", text="the service point is not in the registry")
         return f.FieldRejected(problem=gone)
     valid = work.rules.valid_tasks.get(view.service_point.sp_type)
-    problems = field_problems(activity, view, work.others, valid, work.rules.tasks)
+    problems = field_problems(activity, view, work.site.others, valid, work.rules.tasks)
     if problems:
         text = "; ".join(each.text for each in problems)
         return f.FieldRejected(problem=replace(problems[0], text=text))
@@ -269,7 +270,7 @@ def _check(work: UnitOfWork, activity: FieldActivity) -> f.FieldEvent:
 
 
 def _message(work: UnitOfWork, activity: FieldActivity, effect: f.SendMessage) -> FieldMessage:
-    view = work.records
+    view = work.site.records
     assert view is not None
     point = view.service_point
     visit = work.children[activity.id].fact
@@ -307,20 +308,20 @@ def _execute(work: UnitOfWork, activity: FieldActivity, effect: f.ExecuteEvents)
     try:
         if view is None:
             raise CompletionRefused("the service point is not in the registry")
-        arriving, twin = work.arriving, work.twin
+        arriving, twin = work.site.arriving, work.site.twin
         report = known_device(effect.report, view, arriving, work.rules.supported, twin=twin)
         off = leaves_off(activity.spec.details)
         after = apply_field_work(view, effect.effects, report, left_off=off)
-        check_arrived(view, after, work.holders)
+        check_arrived(view, after, work.site.holders)
     except (CompletionRefused, InstallRefused) as error:
         action = "complete the visit by hand with a corrected report, or correct the records "
         action += "and retry"
         problem = OrderProblem(code="completion_refused", text=str(error), action=action)
         return f.EventsFailed(problem=problem)
-    work.world = _world_write(view, after, new=work.arriving is None)
+    work.world = _world_write(view, after, new=arriving is None)
     if changed := _changed_at_point(view, after):
         work.point_changed(view.service_point.id, activity.id, report, changed)
-    work.records = replace(after, children=())
+    work.enter(replace(after, children=()))
     work.stale = True
     return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
 

@@ -107,6 +107,10 @@ ALGORITHMS: Final[Mapping[AlgorithmType, AlgorithmRow[Any]]] = MappingProxyType(
 )
 
 
+MEASURING: Final = frozenset({_T.CHKMSMT, _T.DVCOMCHK, _T.CRSPACT, _T.CUSTOM})
+"""Types that look at measurements, or that ask a function of the site's, which may."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
     """One algorithm of an orchestration: its type, its name, its parameters."""

@@ -1,6 +1,6 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import groupby, islice
@@ -96,6 +96,17 @@ class SqliteOrders:
 
     async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]:
         return await self._store.read(lambda db: _load(db, orders))
+
+    async def look(
+        self, order: OrderId, wanted: Callable[[OrderRecord], bool]
+    ) -> tuple[OrderRecord, OrderWorld | None] | None:
+        def work(db: apsw.Connection) -> tuple[OrderRecord, OrderWorld | None] | None:
+            case = _load(db, [order]).get(order)
+            if case is None:
+                return None
+            return case, _world(db, case.order.service_point, order) if wanted(case) else None
+
+        return await self._store.read(work)
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
         at = self._store.now()

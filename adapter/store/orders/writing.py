@@ -160,13 +160,11 @@ class CaseWriter:
         )
 
     def _along(self, write: OrderChange) -> None:
-        order = write.case.order
-        self._db.executemany(
-            sql.UPSERT_CHILD, [_child_row(order, child) for child in write.case.children]
-        )
-        self._db.executemany(
-            sql.UPSERT_REQUEST, [_request_row(each) for each in write.case.requests]
-        )
+        order, same = write.case.order, write.unchanged
+        children = (each for each in write.case.children if each.fact.id not in same)
+        self._db.executemany(sql.UPSERT_CHILD, [_child_row(order, each) for each in children])
+        requests = (each for each in write.case.requests if each.id not in same)
+        self._db.executemany(sql.UPSERT_REQUEST, [_request_row(each) for each in requests])
         self._db.executemany(
             sql.INSERT_PASS, [(order.id, each.number, encode(each)) for each in write.passes]
         )
