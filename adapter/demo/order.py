@@ -12,7 +12,7 @@ from typing import Final
 from adapter.commands.calls import SwitchState
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.engine.orders.requests import OrderRequest
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings

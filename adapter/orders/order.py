@@ -33,6 +33,12 @@ from adapter.orders.tasks import FieldEffect, field_task
 ChildId = NewType("ChildId", str)
 """`{order}.{number}`: creating the same child twice gives the same id."""
 
+
+def parent_of(child: ChildId) -> OrderId:
+    """The order whose child it is, if it is one at all."""
+    return OrderId(child.rpartition(".")[0])
+
+
 NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 CONNECT_NEW_DEVICE: Final = "connectNewDevice"

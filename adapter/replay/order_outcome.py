@@ -7,8 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import Child, OrderPass
+from adapter.engine.orders.ports import Child, OrderPass, OrderShown
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
 from adapter.orders.maintenance import MaintenanceActivity

@@ -14,7 +14,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.field_work import FieldMessage, FieldNews, FieldReport, Receipt
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew

@@ -39,6 +39,7 @@ from adapter.engine.orders.ports import (
     FinalMeasurements,
     OrderChange,
     OrderFilter,
+    OrderLook,
     OrderRecord,
     OrderRules,
     OrderStore,
@@ -193,7 +194,7 @@ class Orchestrator:
         """
         work = await self.apply(order, change, arriving=arriving, facts=facts)
         if not work.settled:
-            await self.carry_on(order)
+            await self.carry_on(order, work.saved)
         return work
 
     async def apply(
@@ -205,7 +206,7 @@ class Orchestrator:
         facts: bool = False,
         loaded: _OpenOrder | None = None,
     ) -> UnitOfWork:
-        """Like `act`, and leave what follows to the loop. `loaded` is how the order was just now."""
+        """Like `act`, and leave what follows to the loop. `loaded` is how the order is."""
         for _ in range(_TRIES):
             found = loaded or await self._load(order, facts=facts)
             loaded = None
@@ -227,7 +228,10 @@ class Orchestrator:
         if work.is_needless(write):
             return CaseSaved.SAVED
         crash_points.reached("order.before_save")
-        (saved,) = await self.store.save([write])
+        if work.settled:
+            (saved,) = await self.store.save([write])
+        else:
+            saved, work.saved = await self.store.save_and_look(write, _decides)
         crash_points.reached("order.after_save")
         if saved is CaseSaved.SAVED:
             self._saved(write)
@@ -248,12 +252,13 @@ class Orchestrator:
             change(work)
             return work, work.write()
 
-    async def carry_on(self, order: OrderId) -> None:
-        """Look, hand out commands, look again, until the order waits for somebody else."""
+    async def carry_on(self, order: OrderId, look: OrderLook | None = None) -> None:
+        """Look, hand out commands, look again, until the order waits for somebody else. `look` is
+        how it was when it was saved."""
         if self._holds.doubts_clock:
             return
         for _ in range(_ROUNDS):
-            found = await self._load(order)
+            found = await self._load(order) if look is None else await self._opened(look)
             submitted = await self._hand_out(found)
             if await self._stop_commands(found.case) or submitted is not None:
                 found = await self._load(order, submitted=submitted or {})
@@ -263,6 +268,7 @@ class Orchestrator:
             more = work.stale or submitted is not None or work.unsubmitted or blocked
             if work.settled or not more:
                 return
+            look = work.saved
         log.error("order_keeps_moving", extra={"order": order})
 
     async def _told(self, order: OrderId, change: Change) -> None:
@@ -358,13 +364,15 @@ class Orchestrator:
         """The order as it is now; what is at its service point where the next look is one at the
         world, or where `facts` are asked for. Raises NotFound."""
 
-        def wanted(case: OrderRecord) -> bool:
-            return facts or decides(case.order, case.children)
-
-        found = await self.store.look(order, wanted)
+        found = await self.store.look(order, _always if facts else _decides)
         if found is None:
             raise NotFound(f"no order {order}")
-        case, world = found
+        return await self._opened(found, submitted)
+
+    async def _opened(
+        self, look: OrderLook, submitted: Mapping[ChildId, CommandId] = NOTHING_SUBMITTED
+    ) -> _OpenOrder:
+        case, world = look
         taken = await self._taken(case, submitted)
         commands = await self._commands_of(case, taken)
         return _OpenOrder(case=case, world=world, taken=taken, commands=commands)
@@ -604,6 +612,14 @@ class Orchestrator:
         """Have the gateway try a command in error again. Raises Conflict where it cannot."""
         if child.command is not None and not child.fact.final:
             await self._commands.retry(child.command, by=by)
+
+
+def _always(case: OrderRecord) -> bool:
+    return True
+
+
+def _decides(case: OrderRecord) -> bool:
+    return decides(case.order, case.children)
 
 
 def _net(enable: OrderId, *, nets: bool) -> Change:

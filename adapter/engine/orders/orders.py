@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -24,9 +23,9 @@ from adapter.engine.orders.ports import (
     NewOrder,
     OrderChange,
     OrderFilter,
-    OrderPass,
     OrderRecord,
     OrderRules,
+    OrderShown,
     OrderStore,
     Requester,
     Todo,
@@ -54,24 +53,12 @@ from adapter.orders.changes import TIMES, check_names
 from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import WorkCanceled, WorkReported
-from adapter.orders.order import ServiceOrder, View
+from adapter.orders.order import ServiceOrder, View, parent_of
 from adapter.orders.plan import Assumptions, OrderPlan, make_plan
-from adapter.orders.replies import RequesterReply
 
 _LOOPS: Final = ("orders", "field", "replies")
 _NAMES: Final = 500
 """So many meters of a payload are looked up at once: callbacks pass between."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderShown:
-    """An order with everything that happened: children, the passes that decided, replies."""
-
-    order: ServiceOrder
-    children: tuple[Child, ...]
-    passes: tuple[OrderPass, ...]
-    replies: tuple[RequesterReply, ...]
-    requests: tuple[m.MaintenanceActivity, ...]
 
 
 class Orders:
@@ -292,14 +279,10 @@ class Orders:
 
     async def show(self, order: OrderId) -> OrderShown:
         """What really happened, with the facts that each decision saw. Raises NotFound."""
-        case = await self._orchestrator.case(order)
-        return OrderShown(
-            order=case.order,
-            children=case.children,
-            passes=tuple(await self._store.passes(order)),
-            replies=tuple(await self._store.replies(order)),
-            requests=case.requests,
-        )
+        shown = await self._store.shown(order)
+        if shown is None:
+            raise NotFound(f"no order {order}")
+        return shown
 
     async def history(self, order: OrderId) -> Sequence[AuditEntry]:
         """The audit entries of the order itself, oldest first."""
@@ -414,7 +397,7 @@ class Orders:
                 raise Conflict(f"{report.activity} is a visit of ours")
             known = not await self._store.other_work(report, news)
             return Receipt.REPEATED if known else Receipt.APPLIED
-        order = await self._orchestrator.order_of(report.activity)
+        order = parent_of(report.activity)
         arriving = getattr(getattr(news, "report", None), "new_device", None)
         ended = isinstance(news, WorkReported | WorkCanceled)
         async with self._orchestrator.working(order):
@@ -422,6 +405,8 @@ class Orders:
                 work = await self._orchestrator.act(
                     order, lambda work: take_report(work, report), arriving=arriving, facts=ended
                 )
+            except NotFound:
+                raise NotFound(f"no activity {report.activity}") from None
             except IllegalTransition as error:
                 if await self._store.report_known(report.id):
                     return Receipt.REPEATED

@@ -285,6 +285,21 @@ def todo_of(hold: Hold) -> Todo:
     )
 
 
+OrderLook = tuple[OrderRecord, OrderWorld | None]
+WorldWanted = Callable[[OrderRecord], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderShown:
+    """An order with everything that happened: children, the passes that decided, replies."""
+
+    order: ServiceOrder
+    children: tuple[Child, ...]
+    passes: tuple[OrderPass, ...]
+    replies: tuple[RequesterReply, ...]
+    requests: tuple[MaintenanceActivity, ...]
+
+
 class OrderStore(Protocol):
     """Batch in, batch out; every call is idempotent or guarded. What is set aside is never due."""
 
@@ -298,12 +313,18 @@ class OrderStore(Protocol):
 
     async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]: ...
 
-    async def look(
-        self, order: OrderId, wanted: Callable[[OrderRecord], bool]
-    ) -> tuple[OrderRecord, OrderWorld | None] | None:
+    async def look(self, order: OrderId, wanted: WorldWanted) -> OrderLook | None:
         """The order, and its `world` at the same moment where that is `wanted`."""
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]: ...
+
+    async def save_and_look(
+        self, write: OrderChange, wanted: WorldWanted
+    ) -> tuple[CaseSaved, OrderLook | None]:
+        """Save, and `look` at what has become of it before anybody else can change it; None where
+        it was not saved."""
+
+    async def shown(self, order: OrderId) -> OrderShown | None: ...
 
     async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         """The service point as it is, and who else is at work there beside `order`."""
@@ -322,8 +343,6 @@ class OrderStore(Protocol):
 
     async def list(self, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
         """A row that cannot be read keeps no other out."""
-
-    async def passes(self, order: OrderId) -> Sequence[OrderPass]: ...
 
     async def replies(self, order: OrderId) -> Sequence[RequesterReply]: ...
 

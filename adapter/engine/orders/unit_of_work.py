@@ -16,6 +16,7 @@ from adapter.engine.orders.ports import (
     Child,
     NewOrder,
     OrderChange,
+    OrderLook,
     OrderPass,
     OrderRecord,
     OrderRules,
@@ -95,6 +96,8 @@ class UnitOfWork:
         self._view: View | None = None
         self.repeated = False
         """The report that was taken is known: nothing has changed."""
+        self.saved: OrderLook | None = None
+        """How the order was when it was saved, where it was looked at again."""
         self.stale = False
         """The facts have moved: they are to be loaded anew before the order is looked at."""
         self.children = {child.fact.id: _as_it_is(child) for child in case.children}

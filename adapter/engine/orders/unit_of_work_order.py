@@ -13,7 +13,7 @@ from adapter.engine.orders.unit_of_work_children import (
     step_waits,
     stop_child,
 )
-from adapter.errors import Conflict, IllegalTransition
+from adapter.errors import Conflict, IllegalTransition, NotFound
 from adapter.model.ids import OrderId
 from adapter.model.values import replace
 from adapter.orders import events as e
@@ -225,7 +225,9 @@ def _push(work: UnitOfWork) -> None:
 
 
 def take_report(work: UnitOfWork, report: FieldReport) -> None:
-    """What a crew reports, kept with what it changes. Raises IllegalTransition."""
+    """What a crew reports, kept with what it changes. Raises NotFound, IllegalTransition."""
+    if report.activity not in work.children:
+        raise NotFound(f"no activity {report.activity}")
     work.report = report
     news, who = report.news, report.who or "field"
     if isinstance(news, CancelRefused):

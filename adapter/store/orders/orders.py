@@ -1,6 +1,6 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import groupby, islice
@@ -25,11 +25,14 @@ from adapter.engine.orders.ports import (
     MessageState,
     OrderChange,
     OrderFilter,
+    OrderLook,
     OrderPass,
     OrderRecord,
+    OrderShown,
     OrderWorld,
     OutgoingMessage,
     Todo,
+    WorldWanted,
 )
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.device import Device, InstallEvent
@@ -97,22 +100,27 @@ class SqliteOrders:
     async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]:
         return await self._store.read(lambda db: _load(db, orders))
 
-    async def look(
-        self, order: OrderId, wanted: Callable[[OrderRecord], bool]
-    ) -> tuple[OrderRecord, OrderWorld | None] | None:
-        def work(db: apsw.Connection) -> tuple[OrderRecord, OrderWorld | None] | None:
-            case = _load(db, [order]).get(order)
-            if case is None:
-                return None
-            return case, _world(db, case.order.service_point, order) if wanted(case) else None
-
-        return await self._store.read(work)
+    async def look(self, order: OrderId, wanted: WorldWanted) -> OrderLook | None:
+        return await self._store.read(lambda db: _look(db, order, wanted))
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
         at = self._store.now()
         return await self._store.write(
             lambda tx: [CaseWriter(tx, at).save(write) for write in batch]
         )
+
+    async def save_and_look(
+        self, write: OrderChange, wanted: WorldWanted
+    ) -> tuple[CaseSaved, OrderLook | None]:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> tuple[CaseSaved, OrderLook | None]:
+            saved = CaseWriter(tx, at).save(write)
+            if saved is not CaseSaved.SAVED:
+                return saved, None
+            return saved, _look(tx.connection, write.case.order.id, wanted)
+
+        return await self._store.write(work)
 
     async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         return await self._store.read(lambda db: _world(db, point, order))
@@ -152,15 +160,11 @@ class SqliteOrders:
     async def list(self, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
         return await self._store.query(lambda db: _list(db, wanted))
 
-    async def passes(self, order: OrderId) -> Sequence[OrderPass]:
-        return await self._store.query(
-            lambda db: [_pass(row[0]) for row in db.execute(sql.PASSES, (order,))]
-        )
+    async def shown(self, order: OrderId) -> OrderShown | None:
+        return await self._store.query(lambda db: _shown(db, order))
 
     async def replies(self, order: OrderId) -> Sequence[RequesterReply]:
-        return await self._store.query(
-            lambda db: [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
-        )
+        return await self._store.query(lambda db: _replies(db, order))
 
     async def request(self, requester: str, reference: str) -> MaintenanceActivity | None:
         key = (requester, reference)
@@ -306,6 +310,30 @@ def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, Order
             version=version,
         )
     return found
+
+
+def _shown(db: apsw.Connection, order: OrderId) -> OrderShown | None:
+    case = _load(db, [order]).get(order)
+    if case is None:
+        return None
+    return OrderShown(
+        order=case.order,
+        children=case.children,
+        passes=tuple(_pass(row[0]) for row in db.execute(sql.PASSES, (order,))),
+        replies=tuple(_replies(db, order)),
+        requests=case.requests,
+    )
+
+
+def _replies(db: apsw.Connection, order: OrderId) -> list[RequesterReply]:
+    return [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
+
+
+def _look(db: apsw.Connection, order: OrderId, wanted: WorldWanted) -> OrderLook | None:
+    case = _load(db, [order]).get(order)
+    if case is None:
+        return None
+    return case, _world(db, case.order.service_point, order) if wanted(case) else None
 
 
 def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderWorld:

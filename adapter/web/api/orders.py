@@ -8,9 +8,8 @@ from msgspec import Meta, Struct
 
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
-from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.payments import Payment
-from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, Todo
+from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown, Todo
 from adapter.engine.orders.requests import OrderRequest
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.algorithms.verdict import Decision

@@ -15,8 +15,8 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.orders.operator import Operator
-from adapter.engine.orders.orders import Orders, OrderShown
-from adapter.engine.orders.ports import OrderRules, Requester
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import OrderRules, OrderShown, Requester
 from adapter.engine.orders.requests import OrderRequest
 from adapter.engine.readings.entered import EnteredReadings
 from adapter.model.device import (

@@ -16,7 +16,7 @@ from adapter.commands import steps
 from adapter.commands.activity import Command, State
 from adapter.commands.calls import RemoteState, SwitchState
 from adapter.commands.flows import Operation
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
 from adapter.orders.algorithms.canspact_updspac import Action

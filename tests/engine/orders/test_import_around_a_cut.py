@@ -13,7 +13,7 @@ from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.commands.ports import Import, Saved, Store
 from adapter.engine.gateway import Gateway
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.engine.registry.imports import ImportRefused
 from adapter.engine.registry.ports import ImportReport, Known
 from adapter.errors import NotFound

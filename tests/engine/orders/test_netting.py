@@ -9,7 +9,7 @@ from typing import Any
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
 from adapter.orders.field_activity_events import MessageKind, WorkReported

@@ -14,9 +14,8 @@ from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine import crash_points
-from adapter.engine.orders.orders import OrderShown
 from adapter.engine.orders.payments import Payment
-from adapter.engine.orders.ports import OrderFilter, TodoSubject
+from adapter.engine.orders.ports import OrderFilter, OrderShown, TodoSubject
 from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import ServicePointId

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.orders import OrderShown
-from adapter.engine.orders.ports import OrderRules, ReplyRefused, TodoSubject
+from adapter.engine.orders.ports import OrderRules, OrderShown, ReplyRefused, TodoSubject
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId

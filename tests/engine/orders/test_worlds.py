@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.calls import SwitchState
-from adapter.engine.orders.orders import OrderShown
+from adapter.engine.orders.ports import OrderShown
 from adapter.model.device import Category, Device, InstallStatus
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS

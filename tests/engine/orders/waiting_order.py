@@ -15,8 +15,8 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxState, Received
 from adapter.engine.commands.settings import CommandSettings
-from adapter.engine.orders.orders import Orders, OrderShown
-from adapter.engine.orders.ports import FinalMeasurements, OrderRules
+from adapter.engine.orders.orders import Orders
+from adapter.engine.orders.ports import FinalMeasurements, OrderRules, OrderShown
 from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import InstallEvent, InstallStatus, ServicePoint
