@@ -1,15 +1,17 @@
-"""One order looked at again after its child completes, while few or many others wait.
+"""One order looked at again after its child completes, while few or many others wait; and one that
+is woken with nothing new.
 
 Every waiting order has a visit with a crew. Measured is what one report leads to: completion
 events, the look at the fresh facts, the reply, all of it durable. That must not depend on how many
-wait.
+wait. And what it takes to wake an order, as every command that moves and every payload with one of
+its meters does, and to find that it still waits.
 """
 
 import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,7 @@ from bench.rounds import Options, interleaved
 
 _INSTALLED = datetime(2020, 1, 1, tzinfo=UTC)
 _BATCH = 1_000
+_WOKEN = "CPU of an order woken with nothing new"
 
 
 def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
@@ -54,16 +57,18 @@ def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
             for number in (few, most)
         }
         several = {
-            name: Among(runner, number, each * (options.rounds + 1), path)
+            name: Among(runner, number, each * (options.rounds + 2) + 1, path)
             for name, (number, path) in waiting.items()
         }
         try:
             sides = {name: partial(among.some, each) for name, among in several.items()}
             ran = interleaved(sides, options.rounds)
+            among = several[next(reversed(several))]
+            woken = interleaved({_WOKEN: partial(among.woken, each)}, options.rounds)
         finally:
             for among in several.values():
                 among.close()
-    part.details.append(comparison(part.title, ran))
+    part.details += [comparison(part.title, ran), comparison(part.title, woken)]
     first, last = ran.values()
     part.figures += [
         Figure(
@@ -74,6 +79,7 @@ def measure(options: Options, many: int = 10_000, few: int = 100) -> Part:
         Figure(
             what="CPU of an order looked at again", unit="ms", each=[one.cpu_ms for one in last]
         ),
+        Figure(what=_WOKEN, unit="ms", each=[one.cpu_ms for one in woken[_WOKEN]]),
     ]
     return part
 
@@ -105,18 +111,31 @@ class Among:
         return live
 
     def some(self, count: int) -> Ran:
+        """The crew reports, and each order has ended."""
         return self._runner.run(self._some(count))
 
     async def _some(self, count: int) -> Ran:
-        gc.collect()
-        cpu = time.process_time()
-        latencies = [await _one(self._orders, self._live.pop(), self._clock) for _ in range(count)]
-        return Ran(
-            count=count,
-            seconds=sum(latencies),
-            cpu_s=time.process_time() - cpu,
-            latencies=latencies,
-        )
+        orders = [self._live.pop() for _ in range(count)]
+        reports = [await _report(self._orders, order, self._clock) for order in orders]
+        ran = await _measured([partial(self._orders.receive, report) for report in reports])
+        for order in orders:
+            state = (await self._orders.get(order)).state
+            if state is not OrderState.COMPLETED:
+                raise SystemExit(f"order {order} is {state}")
+        return ran
+
+    def woken(self, count: int) -> Ran:
+        """A reading comes for the meter, and the order waits on."""
+        return self._runner.run(self._woken(count))
+
+    async def _woken(self, count: int) -> Ran:
+        meters = range(1, count + 1)  # the first is also that of all who were filled in
+        return await _measured([partial(self._wake, f"M{number}") for number in meters])
+
+    async def _wake(self, meter: str) -> None:
+        await self._orders.measured([DeviceId(meter)])
+        if not await self._orders.loops["orders"]():
+            raise SystemExit(f"nobody waits for {meter}")
 
     def close(self) -> None:
         self._runner.run(self._store.close())
@@ -185,15 +204,21 @@ def _copies(case: OrderRecord, count: int) -> Iterator[OrderRecord]:
         yield msgspec.json.decode(copy, type=OrderRecord)
 
 
-async def _one(orders: Orders, order: OrderId, clock: SystemClock) -> float:
-    """Seconds from the crew's report to an order that has ended."""
+async def _report(orders: Orders, order: OrderId, clock: SystemClock) -> FieldReport:
+    """That the crew has done what the order waits for."""
     child = (await orders.show(order)).children[0].fact.id
     cause = EventId(f"{child}:work")
     work = WorkReported(report=CompletionReport(at=clock.now(), cause=cause))
-    started = time.perf_counter()
-    await orders.receive(FieldReport(id=cause, activity=child, news=work))
-    seconds = time.perf_counter() - started
-    state = (await orders.get(order)).state
-    if state is not OrderState.COMPLETED:
-        raise SystemExit(f"order {order} is {state}")
-    return seconds
+    return FieldReport(id=cause, activity=child, news=work)
+
+
+async def _measured(calls: Sequence[Callable[[], Awaitable[object]]]) -> Ran:
+    """One after the other, and nothing else."""
+    gc.collect()
+    latencies, cpu = [], time.process_time()
+    for call in calls:
+        started = time.perf_counter()
+        await call()
+        latencies.append(time.perf_counter() - started)
+    used = time.process_time() - cpu
+    return Ran(count=len(calls), seconds=sum(latencies), cpu_s=used, latencies=latencies)

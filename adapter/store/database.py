@@ -51,12 +51,15 @@ class Database:
         self._connections: list[apsw.Connection] = []
         self._health = StoreHealth()
         self._open_now = False
+        self.openings = 0
+        """How often the files were opened: they may be others than before."""
         self.set_aside = SetAside(SqliteFailedRows(self), now)
         """Rows of any loop that failed unexpectedly."""
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
         await asyncio.to_thread(self._open)
+        self.openings += 1
         self._open_now = True
 
     def _open(self) -> None:

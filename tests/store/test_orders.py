@@ -218,19 +218,22 @@ async def test_an_order_is_woken_when_its_command_leaves_an_error(tmp_path: Path
     await store.close()
 
 
-async def test_what_is_due_is_leased_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
+async def test_what_is_due_can_be_put_off_and_what_is_final_is_left_alone(tmp_path: Path) -> None:
     store, orders = await opened(tmp_path)
     await orders.submit(OrderChange(case=a_case(1)), "")
-    lease = NOON + timedelta(seconds=30)
-    assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
-    assert not await orders.due(limit=9, now=NOON, lease_until=lease)
+    later = NOON + timedelta(seconds=30)
+    assert list(await orders.due(limit=9, now=NOON)) == ["SO-1"]
+    await orders.put_off([OrderId("SO-1")], NOON, later)
+    assert not await orders.due(limit=9, now=NOON)
+    await orders.put_off([OrderId("SO-1")], NOON, later + timedelta(days=1))  # it is not due
+    assert list(await orders.due(limit=9, now=later)) == ["SO-1"]
     await orders.wake([OrderId("SO-1")], NOON)
-    assert list(await orders.due(limit=9, now=NOON, lease_until=lease)) == ["SO-1"]
+    assert list(await orders.due(limit=9, now=NOON)) == ["SO-1"]
     case = await loaded(orders, a_case(1))
     final = replace(case, order=replace(case.order, state=OrderState.DISCARDED), wake=None)
     await orders.save([OrderChange(case=final)])
     await orders.wake([OrderId("SO-1")], NOON)
-    assert not await orders.due(limit=9, now=lease, lease_until=lease)
+    assert not await orders.due(limit=9, now=later)
     assert len((await orders.list(OrderFilter())).rows) == 1
     await store.close()
 
@@ -242,7 +245,7 @@ async def test_who_decided_on_facts_of_before_the_news_has_to_look_again(tmp_pat
     await orders.wake([OrderId("SO-1")], NOON)  # a command of it has ended meanwhile
     later = OrderChange(case=replace(before, wake=NOON + timedelta(minutes=1)))
     assert list(await orders.save([later])) == [CaseSaved.MOVED]
-    assert list(await orders.due(limit=9, now=NOON, lease_until=NOON)) == ["SO-1"]
+    assert list(await orders.due(limit=9, now=NOON)) == ["SO-1"]
     await store.close()
 
 

@@ -90,7 +90,7 @@ class Deliveries:
     async def reply_once(self, *, limit: int = 64) -> int:
         """Offer replies to the requester's system. Returns how many were tried."""
         now = self._clock.now()
-        found = await self._store.next_replies(limit=limit, now=now, lease_until=now + self._lease)
+        found = await self._store.next_replies(limit=limit, now=now)
         await asyncio.gather(*map(self._one_reply, found))
         return len(found)
 

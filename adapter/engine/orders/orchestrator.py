@@ -126,10 +126,10 @@ class Orchestrator:
         self._holds = holds
         self._measurements = measurements
         self._clock = clock
-        self._lease = timedelta(seconds=lease_s)
+        self._pause = timedelta(seconds=lease_s)
         self._saved = saved
         self.deliveries = Deliveries(
-            store, field_work, requester, clock, rules, self._told, lease=self._lease
+            store, field_work, requester, clock, rules, self._told, lease=self._pause
         )
         self._locks = NamedLocks()
         self._unclear: set[OrderId] = set()
@@ -144,11 +144,14 @@ class Orchestrator:
         if self._holds.doubts_clock:
             return 0
         now = self._clock.now()
-        due = await self.store.due(limit=limit, now=now, lease_until=now + self._lease)
+        due = await self.store.due(limit=limit, now=now)
         hinted, self._hinted = self._hinted, set()
         free = (x for x in hinted if not self.store.set_aside.held(RowKind.ORDER, x))
         wanted = list(dict.fromkeys((*due, *sorted(free))))
-        await asyncio.gather(*map(self._one, wanted))
+        attended = await asyncio.gather(*map(self._one, wanted))
+        later = [order for order, done in zip(wanted, attended, strict=True) if done is False]
+        if later:
+            await self.store.put_off(later, now, now + self._pause)
         return len(wanted)
 
     def command_moved(self, command: Command) -> bool:
@@ -160,8 +163,8 @@ class Orchestrator:
         self._hinted.add(OrderId(order))
         return True
 
-    async def _one(self, order: OrderId) -> None:
-        await self.store.set_aside.attend(RowKind.ORDER, order, self._attend(order))
+    async def _one(self, order: OrderId) -> bool | None:
+        return await self.store.set_aside.attend(RowKind.ORDER, order, self._attend(order))
 
     async def _attend(self, order: OrderId) -> bool:
         """Whether it was come to."""
@@ -169,8 +172,8 @@ class Orchestrator:
             async with self.working(order):
                 await self.carry_on(order)
         except (Conflict, MasterDataFailed, MeasurementsFailed) as error:
-            # The order stays due in the store: it is looked at again when its lease is over. A
-            # site's own system may be away for as long as it likes.
+            # The order stays due in the store: it is looked at again after a pause. A site's own
+            # system may be away for as long as it likes.
             log.warning("order_not_attended", extra={"order": order, "reason": str(error)})
             return False
         return True
@@ -565,16 +568,21 @@ class Orchestrator:
     async def _stop_commands(self, case: OrderRecord) -> bool:
         """A withdrawn order wants no command of its own to be carried out that may still be called
         back, one that is netted no disconnect to leave. That it is withdrawn is on disk before:
-        after a crash this comes again. Returns whether there was a reason to."""
+        after a crash this comes again. The mark of a pair may be older than the end of the other.
+        Returns whether there was a reason to."""
         open_ = [x.fact.spec for x in case.children if x.command and not x.fact.final]
         other = netted_with(case.order) if case.order.kind is OrderKind.DISABLE else None
         if case.order.stop and open_:
             await self.call_back(case.order.id, reason=case.order.stop, sent=True)
             return True
-        if other is not None and any(map(disconnects, open_)):
+        if other is not None and any(map(disconnects, open_)) and await self._is_open(other):
             await self.call_back(case.order.id, reason=f"netted with order {other}")
             return True
         return False
+
+    async def _is_open(self, order: OrderId) -> bool:
+        found = (await self.store.load([order])).get(order)
+        return found is not None and not found.order.final
 
     async def correct_clock(self, error: ClockError, store: CorrectionStore) -> None:
         """Mend what a wrong clock wrote into open orders, and have all of them looked at.

@@ -329,8 +329,11 @@ class OrderStore(Protocol):
     async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         """The service point as it is, and who else is at work there beside `order`."""
 
-    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
-        """Cases whose `wake` has passed, oldest first; it is moved to `lease_until`."""
+    async def due(self, *, limit: int, now: datetime) -> Sequence[OrderId]:
+        """Cases whose `wake` has passed, oldest first."""
+
+    async def put_off(self, orders: Sequence[OrderId], now: datetime, until: datetime) -> None:
+        """Have those that are due at `now` looked at again by `until`."""
 
     async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
         """Have open cases looked at by `at`."""
@@ -374,9 +377,7 @@ class OrderStore(Protocol):
         """Visits that are not over and of which the field work system was sent something."""
 
     # replies
-    async def next_replies(
-        self, *, limit: int, now: datetime, lease_until: datetime
-    ) -> Sequence[RequesterReply]:
+    async def next_replies(self, *, limit: int, now: datetime) -> Sequence[RequesterReply]:
         """Queued replies that are due, oldest first, of each order the first only."""
 
     async def drop_reply(self, reply: str) -> None:

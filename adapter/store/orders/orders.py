@@ -1,6 +1,6 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import groupby, islice
@@ -49,11 +49,18 @@ from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.database import Database
 from adapter.store.orders import queries as sql
+from adapter.store.orders.memory import OrderMemory
 from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
 from adapter.store.threads import Transaction
-from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable, unreadable_rows
+from adapter.store.upkeep.failed_rows import (
+    Readable,
+    made_of,
+    note_unreadable,
+    readable,
+    unreadable_rows,
+)
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _child: Final = msgspec.json.Decoder(Child).decode
@@ -79,6 +86,7 @@ class SqliteOrders:
 
     def __init__(self, store: Database) -> None:
         self._store = store
+        self._memory = OrderMemory()
         self.set_aside = store.set_aside
 
     # ------------------------------------------------------------ cases
@@ -98,16 +106,39 @@ class SqliteOrders:
         return await self._store.write(work)
 
     async def load(self, orders: Sequence[OrderId]) -> Mapping[OrderId, OrderRecord]:
-        return await self._store.read(lambda db: _load(db, orders))
+        memory = self._at_hand
+        known = [(order, memory.get(order)) for order in orders]
+        found = await self._store.read(lambda db: [_load(db, *each) for each in known])
+        return {each.order.id: each for each in map(self._kept, found) if each is not None}
 
     async def look(self, order: OrderId, wanted: WorldWanted) -> OrderLook | None:
-        return await self._store.read(lambda db: _look(db, order, wanted))
+        known = self._at_hand.get(order)
+        found = await self._store.read(lambda db: _look(db, order, known, wanted))
+        self._kept(found and found[0])
+        return found
+
+    @property
+    def _at_hand(self) -> OrderMemory:
+        self._store.check_open()
+        return self._memory.of(self._store.openings)
+
+    def _kept(self, record: OrderRecord | None) -> OrderRecord | None:
+        if record is not None:
+            self._at_hand.put(record)
+        return record
+
+    def _stored(self, write: OrderChange) -> None:
+        self._kept(replace(write.case, version=write.case.version + 1))
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
         at = self._store.now()
-        return await self._store.write(
+        results = await self._store.write(
             lambda tx: [CaseWriter(tx, at).save(write) for write in batch]
         )
+        for write, saved in zip(batch, results, strict=True):
+            if saved is CaseSaved.SAVED:
+                self._stored(write)
+        return results
 
     async def save_and_look(
         self, write: OrderChange, wanted: WorldWanted
@@ -118,23 +149,24 @@ class SqliteOrders:
             saved = CaseWriter(tx, at).save(write)
             if saved is not CaseSaved.SAVED:
                 return saved, None
-            return saved, _look(tx.connection, write.case.order.id, wanted)
+            now = replace(write.case, version=write.case.version + 1)
+            return saved, _look(tx.connection, write.case.order.id, now, wanted)
 
-        return await self._store.write(work)
+        saved, look = await self._store.write(work)
+        self._kept(look and look[0])
+        return saved, look
 
     async def world(self, point: ServicePointId, order: OrderId) -> OrderWorld:
         return await self._store.read(lambda db: _world(db, point, order))
 
-    async def due(self, *, limit: int, now: datetime, lease_until: datetime) -> Sequence[OrderId]:
-        def work(tx: Transaction) -> list[OrderId]:
-            found = [row[0] for row in tx.connection.execute(sql.DUE, _due(now, limit))]
-            lease = micros(lease_until)
-            tx.connection.executemany(sql.LEASE, [(lease, order) for order in found])
-            return found
+    async def due(self, *, limit: int, now: datetime) -> Sequence[OrderId]:
+        return await self._store.read(
+            lambda db: [row[0] for row in db.execute(sql.DUE, _due(now, limit))]
+        )
 
-        if not await self._store.read(lambda db: db.execute(sql.DUE, _due(now, 1)).get):
-            return []
-        return await self._store.write(work)
+    async def put_off(self, orders: Sequence[OrderId], now: datetime, until: datetime) -> None:
+        rows_ = [{"id": order, "now": micros(now), "until": micros(until)} for order in orders]
+        await self._store.write(lambda tx: tx.connection.executemany(sql.PUT_OFF, rows_))
 
     async def next_wake(self) -> datetime | None:
         """When something of orders is due next, for whoever turns the clock by hand."""
@@ -142,8 +174,13 @@ class SqliteOrders:
         return None if at is None else moment(at)
 
     async def wake(self, orders: Sequence[OrderId], at: datetime) -> None:
-        rows_ = [{"id": order, "at": micros(at)} for order in orders]
-        await self._store.write(lambda tx: tx.connection.executemany(sql.WAKE, rows_))
+        def work(tx: Transaction) -> list[tuple[OrderId, int | None]]:
+            run, due = tx.connection.execute, micros(at)
+            return [(x, run(sql.WAKE_TO_VERSION, {"id": x, "at": due}).get) for x in orders]
+
+        for order, version in await self._store.write(work):
+            if version is not None:
+                self._at_hand.woken(order, version)
 
     async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
         wanted = encode(list(devices)).decode()
@@ -161,7 +198,8 @@ class SqliteOrders:
         return await self._store.query(lambda db: _list(db, wanted))
 
     async def shown(self, order: OrderId) -> OrderShown | None:
-        return await self._store.query(lambda db: _shown(db, order))
+        known = self._at_hand.get(order)
+        return await self._store.query(lambda db: _shown(db, order, known))
 
     async def replies(self, order: OrderId) -> Sequence[RequesterReply]:
         return await self._store.query(lambda db: _replies(db, order))
@@ -230,20 +268,11 @@ class SqliteOrders:
     async def open_visits(self) -> Sequence[OpenVisit]:
         return await self._store.query(_open_visits)
 
-    async def next_replies(
-        self, *, limit: int, now: datetime, lease_until: datetime
-    ) -> Sequence[RequesterReply]:
-        def work(tx: Transaction) -> Readable[RequesterReply]:
-            found = list(tx.connection.execute(sql.REPLIES_DUE, _due(now, limit)))
-            lease = micros(lease_until)
-            tx.connection.executemany(sql.LEASE_REPLY, [(lease, row[0]) for row in found])
-            return made_of(found, _reply)
+    async def next_replies(self, *, limit: int, now: datetime) -> Sequence[RequesterReply]:
+        def due(db: apsw.Connection) -> list[tuple[str, bytes]]:
+            return list(db.execute(sql.REPLIES_DUE, _due(now, limit)))
 
-        if not await self._store.read(lambda db: db.execute(sql.REPLIES_DUE, _due(now, 1)).get):
-            return []
-        made, bad = await self._store.write(work)
-        await note_unreadable(self._store, RowKind.REPLY, bad)
-        return made
+        return await readable(self._store, RowKind.REPLY, due, _reply)
 
     async def drop_reply(self, reply: str) -> None:
         await self._store.write(lambda tx: tx.connection.execute(sql.DROP_REPLY, (reply,)))
@@ -293,27 +322,36 @@ def _outgoing(row: tuple[Any, ...]) -> OutgoingMessage:
     return OutgoingMessage(message=_message(body), attempts=attempts)
 
 
-def _load(db: apsw.Connection, orders: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
-    wanted = encode(list(orders)).decode()
-    found = {}
-    for body, blocked_by, wake, version in list(db.execute(sql.ORDERS, (wanted,))):
-        order = _order(body)
-        found[order.id] = OrderRecord(
-            order=order,
-            children=tuple(
-                replace(_child(child), leaving=bool(leaving))
-                for child, leaving in db.execute(sql.CHILDREN, (order.id,))
-            ),
-            requests=tuple(_request(row[0]) for row in db.execute(sql.REQUESTS, (order.id,))),
-            blocked_by=blocked_by,
-            wake=None if wake is None else moment(wake),
+def _load(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> OrderRecord | None:
+    """`known` is how it was stored some time."""
+    row = db.execute(sql.ORDER, (order,)).fetchone()
+    if row is None:
+        return None
+    version, wake, blocked_by = row
+    if known is None or known.version != version:
+        known = OrderRecord(
+            order=_order(db.execute(sql.ORDER_BODY, (order,)).get),
+            children=tuple(_child(row[0]) for row in db.execute(sql.CHILDREN, (order,))),
+            requests=tuple(_request(row[0]) for row in db.execute(sql.REQUESTS, (order,))),
             version=version,
         )
-    return found
+    return replace(
+        known,
+        children=tuple(_leaving(db, child) for child in known.children),
+        blocked_by=blocked_by,
+        wake=None if wake is None else moment(wake),
+    )
 
 
-def _shown(db: apsw.Connection, order: OrderId) -> OrderShown | None:
-    case = _load(db, [order]).get(order)
+def _leaving(db: apsw.Connection, child: Child) -> Child:
+    """As it is now; nothing is sent of a visit that is over."""
+    open_ = child.field is not None and not child.fact.final
+    leaving = open_ and db.execute(sql.LEAVING, (child.fact.id,)).get is not None
+    return child if child.leaving is leaving else replace(child, leaving=leaving)
+
+
+def _shown(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> OrderShown | None:
+    case = _load(db, order, known)
     if case is None:
         return None
     return OrderShown(
@@ -329,8 +367,10 @@ def _replies(db: apsw.Connection, order: OrderId) -> list[RequesterReply]:
     return [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
 
 
-def _look(db: apsw.Connection, order: OrderId, wanted: WorldWanted) -> OrderLook | None:
-    case = _load(db, [order]).get(order)
+def _look(
+    db: apsw.Connection, order: OrderId, known: OrderRecord | None, wanted: WorldWanted
+) -> OrderLook | None:
+    case = _load(db, order, known)
     if case is None:
         return None
     return case, _world(db, case.order.service_point, order) if wanted(case) else None
@@ -356,21 +396,17 @@ def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderW
 def _installs(
     db: apsw.Connection, point: ServicePointId, *, removed: bool, limit: int
 ) -> list[tuple[Device, InstallEvent]]:
-    found = []
-    for (body,) in list(db.execute(sql.INSTALLS_AT_POINT, (point, removed, limit))):
-        event = rows.decode_install(body)
-        device = db.execute(queries.DEVICE, (event.device,)).get
-        if device is not None:
-            found.append((rows.decode_device(device), event))
-    return found
+    found = db.execute(sql.INSTALLS_AT_POINT, (point, removed, limit))
+    return [(rows.decode_device(device), rows.decode_install(event)) for event, device in found]
 
 
 def _other_tasks(
     db: apsw.Connection, point: ServicePointId, order: OrderId
 ) -> tuple[OtherTask, ...]:
     """Visits of other orders that are open, or were done of late; and work that is not ours."""
-    rows_ = [*db.execute(sql.OPEN_AT_POINT, (point,)), *db.execute(sql.CLOSED_AT_POINT, (point,))]
-    facts = (_child(body).fact for owner, body in rows_ if owner != order)
+    of_others = (point, order)
+    rows_ = [*db.execute(sql.OPEN_AT_POINT, of_others), *db.execute(sql.CLOSED_AT_POINT, of_others)]
+    facts = (_child(row[0]).fact for row in rows_)
     visits = [
         OtherTask(
             id=fact.id, task=fact.spec.task, created_at=fact.created_at, done_at=fact.ended_at

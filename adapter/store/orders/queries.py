@@ -20,9 +20,8 @@ UPDATE service_order SET state = :state, open = :open, holds = :holds, todo = :t
     body = :body
 WHERE id = :id"""
 ORDER_VERSION: Final = "SELECT version FROM service_order WHERE id = ?"
-ORDERS: Final = """
-SELECT body, blocked_by, wake, version FROM service_order
-WHERE id IN (SELECT value FROM json_each(?))"""
+ORDER: Final = "SELECT version, wake, blocked_by FROM service_order WHERE id = ?"
+ORDER_BODY: Final = "SELECT body FROM service_order WHERE id = ?"
 HOLDER: Final = "SELECT id FROM service_order WHERE service_point = ? AND holds = 1"
 # Three of these move the version: who decides on facts of before the news has to look again.
 YIELD_POINT: Final = """
@@ -43,13 +42,14 @@ UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
 WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
 WHERE id = :id AND open = 1"""
+WAKE_TO_VERSION: Final = f"{WAKE} RETURNING version"
 DUE: Final = f"""
 SELECT id FROM service_order WHERE wake IS NOT NULL AND wake <= :now
     AND {free(RowKind.ORDER, "service_order.id")} ORDER BY wake, id LIMIT :limit"""
 NEXT_WAKE: Final = """
 SELECT min(at) FROM (SELECT min(wake) AS at FROM service_order UNION ALL
     SELECT min(due) FROM order_reply UNION ALL SELECT min(due) FROM field_message)"""
-LEASE: Final = "UPDATE service_order SET wake = ? WHERE id = ?"
+PUT_OFF: Final = "UPDATE service_order SET wake = :until WHERE id = :id AND wake <= :now"
 
 _LISTED: Final = "SELECT id, kind, state, service_point, open, body FROM service_order "
 LIST_ALL: Final = _LISTED + "WHERE id < :before ORDER BY id DESC"
@@ -68,16 +68,14 @@ UPSERT_CHILD: Final = """
 INSERT INTO order_child (id, of_order, number, service_point, device, task, open, body)
 VALUES (:id, :of_order, :number, :service_point, :device, :task, :open, :body)
 ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body"""
-CHILDREN: Final = """
-SELECT order_child.body, EXISTS (
-    SELECT 1 FROM field_message WHERE activity = order_child.id AND state = 'leaving')
-FROM order_child WHERE of_order = ? ORDER BY number"""
+CHILDREN: Final = "SELECT body FROM order_child WHERE of_order = ? ORDER BY number"
 ORDER_OF_CHILD: Final = "SELECT of_order FROM order_child WHERE id = ?"
 OPEN_AT_POINT: Final = """
-SELECT of_order, body FROM order_child WHERE open = 1 AND service_point = ? ORDER BY id"""
+SELECT body FROM order_child
+WHERE open = 1 AND service_point = ? AND of_order <> ? AND task <> '' ORDER BY id"""
 CLOSED_AT_POINT: Final = """
-SELECT of_order, body FROM order_child WHERE open = 0 AND service_point = ?
-ORDER BY id DESC LIMIT 20"""
+SELECT body FROM order_child
+WHERE open = 0 AND service_point = ? AND of_order <> ? AND task <> '' ORDER BY id DESC LIMIT 20"""
 OTHER_WORK: Final = """
 SELECT id, task, created, ended FROM other_work
 WHERE service_point = ? AND (ended IS NULL OR done = 1) ORDER BY created, id"""
@@ -131,7 +129,6 @@ SELECT id, body FROM order_reply AS mine WHERE due IS NOT NULL AND due <= :now
         AND before.number < mine.number AND before.state = 'queued')
 ORDER BY due, id LIMIT :limit"""
 DROP_REPLY: Final = "UPDATE order_reply SET state = 'given_up', due = NULL WHERE id = ?"
-LEASE_REPLY: Final = "UPDATE order_reply SET due = ? WHERE id = ?"
 TODO_REPLIES: Final = "SELECT body FROM order_reply WHERE alarm = 1 ORDER BY id LIMIT ?"
 
 # ---------------------------------------------------------------- field work
@@ -174,7 +171,8 @@ SELECT body FROM crew_measurement WHERE device = ? AND at >= ? AND at < ? ORDER 
 # ---------------------------------------------------------------- the service point
 
 INSTALLS_AT_POINT: Final = """
-SELECT body FROM install_event WHERE service_point = ? AND removed = ?
-ORDER BY installed_at DESC LIMIT ?"""
+SELECT install_event.body, device.body FROM install_event JOIN device
+    ON device.id = install_event.device
+WHERE service_point = ? AND install_event.removed = ? ORDER BY installed_at DESC LIMIT ?"""
 DELETE_INSTALL: Final = """
 DELETE FROM install_event WHERE device = ? AND service_point = ? AND installed_at = ?"""

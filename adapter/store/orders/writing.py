@@ -154,20 +154,20 @@ class CaseWriter:
             if install.replaces is not None:
                 self._db.execute(sql.DELETE_INSTALL, _install_key(install.replaces))
             put_install(self._db, install.event, install.event.version + 1)
-        self._db.executemany(
-            sql.INSERT_CREW_MEASUREMENT,
-            [(m.id, m.device or "", micros(m.at), encode(m)) for m in world.measurements],
-        )
+        for m in world.measurements:
+            row = (m.id, m.device or "", micros(m.at), encode(m))
+            self._db.execute(sql.INSERT_CREW_MEASUREMENT, row)
 
     def _along(self, write: OrderChange) -> None:
         order, same = write.case.order, write.unchanged
         children = (each for each in write.case.children if each.fact.id not in same)
-        self._db.executemany(sql.UPSERT_CHILD, [_child_row(order, each) for each in children])
+        for child in children:
+            self._db.execute(sql.UPSERT_CHILD, _child_row(order, child))
         requests = (each for each in write.case.requests if each.id not in same)
-        self._db.executemany(sql.UPSERT_REQUEST, [_request_row(each) for each in requests])
-        self._db.executemany(
-            sql.INSERT_PASS, [(order.id, each.number, encode(each)) for each in write.passes]
-        )
+        for request in requests:
+            self._db.execute(sql.UPSERT_REQUEST, _request_row(request))
+        for made in write.passes:
+            self._db.execute(sql.INSERT_PASS, (order.id, made.number, encode(made)))
         for reply in write.replies:
             self._db.execute(sql.INSERT_REPLY, {**reply_row(reply), "of_order": reply.order})
         for message in write.messages:

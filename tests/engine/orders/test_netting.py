@@ -145,6 +145,26 @@ async def test_an_enable_that_is_withdrawn_nets_nothing_any_more(tmp_path: Path)
         assert made.switch(0) is SwitchState.DISCONNECTED
 
 
+async def test_a_disconnect_that_waits_is_not_called_back_for_an_enable_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, switch=APPROVAL) as made:
+        place = await made.put(ON)
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        disable = await made.submit(K.DISABLE, place, effective_at=tomorrow)
+        await made.until(disable.id, state_is(WAITING))
+        enable = await made.submit(K.ENABLE, place, effective_at=tomorrow)
+        await made.until(disable.id, lambda x: x.order.fields.get("nettedWith") == enable.id)
+        await made.orders.cancel(enable.id, by="cis", reason="moved elsewhere")
+        await made.until(enable.id, state_is(DISCARDED))
+        await made.operator.correct(disable.id, by="anna", effective_at=datetime.now(UTC))
+        off = await made.until(disable.id, queued)
+        command = off.children[0].command
+        assert command is not None
+        await made.made.app.gateway.commands.approve(command, by="bob")
+        assert titles(await made.until(disable.id, state_is(DONE))).startswith("RemoteDisconnect")
+
+
 async def test_an_enable_that_moves_to_another_day_is_netted_no_more(tmp_path: Path) -> None:
     async with site(tmp_path) as made:
         place = await made.put(ON)
