@@ -6,6 +6,7 @@ pass decided, and what each algorithm saw, is kept for `order show` and `order p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from adapter.model.values import replace
@@ -89,7 +90,7 @@ def evaluate(
     decisions: list[Decision] = []
     netted = False
     for cell, algorithm in _sequence(order, view, matrix):
-        now = replace(order, fields={**order.fields, **fields})
+        now = replace(order, fields={**order.fields, **fields}) if fields else order
         verdict = _run(now, view, algorithm, customs)
         kept_on = without_needless_switching(now, view, verdict)
         netted = netted or kept_on is not verdict
@@ -148,27 +149,23 @@ def look_at_world(
 def _kept(
     order: ServiceOrder, cell: int, algorithm: Algorithm, verdict: Verdict, view: View
 ) -> Decision:
-    params = algorithm.parameters
-    plain = Decision(
-        cell=cell,
-        type=algorithm.type.value,
-        algorithm=algorithm.name,
-        outcome=DecisionOutcome.PASS,
-        facts=view.facts(),
-    )
+    params, facts = algorithm.parameters, view.facts()
     if isinstance(params, CheckMeasurement):
-        plain = replace(plain, facts={**plain.facts, **measurements_seen(order, view, params)})
+        facts = {**facts, **measurements_seen(order, view, params)}
+    made = partial(
+        Decision, cell=cell, type=algorithm.type.value, algorithm=algorithm.name, facts=facts
+    )
     match verdict:
         case Pass(note=note, row=row):
-            return replace(plain, note=note, row=row)
+            return made(outcome=DecisionOutcome.PASS, note=note, row=row)
         case SetField(fields=fields, note=note):
-            return replace(plain, outcome=DecisionOutcome.SET_FIELD, fields=fields, note=note)
+            return made(outcome=DecisionOutcome.SET_FIELD, fields=fields, note=note)
         case Create(child=child, note=note, row=row):
-            return replace(plain, outcome=DecisionOutcome.CREATE, child=child, note=note, row=row)
+            return made(outcome=DecisionOutcome.CREATE, child=child, note=note, row=row)
         case Wait(note=note):
-            return replace(plain, outcome=DecisionOutcome.WAIT, note=note)
+            return made(outcome=DecisionOutcome.WAIT, note=note)
         case Error(problem=problem, row=row):
-            return replace(plain, outcome=DecisionOutcome.ERROR, problem=problem, row=row)
+            return made(outcome=DecisionOutcome.ERROR, problem=problem, row=row)
 
 
 def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:

@@ -212,7 +212,7 @@ def step_field(activity: FieldActivity, event: FieldEvent, *, now: datetime) -> 
         state=to,
         may_push=activity.may_push or to in _ERRORS,
         problem=changed.problem if to in _ERRORS else None,
-        answer_by=_answer_by(replace(changed, state=to), event, now),
+        answer_by=_answer_by(changed, to, event, now),
         ended_at=now if to in FIELD_FINAL else None,
         messages=activity.messages + sum(isinstance(each, SendMessage) for each in effects),
         version=activity.version + 1,
@@ -348,20 +348,23 @@ def _modified(
     return changed, told
 
 
-def _answer_by(activity: FieldActivity, event: FieldEvent, now: datetime) -> datetime | None:
-    """By when the field system has to say something; kept where the event says nothing of it.
+def _answer_by(
+    activity: FieldActivity, to: FieldState, event: FieldEvent, now: datetime
+) -> datetime | None:
+    """By when the field system has to say something, in state `to`; kept where the event says
+    nothing of it.
 
     From when it was told, or from when the visit may start or its appointment ends.
     """
     patience, sent = activity.patience, activity.progress is not _UNSENT
-    waits = activity.state is S.APPOINTMENT or (activity.state is S.COMMUNICATION and sent)
+    waits = to is S.APPOINTMENT or (to is S.COMMUNICATION and sent)
     if patience is None or not waits:
         return None
     dated = isinstance(event, FieldModified) and _moves(event)
     kept = isinstance(event, FieldModified | FieldSent) and not dated
     if kept and activity.answer_by is not None:
         return activity.answer_by
-    if activity.cancel_asked or activity.state is S.APPOINTMENT:
+    if activity.cancel_asked or to is S.APPOINTMENT:
         return now + patience
     known = (activity.spec.effective_at, _appointment_end(activity))
     return max([now, *(each for each in known if each is not None)]) + patience

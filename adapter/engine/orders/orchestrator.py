@@ -6,8 +6,8 @@ done next is always in the store: a restart loses nothing, and a lost hint heals
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -180,11 +180,9 @@ class Orchestrator:
 
     # ------------------------------------------------------------ one order
 
-    @asynccontextmanager
-    async def working(self, order: OrderId) -> AsyncIterator[None]:
+    def working(self, order: OrderId) -> AbstractAsyncContextManager[None]:
         """Nobody else in this process works on the order meanwhile."""
-        async with self._locks.holding(order):
-            yield
+        return self._locks.holding(order)
 
     async def act(
         self, order: OrderId, change: Change, *, arriving: Device | None = None, facts: bool = False
@@ -453,6 +451,7 @@ class Orchestrator:
             measurements=found,
             scheduled_reads=schedule.reads if schedule is not None else (),
             reading_on_its_way=_on_its_way(children, found),
+            children=tuple(child.fact for child in children),
             disconnect_open=off,
             open_orders=world.open_orders,
             lookups=self.rules.configuration.lookups,

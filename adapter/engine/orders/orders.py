@@ -237,7 +237,7 @@ class Orders:
             raise NotFound(f"no service point {order.service_point}")
         return make_plan(
             order,
-            replace(view, children=tuple(child.fact for child in children)),
+            view,
             matrix=self.rules.configuration.matrix,
             customs=self.rules.customs,
             assume=await self._assumed(order, view),

@@ -67,9 +67,10 @@ class FactsWanted(Exception):
 class SiteFacts:
     """What an order is decided on that is not its own.
 
-    `records` are the facts about the service point, without the own children; None when there is
-    no such service point. `arriving` is what the registry knows of a device that a crew reports,
-    `holders` are the devices that name its endpoint, `twin` is the one that people take it for.
+    `records` are the facts about the service point, with the own children as they were; None when
+    there is no such service point. `arriving` is what the registry knows of a device that a crew
+    reports, `holders` are the devices that name its endpoint, `twin` is the one that people take it
+    for.
     """
 
     records: View | None
@@ -145,10 +146,11 @@ class UnitOfWork:
     @property
     def view(self) -> View | None:
         """The records with the own children. Raises FactsWanted."""
-        records, children = self.site.records, self.facts
-        if records is not None and (self._view is None or self._view.children != children):
-            self._view = replace(records, children=children)
-        return self._view
+        view, children = self.site.records if self._view is None else self._view, self.facts
+        if view is not None and view.children != children:
+            view = replace(view, children=children)
+        self._view = view
+        return view
 
     @property
     def dark(self) -> bool:

@@ -321,7 +321,7 @@ def _execute(work: UnitOfWork, activity: FieldActivity, effect: f.ExecuteEvents)
     work.world = _world_write(view, after, new=arriving is None)
     if changed := _changed_at_point(view, after):
         work.point_changed(view.service_point.id, activity.id, report, changed)
-    work.enter(replace(after, children=()))
+    work.enter(after)
     work.stale = True
     return f.EventsExecuted() if effect.successful else f.CancelEventsExecuted()
 
