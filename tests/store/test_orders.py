@@ -74,6 +74,35 @@ async def test_of_two_who_change_a_case_the_first_one_wins(tmp_path: Path) -> No
     await store.close()
 
 
+async def test_what_is_at_hand_is_what_the_file_has(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    await orders.submit(OrderChange(case=a_case(1)), "")
+    one = await loaded(orders, a_case(1))
+    order = replace(one.order, fields={"b": "1", "a": "2"})
+    await orders.save([OrderChange(case=replace(one, order=order))])
+    read = await loaded(SqliteOrders(store.database), one)
+    assert repr(await loaded(orders, one)) == repr(read)
+    await SqliteOrders(store.database).save([OrderChange(case=replace(read, order=one.order))])
+    assert (await loaded(orders, one)).order.fields == {}
+    await store.close()
+
+
+async def test_nothing_is_at_hand_of_a_file_that_another_one_replaced(tmp_path: Path) -> None:
+    store, orders = await opened(tmp_path)
+    for priority in (1, 2):
+        await orders.submit(OrderChange(case=a_case(1)), "")
+        one = await loaded(SqliteOrders(store.database), a_case(1))
+        change = OrderChange(case=replace(one, order=replace(one.order, priority=priority)))
+        writer = orders if priority == 1 else SqliteOrders(store.database)
+        await writer.save([change])
+        assert (await loaded(orders, one)).order.priority == priority
+        await store.close()
+        for file in tmp_path.iterdir():
+            file.unlink()
+        await store.open()
+    await store.close()
+
+
 async def test_one_order_at_a_time_keeps_a_service_point_unless_it_yields(tmp_path: Path) -> None:
     store, orders = await opened(tmp_path)
     for number in (1, 2, 3):

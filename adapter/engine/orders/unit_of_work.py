@@ -270,17 +270,17 @@ class UnitOfWork:
         return in_time and after.blocked_by is None and replace(after, wake=due) == before
 
     def write(self) -> OrderChange:
-        known = {each.fact.id: each for each in self.case.children}
-        asked = {each.id: each for each in self.case.requests}
-        children = (x.fact.id for x in self.children.values() if known.get(x.fact.id) == x)
-        requests = (x.id for x in self.requests.values() if asked.get(x.id) == x)
+        known = {x.fact.id: x for x in self.case.children}
+        asked = {x.id: x for x in self.case.requests}
+        children = {key: x for key, x in self.children.items() if known.get(key) != x}
+        requests = {key: x for key, x in self.requests.items() if asked.get(key) != x}
         return OrderChange(
-            unchanged=frozenset((*children, *requests)),
+            unchanged=frozenset((*known, *asked)) - children.keys() - requests.keys(),
             case=replace(
                 self.case,
                 order=self.order,
-                children=tuple(self.children.values()),
-                requests=tuple(self.requests.values()),
+                children=tuple((known | children).values()),
+                requests=tuple((asked | requests).values()),
                 blocked_by=None if self.order.final else self.blocked_by,
                 wake=self._wake(),
             ),

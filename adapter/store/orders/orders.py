@@ -127,9 +127,6 @@ class SqliteOrders:
             self._at_hand.put(record)
         return record
 
-    def _stored(self, write: OrderChange) -> None:
-        self._kept(replace(write.case, version=write.case.version + 1))
-
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
         at = self._store.now()
         results = await self._store.write(
@@ -137,7 +134,7 @@ class SqliteOrders:
         )
         for write, saved in zip(batch, results, strict=True):
             if saved is CaseSaved.SAVED:
-                self._stored(write)
+                self._kept(_as_read(write))
         return results
 
     async def save_and_look(
@@ -149,8 +146,7 @@ class SqliteOrders:
             saved = CaseWriter(tx, at).save(write)
             if saved is not CaseSaved.SAVED:
                 return saved, None
-            now = replace(write.case, version=write.case.version + 1)
-            return saved, _look(tx.connection, write.case.order.id, now, wanted)
+            return saved, _look(tx.connection, write.case.order.id, _as_read(write), wanted)
 
         saved, look = await self._store.write(work)
         self._kept(look and look[0])
@@ -340,6 +336,19 @@ def _load(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> Ord
         children=tuple(_leaving(db, child) for child in known.children),
         blocked_by=blocked_by,
         wake=None if wake is None else moment(wake),
+    )
+
+
+def _as_read(write: OrderChange) -> OrderRecord:
+    """The record as it is read once the change is saved: the order of names in a mapping is that of
+    the file."""
+    case, same = write.case, write.unchanged
+    return replace(
+        case,
+        order=_order(encode(case.order)),
+        children=tuple(x if x.fact.id in same else _child(encode(x)) for x in case.children),
+        requests=tuple(x if x.id in same else _request(encode(x)) for x in case.requests),
+        version=case.version + 1,
     )
 
 

@@ -1,0 +1,78 @@
+"""What one order costs in commits, statements, looks and saves: counts, not times.
+
+An Enable Service at a service point without a meter, to its end: a visit and three commands, each
+of them done step by step on a clock that is turned by hand, so that every run counts the same but
+for what happens to share a commit. The bounds are today's figures with a little room; whoever makes
+an order cheaper lowers them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from adapter.replay.order_run import run_order
+from adapter.replay.order_scenario import read_order_scenario
+from adapter.store.orders import queries
+from adapter.wire.codec import packaged_codec
+
+ORDER: Final = Path(__file__).parents[3] / "fixtures" / "orders" / "enable" / "new_service"
+POLLS: Final = ("DUE", "MESSAGES_DUE", "REPLIES_DUE", "NEXT_WAKE")
+"""Asked whenever a loop comes round, whatever there is to do."""
+
+MOST: Final = {
+    "commits": 165,
+    "statements of orders": 295,
+    "times that the order was read": 38,
+    "times that it was decoded": 1,
+    "times that its service point was read": 10,
+    "saves": 32,
+}
+"""Many of the saves are looks that time brings, while the crew takes hours."""
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """Statements of all connections that are opened within, by their names; and commits."""
+    names = {str(text).strip(): name for name, text in vars(queries).items() if name.isupper()}
+    counts: Counter[str] = Counter()
+
+    def opened(connection: apsw.Connection) -> None:
+        def ran(event: Any) -> None:
+            name = names.get(event["sql"].strip())
+            if name is not None and not event["trigger"]:
+                counts[name] += 1
+
+        def committed() -> bool:
+            counts["commits"] += 1
+            return False  # or SQLite would undo it
+
+        connection.trace_v2(apsw.SQLITE_TRACE_STMT, ran, id=counts)
+        connection.set_commit_hook(committed, id=counts)
+
+    apsw.connection_hooks.append(opened)
+    try:
+        yield counts
+    finally:
+        apsw.connection_hooks.remove(opened)
+
+
+async def test_an_order_costs_no_more_than_it_did() -> None:
+    with counting() as counts:
+        played = await run_order(read_order_scenario(ORDER), packaged_codec())
+    (order,) = played.outcome["orders"]  # type: ignore[misc]
+    assert len(order["children"]) == 4
+    named = [name for name in counts if name not in (*POLLS, "commits")]
+    found = {
+        "commits": counts["commits"],
+        "statements of orders": sum(counts[name] for name in named),
+        "times that the order was read": counts["ORDER"],
+        "times that it was decoded": counts["ORDER_BODY"],
+        "times that its service point was read": counts["OTHER_WORK"],
+        "saves": counts["UPDATE_ORDER"],
+    }
+    assert {name: found[name] for name in MOST if found[name] > MOST[name]} == {}
+    assert found["saves"] >= 8, "counts of nothing are within every bound"
