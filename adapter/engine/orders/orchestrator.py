@@ -211,11 +211,11 @@ class Orchestrator:
         for _ in range(_TRIES):
             found = loaded or await self._load(order, facts=facts)
             loaded = None
-            work, write = await self._stepped(found, change, arriving)
+            work, write, unclear = await self._stepped(found, change, arriving)
             saved = await self._save(work, write)
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
                 work.repeated = saved is CaseSaved.KNOWN
-                (self._unclear.add if work.awaits_outcome else self._unclear.discard)(order)
+                (self._unclear.add if unclear else self._unclear.discard)(order)
                 await self._withdrawn(work)
                 await self._netted(work)
                 return work
@@ -240,18 +240,19 @@ class Orchestrator:
 
     async def _stepped(
         self, found: _OpenOrder, change: Change, arriving: Device | None
-    ) -> tuple[UnitOfWork, OrderChange]:
-        """The order after the change. The facts are loaded where they are asked for."""
+    ) -> tuple[UnitOfWork, OrderChange, bool]:
+        """The order after the change, and whether it waits to learn what became of a command. The
+        facts are loaded where they are asked for."""
         work = await self._work(found, arriving, facts=found.world is not None)
         try:
             if work.lacks_facts and work.decides:
                 raise FactsWanted
             change(work)
-            return work, work.write()
+            return work, work.write(), work.awaits_outcome
         except FactsWanted:
             work = await self._work(found, arriving, facts=True)
             change(work)
-            return work, work.write()
+            return work, work.write(), work.awaits_outcome
 
     async def carry_on(self, order: OrderId, look: OrderLook | None = None) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else. `look` is
