@@ -6,37 +6,31 @@ done next is always in the store: a restart loses nothing, and a lost hint heals
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import steps
 from adapter.commands.activity import Command, CommunicationState, State
 from adapter.commands.clocks import ClockError
-from adapter.commands.flows import OPENING_KINDS
-from adapter.commands.rules import switch_lanes
 from adapter.engine import crash_points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.listing import UnreadableRow, refuse_unreadable
-from adapter.engine.orders.arriving_device import twin_of
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import (
     MasterDataFailed,
     MeasurementsFailed,
-    Records,
-    StoredMeasurements,
 )
 from adapter.engine.orders.field_work import FieldWork
 from adapter.engine.orders.named_locks import NamedLocks
 from adapter.engine.orders.ports import (
     CaseSaved,
     Child,
-    FinalMeasurements,
     OrderChange,
     OrderFilter,
     OrderLook,
@@ -46,7 +40,8 @@ from adapter.engine.orders.ports import (
     OrderWorld,
     Requester,
 )
-from adapter.engine.orders.unit_of_work import FactsWanted, SiteFacts, UnitOfWork, decides
+from adapter.engine.orders.site_facts import SiteFactsReader
+from adapter.engine.orders.unit_of_work import FactsWanted, UnitOfWork, decides
 from adapter.engine.orders.unit_of_work_children import fail_command, refresh_command
 from adapter.engine.orders.unit_of_work_order import (
     correct_clock,
@@ -58,21 +53,16 @@ from adapter.engine.orders.unit_of_work_order import (
 )
 from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.errors import Conflict, InvalidRequest, NotFound, StoreFailed
-from adapter.model.device import Device, DeviceView
-from adapter.model.ids import CommandId, DeviceId, OrderId
-from adapter.model.measurement import Measurement
+from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.model.device import Device
+from adapter.model.ids import CommandId, OrderId
 from adapter.orders.activities import ChildKind
 from adapter.orders.commands import command_request
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.netting import netted_with
 from adapter.orders.order import (
-    ActivityType,
     ChildId,
-    Installation,
     OrderKind,
-    ServiceOrder,
-    View,
 )
 from adapter.orders.switching import disconnects
 
@@ -107,11 +97,10 @@ class Orchestrator:
         store: OrderStore,
         command_store: Store,
         commands: Commands,
-        records: Records,
+        facts: SiteFactsReader,
         holds: SwitchHolds,
         field_work: FieldWork,
         requester: Requester,
-        measurements: FinalMeasurements,
         clock: Clock,
         rules: OrderRules,
         *,
@@ -119,12 +108,11 @@ class Orchestrator:
         saved: Callable[[OrderChange], None] = lambda change: None,
     ) -> None:
         self.store = store
-        self.records = records
+        self.facts = facts
         self.rules = rules
         self._command_store = command_store
         self._commands = commands
         self._holds = holds
-        self._measurements = measurements
         self._clock = clock
         self._pause = timedelta(seconds=lease_s)
         self._saved = saved
@@ -380,26 +368,11 @@ class Orchestrator:
         return _OpenOrder(case=case, world=world, taken=taken, commands=commands)
 
     async def _work(self, found: _OpenOrder, arriving: Device | None, *, facts: bool) -> UnitOfWork:
-        site = await self._facts(found, arriving) if facts else None
+        site = await self.facts.of(found.case, found.world, arriving) if facts else None
         work = UnitOfWork(found.case, site, self.rules, now=self._clock.now())
         for child, command in found.commands.items():
             refresh_command(work, child, command)
         return work
-
-    async def _facts(self, found: _OpenOrder, arriving: Device | None) -> SiteFacts:
-        order = found.case.order
-        world = await self.records.world(order.service_point, order.id, found.world)
-        records = await self.view(order, world, found.case.children)
-        if arriving is None:
-            return SiteFacts(records=records, others=world.other_tasks)
-        known = (await self._command_store.views([arriving.id])).get(arriving.id)
-        return SiteFacts(
-            records=records,
-            others=world.other_tasks,
-            arriving=known,
-            holders=await self._holders(arriving if known is None else known.device),
-            twin=await twin_of(self._command_store, arriving.id),
-        )
 
     async def _taken(
         self, case: OrderRecord, submitted: Mapping[ChildId, CommandId]
@@ -423,89 +396,6 @@ class Orchestrator:
         loaded = await self._command_store.load(list(ids.values()))
         found = {child: loaded[command] for child, command in ids.items() if command in loaded}
         return {child: each for child, each in found.items() if _is_of(each, case, child)}
-
-    async def view(
-        self, order: ServiceOrder, world: OrderWorld, children: Sequence[Child] = ()
-    ) -> View | None:
-        """The facts of an order; None without its service point or its activity type."""
-        type_ = self.rules.activity_type(order.activity_type)
-        point = world.service_point
-        if type_ is None or point is None:
-            return None
-        schedule = self.rules.schedules.get(point.measurement_cycle)
-        read = self.rules.reads_measurements(order.kind) or _reading_pending(children)
-        found = await self._final(order, type_, world) if read else ()
-        off = None
-        if order.kind is OrderKind.RECONNECT:
-            off = await self.disconnect_open(world.device, order.id)
-        return View(
-            now=self._clock.now(),
-            service_point=point,
-            activity_type=type_,
-            device=world.device,
-            installed=world.installed,
-            removed=tuple(
-                Installation(device=device, event=event, capabilities=self.rules.supported(device))
-                for device, event in world.removed
-            ),
-            capabilities=self.rules.supported(world.device),
-            measurements=found,
-            scheduled_reads=schedule.reads if schedule is not None else (),
-            reading_on_its_way=_on_its_way(children, found),
-            children=tuple(child.fact for child in children),
-            disconnect_open=off,
-            open_orders=world.open_orders,
-            lookups=self.rules.configuration.lookups,
-        )
-
-    async def disconnect_open(self, device: Device | None, order: OrderId) -> CommandId | None:
-        """A disconnect of the device that is not the order's own and not over."""
-        if device is None or not device.smart:
-            return None
-        holders = await self._command_store.holders(switch_lanes(device))
-        commands = await self._command_store.load(sorted(set(holders.values())))
-        opening = (
-            each.id
-            for each in commands.values()
-            if each.request.kind in OPENING_KINDS and each.request.order != order
-        )
-        return next(opening, None)
-
-    async def _final(
-        self, order: ServiceOrder, type_: ActivityType, world: OrderWorld
-    ) -> tuple[Measurement, ...]:
-        day = timedelta(days=1)
-        start = order.service_at - (type_.minimum_offset_days + 2) * day
-        end = order.service_at + (type_.maximum_offset_days + 2) * day
-        near = order.service_at
-        devices = [] if world.device is None else [world.device.id]
-        for device, event in world.removed:
-            there = event.removed_at is None or event.removed_at >= start
-            if there and device.id not in devices:
-                devices.append(device.id)
-        found: list[Measurement] = []
-        for each in devices:
-            found += await self._final_of(each, start, end, near)
-        return tuple(found)
-
-    async def _final_of(
-        self, device: DeviceId, start: datetime, end: datetime, near: datetime
-    ) -> Sequence[Measurement]:
-        try:
-            return await self._measurements.final(device, start, end, near=near)
-        except StoreFailed:
-            raise
-        except Exception as error:
-            if isinstance(self._measurements, StoredMeasurements):
-                raise
-            text = f"{device}: {type(error).__name__}: {error}"
-            raise MeasurementsFailed(text) from error
-
-    async def _holders(self, device: Device) -> Sequence[DeviceView]:
-        """The devices that name the endpoint of one that a crew reports."""
-        if device.endpoint is None:
-            return ()
-        return (await self._command_store.at_endpoints([device.endpoint]))[device.endpoint]
 
     # ------------------------------------------------------------ commands
 
@@ -671,18 +561,3 @@ def _at_head_end(command: Command) -> bool:
     """Whether the head end may have it, and can be asked to cancel it."""
     waits = command.activity.state is State.COMMUNICATION_IN_PROGRESS
     return waits and steps.unclear(command) is None
-
-
-def _reading_pending(children: Sequence[Child]) -> bool:
-    reports = (child.field.report for child in children if child.field is not None)
-    return any(report is not None and report.reading_pending for report in reports)
-
-
-def _on_its_way(children: Sequence[Child], found: Sequence[Measurement]) -> bool:
-    """Whether a crew took readings that are no final measurements yet."""
-    for child in children:
-        report = child.field.report if child.field is not None else None
-        pending = report is not None and report.reading_pending
-        if pending and not any(each.at >= child.fact.created_at for each in found):
-            return True
-    return False

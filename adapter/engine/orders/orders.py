@@ -32,6 +32,7 @@ from adapter.engine.orders.ports import (
     todo_of,
 )
 from adapter.engine.orders.requests import OrderRequest, check_request, fingerprint
+from adapter.engine.orders.site_facts import SiteFactsReader
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_order import (
     take_report,
@@ -100,11 +101,12 @@ class Orders:
             store,
             command_store,
             commands,
-            Records(store, master_data, keep),
+            SiteFactsReader(
+                Records(store, master_data, keep), command_store, measurements, clock, self.rules
+            ),
             holds,
             field_work,
             requester,
-            measurements,
             clock,
             self.rules,
             lease_s=lease_s,
@@ -231,8 +233,9 @@ class Orders:
         return await self._planned(case.order, case.children)
 
     async def _planned(self, order: ServiceOrder, children: Sequence[Child]) -> OrderPlan:
-        world = await self._orchestrator.records.world(order.service_point, order.id)
-        view = await self._orchestrator.view(order, world, children)
+        facts = self._orchestrator.facts
+        world = await facts.records.world(order.service_point, order.id)
+        view = await facts.view(order, world, children)
         if view is None:
             raise NotFound(f"no service point {order.service_point}")
         return make_plan(

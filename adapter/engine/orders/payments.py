@@ -109,7 +109,7 @@ class Payments:
         cuts: Listing[ServiceOrder, OrderId],
     ) -> OrderId | None:
         """End the cuts. The open order that reconnects, if one is needed."""
-        world = await self._orchestrator.records.world(point, _NOBODY)
+        world = await self._orchestrator.facts.records.world(point, _NOBODY)
         if world.service_point is None and not cuts.ids:
             raise NotFound(f"no service point {point}")
         known = await self._open_reconnection(point)
@@ -163,7 +163,7 @@ class Payments:
         view = self._view(world)
         if view is None:
             return None
-        off = await self._orchestrator.disconnect_open(world.device, _NOBODY)
+        off = await self._orchestrator.facts.disconnect_open(world.device, _NOBODY)
         if off is None and not was_cut(view, last):
             return None
         names = {LastOrder.CUT: CUT_BY, LastOrder.ENDED: SERVICE_ENDED_BY}
