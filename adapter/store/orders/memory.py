@@ -5,11 +5,11 @@ without one are read each time.
 """
 
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Final
 
 from adapter.engine.orders.ports import OrderRecord
 from adapter.model.ids import OrderId
+from adapter.model.values import replace
 
 MOST_REMEMBERED: Final = 5_000
 """Orders and their children in all: some 20 MB."""
