@@ -41,7 +41,7 @@ from adapter.errors import (
 from adapter.headend.limits import Admission, Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import HttpReply, NotConnected, Target, Transport
+from adapter.headend.transport import HttpReply, NotConnected, RequestTarget, Transport
 from adapter.headend.verdict import judge
 from adapter.model.texts import sendable_problem
 
@@ -122,7 +122,7 @@ class HeadEndClient:
         self.limits = limits or Limits(settings.limits, clock=time.monotonic)
         self._context = tls_context(settings.tls) if settings.tls is not None else None
         self._transport: Transport | None = None
-        self._targets: dict[tuple[Operation, str, str], Target] = {}
+        self._targets: dict[tuple[Operation, str, str], RequestTarget] = {}
 
     async def __aenter__(self) -> "HeadEndClient":
         self.open()
@@ -193,11 +193,11 @@ class HeadEndClient:
         finally:
             self._report(call, target, encoded, reply, error)
 
-    def _target(self, operation: Operation, encoded: Encoded) -> Target:
+    def _target(self, operation: Operation, encoded: Encoded) -> RequestTarget:
         key = (operation, encoded.path, encoded.soap_action)
         if key not in self._targets:
             settings = self._settings
-            self._targets[key] = Target.of(
+            self._targets[key] = RequestTarget.of(
                 settings.url_for(operation, encoded.path),
                 request_headers(settings, encoded.soap_action),
                 settings.timeouts_for(operation),
@@ -206,7 +206,12 @@ class HeadEndClient:
         return self._targets[key]
 
     async def _send(
-        self, transport: Transport, target: Target, body: bytes, deadline: float, reply: HttpReply
+        self,
+        transport: Transport,
+        target: RequestTarget,
+        body: bytes,
+        deadline: float,
+        reply: HttpReply,
     ) -> None:
         # The deadline is the transport's alone: a second time-out around it, due at the same
         # instant, would hide whether the request had left.
@@ -263,7 +268,7 @@ class HeadEndClient:
     def _report(
         self,
         call: Call,
-        target: Target,
+        target: RequestTarget,
         encoded: Encoded,
         reply: HttpReply,
         error: HeadEndError | None,

@@ -10,7 +10,7 @@ from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
 from adapter.headend.settings import HeadEndSettings
-from adapter.headend.transport import HttpReply, Target, Transport
+from adapter.headend.transport import HttpReply, RequestTarget, Transport
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
 from adapter.wire.subscriptions import encode_subscription, read_subscription
@@ -60,7 +60,7 @@ class SubscriptionClient:
             raise NotSent(f"the request cannot be written: {error.code}") from error
         service = call.operation.value.partition(".")[0]
         below = f"{settings.base_url.rstrip('/')}/{spec.path.lstrip('/')}"
-        target = Target.of(
+        target = RequestTarget.of(
             settings.service_urls.get(service, below),
             request_headers(settings, spec.soap_action),
             settings.timeouts,

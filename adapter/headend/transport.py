@@ -90,7 +90,7 @@ def _unfit(writer: StreamWriter) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class RequestTarget:
     """Where requests of one kind go, and how: made once, and used for each of them.
 
     `fresh`: never on an idle connection.
@@ -104,7 +104,7 @@ class Target:
     @classmethod
     def of(
         cls, url: str, headers: Mapping[str, str], timeouts: Timeouts, *, fresh: bool
-    ) -> "Target":
+    ) -> "RequestTarget":
         timeout = aiohttp.ClientTimeout(
             total=None,
             connect=timeouts.pool_s,
@@ -164,7 +164,9 @@ class Transport:
         await self._pooled.close()
         await self._single.close()
 
-    async def post(self, target: Target, data: bytes, *, deadline: float, reply: HttpReply) -> None:
+    async def post(
+        self, target: RequestTarget, data: bytes, *, deadline: float, reply: HttpReply
+    ) -> None:
         """Send `data` and fill `reply`; `deadline` is in the event loop's time.
 
         Raises NotConnected or NotSent when no byte has left, OutcomeUnknown for everything after.
@@ -183,7 +185,7 @@ class Transport:
         finally:
             body.seal()
 
-    async def _exchange(self, target: Target, body: SingleUseBody, reply: HttpReply) -> None:
+    async def _exchange(self, target: RequestTarget, body: SingleUseBody, reply: HttpReply) -> None:
         session = self._single if target.fresh else self._pooled
         async with session.post(
             target.url,
