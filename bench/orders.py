@@ -37,7 +37,7 @@ from adapter.service.assembly import Core, OrderParts, connect
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.orders.writing import CaseWriter
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.wire.codec import packaged_codec
 from bench.report import Figure, Part, Ran, comparison, ratios
 from bench.rounds import Options, interleaved

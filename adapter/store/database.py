@@ -24,7 +24,8 @@ from adapter.store.readings.file import (
     path_beside,
     prepare,
 )
-from adapter.store.threads import Checkpointer, Reader, StoreHealth, Transaction, Writer
+from adapter.store.threads import Checkpointer, Reader, StoreHealth, Writer
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
 
 log = logging.getLogger(__name__)

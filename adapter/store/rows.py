@@ -1,6 +1,6 @@
 """Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -41,6 +41,12 @@ def _plain(value: object) -> object:
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
 _CANONICAL: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted")
 encode: Final = _ENCODER.encode
+
+
+def as_list(values: Iterable[object]) -> str:
+    """For `json_each`."""
+    return encode(list(values)).decode()
+
 
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
 decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode

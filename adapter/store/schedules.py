@@ -15,7 +15,7 @@ from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.store.commands import writing
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import readable
 from adapter.store.upkeep.free_rows import free
 

@@ -12,7 +12,7 @@ from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionStat
 from adapter.store.commands import writing
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.subscriptions.reconcile import SubscriptionKind
 
 _STREAM: Final = "arrivals"
@@ -72,7 +72,7 @@ class SqliteSubscriptions:
 
         def work(tx: Transaction) -> None:
             tx.connection.execute(_PUT, (state.kind.value, encode(state)))
-            writing.publish(tx.connection, publications, at)
+            writing.publish(tx, publications, at)
             writing.note_all(tx, audit, at)
 
         await self._store.write(work)
@@ -111,7 +111,7 @@ class SqliteSubscriptions:
 
         def work(tx: Transaction) -> None:
             tx.connection.execute(_PUT, (_SILENCE, encode(silence)))
-            writing.publish(tx.connection, publications, at)
+            writing.publish(tx, publications, at)
 
         await self._store.write(work)
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,7 @@ from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
 from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
+from adapter.store.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -88,14 +89,6 @@ class StoreHealth:
     def check(self) -> None:
         if self.failed:
             raise self.error()
-
-
-@dataclass(slots=True)
-class Transaction:
-    """What an operation of the writing thread works on; `head` is the audit chain's last entry."""
-
-    connection: apsw.Connection
-    head: Head = field(default_factory=Head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,11 +289,10 @@ class Writer(_Worker):
     ) -> None:
         super().__init__(name, connection, health)
         self._checkpointer = checkpointer
-        head = head or Head()
         self._transaction = Transaction(connection, head)
         self._pages = self._copied = 0
         self.commits = 0
-        self.head = head
+        self.head = self._transaction.head
         """The audit chain's last entry that is on disk."""
         # Having a hook of our own also ends SQLite's automatic checkpoints, whose errors are lost.
         connection.set_wal_hook(self._committed)
@@ -324,17 +316,18 @@ class Writer(_Worker):
     def _run_at_once(self, batch: list[_Job]) -> list[_Result] | None:
         """All jobs, as if none could fail; None, and nothing is done, where one does."""
         head = self._transaction.head
+        self._transaction.careful = False
         self._begin()
         try:
-            return [(job, job.work(self._transaction), None) for job in batch]
+            results: list[_Result] = [(job, job.work(self._transaction), None) for job in batch]
+            self._transaction.flush()
+            return results
         except Exception as error:
-            if _is_storage(error):
-                raise
-            self._connection.execute("ROLLBACK")
-            self._transaction.head = head
+            self._undo(error, head, "ROLLBACK")
             return None
 
     def _run_apart(self, batch: list[_Job]) -> list[_Result]:
+        self._transaction.careful = True
         self._begin()
         return [self._run_job(job) for job in batch]
 
@@ -344,14 +337,20 @@ class Writer(_Worker):
         self._connection.execute("SAVEPOINT job")
         try:
             result: _Result = (job, job.work(self._transaction), None)
+            self._transaction.flush()
         except Exception as error:
-            if _is_storage(error):
-                raise
-            self._connection.execute("ROLLBACK TO job")
-            self._transaction.head = head
+            self._undo(error, head, "ROLLBACK TO job")
             result = (job, None, error)
         self._connection.execute("RELEASE job")
         return result
+
+    def _undo(self, error: Exception, head: Head, statement: str) -> None:
+        """Raises the error where it is the storage that has failed."""
+        if _is_storage(error):
+            raise error
+        self._transaction.forget()
+        self._connection.execute(statement)
+        self._transaction.head = head
 
     def _rest(self) -> None:
         if self._health.failed:

@@ -15,7 +15,7 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
 from adapter.model.values import replace
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.web.api.commands import CommandOut
 from tests.store.nothing_at_hand import NothingAtHand
 from tests.web.both_servers import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of

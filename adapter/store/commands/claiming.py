@@ -11,7 +11,7 @@ from adapter.commands.flows import Operation
 from adapter.model.ids import CommandId
 from adapter.store.commands import queries
 from adapter.store.rows import micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _BEFORE_ALL: Final = -(2**63)
 

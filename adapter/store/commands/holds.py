@@ -14,7 +14,7 @@ from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.store.commands import writing
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _decode: Final = msgspec.json.Decoder(Hold).decode
 
@@ -54,7 +54,7 @@ class SqliteHolds:
 
         def work(tx: Transaction) -> None:
             tx.connection.execute(PUT, (hold.reason.value, encode(hold)))
-            writing.publish(tx.connection, publications, at)
+            writing.publish(tx, publications, at)
             writing.note_all(tx, audit, at)
 
         await self._store.write(work)
@@ -73,7 +73,7 @@ class SqliteHolds:
             tx.connection.execute(_DROP, (reason.value,))
             if seen is not None:
                 tx.connection.execute(_PUT_SEEN, (micros(seen),))
-            writing.publish(tx.connection, publications, at)
+            writing.publish(tx, publications, at)
             writing.note_all(tx, audit, at)
 
         await self._store.write(work)

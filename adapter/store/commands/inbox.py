@@ -10,8 +10,8 @@ from adapter.errors import NotFound
 from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
-from adapter.store.rows import encode, micros, micros_or_none
-from adapter.store.threads import Transaction
+from adapter.store.rows import as_list, encode, micros, micros_or_none
+from adapter.store.transaction import Transaction
 
 
 def put_received(
@@ -45,15 +45,18 @@ def put_received(
     return inbox
 
 
-def put_judged(connection: apsw.Connection, messages: Iterable[JudgedMessage]) -> None:
+def put_judged(tx: Transaction, messages: Iterable[JudgedMessage]) -> None:
     for each in messages:
-        put_received(connection, each.received, each.state, each.reason, each.command, each.token)
+        put_received(
+            tx.connection, each.received, each.state, each.reason, each.command, each.token
+        )
 
 
 def unpark(connection: apsw.Connection, tokens: Sequence[RequestToken]) -> None:
     """Those that wait for these tokens are due, with those that gave way to others."""
-    for query in (queries.UNPARK, queries.UNPARK_PUSHED_OUT):
-        connection.executemany(query, [(token,) for token in tokens])
+    if tokens:
+        for query in (queries.UNPARK, queries.UNPARK_PUSHED_OUT):
+            connection.execute(query, (as_list(tokens),))
 
 
 def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
@@ -76,27 +79,21 @@ def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) ->
             connection.execute(queries.UNPARK_KNOWN, names)
 
 
-def put_measurements(
-    connection: apsw.Connection, measurements: Iterable[InitialMeasurement]
-) -> None:
-    connection.executemany(
-        queries.INSERT_MEASUREMENT,
-        [(item.id, item.device, micros(item.end), encode(item)) for item in measurements],
-    )
+def put_measurements(tx: Transaction, measurements: Iterable[InitialMeasurement]) -> None:
+    rows = ((item.id, item.device, micros(item.end), encode(item)) for item in measurements)
+    tx.append(queries.INSERT_MEASUREMENT, *rows)
 
 
 def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
-    tx.connection.executemany(
-        queries.INSERT_MESSAGE,
-        [
-            (
-                item.communication,
-                micros(item.at),
-                item.outbound,
-                item.operation,
-                item.status,
-                item.body,
-            )
-            for item in batch
-        ],
+    rows = (
+        (
+            item.communication,
+            micros(item.at),
+            item.outbound,
+            item.operation,
+            item.status,
+            item.body,
+        )
+        for item in batch
     )
+    tx.append(queries.INSERT_MESSAGE, *rows)

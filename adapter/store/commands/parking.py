@@ -15,7 +15,7 @@ from adapter.store.commands import queries
 from adapter.store.commands.receiving import remove
 from adapter.store.commands.writing import note_all
 from adapter.store.rows import micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 PUSHED_OUT: Final = "too many callbacks wait for their token: the oldest gave way"
 

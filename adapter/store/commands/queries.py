@@ -8,19 +8,28 @@ from typing import Final
 
 from adapter.commands import flows
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.store.transaction import Many
 from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
 
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
 INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-INSERT_ASKED: Final = "INSERT INTO asked (number, request, targets) VALUES (?, ?, ?)"
-INSERT_TARGET: Final = "INSERT OR IGNORE INTO target (device, command) VALUES (?, ?)"
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number"""
+UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
+INSERT_ASKED: Final = Many("INSERT INTO asked (number, request, targets)", 3)
+INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
 COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
 CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
-UPDATE_COMMAND: Final = """
-UPDATE command SET state = ?, wake = ?, version = ?, activity = ? WHERE id = ? AND version = ?"""
+# (id, version, state, wake, version after, activity); those that had another version are left out.
+UPDATE_COMMANDS: Final = Many(
+    "WITH given (id, version, state, wake, version_after, activity) AS (",
+    6,
+    """)
+UPDATE command SET state = given.state, wake = given.wake, version = version_after,
+    activity = given.activity
+FROM given WHERE command.id = given.id AND command.version = given.version RETURNING command.id""",
+)
 LOAD_COMMANDS: Final = """
 SELECT id, request, targets, activity, version
 FROM command JOIN asked ON asked.number = command.number
@@ -57,22 +66,24 @@ COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
 
 # ---------------------------------------------------------------- communications
 
-INSERT_COMMUNICATION: Final = """
-INSERT INTO communication (
-    id, command, position, operation, priority, work, state, wake, due, token, sent, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-INSERT_ENDPOINTS: Final = "INSERT INTO communication_endpoints (number, endpoints) VALUES (?, ?)"
 # A lease holds for as long as work, state and wake stay as they were when it was taken.
-UPDATE_COMMUNICATION: Final = """
-UPDATE communication SET
-    due = CASE WHEN work = :work AND state = :state AND wake IS :wake THEN due ELSE :due END,
-    work = :work, state = :state, wake = :wake, token = :token, sent = :sent, body = :body
-WHERE id = :id"""
-BODIES_OF_COMMAND: Final = "SELECT id, body, token FROM communication WHERE command = ?"
+PUT_COMMUNICATION: Final = Many(
+    """
+INSERT INTO communication (
+    id, command, position, operation, priority, work, state, wake, due, token, sent, body)""",
+    12,
+    """
+ON CONFLICT (id) DO UPDATE SET
+    due = CASE WHEN work = excluded.work AND state = excluded.state AND wake IS excluded.wake
+        THEN due ELSE excluded.due END,
+    work = excluded.work, state = excluded.state, wake = excluded.wake, token = excluded.token,
+    sent = excluded.sent, body = excluded.body""",
+)
+INSERT_ENDPOINTS: Final = Many("INSERT INTO communication_endpoints (id, endpoints)", 2)
 _COMMUNICATIONS: Final = """
 SELECT command, body, endpoints
 FROM communication
-LEFT JOIN communication_endpoints ON communication_endpoints.number = communication.number """
+LEFT JOIN communication_endpoints ON communication_endpoints.id = communication.id """
 COMMUNICATIONS_OF_COMMANDS: Final = (
     _COMMUNICATIONS + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
 )
@@ -80,7 +91,9 @@ LIST_COMMUNICATIONS: Final = """
 SELECT command, body FROM communication
 WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
 COMMUNICATION_OF_TOKEN: Final = "SELECT id FROM communication WHERE token IS NOT NULL AND token = ?"
-FIND_COMMUNICATIONS: Final = _COMMUNICATIONS + "WHERE id IN (SELECT value FROM json_each(?))"
+FIND_COMMUNICATIONS: Final = (
+    _COMMUNICATIONS + "WHERE communication.id IN (SELECT value FROM json_each(?))"
+)
 FIND_TOKENS: Final = (
     _COMMUNICATIONS + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
 )
@@ -105,26 +118,31 @@ SELECT command, id, operation, priority FROM communication WHERE state = 'sendin
 
 # ---------------------------------------------------------------- what goes with a command
 
-UPSERT_COMPLETION: Final = """
-INSERT INTO completion (id, command, kind, state) VALUES (?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET state = excluded.state"""
-UPSERT_OUTCOME: Final = """
-INSERT INTO outcome (command, endpoint, body) VALUES (?, ?, ?)
-ON CONFLICT (command, endpoint) DO UPDATE SET body = excluded.body"""
+UPSERT_COMPLETION: Final = Many(
+    "INSERT INTO completion (id, command, kind, state)",
+    4,
+    " ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+)
+UPSERT_OUTCOME: Final = Many(
+    "INSERT INTO outcome (command, endpoint, body)",
+    3,
+    " ON CONFLICT (command, endpoint) DO UPDATE SET body = excluded.body",
+)
 OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
-LANE_HOLDER: Final = "SELECT command FROM lane WHERE name = ?"
 SWITCH_OUT: Final = f"""
 SELECT lane.command FROM lane JOIN communication ON communication.command = lane.command
 WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching', 'unclear')
     AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
 LIMIT 1"""
+TAKE_FREE_LANES: Final = Many("INSERT INTO lane (name, command)", 2)
 TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
-RELEASE_LANES: Final = "DELETE FROM lane WHERE command = ?"
+RELEASE_LANES: Final = """
+DELETE FROM lane WHERE command IN (SELECT value FROM json_each(?))"""
 HOLDERS: Final = """
 SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
 DEBITED: Final = """
 SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
-INSERT_DEBIT: Final = "INSERT INTO debit (bucket, at, command) VALUES (?, ?, ?)"
+INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
 
 # ---------------------------------------------------------------- inbox
 
@@ -180,7 +198,9 @@ INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
 INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
 DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
-UNPARK: Final = "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?"
+UNPARK: Final = """
+UPDATE inbox INDEXED BY inbox_token SET wake = 0
+WHERE state = 'parked' AND token IN (SELECT value FROM json_each(?))"""
 # It may have become known since somebody looked; then nothing else would bring it back soon.
 UNPARK_KNOWN: Final = """
 UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
@@ -188,7 +208,8 @@ UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
 # One that gave way or was given up keeps a wake: that is what tells it from what was judged.
 UNPARK_PUSHED_OUT: Final = """
 UPDATE inbox INDEXED BY inbox_pushed_out SET state = 'parked', wake = 0
-WHERE state = 'quarantined' AND wake IS NOT NULL AND token = ?"""
+WHERE state = 'quarantined' AND wake IS NOT NULL
+    AND token IN (SELECT value FROM json_each(?))"""
 # What was given up keeps a wake as well: both come back when their token becomes known.
 _UNKNOWN: Final = "state = 'quarantined' AND wake IS NOT NULL AND communication IS NULL"
 UNKNOWN_COST: Final = f"""
@@ -230,9 +251,9 @@ WHERE state = 'parked' AND wake IS NOT NULL AND {_NEVER_FAILED} ORDER BY wake LI
 
 # ---------------------------------------------------------------- events out, audit, messages
 
-INSERT_PUBLICATION: Final = """
-INSERT INTO publication (id, at, body)
-SELECT :id, :at, :body WHERE NOT EXISTS (SELECT 1 FROM publication WHERE id = :id)"""
+INSERT_PUBLICATION: Final = Many(
+    "INSERT INTO publication (id, at, body)", 3, " ON CONFLICT (id) DO NOTHING"
+)
 _OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
 OUTBOX: Final = f"""
 SELECT seq, at, body FROM publication
@@ -246,7 +267,7 @@ DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
 ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
-INSERT_AUDIT: Final = "INSERT INTO audit (seq, at, subject, note, digest) VALUES (?, ?, ?, ?, ?)"
+INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, note, digest)", 5)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
 AUDIT_ALL: Final = "SELECT seq, at, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
 AUDIT_OF_SUBJECT: Final = """
@@ -257,17 +278,16 @@ ORDER BY seq LIMIT :limit"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = "SELECT seq, at, subject, note, digest FROM audit ORDER BY seq"
 
-INSERT_MESSAGE: Final = """
-INSERT INTO message (communication, at, outbound, operation, status, body)
-VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT_MESSAGE: Final = Many(
+    "INSERT INTO message (communication, at, outbound, operation, status, body)", 6
+)
 MESSAGES: Final = """
 SELECT communication, at, outbound, operation, status, body FROM message
 WHERE communication IN (SELECT id FROM communication WHERE command = ?) ORDER BY id"""
 
 # ---------------------------------------------------------------- measurements
 
-INSERT_MEASUREMENT: Final = """
-INSERT OR IGNORE INTO measurement (id, device, ends_at, body) VALUES (?, ?, ?, ?)"""
+INSERT_MEASUREMENT: Final = Many("INSERT OR IGNORE INTO measurement (id, device, ends_at, body)", 4)
 MEASUREMENTS: Final = """
 SELECT body FROM measurement WHERE device = ? ORDER BY ends_at DESC, id DESC LIMIT ?"""
 

@@ -18,7 +18,7 @@ from adapter.store.commands import queries
 from adapter.store.commands.inbox import put_received
 from adapter.store.commands.writing import note_all
 from adapter.store.rows import micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _AT_ONCE: Final = 256
 """Rows removed in one transaction: callbacks wait behind it."""

@@ -1,6 +1,7 @@
 """What changes the database: functions over one open transaction. `at` is the store's clock."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -31,6 +32,7 @@ from adapter.store.commands.inbox import dispose, put_judged, put_measurements, 
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
+    as_list,
     due_of,
     encode,
     encode_body,
@@ -38,7 +40,7 @@ from adapter.store.rows import (
     micros,
     micros_or_none,
 )
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Row, Transaction
 
 # ---------------------------------------------------------------- submit
 
@@ -48,49 +50,39 @@ def submit(tx: Transaction, batch: Sequence[Submission], at: datetime) -> list[S
 
 
 def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
-    known = _known(tx.connection, item)
-    if known is not None:
-        return known
-    if not item.steal:
-        holders = _other_holders(tx.connection, item.lanes, item.command.id)
-        if holders:
-            return LaneTaken(holders=holders)
     command = item.command
-    wake = micros_or_none(item.wake)
-    tx.connection.execute(
-        queries.INSERT_COMMAND,
-        (
-            command.id,
-            item.key,
-            item.content,
-            command.request.kind,
-            command.activity.state,
-            priority_of(command.request).rank,
-            wake,
-            command.version,
-            encode(command.activity),
-        ),
+    row = (
+        command.id,
+        item.key,
+        item.content,
+        command.request.kind,
+        command.activity.state,
+        priority_of(command.request).rank,
+        micros_or_none(item.wake),
+        command.version,
+        encode(command.activity),
     )
-    tx.connection.execute(
-        queries.INSERT_ASKED,
-        (tx.connection.last_insert_rowid(), encode(command.request), encode(command.targets)),
-    )
-    tx.connection.executemany(
-        queries.INSERT_TARGET, [(target.device, command.id) for target in command.targets]
-    )
+    number = tx.immediate.execute(queries.INSERT_COMMAND, row).get
+    if number is None:
+        return _known(tx.immediate, item)
+    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
+        tx.immediate.execute(queries.UNDO_COMMAND, (number,))
+        return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
+    tx.append(queries.INSERT_ASKED, (number, encode(command.request), encode(command.targets)))
+    tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
-        due = _due(item, communication)
-        _insert_communication(tx.connection, command, position, communication, due)
-    unpark(tx.connection, [x.token for x in command.communications if x.token is not None])
-    _put_completions(tx.connection, command)
-    _take_lanes(tx.connection, item.lanes, command.id, at)
-    _put_outcomes(tx.connection, command.id, item.outcomes)
-    publish(tx.connection, item.publications, at)
+        _put_communication(tx, command, position, communication, _due(item, communication))
+    unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
+    _put_completions(tx, command)
+    if item.steal:
+        _take_lanes(tx.immediate, item.lanes, command.id, at)
+    _put_outcomes(tx, command.id, item.outcomes)
+    publish(tx, item.publications, at)
     note_all(tx, item.audit, at)
     return Accepted(id=command.id)
 
 
-def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
+def _known(connection: apsw.Connection, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
     content = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if content is not None:
@@ -98,13 +90,18 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted | None:
         return (
             Accepted(id=item.command.id, repeated=True) if same else KeyConflict(id=item.command.id)
         )
-    if item.key is None:
-        return None
-    row = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
-    if row is None:
-        return None
-    owner, content = row
+    owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
     return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
+
+
+def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], command: CommandId) -> bool:
+    """All of them, or False: somebody has one."""
+    try:
+        queries.TAKE_FREE_LANES.run(connection, [(lane, command) for lane in dict.fromkeys(lanes)])
+    except apsw.ConstraintError:
+        connection.execute(queries.RELEASE_LANES, (as_list([command]),))
+        return False
+    return True
 
 
 # ---------------------------------------------------------------- save
@@ -120,8 +117,56 @@ def save(
     stored: Mapping[CommandId, Command] = _NOTHING,
 ) -> list[Saved]:
     """`stored` has commands as they were stored with the version that is saved, where that is at
-    hand; the others are read."""
-    return [_save(tx, change, stored, at) for change in batch]
+    hand; the others are read. What only the version guards is saved first, together."""
+    together = {} if tx.careful else _plain(batch, stored)
+    done = _save_together(tx, list(together.values()), at)
+    return [
+        _save(tx, change, stored, at)
+        if place not in together
+        else Saved.SAVED
+        if together[place].after.id in done
+        else Saved.MOVED
+        for place, change in enumerate(batch)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moving:
+    """A change of a command, and the command as it is stored."""
+
+    change: Change
+    before: Command
+    after: Command
+
+
+def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict[int, _Moving]:
+    """By their places in the batch, those that nothing but their version guards; one a command."""
+    found: dict[int, _Moving] = {}
+    seen: set[CommandId] = set()
+    for place, change in enumerate(batch):
+        after = change.command
+        if after is None or after.id in seen:
+            continue
+        seen.add(after.id)
+        before = stored.get(after.id)
+        guarded = change.acquire or change.installs or change.debit or change.inbox
+        if before is not None and before.version == after.version and not guarded:
+            found[place] = _Moving(change, before, after)
+    return found
+
+
+def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> set[object]:
+    """The ids of those that had not moved on: all that goes with them is written."""
+    rows = [_command_row(each.change, each.after) for each in moving]
+    done = {id for (id,) in queries.UPDATE_COMMANDS.run(tx.immediate, rows)}
+    saved = [each for each in moving if each.after.id in done]
+    _release(tx.immediate, [each.after.id for each in saved if each.change.release], at)
+    learned: list[RequestToken] = []
+    for each in saved:
+        learned += _put_command(tx, each, at)
+        _put_along(tx, each.change, at)
+    unpark(tx.immediate, learned)
+    return done
 
 
 def _save(
@@ -129,86 +174,87 @@ def _save(
 ) -> Saved:
     """Every guard first, then every write; the version in the row is the last guard."""
     connection, command = tx.connection, change.command
-    before: Command | None = None
+    moving: _Moving | None = None
     if command is not None:
-        before = stored.get(command.id) or _stored(connection, command.id)
+        before = stored.get(command.id) or reading.load(connection, [command.id]).get(command.id)
         if before is None or before.version != command.version:
             return Saved.MOVED
+        moving = _Moving(change, before, command)
     if not all(install_unmoved(connection, install) for install in change.installs):
         return Saved.MOVED
-    if command is not None and before is not None:
-        if _other_holders(connection, change.acquire, command.id):
+    held: dict[str, CommandId] = {}
+    if moving is not None:
+        held = _holders(connection, change.acquire)
+        if set(held.values()) - {moving.after.id}:
             return Saved.LANE_TAKEN
-        if _token_taken(connection, command, before):
+        if _token_taken(connection, moving):
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(connection, change.debit, at):
         return Saved.OVER_BUDGET
-    if command is not None and before is not None:
-        if not _save_command(connection, command, before, change, at):
+    if moving is not None:
+        id = moving.after.id
+        if not queries.UPDATE_COMMANDS.run(connection, [_command_row(change, moving.after)]):
             return Saved.MOVED
-        _tell_order(connection, command, before, at)
+        if change.release:
+            _release(connection, [id], at)
+            held = {}
+        free = [lane for lane in dict.fromkeys(change.acquire) if lane not in held]
+        queries.TAKE_FREE_LANES.run(connection, [(lane, id) for lane in free])
+        unpark(connection, _put_command(tx, moving, at))
     if change.debit is not None:
         owner = None if command is None else command.id
-        connection.execute(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
+        tx.append(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
     for install in change.installs:
         put_install(connection, install, install.version + 1)
-    put_measurements(connection, change.measurements)
     dispose(connection, change.inbox)
-    put_judged(connection, change.received)
-    publish(connection, change.publications, at)
-    note_all(tx, change.audit, at)
+    _put_along(tx, change, at)
     return Saved.SAVED
 
 
-def _stored(connection: apsw.Connection, command: CommandId) -> Command | None:
-    return reading.load(connection, [command]).get(command)
-
-
-def _save_command(
-    connection: apsw.Connection, command: Command, before: Command, change: Change, at: datetime
-) -> bool:
-    """False, and nothing was written: the row has another version."""
+def _command_row(change: Change, command: Command) -> Row:
     activity = command.activity
-    connection.execute(
-        queries.UPDATE_COMMAND,
-        (
-            activity.state,
-            micros_or_none(change.wake),
-            command.version + 1,
-            encode(activity),
-            command.id,
-            command.version,
-        ),
+    wake = micros_or_none(change.wake)
+    return (
+        command.id,
+        command.version,
+        activity.state,
+        wake,
+        command.version + 1,
+        encode(activity),
     )
-    if connection.changes() != 1:
-        return False
-    _put_communications(connection, command, before, change)
-    if before.activity.completions != activity.completions:
-        _put_completions(connection, command)
-    if change.release:
-        connection.execute(queries.RELEASE_LANES, (command.id,))
-        connection.execute(orders.WAKE_AWAITING, (micros(at), command.id))
-    _take_lanes(connection, change.acquire, command.id, at)
-    _put_outcomes(connection, command.id, change.outcomes)
-    return True
 
 
-def _put_communications(
-    connection: apsw.Connection, command: Command, before: Command, change: Change
-) -> None:
-    """Insert the new ones, update those that changed; what waits for a token that is new is due."""
-    known = {item.id: item for item in before.communications}
+def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
+    """What is the command's beside its row. The tokens that are new."""
+    change, before, command = moving.change, moving.before, moving.after
+    learned = _put_communications(tx, moving)
+    if before.activity.completions != command.activity.completions:
+        _put_completions(tx, command)
+    _put_outcomes(tx, command.id, change.outcomes)
+    _tell_order(tx.immediate, command, before, at)
+    return learned
+
+
+def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
+    put_measurements(tx, change.measurements)
+    put_judged(tx, change.received)
+    publish(tx, change.publications, at)
+    note_all(tx, change.audit, at)
+
+
+def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
+    """Those that are new or have changed. Their tokens that are new: what waits for them is due."""
+    known = {item.id: item for item in moving.before.communications}
     learned: list[RequestToken] = []
-    for position, communication in enumerate(command.communications):
+    for position, communication in enumerate(moving.after.communications):
         was = known.get(communication.id)
-        due = _due(change, communication)
-        if was is None:
-            _insert_communication(connection, command, position, communication, due)
-        elif was != communication:
-            _update_communication(connection, communication, due)
+        if was == communication:
+            continue
+        due = _due(moving.change, communication)
+        _put_communication(tx, moving.after, position, communication, due, new=was is None)
         if communication.token is not None and (was is None or was.token != communication.token):
             learned.append(communication.token)
-    unpark(connection, learned)
+    return learned
 
 
 def _due(change: Change | Submission, communication: Communication) -> int | None:
@@ -217,59 +263,40 @@ def _due(change: Change | Submission, communication: Communication) -> int | Non
     return micros_or_none(change.lease_until if leased else due_of(communication))
 
 
-def _insert_communication(
-    connection: apsw.Connection,
+def _put_communication(
+    tx: Transaction,
     command: Command,
     position: int,
     communication: Communication,
     due: int | None,
+    *,
+    new: bool = True,
 ) -> None:
-    connection.execute(
-        queries.INSERT_COMMUNICATION,
-        (
-            communication.id,
-            command.id,
-            position,
-            communication.operation,
-            priority_of(command.request).rank,
-            communication.work,
-            communication.state,
-            micros_or_none(communication.wake),
-            due,
-            communication.token,
-            communication.sent_at is not None,
-            encode_body(communication),
-        ),
+    row = (
+        communication.id,
+        command.id,
+        position,
+        communication.operation,
+        priority_of(command.request).rank,
+        communication.work,
+        communication.state,
+        micros_or_none(communication.wake),
+        due,
+        communication.token,
+        communication.sent_at is not None,
+        encode_body(communication),
     )
-    endpoints = encode_endpoints(communication)
+    tx.append(queries.PUT_COMMUNICATION, row)
+    endpoints = encode_endpoints(communication) if new else None
     if endpoints is not None:
-        number = connection.last_insert_rowid()
-        connection.execute(queries.INSERT_ENDPOINTS, (number, endpoints))
+        tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
 
 
-def _update_communication(
-    connection: apsw.Connection, communication: Communication, due: int | None
-) -> None:
-    connection.execute(
-        queries.UPDATE_COMMUNICATION,
-        {
-            "id": communication.id,
-            "work": communication.work,
-            "state": communication.state,
-            "wake": micros_or_none(communication.wake),
-            "due": due,
-            "token": communication.token,
-            "sent": communication.sent_at is not None,
-            "body": encode_body(communication),
-        },
-    )
-
-
-def _token_taken(connection: apsw.Connection, command: Command, before: Command) -> bool:
+def _token_taken(connection: apsw.Connection, moving: _Moving) -> bool:
     """Whether a token that is new is another communication's: given twice, or a stranger's."""
-    known = {item.id: item.token for item in before.communications}
+    known = {item.id: item.token for item in moving.before.communications}
     seen: set[RequestToken] = set()
-    for communication in command.communications:
+    for communication in moving.after.communications:
         token = communication.token
         if token is None:
             continue
@@ -283,30 +310,26 @@ def _token_taken(connection: apsw.Connection, command: Command, before: Command)
     return False
 
 
-def _put_completions(connection: apsw.Connection, command: Command) -> None:
-    for event in command.activity.completions:
-        connection.execute(
-            queries.UPSERT_COMPLETION, (event.id, command.id, event.kind, event.state)
-        )
+def _put_completions(tx: Transaction, command: Command) -> None:
+    rows = ((x.id, command.id, x.kind, x.state) for x in command.activity.completions)
+    tx.append(queries.UPSERT_COMPLETION, *rows)
 
 
-def _put_outcomes(
-    connection: apsw.Connection, command: CommandId, outcomes: Sequence[EndpointOutcome]
-) -> None:
-    connection.executemany(
-        queries.UPSERT_OUTCOME, [(command, item.endpoint, encode(item)) for item in outcomes]
-    )
+def _put_outcomes(tx: Transaction, command: CommandId, outcomes: Sequence[EndpointOutcome]) -> None:
+    rows = ((command, item.endpoint, encode(item)) for item in outcomes)
+    tx.append(queries.UPSERT_OUTCOME, *rows)
+
+
+def _holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+    return dict(connection.execute(queries.HOLDERS, (as_list(lanes),))) if lanes else {}
 
 
 def _other_holders(
-    connection: apsw.Connection, lanes: Iterable[str], command: CommandId
+    connection: apsw.Connection, lanes: Sequence[str], command: CommandId
 ) -> dict[str, CommandId]:
-    found: dict[str, CommandId] = {}
-    for lane in lanes:
-        holder = connection.execute(queries.LANE_HOLDER, (lane,)).get
-        if holder is not None and holder != command:
-            found[lane] = holder
-    return found
+    return {
+        lane: holder for lane, holder in _holders(connection, lanes).items() if holder != command
+    }
 
 
 def _take_lanes(
@@ -314,9 +337,22 @@ def _take_lanes(
 ) -> None:
     """Also from another command, where people let this one pass: who waited for that looks."""
     passed = set(_other_holders(connection, lanes, command).values())
-    for lane in lanes:
-        connection.execute(queries.TAKE_LANE, (lane, command))
-    connection.executemany(orders.WAKE_AWAITING, [(micros(at), each) for each in sorted(passed)])
+    connection.executemany(queries.TAKE_LANE, [(lane, command) for lane in lanes])
+    _wake_awaiting(connection, sorted(passed), at)
+
+
+def _release(connection: apsw.Connection, commands: Sequence[CommandId], at: datetime) -> None:
+    """Give back all their lanes."""
+    if commands:
+        connection.execute(queries.RELEASE_LANES, (as_list(commands),))
+        _wake_awaiting(connection, commands, at)
+
+
+def _wake_awaiting(
+    connection: apsw.Connection, commands: Sequence[CommandId], at: datetime
+) -> None:
+    if commands:
+        connection.execute(orders.WAKE_AWAITING, (micros(at), as_list(commands)))
 
 
 def _tell_order(
@@ -335,20 +371,18 @@ def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool
     return bool(used < debit.limit)
 
 
-def publish(connection: apsw.Connection, publications: Iterable[Publication], at: datetime) -> None:
-    for item in publications:
-        connection.execute(
-            queries.INSERT_PUBLICATION, {"id": item.id, "at": micros(at), "body": encode(item)}
-        )
+def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) -> None:
+    rows = ((item.id, micros(at), encode(item)) for item in publications)
+    tx.append(queries.INSERT_PUBLICATION, *rows)
 
 
 def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+    when = micros(at)
     for note in notes:
         body = rows.encode_note(note)
-        tx.head = follow(tx.head, micros(at), body)
-        tx.connection.execute(
-            queries.INSERT_AUDIT, (tx.head.seq, micros(at), note.subject, body, tx.head.digest)
-        )
+        tx.head = follow(tx.head, when, body)
+        row = (tx.head.seq, when, note.subject, body, tx.head.digest)
+        tx.append(queries.INSERT_AUDIT, row)
 
 
 def delivered(tx: Transaction, sink: str, seq: int) -> None:

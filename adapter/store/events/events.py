@@ -26,7 +26,7 @@ from adapter.store.database import Database
 from adapter.store.events import queries as sql
 from adapter.store.events.ingest import EventIngest
 from adapter.store.rows import micros, micros_or_none, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
 
 _HIGHEST: Final = 2**63 - 1
@@ -174,7 +174,7 @@ def _sum_up(tx: Transaction, now: datetime) -> tuple[int, list[tuple[object, Exc
             db.execute(sql.DROP_WINDOW, (bucket, started))
             continue
         db.execute(sql.SUMMED_UP, (bucket, started))
-        writing.publish(db, [summary], now)
+        writing.publish(tx, [summary], now)
     return sum(summary is not None for _, summary in made), bad
 
 

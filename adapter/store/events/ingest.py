@@ -16,7 +16,7 @@ from adapter.model.ids import DeviceId, EndpointId
 from adapter.store.commands import writing
 from adapter.store.events import queries as sql
 from adapter.store.rows import encode, micros, micros_or_none, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class EventIngest:
     """One batch in one transaction."""
 
     def __init__(self, tx: Transaction, tables: EventTables, now: datetime) -> None:
+        self._tx = tx
         self._db = tx.connection
         self._tables = tables
         self._now = now
@@ -190,7 +191,7 @@ class EventIngest:
                 return False
             window.published += 1
         self._db.execute(sql.PUBLISHED, (number,))
-        writing.publish(self._db, [self._publication(event)], self._now)
+        writing.publish(self._tx, [self._publication(event)], self._now)
         return True
 
     def _window(self, bucket: str, length_s: float) -> _Window:

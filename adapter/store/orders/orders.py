@@ -53,7 +53,7 @@ from adapter.store.orders.memory import OrderMemory
 from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import (
     Readable,
     made_of,

@@ -35,7 +35,7 @@ UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
 # The same for a command: what it held alone is free, or another command's.
 WAKE_AWAITING: Final = """
 UPDATE service_order SET wake = ?, version = version + 1
-WHERE awaits IS NOT NULL AND awaits = ?"""
+WHERE awaits IS NOT NULL AND awaits IN (SELECT value FROM json_each(?))"""
 WAKE_UNAWAITED: Final = """
 UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
     SELECT 1 FROM lane WHERE command = :awaits)"""

@@ -21,7 +21,7 @@ from adapter.store.orders import queries as sql
 from adapter.store.registry.importing import twin_of_device
 from adapter.store.registry.registry import install_unmoved, put_device, put_install
 from adapter.store.rows import encode, micros, micros_or_none
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 Value: TypeAlias = int | float | bytes | str | None
 
@@ -176,7 +176,7 @@ class CaseWriter:
                 sql.INSERT_MESSAGE,
                 (message.id, message.activity, message.number, due, encode(message)),
             )
-        publish(self._db, write.publications, self._at)
+        publish(self._tx, write.publications, self._at)
         note_all(self._tx, write.audit, self._at)
 
 

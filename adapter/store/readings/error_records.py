@@ -18,7 +18,7 @@ from adapter.store.database import Database
 from adapter.store.readings import queries
 from adapter.store.readings.payload_rows import payload_of
 from adapter.store.readings.staging import NoDevice, find_device
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _STATE: Final = "SELECT state FROM intake_error WHERE id = ?"
 _DISCARD: Final = "UPDATE intake_error SET state = 'discarded' WHERE id = ?"

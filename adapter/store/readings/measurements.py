@@ -42,7 +42,7 @@ from adapter.store.readings.payload_rows import arrived_of, payload_of, waiting_
 from adapter.store.readings.staging import Staging, put_rest
 from adapter.store.readings.values import missing_blocks, readings_of, stored, with_readings
 from adapter.store.rows import encode, micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable, readable
 
 _HIGHEST: Final = 2**63 - 1

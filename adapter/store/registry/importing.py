@@ -18,7 +18,7 @@ from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.registry.registry import put_device, put_install, stored_version
 from adapter.store.rows import decode_device, decode_install, decode_service_point, encode
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 
 def known(db: apsw.Connection, what: Import) -> Known:

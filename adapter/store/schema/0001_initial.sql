@@ -55,7 +55,7 @@ CREATE INDEX communication_sending ON communication (id) WHERE state = 'sending'
 
 -- only where a communication has many; few stay in its body
 CREATE TABLE communication_endpoints (
-    number INTEGER PRIMARY KEY,
+    id TEXT PRIMARY KEY,
     endpoints BLOB NOT NULL
 ) STRICT;
 

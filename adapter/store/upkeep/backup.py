@@ -24,7 +24,7 @@ from adapter.store.files import connect_reader, connect_writer
 from adapter.store.migrate import SCHEMA_MEASURED, check_version
 from adapter.store.readings.file import MARK, check, path_beside
 from adapter.store.rows import encode
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _TRIES: Final = 20
 _LOADED: Final = "SELECT coalesce(max(id), 0) FROM load WHERE state = 'loaded'"
@@ -141,6 +141,7 @@ def hold_copy(store: Path, hold: Hold, note: AuditNote, *, at: datetime) -> None
             connection.execute(PUT, (hold.reason.value, encode(hold)))
             tx = Transaction(connection, reading.audit_head(connection))
             writing.note_all(tx, [note], at)
+            tx.flush()
         connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 

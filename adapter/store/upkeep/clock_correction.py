@@ -12,7 +12,7 @@ from adapter.commands.correlation import LONGEST_PARK_S
 from adapter.model.ids import CommandId
 from adapter.store.database import Database
 from adapter.store.rows import micros, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _OPEN: Final = json.dumps(sorted(State(each) for each in set(State) - FINAL | {State.NEEDS_PERSON}))
 _HOUR: Final = 3_600_000_000

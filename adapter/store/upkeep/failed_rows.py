@@ -19,7 +19,7 @@ from adapter.model.ids import InboxId
 from adapter.model.redaction import shown
 from adapter.store.commands import writing
 from adapter.store.rows import micros, moment
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.free_rows import NEVER
 
 if TYPE_CHECKING:

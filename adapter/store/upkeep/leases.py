@@ -13,7 +13,7 @@ from adapter.orders.replies import RequesterReply
 from adapter.store.commands import reading
 from adapter.store.commands.claiming import claim_groups
 from adapter.store.rows import micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _AT_ONCE: Final = 200
 _decode_reply: Final = msgspec.json.Decoder(RequesterReply).decode

@@ -17,7 +17,7 @@ from adapter.model.ids import InboxId
 from adapter.store.commands import writing
 from adapter.store.database import Database
 from adapter.store.rows import micros
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 
 _Names: TypeAlias = dict[str, int | str]
 

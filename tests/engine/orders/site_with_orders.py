@@ -40,7 +40,7 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.readings import Told
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
-from adapter.store.threads import Transaction
+from adapter.store.transaction import Transaction
 from tests.engine.commands.quick_site import fast, script
 from tests.engine.orders.crew import REGISTER, Crew, a_manual_meter, an_item
 

@@ -1,0 +1,42 @@
+"""Messages and publications are stored compressed: their words are in a dictionary beside this.
+
+A store needs the dictionary that its rows were written with: one that has been released is never
+changed, another one gets another number, which is the form of the rows written with it.
+"""
+
+import zlib
+from importlib import resources
+from typing import Final
+
+PLAIN: Final = 0
+_WITH_DICTIONARY: Final = 1
+_DICTIONARY: Final = resources.files("adapter.store").joinpath("dictionary_1.txt").read_bytes()
+_LEAST: Final = 64
+"""What is shorter is stored as it is."""
+_WINDOW: Final = -13
+"""8 KiB, without zlib's header and sum: a start of a compressor costs more than what it does."""
+
+_READY: Final = zlib.compressobj(1, zlib.DEFLATED, _WINDOW, 6, zdict=_DICTIONARY)
+
+
+def compressed(plain: bytes) -> tuple[int, bytes]:
+    """(form, bytes)."""
+    if len(plain) >= _LEAST:
+        compressor = _READY.copy()
+        small = compressor.compress(plain) + compressor.flush()
+        if len(small) < len(plain):
+            return _WITH_DICTIONARY, small
+    return PLAIN, plain
+
+
+def expanded(form: int, stored: bytes) -> bytes:
+    """Raises zlib.error where the bytes are damaged, ValueError for a form of a newer program."""
+    if form == PLAIN:
+        return stored
+    if form != _WITH_DICTIONARY:
+        raise ValueError(f"nobody knows a message of form {form}")
+    expander = zlib.decompressobj(_WINDOW, zdict=_DICTIONARY)
+    plain = expander.decompress(stored)
+    if not expander.eof or expander.unused_data:
+        raise zlib.error("the compressed bytes are cut short, or more than they should be")
+    return plain

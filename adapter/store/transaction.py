@@ -1,0 +1,80 @@
+"""One transaction of a writing thread, and rows that are written many at a time."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+import apsw
+
+from adapter.store.chain import Head
+
+Row: TypeAlias = tuple[int | str | bytes | None, ...]
+
+_MOST_AT_ONCE: Final = 32
+"""Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A statement over several rows: what stands before them, how many columns a row has, and what
+    stands behind them."""
+
+    before: str
+    columns: int
+    behind: str = ""
+
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[object, ...]]:
+        """What it returns of all rows."""
+        found: list[tuple[object, ...]] = []
+        start = 0
+        while start < len(rows):
+            count = min(_MOST_AT_ONCE, 1 << ((len(rows) - start).bit_length() - 1))
+            values = [value for row in rows[start : start + count] for value in row]
+            found += connection.execute(self.sql(count), values)
+            start += count
+        return found
+
+    def sql(self, rows: int) -> str:
+        return _sql(self, rows)
+
+
+@lru_cache(maxsize=512)
+def _sql(many: Many, rows: int) -> str:
+    row = f"({', '.join('?' * many.columns)})"
+    return f"{many.before} VALUES {', '.join([row] * rows)}{many.behind}"
+
+
+class Transaction:
+    """What an operation of the writing thread works on; `head` is the audit chain's last entry.
+
+    What is appended is written with what others append, before anybody works on `connection`, and
+    before the end. So a row that breaks a constraint shows late: then the thread undoes all, and
+    runs each operation apart, `careful` not to write such a row.
+    """
+
+    def __init__(self, connection: apsw.Connection, head: Head | None = None) -> None:
+        self.immediate = connection
+        """The connection, for statements about tables to which nothing is appended."""
+        self.head = head or Head()
+        self.careful = False
+        self._appended: dict[Many, list[Row]] = {}
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """For every statement: what was appended is written."""
+        if self._appended:
+            self.flush()
+        return self.immediate
+
+    def append(self, to: Many, *rows: Row) -> None:
+        self._appended.setdefault(to, []).extend(rows)
+
+    def flush(self) -> None:
+        """Write what was appended."""
+        appended, self._appended = self._appended, {}
+        for many, rows in appended.items():
+            many.run(self.immediate, rows)
+
+    def forget(self) -> None:
+        """What was appended belongs to work that is undone."""
+        self._appended.clear()
