@@ -29,6 +29,14 @@ def compressed(plain: bytes) -> tuple[int, bytes]:
     return PLAIN, plain
 
 
+def expanded_or_damaged(form: int, stored: bytes) -> bytes:
+    """What is damaged, as it is stored."""
+    try:
+        return expanded(form, stored)
+    except zlib.error:
+        return stored
+
+
 def expanded(form: int, stored: bytes) -> bytes:
     """Raises zlib.error where the bytes are damaged, ValueError for a form of a newer program."""
     if form == PLAIN:

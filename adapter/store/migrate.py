@@ -11,10 +11,10 @@ import apsw
 
 from adapter.errors import StoreFailed
 
-APPLICATION_ID: Final = 0x4F575933
+APPLICATION_ID: Final = 0x4F575934
 """Marks the file as this program's."""
 
-BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D, 0x4F575931, 0x4F575932})
+BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D, 0x4F575931, 0x4F575932, 0x4F575933})
 """The marks of stores from before the first release, and of their measurements."""
 
 NOT_BROUGHT_OVER: Final = (

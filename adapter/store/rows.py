@@ -1,8 +1,10 @@
 """Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -13,6 +15,9 @@ from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -61,14 +66,52 @@ decode_device: Final = msgspec.json.Decoder(Device).decode
 decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
+_MISSING: Final = object()
+
+
+@cache
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    return tuple(
+        (
+            item.name,
+            item.default_factory()
+            if item.default_factory is not MISSING
+            else _MISSING
+            if item.default is MISSING
+            else item.default,
+        )
+        for item in fields(kind)
+    )
+
+
+def _brief(value: "DataclassInstance", elsewhere: frozenset[str] = frozenset()) -> bytes:
+    """What is not the default, without what is `elsewhere`: in columns of the same row."""
+    return encode(
+        {
+            name: mine
+            for name, default in _defaults(type(value))
+            if name not in elsewhere and (mine := getattr(value, name)) != default
+        }
+    )
+
+
+def _whole(body: bytes, columns: Mapping[str, object]) -> bytes:
+    """A stored body with what stands in columns of its row."""
+    return encode(columns)[:-1] + (b"}" if body == b"{}" else b"," + body[1:])
+
+
 _FEW: Final = 4
 """So many endpoints stay in the body of their communication; more are stored apart from it."""
+
+
+_COLUMNS: Final = frozenset({"id", "operation", "work", "state", "wake", "token"})
+"""Of a communication."""
 
 
 def encode_body(communication: Communication) -> bytes:
     """A communication as it is written with every change; its endpoints never change."""
     few = len(communication.endpoints) <= _FEW
-    return encode(communication if few else replace(communication, endpoints=()))
+    return _brief(communication, _COLUMNS if few else _COLUMNS | {"endpoints"})
 
 
 def encode_endpoints(communication: Communication) -> bytes | None:
@@ -76,24 +119,38 @@ def encode_endpoints(communication: Communication) -> bytes | None:
     return None if len(communication.endpoints) <= _FEW else encode(communication.endpoints)
 
 
-def read_communication(body: bytes, endpoints: bytes | None) -> Communication:
-    communication = decode_communication(body)
+def read_communication(row: Sequence[Any], endpoints: bytes | None) -> Communication:
+    """`row` as `queries` has its columns."""
+    id, operation, work, state, wake, token, body = row
+    columns = {
+        "id": id,
+        "operation": operation,
+        "work": work,
+        "state": state,
+        "wake": None if wake is None else moment(wake),
+        "token": token,
+    }
+    communication = decode_communication(_whole(body, columns))
     if endpoints is None:
         return communication
     return replace(communication, endpoints=decode_endpoints(endpoints))
 
 
-def read_command(
-    request: bytes,
-    targets: bytes,
-    activity: bytes,
-    version: int,
-    communications: tuple[Communication, ...],
-) -> Command:
+def encode_activity(activity: Activity) -> bytes:
+    return _brief(activity, frozenset({"id", "state"}))
+
+
+def encode_request(request: CommandRequest) -> bytes:
+    return _brief(request, frozenset({"kind"}))
+
+
+def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) -> Command:
+    """`row` as `queries` has its columns."""
+    id, kind, state, version, activity, request, targets = row
     return Command(
-        request=decode_request(request),
+        request=decode_request(_whole(request, {"kind": kind})),
         targets=decode_targets(targets),
-        activity=decode_activity(activity),
+        activity=decode_activity(_whole(activity, {"id": id, "state": state})),
         communications=communications,
         version=version,
     )
@@ -107,6 +164,27 @@ def due_of(communication: Communication) -> datetime | None:
 def encode_note(note: AuditNote) -> bytes:
     """Canonical: the audit chain's digests are over these bytes."""
     return _CANONICAL.encode(note)
+
+
+def short_note(note: bytes, subject: str) -> bytes:
+    """What is stored of an encoded note: its subject is a column, and ~ in its texts."""
+    if b'"~' in note:
+        return note
+    text = encode(subject)
+    detail = note[: -len(_SUBJECT % text)] + b"}"
+    return detail.replace(text[:-1], b'"~') if subject else detail
+
+
+def whole_note(stored: bytes, subject: str) -> bytes:
+    """As it was encoded. A short one ends with its detail, which is an object."""
+    if not stored.endswith(b"}}"):
+        return stored
+    text = encode(subject)
+    detail = stored.replace(b'"~', text[:-1]) if subject else stored
+    return detail[:-1] + _SUBJECT % text
+
+
+_SUBJECT: Final = b',"subject":%b}'
 
 
 def encode_install(install: InstallEvent, version: int) -> bytes:

@@ -189,9 +189,7 @@ class Correlator:
         crash_points.reached("callback.before_apply")
         await self._applier.apply(found.command, event, along)
         crash_points.reached("callback.after_apply")
-        self._messages.callback(
-            found.communication.id, received.operation, received.raw, at=received.at
-        )
+        self._messages.callback(found.communication.id, received.operation, received.raw)
         return True
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
@@ -406,12 +404,12 @@ class Correlator:
             give_up_s=self._parking.longest_s,
         )
         if found is not None:
-            self._messages.callback(found.communication.id, row.operation, row.raw, at=row.at)
+            self._messages.callback(found.communication.id, row.operation, row.raw)
         if found is None and row.communication is not None and row.state is InboxState.NEW:
             await self._alarm(row)
         event = None if found is None else _event_of(verdict, found, status)
         if found is None or event is None:
-            await self._leave(row, status, verdict)
+            await self._leave(row, status, verdict, found)
             return
         done = Disposition(
             inbox=row.id,
@@ -425,7 +423,8 @@ class Correlator:
                 found.command, event, SavedWith(actor="head-end", inbox=(done,))
             )
         except TokenTaken as error:
-            await self._close(row, InboxState.QUARANTINED, str(error), status=status)
+            quarantined = InboxState.QUARANTINED
+            await self._close(row, quarantined, str(error), status=status, found=found)
         except Conflict as error:
             # The communication moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "reason": str(error)})
@@ -442,7 +441,9 @@ class Correlator:
             hold = Hold(reason=HoldReason.OLDER_STORE, since=self._clock.now(), text=text)
             await self._holds.hold(hold)
 
-    async def _leave(self, row: InboxRow, status: RequestStatus, verdict: Correlation) -> None:
+    async def _leave(
+        self, row: InboxRow, status: RequestStatus, verdict: Correlation, found: Found | None
+    ) -> None:
         match verdict.match:
             case Match.EARLY:
                 self._count_parked(row)
@@ -454,7 +455,8 @@ class Correlator:
                     wake=verdict.look_again_at,
                 )
             case Match.DUPLICATE:
-                await self._close(row, InboxState.IGNORED, verdict.reason, status=status)
+                ignored = InboxState.IGNORED
+                await self._close(row, ignored, verdict.reason, status=status, found=found)
             case Match.UNKNOWN:
                 # It keeps a wake: should its token become known all the same, it comes back.
                 self._unknown_bytes += len(row.raw) + ROW_BYTES
@@ -466,7 +468,8 @@ class Correlator:
                     wake=self._clock.now(),
                 )
             case _:
-                await self._close(row, InboxState.QUARANTINED, verdict.reason, status=status)
+                quarantined = InboxState.QUARANTINED
+                await self._close(row, quarantined, verdict.reason, status=status, found=found)
 
     async def _close(
         self,
@@ -476,11 +479,13 @@ class Correlator:
         *,
         status: RequestStatus | None = None,
         wake: datetime | None = None,
+        found: Found | None = None,
     ) -> None:
         done = Disposition(
             inbox=row.id,
             state=state,
             reason=reason,
+            command=found.command if found else None,
             token=status.token if status else None,
             wake=wake,
         )

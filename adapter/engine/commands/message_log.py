@@ -1,4 +1,8 @@
-"""The SOAP messages of each communication, kept for people; callback secrets are masked first."""
+"""The SOAP messages of each communication, kept for people; callback secrets are masked.
+
+What the gateway asked and was answered is kept here, without the secrets. The callbacks are in the
+inbox as they came: their secrets are masked when people look at them.
+"""
 
 import asyncio
 import logging
@@ -15,6 +19,25 @@ log = logging.getLogger(__name__)
 _SECRET: Final = re.compile(rb"(/openway/status/[^/<\s]+/)[0-9a-f]+")
 _MAX_BODY: Final = 64 * 1024
 _MAX_WAITING: Final = 5_000
+
+
+def masked(body: bytes) -> bytes:
+    """As much of a message as people are shown, without the secret of a callback address."""
+    return _SECRET.sub(rb"\1***", body[:_MAX_BODY])
+
+
+def _tell(
+    communication: CommunicationId,
+    operation: str,
+    body: bytes,
+    *,
+    outbound: bool = False,
+    status: int = 0,
+) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        words = {"communication": communication, "operation": operation, "outbound": outbound}
+        text = body.decode(errors="replace")
+        log.debug("message", extra={**words, "status": status, "body": text})
 
 
 class MessageLog:
@@ -44,11 +67,9 @@ class MessageLog:
         self._put(communication, now, operation, request, outbound=True)
         self._put(communication, now, operation, reply, status=status)
 
-    def callback(
-        self, communication: CommunicationId, operation: str, raw: bytes, *, at: datetime
-    ) -> None:
-        """What the head end told about a communication on its own."""
-        self._put(communication, at, operation, raw)
+    def callback(self, communication: CommunicationId, operation: str, raw: bytes) -> None:
+        """What the head end told about a communication on its own: the inbox keeps it."""
+        _tell(communication, operation, masked(raw))
 
     def _put(
         self,
@@ -60,11 +81,8 @@ class MessageLog:
         outbound: bool = False,
         status: int = 0,
     ) -> None:
-        body = _SECRET.sub(rb"\1***", body[:_MAX_BODY])
-        if log.isEnabledFor(logging.DEBUG):
-            words = {"communication": communication, "operation": operation, "outbound": outbound}
-            text = body.decode(errors="replace")
-            log.debug("message", extra={**words, "status": status, "body": text})
+        body = masked(body)
+        _tell(communication, operation, body, outbound=outbound, status=status)
         if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return

@@ -510,8 +510,9 @@ class Store(Protocol):
         """Entries of a subject (a command's include those of its communications), oldest first."""
 
     async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
-        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break, and
-        where it does not pass through `heads`, which were noted elsewhere."""
+        """Walk the whole chain; the number of entries. Raises StoreFailed at the first break, where
+        it does not pass through `heads`, which were noted elsewhere, and where the ledger's counts
+        are not those of the rows."""
 
     async def audit_head(self) -> tuple[int, str]:
         """Number and digest of the last durable entry, to be noted outside the store."""

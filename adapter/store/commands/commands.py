@@ -254,7 +254,7 @@ class SqliteStore:
     async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
         known = [Head(seq=seq, digest=digest) for seq, digest in heads]
         known.append(self.database.head)
-        return await self.database.query(lambda db: reading.verify_audit(db, known))
+        return await self.database.query(lambda db: reading.verify(db, known))
 
     async def audit_head(self) -> tuple[int, str]:
         head = self.database.head

@@ -5,51 +5,50 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 
+from adapter.commands.activity import Command
 from adapter.engine.commands.ports import Disposition, InboxState, JudgedMessage, Logged, Received
 from adapter.errors import NotFound
 from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
+from adapter.store.compression import compressed
 from adapter.store.rows import as_list, encode, micros, micros_or_none
-from adapter.store.transaction import Transaction
+from adapter.store.transaction import Row, Transaction
 
 
 def put_received(
-    connection: apsw.Connection,
-    item: Received,
-    state: InboxState,
-    reason: str,
-    command: CommandId | None = None,
-    token: RequestToken | None = None,
+    connection: apsw.Connection, item: Received, state: InboxState, reason: str
 ) -> InboxId:
     """The number of the new row. Its bytes stand apart, in the spool or in a table of their own."""
     digest = item.spool.digest if item.spool else hashlib.sha256(item.raw).digest()
-    connection.execute(
-        queries.INSERT_INBOX,
-        (
-            item.operation,
-            micros(item.at),
-            state,
-            item.communication,
-            item.remote,
-            reason,
-            digest,
-            command,
-            token,
-        ),
-    )
-    inbox = InboxId(connection.last_insert_rowid())
+    refused = item.rejection is not None
+    row = (*_first_columns(item, state, reason), digest, refused)
+    inbox = InboxId(connection.execute(queries.INSERT_INBOX, row).get)
     if item.spool is not None:
         connection.execute(queries.INSERT_SPOOLED, (inbox, item.spool.file, item.spool.size))
     connection.execute(queries.INSERT_RAW, (inbox, item.raw))
     return inbox
 
 
-def put_judged(tx: Transaction, messages: Iterable[JudgedMessage]) -> None:
+def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Command | None) -> None:
+    """`command` is the one that they are of: what it tells of its communications is not repeated."""
+    known = () if command is None else command.communications
+    tokens = {item.id: item.token for item in known}
     for each in messages:
-        put_received(
-            tx.connection, each.received, each.state, each.reason, each.command, each.token
-        )
+        item = each.received
+        first = _first_columns(item, each.state, each.reason)
+        owner: CommandId | None = each.command
+        token: RequestToken | None = each.token
+        if item.communication in tokens and each.state is InboxState.APPLIED:
+            owner = None
+            token = None if tokens[item.communication] == token else token
+        digest = hashlib.sha256(item.raw).digest()
+        row = (*first, digest, owner, token, False, *compressed(item.raw))
+        tx.append(queries.INSERT_JUDGED, row)
+
+
+def _first_columns(item: Received, state: InboxState, reason: str) -> Row:
+    return item.operation, micros(item.at), state, item.communication, item.remote, reason
 
 
 def unpark(connection: apsw.Connection, tokens: Sequence[RequestToken]) -> None:
@@ -92,7 +91,7 @@ def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
             item.outbound,
             item.operation,
             item.status,
-            item.body,
+            *compressed(item.body),
         )
         for item in batch
     )

@@ -14,13 +14,16 @@ from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_as
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
-INSERT INTO command (id, key, content, kind, state, priority, wake, version, activity)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number"""
+INSERT INTO command (id, key, kind, state, wake, version, activity)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number"""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
-INSERT_ASKED: Final = Many("INSERT INTO asked (number, request, targets)", 3)
+INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
 INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
-COMMAND_OF_KEY: Final = "SELECT id, content FROM command WHERE key = ?"
-CONTENT_OF_COMMAND: Final = "SELECT content FROM command WHERE id = ?"
+_CONTENT: Final = (
+    "SELECT id, content FROM command JOIN asked ON asked.number = command.number WHERE "
+)
+COMMAND_OF_KEY: Final = _CONTENT + "key IS NOT NULL AND key = ?"
+CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
 # (id, version, state, wake, version after, activity); those that had another version are left out.
 UPDATE_COMMANDS: Final = Many(
     "WITH given (id, version, state, wake, version_after, activity) AS (",
@@ -31,12 +34,13 @@ UPDATE command SET state = given.state, wake = given.wake, version = version_aft
 FROM given WHERE command.id = given.id AND command.version = given.version RETURNING command.id""",
 )
 LOAD_COMMANDS: Final = """
-SELECT id, request, targets, activity, version
+SELECT id, kind, state, version, activity, request, targets
 FROM command JOIN asked ON asked.number = command.number
 WHERE id IN (SELECT value FROM json_each(?))"""
 # For lists: the targets of a city, page after page of such commands, would fill the memory.
 LIST_COMMANDS: Final = """
-SELECT id, request, iif(length(targets) > :most, CAST('[]' AS BLOB), targets), activity, version,
+SELECT id, kind, state, version, activity, request,
+       iif(length(targets) > :most, CAST('[]' AS BLOB), targets),
        CASE WHEN length(targets) <= :most THEN 0
             WHEN json_valid(CAST(targets AS TEXT)) THEN json_array_length(CAST(targets AS TEXT)) END
 FROM command JOIN asked ON asked.number = command.number
@@ -56,8 +60,11 @@ SELECT due FROM failed_row WHERE state = 'waiting' ORDER BY due LIMIT 1"""
 LIST_ALL: Final = "SELECT id FROM command WHERE id < :before ORDER BY id DESC"
 LIST_KIND: Final = """
 SELECT id FROM command WHERE kind = :kind AND id < :before ORDER BY id DESC"""
+LIST_COMPLETED: Final = """
+SELECT id FROM command WHERE state = 'completed' AND id < :before ORDER BY id DESC"""
 LIST_STATE: Final = """
-SELECT id FROM command WHERE state = :state AND id < :before ORDER BY id DESC"""
+SELECT id FROM command
+WHERE state = :state AND state <> 'completed' AND id < :before ORDER BY id DESC"""
 OPEN_COMMANDS: Final = LIST_STATE
 """Asked once for each state that is not final, and merged: so each walks along one index."""
 LIST_DEVICE: Final = """
@@ -80,15 +87,16 @@ ON CONFLICT (id) DO UPDATE SET
     sent = excluded.sent, body = excluded.body""",
 )
 INSERT_ENDPOINTS: Final = Many("INSERT INTO communication_endpoints (id, endpoints)", 2)
-_COMMUNICATIONS: Final = """
-SELECT command, body, endpoints
+_COMMUNICATION_COLUMNS: Final = "communication.id, operation, work, state, wake, token, body"
+_COMMUNICATIONS: Final = f"""
+SELECT command, endpoints, {_COMMUNICATION_COLUMNS}
 FROM communication
 LEFT JOIN communication_endpoints ON communication_endpoints.id = communication.id """
 COMMUNICATIONS_OF_COMMANDS: Final = (
     _COMMUNICATIONS + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
 )
-LIST_COMMUNICATIONS: Final = """
-SELECT command, body FROM communication
+LIST_COMMUNICATIONS: Final = f"""
+SELECT command, {_COMMUNICATION_COLUMNS} FROM communication
 WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
 COMMUNICATION_OF_TOKEN: Final = "SELECT id FROM communication WHERE token IS NOT NULL AND token = ?"
 FIND_COMMUNICATIONS: Final = (
@@ -147,8 +155,14 @@ INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
 # ---------------------------------------------------------------- inbox
 
 INSERT_INBOX: Final = """
-INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, command, token)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, refused, form)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING id"""
+INSERT_JUDGED: Final = Many(
+    """
+INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, command, token,
+    refused, form, raw)""",
+    12,
+)
 INSERT_SPOOLED: Final = "INSERT INTO inbox_spool (id, file, bytes) VALUES (?, ?, ?)"
 INSERT_RAW: Final = "INSERT INTO inbox_raw (id, raw) VALUES (?, ?)"
 INSERT_REJECTED: Final = """
@@ -162,40 +176,57 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, operation, raw, at, communication, inbox.remote, state, reason, command, token,
-       inbox_spool.file, inbox_spool.bytes, hash, rejected.times, rejected.last_at
+SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, communication,
+       inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
+       hash, rejected.times, rejected.last_at, form
 FROM inbox """
+_UNREAD: Final = _INBOX_COLUMNS.format(command="inbox.command", token="inbox.token")
 _BODY: Final = """
-JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
+LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
 LEFT JOIN rejected ON rejected.id = inbox.id
 """
-_INBOX: Final = _INBOX_COLUMNS + _BODY
+_INBOX: Final = (
+    _INBOX_COLUMNS.format(
+        command="coalesce(inbox.command, told.command)", token="coalesce(inbox.token, told.token)"
+    )
+    + _BODY
+    + """
+LEFT JOIN communication AS told ON told.id = inbox.communication AND inbox.state = 'applied'
+"""
+)
 _FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))
 # Named, because without statistics SQLite takes the index by state, and walks or sorts.
 UNREAD_ADDRESSED: Final = (
-    _INBOX_COLUMNS
+    _UNREAD
     + "INDEXED BY inbox_addressed"
     + _BODY
-    + f"""WHERE state = 'new' AND communication IS NOT NULL AND {_FREE}
+    + f"""WHERE inbox.state = 'new' AND communication IS NOT NULL AND {_FREE}
 ORDER BY inbox.id LIMIT :limit"""
 )
 UNREAD_UNADDRESSED: Final = (
-    _INBOX_COLUMNS
+    _UNREAD
     + "INDEXED BY inbox_unaddressed"
     + _BODY
-    + f"""WHERE state = 'new' AND communication IS NULL AND {_FREE}
+    + f"""WHERE inbox.state = 'new' AND communication IS NULL AND {_FREE}
 ORDER BY inbox.id LIMIT :limit"""
 )
 UNREAD_PARKED: Final = (
-    _INBOX_COLUMNS
+    _UNREAD
     + "INDEXED BY inbox_parked"
     + _BODY
-    + f"""WHERE state = 'parked' AND wake <= :now AND {_FREE}
-ORDER BY wake, inbox.id LIMIT :limit"""
+    + f"""WHERE inbox.state = 'parked' AND inbox.wake <= :now AND {_FREE}
+ORDER BY inbox.wake, inbox.id LIMIT :limit"""
 )
 INBOX_ROW: Final = _INBOX + "WHERE inbox.id = ?"
 INBOX_ALL: Final = _INBOX + "WHERE inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
-INBOX_STATE: Final = _INBOX + "WHERE state = ? AND inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+INBOX_APPLIED: Final = (
+    _INBOX + "WHERE inbox.state = 'applied' AND inbox.id < ? ORDER BY inbox.id DESC LIMIT ?"
+)
+INBOX_STATE: Final = (
+    _INBOX
+    + "WHERE inbox.state = ? AND inbox.state <> 'applied' AND inbox.id < ?"
+    + " ORDER BY inbox.id DESC LIMIT ?"
+)
 DISPOSE: Final = """
 UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE id = ?"""
 UNPARK: Final = """
@@ -213,15 +244,15 @@ WHERE state = 'quarantined' AND wake IS NOT NULL
 # What was given up keeps a wake as well: both come back when their token becomes known.
 _UNKNOWN: Final = "state = 'quarantined' AND wake IS NOT NULL AND communication IS NULL"
 UNKNOWN_COST: Final = f"""
-SELECT coalesce(sum(length(raw) + ?), 0)
+SELECT coalesce(sum(length(inbox_raw.raw) + ?), 0)
 FROM inbox INDEXED BY inbox_pushed_out JOIN inbox_raw ON inbox_raw.id = inbox.id
 WHERE {_UNKNOWN}"""
 OLDEST_UNKNOWN: Final = f"""
-SELECT inbox.id, length(raw) + ?
+SELECT inbox.id, length(inbox_raw.raw) + ?
 FROM inbox INDEXED BY inbox_state JOIN inbox_raw ON inbox_raw.id = inbox.id
-WHERE {_UNKNOWN} ORDER BY inbox.id"""
+WHERE {_UNKNOWN} AND state <> 'applied' ORDER BY inbox.id"""
 UNKNOWN_STILL: Final = f"""
-SELECT length(raw) + ? FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
+SELECT length(inbox_raw.raw) + ? FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
 WHERE inbox.id = ? AND {_UNKNOWN}"""
 _BARE: Final = (
     "FROM inbox INDEXED BY inbox_parked_bare WHERE state = 'parked' AND communication IS NULL"
@@ -237,13 +268,13 @@ OLDEST_PARKED_ADDRESSED: Final = f"SELECT id {_WITH_ADDRESS} ORDER BY id LIMIT ?
 PUSH_OUT: Final = "UPDATE inbox SET state = 'quarantined', reason = ?, wake = ? WHERE id = ?"
 _NEVER_FAILED: Final = not_failed(RowKind.MESSAGE, as_text("inbox.id"))
 FIRST_NEW: Final = f"""
-SELECT at FROM inbox WHERE state = 'new' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
+SELECT at FROM inbox WHERE state = 'new' AND state <> 'applied' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
 # What came by a time and is going to be looked at; what is set aside is not waited for.
 FIRST_UNTAKEN: Final = f"""
-SELECT at FROM inbox WHERE state = 'new'
+SELECT at FROM inbox WHERE state = 'new' AND state <> 'applied'
     AND {not_set_aside(RowKind.MESSAGE, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
 FIRST_TAKING: Final = f"""
-SELECT at FROM inbox WHERE state = 'loading'
+SELECT at FROM inbox WHERE state = 'loading' AND state <> 'applied'
     AND {not_set_aside(RowKind.PAYLOAD, as_text("inbox.id"))} ORDER BY id LIMIT 1"""
 FIRST_PARKED: Final = f"""
 SELECT wake FROM inbox INDEXED BY inbox_parked
@@ -252,16 +283,16 @@ WHERE state = 'parked' AND wake IS NOT NULL AND {_NEVER_FAILED} ORDER BY wake LI
 # ---------------------------------------------------------------- events out, audit, messages
 
 INSERT_PUBLICATION: Final = Many(
-    "INSERT INTO publication (id, at, body)", 3, " ON CONFLICT (id) DO NOTHING"
+    "INSERT INTO publication (id, at, form, body)", 4, " ON CONFLICT (id) DO NOTHING"
 )
 _OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
 OUTBOX: Final = f"""
-SELECT seq, at, body FROM publication
+SELECT seq, at, form, body FROM publication
 WHERE seq > max(:after, coalesce((SELECT seq FROM sink_cursor WHERE sink = :sink), 0))
     AND {_OF_SINK}
 ORDER BY seq LIMIT :limit"""
 PUBLICATIONS: Final = """
-SELECT seq, at, body FROM publication
+SELECT seq, at, form, body FROM publication
 WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"""
 DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
@@ -269,9 +300,11 @@ ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
 INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, note, digest)", 5)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
-AUDIT_ALL: Final = "SELECT seq, at, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+AUDIT_ALL: Final = (
+    "SELECT seq, at, subject, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+)
 AUDIT_OF_SUBJECT: Final = """
-SELECT seq, at, note, digest FROM audit
+SELECT seq, at, subject, note, digest FROM audit
 WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM communication WHERE command = :subject)
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
@@ -279,11 +312,21 @@ AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = "SELECT seq, at, subject, note, digest FROM audit ORDER BY seq"
 
 INSERT_MESSAGE: Final = Many(
-    "INSERT INTO message (communication, at, outbound, operation, status, body)", 6
+    "INSERT INTO message (communication, at, outbound, operation, status, form, body)", 7
 )
 MESSAGES: Final = """
-SELECT communication, at, outbound, operation, status, body FROM message
-WHERE communication IN (SELECT id FROM communication WHERE command = ?) ORDER BY id"""
+SELECT communication, at, outbound, operation, status, form, body FROM message
+WHERE communication IN (SELECT id FROM communication WHERE command = :command)
+UNION ALL
+SELECT communication, at, 0, operation, 0, form, coalesce(inbox.raw, inbox_raw.raw)
+FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+WHERE communication IN (SELECT id FROM communication WHERE command = :command)
+UNION ALL
+SELECT by_token.id, at, 0, inbox.operation, 0, form, coalesce(inbox.raw, inbox_raw.raw)
+FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+     JOIN communication AS by_token ON by_token.token IS NOT NULL AND by_token.token = inbox.token
+WHERE inbox.command = :command AND communication IS NULL
+ORDER BY at, outbound DESC"""
 
 # ---------------------------------------------------------------- measurements
 
@@ -327,20 +370,15 @@ SERVICE_POINT: Final = "SELECT body FROM service_point WHERE id = ?"
 MEMBERS: Final = "SELECT device FROM device_group WHERE name = ? ORDER BY device"
 DEVICES_AFTER: Final = "SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?"
 
-# ---------------------------------------------------------------- ledger: whole tables are read
+# ---------------------------------------------------------------- ledger
 
-COUNT_COMMANDS: Final = "SELECT state, count(*) FROM command GROUP BY state ORDER BY state"
-COUNT_INBOX: Final = "SELECT state, count(*) FROM inbox GROUP BY state ORDER BY state"
-# What was taken and judged: by the address of an attempt, by the token alone, or by nothing yet.
-COUNT_CALLBACKS: Final = """
-SELECT CASE WHEN communication IS NOT NULL THEN 'addressed'
-            WHEN state IN ('applied', 'ignored') THEN 'by_token' ELSE 'unmatched' END AS way,
-       count(*)
-FROM inbox WHERE operation = ? AND state <> 'new'
-    AND NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.id = inbox.id)
-GROUP BY way ORDER BY way"""
-COUNT_SENDS: Final = """
-SELECT state, count(*) FROM communication WHERE sent = 1 GROUP BY state ORDER BY state"""
-COUNT_COMPLETIONS: Final = """
-SELECT kind || ':' || state, count(*) FROM completion GROUP BY 1 ORDER BY 1"""
-COUNT_PUBLICATIONS: Final = "SELECT count(*) FROM publication"
+TALLY: Final = "SELECT what, key, rows FROM tally WHERE rows <> 0 ORDER BY what, key"
+# The same by looking at all rows.
+COUNT: Final = """
+SELECT 'callback', matched, count(*) FROM inbox WHERE matched IS NOT NULL GROUP BY 2
+UNION ALL SELECT 'command', state, count(*) FROM command GROUP BY 2
+UNION ALL SELECT 'completion', kind || ':' || state, count(*) FROM completion GROUP BY 2
+UNION ALL SELECT 'inbox', state, count(*) FROM inbox GROUP BY 2
+UNION ALL SELECT 'publication', '', count(*) FROM publication HAVING count(*) > 0
+UNION ALL SELECT 'send', state, count(*) FROM communication WHERE sent = 1 GROUP BY 2
+ORDER BY 1, 2"""

@@ -11,7 +11,7 @@ import apsw
 from adapter.commands.activity import FINAL, Command, Communication, State, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.commands.correlator import STATUS_CHANGED
+from adapter.engine.commands.message_log import masked
 from adapter.engine.commands.ports import (
     AuditEntry,
     Filter,
@@ -42,6 +42,7 @@ from adapter.model.values import replace
 from adapter.store import chain, rows
 from adapter.store.commands import queries
 from adapter.store.commands.claiming import claim_groups
+from adapter.store.compression import expanded, expanded_or_damaged
 from adapter.store.rows import encode, micros, moment
 from adapter.store.upkeep.failed_rows import made_of, unreadable_rows
 
@@ -55,15 +56,14 @@ def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandI
     """In the order asked for; unknown ones are left out."""
     wanted = encode(ids)
     communications: dict[str, list[Communication]] = {}
-    for command, body, endpoints in connection.execute(
+    for command, endpoints, *row in connection.execute(
         queries.COMMUNICATIONS_OF_COMMANDS, (wanted,)
     ):
-        communications.setdefault(command, []).append(rows.read_communication(body, endpoints))
+        communications.setdefault(command, []).append(rows.read_communication(row, endpoints))
     found: dict[CommandId, Command] = {}
-    for row in connection.execute(queries.LOAD_COMMANDS, (wanted,)):
-        command, request, targets, activity, version = row
-        mine = tuple(communications.get(command, ()))
-        found[command] = rows.read_command(request, targets, activity, version, mine)
+    for each in connection.execute(queries.LOAD_COMMANDS, (wanted,)):
+        command = each[0]
+        found[command] = rows.read_command(each, tuple(communications.get(command, ())))
     return {command: found[command] for command in ids if command in found}
 
 
@@ -107,8 +107,8 @@ def find(
         (queries.FIND_TOKENS, tokens),
     ):
         if wanted:
-            for command, body, endpoints in connection.execute(query, (encode(wanted),)):
-                communication = rows.read_communication(body, endpoints)
+            for command, endpoints, *row in connection.execute(query, (encode(wanted),)):
+                communication = rows.read_communication(row, endpoints)
                 found[communication.id] = Found(command=command, communication=communication)
     by_token = {item.communication.token: item for item in found.values()}
     ordered = [found[item] for item in communications if item in found]
@@ -136,9 +136,9 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> Listing[Comman
 def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
-    communications: dict[str, list[bytes]] = {}
-    for command, body in connection.execute(queries.LIST_COMMUNICATIONS, (wanted,)):
-        communications.setdefault(command, []).append(body)
+    communications: dict[str, list[Sequence[Any]]] = {}
+    for command, *communication in connection.execute(queries.LIST_COMMUNICATIONS, (wanted,)):
+        communications.setdefault(command, []).append(communication)
     values = {"ids": wanted, "most": _MOST_LISTED_BYTES}
     found = {row[0]: row for row in connection.execute(queries.LIST_COMMANDS, values)}
     whole = [(each, (found.get(each), communications.get(each, ()))) for each in ids]
@@ -147,15 +147,15 @@ def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Co
     return Listing(ids=ids, rows=made, unreadable=unreadable)
 
 
-def _listed_command(whole: tuple[tuple[Any, ...] | None, Sequence[bytes]]) -> Command:
-    row, bodies = whole
+def _listed_command(whole: tuple[tuple[Any, ...] | None, Sequence[Sequence[Any]]]) -> Command:
+    row, communications = whole
     if row is None:
         raise LookupError("the request of the command is missing")
-    _, request, targets, activity, version, left_out = row
+    *columns, left_out = row
     if left_out is None:
         raise ValueError("the targets of the command are no JSON")
-    communications = tuple(rows.read_communication(body, None) for body in bodies)
-    command = rows.read_command(request, targets, activity, version, communications)
+    mine = tuple(rows.read_communication(each, None) for each in communications)
+    command = rows.read_command(columns, mine)
     return replace(command, left_out=left_out)
 
 
@@ -165,6 +165,8 @@ def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[Command
     if wanted.device is not None:
         values = {"device": wanted.device, "before": before}
         yield from _ids(connection, queries.LIST_DEVICE, values)
+    elif wanted.state is State.COMPLETED:
+        yield from _ids(connection, queries.LIST_COMPLETED, {"before": before})
     elif wanted.state is not None:
         values = {"state": wanted.state, "before": before}
         yield from _ids(connection, queries.LIST_STATE, values)
@@ -229,10 +231,11 @@ def _as_received(raw: bytes, digest: bytes) -> bool:
 
 def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
     """An empty body may be one that is no longer kept; only who judges it takes it for damage."""
+    raw = expanded_or_damaged(row[15], row[2])
     return InboxRow(
         id=InboxId(row[0]),
         operation=row[1],
-        raw=row[2],
+        raw=raw,
         at=moment(row[3]),
         communication=row[4],
         remote=row[5],
@@ -242,7 +245,7 @@ def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
         token=row[9],
         spool=row[10] or "",
         spool_bytes=row[11] or 0,
-        damaged=bool(row[2]) and not _as_received(row[2], row[12]),
+        damaged=bool(raw) and not _as_received(raw, row[12]),
         times=row[13] or 1,
         last_at=None if row[14] is None or row[13] == 1 else moment(row[14]),
     )
@@ -285,6 +288,8 @@ def inbox(
     until = _HIGHEST if before is None else before
     if state is None:
         return _inbox_rows(connection, queries.INBOX_ALL, (until, limit))
+    if state is InboxState.APPLIED:
+        return _inbox_rows(connection, queries.INBOX_APPLIED, (until, limit))
     return _inbox_rows(connection, queries.INBOX_STATE, (state, until, limit))
 
 
@@ -318,54 +323,64 @@ def audit(
         AuditEntry(
             seq=seq,
             at=moment(at),
-            note=rows.decode_note(note),
+            note=rows.decode_note(rows.whole_note(note, about)),
             previous=_digest_before(connection, seq),
-            digest=digest,
+            digest=digest.hex(),
         )
-        for seq, at, note, digest in list(found)
+        for seq, at, about, note, digest in list(found)
     ]
 
 
 def _digest_before(connection: apsw.Connection, seq: int) -> str:
-    digest: str | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
-    return chain.ORIGIN if digest is None else digest
+    digest: bytes | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
+    return chain.ORIGIN if digest is None else digest.hex()
 
 
 def audit_head(connection: apsw.Connection) -> chain.Head:
     row = connection.execute(queries.AUDIT_HEAD).get
-    return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
+    return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1].hex())
 
 
-def verify_audit(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
+def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
+    """Whether the audit's chain is whole, and the ledger's counts are right; entries in the audit.
+    Raises StoreFailed."""
     walk = connection.execute(queries.AUDIT_WALK)
     try:
-        return chain.verify(_entries(walk), heads)
+        entries = chain.verify(_entries(walk), heads)
     finally:
         walk.close()  # left open at a break it would keep its snapshot, and the log from ending
+    verify_ledger(connection)
+    return entries
 
 
 def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, str]]:
-    """Raises StoreFailed for an entry that stands under another subject than its own: histories
-    are read by that."""
     for seq, at, subject, note, digest in walk:
-        yield seq, at, note, digest  # whether it is the one that was written is asked first
-        if rows.decode_note(note).subject != subject:
-            raise StoreFailed(f"audit entry {seq} was moved to another subject")
+        yield seq, at, rows.whole_note(note, subject), digest.hex()
 
 
 def ledger(connection: apsw.Connection) -> Ledger:
-    commands_by_state: dict[str, int] = dict(connection.execute(queries.COUNT_COMMANDS))
-    inbox_by_state: dict[str, int] = dict(connection.execute(queries.COUNT_INBOX))
+    counts: dict[str, dict[str, int]] = {}
+    for what, key, count in connection.execute(queries.TALLY):
+        counts.setdefault(what, {})[key] = count
+    commands, inbox = counts.get("command", {}), counts.get("inbox", {})
     return Ledger(
-        accepted=sum(commands_by_state.values()),
-        commands_by_state=commands_by_state,
-        received=sum(inbox_by_state.values()),
-        inbox_by_state=inbox_by_state,
-        callbacks=dict(connection.execute(queries.COUNT_CALLBACKS, (STATUS_CHANGED,))),
-        communications_by_state=dict(connection.execute(queries.COUNT_SENDS)),
-        completion_events=dict(connection.execute(queries.COUNT_COMPLETIONS)),
-        publications=connection.execute(queries.COUNT_PUBLICATIONS).get,
+        accepted=sum(commands.values()),
+        commands_by_state=commands,
+        received=sum(inbox.values()),
+        inbox_by_state=inbox,
+        callbacks=counts.get("callback", {}),
+        communications_by_state=counts.get("send", {}),
+        completion_events=counts.get("completion", {}),
+        publications=counts.get("publication", {}).get("", 0),
     )
+
+
+def verify_ledger(connection: apsw.Connection) -> None:
+    """Raises StoreFailed where the counts that are kept are not those of the rows."""
+    kept, counted = ([*connection.execute(sql)] for sql in (queries.TALLY, queries.COUNT))
+    if kept != counted:
+        wrong = ", ".join(" ".join(map(str, row[:2])) for row in {*kept} ^ {*counted})
+        raise StoreFailed(f"the counts that are kept are not those of the rows: {wrong}")
 
 
 def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
@@ -376,10 +391,10 @@ def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
             outbound=bool(outbound),
             operation=operation,
             status=status,
-            body=body,
+            body=masked(expanded_or_damaged(form, body)),
         )
-        for communication, at, outbound, operation, status, body in connection.execute(
-            queries.MESSAGES, (command,)
+        for communication, at, outbound, operation, status, form, body in connection.execute(
+            queries.MESSAGES, {"command": command}
         )
     ]
 
@@ -402,8 +417,9 @@ def publications(
 
 
 def publication(row: tuple[Any, ...]) -> PublicationRow:
-    seq, at, body = row
-    return PublicationRow(seq=seq, at=moment(at), publication=rows.decode_publication(body))
+    seq, at, form, body = row
+    publication = rows.decode_publication(expanded(form, body))
+    return PublicationRow(seq=seq, at=moment(at), publication=publication)
 
 
 # ---------------------------------------------------------------- registry

@@ -29,14 +29,17 @@ from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries, reading
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
+from adapter.store.compression import compressed
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
     as_list,
     due_of,
     encode,
+    encode_activity,
     encode_body,
     encode_endpoints,
+    encode_request,
     micros,
     micros_or_none,
 )
@@ -54,21 +57,20 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     row = (
         command.id,
         item.key,
-        item.content,
         command.request.kind,
         command.activity.state,
-        priority_of(command.request).rank,
         micros_or_none(item.wake),
         command.version,
-        encode(command.activity),
+        encode_activity(command.activity),
     )
     number = tx.immediate.execute(queries.INSERT_COMMAND, row).get
     if number is None:
-        return _known(tx.immediate, item)
+        return _known(tx.connection, item)
     if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
-    tx.append(queries.INSERT_ASKED, (number, encode(command.request), encode(command.targets)))
+    request = encode_request(command.request)
+    tx.append(queries.INSERT_ASKED, (number, item.content, request, encode(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
         _put_communication(tx, command, position, communication, _due(item, communication))
@@ -84,12 +86,10 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
 
 def _known(connection: apsw.Connection, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
-    content = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
-    if content is not None:
-        same = content == item.content
-        return (
-            Accepted(id=item.command.id, repeated=True) if same else KeyConflict(id=item.command.id)
-        )
+    row = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
+    if row is not None:
+        same = row[1] == item.content
+        return Accepted(id=row[0], repeated=True) if same else KeyConflict(id=row[0])
     owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
     return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
 
@@ -220,7 +220,7 @@ def _command_row(change: Change, command: Command) -> Row:
         activity.state,
         wake,
         command.version + 1,
-        encode(activity),
+        encode_activity(activity),
     )
 
 
@@ -237,7 +237,7 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
 
 def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
     put_measurements(tx, change.measurements)
-    put_judged(tx, change.received)
+    put_judged(tx, change.received, change.command)
     publish(tx, change.publications, at)
     note_all(tx, change.audit, at)
 
@@ -372,7 +372,8 @@ def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool
 
 
 def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) -> None:
-    rows = ((item.id, micros(at), encode(item)) for item in publications)
+    when = micros(at)
+    rows = ((item.id, when, *compressed(encode(item))) for item in publications)
     tx.append(queries.INSERT_PUBLICATION, *rows)
 
 
@@ -380,8 +381,9 @@ def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
     when = micros(at)
     for note in notes:
         body = rows.encode_note(note)
-        tx.head = follow(tx.head, when, body)
-        row = (tx.head.seq, when, note.subject, body, tx.head.digest)
+        tx.head = head = follow(tx.head, when, body)
+        stored = rows.short_note(body, note.subject)
+        row = (head.seq, when, note.subject, stored, bytes.fromhex(head.digest))
         tx.append(queries.INSERT_AUDIT, row)
 
 

@@ -16,10 +16,10 @@ _VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'lo
 
 WAITING: Final = f"""
 SELECT inbox.id, operation, at, coalesce(inbox_spool.file, ''),
-       coalesce(inbox_spool.bytes, length(raw)), hash
+       coalesce(inbox_spool.bytes, length(inbox_raw.raw)), hash
 FROM inbox JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
-WHERE state = 'loading' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
+WHERE state = 'loading' AND state <> 'applied' AND {free(RowKind.PAYLOAD, as_text("inbox.id"))}
 ORDER BY inbox.id LIMIT :limit"""
 RAW: Final = "SELECT raw FROM inbox_raw WHERE id = ?"
 PAYLOAD_OF_INBOX: Final = "SELECT id FROM payload WHERE inbox = ?"

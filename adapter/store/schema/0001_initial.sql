@@ -6,22 +6,23 @@
 CREATE TABLE command (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
-    key TEXT UNIQUE,
-    content TEXT NOT NULL,
+    key TEXT,
     kind TEXT NOT NULL,
     state TEXT NOT NULL,
-    priority INTEGER NOT NULL,
     wake INTEGER,
     version INTEGER NOT NULL,
     activity BLOB NOT NULL
 ) STRICT;
 CREATE INDEX command_due ON command (wake, id) WHERE wake IS NOT NULL;
-CREATE INDEX command_state ON command (state, id);
+CREATE UNIQUE INDEX command_key ON command (key) WHERE key IS NOT NULL;
+-- most are completed: those are found on the way
+CREATE INDEX command_state ON command (state, id) WHERE state <> 'completed';
 CREATE INDEX command_kind ON command (kind, id);
 
 -- What never changes, apart: an update writes its whole row again, and thousands of meters with it.
 CREATE TABLE asked (
     number INTEGER PRIMARY KEY,
+    content TEXT NOT NULL,
     request BLOB NOT NULL,
     targets BLOB NOT NULL
 ) STRICT;
@@ -79,6 +80,7 @@ CREATE TABLE lane (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lane_command ON lane (command);
 
+-- command and token are NULL where they are those of the communication, and the row is applied
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     operation TEXT NOT NULL,
@@ -90,7 +92,16 @@ CREATE TABLE inbox (
     command TEXT,
     token TEXT,
     wake INTEGER,
-    hash BLOB NOT NULL
+    hash BLOB NOT NULL,
+    refused INTEGER NOT NULL,
+    form INTEGER NOT NULL,
+    raw BLOB,
+    matched TEXT GENERATED ALWAYS AS (
+        CASE WHEN operation <> 'RequestStatusChangedService.StatusChanged' OR state = 'new'
+                  OR refused THEN NULL
+             WHEN communication IS NOT NULL THEN 'addressed'
+             WHEN state IN ('applied', 'ignored') THEN 'by_token'
+             ELSE 'unmatched' END) VIRTUAL
 ) STRICT;
 CREATE INDEX inbox_parked ON inbox (wake, id) WHERE state = 'parked';
 CREATE INDEX inbox_token ON inbox (token) WHERE state = 'parked';
@@ -99,13 +110,18 @@ CREATE INDEX inbox_parked_addressed ON inbox (id)
     WHERE state = 'parked' AND communication IS NOT NULL;
 -- those that gave way when too many were parked
 CREATE INDEX inbox_pushed_out ON inbox (token) WHERE state = 'quarantined' AND wake IS NOT NULL;
-CREATE INDEX inbox_state ON inbox (state, id);
+-- most are applied: those are found on the way
+CREATE INDEX inbox_state ON inbox (state, id) WHERE state <> 'applied';
 CREATE INDEX inbox_addressed ON inbox (state, id)
     WHERE state = 'new' AND communication IS NOT NULL;
 CREATE INDEX inbox_unaddressed ON inbox (state, id)
     WHERE state = 'new' AND communication IS NULL;
 
--- apart from its row, so that moving the row does not rewrite the message
+CREATE INDEX inbox_communication ON inbox (communication) WHERE communication IS NOT NULL;
+CREATE INDEX inbox_command ON inbox (command) WHERE command IS NOT NULL AND communication IS NULL;
+
+-- Apart from its row, so that moving the row does not rewrite the message; what was judged as it
+-- came never moves, and has its message (of this form, see compression.py) in the row.
 CREATE TABLE inbox_raw (
     id INTEGER PRIMARY KEY,
     raw BLOB NOT NULL
@@ -131,6 +147,7 @@ CREATE TABLE rejected (
 CREATE INDEX rejected_again ON rejected (remote, cause) WHERE known = 0;
 CREATE INDEX rejected_oldest ON rejected (known, id);
 
+-- What the gateway asked and was answered; callbacks are in the inbox.
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     communication TEXT NOT NULL,
@@ -138,6 +155,7 @@ CREATE TABLE message (
     outbound INTEGER NOT NULL,
     operation TEXT NOT NULL,
     status INTEGER NOT NULL,
+    form INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 CREATE INDEX message_communication ON message (communication, id);
@@ -146,6 +164,7 @@ CREATE TABLE publication (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     at INTEGER NOT NULL,
+    form INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 
@@ -537,13 +556,14 @@ CREATE TABLE arrival_hour (
 
 -- ---------------------------------------------------------------- upkeep
 
--- append-only; digest covers the row and the digest before it
+-- Append-only; digest (SHA-256) covers the row and the digest before it. In a note, which is JSON,
+-- ~ at the start of a text stands for the subject.
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     subject TEXT NOT NULL,
     note BLOB NOT NULL,
-    digest TEXT NOT NULL
+    digest BLOB NOT NULL
 ) STRICT;
 CREATE INDEX audit_subject ON audit (subject, seq);
 
@@ -564,6 +584,86 @@ CREATE TABLE failed_row (
 CREATE UNIQUE INDEX failed_row_key ON failed_row (kind, row);
 CREATE INDEX failed_row_due ON failed_row (kind, due);
 CREATE INDEX failed_row_state ON failed_row (state, due);
+
+-- How many rows are in each state, for the ledger: kept by every statement that writes them.
+-- command, inbox, completion: by state; send: communications that were sent, by state; callback: by
+-- how it was matched; publication: all.
+CREATE TABLE tally (
+    what TEXT NOT NULL,
+    key TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    PRIMARY KEY (what, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER command_new AFTER INSERT ON command BEGIN
+    INSERT INTO tally VALUES ('command', NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER command_moved AFTER UPDATE OF state ON command WHEN OLD.state <> NEW.state BEGIN
+    UPDATE tally SET rows = rows - 1 WHERE what = 'command' AND key = OLD.state;
+    INSERT INTO tally VALUES ('command', NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER command_gone AFTER DELETE ON command BEGIN
+    UPDATE tally SET rows = rows - 1 WHERE what = 'command' AND key = OLD.state;
+END;
+
+CREATE TRIGGER send_new AFTER INSERT ON communication WHEN NEW.sent BEGIN
+    INSERT INTO tally VALUES ('send', NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER send_moved AFTER UPDATE OF state, sent ON communication
+WHEN OLD.state <> NEW.state OR OLD.sent <> NEW.sent BEGIN
+    UPDATE tally SET rows = rows - 1 WHERE what = 'send' AND key = OLD.state AND OLD.sent;
+    INSERT INTO tally SELECT 'send', NEW.state, 1 WHERE NEW.sent
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER send_gone AFTER DELETE ON communication WHEN OLD.sent BEGIN
+    UPDATE tally SET rows = rows - 1 WHERE what = 'send' AND key = OLD.state;
+END;
+
+CREATE TRIGGER completion_new AFTER INSERT ON completion BEGIN
+    INSERT INTO tally VALUES ('completion', NEW.kind || ':' || NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER completion_moved AFTER UPDATE OF state ON completion
+WHEN OLD.state <> NEW.state BEGIN
+    UPDATE tally SET rows = rows - 1
+    WHERE what = 'completion' AND key = OLD.kind || ':' || OLD.state;
+    INSERT INTO tally VALUES ('completion', NEW.kind || ':' || NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER completion_gone AFTER DELETE ON completion BEGIN
+    UPDATE tally SET rows = rows - 1
+    WHERE what = 'completion' AND key = OLD.kind || ':' || OLD.state;
+END;
+
+CREATE TRIGGER inbox_new AFTER INSERT ON inbox BEGIN
+    INSERT INTO tally VALUES ('inbox', NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+    INSERT INTO tally SELECT 'callback', NEW.matched, 1 WHERE NEW.matched IS NOT NULL
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER inbox_moved AFTER UPDATE OF state ON inbox WHEN OLD.state <> NEW.state BEGIN
+    UPDATE tally SET rows = rows - 1
+    WHERE (what, key) IN (VALUES ('inbox', OLD.state), ('callback', OLD.matched));
+    INSERT INTO tally VALUES ('inbox', NEW.state, 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+    INSERT INTO tally SELECT 'callback', NEW.matched, 1 WHERE NEW.matched IS NOT NULL
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER inbox_gone AFTER DELETE ON inbox BEGIN
+    UPDATE tally SET rows = rows - 1
+    WHERE (what, key) IN (VALUES ('inbox', OLD.state), ('callback', OLD.matched));
+END;
+
+CREATE TRIGGER publication_new AFTER INSERT ON publication BEGIN
+    INSERT INTO tally VALUES ('publication', '', 1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER publication_gone AFTER DELETE ON publication BEGIN
+    UPDATE tally SET rows = rows - 1 WHERE what = 'publication';
+END;
 
 -- what the wall clock should show at the least, noted again and again; one row
 CREATE TABLE clock_seen (

@@ -108,7 +108,7 @@ def check_copy(store: Path) -> StoreCopy:
             check_version(gateway)
             _look_through(gateway, store.name)
             head = reading.audit_head(gateway)
-            entries = reading.verify_audit(gateway, [head])
+            entries = reading.verify(gateway, [head])
             commands: int = gateway.execute("SELECT count(*) FROM command").get
         with closing(_unchanged(path_beside(store))) as measured:
             check_version(measured, SCHEMA_MEASURED, MARK)

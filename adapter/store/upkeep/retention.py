@@ -38,7 +38,9 @@ SELECT i.id, i.at, i.state IN ('applied', 'ignored', 'stored', 'discarded')
     AND NOT EXISTS (SELECT 1 FROM payload p WHERE p.inbox = i.id AND p.raw_kept = 1)
     AND NOT EXISTS (
         SELECT 1 FROM command c
-        WHERE c.id = i.command AND c.state NOT IN (SELECT value FROM json_each(:ended)))
+        WHERE c.id = coalesce(
+                i.command, (SELECT e.command FROM communication e WHERE e.id = i.communication))
+            AND c.state NOT IN (SELECT value FROM json_each(:ended)))
 FROM inbox i WHERE i.id > :after ORDER BY i.id LIMIT :limit""",
         Kept.QUARANTINE: """
 SELECT id, at, 1 FROM inbox WHERE state = 'quarantined' AND id > :after ORDER BY id LIMIT :limit""",

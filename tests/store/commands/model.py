@@ -427,11 +427,13 @@ class ModelStore:
         self._messages.extend(batch)
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        return [
+        callbacks = self._inbox.logged(command, self._tokens)
+        found = [
             item
-            for item in self._messages
+            for item in (*self._messages, *callbacks)
             if self._communications.get(item.communication) == command
         ]
+        return sorted(found, key=lambda item: (item.at, not item.outbound))
 
     # ------------------------------------------------------------ events out
 

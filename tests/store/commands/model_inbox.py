@@ -1,21 +1,23 @@
 """The inbox in dictionaries: a part of the model."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from adapter.engine.commands.correlator import STATUS_CHANGED
+from adapter.engine.commands.message_log import masked
 from adapter.engine.commands.ports import (
     ROW_BYTES,
     Disposition,
     InboxRow,
     InboxState,
     JudgedMessage,
+    Logged,
     Received,
     Rejection,
 )
 from adapter.errors import NotFound
-from adapter.model.ids import InboxId, RequestToken
+from adapter.model.ids import CommandId, CommunicationId, InboxId, RequestToken
 from adapter.model.values import replace
 from adapter.store.commands.parking import PUSHED_OUT
 from adapter.store.commands.reading import UNADDRESSED_SHARE
@@ -182,6 +184,26 @@ class InboxModel:
                 self._wakes[row.id] = now
                 moved.append(row.id)
         return moved
+
+    def logged(
+        self, command: CommandId, owners: Mapping[RequestToken, CommunicationId]
+    ) -> list[Logged]:
+        """By their addresses; those of the command that came at the bare one, by their tokens."""
+        found = []
+        for row in self._rows.values():
+            bare = owners.get(row.token) if row.token and row.command == command else None
+            communication = row.communication or bare
+            if communication is not None:
+                logged = Logged(
+                    communication=communication,
+                    at=row.at,
+                    outbound=False,
+                    operation=row.operation,
+                    status=0,
+                    body=masked(row.raw),
+                )
+                found.append(logged)
+        return found
 
     def callbacks(self) -> dict[str, int]:
         ways = Counter(

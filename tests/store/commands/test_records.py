@@ -8,12 +8,14 @@ import pytest
 
 from adapter.commands.activity import CommunicationState, CompletionEvent, CompletionState, State
 from adapter.commands.flows import Completion
+from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import (
     ROW_BYTES,
     Change,
     Disposition,
     Import,
     InboxState,
+    JudgedMessage,
     Logged,
     Received,
     Rejection,
@@ -21,7 +23,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.errors import NotFound
 from adapter.model.device import ComponentKind, DeviceView, InstallStatus, OnOff
-from adapter.model.ids import DeviceId, EventId, InboxId
+from adapter.model.ids import DeviceId, EventId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement, InitialValue
 from adapter.model.values import replace
 from tests.builders import (
@@ -385,7 +387,49 @@ async def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
         await store.submit([a_submission(command=command), a_submission(2)])
         batch = [message(2, 3), message(1, 1), message(1, 2, command=2)]
         await store.log_messages(batch)
-        assert await store.messages(command.id) == batch[:2]
+        assert await store.messages(command.id) == [batch[1], batch[0]]
+
+
+async def test_callbacks_are_among_the_messages_and_their_secrets_are_not(
+    subject: Subject,
+) -> None:
+    """By the address that they came at; those that came at the bare one, by their token."""
+    told = a_communication(token="t-1")
+    bodies = [b"<a>/openway/status/1/0f</a>", b"<b/>" * 200]
+    async with subject.opened() as store:
+        command = a_command(communications=(told,))
+        await store.submit([a_submission(command=command), a_submission(2)])
+        received = [
+            Received(operation=STATUS_CHANGED, raw=bodies[0], at=at(1), communication=told.id),
+            Received(operation=STATUS_CHANGED, raw=bodies[1], at=at(2)),
+            Received(operation=STATUS_CHANGED, raw=b"<c/>", at=at(3)),
+        ]
+        ids = await store.receive(received)
+        matched = Disposition(
+            inbox=ids[1], state=InboxState.APPLIED, command=command.id, token=told.token
+        )
+        judged = JudgedMessage(
+            received=replace(received[0], raw=bodies[1], at=at(4)),
+            state=InboxState.APPLIED,
+            reason="matched",
+            command=command.id,
+            token=RequestToken("t-1"),
+        )
+        change = Change(command=command, inbox=(matched,), received=(judged,))
+        assert await store.save([change]) == [Saved.SAVED]
+        found = await store.messages(command.id)
+        assert [(each.communication, each.at) for each in found] == [
+            (told.id, at(1)),
+            (told.id, at(2)),
+            (told.id, at(4)),
+        ]
+        assert [each.body for each in found] == [
+            b"<a>/openway/status/1/***</a>",
+            bodies[1],
+            bodies[1],
+        ]
+        newest = (await store.inbox())[0]
+        assert (newest.raw, newest.command, newest.token) == (bodies[1], command.id, told.token)
 
 
 async def test_the_ledger_adds_up(subject: Subject) -> None:
