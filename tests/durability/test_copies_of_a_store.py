@@ -327,7 +327,7 @@ async def test_an_entry_moved_to_another_subject_shows(tmp_path: Path) -> None:
                 f"UPDATE audit SET subject = {moved} WHERE subject = '{order}'",
             )
             async with life(tmp_path, head_end, NOON + MINUTE) as again:
-                with pytest.raises(StoreFailed, match="moved to another subject"):
+                with pytest.raises(StoreFailed, match="was changed"):
                     await again.gateway.upkeep.verify_audit()
             shutil.copy(tmp_path / "kept.db", tmp_path / "gateway.db")
 

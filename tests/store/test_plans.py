@@ -137,7 +137,7 @@ def test_a_statement_searches_and_never_scans(grown: apsw.Connection, name: str)
 
 
 # A handful of rows of one device, or rows of several subjects in one order.
-_SORTS = {"CURRENT_INSTALL", "AUDIT_OF_SUBJECT", "MESSAGES"}
+_SORTS = {"VIEWS", "VIEWS_AT", "AUDIT_OF_SUBJECT", "MESSAGES"}
 
 
 def test_the_states_that_statements_name_are_the_models_own() -> None:

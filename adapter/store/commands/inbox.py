@@ -31,7 +31,7 @@ def put_received(
 
 
 def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Command | None) -> None:
-    """`command` is the one that they are of: what it tells of its communications is not repeated."""
+    """`command` is theirs: what it tells of its communications is not repeated."""
     known = () if command is None else command.communications
     tokens = {item.id: item.token for item in known}
     for each in messages:

@@ -268,7 +268,8 @@ OLDEST_PARKED_ADDRESSED: Final = f"SELECT id {_WITH_ADDRESS} ORDER BY id LIMIT ?
 PUSH_OUT: Final = "UPDATE inbox SET state = 'quarantined', reason = ?, wake = ? WHERE id = ?"
 _NEVER_FAILED: Final = not_failed(RowKind.MESSAGE, as_text("inbox.id"))
 FIRST_NEW: Final = f"""
-SELECT at FROM inbox WHERE state = 'new' AND state <> 'applied' AND {_NEVER_FAILED} ORDER BY id LIMIT 1"""
+SELECT at FROM inbox WHERE state = 'new' AND state <> 'applied' AND {_NEVER_FAILED}
+ORDER BY id LIMIT 1"""
 # What came by a time and is going to be looked at; what is set aside is not waited for.
 FIRST_UNTAKEN: Final = f"""
 SELECT at FROM inbox WHERE state = 'new' AND state <> 'applied'
@@ -353,13 +354,29 @@ INSERT INTO install_event (device, service_point, installed_at, removed, version
 VALUES (:device, :service_point, :installed_at, :removed, :version, :body)
 ON CONFLICT (device, service_point, installed_at)
 DO UPDATE SET removed = excluded.removed, version = excluded.version, body = excluded.body"""
-# The installed one first, else the last that was removed.
-CURRENT_INSTALL: Final = """
-SELECT body FROM install_event WHERE device = ?
-ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1"""
 LEAVE_ENDPOINT: Final = "DELETE FROM endpoint_device WHERE device = ?"
 TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
 DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
+# With the install event that is open, else the one that ended last.
+_VIEWS: Final = """
+SELECT asked.value, device.body, installed.body, service_point.body
+FROM {tables} LEFT JOIN install_event AS installed
+    ON (installed.device, installed.removed, installed.installed_at, installed.service_point) = (
+        SELECT device, removed, installed_at, service_point FROM install_event AS each
+        WHERE each.device = device.id
+        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1)
+LEFT JOIN service_point ON service_point.id = installed.service_point
+ORDER BY {order}"""
+VIEWS: Final = _VIEWS.format(
+    tables="json_each(?) AS asked CROSS JOIN device ON device.id = asked.value",
+    order="asked.key",
+)
+VIEWS_AT: Final = _VIEWS.format(
+    tables="""json_each(?) AS asked
+    CROSS JOIN endpoint_device ON endpoint_device.key = asked.value
+    CROSS JOIN device ON device.id = endpoint_device.device""",
+    order="asked.key, device.id",
+)
 # People and the start ask for it, the engine's loops never.
 SHARED_ENDPOINTS: Final = """
 SELECT key FROM endpoint_device GROUP BY key HAVING count(*) > 1 ORDER BY key"""

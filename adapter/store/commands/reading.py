@@ -427,36 +427,35 @@ def publication(row: tuple[Any, ...]) -> PublicationRow:
 
 def views(connection: apsw.Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
     """The devices that exist, in the order asked for."""
-    found = ((device, _view(connection, device)) for device in devices)
-    return {device: view for device, view in found if view is not None}
+    found = connection.execute(queries.VIEWS, (rows.as_list(dict.fromkeys(devices)),))
+    return {device: _view(*bodies) for device, *bodies in found}
 
 
-def _view(connection: apsw.Connection, device: DeviceId) -> DeviceView | None:
-    body = connection.execute(queries.DEVICE, (device,)).get
-    if body is None:
-        return None
-    view = DeviceView(device=rows.decode_device(body))
-    install = connection.execute(queries.CURRENT_INSTALL, (device,)).get
-    if install is None:
-        return view
-    installed = rows.decode_install(install)
-    point = connection.execute(queries.SERVICE_POINT, (installed.service_point,)).get
-    return replace(
-        view,
-        installed=installed,
+def _view(device: bytes, install: bytes | None, point: bytes | None) -> DeviceView:
+    return DeviceView(
+        device=rows.decode_device(device),
+        installed=None if install is None else rows.decode_install(install),
         service_point=None if point is None else rows.decode_service_point(point),
     )
 
 
 def at_endpoints(
-    connection: apsw.Connection, endpoints: Iterable[EndpointId]
+    connection: apsw.Connection, endpoints: Sequence[EndpointId]
 ) -> dict[EndpointId, Sequence[DeviceView]]:
-    return {each: in_use(connection, endpoint_key(each)) for each in endpoints}
+    keys = {each: endpoint_key(each) for each in endpoints}
+    held: dict[str, list[DeviceView]] = {}
+    for key, *bodies in connection.execute(
+        queries.VIEWS_AT, (rows.as_list(dict.fromkeys(keys.values())),)
+    ):
+        view = _view(*bodies)
+        if view.in_use:
+            held.setdefault(key, []).append(view)
+    return {each: held.get(key, []) for each, key in keys.items()}
 
 
 def in_use(connection: apsw.Connection, key: str) -> list[DeviceView]:
-    ids = [device for (device,) in connection.execute(queries.DEVICES_AT, (key,))]
-    return [view for view in views(connection, ids).values() if view.in_use]
+    found = connection.execute(queries.VIEWS_AT, (rows.as_list([key]),))
+    return [view for view in (_view(*bodies) for _, *bodies in found) if view.in_use]
 
 
 def shared_endpoints(connection: apsw.Connection) -> dict[EndpointId, Sequence[DeviceView]]:

@@ -149,10 +149,18 @@ def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict
             continue
         seen.add(after.id)
         before = stored.get(after.id)
-        guarded = change.acquire or change.installs or change.debit or change.inbox
-        if before is not None and before.version == after.version and not guarded:
+        if before is None or before.version != after.version or _gives_up_token(before, after):
+            continue
+        if not (change.acquire or change.installs or change.debit or change.inbox):
             found[place] = _Moving(change, before, after)
     return found
+
+
+def _gives_up_token(before: Command, after: Command) -> bool:
+    """Then another could take it in the same transaction, and no constraint would tell."""
+    kept = {item.id: item.token for item in after.communications}
+    known = before.communications
+    return any(x.token is not None and kept.get(x.id) != x.token for x in known)
 
 
 def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> set[object]:
@@ -173,40 +181,41 @@ def _save(
     tx: Transaction, change: Change, stored: Mapping[CommandId, Command], at: datetime
 ) -> Saved:
     """Every guard first, then every write; the version in the row is the last guard."""
-    connection, command = tx.connection, change.command
+    db, command = tx.immediate, change.command
     moving: _Moving | None = None
     if command is not None:
-        before = stored.get(command.id) or reading.load(connection, [command.id]).get(command.id)
+        before = stored.get(command.id) or reading.load(tx.connection, [command.id]).get(command.id)
         if before is None or before.version != command.version:
             return Saved.MOVED
         moving = _Moving(change, before, command)
-    if not all(install_unmoved(connection, install) for install in change.installs):
+    if not all(install_unmoved(db, install) for install in change.installs):
         return Saved.MOVED
     held: dict[str, CommandId] = {}
     if moving is not None:
-        held = _holders(connection, change.acquire)
+        held = _holders(db, change.acquire)
         if set(held.values()) - {moving.after.id}:
             return Saved.LANE_TAKEN
-        if _token_taken(connection, moving):
+        if _token_taken(tx, moving):
             return Saved.TOKEN_TAKEN
-    if change.debit is not None and not _affordable(connection, change.debit, at):
+    if change.debit is not None and not _affordable(tx.connection, change.debit, at):
         return Saved.OVER_BUDGET
     if moving is not None:
         id = moving.after.id
-        if not queries.UPDATE_COMMANDS.run(connection, [_command_row(change, moving.after)]):
+        if not queries.UPDATE_COMMANDS.run(db, [_command_row(change, moving.after)]):
             return Saved.MOVED
         if change.release:
-            _release(connection, [id], at)
+            _release(db, [id], at)
             held = {}
         free = [lane for lane in dict.fromkeys(change.acquire) if lane not in held]
-        queries.TAKE_FREE_LANES.run(connection, [(lane, id) for lane in free])
-        unpark(connection, _put_command(tx, moving, at))
+        queries.TAKE_FREE_LANES.run(db, [(lane, id) for lane in free])
+        unpark(db, _put_command(tx, moving, at))
     if change.debit is not None:
         owner = None if command is None else command.id
         tx.append(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
     for install in change.installs:
-        put_install(connection, install, install.version + 1)
-    dispose(connection, change.inbox)
+        put_install(db, install, install.version + 1)
+    if change.inbox:
+        dispose(tx.connection, change.inbox)
     _put_along(tx, change, at)
     return Saved.SAVED
 
@@ -292,7 +301,7 @@ def _put_communication(
         tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
 
 
-def _token_taken(connection: apsw.Connection, moving: _Moving) -> bool:
+def _token_taken(tx: Transaction, moving: _Moving) -> bool:
     """Whether a token that is new is another communication's: given twice, or a stranger's."""
     known = {item.id: item.token for item in moving.before.communications}
     seen: set[RequestToken] = set()
@@ -304,7 +313,7 @@ def _token_taken(connection: apsw.Connection, moving: _Moving) -> bool:
             return True
         seen.add(token)
         if known.get(communication.id) != token:
-            owner = connection.execute(queries.COMMUNICATION_OF_TOKEN, (token,)).get
+            owner = tx.connection.execute(queries.COMMUNICATION_OF_TOKEN, (token,)).get
             if owner not in (None, communication.id):
                 return True
     return False
