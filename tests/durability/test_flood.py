@@ -157,7 +157,8 @@ def effects_ms(db: Path, commands: Sequence[str]) -> list[float]:
             arrived = [
                 at
                 for (at,) in store.execute(
-                    "SELECT at FROM inbox WHERE command = ? AND reason = 'matched' ORDER BY id",
+                    "SELECT at FROM inbox WHERE reason = 'matched' AND communication IN"
+                    " (SELECT id FROM communication WHERE command = ?) ORDER BY id",
                     (command,),
                 )
             ]

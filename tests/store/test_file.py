@@ -13,7 +13,7 @@ from adapter.store.files import connect_reader, connect_writer
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, check_version, migrate, scripts
 from adapter.store.readings.file import path_beside
 from adapter.store.readings.reports import open_store
-from tests.builders import NOON, a_message, a_note, a_submission
+from tests.builders import NOON, a_message, a_note, a_publication, a_submission
 from tests.store.conftest import MakeStore
 from tests.support import run
 
@@ -193,6 +193,28 @@ async def test_tampering_with_the_audit_is_found(
     _edit(path, *(f"{part}" for part in statement.split(";")))
     with pytest.raises(StoreFailed, match=found):
         await verify()
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE tally SET rows = rows + 1 WHERE what = 'command'", "command "),
+        ("DELETE FROM tally WHERE what = 'publication'", "publication"),
+        ("INSERT INTO tally VALUES ('inbox', 'applied', 3)", "inbox applied"),
+    ],
+    ids=["one more", "forgotten", "of nothing"],
+)
+async def test_counts_that_are_not_those_of_the_rows_are_found(
+    make: MakeStore, path: Path, statement: str, found: str
+) -> None:
+    store = make()
+    await store.open()
+    await store.submit([a_submission(publications=(a_publication("e-1"),))])
+    assert await store.verify_audit() == 0
+    _edit(path, statement)
+    with pytest.raises(StoreFailed, match=f"not those of the rows: .*{found}"):
+        await store.verify_audit()
+    await store.close()
 
 
 async def test_a_cut_tail_shows_against_a_head_noted_elsewhere(make: MakeStore, path: Path) -> None:

@@ -359,7 +359,7 @@ TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
 DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
 # With the install event that is open, else the one that ended last.
 _VIEWS: Final = """
-SELECT asked.value, device.body, installed.body, service_point.body
+SELECT json_each.value, device.body, installed.body, service_point.body
 FROM {tables} LEFT JOIN install_event AS installed
     ON (installed.device, installed.removed, installed.installed_at, installed.service_point) = (
         SELECT device, removed, installed_at, service_point FROM install_event AS each
@@ -368,14 +368,14 @@ FROM {tables} LEFT JOIN install_event AS installed
 LEFT JOIN service_point ON service_point.id = installed.service_point
 ORDER BY {order}"""
 VIEWS: Final = _VIEWS.format(
-    tables="json_each(?) AS asked CROSS JOIN device ON device.id = asked.value",
-    order="asked.key",
+    tables="json_each(?) CROSS JOIN device ON device.id = json_each.value",
+    order="json_each.key",
 )
 VIEWS_AT: Final = _VIEWS.format(
-    tables="""json_each(?) AS asked
-    CROSS JOIN endpoint_device ON endpoint_device.key = asked.value
+    tables="""json_each(?)
+    CROSS JOIN endpoint_device ON endpoint_device.key = json_each.value
     CROSS JOIN device ON device.id = endpoint_device.device""",
-    order="asked.key, device.id",
+    order="json_each.key, device.id",
 )
 # People and the start ask for it, the engine's loops never.
 SHARED_ENDPOINTS: Final = """
