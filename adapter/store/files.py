@@ -29,6 +29,8 @@ _STOPPING_S: Final = 10.0
 _TELL_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 0.05
 _CACHE_KIB: Final = 65_536
+_STATEMENTS: Final = 400
+"""Kept compiled: those that write many rows have a form for each of a few numbers of rows."""
 
 
 _TAKEN: Final[set[tuple[int, int]]] = set()
@@ -181,7 +183,7 @@ def connect_writer(path: Path, vfs: str | None) -> apsw.Connection:
     """
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < _SOUND:
         raise StoreFailed(f"SQLite {apsw.sqlite_lib_version()} is too old")
-    connection = apsw.Connection(str(path), flags=_WRITER, vfs=vfs)
+    connection = apsw.Connection(str(path), flags=_WRITER, vfs=vfs, statementcachesize=_STATEMENTS)
     try:
         _common(connection)
         _pragma(connection, "journal_mode", "wal", "wal")

@@ -1,10 +1,10 @@
 """Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
@@ -15,9 +15,6 @@ from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import EndpointId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -69,28 +66,34 @@ decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 _MISSING: Final = object()
 
 
-@cache
-def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
-    return tuple(
-        (
-            item.name,
-            item.default_factory()
-            if item.default_factory is not MISSING
-            else _MISSING
-            if item.default is MISSING
-            else item.default,
-        )
-        for item in fields(kind)
-    )
+def _members(
+    kind: type[Any],
+) -> tuple[tuple[str, ...], tuple[object, ...], Callable[[object], Sequence[object]]]:
+    """The names of a value's members, their defaults, and what gets them all."""
+    found = {item.name: _default(item) for item in fields(kind)}
+    return tuple(found), tuple(found.values()), attrgetter(*found)
 
 
-def _brief(value: "DataclassInstance", elsewhere: frozenset[str] = frozenset()) -> bytes:
+def _default(item: Field[Any]) -> object:
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return _MISSING if item.default is MISSING else item.default
+
+
+_MEMBERS: Final = {kind: _members(kind) for kind in (Activity, CommandRequest, Communication)}
+
+
+def _brief(
+    value: Activity | CommandRequest | Communication, elsewhere: frozenset[str] = frozenset()
+) -> bytes:
     """What is not the default, without what is `elsewhere`: in columns of the same row."""
+    names, defaults, get = _MEMBERS[type(value)]
+    members = zip(names, defaults, get(value), strict=True)
     return encode(
         {
             name: mine
-            for name, default in _defaults(type(value))
-            if name not in elsewhere and (mine := getattr(value, name)) != default
+            for name, default, mine in members
+            if mine is not default and mine != default and name not in elsewhere
         }
     )
 

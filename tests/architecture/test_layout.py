@@ -175,7 +175,9 @@ FOLDERS: dict[str, set[str]] = {
 BESIDE: dict[str, set[str]] = {
     "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
         "private_files", "runner", "sortable_ids"},
-    "store": {"chain", "database", "files", "migrate", "rows", "threads"},
+    "store": {
+        "chain", "compression", "database", "files", "migrate", "rows", "threads", "transaction",
+    },
     "web": set(),
     "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
