@@ -1,12 +1,12 @@
 """Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import FieldInfo, fields
 
 from adapter.commands.activity import Activity, Command, CommandRequest, Communication, Target, Work
 from adapter.commands.outcomes import EndpointOutcome
@@ -63,21 +63,19 @@ decode_device: Final = msgspec.json.Decoder(Device).decode
 decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
-_MISSING: Final = object()
-
 
 def _members(
-    kind: type[Any],
+    kind: type[msgspec.Struct],
 ) -> tuple[tuple[str, ...], tuple[object, ...], Callable[[object], Sequence[object]]]:
     """The names of a value's members, their defaults, and what gets them all."""
     found = {item.name: _default(item) for item in fields(kind)}
     return tuple(found), tuple(found.values()), attrgetter(*found)
 
 
-def _default(item: Field[Any]) -> object:
-    if item.default_factory is not MISSING:
-        return item.default_factory()
-    return _MISSING if item.default is MISSING else item.default
+def _default(item: FieldInfo) -> object:
+    """NODEFAULT, which no value is, where there is none."""
+    made = item.default_factory
+    return item.default if made is msgspec.NODEFAULT else made()
 
 
 _MEMBERS: Final = {kind: _members(kind) for kind in (Activity, CommandRequest, Communication)}
