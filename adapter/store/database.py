@@ -44,7 +44,16 @@ class Database:
     layer, None is the operating system's.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime], vfs: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        vfs: str | None = None,
+        remembering: bool = True,
+    ) -> None:
+        self.remembering = remembering
+        """Whether the stores built on this may keep at hand what they have stored."""
         self._path = path
         self._now = now
         self._vfs = vfs

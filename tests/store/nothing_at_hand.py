@@ -1,4 +1,4 @@
-"""A store that keeps no command at hand: each is read from the file, as after a start."""
+"""A store that keeps no command and no order at hand: each is read from the file, as after a start."""
 
 from collections.abc import Callable
 from datetime import datetime

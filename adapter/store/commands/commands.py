@@ -67,7 +67,7 @@ class SqliteStore:
         vfs: str | None = None,
         remembered: int = MOST_REMEMBERED,
     ) -> None:
-        self.database = Database(path, now=now, vfs=vfs)
+        self.database = Database(path, now=now, vfs=vfs, remembering=remembered > 0)
         """What the stores of the other subjects are built on."""
         self.set_aside = self.database.set_aside
         self._now = now

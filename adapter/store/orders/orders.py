@@ -49,7 +49,7 @@ from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
 from adapter.store.database import Database
 from adapter.store.orders import queries as sql
-from adapter.store.orders.memory import OrderMemory
+from adapter.store.orders.memory import MOST_REMEMBERED, OrderMemory
 from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
@@ -86,7 +86,7 @@ class SqliteOrders:
 
     def __init__(self, store: Database) -> None:
         self._store = store
-        self._memory = OrderMemory()
+        self._memory = OrderMemory(most=MOST_REMEMBERED if store.remembering else 0)
         self.set_aside = store.set_aside
 
     # ------------------------------------------------------------ cases
