@@ -6,6 +6,8 @@ They show that the checks can fail. None of them exists in the product.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from adapter.commands.activity import CommunicationState, Work
@@ -14,8 +16,10 @@ from adapter.model.ids import InboxId
 from adapter.model.values import replace
 from adapter.service.app import over
 from adapter.service.settings import Settings
+from adapter.store.commands import writing
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import Codec
+from tests.store.nothing_at_hand import NothingAtHand
 
 LATE_S: Final = 0.5
 """How much later than promised the first fault writes: wide enough for any kill to fall into."""
@@ -23,14 +27,13 @@ _RACE_S: Final = 0.004
 """How long a save dawdles, so that two replicas meet in it."""
 
 
-class AnswersBeforeCommit(SqliteStore):
-    """Says that a message is stored, and stores it a while later."""
+class AnswersBeforeCommit(NothingAtHand):
+    """Says that a message is stored, and stores it a while later. With nothing at hand every
+    callback goes the careful way, through the inbox."""
 
-    _late: set["asyncio.Task[None]"]
-
-    async def open(self) -> None:
-        self._late = set()
-        await super().open()
+    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+        super().__init__(path, now=now)
+        self._late: set[asyncio.Task[None]] = set()
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
         task = asyncio.get_running_loop().create_task(self._write_late(batch))
@@ -41,6 +44,36 @@ class AnswersBeforeCommit(SqliteStore):
     async def _write_late(self, batch: Sequence[Received]) -> None:
         await asyncio.sleep(LATE_S)
         await super().receive(batch)
+
+
+class AnswersBeforeEffect(SqliteStore):
+    """Says that a callback is stored with its effect, and begins the transaction a while later.
+
+    What is at hand has the effect already, and other saves wait for it: alive, it loses nothing.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+        super().__init__(path, now=now)
+        self._late: asyncio.Task[None] | None = None
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        if not any(change.received for change in batch):
+            if self._late is not None:
+                await self._late
+            return await super().save(batch)
+        moved = [change.command for change in batch if change.command is not None]
+        self._memory.put(replace(each, version=each.version + 1) for each in moved)
+        late = self._write_late(batch, self._late)
+        self._late = asyncio.get_running_loop().create_task(late)
+        return [Saved.SAVED for _ in batch]
+
+    async def _write_late(
+        self, batch: Sequence[Change], before: "asyncio.Task[None] | None"
+    ) -> None:
+        await asyncio.sleep(LATE_S)
+        if before is not None:
+            await before
+        await self.database.write(lambda tx: writing.save(tx, batch, self._now()))
 
 
 class ResendsBlindly(SqliteStore):
@@ -83,12 +116,30 @@ class SavesUnguarded(Dawdles):
         return results
 
 
+class BelievesWhatItHad(Dawdles):
+    """Of a save that was refused, what was at hand is believed all the same: the version of the row
+    is taken over and nothing else, so that the next save of it is not refused."""
+
+    async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
+        commands = [change.command for change in batch]
+        had = [each and self._memory.as_of(each.id, each.version) for each in commands]
+        results = await super().save(batch)
+        for before, saved in zip(had, results, strict=True):
+            if before is not None and saved is Saved.MOVED:
+                (row,) = (await self.load([before.id])).values()
+                self._memory.put([replace(before, version=row.version)])
+        return results
+
+
 STORES: Final[Mapping[str, Callable[..., SqliteStore]]] = {
     "": SqliteStore,
+    "nothing at hand": NothingAtHand,
     "answer before commit": AnswersBeforeCommit,
+    "answer before the effect": AnswersBeforeEffect,
     "blind resend": ResendsBlindly,
     "two replicas": Dawdles,
     "two replicas, unguarded": SavesUnguarded,
+    "two replicas, believing": BelievesWhatItHad,
 }
 
 
