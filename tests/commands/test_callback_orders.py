@@ -160,19 +160,22 @@ def told_in_any_order(number: int, chance: random.Random) -> Told:
 
 
 class Engine:
-    """What turns messages into commands' states, step by step by hand."""
+    """What turns messages into commands' states, step by step by hand. `at_once`: callbacks are
+    judged as they come in, and what is due is leased in its save."""
 
-    def __init__(self, store: SqliteStore, clock: HandClock) -> None:
+    def __init__(self, store: SqliteStore, clock: HandClock, *, at_once: bool = False) -> None:
         self.store = store
+        self.at_once = at_once
         self.head_end = HeldReplies()
         self.commands: dict[CommandId, Command] = {}
-        self.calls = 0
+        self.calls = self.taken = 0
         holds = SwitchHolds(None, clock)
-        at_once = AtOnce(clock, holds)
-        self.applier = Applier(store, clock, POLICIES, at_once, changed=self._changed)
+        leasing = AtOnce(clock, holds)
+        leasing.on = at_once
+        self.applier = Applier(store, clock, POLICIES, leasing, changed=self._changed)
         reader, messages = InboxReader(codec()), MessageLog(store, clock)
         self.correlator = Correlator(
-            store, self.applier, clock, reader, messages, holds, at_once, lambda: None
+            store, self.applier, clock, reader, messages, holds, leasing, lambda: None
         )
         self.dispatcher = Dispatcher(
             store,
@@ -183,7 +186,7 @@ class Engine:
             str,
             DispatchSettings(concurrency=10 * AT_ONCE),
             holds,
-            at_once,
+            leasing,
         )
 
     def _changed(self, after: Command, told: bool) -> None:
@@ -206,18 +209,23 @@ class Engine:
         await self.dispatch()
 
     async def hear(self, told: Sequence[tuple[Told, RemoteState, bool]]) -> None:
-        await self.store.receive(
-            [
-                Received(
-                    operation=STATUS_CHANGED,
-                    raw=message(state).replace(TOKEN.encode(), item.token.encode()),
-                    at=NOON,
-                    communication=item.communication if addressed else None,
-                )
-                for item, state, addressed in told
-            ]
-        )
+        """All in one turn, each on a connection of its own."""
+        await asyncio.gather(*(self._take(*each) for each in told), self.correlate())
         await self.correlate()
+
+    async def _take(self, item: Told, state: RemoteState, addressed: bool) -> None:
+        raw = message(state).replace(TOKEN.encode(), item.token.encode())
+        received = Received(
+            operation=STATUS_CHANGED,
+            raw=raw,
+            at=NOON,
+            communication=item.communication if addressed else None,
+            checked=raw,
+        )
+        if await self.correlator.take(received):
+            self.taken += 1
+        else:
+            await self.store.receive([received])
 
     async def correlate(self) -> None:
         while await self.correlator.once():
@@ -233,7 +241,7 @@ class Engine:
 
     async def dispatch(self) -> int:
         """What is due at the head end: requests, results."""
-        started = await self.dispatcher.once()
+        started = await self.dispatcher.start_taken() + await self.dispatcher.once()
         self.calls += started
         await self.head_end.settled(self.calls)
         return started
@@ -270,7 +278,7 @@ def message(state: RemoteState) -> bytes:
 
 
 @asynccontextmanager
-async def an_engine(folder: Path) -> AsyncIterator[Engine]:
+async def an_engine(folder: Path, *, at_once: bool = False) -> AsyncIterator[Engine]:
     clock = HandClock(NOON)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
@@ -283,13 +291,14 @@ async def an_engine(folder: Path) -> AsyncIterator[Engine]:
                 installs=tuple(an_install(name, f"SP-{name}") for name in names),
             )
         )
-        yield Engine(store, clock)
+        yield Engine(store, clock, at_once=at_once)
     finally:
         await store.close()
 
 
 async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
-    """In each round every command hears of up to three states, or has its reply."""
+    """In each round every command hears of up to three states, or has its reply; at once it hears
+    of them while its reply comes."""
     chance = random.Random(seed)
     told = [told_in_any_order(first + number, chance) for number in range(AT_ONCE)]
     engine.commands.clear()
@@ -301,11 +310,14 @@ async def callbacks_in_any_order(engine: Engine, seed: int, first: int) -> None:
         heard = [
             (item, *state)
             for item in told
-            if item not in replied
+            if engine.at_once or item not in replied
             for state in item.states_come(chance.randint(1, 3))
         ]
-        await engine.hear(heard)
-        await engine.reply(replied)
+        if engine.at_once:
+            await asyncio.gather(engine.hear(heard), engine.reply(replied))
+        else:
+            await engine.hear(heard)
+            await engine.reply(replied)
         if chance.random() < 0.5:
             await engine.dispatch()
     await engine.finish()
@@ -349,9 +361,20 @@ async def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(
             await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
 
 
+@pytest.mark.seconds(110)
+async def test_callbacks_that_are_judged_as_they_come_in_end_in_the_same_state(
+    tmp_path: Path,
+) -> None:
+    async with an_engine(tmp_path, at_once=True) as engine:
+        for seed in range(15):
+            await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
+        assert engine.taken > 15 * AT_ONCE
+
+
 @pytest.mark.soak
 @pytest.mark.seconds(3_500)
-async def test_callbacks_in_any_order_for_long(tmp_path: Path) -> None:
-    async with an_engine(tmp_path) as engine:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_callbacks_in_any_order_for_long(at_once: bool, tmp_path: Path) -> None:
+    async with an_engine(tmp_path, at_once=at_once) as engine:
         for number in range(3_000):
             await callbacks_in_any_order(engine, secrets.randbits(64), AT_ONCE * number)
