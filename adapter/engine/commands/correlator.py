@@ -213,8 +213,6 @@ class Correlator:
                 known = (
                     by_id.get(row.communication) if row.communication else by_token.get(told.token)
                 )
-                if known is not None:  # one that came in meanwhile may have moved it
-                    known = self._store.at_hand(known.communication.id) or known
                 if known is None and row.communication is None:
                     verdict = self._unmatched(row)
                     if verdict.match is Match.EARLY:

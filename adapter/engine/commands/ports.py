@@ -340,9 +340,10 @@ class InboxRow(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Found(Struct, frozen=True, kw_only=True, gc=False):
-    """A communication and the command it belongs to."""
+    """A communication and the command it belongs to, as of a version of that."""
 
     command: CommandId
+    version: int
     communication: Communication
 
 

@@ -162,14 +162,23 @@ class SqliteStore:
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
     ) -> Sequence[Found]:
-        return await self.database.read(lambda db: reading.find(db, communications, tokens))
+        found = await self.database.read(lambda db: reading.find(db, communications, tokens))
+        return [self._newest(each) for each in found]
+
+    def _newest(self, read: Found) -> Found:
+        """A save is in the file a moment before it is at hand, and may have come after the look."""
+        known = self.at_hand(read.communication.id)
+        return read if known is None or known.version <= read.version else known
 
     def at_hand(self, communication: CommunicationId) -> Found | None:
-        name = communication.rpartition("-")[0]
-        command = self._memory.get(CommandId(name))
-        known = () if command is None else command.communications
-        found = next((item for item in known if item.id == communication), None)
-        return None if found is None else Found(command=CommandId(name), communication=found)
+        command = self._memory.get(CommandId(communication.rpartition("-")[0]))
+        if command is None:
+            return None
+        found = [item for item in command.communications if item.id == communication]
+        return next(
+            (Found(command=command.id, version=command.version, communication=x) for x in found),
+            None,
+        )
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
         return await self.database.read(lambda db: reading.holders(db, lanes))

@@ -88,10 +88,13 @@ ON CONFLICT (id) DO UPDATE SET
 )
 INSERT_ENDPOINTS: Final = Many("INSERT INTO communication_endpoints (id, endpoints)", 2)
 _COMMUNICATION_COLUMNS: Final = "communication.id, operation, work, state, wake, token, body"
-_COMMUNICATIONS: Final = f"""
-SELECT command, endpoints, {_COMMUNICATION_COLUMNS}
+_WITH_ENDPOINTS: Final = f"""endpoints, {_COMMUNICATION_COLUMNS}
 FROM communication
 LEFT JOIN communication_endpoints ON communication_endpoints.id = communication.id """
+_COMMUNICATIONS: Final = f"SELECT command, {_WITH_ENDPOINTS}"
+_FOUND: Final = f"""
+SELECT command, (SELECT version FROM command AS c WHERE c.id = communication.command),
+    {_WITH_ENDPOINTS}"""
 COMMUNICATIONS_OF_COMMANDS: Final = (
     _COMMUNICATIONS + "WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"
 )
@@ -100,10 +103,10 @@ SELECT command, {_COMMUNICATION_COLUMNS} FROM communication
 WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
 COMMUNICATION_OF_TOKEN: Final = "SELECT id FROM communication WHERE token IS NOT NULL AND token = ?"
 FIND_COMMUNICATIONS: Final = (
-    _COMMUNICATIONS + "WHERE communication.id IN (SELECT value FROM json_each(?))"
+    _FOUND + "WHERE communication.id IN (SELECT value FROM json_each(?))"
 )
 FIND_TOKENS: Final = (
-    _COMMUNICATIONS + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
+    _FOUND + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
 )
 # From one (priority, operation) that has this work to the next, one index search apiece. As one
 # statement with `(priority, operation) > (?, ?)` SQLite would walk through all of a priority.

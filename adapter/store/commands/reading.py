@@ -107,9 +107,11 @@ def find(
         (queries.FIND_TOKENS, tokens),
     ):
         if wanted:
-            for command, endpoints, *row in connection.execute(query, (encode(wanted),)):
+            for command, version, endpoints, *row in connection.execute(query, (encode(wanted),)):
                 communication = rows.read_communication(row, endpoints)
-                found[communication.id] = Found(command=command, communication=communication)
+                found[communication.id] = Found(
+                    command=command, version=version, communication=communication
+                )
     by_token = {item.communication.token: item for item in found.values()}
     ordered = [found[item] for item in communications if item in found]
     ordered += [by_token[item] for item in tokens if item in by_token]

@@ -296,7 +296,11 @@ class ModelStore:
         for communication in dict.fromkeys([*known, *by_token]):
             command = self._commands[self._communications[communication]].command
             found.append(
-                Found(command=command.id, communication=command.communication(communication))
+                Found(
+                    command=command.id,
+                    version=command.version,
+                    communication=command.communication(communication),
+                )
             )
         return found
 

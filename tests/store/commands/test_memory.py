@@ -5,9 +5,18 @@ from pathlib import Path
 from adapter.commands.activity import State
 from adapter.engine.commands.ports import Change, Saved
 from adapter.model.values import replace
+from adapter.store.commands import writing
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.memory import CommandMemory
-from tests.builders import a_command, a_command_id, a_note, a_submission, at
+from tests.builders import (
+    a_command,
+    a_command_id,
+    a_note,
+    a_submission,
+    a_token,
+    an_awaiting_communication,
+    at,
+)
 
 
 async def test_a_command_that_moved_behind_what_is_at_hand_is_not_saved_and_is_read_again(
@@ -25,6 +34,24 @@ async def test_a_command_that_moved_behind_what_is_at_hand_is_not_saved_and_is_r
     assert await store.verify_audit() == 0
     (found,) = (await store.load([mine.id])).values()
     assert found.version == mine.version + 1
+    await store.close()
+
+
+async def test_what_the_file_has_is_found_where_what_is_at_hand_is_behind_it(
+    tmp_path: Path,
+) -> None:
+    """A save is committed a moment before what is at hand has it."""
+    store = SqliteStore(tmp_path / "gateway.db", now=lambda: at(0))
+    await store.open()
+    await store.submit([a_submission(1)])
+    (mine,) = (await store.load([a_command_id(1)])).values()
+    sent = an_awaiting_communication(token=a_token(1))
+    told = Change(command=replace(mine, communications=(sent,)))
+    await store.database.write(lambda tx: writing.save(tx, [told], at(0)))
+    (behind,) = (await store.load([mine.id])).values()
+    assert behind == mine
+    (found,) = await store.find(tokens=[a_token(1)])
+    assert (found.version, found.communication) == (mine.version + 1, sent)
     await store.close()
 
 
