@@ -161,13 +161,16 @@ class _Worker:
                 return
 
     def _fitting(self, kind: CommandKind, device: str) -> tuple[CommandKind, str]:
-        """The last meter of a worker is commissioned and decommissioned, the others switched."""
+        """The last meter of a worker is commissioned and decommissioned, the others switched, but
+        for those whose last order has an outcome that nobody knows."""
         if kind is K.DEVICE_DECOMMISSIONING:
             device = self._devices[-1]
             return K.DEVICE_COMMISSIONING if device in self._decommissioned else kind, device
         if kind in SWITCH_KINDS:
             free = [each for each in self._devices[:-1] if each not in self._fenced]
-            device = self._rng.choice(free or self._devices[:-1])
+            if not free:  # an order for a fenced meter ends when people decide, which none do here
+                return K.DEVICE_STATUS_CHECK, device
+            device = self._rng.choice(free)
             return K.REMOTE_CONNECT if device in self._open else K.REMOTE_DISCONNECT, device
         return kind, device
 
