@@ -1,4 +1,4 @@
-"""A store that keeps no command and no order at hand: each is read from the file, as after a start."""
+"""A store that keeps nothing at hand: commands and orders are read from the file."""
 
 from collections.abc import Callable
 from datetime import datetime

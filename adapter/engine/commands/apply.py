@@ -145,30 +145,27 @@ class Applier:
             self._flushing = None
 
     async def _run_all(self, batch: list[_Application]) -> None:
-        """What one command cannot bear costs no other command of the batch: each runs alone then.
-        Nothing of the batch was saved, for it is one transaction."""
+        """What one event cannot bear costs no other of the batch: each runs alone then. Nothing of
+        the batch was saved, for it is one transaction."""
         try:
             await self._run(batch)
-        except GatewayError:
-            raise
-        except Exception as error:
-            by_command: dict[CommandId, list[_Application]] = {}
-            for job in batch:
-                if not job.done.done():
-                    by_command.setdefault(job.command, []).append(job)
-            if len(by_command) <= 1:
-                raise
-            log.warning("batch_failed", extra={"error": repr(error), "commands": len(by_command)})
-            for jobs in by_command.values():
-                await self._run_alone(jobs)
-
-    async def _run_alone(self, jobs: list[_Application]) -> None:
-        try:
-            await self._run(jobs)
         except StoreFailed:
             raise
-        except Exception as error:  # told to those who asked for it
-            _fail(jobs, error)
+        except Exception as error:
+            left = [job for job in batch if not job.done.done()]
+            if len(left) <= 1:
+                raise
+            log.warning("batch_failed", extra={"error": repr(error), "events": len(left)})
+            for job in left:
+                await self._run_alone(job)
+
+    async def _run_alone(self, job: _Application) -> None:
+        try:
+            await self._run([job])
+        except StoreFailed:
+            raise
+        except Exception as error:  # told to who asked for it
+            _fail([job], error)
 
     def _take(self) -> tuple[list[_Application], list[_Application]]:
         """The next batch: a job that the store may refuse goes alone for its command."""

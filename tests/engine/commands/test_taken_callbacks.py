@@ -14,9 +14,9 @@ from tests.web.both_servers import status_changed
 METER = 3
 
 
-async def under_way(made: ByHand) -> tuple[Command, str, RequestToken]:
+async def under_way(made: ByHand, meter: int = METER) -> tuple[Command, str, RequestToken]:
     """A command whose request the head end has taken, its callback address and its token."""
-    command = await made.submit(CommandKind.DEVICE_STATUS_CHECK, METER)
+    command = await made.submit(CommandKind.DEVICE_STATUS_CHECK, meter)
     while True:
         (communication,) = (await made.gateway.commands.get(command.id)).communications
         if communication.token is not None:
