@@ -21,7 +21,7 @@ _ELSEWHERE: Final = ("events.", "schedule.")
 
 
 _ONE_RUN: Final = (
-    ("send", "ask"),
+    ("send", "ask", "lease"),
     ("listener", "inbox", "monitor", "rest"),
     ("completion", "publish"),
     ("field", "reply"),
@@ -65,6 +65,7 @@ def test_there_is_a_point_before_and_after_each_commit_send_answer_and_publicati
         "store.before_commit", "store.after_commit",
         "send.before", "send.after", "ask.before", "ask.after",
         "listener.before_receive", "listener.after_receive", "rest.before_answer",
+        "lease.before_carry",
         "completion.before_apply", "completion.after_apply",
         "publish.before", "publish.after", "recover.before", "recover.after",
     }  # fmt: skip

@@ -1,17 +1,20 @@
 """The process dies at the worst moments; what was acknowledged is there afterwards."""
 
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from adapter.engine.clock import HandClock
-from adapter.engine.commands.ports import Filter
+from adapter.engine.commands.ports import Change, Filter, PublicationRow
 from adapter.engine.registry.importer import Importer
 from adapter.errors import StoreFailed
-from tests.builders import NOON, a_submission
+from adapter.store.commands.commands import SqliteStore
+from tests.builders import NOON, a_note, a_publication, a_submission
 from tests.forked import python
 from tests.store.conftest import MakeStore
 from tests.store.writing_process import devices_of
@@ -67,6 +70,34 @@ def test_what_was_acknowledged_survives_a_kill_around_the_commit(
     assert status == 0
     assert again == set(range(_COUNT))
     assert _stored(make) == again
+
+
+async def test_what_was_delivered_just_before_a_kill_is_offered_again_and_nothing_is_missing(
+    make: MakeStore, path: Path
+) -> None:
+    """What a sink has taken is noted along with the next transaction: a kill may come first."""
+    store = make()
+    await store.open()
+    await store.save([Change(publications=tuple(a_publication(f"e-{n}") for n in range(4)))])
+    rows = await store.outbox("sink", limit=9)
+    await store.delivered("sink", rows[2].seq)
+    assert await store.outbox("sink", limit=9) == rows[3:]
+    assert await _offered_after_a_kill(path, "killed at once") == rows
+    await store.save([Change(audit=(a_note(),))])
+    assert await _offered_after_a_kill(path, "killed later") == rows[3:]
+    await store.close()
+
+
+async def _offered_after_a_kill(path: Path, name: str) -> Sequence[PublicationRow]:
+    """By the files as a process leaves them that ends here."""
+    files = path.parent.parent / f"{path.parent.name} {name}"
+    shutil.copytree(path.parent, files)
+    store = SqliteStore(files / path.name, now=HandClock(NOON).now)
+    await store.open()
+    offered = await store.outbox("sink", limit=9)
+    await store.close()
+    shutil.rmtree(files)
+    return offered
 
 
 @pytest.mark.parametrize("point", ["store.before_commit", "store.after_commit"])

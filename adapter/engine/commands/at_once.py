@@ -15,6 +15,7 @@ from adapter.commands.activity import Command, Communication, Work
 from adapter.commands.flows import SWITCH_OPERATIONS
 from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import priority_of
+from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, Leased
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.model.ids import CommandId, CommunicationId
@@ -89,6 +90,8 @@ class AtOnce:
 
     def carry(self, command: Command, taken: LeasedWork) -> None:
         """After the save."""
+        if taken.command or taken.communications:
+            crash_points.reached("lease.before_carry")
         if taken.communications:
             rank = priority_of(command.request).rank
             self.calls += [

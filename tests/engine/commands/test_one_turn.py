@@ -126,6 +126,20 @@ async def test_a_switch_order_that_two_have_at_hand_leaves_once(tmp_path: Path) 
         assert (engine.head_end.requests, other.head_end.requests) == (1, 0)
 
 
+async def test_what_was_leased_in_its_save_when_the_process_ended_is_free_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async with an_engine(tmp_path, at_once=True) as engine:
+        (command,) = await engine.submit([a_cut(1)])
+        await engine.applier.apply(command.id, Validated())
+        assert len(engine.leasing.calls) == 1
+        after = Engine(engine.store, engine.clock)
+        assert await after.dispatch() == 0, "it is leased"
+        await after.dispatcher.recover()
+        assert await after.dispatch() == 1
+        assert (engine.head_end.requests, after.head_end.requests) == (0, 1)
+
+
 class OnABrokenDisk(SqliteStore):
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         super().__init__(path, now=now, vfs="of one turn")
