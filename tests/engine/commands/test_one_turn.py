@@ -13,11 +13,12 @@ from adapter.commands.calls import RemoteState
 from adapter.commands.events import TimePassed, TokenReceived, Validated
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.apply import SavedWith
-from adapter.engine.commands.ports import Disposition, InboxState, Leased
+from adapter.engine.commands.ports import Change, Disposition, InboxState, Leased
 from adapter.errors import NotFound, StoreFailed
 from adapter.model.ids import InboxId
+from adapter.store.commands import writing
 from adapter.store.commands.commands import SqliteStore
-from tests.builders import a_command_id, a_token
+from tests.builders import NOON, a_command_id, a_token
 from tests.commands.engine_by_hand import Engine, Told, an_engine
 from tests.engine.commands.site_by_hand import ByHand, by_hand
 from tests.engine.commands.test_taken_callbacks import under_way
@@ -47,6 +48,19 @@ async def test_what_of_a_batch_cannot_be_stored_costs_the_others_nothing(tmp_pat
         assert states == [State.COMMUNICATION_IN_PROGRESS] * 2
         found = (await engine.store.load([two.id]))[two.id]
         assert found.activity.state is State.PENDING
+
+
+async def test_what_moved_behind_what_is_at_hand_is_stepped_again_beside_the_others(
+    tmp_path: Path,
+) -> None:
+    async with an_engine(tmp_path) as engine:
+        told = [a_cut(number) for number in range(1, 5)]
+        one, two, *_ = await engine.submit(told)
+        behind = [Change(command=one), Change(command=two)]
+        await engine.store.database.write(lambda tx: writing.save(tx, behind, NOON))
+        after = await asyncio.gather(*(engine.applier.apply(x.id, Validated()) for x in told))
+        assert {each.activity.state for each in after} == {State.COMMUNICATION_IN_PROGRESS}
+        assert [each.version for each in after] == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize("refused", [1, 2], ids=["of its own command", "of another command"])

@@ -3,10 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from adapter.commands.activity import Command, State
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import InboxState
 from adapter.model.ids import InboxId, RequestToken
+from adapter.store.commands.commands import SqliteStore
 from tests.engine.commands.site_by_hand import ByHand, by_hand
 from tests.store.nothing_at_hand import NothingAtHand
 from tests.web.both_servers import status_changed
@@ -78,3 +81,37 @@ async def test_what_is_not_at_hand_ends_the_same(tmp_path: Path) -> None:
         (row,) = await made.gateway.inbox.list()
         judged = await made.gateway.inbox.judged(row.id, timeout_s=30.0)
         assert (judged.state, judged.command) == (InboxState.APPLIED, command.id)
+
+
+@pytest.mark.parametrize("store_type", [SqliteStore, NothingAtHand])
+async def test_what_is_told_of_a_command_that_is_over_is_kept_and_moves_nothing(
+    store_type: type[SqliteStore], tmp_path: Path
+) -> None:
+    async with by_hand(tmp_path, store_type=store_type) as made:
+        command, address, token = await under_way(made)
+        done = await made.finish(command)
+        earlier = len(await made.gateway.inbox.list())
+        late = [
+            status_changed(token, "Executing"),
+            status_changed(token),
+            status_changed(token, result="Failure"),
+        ]
+        told = await asyncio.gather(*(made.tell(body, url=address) for body in (*late, late[2])))
+        assert set(told) == {200}
+        for row in (await made.gateway.inbox.list())[: len(told)]:
+            await made.gateway.inbox.judged(row.id, timeout_s=30.0)
+        found = await rows(made)
+        assert sorted(found[earlier:]) == sorted(
+            [
+                (InboxState.IGNORED, "Completed is known"),
+                (InboxState.IGNORED, "received before"),
+                (InboxState.APPLIED, "late"),
+                (InboxState.APPLIED, "late"),
+            ]
+        )
+        after = await made.gateway.commands.get(command.id)
+        assert (after.activity.state, after.activity.outcome) == (
+            done.activity.state,
+            done.activity.outcome,
+        )
+        assert after.communications == done.communications
