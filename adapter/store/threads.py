@@ -180,7 +180,7 @@ class _Worker:
         for job, value, error in results:
             if job.future is None:
                 if error is not None:
-                    log.error("not_written", extra={"thread": self._thread.name}, exc_info=error)
+                    log.error("not_written", extra={"worker": self._thread.name}, exc_info=error)
             elif job.future.done():
                 continue
             elif error is None:

@@ -122,6 +122,37 @@ async def test_one_bad_row_does_not_hurt_its_neighbours(make: MakeStore) -> None
     await store.close()
 
 
+async def test_what_goes_along_and_fails_hurts_none_of_those_it_goes_with(
+    make: MakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make()
+    await store.open()
+    store.database.write_along(lambda tx: int("a bad row"))
+    async with asyncio.timeout(30):
+        await asyncio.gather(store.submit([a_submission(1)]), store.submit([a_submission(2)]))
+        await store.submit([a_submission(3)])
+        assert (await store.ledger()).accepted == 3
+    assert "not_written" in caplog.messages
+    await store.close()
+
+
+async def test_a_disk_that_breaks_under_what_goes_along_leaves_nobody_waiting(
+    make: MakeStore, disk: Disk
+) -> None:
+    store = make("faulty")
+    await store.open()
+    await store.submit([a_submission(1)])
+    await store.delivered("sink", 1)
+    disk.broken = {"write"}
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(
+            *(store.submit([a_submission(number)]) for number in (2, 3)), return_exceptions=True
+        )
+    assert [type(each) for each in answers] == [StoreFailed] * 2
+    disk.broken = set()
+    await store.close()
+
+
 async def test_a_call_whose_caller_has_gone_does_not_hurt_the_others(make: MakeStore) -> None:
     store = make()
     await store.open()
