@@ -9,11 +9,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from adapter.commands.flows import Operation
+from adapter.model.values import replace
 from adapter.simulator.registry import device_id
 from adapter.simulator.server import Simulator
 from tests.attack.report import Kind

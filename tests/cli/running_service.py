@@ -5,12 +5,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from adapter.cli import run
+from adapter.model.values import replace
 from adapter.registry.files import as_json_values
 from adapter.service.app import build
 from adapter.service.settings import load

@@ -1,6 +1,5 @@
 """What a clock that was ahead wrote into the store: nothing waits for a time nobody meant."""
 
-from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Filter, InboxState, Received
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.orders.requests import OrderRequest
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import ReadPlan

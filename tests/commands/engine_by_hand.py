@@ -7,7 +7,7 @@ stands: what is parked comes back because its token became known, or never.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.registry.store_registry import StoreRegistry
 from adapter.errors import OutcomeUnknown
 from adapter.model.ids import CommandId, CommunicationId, DeviceId, EndpointId, RequestToken
+from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.builders import a_device, a_service_point, a_submission, an_install
@@ -195,7 +196,7 @@ class Engine:
             raw=raw,
             at=NOON,
             communication=item.communication if addressed else None,
-            checked=raw,
+            message=codec().decode_at_once(raw, hosted=True),
         )
         if await self.correlator.take(received):
             self.taken += 1

@@ -8,10 +8,10 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from typing import Final
 
+from adapter.model.values import replace
 from adapter.registry.files import as_json_values
 from adapter.service.app import build
 from adapter.service.settings import load

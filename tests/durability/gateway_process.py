@@ -12,13 +12,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Import, Saved
+from adapter.model.values import replace
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from adapter.engine.commands.switch_holds import HoldReason
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
 from adapter.model.ids import DeviceId
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.service.app import App, build
 from adapter.service.backup import MANIFEST, back_up, check_backup, restore
 from adapter.service.settings import CallbackSettings, Settings, load

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -19,6 +19,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.order import ChildId, OrderKind

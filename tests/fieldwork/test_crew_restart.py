@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from adapter.engine.orders.field_work import (
 )
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.settings import CrewSettings
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import (
     AppointmentBooked,

@@ -1,7 +1,6 @@
 """A site's own task types, install statuses and reasons, at the simulated crew and in reports."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from adapter.fieldwork.messages import BadReport, read_report, report_json
 from adapter.fieldwork.settings import CrewSettings
 from adapter.fieldwork.simulated_site import SimulatedStreet
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.configuration import changed_tasks, parse_configuration
 from adapter.orders.field_activity_events import Rescheduled, WorkCanceled, WorkReported
 from tests.fieldwork.builders import METER, NOON, KeptReports, a_message

@@ -5,7 +5,6 @@ import gzip
 import socket
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from adapter.commands.flows import Operation
 from adapter.errors import FaultClass, HeadEndError, NotSent, OutcomeUnknown, Refused
 from adapter.headend.client import Encoded, HeadEndClient
 from adapter.headend.settings import HeadEndSettings, Timeouts
+from adapter.model.values import replace
 from tests.headend.bad_head_ends import Peer, Script, Seen, Server, http, in_turn, replying
 from tests.headend.calls_and_replies import (
     DISCONNECT,

@@ -1,6 +1,5 @@
 """Install events: the arrows, repeated causes, overrides, removed devices."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,6 +22,7 @@ from adapter.model.device import (
     override_problem,
 )
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId, sortable_id
+from adapter.model.values import replace
 from tests.commands.run_to_end import NOON
 from tests.support import for_every
 

@@ -1,11 +1,10 @@
 """What a device supports follows from itself, its type and its head end."""
 
-from dataclasses import replace
-
 import pytest
 
 from adapter.model.capability import DeviceType, supported_commands
 from adapter.model.measurement import CycleSchedule
+from adapter.model.values import replace
 from tests.orders.builders import NOON, a_manual_meter, a_smart_meter
 
 TYPES = {"A3": DeviceType(name="A3", commands=frozenset({"remote_connect", "load_check"}))}

@@ -1,9 +1,8 @@
 """The matrix against what the source certainly says."""
 
-from dataclasses import replace
-
 import pytest
 
+from adapter.model.values import replace
 from adapter.orders.algorithms.cremtrexc import CreateMeterExchange
 from adapter.orders.algorithms.crspact import CreateSpecificActivity
 from adapter.orders.algorithms.dcrmmtr import DecommissionRemoved

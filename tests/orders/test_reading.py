@@ -1,6 +1,5 @@
 """D1-CHKMSMT: the window in the point's own zone, the two ranges, where a reading comes from."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from adapter.model.device import (
     InstallStatus,
 )
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, check_measurement, choose, window
 from adapter.orders.algorithms.verdict import (
     Create,

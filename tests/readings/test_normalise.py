@@ -1,7 +1,6 @@
 """Seeds to measurements: exact values, times and conditions."""
 
 import tracemalloc
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -10,6 +9,7 @@ import pytest
 
 from adapter.commands.calls import ReadingKind
 from adapter.model.measurement import REGULAR
+from adapter.model.values import replace
 from adapter.readings.blocks import gaps
 from adapter.readings.conditions import CONDITIONS, DAYLIGHT, MISSING, PARTIAL, SUSPECT
 from adapter.readings.lookups import Lookups, Quantity, Shift, standard, with_quantities

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
+from adapter.model.values import replace
 from adapter.replay.catalogue import scenario
 from adapter.replay.catalogue_rows import ScenarioRow
 from adapter.replay.recorder import Recorder

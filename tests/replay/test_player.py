@@ -1,9 +1,9 @@
 """A gateway that does something else than was recorded is caught, and the place is named."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from adapter.model.values import replace
 from adapter.replay.scenario import RecordedKind, RecordedMessage, Recording
 from tests.replay.recordings import played, recording
 

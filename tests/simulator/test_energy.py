@@ -1,6 +1,5 @@
 """What meters count: functions of seed, meter and time that never contradict each other."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapter.commands.calls import SwitchState
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from adapter.simulator.energy import DELIVERED, INTERVAL, RECEIVED, intervals, total_wh
 from adapter.simulator.meters import EPOCH, Meter, Population, PopulationPlan, moved
 from tests.simulator.running_simulator import NOON, ONE

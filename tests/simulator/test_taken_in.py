@@ -1,6 +1,5 @@
 """What the simulator sends is, after the gateway's own intake, what its meters counted."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,6 +7,7 @@ import pytest
 
 from adapter.commands.calls import ReadParameters
 from adapter.engine.readings.batches import batches
+from adapter.model.values import replace
 from adapter.readings.lookups import Lookups
 from adapter.simulator.energy import DELIVERED, total_wh
 from adapter.simulator.flaws import Flaws

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ import aiohttp
 import pytest
 
 from adapter.errors import SettingsError
+from adapter.model.values import replace
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import (
     BasicUser,

@@ -1,7 +1,6 @@
 """What `?wsdl` gives is a whole contract: a client made from it alone reaches us."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import zeep
 
 from adapter.cli import run as openway
 from adapter.cli.output import Exit
+from adapter.model.values import replace
 from adapter.server.settings import ListenerSettings
 from adapter.wire.catalog import Catalog
 from adapter.wire.operation_spec import difference

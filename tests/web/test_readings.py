@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Entered, Measurement
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.server.settings import RestSettings
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports

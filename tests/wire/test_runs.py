@@ -1,12 +1,12 @@
 """Intervals that are alike: written together, they mean what they mean apart."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.model.values import replace
 from adapter.readings.seeds import BadPart, Part
 from adapter.wire.runs import IntervalRuns
 from adapter.wire.stream import Broken, parts

@@ -2,12 +2,12 @@
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
+from adapter.model.values import replace
 from adapter.wire.catalog import Catalog
 from adapter.wire.notifications import STATUS_CHANGED
 from adapter.wire.served import ServedContract, base_address, contract_pages

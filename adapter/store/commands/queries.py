@@ -102,9 +102,7 @@ LIST_COMMUNICATIONS: Final = f"""
 SELECT command, {_COMMUNICATION_COLUMNS} FROM communication
 WHERE command IN (SELECT value FROM json_each(?)) ORDER BY command, position"""
 COMMUNICATION_OF_TOKEN: Final = "SELECT id FROM communication WHERE token IS NOT NULL AND token = ?"
-FIND_COMMUNICATIONS: Final = (
-    _FOUND + "WHERE communication.id IN (SELECT value FROM json_each(?))"
-)
+FIND_COMMUNICATIONS: Final = _FOUND + "WHERE communication.id IN (SELECT value FROM json_each(?))"
 FIND_TOKENS: Final = (
     _FOUND + "WHERE token IS NOT NULL AND token IN (SELECT value FROM json_each(?))"
 )

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from adapter.commands.activity import Command, CommandRequest
@@ -13,6 +12,7 @@ from adapter.demo.demo import DemoSite, meters_for_twelve, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
 from adapter.model.device import THIS_HEAD_END
+from adapter.model.values import replace
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig, SimulatorLimits, Timing

@@ -1,6 +1,5 @@
 """What bars a disconnect from leaving: approval, budget, window, protection, expiry (I8)."""
 
-from dataclasses import replace
 from datetime import time, timedelta
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.ports import Import
 from adapter.errors import Forbidden
+from adapter.model.values import replace
 from tests.builders import NOON
 from tests.clock import lives
 from tests.clock.lives import InterruptedStore, a_head_end, life

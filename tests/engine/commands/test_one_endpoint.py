@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from adapter.engine.commands.ports import Import, Saved
 from adapter.errors import InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.model.values import replace
 from adapter.registry.files import as_json_values
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.web.api.rest import Rest

@@ -2,7 +2,6 @@
 
 import io
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from adapter.commands.activity import CommandRequest
@@ -13,6 +12,7 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.headend.settings import BasicLogin, HeadEndSettings, UsernameToken
 from adapter.model.ids import CommunicationId, DeviceId
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
 from adapter.service.app import running
 from adapter.service.assembly import connect

@@ -1,6 +1,6 @@
 """Connect and disconnect against a head end that misbehaves: never doubled, never forgotten."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from adapter.commands.activity import Command, CommandRequest, CommunicationStat
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.timing import RetryPolicy
+from adapter.model.values import replace
 from adapter.simulator.faults import Effect
 from tests.builders import NOON
 from tests.engine.commands.quick_site import fast, finish, script, sends, world

@@ -1,6 +1,5 @@
 """A request that cannot be written fails at once and says which endpoint it is."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.demo.demo import DemoSite
 from adapter.engine.commands.ports import Import, Saved
 from adapter.model.ids import EndpointId
+from adapter.model.values import replace
 from tests.engine.commands.quick_site import finish, world
 
 BAD = ("2.\x01", "2.\x0b9", "2.\x00", "2.\ufffe")

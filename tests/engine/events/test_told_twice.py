@@ -1,7 +1,6 @@
 """One event told by an exception and by an event log, with other sequence numbers: it is one."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from adapter.engine.events.ports import EventFilter
 from adapter.events.types import EventType, StormRule, event_tables
+from adapter.model.values import replace
 from adapter.readings.seeds import EventSeed
 from adapter.store.readings.reports import SqliteReports
 from tests.engine.events.events_on_a_store import NOON, EventStage, esn, event_stage, power

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,7 @@ from adapter.model.device import (
 )
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import CycleSchedule
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.orders.replies import RequesterReply

@@ -1,7 +1,6 @@
 """Master data loaded again around a cut: the record follows the switch, not the file (I19)."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from adapter.engine.registry.ports import ImportReport, Known
 from adapter.errors import NotFound
 from adapter.model.device import Device, InstallStatus
 from adapter.model.ids import DeviceId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
 from adapter.orders.order import OrderKind, OrderState
 from adapter.simulator.faults import Effect

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from adapter.engine.orders.ports import OrderFilter
 from adapter.fieldwork.messages import read_message, report_json
 from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from adapter.orders.plan import SMART_COMMANDS

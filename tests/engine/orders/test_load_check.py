@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.orders.ports import OrderRules
 from adapter.errors import Forbidden
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState

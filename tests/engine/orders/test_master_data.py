@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import NotFound
 from adapter.model.device import Category, Device, InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState
 from adapter.service.assembly import OrderParts
 from adapter.simulator.meters import PopulationPlan

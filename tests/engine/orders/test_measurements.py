@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from adapter.engine.orders.ports import FinalMeasurements
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
 from adapter.model.measurement import Measurement
+from adapter.model.values import replace
 from adapter.orders.lifecycle import POLL
 from adapter.orders.order import ChildState, OrderKind, OrderState
 from tests.engine.orders.site_with_orders import Place, rig, state_is, titles

@@ -1,6 +1,5 @@
 """A site's orders file: its own rows, functions, calendar and tasks, or a clear refusal."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from adapter.commands.flows import CommandKind
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.model.device import InstallStatus
 from adapter.model.ids import EventId
+from adapter.model.values import replace
 from adapter.orders.algorithms.verdict import Error, Pass, Verdict
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import MessageKind, WorkCanceled

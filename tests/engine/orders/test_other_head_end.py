@@ -1,6 +1,5 @@
 """An order at a device of another head end takes the field way."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from adapter.engine.commands.ports import Import
 from adapter.engine.orders.requests import OrderRequest
 from adapter.model.device import InstallStatus
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState
 from tests.engine.orders.site_with_orders import Place, Rig, rig, titles
 

@@ -1,7 +1,6 @@
 """The plan of a meter exchange goes by the device that the order names: what the registry has."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from adapter.engine.commands.ports import Import
 from adapter.engine.orders.requests import OrderRequest
 from adapter.model.device import Device, InstallStatus
 from adapter.model.ids import DeviceId
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind, OrderState
 from adapter.orders.plan import OrderPlan
 from tests.engine.orders.crew import REGISTER, a_manual_meter

@@ -1,7 +1,6 @@
 """A service point tells whether supply gets through, since when and by what made it so."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from adapter.errors import NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus, ServicePoint
 from adapter.model.ids import ServicePointId
 from adapter.model.supply import PointView, SwitchedBy
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.web.api.registry import ServicePointOut
 from tests.engine.orders.site_with_orders import INSTALLED_AT, Place, Rig, rig

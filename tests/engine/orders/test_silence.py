@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from adapter.engine.orders.ports import OrderRules, OrderShown, ReplyRefused, To
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity import FieldState
 from adapter.orders.field_activity_events import MessageKind, WorkReported

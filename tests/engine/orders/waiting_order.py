@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from adapter.engine.orders.requests import OrderRequest
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import InstallEvent, InstallStatus, ServicePoint
 from adapter.model.ids import OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.service.assembly import Core, OrderParts, connect

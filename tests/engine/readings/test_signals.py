@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapter.model.values import replace
 from adapter.service.app import until_stopped
 from tests.engine.commands.quick_site import world
 from tests.engine.readings.store_with_intake import Rig, a_rig

@@ -1,6 +1,5 @@
 """Payloads to measurements: shown whole or not at all, repeated without effect, revised."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -12,6 +11,7 @@ from adapter.commands.calls import ReadingKind
 from adapter.engine.commands.ports import Import, InboxState
 from adapter.engine.readings.ports import PayloadState
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.model.values import replace
 from tests.builders import NOON, an_install
 from tests.engine.readings.store_with_intake import ALWAYS, a_meter, a_rig
 from tests.support import every_case

@@ -1,7 +1,5 @@
 """What an import may change and what it leaves alone: every case on one snapshot."""
 
-from dataclasses import replace
-
 import pytest
 
 from adapter.engine.commands.ports import Import
@@ -16,6 +14,7 @@ from adapter.model.device import (
     ServicePoint,
 )
 from adapter.model.ids import EventId
+from adapter.model.values import replace
 from tests.builders import NOON, a_device, a_service_point, an_install, at
 
 CUT = OnOff(at=at(-60), on=False, cause=EventId("c:1"))

@@ -1,6 +1,5 @@
 """Schedules on a real store: one command for each window, whatever time and crashes do."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from adapter.commands.flows import CommandKind
 from adapter.errors import Conflict, InvalidRequest, NotFound
+from adapter.model.values import replace
 from adapter.schedules import schedule as rules
 from adapter.schedules.recurrence import Grid, Recurrence, Window
 from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState

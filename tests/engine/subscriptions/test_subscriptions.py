@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from adapter.engine.subscriptions.subscriptions import Subscriptions
 from adapter.headend.limits import Limits
 from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.headend.subscriptions import SubscriptionClient
+from adapter.model.values import replace
 from adapter.service.settings import SubscriptionSettings
 from adapter.service.upkeep import upkeep
 from adapter.simulator.server import Simulator

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from adapter.engine.events.ports import EventFilter
 from adapter.engine.upkeep.retention import Kept, Retention
 from adapter.events.types import EventType, StormRule, event_tables
 from adapter.model.ids import InboxId
+from adapter.model.values import replace
 from adapter.service.settings import RetentionSettings
 from adapter.service.upkeep import kept_days
 from adapter.store.upkeep.retention import SqlitePruning

@@ -1,13 +1,13 @@
 """Master data in dictionaries: the registry's part of the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from adapter.engine.commands.ports import Import
 from adapter.engine.registry.ports import Known
 from adapter.model.device import Device, DeviceView, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId, endpoint_key
+from adapter.model.values import replace
 
 _InstallKey = tuple[DeviceId, ServicePointId, datetime]
 
