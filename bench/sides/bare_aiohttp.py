@@ -20,7 +20,6 @@ from aiohttp import web
 from adapter.commands.calls import Call
 from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId
-from adapter.server import event_loop
 from adapter.wire.codec import packaged_codec
 from adapter.wire.operations import request_body
 from bench.payloads import ESN
@@ -131,4 +130,4 @@ async def serve(head_end: str) -> None:
 
 
 if __name__ == "__main__":
-    event_loop.run(serve(sys.argv[1]))
+    asyncio.run(serve(sys.argv[1]))

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeAlias
 from aiohttp import web
 from lxml import etree
 
-from adapter.server import event_loop
 from adapter.wire.codec import packaged_codec
 
 _KEY: Final = "RequestStatusChangedService.StatusChanged"
@@ -131,4 +130,4 @@ async def serve(name: str) -> None:
 
 
 if __name__ == "__main__":
-    event_loop.run(serve(sys.argv[1]))
+    asyncio.run(serve(sys.argv[1]))
