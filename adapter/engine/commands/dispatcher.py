@@ -79,6 +79,7 @@ current_communication: ContextVar[CommunicationId | None] = ContextVar(
 """The communication whose call is under way in this task; the message log reads it."""
 
 _ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
+_PRIORITIES: Final = tuple(Priority)
 _OPERATION: Final = {
     Work.STATUS: Operation.REQUEST_STATUS,
     Work.CANCEL: Operation.CANCEL_REQUEST,
@@ -238,7 +239,7 @@ class Dispatcher:
         """Carry out one piece of work; without a place at the head end it waits for its lease.
         Whether it was come to."""
         operation = _operation(leased, work)
-        priority = tuple(Priority)[leased.priority]
+        priority = _PRIORITIES[leased.priority]
         try:
             place = await self._head_end.admit(
                 operation, priority, wait_s=self._settings.lease_s / 2

@@ -5,7 +5,6 @@ communication's id, so that it need not be stored, and nobody can make one for a
 communication.
 """
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -35,5 +34,5 @@ class CallbackIdentity:
 
 
 def _secret(key: bytes, communication: str) -> str:
-    digest = hmac.new(key, b"status/" + communication.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, b"status/" + communication.encode(), "sha256")
     return digest[:_SECRET_BYTES].hex()
