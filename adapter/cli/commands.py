@@ -24,10 +24,11 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
+from adapter.cli.words import Word
 from adapter.commands.activity import State
 from adapter.commands.flows import READ_KINDS, SWITCH_KINDS, CommandKind, Priority
 
-_KINDS: Final = click.Choice([kind.value for kind in CommandKind])
+_KINDS: Final = Word([kind.value for kind in CommandKind])
 _KNOWN: Final = (
     f"Kinds: {', '.join(kind.value for kind in CommandKind)}.\n\n"
     "Times: 2026-03-01T06:00:00Z, now, +2h, -1d."
@@ -180,7 +181,7 @@ def _rests(made: Mapping[str, Json]) -> Exit:
 
 @command.command(name="list")
 @click.option("--kind", type=_KINDS)
-@click.option("--state", type=click.Choice([each.value for each in State]))
+@click.option("--state", type=Word([each.value for each in State]))
 @click.option("--device", help="Only commands for this device.")
 @click.option("--open", is_flag=True, help="Only those that are not final.")
 @paged()

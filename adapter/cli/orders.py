@@ -23,12 +23,13 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
+from adapter.cli.words import Word
 from adapter.errors import InvalidRequest
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind, OrderState
 
-_KINDS: Final = click.Choice([kind.value for kind in OrderKind])
-_STATES: Final = click.Choice([state.name.lower() for state in OrderState])
+_KINDS: Final = Word([kind.value for kind in OrderKind])
+_STATES: Final = Word([state.name.lower() for state in OrderState])
 _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
 ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")

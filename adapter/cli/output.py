@@ -214,7 +214,10 @@ def print_table(
         table.add_column(cell(heading), overflow="fold", justify="right" if numbers else "left")
     for row in whole:
         table.add_row(*(Text(cell(value)) for value in row))
-    console().print(table)
+    shown = console()
+    with shown.capture() as printed:
+        shown.print(table)
+    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _is_number(value: object) -> bool:

@@ -14,6 +14,7 @@ from adapter.cli.output import as_json, print_json, print_table, print_text
 from adapter.cli.tables_diagrams import ARROWS, mermaid
 from adapter.cli.tables_floors import contracts, floors
 from adapter.cli.tables_names import names
+from adapter.cli.words import Word
 from adapter.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -396,7 +397,7 @@ def filled(text: str, root: Path | None = None) -> str:
 @click.argument(
     "names",
     nargs=-1,
-    type=click.Choice([*TABLES, "machines", *DIAGRAMS]),
+    type=Word([*TABLES, "machines", *DIAGRAMS]),
     metavar="[NAMES]...",
 )
 @click.option("--markdown", is_flag=True, help="Exactly as the pages embed them.")

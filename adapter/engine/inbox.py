@@ -1,4 +1,4 @@
-"""What the head end sends: stored before it is answered, judged later."""
+"""What the head end sends: stored before it is answered; a plain callback with its effect."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -181,7 +181,7 @@ BESIDE: dict[str, set[str]] = {
     "web": set(),
     "web/api": {"call", "openapi", "problems", "quarantine", "rest", "routes", "visits"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
-        "quarantine", "replay", "run", "session", "tables", "times", "wire"},
+        "quarantine", "replay", "run", "session", "tables", "times", "wire", "words"},
 }
 # fmt: on
 """The files of a folder that is ordered by subject which belong to no subject, or to all."""

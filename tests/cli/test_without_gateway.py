@@ -71,6 +71,27 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments, close",
+    [
+        (["command", "submit", "remote_disconect", "M700001"], "remote_disconnect"),
+        (["command", "list", "--state", "complete"], "completed"),
+        (["order", "submit", "cutt", "SP700001"], "cut"),
+        (["tables", "flowz"], "flows"),
+    ],
+)
+def test_a_word_that_is_none_is_told_with_the_one_that_was_meant(
+    arguments: list[str], close: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == Exit.INVALID
+    assert f"; did you mean {close}?" in capsys.readouterr().err
+
+
+def test_lines_of_a_table_end_with_their_text(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = output(capsys, "tables", "flows").splitlines()
+    assert lines == [line.rstrip() for line in lines]
+
+
 # ---------------------------------------------------------------- tables
 
 
