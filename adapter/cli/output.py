@@ -214,9 +214,9 @@ def print_table(
         table.add_column(cell(heading), overflow="fold", justify="right" if numbers else "left")
     for row in whole:
         table.add_row(*(Text(cell(value)) for value in row))
-    shown = console()
-    with shown.capture() as printed:
-        shown.print(table)
+    screen = console()
+    with screen.capture() as printed:
+        screen.print(table)
     click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 

@@ -72,7 +72,7 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "arguments, close",
+    ("arguments", "close"),
     [
         (["command", "submit", "remote_disconect", "M700001"], "remote_disconnect"),
         (["command", "list", "--state", "complete"], "completed"),
