@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bench import callbacks, codec, commands, intake, orders, profiles, simulator, waiting
+from bench import callbacks, codec, commands, intake, orders, profiles, simulator, waiting, where
 from bench.files import write
 from bench.machine import machine
 from bench.report import Part, show
@@ -22,6 +22,7 @@ from bench.rounds import Options
 
 PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "commands": commands.measure,
+    "where": where.measure,
     "waiting": waiting.measure,
     "callbacks": callbacks.measure,
     "codec": codec.measure,

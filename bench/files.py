@@ -1,7 +1,8 @@
 """What a run leaves: RESULTS.md to read, results.json to compare, results.svg to look at.
 
 A run of some parts takes the place of these parts alone; every part says when, where and at which
-commit it was measured.
+commit it was measured. What was tried and dropped is written by
+hand, in tried.md, and put in as it is.
 """
 
 import json
@@ -13,12 +14,13 @@ from bench.picture import draw
 from bench.report import FIGURE_COLUMNS, Part, part_of
 
 HERE: Final = Path(__file__).parent
+TRIED: Final = "tried.md"
 _HEAD: Final = """\
 # Results
 
-Written by `python -m bench`; not to be edited. Read the ratios: both sides of each were measured in
-the same rounds, in turns, and the median of the rounds is told. CPU is user and system time of one
-process; `/s` and `ms` are of this machine.
+Written by `python -m bench`, not to be edited, but for what was tried, which is in `tried.md`. Read
+the ratios: both sides of each were measured in the same rounds, in turns, and the median of the
+rounds is told. CPU is user and system time of one process; `/s` and `ms` are of this machine.
 """
 _PICTURE: Final = "![rate, latency and CPU over load, and CPU over open commands](results.svg)"
 
@@ -34,7 +36,12 @@ def write(
     file.write_text(json.dumps(_rounded(kept), indent=1) + "\n")
     parts = {name: part_of(plain) for name, plain in kept.items()}
     curves = [curve for part in parts.values() for curve in part.curves]
-    text = _text(parts, {name: plain["around"] for name, plain in kept.items()})
+    tried = folder / TRIED
+    text = _text(
+        parts,
+        {name: plain["around"] for name, plain in kept.items()},
+        tried.read_text() if tried.exists() else "",
+    )
     (folder / "RESULTS.md").write_text(text)
     draw(curves, folder / "results.svg")
 
@@ -51,7 +58,7 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _text(parts: Mapping[str, Part], around: Mapping[str, Mapping[str, str]]) -> str:
+def _text(parts: Mapping[str, Part], around: Mapping[str, Mapping[str, str]], tried: str) -> str:
     lines = [_HEAD]
     if any(part.curves for part in parts.values()):
         lines += [_PICTURE, ""]
@@ -63,6 +70,8 @@ def _text(parts: Mapping[str, Part], around: Mapping[str, Mapping[str, str]]) ->
             lines += ["", *(f"- {note}" for note in part.notes)]
         for details in part.details:
             lines += ["", f"{details.title}:", "", *_table(details.columns, details.rows)]
+    if tried:
+        lines += ["", tried.rstrip()]
     lines += ["", "## Machine", "", *_machines(around)]
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
 """A gateway in a process of its own, over a store in a folder; measured by what it is asked.
 
 python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
-                                       "counting": false}
+                                       "counting": false, "sampling": false}
 
 It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n} and
 {"do": "ledger"}. With `waiting`, so many more commands are open in its store from the start on:
@@ -41,6 +41,7 @@ from bench.counts import Counter
 from bench.open_commands import INSTALLED, fill
 from bench.payloads import ESN
 from bench.processes import LOOK_S, QUIET_LOOKS, is_quiet
+from bench.sampling import Sampler
 
 KEY: Final = b"bench" * 8
 FIRST: Final = 700_001
@@ -131,10 +132,17 @@ class Work:
 class Measured:
     """What the process is asked for."""
 
-    def __init__(self, gateway: Gateway, store: SqliteStore, counter: Counter | None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: SqliteStore,
+        counter: Counter | None,
+        sampler: Sampler | None,
+    ) -> None:
         self._gateway = gateway
         self._store = store
         self._counter = counter
+        self._sampler = sampler
 
     async def answer(self, do: str, **what: Any) -> dict[str, Any]:
         match do:
@@ -150,6 +158,8 @@ class Measured:
         """Until all of it is final and nothing is left to do, publications and logs included."""
         works = [Work(self._gateway, **each) for each in several]
         before = None if self._counter is None else self._counter.now()
+        if self._sampler is not None:
+            self._sampler.start()
         commits, cpu = self._store.database.commits, time.process_time()
         started = time.perf_counter()
         await asyncio.gather(*(work.run() for work in works))
@@ -164,6 +174,8 @@ class Measured:
         }
         if self._counter is not None and before is not None:
             answer["counts"] = asdict(self._counter.now() - before)
+        if self._sampler is not None:
+            answer["sampled"] = self._sampler.stop()
         return answer
 
     async def _submit(self, count: int, first: int = 0) -> dict[str, Any]:
@@ -196,7 +208,13 @@ async def _rest() -> None:
 
 
 async def serve(
-    *, head_end: str, folder: str, meters: int, waiting: int = 0, counting: bool = False
+    *,
+    head_end: str,
+    folder: str,
+    meters: int,
+    waiting: int = 0,
+    counting: bool = False,
+    sampling: bool = False,
 ) -> None:
     counter = Counter() if counting else None
     clock, listening = SystemClock(), bind("127.0.0.1", 0)
@@ -222,7 +240,7 @@ async def serve(
             running(core, Settings(api=Api(port=0)), listening, clock)
         )
         settle()
-        measured = Measured(app.gateway, store, counter)
+        measured = Measured(app.gateway, store, counter, Sampler() if sampling else None)
         ready = {"url": url_of(listening, tls=False), "open_s": time.perf_counter() - opening}
         print(json.dumps(ready), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -9,7 +9,7 @@ import pytest
 
 from bench.__main__ import PARTS, arguments, whole
 from bench.counts import NAMES, Counts, least
-from bench.files import write
+from bench.files import HERE, TRIED, write
 from bench.report import Curve, Details, Figure, Part, Ran, ratios
 from bench.rounds import check, interleaved
 
@@ -81,6 +81,16 @@ def test_results_of_one_part_leave_those_of_another(tmp_path: Path) -> None:
         json.loads((tmp_path / "results.json").read_text())["commands"]["figures"][0]["goal"] == 2
     )
     assert "at once" in (tmp_path / "results.svg").read_text()
+
+
+def test_what_was_tried_is_in_the_results_as_it_was_written(tmp_path: Path) -> None:
+    tried = (HERE / TRIED).read_text(encoding="utf-8")
+    (tmp_path / TRIED).write_text(tried, encoding="utf-8")
+    part = Part(title="Orders", figures=[Figure(what="CPU", unit="ms", each=[5.0])])
+    for _ in range(2):
+        write({"orders": part}, {"orders": {"Python": "3.11"}}, tmp_path)
+    assert (tmp_path / "RESULTS.md").read_text().count(tried) == 1
+    assert tried.startswith("## Tried and dropped\n")
 
 
 def test_an_option_that_measures_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
