@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from types import FrameType
 from typing import Final
@@ -17,6 +18,7 @@ OTHERS: Final = "others"
 THREADS: Final = (MAIN, "store-writer", "store-reader", OTHERS)
 
 _EACH_S: Final = 0.001
+"""Asked for; the kernel gives one at each of its ticks, which may be 4 ms apart."""
 
 LOOP: Final = "event loop and sockets"
 CLIENT: Final = "aiohttp client"
@@ -64,27 +66,36 @@ def area_of(module: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """Seconds of CPU by thread and, of the main thread, by area; and how many samples tell so."""
+
+    threads: dict[str, float]
+    areas: dict[str, float]
+    samples: int
+
+
 class Sampler:
     """Of the process and the thread in which it starts, which is the main one."""
 
     def __init__(self) -> None:
         self._areas: defaultdict[str, float] = defaultdict(float)
         self._before: dict[str, float] = {}
-        self._last = 0.0
+        self._last, self._samples = 0.0, 0
 
     def start(self) -> None:
         self._areas.clear()
         self._before = _threads()
-        self._last = time.thread_time()
+        self._last, self._samples = time.thread_time(), 0
         signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, _EACH_S, _EACH_S)
 
-    def stop(self) -> dict[str, dict[str, float]]:
-        """Seconds of CPU since the start, by thread and by area. The handler stays: a signal that
-        is on its way would end the process."""
+    def stop(self) -> Sampled:
+        """What was taken since the start. The handler stays: a signal that is on its way would end
+        the process."""
         signal.setitimer(signal.ITIMER_PROF, 0)
         threads = {name: cpu_s - self._before[name] for name, cpu_s in _threads().items()}
-        return {"threads": threads, "areas": dict(self._areas)}
+        return Sampled(threads=threads, areas=dict(self._areas), samples=self._samples)
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
         now = time.thread_time()
@@ -94,6 +105,7 @@ class Sampler:
             frame = frame.f_back
         self._areas[area or OTHERS] += now - self._last
         self._last = now
+        self._samples += 1
 
 
 def _threads() -> dict[str, float]:

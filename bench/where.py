@@ -9,30 +9,30 @@ from typing import Final
 from bench.commands import KIND, gateway, head_end
 from bench.report import Details, Figure, Part, shown
 from bench.rounds import Options, check
-from bench.sampling import MAIN, OTHERS, THREADS
+from bench.sampling import MAIN, OTHERS, THREADS, Sampled
 from bench.sides.head_end import DELAYS_S
 
 _COUNT: Final = 1_000
 _AT_ONCE: Final = 64
-_LEAST_SHARE: Final = 0.005
-"""Of the main thread: areas that take less are one row."""
+_LEAST_SHARE: Final = 0.01
+"""Of the main thread: areas that take less are one row. Too few samples tell of each."""
 
 
 def measure(options: Options) -> Part:
     count = options.some(_COUNT, least=_AT_ONCE)
-    threads: list[dict[str, float]] = []
-    areas: list[dict[str, float]] = []
+    several: list[Sampled] = []
     with (
         tempfile.TemporaryDirectory() as temporary,
         head_end(*DELAYS_S) as asked,
         gateway(asked, Path(temporary) / "where", sampling=True) as ours,
     ):
-        for number in range(options.rounds + 1):
+        for _ in range(2 * options.rounds + 1):
             ran = ours.ask(do="run", work=[{"kind": KIND, "count": count, "at_once": _AT_ONCE}])
             check(ran)
-            if number:  # the first turn is not counted: connections open, caches fill
-                threads.append(_ms(ran["sampled"]["threads"], count))
-                areas.append(_ms(ran["sampled"]["areas"], count))
+            several.append(Sampled(**ran["sampled"]))
+    del several[0]  # connections opened, caches filled
+    threads = [_ms(each.threads, count) for each in several]
+    areas = [_ms(each.areas, count) for each in several]
     part = Part(title=f"Where a command's CPU goes, {_AT_ONCE} at once")
     part.figures += [
         Figure(what=f"CPU of a command, {name}", unit="ms", each=[each[name] for each in threads])
@@ -42,6 +42,8 @@ def measure(options: Options) -> Part:
         _shares("Threads of the gateway", medians(threads)),
         _shares(f"Areas of the {MAIN}, by samples", gathered(medians(areas))),
     ]
+    samples = sum(each.samples for each in several)
+    part.notes.append(f"The areas are told by {samples:,} samples in {len(several)} turns.")
     return part
 
 

@@ -175,7 +175,7 @@ class Measured:
         if self._counter is not None and before is not None:
             answer["counts"] = asdict(self._counter.now() - before)
         if self._sampler is not None:
-            answer["sampled"] = self._sampler.stop()
+            answer["sampled"] = asdict(self._sampler.stop())
         return answer
 
     async def _submit(self, count: int, first: int = 0) -> dict[str, Any]:
