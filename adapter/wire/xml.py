@@ -8,6 +8,7 @@ nearly all is, is not shown to the judge, who would say what the parser says. Co
 while parsing, so that a value cannot be cut short by one.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -16,6 +17,7 @@ from xml.parsers.expat import ExpatError
 from lxml import etree
 
 from adapter.errors import ContractViolation, NotWellFormed
+from adapter.wire.apart import apart
 from adapter.wire.bounded import KIB, USUAL
 from adapter.wire.bounded import checked as judged
 from adapter.wire.encoding import NO_ENCODING, as_utf8
@@ -78,7 +80,7 @@ def plain_root(data: bytes) -> etree._Element | None:
     if not is_plain(data, most_bytes=USUAL.text_bytes, most=USUAL.attributes):
         return None
     try:
-        root = etree.fromstring(data, _PARSER)
+        root = _read(data)
     except (etree.XMLSyntaxError, ValueError):
         return None
     shallow = len(data) <= _FEW and data.count(b"<") <= 2 * USUAL.depth
@@ -88,7 +90,7 @@ def plain_root(data: bytes) -> etree._Element | None:
 def tree_of(text: bytes) -> etree._Element:
     """The root of what the judge of XML took, and gave back. Raises NotWellFormed."""
     try:
-        return etree.fromstring(text, _PARSER)
+        return _read(text)
     except etree.XMLSyntaxError as error:
         raise NotWellFormed(what_is_wrong(error)) from error
     except ValueError as error:
@@ -142,15 +144,44 @@ def where(element: etree._Element) -> str:
     return "/".join(path) or names[0]
 
 
-_PARSER: Final = etree.XMLParser(
-    encoding="utf-8",
-    resolve_entities=False,
-    load_dtd=False,
-    no_network=True,
-    huge_tree=False,
-    recover=False,
-    remove_comments=True,
-)
+def _new_parser() -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        recover=False,
+        remove_comments=True,
+    )
+
+
+def _read(text: bytes) -> etree._Element:
+    if _is_familiar(text):
+        return etree.fromstring(text, _PARSER)
+    return apart(lambda: etree.fromstring(text, _new_parser()))
+
+
+def _is_familiar(text: bytes) -> bool:
+    """Whether it is short and of tags that were met, or are few enough to be kept for good."""
+    if len(text) > _SMALL:
+        return False
+    new = set(_TAGS.findall(text)) - _MET
+    if not new:
+        return True
+    if len(_MET) + len(new) > _MOST_MET or max(map(len, new)) > KIB:
+        return False
+    _MET.update(new)
+    return True
+
+
+_PARSER: Final = _new_parser()
+_SMALL: Final = 16 * KIB
+"""Beside what is larger a thread costs little."""
+_MOST_MET: Final = 4096
+_MET: Final[set[bytes]] = set()
+_TAGS: Final = re.compile(rb"<[^>]*>?\s*")
+"""With the blanks behind them, which are kept like names."""
 _FEW: Final = 4 * KIB
 """Of so few bytes to count the tags is quicker than to go through the tree."""
 

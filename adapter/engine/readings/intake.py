@@ -32,6 +32,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
+from adapter.wire.apart import apart
 from adapter.wire.stream import Broken, where_broken
 
 _TRIES: Final = 3
@@ -212,7 +213,7 @@ class PayloadIntake:
 
     def _read(self, raw: bytes) -> list[Batch]:
         try:
-            return list(batches([raw], self._lookups))
+            return apart(lambda: list(batches([raw], self._lookups)))
         except Broken as error:
             if str(error).startswith("not well-formed"):
                 raise where_broken([raw]) or error from error

@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -26,6 +27,7 @@ from adapter.engine.readings.spool import pieces_of
 from adapter.engine.readings.tables import read_tables
 from adapter.errors import StoreFailed
 from adapter.readings.lookups import Lookups
+from adapter.wire.apart import apart
 from adapter.wire.stream import Broken, where_broken
 
 DONE: Final = b"D"
@@ -58,7 +60,7 @@ def main() -> None:
         if job["tables"] != tables[0]:
             tables = (job["tables"], read_tables(json.loads(job["tables"])))
         try:
-            _work(job, tables[1], sink)
+            apart(partial(_work, job, tables[1], sink))
         except BrokenPipeError:
             os._exit(0)
 
