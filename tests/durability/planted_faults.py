@@ -23,7 +23,7 @@ from tests.store.nothing_at_hand import NothingAtHand
 
 LATE_S: Final = 0.5
 """How much later than promised the first fault writes: wide enough for any kill to fall into."""
-_RACE_S: Final = 0.004
+_RACE_S: Final = 0.02
 """How long a save dawdles, so that two replicas meet in it."""
 
 

@@ -64,7 +64,7 @@ async def test_an_update_that_does_not_look_at_the_version_is_found_in_the_histo
         life = await made.start(planted=planted)
         if not honest:  # it may leave commands that never end: nothing else is waited for
             found = "an update is lost"
-            await until(lambda: not is_a_chain(read_audit(made.store_path)), within_s=30, why=found)
+            await until(lambda: not is_a_chain(read_audit(made.store_path)), within_s=90, why=found)
         return life
 
     title = f"planted: {planted}"
