@@ -22,7 +22,7 @@ from adapter.wire.encoding import as_utf8
 from adapter.wire.markup import MarkupScan
 from adapter.wire.parts import PART_NAMES, identifier_of, kept_xml, read_part, serial_of
 from adapter.wire.runs import IntervalRuns
-from adapter.wire.xml import local_name, what_is_wrong
+from adapter.wire.xml import PARSING, local_name, what_is_wrong
 
 MAX_PART_BYTES: Final = 32 * 1024 * 1024
 """The most bytes between the ends of two parts: one device's values, or what stands around them."""
@@ -243,13 +243,7 @@ def _new_parser() -> etree.XMLPullParser:
     return etree.XMLPullParser(
         events=("end",),
         tag=tuple(f"{{*}}{name}" for name in PART_NAMES),
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        recover=False,
-        remove_comments=True,
+        **PARSING,
     )
 
 

@@ -9,9 +9,10 @@ while parsing, so that a value cannot be cut short by one.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from xml.parsers.expat import ExpatError
 
 from lxml import etree
@@ -144,16 +145,20 @@ def where(element: etree._Element) -> str:
     return "/".join(path) or names[0]
 
 
+PARSING: Final[Mapping[str, Any]] = {
+    "encoding": "utf-8",
+    "resolve_entities": False,
+    "load_dtd": False,
+    "no_network": True,
+    "huge_tree": False,
+    "recover": False,
+    "remove_comments": True,
+}
+"""How every parser of ours reads; lxml's own defaults fetch and expand."""
+
+
 def _new_parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        recover=False,
-        remove_comments=True,
-    )
+    return etree.XMLParser(**PARSING)
 
 
 def _read(text: bytes) -> etree._Element:
