@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from adapter.server.connections import mark_slow
+from adapter.server.connections import Behind, mark_behind, next_piece
 from adapter.server.settings import Pace
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -16,9 +16,6 @@ _AT_ONCE: Final = 8 * 1024
 """Bytes that are looked at before others have their turn."""
 
 _RUN: Final = 64 * 1024
-_LOOKS: Final = 5
-"""So often within its span of time a slow body's rate is looked at."""
-
 _REST_S: Final = 0.001
 """A large body gives way: after each run the interpreter is free for those who store callbacks."""
 
@@ -140,7 +137,6 @@ async def read_body(
         )
     finally:
         place.leave()
-        mark_slow(request, False)
 
 
 def _at_hand(content: StreamReader, most: int) -> bytes | None:
@@ -208,23 +204,23 @@ class _Coming:
         if place is not None:
             place.make_way()
         while True:
-            waited_for = await self._within(min(self._left, self._pace.over_s / _LOOKS))
-            if waited_for is not None:
-                return waited_for
+            more = await self._within(min(self._left, self._pace.over_s))
+            if more is not None:
+                return more
 
     async def _within(self, seconds: float) -> bytes | None:
         loop = asyncio.get_running_loop()
         started, piece = loop.time(), None
+        if rate := self._pace.least_rate:
+            since = started - self._waited + self._came / rate
+            mark_behind(self._request, Behind(since, self._pace.over_s))
         try:
             async with asyncio.timeout(seconds):
-                piece = await self._request.content.readany()
+                piece = await next_piece(self._request)
         except TimeoutError:
             pass
-        except RuntimeError as error:
-            if self._request.transport is not None:
-                raise
-            # What aiohttp says where the connection was closed between two pieces.
-            raise ConnectionResetError("closed") from error
+        finally:
+            mark_behind(self._request, None)
         waited = loop.time() - started
         self._left -= waited
         self._waited += waited
@@ -236,10 +232,8 @@ class _Coming:
     def _judge(self, *, came: bool) -> None:
         if self._left <= 0 and not came:
             raise _TooSlow("The message did not come in time.")
-        slow = self._came < self._pace.least_rate * self._waited
-        mark_slow(self._request, slow and self._waited >= self._pace.over_s / _LOOKS)
         if self._waited >= self._pace.over_s:
-            if slow:
+            if self._came < self._pace.least_rate * self._waited:
                 raise _TooSlow("The message came too slowly.")
             self._waited, self._came = 0.0, 0
 

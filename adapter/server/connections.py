@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,10 +27,18 @@ from adapter.settings.text_files import require_file
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BREATHER_S: Final = 0.1
+_LATE: Final = 0.2
+_LATE_IN_A_CROWD: Final = 0.01
+"""Of the time that a body may be behind, the share after which a new connection may have its
+place; less of it where most of the connections wait for a body."""
+
 _BACKLOG: Final = 1024
 _OTHER_DESCRIPTORS: Final = 256
 SERVER: Final = "openway"
 _READ_BYTES: Final = 64 * 1024
+_REST_S: Final = 0.001
+"""Between two such reads of what nobody wants."""
+
 # Extensions of chunks have no bound of their own. aiohttp sets no callback of llhttp for them, so
 # that nothing here sees one; a second parser over the same bytes could read them in another way.
 # They are kept nowhere, and are no bytes of the body: its deadline and least rate end them.
@@ -112,12 +121,24 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A body that is waited for: behind its least rate from `since` on, if nothing comes, and cut
+    off `over_s` later."""
+
+    since: float
+    over_s: float
+
+    def share(self, now: float) -> float:
+        return (now - self.since) / self.over_s
+
+
 @dataclass(slots=True, eq=False)
 class ConnectionSlot:
     """What one accepted connection takes up, from accept to close.
 
-    `since` is when it was accepted or last at work; `served`, whether it ever got an answer;
-    `slow`, whether its body comes at less than the least rate.
+    `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
+    `behind` is set while more of a body is waited for.
     """
 
     address: str
@@ -126,7 +147,11 @@ class ConnectionSlot:
     protocol: "Connection | None" = None
     task: "asyncio.Task[None] | None" = None
     busy: bool = False
-    slow: bool = False
+    behind: "Behind | None" = None
+
+    def late(self, now: float) -> float:
+        """Of the time that a body may be behind the least rate the share that is used up."""
+        return self.behind.share(now) if self.behind is not None else 0.0
 
     def close(self) -> None:
         if self.task is not None:
@@ -147,10 +172,10 @@ class Places:
     def take(self, address: str, now: float) -> ConnectionSlot | None:
         """A place, at the cost of the longest idle one where all are taken; None: none is idle."""
         if self.by_address[address] >= self.limits.per_address:
-            if not self.evict(address):
+            if not self.evict(address, now):
                 self.counts["connections_refused_address"] += 1
                 return None
-        elif len(self.taken) >= self.limits.connections and not self.evict(None):
+        elif len(self.taken) >= self.limits.connections and not self.evict(None, now):
             self.counts["connections_refused"] += 1
             return None
         place = ConnectionSlot(address=address, since=now)
@@ -165,24 +190,33 @@ class Places:
             if not self.by_address[place.address]:
                 del self.by_address[place.address]
 
-    def evict(self, address: str | None) -> bool:
-        """Close one that is idle or slow, of `address` if one is given. False: there is none."""
-        idle = [
-            place
-            for place in self.taken
-            if (place.slow or not place.busy) and (address is None or place.address == address)
+    def evict(self, address: str | None, now: float) -> bool:
+        """Close one that is idle or late, of `address` if one is given. False: there is none.
+
+        Where most wait for a body, those late by a little give way too, and they alone: else
+        callers that send nothing would have the places of those that were served.
+        """
+        asked = [each for each in self.taken if address is None or each.address == address]
+        crowded = 2 * sum(each.late(now) > 0 for each in asked) > len(asked)
+        late = _LATE_IN_A_CROWD if crowded else _LATE
+        free = [
+            each
+            for each in asked
+            if each.late(now) > late or not (each.busy or (crowded and each.served))
         ]
-        if not idle:
+        if not free:
             return False
-        victim = min(idle, key=self._worth)
+        victim = min(free, key=self._worth)
         self.leave(victim)
         victim.close()
         self.counts["connections_evicted"] += 1
         return True
 
     def _worth(self, place: ConnectionSlot) -> tuple[bool, int, float]:
-        """Silent ones go first, of them those of the address with the most, then the oldest."""
-        return place.served, -self.by_address[place.address], place.since
+        """Late and silent ones go first, of them those of the address with the most, then the
+        oldest."""
+        since = place.since if place.behind is None else place.behind.since
+        return place.served and not place.busy, -self.by_address[place.address], since
 
 
 class Connection(web.RequestHandler):
@@ -195,7 +229,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=places.limits.idle_s,
-            lingering_time=places.limits.linger_s,
+            lingering_time=0.0,  # see finish_response
             read_bufsize=_READ_BYTES,
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # None is how it is switched off
@@ -231,9 +265,21 @@ class Connection(web.RequestHandler):
         self._place.busy = yes
         self._place.since = asyncio.get_running_loop().time()
 
-    def slow(self, yes: bool) -> None:
-        """Its body falls behind the least rate: a new connection may have its place."""
-        self._place.slow = yes
+    def behind(self, how: Behind | None) -> None:
+        """See its place."""
+        self._place.behind = how
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer. What the caller still sends of its body is read and dropped at a pace
+        that leaves the event loop to others, where the web server's own lingering reads all that
+        can be had."""
+        sent = await super().finish_response(request, resp, start_time)
+        if not request.content.is_eof():
+            with suppress(TimeoutError, OSError, web.RequestPayloadError, HttpProcessingError):
+                await asyncio.wait_for(_drop_the_rest(request), self._places.limits.linger_s)
+        return sent
 
     def handle_error(
         self,
@@ -256,16 +302,33 @@ class Connection(web.RequestHandler):
         return response
 
 
+async def next_piece(request: web.BaseRequest) -> bytes:
+    """What there is of the body, once there is some; b"" at its end. Raises what aiohttp raises
+    for a body that ends early, and OSError."""
+    try:
+        return await request.content.readany()
+    except RuntimeError as error:
+        if request.transport is not None:
+            raise
+        # What aiohttp says where the connection was closed between two pieces.
+        raise ConnectionResetError("closed") from error
+
+
+async def _drop_the_rest(request: web.BaseRequest) -> None:
+    while await next_piece(request):  # noqa: ASYNC110  # a pace, not a poll
+        await asyncio.sleep(_REST_S)
+
+
 def mark_busy(request: web.BaseRequest, yes: bool) -> None:
     """Whether the request's connection must be kept."""
     if isinstance(request.protocol, Connection):
         request.protocol.busy(yes)
 
 
-def mark_slow(request: web.BaseRequest, yes: bool) -> None:
-    """Whether the request's body comes too slowly for its connection to be kept at any cost."""
+def mark_behind(request: web.BaseRequest, how: Behind | None) -> None:
+    """More of the request's body is waited for; None: it is not."""
     if isinstance(request.protocol, Connection):
-        request.protocol.slow(yes)
+        request.protocol.behind(how)
 
 
 @web.middleware
@@ -372,7 +435,7 @@ class Door:
         except OSError as error:
             self._counts["accept_failed"] += 1
             limited_log.warning("accept_failed", error=error.strerror)
-            if error.errno in _EXHAUSTED and not self._places.evict(None):
+            if error.errno in _EXHAUSTED and not self._places.evict(None, loop.time()):
                 loop.remove_reader(listening)
                 self._pausing = loop.call_later(_BREATHER_S, self._listen, listening)
             return

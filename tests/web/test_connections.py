@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,8 +21,10 @@ from adapter.model.values import replace
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import (
     BasicUser,
+    BodyLimits,
     ConnectionLimits,
     ListenerSettings,
+    Pace,
     RestSettings,
     ServerTls,
 )
@@ -82,7 +84,7 @@ async def test_hundreds_of_silent_sockets_do_not_keep_an_honest_caller_out() -> 
 
 
 async def test_silent_sockets_take_no_place_from_a_connection_that_has_spoken() -> None:
-    async with a_rig(limited(connections=5)) as rig, connected(rig.url) as honest:
+    async with a_rig(limited(connections=5, idle_s=120.0)) as rig, connected(rig.url) as honest:
         body = status_changed()
         whole = head(urlsplit(rig.signed()).path, f"Content-Length: {len(body)}") + body
         await honest.send(whole)
@@ -92,6 +94,21 @@ async def test_silent_sockets_take_no_place_from_a_connection_that_has_spoken() 
             assert await silent[40].closed()
             await honest.send(whole)
             assert await honest.status() == 200
+
+
+async def test_slow_bodies_take_no_place_from_a_connection_that_was_served() -> None:
+    body = status_changed()
+    async with a_rig(limited(per_address=10)) as rig, connected(rig.url) as honest:
+        whole = head(urlsplit(rig.signed()).path, f"Content-Length: {len(body)}") + body
+        await honest.send(whole)
+        assert await honest.status() == 200
+        async with many(rig.url, 30) as slow:
+            for raw in slow:
+                with suppress(OSError):
+                    await raw.send(head("/openway/status", "Content-Length: 5000") + b"<s:En")
+            await honest.send(whole)
+            assert await honest.status() == 200
+            assert rig.listener.open_connections <= 10
 
 
 async def test_strangers_who_send_slowly_give_way() -> None:
@@ -113,7 +130,9 @@ async def test_all_silent_sockets_are_gone_after_the_idle_time() -> None:
 
 
 async def test_connections_at_work_are_never_thrown_out_for_new_ones() -> None:
-    async with a_rig(limited(connections=3, per_address=3)) as rig:
+    patient = BodyLimits(pace=Pace(over_s=3_000.0))
+    settings = replace(limited(connections=3, per_address=3), bodies=patient)
+    async with a_rig(settings) as rig:
         body = status_changed()
         path = urlsplit(rig.signed()).path
         begun = head(path, f"Content-Length: {len(body)}", "Expect: 100-continue")

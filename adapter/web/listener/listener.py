@@ -48,8 +48,10 @@ from adapter.wire.xml import Soap
 _BUSY: Final = {"Retry-After": "5"}
 _UNADDRESSED_AT_ONCE: Final = 2
 _REFUSED_AT_ONCE: Final = 2
-"""So few are judged and stored at a time of what anybody can send. A flood of it waits for its own
-kind, and callbacks at signed addresses find the event loop free."""
+_REST_S: Final = 0.001
+"""So few are judged and stored at a time of what anybody can send, with a rest after each while
+more waits. A flood of it waits for its own kind, and callbacks at signed addresses find the event
+loop free."""
 
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)
@@ -91,8 +93,8 @@ class Listener(Server):
     def _runner(self) -> web.BaseRunner:
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
-        self._unaddressed = asyncio.Semaphore(_UNADDRESSED_AT_ONCE)
-        self._refused = asyncio.Semaphore(_REFUSED_AT_ONCE)
+        self._unaddressed = _Turns(_UNADDRESSED_AT_ONCE)
+        self._refused = _Turns(_REFUSED_AT_ONCE)
         return without_routes(self._bounded, self.settings.connections)
 
     async def _bounded(self, request: web.BaseRequest) -> web.Response:
@@ -349,6 +351,27 @@ def _answer(
 ) -> web.Response:
     media = {"Content-Type": f"{MEDIA_OF[soap]}; charset=utf-8"}
     return web.Response(status=status, body=body, headers={**media, **(headers or {})})
+
+
+class _Turns:
+    """Places for what comes in floods. One that is left stays empty a while where others wait."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = asyncio.Semaphore(at_once)
+        self._waiting = 0
+
+    async def __aenter__(self) -> None:
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._waiting:
+            asyncio.get_running_loop().call_later(_REST_S, self._free.release)
+        else:
+            self._free.release()
 
 
 class _Unjudged:
