@@ -68,6 +68,7 @@ class Place:
     read: bool = False
     cycle: str = ""
     life_support: bool = False
+    zone: str = "UTC"
 
     @property
     def point(self) -> ServicePointId:
@@ -141,6 +142,7 @@ class Rig:
             disconnect_location=place.location,
             measurement_cycle=place.cycle,
             life_support=place.life_support,
+            time_zone=place.zone,
         )
         spare = self._spare(place)
         devices = tuple(each for each in (device, spare) if each is not None)

@@ -12,6 +12,7 @@ from adapter.commands.rules import SwitchPolicy
 from adapter.engine.orders.ports import OrderShown
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
+from adapter.model.values import replace
 from adapter.orders.field_activity_events import MessageKind, WorkReported
 from adapter.orders.order import ChildState, OrderKind, OrderState, ServiceOrder
 from tests.engine.commands.quick_site import sends
@@ -42,6 +43,11 @@ async def a_pair(made: Rig, place: Place) -> tuple[ServiceOrder, ServiceOrder]:
     disable = await made.submit(K.DISABLE, place, effective_at=now)
     await made.until(disable.id, queued)
     return disable, await made.submit(K.ENABLE, place, effective_at=now)
+
+
+def noon_at(now: datetime) -> str:
+    """A zone in which the hour is the one after noon."""
+    return f"Etc/GMT{now.hour - 12:+d}"
 
 
 def told_of(made: Rig, order: OrderId, kind: str) -> Mapping[str, str]:
@@ -183,14 +189,15 @@ async def test_an_enable_that_moves_when_its_disable_is_over_is_answered_that_su
     tmp_path: Path,
 ) -> None:
     async with site(tmp_path, switch=APPROVAL) as made:
-        place = await made.put(ON)
-        day = datetime.now(UTC).replace(hour=23, minute=59, second=59, microsecond=0)
-        disable = await made.submit(K.DISABLE, place, effective_at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        place = await made.put(replace(ON, zone=noon_at(now)))
+        disable = await made.submit(K.DISABLE, place, effective_at=now)
         await made.until(disable.id, queued)
+        day = now + timedelta(hours=6)
         enable = await made.submit(K.ENABLE, place, effective_at=day)
         await made.until(disable.id, state_is(DONE))
         await made.until(enable.id, state_is(WAITING))
-        later = {"effectiveAt": (day - timedelta(seconds=1)).isoformat()}
+        later = {"effectiveAt": (day - timedelta(hours=1)).isoformat()}
         same_day = await made.orders.update(enable.id, by="cis", changes=later)
         assert "left supply on" not in same_day.outcome
         moved = {"effectiveAt": (day + timedelta(days=2)).isoformat()}
