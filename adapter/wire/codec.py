@@ -27,7 +27,7 @@ from lxml import etree
 
 from adapter.errors import ContractError, ContractViolation
 from adapter.model.values import replace
-from adapter.wire.catalog import HOSTED_HERE, Catalog
+from adapter.wire.catalog import Catalog
 from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
 from adapter.wire.forms import MessageForms
 from adapter.wire.reader import Read, content_reader, tags_of
@@ -89,10 +89,6 @@ class Codec:
             self._add_reader(spec.response.tag, spec.key, Direction.RESPONSE, spec.response)
             messages |= {each.tag: each for each in (spec.request, spec.response)} | messages
         self._forms = MessageForms(messages)
-        hosted = [
-            spec.request.tag for key, spec in catalog.operations.items() if key in HOSTED_HERE
-        ]
-        self._hosted = frozenset(hosted)
         # Only after all own names are known may a message also be read under a related namespace.
         for spec in catalog.operations.values():
             for tag in tags_of(spec.request)[1:]:
@@ -132,19 +128,23 @@ class Codec:
             raise ContractError(f"{self.catalog.place} has no fault {name}") from None
         return soap_fault("Client", reason, soap=soap, detail=write(fields))
 
-    def decode(self, data: bytes, *, max_bytes: int = MAX_BYTES) -> DecodedMessage:
-        """Read a message of any direction.
+    def decode(
+        self, data: bytes, *, max_bytes: int = MAX_BYTES, known: bool = True
+    ) -> DecodedMessage:
+        """Read a message of any direction. `known` is as for `decode_at_once`.
 
         Raises NotWellFormed, or ContractViolation for an element that begins no message of the
         contract or a value that cannot be what it should be.
         """
-        at_once = self.decode_at_once(data) if len(data) <= max_bytes else None
-        return at_once or self.decode_content(open_envelope(data, max_bytes=max_bytes).content)
+        at_once = self.decode_at_once(data, known=known) if len(data) <= max_bytes else None
+        return at_once or self.decode_content(
+            open_envelope(data, max_bytes=max_bytes, known=known).content
+        )
 
-    def decode_at_once(self, data: bytes, *, hosted: bool = False) -> DecodedMessage | None:
+    def decode_at_once(self, data: bytes, *, known: bool = True) -> DecodedMessage | None:
         """A whole message in the form that serializers give it, without parsing; None: any other,
-        and every fault. `hosted`: it came to us unasked, and no form is kept but of what may."""
-        read = self._forms.read(data, self._hosted if hosted else None)
+        and every fault. `known`: not from a stranger, who leaves few forms and names behind."""
+        read = self._forms.read(data, known=known)
         if read is None:
             return None
         form, body = read

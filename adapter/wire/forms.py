@@ -9,7 +9,7 @@ blanks between elements, another order, empty elements, unknown ones) is left to
 """
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -29,6 +29,8 @@ _Prefixes: TypeAlias = Mapping[str, str | None]
 _LONGEST_BEGINNING: Final = 2048
 _FORMS_OF_ONE: Final = 8
 """A form costs milliseconds and memory, and a caller can think of ever new prefixes."""
+_FORMS_OF_STRANGERS: Final = 4
+"""Of all messages together, and none of those above: a flood takes no form from the head end."""
 
 _NAME: Final = r"[A-Za-z_][\w.\-:]*"
 _BEGINNING: Final = re.compile(
@@ -108,32 +110,31 @@ class MessageForms:
         self._messages = messages
         self._met: dict[bytes, MessageForm] = {}
         self._left = dict.fromkeys(messages, _FORMS_OF_ONE)
+        self._left_to_strangers = _FORMS_OF_STRANGERS
 
-    def read(
-        self, data: bytes, among: Container[str] | None = None
-    ) -> tuple[MessageForm, JsonValue] | None:
-        """The form and the content of a message; None: it takes a parser. New forms are kept only
-        of the messages in `among`, where it is given."""
+    def read(self, data: bytes, *, known: bool = True) -> tuple[MessageForm, JsonValue] | None:
+        """The form and the content of a message; None: it takes a parser. `known` says that it is
+        from the head end or from ourselves, and not from anybody who found an address."""
         end = data.find(b">", data.rfind(b"=")) + 1
         if not 0 < end <= _LONGEST_BEGINNING or len(data) > USUAL.text_bytes:
             return None
-        form = self._met.get(data[:end]) or self._meet(data[:end], among)
+        form = self._met.get(data[:end]) or self._meet(data[:end], known)
         content = None if form is None else form.read(data[end:])
         return None if form is None or content is None else (form, content)
 
-    def _meet(self, beginning: bytes, among: Container[str] | None) -> MessageForm | None:
+    def _meet(self, beginning: bytes, known: bool) -> MessageForm | None:
+        if not known and not self._left_to_strangers:
+            return None
         text = beginning.decode(errors="replace")
         if not _BEGINNING.fullmatch(text):
             return None
         ends = [f"</{name}>" for name in reversed(_TAG.findall(text))]
         try:
-            envelope = open_envelope(f"{text}{''.join(ends)}".encode())
+            envelope = open_envelope(f"{text}{''.join(ends)}".encode(), known=known)
         except WireError:
             return None
         message = self._messages.get(envelope.content.tag)
-        if message is None or not self._left[message.tag]:
-            return None
-        if among is not None and message.tag not in among:
+        if message is None or (known and not self._left[message.tag]):
             return None
         compiler = _Compiler(ends)
         inside = compiler.begun(message, [*envelope.content.iter()])
@@ -141,7 +142,10 @@ class MessageForms:
             return None
         rest = re.compile(inside.pattern + "".join(map(re.escape, ends[-2:])))
         form = MessageForm(message.tag, envelope.soap, rest, inside.fill, compiler.lists)
-        self._left[message.tag] -= 1
+        if known:
+            self._left[message.tag] -= 1
+        else:
+            self._left_to_strangers -= 1
         self._met[beginning] = form
         return form
 

@@ -106,11 +106,12 @@ def judge_call(
 
 class MessageJudge:
     """Judges one message: the whole of it in one go, or in pieces, which are fed before it is
-    finished. Raises nothing."""
+    finished. Raises nothing. `known`: its caller has shown that it is the head end."""
 
-    def __init__(self, codec: Codec, action: str | None) -> None:
+    def __init__(self, codec: Codec, action: str | None, *, known: bool = False) -> None:
         self._codec = codec
         self._action = action
+        self._known = known
         self._envelope = _Envelope(codec, action)
         self._reader: BoundedReader | None = None
         self._refusal: Unacceptable | None = None
@@ -119,7 +120,7 @@ class MessageJudge:
 
     def whole(self, data: bytes) -> HostedCall | Unacceptable:
         """The verdict on a short message."""
-        message = self._codec.decode_at_once(data, hosted=True)
+        message = self._codec.decode_at_once(data, known=self._known)
         if message is None or message.soap is None:
             return self._parsed(data)
         judged = judge_call(self._codec, message.tag, message.soap, [self._action])
@@ -138,7 +139,7 @@ class MessageJudge:
         return self._verdict()
 
     def _parsed(self, data: bytes) -> HostedCall | Unacceptable:
-        root, text = plain_root(data), b""
+        root, text = plain_root(data, known=self._known), b""
         if root is None:
             text = self._judge(lambda: self._in_pieces().feed(data) + self._in_pieces().finish())
         else:
@@ -146,8 +147,9 @@ class MessageJudge:
         judged = self._verdict()
         if isinstance(judged, HostedCall) and judged.operation == STATUS_CHANGED:
             with suppress(WireError):
-                content = opened(tree_of(text) if root is None else root).content
-                self.message = self._codec.decode_content(content)
+                if root is None:
+                    root = tree_of(text, known=self._known)
+                self.message = self._codec.decode_content(opened(root).content)
         return judged
 
     def _in_pieces(self) -> BoundedReader:

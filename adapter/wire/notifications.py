@@ -54,8 +54,9 @@ _EXACT: Final = Context(prec=240)
 
 
 def status_changed(codec: Codec, body: bytes, *, zone: tzinfo = UTC) -> RequestStatus:
-    """Read one StatusChanged. Raises WireError naming the element that is missing or wrong."""
-    return status_told(codec.decode(body, max_bytes=MAX_BYTES), zone=zone)
+    """Read one StatusChanged, whoever sent it. Raises WireError naming the element that is missing
+    or wrong."""
+    return status_told(codec.decode(body, max_bytes=MAX_BYTES, known=False), zone=zone)
 
 
 def status_told(message: DecodedMessage, *, zone: tzinfo = UTC) -> RequestStatus:

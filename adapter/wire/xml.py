@@ -58,52 +58,54 @@ def parse(
     *,
     max_bytes: int = MAX_BYTES,
     max_elements: int = MAX_ELEMENTS,
+    known: bool = True,
 ) -> etree._Element:
-    """The root element. Raises NotWellFormed, and never resolves anything outside `data`."""
+    """The root element. Raises NotWellFormed, and never resolves anything outside `data`. `known`:
+    it is not from a stranger, of whose names few are kept."""
     if len(data) > max_bytes:
         raise NotWellFormed(f"{len(data)} bytes, more than the {max_bytes} allowed")
     if len(data) > 3 * max_elements and data.count(b"<") > 2 * max_elements:
         raise NotWellFormed(f"more than {max_elements} elements")
-    root = plain_root(data)
+    root = plain_root(data, known=known)
     if root is not None:
         return root
     try:
-        return tree_of(judged(data))
+        return tree_of(judged(data), known=known)
     except NotWellFormed as error:
         if isinstance(error.__cause__, ExpatError) and NO_ENCODING not in str(error):
             # All is within bounds up to there, and libxml2 names what does not fit.
-            tree_of(b"".join(as_utf8([data])))
+            tree_of(b"".join(as_utf8([data])), known=known)
         raise
 
 
-def plain_root(data: bytes) -> etree._Element | None:
+def plain_root(data: bytes, *, known: bool = True) -> etree._Element | None:
     """The root of what is plain, in one go. None: it takes the judge to tell what this is."""
     if not is_plain(data, most_bytes=USUAL.text_bytes, most=USUAL.attributes):
         return None
     try:
-        root = _read(data)
+        root = _read(data, known)
     except (etree.XMLSyntaxError, ValueError):
         return None
     shallow = len(data) <= _FEW and data.count(b"<") <= 2 * USUAL.depth
     return root if shallow or not _is_deep(root) else None
 
 
-def tree_of(text: bytes) -> etree._Element:
+def tree_of(text: bytes, *, known: bool = True) -> etree._Element:
     """The root of what the judge of XML took, and gave back. Raises NotWellFormed."""
     try:
-        return _read(text)
+        return _read(text, known)
     except etree.XMLSyntaxError as error:
         raise NotWellFormed(what_is_wrong(error)) from error
     except ValueError as error:
         raise NotWellFormed(str(error)) from error
 
 
-def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES) -> OpenedEnvelope:
+def open_envelope(data: bytes, *, max_bytes: int = MAX_BYTES, known: bool = True) -> OpenedEnvelope:
     """Parse a SOAP 1.1 or 1.2 message and find its content. Header blocks are not looked at.
 
     Raises NotWellFormed, or ContractViolation where the XML is no envelope with one element.
     """
-    return opened(parse(data, max_bytes=max_bytes))
+    return opened(parse(data, max_bytes=max_bytes, known=known))
 
 
 def opened(root: etree._Element) -> OpenedEnvelope:
@@ -161,30 +163,39 @@ def _new_parser() -> etree.XMLParser:
     return etree.XMLParser(**PARSING)
 
 
-def _read(text: bytes) -> etree._Element:
-    if _is_familiar(text):
+def _read(text: bytes, known: bool) -> etree._Element:
+    if _FAMILIAR.has_all_of(text, known=known):
         return etree.fromstring(text, _PARSER)
     return apart(lambda: etree.fromstring(text, _new_parser()))
 
 
-def _is_familiar(text: bytes) -> bool:
-    """Whether it is short and of tags that were met, or are few enough to be kept for good."""
-    if len(text) > _SMALL:
-        return False
-    new = set(_TAGS.findall(text)) - _MET
-    if not new:
+class FamiliarTags:
+    """Tags that were met, and are few enough to be kept for good. Strangers fill a part of the
+    room, so that what the head end writes stays familiar whatever else comes."""
+
+    def __init__(self) -> None:
+        self._met: set[bytes] = set()
+
+    def has_all_of(self, text: bytes, *, known: bool) -> bool:
+        """Whether it is short and of tags that were met; where there is room, they are now."""
+        if len(text) > _SMALL:
+            return False
+        new = set(_TAGS.findall(text)) - self._met
+        if not new:
+            return True
+        room = _MOST_MET if known else _MOST_OF_STRANGERS
+        if len(self._met) + len(new) > room or max(map(len, new)) > KIB:
+            return False
+        self._met.update(new)
         return True
-    if len(_MET) + len(new) > _MOST_MET or max(map(len, new)) > KIB:
-        return False
-    _MET.update(new)
-    return True
 
 
 _PARSER: Final = _new_parser()
+_FAMILIAR: Final = FamiliarTags()
 _SMALL: Final = 16 * KIB
 """Beside what is larger a thread costs little."""
 _MOST_MET: Final = 4096
-_MET: Final[set[bytes]] = set()
+_MOST_OF_STRANGERS: Final = 1024
 _TAGS: Final = re.compile(rb"<[^>]*>?\s*")
 """With the blanks behind them, which are kept like names."""
 _FEW: Final = 4 * KIB

@@ -174,6 +174,7 @@ async def a_rig(
     commands: CommandSettings | None = None,
     store_type: type[SqliteStore] = SqliteStore,
     spool: Spool | None = None,
+    reads_with: Codec | None = None,
 ) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         clock = HandClock(NOON)
@@ -200,7 +201,12 @@ async def a_rig(
         await gateway.start(background=False)
         stack.push_async_callback(gateway.stop)
         listener = Listener(
-            gateway.inbox, codec(), settings, clock=clock, listening=listening, spool=spool
+            gateway.inbox,
+            reads_with or codec(),
+            settings,
+            clock=clock,
+            listening=listening,
+            spool=spool,
         )
         api = Rest(gateway, rest or RestSettings(keys=KEYS), clock=clock)
         async with listener, api, aiohttp.ClientSession() as http:

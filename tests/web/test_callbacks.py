@@ -1,6 +1,7 @@
 """What the head end tells us is stored byte for byte, and answered after that (I4)."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from adapter.engine.commands.ports import InboxState, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands.commands import SqliteStore
+from adapter.wire.catalog import Catalog
+from adapter.wire.codec import Codec
 from adapter.wire.xml import Soap
 from tests.web.both_servers import (
     DATA,
@@ -53,6 +56,18 @@ async def test_a_signed_address_names_the_attempt() -> None:
         status, _ = await rig.post(rig.signed("attempt-7"), status_changed())
         assert status == 200
         assert (await rig.only_row()).communication == "attempt-7"
+
+
+async def test_a_flood_of_strange_forms_leaves_the_head_ends_own_to_be_read_at_once() -> None:
+    own, honest = Codec(Catalog.load()), status_changed()
+    strange = [re.sub(rb"(</?|:)s\b", rb"\1p%d" % n, honest) for n in range(40)]
+    async with a_rig(reads_with=own) as rig:
+        for body in strange:
+            assert (await rig.post("/openway/status", body))[0] == 200
+        met = [own.decode_at_once(body, known=False) is not None for body in strange]
+        assert met == [True] * 4 + [False] * 36
+        assert (await rig.post(rig.signed(), honest))[0] == 200
+        assert own.decode_at_once(honest, known=False) is not None
 
 
 async def test_a_callback_with_an_unknown_token_is_taken_and_parked() -> None:

@@ -11,7 +11,7 @@ from adapter.errors import NotWellFormed
 from adapter.wire.apart import apart
 from adapter.wire.inbound import MessageJudge
 from adapter.wire.stream import parts
-from adapter.wire.xml import parse
+from adapter.wire.xml import FamiliarTags, parse
 from tests.support import for_every
 from tests.wire.bodies import codec
 from tests.wire.hostile_messages import GOOD, TOKEN
@@ -67,3 +67,13 @@ def test_what_is_read_apart_is_refused_as_ever() -> None:
     for data in (b"<a>%s</b>" % names(8_000), b"<a>%s</b>" % names(100_000)):
         with pytest.raises(NotWellFormed):
             parse(data)
+
+
+def test_names_of_strangers_leave_room_for_those_of_the_head_end() -> None:
+    tags = FamiliarTags()
+    kept = [tags.has_all_of(names(5_000), known=False) for _ in range(100)]
+    assert kept == [True] * 10 + [False] * 90
+    ours = names(15_000)
+    assert not tags.has_all_of(ours, known=False)
+    assert tags.has_all_of(ours, known=True)
+    assert tags.has_all_of(ours, known=False), "they are met"

@@ -214,17 +214,24 @@ def test_a_list_that_has_not_the_form_is_left_to_the_parser(old: bytes, new: byt
 
 def test_so_many_forms_of_a_message_are_kept_and_no_more() -> None:
     own = Codec(catalog())
-    prefixed = [re.sub(rb"(</?|:)s\b", rb"\1p%d" % n, GOOD) for n in range(20)]
-    assert [is_read_at_once(body, own) for body in prefixed] == [True] * 8 + [False] * 12
-    assert own.decode(prefixed[-1]).body == own.decode(GOOD).body
+    forms = prefixed(GOOD, 20)
+    assert [is_read_at_once(body, own) for body in forms] == [True] * 8 + [False] * 12
+    assert own.decode(forms[-1]).body == own.decode(GOOD).body
     assert is_read_at_once(LONG, own)
 
 
-def test_of_what_comes_unasked_only_what_may_come_leaves_a_form() -> None:
+def prefixed(body: bytes, count: int) -> list[bytes]:
+    """The same message in so many forms."""
+    return [re.sub(rb"(</?|:)s\b", rb"\1p%d" % n, body) for n in range(count)]
+
+
+def test_strangers_leave_few_forms_and_take_none_from_who_is_known() -> None:
     own = Codec(catalog())
-    assert own.decode_at_once(LONG, hosted=True) is None
-    assert own.decode_at_once(GOOD, hosted=True) is not None
-    assert own.decode_at_once(LONG) is not None
+    strange = [own.decode_at_once(body, known=False) for body in prefixed(LONG, 20)]
+    assert [found is not None for found in strange] == [True] * 4 + [False] * 16
+    assert own.decode_at_once(GOOD, known=False) is None
+    assert [is_read_at_once(body, own) for body in prefixed(GOOD, 9)] == [True] * 8 + [False]
+    assert own.decode_at_once(prefixed(GOOD, 8)[-1], known=False) is not None, "it is met"
 
 
 @for_every(

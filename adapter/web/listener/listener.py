@@ -155,7 +155,7 @@ class Listener(Server):
             return await self._refuse_unread(request, refusal)
         spooling = self._spooling(key)
         try:
-            body, rest = await self._read(request, key, spooling)
+            body, rest = await self._read(request, address, spooling)
             async with self._turn(key, communication):
                 judged = await rest.judged()
                 refusal = judge_body(request, key, body, judged)
@@ -247,13 +247,16 @@ class Listener(Server):
         return judge_headers(request, key, self._limit(key))
 
     async def _read(
-        self, request: web.BaseRequest, key: str, spooling: Spooling | None
+        self, request: web.BaseRequest, address: Address, spooling: Spooling | None
     ) -> tuple[Body, "_Unjudged"]:
         """The body, and what of it is still to be judged. One past `whole_bytes` is judged while it
         comes in."""
         bounds = self.settings.bodies
+        key = address.operation
         status = key == STATUS_CHANGED
-        rest = _Unjudged(MessageJudge(self._codec, action_of(request)), bounds.whole_bytes)
+        known = address.communication is not None or bool(self.settings.users)
+        judge = MessageJudge(self._codec, action_of(request), known=known)
+        rest = _Unjudged(judge, bounds.whole_bytes)
         body = await read_body(
             request,
             limit=self._limit(key),
