@@ -12,7 +12,9 @@ PLAIN: Final = 0
 _WITH_DICTIONARY: Final = 1
 _DICTIONARY: Final = resources.files("adapter.store").joinpath("dictionary_1.txt").read_bytes()
 _LEAST: Final = 64
-"""What is shorter is stored as it is."""
+_MOST: Final = 16 * 1024 * 1024
+"""What is shorter than the one or longer than the other is stored as it is. No row becomes more than
+the latter when it is read: a few rotten bytes can be a gigabyte, compressed."""
 _WINDOW: Final = -13
 """8 KiB, without zlib's header and sum: a start of a compressor costs more than what it does."""
 
@@ -21,7 +23,7 @@ _READY: Final = zlib.compressobj(1, zlib.DEFLATED, _WINDOW, 6, zdict=_DICTIONARY
 
 def compressed(plain: bytes) -> tuple[int, bytes]:
     """(form, bytes)."""
-    if len(plain) >= _LEAST:
+    if _LEAST <= len(plain) <= _MOST:
         compressor = _READY.copy()
         small = compressor.compress(plain) + compressor.flush()
         if len(small) < len(plain):
@@ -44,7 +46,9 @@ def expanded(form: int, stored: bytes) -> bytes:
     if form != _WITH_DICTIONARY:
         raise ValueError(f"nobody knows a message of form {form}")
     expander = zlib.decompressobj(_WINDOW, zdict=_DICTIONARY)
-    plain = expander.decompress(stored)
+    plain = expander.decompress(stored, _MOST + 1)
+    if len(plain) > _MOST:
+        raise zlib.error(f"the compressed bytes are more than {_MOST}")
     if not expander.eof or expander.unused_data:
         raise zlib.error("the compressed bytes are cut short, or more than they should be")
     return plain

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 import zlib
 from importlib import resources
 
@@ -13,6 +14,7 @@ from adapter.store.compression import compressed, expanded, expanded_or_damaged
 from tests.support import for_every
 from tests.web.both_servers import status_changed
 
+MIB = 1024 * 1024
 _BODIES = {
     "empty": b"",
     "short": b"<a/>",
@@ -52,6 +54,28 @@ def test_what_is_damaged_is_told_or_left_as_it_is() -> None:
         assert expanded_or_damaged(form, damaged) == damaged
     with pytest.raises(ValueError, match="form 7"):
         expanded(7, stored)
+
+
+def test_what_is_longer_than_the_bound_is_stored_as_it_is() -> None:
+    for length, short in ((16 * MIB, True), (16 * MIB + 1, False)):
+        form, stored = compressed(bytes(length))
+        assert (len(stored) < length) is short
+        assert expanded(form, stored) == bytes(length)
+
+
+def test_what_a_forged_row_would_become_is_never_held() -> None:
+    """A gigabyte of zeros, in a megabyte."""
+    maker = zlib.compressobj(9, zlib.DEFLATED, -13)
+    forged = b"".join(maker.compress(bytes(MIB)) for _ in range(1024)) + maker.flush()
+    form, _ = compressed(_BODIES["a callback"])
+    tracemalloc.start()
+    try:
+        with pytest.raises(zlib.error, match="more than 16777216"):
+            expanded(form, forged)
+        assert expanded_or_damaged(form, forged) == forged
+        assert tracemalloc.get_traced_memory()[1] < 64 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 _NOTES: dict[str, dict[str, object]] = {
