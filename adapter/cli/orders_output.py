@@ -20,6 +20,7 @@ CHILDREN: Final = columns("child", "id activity task device state reason command
 REPLIES: Final = columns(
     "reply", "id kind state attempts", ("created", "created_at"), ("due", "due_at"), "last_error"
 )
+_APART: Final = ("problem", "fields", "advice")
 REQUESTS: Final = columns("request", "id purpose state outcome requester reason")
 
 
@@ -28,11 +29,13 @@ def print_order(made: dict[str, Json], *, as_json: bool) -> None:
         print_json(made)
         return
     problem = fields(made.get("problem"))
-    shown = {name: value for name, value in made.items() if name not in ("problem", "fields")}
+    shown = {name: value for name, value in made.items() if name not in _APART}
     print_fields(shown)
     if problem:
         print_fields({"problem": f"{problem['text']} ({problem['code']})", **_next(problem)})
     print_fields({f"field {name}": value for name, value in fields(made.get("fields")).items()})
+    if made.get("advice"):
+        print_fields({"advice": made["advice"]})
 
 
 def _next(problem: Mapping[str, Json]) -> dict[str, object]:

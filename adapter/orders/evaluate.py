@@ -11,6 +11,7 @@ from typing import Final
 
 from adapter.model.values import replace
 from adapter.orders.activities import ChildKind
+from adapter.orders.advice import on_giving_up
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, measurements_seen
 from adapter.orders.algorithms.remonoff import left_dark
 from adapter.orders.algorithms.rows import NEW_DEVICE, AlgorithmType
@@ -49,6 +50,7 @@ from adapter.orders.order import (
     ServiceOrder,
     View,
 )
+from adapter.orders.payment import stays_dark
 from adapter.orders.switching import disconnects
 from adapter.orders.tasks import FieldEffect
 from adapter.orders.validation import validate
@@ -59,7 +61,8 @@ class Evaluation:
     """What one pass decided. `verdict` is Pass when the order's wish is met.
 
     `fields` are the elements that algorithms filled on the way; `stopped` says that the order has
-    to end here because someone withdrew it. `summary` is what the requester is told of the work.
+    to end here because someone withdrew it. `summary` is what the requester is told of the work,
+    `advice` what of supply where there is no more.
     """
 
     verdict: Pass | Create | Wait | Error
@@ -67,6 +70,7 @@ class Evaluation:
     fields: Mapping[str, str]
     stopped: bool = False
     summary: Mapping[str, str] = field(default_factory=dict)
+    advice: str = ""
 
     @property
     def last(self) -> Decision | None:
@@ -101,7 +105,11 @@ def evaluate(
         elif not isinstance(verdict, Pass):
             stopped = bool(order.stop) and _may_stop(order, view, verdict)
             return Evaluation(
-                verdict=verdict, decisions=tuple(decisions), fields=fields, stopped=stopped
+                verdict=verdict,
+                decisions=tuple(decisions),
+                fields=fields,
+                stopped=stopped,
+                advice=on_giving_up(order, view) if stopped else "",
             )
     if netted_with(order) is not None and order.kind is OrderKind.DISABLE and not netted:
         fields[NETTED_WITH] = ""  # what was to be kept on is off all the same
@@ -172,7 +180,7 @@ def next_event(order: ServiceOrder, evaluation: Evaluation) -> Event:
     """The event that a pass feeds to the order's lifecycle."""
     decisions, fields = evaluation.decisions, evaluation.fields
     if evaluation.stopped:
-        return Stopped(reason=order.stop, decisions=decisions)
+        return Stopped(reason=order.stop, decisions=decisions, advice=evaluation.advice)
     match evaluation.verdict:
         case Pass():
             return Satisfied(fields=fields, summary=evaluation.summary, decisions=decisions)
@@ -227,10 +235,9 @@ def _run(order: ServiceOrder, view: View, algorithm: Algorithm, customs: Customs
 
 
 def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
-    """Rules that stand above every algorithm's wish to create a child; and whoever is in the dark
-    by the order is told of with whatever keeps it from going on."""
-    if isinstance(verdict, Error) and customer_without_supply(order, view):
-        return replace(verdict, problem=replace(verdict.problem, without_supply=True))
+    """Rules that stand above every algorithm's wish to create a child."""
+    if isinstance(verdict, Error):
+        return _with_supply(order, view, verdict)
     if not isinstance(verdict, Create):
         return verdict
     problem = (
@@ -240,10 +247,17 @@ def _guarded(order: ServiceOrder, view: View, verdict: Verdict) -> Verdict:
     )
     if problem is None:
         return replace(verdict, child=_carrying(order, verdict.child))
-    return Error(
-        problem=replace(problem, without_supply=customer_without_supply(order, view)),
-        row=verdict.row,
-    )
+    return _with_supply(order, view, Error(problem=problem, row=verdict.row))
+
+
+def _with_supply(order: ServiceOrder, view: View, error: Error) -> Error:
+    """Who is in the dark is told of with whatever keeps the order from going on."""
+    problem = error.problem
+    if customer_without_supply(order, view):
+        return replace(error, problem=replace(problem, without_supply=True))
+    if dark := stays_dark(order, view):
+        return replace(error, problem=replace(problem, text=f"{problem.text}; {dark}"))
+    return error
 
 
 CARRIED: Final = (

@@ -90,6 +90,7 @@ class Stopped:
 
     reason: str
     decisions: tuple[Decision, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +157,15 @@ class CompletedByHand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDiscardAsked:
-    """`children` are the facts at hand: one under way, or a dark customer, forbids it."""
+    """`children` are the facts at hand: one under way, or a dark customer, forbids it. `advice` is
+    what people have to know of supply (`advice.py`)."""
 
     who: str
     reason: str
     children: tuple[ChildFact, ...] = ()
     dark: bool = False
     restored_by: OrderId | None = None
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ from adapter.orders.order import (
     OrderState,
     ServiceOrder,
 )
-from adapter.orders.switching import cut_off
+from adapter.orders.switching import cut_off, reconnects
 
 S = OrderState
 Event: TypeAlias = e.Event
@@ -230,7 +230,7 @@ def _decided(order: ServiceOrder, event: Decided, now: datetime) -> _Change:
         case e.Undecidable():
             return _troubled(order, event.problem, (kept,))
         case e.Stopped():
-            told = {"reason": event.reason, **_left_on(order)}
+            told = {"reason": event.reason, **_given_up(order, event.advice)}
             return _Change(order, (kept, _reply(order, e.ReplyKind.FAILURE, told)))
 
 
@@ -364,7 +364,7 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     if held:
         what = "await its end" if held[0].state is ChildState.CANCELLING else "cancel it first"
         raise Forbidden(f"child {held[0].id} is {held[0].state}: {what}")
-    after, details = order, {"reason": event.reason, **_left_on(order)}
+    after, details = order, {"reason": event.reason, **_given_up(order, event.advice)}
     if cut_off(event.children):
         after = _restored_by(order, event.restored_by)
         details["advice"] = _advice(after.fields.get(RECONNECT_ORDER, ""))
@@ -372,13 +372,11 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     return _Change(after, (*gone, _reply(order, e.ReplyKind.FAILURE, details)))
 
 
-def _left_on(order: ServiceOrder) -> Mapping[str, str]:
-    """Of an Enable that is given up: nobody may overlook that a Disable was not carried out."""
-    other = netted_with(order)
-    if order.kind is not OrderKind.ENABLE or other is None:
-        return NO_FIELDS
-    advice = f"order {other} may have left supply on because of this one: if so, order a disable"
-    return {NETTED_WITH: other, "advice": advice}
+def _given_up(order: ServiceOrder, advice: str) -> Mapping[str, str]:
+    """What nobody may overlook: a Disable that was not carried out, a customer without supply."""
+    other = netted_with(order) if order.kind is OrderKind.ENABLE else None
+    told = {NETTED_WITH: other or "", "advice": advice}
+    return {name: value for name, value in told.items() if value}
 
 
 def _restored_by(order: ServiceOrder, other: OrderId | None) -> ServiceOrder:
@@ -450,13 +448,15 @@ def _failure(order: ServiceOrder, child: ChildFact, dark: bool) -> OrderProblem:
     unclear = order.kind is OrderKind.BACK_TO_BACK and off and not child.final
     serious = dark or unclear
     silent = child.state is ChildState.RESPONSE_ERROR
+    restores = order.kind is OrderKind.RECONNECT and reconnects(child.spec)
+    waits = "; the customer may still be without supply" if restores else ""
     return OrderProblem(
         code="customer_without_supply"
         if serious
         else "visit_overdue"
         if silent
         else "child_failed",
-        text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}",
+        text=f"{what} ({child.id}) is {child.state}: {child.reason or 'no reason given'}{waits}",
         action="see to supply at once"
         if serious
         else child.action or "repair the child or retry the order",
@@ -473,6 +473,7 @@ def withdraw(
     dark: bool = False,
     taken: Collection[ChildId] = (),
     restored_by: OrderId | None = None,
+    advice: str = "",
 ) -> Event:
     """The event by which a payment or a cancellation ends the order, at whatever moment it comes.
 
@@ -492,7 +493,11 @@ def withdraw(
     if dark:
         return e.RestoreWanted(who=who, reason=reason)
     return e.OrderDiscardAsked(
-        who=who, reason=reason, children=tuple(children), restored_by=restored_by
+        who=who,
+        reason=reason,
+        children=tuple(children),
+        restored_by=restored_by,
+        advice=advice,
     )
 
 

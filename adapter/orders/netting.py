@@ -76,6 +76,17 @@ def left_on_by_move(before: ServiceOrder, after: ServiceOrder, view: View) -> st
     return f"order {other} left supply on because of this one: if it is to be off, order a disable"
 
 
+def left_on(order: ServiceOrder, view: View) -> str:
+    """What a requester has to know whose Enable is given up: what becomes of the Disable that it
+    nets, which nothing keeps from switching off any more unless it is over."""
+    other = netted_with(order)
+    if order.kind is not OrderKind.ENABLE or other is None:
+        return ""
+    if other in {each.id for each in view.open_orders}:
+        return f"order {other} is still open and goes on to switch off: see how it ends"
+    return f"order {other} may have left supply on because of this one: if so, order a disable"
+
+
 def without_needless_switching(order: ServiceOrder, view: View, wish: Verdict) -> Verdict:
     """The wish of an algorithm; where it is to switch off what another order keeps on, none."""
     other = netted_with(order)

@@ -73,6 +73,14 @@ def was_cut(view: View, last: LastOrder) -> bool:
     return view.device_installed and view.status is not InstallStatus.PRECONN_COMM
 
 
+def stays_dark(order: ServiceOrder, view: View) -> str:
+    """What people have to know who see to a reconnection, or give it up: who is without supply."""
+    if order.kind is not OrderKind.RECONNECT or supplied(view):
+        return ""
+    paid = ", who has paid," if order.fields.get(PAYMENT) else ""
+    return f"the customer{paid} stays without supply"
+
+
 def may_not_reconnect(order: ServiceOrder, view: View) -> str:
     """Why an order that a payment made may not restore supply by itself, or nothing."""
     fields = order.fields

@@ -300,11 +300,11 @@ class OrderStage:
             case OrderDo.RETRY:
                 made = await orders.operator.retry(order, by=act.by)
             case OrderDo.CORRECT:
-                made = await orders.operator.correct(order, by=act.by, fields=act.fields)
+                made = (await orders.operator.correct(order, by=act.by, fields=act.fields)).order
             case OrderDo.COMPLETE:
                 made = await orders.operator.complete_by_hand(order, by=act.by, reason=act.reason)
             case OrderDo.DISCARD:
-                made = await orders.operator.discard(order, by=act.by, reason=act.reason)
+                made = (await orders.operator.discard(order, by=act.by, reason=act.reason)).order
             case OrderDo.COMPLETE_VISIT | OrderDo.CANCEL_VISIT:
                 made = await self._by_hand(act, order)
             case _:

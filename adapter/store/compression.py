@@ -13,8 +13,8 @@ _WITH_DICTIONARY: Final = 1
 _DICTIONARY: Final = resources.files("adapter.store").joinpath("dictionary_1.txt").read_bytes()
 _LEAST: Final = 64
 _MOST: Final = 16 * 1024 * 1024
-"""What is shorter than the one or longer than the other is stored as it is. No row becomes more than
-the latter when it is read: a few rotten bytes can be a gigabyte, compressed."""
+"""What is shorter than the one or longer than the other is stored as it is. No row becomes more
+than the latter when it is read: a few rotten bytes can be a gigabyte, compressed."""
 _WINDOW: Final = -13
 """8 KiB, without zlib's header and sum: a start of a compressor costs more than what it does."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,8 @@ from adapter.engine.orders.ports import OrderStore
 from adapter.engine.orders.unit_of_work import UnitOfWork
 from adapter.engine.orders.unit_of_work_children import stop_child
 from adapter.engine.orders.unit_of_work_order import (
+    advice_on_giving_up,
+    advice_on_moving,
     decide_field_activity,
     look_at_child,
     step_order,
@@ -37,6 +40,15 @@ from adapter.orders.replies import (
 )
 
 _TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The order after what people decided. `advice` is what they have to know of supply: who stays
+    without it, or has it though it was to end."""
+
+    order: ServiceOrder
+    advice: str = ""
 
 
 class Operator:
@@ -77,7 +89,7 @@ class Operator:
         fields: Mapping[str, str] | None = None,
         effective_at: datetime | None = None,
         service_at: datetime | None = None,
-    ) -> ServiceOrder:
+    ) -> Decided:
         """Change an order's elements or times; in error, `retry` goes on with them.
 
         Raises InvalidRequest for what is no element, or not of its lookup.
@@ -89,7 +101,13 @@ class Operator:
             effective_at=given_in_utc("effective_at", effective_at),
             service_at=given_in_utc("service_at", service_at),
         )
-        return await self._decide(order, lambda work: step_order(work, event, actor=by))
+
+        def correct(work: UnitOfWork) -> None:
+            before = work.order
+            step_order(work, event, actor=by)
+            work.advice = advice_on_moving(work, before)
+
+        return await self._decide(order, correct)
 
     async def complete_by_hand(self, order: OrderId, *, by: str, reason: str) -> ServiceOrder:
         """Close an order in error as done. Children of which nothing has left are discarded.
@@ -115,8 +133,9 @@ class Operator:
             await self._orchestrator.act(order, complete)
         return (await self._orchestrator.case(order)).order
 
-    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> ServiceOrder:
-        """Give up. Raises Forbidden while a child has to be cancelled, or the customer is dark."""
+    async def discard(self, order: OrderId, *, by: str, reason: str = "") -> Decided:
+        """Give up. Raises Forbidden while a child has to be cancelled, or the order left the
+        customer dark; who is dark all the same is in the advice."""
 
         def discard(work: UnitOfWork) -> None:
             awaited = work.awaited
@@ -124,7 +143,13 @@ class Operator:
                 look_at_child(work)  # its work is done and counts
             if work.taken:
                 raise Conflict(f"child {min(work.taken)} is with the gateway; try again")
-            event = e.OrderDiscardAsked(who=by, reason=reason, children=work.facts, dark=work.dark)
+            event = e.OrderDiscardAsked(
+                who=by,
+                reason=reason,
+                children=work.facts,
+                dark=work.dark,
+                advice=advice_on_giving_up(work),
+            )
             step_order(work, event, actor=by)
 
         return await self._decide(order, discard, call_back=reason or "discarded")
@@ -146,7 +171,7 @@ class Operator:
             )
             decide_field_activity(work, child, event, by=by)
 
-        return await self._decide(order, complete, arriving=report.new_device)
+        return (await self._decide(order, complete, arriving=report.new_device)).order
 
     async def cancel_visit(
         self, child: ChildId, report: CompletionReport, *, by: str, reason: str
@@ -160,9 +185,10 @@ class Operator:
             raise InvalidRequest("reason", f"{reason[:40]} is not one of {', '.join(known)}")
         order = await self._orchestrator.order_of(child)
         event = WorkCanceled(reason=reason, report=report, who=by)
-        return await self._decide(
+        decided = await self._decide(
             order, lambda work: decide_field_activity(work, child, event, by=by)
         )
+        return decided.order
 
     # ------------------------------------------------------------ requests
 
@@ -231,9 +257,10 @@ class Operator:
         *,
         call_back: str = "",
         arriving: Device | None = None,
-    ) -> ServiceOrder:
+    ) -> Decided:
         async with self._orchestrator.working(order):
             if call_back:
                 await self._orchestrator.call_back(order, reason=call_back)
-            await self._orchestrator.act(order, change, arriving=arriving)
-        return (await self._orchestrator.case(order)).order
+            work = await self._orchestrator.act(order, change, arriving=arriving)
+        after = (await self._orchestrator.case(order)).order
+        return Decided(order=after, advice=work.advice)

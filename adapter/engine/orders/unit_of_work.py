@@ -111,6 +111,8 @@ class UnitOfWork:
         """Orders that are to know whether this one makes their switching needless."""
         self.opens: list[NewOrder] = []
         """Orders that are made along with this change."""
+        self.advice = ""
+        """What people have to know of supply after this change."""
         self.passes: list[OrderPass] = []
         self.messages: list[FieldMessage] = []
         self.drops: list[ChildId] = []
@@ -338,6 +340,7 @@ class UnitOfWork:
     # ------------------------------------------------------------ what is told of it
 
     def reply(self, kind: e.ReplyKind, id_: str, details: Mapping[str, str]) -> None:
+        self.advice = details.get("advice", self.advice)
         self._replies.append(
             RequesterReply(
                 id=id_,

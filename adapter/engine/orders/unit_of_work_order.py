@@ -3,6 +3,8 @@
 Every decision is a pure function of the order floor, fed with the facts that were loaded.
 """
 
+from typing import TypeVar
+
 from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
 from adapter.engine.orders.ports import OrderPass
 from adapter.engine.orders.unit_of_work import UnitOfWork
@@ -19,6 +21,7 @@ from adapter.model.values import replace
 from adapter.orders import events as e
 from adapter.orders import field_activity_events as f
 from adapter.orders import maintenance as m
+from adapter.orders.advice import GIVING_SUPPLY, on_giving_up
 from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.changes import Changes, decide_changes
 from adapter.orders.clock_correction import (
@@ -36,6 +39,8 @@ from adapter.orders.switching import disconnects
 from adapter.orders.validation import check_rules
 
 S = OrderState
+
+_Taken = TypeVar("_Taken", bound=m.ActionTaken | m.ResponseAwaited)
 
 
 def step_order(work: UnitOfWork, event: e.Event, *, actor: str = "gateway") -> None:
@@ -111,10 +116,17 @@ def withdraw_order(
         dark=work.dark,
         taken=work.taken,
         restored_by=restored_by,
+        advice=advice_on_giving_up(work),
     )
     step_order(work, event, actor=who)
     if isinstance(event, e.StopWanted):
         look_at_child(work)
+
+
+def advice_on_giving_up(work: UnitOfWork) -> str:
+    """What people have to know of supply, should the order end now without success."""
+    order = work.order
+    return on_giving_up(order, work.view) if order.kind in GIVING_SUPPLY else ""
 
 
 def look_at_child(work: UnitOfWork) -> None:
@@ -308,8 +320,9 @@ def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent
     if request.purpose is m.Purpose.CANCEL:
         reason = request.reason or "cancelled"
         withdraw_order(work, who=request.requester, reason=reason)
-        done = work.order.state is OrderState.COMPLETED
-        return m.first_answer(request.purpose, work.order, None) if done else answer
+        if work.order.state is OrderState.COMPLETED:
+            return m.first_answer(request.purpose, work.order, None)
+        return _advised(answer, work.advice)
     return _change(work, request, answer)
 
 
@@ -349,9 +362,21 @@ def _change(
     )
     names = ", ".join(made.refused)
     outcome = f"{answer.action}; not changed: {names}" if names else answer.outcome
-    if work.view is not None and (on := left_on_by_move(before, work.order, work.view)):
-        outcome = f"{outcome or answer.action}; {on}"
-    return replace(answer, outcome=outcome, changed=made.done, not_changed=made.refused)
+    told = replace(answer, outcome=outcome, changed=made.done, not_changed=made.refused)
+    return _advised(told, advice_on_moving(work, before))
+
+
+def advice_on_moving(work: UnitOfWork, before: ServiceOrder) -> str:
+    """What people have to know who changed the order, which was `before`."""
+    if netted_with(before) is None or work.view is None:
+        return ""
+    return left_on_by_move(before, work.order, work.view)
+
+
+def _advised(answer: _Taken, advice: str) -> _Taken:
+    if not advice:
+        return answer
+    return replace(answer, outcome=f"{answer.outcome or answer.action}; {advice}")
 
 
 def _change_child(work: UnitOfWork, child: ChildId, made: Changes) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
+from adapter.engine.orders.operator import Decided
 from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown, Todo
 from adapter.engine.orders.requests import OrderRequest
@@ -207,6 +208,18 @@ class OrderOut(Struct, kw_only=True):
             stop_reason=order.stop,
             problem=ProblemOut.of(order.problem),
         )
+
+
+class DecidedOut(OrderOut, kw_only=True):
+    """The order after what people decided. `advice` is what they have to know of supply: who stays
+    without it, or has it though it was to end."""
+
+    advice: str
+
+    @classmethod
+    def after(cls, decided: Decided) -> "DecidedOut":
+        order = OrderOut.of(decided.order)
+        return cls(**structs.asdict(order), advice=decided.advice)
 
 
 def slug(state: OrderState) -> str:
@@ -510,14 +523,14 @@ async def retry_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def correct_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(CorrectIn)
-    order = await api.gateway.orders.operator.correct(
+    decided = await api.gateway.orders.operator.correct(
         _order(asked),
         by=asked.actor,
         fields=wanted.fields,
         effective_at=given_in_utc("effective_at", wanted.effective_at),
         service_at=given_in_utc("service_at", wanted.service_at),
     )
-    return ApiResponse(body=OrderOut.of(order))
+    return ApiResponse(body=DecidedOut.after(decided))
 
 
 async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -530,10 +543,10 @@ async def complete_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def discard_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(ReasonIn)
-    order = await api.gateway.orders.operator.discard(
+    decided = await api.gateway.orders.operator.discard(
         _order(asked), by=asked.actor, reason=wanted.reason
     )
-    return ApiResponse(body=OrderOut.of(order))
+    return ApiResponse(body=DecidedOut.after(decided))
 
 
 async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:

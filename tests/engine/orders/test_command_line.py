@@ -153,6 +153,17 @@ def test_an_order_for_tomorrow_is_changed_and_cancelled(openway: Terminal) -> No
     assert openway("order", "plan", "--order", order).code == Exit.CONFLICT
 
 
+def test_who_gives_up_a_reconnection_reads_that_supply_stays_off(openway: Terminal) -> None:
+    until(openway, submitted(openway, "cut", 9), "completed")
+    order = submitted(openway, "reconnect", 9, "--effective-at", "+1d")
+    until(openway, order, "waiting")
+    later = openway("order", "correct", order, "--effective-at", "+2d", "--json")
+    assert later.json["advice"] == ""
+    told = openway("order", "discard", order, "--reason", "mistyped")
+    assert told.code == Exit.OK
+    assert "the customer stays without supply: see to it, or order a reconnection" in told.out
+
+
 def test_a_payment_ends_the_cut_that_waits(openway: Terminal) -> None:
     order = submitted(openway, "cut", 3, "--effective-at", "+1d")
     until(openway, order, "waiting")

@@ -95,6 +95,37 @@ async def test_a_live_load_side_is_not_connected_and_a_retry_looks_again(tmp_pat
         assert await made.status(place.device) is S.CONN_COMM
 
 
+async def test_who_gives_up_a_paid_reconnection_is_told_who_stays_dark(tmp_path: Path) -> None:
+    async with site(tmp_path) as made:
+        place = await made.put(OFF)
+        feed_in(made, 0, on=True)
+        paid = await made.orders.payment(place.point, by="billing", reference="p-1")
+        assert paid.reconnection is not None
+        order = paid.reconnection.id
+        await made.until(order, state_is(ERROR))
+        dark = "the customer, who has paid, stays without supply"
+        (todo,) = await made.orders.todo()
+        assert (todo.code, todo.order) == ("load_side_voltage", order)
+        assert todo.text.endswith(f"; {dark}")
+        decided = await made.operator.discard(order, by="anna", reason="nobody there")
+        assert decided.order.state is OrderState.DISCARDED
+        assert decided.advice == f"{dark}: see to it, or order a reconnection"
+        await made.replied(order, "failure")
+        assert made.answers.deliveries[-1].details["advice"] == decided.advice
+
+
+async def test_a_cancelled_reconnection_is_answered_that_supply_stays_off(tmp_path: Path) -> None:
+    async with site(tmp_path) as made:
+        place = await made.put(OFF)
+        feed_in(made, 0, on=True)
+        order = await made.submit(K.RECONNECT, place)
+        await made.until(order.id, state_is(ERROR))
+        wish = await made.orders.cancel(order.id, by="cis", reason="moved out")
+        assert wish.outcome.endswith(
+            "; the customer stays without supply: see to it, or order a reconnection"
+        )
+
+
 async def test_a_cancel_of_a_change_over_that_left_somebody_dark_promises_to_restore_and_does(
     tmp_path: Path,
 ) -> None:

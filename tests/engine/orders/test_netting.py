@@ -140,10 +140,12 @@ async def test_an_enable_that_is_withdrawn_nets_nothing_any_more(tmp_path: Path)
         enable = await made.submit(K.ENABLE, place, effective_at=tomorrow)
         await made.until(enable.id, lambda x: x.order.fields.get("nettedWith") == disable.id)
         await made.until(disable.id, lambda x: x.order.fields.get("nettedWith") == enable.id)
-        await made.orders.cancel(enable.id, by="cis", reason="moved elsewhere")
+        wish = await made.orders.cancel(enable.id, by="cis", reason="moved elsewhere")
         await made.until(enable.id, state_is(DISCARDED))
         await made.replied(enable.id, "failure")
-        assert disable.id in told_of(made, enable.id, "failure")["advice"]
+        advice = told_of(made, enable.id, "failure")["advice"]
+        assert advice.startswith(f"order {disable.id} is still open and goes on to switch off")
+        assert wish.outcome.endswith(f"; {advice}")
         await made.operator.correct(disable.id, by="anna", effective_at=datetime.now(UTC))
         off = await made.until(disable.id, state_is(DONE))
         assert titles(off).startswith("RemoteDisconnect")
@@ -204,6 +206,27 @@ async def test_an_enable_that_moves_when_its_disable_is_over_is_answered_that_su
         wish = await made.orders.update(enable.id, by="cis", changes=moved)
         assert f"order {disable.id} left supply on because of this one" in wish.outcome
         assert made.switch(0) is SwitchState.CONNECTED
+
+
+async def test_people_who_move_or_give_up_an_enable_are_told_what_its_disable_left_on(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, switch=APPROVAL) as made:
+        now = datetime.now(UTC)
+        place = await made.put(replace(ON, zone=noon_at(now)))
+        disable = await made.submit(K.DISABLE, place, effective_at=now)
+        await made.until(disable.id, queued)
+        day = now + timedelta(hours=6)
+        enable = await made.submit(K.ENABLE, place, effective_at=day)
+        await made.until(disable.id, state_is(DONE))
+        await made.until(enable.id, state_is(WAITING))
+        operator = made.operator
+        sooner = await operator.correct(enable.id, by="anna", effective_at=day - timedelta(hours=1))
+        assert sooner.advice == ""
+        moved = await operator.correct(enable.id, by="anna", effective_at=day + timedelta(days=2))
+        assert f"order {disable.id} left supply on because of this one" in moved.advice
+        given_up = await operator.discard(enable.id, by="anna")
+        assert f"order {disable.id} may have left supply on" in given_up.advice
 
 
 async def test_a_pair_that_a_stop_interrupted_is_netted_after_the_start(tmp_path: Path) -> None:
