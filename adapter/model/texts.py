@@ -29,10 +29,10 @@ ID_PATTERN: Final = rf"^(?!\s){_NO_UNSEEN}+(?<!\s)$(?!\n)"
 """Likewise of `id_problem`."""
 
 
-def text_problem(text: str) -> str | None:
+def text_problem(text: str, *, longest: int = LONGEST) -> str | None:
     """What is wrong with a text of master data, or None."""
-    if len(text) > LONGEST:
-        return f"at most {LONGEST} characters, not {len(text)}"
+    if len(text) > longest:
+        return f"at most {longest} characters, not {len(text)}"
     if text.isascii() and text.isprintable():
         return None
     for at, each in enumerate(text, 1):

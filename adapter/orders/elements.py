@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.errors import InvalidRequest, meant
+from adapter.model.texts import text_problem
 from adapter.model.values import replace
 from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.order import (
@@ -44,6 +45,8 @@ class ActivityElement:
 
 
 ROOT: Final = "activity"
+LONGEST_VALUE: Final = 1000
+"""Characters of an element's value."""
 
 # fmt: off
 _ROWS: Final = (
@@ -158,8 +161,8 @@ def _pattern(xpath: str) -> re.Pattern[str]:
 
 
 def check_elements(fields: Mapping[str, str], known: Mapping[str, ActivityElement]) -> None:
-    """Raises InvalidRequest for a name that is no element, and for a value that is not of its
-    lookup. An empty value takes an element away."""
+    """Raises InvalidRequest for a name that is no element, and for a value that is too long, has
+    characters that nobody sees, or is not of its lookup. An empty value takes an element away."""
     for name, value in fields.items():
         element = known.get(name)
         if element is None:
@@ -167,6 +170,8 @@ def check_elements(fields: Mapping[str, str], known: Mapping[str, ActivityElemen
             raise InvalidRequest("fields", f"there is no element {name[:40]}{meant(name, given)}")
         if element.own:
             raise InvalidRequest("fields", f"{name} is filled by the gateway")
+        if (problem := text_problem(value, longest=LONGEST_VALUE)) is not None:
+            raise InvalidRequest("fields", f"{name}: {problem}")
         if value and element.values and value not in element.values:
             rule = f"{name}: {value[:40]} is not one of {', '.join(element.values)}"
             raise InvalidRequest("fields", rule)

@@ -298,6 +298,9 @@ def test_an_element_that_every_activity_has_can_be_asked_for() -> None:
         ({"readId": "m-1"}, "readId is filled by the gateway"),
         ({"account": "7"}, "there is no element account"),
         ({"": "x"}, "there is no element "),
+        ({"contact": "x" * 1001}, "contact: at most 1000 characters, not 1001"),
+        ({"instructions": "ring\u202e twice"}, "instructions: character 5 is U+202E, which nobody"),
+        ({"newDevice": "M1\x1b[31m"}, "newDevice: character 3 is U+001B"),
     ],
 )
 def test_what_is_no_element_of_an_order_or_not_of_its_lookup_is_refused(
@@ -305,7 +308,7 @@ def test_what_is_no_element_of_an_order_or_not_of_its_lookup_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(message)):
         check_elements(fields, ELEMENTS)
-    check_elements({"connectNewDevice": "", "contact": "any text at all"}, ELEMENTS)
+    check_elements({"connectNewDevice": "", "contact": "any text at all, ä, " * 50}, ELEMENTS)
 
 
 OWN = """

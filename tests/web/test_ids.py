@@ -79,6 +79,23 @@ async def test_a_text_with_characters_that_nobody_sees_is_refused(bad: str) -> N
         assert (told.status, told["field"]) == (422, "reason")
 
 
+@pytest.mark.parametrize("bad", ["a\u200bb", "a\u009bb", "x" * 1001])
+async def test_an_element_of_an_order_is_held_to_the_rule_of_texts_wherever_it_is_given(
+    bad: str,
+) -> None:
+    elements = {"contact": bad}
+    async with a_rig() as rig:
+        for path, body in (
+            ("/orders", {**ORDER, "fields": elements}),
+            ("/orders/plan", {"kind": "cut", "service_point": "SP1", "fields": elements}),
+            ("/orders/1/correct", {"fields": elements}),
+            ("/orders/1/update", {"changes": elements}),
+        ):
+            told = await rig.ask("POST", path, body)
+            assert (told.status, told["field"]) == (422, "fields"), path
+            assert told["rule"].startswith("contact: ")
+
+
 async def test_ids_and_texts_of_other_alphabets_are_taken() -> None:
     async with a_rig() as rig:
         told = await rig.ask("POST", "/commands", {**COMMAND, "reference": " Zähler Ω 17, Αθήνα "})

@@ -4,19 +4,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
 from adapter.commands.timing import given_in_utc
 from adapter.errors import InvalidRequest
 from adapter.model.ids import ServicePointId
-from adapter.model.texts import id_problem
+from adapter.model.texts import id_problem, text_problem
 from adapter.orders.lifecycle import PRIORITIES
 from adapter.orders.order import OrderKind
-
-_MOST_FIELDS: Final = 50
-_LONGEST_TEXT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +36,7 @@ class OrderRequest:
 
 
 def check_request(request: OrderRequest) -> None:
-    """Raises InvalidRequest naming the field."""
+    """Raises InvalidRequest naming the field. The elements are checked by `check_elements`."""
     if not request.external_reference:
         raise InvalidRequest("external_reference", "is needed: it makes asking twice safe")
     if not request.service_point:
@@ -48,15 +44,13 @@ def check_request(request: OrderRequest) -> None:
     for name in ("external_reference", "service_point"):
         if (problem := id_problem(getattr(request, name))) is not None:
             raise InvalidRequest(name, problem)
+    for name in ("requester", "account"):
+        if (problem := text_problem(getattr(request, name))) is not None:
+            raise InvalidRequest(name, problem)
     if not PRIORITIES.holds(request.priority):
         raise InvalidRequest("priority", f"must be a whole number, {PRIORITIES}")
     given_in_utc("effective_at", request.effective_at)
     given_in_utc("service_at", request.service_at)
-    if len(request.fields) > _MOST_FIELDS:
-        raise InvalidRequest("fields", f"at most {_MOST_FIELDS}")
-    for name, value in request.fields.items():
-        if len(name) > _LONGEST_TEXT or len(value) > _LONGEST_TEXT:
-            raise InvalidRequest("fields", f"{name[:40]}: at most {_LONGEST_TEXT} characters")
 
 
 def fingerprint(request: OrderRequest) -> str:
