@@ -7,7 +7,7 @@ of messages without a parser. Bytes: what the process
 handed to write calls (`/proc/self/io`), which are files; sockets are not among them.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -97,9 +97,9 @@ class Counter:
         self._judged += 1
 
     def _read(
-        self, forms: MessageForms, data: bytes, among: Container[str] | None
+        self, forms: MessageForms, data: bytes, *, known: bool
     ) -> tuple[MessageForm, JsonValue] | None:
-        found = _READ(forms, data, among)
+        found = _READ(forms, data, known=known)
         self._forms += found is not None
         return found
 
@@ -110,7 +110,7 @@ class Counter:
         plain = {name: getattr(etree, name) for name in _TREES}
         judge = expat.ParserCreate
         try:
-            setattr(MessageForms, "read", lambda *given: self._read(*given))  # noqa: B010
+            setattr(MessageForms, "read", lambda *given, **how: self._read(*given, **how))  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, _counted(function, self._tree))
             setattr(expat, "ParserCreate", _counted(judge, self._judge))  # noqa: B010

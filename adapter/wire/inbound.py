@@ -147,9 +147,8 @@ class MessageJudge:
         judged = self._verdict()
         if isinstance(judged, HostedCall) and judged.operation == STATUS_CHANGED:
             with suppress(WireError):
-                if root is None:
-                    root = tree_of(text, known=self._known)
-                self.message = self._codec.decode_content(opened(root).content)
+                tree = tree_of(text, known=self._known) if root is None else root
+                self.message = self._codec.decode_content(opened(tree).content)
         return judged
 
     def _in_pieces(self) -> BoundedReader:

@@ -196,7 +196,7 @@ class Engine:
             raw=raw,
             at=NOON,
             communication=item.communication if addressed else None,
-            message=codec().decode_at_once(raw, hosted=True),
+            message=codec().decode_at_once(raw),
         )
         if await self.correlator.take(received):
             self.taken += 1
