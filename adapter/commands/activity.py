@@ -263,7 +263,7 @@ class Communication(Struct, frozen=True, kw_only=True, gc=False):
     The id is `{command}-{ordinal}` and part of the callback address. `deadline` bounds the time
     from token to result (of a look: from its making to its result); `tries` counts sends that
     provably did nothing; `asked` counts polls; `cancel_wanted` says that a CancelRequest is still
-    to be sent.
+    to be sent; `cancels` counts those of which nobody knows whether they were taken.
     """
 
     id: CommunicationId
@@ -287,6 +287,7 @@ class Communication(Struct, frozen=True, kw_only=True, gc=False):
     failure: Failure | None = None
     acted_at: datetime | None = None
     cancel_wanted: bool = False
+    cancels: int = 0
     inferred: bool = False
     attempt: int = 1
     superseded: bool = False

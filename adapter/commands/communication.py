@@ -67,6 +67,9 @@ PROMPT_QUESTIONS: Final = 8
 """So many unanswered questions may follow the callbacks of one request at once; past them only the
 schedule asks, whatever callbacks claim."""
 
+CANCEL_TRIES: Final = 8
+"""So many CancelRequests may go unanswered. Between two of them the status is looked at."""
+
 _CLOCKS_APART: Final = timedelta(days=1)
 
 _NOT_FINISHED: Final = "RequestNotFinishedFault"
@@ -194,6 +197,8 @@ def _apply(
             return _stay(communication)
         case SendUnclear(detail=detail):
             return unclear(communication, Failure(cause="unclear", detail=detail), now, policy)
+        case AskFailed() if communication.work is Work.CANCEL:
+            return _cancel_again(communication, event, now, policy)
         case AskFailed(detail=detail, fault=fault):
             return _ask_again(communication, detail, fault, now, policy)
         case CancelAnswered():
@@ -440,12 +445,16 @@ def conflicted(communication: Communication) -> bool:
 def _poll_later(communication: Communication, now: datetime, policy: Policy) -> Moved:
     if communication.deadline is not None and now >= communication.deadline:
         return unclear(communication, Failure(cause="timed_out"), now, policy)
-    if communication.cancel_wanted:  # asked for while the poll was under way: not to be forgotten
+    if communication.cancel_wanted and not communication.cancels:  # wanted during the poll
         return S.AWAITING, replace(communication, work=Work.CANCEL, wake=now)
+    work = Work.CANCEL if communication.cancel_wanted else Work.STATUS
+    wake = _next_question(communication, now, policy)
+    return S.AWAITING, replace(communication, work=work, wake=wake)
+
+
+def _next_question(communication: Communication, now: datetime, policy: Policy) -> datetime:
     due = next_poll(policy, communication.asked, now=now)
-    if communication.deadline is not None:
-        due = min(due, communication.deadline)
-    return S.AWAITING, replace(communication, work=Work.STATUS, wake=due)
+    return due if communication.deadline is None else min(due, communication.deadline)
 
 
 def _take_outcome(
@@ -563,12 +572,25 @@ def _ask_again(
     if final_no and communication.state is S.FETCHING:
         refused = Failure(cause="refused", detail=detail)
         return unclear(asked, refused, now, policy)
-    if final_no and communication.work is Work.CANCEL:
-        asked = replace(asked, cancel_wanted=False)
     work = Work.RESULT if communication.state is S.FETCHING else Work.STATUS
-    if asked.cancel_wanted and communication.state is S.AWAITING:
+    if asked.cancel_wanted and not asked.cancels and communication.state is S.AWAITING:
         work = Work.CANCEL
-    due = next_poll(policy, max(asked.asked, 1), now=now)
-    if communication.deadline is not None:
-        due = min(due, communication.deadline)
-    return _stay(replace(asked, work=work, wake=due))
+    return _stay(replace(asked, work=work, wake=_next_question(asked, now, policy)))
+
+
+def _cancel_again(
+    communication: Communication, event: AskFailed, now: datetime, policy: Policy
+) -> Moved:
+    """A CancelRequest without a usable answer. Where it may have been taken, the status tells."""
+    fault = event.fault
+    late = communication.deadline is not None and now >= communication.deadline
+    if fault is not None and fault.name == "RequestNotFoundFault":
+        return _ask_again(communication, event.detail, fault, now, policy)
+    if not late and (event.unsent or (fault is not None and fault.klass is FaultClass.RETRY)):
+        asked = replace(communication, asked=communication.asked + 1)
+        return _stay(replace(asked, wake=_next_question(asked, now, policy)))
+    cancels = communication.cancels + 1
+    refused = fault is not None and fault.named and fault.klass is FaultClass.PERMANENT
+    wanted = cancels < CANCEL_TRIES and not refused and not late
+    looked_at = replace(communication, work=Work.STATUS, wake=now)
+    return _stay(replace(looked_at, cancels=cancels, cancel_wanted=wanted))

@@ -65,13 +65,15 @@ class OutcomeReceived(Struct, frozen=True, kw_only=True, gc=False):
 class AskFailed(Struct, frozen=True, kw_only=True, gc=False):
     """A status, result or cancel call brought no answer; it is harmless to ask again.
 
-    `fault` is set where the head end did answer, with a fault; `work` says what was asked.
+    `fault` is set where the head end did answer, with a fault; `work` says what was asked; `unsent`
+    that nothing of it has left.
     """
 
     communication: CommunicationId
     detail: str
     fault: Fault | None = None
     work: Work = Work.STATUS
+    unsent: bool = False
 
 
 class CancelAnswered(Struct, frozen=True, kw_only=True, gc=False):

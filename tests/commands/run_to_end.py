@@ -279,10 +279,16 @@ class Course:
         return self.tell(SendUnclear(communication=(communication or self.last).id, detail="reset"))
 
     def ask_failed(
-        self, fault: Fault | None = None, communication: Communication | None = None
+        self,
+        fault: Fault | None = None,
+        communication: Communication | None = None,
+        *,
+        unsent: bool = False,
     ) -> "Course":
         item = communication or self.last
-        return self.tell(AskFailed(communication=item.id, detail="no answer", fault=fault))
+        return self.tell(
+            AskFailed(communication=item.id, detail="no answer", fault=fault, unsent=unsent)
+        )
 
     def data(self, found: int = 1, missing: int = 0) -> "Course":
         ends = [target.endpoint for target in self.command.targets]

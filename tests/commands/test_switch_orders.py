@@ -10,6 +10,7 @@ import pytest
 
 from adapter.commands.activity import CompletionState, Outcome, StepKind, UnsureLoadCheck, Work
 from adapter.commands.calls import FailureReason, RemoteResult, RemoteState, SwitchState
+from adapter.commands.communication import CANCEL_TRIES
 from adapter.commands.correlation import Match
 from adapter.commands.events import CancelAnswered, CancelAsked, Resolved, RetryAsked
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Completion
@@ -605,10 +606,53 @@ def test_a_cancel_is_not_forgotten_while_a_poll_is_under_way(kind: CommandKind) 
     course = canceled(sending(kind).token())
     course.status(RemoteState.EXECUTING, RemoteResult.PENDING, polled=True)
     assert course.main.work is Work.CANCEL
-    course.ask_failed()
+    course.ask_failed(unsent=True)
     assert course.main.work is Work.CANCEL
     course.ask_failed(PERMANENT_FAULT)
     assert course.main.work is Work.STATUS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancel_whose_reply_is_lost_is_asked_again_so_often_and_each_time_after_a_look(
+    kind: CommandKind,
+) -> None:
+    patient = Policy(reply_s=4 * 3_600.0)
+    course, asked = canceled(sending(kind, policy=patient).token()), ""
+    while course.main.state is X.AWAITING:
+        assert course.main.wake is not None
+        course.now = max(course.now, course.main.wake)
+        if course.main.work is Work.CANCEL:
+            asked += "C"
+            course.ask_failed()
+        else:
+            asked += "S"
+            course.status(RemoteState.EXECUTING, RemoteResult.PENDING, polled=True)
+    assert asked.startswith("CS" * CANCEL_TRIES + "S")
+    assert asked.count("C") == CANCEL_TRIES
+    assert course.main.state is X.UNCLEAR
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancel_whose_reply_is_lost_is_believed_by_the_status(kind: CommandKind) -> None:
+    course = canceled(sending(kind).token()).ask_failed()
+    assert (course.main.work, course.main.wake) == (Work.STATUS, course.now)
+    course.ask_failed()
+    assert course.main.work is Work.STATUS, "not before the status is known"
+    course.status(result=RemoteResult.CANCELED, polled=True)
+    assert (course.state, course.activity.outcome) == (S.CANCELED, Outcome.CANCELED)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancel_that_is_lost_at_the_deadline_has_a_last_look_at_the_status(
+    kind: CommandKind,
+) -> None:
+    course = canceled(sending(kind).token())
+    assert course.main.deadline is not None
+    course.now = course.main.deadline
+    course.ask_failed()
+    assert (course.main.state, course.main.work) == (X.AWAITING, Work.STATUS)
+    course.status(result=RemoteResult.CANCELED, polled=True)
+    assert course.state is S.CANCELED
 
 
 def test_an_unclear_order_cannot_be_canceled() -> None:

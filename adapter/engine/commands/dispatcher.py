@@ -440,7 +440,10 @@ class Dispatcher:
             )
         except HeadEndError as error:
             event = AskFailed(
-                communication=communication.id, detail=str(error), work=communication.work
+                communication=communication.id,
+                detail=str(error),
+                work=communication.work,
+                unsent=isinstance(error, NotSent),
             )
         else:
             event = _answered(communication, answer)

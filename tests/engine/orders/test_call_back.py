@@ -113,14 +113,16 @@ async def test_a_second_cancel_meanwhile_gets_the_first_ones_answer_and_nothing_
         await is_on(made)
 
 
-async def test_a_lost_reply_to_the_cancel_is_asked_for_again(tmp_path: Path) -> None:
+async def test_whether_a_cancel_without_a_reply_was_taken_is_told_by_the_status(
+    tmp_path: Path,
+) -> None:
     lost = script(Effect.LOSE_REPLY, "CancelRequest", nth=1)
     async with rig(tmp_path, HELD, lost, UNTOLD, policy=PATIENT) as made:
         order = await a_cut(made)
         await made.orders.cancel(order, by="cis", reason="paid")
         ended = await made.until(order, state_is(DISCARDED))
         assert ended.requests[0].state is M.COMPLETED
-        assert cancels(made) == 2
+        assert cancels(made) in (1, 2), "the status may be asked before the cancel has its effect"
         await is_on(made)
 
 
