@@ -8,7 +8,7 @@ truly.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -62,6 +62,10 @@ class CompletionReport:
     remarks: tuple[str, ...] = ()
 
 
+_CLOCKS_APART: Final = timedelta(minutes=5)
+"""So far a crew's clock may be ahead of ours. Ours."""
+_BEFORE_ORDERED: Final = timedelta(days=1)
+
 _S = InstallStatus
 ON_BY_HAND: Final[Mapping[InstallStatus, InstallStatus]] = MappingProxyType(
     {
@@ -102,6 +106,17 @@ def install_status(
 def leaves_off(details: Mapping[str, str]) -> bool:
     """Whether a visit with these details leaves a device that it installs off."""
     return details.get(CONNECT_NEW_DEVICE) == DO_NOT_CONNECT
+
+
+def check_times(report: CompletionReport, *, now: datetime, ordered: datetime | None) -> None:
+    """`ordered` is when the visit was, None where people vouch for the report. Raises
+    CompletionRefused for what is yet to come, and for work long before anybody asked for it."""
+    for at in (report.at, *(each.at for each in report.measurements)):
+        if at > now + _CLOCKS_APART:
+            raise CompletionRefused(f"{at.isoformat()} has not come yet")
+    if ordered is not None and report.at < ordered - _BEFORE_ORDERED:
+        text = f"{report.at.isoformat()} is long before the visit was ordered: retry if it is so"
+        raise CompletionRefused(text)
 
 
 def apply_field_work(

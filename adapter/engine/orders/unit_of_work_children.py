@@ -20,7 +20,12 @@ from adapter.orders.activities import ChildKind
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, reading_found
 from adapter.orders.algorithms.rows import AlgorithmType
 from adapter.orders.commands import command_child_state
-from adapter.orders.completion import CompletionRefused, apply_field_work, leaves_off
+from adapter.orders.completion import (
+    CompletionRefused,
+    apply_field_work,
+    check_times,
+    leaves_off,
+)
 from adapter.orders.field_activity import FieldActivity, field_child_state, step_field
 from adapter.orders.field_activity_rules import field_problems, needs_appointment
 from adapter.orders.order import (
@@ -310,6 +315,8 @@ def _execute(work: UnitOfWork, activity: FieldActivity, effect: f.ExecuteEvents)
             raise CompletionRefused("the service point is not in the registry")
         arriving, twin = work.site.arriving, work.site.twin
         report = known_device(effect.report, view, arriving, work.rules.supported, twin=twin)
+        ordered = work.children[activity.id].fact.created_at
+        check_times(report, now=work.now, ordered=ordered if work.report else None)
         off = leaves_off(activity.spec.details)
         after = apply_field_work(view, effect.effects, report, left_off=off)
         check_arrived(view, after, work.site.holders)

@@ -10,11 +10,12 @@ from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.ports import OrderFilter, TodoSubject
+from adapter.engine.orders.ports import OrderFilter, OrderShown, TodoSubject
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId, OrderId, ServicePointId
+from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import CrewStarted, WorkCanceled, WorkReported
 from adapter.orders.maintenance import MaintenanceState
@@ -23,7 +24,7 @@ from adapter.orders.tasks import FieldEffect
 from adapter.simulator.faults import Effect
 from tests.engine.commands.quick_site import script, sends
 from tests.engine.orders.crew import a_manual_meter
-from tests.engine.orders.site_with_orders import Place, gave_up, rig, state_is, titles
+from tests.engine.orders.site_with_orders import Place, Rig, gave_up, rig, state_is, titles
 
 K, S = OrderKind, InstallStatus
 ERROR, DONE = OrderState.ACTIVITY_ERROR, OrderState.COMPLETED
@@ -240,6 +241,48 @@ async def test_a_report_that_contradicts_the_records_waits_and_a_corrected_one_c
         view = await made.made.app.gateway.registry.device(right.id)
         assert view.installed is not None
         assert view.installed.service_point == here.point
+
+
+async def reported_at(made: Rig, at: datetime) -> tuple[OrderId, OrderShown]:
+    """A cut by a crew that says it was done then."""
+    made.crew.idle = lambda message: True
+    place = await made.put(Place(number=0, status=S.MANUAL_ON, **MANUAL))
+    order = await made.submit(K.CUT, place)
+    await made.until(order.id, lambda shown: bool(made.crew.heard))
+    (message,) = made.crew.heard
+    done = replace(made.crew.done(message), at=at)
+    await made.crew.report(message, WorkReported(report=done))
+    shown = await made.ended(order.id)
+    assert shown.order.state is ERROR
+    assert shown.children[0].fact.state is ChildState.COMPLETION_ERROR
+    assert await made.status(place.device) is S.MANUAL_ON, "nothing was changed"
+    return order.id, shown
+
+
+async def test_work_that_a_crew_did_in_the_future_waits_for_people(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        order, shown = await reported_at(made, datetime.now(UTC) + timedelta(hours=1))
+        assert "has not come yet" in shown.children[0].fact.reason
+        await made.operator.retry(order, by="anna")
+        again = await made.until(order, lambda x: x.order.version > shown.order.version + 1)
+        assert again.children[0].fact.state is ChildState.COMPLETION_ERROR
+        report = CompletionReport(at=datetime.now(UTC), cause=EventId("right"))
+        await made.operator.complete_visit(shown.children[0].fact.id, report, by="anna")
+        await made.until(order, state_is(DONE))
+
+
+async def test_work_long_before_its_visit_was_ordered_counts_where_people_vouch_for_it(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as made:
+        at = datetime.now(UTC) - timedelta(days=3)
+        order, shown = await reported_at(made, at)
+        assert "long before the visit was ordered" in shown.children[0].fact.reason
+        await made.operator.retry(order, by="anna")
+        await made.until(order, state_is(DONE))
+        view = await made.made.app.gateway.registry.device(Place(number=0).device)
+        assert view.installed is not None
+        assert view.installed.history[-1].at == at
 
 
 async def test_a_refused_message_is_a_communication_error_and_can_be_sent_again(
