@@ -1,5 +1,6 @@
 """`openway order` and `openway todo`: service orders of a running gateway."""
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
@@ -30,6 +31,9 @@ from adapter.orders.order import OrderKind, OrderState
 
 _KINDS: Final = Word([kind.value for kind in OrderKind])
 _STATES: Final = Word([state.name.lower() for state in OrderState])
+_UNSEEN: Final = frozenset({"pending", "validate"})
+_FIRST_LOOK_S: Final = 2.0
+_AGAIN_S: Final = 0.05
 _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
 ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")
@@ -78,9 +82,14 @@ def submit(
     as_json: bool,
     **given: object,
 ) -> None:
-    """Submit an order of KIND (enable, disable, cut, reconnect, exchange, back_to_back)."""
+    """Submit an order of KIND (enable, disable, cut, reconnect, exchange, back_to_back).
+
+    One that a rule stops at once waits for a person; the exit code tells.
+    """
     body = _asked(kind, service_point, elements, given)
-    print_order(fields(session.client.post("/orders", body)), as_json=as_json)
+    made = _looked_at(session, fields(session.client.post("/orders", body)))
+    print_order(made, as_json=as_json)
+    raise SystemExit(_rests(made))
 
 
 @order.command()
@@ -305,6 +314,16 @@ def _act(
 ) -> None:
     made = fields(session.client.post(f"/orders/{segment(order_id)}/{what}", body))
     print_order(made, as_json=as_json)
+
+
+def _looked_at(session: Session, made: dict[str, Json]) -> dict[str, Json]:
+    """The order once the rules were asked, which is at once unless the gateway is busy."""
+    until = time.monotonic() + _FIRST_LOOK_S
+    while made["state"] in _UNSEEN and time.monotonic() < until:
+        time.sleep(_AGAIN_S)
+        shown = fields(session.client.get(f"/orders/{segment(str(made['id']))}"))
+        made = fields(shown["order"])
+    return made
 
 
 def _rests(made: dict[str, Json]) -> Exit:

@@ -275,7 +275,7 @@ class Exit(IntEnum):
 
 MEANING: Final = {
     Exit.OK: "done",
-    Exit.WITHOUT_SUCCESS: "the command ended, or waits for a person, without success; "
+    Exit.WITHOUT_SUCCESS: "the command or order ended, or waits for a person, without success; "
     "or a check found something",
     Exit.INVALID: "wrong usage or invalid input; nothing was done",
     Exit.NOT_FOUND: "no such command, device, message or payload",

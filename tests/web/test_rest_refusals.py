@@ -26,6 +26,28 @@ def check_problem(told: Told, status: int) -> None:
     assert "aiohttp" not in told.headers["Server"]
 
 
+async def test_of_a_mistyped_word_those_that_are_known_are_told_and_which_was_meant() -> None:
+    visit = "/orders/1/visits/1/complete"
+    async with a_rig() as rig:
+        for path, body, field, rule in (
+            ("/commands", {**LOAD_CHECK, "kind": "remote_disconect"}, "kind",
+             "; did you mean remote_disconnect?"),
+            ("/commands", {**LOAD_CHECK, "priority": "ugrent"}, "priority",
+             "ugrent is not one of urgent, normal, bulk; did you mean urgent?"),
+            ("/orders", {"kind": "x", "service_point": "SP1", "reference": "R1"}, "kind",
+             "x is not one of enable, disable, cut, reconnect, exchange, back_to_back"),
+            (visit, {"disconnect_location": "D1"}, "disconnect_location", " D1SR, D1DV"),
+            (visit, {"not_done": ["cut", "turn_of"]}, "not_done[1]", "; did you mean turn_off?"),
+        ):  # fmt: skip
+            told = await rig.ask("POST", path, body)
+            check_problem(told, 422)
+            assert told["field"] == field
+            assert rule in told["rule"]
+        told = await rig.ask("GET", "/orders?state=complete")
+        check_problem(told, 400)
+        assert told["rule"].endswith("; did you mean completed?")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     NO_COMMAND,

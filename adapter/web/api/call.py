@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, inspect
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
-from adapter.errors import InvalidRequest, NotFound
+from adapter.errors import InvalidRequest, NotFound, meant
 from adapter.model.decimals import DECIMAL_PATTERN, read_decimal
 from adapter.model.device import InstallStatus
 from adapter.model.entered_value import value_of_json
@@ -55,6 +55,8 @@ _CHECKS: Final[Mapping[str | None, Callable[[str], str | None]]] = {
     TEXT_PATTERN: text_problem,
 }
 _type_of: Final = cache(inspect.type_info)
+_PART: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
+"""Of a place in a body: `[0]`, or a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,44 @@ def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[
                 yield place, problem
 
 
+def words_at(body: type[Struct], place: str) -> tuple[str, ...]:
+    """The words that may stand at a place of a body, as msgspec names it (`recurrence.first`,
+    `not_done[0]`); none where it takes other values."""
+    kinds: tuple[inspect.Type, ...] = (_type_of(body),)
+    for name in _PART.findall(place):
+        kinds = tuple(_within(kinds, name))
+    return tuple(str(each) for kind in _alternatives(kinds) for each in _words(kind))
+
+
+def _alternatives(kinds: Iterable[inspect.Type]) -> Iterator[inspect.Type]:
+    for kind in kinds:
+        match kind:
+            case inspect.UnionType(types=types):
+                yield from _alternatives(types)
+            case inspect.Metadata(type=inner):
+                yield from _alternatives([inner])
+            case _:
+                yield kind
+
+
+def _within(kinds: Iterable[inspect.Type], name: str) -> Iterator[inspect.Type]:
+    for kind in _alternatives(kinds):
+        match kind:
+            case inspect.StructType(fields=fields):
+                yield from (each.type for each in fields if each.encode_name == name)
+            case inspect.ListType(item_type=item):
+                yield item
+
+
+def _words(kind: inspect.Type) -> Sequence[object]:
+    match kind:
+        case inspect.EnumType(cls=cls):
+            return [each.value for each in cls]
+        case inspect.LiteralType(values=values):
+            return values
+    return ()
+
+
 class ReasonIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reason: Text = ""
 
@@ -218,7 +258,7 @@ def member(asked: ApiRequest, name: str, kind: type[E]) -> E | None:
     try:
         return kind(given)
     except ValueError:
-        raise bad_query(name, f"one of {', '.join(kind)}") from None
+        raise bad_query(name, f"one of {', '.join(kind)}{meant(given, kind)}") from None
 
 
 def flag_of(asked: ApiRequest, name: str) -> bool:

@@ -12,6 +12,7 @@ from adapter.engine.orders.operator import Decided
 from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown, Todo
 from adapter.engine.orders.requests import OrderRequest
+from adapter.errors import meant
 from adapter.model.ids import OrderId, ServicePointId
 from adapter.orders.algorithms.verdict import Decision
 from adapter.orders.lifecycle import PRIORITIES
@@ -572,6 +573,6 @@ def _state(asked: ApiRequest) -> OrderState | None:
         return None
     found = next((each for each in OrderState if slug(each) == given), None)
     if found is None:
-        known = ", ".join(slug(each) for each in OrderState)
-        raise bad_query("state", f"one of {known}")
+        known = [slug(each) for each in OrderState]
+        raise bad_query("state", f"one of {', '.join(known)}{meant(given, known)}")
     return found

@@ -15,14 +15,21 @@ from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
-from adapter.errors import GatewayError
+from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import with_routes
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings
-from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse, check_texts, require
+from adapter.web.api.call import (
+    ApiContext,
+    ApiRequest,
+    ApiResponse,
+    check_texts,
+    require,
+    words_at,
+)
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
@@ -33,6 +40,7 @@ _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
+_UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
 log = logging.getLogger(__name__)
@@ -231,17 +239,21 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
         if doubt is not None:
             raise doubt
     except msgspec.ValidationError as error:
-        raise _misshapen(str(error)) from None
+        raise _misshapen(str(error), decoder.type) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {error}") from None
     check_texts(decoded)
     return decoded
 
 
-def _misshapen(text: str) -> ProblemRaised:
-    """Of what the decoder says, which names the field."""
+def _misshapen(text: str, body: type[msgspec.Struct]) -> ProblemRaised:
+    """Of what the decoder says, which names the field, and of an unknown word those that it takes
+    for this body."""
     place = _PLACE.search(text)
     rule = _PLACE.sub("", text)
+    wrong = _UNKNOWN_WORD.search(rule)
+    if place is not None and wrong is not None and (words := words_at(body, place[1])):
+        rule = f"{wrong[1][:40]} is not one of {', '.join(words)}{meant(wrong[1], words)}"
     named = _UNKNOWN_FIELD.search(text) or _MISSING_FIELD.search(text)
     parts = [place[1] if place else "", named[1] if named else ""]
     field = ".".join(part for part in parts if part) or "body"

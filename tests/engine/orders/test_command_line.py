@@ -100,8 +100,8 @@ def test_an_order_is_planned_submitted_listed_and_shown_with_what_decided(
 
 def test_an_order_in_error_is_on_the_to_do_list_until_people_decide(openway: Terminal) -> None:
     nowhere = openway("order", "submit", "cut", "nowhere", "--reference", "nowhere", "--json")
+    assert (nowhere.code, nowhere.json["state"]) == (Exit.WITHOUT_SUCCESS, "validation_error")
     order = str(nowhere.json["id"])
-    until(openway, order, "validation_error")
     assert openway("order", "show", order).code == Exit.WITHOUT_SUCCESS
     todo = json.loads(openway("todo", "list", "--json").out)["items"]
     (entry,) = [item for item in todo if item["order"] == order]
