@@ -53,7 +53,8 @@ HOLDING: Final = frozenset({S.WAITING, S.READY, S.IN_PROGRESS, S.ACTIVITY_ERROR,
 """States in which an order keeps its service point for itself."""
 _SOON: Final = timedelta(seconds=20)
 """When to look again at what keeps a customer's supply open: a cut that is called back, one of
-which it is not known whether it was taken. Ours."""
+which it is not known whether it was taken, an order that stands in the way and may be netted. Ours.
+"""
 
 
 _UNANSWERED: Final = (m.MaintenanceState.WAITING, m.MaintenanceState.ERROR)
@@ -310,17 +311,23 @@ class UnitOfWork:
             case S.WAITING:
                 return max(self.order.effective_at, self.now)
             case S.VALIDATION_ERROR:
-                if self.overtaken is not None:
+                newly_blocked = self.blocked_by is not None and self.case.blocked_by is None
+                if self.overtaken is not None or newly_blocked or self._netting_moved:
                     return self.now + _SOON
                 woken = self.blocked_by is not None or self.waits_for_disconnect
                 return self._look_again() if woken else None
             case S.IN_PROGRESS | S.ACTIVITY_ERROR:
                 dues = [at for x in self.children.values() for at in _due(x)]
-                if self.awaits_outcome:
+                if self.awaits_outcome or self._netting_moved:
                     dues.append(self.now + _SOON)
                 return min([self._look_again(), *(max(at, self.now) for at in dues)])
             case _:
                 return self.now
+
+    @property
+    def _netting_moved(self) -> bool:
+        """Whether the other order of the pair, or a command, is still to follow."""
+        return netted_with(self.order) != netted_with(self.case.order)
 
     def _awaits(self) -> CommandId | None:
         """The disconnect of others that has to be over first."""
