@@ -99,11 +99,15 @@ class Requesters:
                 attempt.ids.append(answer["id"])
             return
 
-    async def end(self, attempt: Attempt) -> dict[str, Any]:
-        """Wait until the command is final."""
+    async def end(self, attempt: Attempt, *, give_up: bool = False) -> dict[str, Any]:
+        """Wait until the command is final. With `give_up` one that a rule has stopped is discarded:
+        it would wait for people."""
         while True:
-            path = f"/commands/{attempt.ids[0]}?wait={_WAIT_S}"
-            told = await self._call("GET", path)
+            path = f"/commands/{attempt.ids[0]}"
+            told = await self._call("GET", f"{path}?wait={_WAIT_S}")
+            if give_up and told is not None and told[1].get("state") == "validation_error":
+                await self._call("POST", f"{path}/discard", json={"reason": "given up"})
+                continue
             if told is not None and told[0] == 200 and told[1]["final"]:
                 attempt.told.append(told[1]["state"])
                 attempt.final = told[1]
@@ -194,14 +198,15 @@ class _Worker:
         return True
 
     async def _contend(self, kind: CommandKind, device: str) -> None:
-        """The opposite order, or the same again, while the first is open."""
+        """The opposite order, or the same again, while the first is open. Where that one was
+        quicker, the same again has nothing to do any more and is refused."""
         other = self._rng.choice((K.REMOTE_CONNECT, K.REMOTE_DISCONNECT))
         attempt = self._all.begin(other, device, self._number)
         if attempt is None:
             return
         await self._all.submit(attempt, {**self._body(other, device), "optional": True})
         if attempt.acknowledged:
-            self._note(other, device, await self._all.end(attempt))
+            self._note(other, device, await self._all.end(attempt, give_up=True))
 
     def _note(self, kind: CommandKind, device: str, final: dict[str, Any]) -> None:
         if final["state"] == "needs_person":
