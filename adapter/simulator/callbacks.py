@@ -1,20 +1,23 @@
 """Posts to listeners, over connections of aiohttp's client that stay open for the next one.
 
 There is no session around them: cookies, redirects, proxies and tracing have no place here, and
-most of what a session takes goes into them.
+most of what a session takes goes into them. Nor does a task wait for an answer: whoever posts is
+told of it.
 """
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from adapter.simulator.access import basic
@@ -26,9 +29,9 @@ _LOOK_S: Final = 2.0
 is shorter than any listener's patience, so that no callback meets a connection that is being
 closed."""
 
-
-class Unposted(Exception):
-    """There was no answer. Its text says why, with the kind of the error."""
+Answered: TypeAlias = Callable[[int | None, str], None]
+"""Called once, with the status of the answer; without one the text says why, with the kind of the
+error. It is never called by `post` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +48,61 @@ class CallbackClient:
 
     def __init__(self, config: SimulatorConfig) -> None:
         access = config.access
-        self._timeout_s = config.limits.callback_timeout_s or None
+        self._loop = asyncio.get_running_loop()
+        self._timeout_s = config.limits.callback_timeout_s or inf
         self._authorization = (
             basic(access.callback_user, access.callback_password) if access.callback_user else ""
         )
         self._context: ssl.SSLContext = callback_context(config.tls)
-        self._resting: dict[_Place, list[tuple[float, ResponseHandler]]] = {}
+        self._resting: dict[_Place, list[tuple[float, _Connection]]] = {}
+        self._busy: set[_Connection] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def close(self) -> None:
-        """Those that rest; no post may be under way."""
+    async def close(self) -> None:
+        """Nobody is told of a post that is under way."""
+        for task in self._connecting:
+            task.cancel()
+        for connection in self._busy:
+            connection.abort()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
         self._close_resting(until=inf)
         if self._timer is not None:
             self._timer.cancel()
 
-    async def post(self, address: str, action: str, body: bytes) -> int:
-        """The status of the answer. Raises Unposted."""
+    def post(self, address: str, action: str, body: bytes, answered: Answered) -> None:
         try:
             place, head = _request_head(address, action, self._authorization)
-            async with asyncio.timeout(self._timeout_s):
-                connection = self._take(place)
-                if connection is None:
-                    connection = await self._connect(place)
-                try:
-                    status = await _exchange(connection, head % len(body) + body)
-                except BaseException:
-                    connection.abort()
-                    raise
-            self._rest(place, connection)
-            return status
-        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-            raise Unposted(f"{type(error).__name__}: {error}") from error
+        except ValueError as error:
+            self._loop.call_soon(answered, None, _why(error))
+            return
+        due, request = self._loop.time() + self._timeout_s, head % len(body) + body
+        connection = self._take(place)
+        if connection is not None:
+            self._busy.add(connection)
+            connection.ask(request, due, answered)
+            return
+        task = self._loop.create_task(self._connect(place, request, due, answered))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
-    def _take(self, place: _Place) -> ResponseHandler | None:
+    async def _connect(self, place: _Place, request: bytes, due: float, answered: Answered) -> None:
+        secured = self._context if place.tls else None
+        try:
+            async with asyncio.timeout_at(None if due == inf else due):
+                _, connection = await self._loop.create_connection(
+                    lambda: _Connection(self._loop, place, self._rest),
+                    place.host,
+                    place.port,
+                    ssl=secured,
+                )
+        except (OSError, ValueError) as error:
+            answered(None, _why(error))
+            return
+        self._busy.add(connection)
+        connection.ask(request, due, answered)
+
+    def _take(self, place: _Place) -> "_Connection | None":
         resting = self._resting.get(place)
         while resting:
             _, connection = resting.pop()
@@ -86,28 +111,19 @@ class CallbackClient:
             connection.close()
         return None
 
-    async def _connect(self, place: _Place) -> ResponseHandler:
-        loop = asyncio.get_running_loop()
-        secured = self._context if place.tls else None
-        _, connection = await loop.create_connection(
-            lambda: ResponseHandler(loop), place.host, place.port, ssl=secured
-        )
-        return connection
-
-    def _rest(self, place: _Place, connection: ResponseHandler) -> None:
+    def _rest(self, connection: "_Connection") -> None:
+        self._busy.discard(connection)
         transport = connection.transport
         if connection.should_close or transport is None or transport.get_write_buffer_size():
             connection.close()
             return
-        loop = asyncio.get_running_loop()
-        self._resting.setdefault(place, []).append((loop.time(), connection))
+        self._resting.setdefault(connection.place, []).append((self._loop.time(), connection))
         if self._timer is None:
-            self._timer = loop.call_later(_LOOK_S, self._look)
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._close_resting(until=loop.time() - _LOOK_S)
-        self._timer = loop.call_later(_LOOK_S, self._look) if self._resting else None
+        self._close_resting(until=self._loop.time() - _LOOK_S)
+        self._timer = self._loop.call_later(_LOOK_S, self._look) if self._resting else None
 
     def _close_resting(self, until: float) -> None:
         """Those that rest since then or longer."""
@@ -122,21 +138,89 @@ class CallbackClient:
                 del self._resting[place]
 
 
-async def _exchange(connection: ResponseHandler, request: bytes) -> int:
-    """Send it whole, and read the answer to its end. What ends early has a status all the same."""
-    connection.set_response_params(read_until_eof=True, auto_decompress=False)
-    if connection.transport is None:
-        raise ConnectionResetError("the connection was closed")
-    connection.transport.write(request)
-    message, payload = await connection.read()
-    while 100 <= message.code < 200 and message.code != 101:
-        message, payload = await connection.read()
-    if payload.is_eof():
-        payload.read_nowait()
-    else:
+class _Connection(ResponseHandler):
+    """To one place, with one request at a time. `rested` is called when it has had its answer, and
+    before that is told."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        place: _Place,
+        rested: "Callable[[_Connection], None]",
+    ) -> None:
+        super().__init__(loop)
+        self.place = place
+        self._rested = rested
+        self._answered: Answered | None = None
+        self._status: int | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    def ask(self, request: bytes, due: float, answered: Answered) -> None:
+        """Send it whole. What ends early has a status all the same, once that has come."""
+        self._answered, self._status = answered, None
+        self.set_response_params(read_until_eof=True, auto_decompress=False)
+        if self.transport is None:
+            self._end("ConnectionResetError: the connection was closed")
+            return
+        if due < inf:
+            self._deadline = self._loop.call_at(due, self._expire)
+        self.transport.write(request)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        message, payload = data
+        if 100 <= message.code < 200 and message.code != 101:
+            return
+        if self._answered is None or self._status is not None:
+            self.force_close()  # an answer to nothing
+            return
+        self._status = message.code
+        if payload.is_eof():
+            payload.read_nowait()
+            self._end("")
+        else:
+            self._reading = self._loop.create_task(self._read_on(payload))
+
+    async def _read_on(self, payload: StreamReader) -> None:
         with suppress(aiohttp.ClientPayloadError):
             await payload.read()
-    return message.code
+        self._end("")
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._end(_why(self.exception() or ConnectionResetError("the connection was closed")))
+
+    def abort(self) -> None:
+        """Close it at once; nobody is told any more."""
+        self._answered = None
+        self._stop_clock()
+        super().abort()
+
+    def _expire(self) -> None:
+        self._status = None
+        self._end("TimeoutError: ")
+        self.abort()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end(self, why: str) -> None:
+        answered, self._answered = self._answered, None
+        if answered is None:
+            return
+        self._stop_clock()
+        # Not from here: the rest of what came is not looked at yet.
+        self._loop.call_soon(self._told, answered, self._status, why)
+
+    def _told(self, answered: Answered, status: int | None, why: str) -> None:
+        self._rested(self)
+        answered(status, "" if status is not None else why)
+
+
+def _why(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from math import ceil
 from time import perf_counter
 from typing import Final
@@ -12,9 +13,11 @@ from msgspec import Struct
 
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
-from adapter.simulator.callbacks import CallbackClient, Unposted
+from adapter.simulator.callbacks import CallbackClient
 from adapter.simulator.jobs import Delivery
 from adapter.simulator.journal import SimulatorJournal
+from adapter.simulator.status_messages import StatusMessages
+from adapter.simulator.work import STATUS_CHANGED
 from adapter.simulator.world import SimulatedWorld
 from adapter.wire.codec import Codec
 
@@ -56,7 +59,10 @@ class Deliverer:
         self._clock = clock
         self._by_hand = by_hand
         self._lanes: dict[str, deque[_Queued]] = {}
-        self._lane_tasks: dict[str, asyncio.Task[None]] = {}
+        self._emptied: dict[str, asyncio.Event] = {}
+        self._ready: deque[str] = deque()
+        self._under_way = self._most = 0
+        self._statuses = StatusMessages(codec)
         self._waiting = self._meters_waiting = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,7 +76,7 @@ class Deliverer:
     async def start(self) -> None:
         self._stopped = False
         config = self._world.config
-        self._slots = asyncio.Semaphore(config.limits.callback_concurrency)
+        self._most = config.limits.callback_concurrency
         self._client = CallbackClient(config)
         self.wake()
 
@@ -84,15 +90,13 @@ class Deliverer:
         for pause in tuple(self._pauses):
             if not pause.done():
                 pause.set_result(None)
-        tasks = tuple(self._lane_tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._lanes.clear()
-        self._lane_tasks.clear()
-        self._waiting = self._meters_waiting = 0
         if self._client is not None:
-            self._client.close()
+            await self._client.close()
+        for emptied in self._emptied.values():
+            emptied.set()
+        for left in (self._lanes, self._ready, self._emptied):
+            left.clear()
+        self._waiting = self._meters_waiting = self._under_way = 0
 
     def wake(self) -> None:
         """To be called when steps were put into the schedule."""
@@ -119,9 +123,8 @@ class Deliverer:
 
     async def lane_sent(self, lane: str) -> None:
         """Wait until the lane that is busy now is empty."""
-        task = self._lane_tasks.get(lane)
-        if task is not None:
-            await asyncio.wait((task,))
+        if lane in self._lanes:
+            await self._emptied.setdefault(lane, asyncio.Event()).wait()
 
     async def run_due(self) -> None:
         """Run every step that is due now, and those that these bring; wait for all deliveries.
@@ -179,36 +182,44 @@ class Deliverer:
         self._waiting += 1
         self._meters_waiting += len(queued.delivery.endpoints)
         self._idle.clear()
-        lane = self._lanes.get(queued.delivery.lane)
+        name = queued.delivery.lane
+        lane = self._lanes.get(name)
         if lane is not None:
             lane.append(queued)
             return
-        self._lanes[queued.delivery.lane] = deque((queued,))
-        name = queued.delivery.lane
-        self._lane_tasks[name] = asyncio.get_running_loop().create_task(self._empty(name))
+        self._lanes[name] = deque((queued,))
+        self._ready.append(name)
+        self._send_ready()
 
-    async def _empty(self, name: str) -> None:
-        lane = self._lanes[name]
+    def _send_ready(self) -> None:
+        """The first of each lane that has none under way, as many at once as may be."""
+        while self._ready and self._under_way < self._most:
+            self._under_way += 1
+            name = self._ready.popleft()
+            self._post(name, self._lanes[name][0].delivery)
+
+    def _post(self, name: str, delivery: Delivery) -> None:
+        assert self._client is not None  # nothing is queued while there is none
         try:
-            while lane:
-                async with self._slots:
-                    await self._deliver(lane[0])
-                self._done(lane.popleft())
-        finally:
-            del self._lanes[name], self._lane_tasks[name]
-            for queued in lane:
-                self._done(queued)
-            self.wake()
+            payload = self._encode(delivery)
+            action = self._codec.catalog.spec(delivery.operation).soap_action
+        except GatewayError as error:
+            why = f"{type(error).__name__}: {error}"
+            asyncio.get_running_loop().call_soon(self._answered, name, b"", None, why)
+            return
+        self._client.post(delivery.address, action, payload, partial(self._answered, name, payload))
 
-    def _done(self, queued: _Queued) -> None:
-        self._waiting -= 1
-        self._meters_waiting -= len(queued.delivery.endpoints)
-        if self._waiting == 0 or self._stopped:
-            self._idle.set()
+    def _encode(self, delivery: Delivery) -> bytes:
+        if delivery.operation == STATUS_CHANGED:
+            return self._statuses.write(delivery.body)
+        return self._codec.encode_request(delivery.operation, delivery.body)
 
-    async def _deliver(self, queued: _Queued) -> None:
+    def _answered(self, name: str, payload: bytes, status: int | None, error: str) -> None:
+        if self._stopped:
+            return
+        lane = self._lanes[name]
+        queued = lane.popleft()
         delivery = queued.delivery
-        payload, status, error = await self._post(delivery)
         self._journal.delivered(
             at=self._clock.now(),
             operation=delivery.operation,
@@ -220,27 +231,30 @@ class Deliverer:
             error=error,
             body=payload,
         )
-        good = status is not None and 200 <= status < 300
+        if status is None or not 200 <= status < 300:
+            self._try_again(queued)
+        self._under_way -= 1
+        if lane:
+            self._ready.append(name)
+        else:
+            del self._lanes[name]
+            if (emptied := self._emptied.pop(name, None)) is not None:
+                emptied.set()
+        self._waiting -= 1
+        self._meters_waiting -= len(delivery.endpoints)
+        if self._waiting == 0:
+            self._idle.set()
+        self._send_ready()
+        self.wake()
+
+    def _try_again(self, queued: _Queued) -> None:
         limits = self._world.config.limits
-        if good or queued.attempt >= limits.callback_attempts:
+        if queued.attempt >= limits.callback_attempts:
             return
-        again = _Queued(delivery, queued.attempt + 1)
+        again = _Queued(queued.delivery, queued.attempt + 1)
         due = self._clock.now() + timedelta(seconds=limits.callback_retry_s)
         self._world.schedule.put(due, lambda _: self._again(again))
 
     def _again(self, queued: _Queued) -> list[Delivery]:
         self._queue(queued)
         return []
-
-    async def _post(self, delivery: Delivery) -> tuple[bytes, int | None, str]:
-        if self._client is None:
-            return b"", None, "not started"
-        action = self._codec.catalog.spec(delivery.operation).soap_action
-        try:
-            payload = self._codec.encode_request(delivery.operation, delivery.body)
-        except GatewayError as error:
-            return b"", None, f"{type(error).__name__}: {error}"
-        try:
-            return payload, await self._client.post(delivery.address, action, payload), ""
-        except Unposted as error:
-            return payload, None, str(error)
