@@ -6,6 +6,7 @@ told of it.
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -72,11 +73,11 @@ class CallbackClient:
 
     def post(self, address: str, action: str, body: bytes, answered: Answered) -> None:
         try:
-            place, head = _request_head(address, action, self._authorization)
+            place, request = _request(address, action, self._authorization, body)
         except ValueError as error:
             self._loop.call_soon(answered, None, _why(error))
             return
-        due, request = self._loop.time() + self._timeout_s, head % len(body) + body
+        due = self._loop.time() + self._timeout_s
         connection = self._take(place)
         if connection is not None:
             self._busy.add(connection)
@@ -223,22 +224,34 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+_PLAIN: Final = re.compile(r"(https?://[a-z0-9.\-:]+)(/[\w/\-]*)", re.ASCII)
+"""An address of which nothing has to be quoted, left out or made lower case."""
+
+
+def _request(address: str, action: str, authorization: str, body: bytes) -> tuple[_Place, bytes]:
+    """Where a request goes, and all of it. Raises ValueError."""
+    if (plain := _PLAIN.fullmatch(address)) is not None:
+        start, path = plain.groups()
+        place, _, fields = _target(start, action, authorization)
+    else:
+        place, path, fields = _target(address, action, authorization)
+    head = f"POST {path} HTTP/1.1\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    return place, head.encode() + body
+
+
 @lru_cache(maxsize=4096)
-def _request_head(address: str, action: str, authorization: str) -> tuple[_Place, bytes]:
-    """Where a request goes, and its head with a place for the length. Raises ValueError."""
+def _target(address: str, action: str, authorization: str) -> tuple[_Place, str, str]:
+    """Who listens, the path, and the header fields but for the length. Raises ValueError."""
     url = URL(address)
     if url.host is None or url.port is None:
         raise ValueError(f"{address!r} names no host")
     if url.user is not None:
         authorization = basic(url.user, url.password or "")
-    lines = [
-        f"POST {url.raw_path_qs} HTTP/1.1",
+    fields = [
         f"Host: {url.host_port_subcomponent}",
         "Content-Type: text/xml; charset=utf-8",
         f'SOAPAction: "{action}"',
         *([f"Authorization: {authorization}"] if authorization else []),
     ]
-    head = "\r\n".join(lines).replace("%", "%%")
-    return _Place(url.raw_host or "", url.port, url.scheme == "https"), (
-        f"{head}\r\nContent-Length: %d\r\n\r\n".encode()
-    )
+    place = _Place(url.raw_host or "", url.port, url.scheme == "https")
+    return place, url.raw_path_qs, "".join(f"{field}\r\n" for field in fields)

@@ -72,7 +72,7 @@ class SimulatorJournal:
         _count(self.by_meter, operation, endpoints)
         entry: Entry = {
             "kind": "request",
-            "at": wire_time(at),
+            "at": at,
             "operation": operation,
             "endpoints": list(endpoints[:_NAMED]),
             "endpoint_count": len(endpoints),
@@ -94,15 +94,15 @@ class SimulatorJournal:
         entry["acted"] = True
         if token is not None:
             entry["token"] = token
-        self._write({"kind": "acted", "sequence": entry["sequence"], "token": token})
+        if self._out is not None:
+            self._write({"kind": "acted", "sequence": entry["sequence"], "token": token})
 
     def answered(self, entry: Entry, *, status: int | None, fault: str | None) -> None:
         """How the request of `entry` was answered. `status` None: the connection was closed."""
-        entry["status"] = status
-        line: Entry = {"kind": "answered", "sequence": entry["sequence"], "status": status}
-        if fault is not None:
-            entry["fault"] = line["fault"] = fault
-        self._write(line)
+        said: Entry = {"status": status} if fault is None else {"status": status, "fault": fault}
+        entry.update(said)
+        if self._out is not None:
+            self._write({"kind": "answered", "sequence": entry["sequence"], **said})
 
     def refused(self, *, at: datetime, reason: str, body: bytes, status: int) -> None:
         """A request that was not understood or not let in."""
@@ -110,7 +110,7 @@ class SimulatorJournal:
         self._put(
             {
                 "kind": "refused",
-                "at": wire_time(at),
+                "at": at,
                 "reason": reason,
                 "bytes": len(body),
                 "sha256": sha256(body).hexdigest(),
@@ -136,7 +136,7 @@ class SimulatorJournal:
         (self.deliveries if good else self.undelivered)[operation] += 1
         entry: Entry = {
             "kind": "delivery",
-            "at": wire_time(at),
+            "at": at,
             "operation": operation,
             "address": address,
             "token": token,
@@ -170,7 +170,7 @@ class SimulatorJournal:
             and (not token or entry.get("token") == token)
             and _sequence(entry) > after
         )
-        return list(islice(found, most))
+        return list(map(_shown, islice(found, most)))
 
     def count(self, operation: str, esn: str = "", *, acted: bool = False) -> int:
         """How many requests of an operation reached us, or reached one meter."""
@@ -198,7 +198,13 @@ class SimulatorJournal:
 
     def _write(self, entry: Entry) -> None:
         if self._out is not None:
-            self._out.write(json.dumps(entry, separators=(",", ":")) + "\n")
+            self._out.write(json.dumps(_shown(entry), separators=(",", ":")) + "\n")
+
+
+def _shown(entry: Entry) -> Entry:
+    """With its time as text: of most entries nobody ever asks for it."""
+    at = entry.get("at")
+    return {**entry, "at": wire_time(at)} if isinstance(at, datetime) else entry
 
 
 def _count(table: dict[str, Counter[str]], operation: str, endpoints: Sequence[str]) -> None:
@@ -206,7 +212,7 @@ def _count(table: dict[str, Counter[str]], operation: str, endpoints: Sequence[s
     if counter is None:
         counter = table[operation] = Counter()
     for esn in endpoints:
-        counter[esn] += 1
+        counter[esn] = counter.get(esn, 0) + 1
 
 
 def _names(entry: Entry, operation: str) -> bool:

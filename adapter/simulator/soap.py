@@ -20,7 +20,7 @@ from adapter.simulator.responses import XML, response
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
 from adapter.wire.codec import Codec, DecodedMessage, Direction
-from adapter.wire.members import Misfit, misfit_in
+from adapter.wire.members import Complete, Misfit, completeness_of, misfit_in
 from adapter.wire.xml import ENVELOPE_NS, Soap, open_envelope
 
 _USUAL: Final = f"{XML}; charset=utf-8"
@@ -88,6 +88,7 @@ class SoapDoor:
         self._deliverer = deliverer
         self._strict = world.config.strict
         self._misfits: dict[str, Misfit] = {}
+        self._complete: dict[str, Complete] = {}
         self._body_bytes = world.config.limits.body_bytes
         self._gate = Gate(world.config.access, body_bytes=self._body_bytes)
 
@@ -127,6 +128,8 @@ class SoapDoor:
         if self._strict and not _is_soap_11(request):
             given = request.headers.get("Content-Type", "none")
             raise _NotTaken(f"its content type is {given[:100]}", status=415)
+        if (message := self._at_once(request, body)) is not None:
+            return message
         try:
             opened = open_envelope(body, max_bytes=self._body_bytes)
             if self._strict and opened.soap is not Soap.V11:
@@ -139,6 +142,19 @@ class SoapDoor:
             return self._codec.decode_content(opened.content)
         except WireError as error:
             raise _NotTaken(str(error), code="DeserializationFailed") from error
+
+    def _at_once(self, request: web.BaseRequest, body: bytes) -> DecodedMessage | None:
+        """A message in the usual form that is good in all; None: it takes the parser to tell."""
+        message = self._codec.decode_at_once(body)
+        if message is None or message.operation is None or message.soap is not Soap.V11:
+            return None
+        operation = message.operation
+        if message.direction is not Direction.REQUEST or not self._served_at(operation, request):
+            return None
+        if (complete := self._complete.get(operation)) is None:
+            of = self._codec.catalog.spec(operation).request
+            complete = self._complete[operation] = completeness_of(of)
+        return message if not self._strict or complete(message.body) else None
 
     def _misfit(self, operation: str) -> Misfit:
         if (known := self._misfits.get(operation)) is None:

@@ -57,7 +57,9 @@ class Worker:
         """Put the first steps of a new job into the schedule."""
         self.open.add(job.token)
         timing = self.config.timing
-        stretch = 1 + timing.jitter * fraction(self.config.seed, "pace", job.token)
+        stretch = 1.0
+        if timing.jitter:
+            stretch += timing.jitter * fraction(self.config.seed, "pace", job.token)
         read = job.asked.read
         starts = now
         if read is not None and read.window_start is not None and timing.honour_windows:

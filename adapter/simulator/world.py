@@ -213,8 +213,10 @@ class SimulatedWorld:
             del self.jobs[oldest.token]
 
     def _expired(self, job: Job, now: datetime) -> bool:
+        if job.finished_at is None:
+            return False
         lifetime = timedelta(seconds=self.config.timing.token_lifetime_s)
-        return job.finished_at is not None and job.finished_at + lifetime <= now
+        return job.finished_at + lifetime <= now
 
     def _take(self, work: SimulatedWork, arrival: Arrival, now: datetime) -> SimulatedReply:
         self._drop_old(now)

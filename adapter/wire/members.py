@@ -10,6 +10,7 @@ from typing import TypeAlias
 from lxml import etree
 
 from adapter.wire.reader import is_nil, tags_of
+from adapter.wire.scalars import JsonValue
 from adapter.wire.shapes import Field, ListOf, Scalar, Struct
 from adapter.wire.xml import where
 
@@ -20,6 +21,44 @@ Members must stand in the contract's order, those that it requires must be there
 only where it allows it. Elements that it does not have are passed over. WCF also passes over an
 optional member that is out of order; here that is a misfit, so that it is seen.
 """
+
+Complete: TypeAlias = Callable[[JsonValue], bool]
+"""Whether all is there that a data contract requires, in a value that was read without a parser:
+then its members stand in order, and none is nil."""
+
+
+def completeness_of(field: Field) -> Complete:
+    """Compiled once for each message."""
+    if isinstance(field.content, Struct):
+        return _complete_members(field.content)
+    if isinstance(field.content, ListOf) and isinstance(field.content.item.content, Struct):
+        of_item = _complete_members(field.content.item.content)
+        return lambda items: isinstance(items, list) and all(map(of_item, items))
+    return lambda value: True
+
+
+def _complete_members(struct: Struct) -> Complete:
+    rows = [
+        (
+            each.name,
+            each.required,
+            None if isinstance(each.content, Scalar) else completeness_of(each),
+        )
+        for each in struct.fields
+    ]
+
+    def complete(value: JsonValue) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for name, required, of_member in rows:
+            if name not in value:
+                if required:
+                    return False
+            elif of_member is not None and not of_member(value[name]):
+                return False
+        return True
+
+    return complete
 
 
 def misfit_in(field: Field) -> Misfit:
