@@ -30,6 +30,7 @@ _KNOWN_URIS: Final = 32
 
 _ID: Final = "http://www.w3.org/XML/1998/namespace}id"
 _NAME: Final = re.compile(r"[A-Za-z_][\w.\-]*", re.ASCII)
+_BEGINS: Final = re.compile(rb"<[^/]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ class BoundedReader:
             self._parser.CharacterDataHandler = self._watcher.text
         self._depth = behind
         self._moved(behind)
-        return whole.count(b"<") > whole.count(b"</")
+        return _BEGINS.search(whole) is not None
 
     def _counted(self, whole: bytes) -> int | None:
         """The depth behind these whole tags, where counting shows that nothing in them is beyond

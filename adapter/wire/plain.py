@@ -41,6 +41,10 @@ in faults, and is not found."""
 
 _OF_XML: Final = "http://www.w3.org/XML/"
 _OF_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
+_OF_NUMBERS: Final = b"0123456789.+-"
+_TRIES: Final = 8
+"""So many tags one after the other are looked at for one with which a repeated element begins."""
+
 _ENDS, _EMPTY, _OPENS = b"\1", b"\2", b"<"
 _ALL_ELSE: Final = bytes(set(range(256)) - set(_ENDS + _EMPTY + _OPENS))
 
@@ -94,24 +98,50 @@ def depth_behind(
     if (
         not markup.startswith(b"<")
         or not has_only_tags(markup)
-        or b"xml:id" in markup
-        or markup.count(b">") != markup.count(b"<")
         or not _are_short(markup)
         or not _have_few(markup, attributes)
     ):
         return None
-    tags = markup.replace(b"</", _ENDS).replace(b"/>", _EMPTY).translate(None, _ALL_ELSE)
-    tags, height, size = tags.replace(_OPENS + _EMPTY, b""), 1, -1
-    while size != len(tags) and depth + height <= most:
-        # What is closed at once is taken out, and what held only that in the next round: all that
-        # was taken out is `height` deep at most.
-        size = len(tags)
-        tags, height = tags.replace(_OPENS + _ENDS, b""), height + 1
+    rest, height = _without_repeats(markup.translate(None, _OF_NUMBERS))
+    if b"xml:id" in rest or rest.count(b">") != rest.count(b"<"):
+        return None
+    tags, deep = _reduced(rest, most - depth)
+    height += deep
     ends, opens = tags.count(_ENDS), tags.count(_OPENS)
     behind = depth - ends + opens
     if tags != _ENDS * ends + _OPENS * opens:
         return None
     return behind if depth - ends >= least and max(depth, behind) + height <= most else None
+
+
+def _without_repeats(markup: bytes) -> tuple[bytes, int]:
+    """Without what is written again and again, as intervals are but for their numbers; and how deep
+    that is. It opens and closes whole elements, and nothing else."""
+    at = markup.find(b"<", len(markup) // 2)
+    for _ in range(_TRIES):
+        end = markup.find(b">", at) + 1
+        again = markup.find(markup[at:end], end, end + LONGEST)
+        if at < 0 or again < 0:
+            break
+        repeat = markup[at:again]
+        if b"xml:id" not in repeat and repeat.count(b">") == repeat.count(b"<"):
+            left, height = _reduced(repeat, LONGEST)
+            if not left:
+                return markup.replace(repeat, b""), height
+        at = markup.find(b"<", end)
+    return markup, 0
+
+
+def _reduced(markup: bytes, deepest: int) -> tuple[bytes, int]:
+    """The marks of the tags without those of elements that are closed in it; these are so deep at
+    most. Given up past `deepest`."""
+    tags = markup.replace(b"</", _ENDS).replace(b"/>", _EMPTY).translate(None, _ALL_ELSE)
+    tags, height, size = tags.replace(_OPENS + _EMPTY, b""), 1, -1
+    while size != len(tags) and height <= deepest:
+        # What is closed at once is taken out, and what held only that in the next round.
+        size = len(tags)
+        tags, height = tags.replace(_OPENS + _ENDS, b""), height + 1
+    return tags, height
 
 
 def _are_short(markup: bytes) -> bool:
