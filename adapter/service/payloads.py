@@ -44,7 +44,13 @@ def taking(
 
     books = SqliteErrorRecords(store.database)
     intake = PayloadIntake(
-        data, books, spool, clock, tables, retention_days=settings.retention_days
+        data,
+        books,
+        spool,
+        clock,
+        tables,
+        retention_days=settings.retention_days,
+        workers=settings.workers,
     )
     events = DeviceEvents(
         data, SqliteEvents(store.database), clock, load_event_tables(settings.events)

@@ -116,6 +116,9 @@ class IntakeSettings:
         None
     )
     retention_days: Annotated[Days, "days that bodies are kept after they were taken in"] = 30.0
+    workers: Annotated[
+        int, Bounds(least=1, most=2), "processes for a large payload; of 2 one reads, one stores"
+    ] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

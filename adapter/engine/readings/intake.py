@@ -47,7 +47,8 @@ log = logging.getLogger(__name__)
 class PayloadIntake:
     """The engine's Intake. Bodies are kept for `retention_days` after they were taken in.
 
-    `tables` reads the tables; they are read again before error records are processed again.
+    `tables` reads the tables; they are read again before error records are processed again. Of two
+    `workers` one reads a large body while the other stages what was read.
     `progress` may be set: it is told the counts of the payload that is being taken in.
     """
 
@@ -60,6 +61,7 @@ class PayloadIntake:
         tables: Callable[[], Document],
         *,
         retention_days: float = 30.0,
+        workers: int = 1,
     ) -> None:
         self._store = store
         self._set_aside = store.set_aside
@@ -73,7 +75,7 @@ class PayloadIntake:
         self.progress: Callable[[Counts], None] = lambda counts: None
         self.paused: Callable[[], bool] = lambda: False
         """While it is so no body is removed for its age: the clock is in doubt."""
-        self._worker = WorkerProcess()
+        self._worker = WorkerProcess(ahead=workers > 1)
         self._one = asyncio.Lock()
         self._correcting = Correcting(store, books, clock)
         self._again = Reprocess(store, books, spool, self._worker, clock, self._one)

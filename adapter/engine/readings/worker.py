@@ -2,8 +2,9 @@
 
 A frame is four bytes of length, one byte of kind, and the content. A job names a file and the
 document of the lookups. With a place for the values it is answered by what was staged, again and
-again; with numbers of parts, by a batch of each; and by one end. The worker leaves with its parent:
-when its input ends or nobody reads any more.
+again; without one by batches, each of one part where it names parts; and by one end. With `ahead` a
+second worker reads the file while this one stages: only one can write at a time. The worker leaves
+with its parent: when its input ends or nobody reads any more.
 """
 
 import gc
@@ -12,12 +13,14 @@ import json
 import os
 import signal
 import struct
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 
 import msgspec
 
@@ -55,14 +58,17 @@ def main() -> None:
     gc.freeze()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     tables: tuple[str, Lookups] = ("", Lookups())
+    second = SecondWorker()
     while head := source.read(HEAD.size):
         job = json.loads(source.read(*HEAD.unpack(head)))
         if job["tables"] != tables[0]:
             tables = (job["tables"], read_tables(json.loads(job["tables"])))
         try:
-            apart(partial(_work, job, tables[1], sink))
+            apart(partial(_work, job, tables[1], sink, second))
         except BrokenPipeError:
             os._exit(0)
+        except SecondWorkerDied:
+            os._exit(1)  # it counts as one: whoever asked for this tries again
 
 
 def _stand_back() -> None:
@@ -72,13 +78,18 @@ def _stand_back() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
+def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO, second: "SecondWorker") -> None:
     end: dict[str, object] = {}
     path = Path(job["file"])
     gc.disable()
     try:
         if "place" in job:
-            _stage(path, lookups, msgspec.convert(job["place"], StagingTarget), sink)
+            place = msgspec.convert(job["place"], StagingTarget)
+            if job["ahead"]:
+                with closing(second.batches(job)) as made:
+                    _stage(made, lookups, place, sink)
+            else:
+                _stage(batches(pieces_of(path), lookups), lookups, place, sink)
         else:
             for batch in batches(pieces_of(path), lookups, only=job["only"]):
                 _send(sink, DONE, _encode(batch))
@@ -87,7 +98,9 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
         end = {"reason": str(exact), "position": exact.position}
     except StoreFailed as error:
         end = {"failed": str(error)}
-    except BrokenPipeError:
+    except _Ended as ended:
+        end = ended.end
+    except (BrokenPipeError, SecondWorkerDied):
         raise
     except OSError as error:
         end = {"reason": f"{type(error).__name__}: {error}", "position": -1}
@@ -98,15 +111,72 @@ def _work(job: Mapping[str, Any], lookups: Lookups, sink: BinaryIO) -> None:
     _send(sink, END, json.dumps(end).encode())
 
 
-def _stage(path: Path, lookups: Lookups, place: StagingTarget, sink: BinaryIO) -> None:
+def _stage(made: Iterator[Batch], lookups: Lookups, place: StagingTarget, sink: BinaryIO) -> None:
     stage: StagingWriter = importlib.import_module(place.module).open_place(place, lookups)
     try:
-        made = batches(pieces_of(path), lookups)
         while some := list(islice(made, AT_ONCE)):
             _send(sink, DONE, _encode(stage.put(some)))
         stage.seal()
     finally:
         stage.close()
+
+
+class SecondWorkerDied(Exception):
+    """In the middle of a body."""
+
+
+class _Ended(Exception):
+    """The second worker could not read on; `end` is what it says of that."""
+
+    def __init__(self, end: dict[str, object]) -> None:
+        self.end = end
+
+
+class SecondWorker:
+    """Reads files for this worker. It is started at the first one, and leaves with this process."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def batches(self, job: Mapping[str, Any]) -> Generator[Batch, None, None]:
+        """Of all parts, as they are read. Raises _Ended, SecondWorkerDied. It is to be closed: what
+        the process would still say is never taken for an answer to the next."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "adapter.engine.readings.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        content = json.dumps({"file": job["file"], "tables": job["tables"], "only": []}).encode()
+        kind = DONE
+        try:
+            sink.write(HEAD.pack(len(content)) + content)
+            sink.flush()
+            while kind != END:
+                (length,) = HEAD.unpack(_exactly(source, HEAD.size))
+                frame = memoryview(_exactly(source, length))
+                kind = bytes(frame[:1])
+                if kind == DONE:
+                    yield decode_batch(frame[1:])
+        except OSError as error:
+            raise SecondWorkerDied from error
+        finally:
+            if kind != END:
+                self._process.kill()
+                self._process.communicate()
+                self._process = None
+        if end := json.loads(bytes(frame[1:])):
+            raise _Ended(end)
+
+
+def _exactly(source: IO[bytes], size: int) -> bytes:
+    content = source.read(size)
+    if len(content) < size:
+        raise SecondWorkerDied
+    return content
 
 
 def _send(sink: BinaryIO, kind: bytes, content: bytes) -> None:

@@ -28,9 +28,13 @@ class WorkerFailed(Exception):
 
 
 class WorkerProcess:
-    """Started at the first job. A bounded pipe is all that stands between it and the store."""
+    """Started at the first job. A bounded pipe is all that stands between it and the store.
 
-    def __init__(self) -> None:
+    `ahead`: it has a second process that reads a file while it stages what was read.
+    """
+
+    def __init__(self, *, ahead: bool = False) -> None:
+        self._ahead = ahead
         self._process: asyncio.subprocess.Process | None = None
 
     async def staged(
@@ -41,7 +45,12 @@ class WorkerProcess:
 
         Raises Broken where the file cannot be read on, WorkerDied, WorkerFailed, and StoreFailed.
         """
-        job = {"file": str(path), "tables": tables, "place": asdict(place)}
+        job = {
+            "file": str(path),
+            "tables": tables,
+            "place": asdict(place),
+            "ahead": self._ahead,
+        }
         async with contextlib.aclosing(self._done(job)) as contents:
             async for content in contents:
                 yield decode_staged(content)

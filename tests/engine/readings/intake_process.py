@@ -1,6 +1,6 @@
 """A process that takes in everything that waits in a folder's store; tests kill it.
 
-python -m tests.engine.readings.intake_process FOLDER    (OPENWAY_CRASH_AT says where it dies)
+python -m tests.engine.readings.intake_process FOLDER WORKERS    (OPENWAY_CRASH_AT: where it dies)
 """
 
 import asyncio
@@ -10,10 +10,11 @@ from pathlib import Path
 from tests.engine.readings.store_with_intake import a_meter, a_rig
 
 
-async def _work(folder: Path) -> None:
-    async with a_rig(folder, *(a_meter(f"m{number}") for number in range(40))) as rig:
+async def _work(folder: Path, workers: int) -> None:
+    meters = (a_meter(f"m{number}") for number in range(40))
+    async with a_rig(folder, *meters, workers=workers) as rig:
         await rig.work()
 
 
 if __name__ == "__main__":
-    asyncio.run(_work(Path(sys.argv[1])))
+    asyncio.run(_work(Path(sys.argv[1]), int(sys.argv[2])))

@@ -110,7 +110,10 @@ def a_meter(name: str, *quantities: str, serial: str = "") -> Device:
 
 @asynccontextmanager
 async def a_rig(
-    folder: Path, *devices: Device, tables: Mapping[str, object] | None = None
+    folder: Path,
+    *devices: Device,
+    tables: Mapping[str, object] | None = None,
+    workers: int = 1,
 ) -> AsyncIterator[Rig]:
     clock = HandClock(NOON)
     store = SqliteStore(folder / "gateway.db", now=clock.now)
@@ -120,7 +123,9 @@ async def a_rig(
     given = dict(tables or {})
     read_tables(given)
     books = SqliteErrorRecords(store.database)
-    intake = PayloadIntake(data, books, spool, clock, lambda: given, retention_days=1.0)
+    intake = PayloadIntake(
+        data, books, spool, clock, lambda: given, retention_days=1.0, workers=workers
+    )
     events = DeviceEvents(data, SqliteEvents(store.database), clock, event_tables())
     event_given: dict[str, object] = {}
     desk = ErrorRecords(

@@ -14,12 +14,23 @@ from tests.forked import python
 from tests.wire.payloads import data_arrived, read_data
 
 METERS = [f"m{number}" for number in range(40)]
+END = b"</ReadDataCollection>"
 BODY = data_arrived(*(read_data(name, range(96)) for name in METERS))
 
 
-def killed_at(point: str, folder: Path) -> int:
-    status, _ = python("tests.engine.readings.intake_process", str(folder), OPENWAY_CRASH_AT=point)
+def killed_at(point: str, folder: Path, *, workers: int = 1) -> int:
+    module = "tests.engine.readings.intake_process"
+    status, _ = python(module, str(folder), str(workers), OPENWAY_CRASH_AT=point)
     return status
+
+
+def child_of(parent: int) -> int:
+    """The process that was started by another one, which has no other."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                return int(stat.parent.name)
+    raise ProcessLookupError(parent)
 
 
 async def everything(rig: Rig) -> dict[str, int]:
@@ -30,9 +41,11 @@ async def everything(rig: Rig) -> dict[str, int]:
     "point",
     ["intake.staged:1", "intake.staged:3", "intake.before_loaded:1", "intake.after_loaded:1"],
 )
-@pytest.mark.parametrize("handed_in", [False, True], ids=["message", "file"])
+@pytest.mark.parametrize(
+    ("handed_in", "workers"), [(False, 1), (True, 1), (False, 2)], ids=["message", "file", "two"]
+)
 async def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
-    tmp_path: Path, point: str, handed_in: bool
+    tmp_path: Path, point: str, handed_in: bool, workers: int
 ) -> None:
     async def before() -> None:
         async with a_rig(tmp_path) as rig:
@@ -43,7 +56,7 @@ async def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
                 await rig.arrive(BODY, spooled=True)
 
     async def after() -> None:
-        async with a_rig(tmp_path) as rig:
+        async with a_rig(tmp_path, workers=workers) as rig:
             shown = await everything(rig)
             assert set(shown.values()) == ({96} if "after" in point else {0})
             await rig.work()
@@ -57,22 +70,28 @@ async def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
             )
 
     await before()
-    assert killed_at(point, tmp_path) == -signal.SIGKILL
+    assert killed_at(point, tmp_path, workers=workers) == -signal.SIGKILL
     await after()
 
 
-async def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
-    async with a_rig(tmp_path, *(a_meter(name) for name in METERS)) as rig:
+@pytest.mark.parametrize(("workers", "of"), [(1, 0), (2, 0), (2, 1)])
+async def test_a_worker_that_is_killed_costs_nothing_but_time(
+    tmp_path: Path, workers: int, of: int
+) -> None:
+    meters = (a_meter(name) for name in METERS)
+    async with a_rig(tmp_path, *meters, workers=workers) as rig:
         killed: list[int] = []
 
         def kill(counts: object) -> None:
             process = rig.intake.worker_pid
             if process is not None and not killed:
-                killed.append(process)
-                os.kill(process, signal.SIGKILL)
+                killed.append(child_of(process) if of else process)
+                os.kill(killed[0], signal.SIGKILL)
 
         rig.intake.progress = kill
-        await rig.arrive(BODY, spooled=True)
+        # So long that the one that reads is not done when the first of it is staged.
+        again = (read_data(METERS[0], range(96)) for _ in range(400))
+        await rig.arrive(BODY.replace(END, "".join(again).encode() + END), spooled=True)
         await rig.work()
         assert killed
         assert set((await everything(rig)).values()) == {96}

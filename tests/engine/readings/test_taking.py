@@ -374,3 +374,35 @@ async def test_events_that_a_log_does_not_tell_are_counted(tmp_path: Path, spool
         )
         payload = await rig.take(body, spooled=spooled)
         assert (payload.counts["events"], payload.counts["unreported"]) == (1, 43)
+
+
+MANY = data_arrived(
+    *(read_data(f"m{number % 3 + 1}", range(number, number + 96)) for number in range(60)),
+    read_data("nobody", [1, 2]),
+    read_data("m2", [1]).replace("<b:Block>1<", "<b:Block>x<"),
+    read_data("m3", ["one"], end="2024-05-03T00:00:00Z"),
+    read_data("m1", log=event_log(meter_event("Down"))),
+)
+
+
+async def test_two_workers_make_of_a_payload_what_one_does(tmp_path: Path) -> None:
+    async def made_by(workers: int) -> list[object]:
+        made: list[object] = []
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        async with a_rig(folder, workers=workers) as rig:
+            for body in (MANY[:-2_000], MANY, *HOSTILE, MANY.replace(b"2024", b"2023")):
+                payload = await rig.take(body, spooled=True)
+                row = (await rig.store.inbox())[-1]
+                made.append((payload.state, payload.counts, payload.position, row.reason))
+            made += [
+                (each.part, each.position, each.reason, each.detail, each.body)
+                for each in await rig.data.errors()
+            ]
+            for meter in ("m1", "m2", "m3"):
+                made += await rig.values(meter, revisions=True)
+        return made
+
+    one = await made_by(1)
+    assert len(one) > 2 * 3 * 96
+    assert await made_by(2) == one
