@@ -46,6 +46,21 @@ for batch in batches(pieces_of(path), Lookups()):
 stage.seal()
 stage.close()
 """,
+    "ahead": """
+from adapter.engine.readings.ports import StagingTarget
+from adapter.engine.readings.worker import SecondWorker
+from adapter.readings.lookups import Lookups
+from adapter.store.readings.file import open_place
+count = 0
+second = SecondWorker()
+place = StagingTarget(module="", store=str(path.with_name("bench.db")), payload=1, load=1)
+stage = open_place(place, Lookups())
+for batch in second.batches({"file": str(path), "tables": "{}"}):
+    count += stage.put([batch]).counts.new
+stage.seal()
+stage.close()
+second.stop()
+""",
     "normalise": """
 from adapter.engine.readings.spool import pieces_of
 from adapter.engine.readings.batches import batches
@@ -72,14 +87,14 @@ for _, element in etree.iterparse(str(path), events=("end",), tag=tag):
 """,
 }
 _AROUND = """
-import gc, json, sys, time
+import gc, json, os, sys, time
 from pathlib import Path
 gc.disable()
 path = Path(sys.argv[1])
 {imports}
-started, begun = time.process_time(), time.perf_counter()
+started, begun = sum(os.times()[:4]), time.perf_counter()
 {program}
-seconds, passed = time.process_time() - started, time.perf_counter() - begun
+seconds, passed = sum(os.times()[:4]) - started, time.perf_counter() - begun
 # Not ru_maxrss, which begins with that of the process that forked this one.
 (peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(json.dumps([count, seconds, passed, int(peak.split()[1]) * 1024]))
@@ -200,31 +215,38 @@ def _of_children() -> float:
 
 
 def _staged(sizes: Sequence[int], folder: Path, part: Part) -> None:
-    """What the worker does with a payload, in a process: parse, normalise, make durable."""
-    rows, memory = [], []
-    for size in sizes:
+    """What the worker does with a payload, in a process: parse, normalise, make durable. The last
+    one also with a second worker that reads it."""
+    rows, runs = [], []
+    for program, size in (*(("stage", size) for size in sizes), ("ahead", sizes[-1])):
         path = folder / f"{size}.xml"
         meters = write_payload(path, size)
         asyncio.run(_make_store(path.with_name("bench.db"), meters))
-        ran = _run("stage", path)
+        ran = _run(program, path)
         _complete(ran, meters * INTERVALS)
         for left in (path, *folder.glob("bench.db*"), *folder.glob("bench.*db*")):
             left.unlink(missing_ok=True)
-        memory.append(ran.memory / 1e6)
+        runs.append(ran)
         rows.append(
             (
-                f"{size / 1e6:.0f} MB",
+                f"{size / 1e6:.0f} MB" + (", two workers" if program == "ahead" else ""),
                 shown(ran.values),
                 shown(ran.seconds / ran.values * 1e6),
                 shown(ran.values / ran.passed),
                 shown(ran.memory / 1e6),
             )
         )
+    small, large, two = runs[0], runs[-2], runs[-1]
     columns = ("payload", "measurements", "CPU us each", "a second", "most MB of memory")
     title = "The worker alone: parsed, normalised and durable"
     part.details.append(Details(title=title, columns=columns, rows=rows))
-    what = f"memory of the worker, {rows[-1][0]} / {rows[0][0]}: growth"
-    part.figures.append(Figure(what=what, unit="MB", each=[memory[-1] - memory[0]]))
+    what = f"memory of the worker, {rows[-2][0]} / {rows[0][0]}: growth"
+    grown = (large.memory - small.memory) / 1e6
+    gained = large.passed / two.passed
+    part.figures += [
+        Figure(what=what, unit="MB", each=[grown]),
+        Figure(what="durable values a second, two workers / one", unit="ratio", each=[gained]),
+    ]
 
 
 async def _make_store(path: Path, meters: int) -> None:

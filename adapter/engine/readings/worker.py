@@ -165,11 +165,16 @@ class SecondWorker:
             raise SecondWorkerDied from error
         finally:
             if kind != END:
-                self._process.kill()
-                self._process.communicate()
-                self._process = None
+                self.stop()
         if end := json.loads(bytes(frame[1:])):
             raise _Ended(end)
+
+    def stop(self) -> None:
+        """End it, whatever it is at."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
 def _exactly(source: IO[bytes], size: int) -> bytes:
