@@ -1,7 +1,6 @@
 """The admin address: look at the simulated world and change it while it runs. JSON in and out."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from hmac import compare_digest
 from itertools import islice
@@ -358,9 +357,9 @@ class _Admin:
 
     def _row(self, meter: Meter, *, registers: bool = False) -> Json:
         row: Json = {
-            item.name: getattr(meter, item.name)
-            for item in fields(Meter)
-            if item.name not in ("groups", "off", "outages", "open_since", "switch_changed_at")
+            name: getattr(meter, name)
+            for name in Meter.__struct_fields__
+            if name not in ("groups", "off", "outages", "open_since", "switch_changed_at")
         }
         row["groups"] = list(meter.groups)
         row["switch_changed_at"] = wire_time(meter.switch_changed_at)

@@ -64,9 +64,10 @@ class CallbackClient:
         """Nobody is told of a post that is under way."""
         for task in self._connecting:
             task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
         for connection in self._busy:
             connection.abort()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await asyncio.sleep(0)  # those that have ended already are told now, and not after a start
         self._close_resting(until=inf)
         if self._timer is not None:
             self._timer.cancel()

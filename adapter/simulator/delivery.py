@@ -217,29 +217,33 @@ class Deliverer:
     def _answered(self, name: str, payload: bytes, status: int | None, error: str) -> None:
         if self._stopped:
             return
-        lane = self._lanes[name]
-        queued = lane.popleft()
+        queued = self._lanes[name].popleft()
         delivery = queued.delivery
-        self._journal.delivered(
-            at=self._clock.now(),
-            operation=delivery.operation,
-            address=delivery.address,
-            token=delivery.token,
-            state=delivery.state,
-            endpoints=delivery.endpoints,
-            status=status,
-            error=error,
-            body=payload,
-        )
-        if status is None or not 200 <= status < 300:
-            self._try_again(queued)
-        self._under_way -= 1
-        if lane:
+        try:
+            self._journal.delivered(
+                at=self._clock.now(),
+                operation=delivery.operation,
+                address=delivery.address,
+                token=delivery.token,
+                state=delivery.state,
+                endpoints=delivery.endpoints,
+                status=status,
+                error=error,
+                body=payload,
+            )
+            if status is None or not 200 <= status < 300:
+                self._try_again(queued)
+        finally:
+            self._done(name, delivery)
+
+    def _done(self, name: str, delivery: Delivery) -> None:
+        if self._lanes[name]:
             self._ready.append(name)
         else:
             del self._lanes[name]
             if (emptied := self._emptied.pop(name, None)) is not None:
                 emptied.set()
+        self._under_way -= 1
         self._waiting -= 1
         self._meters_waiting -= len(delivery.endpoints)
         if self._waiting == 0:

@@ -34,8 +34,7 @@ _AT_HAND: Final = 256
 R, S = FailureReason, SwitchState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
+class Meter(Struct, frozen=True, kw_only=True):
     """One endpoint as the head end and the street know it.
 
     `commissioned`: the head end has its definition; `registered`: it also talks to the network.

@@ -20,7 +20,7 @@ def fraction(seed: int, *names: object) -> float:
 def fractions(seed: int, name: str) -> tuple[float, ...]:
     """Eight independent numbers in [0, 1) at the price of one."""
     drawn = blake2b(f"{seed}\x1f{name}".encode(), digest_size=64).digest()
-    return tuple(value / _WHOLE for value in unpack("<8Q", drawn))
+    return tuple([value / _WHOLE for value in unpack("<8Q", drawn)])
 
 
 def guid(seed: int, *names: object) -> str:

@@ -108,3 +108,43 @@ async def test_the_journal_has_why_there_was_no_answer(path: str, error: str) ->
     for entry in tried:
         assert entry["status"] == (None if error else 200)
         assert str(entry.get("error", "")).startswith(error)
+
+
+async def test_a_long_answer_is_read_to_its_end_and_its_connection_is_used_again() -> None:
+    ports: set[int] = set()
+
+    async def hear(received: web.BaseRequest) -> web.Response:
+        assert received.transport is not None
+        ports.add(received.transport.get_extra_info("peername")[1])
+        return web.Response(body=bytes(4_000_000))
+
+    async with listening(hear) as base, running() as rig:
+        await disconnect(rig, f"{base}/status")
+        tried = rig.simulator.journal.entries(operation="StatusChanged")
+    assert [each["status"] for each in tried] == [200, 200, 200]
+    assert len(ports) == 1
+
+
+async def test_a_stop_drops_what_is_under_way_and_a_start_sends_again() -> None:
+    heard = asyncio.Event()
+    silent = True
+
+    async def hear(received: web.BaseRequest) -> web.Response:
+        heard.set()
+        if silent:
+            await asyncio.Event().wait()
+        return web.Response()
+
+    async with listening(hear) as base, running() as rig:
+        await rig.call(DISCONNECT, request(DISCONNECT, ONE, address=f"{base}/status"))
+        turning = asyncio.create_task(rig.turn())
+        await heard.wait()
+        await rig.simulator.stop()
+        await turning
+        assert rig.simulator.journal.entries(operation="StatusChanged") == []
+        silent = False
+        await rig.simulator.start()
+        await disconnect(rig, f"{base}/status")
+        tried = rig.simulator.journal.entries(operation="StatusChanged")
+        assert {each["status"] for each in tried} == {200}
+        assert len(tried) >= 3
