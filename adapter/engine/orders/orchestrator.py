@@ -6,10 +6,11 @@ done next is always in the store: a restart loses nothing, and a lost hint heals
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -122,7 +123,8 @@ class Orchestrator:
         self._locks = NamedLocks()
         self._unclear: set[OrderId] = set()
         """Withdrawn orders that wait to learn whether a command of theirs was taken."""
-        self._hinted: set[OrderId] = set()
+        self._hinted: dict[OrderId, None] = {}
+        """Orders to look at soon, in the order of the hints."""
 
     # ------------------------------------------------------------ loops
 
@@ -132,15 +134,22 @@ class Orchestrator:
         if self._holds.doubts_clock:
             return 0
         now = self._clock.now()
-        due = await self.store.due(limit=limit, now=now)
-        hinted, self._hinted = self._hinted, set()
-        free = (x for x in hinted if not self.store.set_aside.held(RowKind.ORDER, x))
-        wanted = list(dict.fromkeys((*due, *sorted(free))))
-        attended = await asyncio.gather(*map(self._one, wanted))
-        later = [order for order, done in zip(wanted, attended, strict=True) if done is False]
+        hinted = self._take_hinted(limit)
+        due, attended = await asyncio.gather(
+            self.store.due(limit=limit, now=now), self._all(hinted)
+        )
+        missed = [order for order, done in attended.items() if not done]
+        if missed:
+            await self.store.wake(missed, now + self._pause)
+        attended = await self._all([order for order in due if order not in attended])
+        later = [order for order, done in attended.items() if done is False]
         if later:
             await self.store.put_off(later, now, now + self._pause)
-        return len(wanted)
+        return len(hinted) + len(attended)
+
+    def hint(self, orders: Iterable[OrderId]) -> None:
+        """Have orders looked at soon. What is lost of it heals when they look by themselves."""
+        self._hinted.update(dict.fromkeys(orders))
 
     def command_moved(self, command: Command) -> bool:
         """Whether an order waits for that news: its command may be called back now. A hint, for
@@ -148,8 +157,18 @@ class Orchestrator:
         order = command.request.order
         if order is None or order not in self._unclear or steps.unclear(command) is not None:
             return False
-        self._hinted.add(OrderId(order))
+        self.hint((OrderId(order),))
         return True
+
+    def _take_hinted(self, limit: int) -> list[OrderId]:
+        taken = list(islice(self._hinted, limit))
+        for order in taken:
+            del self._hinted[order]
+        return [x for x in taken if not self.store.set_aside.held(RowKind.ORDER, x)]
+
+    async def _all(self, orders: Sequence[OrderId]) -> Mapping[OrderId, bool | None]:
+        """Whether each was come to; None where it failed."""
+        return dict(zip(orders, await asyncio.gather(*map(self._one, orders)), strict=True))
 
     async def _one(self, order: OrderId) -> bool | None:
         return await self.store.set_aside.attend(RowKind.ORDER, order, self._attend(order))

@@ -427,7 +427,7 @@ class Orders:
         For a site's own measurement system. A hint: the order's own monitor decides, and without
         the hint within `POLL`.
         """
-        await self._wake(await self._store.waiting_for(devices))
+        self._hint(await self._store.waiting_for(devices))
 
     def command_moved(self, command: Command) -> None:
         """A command was saved: a hint, see `Orchestrator.command_moved`."""
@@ -438,9 +438,9 @@ class Orders:
         """The same for a payload that was taken in."""
         names = [*taken.endpoints, *taken.serials]
         for first in range(0, len(names), _NAMES):
-            await self._wake(await self._store.waiting_at(names[first : first + _NAMES]))
+            self._hint(await self._store.waiting_at(names[first : first + _NAMES]))
 
-    async def _wake(self, orders: Sequence[OrderId]) -> None:
+    def _hint(self, orders: Sequence[OrderId]) -> None:
         if orders:
-            await self._store.wake(orders, self._clock.now())
+            self._orchestrator.hint(orders)
             self.poke()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.ports import Import
 from adapter.engine.orders.ports import FinalMeasurements
 from adapter.model.device import InstallStatus
@@ -107,10 +108,13 @@ class Own:
 
     def __init__(self) -> None:
         self.found: list[Measurement] = []
+        self.away = False
 
     async def final(
         self, device: DeviceId, start: datetime, end: datetime, *, near: datetime
     ) -> Sequence[Measurement]:
+        if self.away:
+            raise ConnectionError("nobody there")
         assert start <= near < end
         return [each for each in self.found if each.device == device and start <= each.at < end]
 
@@ -125,6 +129,24 @@ async def test_a_sites_own_measurement_system_is_asked_instead(tmp_path: Path) -
         assert await state(made) is WAITS
         own.found.append(replace(a_reading(NOON, component="load"), device=METER.id))
         await made.orders.measured([METER.id])
+        await made.work()
+        assert await state(made) is DONE
+
+
+async def test_a_look_that_fails_is_repeated_after_a_pause_though_its_hint_is_gone(
+    tmp_path: Path,
+) -> None:
+    own = Own()
+    async with waiting(tmp_path, measurements=own) as made:
+        await made.submit()
+        own.found.append(replace(a_reading(NOON, component="load"), device=METER.id))
+        own.away = True
+        await made.orders.measured([METER.id])
+        await made.work()
+        own.away = False
+        await made.work()
+        assert await state(made) is WAITS, "its hint is gone"
+        await made.clock.turn(NOON + timedelta(seconds=DispatchSettings().lease_s))
         await made.work()
         assert await state(made) is DONE
 
