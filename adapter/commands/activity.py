@@ -399,7 +399,7 @@ class Command(Struct, frozen=True, kw_only=True, gc=False):
 
     def communication(self, communication_id: CommunicationId) -> Communication:
         """Raises NotFound."""
-        found = next((item for item in self.communications if item.id == communication_id), None)
-        if found is None:
-            raise NotFound(f"no communication {communication_id} in command {self.id}")
-        return found
+        for item in self.communications:
+            if item.id == communication_id:
+                return item
+        raise NotFound(f"no communication {communication_id} in command {self.id}")

@@ -75,6 +75,8 @@ def inbound_object(operation: str) -> str | None:
 def object_of_event(command: Command, event: Event) -> str | None:
     """The business object that an event is about: what was sent, asked for, or received."""
     named = getattr(event, "communication", None)
+    if named is None:
+        return None
     communication = next((each for each in command.communications if each.id == named), None)
     if communication is None:
         return None

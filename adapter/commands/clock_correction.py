@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from adapter.commands.activity import Activity, Command, Communication, Work
 from adapter.commands.timing import Policy, after
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 
 def corrected(

@@ -56,11 +56,11 @@ from adapter.commands.timing import Policy, after, backoff, next_poll, next_try
 from adapter.errors import Fault, FaultClass, IllegalTransition
 from adapter.model.ids import RequestToken
 from adapter.model.state_machine import StateMachine
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 S = CommunicationState
 
-GRACE_S: Final = 120.0
+GRACE: Final = timedelta(seconds=120)
 """How long after its deadline a communication is given up even if nobody could ask a last time."""
 
 PROMPT_QUESTIONS: Final = 8
@@ -292,7 +292,7 @@ def due_at(communication: Communication) -> datetime | None:
         case S.QUEUED:
             return communication.deadline
         case S.AWAITING | S.FETCHING if communication.deadline is not None:
-            return after(communication.deadline, GRACE_S)
+            return communication.deadline + GRACE
         case _:
             return None
 

@@ -33,7 +33,7 @@ from adapter.model.device import (
 )
 from adapter.model.reading import InitialMeasurement, InitialValue
 from adapter.model.state_machine import StateMachine
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 S = CompletionState
 COMPLETION_MACHINE: Final[StateMachine[CompletionState, CompletionChange]] = StateMachine(

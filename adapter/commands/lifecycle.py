@@ -4,7 +4,7 @@ It hands each event on, and has what people ask for: cancel, retry, resolve. Not
 (`transitions.py`), not what the head end's answers bring (`progress.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from adapter.commands import clock_correction, progress, steps
 from adapter.commands import communication as communication_steps
-from adapter.commands.activity import Command, CompletionState, Outcome, Resolution, State
+from adapter.commands.activity import Activity, Command, CompletionState, Outcome, Resolution, State
 from adapter.commands.effects import Effect, Publish, ReleaseLanes
 from adapter.commands.events import (
+    ActivityEvent,
     Approved,
     CancelAsked,
     CancelWanted,
@@ -35,7 +36,7 @@ from adapter.commands.events import (
 from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE, Move, Transition
 from adapter.errors import Forbidden, IllegalTransition
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 S = State
 
@@ -51,6 +52,20 @@ _ASKED: Final[Mapping[type[Event], str]] = MappingProxyType(
 """What people ask for, in their words."""
 
 
+_DATES: Final[Mapping[State, Callable[[Activity], Sequence[datetime | None]]]] = MappingProxyType(
+    {
+        S.PENDING: lambda activity: (activity.expires_at,),
+        S.VALIDATION_ERROR: lambda activity: (activity.expires_at,),
+        S.AWAITING_APPROVAL: lambda activity: (activity.expires_at,),
+        S.WAITING_FOR_EFFECTIVE_DATE: lambda activity: (activity.effective_at, activity.expires_at),
+        S.COMMUNICATION_ERROR: lambda activity: (activity.hold_until,),
+        S.COMPLETION_EVENT_ERROR: lambda activity: (activity.retry_at, activity.hold_until),
+        S.WAITING_FOR_MEASUREMENT: lambda activity: (activity.retry_at, activity.window_until),
+    }
+)
+"""The dates of the activity that end a state."""
+
+
 class Step(Struct, frozen=True, kw_only=True, gc=False):
     command: Command
     effects: tuple[Effect, ...] = ()
@@ -59,18 +74,21 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
 
 def step(command: Command, event: Event, *, now: datetime, policy: Policy) -> Step:
     """Apply one event. Raises IllegalTransition or Forbidden, and then changes nothing."""
-    _expect(command, event)
     transition = Transition(command, type(event), now, policy)
-    _take(transition, event)
+    if isinstance(event, CommunicationEvent):
+        progress.communication_moved(transition, event)
+    else:
+        _expect(command, event)
+        _take(transition, event)
     return Step(
         command=transition.command, effects=tuple(transition.effects), moves=tuple(transition.moves)
     )
 
 
-def _expect(command: Command, event: Event) -> None:
+def _expect(command: Command, event: ActivityEvent) -> None:
     """Raises IllegalTransition in words of people. A communication judges its own events."""
     state = command.activity.state
-    if isinstance(event, CommunicationEvent) or ACTIVITY_MACHINE.targets(state, type(event)):
+    if ACTIVITY_MACHINE.targets(state, type(event)):
         return
     accepted = ACTIVITY_MACHINE.takes(type(event))
     what = _ASKED.get(type(event), type(event).__name__)
@@ -81,33 +99,21 @@ def _expect(command: Command, event: Event) -> None:
 
 def wake_of(command: Command) -> datetime | None:
     """When the command next needs attention by itself; None: only events move it."""
-    activity = command.activity
+    activity, communications = command.activity, command.communications
     times: list[datetime | None] = []
-    match activity.state:
-        case S.PENDING | S.VALIDATION_ERROR | S.AWAITING_APPROVAL:
+    if (dates := _DATES.get(activity.state)) is not None:
+        times += dates(activity)
+    elif activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
+        times += map(communication_steps.due_at, communications)
+        stops = map(progress.stops_at_expiry, communications)
+        if activity.state is S.COMMUNICATION_IN_PROGRESS and any(stops):
             times.append(activity.expires_at)
-        case S.WAITING_FOR_EFFECTIVE_DATE:
-            times += [activity.effective_at, activity.expires_at]
-        case S.COMMUNICATION_ERROR:
-            times.append(activity.hold_until)
-        case S.COMPLETION_EVENT_ERROR:
-            times += [activity.retry_at, activity.hold_until]
-        case S.WAITING_FOR_MEASUREMENT:
-            times += [activity.retry_at, activity.window_until]
-        case S.COMMUNICATION_IN_PROGRESS if any(
-            map(progress.stops_at_expiry, command.communications)
-        ):
-            times.append(activity.expires_at)
-        case _:
-            pass
     if activity.next_completion is not None:
         times.append(activity.retry_at or activity.created_at)
-    if activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
-        times += [communication_steps.due_at(item) for item in command.communications]
-    return min((time for time in times if time is not None), default=None)
+    return min(filter(None, times), default=None)
 
 
-def _take(transition: Transition, event: Event) -> None:
+def _take(transition: Transition, event: ActivityEvent) -> None:
     match event:
         case Validated():
             progress.validated(transition, event)
@@ -140,8 +146,6 @@ def _take(transition: Transition, event: Event) -> None:
                 by_wrong_clock=wrong,
                 policy=transition.policy,
             )
-        case _:
-            progress.communication_moved(transition, event)
 
 
 def _time_passed(transition: Transition) -> None:

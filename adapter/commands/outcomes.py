@@ -23,7 +23,7 @@ from adapter.commands.calls import HeadEndOutcome, RemoteResult, RequestStatus, 
 from adapter.commands.events import DataLookedUp
 from adapter.commands.flows import Operation, Tells
 from adapter.model.ids import EndpointId
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 
 class EndpointResult(StrEnum):

@@ -55,7 +55,7 @@ from adapter.commands.timing import after, next_try
 from adapter.commands.transitions import Mover, Transition
 from adapter.errors import Forbidden, NotFound
 from adapter.model.ids import EventId
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 S = State
 
@@ -144,12 +144,15 @@ def review(transition: Transition) -> None:
     if transition.activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
         return
     _settle(transition)
-    for communication in steps.current(transition.command):
+    before = transition.command
+    current = steps.current(before)
+    for communication in current:
         if communication.state is CommunicationState.FAILED:
             _try_again(transition, communication)
         elif communication.state is CommunicationState.COMPLETED:
             _business_retry(transition, communication)
-    current = steps.current(transition.command)
+    if transition.command is not before:
+        current = steps.current(transition.command)
     if current and all(item.state.final for item in current):
         _step_over(transition, current)
 
@@ -233,14 +236,12 @@ def _conclude(transition: Transition, current: tuple[Communication, ...]) -> Non
     if many and any(item.state is CommunicationState.COMPLETED for item in current):
         transition.book(outcomes.broken(transition.command))
         conclusion = steps.Conclusion()
+    activity = transition.activity
+    told = conclusion.voltage_present
     transition.set(
-        switch_state=conclusion.switch or transition.activity.switch_state,
-        switch_before=conclusion.switch_before or transition.activity.switch_before,
-        voltage_present=(
-            transition.activity.voltage_present
-            if conclusion.voltage_present is None
-            else conclusion.voltage_present
-        ),
+        switch_state=conclusion.switch or activity.switch_state,
+        switch_before=conclusion.switch_before or activity.switch_before,
+        voltage_present=activity.voltage_present if told is None else told,
     )
     if conclusion.stop is not None:
         transition.end(S.DISCARDED, Outcome.FAILED, conclusion.reason, by=StepFailed)
@@ -254,9 +255,13 @@ def _conclude(transition: Transition, current: tuple[Communication, ...]) -> Non
         complete(transition, by=AlreadySatisfied)
     else:
         too_late = "the cancel came too late" if transition.activity.canceled_by else ""
-        transition.set(outcome=conclusion.outcome, reason=conclusion.reason or too_late)
-        transition.set(steps_done=(*transition.activity.steps_done, current[0].step))
-        transition.to(S.CONNECTION_READY, by=StepSucceeded)
+        transition.to(
+            S.CONNECTION_READY,
+            by=StepSucceeded,
+            outcome=conclusion.outcome,
+            reason=conclusion.reason or too_late,
+            steps_done=(*transition.activity.steps_done, current[0].step),
+        )
         next_step(transition)
 
 

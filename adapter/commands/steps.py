@@ -48,7 +48,7 @@ from adapter.commands.flows import (
 from adapter.commands.timing import Policy, after
 from adapter.model.device import InstallEffect
 from adapter.model.ids import CommunicationId
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     {step: FLOWS[kind].request.operation for step, kind in KIND_OF_STEP.items()}
@@ -159,7 +159,8 @@ def current(command: Command) -> tuple[Communication, ...]:
     own = [item for item in command.communications if item.step is not StepKind.SETTLE]
     if not own:
         return ()
-    return tuple(item for item in own if item.step is own[-1].step and not item.superseded)
+    kind = own[-1].step
+    return tuple([item for item in own if item.step is kind and not item.superseded])
 
 
 def unclear(command: Command) -> Communication | None:
@@ -167,11 +168,8 @@ def unclear(command: Command) -> Communication | None:
 
 
 def open_looks(command: Command) -> tuple[Communication, ...]:
-    return tuple(
-        item
-        for item in command.communications
-        if item.step is StepKind.SETTLE and not item.superseded
-    )
+    looks = [item for item in command.communications if item.step is StepKind.SETTLE]
+    return tuple([item for item in looks if not item.superseded])
 
 
 def wanted_switch(request: CommandRequest) -> frozenset[SwitchState]:

@@ -62,7 +62,7 @@ from adapter.commands.events import (
 )
 from adapter.commands.timing import Policy, after
 from adapter.model.state_machine import StateMachine
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 S = State
 _ENDS: Final = frozenset({S.DISCARDED, S.CANCELED})

@@ -15,19 +15,46 @@ _IDLE_S: Final = 0.25
 Once = Callable[[], Awaitable[int]]
 
 
+class _Poke:
+    """What wakes a loop. An event with a time-out of its own: every command wakes several."""
+
+    def __init__(self) -> None:
+        self._poked = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._poked = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._poked = False
+
+    async def wait(self, longest_s: float) -> None:
+        if self._poked:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        alarm = loop.call_later(longest_s, self.set)
+        try:
+            await self._waiter
+        finally:
+            alarm.cancel()
+
+
 class Runner:
     """Runs `once` functions until stopped. A StoreFailed ends all of them (fail-stop, I12)."""
 
     def __init__(self) -> None:
         self._loops: dict[str, Once] = {}
-        self._pokes: dict[str, asyncio.Event] = {}
+        self._pokes: dict[str, _Poke] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[BaseException] | None = None
 
     def add(self, name: str, once: Once) -> None:
         """Before `start`."""
         self._loops[name] = once
-        self._pokes[name] = asyncio.Event()
+        self._pokes[name] = _Poke()
 
     def start(self) -> None:
         self.failed = asyncio.get_running_loop().create_future()
@@ -61,11 +88,7 @@ class Runner:
                 worked = 0
                 await asyncio.sleep(_IDLE_S)
             if not worked:
-                try:
-                    async with asyncio.timeout(_IDLE_S):
-                        await poke.wait()
-                except TimeoutError:
-                    pass
+                await poke.wait(_IDLE_S)
 
     def _fail(self, error: BaseException) -> None:
         log.critical("store_failed", extra={"error": str(error)})

@@ -26,7 +26,7 @@ from adapter.commands.calls import (
     RequestStatus,
     SwitchState,
 )
-from adapter.commands.communication import GRACE_S
+from adapter.commands.communication import GRACE
 from adapter.commands.events import (
     Approved,
     AskFailed,
@@ -411,7 +411,7 @@ def longest(course: Course) -> timedelta:
     looks, an error its hold, data their window, completion events their retries.
     """
     policy, life = course.policy, course.activity.expires_at - NOON
-    reply = policy.send_s + policy.reply_s + 2 * GRACE_S
+    reply = policy.send_s + policy.reply_s + 2 * GRACE.total_seconds()
     looks = (policy.settle_looks + 2) * (policy.settle_s + reply)
     ends = (
         policy.hold_s

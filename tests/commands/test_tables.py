@@ -21,7 +21,7 @@ from adapter.commands.activity import (
     Work,
 )
 from adapter.commands.calls import FailureReason, HeadEndOutcome, RemoteResult
-from adapter.commands.communication import COMMUNICATION_MACHINE, GRACE_S
+from adapter.commands.communication import COMMUNICATION_MACHINE, GRACE
 from adapter.commands.completion import COMPLETION_MACHINE, step_completion
 from adapter.commands.events import (
     ActivityEvent,
@@ -147,7 +147,7 @@ def test_an_communication_event_is_an_arrow_or_refused(
 def test_what_a_command_finds_of_its_communication_is_an_arrow_or_refused(
     state: CommunicationState, event: OwnCommunicationEvent, operation: Operation
 ) -> None:
-    long_ago = NOON - timedelta(seconds=GRACE_S)
+    long_ago = NOON - GRACE
     communication = replace(a_communication(state, operation), deadline=long_ago)
     allowed = COMMUNICATION_MACHINE.targets(state, type(event))
     if not allowed:
@@ -314,7 +314,7 @@ def test_a_switch_order_whose_fate_is_open_has_its_switch_looked_at(
     case: tuple[str, CommunicationState, CommunicationEvent | OwnCommunicationEvent],
 ) -> None:
     cause, state, event = case
-    long_ago = NOON - timedelta(seconds=GRACE_S)
+    long_ago = NOON - GRACE
     order = replace(a_communication(state, Operation.DISCONNECT_METER), deadline=long_ago)
     moved = communication_steps.step(order, event, now=NOON, policy=Policy())
     assert moved.state is CommunicationState.UNCLEAR

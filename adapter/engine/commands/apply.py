@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -37,7 +38,7 @@ from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFai
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, EventId
 from adapter.model.reading import InitialMeasurement
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,22 @@ class SavedWith(Struct, frozen=True, kw_only=True, gc=False):
         """Whether the store may refuse it for another reason than a moved row."""
         return bool(self.debit or self.acquire or self.installs)
 
+    def joined(self, other: "SavedWith") -> "SavedWith":
+        """Both, stored as one; the first debit counts."""
+        if self is _NOTHING:
+            return other
+        return SavedWith(
+            inbox=self.inbox + other.inbox,
+            received=self.received + other.received,
+            installs=self.installs + other.installs,
+            measurements=self.measurements + other.measurements,
+            acquire=self.acquire + other.acquire,
+            debit=self.debit or other.debit,
+        )
+
+
+_NOTHING: Final = SavedWith()
+
 
 @dataclass(slots=True)
 class _Application:
@@ -90,6 +107,7 @@ class _Draft:
 
     before: Command
     after: Command
+    along: SavedWith
     taken: LeasedWork | None = None
     jobs: list[_Application] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
@@ -126,7 +144,7 @@ class Applier:
         StoreFailed; nothing was changed then, except that StoreFailed leaves it unknown.
         """
         done: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Application(command, event, along or SavedWith(), done))
+        self._pending.append(_Application(command, event, along or _NOTHING, done))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
         return await done
@@ -194,7 +212,10 @@ class Applier:
             if before is None:
                 _fail([job], NotFound(f"no command {job.command}"))
                 continue
-            self._step(drafts.setdefault(job.command, _Draft(before, before)), job)
+            draft = drafts.get(job.command)
+            if draft is None:
+                draft = drafts[job.command] = _Draft(before, before, _NOTHING)
+            self._step(draft, job)
         ready = [draft for draft in drafts.values() if draft.jobs]
         if not ready:
             return
@@ -211,27 +232,28 @@ class Applier:
             return
         draft.after = made.command
         draft.jobs.append(job)
+        draft.along = draft.along.joined(job.along)
         draft.effects.extend(made.effects)
         draft.notes.append(note(job.along.actor, job.event, made))
 
     def _change(self, draft: _Draft) -> Change:
-        alongs = [job.along for job in draft.jobs]
+        along = draft.along
         draft.taken = taken = self._at_once.take(draft.before, draft.after)
         return Change(
             command=draft.after,
             wake=taken.wake,
             leased=taken.leased,
             lease_until=taken.until,
-            acquire=tuple(lane for item in alongs for lane in item.acquire),
+            acquire=along.acquire,
             release=any(isinstance(effect, ReleaseLanes) for effect in draft.effects),
             audit=tuple(draft.notes),
             publications=publications(draft.after, draft.effects),
             outcomes=outcomes(draft.effects),
-            inbox=tuple(row for item in alongs for row in item.inbox),
-            received=tuple(row for item in alongs for row in item.received),
-            installs=tuple(row for item in alongs for row in item.installs),
-            measurements=tuple(row for item in alongs for row in item.measurements),
-            debit=next((item.debit for item in alongs if item.debit), None),
+            inbox=along.inbox,
+            received=along.received,
+            installs=along.installs,
+            measurements=along.measurements,
+            debit=along.debit,
         )
 
     def _settle(self, draft: _Draft, saved: Saved) -> None:
@@ -308,8 +330,8 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
     """The audit entry of one step: the cause, and every move it made."""
     detail: dict[str, object] = {
         name: str(value)
-        for name in _SAFE_FIELDS
-        if (value := getattr(event, name, None)) not in (None, "", False)
+        for name in _safe_fields(type(event))
+        if (value := getattr(event, name)) not in (None, "", False)
     }
     status = getattr(event, "status", None)
     if status is not None:
@@ -324,3 +346,8 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
     return AuditNote(
         actor=actor, action=type(event).__name__, subject=made.command.id, detail=detail
     )
+
+
+@cache
+def _safe_fields(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name in _SAFE_FIELDS if name in kind.__struct_fields__)

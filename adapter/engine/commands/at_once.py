@@ -36,7 +36,7 @@ class LeasedWork(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def leased(self) -> frozenset[CommunicationId]:
-        return frozenset(item.id for item in self.communications)
+        return frozenset([item.id for item in self.communications])
 
 
 class AtOnce:
@@ -71,7 +71,7 @@ class AtOnce:
         wake = wake_of(after)
         attend = wake is not None and wake <= now
         due = [item for item in after.communications if _is_due(before, item, now)]
-        taken = tuple(item for item in due if self.on and self._may(item))
+        taken = tuple(filter(self._may, due)) if due and self.on else ()
         mine = attend and self.on
         until = now + self._lease
         return LeasedWork(

@@ -10,20 +10,23 @@ import re
 from datetime import datetime
 from typing import Final
 
+from adapter.engine.commands.identity import STATUS_PATH
 from adapter.engine.commands.ports import Clock, Logged, Store
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 
 log = logging.getLogger(__name__)
 
-_SECRET: Final = re.compile(rb"(/openway/status/[^/<\s]+/)[0-9a-f]+")
+_STATUS_PATH: Final = STATUS_PATH.encode() + b"/"
+_SECRET: Final = re.compile(rb"(" + _STATUS_PATH + rb"[^/<\s]+/)[0-9a-f]+")
 _MAX_BODY: Final = 64 * 1024
 _MAX_WAITING: Final = 5_000
 
 
 def masked(body: bytes) -> bytes:
     """As much of a message as people are shown, without the secret of a callback address."""
-    return _SECRET.sub(rb"\1***", body[:_MAX_BODY])
+    body = body[:_MAX_BODY]
+    return _SECRET.sub(rb"\1***", body) if _STATUS_PATH in body else body
 
 
 def _tell(
@@ -34,10 +37,9 @@ def _tell(
     outbound: bool = False,
     status: int = 0,
 ) -> None:
-    if log.isEnabledFor(logging.DEBUG):
-        words = {"communication": communication, "operation": operation, "outbound": outbound}
-        text = body.decode(errors="replace")
-        log.debug("message", extra={**words, "status": status, "body": text})
+    words = {"communication": communication, "operation": operation, "outbound": outbound}
+    text = body.decode(errors="replace")
+    log.debug("message", extra={**words, "status": status, "body": text})
 
 
 class MessageLog:
@@ -69,7 +71,8 @@ class MessageLog:
 
     def callback(self, communication: CommunicationId, operation: str, raw: bytes) -> None:
         """What the head end told about a communication on its own: the inbox keeps it."""
-        _tell(communication, operation, masked(raw))
+        if log.isEnabledFor(logging.DEBUG):
+            _tell(communication, operation, masked(raw))
 
     def _put(
         self,
@@ -82,7 +85,8 @@ class MessageLog:
         status: int = 0,
     ) -> None:
         body = masked(body)
-        _tell(communication, operation, body, outbound=outbound, status=status)
+        if log.isEnabledFor(logging.DEBUG):
+            _tell(communication, operation, body, outbound=outbound, status=status)
         if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return

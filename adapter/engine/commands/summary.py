@@ -2,13 +2,15 @@
 
 from datetime import datetime
 
+import msgspec
+
 from adapter.commands.activity import Command, Communication
 from adapter.commands.business_objects import objects_of
 from adapter.commands.flows import CommandKind
 
 
 def _text(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
+    return msgspec.to_builtins(at) if at else None  # ISO 8601, and much faster than `isoformat`
 
 
 def summary(command: Command) -> dict[str, object]:

@@ -41,7 +41,7 @@ from adapter.model.ids import (
     RequestToken,
 )
 from adapter.model.reading import InitialMeasurement
-from adapter.model.values import replace
+from adapter.model.values import replace_struct as replace
 from adapter.store.chain import Head
 from adapter.store.commands import claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
