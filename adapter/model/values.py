@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+__all__ = ["replace", "replace_struct"]
+
 if TYPE_CHECKING:  # so that the changes are checked against the fields, of a Struct as well
-    from dataclasses import replace as replace
+    from dataclasses import replace
     from dataclasses import replace as replace_struct
 else:
-    from msgspec.structs import replace as replace_struct  # noqa: F401
+    from msgspec.structs import replace as replace_struct
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """A copy in which these fields are changed. Raises TypeError for one that there is not."""

@@ -1,4 +1,4 @@
-"""`replace` copies a Struct and a dataclass; a value in C is as frozen as the others."""
+"""`replace` copies a value of each form; a value in C is as frozen as the others."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -9,7 +9,7 @@ from msgspec import Struct
 from adapter.commands.activity import Target
 from adapter.model.device import ServicePoint
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
-from adapter.model.values import replace
+from adapter.model.values import replace, replace_struct
 from tests.architecture.sources import MODULES
 from tests.architecture.test_layout import PURE, part_of
 
@@ -18,6 +18,7 @@ def test_a_value_of_each_form_is_copied() -> None:
     target = Target(device=DeviceId("M1"), endpoint=EndpointId("1"))
     point = ServicePoint(id=ServicePointId("SP1"))
     assert replace(target, device=DeviceId("M2")).device == "M2"
+    assert replace_struct(target, device=DeviceId("M2")) == replace(target, device=DeviceId("M2"))
     assert replace(point, protected=True).protected
     assert target.device == "M1"
     assert not point.protected
@@ -31,6 +32,9 @@ def test_a_field_that_there_is_not_cannot_be_changed(value: Target | ServicePoin
     changes = {"colour": "red"}
     with pytest.raises(TypeError):
         replace(value, **changes)  # type: ignore[arg-type]
+    if isinstance(value, Target):
+        with pytest.raises(TypeError):
+            replace_struct(value, **changes)  # type: ignore[arg-type]
 
 
 def _structs() -> Iterator[type[Struct]]:

@@ -141,11 +141,11 @@ class Orchestrator:
         missed = [order for order, done in attended.items() if not done]
         if missed:
             await self.store.wake(missed, now + self._pause)
-        attended = await self._all([order for order in due if order not in attended])
+        attended |= await self._all([order for order in due if order not in attended])
         later = [order for order, done in attended.items() if done is False]
         if later:
             await self.store.put_off(later, now, now + self._pause)
-        return len(hinted) + len(attended)
+        return len(attended)
 
     def hint(self, orders: Iterable[OrderId]) -> None:
         """Have orders looked at soon. What is lost of it heals when they look by themselves."""
@@ -166,7 +166,7 @@ class Orchestrator:
             del self._hinted[order]
         return [x for x in taken if not self.store.set_aside.held(RowKind.ORDER, x)]
 
-    async def _all(self, orders: Sequence[OrderId]) -> Mapping[OrderId, bool | None]:
+    async def _all(self, orders: Sequence[OrderId]) -> dict[OrderId, bool | None]:
         """Whether each was come to; None where it failed."""
         return dict(zip(orders, await asyncio.gather(*map(self._one, orders)), strict=True))
 
