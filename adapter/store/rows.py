@@ -64,36 +64,20 @@ decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
 
-def _members(
-    kind: type[msgspec.Struct],
-) -> tuple[tuple[str, ...], tuple[object, ...], Callable[[object], Sequence[object]]]:
-    """The names of a value's members, their defaults, and what gets them all."""
-    found = {item.name: _default(item) for item in fields(kind)}
-    return tuple(found), tuple(found.values()), attrgetter(*found)
+def _brief(kind: type[msgspec.Struct], *elsewhere: str) -> Callable[[object], bytes]:
+    """Encodes what of a value is not the default, without what is `elsewhere`: in columns of the
+    same row."""
+    kept = [item for item in fields(kind) if item.name not in elsewhere]
+    members = [(item.name, Any, _default(item)) for item in kept]
+    stored = msgspec.defstruct(kind.__name__, members, omit_defaults=True, gc=False)
+    get = attrgetter(*(item.name for item in kept))
+    return lambda value: encode(stored(*get(value)))
 
 
-def _default(item: FieldInfo) -> object:
-    """NODEFAULT, which no value is, where there is none."""
+def _default(item: FieldInfo) -> Any:
+    """NODEFAULT where there is none."""
     made = item.default_factory
     return item.default if made is msgspec.NODEFAULT else made()
-
-
-_MEMBERS: Final = {kind: _members(kind) for kind in (Activity, CommandRequest, Communication)}
-
-
-def _brief(
-    value: Activity | CommandRequest | Communication, elsewhere: frozenset[str] = frozenset()
-) -> bytes:
-    """What is not the default, without what is `elsewhere`: in columns of the same row."""
-    names, defaults, get = _MEMBERS[type(value)]
-    members = zip(names, defaults, get(value), strict=True)
-    return encode(
-        {
-            name: mine
-            for name, default, mine in members
-            if mine is not default and mine != default and name not in elsewhere
-        }
-    )
 
 
 def _whole(body: bytes, columns: Mapping[str, object]) -> bytes:
@@ -105,14 +89,19 @@ _FEW: Final = 4
 """So many endpoints stay in the body of their communication; more are stored apart from it."""
 
 
-_COLUMNS: Final = frozenset({"id", "operation", "work", "state", "wake", "token"})
+_COLUMNS: Final = ("id", "operation", "work", "state", "wake", "token")
 """Of a communication."""
+
+_with_endpoints: Final = _brief(Communication, *_COLUMNS)
+_without_endpoints: Final = _brief(Communication, *_COLUMNS, "endpoints")
+encode_activity: Final = _brief(Activity, "id", "state")
+encode_request: Final = _brief(CommandRequest, "kind")
 
 
 def encode_body(communication: Communication) -> bytes:
     """A communication as it is written with every change; its endpoints never change."""
     few = len(communication.endpoints) <= _FEW
-    return _brief(communication, _COLUMNS if few else _COLUMNS | {"endpoints"})
+    return (_with_endpoints if few else _without_endpoints)(communication)
 
 
 def encode_endpoints(communication: Communication) -> bytes | None:
@@ -135,14 +124,6 @@ def read_communication(row: Sequence[Any], endpoints: bytes | None) -> Communica
     if endpoints is None:
         return communication
     return replace(communication, endpoints=decode_endpoints(endpoints))
-
-
-def encode_activity(activity: Activity) -> bytes:
-    return _brief(activity, frozenset({"id", "state"}))
-
-
-def encode_request(request: CommandRequest) -> bytes:
-    return _brief(request, frozenset({"kind"}))
 
 
 def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) -> Command:
